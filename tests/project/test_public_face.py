@@ -1,0 +1,31 @@
+"""The public face: what `import actorium` promises is there, in order and explained."""
+
+import inspect
+
+import actorium
+
+
+def test_names_are_listed_once_in_order() -> None:
+    assert list(actorium.__all__) == sorted(set(actorium.__all__))
+
+
+def test_every_listed_name_is_there() -> None:
+    assert [name for name in actorium.__all__ if not hasattr(actorium, name)] == []
+
+
+def explanation(thing: object) -> str:
+    """Its own docstring: a class without one must not pass on its parent's."""
+    return (vars(thing).get("__doc__") if inspect.isclass(thing) else thing.__doc__) or ""
+
+
+def test_every_listed_class_and_function_is_explained() -> None:
+    things = {name: getattr(actorium, name, None) for name in actorium.__all__}
+    explainable = {name: it for name, it in things.items() if inspect.isclass(it) or inspect.isroutine(it)}
+    assert [name for name, thing in explainable.items() if not explanation(thing).strip()] == []
+
+
+def test_every_public_name_of_the_package_is_listed() -> None:
+    public = {
+        name for name, thing in vars(actorium).items() if name[0] != "_" and not inspect.ismodule(thing)
+    }
+    assert public - set(actorium.__all__) - {"TYPE_CHECKING", "annotations"} == set()
