@@ -1,0 +1,1 @@
+"""Many actors, one process: dispatch, scheduling, supervision, lifecycle."""

@@ -1,0 +1,1 @@
+"""The log: events, the store seam and its adapters."""
