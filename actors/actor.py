@@ -1,0 +1,402 @@
+"""`Actor`: the running instance of one aggregate.
+
+Invariants, true between any two awaits (an actor itself never awaits; its turn is one synchronous call):
+
+- `state` and `version` are speculative: they include every event decided so far, committed or not. `pending` holds the
+  appends whose outcome is not known, oldest first; with none, state and log agree;
+- every answer that depends on uncommitted events, a refusal and a read included, hangs on the last pending append and
+  is given when that is durable;
+- when an append fails, everything decided after it is undone: the actor is RECOVERING until the outcome of all that is
+  in flight is known, then it is hydrated anew and what was undone is decided again, in its first order;
+- only the actor's own turn changes `state`; only the host (scheduler, hydrator, answers) calls its methods.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from enum import Enum
+from typing import Any, Protocol
+
+import msgspec
+
+from actorium.actors.aggregate import Aggregate
+from actorium.actors.commands import Ack, Envelope
+from actorium.actors.definition import AggregateDefinition, CommandHandler
+from actorium.actors.errors import AlreadyExists, CommandFailed, NotFound, Rejected
+from actorium.actors.mailbox import Mailbox
+from actorium.store.codec import EventCodec, InvalidMessage
+from actorium.store.errors import ActoriumError, DuplicateCommand, StoreError, WrongExpectedVersion
+from actorium.store.event_store import Append, AppendOutcome, CommandMark
+from actorium.store.events import EncodedEvent, Event, Metadata, StreamName, as_json
+
+# A decision that keeps losing races belongs to a second writer on the stream; the caller is told rather than spun.
+MAX_ATTEMPTS = 3
+
+
+class Status(Enum):
+    """What an actor waits for."""
+
+    COLD = "cold"  # no state in memory, no mail
+    HYDRATING = "hydrating"  # its stream is being read
+    IDLE = "idle"  # state in memory, no mail
+    READY = "ready"  # on the ready queue, with mail
+    RECOVERING = "recovering"  # an append failed; waits for the outcome of those in flight
+    FAILED = "failed"  # could not be hydrated; refuses mail until supervision lets it try again
+
+
+# Looking a member up on an Enum costs more than a global, and a turn looks several times.
+_READY = Status.READY
+_RECOVERING = Status.RECOVERING
+
+
+class PendingAppend(msgspec.Struct):
+    """An append whose outcome is not known, and the answers that hang on it.
+
+    `ends_recovery` marks the last one in flight of a recovering actor.
+    """
+
+    actor: Actor
+    envelope: Envelope
+    append: Append
+    events: tuple[Event, ...]
+    followers: list[tuple[Envelope, Any]] | None = None
+    in_flight: bool = False
+    withdrawn: bool = False
+    outcome: AppendOutcome | StoreError | None = None
+    ends_recovery: bool = False
+
+
+class ActorHost(Protocol):
+    """What an actor needs of the runtime around it."""
+
+    def enqueue(self, request: PendingAppend) -> None:
+        """Give an append to the writer."""
+
+    def hydrate(self, actor: Actor) -> None:
+        """Have an actor's stream read; ends in `hydrated` or `hydration_failed`."""
+
+    def make_ready(self, actor: Actor) -> None:
+        """Put an actor with mail on the ready queue."""
+
+    def acknowledge(self, request: PendingAppend, position: int) -> None:
+        """Answer a command whose events are durable, the first of them at `position`."""
+
+    def answer(self, envelope: Envelope, outcome: Any) -> None:
+        """Give an envelope its last answer: a value, an exception, or None for one that nobody waits for."""
+
+    def answer_unwritten(self, envelope: Envelope, outcome: Any) -> None:
+        """Answer a command that wrote nothing, unless the log says that its id took effect before."""
+
+    def answer_duplicate(self, envelope: Envelope, duplicate: DuplicateCommand) -> None:
+        """Answer a command whose id took effect before with that first effect."""
+
+    def actor_failed(self, actor: Actor, error: Exception) -> None:
+        """Be told that an actor's own code broke its state."""
+
+
+class ActorKind:
+    """What all actors of one aggregate class share; `live` holds those in memory, by id."""
+
+    __slots__ = (
+        "aggregate_class",
+        "codec",
+        "definition",
+        "evolvers",
+        "has_create",
+        "host",
+        "live",
+        "max_payload_bytes",
+        "type",
+    )
+
+    def __init__(
+        self, definition: AggregateDefinition, codec: EventCodec, host: ActorHost, *, max_payload_bytes: int
+    ) -> None:
+        self.definition = definition
+        self.aggregate_class = definition.aggregate_class
+        self.type = definition.stream_type
+        self.evolvers = definition.evolvers
+        self.has_create = definition.has_create
+        self.codec = codec
+        self.host = host
+        self.live: dict[str, Actor] = {}
+        self.max_payload_bytes = max_payload_bytes
+
+
+class Actor:
+    """One live aggregate: its state, its mail, and what it has in flight."""
+
+    __slots__ = ("id", "kind", "mailbox", "pending", "seen_at", "state", "status", "used_at", "version")
+
+    def __init__(self, kind: ActorKind, id: str) -> None:
+        self.kind = kind
+        self.id = id
+        self.state: Any = None
+        self.version = 0
+        self.status = Status.COLD
+        self.mailbox: Mailbox | None = None
+        self.pending: deque[PendingAppend] | None = None
+        self.used_at = 0.0  # loop time of the last delivery
+        self.seen_at = 0.0  # loop time when passivation last looked
+
+    def __repr__(self) -> str:
+        return f"{self.kind.type}<{self.id}@{self.version}>"
+
+    @property
+    def stream(self) -> StreamName:
+        """The name of the actor's stream."""
+        return StreamName(self.kind.type, self.id)
+
+    def is_full(self, limit: int) -> bool:
+        """Say whether no more mail may be delivered: what waits undecided and what waits uncommitted both count."""
+        return self.load >= limit
+
+    @property
+    def load(self) -> int:
+        """Commands that were delivered to this actor and are not answered, but for followers of an append."""
+        mailbox, pending = self.mailbox, self.pending
+        return (len(mailbox) if mailbox is not None else 0) + (len(pending) if pending is not None else 0)
+
+    # --- the turn -------------------------------------------------------------------------------------------------
+
+    def turn(self, budget: int) -> int:
+        """Decide up to `budget` envelopes; return how many were taken. The rest waits for the next turn."""
+        mailbox = self.mailbox
+        taken = 0
+        while mailbox and taken < budget and self.status is _READY:
+            envelope = mailbox.popleft()
+            taken += 1
+            future = envelope.future
+            if future is not None and future.done():
+                self.kind.host.answer(envelope, None)  # its caller has left or timed out before it was decided
+            elif envelope.handler is not None:
+                self._decide(envelope, envelope.handler)
+            else:
+                self._read(envelope)
+        if self.status is _READY:
+            if mailbox:
+                self.kind.host.make_ready(self)
+            else:
+                self.mailbox = None
+                self.status = Status.IDLE
+        return taken
+
+    def _decide(self, envelope: Envelope, handler: CommandHandler) -> None:
+        kind = self.kind
+        version = self.version
+        try:
+            if version == 0:
+                if kind.has_create and not handler.creates:
+                    raise NotFound(f"{self!r} does not exist: {_name(envelope)} needs one that was created")
+            elif handler.creates:
+                raise AlreadyExists(f"{self!r} exists already: {_name(envelope)} is for one that does not")
+            if envelope.expected_version is not None and envelope.expected_version != version:
+                raise WrongExpectedVersion(self.stream, expected=envelope.expected_version, actual=version)
+            metadata = Metadata(envelope.command_id, envelope.correlation_id, envelope.causation_id, envelope.headers)
+            if handler.wants_metadata:
+                decided = handler.method(self.state, envelope.command, metadata)
+            else:
+                decided = handler.method(self.state, envelope.command)
+            if decided is None:
+                self._reply_unwritten(envelope, None)
+                return
+            encoded, events = self._encode(
+                (decided,) if isinstance(decided, Event) else tuple(decided), as_json(metadata)
+            )
+        except (Rejected, NotFound, AlreadyExists, WrongExpectedVersion) as refusal:
+            self._reply_unwritten(envelope, refusal)
+            return
+        except Exception as bug:
+            self._reply_unwritten(envelope, self._command_failed(envelope, "its handler", bug))
+            return
+        if not events:
+            self._reply_unwritten(envelope, None)
+            return
+        try:
+            evolvers = kind.evolvers
+            for event in events:
+                evolvers[type(event)](self.state, event)
+        except Exception as bug:
+            failure = self._command_failed(envelope, "the @evolve of its event", bug)
+            self._reply_unwritten(envelope, failure)
+            kind.host.actor_failed(self, failure)
+            self._begin_recovery(withdraw=False)
+            return
+        self.version = version + len(events)
+        request = PendingAppend(
+            self,
+            envelope,
+            Append(
+                StreamName(kind.type, self.id),
+                version,
+                encoded,
+                CommandMark(envelope.command_id, envelope.fingerprint, envelope.fresh),
+            ),
+            events,
+        )
+        if self.pending is None:
+            self.pending = deque()
+        self.pending.append(request)
+        kind.host.enqueue(request)
+
+    def _encode(
+        self, decided: tuple[Event, ...], metadata: bytes
+    ) -> tuple[tuple[EncodedEvent, ...], tuple[Event, ...]]:
+        encode = self.kind.codec.encode
+        if len(decided) == 1:
+            one, event = encode(decided[0], metadata)
+            self._check_size(len(one.payload) + len(metadata))
+            return (one,), (event,)
+        pairs = [encode(event, metadata) for event in decided]
+        self._check_size(sum(len(one.payload) for one, _ in pairs) + len(metadata))
+        return tuple(one for one, _ in pairs), tuple(event for _, event in pairs)
+
+    def _check_size(self, size_bytes: int) -> None:
+        limit = self.kind.max_payload_bytes
+        if size_bytes > limit:
+            raise InvalidMessage(f"its events take {size_bytes} bytes, the limit max_payload_bytes is {limit}")
+
+    def _read(self, envelope: Envelope) -> None:
+        if self.version == 0:
+            self._reply(envelope, NotFound(f"{self.kind.type}<{self.id}> does not exist: its stream is empty"))
+        else:
+            self._reply(envelope, copy.deepcopy(self.state))
+
+    def _command_failed(self, envelope: Envelope, where: str, bug: Exception) -> CommandFailed:
+        failure = CommandFailed(f"{_name(envelope)} on {self!r} failed in {where}: {type(bug).__name__}: {bug}")
+        failure.__cause__ = bug
+        return failure
+
+    def _reply_unwritten(self, envelope: Envelope, refusal: ActoriumError | None) -> None:
+        """Answer a command that has no events: with its refusal, or with an Ack of nothing."""
+        outcome: Any = refusal
+        if refusal is None:
+            outcome = Ack(self.id, self.version, 0, (), envelope.command_id)
+        self._reply(envelope, outcome)
+
+    def _reply(self, envelope: Envelope, outcome: Any) -> None:
+        """Give an answer that rests on the state as decided: at once, or when that state is durable."""
+        if self.pending:
+            last = self.pending[-1]
+            if last.followers is None:
+                last.followers = []
+            last.followers.append((envelope, outcome))
+        else:
+            self.kind.host.answer_unwritten(envelope, outcome)
+
+    # --- outcomes -------------------------------------------------------------------------------------------------
+
+    def outcome_known(self, request: PendingAppend, outcome: AppendOutcome | StoreError) -> None:
+        """Take the outcome of the oldest append whose outcome was not known."""
+        pending = self.pending
+        assert pending, "an outcome without a pending append"
+        if type(outcome) is int and self.status is not _RECOVERING:
+            pending.popleft()
+            if not pending:
+                self.pending = None
+            self._acknowledge(request, outcome)
+            return
+        request.outcome = outcome
+        if self.status is not _RECOVERING:
+            if isinstance(outcome, WrongExpectedVersion):
+                request.envelope.attempts += 1
+            self._begin_recovery(withdraw=True)
+        elif request.ends_recovery:
+            self._end_recovery()
+
+    def _acknowledge(self, request: PendingAppend, position: int) -> None:
+        host = self.kind.host
+        host.acknowledge(request, position)
+        if request.followers is not None:
+            for envelope, outcome in request.followers:
+                host.answer_unwritten(envelope, outcome)
+
+    def _begin_recovery(self, *, withdraw: bool) -> None:
+        """Give up the speculative state; go on when the outcome of everything in flight is known."""
+        self.status = Status.RECOVERING
+        self.state = None
+        last = None
+        for request in self.pending or ():
+            if withdraw and not request.in_flight:
+                request.withdrawn = True
+            elif request.outcome is None:
+                last = request
+        if last is None:
+            self._end_recovery()
+        else:
+            last.ends_recovery = True
+
+    def _end_recovery(self) -> None:
+        pending = self.pending or deque()
+        self.pending = None
+        if any(request.outcome is None and not request.withdrawn for request in pending):
+            # An append that waited for the writer when a second failure came: it is withdrawn now, not in flight.
+            raise AssertionError(f"{self!r} ended its recovery with an append in flight")
+        undone: list[Envelope] = []
+        for request in pending:
+            if type(request.outcome) is int:
+                self._acknowledge(request, request.outcome)
+                continue
+            self._undo(request, undone)
+            undone.extend(envelope for envelope, _ in request.followers or ())
+        if self.mailbox is None:
+            self.mailbox = Mailbox()
+        self.mailbox.put_back(undone)
+        if self.mailbox:
+            self.status = Status.HYDRATING
+            self.kind.host.hydrate(self)
+        else:
+            self.passivate()
+
+    def _undo(self, request: PendingAppend, undone: list[Envelope]) -> None:
+        """Answer the command of an append that was not written, or have it decided again."""
+        host, envelope, outcome = self.kind.host, request.envelope, request.outcome
+        if isinstance(outcome, DuplicateCommand):
+            host.answer_duplicate(envelope, outcome)
+        elif isinstance(outcome, WrongExpectedVersion) and envelope.attempts < MAX_ATTEMPTS:
+            undone.append(envelope)
+        elif isinstance(outcome, StoreError):
+            host.answer(envelope, outcome)
+        else:
+            undone.append(envelope)  # withdrawn before it was sent
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    def hydrated(self, state: Aggregate, version: int) -> None:
+        """Begin to live with the state that the stream gives."""
+        self.state = state
+        self.version = version
+        if self.mailbox:
+            self.status = _READY
+            self.kind.host.make_ready(self)
+        else:
+            self.mailbox = None
+            self.status = Status.IDLE
+
+    def hydration_failed(self, error: ActoriumError, *, status: Status) -> None:
+        """Refuse all waiting mail; `status` says whether the next mail may try again at once (COLD) or not (FAILED)."""
+        mailbox, self.mailbox = self.mailbox, None
+        self.status = status
+        self.state = None
+        for envelope in mailbox or ():
+            self.kind.host.answer(envelope, error)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing would be lost if the actor were forgotten."""
+        return not self.mailbox and not self.pending and self.status in _FORGETTABLE
+
+    def passivate(self) -> None:
+        """Drop the state; the next mail reads it from the log."""
+        self.state = None
+        self.version = 0
+        self.mailbox = None
+        self.status = Status.COLD
+
+
+_FORGETTABLE = frozenset({Status.IDLE, Status.COLD, Status.FAILED})
+
+
+def _name(envelope: Envelope) -> str:
+    return type(envelope.command).__name__

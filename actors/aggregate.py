@@ -1,0 +1,58 @@
+"""`Aggregate`: the pure model of one thing that has a history, and the three decorators that give it behaviour."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
+
+import msgspec
+
+from actorium.actors.definition import AggregateDefinition, Role, mark
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def create(method: F) -> F:
+    """Mark the handler of a command that begins a stream; it is called only while the stream is empty.
+
+    With any `@create` in a class, every other command of the class needs a stream that exists.
+    """
+    return mark(method, Role.CREATE)
+
+
+def decide(method: F) -> F:
+    """Mark a command handler: pure, it returns an event, several or None, or says no by raising `Rejected`.
+
+    The first annotated parameter says which command it handles; a second one annotated `Metadata` gets the command's
+    metadata.
+    """
+    return mark(method, Role.DECIDE)
+
+
+def evolve(method: F) -> F:
+    """Mark the method that applies one type of event: the only place where state changes.
+
+    The first annotated parameter says which event; a second one annotated `RecordedEvent` is not given: state must
+    follow from events alone.
+    """
+    return mark(method, Role.EVOLVE)
+
+
+class Aggregate(msgspec.Struct):
+    """The state of one aggregate and how it changes; its fields are the state, all with defaults, `id` is its id.
+
+    Everything that can be checked is checked when the class is defined: one handler per command, an `@evolve` for
+    each event that a handler may return, annotations everywhere. What is wrong raises ConfigurationError with the
+    class, the method and the mend. The stream's stored kind is the class's name unless `stream_type` is set.
+    """
+
+    stream_type: ClassVar[str] = ""
+    __definition__: ClassVar[AggregateDefinition]
+
+    id: str
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # The names of a class defined inside a function are found only in that function's frame.
+        cls.__definition__ = AggregateDefinition(cls, sys._getframe(1).f_locals)

@@ -1,0 +1,108 @@
+"""Commands: what a caller wants of one aggregate, and the envelope in which it travels."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
+from zlib import crc32
+
+import msgspec
+
+from actorium.actors.errors import CommandFailed
+from actorium.store.codec import InvalidMessage, checked_copy
+from actorium.store.errors import ConfigurationError
+from actorium.store.events import Event, as_json
+
+if TYPE_CHECKING:
+    from actorium.actors.definition import CommandHandler
+
+MAX_ID_LENGTH = 512  # an id is a key in an index of the log, not a document
+
+
+class Command(msgspec.Struct, frozen=True):
+    """An intent for one aggregate: `to` is the aggregate's id, the other fields are the command's own."""
+
+    command_type: ClassVar[str] = ""
+
+    to: str
+
+
+def command_type_of(command_class: type[Command]) -> str:
+    """Return the stable name of a command class: its own `command_type`, or else its class name."""
+    own = command_class.__dict__.get("command_type")
+    return own if isinstance(own, str) and own else command_class.__name__
+
+
+class Ack(msgspec.Struct, frozen=True, gc=False):
+    """The durable reply to a command: its events are in the log and applied.
+
+    `version` is the stream's version after them, `position` the place of the last of them in the log (with no
+    events: the end of the log as it was known). `duplicate` says that the command had already taken effect, and the
+    rest of the reply describes that first time.
+    """
+
+    stream_id: str
+    version: int
+    position: int
+    events: tuple[Event, ...]
+    command_id: str
+    duplicate: bool = False
+
+
+class Envelope(msgspec.Struct):
+    """A command (or a read of the state) on its way to one actor, with its identity and the future of its answer.
+
+    `fresh` says that the id was made for this envelope, so that it cannot be in the log already. `future` is None
+    for a command whose sender does not wait. `attempts` counts decisions that a lost race undid.
+    """
+
+    to: str
+    command: Command | None
+    handler: CommandHandler | None
+    future: asyncio.Future[Any] | None = None
+    command_id: str = ""
+    fingerprint: int = 0
+    fresh: bool = True
+    correlation_id: str = ""
+    causation_id: str = ""
+    headers: dict[str, str] = {}
+    expected_version: int | None = None
+    attempts: int = 0
+    timeout_s: float = 0.0
+
+
+class CommandCodec:
+    """Checks one class of command on its way in: fields, size, and that JSON does not change it."""
+
+    __slots__ = ("_decode", "_name", "_seed")
+
+    def __init__(self, command_class: type[Command]) -> None:
+        self._name = command_type_of(command_class)
+        self._seed = crc32(self._name.encode())
+        try:
+            self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(command_class).decode
+        except (TypeError, NameError) as error:
+            raise ConfigurationError(
+                f"{command_class.__qualname__} has a field that JSON cannot carry: {error}"
+            ) from error
+
+    def admit(self, command: Command, max_payload_bytes: int) -> tuple[Any, int]:
+        """Return a checked copy of a command and its fingerprint; raise CommandFailed where a field is wrong."""
+        try:
+            encoded = as_json(command)
+            copy = checked_copy(command, encoded, self._decode)
+        except (InvalidMessage, TypeError, ValueError) as error:
+            raise CommandFailed(f"{self._name} was not sent: {error}") from error
+        if len(encoded) > max_payload_bytes:
+            raise CommandFailed(
+                f"{self._name} was not sent: it takes {len(encoded)} bytes, the limit max_payload_bytes is "
+                f"{max_payload_bytes}"
+            )
+        to = copy.to
+        if not to or len(to) > MAX_ID_LENGTH:
+            raise CommandFailed(
+                f"{self._name} was not sent: `to` is the aggregate's id, 1 to {MAX_ID_LENGTH} characters, "
+                f"not {to[:40]!r}"
+            )
+        return copy, crc32(encoded, self._seed)

@@ -1,0 +1,223 @@
+"""`AggregateDefinition`: what an aggregate class says of itself, read once and checked when the class is defined."""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from actorium.actors.commands import Command, CommandCodec
+from actorium.store.errors import ConfigurationError
+from actorium.store.events import Event, Metadata, RecordedEvent
+
+if TYPE_CHECKING:
+    from actorium.actors.aggregate import Aggregate
+
+F = TypeVar("F", bound=Callable[..., Any])
+_ROLE = "__actorium_role__"
+_RESERVED = frozenset({"id"})
+
+
+class Role(Enum):
+    """What a decorated method of an aggregate is for."""
+
+    CREATE = "create"
+    DECIDE = "decide"
+    EVOLVE = "evolve"
+
+
+def mark(method: F, role: Role) -> F:
+    """Give a method its role; the class that holds it reads the role when it is defined."""
+    if not inspect.isfunction(method):
+        raise ConfigurationError(f"@{role.value} goes on a method, not on {method!r}")
+    if inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method):
+        raise ConfigurationError(
+            f"{method.__qualname__} is async: @{role.value} is pure and waits for nothing; move the waiting to the "
+            "caller, a projection or a saga"
+        )
+    setattr(method, _ROLE, role)
+    return method
+
+
+class CommandHandler(msgspec.Struct, frozen=True):
+    """One `@create` or `@decide` method: the command it handles, and the events it says it returns."""
+
+    command_class: type[Command]
+    method: Callable[..., Any]
+    creates: bool
+    wants_metadata: bool
+    returns: tuple[type[Event], ...]
+    codec: CommandCodec
+
+
+class AggregateDefinition:
+    """The handlers of one aggregate class, by the type of what they handle."""
+
+    __slots__ = ("aggregate_class", "evolvers", "handlers", "has_create", "stream_type")
+
+    def __init__(self, aggregate_class: type[Aggregate], names: Mapping[str, Any]) -> None:
+        self.aggregate_class = aggregate_class
+        own = aggregate_class.__dict__.get("stream_type")
+        self.stream_type: str = own if isinstance(own, str) and own else aggregate_class.__name__
+        self.handlers: dict[type[Command], CommandHandler] = {}
+        self.evolvers: dict[type[Event], Callable[..., Any]] = {}
+        for method, role in _marked(aggregate_class):
+            _Reader(aggregate_class, method, role, names).read_into(self)
+        self.has_create = any(handler.creates for handler in self.handlers.values())
+        self._check_every_event_evolves()
+        self._check_every_field_has_a_default()
+
+    def _check_every_event_evolves(self) -> None:
+        for handler in self.handlers.values():
+            for event_class in handler.returns:
+                if event_class not in self.evolvers:
+                    raise ConfigurationError(
+                        f"{handler.method.__qualname__} returns {event_class.__name__}, which nothing evolves: give "
+                        f"{self.aggregate_class.__name__} an @evolve method for it (its body may be `pass`)"
+                    )
+
+    def _check_every_field_has_a_default(self) -> None:
+        for name, annotation in inspect.get_annotations(self.aggregate_class).items():
+            if name in _RESERVED or "ClassVar" in str(annotation):
+                continue
+            # A struct's field descriptors are not there yet: a default still lies in the class's own namespace.
+            if name not in self.aggregate_class.__dict__:
+                raise ConfigurationError(
+                    f"{self.aggregate_class.__name__}.{name} has no default: an aggregate begins empty, with only its "
+                    f"id, so give the field a default (`{name}: … = …`)"
+                )
+
+
+def _marked(aggregate_class: type) -> Iterable[tuple[Callable[..., Any], Role]]:
+    """Yield the decorated methods of a class and its bases, an overriding method in place of the overridden one."""
+    methods: dict[str, Any] = {}
+    for base in reversed(aggregate_class.__mro__):
+        methods.update(base.__dict__)
+    for value in methods.values():
+        role = getattr(value, _ROLE, None)
+        if isinstance(role, Role):
+            yield value, role
+
+
+class _Reader:
+    """Reads the annotations of one decorated method into a definition."""
+
+    def __init__(
+        self, aggregate_class: type[Aggregate], method: Callable[..., Any], role: Role, names: Mapping[str, Any]
+    ) -> None:
+        self._class = aggregate_class
+        self._method = method
+        self._role = role
+        self._name = f"{aggregate_class.__name__}.{method.__name__}"
+        try:
+            self._hints = typing.get_type_hints(method, localns=dict(names))
+        except NameError as error:
+            raise ConfigurationError(
+                f"{self._name}: its annotations cannot be read ({error}): define or import that name before the class, "
+                "outside `if TYPE_CHECKING`"
+            ) from None
+
+    def read_into(self, definition: AggregateDefinition) -> None:
+        first, second = self._parameters()
+        if self._role is Role.EVOLVE:
+            self._read_evolver(definition, first, second)
+        else:
+            self._read_handler(definition, first, second)
+
+    def _parameters(self) -> tuple[Any, Any]:
+        parameters = list(inspect.signature(self._method).parameters.values())[1:]
+        wanted = "event" if self._role is Role.EVOLVE else "command"
+        if not parameters or len(parameters) > 2:
+            raise ConfigurationError(
+                f"{self._name} takes {len(parameters)} parameters after self: @{self._role.value} wants the {wanted}, "
+                "and at most Metadata after it"
+            )
+        hints = [self._hints.get(parameter.name) for parameter in parameters]
+        if hints[0] is None:
+            raise ConfigurationError(
+                f"{self._name}: the parameter {parameters[0].name!r} has no annotation: write the type of the {wanted} "
+                "that it handles"
+            )
+        return hints[0], hints[1] if len(hints) > 1 else None
+
+    def _read_evolver(self, definition: AggregateDefinition, first: Any, second: Any) -> None:
+        if second is not None or len(inspect.signature(self._method).parameters) > 2:
+            taken = f"{RecordedEvent.__name__} is for projections" if second is RecordedEvent else "it takes one event"
+            raise ConfigurationError(
+                f"{self._name}: @evolve must follow from the event alone ({taken}): put what it needs into the event"
+            )
+        for event_class in _union(first):
+            if not _is(event_class, Event):
+                raise ConfigurationError(f"{self._name} evolves {_shown(event_class)}, which is no Event")
+            if event_class in definition.evolvers:
+                raise ConfigurationError(
+                    f"{self._name} and {self._class.__name__}.{definition.evolvers[event_class].__name__} both evolve "
+                    f"{event_class.__name__}: keep one"
+                )
+            definition.evolvers[event_class] = self._method
+
+    def _read_handler(self, definition: AggregateDefinition, first: Any, second: Any) -> None:
+        if second is None and len(inspect.signature(self._method).parameters) > 2:
+            raise ConfigurationError(f"{self._name}: the second parameter has no annotation: it can be Metadata")
+        if second not in (None, Metadata):
+            raise ConfigurationError(
+                f"{self._name}: the second parameter is {_shown(second)}: a command handler can have Metadata there"
+            )
+        if not _is(first, Command):
+            raise ConfigurationError(f"{self._name} handles {_shown(first)}, which is no Command")
+        if first in definition.handlers:
+            raise ConfigurationError(
+                f"{self._name} and {self._class.__name__}.{definition.handlers[first].method.__name__} both handle "
+                f"{first.__name__}: a command has one handler"
+            )
+        creates = self._role is Role.CREATE
+        definition.handlers[first] = CommandHandler(
+            first, self._method, creates, second is Metadata, self._returned_events(), CommandCodec(first)
+        )
+
+    def _returned_events(self) -> tuple[type[Event], ...]:
+        if "return" not in self._hints:
+            raise ConfigurationError(
+                f"{self._name} has no return annotation: say which events it returns (`-> Withdrawn`, `-> A | None`, "
+                "`-> list[A | B]`)"
+            )
+        events: list[type[Event]] = []
+        for part in _leaves(self._hints["return"]):
+            if part is type(None) or part is Ellipsis:
+                continue
+            if not _is(part, Event):
+                raise ConfigurationError(
+                    f"{self._name} says that it returns {_shown(part)}: it returns an Event, several, or None"
+                )
+            events.append(part)
+        return tuple(events)
+
+
+def _is(candidate: Any, base: type) -> bool:
+    return inspect.isclass(candidate) and issubclass(candidate, base) and candidate is not base
+
+
+def _shown(annotation: Any) -> str:
+    return getattr(annotation, "__name__", None) or str(annotation)
+
+
+def _union(annotation: Any) -> tuple[Any, ...]:
+    """Return the alternatives of `A | B`, or the one type there is."""
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return typing.get_args(annotation)
+    return (annotation,)
+
+
+def _leaves(annotation: Any) -> Iterable[Any]:
+    """Yield the types in a return annotation: through unions, list[…], tuple[…, ...], Iterable[…] and the like."""
+    origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is None or not parts:
+        yield annotation
+        return
+    for part in parts:
+        yield from _leaves(part)

@@ -1,0 +1,134 @@
+"""Hydration: an actor's state rebuilt from its stream.
+
+`Hydrator` is one task. While a read is in flight the next actors gather, so that a thousand cold actors cost a few
+reads, not a thousand. Invariants between any two awaits: each actor that asked is in exactly one of `_waiting` and the
+round in progress, and ends in `hydrated` or `hydration_failed` exactly once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from actorium.actors.actor import Actor, ActorKind
+from actorium.actors.aggregate import Aggregate
+from actorium.actors.errors import HydrationFailed
+from actorium.store.codec import EventCodec
+from actorium.store.errors import ActoriumError, UnreadableEvent
+from actorium.store.event_store import EventStore, StreamPage, StreamRead
+from actorium.store.events import EncodedRecord
+
+# One round reads and applies about this many events before others get the loop: some ten milliseconds of work.
+EVENTS_PER_ROUND = 4096
+ACTORS_PER_ROUND = 256
+
+
+def replay(state: Aggregate, evolvers: Any, codec: EventCodec, records: Iterable[EncodedRecord]) -> None:
+    """Apply records to a state in place; raise HydrationFailed where an event cannot be read or applied."""
+    decode = codec.decode
+    for record in records:
+        try:
+            event = decode(record)
+            evolvers[type(event)](state, event)
+        except Exception as error:
+            raise _cannot_replay(record, error) from error
+
+
+def _cannot_replay(record: EncodedRecord, error: Exception) -> HydrationFailed:
+    if isinstance(error, KeyError):
+        reason = f"its class evolves no {record.type}"
+    elif isinstance(error, UnreadableEvent):
+        return HydrationFailed(f"{record.stream} cannot be hydrated: {error}")
+    else:
+        reason = f"its @evolve raised {type(error).__name__}: {error}"
+    return HydrationFailed(f"{record.stream} cannot be hydrated: {record.type} at version {record.version}: {reason}")
+
+
+class _Hydration(msgspec.Struct):
+    """One actor on its way back to life."""
+
+    actor: Actor
+    state: Any
+    version: int = 0
+
+
+class Hydrator:
+    """Reads the streams of cold actors, many in one read."""
+
+    def __init__(
+        self,
+        store: EventStore,
+        failed: Callable[[Actor, ActoriumError], None],
+        succeeded: Callable[[Actor], None],
+    ) -> None:
+        self._store = store
+        self._failed = failed
+        self._succeeded = succeeded
+        self._waiting: deque[_Hydration] = deque()
+        self._wake: asyncio.Future[None] | None = None
+        self.hydrations = 0
+
+    def request(self, actor: Actor) -> None:
+        """Have an actor hydrated; it is HYDRATING until then."""
+        self._waiting.append(_Hydration(actor, actor.kind.aggregate_class(actor.id)))
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    async def run(self) -> None:
+        """Hydrate until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            if not self._waiting:
+                self._wake = loop.create_future()
+                await self._wake
+                self._wake = None
+            waiting = self._waiting
+            round_ = [waiting.popleft() for _ in range(min(len(waiting), ACTORS_PER_ROUND))]
+            limit = max(16, EVENTS_PER_ROUND // len(round_))
+            await self._read(round_, limit)
+
+    async def _read(self, round_: list[_Hydration], limit: int) -> None:
+        reads = [StreamRead(one.actor.stream, one.version, limit) for one in round_]
+        try:
+            pages = await self._store.read_streams(reads)
+        except UnreadableEvent as error:
+            if len(round_) == 1:
+                self._give_up(round_[0], HydrationFailed(f"{reads[0].stream} cannot be hydrated: {error}"), error)
+            else:
+                for one in round_:  # one stream is damaged: the others must not suffer for it
+                    await self._read([one], limit)
+            return
+        except Exception as error:
+            for one in round_:
+                self._give_up(one, error, error.__cause__)
+            return
+        for one, page in zip(round_, pages, strict=True):
+            self._apply(one, page, limit)
+
+    def _apply(self, one: _Hydration, page: StreamPage, limit: int) -> None:
+        kind: ActorKind = one.actor.kind
+        try:
+            replay(one.state, kind.evolvers, kind.codec, page.events)
+        except HydrationFailed as error:
+            self._give_up(one, error, error.__cause__)
+            return
+        one.version += len(page.events)
+        if len(page.events) == limit:
+            self._waiting.append(one)
+            return
+        self.hydrations += 1
+        self._succeeded(one.actor)
+        one.actor.hydrated(one.state, one.version)
+
+    def _give_up(self, one: _Hydration, error: Exception, cause: BaseException | None) -> None:
+        if not isinstance(error, ActoriumError):
+            failure = HydrationFailed(f"{one.actor!r} cannot be hydrated: {type(error).__name__}: {error}")
+            failure.__cause__ = error
+            self._failed(one.actor, failure)
+            return
+        error.__cause__ = cause
+        self._failed(one.actor, error)

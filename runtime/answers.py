@@ -1,0 +1,176 @@
+"""`Answers`: the way back: what became durable, was refused or was a duplicate, to whoever waits for it.
+
+Invariants: every envelope that was delivered is answered exactly once; answers to one actor's commands go out in the
+order in which it decided them; a command with an id of its caller's that wrote nothing is answered only after the log
+was asked whether the id took effect before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import structlog
+
+from actorium.actors.actor import PendingAppend
+from actorium.actors.commands import Ack, Envelope
+from actorium.actors.errors import CommandConflict, Rejected
+from actorium.runtime.flow import Flow
+from actorium.runtime.tail import Tail
+from actorium.store.codec import EventCodec
+from actorium.store.errors import DuplicateCommand, StoreError, StoreUnavailable
+from actorium.store.event_store import CommandRecord, Committed, EventStore, StreamRead
+
+log = structlog.get_logger("actorium.runtime")
+
+
+class Answers:
+    """Resolves the futures of commands."""
+
+    def __init__(
+        self,
+        store: EventStore,
+        codec: EventCodec,
+        flow: Flow,
+        tail: Tail,
+        spawn: Callable[..., None],
+    ) -> None:
+        self._store = store
+        self._codec = codec
+        self._flow = flow
+        self._tail = tail
+        self._spawn = spawn
+        self._asking: dict[int, Envelope] = {}  # those whose command ids are being looked up, by identity
+        self.acknowledged = self.rejected = self.failed = self.duplicates = self.dropped = 0
+
+    def committed(self, requests: Sequence[PendingAppend], outcome: Committed | StoreError) -> None:
+        """Take what the writer reports of one batch: tell each actor, then the subscriptions."""
+        if isinstance(outcome, StoreError):
+            for request in requests:
+                request.actor.outcome_known(request, outcome)
+            self._let_others_in(requests)
+            return
+        for request, position in zip(requests, outcome.outcomes, strict=True):
+            request.actor.outcome_known(request, position)
+        self._tail.advance(requests, outcome)
+        self._let_others_in(requests)
+
+    def _let_others_in(self, requests: Sequence[PendingAppend]) -> None:
+        if self._flow.somebody_waits_for_a_mailbox:
+            for request in requests:
+                self._flow.mail_taken(request.actor)
+
+    def acknowledge(self, request: PendingAppend, position: int) -> None:
+        """Answer a command whose events are durable."""
+        envelope = request.envelope
+        append = request.append
+        self.acknowledged += 1
+        self._flow.answered(1)
+        future = envelope.future
+        if future is not None and not future.done():
+            count = len(append.events)
+            future.set_result(
+                Ack(
+                    envelope.to,
+                    append.expected_version + count,
+                    position + count - 1,
+                    request.events,
+                    envelope.command_id,
+                )
+            )
+
+    def answer(self, envelope: Envelope, outcome: Any) -> None:
+        """Give an envelope its last answer."""
+        future = envelope.future
+        if outcome is None:
+            self.dropped += 1
+        elif isinstance(outcome, Rejected):
+            self.rejected += 1
+        elif isinstance(outcome, BaseException):
+            self.failed += 1
+        elif envelope.handler is not None:
+            self.acknowledged += 1
+        self._flow.answered(1)
+        if future is None:
+            if isinstance(outcome, BaseException):
+                log.warning("command_unanswered", command=_shown(envelope), error=str(outcome))
+        elif not future.done():
+            if isinstance(outcome, BaseException):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
+
+    def answer_unwritten(self, envelope: Envelope, outcome: Any) -> None:
+        """Answer a command that wrote nothing, unless its id took effect before."""
+        if envelope.fresh or envelope.handler is None:
+            if type(outcome) is Ack:
+                outcome = self._with_position(outcome)
+            self.answer(envelope, outcome)
+        else:
+            self._ask(self._answer_if_new, envelope, outcome)
+
+    def answer_duplicate(self, envelope: Envelope, duplicate: DuplicateCommand) -> None:
+        """Answer a command whose id took effect before with that first effect."""
+        self._ask(self._answer_first_effect, envelope, duplicate.record)
+
+    def fail_unanswered(self, error: Exception) -> None:
+        """Answer the commands whose ids are being looked up with an error: the look-up will not end."""
+        for envelope in list(self._asking.values()):
+            self.answer(envelope, error)
+        self._asking.clear()
+
+    def _ask(self, look_up: Callable[[Envelope, Any], Awaitable[None]], envelope: Envelope, found: Any) -> None:
+        self._asking[id(envelope)] = envelope
+        self._spawn(self._asked, look_up, envelope, found)
+
+    async def _asked(self, look_up: Callable[[Envelope, Any], Awaitable[None]], envelope: Envelope, found: Any) -> None:
+        await look_up(envelope, found)
+        del self._asking[id(envelope)]
+
+    async def _answer_if_new(self, envelope: Envelope, outcome: Any) -> None:
+        try:
+            record = await self._store.find_command(envelope.command_id)
+        except Exception as error:
+            self.answer(envelope, _unavailable(envelope, error))
+            return
+        if record is None:
+            self.answer(envelope, self._with_position(outcome) if type(outcome) is Ack else outcome)
+        else:
+            await self._answer_first_effect(envelope, record)
+
+    async def _answer_first_effect(self, envelope: Envelope, record: CommandRecord) -> None:
+        self.duplicates += 1
+        if record.fingerprint != envelope.fingerprint:
+            conflict = CommandConflict(
+                f"command_id {envelope.command_id!r} was used before, for another command ({record.stream} version "
+                f"{record.version}): give {_shown(envelope)} an id of its own"
+            )
+            self.answer(envelope, conflict)
+            return
+        count = record.version - record.first_version + 1
+        try:
+            read = StreamRead(record.stream, record.first_version - 1, count)
+            page = (await self._store.read_streams([read]))[0]
+            events = tuple(self._codec.decode(one) for one in page.events)
+        except Exception as error:
+            self.answer(envelope, _unavailable(envelope, error))
+            return
+        self.answer(
+            envelope,
+            Ack(record.stream.id, record.version, record.position, events, envelope.command_id, duplicate=True),
+        )
+
+    def _with_position(self, ack: Ack) -> Ack:
+        return Ack(ack.stream_id, ack.version, self._tail.position, (), ack.command_id)
+
+
+def _shown(envelope: Envelope) -> str:
+    return f"{type(envelope.command).__name__} to {envelope.to!r}"
+
+
+def _unavailable(envelope: Envelope, error: Exception) -> Exception:
+    if isinstance(error, StoreError):
+        return error
+    unavailable = StoreUnavailable(f"whether {_shown(envelope)} took effect before cannot be read: {error!r}")
+    unavailable.__cause__ = error
+    return unavailable

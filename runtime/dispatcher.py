@@ -1,0 +1,189 @@
+"""`Dispatcher`: a command's way from the caller into the mailbox of its actor.
+
+Everything that can be wrong with a command is found here, before the mailbox: its type, its fields, its size, the
+room there is. Invariant: an envelope that is delivered is counted in flight until `Answers` answers it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from actorium.actors.actor import Actor, ActorKind, Status
+from actorium.actors.commands import Ack, Command, Envelope
+from actorium.actors.definition import CommandHandler
+from actorium.actors.mailbox import Mailbox
+from actorium.runtime.deadlines import Deadlines
+from actorium.runtime.errors import CommandTimeout
+from actorium.runtime.flow import Flow
+from actorium.runtime.registry import LiveActors
+from actorium.runtime.scheduler import Scheduler
+from actorium.runtime.settings import Settings
+from actorium.runtime.supervision import Supervisor
+from actorium.store.errors import ConfigurationError
+from actorium.store.source import Source
+
+MAX_COMMAND_ID_LENGTH = 512
+_NO_HEADERS: dict[str, str] = {}
+_READY, _IDLE, _COLD, _FAILED = Status.READY, Status.IDLE, Status.COLD, Status.FAILED
+
+
+class Dispatcher:
+    """Checks commands, finds their actors and delivers to their mailboxes."""
+
+    def __init__(
+        self,
+        kinds: Mapping[type[Command], tuple[ActorKind, CommandHandler]],
+        loop: asyncio.AbstractEventLoop,
+        source: Source,
+        settings: Settings,
+        flow: Flow,
+        deadlines: Deadlines,
+        live: LiveActors,
+        scheduler: Scheduler,
+        supervisor: Supervisor,
+    ) -> None:
+        self._kinds = kinds
+        self._loop = loop
+        self._source = source
+        self._settings = settings
+        self._mailbox_limit = settings.mailbox_limit
+        self._flow = flow
+        self._deadlines = deadlines
+        self._live = live
+        self._scheduler = scheduler
+        self._supervisor = supervisor
+
+    def envelope(
+        self,
+        command: Command,
+        *,
+        command_id: str | None,
+        expected_version: int | None,
+        correlation_id: str,
+        causation_id: str,
+        headers: Mapping[str, str] | None,
+    ) -> Envelope:
+        """Return a checked command in its envelope; raise ConfigurationError or CommandFailed."""
+        known = self._kinds.get(type(command))
+        if known is None:
+            raise ConfigurationError(
+                f"no aggregate of this runtime handles {type(command).__name__}: give Runtime([…]) the aggregate whose "
+                "@create or @decide takes it"
+            )
+        handler = known[1]
+        copy, fingerprint = handler.codec.admit(command, self._settings.max_payload_bytes)
+        if command_id is None:
+            fresh, command_id = True, self._source.new_id()
+        else:
+            fresh, command_id = False, _checked_id(command_id)
+        return Envelope(
+            copy.to,
+            copy,
+            handler,
+            None,
+            command_id,
+            fingerprint,
+            fresh,
+            correlation_id,
+            causation_id,
+            dict(headers) if headers else _NO_HEADERS,
+            expected_version,
+        )
+
+    async def send(self, envelope: Envelope) -> Ack:
+        """Deliver a command and wait for its answer, for the time that its envelope says."""
+        ack: Ack = await self.ask(self._kind(envelope), envelope, envelope.timeout_s)
+        return ack
+
+    def _kind(self, envelope: Envelope) -> ActorKind:
+        assert envelope.command is not None, "an envelope for `send` or `tell` holds a command"
+        return self._kinds[type(envelope.command)][0]
+
+    async def ask(self, kind: ActorKind, envelope: Envelope, timeout_s: float) -> Any:
+        """Deliver an envelope to an actor of a kind and wait for its answer."""
+        deadline = self._loop.time() + timeout_s
+        envelope.timeout_s = timeout_s
+        envelope.future = future = self._loop.create_future()
+        if not self._try_deliver(kind, envelope, deadline - timeout_s):
+            await self._deliver(kind, envelope, deadline)
+        self._deadlines.add(deadline, future, _timed_out, envelope)
+        return await future
+
+    async def tell(self, envelope: Envelope, timeout_s: float) -> None:
+        """Deliver a command that nobody waits for; return when a mailbox has it."""
+        kind = self._kind(envelope)
+        now = self._loop.time()
+        if not self._try_deliver(kind, envelope, now):
+            await self._deliver(kind, envelope, now + timeout_s)
+
+    async def _deliver(self, kind: ActorKind, envelope: Envelope, deadline: float) -> None:
+        """Wait for room, then deliver; raise MailboxFull at the deadline."""
+        flow, limit = self._flow, self._mailbox_limit
+        woken = False
+        while True:
+            now = self._loop.time()
+            actor = self._actor(kind, envelope.to, now)
+            if actor.is_full(limit):
+                if woken:
+                    flow.pass_on()
+                woken = False
+                await flow.mailbox_room(actor, deadline)
+            elif flow.in_flight < flow.limit and (woken or flow.has_room):
+                self._put(actor, envelope, now)
+                return
+            else:
+                await flow.room(deadline)
+                woken = True
+
+    def _try_deliver(self, kind: ActorKind, envelope: Envelope, now: float) -> bool:
+        """Deliver if there is room in the runtime and in the mailbox."""
+        if not self._flow.has_room:
+            return False
+        actor = self._actor(kind, envelope.to, now)
+        if (actor.mailbox is not None or actor.pending is not None) and actor.is_full(self._mailbox_limit):
+            return False
+        self._put(actor, envelope, now)
+        return True
+
+    def _actor(self, kind: ActorKind, id: str, now: float) -> Actor:
+        actor = kind.live.get(id)
+        if actor is None:
+            return self._live.create(kind, id, now)
+        return actor
+
+    def _put(self, actor: Actor, envelope: Envelope, now: float) -> None:
+        status = actor.status
+        if status is _FAILED:
+            refusal = self._supervisor.refusal(actor, now)
+            if refusal is not None:
+                raise refusal
+            status = _COLD
+        actor.used_at = now
+        self._flow.in_flight += 1
+        mailbox = actor.mailbox
+        if mailbox is None:
+            actor.mailbox = mailbox = Mailbox()
+        mailbox.append(envelope)
+        if status is _IDLE:
+            actor.status = _READY
+            self._scheduler.make_ready(actor)
+        elif status is _COLD:
+            actor.status = Status.HYDRATING
+            actor.kind.host.hydrate(actor)
+
+
+def _checked_id(command_id: object) -> str:
+    if isinstance(command_id, str) and 0 < len(command_id) <= MAX_COMMAND_ID_LENGTH:
+        return command_id
+    raise ConfigurationError(f"command_id={command_id!r}: a string of 1 to {MAX_COMMAND_ID_LENGTH} characters")
+
+
+def _timed_out(envelope: Envelope) -> CommandTimeout:
+    what = type(envelope.command).__name__ if envelope.command is not None else "a read"
+    return CommandTimeout(
+        f"{what} to {envelope.to!r} had no answer within {envelope.timeout_s:g} s: its outcome is unknown; send it "
+        f"again with command_id={envelope.command_id!r}",
+        command_id=envelope.command_id,
+    )

@@ -1,0 +1,181 @@
+"""`Engine`: one runtime's parts, put together; the `ActorHost` that its actors see.
+
+A command flows through them in one direction: dispatcher → mailbox → scheduler → actor → writer → answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+
+from actorium.actors.actor import Actor, ActorKind, PendingAppend
+from actorium.actors.aggregate import Aggregate
+from actorium.actors.commands import Command, Envelope
+from actorium.actors.definition import CommandHandler
+from actorium.actors.hydration import Hydrator
+from actorium.runtime.answers import Answers
+from actorium.runtime.deadlines import Deadlines
+from actorium.runtime.dispatcher import Dispatcher
+from actorium.runtime.flow import Flow
+from actorium.runtime.registry import LiveActors
+from actorium.runtime.scheduler import Scheduler
+from actorium.runtime.settings import Settings
+from actorium.runtime.statistics import RuntimeStatistics
+from actorium.runtime.supervision import Supervisor
+from actorium.runtime.tail import Tail
+from actorium.store.codec import EventCodec
+from actorium.store.errors import ActoriumError, ConfigurationError, DuplicateCommand
+from actorium.store.event_store import EventStore
+from actorium.store.events import Event
+from actorium.store.source import Source
+from actorium.store.writer import GroupCommitWriter
+
+log = structlog.get_logger("actorium.runtime")
+
+
+class Catalog:
+    """The aggregate classes of a runtime, checked against each other."""
+
+    def __init__(self, aggregates: Sequence[type[Aggregate]]) -> None:
+        if not aggregates:
+            raise ConfigurationError("a runtime needs at least one aggregate class: Runtime([Account], store=…)")
+        self.aggregates: dict[type[Aggregate], None] = {}
+        self._streams: dict[str, type[Aggregate]] = {}
+        self._commands: dict[type[Command], type[Aggregate]] = {}
+        events: dict[type[Event], None] = {}
+        for aggregate in aggregates:
+            self._add(aggregate)
+            events.update(dict.fromkeys(aggregate.__definition__.evolvers))
+        self.codec = EventCodec(events)
+
+    def _add(self, aggregate: type[Aggregate]) -> None:
+        if not _is_aggregate_class(aggregate):
+            raise ConfigurationError(f"{aggregate!r} is no Aggregate class: Runtime takes classes, not instances")
+        definition = aggregate.__definition__
+        other = self._streams.setdefault(definition.stream_type, aggregate)
+        if other is not aggregate:
+            raise ConfigurationError(
+                f"{other.__qualname__} and {aggregate.__qualname__} both keep streams of type "
+                f'{definition.stream_type!r}: give one of them its own stream_type = "…"'
+            )
+        for command in definition.handlers:
+            holder = self._commands.setdefault(command, aggregate)
+            if holder is not aggregate:
+                raise ConfigurationError(
+                    f"{holder.__qualname__} and {aggregate.__qualname__} both handle {command.__name__}: a command has "
+                    "one handler"
+                )
+        self.aggregates[aggregate] = None
+
+
+class Engine:
+    """Everything that runs between `send` and the log."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        store: EventStore,
+        settings: Settings,
+        source: Source,
+        spawn: Callable[..., None],
+    ) -> None:
+        self._loop = loop = asyncio.get_running_loop()
+        self.deadlines = Deadlines(loop)
+        self.flow = Flow(loop, self.deadlines, limit=settings.max_in_flight, mailbox_limit=settings.mailbox_limit)
+        self.tail = Tail(max_events=settings.tail_events, max_bytes=settings.tail_bytes)
+        self.scheduler = Scheduler(loop, self.flow, turn_budget=settings.turn_budget)
+        self.supervisor = Supervisor(
+            source, backoff_s=settings.hydration_backoff_s, backoff_max_s=settings.hydration_backoff_max_s
+        )
+        self.live = LiveActors(settings.passivation, self.supervisor.recovered)
+        self.hydrator = Hydrator(store, self._hydration_failed, self.supervisor.recovered)
+        self.answers = Answers(store, catalog.codec, self.flow, self.tail, spawn)
+        self.writer: GroupCommitWriter[PendingAppend] = GroupCommitWriter(
+            store,
+            source,
+            self.answers.committed,
+            max_batch_events=settings.max_batch_events,
+            max_batch_bytes=settings.max_batch_bytes,
+        )
+        # What an actor calls of its host, without a detour on the hot path.
+        self.enqueue: Callable[[PendingAppend], None] = self.writer.enqueue
+        self.hydrate: Callable[[Actor], None] = self.hydrator.request
+        self.make_ready: Callable[[Actor], None] = self.scheduler.make_ready
+        self.acknowledge: Callable[[PendingAppend, int], None] = self.answers.acknowledge
+        self.answer: Callable[[Envelope, Any], None] = self.answers.answer
+        self.answer_unwritten: Callable[[Envelope, Any], None] = self.answers.answer_unwritten
+        self.answer_duplicate: Callable[[Envelope, DuplicateCommand], None] = self.answers.answer_duplicate
+        self.kinds = {
+            aggregate: ActorKind(
+                aggregate.__definition__, catalog.codec, self, max_payload_bytes=settings.max_payload_bytes
+            )
+            for aggregate in catalog.aggregates
+        }
+        self.dispatcher = Dispatcher(
+            _handlers(self.kinds),
+            loop,
+            source,
+            settings,
+            self.flow,
+            self.deadlines,
+            self.live,
+            self.scheduler,
+            self.supervisor,
+        )
+
+    def actor_failed(self, actor: Actor, error: Exception) -> None:
+        """Note that an actor's own code broke its state; it is hydrated anew, and nobody else is touched."""
+        log.error("actor_state_discarded", actor=repr(actor), error=str(error))
+
+    def _hydration_failed(self, actor: Actor, error: ActoriumError) -> None:
+        self.supervisor.hydration_failed(actor, error, self._loop.time())
+        self.flow.mail_taken(actor)
+
+    def fail_everything(self, error: ActoriumError) -> None:
+        """Answer whatever was delivered and not answered with an error: the runtime ends without it."""
+        self.flow.close(error)
+        for actor in self.live:
+            for request in actor.pending or ():
+                self.answers.answer(request.envelope, error)
+                for envelope, _ in request.followers or ():
+                    self.answers.answer(envelope, error)
+            for envelope in actor.mailbox or ():
+                self.answers.answer(envelope, error)
+            actor.pending = actor.mailbox = None
+        self.answers.fail_unanswered(error)
+        self.deadlines.close()
+
+    def statistics(self) -> RuntimeStatistics:
+        """Return the counters of all parts."""
+        answers = self.answers
+        return RuntimeStatistics(
+            acknowledged=answers.acknowledged,
+            rejected=answers.rejected,
+            failed=answers.failed,
+            duplicates=answers.duplicates,
+            dropped=answers.dropped,
+            in_flight=self.flow.in_flight,
+            waiting_for_room=self.flow.waiting,
+            live_actors=len(self.live),
+            ready_actors=len(self.scheduler),
+            failed_actors=len(self.supervisor),
+            hydrations=self.hydrator.hydrations,
+            passivations=self.live.passivations,
+            position=self.tail.position,
+            writer=self.writer.statistics(),
+        )
+
+
+def _is_aggregate_class(candidate: object) -> bool:
+    return isinstance(candidate, type) and issubclass(candidate, Aggregate) and candidate is not Aggregate
+
+
+def _handlers(
+    kinds: dict[type[Aggregate], ActorKind],
+) -> dict[type[Command], tuple[ActorKind, CommandHandler]]:
+    return {
+        command: (kind, handler) for kind in kinds.values() for command, handler in kind.definition.handlers.items()
+    }

@@ -1,0 +1,81 @@
+"""`LiveActors`: every actor in memory, and the hand that passivates those not used.
+
+Invariants: an actor that has mail or an append in flight is in its kind's `live` table; each actor in such a table is
+once in the hand's round; only this module changes the tables.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from actorium.actors.actor import Actor, ActorKind, Status
+from actorium.actors.passivation import Passivation
+
+# Actors looked at per step, so that a sweep over a million does not hold the loop.
+_SWEEP_STEP = 2_000
+# Actors looked at for each one that is created over the limit: enough to find an idle one, and bounded.
+_SEARCH_STEPS = 8
+
+
+class LiveActors:
+    """The actors in memory."""
+
+    def __init__(self, passivation: Passivation, forgotten: Callable[[Actor], None]) -> None:
+        self._policy = passivation
+        self._forgotten = forgotten
+        self._max_live = passivation.max_live
+        self._round: deque[Actor] = deque()
+        self._swept = 0
+        self.passivations = 0
+
+    def __len__(self) -> int:
+        return len(self._round)
+
+    def __iter__(self) -> Iterator[Actor]:
+        return iter(list(self._round))
+
+    def create(self, kind: ActorKind, id: str, now: float) -> Actor:
+        """Add a cold actor, and make room for it where the limit wants it."""
+        actor = Actor(kind, id)
+        actor.used_at = now
+        kind.live[id] = actor
+        self._round.append(actor)
+        if self._max_live is not None and len(self._round) > self._max_live:
+            self._make_room(now)
+        return actor
+
+    def sweep_step(self, now: float) -> bool:
+        """Passivate what has been idle too long among the next actors; return whether a whole round is over."""
+        idle_s = self._policy.idle_s
+        if idle_s is None:
+            return True
+        for _ in range(min(_SWEEP_STEP, len(self._round))):
+            actor = self._round[0]
+            if now - actor.used_at < idle_s or not actor.is_idle:
+                self._round.rotate(-1)
+            else:
+                self._forget(self._round.popleft())
+        self._swept += _SWEEP_STEP
+        if self._swept < len(self._round):
+            return False
+        self._swept = 0
+        return True
+
+    def _make_room(self, now: float) -> None:
+        round_ = self._round
+        for _ in range(_SEARCH_STEPS):
+            actor = round_.popleft()
+            if actor.used_at > actor.seen_at or not actor.is_idle:
+                actor.seen_at = now
+                round_.append(actor)
+                continue
+            self._forget(actor)
+            if self._max_live is None or len(round_) <= self._max_live:
+                return
+
+    def _forget(self, actor: Actor) -> None:
+        del actor.kind.live[actor.id]
+        if actor.status is Status.FAILED:
+            self._forgotten(actor)
+        self.passivations += 1

@@ -1,0 +1,285 @@
+"""`Runtime`: what an application embeds: the public face of the engine, and its life from start to stop.
+
+Invariants: the engine's tasks live in one task group inside one root task, so that no caller's scope reaches them;
+`start` and `stop` only signal that task; a runtime runs once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from types import TracebackType
+from typing import Any, TypeVar
+
+import anyio
+import anyio.abc
+import structlog
+
+from actorium.actors.aggregate import Aggregate
+from actorium.actors.commands import Ack, Command, Envelope
+from actorium.runtime.engine import Catalog, Engine
+from actorium.runtime.errors import RuntimeClosed
+from actorium.runtime.history import Moment, state_at
+from actorium.runtime.middleware import Middleware, chain
+from actorium.runtime.settings import Settings
+from actorium.runtime.statistics import RuntimeStatistics
+from actorium.runtime.subscriptions import Subscription
+from actorium.store.errors import ConfigurationError
+from actorium.store.event_store import EventStore
+from actorium.store.source import Source, SystemSource
+from actorium.store.urls import open_store
+
+log = structlog.get_logger("actorium.runtime")
+A = TypeVar("A", bound=Aggregate)
+
+# How often a round of passivation begins, as a part of the idle time, and at most.
+_SWEEPS_PER_IDLE_TIME = 4
+_SWEEP_EVERY_S_MAX = 60.0
+_SWEEP_STEP_PAUSE_S = 0.01
+
+
+class Runtime:
+    """Aggregates as actors on a durable log, inside an asyncio program.
+
+    Use it as `async with Runtime([Account], store="sqlite:///bank.db") as runtime:`, or call `start` and `stop`.
+    Leaving the block, also by an exception or Ctrl-C, lets accepted commands finish for `Settings.drain_s` seconds.
+
+    aggregates: the classes whose commands it handles.
+    store: a URL (`memory://`, `sqlite:///relative.db`, `sqlite:////absolute.db`) or an object that is an EventStore.
+    settings: the limits. middleware: what each `send` and `tell` passes through, the first outermost.
+    source: where time, ids and chance come from; leave it out unless you test.
+    """
+
+    def __init__(
+        self,
+        aggregates: Sequence[type[Aggregate]],
+        *,
+        store: str | EventStore,
+        settings: Settings | None = None,
+        middleware: Sequence[Middleware] = (),
+        source: Source | None = None,
+    ) -> None:
+        self._catalog = Catalog(aggregates)
+        self._store: EventStore = open_store(store) if isinstance(store, str) else store
+        self._settings = settings or Settings()
+        self._source: Source = source or SystemSource()
+        self._call = chain(middleware, self._innermost)
+        self._engine: Engine | None = None
+        self._root: asyncio.Task[None] | None = None
+        self._stop_wanted: asyncio.Event | None = None
+        self._accepting = False
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Runtime:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Open the store and begin to serve; raise what the store raises. A runtime starts once."""
+        if self._root is not None:
+            raise RuntimeClosed("this runtime was started before: make a new Runtime for another run")
+        loop = asyncio.get_running_loop()
+        self._stop_wanted = asyncio.Event()
+        started: asyncio.Future[None] = loop.create_future()
+        self._root = loop.create_task(self._run(started, self._stop_wanted), name="actorium")
+        try:
+            await asyncio.shield(started)
+        except asyncio.CancelledError:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Take no new commands, let accepted ones commit for `Settings.drain_s` seconds, close the store.
+
+        What is not committed by then fails with RuntimeClosed. A second call waits for the first. It ends properly
+        also when its caller is cancelled meanwhile.
+        """
+        root = self._root
+        if root is None:
+            return
+        self._accepting = False
+        if self._stop_wanted is not None:
+            self._stop_wanted.set()
+        cancelled: asyncio.CancelledError | None = None
+        while not root.done():
+            try:
+                await asyncio.wait((root,))
+            except asyncio.CancelledError as cancellation:
+                cancelled = cancellation
+        if cancelled is not None:
+            raise cancelled
+
+    @asynccontextmanager
+    async def lifespan(self, app: object = None) -> AsyncIterator[None]:
+        """Run for as long as a web application does: `FastAPI(lifespan=runtime.lifespan)`, Starlette, Litestar.
+
+        Give it to the outermost application: those mounted inside have no lifespan of their own.
+        """
+        async with self:
+            yield
+
+    async def _run(self, started: asyncio.Future[None], stop_wanted: asyncio.Event) -> None:
+        why: BaseException | None = None
+        try:
+            await self._store.open()
+            async with anyio.create_task_group() as tasks:
+                await self._serve(tasks, started, stop_wanted)
+        except BaseException as error:
+            why = error
+            if not started.done():
+                started.set_exception(error)
+                started.exception()  # seen: `start` raises it, unless its caller is gone
+            else:
+                log.critical("runtime_failed", error=repr(error))
+        finally:
+            self._accepting = False
+            closed = RuntimeClosed("the runtime has stopped" if why is None else f"the runtime has failed: {why!r}")
+            closed.__cause__ = why
+            if self._engine is not None:
+                self._engine.fail_everything(closed)
+                self._engine.tail.close()
+            await self._store.close()
+
+    async def _serve(
+        self, tasks: anyio.abc.TaskGroup, started: asyncio.Future[None], stop_wanted: asyncio.Event
+    ) -> None:
+        engine = self._engine = Engine(self._catalog, self._store, self._settings, self._source, _spawner(tasks))
+        engine.tail.open_at(await self._store.head())
+        tasks.start_soon(engine.writer.run)
+        tasks.start_soon(engine.hydrator.run)
+        tasks.start_soon(self._passivate, engine)
+        self._accepting = True
+        log.info("runtime_started", store=self._store.describe(), position=engine.tail.position)
+        started.set_result(None)
+        await stop_wanted.wait()
+        with anyio.move_on_after(self._settings.drain_s) as drain:
+            await engine.flow.idle()
+            await engine.writer.drained()
+        log.info("runtime_stopped", unfinished=engine.flow.in_flight, in_time=not drain.cancelled_caught)
+        tasks.cancel_scope.cancel()
+
+    async def _passivate(self, engine: Engine) -> None:
+        idle_s = self._settings.passivation.idle_s
+        if idle_s is None:
+            return
+        pause_s = min(idle_s / _SWEEPS_PER_IDLE_TIME, _SWEEP_EVERY_S_MAX)
+        loop = asyncio.get_running_loop()
+        while True:
+            round_is_over = engine.live.sweep_step(loop.time())
+            await asyncio.sleep(pause_s if round_is_over else min(pause_s, _SWEEP_STEP_PAUSE_S))
+
+    # --- commands -------------------------------------------------------------------------------------------------
+
+    async def send(
+        self,
+        command: Command,
+        *,
+        command_id: str | None = None,
+        timeout_s: float | None = None,
+        expected_version: int | None = None,
+        correlation_id: str = "",
+        causation_id: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> Ack:
+        """Have a command carried out; return when its events are durable and applied.
+
+        command_id: makes the command idempotent: sent again with the same id, it takes effect once, for ever, and is
+        answered as the first time. timeout_s: how long to wait, backpressure included. expected_version: the version
+        its stream must be at. correlation_id, causation_id, headers: stored with its events.
+
+        Raises Rejected, NotFound, AlreadyExists, WrongExpectedVersion, CommandConflict, CommandFailed,
+        HydrationFailed, MailboxFull, CommandTimeout, StoreUnavailable, RuntimeClosed or ConfigurationError.
+        """
+        envelope = self._running().dispatcher.envelope(
+            command,
+            command_id=command_id,
+            expected_version=expected_version,
+            correlation_id=correlation_id,
+            causation_id=causation_id,
+            headers=headers,
+        )
+        envelope.timeout_s = self._settings.default_timeout_s if timeout_s is None else timeout_s
+        return await self._call(envelope)
+
+    async def tell(
+        self,
+        command: Command,
+        *,
+        timeout_s: float | None = None,
+        correlation_id: str = "",
+        causation_id: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Have a mailbox take a command and return; nothing is promised, and what goes wrong is only logged."""
+        engine = self._running()
+        envelope = engine.dispatcher.envelope(
+            command,
+            command_id=None,
+            expected_version=None,
+            correlation_id=correlation_id,
+            causation_id=causation_id,
+            headers=headers,
+        )
+        await engine.dispatcher.tell(envelope, self._settings.default_timeout_s if timeout_s is None else timeout_s)
+
+    async def _innermost(self, envelope: Envelope) -> Ack:
+        return await self._running().dispatcher.send(envelope)
+
+    # --- reads ----------------------------------------------------------------------------------------------------
+
+    async def get(
+        self,
+        aggregate: type[A],
+        id: str,
+        *,
+        at_version: int | None = None,
+        at_position: int | None = None,
+        at_time: datetime | None = None,
+        timeout_s: float | None = None,
+    ) -> A:
+        """Return the state of an aggregate, a copy: the latest, or as it was at a version, position or time.
+
+        The latest includes every command acknowledged before the call. `at_time` is an aware datetime; it gives the
+        state after the last event recorded at or before it. Raises NotFound where there was no such state.
+        """
+        engine = self._running()
+        kind = engine.kinds.get(aggregate)
+        if kind is None:
+            raise ConfigurationError(f"{aggregate!r} is none of this runtime's aggregates")
+        if at_version is not None or at_position is not None or at_time is not None:
+            moment = Moment(version=at_version, position=at_position, time=at_time)
+            past: A = await state_at(self._store, kind, id, moment)
+            return past
+        timeout_s = self._settings.default_timeout_s if timeout_s is None else timeout_s
+        state: A = await engine.dispatcher.ask(kind, Envelope(id, None, None), timeout_s)
+        return state
+
+    def events(self, *, after: int = 0) -> Subscription:
+        """Return an async iterator over the log after a position: what is there, then what comes, without a seam."""
+        engine = self._running()
+        return Subscription(self._store, self._catalog.codec, engine.tail, after=after, poll_s=self._settings.poll_s)
+
+    def statistics(self) -> RuntimeStatistics:
+        """Return the runtime's counters as they are now."""
+        return self._running().statistics()
+
+    def _running(self) -> Engine:
+        if not self._accepting or self._engine is None:
+            when = "is stopping or has stopped" if self._root is not None else "has not been started"
+            raise RuntimeClosed(f"the runtime {when}: use it inside `async with Runtime(…)`")
+        return self._engine
+
+
+def _spawner(tasks: anyio.abc.TaskGroup) -> Callable[..., None]:
+    def spawn(function: Callable[..., Any], *args: Any) -> None:
+        tasks.start_soon(function, *args)
+
+    return spawn

@@ -1,0 +1,47 @@
+"""`Settings`: the limits of a runtime, each with its reason."""
+
+from __future__ import annotations
+
+import msgspec
+
+from actorium.actors.passivation import Passivation
+from actorium.store.errors import ConfigurationError
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits and times of one runtime; the defaults suit a service of one process.
+
+    mailbox_limit: commands that may wait for one aggregate.
+    max_in_flight: commands accepted and not answered yet, over all aggregates.
+    max_payload_bytes: size of one command, and of the events of one decision with their metadata.
+    default_timeout_s: how long `send`, `tell` and `get` wait where the call does not say.
+    turn_budget: commands one actor decides before the next actor has its turn.
+    max_batch_events, max_batch_bytes: size of one commit.
+    passivation: when idle actors leave memory.
+    drain_s: how long `stop` lets accepted commands finish.
+    hydration_backoff_s, hydration_backoff_max_s: how long an actor that cannot be hydrated refuses mail, doubled each
+        time up to the maximum.
+    poll_s: how often a subscriber at the end of the log looks by itself, should a notification have been lost.
+    tail_events, tail_bytes: committed events kept in memory for subscribers near the end of the log.
+    """
+
+    mailbox_limit: int = 1_000
+    max_in_flight: int = 10_000
+    max_payload_bytes: int = 1_048_576
+    default_timeout_s: float = 30.0
+    turn_budget: int = 64
+    max_batch_events: int = 2_000
+    max_batch_bytes: int = 8_388_608
+    passivation: Passivation = Passivation()
+    drain_s: float = 10.0
+    hydration_backoff_s: float = 0.1
+    hydration_backoff_max_s: float = 30.0
+    poll_s: float = 1.0
+    tail_events: int = 4_096
+    tail_bytes: int = 16_777_216
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if isinstance(value, int | float) and not value > 0:
+                raise ConfigurationError(f"Settings({name}={value!r}): a number above 0")

@@ -1,0 +1,32 @@
+"""`RuntimeStatistics`: what a runtime is doing and has done, as numbers."""
+
+from __future__ import annotations
+
+import msgspec
+
+from actorium.store.writer import WriterStatistics
+
+
+class RuntimeStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """A moment of a runtime; counters run from its start.
+
+    acknowledged, rejected, failed: answers given (failed: every other error). duplicates: commands answered with an
+    earlier effect, counted in the others too. dropped: commands whose caller left before they were decided.
+    in_flight: delivered and not answered. waiting_for_room: senders held back. live_actors, ready_actors,
+    failed_actors: in memory; with mail; refusing mail for a while. position: the end of the log.
+    """
+
+    acknowledged: int
+    rejected: int
+    failed: int
+    duplicates: int
+    dropped: int
+    in_flight: int
+    waiting_for_room: int
+    live_actors: int
+    ready_actors: int
+    failed_actors: int
+    hydrations: int
+    passivations: int
+    position: int
+    writer: WriterStatistics

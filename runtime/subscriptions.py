@@ -1,0 +1,60 @@
+"""`Subscription`: an ordered reader of the log, first from what is written, then as it grows, without a seam.
+
+Invariant: the events given out are exactly those with the positions after `after`, in order, none twice: the next page
+is always asked for by the last position given out, wherever it comes from (the log or the tail in memory).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from actorium.runtime.tail import Tail
+from actorium.store.codec import EventCodec
+from actorium.store.event_store import EventStore
+from actorium.store.events import Event, RecordedEvent
+
+PAGE_EVENTS = 512
+
+
+class Subscription:
+    """An async iterator over recorded events; it ends when its runtime stops."""
+
+    def __init__(self, store: EventStore, codec: EventCodec, tail: Tail, *, after: int, poll_s: float) -> None:
+        self._store = store
+        self._codec = codec
+        self._tail = tail
+        self._poll_s = poll_s
+        self._page: deque[RecordedEvent[Event]] = deque()
+        self._open = True
+        self.position = after
+        tail.follow(self)
+
+    def __aiter__(self) -> Subscription:
+        return self
+
+    async def __anext__(self) -> RecordedEvent[Event]:
+        while not self._page:
+            if not self._open:
+                raise StopAsyncIteration
+            await self._next_page()
+        recorded = self._page.popleft()
+        self.position = recorded.position
+        return recorded
+
+    async def _next_page(self) -> None:
+        kept = self._tail.after(self.position)
+        if kept is not None:
+            self._page.extend(kept)
+            return
+        if self._tail.position > self.position:
+            records = await self._store.read_log(self.position, PAGE_EVENTS)
+            self._page.extend(self._codec.recorded(record) for record in records)
+            if records:
+                return
+        if not await self._tail.beyond(self.position, self._poll_s):
+            self.close()
+
+    def close(self) -> None:
+        """End the subscription; iterating it any further stops."""
+        self._open = False
+        self._tail.unfollow(self)

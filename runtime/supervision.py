@@ -1,0 +1,53 @@
+"""`Supervisor`: what happens to an actor whose own code or stream fails, and to it alone.
+
+Invariant: an actor in `_failures` was not hydrated since it failed; the table holds at most as many as live actors.
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from actorium.actors.actor import Actor, Status
+from actorium.actors.errors import HydrationFailed
+from actorium.store.errors import ActoriumError
+from actorium.store.source import Source
+
+log = structlog.get_logger("actorium.runtime")
+
+
+class Supervisor:
+    """Lets a failed actor try again after a while that doubles each time, with jitter."""
+
+    def __init__(self, source: Source, *, backoff_s: float, backoff_max_s: float) -> None:
+        self._source = source
+        self._backoff_s = backoff_s
+        self._backoff_max_s = backoff_max_s
+        self._failures: dict[Actor, tuple[int, float, HydrationFailed]] = {}
+
+    def __len__(self) -> int:
+        return len(self._failures)
+
+    def hydration_failed(self, actor: Actor, error: ActoriumError, now: float) -> None:
+        """Refuse an actor's mail; a poisoned stream makes it wait, a store that is away does not."""
+        if not isinstance(error, HydrationFailed):
+            actor.hydration_failed(error, status=Status.COLD)
+            return
+        count = self._failures.get(actor, (0, 0.0, error))[0] + 1
+        wait_s = min(self._backoff_max_s, self._backoff_s * 2 ** (count - 1)) * (1 + self._source.random() / 4)
+        self._failures[actor] = (count, now + wait_s, error)
+        log.error("actor_failed", actor=repr(actor), failures=count, retry_after_s=round(wait_s, 3), error=str(error))
+        actor.hydration_failed(error, status=Status.FAILED)
+
+    def refusal(self, actor: Actor, now: float) -> HydrationFailed | None:
+        """Return why a FAILED actor takes no mail now, or None when it may try again."""
+        count, retry_at, error = self._failures[actor]
+        if now >= retry_at:
+            actor.status = Status.COLD
+            return None
+        refusal = HydrationFailed(f"{error} (failed {count} times, next try in {retry_at - now:.1f} s)")
+        refusal.__cause__ = error.__cause__
+        return refusal
+
+    def recovered(self, actor: Actor) -> None:
+        """Forget the failures of an actor that lives again, or that is gone."""
+        self._failures.pop(actor, None)

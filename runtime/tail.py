@@ -1,0 +1,133 @@
+"""`Tail`: the end of the log as this process saw it grow, for subscribers that are nearly there.
+
+Invariants: `position` is the last position known to be committed, and only rises; the kept batches are contiguous and
+end at `position`; what is not kept is read from the log. A notification is a hint: each waiter also looks by itself
+every `poll_s` seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from weakref import WeakSet
+
+from actorium.actors.actor import PendingAppend
+from actorium.store.event_store import Committed, Head
+from actorium.store.events import Event, Metadata, RecordedEvent
+
+
+class _Batch:
+    """One commit, kept as what was appended; the recorded events are made when somebody first wants them."""
+
+    __slots__ = ("_made", "_outcome", "_requests", "first", "last", "size_bytes")
+
+    def __init__(self, first: int, last: int, requests: Sequence[PendingAppend], outcome: Committed) -> None:
+        self.first = first
+        self.last = last
+        self.size_bytes = sum(len(event.payload) for request in requests for event in request.append.events)
+        self._requests = requests
+        self._outcome = outcome
+        self._made: list[RecordedEvent[Event]] | None = None
+
+    def events(self) -> list[RecordedEvent[Event]]:
+        if self._made is None:
+            self._made = [
+                event
+                for request, position in zip(self._requests, self._outcome.outcomes, strict=True)
+                if type(position) is int
+                for event in _recorded(request, position, self._outcome.recorded_us)
+            ]
+            self._requests = ()
+        return self._made
+
+
+def _recorded(request: PendingAppend, position: int, recorded_us: int) -> list[RecordedEvent[Event]]:
+    envelope, append = request.envelope, request.append
+    metadata = Metadata(envelope.command_id, envelope.correlation_id, envelope.causation_id, envelope.headers)
+    kind, id = append.stream
+    return [
+        RecordedEvent(kind, id, append.expected_version + 1 + n, position + n, event, metadata, recorded_us)
+        for n, event in enumerate(request.events)
+    ]
+
+
+class Tail:
+    """The last committed position, who waits for it to move, and the newest events."""
+
+    def __init__(self, *, max_events: int, max_bytes: int) -> None:
+        self.position = 0
+        self._max_events = max_events
+        self._max_bytes = max_bytes
+        self._kept: deque[_Batch] = deque()
+        self._kept_events = 0
+        self._kept_bytes = 0
+        # Weak: an `async for` that is left with `break` just drops its subscription.
+        self._followers: WeakSet[object] = WeakSet()
+        self._moved: asyncio.Future[None] | None = None
+        self._closed = False
+
+    def open_at(self, head: Head) -> None:
+        """Begin at the end of a log that was just opened."""
+        self.position = head.position
+
+    def advance(self, requests: Sequence[PendingAppend], outcome: Committed) -> None:
+        """Take a committed batch, and wake who waits."""
+        first = self.position + 1
+        written = sum(
+            len(request.append.events)
+            for request, position in zip(requests, outcome.outcomes, strict=True)
+            if type(position) is int
+        )
+        if not written:
+            return
+        self.position += written
+        if self._followers:
+            self._keep(_Batch(first, self.position, requests, outcome))
+        elif self._kept:
+            self._kept.clear()
+            self._kept_events = self._kept_bytes = 0
+        if self._moved is not None and not self._moved.done():
+            self._moved.set_result(None)
+
+    def _keep(self, batch: _Batch) -> None:
+        self._kept.append(batch)
+        self._kept_events += batch.last - batch.first + 1
+        self._kept_bytes += batch.size_bytes
+        while len(self._kept) > 1 and (self._kept_events > self._max_events or self._kept_bytes > self._max_bytes):
+            oldest = self._kept.popleft()
+            self._kept_events -= oldest.last - oldest.first + 1
+            self._kept_bytes -= oldest.size_bytes
+
+    def after(self, position: int) -> list[RecordedEvent[Event]] | None:
+        """Return the newest events after a position as far as one batch has them; None: read them from the log."""
+        kept = self._kept
+        if not kept or position + 1 < kept[0].first:
+            return None
+        for batch in reversed(kept):
+            if batch.first <= position + 1 <= batch.last:
+                return batch.events()[position + 1 - batch.first :]
+        return None
+
+    def follow(self, follower: object) -> None:
+        """Count a follower in; batches are kept while there is one."""
+        self._followers.add(follower)
+
+    def unfollow(self, follower: object) -> None:
+        """Count a follower out."""
+        self._followers.discard(follower)
+
+    async def beyond(self, position: int, poll_s: float) -> bool:
+        """Wait until the log is longer than `position`, or `poll_s` seconds; False when it will not grow any more."""
+        if self.position > position or self._closed:
+            return self.position > position or not self._closed
+        if self._moved is None or self._moved.done():
+            self._moved = asyncio.get_running_loop().create_future()
+        await asyncio.wait((self._moved,), timeout=poll_s)
+        return self.position > position or not self._closed
+
+    def close(self) -> None:
+        """Let everybody who waits know that nothing more comes."""
+        self._closed = True
+        if self._moved is not None and not self._moved.done():
+            self._moved.set_result(None)

@@ -1,0 +1,174 @@
+"""`EventStore`: the seam between the runtime and a log, and what crosses it.
+
+Everything that becomes durable goes through one door, `commit`, as one batch: so that a checkpoint can move together
+with what it stands for, and one disk flush serves many commands. Reads come in pages, never everything at once.
+
+What holds for every adapter (and is checked by `actorium.testing.EventStoreContract`):
+
+- versions of a stream are 1, 2, 3 …; positions of the log are 1, 2, 3 …; both without a gap, in commit order;
+- a command id takes effect at most once, for ever, over the whole log;
+- when `commit` returns, what it reports is durable to the degree that the adapter promises; when it raises, nothing is
+  known, and the next read tells;
+- `commit` is called by one task at a time and is never cancelled; reads may run beside it and see whole batches only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from actorium.store.errors import DuplicateCommand, WrongExpectedVersion
+from actorium.store.events import EncodedEvent, EncodedRecord, StreamName
+
+
+class CommandMark(msgspec.Struct, frozen=True, gc=False):
+    """The identity of the command whose events are appended, stored with them.
+
+    `fingerprint` is a checksum of the command's content, by which a second use of the id for something else is found
+    out. `fresh` says that the id was made just now and cannot be in the log: no look-up is needed.
+    """
+
+    command_id: str
+    fingerprint: int
+    fresh: bool = False
+
+
+class CommandRecord(msgspec.Struct, frozen=True, gc=False):
+    """Where the effect of a command is in the log: versions `first_version`..`version`, the last at `position`."""
+
+    command_id: str
+    fingerprint: int
+    stream: StreamName
+    first_version: int
+    version: int
+    position: int
+
+
+class Append(msgspec.Struct, frozen=True, gc=False):
+    """At least one event for one stream, written only if the stream is at `expected_version` (0: empty)."""
+
+    stream: StreamName
+    expected_version: int
+    events: tuple[EncodedEvent, ...]
+    command: CommandMark | None = None
+
+
+class Snapshot(msgspec.Struct, frozen=True, gc=False):
+    """An aggregate's state as JSON after the event with `version`.
+
+    `fingerprint` names the code that wrote it; a reader that asks for another fingerprint does not get it.
+    """
+
+    stream: StreamName
+    version: int
+    fingerprint: str
+    state: bytes
+
+
+class SaveCheckpoint(msgspec.Struct, frozen=True, gc=False):
+    """The position up to which a named subscription has handled the log."""
+
+    name: str
+    position: int
+
+
+class Batch(msgspec.Struct, frozen=True, gc=False):
+    """What becomes durable together, in one transaction.
+
+    `recorded_us` is the time of acceptance of its events; the store raises it to the time of the log's last event
+    where the clock stepped back. Appends fail one by one, the rest of the batch is written all the same.
+    """
+
+    recorded_us: int
+    appends: Sequence[Append] = ()
+    checkpoints: Sequence[SaveCheckpoint] = ()
+    snapshots: Sequence[Snapshot] = ()
+
+
+AppendOutcome = int | WrongExpectedVersion | DuplicateCommand
+"""The position of an append's first event (the others follow without a gap), or why it was not written."""
+
+
+class Committed(msgspec.Struct, frozen=True, gc=False):
+    """What became of a batch: one outcome per append, in order, and the time its events carry."""
+
+    outcomes: Sequence[AppendOutcome]
+    recorded_us: int
+
+
+class StreamRead(msgspec.Struct, frozen=True, gc=False):
+    """A wish for the events of one stream after a version, at most `limit` of them.
+
+    With `snapshot_fingerprint` set, the newest snapshot of that fingerprint that is later than `after_version` comes
+    first, and the events are those after it.
+    """
+
+    stream: StreamName
+    after_version: int = 0
+    limit: int = 1000
+    snapshot_fingerprint: str | None = None
+
+
+class StreamPage(msgspec.Struct, frozen=True):
+    """One stream's answer to a `StreamRead`; fewer events than its limit means that the stream ends here."""
+
+    events: list[EncodedRecord]
+    snapshot: Snapshot | None = None
+
+
+class Head(msgspec.Struct, frozen=True, gc=False):
+    """The end of the log: the last position (0: empty) and the time of its event."""
+
+    position: int
+    recorded_us: int
+
+
+class EventStore(Protocol):
+    """The log. An adapter implements these nine operations and passes `actorium.testing.EventStoreContract`."""
+
+    async def open(self) -> None:
+        """Make the store ready, creating or migrating it; raise StoreInUse, UnsupportedSchema or StoreUnavailable."""
+        ...
+
+    async def close(self) -> None:
+        """Give everything back; a second call does nothing. Any later call raises StoreUnavailable."""
+        ...
+
+    async def commit(self, batch: Batch) -> Committed:
+        """Make a batch durable in one transaction and say what became of each append.
+
+        Each append is checked in order against the log and the appends before it in the batch: first its command id
+        (`DuplicateCommand`), then its expected version (`WrongExpectedVersion`). Raises StoreUnavailable: nothing of
+        the batch is known to be written, and the store still serves later calls if it can.
+        """
+        ...
+
+    async def read_streams(self, reads: Sequence[StreamRead]) -> list[StreamPage]:
+        """Return one page per read, in order; an unknown stream is an empty page.
+
+        Raises CorruptEvent or VersionGap for a page that cannot be trusted; when several reads are asked for
+        together, the error concerns one of them, and the caller asks for them one by one.
+        """
+        ...
+
+    async def read_log(self, after_position: int, limit: int) -> list[EncodedRecord]:
+        """Return the events after a position in order, at most `limit`; raise CorruptEvent for one that is damaged."""
+        ...
+
+    async def head(self) -> Head:
+        """Return the end of the log."""
+        ...
+
+    async def find_command(self, command_id: str) -> CommandRecord | None:
+        """Return where a command took effect, or None if it never did."""
+        ...
+
+    async def load_checkpoint(self, name: str) -> int:
+        """Return the saved position of a subscription, 0 if there is none."""
+        ...
+
+    def describe(self) -> str:
+        """Return what the store is and how durable, in one line for a person: kind, place, settings."""
+        ...

@@ -1,0 +1,135 @@
+"""What lies in the log: events, the names of streams, and the envelope an event is recorded in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from zlib import crc32
+
+import msgspec
+
+
+class Event(msgspec.Struct, frozen=True):
+    """A fact that happened to one aggregate: a frozen struct whose fields are what is stored, as JSON.
+
+    The stored name is the class's name unless the class sets `event_type`; `schema_version` counts the shapes that
+    the fields have had.
+    """
+
+    event_type: ClassVar[str] = ""
+    schema_version: ClassVar[int] = 1
+
+
+def event_type_of(event_class: type[Event]) -> str:
+    """Return the stored name of an event class: its own `event_type`, or else its class name."""
+    own = event_class.__dict__.get("event_type")
+    return own if isinstance(own, str) and own else event_class.__name__
+
+
+class StreamName(NamedTuple):
+    """The name of one aggregate's log: the kind of aggregate and its id. Written `Account<alice>`."""
+
+    type: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.type}<{self.id}>"
+
+
+class Metadata(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is stored beside an event about how it came to be.
+
+    `command_id` is the command that caused it; `correlation_id` the business flow (empty: the command began it, so
+    it is the command's own id); `causation_id` the direct cause of that command (empty: nobody but the caller);
+    `headers` is the application's own: who, why, from where.
+    """
+
+    command_id: str = ""
+    correlation_id: str = ""
+    causation_id: str = ""
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+
+    @property
+    def flow_id(self) -> str:
+        """The correlation id, or the command's id where the command began the flow."""
+        return self.correlation_id or self.command_id
+
+
+E_co = TypeVar("E_co", bound=Event, covariant=True)
+
+
+class RecordedEvent(msgspec.Struct, Generic[E_co], frozen=True):
+    """An event as the log holds it: the payload and its place, time and cause.
+
+    `version` counts within the stream from 1; `position` counts in the whole log from 1; `recorded_us` is when it was
+    accepted, in microseconds since the epoch, and never falls along the log.
+    """
+
+    stream_type: str
+    stream_id: str
+    version: int
+    position: int
+    event: E_co
+    metadata: Metadata
+    recorded_us: int
+
+    @property
+    def stream(self) -> StreamName:
+        """The name of the stream that holds the event."""
+        return StreamName(self.stream_type, self.stream_id)
+
+    @property
+    def recorded_at(self) -> datetime:
+        """When the event was accepted, as a UTC datetime."""
+        return datetime.fromtimestamp(self.recorded_us / 1_000_000, UTC)
+
+
+class EncodedEvent(msgspec.Struct, frozen=True, gc=False):
+    """An event on its way into the log: its stored name and shape, and JSON payload and metadata."""
+
+    type: str
+    schema_version: int
+    payload: bytes
+    metadata: bytes
+
+
+class EncodedRecord(msgspec.Struct, frozen=True, gc=False):
+    """An event on its way out of the log, its checksum already verified."""
+
+    stream: StreamName
+    version: int
+    position: int
+    recorded_us: int
+    type: str
+    schema_version: int
+    payload: bytes
+    metadata: bytes
+
+
+_MASK = 0xFFFFFFFF
+# Knuth's multiplicative constant spreads small versions over the seed, so that a version and a time that are both off
+# by a little do not cancel out.
+_SPREAD = 0x9E3779B1
+
+
+def kind_checksum(stream: StreamName, event_type: str, schema_version: int) -> int:
+    """Return the part of a checksum that all events of one kind in one stream share; worth keeping between calls."""
+    return crc32(f"{stream.type}\0{stream.id}\0{event_type}\0{schema_version}".encode())
+
+
+def checksum(kind: int, version: int, recorded_us: int, payload: bytes, metadata: bytes) -> int:
+    """Return the CRC-32 of one event over stream, type, schema version, version, time, payload and metadata.
+
+    `kind` is `kind_checksum(...)`. A change of any single one of the parts changes the result: the numbers are mixed
+    into the seed, and a CRC is injective in its seed.
+    """
+    return crc32(payload, crc32(metadata, kind ^ ((version * _SPREAD + recorded_us) & _MASK)))
+
+
+def as_json(value: Any) -> bytes:
+    """Return a value as the JSON bytes that the log stores."""
+    return _encode(value)
+
+
+_encode = msgspec.json.Encoder().encode
