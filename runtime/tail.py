@@ -102,7 +102,7 @@ class Tail:
     def after(self, position: int) -> list[RecordedEvent[Event]] | None:
         """Return the newest events after a position as far as one batch has them; None: read them from the log."""
         kept = self._kept
-        if not kept or position + 1 < kept[0].first:
+        if not kept or position >= self.position or position + 1 < kept[0].first:
             return None
         for batch in reversed(kept):
             if batch.first <= position + 1 <= batch.last:

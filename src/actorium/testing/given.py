@@ -1,0 +1,127 @@
+"""Given / when / then for one aggregate, without a database or an event loop."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from actorium.actors.aggregate import Aggregate
+from actorium.actors.commands import Command
+from actorium.actors.errors import AlreadyExists, NotFound, Rejected
+from actorium.store.codec import EventCodec
+from actorium.store.errors import ConfigurationError
+from actorium.store.events import Event, Metadata, as_json
+
+_MAX_PAYLOAD_BYTES = 1_048_576
+
+
+def given(aggregate: Aggregate, *history: Event) -> Given:
+    """Begin a test with an aggregate and the events that happened to it: `given(Account("alice"), Opened("Alice"))`."""
+    return Given(aggregate, history)
+
+
+class Given:
+    """An aggregate with a history, ready for a command."""
+
+    def __init__(self, aggregate: Aggregate, history: tuple[Event, ...]) -> None:
+        self._definition = aggregate.__definition__
+        self._state = copy.deepcopy(aggregate)
+        self._codec = EventCodec(self._definition.evolvers)
+        self._version = len(history)
+        _evolve(self._state, self._stored(history))
+
+    def when(self, command: Command, metadata: Metadata | None = None) -> When:
+        """Have the aggregate decide a command, as the runtime would: checked, purely, its events stored as JSON."""
+        handler = self._definition.handlers.get(type(command))
+        if handler is None:
+            raise ConfigurationError(f"{type(self._state).__name__} has no handler for {type(command).__name__}")
+        checked, _ = handler.codec.admit(command, _MAX_PAYLOAD_BYTES)
+        before = copy.deepcopy(self._state)
+        try:
+            if self._definition.has_create and self._version == 0 and not handler.creates:
+                raise NotFound(f"{type(command).__name__} needs one that was created")
+            if handler.creates and self._version:
+                raise AlreadyExists(f"{type(command).__name__} is for one that does not exist")
+            arguments = (metadata or Metadata(command_id="test"),) if handler.wants_metadata else ()
+            decided = handler.method(self._state, checked, *arguments)
+        except (Rejected, NotFound, AlreadyExists) as refusal:
+            return When(before, (), refusal)
+        if self._state != before:
+            raise AssertionError(
+                f"{handler.method.__qualname__} changed the state from {before!r} to {self._state!r}: only @evolve may"
+            )
+        events = () if decided is None else (decided,) if isinstance(decided, Event) else tuple(decided)
+        events = self._stored(events)
+        _evolve(self._state, events)
+        return When(self._state, events, None)
+
+    def _stored(self, events: tuple[Event, ...]) -> tuple[Event, ...]:
+        return tuple(self._codec.encode(event, as_json(None))[1] for event in events)
+
+
+class When:
+    """What came of a command; each `then…` checks one thing and returns itself, so that they can be joined."""
+
+    def __init__(self, state: Aggregate, events: tuple[Event, ...], refusal: Exception | None) -> None:
+        self.state = state
+        self.events = events
+        self.refusal = refusal
+
+    def then(self, *events: Event) -> When:
+        """Check that exactly these events came of it, in this order."""
+        self._accepted()
+        if self.events != events:
+            raise AssertionError(f"expected {_listed(events)}, got {_listed(self.events)}")
+        return self
+
+    def then_nothing(self) -> When:
+        """Check that it was accepted and no event came of it."""
+        return self.then()
+
+    def then_state(self, **fields: Any) -> When:
+        """Check fields of the state afterwards."""
+        self._accepted()
+        for name, expected in fields.items():
+            actual = getattr(self.state, name)
+            if actual != expected:
+                raise AssertionError(f"expected {name}={expected!r}, got {name}={actual!r} in {self.state!r}")
+        return self
+
+    def then_rejected(self, reason: str | None = None, **details: Any) -> When:
+        """Check that the domain said no, with this reason and, of its details, at least these."""
+        refusal = self.refusal
+        if not isinstance(refusal, Rejected):
+            raise AssertionError(f"expected a rejection, got {refusal or _listed(self.events)!r}")
+        if reason is not None and refusal.reason != reason:
+            raise AssertionError(f"expected the rejection {reason!r}, got {refusal.reason!r}")
+        for name, expected in details.items():
+            if refusal.details.get(name) != expected:
+                raise AssertionError(f"expected the detail {name}={expected!r}, got {refusal.details!r}")
+        return self
+
+    def then_not_found(self) -> When:
+        """Check that the command needed an aggregate that exists."""
+        return self._refused_with(NotFound)
+
+    def then_already_exists(self) -> When:
+        """Check that the command needed an aggregate that does not exist."""
+        return self._refused_with(AlreadyExists)
+
+    def _refused_with(self, kind: type[Exception]) -> When:
+        if not isinstance(self.refusal, kind):
+            raise AssertionError(f"expected {kind.__name__}, got {self.refusal or _listed(self.events)!r}")
+        return self
+
+    def _accepted(self) -> None:
+        if self.refusal is not None:
+            raise AssertionError(f"expected it to be accepted, got {type(self.refusal).__name__}: {self.refusal}")
+
+
+def _evolve(state: Aggregate, events: tuple[Event, ...]) -> None:
+    evolvers = state.__definition__.evolvers
+    for event in events:
+        evolvers[type(event)](state, event)
+
+
+def _listed(events: tuple[Event, ...]) -> str:
+    return ", ".join(map(repr, events)) or "no events"
