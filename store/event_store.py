@@ -58,7 +58,8 @@ class Append(msgspec.Struct, frozen=True, gc=False):
 class Snapshot(msgspec.Struct, frozen=True, gc=False):
     """An aggregate's state as JSON after the event with `version`.
 
-    `fingerprint` names the code that wrote it; a reader that asks for another fingerprint does not get it.
+    `fingerprint` names the code that wrote it; a reader that asks for another fingerprint does not get it. One that
+    is later than its stream, because the append it stood on failed, is dropped.
     """
 
     stream: StreamName
@@ -85,6 +86,13 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
     appends: Sequence[Append] = ()
     checkpoints: Sequence[SaveCheckpoint] = ()
     snapshots: Sequence[Snapshot] = ()
+
+
+def require_events(batch: Batch) -> None:
+    """Raise ValueError for an append without events; an adapter asks this before it writes anything of a batch."""
+    for append in batch.appends:
+        if not append.events:
+            raise ValueError(f"an append to {append.stream} holds no events: leave it out of the batch")
 
 
 AppendOutcome = int | WrongExpectedVersion | DuplicateCommand
@@ -133,7 +141,7 @@ class EventStore(Protocol):
         ...
 
     async def close(self) -> None:
-        """Give everything back; a second call does nothing. Any later call raises StoreUnavailable."""
+        """Give everything back; a second call does nothing. Later calls raise StoreUnavailable, save `open`."""
         ...
 
     async def commit(self, batch: Batch) -> Committed:

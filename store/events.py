@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, dataclass_transform
 from zlib import crc32
 
 import msgspec
 
 
-class Event(msgspec.Struct, frozen=True):
+@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
+class MessageMeta(msgspec.StructMeta):
+    """Tells type checkers that a subclass of a message is frozen without saying so itself."""
+
+
+class Event(msgspec.Struct, frozen=True, metaclass=MessageMeta):
     """A fact that happened to one aggregate: a frozen struct whose fields are what is stored, as JSON.
 
     The stored name is the class's name unless the class sets `event_type`; `schema_version` counts the shapes that
@@ -107,10 +112,10 @@ class EncodedRecord(msgspec.Struct, frozen=True, gc=False):
     metadata: bytes
 
 
-_MASK = 0xFFFFFFFF
+CHECKSUM_MASK = 0xFFFFFFFF
 # Knuth's multiplicative constant spreads small versions over the seed, so that a version and a time that are both off
 # by a little do not cancel out.
-_SPREAD = 0x9E3779B1
+CHECKSUM_SPREAD = 0x9E3779B1
 
 
 def kind_checksum(stream: StreamName, event_type: str, schema_version: int) -> int:
@@ -124,7 +129,7 @@ def checksum(kind: int, version: int, recorded_us: int, payload: bytes, metadata
     `kind` is `kind_checksum(...)`. A change of any single one of the parts changes the result: the numbers are mixed
     into the seed, and a CRC is injective in its seed.
     """
-    return crc32(payload, crc32(metadata, kind ^ ((version * _SPREAD + recorded_us) & _MASK)))
+    return crc32(payload, crc32(metadata, kind ^ ((version * CHECKSUM_SPREAD + recorded_us) & CHECKSUM_MASK)))
 
 
 def as_json(value: Any) -> bytes:

@@ -1,0 +1,145 @@
+"""`MemoryStore`: a log in plain Python structures, for tests, simulations and what may be forgotten.
+
+Invariants, true between any two awaits (no method here waits for anything):
+
+- `_log[p - 1]` is the event at position p; `_streams[s][v - 1]` the event at version v of stream s, the same object;
+- `_commands` holds every command id that took effect;
+- no snapshot is later than its stream.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from actorium.store.errors import DuplicateCommand, StoreInUse, StoreUnavailable, WrongExpectedVersion
+from actorium.store.event_store import (
+    Append,
+    AppendOutcome,
+    Batch,
+    CommandRecord,
+    Committed,
+    Head,
+    Snapshot,
+    StreamPage,
+    StreamRead,
+    require_events,
+)
+from actorium.store.events import EncodedRecord, StreamName
+
+
+class MemoryStore:
+    """A log that lives as long as this object; `close` and `open` again keep what is in it."""
+
+    def __init__(self) -> None:
+        self._log: list[EncodedRecord] = []
+        self._streams: dict[StreamName, list[EncodedRecord]] = {}
+        self._commands: dict[str, CommandRecord] = {}
+        self._checkpoints: dict[str, int] = {}
+        self._snapshots: dict[tuple[StreamName, str], Snapshot] = {}
+        self._recorded_us = 0
+        self._is_open = False
+
+    async def open(self) -> None:
+        if self._is_open:
+            raise StoreInUse("the memory store is open already: one open() per close()", pid=os.getpid())
+        self._is_open = True
+
+    async def close(self) -> None:
+        self._is_open = False
+
+    async def commit(self, batch: Batch) -> Committed:
+        self._require_open()
+        require_events(batch)
+        recorded_us = max(batch.recorded_us, self._recorded_us)
+        outcomes = [self._append(append, recorded_us) for append in batch.appends]
+        for checkpoint in batch.checkpoints:
+            self._checkpoints[checkpoint.name] = checkpoint.position
+        for snapshot in batch.snapshots:
+            self._save_snapshot(snapshot)
+        return Committed(outcomes, recorded_us)
+
+    async def read_streams(self, reads: Sequence[StreamRead]) -> list[StreamPage]:
+        self._require_open()
+        return [self._read_stream(read) for read in reads]
+
+    async def read_log(self, after_position: int, limit: int) -> list[EncodedRecord]:
+        self._require_open()
+        return self._log[after_position : after_position + limit]
+
+    async def head(self) -> Head:
+        self._require_open()
+        return Head(len(self._log), self._recorded_us)
+
+    async def find_command(self, command_id: str) -> CommandRecord | None:
+        self._require_open()
+        return self._commands.get(command_id)
+
+    async def load_checkpoint(self, name: str) -> int:
+        self._require_open()
+        return self._checkpoints.get(name, 0)
+
+    def describe(self) -> str:
+        return "memory (nothing survives the process)"
+
+    def _require_open(self) -> None:
+        if not self._is_open:
+            raise StoreUnavailable("the memory store is closed: open() it first")
+
+    def _append(self, append: Append, recorded_us: int) -> AppendOutcome:
+        stream, mark = append.stream, append.command
+        if mark is not None and (record := self._commands.get(mark.command_id)) is not None:
+            return DuplicateCommand(record)
+        events = self._streams.get(stream)
+        version = len(events) if events is not None else 0
+        if version != append.expected_version:
+            return WrongExpectedVersion(stream, expected=append.expected_version, actual=version)
+        if events is None:
+            events = self._streams[stream] = []
+        log = self._log
+        first = position = len(log) + 1
+        for event in append.events:
+            version += 1
+            record_of_event = EncodedRecord(
+                stream,
+                version,
+                position,
+                recorded_us,
+                event.type,
+                event.schema_version,
+                event.payload,
+                event.metadata,
+            )
+            events.append(record_of_event)
+            log.append(record_of_event)
+            position += 1
+        self._recorded_us = recorded_us
+        if mark is not None:
+            self._commands[mark.command_id] = CommandRecord(
+                mark.command_id,
+                mark.fingerprint,
+                stream,
+                append.expected_version + 1,
+                version,
+                position - 1,
+            )
+        return first
+
+    def _save_snapshot(self, snapshot: Snapshot) -> None:
+        if snapshot.version > len(self._streams.get(snapshot.stream, ())):
+            return
+        key = (snapshot.stream, snapshot.fingerprint)
+        newest = self._snapshots.get(key)
+        if newest is None or newest.version <= snapshot.version:
+            self._snapshots[key] = snapshot
+
+    def _read_stream(self, read: StreamRead) -> StreamPage:
+        after, snapshot = read.after_version, None
+        if read.snapshot_fingerprint is not None:
+            snapshot = self._snapshots.get((read.stream, read.snapshot_fingerprint))
+            if snapshot is not None and snapshot.version > after:
+                after = snapshot.version
+            else:
+                snapshot = None
+        events = self._streams.get(read.stream)
+        return StreamPage(events[after : after + read.limit] if events is not None else [], snapshot)

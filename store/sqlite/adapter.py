@@ -1,0 +1,205 @@
+"""`SQLiteStore`: the log in one SQLite file.
+
+Two connections, each with its thread: one reads and writes and is the only one in the world that writes (an operating
+system lock sees to that; two writing connections are also what SQLite's WAL-reset bug needs), the other only reads, so
+that a stream can be read while a batch is on its way to the disk.
+
+Invariants between any two awaits:
+
+- the lock is held from before the first connection is opened until after the last is closed;
+- a commit is acknowledged only if the file that took it is still the one at the path;
+- once `_session` is set, the store is open; it is None from the first moment of `close`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Sequence
+from typing import NamedTuple, TypeVar
+
+import structlog
+
+from actorium.store.errors import StoreInUse, StoreUnavailable
+from actorium.store.event_store import Batch, CommandRecord, Committed, Head, StreamPage, StreamRead
+from actorium.store.events import EncodedRecord
+from actorium.store.sqlite.connection import Connection, Work, connect
+from actorium.store.sqlite.file import DatabaseFile
+from actorium.store.sqlite.journal import Journal
+from actorium.store.sqlite.lock import FileLock
+from actorium.store.sqlite.reading import Reading
+from actorium.store.sqlite.schema import migrate
+from actorium.store.sqlite.settings import Settings
+
+T = TypeVar("T")
+
+# The first release without the WAL-reset bug. It needs two writing connections to one file, which we never have; a
+# tool that somebody points at the file beside us may be the second.
+_WAL_RESET_MENDED = (3, 51, 3)
+
+
+class _Session(NamedTuple):
+    """What an open store holds."""
+
+    writer: Connection
+    reader: Connection
+    journal: Journal
+    reading: Reading
+
+
+class SQLiteStore:
+    """The log in the SQLite file at `path`, in WAL mode; the file is made at the first opening.
+
+    - `synchronous`: `"FULL"` (an acknowledged commit survives a power cut), `"EXTRA"`, `"NORMAL"` (it survives the
+      process, not the power cut) or `"OFF"` (a power cut may destroy the file);
+    - `cache_mb`: the page cache of the writing connection, in MB;
+    - `wal_autocheckpoint_pages`: how many pages of 4 KB the write-ahead log gathers before they are moved home;
+    - `busy_timeout_s`: how long a commit waits for another program's lock before it fails with StoreUnavailable.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        synchronous: str = "FULL",
+        cache_mb: int = 64,
+        wal_autocheckpoint_pages: int = 10_000,
+        busy_timeout_s: float = 5.0,
+    ) -> None:
+        self._settings = Settings(synchronous, cache_mb, wal_autocheckpoint_pages, busy_timeout_s).checked()
+        self._file = DatabaseFile(path)
+        self._lock = FileLock(self._file.path)
+        self._session: _Session | None = None
+        self._connections: list[Connection] = []
+        self._closing: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        if self._session is not None:
+            raise StoreInUse(f"{self._file.path} is open already: one open() per close()", pid=os.getpid())
+        self._file.require_directory()
+        self._lock.acquire()
+        try:
+            self._session = await self._connect()
+        except BaseException as error:
+            await self._give_back()
+            if isinstance(error, sqlite3.Error):
+                raise StoreUnavailable(f"cannot open {self._file.path}: {error}") from error
+            raise
+        _log_version()
+
+    async def close(self) -> None:
+        if self._session is not None:
+            self._session = None
+            self._closing = None
+        await self._give_back()
+
+    async def commit(self, batch: Batch) -> Committed:
+        session = self._require_open()
+
+        def work(db: sqlite3.Connection) -> Committed:
+            self._file.check()
+            committed = session.journal.commit(db, batch)
+            self._file.check()
+            return committed
+
+        try:
+            return await session.writer.run(work)
+        except (sqlite3.Error, ValueError) as error:
+            if isinstance(error, ValueError) and self._session is session:
+                raise
+            raise StoreUnavailable(
+                f"{self._file.path} did not take a commit: {error}; send its commands again with the same command_id"
+            ) from error
+
+    async def read_streams(self, reads: Sequence[StreamRead]) -> list[StreamPage]:
+        reading = self._require_open().reading
+        return await self._read(lambda db: reading.streams(db, reads))
+
+    async def read_log(self, after_position: int, limit: int) -> list[EncodedRecord]:
+        reading = self._require_open().reading
+        return await self._read(lambda db: reading.log(db, after_position, limit))
+
+    async def head(self) -> Head:
+        return await self._read(self._require_open().reading.head)
+
+    async def find_command(self, command_id: str) -> CommandRecord | None:
+        reading = self._require_open().reading
+        return await self._read(lambda db: reading.command(db, command_id))
+
+    async def load_checkpoint(self, name: str) -> int:
+        reading = self._require_open().reading
+        return await self._read(lambda db: reading.checkpoint(db, name))
+
+    def describe(self) -> str:
+        settings = self._settings
+        return (
+            f"sqlite {sqlite3.sqlite_version} {self._file.path} "
+            f"(WAL, synchronous={settings.synchronous}: {settings.durability})"
+        )
+
+    def _require_open(self) -> _Session:
+        if self._session is None:
+            raise StoreUnavailable(f"{self._file.path} is closed: open() the store first")
+        return self._session
+
+    async def _read(self, work: Work[T]) -> T:
+        session = self._require_open()
+
+        def checked(db: sqlite3.Connection) -> T:
+            self._file.check()
+            return work(db)
+
+        try:
+            return await session.reader.run(checked)
+        except (sqlite3.Error, ValueError) as error:
+            if isinstance(error, ValueError) and self._session is session:
+                raise
+            raise StoreUnavailable(f"{self._file.path} cannot be read: {error}") from error
+
+    async def _connect(self) -> _Session:
+        path, timeout_s = self._file.path, self._settings.busy_timeout_s
+        writer = await connect(path, read_only=False, busy_timeout_s=timeout_s)
+        self._connections.append(writer)
+        await writer.run(self._set_up)
+        journal = await writer.run(Journal)
+        reader = await connect(path, read_only=True, busy_timeout_s=timeout_s)
+        self._connections.append(reader)
+        reading = await reader.run(Reading)
+        self._file.remember()
+        return _Session(writer, reader, journal, reading)
+
+    def _set_up(self, db: sqlite3.Connection) -> None:
+        self._settings.apply(db)
+        migrate(db, self._file.path)
+
+    async def _give_back(self) -> None:
+        """Close what is open, in a task of its own: a cancelled caller must not leave a thread behind."""
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close_all())
+        await asyncio.shield(self._closing)
+
+    async def _close_all(self) -> None:
+        try:
+            # The reader, opened last, goes first, so that the writer is the last one and takes the WAL with it.
+            while self._connections:
+                try:
+                    await self._connections.pop().close()
+                except sqlite3.Error as error:
+                    structlog.get_logger(__name__).warning("store.close_failed", path=self._file.path, error=str(error))
+        finally:
+            self._lock.release()
+
+
+_version_was_logged = False
+
+
+def _log_version() -> None:
+    global _version_was_logged
+    if sqlite3.sqlite_version_info < _WAL_RESET_MENDED and not _version_was_logged:
+        _version_was_logged = True
+        structlog.get_logger(__name__).info(
+            "store.sqlite_version",
+            version=sqlite3.sqlite_version,
+            advice="open the file with no second program that writes: before 3.51.3 SQLite can corrupt it then",
+        )

@@ -1,0 +1,82 @@
+"""One SQLite connection with a thread of its own, on which a whole piece of work is one hop.
+
+`aiosqlite` runs every call on the connection's thread, one hop to and fro per call (some 60 µs). A transaction of five
+statements would pay five. So the connection's class is ours, and its `executemany` takes a function to run there: any
+number of statements for one hop, through aiosqlite's public face.
+
+Invariants: the sqlite3 connection is touched on its own thread only; work that was handed over runs to its end even
+when the caller that awaits it is cancelled, so nobody ever leaves a transaction half-way.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
+
+import aiosqlite
+
+T = TypeVar("T")
+
+Work = Callable[[sqlite3.Connection], T]
+
+_RUN = "-- run the work given as the parameter"
+
+# Every size of a multi-row statement (see rows.py) stays prepared, and the few others beside them.
+_STATEMENTS_MAX = 160
+
+
+class _Errand(Generic[T]):
+    """A function on its way to the connection's thread, and what it returned."""
+
+    __slots__ = ("result", "work")
+
+    result: T
+
+    def __init__(self, work: Work[T]) -> None:
+        self.work = work
+
+
+class _ErrandConnection(sqlite3.Connection):
+    """A connection whose `executemany` runs an errand."""
+
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> sqlite3.Cursor:
+        if sql is not _RUN:
+            return super().executemany(sql, parameters)
+        for (errand,) in parameters:
+            errand.result = errand.work(self)
+        return self.cursor()
+
+
+class Connection:
+    """A connection to one file, opened by `connect`; whoever opened it must `close` it, or the thread stays."""
+
+    __slots__ = ("_database",)
+
+    def __init__(self, database: aiosqlite.Connection) -> None:
+        self._database = database
+
+    async def run(self, work: Work[T]) -> T:
+        """Run `work` on the connection's thread and return what it returns; raise what it raises."""
+        errand = _Errand(work)
+        await self._database.executemany(_RUN, ((errand,),))
+        return errand.result
+
+    async def close(self) -> None:
+        """Finish the work handed over so far, close the connection and end its thread."""
+        await self._database.close()
+
+
+async def connect(path: str, *, read_only: bool, busy_timeout_s: float) -> Connection:
+    """Open the file at an absolute path, on a new thread; sqlite3.Error when it cannot be opened."""
+    mode = "ro" if read_only else "rwc"
+    database = await aiosqlite.connect(
+        f"file:{quote(path)}?mode={mode}",
+        uri=True,
+        factory=_ErrandConnection,
+        isolation_level=None,
+        timeout=busy_timeout_s,
+        cached_statements=_STATEMENTS_MAX,
+    )
+    return Connection(database)

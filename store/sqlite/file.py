@@ -1,0 +1,63 @@
+"""The database's file on the disk: where it is, and whether it is still the one that was opened.
+
+A file that is removed or replaced under an open connection goes on taking commits, which nobody will ever read again.
+So a commit is acknowledged only after a look at the names: the database and its write-ahead log must be the same
+files as at the opening.
+"""
+
+from __future__ import annotations
+
+import os
+
+from actorium.store.errors import ConfigurationError, StoreUnavailable
+
+
+class DatabaseFile:
+    """A path that was made absolute, links resolved; `remember` and `check` watch the files behind it."""
+
+    __slots__ = ("_loss", "_watched", "path")
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        text = os.fspath(path)
+        if not text or text == ":memory:":
+            raise ConfigurationError(f"SQLiteStore needs the path of a file, not {text!r}; for memory use memory://")
+        self.path = os.path.realpath(text)
+        self._watched: list[tuple[str, tuple[int, int]]] = []
+        self._loss: str | None = None
+
+    def require_directory(self) -> None:
+        """Raise ConfigurationError when the file cannot be at its path, because that is no place for a file."""
+        directory = os.path.dirname(self.path)
+        if not os.path.isdir(directory):
+            raise ConfigurationError(f"cannot open {self.path}: there is no directory {directory}; make it first")
+        if os.path.isdir(self.path):
+            raise ConfigurationError(f"cannot open {self.path}: it is a directory, not a file")
+
+    def remember(self) -> None:
+        """Take the files that are at the path now for the ones to watch."""
+        self._loss = None
+        self._watched = [(name, _identity(name)) for name in (self.path, self.path + "-wal")]
+
+    def check(self) -> None:
+        """Raise StoreUnavailable, now and ever after, if a watched file was removed or replaced."""
+        if self._loss is None:
+            for name, identity in self._watched:
+                try:
+                    status = os.stat(name)
+                except OSError:
+                    self._loss = f"{name} was removed"
+                    break
+                if (status.st_dev, status.st_ino) != identity:
+                    self._loss = f"{name} was replaced by another file"
+                    break
+            else:
+                return
+        raise StoreUnavailable(
+            f"{self._loss} while the store was open, so nothing more can be kept in it: "
+            f"stop the process, put the right file in place and start again"
+        )
+
+
+def _identity(name: str) -> tuple[int, int]:
+    status = os.stat(name)
+    return status.st_dev, status.st_ino

@@ -1,0 +1,214 @@
+"""The writing side of the log in SQLite: one batch, one transaction.
+
+Everything here runs on the writer connection's thread, so no two commits meet, and a caller that is cancelled changes
+nothing: its commit runs to its end.
+
+Invariants between two commits:
+
+- no transaction is open;
+- unless `_is_stale`, the positions, heads and types remembered here are those of the database. Whatever goes wrong
+  in a commit makes them stale, and the next commit reads them anew.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from actorium.store.event_store import Append, Batch, CommandRecord, Committed, Snapshot, require_events
+from actorium.store.events import StreamName
+from actorium.store.sqlite.heads import StreamHead, StreamHeads
+from actorium.store.sqlite.plan import EVENT_COLUMN_COUNT, EVENT_COLUMNS, Plan
+from actorium.store.sqlite.rows import RowStatement
+from actorium.store.sqlite.snapshots import snapshot_checksum
+
+# About 400 bytes each: 40 MB at most.
+STREAM_HEADS_MAX = 100_000
+
+_INSERT_EVENTS = f"INSERT INTO events ({EVENT_COLUMNS}) SELECT * FROM (VALUES {{rows}}) WHERE column1 IS NOT NULL"
+_INSERT_STREAMS = "INSERT INTO streams (id, type, name) SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
+_SELECT_HEADS = (
+    "SELECT streams.type, streams.name, streams.id, "
+    "(SELECT max(version) FROM events WHERE events.stream = streams.id) "
+    "FROM streams WHERE (type, name) IN (VALUES {rows})"
+)
+_SELECT_COMMANDS = (
+    "SELECT command_id, command_fingerprint, streams.type, streams.name, command_events, version, position "
+    "FROM events JOIN streams ON streams.id = events.stream WHERE command_id IN (VALUES {rows})"
+)
+_SAVE_CHECKPOINT = "INSERT INTO checkpoints VALUES (?, ?) ON CONFLICT DO UPDATE SET position = excluded.position"
+_SAVE_SNAPSHOT = (
+    "INSERT INTO snapshots (stream, fingerprint, version, state, checksum) VALUES (?, ?, ?, ?, ?) "
+    "ON CONFLICT DO UPDATE SET version = excluded.version, state = excluded.state, checksum = excluded.checksum "
+    "WHERE excluded.version >= version"
+)
+
+
+class Journal:
+    """The writer's knowledge of the log, and the commit of a batch."""
+
+    __slots__ = (
+        "_events",
+        "_find_commands",
+        "_find_heads",
+        "_heads",
+        "_is_stale",
+        "_next_position",
+        "_next_stream",
+        "_recorded_us",
+        "_streams",
+        "_types",
+    )
+
+    def __init__(self, db: sqlite3.Connection, *, stream_heads_max: int = STREAM_HEADS_MAX) -> None:
+        self._events = RowStatement(_INSERT_EVENTS, EVENT_COLUMN_COUNT, db=db)
+        self._streams = RowStatement(_INSERT_STREAMS, 3, db=db)
+        self._find_heads = RowStatement(_SELECT_HEADS, 2, db=db)
+        self._find_commands = RowStatement(_SELECT_COMMANDS, 1, db=db)
+        self._heads = StreamHeads(stream_heads_max)
+        self._types: dict[tuple[str, int], int] = {}
+        self._next_position = 1
+        self._next_stream = 1
+        self._recorded_us = 0
+        self._is_stale = True
+
+    def commit(self, db: sqlite3.Connection, batch: Batch) -> Committed:
+        """Write a batch in one transaction; whatever it raises, no transaction is left open."""
+        require_events(batch)
+        try:
+            try:
+                return self._commit(db, batch, trusting=True)
+            except sqlite3.IntegrityError:
+                # The database knows better than our memory: somebody else wrote, or a `fresh` command id was not.
+                # Ask it about everything, so that only the append at fault fails.
+                self._give_up(db)
+                return self._commit(db, batch, trusting=False)
+        except BaseException:
+            self._give_up(db)
+            raise
+
+    def _give_up(self, db: sqlite3.Connection) -> None:
+        self._is_stale = True
+        if db.in_transaction:
+            db.rollback()
+
+    def _commit(self, db: sqlite3.Connection, batch: Batch, *, trusting: bool) -> Committed:
+        if not trusting:
+            db.execute("BEGIN IMMEDIATE")
+        if self._is_stale:
+            self._refresh(db)
+        plan = self._plan(db, batch, trusting=trusting)
+        self._write(db, plan, batch)
+        self._heads.update(plan.heads)
+        self._next_stream = plan.next_stream
+        if plan.next_position > self._next_position:
+            self._next_position = plan.next_position
+            self._recorded_us = plan.recorded_us
+        return Committed(plan.outcomes, plan.recorded_us)
+
+    def _refresh(self, db: sqlite3.Connection) -> None:
+        self._heads.clear()
+        last = db.execute("SELECT position, recorded_us FROM events ORDER BY position DESC LIMIT 1").fetchone()
+        position, self._recorded_us = last or (0, 0)
+        self._next_position = position + 1
+        self._next_stream = db.execute("SELECT coalesce(max(id), 0) + 1 FROM streams").fetchone()[0]
+        types = db.execute("SELECT name, schema_version, id FROM event_types").fetchall()
+        self._types = {(name, schema_version): type_id for name, schema_version, type_id in types}
+        self._is_stale = False
+
+    def _plan(self, db: sqlite3.Connection, batch: Batch, *, trusting: bool) -> Plan:
+        appends = batch.appends
+        plan = Plan(
+            next_position=self._next_position,
+            next_stream=self._next_stream,
+            recorded_us=max(batch.recorded_us, self._recorded_us),
+            heads=self._heads_of(db, batch),
+            commands=self._commands_of(db, appends, trusting=trusting),
+        )
+        types = self._types
+        for append in appends:
+            for event in append.events:
+                if (event.type, event.schema_version) not in types:
+                    self._add_type(db, event.type, event.schema_version)
+            plan.add(append, types)
+        return plan
+
+    def _heads_of(self, db: sqlite3.Connection, batch: Batch) -> dict[StreamName, StreamHead]:
+        heads: dict[StreamName, StreamHead] = {}
+        unknown: dict[StreamName, None] = {}
+        remembered = self._heads.get
+        streams = [append.stream for append in batch.appends]
+        streams += [snapshot.stream for snapshot in batch.snapshots]
+        for stream in streams:
+            if stream not in heads:
+                head = remembered(stream)
+                if head is None:
+                    unknown[stream] = None
+                else:
+                    heads[stream] = head
+        if unknown:
+            names = [part for stream in unknown for part in stream]
+            for type_, name, stream_id, version in self._find_heads.fetch(db, names):
+                heads[StreamName(type_, name)] = (stream_id, version or 0)
+        return heads
+
+    def _commands_of(
+        self, db: sqlite3.Connection, appends: Sequence[Append], *, trusting: bool
+    ) -> dict[str, CommandRecord]:
+        wanted = [
+            append.command.command_id
+            for append in appends
+            if append.command is not None and not (trusting and append.command.fresh)
+        ]
+        found = {}
+        if wanted:
+            for command_id, fingerprint, type_, name, count, version, position in self._find_commands.fetch(db, wanted):
+                found[command_id] = CommandRecord(
+                    command_id, fingerprint, StreamName(type_, name), version - count + 1, version, position
+                )
+        return found
+
+    def _add_type(self, db: sqlite3.Connection, name: str, schema_version: int) -> None:
+        cursor = db.execute("INSERT INTO event_types (name, schema_version) VALUES (?, ?)", (name, schema_version))
+        assert cursor.lastrowid is not None
+        self._types[name, schema_version] = cursor.lastrowid
+
+    def _write(self, db: sqlite3.Connection, plan: Plan, batch: Batch) -> None:
+        values = plan.event_values
+        is_one_statement = (
+            len(values) <= self._events.rows_max * EVENT_COLUMN_COUNT
+            and not plan.new_stream_values
+            and not batch.checkpoints
+            and not batch.snapshots
+            and not db.in_transaction
+        )
+        if is_one_statement:
+            if values:
+                self._events.execute(db, values)  # a transaction by itself
+            return
+        if not db.in_transaction:
+            db.execute("BEGIN IMMEDIATE")
+        if plan.new_stream_values:
+            self._streams.execute(db, plan.new_stream_values)
+        if values:
+            self._events.execute(db, values)
+        for checkpoint in batch.checkpoints:
+            db.execute(_SAVE_CHECKPOINT, (checkpoint.name, checkpoint.position))
+        for snapshot in batch.snapshots:
+            self._save_snapshot(db, plan, snapshot)
+        db.execute("COMMIT")
+
+    def _save_snapshot(self, db: sqlite3.Connection, plan: Plan, snapshot: Snapshot) -> None:
+        stream_id, version = plan.heads.get(snapshot.stream, (0, 0))
+        if snapshot.version > version:
+            return  # the append it stands on failed
+        db.execute(
+            _SAVE_SNAPSHOT,
+            (
+                stream_id,
+                snapshot.fingerprint,
+                snapshot.version,
+                snapshot.state.decode(),
+                snapshot_checksum(snapshot),
+            ),
+        )

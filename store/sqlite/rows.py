@@ -1,0 +1,69 @@
+"""Statements over many rows, in a few fixed sizes.
+
+Python's sqlite3 gives up the interpreter lock at every step of a statement, and beside a busy event loop each time
+waits up to a switch interval (5 ms) to get it back: `executemany` does so per row. One statement for many rows does so
+once. A statement per row count would have to be prepared anew for each; so rows are padded with NULL up to the next
+size of a ladder, and the padding is filtered out.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+# Each step is at most half as large again as the one before, so at most a third of a statement is padding.
+_LADDER = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+
+
+def rows_max(db: sqlite3.Connection, columns: int) -> int:
+    """Return how many rows of so many columns fit into one statement on this connection."""
+    variables_max = db.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
+    return max(size for size in _LADDER if size == 1 or size * columns <= variables_max)
+
+
+class RowStatement:
+    """An SQL text with the place `{rows}` for `(?, …), (?, …)`, run over any number of rows.
+
+    The text must ignore rows whose first column is NULL.
+    """
+
+    __slots__ = ("_columns", "_row", "_sizes", "_template", "_texts")
+
+    def __init__(self, template: str, columns: int, *, db: sqlite3.Connection) -> None:
+        largest = rows_max(db, columns)
+        self._template = template
+        self._columns = columns
+        self._sizes = [size for size in _LADDER if size <= largest]
+        self._row = f"({', '.join('?' * columns)})"
+        self._texts: dict[int, str] = {}
+
+    @property
+    def rows_max(self) -> int:
+        """How many rows go into one statement at most."""
+        return self._sizes[-1]
+
+    def execute(self, db: sqlite3.Connection, values: Sequence[Any]) -> None:
+        """Run the statement over rows whose columns lie in `values` one after the other."""
+        for text, arguments in self._parts(values):
+            db.execute(text, arguments)
+
+    def fetch(self, db: sqlite3.Connection, values: Sequence[Any]) -> Iterator[Any]:
+        """Run the query over the rows in `values` and return what all parts of it found."""
+        for text, arguments in self._parts(values):
+            yield from db.execute(text, arguments).fetchall()
+
+    def _parts(self, values: Sequence[Any]) -> Iterable[tuple[str, Sequence[Any]]]:
+        columns, sizes = self._columns, self._sizes
+        step = sizes[-1] * columns
+        for start in range(0, len(values), step):
+            part = values if len(values) <= step else values[start : start + step]
+            count = len(part) // columns
+            size = sizes[bisect_left(sizes, count)]
+            if size > count:
+                part = [*part, *[None] * ((size - count) * columns)]
+            text = self._texts.get(size)
+            if text is None:
+                text = self._texts[size] = self._template.format(rows=", ".join([self._row] * size))
+            yield text, part

@@ -1,0 +1,114 @@
+"""The tables of the log in SQLite, and their history as numbered migrations.
+
+Migration n turns schema n - 1 into schema n; the number stands in `PRAGMA user_version`. A migration that was ever
+released is never edited: a change is a new one at the end.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from actorium.store.errors import UnsupportedSchema
+
+# "Acto": marks the file as ours for the `file` command and for us.
+APPLICATION_ID = 0x4163746F
+
+# An event carries the command that caused it, when it is the last of that command's events: one index entry more, and
+# the events of a whole batch with their commands are a single statement, which is a whole transaction by itself.
+_FIRST = """
+CREATE TABLE streams (
+    id INTEGER PRIMARY KEY,
+    type TEXT NOT NULL,
+    name TEXT NOT NULL,
+    UNIQUE (type, name)
+);
+CREATE TABLE event_types (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    schema_version INTEGER NOT NULL,
+    UNIQUE (name, schema_version)
+);
+CREATE TABLE events (
+    position INTEGER PRIMARY KEY,
+    stream INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    type INTEGER NOT NULL,
+    payload TEXT NOT NULL,
+    metadata TEXT NOT NULL,
+    recorded_us INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    command_id TEXT,
+    command_events INTEGER,
+    command_fingerprint INTEGER,
+    UNIQUE (stream, version)
+);
+CREATE UNIQUE INDEX commands ON events (command_id) WHERE command_id IS NOT NULL;
+CREATE TABLE checkpoints (
+    name TEXT PRIMARY KEY,
+    position INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE snapshots (
+    stream INTEGER NOT NULL,
+    fingerprint TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    checksum INTEGER NOT NULL,
+    PRIMARY KEY (stream, fingerprint)
+);
+CREATE VIEW log AS
+SELECT
+    events.position AS position,
+    streams.type AS stream_type,
+    streams.name AS stream_id,
+    events.version AS version,
+    event_types.name AS type,
+    event_types.schema_version AS schema_version,
+    events.payload AS payload,
+    events.metadata AS metadata,
+    strftime('%Y-%m-%dT%H:%M:%S', events.recorded_us / 1000000, 'unixepoch')
+        || printf('.%06dZ', events.recorded_us % 1000000) AS recorded_at
+FROM events
+LEFT JOIN streams ON streams.id = events.stream
+LEFT JOIN event_types ON event_types.id = events.type;
+"""
+
+MIGRATIONS = (_FIRST,)
+
+
+def migrate(db: sqlite3.Connection, path: str) -> None:
+    """Bring the database to the newest schema, all in one transaction; raise UnsupportedSchema if it is not ours."""
+    found = _schema_version(db)
+    _refuse_foreign(db, path, found)
+    if found == len(MIGRATIONS):
+        return
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        for number in range(found + 1, len(MIGRATIONS) + 1):
+            for statement in MIGRATIONS[number - 1].split(";\n"):
+                if statement.strip():
+                    db.execute(statement)
+            db.execute(f"PRAGMA user_version = {number}")
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute("COMMIT")
+    except BaseException:
+        db.rollback()
+        raise
+
+
+def _schema_version(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _refuse_foreign(db: sqlite3.Connection, path: str, found: int) -> None:
+    application_id = db.execute("PRAGMA application_id").fetchone()[0]
+    names = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
+    if (names or found) and application_id != APPLICATION_ID:
+        raise UnsupportedSchema(
+            f"{path} is not an Actorium log: it holds tables of something else ({', '.join(names[:3]) or 'none'}); "
+            f"give the store a file of its own"
+        )
+    if found > len(MIGRATIONS):
+        raise UnsupportedSchema(
+            f"{path} has schema {found}, and this Actorium reads schemas up to {len(MIGRATIONS)}: "
+            f"it was written by a newer one; upgrade this one"
+        )

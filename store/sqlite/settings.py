@@ -1,0 +1,59 @@
+"""How the writing connection is set up, and the proof that SQLite took it."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import NamedTuple
+
+from actorium.store.errors import ConfigurationError, StoreUnavailable
+
+# The level as SQLite reports it, and what survives when.
+_SYNCHRONOUS = {
+    "OFF": (0, "acknowledged commits survive a killed process; a power cut may destroy the file"),
+    "NORMAL": (1, "acknowledged commits survive a killed process; a power cut may take the last ones"),
+    "FULL": (2, "acknowledged commits survive a power cut"),
+    "EXTRA": (3, "acknowledged commits survive a power cut"),
+}
+
+
+class Settings(NamedTuple):
+    """The options of a `SQLiteStore`, checked by `checked`."""
+
+    synchronous: str
+    cache_mb: int
+    wal_autocheckpoint_pages: int
+    busy_timeout_s: float
+
+    def checked(self) -> Settings:
+        """Return these settings, `synchronous` in capitals; ConfigurationError for one that makes no sense."""
+        synchronous = self.synchronous.upper()
+        if synchronous not in _SYNCHRONOUS:
+            raise ConfigurationError(f"synchronous={self.synchronous!r} is none of {', '.join(_SYNCHRONOUS)}")
+        for name, least in (("cache_mb", 1), ("wal_autocheckpoint_pages", 1), ("busy_timeout_s", 0)):
+            value = getattr(self, name)
+            if not least <= value < 2**31 / 1024:
+                raise ConfigurationError(f"{name}={value!r} is not between {least} and {2**21 - 1}")
+        return self._replace(synchronous=synchronous)
+
+    @property
+    def durability(self) -> str:
+        """What survives, in words."""
+        return _SYNCHRONOUS[self.synchronous][1]
+
+    def apply(self, db: sqlite3.Connection) -> None:
+        """Set the connection up; StoreUnavailable if SQLite does something else than was asked."""
+        # The cache first: a migration uses it. WAL is a property of the file and stays.
+        wanted = (
+            ("cache_size", -1024 * self.cache_mb, -1024 * self.cache_mb),
+            ("journal_mode", "WAL", "wal"),
+            ("synchronous", self.synchronous, _SYNCHRONOUS[self.synchronous][0]),
+            ("wal_autocheckpoint", self.wal_autocheckpoint_pages, self.wal_autocheckpoint_pages),
+        )
+        for name, value, expected in wanted:
+            db.execute(f"PRAGMA {name} = {value}").fetchall()
+            found = db.execute(f"PRAGMA {name}").fetchone()[0]
+            if found != expected:
+                raise StoreUnavailable(
+                    f"SQLite keeps PRAGMA {name} at {found!r} instead of {expected!r}: "
+                    f"is the file on a network disk, or open in another mode elsewhere?"
+                )
