@@ -12,7 +12,7 @@ import msgspec
 from actorium.actors.errors import CommandFailed
 from actorium.store.codec import InvalidMessage, checked_copy
 from actorium.store.errors import ConfigurationError
-from actorium.store.events import Event, as_json
+from actorium.store.events import Event, MessageMeta, as_json
 
 if TYPE_CHECKING:
     from actorium.actors.definition import CommandHandler
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MAX_ID_LENGTH = 512  # an id is a key in an index of the log, not a document
 
 
-class Command(msgspec.Struct, frozen=True):
+class Command(msgspec.Struct, frozen=True, metaclass=MessageMeta):
     """An intent for one aggregate: `to` is the aggregate's id, the other fields are the command's own."""
 
     command_type: ClassVar[str] = ""
