@@ -16,16 +16,16 @@ from __future__ import annotations
 import copy
 from collections import deque
 from enum import Enum
-from typing import Any, Protocol
-
-import msgspec
+from typing import Any
 
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Ack, Envelope
-from actorium.actors.definition import AggregateDefinition, CommandHandler
+from actorium.actors.definition import CommandHandler
 from actorium.actors.errors import AlreadyExists, CommandFailed, NotFound, Rejected
+from actorium.actors.kind import ActorKind
 from actorium.actors.mailbox import Mailbox
-from actorium.store.codec import EventCodec, InvalidMessage
+from actorium.actors.pending import PendingAppend
+from actorium.store.codec import InvalidMessage
 from actorium.store.errors import ActoriumError, DuplicateCommand, StoreError, WrongExpectedVersion
 from actorium.store.event_store import Append, AppendOutcome, CommandMark
 from actorium.store.events import EncodedEvent, Event, Metadata, StreamName, as_json
@@ -48,80 +48,6 @@ class Status(Enum):
 # Looking a member up on an Enum costs more than a global, and a turn looks several times.
 _READY = Status.READY
 _RECOVERING = Status.RECOVERING
-
-
-class PendingAppend(msgspec.Struct):
-    """An append whose outcome is not known, and the answers that hang on it.
-
-    `ends_recovery` marks the last one in flight of a recovering actor.
-    """
-
-    actor: Actor
-    envelope: Envelope
-    append: Append
-    events: tuple[Event, ...]
-    followers: list[tuple[Envelope, Any]] | None = None
-    in_flight: bool = False
-    withdrawn: bool = False
-    outcome: AppendOutcome | StoreError | None = None
-    ends_recovery: bool = False
-
-
-class ActorHost(Protocol):
-    """What an actor needs of the runtime around it."""
-
-    def enqueue(self, request: PendingAppend) -> None:
-        """Give an append to the writer."""
-
-    def hydrate(self, actor: Actor) -> None:
-        """Have an actor's stream read; ends in `hydrated` or `hydration_failed`."""
-
-    def make_ready(self, actor: Actor) -> None:
-        """Put an actor with mail on the ready queue."""
-
-    def acknowledge(self, request: PendingAppend, position: int) -> None:
-        """Answer a command whose events are durable, the first of them at `position`."""
-
-    def answer(self, envelope: Envelope, outcome: Any) -> None:
-        """Give an envelope its last answer: a value, an exception, or None for one that nobody waits for."""
-
-    def answer_unwritten(self, envelope: Envelope, outcome: Any) -> None:
-        """Answer a command that wrote nothing, unless the log says that its id took effect before."""
-
-    def answer_duplicate(self, envelope: Envelope, duplicate: DuplicateCommand) -> None:
-        """Answer a command whose id took effect before with that first effect."""
-
-    def actor_failed(self, actor: Actor, error: Exception) -> None:
-        """Be told that an actor's own code broke its state."""
-
-
-class ActorKind:
-    """What all actors of one aggregate class share; `live` holds those in memory, by id."""
-
-    __slots__ = (
-        "aggregate_class",
-        "codec",
-        "definition",
-        "evolvers",
-        "has_create",
-        "host",
-        "live",
-        "max_payload_bytes",
-        "type",
-    )
-
-    def __init__(
-        self, definition: AggregateDefinition, codec: EventCodec, host: ActorHost, *, max_payload_bytes: int
-    ) -> None:
-        self.definition = definition
-        self.aggregate_class = definition.aggregate_class
-        self.type = definition.stream_type
-        self.evolvers = definition.evolvers
-        self.has_create = definition.has_create
-        self.codec = codec
-        self.host = host
-        self.live: dict[str, Actor] = {}
-        self.max_payload_bytes = max_payload_bytes
 
 
 class Actor:

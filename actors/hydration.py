@@ -14,9 +14,10 @@ from typing import Any
 
 import msgspec
 
-from actorium.actors.actor import Actor, ActorKind
+from actorium.actors.actor import Actor
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.errors import HydrationFailed
+from actorium.actors.kind import ActorKind
 from actorium.store.codec import EventCodec
 from actorium.store.errors import ActoriumError, UnreadableEvent
 from actorium.store.event_store import EventStore, StreamPage, StreamRead

@@ -7,14 +7,17 @@ was asked whether the id took effect before.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import structlog
 
-from actorium.actors.actor import PendingAppend
 from actorium.actors.commands import Ack, Envelope
 from actorium.actors.errors import CommandConflict, Rejected
+from actorium.actors.pending import PendingAppend
 from actorium.runtime.flow import Flow
 from actorium.runtime.tail import Tail
 from actorium.store.codec import EventCodec
@@ -24,23 +27,30 @@ from actorium.store.event_store import CommandRecord, Committed, EventStore, Str
 log = structlog.get_logger("actorium.runtime")
 
 
+# Look-ups that are under way together: they share the store's reading thread, more would only wait there.
+LOOK_UPS_AT_ONCE = 32
+
+
+class _Question(msgspec.Struct):
+    """Whether a command's id took effect before (`outcome` is its answer if not), or where (`record`) it did."""
+
+    envelope: Envelope
+    outcome: Any
+    record: CommandRecord | None
+    answered: bool = False
+
+
 class Answers:
     """Resolves the futures of commands."""
 
-    def __init__(
-        self,
-        store: EventStore,
-        codec: EventCodec,
-        flow: Flow,
-        tail: Tail,
-        spawn: Callable[..., None],
-    ) -> None:
+    def __init__(self, store: EventStore, codec: EventCodec, flow: Flow, tail: Tail) -> None:
         self._store = store
         self._codec = codec
         self._flow = flow
         self._tail = tail
-        self._spawn = spawn
-        self._asking: dict[int, Envelope] = {}  # those whose command ids are being looked up, by identity
+        self._questions: deque[_Question] = deque()
+        self._asking: list[_Question] = []
+        self._wake: asyncio.Future[None] | None = None
         self.acknowledged = self.rejected = self.failed = self.duplicates = self.dropped = 0
 
     def committed(self, requests: Sequence[PendingAppend], outcome: Committed | StoreError) -> None:
@@ -107,25 +117,43 @@ class Answers:
                 outcome = self._with_position(outcome)
             self.answer(envelope, outcome)
         else:
-            self._ask(self._answer_if_new, envelope, outcome)
+            self._ask(_Question(envelope, outcome, None))
 
     def answer_duplicate(self, envelope: Envelope, duplicate: DuplicateCommand) -> None:
         """Answer a command whose id took effect before with that first effect."""
-        self._ask(self._answer_first_effect, envelope, duplicate.record)
+        self._ask(_Question(envelope, None, duplicate.record))
 
-    def fail_unanswered(self, error: Exception) -> None:
-        """Answer the commands whose ids are being looked up with an error: the look-up will not end."""
-        for envelope in list(self._asking.values()):
-            self.answer(envelope, error)
+    def fail_questions(self, error: Exception) -> None:
+        """Answer the commands whose ids are still to be looked up with an error: the look-up will not end."""
+        for question in (*self._asking, *self._questions):
+            if not question.answered:
+                self.answer(question.envelope, error)
         self._asking.clear()
+        self._questions.clear()
 
-    def _ask(self, look_up: Callable[[Envelope, Any], Awaitable[None]], envelope: Envelope, found: Any) -> None:
-        self._asking[id(envelope)] = envelope
-        self._spawn(self._asked, look_up, envelope, found)
+    def _ask(self, question: _Question) -> None:
+        self._questions.append(question)
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
 
-    async def _asked(self, look_up: Callable[[Envelope, Any], Awaitable[None]], envelope: Envelope, found: Any) -> None:
-        await look_up(envelope, found)
-        del self._asking[id(envelope)]
+    async def run(self) -> None:
+        """Look up command ids in the log until cancelled, several at a time."""
+        loop = asyncio.get_running_loop()
+        while True:
+            if not self._questions:
+                self._wake = loop.create_future()
+                await self._wake
+                self._wake = None
+            questions = self._questions
+            self._asking = [questions.popleft() for _ in range(min(len(questions), LOOK_UPS_AT_ONCE))]
+            await asyncio.gather(*map(self._look_up, self._asking))
+
+    async def _look_up(self, question: _Question) -> None:
+        if question.record is not None:
+            await self._answer_first_effect(question.envelope, question.record)
+        else:
+            await self._answer_if_new(question.envelope, question.outcome)
+        question.answered = True
 
     async def _answer_if_new(self, envelope: Envelope, outcome: Any) -> None:
         try:

@@ -10,9 +10,10 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from actorium.actors.actor import Actor, ActorKind, Status
+from actorium.actors.actor import Actor, Status
 from actorium.actors.commands import Ack, Command, Envelope
 from actorium.actors.definition import CommandHandler
+from actorium.actors.kind import ActorKind
 from actorium.actors.mailbox import Mailbox
 from actorium.runtime.deadlines import Deadlines
 from actorium.runtime.errors import CommandTimeout

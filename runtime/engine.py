@@ -11,11 +11,13 @@ from typing import Any
 
 import structlog
 
-from actorium.actors.actor import Actor, ActorKind, PendingAppend
+from actorium.actors.actor import Actor
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Command, Envelope
 from actorium.actors.definition import CommandHandler
 from actorium.actors.hydration import Hydrator
+from actorium.actors.kind import ActorKind
+from actorium.actors.pending import PendingAppend
 from actorium.runtime.answers import Answers
 from actorium.runtime.deadlines import Deadlines
 from actorium.runtime.dispatcher import Dispatcher
@@ -80,19 +82,19 @@ class Engine:
         store: EventStore,
         settings: Settings,
         source: Source,
-        spawn: Callable[..., None],
+        crashed: Callable[[Exception], None],
     ) -> None:
         self._loop = loop = asyncio.get_running_loop()
         self.deadlines = Deadlines(loop)
         self.flow = Flow(loop, self.deadlines, limit=settings.max_in_flight, mailbox_limit=settings.mailbox_limit)
         self.tail = Tail(max_events=settings.tail_events, max_bytes=settings.tail_bytes)
-        self.scheduler = Scheduler(loop, self.flow, turn_budget=settings.turn_budget)
+        self.scheduler = Scheduler(loop, self.flow, crashed, turn_budget=settings.turn_budget)
         self.supervisor = Supervisor(
             source, backoff_s=settings.hydration_backoff_s, backoff_max_s=settings.hydration_backoff_max_s
         )
         self.live = LiveActors(settings.passivation, self.supervisor.recovered)
         self.hydrator = Hydrator(store, self._hydration_failed, self.supervisor.recovered)
-        self.answers = Answers(store, catalog.codec, self.flow, self.tail, spawn)
+        self.answers = Answers(store, catalog.codec, self.flow, self.tail)
         self.writer: GroupCommitWriter[PendingAppend] = GroupCommitWriter(
             store,
             source,
@@ -145,7 +147,7 @@ class Engine:
             for envelope in actor.mailbox or ():
                 self.answers.answer(envelope, error)
             actor.pending = actor.mailbox = None
-        self.answers.fail_unanswered(error)
+        self.answers.fail_questions(error)
         self.deadlines.close()
 
     def statistics(self) -> RuntimeStatistics:

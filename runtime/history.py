@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from actorium.actors.actor import ActorKind
 from actorium.actors.errors import NotFound
 from actorium.actors.hydration import replay
+from actorium.actors.kind import ActorKind
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import EventStore, StreamRead
 from actorium.store.events import EncodedRecord, StreamName

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from actorium.actors.actor import Actor, ActorKind, Status
+from actorium.actors.actor import Actor, Status
+from actorium.actors.kind import ActorKind
 from actorium.actors.passivation import Passivation
 
 # Actors looked at per step, so that a sweep over a million does not hold the loop.

@@ -7,11 +7,11 @@ Invariants: the engine's tasks live in one task group inside one root task, so t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import anyio
 import anyio.abc
@@ -151,15 +151,24 @@ class Runtime:
     async def _serve(
         self, tasks: anyio.abc.TaskGroup, started: asyncio.Future[None], stop_wanted: asyncio.Event
     ) -> None:
-        engine = self._engine = Engine(self._catalog, self._store, self._settings, self._source, _spawner(tasks))
+        crashes: list[Exception] = []
+
+        def crashed(error: Exception) -> None:
+            crashes.append(error)
+            stop_wanted.set()
+
+        engine = self._engine = Engine(self._catalog, self._store, self._settings, self._source, crashed)
         engine.tail.open_at(await self._store.head())
         tasks.start_soon(engine.writer.run)
         tasks.start_soon(engine.hydrator.run)
+        tasks.start_soon(engine.answers.run)
         tasks.start_soon(self._passivate, engine)
         self._accepting = True
         log.info("runtime_started", store=self._store.describe(), position=engine.tail.position)
         started.set_result(None)
         await stop_wanted.wait()
+        if crashes:
+            raise crashes[0]
         with anyio.move_on_after(self._settings.drain_s) as drain:
             await engine.flow.idle()
             await engine.writer.drained()
@@ -276,10 +285,3 @@ class Runtime:
             when = "is stopping or has stopped" if self._root is not None else "has not been started"
             raise RuntimeClosed(f"the runtime {when}: use it inside `async with Runtime(…)`")
         return self._engine
-
-
-def _spawner(tasks: anyio.abc.TaskGroup) -> Callable[..., None]:
-    def spawn(function: Callable[..., Any], *args: Any) -> None:
-        tasks.start_soon(function, *args)
-
-    return spawn

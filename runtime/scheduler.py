@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from actorium.actors.actor import Actor
 from actorium.runtime.flow import Flow
@@ -20,9 +21,17 @@ COMMANDS_PER_CALLBACK = 1_024
 class Scheduler:
     """The ready queue, and the callback that empties it in fair turns."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, flow: Flow, *, turn_budget: int) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        flow: Flow,
+        crashed: Callable[[Exception], None],
+        *,
+        turn_budget: int,
+    ) -> None:
         self._loop = loop
         self._flow = flow
+        self._crashed = crashed
         self._budget = turn_budget
         self._ready: deque[Actor] = deque()
         self._scheduled = False
@@ -38,6 +47,12 @@ class Scheduler:
             self._loop.call_soon(self._run)
 
     def _run(self) -> None:
+        try:
+            self._take_turns()
+        except Exception as error:  # a bug of the runtime itself: it ends loudly, it does not stall
+            self._crashed(error)
+
+    def _take_turns(self) -> None:
         ready = self._ready
         flow = self._flow
         left = COMMANDS_PER_CALLBACK

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from weakref import WeakSet
 
-from actorium.actors.actor import PendingAppend
+from actorium.actors.pending import PendingAppend
 from actorium.store.event_store import Committed, Head
 from actorium.store.events import Event, Metadata, RecordedEvent
 

@@ -1,0 +1,71 @@
+"""`ActorKind`: what all actors of one aggregate class share, and `ActorHost`: what they need of the runtime."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from actorium.actors.commands import Envelope
+from actorium.actors.definition import AggregateDefinition
+from actorium.actors.pending import PendingAppend
+from actorium.store.codec import EventCodec
+from actorium.store.errors import DuplicateCommand
+
+if TYPE_CHECKING:
+    from actorium.actors.actor import Actor
+
+
+class ActorHost(Protocol):
+    """What an actor needs of the runtime around it."""
+
+    def enqueue(self, request: PendingAppend) -> None:
+        """Give an append to the writer."""
+
+    def hydrate(self, actor: Actor) -> None:
+        """Have an actor's stream read; ends in `hydrated` or `hydration_failed`."""
+
+    def make_ready(self, actor: Actor) -> None:
+        """Put an actor with mail on the ready queue."""
+
+    def acknowledge(self, request: PendingAppend, position: int) -> None:
+        """Answer a command whose events are durable, the first of them at `position`."""
+
+    def answer(self, envelope: Envelope, outcome: Any) -> None:
+        """Give an envelope its last answer: a value, an exception, or None for one that nobody waits for."""
+
+    def answer_unwritten(self, envelope: Envelope, outcome: Any) -> None:
+        """Answer a command that wrote nothing, unless the log says that its id took effect before."""
+
+    def answer_duplicate(self, envelope: Envelope, duplicate: DuplicateCommand) -> None:
+        """Answer a command whose id took effect before with that first effect."""
+
+    def actor_failed(self, actor: Actor, error: Exception) -> None:
+        """Be told that an actor's own code broke its state."""
+
+
+class ActorKind:
+    """What all actors of one aggregate class share; `live` holds those in memory, by id."""
+
+    __slots__ = (
+        "aggregate_class",
+        "codec",
+        "definition",
+        "evolvers",
+        "has_create",
+        "host",
+        "live",
+        "max_payload_bytes",
+        "type",
+    )
+
+    def __init__(
+        self, definition: AggregateDefinition, codec: EventCodec, host: ActorHost, *, max_payload_bytes: int
+    ) -> None:
+        self.definition = definition
+        self.aggregate_class = definition.aggregate_class
+        self.type = definition.stream_type
+        self.evolvers = definition.evolvers
+        self.has_create = definition.has_create
+        self.codec = codec
+        self.host = host
+        self.live: dict[str, Actor] = {}
+        self.max_payload_bytes = max_payload_bytes

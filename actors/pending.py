@@ -1,0 +1,32 @@
+"""`PendingAppend`: what an actor has on its way to the log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from actorium.actors.commands import Envelope
+from actorium.store.errors import StoreError
+from actorium.store.event_store import Append, AppendOutcome
+from actorium.store.events import Event
+
+if TYPE_CHECKING:
+    from actorium.actors.actor import Actor
+
+
+class PendingAppend(msgspec.Struct):
+    """An append whose outcome is not known, and the answers that hang on it.
+
+    `ends_recovery` marks the last one in flight of a recovering actor.
+    """
+
+    actor: Actor
+    envelope: Envelope
+    append: Append
+    events: tuple[Event, ...]
+    followers: list[tuple[Envelope, Any]] | None = None
+    in_flight: bool = False
+    withdrawn: bool = False
+    outcome: AppendOutcome | StoreError | None = None
+    ends_recovery: bool = False
