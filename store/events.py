@@ -15,7 +15,7 @@ class MessageMeta(msgspec.StructMeta):
     """Tells type checkers that a subclass of a message is frozen without saying so itself."""
 
 
-class Event(msgspec.Struct, frozen=True, metaclass=MessageMeta):
+class Event(msgspec.Struct, frozen=True, gc=False, metaclass=MessageMeta):
     """A fact that happened to one aggregate: a frozen struct whose fields are what is stored, as JSON.
 
     The stored name is the class's name unless the class sets `event_type`; `schema_version` counts the shapes that
@@ -42,7 +42,7 @@ class StreamName(NamedTuple):
         return f"{self.type}<{self.id}>"
 
 
-class Metadata(msgspec.Struct, frozen=True, omit_defaults=True):
+class Metadata(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """What is stored beside an event about how it came to be.
 
     `command_id` is the command that caused it; `correlation_id` the business flow (empty: the command began it, so
@@ -64,7 +64,7 @@ class Metadata(msgspec.Struct, frozen=True, omit_defaults=True):
 E_co = TypeVar("E_co", bound=Event, covariant=True)
 
 
-class RecordedEvent(msgspec.Struct, Generic[E_co], frozen=True):
+class RecordedEvent(msgspec.Struct, Generic[E_co], frozen=True, gc=False):
     """An event as the log holds it: the payload and its place, time and cause.
 
     `version` counts within the stream from 1; `position` counts in the whole log from 1; `recorded_us` is when it was
@@ -119,8 +119,21 @@ CHECKSUM_SPREAD = 0x9E3779B1
 
 
 def kind_checksum(stream: StreamName, event_type: str, schema_version: int) -> int:
-    """Return the part of a checksum that all events of one kind in one stream share; worth keeping between calls."""
-    return crc32(f"{stream.type}\0{stream.id}\0{event_type}\0{schema_version}".encode())
+    """Return the part of a checksum that all events of one kind in one stream share; worth keeping between calls.
+
+    It is `crc32(kind_bytes(...), stream_checksum(...))`, for those who keep the two halves apart.
+    """
+    return crc32(kind_bytes(event_type, schema_version), stream_checksum(stream))
+
+
+def stream_checksum(stream: StreamName) -> int:
+    """Return the CRC-32 of a stream's name, the first half of `kind_checksum`."""
+    return crc32(f"{stream.type}\0{stream.id}\0".encode())
+
+
+def kind_bytes(event_type: str, schema_version: int) -> bytes:
+    """Return the bytes that stand for a kind of event, the second half of `kind_checksum`."""
+    return f"{event_type}\0{schema_version}".encode()
 
 
 def checksum(kind: int, version: int, recorded_us: int, payload: bytes, metadata: bytes) -> int:

@@ -1,4 +1,4 @@
-"""What the writer remembers of the streams: the id inside the database and the newest version."""
+"""What the writer remembers of the streams: id inside the database, newest version, share of the checksum."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from actorium.store.events import StreamName
 
-StreamHead = tuple[int, int]
-"""The id of a stream in the database, and its newest version."""
+StreamHead = tuple[int, int, int]
+"""The id of a stream in the database, its newest version, and `stream_checksum` of its name."""
 
 
 class StreamHeads:

@@ -16,9 +16,9 @@ import sqlite3
 from collections.abc import Sequence
 
 from actorium.store.event_store import Append, Batch, CommandRecord, Committed, Snapshot, require_events
-from actorium.store.events import StreamName
+from actorium.store.events import StreamName, kind_bytes, stream_checksum
 from actorium.store.sqlite.heads import StreamHead, StreamHeads
-from actorium.store.sqlite.plan import EVENT_COLUMN_COUNT, EVENT_COLUMNS, Plan
+from actorium.store.sqlite.plan import EVENT_COLUMN_COUNT, EVENT_COLUMNS, EventType, Plan
 from actorium.store.sqlite.rows import RowStatement
 from actorium.store.sqlite.snapshots import snapshot_checksum
 
@@ -27,10 +27,12 @@ STREAM_HEADS_MAX = 100_000
 
 _INSERT_EVENTS = f"INSERT INTO events ({EVENT_COLUMNS}) SELECT * FROM (VALUES {{rows}}) WHERE column1 IS NOT NULL"
 _INSERT_STREAMS = "INSERT INTO streams (id, type, name) SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
+# With `IN` in place of the join, SQLite would walk through all streams.
 _SELECT_HEADS = (
     "SELECT streams.type, streams.name, streams.id, "
     "(SELECT max(version) FROM events WHERE events.stream = streams.id) "
-    "FROM streams WHERE (type, name) IN (VALUES {rows})"
+    "FROM (VALUES {rows}) AS wanted "
+    "CROSS JOIN streams ON streams.type = wanted.column1 AND streams.name = wanted.column2"
 )
 _SELECT_COMMANDS = (
     "SELECT command_id, command_fingerprint, streams.type, streams.name, command_events, version, position "
@@ -66,7 +68,7 @@ class Journal:
         self._find_heads = RowStatement(_SELECT_HEADS, 2, db=db)
         self._find_commands = RowStatement(_SELECT_COMMANDS, 1, db=db)
         self._heads = StreamHeads(stream_heads_max)
-        self._types: dict[tuple[str, int], int] = {}
+        self._types: dict[tuple[str, int], EventType] = {}
         self._next_position = 1
         self._next_stream = 1
         self._recorded_us = 0
@@ -113,7 +115,10 @@ class Journal:
         self._next_position = position + 1
         self._next_stream = db.execute("SELECT coalesce(max(id), 0) + 1 FROM streams").fetchone()[0]
         types = db.execute("SELECT name, schema_version, id FROM event_types").fetchall()
-        self._types = {(name, schema_version): type_id for name, schema_version, type_id in types}
+        self._types = {
+            (name, schema_version): (type_id, kind_bytes(name, schema_version))
+            for name, schema_version, type_id in types
+        }
         self._is_stale = False
 
     def _plan(self, db: sqlite3.Connection, batch: Batch, *, trusting: bool) -> Plan:
@@ -149,7 +154,8 @@ class Journal:
         if unknown:
             names = [part for stream in unknown for part in stream]
             for type_, name, stream_id, version in self._find_heads.fetch(db, names):
-                heads[StreamName(type_, name)] = (stream_id, version or 0)
+                stream = StreamName(type_, name)
+                heads[stream] = (stream_id, version or 0, stream_checksum(stream))
         return heads
 
     def _commands_of(
@@ -171,7 +177,7 @@ class Journal:
     def _add_type(self, db: sqlite3.Connection, name: str, schema_version: int) -> None:
         cursor = db.execute("INSERT INTO event_types (name, schema_version) VALUES (?, ?)", (name, schema_version))
         assert cursor.lastrowid is not None
-        self._types[name, schema_version] = cursor.lastrowid
+        self._types[name, schema_version] = (cursor.lastrowid, kind_bytes(name, schema_version))
 
     def _write(self, db: sqlite3.Connection, plan: Plan, batch: Batch) -> None:
         values = plan.event_values
@@ -199,7 +205,7 @@ class Journal:
         db.execute("COMMIT")
 
     def _save_snapshot(self, db: sqlite3.Connection, plan: Plan, snapshot: Snapshot) -> None:
-        stream_id, version = plan.heads.get(snapshot.stream, (0, 0))
+        stream_id, version, _ = plan.heads.get(snapshot.stream, (0, 0, 0))
         if snapshot.version > version:
             return  # the append it stands on failed
         db.execute(

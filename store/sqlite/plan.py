@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
+from zlib import crc32
 
 from actorium.store.errors import DuplicateCommand, WrongExpectedVersion
-from actorium.store.event_store import Append, AppendOutcome, CommandMark, CommandRecord
-from actorium.store.events import EncodedEvent, StreamName, checksum, kind_checksum
+from actorium.store.event_store import Append, AppendOutcome, CommandRecord
+from actorium.store.events import StreamName, checksum, stream_checksum
 from actorium.store.sqlite.heads import StreamHead
 
 EVENT_COLUMNS = (
@@ -15,6 +16,9 @@ EVENT_COLUMNS = (
     "command_id, command_events, command_fingerprint"
 )
 EVENT_COLUMN_COUNT = 11
+
+EventType = tuple[int, bytes]
+"""The id of an event type in the database, and `kind_bytes` of it."""
 
 
 class Plan:
@@ -53,7 +57,7 @@ class Plan:
         self.new_stream_values: list[Any] = []
         self.outcomes: list[AppendOutcome] = []
 
-    def add(self, append: Append, types: dict[tuple[str, int], int]) -> None:
+    def add(self, append: Append, types: Mapping[tuple[str, int], EventType]) -> None:
         """Check an append against what is known and plan its rows, or note why it fails."""
         stream, mark = append.stream, append.command
         if mark is not None and (earlier := self.commands.get(mark.command_id)) is not None:
@@ -64,55 +68,46 @@ class Plan:
         if version != append.expected_version:
             self.outcomes.append(WrongExpectedVersion(stream, expected=append.expected_version, actual=version))
             return
-        stream_id = head[0] if head is not None else self._new_stream(stream)
         self.outcomes.append(self.next_position)
-        self._add_rows(stream, stream_id, version, append.events, mark, types)
-        version += len(append.events)
-        self.heads[stream] = (stream_id, version)
+        self._add_rows(head or self._new_stream(stream), append, types)
         if mark is not None and not mark.fresh:
             self.commands[mark.command_id] = CommandRecord(
                 mark.command_id,
                 mark.fingerprint,
                 stream,
-                append.expected_version + 1,
-                version,
+                version + 1,
+                version + len(append.events),
                 self.next_position - 1,
             )
 
-    def _new_stream(self, stream: StreamName) -> int:
+    def _new_stream(self, stream: StreamName) -> StreamHead:
         stream_id = self.next_stream
         self.next_stream = stream_id + 1
         self.new_stream_values += (stream_id, stream.type, stream.id)
-        return stream_id
+        return stream_id, 0, stream_checksum(stream)
 
-    def _add_rows(
-        self,
-        stream: StreamName,
-        stream_id: int,
-        version: int,
-        events: Sequence[EncodedEvent],
-        mark: CommandMark | None,
-        types: dict[tuple[str, int], int],
-    ) -> None:
+    def _add_rows(self, head: StreamHead, append: Append, types: Mapping[tuple[str, int], EventType]) -> None:
+        stream_id, version, stream_crc = head
         recorded_us, position, values = self.recorded_us, self.next_position, self.event_values
-        left = len(events)
-        for event in events:
+        for event in append.events:
             version += 1
-            left -= 1
-            kind = kind_checksum(stream, event.type, event.schema_version)
+            type_id, type_bytes = types[event.type, event.schema_version]
+            payload, metadata = event.payload, event.metadata
             values += (
                 position,
                 stream_id,
                 version,
-                types[event.type, event.schema_version],
-                event.payload.decode(),
-                event.metadata.decode(),
+                type_id,
+                payload.decode(),
+                metadata.decode(),
                 recorded_us,
-                checksum(kind, version, recorded_us, event.payload, event.metadata),
+                checksum(crc32(type_bytes, stream_crc), version, recorded_us, payload, metadata),
+                None,
+                None,
+                None,
             )
-            if left or mark is None:
-                values += (None, None, None)
-            else:
-                values += (mark.command_id, len(events), mark.fingerprint)
             position += 1
+        if (mark := append.command) is not None:
+            values[-3:] = (mark.command_id, len(append.events), mark.fingerprint)
         self.next_position = position
+        self.heads[append.stream] = (stream_id, version, stream_crc)
