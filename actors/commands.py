@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MAX_ID_LENGTH = 512  # an id is a key in an index of the log, not a document
 
 
-class Command(msgspec.Struct, frozen=True, metaclass=MessageMeta):
+class Command(msgspec.Struct, frozen=True, gc=False, metaclass=MessageMeta):
     """An intent for one aggregate: `to` is the aggregate's id, the other fields are the command's own."""
 
     command_type: ClassVar[str] = ""
@@ -50,7 +50,7 @@ class Ack(msgspec.Struct, frozen=True, gc=False):
     duplicate: bool = False
 
 
-class Envelope(msgspec.Struct):
+class Envelope(msgspec.Struct, gc=False):
     """A command (or a read of the state) on its way to one actor, with its identity and the future of its answer.
 
     `fresh` says that the id was made for this envelope, so that it cannot be in the log already. `future` is None

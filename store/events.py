@@ -19,7 +19,7 @@ class Event(msgspec.Struct, frozen=True, gc=False, metaclass=MessageMeta):
     """A fact that happened to one aggregate: a frozen struct whose fields are what is stored, as JSON.
 
     The stored name is the class's name unless the class sets `event_type`; `schema_version` counts the shapes that
-    the fields have had.
+    the fields have had. The garbage collector does not watch events (`gc=False`): being frozen, they hold no cycles.
     """
 
     event_type: ClassVar[str] = ""
