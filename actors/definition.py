@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import types
-import typing
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from actorium.actors.annotations import alternatives, hints_of, is_proper_subclass, leaves, shown
 from actorium.actors.commands import Command, CommandCodec
 from actorium.store.errors import ConfigurationError
 from actorium.store.events import Event, Metadata, RecordedEvent
@@ -114,13 +113,7 @@ class _Reader:
         self._method = method
         self._role = role
         self._name = f"{aggregate_class.__name__}.{method.__name__}"
-        try:
-            self._hints = typing.get_type_hints(method, localns=dict(names))
-        except NameError as error:
-            raise ConfigurationError(
-                f"{self._name}: its annotations cannot be read ({error}): define or import that name before the class, "
-                "outside `if TYPE_CHECKING`"
-            ) from None
+        self._hints = hints_of(method, self._name, names)
 
     def read_into(self, definition: AggregateDefinition) -> None:
         first, second = self._parameters()
@@ -151,9 +144,9 @@ class _Reader:
             raise ConfigurationError(
                 f"{self._name}: @evolve must follow from the event alone ({taken}): put what it needs into the event"
             )
-        for event_class in _union(first):
-            if not _is(event_class, Event):
-                raise ConfigurationError(f"{self._name} evolves {_shown(event_class)}, which is no Event")
+        for event_class in alternatives(first):
+            if not is_proper_subclass(event_class, Event):
+                raise ConfigurationError(f"{self._name} evolves {shown(event_class)}, which is no Event")
             if event_class in definition.evolvers:
                 raise ConfigurationError(
                     f"{self._name} and {self._class.__name__}.{definition.evolvers[event_class].__name__} both evolve "
@@ -166,10 +159,10 @@ class _Reader:
             raise ConfigurationError(f"{self._name}: the second parameter has no annotation: it can be Metadata")
         if second not in (None, Metadata):
             raise ConfigurationError(
-                f"{self._name}: the second parameter is {_shown(second)}: a command handler can have Metadata there"
+                f"{self._name}: the second parameter is {shown(second)}: a command handler can have Metadata there"
             )
-        if not _is(first, Command):
-            raise ConfigurationError(f"{self._name} handles {_shown(first)}, which is no Command")
+        if not is_proper_subclass(first, Command):
+            raise ConfigurationError(f"{self._name} handles {shown(first)}, which is no Command")
         if first in definition.handlers:
             raise ConfigurationError(
                 f"{self._name} and {self._class.__name__}.{definition.handlers[first].method.__name__} both handle "
@@ -187,37 +180,12 @@ class _Reader:
                 "`-> list[A | B]`)"
             )
         events: list[type[Event]] = []
-        for part in _leaves(self._hints["return"]):
+        for part in leaves(self._hints["return"]):
             if part is type(None) or part is Ellipsis:
                 continue
-            if not _is(part, Event):
+            if not is_proper_subclass(part, Event):
                 raise ConfigurationError(
-                    f"{self._name} says that it returns {_shown(part)}: it returns an Event, several, or None"
+                    f"{self._name} says that it returns {shown(part)}: it returns an Event, several, or None"
                 )
             events.append(part)
         return tuple(events)
-
-
-def _is(candidate: Any, base: type) -> bool:
-    return inspect.isclass(candidate) and issubclass(candidate, base) and candidate is not base
-
-
-def _shown(annotation: Any) -> str:
-    return getattr(annotation, "__name__", None) or str(annotation)
-
-
-def _union(annotation: Any) -> tuple[Any, ...]:
-    """Return the alternatives of `A | B`, or the one type there is."""
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        return typing.get_args(annotation)
-    return (annotation,)
-
-
-def _leaves(annotation: Any) -> Iterable[Any]:
-    """Yield the types in a return annotation: through unions, list[…], tuple[…, ...], Iterable[…] and the like."""
-    origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is None or not parts:
-        yield annotation
-        return
-    for part in parts:
-        yield from _leaves(part)

@@ -67,6 +67,10 @@ class DuplicateCommand(StoreError):
         self.record = record
 
 
+class StatementFailed(StoreError):
+    """A statement or a query over the store's tables failed; the cause is chained."""
+
+
 class UnreadableEvent(StoreError):
     """An event in the log cannot be given out as it was written; the stream, version and type say which."""
 

@@ -14,12 +14,12 @@ What holds for every adapter (and is checked by `actorium.testing.EventStoreCont
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
-from actorium.store.errors import DuplicateCommand, WrongExpectedVersion
+from actorium.store.errors import DuplicateCommand, StatementFailed, WrongExpectedVersion
 from actorium.store.events import EncodedEvent, EncodedRecord, StreamName
 
 
@@ -68,11 +68,42 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
     state: bytes
 
 
+class DeadLetter(msgspec.Struct, frozen=True):
+    """An event that a processor could not handle after its retries, parked so that only its stream waits.
+
+    `position` is the event's; later events of the same stream wait behind it, until a person retries or discards it.
+    `discarded` is the reason for which it was given up, empty while it is parked.
+    """
+
+    processor: str
+    stream: StreamName
+    version: int
+    position: int
+    event_type: str
+    error: str
+    traceback: str
+    attempts: int
+    parked_us: int
+    discarded: str = ""
+
+
+Statement = tuple[str, Sequence[Any]]
+"""One SQL statement and its parameters."""
+
+
 class SaveCheckpoint(msgspec.Struct, frozen=True, gc=False):
-    """The position up to which a named subscription has handled the log."""
+    """How far a named processor has handled the log, and what it did on the way, in one step.
+
+    `statements` are run in order against the store's tables; `parked` are new or changed dead letters; `settled` are
+    the positions of those that are over. If one of the statements fails, nothing of this checkpoint is written, and
+    the rest of the batch is.
+    """
 
     name: str
     position: int
+    statements: Sequence[Statement] = ()
+    parked: Sequence[DeadLetter] = ()
+    settled: Sequence[int] = ()
 
 
 class Batch(msgspec.Struct, frozen=True, gc=False):
@@ -100,10 +131,14 @@ AppendOutcome = int | WrongExpectedVersion | DuplicateCommand
 
 
 class Committed(msgspec.Struct, frozen=True, gc=False):
-    """What became of a batch: one outcome per append, in order, and the time its events carry."""
+    """What became of a batch: one outcome per append, in order, and the time its events carry.
+
+    `failed_checkpoints` holds the index of each checkpoint that was not written, with the reason.
+    """
 
     outcomes: Sequence[AppendOutcome]
     recorded_us: int
+    failed_checkpoints: Mapping[int, StatementFailed] = {}
 
 
 class StreamRead(msgspec.Struct, frozen=True, gc=False):
@@ -134,7 +169,7 @@ class Head(msgspec.Struct, frozen=True, gc=False):
 
 
 class EventStore(Protocol):
-    """The log. An adapter implements these nine operations and passes `actorium.testing.EventStoreContract`."""
+    """The log. An adapter implements these operations and passes `actorium.testing.EventStoreContract`."""
 
     async def open(self) -> None:
         """Make the store ready, creating or migrating it; raise StoreInUse, UnsupportedSchema or StoreUnavailable."""
@@ -175,6 +210,14 @@ class EventStore(Protocol):
 
     async def load_checkpoint(self, name: str) -> int:
         """Return the saved position of a subscription, 0 if there is none."""
+        ...
+
+    async def dead_letters(self, processor: str) -> list[DeadLetter]:
+        """Return the dead letters of a processor, discarded ones included, in the order of the log."""
+        ...
+
+    async def query(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Return the rows of a query over the store's tables, as committed; raise StatementFailed."""
         ...
 
     def describe(self) -> str:

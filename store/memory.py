@@ -4,22 +4,35 @@ Invariants, true between any two awaits (no method here waits for anything):
 
 - `_log[p - 1]` is the event at position p; `_streams[s][v - 1]` the event at version v of stream s, the same object;
 - `_commands` holds every command id that took effect;
-- no snapshot is later than its stream.
+- no snapshot is later than its stream;
+- checkpoints, dead letters and projections' tables live in an SQLite database in memory, with no transaction open.
 """
 
 from __future__ import annotations
 
 import os
+import sqlite3
+import weakref
 from collections.abc import Sequence
+from typing import Any
 
-from actorium.store.errors import DuplicateCommand, StoreInUse, StoreUnavailable, WrongExpectedVersion
+from actorium.store import tables
+from actorium.store.errors import (
+    DuplicateCommand,
+    StatementFailed,
+    StoreInUse,
+    StoreUnavailable,
+    WrongExpectedVersion,
+)
 from actorium.store.event_store import (
     Append,
     AppendOutcome,
     Batch,
     CommandRecord,
     Committed,
+    DeadLetter,
     Head,
+    SaveCheckpoint,
     Snapshot,
     StreamPage,
     StreamRead,
@@ -35,7 +48,10 @@ class MemoryStore:
         self._log: list[EncodedRecord] = []
         self._streams: dict[StreamName, list[EncodedRecord]] = {}
         self._commands: dict[str, CommandRecord] = {}
-        self._checkpoints: dict[str, int] = {}
+        self._tables = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        weakref.finalize(self, self._tables.close)
+        self._tables.execute(tables.CHECKPOINTS_SCHEMA)
+        self._tables.execute(tables.DEAD_LETTERS_SCHEMA)
         self._snapshots: dict[tuple[StreamName, str], Snapshot] = {}
         self._recorded_us = 0
         self._is_open = False
@@ -53,11 +69,10 @@ class MemoryStore:
         require_events(batch)
         recorded_us = max(batch.recorded_us, self._recorded_us)
         outcomes = [self._append(append, recorded_us) for append in batch.appends]
-        for checkpoint in batch.checkpoints:
-            self._checkpoints[checkpoint.name] = checkpoint.position
+        failed = self._save_checkpoints(batch.checkpoints)
         for snapshot in batch.snapshots:
             self._save_snapshot(snapshot)
-        return Committed(outcomes, recorded_us)
+        return Committed(outcomes, recorded_us, failed)
 
     async def read_streams(self, reads: Sequence[StreamRead]) -> list[StreamPage]:
         self._require_open()
@@ -77,7 +92,16 @@ class MemoryStore:
 
     async def load_checkpoint(self, name: str) -> int:
         self._require_open()
-        return self._checkpoints.get(name, 0)
+        rows = tables.query(self._tables, "SELECT position FROM checkpoints WHERE name = ?", (name,))
+        return int(rows[0][0]) if rows else 0
+
+    async def dead_letters(self, processor: str) -> list[DeadLetter]:
+        self._require_open()
+        return tables.dead_letters(self._tables, processor)
+
+    async def query(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        self._require_open()
+        return tables.query(self._tables, sql, parameters)
 
     def describe(self) -> str:
         return "memory (nothing survives the process)"
@@ -124,6 +148,16 @@ class MemoryStore:
                 position - 1,
             )
         return first
+
+    def _save_checkpoints(self, checkpoints: Sequence[SaveCheckpoint]) -> dict[int, StatementFailed]:
+        failed: dict[int, StatementFailed] = {}
+        for index, checkpoint in enumerate(checkpoints):
+            self._tables.execute("BEGIN")
+            failure = tables.save_checkpoint(self._tables, checkpoint)
+            self._tables.execute("COMMIT")
+            if failure is not None:
+                failed[index] = failure
+        return failed
 
     def _save_snapshot(self, snapshot: Snapshot) -> None:
         if snapshot.version > len(self._streams.get(snapshot.stream, ())):

@@ -160,11 +160,17 @@ class GroupCommitWriter(Generic[R]):
         if isinstance(outcome, StoreError):
             self._failed += 1
             log.error("commit_failed", appends=len(flight.requests), error=str(outcome), cause=repr(outcome.__cause__))
-        for _, saved in flight.extras:
+        checkpoint = -1
+        for extra, saved in flight.extras:
+            error = outcome if isinstance(outcome, StoreError) else None
+            if isinstance(extra, SaveCheckpoint):
+                checkpoint += 1
+                if error is None and not isinstance(outcome, StoreError):
+                    error = outcome.failed_checkpoints.get(checkpoint)
             if saved.done():
                 continue
-            if isinstance(outcome, StoreError):
-                saved.set_exception(outcome)
+            if error is not None:
+                saved.set_exception(error)
             else:
                 saved.set_result(None)
         if flight.requests:

@@ -1,8 +1,9 @@
 """`SQLiteStore`: the log in one SQLite file.
 
-Two connections, each with its thread: one reads and writes and is the only one in the world that writes (an operating
-system lock sees to that; two writing connections are also what SQLite's WAL-reset bug needs), the other only reads, so
-that a stream can be read while a batch is on its way to the disk.
+Three connections, each with its thread: one reads and writes and is the only one in the world that writes (an operating
+system lock sees to that; two writing connections are also what SQLite's WAL-reset bug needs); one reads the log, so
+that a stream can be read while a batch is on its way to the disk; one runs queries over projections' tables, so that a
+slow query holds up neither.
 
 Invariants between any two awaits:
 
@@ -17,12 +18,13 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import structlog
 
+from actorium.store import tables
 from actorium.store.errors import StoreInUse, StoreUnavailable
-from actorium.store.event_store import Batch, CommandRecord, Committed, Head, StreamPage, StreamRead
+from actorium.store.event_store import Batch, CommandRecord, Committed, DeadLetter, Head, StreamPage, StreamRead
 from actorium.store.events import EncodedRecord
 from actorium.store.sqlite.connection import Connection, Work, connect
 from actorium.store.sqlite.file import DatabaseFile
@@ -44,6 +46,7 @@ class _Session(NamedTuple):
 
     writer: Connection
     reader: Connection
+    queries: Connection
     journal: Journal
     reading: Reading
 
@@ -131,6 +134,12 @@ class SQLiteStore:
         reading = self._require_open().reading
         return await self._read(lambda db: reading.checkpoint(db, name))
 
+    async def dead_letters(self, processor: str) -> list[DeadLetter]:
+        return await self._query(lambda db: tables.dead_letters(db, processor))
+
+    async def query(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        return await self._query(lambda db: tables.query(db, sql, parameters))
+
     def describe(self) -> str:
         settings = self._settings
         return (
@@ -144,6 +153,12 @@ class SQLiteStore:
         return self._session
 
     async def _read(self, work: Work[T]) -> T:
+        return await self._run(self._require_open().reader, work)
+
+    async def _query(self, work: Work[T]) -> T:
+        return await self._run(self._require_open().queries, work)
+
+    async def _run(self, connection: Connection, work: Work[T]) -> T:
         session = self._require_open()
 
         def checked(db: sqlite3.Connection) -> T:
@@ -151,7 +166,7 @@ class SQLiteStore:
             return work(db)
 
         try:
-            return await session.reader.run(checked)
+            return await connection.run(checked)
         except (sqlite3.Error, ValueError) as error:
             if isinstance(error, ValueError) and self._session is session:
                 raise
@@ -166,8 +181,10 @@ class SQLiteStore:
         reader = await connect(path, read_only=True, busy_timeout_s=timeout_s)
         self._connections.append(reader)
         reading = await reader.run(Reading)
+        queries = await connect(path, read_only=True, busy_timeout_s=timeout_s)
+        self._connections.append(queries)
         self._file.remember()
-        return _Session(writer, reader, journal, reading)
+        return _Session(writer, reader, queries, journal, reading)
 
     def _set_up(self, db: sqlite3.Connection) -> None:
         self._settings.apply(db)
@@ -181,7 +198,7 @@ class SQLiteStore:
 
     async def _close_all(self) -> None:
         try:
-            # The reader, opened last, goes first, so that the writer is the last one and takes the WAL with it.
+            # The readers, opened last, go first, so that the writer is the last one and takes the WAL with it.
             while self._connections:
                 try:
                     await self._connections.pop().close()

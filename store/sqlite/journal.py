@@ -15,12 +15,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
+from actorium.store.errors import StatementFailed
 from actorium.store.event_store import Append, Batch, CommandRecord, Committed, Snapshot, require_events
 from actorium.store.events import StreamName, kind_bytes, stream_checksum
 from actorium.store.sqlite.heads import StreamHead, StreamHeads
 from actorium.store.sqlite.plan import EVENT_COLUMN_COUNT, EVENT_COLUMNS, EventType, Plan
 from actorium.store.sqlite.rows import RowStatement
 from actorium.store.sqlite.snapshots import snapshot_checksum
+from actorium.store.tables import save_checkpoint
 
 # About 400 bytes each: 40 MB at most.
 STREAM_HEADS_MAX = 100_000
@@ -38,7 +40,6 @@ _SELECT_COMMANDS = (
     "SELECT command_id, command_fingerprint, streams.type, streams.name, command_events, version, position "
     "FROM events JOIN streams ON streams.id = events.stream WHERE command_id IN (VALUES {rows})"
 )
-_SAVE_CHECKPOINT = "INSERT INTO checkpoints VALUES (?, ?) ON CONFLICT DO UPDATE SET position = excluded.position"
 _SAVE_SNAPSHOT = (
     "INSERT INTO snapshots (stream, fingerprint, version, state, checksum) VALUES (?, ?, ?, ?, ?) "
     "ON CONFLICT DO UPDATE SET version = excluded.version, state = excluded.state, checksum = excluded.checksum "
@@ -100,13 +101,13 @@ class Journal:
         if self._is_stale:
             self._refresh(db)
         plan = self._plan(db, batch, trusting=trusting)
-        self._write(db, plan, batch)
+        failed = self._write(db, plan, batch)
         self._heads.update(plan.heads)
         self._next_stream = plan.next_stream
         if plan.next_position > self._next_position:
             self._next_position = plan.next_position
             self._recorded_us = plan.recorded_us
-        return Committed(plan.outcomes, plan.recorded_us)
+        return Committed(plan.outcomes, plan.recorded_us, failed)
 
     def _refresh(self, db: sqlite3.Connection) -> None:
         self._heads.clear()
@@ -179,7 +180,7 @@ class Journal:
         assert cursor.lastrowid is not None
         self._types[name, schema_version] = (cursor.lastrowid, kind_bytes(name, schema_version))
 
-    def _write(self, db: sqlite3.Connection, plan: Plan, batch: Batch) -> None:
+    def _write(self, db: sqlite3.Connection, plan: Plan, batch: Batch) -> dict[int, StatementFailed]:
         values = plan.event_values
         is_one_statement = (
             len(values) <= self._events.rows_max * EVENT_COLUMN_COUNT
@@ -191,18 +192,22 @@ class Journal:
         if is_one_statement:
             if values:
                 self._events.execute(db, values)  # a transaction by itself
-            return
+            return {}
         if not db.in_transaction:
             db.execute("BEGIN IMMEDIATE")
         if plan.new_stream_values:
             self._streams.execute(db, plan.new_stream_values)
         if values:
             self._events.execute(db, values)
-        for checkpoint in batch.checkpoints:
-            db.execute(_SAVE_CHECKPOINT, (checkpoint.name, checkpoint.position))
+        failed: dict[int, StatementFailed] = {}
+        for index, checkpoint in enumerate(batch.checkpoints):
+            failure = save_checkpoint(db, checkpoint)
+            if failure is not None:
+                failed[index] = failure
         for snapshot in batch.snapshots:
             self._save_snapshot(db, plan, snapshot)
         db.execute("COMMIT")
+        return failed
 
     def _save_snapshot(self, db: sqlite3.Connection, plan: Plan, snapshot: Snapshot) -> None:
         stream_id, version, _ = plan.heads.get(snapshot.stream, (0, 0, 0))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 
 from actorium.store.errors import UnsupportedSchema
+from actorium.store.tables import DEAD_LETTERS_SCHEMA
 
 # "Acto": marks the file as ours for the `file` command and for us.
 APPLICATION_ID = 0x4163746F
@@ -72,7 +73,7 @@ LEFT JOIN streams ON streams.id = events.stream
 LEFT JOIN event_types ON event_types.id = events.type;
 """
 
-MIGRATIONS = (_FIRST,)
+MIGRATIONS = (_FIRST, DEAD_LETTERS_SCHEMA)
 
 
 def migrate(db: sqlite3.Connection, path: str) -> None:

@@ -1,0 +1,135 @@
+"""Tables beside the log: checkpoints with the statements that belong to them, dead letters, queries.
+
+Used by the adapters that have an SQLite database at hand (a file, or one in memory). Invariant: what a checkpoint
+stands for and the checkpoint itself are written together or not at all, whatever one of its statements does.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from actorium.store.errors import StatementFailed
+from actorium.store.event_store import DeadLetter, SaveCheckpoint, Statement
+from actorium.store.events import StreamName
+
+CHECKPOINTS_SCHEMA = """
+CREATE TABLE checkpoints (
+    name TEXT PRIMARY KEY,
+    position INTEGER NOT NULL
+) WITHOUT ROWID"""
+
+DEAD_LETTERS_SCHEMA = """
+CREATE TABLE dead_letters (
+    processor TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    stream_type TEXT NOT NULL,
+    stream_id TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    event_type TEXT NOT NULL,
+    error TEXT NOT NULL,
+    traceback TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    parked_us INTEGER NOT NULL,
+    discarded TEXT NOT NULL,
+    PRIMARY KEY (processor, position)
+) WITHOUT ROWID"""
+
+_SAVE_CHECKPOINT = "INSERT INTO checkpoints VALUES (?, ?) ON CONFLICT DO UPDATE SET position = excluded.position"
+_PARK = "INSERT OR REPLACE INTO dead_letters VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_SETTLE = "DELETE FROM dead_letters WHERE processor = ? AND position = ?"
+_LIST = (
+    "SELECT processor, stream_type, stream_id, version, position, event_type, error, traceback, attempts, parked_us, "
+    "discarded FROM dead_letters WHERE processor = ? ORDER BY position"
+)
+
+# A failure of the database rather than of a statement: the whole commit fails with it.
+_NOT_THE_STATEMENT = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_CANTOPEN,
+    }
+)
+_PRIMARY_CODE = 0xFF  # SQLite's extended result codes keep the primary one in the lowest byte
+
+
+def save_checkpoint(db: sqlite3.Connection, checkpoint: SaveCheckpoint) -> StatementFailed | None:
+    """Write a checkpoint with what belongs to it, inside the open transaction; return why it was not written."""
+    db.execute("SAVEPOINT checkpoint")
+    try:
+        run_statements(db, checkpoint.statements)
+        if checkpoint.parked:
+            db.executemany(_PARK, [_parked_row(letter) for letter in checkpoint.parked])
+        if checkpoint.settled:
+            db.executemany(_SETTLE, [(checkpoint.name, position) for position in checkpoint.settled])
+        db.execute(_SAVE_CHECKPOINT, (checkpoint.name, checkpoint.position))
+    except StatementFailed as failure:
+        db.execute("ROLLBACK TO checkpoint")
+        db.execute("RELEASE checkpoint")
+        return failure
+    db.execute("RELEASE checkpoint")
+    return None
+
+
+def run_statements(db: sqlite3.Connection, statements: Sequence[Statement]) -> None:
+    """Run statements in order, those of the same text in a row as one call; raise StatementFailed."""
+    sql = ""
+    try:
+        for sql, run in groupby(statements, key=itemgetter(0)):
+            rows = [parameters for _, parameters in run]
+            if len(rows) == 1:
+                db.execute(sql, rows[0])
+            else:
+                db.executemany(sql, rows)
+    except (sqlite3.Error, sqlite3.Warning, TypeError, ValueError, OverflowError) as error:
+        raise_if_database_failed(error, db)
+        failure = StatementFailed(f"{sql!r} failed: {error}")
+        failure.__cause__ = error
+        raise failure from error
+
+
+def raise_if_database_failed(error: Exception, db: sqlite3.Connection) -> None:
+    """Raise an error again that is no fault of the statement: the disk, the lock, the file."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is not None and code & _PRIMARY_CODE in _NOT_THE_STATEMENT:
+        raise error
+
+
+def dead_letters(db: sqlite3.Connection, processor: str) -> list[DeadLetter]:
+    """Return the dead letters of a processor in the order of the log."""
+    return [DeadLetter(name, StreamName(kind, id), *rest) for name, kind, id, *rest in db.execute(_LIST, (processor,))]
+
+
+def query(db: sqlite3.Connection, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Return the rows of a query; raise StatementFailed for one that cannot be run."""
+    try:
+        return db.execute(sql, parameters).fetchall()
+    except (sqlite3.Error, sqlite3.Warning, TypeError, ValueError, OverflowError) as error:
+        raise_if_database_failed(error, db)
+        raise StatementFailed(f"{sql!r} failed: {error}") from error
+
+
+def _parked_row(letter: DeadLetter) -> tuple[Any, ...]:
+    return (
+        letter.processor,
+        letter.position,
+        letter.stream.type,
+        letter.stream.id,
+        letter.version,
+        letter.event_type,
+        letter.error,
+        letter.traceback,
+        letter.attempts,
+        letter.parked_us,
+        letter.discarded,
+    )
