@@ -73,6 +73,16 @@ class Catalog:
         self.aggregates[aggregate] = None
 
 
+class _Writer(GroupCommitWriter[PendingAppend]):
+    """Tells an append when it leaves, so that its actor knows which outcomes to wait for after a failure."""
+
+    def _gather(self) -> list[PendingAppend]:
+        requests = super()._gather()
+        for request in requests:
+            request.in_flight = True
+        return requests
+
+
 class Engine:
     """Everything that runs between `send` and the log."""
 
@@ -95,7 +105,7 @@ class Engine:
         self.live = LiveActors(settings.passivation, self.supervisor.recovered)
         self.hydrator = Hydrator(store, self._hydration_failed, self.supervisor.recovered)
         self.answers = Answers(store, catalog.codec, self.flow, self.tail)
-        self.writer: GroupCommitWriter[PendingAppend] = GroupCommitWriter(
+        self.writer = _Writer(
             store,
             source,
             self.answers.committed,
