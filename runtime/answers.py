@@ -54,15 +54,16 @@ class Answers:
         self.acknowledged = self.rejected = self.failed = self.duplicates = self.dropped = 0
 
     def committed(self, requests: Sequence[PendingAppend], outcome: Committed | StoreError) -> None:
-        """Take what the writer reports of one batch: tell each actor, then the subscriptions."""
+        """Take what the writer reports of one batch: tell the subscriptions and each actor."""
         if isinstance(outcome, StoreError):
             for request in requests:
                 request.actor.outcome_known(request, outcome)
             self._let_others_in(requests)
             return
+        # First the tail: an answer that rests on these events names the end of the log with them.
+        self._tail.advance(requests, outcome)
         for request, position in zip(requests, outcome.outcomes, strict=True):
             request.actor.outcome_known(request, position)
-        self._tail.advance(requests, outcome)
         self._let_others_in(requests)
 
     def _let_others_in(self, requests: Sequence[PendingAppend]) -> None:

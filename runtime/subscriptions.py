@@ -10,6 +10,7 @@ from collections import deque
 
 from actorium.runtime.tail import Tail
 from actorium.store.codec import EventCodec
+from actorium.store.errors import ConfigurationError, StoreUnavailable, UnreadableEvent
 from actorium.store.event_store import EventStore
 from actorium.store.events import Event, RecordedEvent
 
@@ -20,6 +21,8 @@ class Subscription:
     """An async iterator over recorded events; it ends when its runtime stops."""
 
     def __init__(self, store: EventStore, codec: EventCodec, tail: Tail, *, after: int, poll_s: float) -> None:
+        if after < 0:
+            raise ConfigurationError(f"events(after={after}): a position, 0 for the beginning of the log")
         self._store = store
         self._codec = codec
         self._tail = tail
@@ -42,17 +45,32 @@ class Subscription:
         return recorded
 
     async def _next_page(self) -> None:
-        kept = self._tail.after(self.position)
+        tail = self._tail
+        kept = tail.after(self.position)
         if kept is not None:
             self._page.extend(kept)
-            return
-        if self._tail.position > self.position:
-            records = await self._store.read_log(self.position, PAGE_EVENTS)
-            self._page.extend(self._codec.recorded(record) for record in records)
-            if records:
-                return
-        if not await self._tail.beyond(self.position, self._poll_s):
+        elif tail.position > self.position:
+            await self._read_page()
+        elif not await tail.beyond(self.position, self._poll_s):
             self.close()
+        elif tail.position <= self.position:
+            await self._read_page()  # nobody said that the log has grown; it may have, after a commit that failed
+
+    async def _read_page(self) -> None:
+        try:
+            records = await self._store.read_log(self.position, PAGE_EVENTS)
+        except StoreUnavailable:
+            if not self._tail.is_closed:
+                raise
+            self.close()
+            return
+        for record in records:
+            try:
+                self._page.append(self._codec.recorded(record))
+            except UnreadableEvent:
+                if self._page:
+                    return  # first those before it; it is read again when its turn comes
+                raise
 
     def close(self) -> None:
         """End the subscription; iterating it any further stops."""

@@ -73,22 +73,28 @@ class Tail:
 
     def advance(self, requests: Sequence[PendingAppend], outcome: Committed) -> None:
         """Take a committed batch, and wake who waits."""
-        first = self.position + 1
-        written = sum(
-            len(request.append.events)
+        written = [
+            (position, len(request.append.events))
             for request, position in zip(requests, outcome.outcomes, strict=True)
             if type(position) is int
-        )
+        ]
         if not written:
             return
-        self.position += written
+        first, (last, count) = written[0][0], written[-1]
+        follows_on = first == self.position + 1
+        self.position = last + count - 1
+        # What lies between came from a commit that failed after it had written: only the log has it.
+        if not (self._followers and follows_on):
+            self._forget()
         if self._followers:
             self._keep(_Batch(first, self.position, requests, outcome))
-        elif self._kept:
-            self._kept.clear()
-            self._kept_events = self._kept_bytes = 0
         if self._moved is not None and not self._moved.done():
             self._moved.set_result(None)
+
+    def _forget(self) -> None:
+        if self._kept:
+            self._kept.clear()
+            self._kept_events = self._kept_bytes = 0
 
     def _keep(self, batch: _Batch) -> None:
         self._kept.append(batch)
@@ -116,6 +122,11 @@ class Tail:
     def unfollow(self, follower: object) -> None:
         """Count a follower out."""
         self._followers.discard(follower)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the log will not grow any more."""
+        return self._closed
 
     async def beyond(self, position: int, poll_s: float) -> bool:
         """Wait until the log is longer than `position`, or `poll_s` seconds; False when it will not grow any more."""
