@@ -1,0 +1,160 @@
+"""Real stores with a hand on them: commits that wait, fail before or after they are written, reads that fail."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from actorium import EventStore, StoreUnavailable
+from actorium.store.event_store import Append, Batch, CommandRecord, Committed, Head, StreamPage, StreamRead
+from actorium.store.events import EncodedEvent, EncodedRecord, Event, StreamName, as_json, event_type_of
+from actorium.store.memory import MemoryStore
+
+Fault = Literal["before", "after", "slow", "none"]
+
+
+class PassedThrough:
+    """A store that hands every call to another one."""
+
+    def __init__(self, inner: EventStore | None = None) -> None:
+        self.inner: EventStore = inner or MemoryStore()
+
+    async def open(self) -> None:
+        await self.inner.open()
+
+    async def close(self) -> None:
+        await self.inner.close()
+
+    async def commit(self, batch: Batch) -> Committed:
+        return await self.inner.commit(batch)
+
+    async def read_streams(self, reads: Sequence[StreamRead]) -> list[StreamPage]:
+        return await self.inner.read_streams(reads)
+
+    async def read_log(self, after_position: int, limit: int) -> list[EncodedRecord]:
+        return await self.inner.read_log(after_position, limit)
+
+    async def head(self) -> Head:
+        return await self.inner.head()
+
+    async def find_command(self, command_id: str) -> CommandRecord | None:
+        return await self.inner.find_command(command_id)
+
+    async def load_checkpoint(self, name: str) -> int:
+        return await self.inner.load_checkpoint(name)
+
+    def describe(self) -> str:
+        return f"watched {self.inner.describe()}"
+
+
+class GatedStore(PassedThrough):
+    """Commits wait at a gate while it is shut; `batches` are those that came to it."""
+
+    def __init__(self, inner: EventStore | None = None) -> None:
+        super().__init__(inner)
+        self._open = asyncio.Event()
+        self._open.set()
+        self._came = asyncio.Condition()
+        self.batches: list[Batch] = []
+
+    def shut(self) -> None:
+        """Let no commit begin from now on."""
+        self._open.clear()
+
+    def let_through(self) -> None:
+        """Let commits through again."""
+        self._open.set()
+
+    async def commits(self, count: int) -> None:
+        """Return when so many commits have come to the gate since the store was made."""
+        async with self._came:
+            await self._came.wait_for(lambda: len(self.batches) >= count)
+
+    async def commit(self, batch: Batch) -> Committed:
+        async with self._came:
+            self.batches.append(batch)
+            self._came.notify_all()
+        await self._open.wait()
+        return await self._write(batch)
+
+    async def _write(self, batch: Batch) -> Committed:
+        return await self.inner.commit(batch)
+
+
+class FaultyStore(GatedStore):
+    """Commits meet the faults that are planned, in order; reads fail while `reads_fail`."""
+
+    def __init__(self, inner: EventStore | None = None) -> None:
+        super().__init__(inner)
+        self.faults: deque[Fault] = deque()
+        self.next_fault: Callable[[], Fault] = lambda: self.faults.popleft() if self.faults else "none"
+        self.reads_fail = False
+
+    async def _write(self, batch: Batch) -> Committed:
+        fault = self.next_fault()
+        if fault == "slow":
+            await asyncio.sleep(0.05)
+        if fault == "before":
+            raise StoreUnavailable("the disk is full")
+        committed = await self.inner.commit(batch)
+        if fault == "after":
+            raise StoreUnavailable("the disk answered with an error after it had written")
+        return committed
+
+    async def read_streams(self, reads: Sequence[StreamRead]) -> list[StreamPage]:
+        if self.reads_fail:
+            raise StoreUnavailable("the disk does not answer")
+        return await self.inner.read_streams(reads)
+
+    async def find_command(self, command_id: str) -> CommandRecord | None:
+        if self.reads_fail:
+            raise StoreUnavailable("the disk does not answer")
+        return await self.inner.find_command(command_id)
+
+
+class PoisonedStore(PassedThrough):
+    """Streams named in `poisoned` give the events they have with payloads that fit nothing."""
+
+    def __init__(self, inner: EventStore | None = None) -> None:
+        super().__init__(inner)
+        self.poisoned: set[str] = set()
+
+    async def read_streams(self, reads: Sequence[StreamRead]) -> list[StreamPage]:
+        pages = await self.inner.read_streams(reads)
+        return [
+            StreamPage([_spoiled(record) for record in page.events]) if read.stream.id in self.poisoned else page
+            for read, page in zip(reads, pages, strict=True)
+        ]
+
+
+def _spoiled(record: EncodedRecord) -> EncodedRecord:
+    return EncodedRecord(
+        record.stream,
+        record.version,
+        record.position,
+        record.recorded_us,
+        record.type,
+        record.schema_version,
+        b'"spoiled"',
+        record.metadata,
+    )
+
+
+async def append(
+    store: EventStore, stream: tuple[str, str], expected_version: int, *events: Event, recorded_us: int = 0
+) -> Committed:
+    """Append events to a stream past the runtime, as a second writer would."""
+    encoded = tuple(
+        EncodedEvent(event_type_of(type(event)), event.schema_version, as_json(event), b"{}") for event in events
+    )
+    return await store.commit(Batch(recorded_us, [Append(StreamName(*stream), expected_version, encoded)]))
+
+
+async def whole_log(store: EventStore) -> list[EncodedRecord]:
+    """Return every event of the log."""
+    records: list[EncodedRecord] = []
+    while True:
+        page = await store.read_log(len(records), 1_000)
+        records += page
+        if len(page) < 1_000:
+            return records

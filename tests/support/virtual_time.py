@@ -1,0 +1,96 @@
+"""An event loop whose clock jumps: tests of timeouts, backoff and idle time that never wait.
+
+The clock stands still while anything can run, and jumps to the next timer when nothing can. Threads would run in real
+time beside it, so the loop refuses them: use it with `memory://`.
+"""
+
+import asyncio
+import functools
+import selectors
+from collections.abc import Callable, Coroutine
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_START_S = 1_000.0
+# Far more than any test needs; a loop that always has something to do would never let the clock jump.
+_STEPS_MAX = 400_000
+
+
+class Stuck(AssertionError):
+    """Every task waits for something that will never happen, or nothing ever waits."""
+
+
+class _JumpingSelector(selectors.SelectSelector):
+    """Tells the loop's clock to jump instead of waiting."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now_s = _START_S
+        self.steps = 0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.steps += 1
+        if self.steps > _STEPS_MAX:
+            raise Stuck(f"the loop was never idle in {_STEPS_MAX} steps: something spins")
+        ready = super().select(0)
+        if ready:
+            return ready
+        if timeout is None:
+            raise Stuck("every task waits for something that will never happen")
+        self.now_s += max(0.0, timeout)
+        return ready
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An asyncio loop with a clock that jumps to the next timer when nothing is ready."""
+
+    def __init__(self) -> None:
+        self.clock = _JumpingSelector()
+        super().__init__(self.clock)
+
+    def time(self) -> float:
+        return self.clock.now_s
+
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
+        raise AssertionError("a thread would run in real time: use memory:// under virtual time")
+
+
+def run_virtual(main: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine under virtual time; fail if it leaves a task behind or an error that nobody saw."""
+    unseen: list[dict[str, Any]] = []
+
+    async def watched() -> T:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: unseen.append(context))
+        result = await main
+        await steps(3)  # what was told to end just now may do so
+        left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        assert not left, f"tasks left behind: {left}"
+        return result
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        result = runner.run(watched())
+    assert not unseen, f"errors that nobody saw: {unseen}"
+    return result
+
+
+def virtual(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Make a plain test of an async one; it runs under virtual time."""
+
+    @functools.wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        run_virtual(test(*args, **kwargs))
+
+    return run
+
+
+async def steps(count: int) -> None:
+    """Let the loop go round `count` times."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def settled() -> None:
+    """Return when everything that can run without the clock has run."""
+    await steps(50)
