@@ -1,10 +1,13 @@
-"""The reading side of the log in SQLite.
+"""The reading side of the log in SQLite: a page at a stroke.
 
-Everything here runs on the reader connection's thread. Nothing that is read is believed: every event's checksum is
-computed anew, versions and positions must follow each other without a gap, and what does not hold is an error that
-names the event.
+Everything here runs on the reader connection's thread. A query gives up the interpreter lock at every row, and beside
+a busy event loop each row would wait up to a switch interval (5 ms) to get it back. So the queries here come back as
+one row, whatever the number of streams and events: a column of theirs is one text with the values of all events.
 
-Invariant: what is remembered here (names of streams, kinds of events) is never changed in the database once written.
+Nothing that is read is believed: every event's checksum is computed anew over the version that it ought to have, and
+positions must follow each other. Where something does not hold, `examination` reads it again and says what.
+
+Invariant: what is remembered here (names of streams, types of events) is never changed in the database once written.
 """
 
 from __future__ import annotations
@@ -14,121 +17,84 @@ from collections.abc import Sequence
 from typing import Any
 from zlib import crc32
 
-from actorium.store.errors import CorruptEvent, UnreadableEvent, VersionGap
-from actorium.store.event_store import CommandRecord, Head, Snapshot, StreamPage, StreamRead
-from actorium.store.events import CHECKSUM_MASK, CHECKSUM_SPREAD, EncodedRecord, StreamName, kind_checksum
+import msgspec
+
+from actorium.store.event_store import CommandRecord, Head, StreamPage, StreamRead
+from actorium.store.events import (
+    CHECKSUM_MASK,
+    CHECKSUM_SPREAD,
+    EncodedRecord,
+    StreamName,
+    kind_bytes,
+    stream_checksum,
+)
+from actorium.store.sqlite.examination import examine_log, examine_snapshot, examine_stream
 from actorium.store.sqlite.rows import RowStatement
-from actorium.store.sqlite.snapshots import snapshot_checksum
 
 # About 300 bytes each.
 STREAM_NAMES_MAX = 50_000
 
-_READ_STREAM = (
-    "SELECT version, position, recorded_us, events.type, checksum, payload, metadata "
-    "FROM streams JOIN events ON events.stream = streams.id "
-    "WHERE streams.type = ? AND streams.name = ? AND version > ? ORDER BY version LIMIT ?"
+_EVENTS = (
+    "group_concat(position), group_concat(recorded_us), group_concat(type), group_concat(checksum), "
+    "group_concat(payload, char(10)), group_concat(metadata, char(10))"
 )
-_READ_SNAPSHOT = (
-    "SELECT version, state, checksum, (SELECT max(version) FROM events WHERE events.stream = streams.id) "
-    "FROM streams JOIN snapshots ON snapshots.stream = streams.id "
-    "WHERE streams.type = ? AND streams.name = ? AND fingerprint = ? AND version > ?"
+_READ_HEADS = (
+    "SELECT group_concat(column1), group_concat(streams.id), "
+    "group_concat((SELECT max(version) FROM events WHERE events.stream = streams.id)) "
+    "FROM (VALUES {rows}) AS wanted "
+    "CROSS JOIN streams ON streams.type = wanted.column2 AND streams.name = wanted.column3"
+)
+_READ_STREAMS = (
+    f"SELECT group_concat(column1), {_EVENTS} FROM (VALUES {{rows}}) AS wanted "
+    "CROSS JOIN events ON events.stream = wanted.column2 AND version > wanted.column3 AND version <= wanted.column4"
 )
 _READ_LOG = (
-    "SELECT version, position, recorded_us, type, checksum, payload, metadata, stream "
-    "FROM events WHERE position > ? ORDER BY position LIMIT ?"
+    f"SELECT group_concat(stream), group_concat(version), {_EVENTS} "
+    "FROM (SELECT * FROM events WHERE position > ? ORDER BY position LIMIT ?)"
 )
-_READ_STREAM_NAMES = "SELECT id, type, name FROM streams WHERE id IN (VALUES {rows})"
+_READ_NAMES = "SELECT id, type, name FROM streams WHERE id IN (VALUES {rows})"
 _FIND_COMMAND = (
     "SELECT command_fingerprint, streams.type, streams.name, command_events, version, position "
     "FROM events JOIN streams ON streams.id = events.stream WHERE command_id = ?"
 )
 
+EventType = tuple[str, int, bytes]
+"""The name and schema version of a type of event, and `kind_bytes` of them."""
+
 Kind = tuple[int, str, int]
-"""The checksum of a kind of event in one stream, its type's name and schema version."""
+"""The checksum of a kind of event in one stream, and its type's name and schema version."""
+
+
+class _InDoubt(Exception):
+    """Something read does not hold, or does not fit the quick way of reading."""
 
 
 class Reading:
     """Queries over the log, and the names they have met."""
 
-    __slots__ = ("_find_names", "_names", "_types")
+    __slots__ = ("_names", "_read_heads", "_read_names", "_read_streams", "_types")
 
     def __init__(self, db: sqlite3.Connection) -> None:
         db.text_factory = bytes  # payloads are passed on as bytes, and damaged text must not fail to decode
-        self._find_names = RowStatement(_READ_STREAM_NAMES, 1, db=db)
-        self._types: dict[int, tuple[str, int]] = {}
+        self._read_heads = RowStatement(_READ_HEADS, 3, db=db)
+        self._read_streams = RowStatement(_READ_STREAMS, 4, db=db)
+        self._read_names = RowStatement(_READ_NAMES, 1, db=db)
+        self._types: dict[int, EventType] = {}
         self._names: dict[int, StreamName] = {}
 
     def streams(self, db: sqlite3.Connection, reads: Sequence[StreamRead]) -> list[StreamPage]:
         """Read a page per read."""
-        return [self._stream(db, read) for read in reads]
-
-    def _stream(self, db: sqlite3.Connection, read: StreamRead) -> StreamPage:
-        stream = read.stream
-        snapshot = _snapshot(db, read) if read.snapshot_fingerprint is not None else None
-        expected = snapshot.version if snapshot is not None else read.after_version
-        rows = db.execute(_READ_STREAM, (stream.type, stream.id, expected, read.limit)).fetchall()
-        kinds: dict[int, Kind] = {}
-        records: list[EncodedRecord] = []
-        add = records.append
-        version: Any = None
-        type_id: Any = None
         try:
-            for version, position, recorded_us, type_id, crc, payload, metadata in rows:
-                expected += 1
-                kind = kinds.get(type_id)
-                if kind is None:
-                    kind = kinds[type_id] = self._kind(db, stream, type_id, version)
-                kind_crc, event_type, schema_version = kind
-                # What `events.checksum` does, written out: a call would cost as much as the rest of the loop.
-                seed = kind_crc ^ ((version * CHECKSUM_SPREAD + recorded_us) & CHECKSUM_MASK)
-                if version != expected or crc32(payload, crc32(metadata, seed)) != crc:
-                    break
-                add(
-                    EncodedRecord(stream, version, position, recorded_us, event_type, schema_version, payload, metadata)
-                )
-            else:
-                return StreamPage(records, snapshot)
-        except TypeError:  # text where a number was written, or the other way round
-            pass
-        raise self._damage(db, stream, type_id, version, expected)
+            return self._streams(db, reads)
+        except (_InDoubt, sqlite3.DataError):  # DataError: all together they are longer than SQLite's longest text
+            return [examine_stream(db, read) for read in reads]
 
     def log(self, db: sqlite3.Connection, after_position: int, limit: int) -> list[EncodedRecord]:
         """Read the log after a position."""
-        rows = db.execute(_READ_LOG, (after_position, limit)).fetchall()
-        self._learn_names(db, rows)
-        names = self._names
-        kinds: dict[tuple[int, int], Kind] = {}
-        records: list[EncodedRecord] = []
-        position = after_position
-        stream_id: Any = None
-        version: Any = None
-        type_id: Any = None
         try:
-            for version, found, recorded_us, type_id, crc, payload, metadata, stream_id in rows:
-                position += 1
-                stream = names[stream_id]
-                kind = kinds.get((stream_id, type_id))
-                if kind is None:
-                    kind = kinds[stream_id, type_id] = self._kind(db, stream, type_id, version)
-                if found != position:
-                    raise VersionGap(
-                        f"position {found} follows {position - 1} in the log: events were taken out of it",
-                        stream=stream,
-                        version=version,
-                        event_type=kind[1],
-                    )
-                seed = kind[0] ^ ((version * CHECKSUM_SPREAD + recorded_us) & CHECKSUM_MASK)
-                if crc32(payload, crc32(metadata, seed)) != crc:
-                    break
-                records.append(
-                    EncodedRecord(stream, version, position, recorded_us, kind[1], kind[2], payload, metadata)
-                )
-            else:
-                return records
-        except (TypeError, KeyError):  # text where a number was written; a stream without a name
-            pass
-        stream = names.get(stream_id) or StreamName("?", f"stream {stream_id}")
-        raise self._damage(db, stream, type_id, version, version)
+            return self._log(db, after_position, limit)
+        except (_InDoubt, sqlite3.DataError):
+            return examine_log(db, after_position, limit)
 
     def head(self, db: sqlite3.Connection) -> Head:
         """Read the end of the log."""
@@ -149,71 +115,160 @@ class Reading:
         row = db.execute("SELECT position FROM checkpoints WHERE name = ?", (name,)).fetchone()
         return int(row[0]) if row else 0
 
-    def _kind(self, db: sqlite3.Connection, stream: StreamName, type_id: int, version: int) -> Kind:
-        found = self._types.get(type_id)
-        if found is None:
-            query = "SELECT name, schema_version FROM event_types WHERE id = ?"
-            row = db.execute(query, (type_id,)).fetchone()
-            if row is None:
-                raise CorruptEvent(
-                    "its event type is not in the table of types: the disk or a hand changed it",
-                    stream=stream,
-                    version=version,
-                    event_type=f"type {type_id}",
+    def _streams(self, db: sqlite3.Connection, reads: Sequence[StreamRead]) -> list[StreamPage]:
+        snapshots = [examine_snapshot(db, read) if read.snapshot_fingerprint is not None else None for read in reads]
+        pages: list[list[EncodedRecord]] = [[] for _ in reads]
+        befores = [
+            snapshot.version if snapshot is not None else read.after_version
+            for read, snapshot in zip(reads, snapshots, strict=True)
+        ]
+        wanted, promised = self._find_heads(db, reads, befores)
+        for columns in self._read_streams.fetch(db, wanted):
+            if columns[0] is not None:
+                self._fill(db, reads, befores, pages, columns)
+        for index, count in promised:
+            # The page holds fewer events than the stream has: the last ones are missing, or there is a hole.
+            if len(pages[index]) < count:
+                raise _InDoubt
+        return [StreamPage(page, snapshot) for page, snapshot in zip(pages, snapshots, strict=True)]
+
+    def _find_heads(
+        self, db: sqlite3.Connection, reads: Sequence[StreamRead], befores: Sequence[int]
+    ) -> tuple[list[int], list[tuple[int, int]]]:
+        """Return the rows to ask `_READ_STREAMS` for, and how many events each read will find at least."""
+        names: list[Any] = []
+        for index, read in enumerate(reads):
+            names += (index, *read.stream)
+        wanted: list[int] = []
+        promised: list[tuple[int, int]] = []
+        for indexes, ids, heads in self._read_heads.fetch(db, names):
+            if indexes is None:
+                continue
+            for index, stream_id, head in _rows(_integers(indexes), _integers(ids), _integers(heads)):
+                before, limit = befores[index], reads[index].limit
+                if head > before:
+                    wanted += (index, stream_id, before, before + limit)
+                    promised.append((index, min(limit, head - before)))
+        return wanted, promised
+
+    def _fill(
+        self,
+        db: sqlite3.Connection,
+        reads: Sequence[StreamRead],
+        befores: Sequence[int],
+        pages: Sequence[list[EncodedRecord]],
+        columns: Sequence[bytes],
+    ) -> None:
+        """Check the events of many streams and put each into its page."""
+        current, version, stream_crc = -1, 0, 0
+        stream = StreamName("", "")
+        kinds: dict[int, Kind] = {}
+        add = pages[0].append
+        indexes, *others = columns
+        for index, position, recorded_us, type_id, crc, payload, metadata in _rows(
+            _integers(indexes), *_events(others)
+        ):
+            if index != current:
+                current, version, stream = index, befores[index], reads[index].stream
+                stream_crc, kinds, add = stream_checksum(stream), {}, pages[index].append
+            version += 1
+            kind = kinds.get(type_id)
+            if kind is None:
+                name, schema_version, type_bytes = self._types.get(type_id) or self._learn_type(db, type_id)
+                kind = kinds[type_id] = (crc32(type_bytes, stream_crc), name, schema_version)
+            kind_crc, event_type, schema_version = kind
+            # What `events.checksum` does, written out: a call would cost a fifth of the rest.
+            seed = kind_crc ^ ((version * CHECKSUM_SPREAD + recorded_us) & CHECKSUM_MASK)
+            if crc32(payload, crc32(metadata, seed)) != crc:
+                raise _InDoubt
+            add(EncodedRecord(stream, version, position, recorded_us, event_type, schema_version, payload, metadata))
+
+    def _log(self, db: sqlite3.Connection, after_position: int, limit: int) -> list[EncodedRecord]:
+        ((stream_ids, versions, *others),) = db.execute(_READ_LOG, (after_position, limit)).fetchall()
+        if stream_ids is None:
+            return []
+        ids = _integers(stream_ids)
+        names = self._names_of(db, ids)
+        kinds: dict[tuple[int, int], Kind] = {}
+        records: list[EncodedRecord] = []
+        expected = after_position
+        for stream_id, version, position, recorded_us, type_id, crc, payload, metadata in _rows(
+            ids, _integers(versions), *_events(others)
+        ):
+            expected += 1
+            kind = kinds.get((stream_id, type_id))
+            if kind is None:
+                name, schema_version, type_bytes = self._types.get(type_id) or self._learn_type(db, type_id)
+                kind_crc = crc32(type_bytes, stream_checksum(names[stream_id]))
+                kind = kinds[stream_id, type_id] = (kind_crc, name, schema_version)
+            kind_crc, event_type, schema_version = kind
+            seed = kind_crc ^ ((version * CHECKSUM_SPREAD + recorded_us) & CHECKSUM_MASK)
+            if position != expected or crc32(payload, crc32(metadata, seed)) != crc:
+                raise _InDoubt
+            records.append(
+                EncodedRecord(
+                    names[stream_id],
+                    version,
+                    position,
+                    recorded_us,
+                    event_type,
+                    schema_version,
+                    payload,
+                    metadata,
                 )
-            found = self._types[type_id] = (row[0].decode(errors="replace"), row[1])
-        return kind_checksum(stream, *found), *found
-
-    def _learn_names(self, db: sqlite3.Connection, rows: Sequence[Any]) -> None:
-        names = self._names
-        unknown = list(dict.fromkeys(row[-1] for row in rows if row[-1] not in names))
-        if not unknown:
-            return
-        if len(names) + len(unknown) > STREAM_NAMES_MAX:
-            names.clear()
-            unknown = list(dict.fromkeys(row[-1] for row in rows))
-        for stream_id, type_, name in self._find_names.fetch(db, unknown):
-            names[stream_id] = StreamName(type_.decode(errors="replace"), name.decode(errors="replace"))
-
-    def _damage(
-        self, db: sqlite3.Connection, stream: StreamName, type_id: Any, version: Any, expected: int
-    ) -> UnreadableEvent:
-        event_type = self._kind(db, stream, type_id, version)[1]
-        if isinstance(version, int) and version != expected:
-            return VersionGap(
-                f"it follows version {expected - 1}: events were taken out of the log",
-                stream=stream,
-                version=version,
-                event_type=event_type,
             )
-        return CorruptEvent(
-            "it does not match its checksum: the disk or a hand changed it",
-            stream=stream,
-            version=version if isinstance(version, int) else expected,
-            event_type=event_type,
-        )
+        return records
+
+    def _learn_type(self, db: sqlite3.Connection, type_id: int) -> EventType:
+        row = db.execute("SELECT name, schema_version FROM event_types WHERE id = ?", (type_id,)).fetchone()
+        if row is None or not isinstance(row[0], bytes) or not isinstance(row[1], int):
+            raise _InDoubt
+        name, schema_version = row[0].decode(errors="replace"), row[1]
+        learned = self._types[type_id] = (name, schema_version, kind_bytes(name, schema_version))
+        return learned
+
+    def _names_of(self, db: sqlite3.Connection, stream_ids: list[int]) -> dict[int, StreamName]:
+        """Return a table that holds the names of these streams at least."""
+        names = self._names
+        unknown = set(stream_ids).difference(names)
+        if unknown:
+            if len(names) + len(unknown) > STREAM_NAMES_MAX:
+                names = self._names = {}
+                unknown = set(stream_ids)
+            for stream_id, type_, name in self._read_names.fetch(db, sorted(unknown)):
+                names[stream_id] = StreamName(type_.decode(errors="replace"), name.decode(errors="replace"))
+            if not unknown.issubset(names):
+                raise _InDoubt
+        return names
 
 
-def _snapshot(db: sqlite3.Connection, read: StreamRead) -> Snapshot | None:
-    """Return the snapshot to begin at; a damaged one is as good as none, for the events say it all again."""
-    stream, fingerprint = read.stream, read.snapshot_fingerprint
-    assert fingerprint is not None
-    row = db.execute(_READ_SNAPSHOT, (stream.type, stream.id, fingerprint, read.after_version)).fetchone()
-    if row is None:
-        return None
-    version, state, crc, newest = row
+_decode_integers = msgspec.json.Decoder(list[int]).decode
+
+
+def _integers(column: bytes) -> list[int]:
     try:
-        snapshot = Snapshot(stream, version, fingerprint, state)
-        if snapshot_checksum(snapshot) != crc:
-            return None
-    except TypeError:
-        return None
-    if version > (newest or 0):
-        raise VersionGap(
-            f"a snapshot stands at version {version}, but the stream ends at {newest or 0}: "
-            f"events were taken out of the log",
-            stream=stream,
-            version=version,
-            event_type="snapshot",
-        )
-    return snapshot
+        return _decode_integers(b"[%b]" % column)
+    except msgspec.DecodeError:
+        raise _InDoubt from None
+
+
+def _events(columns: Sequence[bytes | None]) -> tuple[list[Any], ...]:
+    positions, times, types, checksums, payloads, metadata = columns
+    if not (positions and times and types and checksums and payloads and metadata):
+        raise _InDoubt
+    return (
+        _integers(positions),
+        _integers(times),
+        _integers(types),
+        _integers(checksums),
+        payloads.split(b"\n"),
+        metadata.split(b"\n"),
+    )
+
+
+def _rows(*columns: list[Any]) -> Any:
+    """Return the columns as rows; in doubt if they differ in length, because a text held a line break, say."""
+    length = len(columns[0])
+    if any(len(column) != length for column in columns):
+        raise _InDoubt
+    return zip(*columns, strict=True)

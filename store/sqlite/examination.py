@@ -1,0 +1,129 @@
+"""Reading row by row, to say exactly what is wrong with the log, or that nothing is.
+
+`Reading` reads a page at a stroke and only sees that something in it does not hold. Then the page is read once more
+here: every doubt ends either in an error that names the event, or in the page itself.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from actorium.store.errors import CorruptEvent, VersionGap
+from actorium.store.event_store import Snapshot, StreamPage, StreamRead
+from actorium.store.events import EncodedRecord, StreamName, checksum, kind_checksum
+from actorium.store.sqlite.snapshots import snapshot_checksum
+
+_COLUMNS = "version, position, recorded_us, events.type, events.checksum, payload, metadata"
+_READ_STREAM = (
+    f"SELECT {_COLUMNS} FROM streams JOIN events ON events.stream = streams.id "
+    "WHERE streams.type = ? AND streams.name = ? AND version > ? ORDER BY version LIMIT ?"
+)
+_READ_LOG = (
+    f"SELECT {_COLUMNS}, stream, streams.type, streams.name "
+    "FROM events LEFT JOIN streams ON streams.id = events.stream "
+    "WHERE position > ? ORDER BY position LIMIT ?"
+)
+_READ_SNAPSHOT = (
+    "SELECT version, state, checksum, (SELECT max(version) FROM events WHERE events.stream = streams.id) "
+    "FROM streams JOIN snapshots ON snapshots.stream = streams.id "
+    "WHERE streams.type = ? AND streams.name = ? AND fingerprint = ? AND version > ?"
+)
+_READ_TYPE = "SELECT name, schema_version FROM event_types WHERE id = ?"
+
+
+def examine_stream(db: sqlite3.Connection, read: StreamRead) -> StreamPage:
+    """Return the page of a read, or raise CorruptEvent or VersionGap for the first event that does not hold."""
+    stream = read.stream
+    snapshot = examine_snapshot(db, read)
+    before = snapshot.version if snapshot is not None else read.after_version
+    rows = db.execute(_READ_STREAM, (stream.type, stream.id, before, read.limit)).fetchall()
+    records = []
+    for row in rows:
+        version = row[0]
+        if isinstance(version, int) and version != before + 1:
+            raise VersionGap(
+                f"it follows version {before}: events were taken out of the log",
+                stream=stream,
+                version=version,
+                event_type=_type_name(db, row),
+            )
+        before += 1
+        records.append(_examine_event(db, stream, row, version=before))
+    return StreamPage(records, snapshot)
+
+
+def examine_log(db: sqlite3.Connection, after_position: int, limit: int) -> list[EncodedRecord]:
+    """Return the page of the log, or raise CorruptEvent or VersionGap for the first event that does not hold."""
+    records: list[EncodedRecord] = []
+    before = after_position
+    for row in db.execute(_READ_LOG, (after_position, limit)).fetchall():
+        version, position = row[:2]
+        stream = _stream_name(*row[-3:])
+        if position != before + 1:
+            raise VersionGap(
+                f"position {position} follows position {before} in the log: events were taken out of it",
+                stream=stream,
+                version=version,
+                event_type=_type_name(db, row),
+            )
+        before += 1
+        records.append(_examine_event(db, stream, row, version=version))
+    return records
+
+
+def examine_snapshot(db: sqlite3.Connection, read: StreamRead) -> Snapshot | None:
+    """Return the snapshot to begin at; a damaged one is as good as none, for the events say it all again."""
+    stream, fingerprint = read.stream, read.snapshot_fingerprint
+    if fingerprint is None:
+        return None
+    row = db.execute(_READ_SNAPSHOT, (stream.type, stream.id, fingerprint, read.after_version)).fetchone()
+    if row is None:
+        return None
+    version, state, crc, newest = row
+    if not isinstance(version, int) or not isinstance(state, bytes):
+        return None
+    snapshot = Snapshot(stream, version, fingerprint, state)
+    if snapshot_checksum(snapshot) != crc:
+        return None
+    if version > (newest or 0):
+        raise VersionGap(
+            f"a snapshot stands at this version, but the stream ends at {newest or 0}: "
+            f"events were taken out of the log",
+            stream=stream,
+            version=version,
+            event_type="a snapshot",
+        )
+    return snapshot
+
+
+def _examine_event(db: sqlite3.Connection, stream: StreamName, row: tuple[Any, ...], *, version: Any) -> EncodedRecord:
+    found_version, position, recorded_us, type_id, crc, payload, metadata = row[:7]
+    type_row = db.execute(_READ_TYPE, (type_id,)).fetchone()
+    event_type = _text(type_row[0]) if type_row is not None else f"event type {type_id!r}"
+    reason = "it does not match its checksum: the disk or a hand changed it"
+    if type_row is None:
+        reason = "its type is not in the table of event types: the disk or a hand changed it"
+    elif not (isinstance(found_version, int) and isinstance(recorded_us, int)):
+        reason = "its version or its time is no number: the disk or a hand changed it"
+    elif isinstance(payload, bytes) and isinstance(metadata, bytes):
+        schema_version = type_row[1]
+        kind = kind_checksum(stream, event_type, schema_version)
+        if checksum(kind, version, recorded_us, payload, metadata) == crc:
+            return EncodedRecord(stream, version, position, recorded_us, event_type, schema_version, payload, metadata)
+    raise CorruptEvent(reason, stream=stream, version=version if isinstance(version, int) else 0, event_type=event_type)
+
+
+def _type_name(db: sqlite3.Connection, row: tuple[Any, ...]) -> str:
+    found = db.execute(_READ_TYPE, (row[3],)).fetchone()
+    return _text(found[0]) if found is not None else f"event type {row[3]!r}"
+
+
+def _stream_name(stream_id: Any, type_: Any, name: Any) -> StreamName:
+    if type_ is None or name is None:
+        return StreamName("?", f"stream {stream_id!r}")
+    return StreamName(_text(type_), _text(name))
+
+
+def _text(value: Any) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
