@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -30,23 +30,41 @@ ACTORS_PER_ROUND = 256
 
 def replay(state: Aggregate, evolvers: Any, codec: EventCodec, records: Iterable[EncodedRecord]) -> None:
     """Apply records to a state in place; raise HydrationFailed where an event cannot be read or applied."""
-    decode = codec.decode
+    event_type: str | None = None
+    schema_version = 0
+    decode: Callable[[bytes], Any] | None = None
+    evolve: Any = None
     for record in records:
         try:
-            event = decode(record)
-            evolvers[type(event)](state, event)
+            # Records of one shape follow each other: who reads and applies them is looked up once for all of them.
+            if record.type is not event_type or record.schema_version != schema_version:
+                event_type, schema_version = record.type, record.schema_version
+                reader = codec.reader(event_type, schema_version)
+                if reader is not None:
+                    decode, evolve = reader[1], evolvers[reader[0]]
+                else:
+                    decode = None
+            if decode is not None:
+                evolve(state, decode(record.payload))
+            else:
+                for event in codec.decode(record):
+                    evolvers[type(event)](state, event)
         except Exception as error:
-            raise _cannot_replay(record, error) from error
+            _refuse(record, evolvers, codec, error)
 
 
-def _cannot_replay(record: EncodedRecord, error: Exception) -> HydrationFailed:
-    if isinstance(error, KeyError):
-        reason = f"its class evolves no {record.type}"
-    elif isinstance(error, UnreadableEvent):
-        return HydrationFailed(f"{record.stream} cannot be hydrated: {error}")
-    else:
-        reason = f"its @evolve raised {type(error).__name__}: {error}"
-    return HydrationFailed(f"{record.stream} cannot be hydrated: {record.type} at version {record.version}: {reason}")
+def _refuse(record: EncodedRecord, evolvers: Any, codec: EventCodec, error: Exception) -> NoReturn:
+    """Say why a record cannot be applied: it cannot be read, nothing evolves it, or what evolves it has a bug."""
+    reason = f"its @evolve raised {type(error).__name__}: {error}"
+    try:
+        strangers = [type(event).__qualname__ for event in codec.decode(record) if type(event) not in evolvers]
+    except UnreadableEvent as unreadable:
+        raise HydrationFailed(f"{record.stream} cannot be hydrated: {unreadable}") from unreadable
+    if strangers:
+        reason = f"its class evolves no {strangers[0]}"
+    raise HydrationFailed(
+        f"{record.stream} cannot be hydrated: {record.type} at version {record.version}: {reason}"
+    ) from error
 
 
 class _Hydration(msgspec.Struct):

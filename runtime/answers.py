@@ -180,7 +180,7 @@ class Answers:
         try:
             read = StreamRead(record.stream, record.first_version - 1, count)
             page = (await self._store.read_streams([read]))[0]
-            events = tuple(self._codec.decode(one) for one in page.events)
+            events = tuple(event for one in page.events for event in self._codec.decode(one))
         except Exception as error:
             self.answer(envelope, _unavailable(envelope, error))
             return

@@ -1,7 +1,7 @@
 """`Subscription`: an ordered reader of the log, first from what is written, then as it grows, without a seam.
 
 Invariant: the events given out are exactly those with the positions after `after`, in order, none twice: the next page
-is always asked for by the last position given out, wherever it comes from (the log or the tail in memory).
+is always asked for by the last position looked at, wherever it comes from (the log or the tail in memory).
 """
 
 from __future__ import annotations
@@ -18,7 +18,11 @@ PAGE_EVENTS = 512
 
 
 class Subscription:
-    """An async iterator over recorded events; it ends when its runtime stops."""
+    """An async iterator over recorded events; it ends when its runtime stops.
+
+    Everything up to `position` has been given out. Where upcasters made several events of one record, they have one
+    position, and it is passed with the last of them.
+    """
 
     def __init__(self, store: EventStore, codec: EventCodec, tail: Tail, *, after: int, poll_s: float) -> None:
         if after < 0:
@@ -29,7 +33,7 @@ class Subscription:
         self._poll_s = poll_s
         self._page: deque[RecordedEvent[Event]] = deque()
         self._open = True
-        self.position = after
+        self.position = self._searched = after
         tail.follow(self)
 
     def __aiter__(self) -> Subscription:
@@ -41,24 +45,29 @@ class Subscription:
                 raise StopAsyncIteration
             await self._next_page()
         recorded = self._page.popleft()
-        self.position = recorded.position
+        page = self._page
+        if not page:
+            self.position = self._searched
+        elif page[0].position != recorded.position:
+            self.position = recorded.position
         return recorded
 
     async def _next_page(self) -> None:
         tail = self._tail
-        kept = tail.after(self.position)
+        kept = tail.after(self._searched)
         if kept is not None:
             self._page.extend(kept)
-        elif tail.position > self.position:
+            self._searched = kept[-1].position
+        elif tail.position > self._searched:
             await self._read_page()
-        elif not await tail.beyond(self.position, self._poll_s):
+        elif not await tail.beyond(self._searched, self._poll_s):
             self.close()
-        elif tail.position <= self.position:
+        elif tail.position <= self._searched:
             await self._read_page()  # nobody said that the log has grown; it may have, after a commit that failed
 
     async def _read_page(self) -> None:
         try:
-            records = await self._store.read_log(self.position, PAGE_EVENTS)
+            records = await self._store.read_log(self._searched, PAGE_EVENTS)
         except StoreUnavailable:
             if not self._tail.is_closed:
                 raise
@@ -66,11 +75,12 @@ class Subscription:
             return
         for record in records:
             try:
-                self._page.append(self._codec.recorded(record))
+                self._page.extend(self._codec.recorded(record))
             except UnreadableEvent:
                 if self._page:
                     return  # first those before it; it is read again when its turn comes
                 raise
+            self._searched = record.position
 
     def close(self) -> None:
         """End the subscription; iterating it any further stops."""

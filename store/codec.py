@@ -6,13 +6,22 @@ will see, and a field of the wrong type, a NaN or anything else that JSON would 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, TypeVar
 
 import msgspec
 
-from actorium.store.errors import ConfigurationError, CorruptEvent, UnknownEventType
+from actorium.store.errors import (
+    ConfigurationError,
+    CorruptEvent,
+    UnknownEventType,
+    UnreadableEvent,
+    UpcastFailed,
+)
 from actorium.store.events import EncodedEvent, EncodedRecord, Event, Metadata, RecordedEvent, as_json, event_type_of
+from actorium.store.upcasting import Chain, UpcastError
+
+Decode = Callable[[bytes], Any]
 
 M = TypeVar("M", bound=msgspec.Struct)
 
@@ -43,14 +52,21 @@ def _first_change(message: msgspec.Struct, copy: msgspec.Struct) -> str:
 
 
 class EventCodec:
-    """Encodes and decodes the event types it was built with; anything else is refused by name."""
+    """Encodes and decodes the event types it was built with; anything else is refused by name.
+
+    A record of an older shape goes through its class's upcasters, and may become several events, or none. All of them
+    keep the record's version, position, time and metadata.
+    """
 
     def __init__(self, event_classes: Iterable[type[Event]]) -> None:
-        self._kinds: dict[type[Event], tuple[str, int, Callable[[bytes], Any]]] = {}
-        self._decoders: dict[tuple[str, int], Callable[[bytes], Any]] = {}
+        self._kinds: dict[type[Event], tuple[str, int, Decode]] = {}
+        self._readers: dict[tuple[str, int], tuple[type[Event], Decode]] = {}
+        self._chains: dict[tuple[str, int], Chain] = {}
         self._newest: dict[str, type[Event]] = {}
         for event_class in event_classes:
             self._register(event_class)
+        for event_class in self._kinds:
+            self._register_chains(event_class)
 
     def _register(self, event_class: type[Event]) -> None:
         if event_class in self._kinds:
@@ -68,12 +84,32 @@ class EventCodec:
             raise ConfigurationError(f"{event_class.__qualname__} cannot be stored as JSON: {error}") from error
         self._newest[name] = event_class
         self._kinds[event_class] = (name, event_class.schema_version, decode)
-        self._decoders[name, event_class.schema_version] = decode
+        self._readers[name, event_class.schema_version] = (event_class, decode)
+
+    def _register_chains(self, event_class: type[Event]) -> None:
+        upcasters = event_class.__upcasters__
+        for n, upcaster in enumerate(upcasters):
+            key = (upcaster.type, upcaster.from_version)
+            chain = self._chains.get(key)
+            reader = self._readers.get(key)
+            taken_by = chain.label if chain is not None else reader[0].__qualname__ if reader is not None else None
+            if taken_by is not None:
+                raise ConfigurationError(
+                    f"{upcaster.label} and {taken_by} both read {upcaster.type!r} of schema version "
+                    f"{upcaster.from_version}: a stored shape has one reader; give one of them another `type=` or "
+                    "schema_version"
+                )
+            self._chains[key] = Chain(event_class, upcasters[n:])
+            self._newest.setdefault(upcaster.type, event_class)
 
     @property
     def event_classes(self) -> tuple[type[Event], ...]:
         """The classes it knows, in the order of registration."""
         return tuple(self._kinds)
+
+    def stored_names(self, event_classes: Iterable[type[Event]]) -> frozenset[str]:
+        """Return the stored names of the events that can become one of these classes."""
+        return frozenset(self._kinds[event_class][0] for event_class in event_classes if event_class in self._kinds)
 
     def encode(self, event: Event, metadata: bytes) -> tuple[EncodedEvent, Event]:
         """Return an event as stored, and as a replay will see it; raise InvalidMessage where the two differ."""
@@ -83,44 +119,113 @@ class EventCodec:
         payload = as_json(event)
         return EncodedEvent(kind[0], kind[1], payload, metadata), checked_copy(event, payload, kind[2])
 
-    def decode(self, record: EncodedRecord) -> Event:
-        """Return the event of a record; raise UnknownEventType or CorruptEvent."""
-        decode = self._decoders.get((record.type, record.schema_version))
-        if decode is None:
-            raise UnknownEventType(
-                self._why_unknown(record), stream=record.stream, version=record.version, event_type=record.type
+    def reader(self, event_type: str, schema_version: int) -> tuple[type[Event], Decode] | None:
+        """Return what reads a shape in one step: its class and the decoder of its payload; None for any other shape.
+
+        A loop over many records asks once per shape. What it is given None for goes through `decode`.
+        """
+        return self._readers.get((event_type, schema_version))
+
+    def decode(self, record: EncodedRecord) -> tuple[Event, ...]:
+        """Return the events of a record: one, or what its upcasters make of it.
+
+        Raises UnknownEventType, CorruptEvent or UpcastFailed.
+        """
+        reader = self._readers.get((record.type, record.schema_version))
+        if reader is None:
+            return self._upcast(record)
+        try:
+            return (reader[1](record.payload),)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise _at(record, CorruptEvent, f"the payload does not fit {reader[0].__qualname__}: {error}") from error
+
+    def _upcast(self, record: EncodedRecord) -> tuple[Event, ...]:
+        chain = self._chains.get((record.type, record.schema_version))
+        if chain is None:
+            raise _at(record, UnknownEventType, self._why_unknown(record.type, record.schema_version))
+        try:
+            payload = _decode_object(record.payload)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise _at(record, CorruptEvent, f"the payload is no JSON object: {error}") from error
+        try:
+            return tuple(self._made(chain, part) for part in chain.run(payload))
+        except UpcastError as error:
+            raise _at(record, UpcastFailed, str(error)) from error.__cause__
+
+    def _made(self, chain: Chain, part: dict[str, Any] | Event) -> Event:
+        """Return a checked event of what an upcaster returned, by way of JSON like any other."""
+        event_class = chain.event_class if isinstance(part, dict) else type(part)
+        kind = self._kinds.get(event_class)
+        if kind is None:
+            raise UpcastError(
+                f"of its upcasters {chain.label} one returned {event_class.__qualname__}, "
+                "which no registered aggregate evolves"
             )
         try:
-            return decode(record.payload)  # type: ignore[no-any-return]
-        except msgspec.DecodeError as error:
-            raise CorruptEvent(
-                f"the payload does not fit {self._newest[record.type].__qualname__}: {error}",
-                stream=record.stream,
-                version=record.version,
-                event_type=record.type,
+            event: Event = kind[2](as_json(part))
+        except (msgspec.MsgspecError, TypeError, ValueError) as error:
+            raise UpcastError(
+                f"what its upcasters {chain.label} returned does not fit {event_class.__qualname__}: {error}"
             ) from error
+        return event
 
-    def _why_unknown(self, record: EncodedRecord) -> str:
-        known = self._newest.get(record.type)
+    def why_unreadable(self, event_type: str, schema_version: int) -> str | None:
+        """Return why a stored shape cannot be read, with the mend; None if it can."""
+        key = (event_type, schema_version)
+        if key in self._readers or key in self._chains:
+            return None
+        return self._why_unknown(event_type, schema_version)
+
+    def _why_unknown(self, event_type: str, schema_version: int) -> str:
+        known = self._newest.get(event_type)
         if known is None:
-            return "no registered class reads this event type: register the aggregate that evolves it"
+            return (
+                "no registered class reads this event type: register the aggregate that evolves it, or name it in the "
+                f"class that it became, with @upcast({schema_version}, type={event_type!r})"
+            )
+        name, newest = known.__qualname__, known.schema_version
+        if schema_version > newest:
+            return (
+                f"it is of schema version {schema_version}, {name} reads {newest}: run the code that wrote it, or newer"
+            )
         return (
-            f"it is of schema version {record.schema_version}, {known.__qualname__} reads {known.schema_version}: "
-            "run the code that wrote it, or newer"
+            f"{name} is at schema version {newest} and reads no version {schema_version}: add @upcast({schema_version})"
         )
 
-    def recorded(self, record: EncodedRecord) -> RecordedEvent[Event]:
-        """Return a record with its event and metadata decoded."""
+    def classes_of(self, event_types: Iterable[str]) -> frozenset[type[Event]]:
+        """Return the classes that stored names, of today or of old, belong to."""
+        return frozenset(self._newest[name] for name in event_types if name in self._newest)
+
+    def may_become(self, record: EncodedRecord, wanted: Collection[type[Event]]) -> bool:
+        """Say whether a record may hold events of some classes, without decoding it.
+
+        What upcasters return is known only when they have run: a record of an older shape may become anything. One
+        of an unknown shape is wanted by those who want the class of its name, and fails when it is decoded.
+        """
+        key = (record.type, record.schema_version)
+        reader = self._readers.get(key)
+        if reader is not None:
+            return reader[0] in wanted
+        return key in self._chains or self._newest.get(record.type) in wanted
+
+    def recorded(self, record: EncodedRecord) -> tuple[RecordedEvent[Event], ...]:
+        """Return the events of a record with its place, time and metadata: one, or what its upcasters make of it."""
         stream = record.stream
         try:
             metadata = _decode_metadata(record.metadata)
-        except msgspec.DecodeError as error:
-            raise CorruptEvent(
-                f"the metadata cannot be read: {error}", stream=stream, version=record.version, event_type=record.type
-            ) from error
-        return RecordedEvent(
-            stream.type, stream.id, record.version, record.position, self.decode(record), metadata, record.recorded_us
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise _at(record, CorruptEvent, f"the metadata cannot be read: {error}") from error
+        return tuple(
+            RecordedEvent(
+                stream.type, stream.id, record.version, record.position, event, metadata, record.recorded_us, part
+            )
+            for part, event in enumerate(self.decode(record))
         )
 
 
+def _at(record: EncodedRecord, kind: type[UnreadableEvent], reason: str) -> UnreadableEvent:
+    return kind(reason, stream=record.stream, version=record.version, event_type=record.type)
+
+
 _decode_metadata = msgspec.json.Decoder(Metadata).decode
+_decode_object = msgspec.json.Decoder(dict[str, Any]).decode

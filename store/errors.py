@@ -89,5 +89,9 @@ class VersionGap(UnreadableEvent):
     """A stream's versions are not 1, 2, 3 …: an event was taken out of the log."""
 
 
+class UpcastFailed(UnreadableEvent):
+    """An upcaster raised, or what it returned fits no event; the message names it, and the log is as it was."""
+
+
 class UnknownEventType(UnreadableEvent):
     """The log holds an event type that no registered class reads."""

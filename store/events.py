@@ -9,6 +9,8 @@ from zlib import crc32
 
 import msgspec
 
+from actorium.store.upcasting import Upcaster, read_upcasters
+
 
 @dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
 class MessageMeta(msgspec.StructMeta):
@@ -19,11 +21,17 @@ class Event(msgspec.Struct, frozen=True, gc=False, metaclass=MessageMeta):
     """A fact that happened to one aggregate: a frozen struct whose fields are what is stored, as JSON.
 
     The stored name is the class's name unless the class sets `event_type`; `schema_version` counts the shapes that
-    the fields have had. The garbage collector does not watch events (`gc=False`): being frozen, they hold no cycles.
+    the fields have had; for the older ones it holds functions marked with `@upcast`.
+    The garbage collector does not watch events (`gc=False`): being frozen, they hold no cycles.
     """
 
     event_type: ClassVar[str] = ""
     schema_version: ClassVar[int] = 1
+    __upcasters__: ClassVar[tuple[Upcaster, ...]] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.__upcasters__ = read_upcasters(cls, event_type_of(cls), cls.schema_version)
 
 
 def event_type_of(event_class: type[Event]) -> str:
@@ -69,6 +77,9 @@ class RecordedEvent(msgspec.Struct, Generic[E_co], frozen=True, gc=False):
 
     `version` counts within the stream from 1; `position` counts in the whole log from 1; `recorded_us` is when it was
     accepted, in microseconds since the epoch, and never falls along the log.
+
+    A record of an older schema version can become several events, or none (see `upcast`): they share its version and
+    position, and `part` counts them from 0.
     """
 
     stream_type: str
@@ -78,6 +89,7 @@ class RecordedEvent(msgspec.Struct, Generic[E_co], frozen=True, gc=False):
     event: E_co
     metadata: Metadata
     recorded_us: int
+    part: int = 0
 
     @property
     def stream(self) -> StreamName:
