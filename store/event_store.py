@@ -161,6 +161,14 @@ class StreamPage(msgspec.Struct, frozen=True):
     snapshot: Snapshot | None = None
 
 
+class StoredEventType(msgspec.Struct, frozen=True, gc=False):
+    """A shape of event that the log holds; `events` is how many of it there are, None where nobody counted."""
+
+    type: str
+    schema_version: int
+    events: int | None = None
+
+
 class Head(msgspec.Struct, frozen=True, gc=False):
     """The end of the log: the last position (0: empty) and the time of its event."""
 
@@ -218,6 +226,14 @@ class EventStore(Protocol):
 
     async def query(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Return the rows of a query over the store's tables, as committed; raise StatementFailed."""
+        ...
+
+    async def event_types(self, *, counted: bool = False) -> list[StoredEventType]:
+        """Return the shapes of event in the log, by name and schema version.
+
+        Not counted it is quick, whatever the size of the log, and may name a shape of which no event was written after
+        all; counted it reads the whole log and names those that are there.
+        """
         ...
 
     def describe(self) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import weakref
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,6 +35,7 @@ from actorium.store.event_store import (
     Head,
     SaveCheckpoint,
     Snapshot,
+    StoredEventType,
     StreamPage,
     StreamRead,
     require_events,
@@ -102,6 +104,11 @@ class MemoryStore:
     async def query(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         self._require_open()
         return tables.query(self._tables, sql, parameters)
+
+    async def event_types(self, *, counted: bool = False) -> list[StoredEventType]:
+        self._require_open()
+        counts = Counter((record.type, record.schema_version) for record in self._log)
+        return [StoredEventType(*shape, counts[shape] if counted else None) for shape in sorted(counts)]
 
     def describe(self) -> str:
         return "memory (nothing survives the process)"

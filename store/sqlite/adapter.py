@@ -24,7 +24,16 @@ import structlog
 
 from actorium.store import tables
 from actorium.store.errors import StoreInUse, StoreUnavailable
-from actorium.store.event_store import Batch, CommandRecord, Committed, DeadLetter, Head, StreamPage, StreamRead
+from actorium.store.event_store import (
+    Batch,
+    CommandRecord,
+    Committed,
+    DeadLetter,
+    Head,
+    StoredEventType,
+    StreamPage,
+    StreamRead,
+)
 from actorium.store.events import EncodedRecord
 from actorium.store.sqlite.connection import Connection, Work, connect
 from actorium.store.sqlite.file import DatabaseFile
@@ -139,6 +148,10 @@ class SQLiteStore:
 
     async def query(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         return await self._query(lambda db: tables.query(db, sql, parameters))
+
+    async def event_types(self, *, counted: bool = False) -> list[StoredEventType]:
+        reading = self._require_open().reading
+        return await self._read(lambda db: reading.event_types(db, counted=counted))
 
     def describe(self) -> str:
         settings = self._settings

@@ -19,7 +19,7 @@ from zlib import crc32
 
 import msgspec
 
-from actorium.store.event_store import CommandRecord, Head, StreamPage, StreamRead
+from actorium.store.event_store import CommandRecord, Head, StoredEventType, StreamPage, StreamRead
 from actorium.store.events import (
     CHECKSUM_MASK,
     CHECKSUM_SPREAD,
@@ -56,6 +56,11 @@ _READ_NAMES = "SELECT id, type, name FROM streams WHERE id IN (VALUES {rows})"
 _FIND_COMMAND = (
     "SELECT command_fingerprint, streams.type, streams.name, command_events, version, position "
     "FROM events JOIN streams ON streams.id = events.stream WHERE command_id = ?"
+)
+_READ_TYPES = "SELECT name, schema_version, NULL FROM event_types ORDER BY name, schema_version"
+_COUNT_TYPES = (
+    "SELECT name, schema_version, events FROM (SELECT type, count(*) AS events FROM events GROUP BY type) AS counted "
+    "JOIN event_types ON event_types.id = counted.type ORDER BY name, schema_version"
 )
 
 EventType = tuple[str, int, bytes]
@@ -114,6 +119,11 @@ class Reading:
         """Read a subscription's saved position."""
         row = db.execute("SELECT position FROM checkpoints WHERE name = ?", (name,)).fetchone()
         return int(row[0]) if row else 0
+
+    def event_types(self, db: sqlite3.Connection, *, counted: bool) -> list[StoredEventType]:
+        """Read the shapes of event in the log."""
+        rows = db.execute(_COUNT_TYPES if counted else _READ_TYPES).fetchall()
+        return [StoredEventType(name.decode(errors="replace"), version, count) for name, version, count in rows]
 
     def _streams(self, db: sqlite3.Connection, reads: Sequence[StreamRead]) -> list[StreamPage]:
         snapshots = [examine_snapshot(db, read) if read.snapshot_fingerprint is not None else None for read in reads]
