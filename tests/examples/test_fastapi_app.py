@@ -1,0 +1,283 @@
+"""The FastAPI example over ASGI: every status code provoked, idempotency, shutdown."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from actorium import Settings
+from actorium.examples.fastapi_app.app import create_app
+from actorium.store.event_store import Batch, Committed
+from actorium.store.memory import MemoryStore
+
+pytestmark = pytest.mark.asyncio
+
+Serve = Callable[[Any], Any]
+
+
+class GatedStore(MemoryStore):
+    """A log whose commits wait while its gate is shut."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+        self.reached = asyncio.Event()
+
+    async def commit(self, batch: Batch) -> Committed:
+        self.reached.set()
+        await self.gate.wait()
+        return await super().commit(batch)
+
+
+def key(value: str, **headers: str) -> dict[str, str]:
+    return {"Idempotency-Key": value, **{name.replace("_", "-"): text for name, text in headers.items()}}
+
+
+async def open_alice(client: httpx.AsyncClient, *, balance: int = 0) -> None:
+    body = {"account_id": "alice", "owner": "Alice"}
+    assert (await client.post("/accounts", json=body, headers=key("open-alice"))).status_code == 201
+    if balance:
+        await deposit(client, balance, "first-deposit")
+
+
+async def deposit(client: httpx.AsyncClient, amount: int, id: str, **headers: str) -> httpx.Response:
+    return await client.post("/accounts/alice/deposits", json={"amount": amount}, headers=key(id, **headers))
+
+
+async def withdraw(client: httpx.AsyncClient, amount: int, id: str, **headers: str) -> httpx.Response:
+    return await client.post("/accounts/alice/withdrawals", json={"amount": amount}, headers=key(id, **headers))
+
+
+def problem(response: httpx.Response) -> dict[str, Any]:
+    """The members of a problem, whose own status is that of the response."""
+    assert response.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = response.json()
+    assert body["status"] == response.status_code
+    return body
+
+
+# --- the good way -----------------------------------------------------------------------------------------------------
+
+
+async def test_an_account_is_opened_used_and_read(serve: Serve) -> None:
+    async with serve(create_app("memory://")) as server:
+        body = {"account_id": "alice", "owner": "Alice"}
+        opened = await server.client.post("/accounts", json=body, headers=key("1"))
+        assert opened.status_code == 201
+        assert opened.headers["location"] == "/accounts/alice"
+        assert opened.json() == {"account_id": "alice", "version": 1, "position": 1}
+
+        assert (await deposit(server.client, 100, "2")).status_code == 200
+        withdrawn = await withdraw(server.client, 30, "3")
+        assert (withdrawn.status_code, withdrawn.headers["etag"]) == (200, '"3"')
+
+        read = await server.client.get(opened.headers["location"])
+        assert read.status_code == 200
+        assert read.headers["etag"] == '"3"'
+        assert read.json() == {"id": "alice", "owner": "Alice", "balance": 70, "version": 3}
+
+
+async def test_an_account_is_read_as_it_was_at_a_version_or_a_time(serve: Serve) -> None:
+    app = create_app("memory://")
+    async with serve(app) as server:
+        await open_alice(server.client, balance=100)
+        deposited = await anext(app.state.runtime.events(after=1))
+        await withdraw(server.client, 30, "later")
+
+        at_version = await server.client.get("/accounts/alice", params={"at_version": 1})
+        assert (at_version.json()["balance"], at_version.headers["etag"]) == (0, '"1"')
+        at_time = await server.client.get("/accounts/alice", params={"at_time": deposited.recorded_at.isoformat()})
+        assert at_time.json()["balance"] == 100
+
+
+async def test_a_correlation_id_is_stored_with_the_events_and_given_back(serve: Serve) -> None:
+    app = create_app("memory://")
+    async with serve(app) as server:
+        await open_alice(server.client)
+        done = await deposit(server.client, 100, "2", X_Correlation_ID="salary")
+        refused = await withdraw(server.client, 101, "3", X_Correlation_ID="rent")
+        assert done.headers["x-correlation-id"] == "salary"
+        assert (refused.status_code, refused.headers["x-correlation-id"]) == (409, "rent")
+        recorded = await anext(app.state.runtime.events(after=1))
+        assert recorded.metadata.correlation_id == "salary"
+
+
+async def test_health_and_statistics_are_told(serve: Serve) -> None:
+    async with serve(create_app("memory://")) as server:
+        await open_alice(server.client)
+        assert (await server.client.get("/health")).json() == {"status": "ok"}
+        statistics = (await server.client.get("/statistics")).json()
+        assert (statistics["acknowledged"], statistics["position"]) == (1, 1)
+
+
+# --- once -------------------------------------------------------------------------------------------------------------
+
+
+async def test_the_same_key_twice_has_one_effect_and_one_answer(serve: Serve) -> None:
+    async with serve(create_app("memory://")) as server:
+        await open_alice(server.client)
+        first = await deposit(server.client, 100, "salary")
+        again = await deposit(server.client, 100, "salary")
+        assert (again.status_code, again.json(), again.headers["etag"]) == (200, first.json(), first.headers["etag"])
+        assert "idempotent-replayed" not in first.headers
+        assert again.headers["idempotent-replayed"] == "true"
+        assert (await server.client.get("/accounts/alice")).json()["balance"] == 100
+
+
+async def test_a_key_holds_across_restarts_and_where_the_state_would_refuse_now(serve: Serve, tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path / 'bank.db'}"
+    async with serve(create_app(store)) as server:
+        await open_alice(server.client, balance=100)
+        first = await withdraw(server.client, 100, "rent", If_Match='"2"')
+    async with serve(create_app(store)) as server:
+        again = await withdraw(server.client, 100, "rent", If_Match='"2"')
+        assert (again.status_code, again.json()) == (200, first.json())
+        reopened = await server.client.post(
+            "/accounts", json={"account_id": "alice", "owner": "Alice"}, headers=key("open-alice")
+        )
+        assert (reopened.status_code, reopened.json()["version"]) == (201, 1)
+
+
+async def test_the_same_key_for_another_body_is_422(serve: Serve) -> None:
+    async with serve(create_app("memory://")) as server:
+        await open_alice(server.client, balance=100)
+        answer = await deposit(server.client, 200, "first-deposit")
+        assert answer.status_code == 422
+        assert problem(answer)["type"] == "/problems/CommandConflict"
+        assert (await server.client.get("/accounts/alice")).json()["balance"] == 100
+
+
+# --- refusals ---------------------------------------------------------------------------------------------------------
+
+
+async def test_what_the_domain_refuses_is_409_with_reason_and_details(serve: Serve) -> None:
+    async with serve(create_app("memory://")) as server:
+        await open_alice(server.client, balance=100)
+        answer = await withdraw(server.client, 101, "too-much")
+        assert answer.status_code == 409
+        assert problem(answer)["reason"] == "insufficient funds"
+        assert problem(answer)["details"] == {"balance": 100, "amount": 101}
+
+
+async def test_an_account_that_exists_already_is_409(serve: Serve) -> None:
+    async with serve(create_app("memory://")) as server:
+        await open_alice(server.client)
+        body = {"account_id": "alice", "owner": "Another Alice"}
+        answer = await server.client.post("/accounts", json=body, headers=key("another"))
+        assert answer.status_code == 409
+        assert problem(answer)["type"] == "/problems/AlreadyExists"
+
+
+async def test_an_account_that_does_not_exist_or_did_not_then_is_404(serve: Serve) -> None:
+    async with serve(create_app("memory://")) as server:
+        answers = [await deposit(server.client, 1, "lost"), await server.client.get("/accounts/alice")]
+        await open_alice(server.client)
+        answers += [
+            await server.client.get("/accounts/alice", params={"at_version": 2}),
+            await server.client.get("/accounts/alice", params={"at_time": "1993-01-01T00:00:00Z"}),
+        ]
+        assert [answer.status_code for answer in answers] == [404] * 4
+        assert {problem(answer)["type"] for answer in answers} == {"/problems/NotFound"}
+
+
+async def test_an_account_that_has_changed_since_it_was_read_is_412(serve: Serve) -> None:
+    async with serve(create_app("memory://")) as server:
+        await open_alice(server.client)
+        etag = (await server.client.get("/accounts/alice")).headers["etag"]
+        assert (await deposit(server.client, 100, "in-time", If_Match=etag)).status_code == 200
+        answer = await deposit(server.client, 100, "too-late", If_Match=etag)
+        assert answer.status_code == 412
+        assert problem(answer)["expected_version"] == 1
+        assert problem(answer)["version"] == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "wrong"),
+    [
+        ({"amount": 1}, {}, ["header", "idempotency-key"]),
+        ({"amount": 1}, key("k", If_Match="*"), ["header", "if-match"]),
+        ({"amount": 0}, key("k"), ["body", "amount"]),
+        ({"amount": "much"}, key("k"), ["body", "amount"]),
+        ({"amount": 10**30}, key("k"), ["body", "amount"]),
+        ({}, key("k"), ["body", "amount"]),
+    ],
+)
+async def test_a_command_with_a_mistake_is_422(
+    serve: Serve, body: dict[str, Any], headers: dict[str, str], wrong: list[str]
+) -> None:
+    async with serve(create_app("memory://")) as server:
+        await open_alice(server.client)
+        answer = await server.client.post("/accounts/alice/deposits", json=body, headers=headers)
+        assert answer.status_code == 422
+        assert [error["loc"] for error in problem(answer)["errors"]] == [wrong]
+        assert (await server.client.get("/accounts/alice")).json()["version"] == 1
+
+
+@pytest.mark.parametrize(
+    "moment", [{"at_version": 0}, {"at_time": "2026-01-01T00:00:00"}, {"at_version": 1, "at_time": "2026-01-01T00:00Z"}]
+)
+async def test_a_moment_that_is_none_is_422(serve: Serve, moment: dict[str, Any]) -> None:
+    async with serve(create_app("memory://")) as server:
+        await open_alice(server.client)
+        answer = await server.client.get("/accounts/alice", params=moment)
+        assert answer.status_code == 422
+        assert len(problem(answer)["errors"]) == 1
+
+
+# --- trouble ----------------------------------------------------------------------------------------------------------
+
+
+async def test_no_answer_in_time_is_504_and_no_room_in_time_is_503(serve: Serve) -> None:
+    store = GatedStore()
+    async with serve(create_app(store, Settings(max_in_flight=1, default_timeout_s=0.05))) as server:
+        body = {"account_id": "alice", "owner": "Alice"}
+        late = await server.client.post("/accounts", json=body, headers=key("open-alice"))
+        assert late.status_code == 504
+        assert problem(late)["command_id"] == "open-alice"
+
+        refused = await deposit(server.client, 100, "salary")  # the first command is still in flight
+        assert refused.status_code == 503
+        assert problem(refused)["type"] == "/problems/MailboxFull"
+        assert refused.headers["retry-after"] == "1"
+
+        store.gate.set()
+        await open_alice(server.client, balance=100)
+        assert (await server.client.get("/accounts/alice")).json()["version"] == 2
+
+
+async def test_a_log_that_is_away_is_503_and_says_nothing_of_the_server(serve: Serve, tmp_path: Path) -> None:
+    file = tmp_path / "bank.db"
+    async with serve(create_app(f"sqlite:///{file}")) as server:
+        await open_alice(server.client)
+        file.unlink()
+        answer = await deposit(server.client, 100, "salary")
+        assert answer.status_code == 503
+        assert problem(answer)["type"] == "/problems/StoreUnavailable"
+        assert answer.headers["retry-after"] == "5"
+        assert "bank.db" not in answer.text
+
+
+# --- shutdown ---------------------------------------------------------------------------------------------------------
+
+
+async def test_requests_in_flight_at_shutdown_are_answered_and_new_ones_refused(serve: Serve) -> None:
+    store = GatedStore()
+    async with serve(create_app(store)) as server:
+        body = {"account_id": "alice", "owner": "Alice"}
+        in_flight = asyncio.create_task(server.client.post("/accounts", json=body, headers=key("open-alice")))
+        await store.reached.wait()
+        stopping = asyncio.create_task(server.stop())
+        # Asked in a task each time, so that the application's own tasks have their turns.
+        while (health := await asyncio.create_task(server.client.get("/health"))).status_code == 200:
+            pass
+        refused = await deposit(server.client, 100, "salary")
+        assert (health.status_code, refused.status_code, refused.headers["retry-after"]) == (503, 503, "5")
+        assert problem(refused)["type"] == "/problems/RuntimeClosed"
+        assert not in_flight.done()
+
+        store.gate.set()
+        assert (await in_flight).status_code == 201
+        await stopping
