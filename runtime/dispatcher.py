@@ -13,6 +13,7 @@ from typing import Any
 from actorium.actors.actor import Actor, Status
 from actorium.actors.commands import Ack, Command, Envelope
 from actorium.actors.definition import CommandHandler
+from actorium.actors.errors import HydrationFailed
 from actorium.actors.kind import ActorKind
 from actorium.actors.mailbox import Mailbox
 from actorium.runtime.deadlines import Deadlines
@@ -132,7 +133,12 @@ class Dispatcher:
                 woken = False
                 await flow.mailbox_room(actor, deadline)
             elif flow.in_flight < flow.limit and (woken or flow.has_room):
-                self._put(actor, envelope, now)
+                try:
+                    self._put(actor, envelope, now)
+                except HydrationFailed:
+                    if woken:
+                        flow.pass_on()
+                    raise
                 return
             else:
                 await flow.room(deadline)
@@ -176,15 +182,24 @@ class Dispatcher:
 
 
 def _checked_id(command_id: object) -> str:
-    if isinstance(command_id, str) and 0 < len(command_id) <= MAX_COMMAND_ID_LENGTH:
+    if isinstance(command_id, str) and 0 < len(command_id) <= MAX_COMMAND_ID_LENGTH and _is_unicode(command_id):
         return command_id
-    raise ConfigurationError(f"command_id={command_id!r}: a string of 1 to {MAX_COMMAND_ID_LENGTH} characters")
+    raise ConfigurationError(f"command_id={command_id!r}: a string of 1 to {MAX_COMMAND_ID_LENGTH} Unicode characters")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate, which JSON and SQLite refuse
+        return False
+    return True
 
 
 def _timed_out(envelope: Envelope) -> CommandTimeout:
-    what = type(envelope.command).__name__ if envelope.command is not None else "a read"
+    if envelope.command is None:
+        return CommandTimeout(f"{envelope.to!r} was not read within {envelope.timeout_s:g} s", command_id="")
     return CommandTimeout(
-        f"{what} to {envelope.to!r} had no answer within {envelope.timeout_s:g} s: its outcome is unknown; send it "
-        f"again with command_id={envelope.command_id!r}",
+        f"{type(envelope.command).__name__} to {envelope.to!r} had no answer within {envelope.timeout_s:g} s: its "
+        f"outcome is unknown; send it again with command_id={envelope.command_id!r}",
         command_id=envelope.command_id,
     )

@@ -68,10 +68,10 @@ def save_checkpoint(db: sqlite3.Connection, checkpoint: SaveCheckpoint) -> State
     db.execute("SAVEPOINT checkpoint")
     try:
         run_statements(db, checkpoint.statements)
-        if checkpoint.parked:
-            db.executemany(_PARK, [_parked_row(letter) for letter in checkpoint.parked])
         if checkpoint.settled:
             db.executemany(_SETTLE, [(checkpoint.name, position) for position in checkpoint.settled])
+        if checkpoint.parked:
+            db.executemany(_PARK, [_parked_row(letter) for letter in checkpoint.parked])
         db.execute(_SAVE_CHECKPOINT, (checkpoint.name, checkpoint.position))
     except StatementFailed as failure:
         db.execute("ROLLBACK TO checkpoint")
