@@ -25,6 +25,7 @@ from actorium.actors.errors import AlreadyExists, CommandFailed, NotFound, Rejec
 from actorium.actors.kind import ActorKind
 from actorium.actors.mailbox import Mailbox
 from actorium.actors.pending import PendingAppend
+from actorium.actors.snapshots import SnapshotKeeper
 from actorium.store.codec import InvalidMessage
 from actorium.store.errors import ActoriumError, DuplicateCommand, StoreError, WrongExpectedVersion
 from actorium.store.event_store import Append, AppendOutcome, CommandMark
@@ -161,10 +162,20 @@ class Actor:
             ),
             events,
         )
+        if kind.snapshots is not None:
+            self._take_snapshot(request, kind.snapshots)
         if self.pending is None:
             self.pending = deque()
         self.pending.append(request)
         kind.host.enqueue(request)
+
+    def _take_snapshot(self, request: PendingAppend, snapshots: SnapshotKeeper) -> None:
+        """Save the state after an append beside it, where it is due and none waits: one in flight is enough."""
+        append = request.append
+        if snapshots.is_due(self.state, append.expected_version, self.version) and not any(
+            earlier.snapshot is not None for earlier in self.pending or ()
+        ):
+            request.snapshot = snapshots.take(append.stream, self.state, self.version)
 
     def _encode(
         self, decided: tuple[Event, ...], metadata: bytes
@@ -234,6 +245,8 @@ class Actor:
     def _acknowledge(self, request: PendingAppend, position: int) -> None:
         host = self.kind.host
         host.acknowledge(request, position)
+        if request.snapshot is not None:
+            host.save_snapshot(request.snapshot)
         if request.followers is not None:
             for envelope, outcome in request.followers:
                 host.answer_unwritten(envelope, outcome)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeVar
 import msgspec
 
 from actorium.actors.definition import AggregateDefinition, Role, mark
+from actorium.actors.snapshots import Snapshots
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -45,9 +46,15 @@ class Aggregate(msgspec.Struct):
     Everything that can be checked is checked when the class is defined: one handler per command, an `@evolve` for
     each event that a handler may return, annotations everywhere. What is wrong raises ConfigurationError with the
     class, the method and the mend. The stream's stored kind is the class's name unless `stream_type` is set.
+
+    `snapshots` says when its state is saved for quicker hydration. `state_version` is a number to raise when the same
+    events give another state than before for a reason that no snapshot can see, such as a function that an `@evolve`
+    calls; snapshots of another number are not used.
     """
 
     stream_type: ClassVar[str] = ""
+    snapshots: ClassVar[Snapshots | None] = None
+    state_version: ClassVar[int] = 1
     __definition__: ClassVar[AggregateDefinition]
 
     id: str

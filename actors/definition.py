@@ -11,8 +11,10 @@ import msgspec
 
 from actorium.actors.annotations import alternatives, hints_of, is_proper_subclass, leaves, shown
 from actorium.actors.commands import Command, CommandCodec
+from actorium.actors.snapshots import Snapshots
 from actorium.store.errors import ConfigurationError
 from actorium.store.events import Event, Metadata, RecordedEvent
+from actorium.store.upcasting import is_version
 
 if TYPE_CHECKING:
     from actorium.actors.aggregate import Aggregate
@@ -70,6 +72,7 @@ class AggregateDefinition:
         self.has_create = any(handler.creates for handler in self.handlers.values())
         self._check_every_event_evolves()
         self._check_every_field_has_a_default()
+        self._check_snapshots()
 
     def _check_every_event_evolves(self) -> None:
         for handler in self.handlers.values():
@@ -90,6 +93,17 @@ class AggregateDefinition:
                     f"{self.aggregate_class.__name__}.{name} has no default: an aggregate begins empty, with only its "
                     f"id, so give the field a default (`{name}: … = …`)"
                 )
+
+    def _check_snapshots(self) -> None:
+        name, namespace = self.aggregate_class.__name__, self.aggregate_class.__dict__
+        policy, state_version = namespace.get("snapshots"), namespace.get("state_version", 1)
+        if policy is not None and not isinstance(policy, Snapshots):
+            raise ConfigurationError(
+                f"{name}.snapshots is {policy!r}: it is the policy, Snapshots(every=…) or Snapshots(when=…); give a "
+                "field another name"
+            )
+        if not is_version(state_version):
+            raise ConfigurationError(f"{name}.state_version is {state_version!r}: it is a whole number from 1")
 
 
 def _marked(aggregate_class: type) -> Iterable[tuple[Callable[..., Any], Role]]:

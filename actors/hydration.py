@@ -20,7 +20,7 @@ from actorium.actors.errors import HydrationFailed
 from actorium.actors.kind import ActorKind
 from actorium.store.codec import EventCodec
 from actorium.store.errors import ActoriumError, UnreadableEvent
-from actorium.store.event_store import EventStore, StreamPage, StreamRead
+from actorium.store.event_store import EventStore, Snapshot, StreamPage, StreamRead
 from actorium.store.events import EncodedRecord
 
 # One round reads and applies about this many events before others get the loop: some ten milliseconds of work.
@@ -72,7 +72,9 @@ class _Hydration(msgspec.Struct):
 
     actor: Actor
     state: Any
+    fingerprint: str | None  # of the snapshots to ask for; None: not any more
     version: int = 0
+    begun_at: int = 0
 
 
 class Hydrator:
@@ -93,7 +95,9 @@ class Hydrator:
 
     def request(self, actor: Actor) -> None:
         """Have an actor hydrated; it is HYDRATING until then."""
-        self._waiting.append(_Hydration(actor, actor.kind.aggregate_class(actor.id)))
+        kind = actor.kind
+        fingerprint = kind.snapshots.fingerprint if kind.snapshots is not None else None
+        self._waiting.append(_Hydration(actor, kind.aggregate_class(actor.id), fingerprint))
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 
@@ -111,7 +115,7 @@ class Hydrator:
             await self._read(round_, limit)
 
     async def _read(self, round_: list[_Hydration], limit: int) -> None:
-        reads = [StreamRead(one.actor.stream, one.version, limit) for one in round_]
+        reads = [StreamRead(one.actor.stream, one.version, limit, one.fingerprint) for one in round_]
         try:
             pages = await self._store.read_streams(reads)
         except UnreadableEvent as error:
@@ -130,6 +134,10 @@ class Hydrator:
 
     def _apply(self, one: _Hydration, page: StreamPage, limit: int) -> None:
         kind: ActorKind = one.actor.kind
+        one.fingerprint = None
+        if page.snapshot is not None and not self._begin_at(one, page.snapshot):
+            self._waiting.append(one)
+            return
         try:
             replay(one.state, kind.evolvers, kind.codec, page.events)
         except HydrationFailed as error:
@@ -140,8 +148,26 @@ class Hydrator:
             self._waiting.append(one)
             return
         self.hydrations += 1
+        self._save_snapshot(one, kind)
         self._succeeded(one.actor)
         one.actor.hydrated(one.state, one.version)
+
+    def _begin_at(self, one: _Hydration, snapshot: Snapshot) -> bool:
+        """Take a snapshot for the state so far; False: it cannot be read, and everything begins at version 1."""
+        keeper = one.actor.kind.snapshots
+        state = keeper.restore(snapshot) if keeper is not None else None
+        if state is None:
+            return False
+        one.state = state
+        one.version = one.begun_at = snapshot.version
+        return True
+
+    def _save_snapshot(self, one: _Hydration, kind: ActorKind) -> None:
+        keeper = kind.snapshots
+        if keeper is not None and keeper.is_overdue(one.state, one.begun_at, one.version):
+            snapshot = keeper.take(one.actor.stream, one.state, one.version)
+            if snapshot is not None:
+                kind.host.save_snapshot(snapshot)
 
     def _give_up(self, one: _Hydration, error: Exception, cause: BaseException | None) -> None:
         if not isinstance(error, ActoriumError):

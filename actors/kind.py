@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from actorium.actors.commands import Envelope
 from actorium.actors.definition import AggregateDefinition
 from actorium.actors.pending import PendingAppend
+from actorium.actors.snapshots import SnapshotKeeper
 from actorium.store.codec import EventCodec
 from actorium.store.errors import DuplicateCommand
+from actorium.store.event_store import Snapshot
 
 if TYPE_CHECKING:
     from actorium.actors.actor import Actor
@@ -38,6 +40,9 @@ class ActorHost(Protocol):
     def answer_duplicate(self, envelope: Envelope, duplicate: DuplicateCommand) -> None:
         """Answer a command whose id took effect before with that first effect."""
 
+    def save_snapshot(self, snapshot: Snapshot) -> None:
+        """Have the snapshot of a committed state written some time; or never, if there is no room for it."""
+
     def actor_failed(self, actor: Actor, error: Exception) -> None:
         """Be told that an actor's own code broke its state."""
 
@@ -54,6 +59,7 @@ class ActorKind:
         "host",
         "live",
         "max_payload_bytes",
+        "snapshots",
         "type",
     )
 
@@ -69,3 +75,5 @@ class ActorKind:
         self.host = host
         self.live: dict[str, Actor] = {}
         self.max_payload_bytes = max_payload_bytes
+        policy = definition.aggregate_class.snapshots
+        self.snapshots = None if policy is None else SnapshotKeeper(definition, policy)

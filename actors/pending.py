@@ -8,7 +8,7 @@ import msgspec
 
 from actorium.actors.commands import Envelope
 from actorium.store.errors import StoreError
-from actorium.store.event_store import Append, AppendOutcome
+from actorium.store.event_store import Append, AppendOutcome, Snapshot
 from actorium.store.events import Event
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class PendingAppend(msgspec.Struct):
     """An append whose outcome is not known, and the answers that hang on it.
 
-    `ends_recovery` marks the last one in flight of a recovering actor.
+    `ends_recovery` marks the last one in flight of a recovering actor. `snapshot` is the state after these events, to
+    be saved once they are durable.
     """
 
     actor: Actor
@@ -30,3 +31,4 @@ class PendingAppend(msgspec.Struct):
     withdrawn: bool = False
     outcome: AppendOutcome | StoreError | None = None
     ends_recovery: bool = False
+    snapshot: Snapshot | None = None

@@ -25,12 +25,13 @@ from actorium.runtime.flow import Flow
 from actorium.runtime.registry import LiveActors
 from actorium.runtime.scheduler import Scheduler
 from actorium.runtime.settings import Settings
+from actorium.runtime.snapshots import SnapshotWriter
 from actorium.runtime.statistics import RuntimeStatistics
 from actorium.runtime.supervision import Supervisor
 from actorium.runtime.tail import Tail
 from actorium.store.codec import EventCodec
 from actorium.store.errors import ActoriumError, ConfigurationError, DuplicateCommand
-from actorium.store.event_store import EventStore
+from actorium.store.event_store import EventStore, Snapshot
 from actorium.store.events import Event
 from actorium.store.source import Source
 from actorium.store.writer import GroupCommitWriter
@@ -112,10 +113,12 @@ class Engine:
             max_batch_events=settings.max_batch_events,
             max_batch_bytes=settings.max_batch_bytes,
         )
+        self.snapshots = SnapshotWriter(self.writer.save, max_bytes=settings.max_snapshot_bytes)
         # What an actor calls of its host, without a detour on the hot path.
         self.enqueue: Callable[[PendingAppend], None] = self.writer.enqueue
         self.hydrate: Callable[[Actor], None] = self.hydrator.request
         self.make_ready: Callable[[Actor], None] = self.scheduler.make_ready
+        self.save_snapshot: Callable[[Snapshot], None] = self.snapshots.save
         self.acknowledge: Callable[[PendingAppend, int], None] = self.answers.acknowledge
         self.answer: Callable[[Envelope, Any], None] = self.answers.answer
         self.answer_unwritten: Callable[[Envelope, Any], None] = self.answers.answer_unwritten
@@ -176,6 +179,8 @@ class Engine:
             failed_actors=len(self.supervisor),
             hydrations=self.hydrator.hydrations,
             passivations=self.live.passivations,
+            snapshots=self.snapshots.saved,
+            snapshots_left_out=self.snapshots.left_out,
             position=self.tail.position,
             writer=self.writer.statistics(),
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from actorium.actors.passivation import Passivation
@@ -17,6 +19,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     default_timeout_s: how long `send`, `tell` and `get` wait where the call does not say.
     turn_budget: commands one actor decides before the next actor has its turn.
     max_batch_events, max_batch_bytes: size of one commit.
+    max_snapshot_bytes: states that may wait to be written as snapshots; what is beyond is left out.
+    unreadable_types: what `start` does about events in the log that no registered class reads: "refuse" or "warn".
     passivation: when idle actors leave memory.
     drain_s: how long `stop` lets accepted commands finish.
     hydration_backoff_s, hydration_backoff_max_s: how long an actor that cannot be hydrated refuses mail, doubled each
@@ -32,6 +36,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     turn_budget: int = 64
     max_batch_events: int = 2_000
     max_batch_bytes: int = 8_388_608
+    max_snapshot_bytes: int = 16_777_216
+    unreadable_types: Literal["refuse", "warn"] = "refuse"
     passivation: Passivation = Passivation()
     drain_s: float = 10.0
     hydration_backoff_s: float = 0.1
@@ -45,3 +51,5 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             value = getattr(self, name)
             if isinstance(value, int | float) and not value > 0:
                 raise ConfigurationError(f"Settings({name}={value!r}): a number above 0")
+        if self.unreadable_types not in ("refuse", "warn"):
+            raise ConfigurationError(f'Settings(unreadable_types={self.unreadable_types!r}): "refuse" or "warn"')

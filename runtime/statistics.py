@@ -13,7 +13,8 @@ class RuntimeStatistics(msgspec.Struct, frozen=True, kw_only=True):
     acknowledged, rejected, failed: answers given (failed: every other error). duplicates: commands answered with an
     earlier effect, counted in the others too. dropped: commands whose caller left before they were decided.
     in_flight: delivered and not answered. waiting_for_room: senders held back. live_actors, ready_actors,
-    failed_actors: in memory; with mail; refusing mail for a while. position: the end of the log.
+    failed_actors: in memory; with mail; refusing mail for a while. snapshots, snapshots_left_out: written; not written
+    because too many waited. position: the end of the log.
     """
 
     acknowledged: int
@@ -28,5 +29,7 @@ class RuntimeStatistics(msgspec.Struct, frozen=True, kw_only=True):
     failed_actors: int
     hydrations: int
     passivations: int
+    snapshots: int
+    snapshots_left_out: int
     position: int
     writer: WriterStatistics

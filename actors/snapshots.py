@@ -1,0 +1,221 @@
+"""Snapshots: the state of an aggregate saved now and then, so that hydration need not begin at version 1.
+
+A snapshot is a shortcut and never a source: it may be missing, old or damaged at any time, and the events say the same.
+It counts only for the code that wrote it, which its fingerprint names: the fields, the events and the text of what
+evolves them. Whatever does not fit means replay.
+"""
+
+from __future__ import annotations
+
+import enum
+import inspect
+import types
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import structlog
+
+from actorium.store.errors import ConfigurationError
+from actorium.store.event_store import Snapshot
+from actorium.store.events import StreamName, as_json, event_type_of
+
+if TYPE_CHECKING:
+    from actorium.actors.aggregate import Aggregate
+    from actorium.actors.definition import AggregateDefinition
+
+log = structlog.get_logger("actorium.actors")
+
+# 64 bits: no two versions of one class meet by chance, and a row of the log's table of snapshots stays short.
+_FINGERPRINT_LENGTH = 16
+
+
+class Snapshots(msgspec.Struct, frozen=True, kw_only=True):
+    """When snapshots of an aggregate are taken: `snapshots = Snapshots(every=200)` in its class.
+
+    every: when a command brings the stream to or past a multiple of so many versions. when: or else, when this
+    function of the state and the version says so, asked after each command that has events. Also taken is one at the
+    end of a hydration that had to apply as many events as that. They are written beside later commits; a command never
+    waits for one.
+    """
+
+    every: int | None = None
+    when: Callable[[Any, int], bool] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.every is None) == (self.when is None):
+            raise ConfigurationError("Snapshots(…): give one of every= and when=")
+        if self.every is not None and self.every < 1:
+            raise ConfigurationError(f"Snapshots(every={self.every!r}): a number of events, 1 or more")
+
+
+class SnapshotKeeper:
+    """Takes the snapshots of one aggregate class, and turns them back into states.
+
+    Once the state of a class was seen to change on its way through JSON, no more of it are taken by this process.
+    """
+
+    __slots__ = ("_decode", "_name", "_policy", "_warned", "fingerprint", "takes")
+
+    def __init__(self, definition: AggregateDefinition, policy: Snapshots) -> None:
+        aggregate_class = definition.aggregate_class
+        self._name = aggregate_class.__qualname__
+        self._policy = policy
+        self._warned = False
+        self.takes = True
+        self.fingerprint = fingerprint_of(definition)
+        try:
+            self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(aggregate_class).decode
+        except (TypeError, NameError) as error:
+            self._decode = _no_decoder
+            self._give_up(f"a field has a type that JSON cannot carry: {error}")
+
+    def is_due(self, state: Aggregate, before: int, version: int) -> bool:
+        """Say whether the policy wants a snapshot of a state that came from version `before` to `version`."""
+        every = self._policy.every
+        if every is not None:
+            return version // every > before // every
+        return self._asked(state, version)
+
+    def is_overdue(self, state: Aggregate, begun_at: int, version: int) -> bool:
+        """Say whether hydration from `begun_at` to `version` was so long that a snapshot would have been worth it."""
+        every = self._policy.every
+        if every is not None:
+            return version - begun_at >= every
+        return version > begun_at and self._asked(state, version)
+
+    def _asked(self, state: Aggregate, version: int) -> bool:
+        assert self._policy.when is not None
+        if not self.takes:
+            return False
+        try:
+            return bool(self._policy.when(state, version))
+        except Exception as error:
+            self._give_up(f"Snapshots(when=…) raised {type(error).__name__}: {error}")
+            return False
+
+    def take(self, stream: StreamName, state: Aggregate, version: int) -> Snapshot | None:
+        """Return the snapshot of a state as it is now; None if JSON would not give the same state back."""
+        if not self.takes:
+            return None
+        try:
+            encoded = as_json(state)
+            copy = self._decode(encoded)
+            change = _first_change(state, copy)
+        except Exception as error:
+            change = f"{type(error).__name__}: {error}"
+        if change is not None:
+            self._give_up(change)
+            return None
+        return Snapshot(stream, version, self.fingerprint, encoded)
+
+    def restore(self, snapshot: Snapshot) -> Any:
+        """Return the state that a snapshot holds; None if it cannot be read: the events say it all again."""
+        try:
+            state = self._decode(snapshot.state)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+        else:
+            if state.id == snapshot.stream.id:
+                return state
+            reason = f"it is one of {state.id!r}"
+        if not self._warned:
+            self._warned = True
+            log.warning("snapshot_unreadable", stream=str(snapshot.stream), version=snapshot.version, reason=reason)
+        return None
+
+    def _give_up(self, reason: str) -> None:
+        self.takes = False
+        log.warning("snapshots_not_taken", aggregate=self._name, reason=reason)
+
+
+def _no_decoder(encoded: bytes) -> Any:
+    raise TypeError("the class has a field that JSON cannot carry")
+
+
+_encode_in_order = msgspec.json.Encoder(order="deterministic").encode
+
+
+def _first_change(state: Aggregate, copy: Aggregate) -> str | None:
+    """Return what is different in a copy, for a person; None if nothing is."""
+    # Equal is not enough: 1 == 1.0 == True. The JSON tells those apart, and equality what JSON writes alike.
+    for field in state.__struct_fields__:
+        before, after = getattr(state, field), getattr(copy, field)
+        if before != after or _encode_in_order(before) != _encode_in_order(after):
+            return f"the field {field} changes when it is stored as JSON: {before!r:.200} comes back as {after!r:.200}"
+    if getattr(state, "__dict__", None):
+        return f"it holds {', '.join(vars(state))} beside its fields"
+    return None
+
+
+def fingerprint_of(definition: AggregateDefinition) -> str:
+    """Return a short name for the code by which a state follows from events.
+
+    In it are the stream's type, `state_version`, the fields of the aggregate with their types and defaults down to the
+    last nested struct, and for each event the same with its upcasters' and its evolver's code. Not in it are functions
+    that these call: change `state_version` with those.
+    """
+    aggregate_class = definition.aggregate_class
+    parts = [definition.stream_type, str(aggregate_class.state_version), *_shape(aggregate_class)]
+    for event_class, evolver in sorted(definition.evolvers.items(), key=lambda item: event_type_of(item[0])):
+        parts += (event_type_of(event_class), str(event_class.schema_version), *_shape(event_class), *_code(evolver))
+        for upcaster in event_class.__upcasters__:
+            parts += (upcaster.type, str(upcaster.from_version), *_code(upcaster.function))
+    return sha256("\0".join(parts).encode()).hexdigest()[:_FINGERPRINT_LENGTH]
+
+
+def _shape(root: type) -> Iterator[str]:
+    """Yield everything about a type that decides what its JSON means."""
+    try:
+        yield from _described(msgspec.inspect.type_info(root), set())
+    except (TypeError, NameError) as error:
+        yield f"not JSON: {error}"
+
+
+def _described(node: Any, seen: set[type]) -> Iterator[str]:
+    if isinstance(node, list | tuple):
+        for part in node:
+            yield from _described(part, seen)
+    elif isinstance(node, msgspec.inspect.Type | msgspec.inspect.Field):
+        yield type(node).__name__
+        kind = getattr(node, "cls", None)
+        if isinstance(kind, type):
+            yield kind.__qualname__
+            if kind in seen:
+                return
+            seen.add(kind)
+            if issubclass(kind, enum.Enum):
+                yield from (f"{member.name}={member.value!r}" for member in kind)
+        for name in node.__struct_fields__:
+            yield name
+            yield from _described(getattr(node, name), seen)
+    elif isinstance(node, type) or callable(node):
+        yield getattr(node, "__qualname__", "")
+    else:
+        yield _plain(node)
+
+
+def _plain(value: object) -> str:
+    """Return a value as text that is the same in every process: a default of a field, a constant in code."""
+    if isinstance(value, frozenset | set):
+        return "{" + ", ".join(sorted(map(repr, value))) + "}"
+    if isinstance(value, msgspec.Struct | enum.Enum | str | bytes | int | float | complex | tuple | list | dict | None):
+        return repr(value)
+    return type(value).__qualname__
+
+
+def _code(function: Any) -> Iterator[str]:
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if isinstance(code, types.CodeType):
+        yield from _instructions(code)
+
+
+def _instructions(code: types.CodeType) -> Iterator[str]:
+    yield code.co_code.hex()
+    yield " ".join(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _instructions(constant)
+        else:
+            yield _plain(constant)
