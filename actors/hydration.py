@@ -50,11 +50,11 @@ def replay(state: Aggregate, evolvers: Any, codec: EventCodec, records: Iterable
                 for event in codec.decode(record):
                     evolvers[type(event)](state, event)
         except Exception as error:
-            _refuse(record, evolvers, codec, error)
+            refuse(record, evolvers, codec, error)
 
 
-def _refuse(record: EncodedRecord, evolvers: Any, codec: EventCodec, error: Exception) -> NoReturn:
-    """Say why a record cannot be applied: it cannot be read, nothing evolves it, or what evolves it has a bug."""
+def refuse(record: EncodedRecord, evolvers: Any, codec: EventCodec, error: Exception) -> NoReturn:
+    """Raise HydrationFailed for a record that `error` came of: unreadable, evolved by nothing, or met by a bug."""
     reason = f"its @evolve raised {type(error).__name__}: {error}"
     try:
         strangers = [type(event).__qualname__ for event in codec.decode(record) if type(event) not in evolvers]

@@ -141,6 +141,13 @@ class Engine:
             self.supervisor,
         )
 
+    def kind_of(self, aggregate: type[Aggregate]) -> ActorKind:
+        """Return the kind of a registered aggregate class; raise ConfigurationError for any other."""
+        kind = self.kinds.get(aggregate)
+        if kind is None:
+            raise ConfigurationError(f"{aggregate!r} is none of this runtime's aggregates")
+        return kind
+
     def actor_failed(self, actor: Actor, error: Exception) -> None:
         """Note that an actor's own code broke its state; it is hydrated anew, and nobody else is touched."""
         log.error("actor_state_discarded", actor=repr(actor), error=str(error))

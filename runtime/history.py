@@ -1,16 +1,24 @@
-"""An aggregate as it was: its state after a version, a position of the log, or a moment."""
+"""An aggregate as it was: its state after a version, a position of the log, or a moment; and each change it had."""
 
 from __future__ import annotations
 
+import copy
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import datetime
-from typing import Any
+from typing import Any, Generic, TypeVar
 
+import msgspec
+
+from actorium.actors.aggregate import Aggregate
 from actorium.actors.errors import NotFound
-from actorium.actors.hydration import replay
+from actorium.actors.hydration import refuse, replay
 from actorium.actors.kind import ActorKind
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import EventStore, StreamRead
-from actorium.store.events import EncodedRecord, StreamName
+from actorium.store.events import EncodedRecord, Event, Metadata, StreamName
+
+A = TypeVar("A", bound=Aggregate)
 
 PAGE_EVENTS = 1_000
 
@@ -47,20 +55,86 @@ class Moment:
         return self._version is not None and version < self._version
 
 
+class Change(msgspec.Struct, Generic[A], frozen=True):
+    """One event of an aggregate, with the state before and after it.
+
+    Who and why stands in `metadata`. `before` and `after` are copies of their own. An event that an upcaster split off
+    has the version and position of the record that it came from, so several changes may share them.
+    """
+
+    version: int
+    position: int
+    recorded_at: datetime
+    event: Event
+    metadata: Metadata
+    before: A
+    after: A
+
+
 async def state_at(store: EventStore, kind: ActorKind, id: str, moment: Moment) -> Any:
     """Return the state of an aggregate at a moment, from committed events; raise NotFound where it had none."""
     stream = StreamName(kind.type, id)
     state = kind.aggregate_class(id)
     version = 0
-    while True:
-        page = (await store.read_streams([StreamRead(stream, version, PAGE_EVENTS)]))[0]
-        wanted = [record for record in page.events if moment.includes(record)]
-        replay(state, kind.evolvers, kind.codec, wanted)
-        version += len(wanted)
-        if len(wanted) < len(page.events) or len(page.events) < PAGE_EVENTS:
-            break
+    async with aclosing(_pages(store, stream)) as pages:
+        async for page in pages:
+            wanted = [record for record in page if moment.includes(record)]
+            replay(state, kind.evolvers, kind.codec, wanted)
+            version += len(wanted)
+            if len(wanted) < len(page):
+                break
     if version == 0:
         raise NotFound(f"{stream} has no events at {moment}")
     if moment.is_missed_by(version):
         raise NotFound(f"{stream} has {version} versions: there is no {moment} yet")
     return state
+
+
+async def changes(store: EventStore, kind: ActorKind, id: str, after_version: int) -> AsyncGenerator[Change[Any], None]:
+    """Yield the changes of an aggregate after a version, oldest first; raise NotFound where it has no events."""
+    if after_version < 0:
+        raise ConfigurationError(f"after_version={after_version}: 0 for the whole history, or a version")
+    stream = StreamName(kind.type, id)
+    state = kind.aggregate_class(id)
+    is_empty = True
+    async with aclosing(_pages(store, stream)) as pages:
+        async for page in pages:
+            is_empty = False
+            for record in page:
+                if record.version <= after_version:
+                    replay(state, kind.evolvers, kind.codec, (record,))
+                    continue
+                for change in _changes_in(record, kind, state):
+                    yield change
+    if is_empty:
+        raise NotFound(f"{stream} has no history: its stream is empty")
+
+
+def _changes_in(record: EncodedRecord, kind: ActorKind, state: Aggregate) -> list[Change[Any]]:
+    """Apply a record to a state and return what it changed, event by event."""
+    found = []
+    before = copy.deepcopy(state)
+    try:
+        for recorded in kind.codec.recorded(record):
+            event = recorded.event
+            kind.evolvers[type(event)](state, event)
+            after = copy.deepcopy(state)
+            found.append(
+                Change(record.version, record.position, recorded.recorded_at, event, recorded.metadata, before, after)
+            )
+            before = copy.deepcopy(after)
+    except Exception as error:
+        refuse(record, kind.evolvers, kind.codec, error)
+    return found
+
+
+async def _pages(store: EventStore, stream: StreamName) -> AsyncGenerator[list[EncodedRecord], None]:
+    """Yield the records of a stream in pages, none of them empty."""
+    version = 0
+    while True:
+        page = (await store.read_streams([StreamRead(stream, version, PAGE_EVENTS)]))[0].events
+        if page:
+            yield page
+        if len(page) < PAGE_EVENTS:
+            return
+        version += len(page)

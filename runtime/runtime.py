@@ -21,12 +21,12 @@ from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Ack, Command, Envelope
 from actorium.runtime.engine import Catalog, Engine
 from actorium.runtime.errors import RuntimeClosed
-from actorium.runtime.history import Moment, state_at
+from actorium.runtime.history import Change, Moment, changes, state_at
 from actorium.runtime.middleware import Middleware, chain
+from actorium.runtime.readability import require_readable
 from actorium.runtime.settings import Settings
 from actorium.runtime.statistics import RuntimeStatistics
 from actorium.runtime.subscriptions import Subscription
-from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import EventStore
 from actorium.store.source import Source, SystemSource
 from actorium.store.urls import open_store
@@ -83,7 +83,10 @@ class Runtime:
         await self.stop()
 
     async def start(self) -> None:
-        """Open the store and begin to serve; raise what the store raises. A runtime starts once."""
+        """Open the store and begin to serve; raise what the store raises. A runtime starts once.
+
+        Raises UnreadableTypes where the log holds events that no registered class reads (see `Settings`).
+        """
         if self._root is not None:
             raise RuntimeClosed("this runtime was started before: make a new Runtime for another run")
         loop = asyncio.get_running_loop()
@@ -130,6 +133,7 @@ class Runtime:
         why: BaseException | None = None
         try:
             await self._store.open()
+            await require_readable(self._store, self._catalog.codec, self._settings.unreadable_types)
             async with anyio.create_task_group() as tasks:
                 await self._serve(tasks, started, stop_wanted)
         except BaseException as error:
@@ -260,9 +264,7 @@ class Runtime:
         state after the last event recorded at or before it. Raises NotFound where there was no such state.
         """
         engine = self._running()
-        kind = engine.kinds.get(aggregate)
-        if kind is None:
-            raise ConfigurationError(f"{aggregate!r} is none of this runtime's aggregates")
+        kind = engine.kind_of(aggregate)
         if at_version is not None or at_position is not None or at_time is not None:
             moment = Moment(version=at_version, position=at_position, time=at_time)
             past: A = await state_at(self._store, kind, id, moment)
@@ -270,6 +272,14 @@ class Runtime:
         timeout_s = self._settings.default_timeout_s if timeout_s is None else timeout_s
         state: A = await engine.dispatcher.ask(kind, Envelope(id, None, None), timeout_s)
         return state
+
+    def history(self, aggregate: type[A], id: str, *, after_version: int = 0) -> AsyncIterator[Change[A]]:
+        """Return an async iterator over the changes of an aggregate after a version: who, when, why, before and after.
+
+        It reads committed events, page by page, and ends with the newest. Iterating raises NotFound where the stream
+        is empty, and HydrationFailed at an event that cannot be read or applied.
+        """
+        return changes(self._store, self._running().kind_of(aggregate), id, after_version)
 
     def events(self, *, after: int = 0) -> Subscription:
         """Return an async iterator over the log after a position: what is there, then what comes, without a seam."""

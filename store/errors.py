@@ -7,10 +7,11 @@ race (`WrongExpectedVersion`, `DuplicateCommand`), and a store that is broken or
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from actorium.store.event_store import CommandRecord
+    from actorium.store.event_store import CommandRecord, StoredEventType
     from actorium.store.events import StreamName
 
 
@@ -87,6 +88,14 @@ class CorruptEvent(UnreadableEvent):
 
 class VersionGap(UnreadableEvent):
     """A stream's versions are not 1, 2, 3 …: an event was taken out of the log."""
+
+
+class UnreadableTypes(StoreError):
+    """The log holds shapes of event that no registered class reads: `types`, each as it is stored and counted."""
+
+    def __init__(self, message: str, types: Sequence[StoredEventType]) -> None:
+        super().__init__(message)
+        self.types = tuple(types)
 
 
 class UpcastFailed(UnreadableEvent):

@@ -11,7 +11,9 @@ from actorium.actors.errors import (
     Rejected,
 )
 from actorium.actors.passivation import Passivation
+from actorium.actors.snapshots import Snapshots
 from actorium.runtime.errors import CommandTimeout, MailboxFull, RuntimeClosed
+from actorium.runtime.history import Change
 from actorium.runtime.runtime import Runtime
 from actorium.runtime.settings import Settings
 from actorium.runtime.statistics import RuntimeStatistics
@@ -25,18 +27,22 @@ from actorium.store.errors import (
     StoreUnavailable,
     UnknownEventType,
     UnreadableEvent,
+    UnreadableTypes,
     UnsupportedSchema,
+    UpcastFailed,
     VersionGap,
     WrongExpectedVersion,
 )
 from actorium.store.event_store import EventStore
 from actorium.store.events import Event, Metadata, RecordedEvent
+from actorium.store.upcasting import upcast
 
 __all__ = [
     "Ack",
     "ActoriumError",
     "Aggregate",
     "AlreadyExists",
+    "Change",
     "Command",
     "CommandConflict",
     "CommandFailed",
@@ -57,16 +63,20 @@ __all__ = [
     "RuntimeClosed",
     "RuntimeStatistics",
     "Settings",
+    "Snapshots",
     "StoreError",
     "StoreInUse",
     "StoreUnavailable",
     "Subscription",
     "UnknownEventType",
     "UnreadableEvent",
+    "UnreadableTypes",
     "UnsupportedSchema",
+    "UpcastFailed",
     "VersionGap",
     "WrongExpectedVersion",
     "create",
     "decide",
     "evolve",
+    "upcast",
 ]

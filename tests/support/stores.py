@@ -6,7 +6,16 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from actorium import EventStore, StoreUnavailable
-from actorium.store.event_store import Append, Batch, CommandRecord, Committed, Head, StreamPage, StreamRead
+from actorium.store.event_store import (
+    Append,
+    Batch,
+    CommandRecord,
+    Committed,
+    Head,
+    StoredEventType,
+    StreamPage,
+    StreamRead,
+)
 from actorium.store.events import EncodedEvent, EncodedRecord, Event, StreamName, as_json, event_type_of
 from actorium.store.memory import MemoryStore
 
@@ -42,6 +51,9 @@ class PassedThrough:
 
     async def load_checkpoint(self, name: str) -> int:
         return await self.inner.load_checkpoint(name)
+
+    async def event_types(self, *, counted: bool = False) -> list[StoredEventType]:
+        return await self.inner.event_types(counted=counted)
 
     def describe(self) -> str:
         return f"watched {self.inner.describe()}"
