@@ -6,7 +6,7 @@ A command flows through them in one direction: dispatcher → mailbox → schedu
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -19,6 +19,7 @@ from actorium.actors.hydration import Hydrator
 from actorium.actors.kind import ActorKind
 from actorium.actors.pending import PendingAppend
 from actorium.runtime.answers import Answers
+from actorium.runtime.catalog import Catalog
 from actorium.runtime.deadlines import Deadlines
 from actorium.runtime.dispatcher import Dispatcher
 from actorium.runtime.flow import Flow
@@ -29,49 +30,12 @@ from actorium.runtime.snapshots import SnapshotWriter
 from actorium.runtime.statistics import RuntimeStatistics
 from actorium.runtime.supervision import Supervisor
 from actorium.runtime.tail import Tail
-from actorium.store.codec import EventCodec
 from actorium.store.errors import ActoriumError, ConfigurationError, DuplicateCommand
 from actorium.store.event_store import EventStore, Snapshot
-from actorium.store.events import Event
 from actorium.store.source import Source
 from actorium.store.writer import GroupCommitWriter
 
 log = structlog.get_logger("actorium.runtime")
-
-
-class Catalog:
-    """The aggregate classes of a runtime, checked against each other."""
-
-    def __init__(self, aggregates: Sequence[type[Aggregate]]) -> None:
-        if not aggregates:
-            raise ConfigurationError("a runtime needs at least one aggregate class: Runtime([Account], store=…)")
-        self.aggregates: dict[type[Aggregate], None] = {}
-        self._streams: dict[str, type[Aggregate]] = {}
-        self._commands: dict[type[Command], type[Aggregate]] = {}
-        events: dict[type[Event], None] = {}
-        for aggregate in aggregates:
-            self._add(aggregate)
-            events.update(dict.fromkeys(aggregate.__definition__.evolvers))
-        self.codec = EventCodec(events)
-
-    def _add(self, aggregate: type[Aggregate]) -> None:
-        if not _is_aggregate_class(aggregate):
-            raise ConfigurationError(f"{aggregate!r} is no Aggregate class: Runtime takes classes, not instances")
-        definition = aggregate.__definition__
-        other = self._streams.setdefault(definition.stream_type, aggregate)
-        if other is not aggregate:
-            raise ConfigurationError(
-                f"{other.__qualname__} and {aggregate.__qualname__} both keep streams of type "
-                f'{definition.stream_type!r}: give one of them its own stream_type = "…"'
-            )
-        for command in definition.handlers:
-            holder = self._commands.setdefault(command, aggregate)
-            if holder is not aggregate:
-                raise ConfigurationError(
-                    f"{holder.__qualname__} and {aggregate.__qualname__} both handle {command.__name__}: a command has "
-                    "one handler"
-                )
-        self.aggregates[aggregate] = None
 
 
 class _Writer(GroupCommitWriter[PendingAppend]):
@@ -191,10 +155,6 @@ class Engine:
             position=self.tail.position,
             writer=self.writer.statistics(),
         )
-
-
-def _is_aggregate_class(candidate: object) -> bool:
-    return isinstance(candidate, type) and issubclass(candidate, Aggregate) and candidate is not Aggregate
 
 
 def _handlers(

@@ -22,3 +22,7 @@ class CommandTimeout(ActoriumError):
 
 class RuntimeClosed(ActoriumError):
     """The runtime has not been started, is stopping, or has stopped."""
+
+
+class QueryTimeout(ActoriumError):
+    """A projection did not come to the position that a query wants within its timeout; ask again."""

@@ -7,11 +7,11 @@ Invariants: the engine's tasks live in one task group inside one root task, so t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 import anyio.abc
@@ -19,20 +19,29 @@ import structlog
 
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Ack, Command, Envelope
-from actorium.runtime.engine import Catalog, Engine
+from actorium.runtime.catalog import Catalog, Part
+from actorium.runtime.engine import Engine
 from actorium.runtime.errors import RuntimeClosed
+from actorium.runtime.feed import Feed
 from actorium.runtime.history import Change, Moment, changes, state_at
 from actorium.runtime.middleware import Middleware, chain
+from actorium.runtime.processor import Processor
+from actorium.runtime.projection import Projection, Query
+from actorium.runtime.queries import Watch
+from actorium.runtime.read_side import ReadSide
 from actorium.runtime.readability import require_readable
 from actorium.runtime.settings import Settings
 from actorium.runtime.statistics import RuntimeStatistics
 from actorium.runtime.subscriptions import Subscription
+from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import EventStore
+from actorium.store.events import Event, StreamName
 from actorium.store.source import Source, SystemSource
 from actorium.store.urls import open_store
 
 log = structlog.get_logger("actorium.runtime")
 A = TypeVar("A", bound=Aggregate)
+R = TypeVar("R")
 
 # How often a round of passivation begins, as a part of the idle time, and at most.
 _SWEEPS_PER_IDLE_TIME = 4
@@ -46,7 +55,7 @@ class Runtime:
     Use it as `async with Runtime([Account], store="sqlite:///bank.db") as runtime:`, or call `start` and `stop`.
     Leaving the block, also by an exception or Ctrl-C, lets accepted commands finish for `Settings.drain_s` seconds.
 
-    aggregates: the classes whose commands it handles.
+    parts: what it runs: aggregate classes, projection classes, `@react` functions.
     store: a URL (`memory://`, `sqlite:///relative.db`, `sqlite:////absolute.db`) or an object that is an EventStore.
     settings: the limits. middleware: what each `send` and `tell` passes through, the first outermost.
     source: where time, ids and chance come from; leave it out unless you test.
@@ -54,19 +63,20 @@ class Runtime:
 
     def __init__(
         self,
-        aggregates: Sequence[type[Aggregate]],
+        parts: Sequence[Part],
         *,
         store: str | EventStore,
         settings: Settings | None = None,
         middleware: Sequence[Middleware] = (),
         source: Source | None = None,
     ) -> None:
-        self._catalog = Catalog(aggregates)
+        self._catalog = Catalog(parts)
         self._store: EventStore = open_store(store) if isinstance(store, str) else store
         self._settings = settings or Settings()
         self._source: Source = source or SystemSource()
         self._call = chain(middleware, self._innermost)
         self._engine: Engine | None = None
+        self._read_side: ReadSide | None = None
         self._root: asyncio.Task[None] | None = None
         self._stop_wanted: asyncio.Event | None = None
         self._accepting = False
@@ -167,6 +177,17 @@ class Runtime:
         tasks.start_soon(engine.hydrator.run)
         tasks.start_soon(engine.answers.run)
         tasks.start_soon(self._passivate, engine)
+        feed = Feed(self._store, self._catalog.codec, engine.tail)
+        self._read_side = ReadSide(
+            self._catalog.projections,
+            self._catalog.reactions,
+            self._store,
+            engine.writer.save,
+            feed,
+            self._source,
+            self._settings,
+        )
+        self._read_side.start(tasks)
         self._accepting = True
         log.info("runtime_started", store=self._store.describe(), position=engine.tail.position)
         started.set_result(None)
@@ -201,12 +222,14 @@ class Runtime:
         correlation_id: str = "",
         causation_id: str = "",
         headers: Mapping[str, str] | None = None,
+        wait_for: Collection[type[Projection]] = (),
     ) -> Ack:
         """Have a command carried out; return when its events are durable and applied.
 
         command_id: makes the command idempotent: sent again with the same id, it takes effect once, for ever, and is
         answered as the first time. timeout_s: how long to wait, backpressure included. expected_version: the version
-        its stream must be at. correlation_id, causation_id, headers: stored with its events.
+        its stream must be at. correlation_id, causation_id, headers: stored with its events. wait_for: projections that
+        must have its events before the call returns.
 
         Raises Rejected, NotFound, AlreadyExists, WrongExpectedVersion, CommandConflict, CommandFailed,
         HydrationFailed, MailboxFull, CommandTimeout, StoreUnavailable, RuntimeClosed or ConfigurationError.
@@ -220,7 +243,10 @@ class Runtime:
             headers=headers,
         )
         envelope.timeout_s = self._settings.default_timeout_s if timeout_s is None else timeout_s
-        return await self._call(envelope)
+        ack = await self._call(envelope)
+        for projection in wait_for:
+            await self._reads().model(projection).at_least(ack.position, envelope.timeout_s)
+        return ack
 
     async def tell(
         self,
@@ -281,10 +307,56 @@ class Runtime:
         """
         return changes(self._store, self._running().kind_of(aggregate), id, after_version)
 
-    def events(self, *, after: int = 0) -> Subscription:
-        """Return an async iterator over the log after a position: what is there, then what comes, without a seam."""
-        engine = self._running()
-        return Subscription(self._store, self._catalog.codec, engine.tail, after=after, poll_s=self._settings.poll_s)
+    def events(
+        self,
+        *,
+        after: int = 0,
+        types: Collection[type[Event]] | None = None,
+        aggregate: type[Aggregate] | None = None,
+        id: str | None = None,
+    ) -> Subscription:
+        """Return an async iterator over the log after a position: what is there, then what comes, without a seam.
+
+        types: only these classes of events. aggregate and id, together: only the stream of that aggregate.
+        """
+        self._running()
+        stream = None
+        if aggregate is not None and id is not None:
+            stream = StreamName(aggregate.__definition__.stream_type, id)
+        elif aggregate is not None or id is not None:
+            raise ConfigurationError("events(aggregate=…, id=…): one stream has both; leave both out for the whole log")
+        return Subscription(self._reads().feed, after=after, poll_s=self._settings.poll_s, stream=stream, classes=types)
+
+    async def query(self, query: Query[R], *args: Any, after: int | None = None, timeout_s: float | None = None) -> R:
+        """Return a projection's answer: `await runtime.query(Balances.of, "alice", after=ack.position)`.
+
+        after: wait until the projection holds everything up to this position (read your own writes); raises
+        QueryTimeout if that takes longer than timeout_s. StatementFailed says that the query's SQL is wrong.
+        """
+        self._running()
+        model = self._reads().model_of(query)
+        await model.at_least(after or 0, self._settings.default_timeout_s if timeout_s is None else timeout_s)
+        answer: R = await model.ask(query, args)
+        return answer
+
+    def watch(self, query: Query[R], *args: Any) -> Watch[R]:
+        """Return an async iterator over a query's answers: the one of now, then each that differs from the last."""
+        self._running()
+        return Watch(self._reads().model_of(query), query, args, poll_s=self._settings.poll_s)
+
+    def processor(self, handler: object) -> Processor:
+        """Return what drives a projection class or a `@react` function, to pause, reset or mend it."""
+        self._running()
+        return self._reads().processor(handler)
+
+    def processors(self) -> list[Processor]:
+        """Return what drives each projection and each `@react` function."""
+        self._running()
+        return self._reads().processors()
+
+    def _reads(self) -> ReadSide:
+        assert self._read_side is not None, "a running runtime has its read side"
+        return self._read_side
 
     def statistics(self) -> RuntimeStatistics:
         """Return the runtime's counters as they are now."""

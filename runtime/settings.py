@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from actorium.actors.passivation import Passivation
+from actorium.runtime.retry import Retry
 from actorium.store.errors import ConfigurationError
 
 
@@ -22,6 +23,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_snapshot_bytes: states that may wait to be written as snapshots; what is beyond is left out.
     unreadable_types: what `start` does about events in the log that no registered class reads: "refuse" or "warn".
     passivation: when idle actors leave memory.
+    handler_retry: how often a projection's handler is tried before its event is parked.
     drain_s: how long `stop` lets accepted commands finish.
     hydration_backoff_s, hydration_backoff_max_s: how long an actor that cannot be hydrated refuses mail, doubled each
         time up to the maximum.
@@ -40,6 +42,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     unreadable_types: Literal["refuse", "warn"] = "refuse"
     passivation: Passivation = Passivation()
     drain_s: float = 10.0
+    handler_retry: Retry = Retry()
     hydration_backoff_s: float = 0.1
     hydration_backoff_max_s: float = 30.0
     poll_s: float = 1.0

@@ -1,20 +1,18 @@
 """`Subscription`: an ordered reader of the log, first from what is written, then as it grows, without a seam.
 
 Invariant: the events given out are exactly those with the positions after `after`, in order, none twice: the next page
-is always asked for by the last position looked at, wherever it comes from (the log or the tail in memory).
+is always asked for by the last position searched, wherever it comes from (the log or the tail in memory). What is held
+is one page; a subscriber that is slow reads the log later and holds up nobody.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 
-from actorium.runtime.tail import Tail
-from actorium.store.codec import EventCodec
-from actorium.store.errors import ConfigurationError, StoreUnavailable, UnreadableEvent
-from actorium.store.event_store import EventStore
-from actorium.store.events import Event, RecordedEvent
-
-PAGE_EVENTS = 512
+from actorium.runtime.feed import Delivered, Feed, Slice, Unread
+from actorium.store.errors import ConfigurationError, StoreUnavailable
+from actorium.store.events import Event, RecordedEvent, StreamName
 
 
 class Subscription:
@@ -24,65 +22,68 @@ class Subscription:
     position, and it is passed with the last of them.
     """
 
-    def __init__(self, store: EventStore, codec: EventCodec, tail: Tail, *, after: int, poll_s: float) -> None:
+    def __init__(
+        self,
+        feed: Feed,
+        *,
+        after: int,
+        poll_s: float,
+        stream: StreamName | None = None,
+        classes: Collection[type[Event]] | None = None,
+    ) -> None:
         if after < 0:
             raise ConfigurationError(f"events(after={after}): a position, 0 for the beginning of the log")
-        self._store = store
-        self._codec = codec
-        self._tail = tail
+        self._feed = feed
         self._poll_s = poll_s
-        self._page: deque[RecordedEvent[Event]] = deque()
+        self._stream = stream
+        self._classes = None if classes is None else frozenset(classes)
+        self._page: deque[Delivered] = deque()
         self._open = True
+        self._version = 0
         self.position = self._searched = after
-        tail.follow(self)
+        feed.tail.follow(self)
 
     def __aiter__(self) -> Subscription:
         return self
 
     async def __anext__(self) -> RecordedEvent[Event]:
-        while not self._page:
+        page = self._page
+        while not page:
             if not self._open:
                 raise StopAsyncIteration
             await self._next_page()
-        recorded = self._page.popleft()
-        page = self._page
+        delivered = page[0]
+        if isinstance(delivered, Unread):
+            raise delivered.error  # it stays first: nothing behind it is given out by this subscription
+        page.popleft()
         if not page:
             self.position = self._searched
-        elif page[0].position != recorded.position:
-            self.position = recorded.position
-        return recorded
+        elif isinstance(page[0], Unread) or page[0].position != delivered.position:
+            self.position = delivered.position
+        return delivered
 
     async def _next_page(self) -> None:
-        tail = self._tail
-        kept = tail.after(self._searched)
-        if kept is not None:
-            self._page.extend(kept)
-            self._searched = kept[-1].position
-        elif tail.position > self._searched:
-            await self._read_page()
-        elif not await tail.beyond(self._searched, self._poll_s):
-            self.close()
-        elif tail.position <= self._searched:
-            await self._read_page()  # nobody said that the log has grown; it may have, after a commit that failed
-
-    async def _read_page(self) -> None:
+        tail = self._feed.tail
         try:
-            records = await self._store.read_log(self._searched, PAGE_EVENTS)
+            # At the end of the log it is read all the same after each wait: a commit whose outcome nobody learned
+            # (the store failed after it had written) is in the log, and no notification told of it.
+            if tail.position > self._searched or await tail.beyond(self._searched, self._poll_s):
+                found = await self._find()
+                self._page.extend(found.events)
+                self._searched = found.position
+                return
         except StoreUnavailable:
-            if not self._tail.is_closed:
+            if not tail.is_closed:
                 raise
-            self.close()
-            return
-        for record in records:
-            try:
-                self._page.extend(self._codec.recorded(record))
-            except UnreadableEvent:
-                if self._page:
-                    return  # first those before it; it is read again when its turn comes
-                raise
-            self._searched = record.position
+        self.close()
+
+    async def _find(self) -> Slice:
+        if self._stream is None:
+            return await self._feed.after(self._searched, self._classes)
+        found, self._version = await self._feed.of_stream(self._stream, self._version, self._searched, self._classes)
+        return found
 
     def close(self) -> None:
         """End the subscription; iterating it any further stops."""
         self._open = False
-        self._tail.unfollow(self)
+        self._feed.tail.unfollow(self)

@@ -132,10 +132,16 @@ class Tail:
         """Wait until the log is longer than `position`, or `poll_s` seconds; False when it will not grow any more."""
         if self.position > position or self._closed:
             return self.position > position or not self._closed
+        await asyncio.wait((self.moved(),), timeout=poll_s)
+        return self.position > position or not self._closed
+
+    def moved(self) -> asyncio.Future[None]:
+        """Return a future that ends when the log has grown, or will not grow any more."""
         if self._moved is None or self._moved.done():
             self._moved = asyncio.get_running_loop().create_future()
-        await asyncio.wait((self._moved,), timeout=poll_s)
-        return self.position > position or not self._closed
+            if self._closed:
+                self._moved.set_result(None)
+        return self._moved
 
     def close(self) -> None:
         """Let everybody who waits know that nothing more comes."""

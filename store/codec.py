@@ -107,10 +107,6 @@ class EventCodec:
         """The classes it knows, in the order of registration."""
         return tuple(self._kinds)
 
-    def stored_names(self, event_classes: Iterable[type[Event]]) -> frozenset[str]:
-        """Return the stored names of the events that can become one of these classes."""
-        return frozenset(self._kinds[event_class][0] for event_class in event_classes if event_class in self._kinds)
-
     def encode(self, event: Event, metadata: bytes) -> tuple[EncodedEvent, Event]:
         """Return an event as stored, and as a replay will see it; raise InvalidMessage where the two differ."""
         kind = self._kinds.get(type(event))

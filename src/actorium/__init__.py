@@ -12,8 +12,14 @@ from actorium.actors.errors import (
 )
 from actorium.actors.passivation import Passivation
 from actorium.actors.snapshots import Snapshots
-from actorium.runtime.errors import CommandTimeout, MailboxFull, RuntimeClosed
+from actorium.runtime.errors import CommandTimeout, MailboxFull, QueryTimeout, RuntimeClosed
+from actorium.runtime.event_handlers import on
 from actorium.runtime.history import Change
+from actorium.runtime.processor import Processor, ProcessorStatistics
+from actorium.runtime.projection import Projection, Query, Reader, Transaction, query
+from actorium.runtime.queries import Watch
+from actorium.runtime.reactions import IdempotencyKey, react
+from actorium.runtime.retry import Retry
 from actorium.runtime.runtime import Runtime
 from actorium.runtime.settings import Settings
 from actorium.runtime.statistics import RuntimeStatistics
@@ -22,6 +28,7 @@ from actorium.store.errors import (
     ActoriumError,
     ConfigurationError,
     CorruptEvent,
+    StatementFailed,
     StoreError,
     StoreInUse,
     StoreUnavailable,
@@ -33,7 +40,7 @@ from actorium.store.errors import (
     VersionGap,
     WrongExpectedVersion,
 )
-from actorium.store.event_store import EventStore
+from actorium.store.event_store import DeadLetter, EventStore
 from actorium.store.events import Event, Metadata, RecordedEvent
 from actorium.store.upcasting import upcast
 
@@ -49,34 +56,49 @@ __all__ = [
     "CommandTimeout",
     "ConfigurationError",
     "CorruptEvent",
+    "DeadLetter",
     "Envelope",
     "Event",
     "EventStore",
     "HydrationFailed",
+    "IdempotencyKey",
     "MailboxFull",
     "Metadata",
     "NotFound",
     "Passivation",
+    "Processor",
+    "ProcessorStatistics",
+    "Projection",
+    "Query",
+    "QueryTimeout",
+    "Reader",
     "RecordedEvent",
     "Rejected",
+    "Retry",
     "Runtime",
     "RuntimeClosed",
     "RuntimeStatistics",
     "Settings",
     "Snapshots",
+    "StatementFailed",
     "StoreError",
     "StoreInUse",
     "StoreUnavailable",
     "Subscription",
+    "Transaction",
     "UnknownEventType",
     "UnreadableEvent",
     "UnreadableTypes",
     "UnsupportedSchema",
     "UpcastFailed",
     "VersionGap",
+    "Watch",
     "WrongExpectedVersion",
     "create",
     "decide",
     "evolve",
+    "on",
+    "query",
+    "react",
     "upcast",
 ]

@@ -1,0 +1,98 @@
+"""`DeadLetters`: the events that one processor has parked, and what waits behind them.
+
+Invariant: in memory as in the store. An event is held back if its stream has a parked event at or before it, or if it
+was itself discarded; the same rule holds live, in a rebuild and after a restart.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterable
+
+from actorium.runtime.feed import Delivered, Unread
+from actorium.store.event_store import DeadLetter
+from actorium.store.events import StreamName, event_type_of
+
+_TRACEBACK_MAX = 8_000
+_ERROR_MAX = 1_000
+
+
+class DeadLetters:
+    """What one processor has parked or discarded."""
+
+    def __init__(self, letters: Iterable[DeadLetter] = ()) -> None:
+        self._parked: dict[StreamName, DeadLetter] = {}
+        self._discarded: dict[int, DeadLetter] = {}
+        for letter in letters:
+            self.add(letter)
+
+    def __len__(self) -> int:
+        return len(self._parked)
+
+    def __bool__(self) -> bool:
+        return bool(self._parked or self._discarded)
+
+    def add(self, letter: DeadLetter) -> None:
+        """Take a letter that was parked or discarded."""
+        if letter.discarded:
+            self._discarded[letter.position] = letter
+        else:
+            self._parked[letter.stream] = letter
+
+    def forget_all(self) -> None:
+        """Forget everything: the processor begins anew."""
+        self._parked.clear()
+        self._discarded.clear()
+
+    def settle(self, letter: DeadLetter) -> None:
+        """Forget a letter whose event was handled after all."""
+        self._parked.pop(letter.stream, None)
+
+    def parked(self) -> list[DeadLetter]:
+        """Return the parked letters in the order of the log."""
+        return sorted(self._parked.values(), key=lambda letter: letter.position)
+
+    def discarded(self) -> list[DeadLetter]:
+        """Return the discarded letters in the order of the log."""
+        return sorted(self._discarded.values(), key=lambda letter: letter.position)
+
+    def at(self, position: int) -> DeadLetter | None:
+        """Return the letter parked at a position."""
+        return next((letter for letter in self._parked.values() if letter.position == position), None)
+
+    def hold_back(self, delivered: Delivered) -> bool:
+        """Say whether an event is not to be handled now."""
+        stream, position = place_of(delivered)
+        if position in self._discarded:
+            return True
+        letter = self._parked.get(stream)
+        return letter is not None and position >= letter.position
+
+
+def place_of(delivered: Delivered) -> tuple[StreamName, int]:
+    """Return the stream and the position of an event."""
+    if isinstance(delivered, Unread):
+        return delivered.record.stream, delivered.record.position
+    return StreamName(delivered.stream_type, delivered.stream_id), delivered.position
+
+
+def dead_letter(
+    processor: str, delivered: Delivered, error: BaseException, *, attempts: int, parked_us: int
+) -> DeadLetter:
+    """Return the letter for an event that could not be handled."""
+    stream, position = place_of(delivered)
+    if isinstance(delivered, Unread):
+        version, event_type = delivered.record.version, delivered.record.type
+    else:
+        version, event_type = delivered.version, event_type_of(type(delivered.event))
+    return DeadLetter(
+        processor,
+        stream,
+        version,
+        position,
+        event_type,
+        f"{type(error).__name__}: {error}"[:_ERROR_MAX],
+        "".join(traceback.format_exception(error))[-_TRACEBACK_MAX:],
+        attempts,
+        parked_us,
+    )

@@ -1,0 +1,93 @@
+"""Handlers of events: `@on` in projections (and sagas), and how the annotations say what a handler gets."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from actorium.actors.annotations import alternatives, hints_of, is_proper_subclass, shown
+from actorium.store.errors import ConfigurationError
+from actorium.store.events import Event, RecordedEvent
+
+F = TypeVar("F", bound=Callable[..., Any])
+_HANDLES = "__actorium_on__"
+
+
+def on(method: F) -> F:
+    """Mark a method that handles one type of event (or several, `A | B`): the first annotated parameter says which.
+
+    Further parameters are given by their annotations: `RecordedEvent` the event as recorded, in a projection
+    `Transaction` what its statements are recorded in.
+    """
+    if not inspect.isfunction(method):
+        raise ConfigurationError(f"@on goes on a method, not on {method!r}")
+    setattr(method, _HANDLES, True)
+    return method
+
+
+def marked_handlers(owner: type) -> Iterable[Callable[..., Any]]:
+    """Yield the `@on` methods of a class and its bases, an overriding method in place of the overridden one."""
+    methods: dict[str, Any] = {}
+    for base in reversed(owner.__mro__):
+        methods.update(base.__dict__)
+    for value in methods.values():
+        if getattr(value, _HANDLES, False) is True and inspect.isfunction(value):
+            yield value
+
+
+class EventHandler(msgspec.Struct, frozen=True):
+    """One method that handles events, and the kinds of further arguments it takes, in their order."""
+
+    method: Callable[..., Any]
+    event_classes: tuple[type[Event], ...]
+    extras: tuple[type, ...]
+
+
+def read_handler(
+    method: Callable[..., Any], name: str, names: Mapping[str, Any], *, extras: Sequence[type], skip_self: bool = True
+) -> EventHandler:
+    """Return what a handler's annotations say; `extras` are the kinds of further arguments that it may take."""
+    hints = hints_of(method, name, names)
+    parameters = list(inspect.signature(method).parameters.values())[1 if skip_self else 0 :]
+    if not parameters or parameters[0].name not in hints:
+        raise ConfigurationError(f"{name}: its first parameter is the event that it handles: annotate it with the type")
+    classes = alternatives(hints[parameters[0].name])
+    for event_class in classes:
+        if not is_proper_subclass(event_class, Event):
+            raise ConfigurationError(f"{name} handles {shown(event_class)}, which is no Event")
+    taken: list[Any] = []
+    for parameter in parameters[1:]:
+        kind = hints.get(parameter.name)
+        kind = getattr(kind, "__origin__", kind)
+        if kind not in extras:
+            allowed = ", ".join(extra.__name__ for extra in extras)
+            raise ConfigurationError(
+                f"{name}: the parameter {parameter.name!r} is {shown(kind)}: after the event it can take {allowed}"
+            )
+        taken.append(kind)
+    return EventHandler(method, tuple(classes), tuple(taken))
+
+
+def by_event_class(owner: str, handlers: Iterable[EventHandler]) -> dict[type[Event], EventHandler]:
+    """Return the handlers by the class of event; raise ConfigurationError where two handle the same."""
+    table: dict[type[Event], EventHandler] = {}
+    for handler in handlers:
+        for event_class in handler.event_classes:
+            other = table.setdefault(event_class, handler)
+            if other is not handler:
+                raise ConfigurationError(
+                    f"{owner}.{other.method.__name__} and {owner}.{handler.method.__name__} both handle "
+                    f"{event_class.__name__}: keep one"
+                )
+    return table
+
+
+def arguments(handler: EventHandler, recorded: RecordedEvent[Event], given: Mapping[type, Any]) -> tuple[Any, ...]:
+    """Return the arguments for one call: the event, and what the handler's annotations ask for."""
+    extras = handler.extras
+    if not extras:
+        return (recorded.event,)
+    return (recorded.event, *[recorded if kind is RecordedEvent else given[kind] for kind in extras])

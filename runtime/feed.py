@@ -1,0 +1,121 @@
+"""`Feed`: the log as its readers get it, in pages that they share.
+
+Invariants: what is given out after a position is everything after it, in order; a page that is full never changes, so
+that it may be kept and given to any number of readers; at most `_PAGES_KEPT` full pages are kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
+
+from actorium.runtime.tail import Tail
+from actorium.store.codec import EventCodec
+from actorium.store.errors import UnreadableEvent
+from actorium.store.event_store import EventStore, StreamRead
+from actorium.store.events import EncodedRecord, Event, RecordedEvent, StreamName
+
+PAGE_EVENTS = 2_000
+_PAGES_KEPT = 4
+
+
+class Unread(NamedTuple):
+    """An event that the log gave out and that no registered class can make sense of."""
+
+    record: EncodedRecord
+    error: UnreadableEvent
+
+
+Delivered = RecordedEvent[Event] | Unread
+
+
+class Slice(NamedTuple):
+    """What was found after a position, and the position up to which the log was searched for it."""
+
+    events: list[Delivered]
+    position: int
+
+
+class Feed:
+    """Reads the log for subscriptions and processors."""
+
+    def __init__(self, store: EventStore, codec: EventCodec, tail: Tail) -> None:
+        self._store = store
+        self._codec = codec
+        self.tail = tail
+        self._pages: OrderedDict[int, list[EncodedRecord]] = OrderedDict()
+        self._reading: dict[int, asyncio.Future[list[EncodedRecord]]] = {}
+
+    async def after(self, position: int, classes: Collection[type[Event]] | None = None) -> Slice:
+        """Return the next events after a position, those of some classes or all; none at the end of the log.
+
+        An event that cannot become one of the classes is not decoded.
+        """
+        kept = self.tail.after(position)
+        if kept is not None:
+            return Slice([one for one in kept if classes is None or type(one.event) in classes], kept[-1].position)
+        records = await self._records(position)
+        return Slice(self.decoded(records, classes), records[-1].position if records else position)
+
+    async def of_stream(
+        self, stream: StreamName, version: int, position: int, classes: Collection[type[Event]] | None = None
+    ) -> tuple[Slice, int]:
+        """Return the next events of one stream after a version and a position, and the version searched up to."""
+        kept = self.tail.after(position)
+        if kept is not None:
+            of_it = [one for one in kept if one.stream_id == stream.id and one.stream_type == stream.type]
+            wanted = [one for one in of_it if classes is None or type(one.event) in classes]
+            return Slice([*wanted], kept[-1].position), of_it[-1].version if of_it else version
+        head = self.tail.position
+        records = (await self._store.read_streams([StreamRead(stream, version, PAGE_EVENTS)]))[0].events
+        if not records:
+            return Slice([], max(head, position)), version
+        last = records[-1]
+        searched = last.position if len(records) == PAGE_EVENTS else max(head, last.position)
+        fresh = [record for record in records if record.position > position]
+        return Slice(self.decoded(fresh, classes), max(searched, position)), last.version
+
+    def decoded(
+        self, records: Iterable[EncodedRecord], classes: Collection[type[Event]] | None = None
+    ) -> list[Delivered]:
+        """Return what records hold, of some classes or all; an unreadable one with the reason for which it is."""
+        codec = self._codec
+        events: list[Delivered] = []
+        for record in records:
+            if classes is not None and not codec.may_become(record, classes):
+                continue
+            try:
+                made = codec.recorded(record)
+            except UnreadableEvent as error:
+                events.append(Unread(record, error))
+                continue
+            if classes is None:
+                events.extend(made)
+            else:
+                events.extend(one for one in made if type(one.event) in classes)
+        return events
+
+    async def _records(self, position: int) -> list[EncodedRecord]:
+        """Return the rest of the page in which the position after this one lies."""
+        number, skip = divmod(position, PAGE_EVENTS)
+        page = self._pages.get(number)
+        if page is None:
+            page = await self._read(number)
+        else:
+            self._pages.move_to_end(number)
+        return page[skip:] if skip else page
+
+    async def _read(self, number: int) -> list[EncodedRecord]:
+        reading = self._reading.get(number)
+        if reading is None:
+            reading = asyncio.ensure_future(self._store.read_log(number * PAGE_EVENTS, PAGE_EVENTS))
+            self._reading[number] = reading
+            reading.add_done_callback(lambda _: self._reading.pop(number, None))
+        page = await asyncio.shield(reading)
+        if len(page) == PAGE_EVENTS:
+            self._pages[number] = page
+            while len(self._pages) > _PAGES_KEPT:
+                self._pages.popitem(last=False)
+        return page

@@ -1,0 +1,96 @@
+"""`Ledger`: what one processor writes: its position, what belongs to it, and its dead letters.
+
+Invariants: `position` is what the store has as the processor's checkpoint; it moves only with a commit that holds
+everything the processor did up to there; everything at or before it was handled, parked, discarded or held back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from heapq import heappop, heappush
+
+from actorium.runtime.dead_letters import DeadLetters
+from actorium.store.event_store import DeadLetter, EventStore, SaveCheckpoint, Statement
+from actorium.store.writer import Extra
+
+
+class Ledger:
+    """A processor's progress, in memory and in the store."""
+
+    def __init__(self, name: str, store: EventStore, save: Callable[[Extra], asyncio.Future[None]]) -> None:
+        self.name = name
+        self.position = 0
+        self.letters = DeadLetters()
+        self._store = store
+        self.writer = save
+        self._waiters: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._count = 0
+        self._moved: asyncio.Future[None] | None = None
+        self.is_closed = False
+        self.ready = asyncio.Event()  # set when what the processor keeps may be asked
+
+    async def load(self) -> int:
+        """Read the position and the dead letters; return the position."""
+        self.letters = DeadLetters(await self._store.dead_letters(self.name))
+        self.position = await self._store.load_checkpoint(self.name)
+        return self.position
+
+    async def save(
+        self,
+        position: int,
+        statements: Sequence[Statement] = (),
+        *,
+        parked: Sequence[DeadLetter] = (),
+        settled: Sequence[DeadLetter] = (),
+    ) -> None:
+        """Commit a position with what belongs to it; raise StatementFailed with nothing written, or a StoreError."""
+        # Shielded: a processor that is cancelled meanwhile must not take its commit out of the writer's hands.
+        settled_positions = [letter.position for letter in settled]
+        await asyncio.shield(self.writer(SaveCheckpoint(self.name, position, statements, parked, settled_positions)))
+        for letter in settled:
+            self.letters.settle(letter)
+        for letter in parked:
+            self.letters.add(letter)
+        self._move_to(position)
+
+    def move_in_memory(self, position: int) -> None:
+        """Take a position that is not to be saved: of a processor that begins anew at each start."""
+        self._move_to(position)
+
+    def _move_to(self, position: int) -> None:
+        self.position = position
+        waiters = self._waiters
+        while waiters and waiters[0][0] <= position:
+            waiter = heappop(waiters)[2]
+            if not waiter.done():
+                waiter.set_result(None)
+        if self._moved is not None and not self._moved.done():
+            self._moved.set_result(None)
+
+    def reached(self, position: int) -> asyncio.Future[None]:
+        """Return a future that ends when the position is at least this one."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self.position >= position:
+            waiter.set_result(None)
+        else:
+            self._count += 1
+            heappush(self._waiters, (position, self._count, waiter))
+        return waiter
+
+    def moved(self) -> asyncio.Future[None]:
+        """Return a future that ends at the next move."""
+        if self._moved is None or self._moved.done():
+            self._moved = asyncio.get_running_loop().create_future()
+        return self._moved
+
+    def close(self, error: Exception) -> None:
+        """Let everybody who waits know that the position moves no more."""
+        self.is_closed = True
+        self.ready.set()
+        for _, _, waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_exception(error)
+        self._waiters.clear()
+        if self._moved is not None and not self._moved.done():
+            self._moved.set_result(None)

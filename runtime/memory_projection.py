@@ -1,0 +1,132 @@
+"""`MemoryProjection`: the work of a projection that keeps plain Python state.
+
+Invariants: the state is the fold of the events up to the ledger's position, less those held back; it is folded from its
+kept state, or from the beginning of the log, at each start and whenever a handler failed half-way through a change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+import structlog
+
+from actorium.runtime.event_handlers import arguments
+from actorium.runtime.feed import Feed, Unread
+from actorium.runtime.ledger import Ledger
+from actorium.runtime.projection import Projection
+from actorium.store.errors import StatementFailed
+from actorium.store.event_store import DeadLetter, EventStore, SaveCheckpoint, Statement
+from actorium.store.events import Event, RecordedEvent, as_json
+
+log = structlog.get_logger("actorium.runtime")
+
+_STATES = (
+    "CREATE TABLE IF NOT EXISTS projection_states "
+    "(name TEXT PRIMARY KEY, version INTEGER NOT NULL, position INTEGER NOT NULL, state TEXT NOT NULL) WITHOUT ROWID"
+)
+_KEEP = "INSERT OR REPLACE INTO projection_states VALUES (?, ?, ?, ?)"
+_KEPT = "SELECT position, state FROM projection_states WHERE name = ? AND version = ?"
+
+
+class MemoryLedger(Ledger):
+    """The progress of a projection in memory: only its dead letters, and now and then its state, are written."""
+
+    async def save(
+        self,
+        position: int,
+        statements: Sequence[Statement] = (),
+        *,
+        parked: Sequence[DeadLetter] = (),
+        settled: Sequence[DeadLetter] = (),
+    ) -> None:
+        """Move in memory; write what has to outlive the process."""
+        if statements or parked or settled:
+            await super().save(position, statements, parked=parked, settled=settled)
+        else:
+            self.move_in_memory(position)
+
+
+class MemoryProjection:
+    """Events to changes of a Python object."""
+
+    def __init__(self, projection: type[Projection], ledger: MemoryLedger, store: EventStore, feed: Feed) -> None:
+        self.definition = projection.__definition__
+        self.event_classes = frozenset(self.definition.handlers)
+        self.instance = projection()
+        self._class = projection
+        self._ledger = ledger
+        self._store = store
+        self._feed = feed
+        self._kept_at = 0
+
+    def apply(self, recorded: RecordedEvent[Event], statements: list[Statement]) -> None:
+        """Have the handler change the state."""
+        handler = self.definition.handlers[type(recorded.event)]
+        handler.method(self.instance, *arguments(handler, recorded, {}))
+
+    async def restore(self, position: int) -> None:
+        """Fold the state anew up to a position: a handler that failed may have left it half changed."""
+        reached = await self._begin()
+        while reached < position:
+            found = await self._feed.after(reached, self.event_classes)
+            if found.position == reached:
+                break
+            for delivered in found.events:
+                if isinstance(delivered, Unread) or delivered.position > position:
+                    continue
+                if not self._ledger.letters.hold_back(delivered):
+                    self.apply(delivered, [])
+            reached = found.position
+
+    async def prepare(self) -> None:
+        """Take the kept state, if there is one of this version, and go on from there."""
+        await self._ledger.load()
+        self._ledger.move_in_memory(await self._begin())
+
+    async def caught_up(self) -> None:
+        """Let queries see the state, and keep it if it is time."""
+        self._ledger.ready.set()
+        every = self._class.snapshot_every
+        if every and self._ledger.position - self._kept_at >= every:
+            await self._keep()
+
+    async def reset(self) -> None:
+        """Begin anew from the first event, without what was parked or discarded."""
+        letters = self._ledger.letters
+        forget = ("DELETE FROM projection_states WHERE name = ?", (self._ledger.name,))
+        await self._ledger.save(0, [(_STATES, ()), forget], settled=[*letters.parked(), *letters.discarded()])
+        letters.forget_all()
+        self._fresh()
+
+    def _fresh(self) -> None:
+        self.instance = self._class()
+        self._kept_at = 0
+
+    async def _begin(self) -> int:
+        """Take the kept state or an empty one; return the position it stands for."""
+        self._fresh()
+        if not self._class.snapshot_every:
+            return 0
+        try:
+            rows = await self._store.query(_KEPT, (self._ledger.name, self.definition.version))
+            if rows:
+                self.instance = msgspec.json.decode(rows[0][1], type=self._class)
+                self._kept_at = int(rows[0][0])
+        except (StatementFailed, msgspec.MsgspecError) as error:
+            log.info("projection_state_not_taken", projection=self._ledger.name, error=str(error))
+            self._fresh()
+        return self._kept_at
+
+    async def _keep(self) -> None:
+        position = self._ledger.position
+        state = as_json(self.instance)
+        if msgspec.json.decode(state, type=self._class) != self.instance:
+            log.warning("projection_state_not_kept", projection=self._ledger.name, reason="JSON changes it")
+            self._kept_at = position
+            return
+        row = (self._ledger.name, self.definition.version, position, state.decode())
+        saved = self._ledger.writer(SaveCheckpoint(self._ledger.name, position, [(_STATES, ()), (_KEEP, row)]))
+        await asyncio.shield(saved)
+        self._kept_at = position

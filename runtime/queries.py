@@ -1,0 +1,81 @@
+"""Queries: what a projection answers, once and as it changes."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import Any, Generic, TypeVar
+
+from actorium.runtime.errors import QueryTimeout
+from actorium.runtime.ledger import Ledger
+from actorium.runtime.memory_projection import MemoryProjection
+from actorium.runtime.projection import Query
+from actorium.runtime.table_projection import TableProjection
+
+R = TypeVar("R")
+
+
+class ReadModel:
+    """One projection as queries see it."""
+
+    def __init__(self, work: TableProjection | MemoryProjection, ledger: Ledger) -> None:
+        self._work = work
+        self.ledger = ledger
+
+    async def at_least(self, position: int, timeout_s: float) -> None:
+        """Wait until the projection holds everything up to a position; raise QueryTimeout."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self.ledger.ready.wait()
+                await self.ledger.reached(position)
+        except TimeoutError:
+            raise QueryTimeout(
+                f"{self.ledger.name} is at position {self.ledger.position} and did not reach {position} within "
+                f"{timeout_s:g} s: ask again, or see runtime.processor(…).statistics()"
+            ) from None
+
+    async def ask(self, query: Query[Any], args: tuple[Any, ...]) -> Any:
+        """Return the answer as the projection stands."""
+        if query.wants_reader and isinstance(self._work, TableProjection):
+            answer = query.method(self._work.instance, self._work.reader(), *args)
+        else:
+            answer = query.method(self._work.instance, *args)
+        return await answer if inspect.isawaitable(answer) else answer
+
+
+class Watch(Generic[R]):
+    """An async iterator over the answers to one query: the answer now, then each answer that differs from the last.
+
+    It holds one answer. Who is slow misses answers in between, never the last.
+    """
+
+    def __init__(self, model: ReadModel, query: Query[R], args: tuple[Any, ...], *, poll_s: float) -> None:
+        self._model = model
+        self._query = query
+        self._args = args
+        self._poll_s = poll_s
+        self._last: Any = _NOTHING
+        self._open = True
+
+    def __aiter__(self) -> Watch[R]:
+        return self
+
+    async def __anext__(self) -> R:
+        while self._open:
+            await self._model.ledger.ready.wait()
+            if self._model.ledger.is_closed:
+                break
+            moved = self._model.ledger.moved()
+            answer = await self._model.ask(self._query, self._args)
+            if self._last is _NOTHING or answer != self._last:
+                self._last = answer
+                return answer  # type: ignore[no-any-return]
+            await asyncio.wait((moved,), timeout=self._poll_s)
+        raise StopAsyncIteration
+
+    def close(self) -> None:
+        """End it; iterating it any further stops."""
+        self._open = False
+
+
+_NOTHING: Any = object()

@@ -1,0 +1,104 @@
+"""`ReadSide`: the processors of one runtime, and the read models they keep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import anyio.abc
+
+from actorium.runtime.delivery import ConcurrentDelivery, SequentialDelivery
+from actorium.runtime.feed import Feed
+from actorium.runtime.ledger import Ledger
+from actorium.runtime.memory_projection import MemoryLedger, MemoryProjection
+from actorium.runtime.processor import Processor, ProcessorStatistics
+from actorium.runtime.projection import Projection, Query
+from actorium.runtime.queries import ReadModel
+from actorium.runtime.reactions import Reaction, ReactionWork
+from actorium.runtime.settings import Settings
+from actorium.runtime.table_projection import TableProjection, checkpoint_name
+from actorium.store.errors import ConfigurationError
+from actorium.store.event_store import EventStore
+from actorium.store.source import Source
+from actorium.store.writer import Extra
+
+
+class ReadSide:
+    """Everything that follows the log."""
+
+    def __init__(
+        self,
+        projections: Sequence[type[Projection]],
+        reactions: Sequence[Reaction],
+        store: EventStore,
+        save: Callable[[Extra], Any],
+        feed: Feed,
+        source: Source,
+        settings: Settings,
+    ) -> None:
+        self._store = store
+        self._save = save
+        self.feed = feed
+        self._source = source
+        self._settings = settings
+        self._models: dict[type[Projection], ReadModel] = {}
+        self._processors: dict[Any, Processor] = {}
+        for projection in projections:
+            self._add_projection(projection)
+        for reaction in reactions:
+            self._add_reaction(reaction)
+
+    def start(self, tasks: anyio.abc.TaskGroup) -> None:
+        """Begin to follow the log."""
+        for processor in self._processors.values():
+            self.feed.tail.follow(processor)
+            tasks.start_soon(processor.run)
+
+    def model(self, projection: type[Projection] | None) -> ReadModel:
+        """Return the read model of a projection class; raise ConfigurationError for one that the runtime has not."""
+        for known, model in self._models.items():
+            if projection is not None and issubclass(known, projection):
+                return model
+        raise ConfigurationError(f"{projection!r} is none of this runtime's projections: Runtime([…, Balances], …)")
+
+    def model_of(self, query: Query[Any]) -> ReadModel:
+        """Return the read model that a query asks."""
+        return self.model(query.projection)
+
+    def processor(self, handler: object) -> Processor:
+        """Return the processor of a projection class or a @react function."""
+        processor = self._processors.get(handler)
+        if processor is None:
+            raise ConfigurationError(f"{handler!r} is no projection and no @react function of this runtime")
+        return processor
+
+    def processors(self) -> list[Processor]:
+        """Return all processors."""
+        return list(self._processors.values())
+
+    def statistics(self) -> tuple[ProcessorStatistics, ...]:
+        """Return where each processor stands."""
+        return tuple(processor.statistics() for processor in self._processors.values())
+
+    def _add_projection(self, projection: type[Projection]) -> None:
+        definition = projection.__definition__
+        name = checkpoint_name(definition.name, definition.version)
+        work: TableProjection | MemoryProjection
+        if definition.has_tables:
+            ledger = Ledger(name, self._store, self._save)
+            work = TableProjection(projection, ledger, self._store)
+        else:
+            ledger = memory_ledger = MemoryLedger(name, self._store, self._save)
+            work = MemoryProjection(projection, memory_ledger, self._store, self.feed)
+        delivery = SequentialDelivery(work, ledger, self._settings.handler_retry, self._source)
+        self._models[projection] = ReadModel(work, ledger)
+        self._processors[projection] = self._processor(work, delivery, ledger)
+
+    def _add_reaction(self, reaction: Reaction) -> None:
+        ledger = Ledger(f"reaction {reaction.name}", self._store, self._save)
+        work = ReactionWork(reaction, ledger, self._store, lambda: self.feed.tail.position)
+        delivery = ConcurrentDelivery(work, ledger, reaction.retry, self._source)
+        self._processors[reaction.handler.method] = self._processor(work, delivery, ledger)
+
+    def _processor(self, work: Any, delivery: Any, ledger: Ledger) -> Processor:
+        return Processor(work, delivery, ledger, self.feed, self._store, self._source, poll_s=self._settings.poll_s)

@@ -1,0 +1,34 @@
+"""`Retry`: how often something is tried again, and how long to wait between."""
+
+from __future__ import annotations
+
+import msgspec
+
+from actorium.store.errors import ConfigurationError
+from actorium.store.source import Source
+
+
+class Retry(msgspec.Struct, frozen=True):
+    """Try up to `attempts` times; wait `backoff_s`, doubled each time up to `backoff_max_s`, with up to a quarter more.
+
+    The jitter comes from the injected source, so that a simulated run is the same each time.
+    """
+
+    attempts: int = 3
+    backoff_s: float = 0.1
+    backoff_max_s: float = 30.0
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1:
+            raise ConfigurationError(f"Retry(attempts={self.attempts!r}): 1 or more")
+        if self.backoff_s < 0 or self.backoff_max_s < self.backoff_s:
+            raise ConfigurationError(
+                f"Retry(backoff_s={self.backoff_s!r}, backoff_max_s={self.backoff_max_s!r}): 0 or more, and the "
+                "maximum not below the first"
+            )
+
+    def wait_s(self, attempt: int, source: Source) -> float:
+        """Return how long to wait after the attempt with this number (from 1) failed."""
+        # 2 ** 60 times any backoff is past every maximum; the bound keeps the power from growing without end.
+        doubled = self.backoff_s * 2.0 ** min(attempt - 1, 60)
+        return min(self.backoff_max_s, doubled) * (1 + source.random() / 4)
