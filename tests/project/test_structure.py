@@ -16,8 +16,11 @@ LIBRARY = ["store", "actors", "runtime", "sagas", "src/actorium"]
 DETERMINISTIC = ["store", "actors", "runtime", "sagas"]
 
 # The shell's commands that start an example or the suite reach upwards, when they are called.
-UPWARD = {"src/actorium/cli.py": "`actorium demo` runs an example"}
-PRINTING = {"src/actorium/cli.py": "a program's output, and what to do when the extra `cli` is missing"}
+UPWARD = {
+    "src/actorium/commands/demo.py": "`actorium demo` runs an example",
+    "src/actorium/commands/import_file.py": "`actorium import` runs an example",
+}
+PRINTING = {"src/actorium/cli.py": "what to do when the extra `cli` is missing"}
 
 # Sources of time, chance and threads. A simulated run is the same code only if none of them is used directly.
 NONDETERMINISTIC_MODULES = {"time", "random", "uuid", "secrets", "threading", "concurrent", "multiprocessing"}

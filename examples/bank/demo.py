@@ -1,0 +1,169 @@
+"""`Demo`: the bank's import, killed half-way, found again and brought to its end, before the eyes of a reader."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import shutil
+import tempfile
+import time
+from collections.abc import Collection
+from contextlib import ExitStack
+from pathlib import Path
+
+from actorium import Runtime
+from actorium.commands.problem import Interrupted, Problem
+from actorium.commands.screen import Screen
+from actorium.examples.bank.audit import Audit, audit
+from actorium.examples.bank.check import Check
+from actorium.examples.bank.crash import Crash, CrashFailed
+from actorium.examples.bank.domain import Account
+from actorium.examples.bank.generate import DEFAULT_ROWS, DEFAULT_SEED, generate
+from actorium.examples.bank.import_run import ImportRun, rows_in
+from actorium.examples.bank.importer import opening_id
+from actorium.examples.bank.transactions import koruna
+from actorium.store.sqlite import SQLiteStore
+
+_OPENING = opening_id("")
+_BALANCES_SHOWN = 5
+_LOST_SHOWN = 10
+
+
+class Demo:
+    """One run of the demonstration, from an empty log to the last check."""
+
+    def __init__(
+        self, screen: Screen, *, data: Path | None, rows: int | None, seed: int | None, db: Path | None, keep: bool
+    ) -> None:
+        self._screen = screen
+        self._data = data
+        self._rows = DEFAULT_ROWS if rows is None else rows
+        self._seed = DEFAULT_SEED if seed is None else seed
+        self._db = db
+        self._keep = keep
+
+    def run(self) -> None:
+        """Show it all; raise Problem if anything is not as promised."""
+        with ExitStack() as cleanup:
+            folder = Path(tempfile.mkdtemp(prefix="actorium-demo-"))
+            if not self._keep:
+                cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
+            file = self._data or self._own_set(folder)
+            db = self._db or folder / "bank.db"
+            total = rows_in(file)
+            if total < 2:
+                raise Problem(f"{file} has {total} rows: there is no half-way in it")
+            crash = self._crash(file, db, total)
+            asyncio.run(self._recover(file, db, crash, total))
+            if self._keep:
+                self._screen.say(f"kept: {folder}")
+
+    def _own_set(self, folder: Path) -> Path:
+        file = folder / "transactions.csv"
+        generate(file, rows=self._rows, seed=self._seed)
+        return file
+
+    def _crash(self, file: Path, db: Path, total: int) -> Crash:
+        """Import until SIGKILL, half-way."""
+        origin = file if self._data else f"seeded with {self._seed}"
+        self._screen.say(f"{total:,} bank transactions ({origin}) into {SQLiteStore(db).describe()}")
+        self._screen.head("Import, in a process that kills itself half-way")
+        crash = Crash()
+        try:
+            with self._screen.progress("importing", total) as update:
+                crash.run(file, db, kill_after=max(1, total // 2), on_progress=update)
+        except CrashFailed as error:
+            raise Problem(f"{error}") from None
+        except KeyboardInterrupt:
+            raise Interrupted(self._interrupted(file, db, len(crash.acknowledged))) from None
+        transactions, openings = _kinds(crash.acknowledged)
+        self._screen.say(f"  process {crash.pid} is dead by SIGKILL, {crash.under_way:,} commands were under way")
+        self._screen.say(
+            f"  acknowledged before the kill: {transactions:,} transactions and {openings:,} openings of accounts, in "
+            f"{crash.busy_s:.2f} s, {len(crash.acknowledged) / max(crash.busy_s, 1e-9):,.0f} per second"
+        )
+        return crash
+
+    async def _recover(self, file: Path, db: Path, crash: Crash, total: int) -> None:
+        """Restart from the log, look for what was acknowledged, go on, and check everything."""
+        self._screen.head("Restart from the log")
+        began = time.perf_counter()
+        async with Runtime([Account], store=SQLiteStore(db)) as runtime:
+            opened_s = time.perf_counter() - began
+            found = await audit(runtime)
+            read_s = time.perf_counter() - began - opened_s
+            self._screen.say(
+                f"  open after {opened_s * 1_000:.0f} ms; all {found.events:,} events of {len(found.streams):,} "
+                f"accounts read again in {read_s * 1_000:.0f} ms, {found.events / read_s:,.0f} per second"
+            )
+            self._say_what_was_found(crash, found)
+            self._screen.head("Go on where the log ends")
+            run = ImportRun(self._screen, runtime, file, total=total, go_on=self._go_on(file, db))
+            await run.run(known=found.positions)
+            self._screen.head("Check")
+            outcome = await run.check()
+            self._show_balances(outcome)
+            self._conclude(crash, await audit(runtime), outcome)
+
+    def _say_what_was_found(self, crash: Crash, found: Audit) -> None:
+        lost = found.lost(crash.acknowledged)
+        acknowledged, _ = _kinds(crash.acknowledged)
+        kept, _ = _kinds([id for id in crash.acknowledged if found.positions.get(id) == crash.acknowledged[id]])
+        unannounced = len(found.positions.keys() - crash.acknowledged.keys())
+        self._screen.say(f"  found again: {kept:,} of {acknowledged:,} acknowledged transactions")
+        self._screen.say(
+            f"  and {unannounced:,} commands that were durable when the kill came before their acknowledgement"
+        )
+        for id in lost[:_LOST_SHOWN]:
+            self._screen.complain(f"  lost: {id}, acknowledged at position {crash.acknowledged[id]}")
+
+    def _show_balances(self, outcome: Check) -> None:
+        busiest = sorted(outcome.lines, key=lambda line: -line.sum.rows)[:_BALANCES_SHOWN]
+        self._screen.table(
+            ["account", "transactions", "balance", "exact sum", "printed by the bank"],
+            [
+                [
+                    line.account,
+                    f"{line.transactions:,}",
+                    "none" if line.balance is None else koruna(line.balance),
+                    koruna(line.sum.exact),
+                    koruna(line.sum.printed),
+                ]
+                for line in busiest
+            ],
+        )
+
+    def _conclude(self, crash: Crash, final: Audit, outcome: Check) -> None:
+        lost, _ = _kinds(final.lost(crash.acknowledged))
+        lost_openings = len(final.lost(crash.acknowledged)) - lost
+        acknowledged, _ = _kinds(crash.acknowledged)
+        for gap in final.gaps[:_LOST_SHOWN]:
+            self._screen.complain(f"  {gap}")
+        if final.gaps or final.doubled or lost or lost_openings or not outcome.holds:
+            raise Problem(
+                f"NOT as promised: {acknowledged - lost:,} of {acknowledged:,} acknowledged transactions found again, "
+                f"{lost:,} lost, {lost_openings:,} openings lost, {len(final.doubled):,} doubled, {len(final.gaps):,} "
+                f"gaps, {len(outcome.wrong):,} wrong balances, {len(outcome.far_from_print):,} far from the print"
+            )
+        self._screen.say(
+            f"all {acknowledged:,} acknowledged transactions found again, 0 lost, 0 doubled", style="bold green"
+        )
+
+    def _go_on(self, file: Path, db: Path) -> str:
+        gone = not self._keep and (self._db is None or self._data is None)
+        return (
+            "actorium demo, from the beginning"
+            if gone
+            else shlex.join(["actorium", "import", f"{file}", "--db", f"{db}"])
+        )
+
+    def _interrupted(self, file: Path, db: Path, acknowledged: int) -> str:
+        return (
+            f"stopped by Ctrl-C after {acknowledged:,} commands were acknowledged; go on with: {self._go_on(file, db)}"
+        )
+
+
+def _kinds(command_ids: Collection[str]) -> tuple[int, int]:
+    """Return how many of some command ids are transactions, and how many openings of accounts."""
+    openings = sum(1 for id in command_ids if id.startswith(_OPENING))
+    return len(command_ids) - openings, openings

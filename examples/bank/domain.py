@@ -1,0 +1,162 @@
+"""`Account`: the bank's one aggregate: what may happen to an account, and what did.
+
+Money is whole hellers (1 koruna = 100 hellers): no float ever holds an amount.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+from actorium import Aggregate, Command, Event, Rejected, create, decide, evolve
+
+
+class OpenAccount(Command):
+    """Open an account. `overdraft_limit`: how many hellers it may owe the bank; None: any number."""
+
+    overdraft_limit: int | None = 0
+
+
+class AllowOverdraft(Command):
+    """Change how many hellers an account may owe the bank; None: any number."""
+
+    limit: int | None
+
+
+class Credit(Command):
+    """Book hellers in: cash, a transfer from `counterparty_account` at `counterparty_bank`, interest."""
+
+    amount: int
+    booked_on: date
+    operation: str
+    purpose: str = ""
+    counterparty_bank: str = ""
+    counterparty_account: str = ""
+
+
+class Debit(Command):
+    """Book hellers out: cash, a card, a transfer to `counterparty_account` at `counterparty_bank`."""
+
+    amount: int
+    booked_on: date
+    operation: str
+    purpose: str = ""
+    counterparty_bank: str = ""
+    counterparty_account: str = ""
+
+
+class AccountOpened(Event):
+    """An account began, with nothing on it."""
+
+    event_type = "bank.account-opened"
+
+    overdraft_limit: int | None
+
+
+class OverdraftAllowed(Event):
+    """From now on the account may owe the bank this much."""
+
+    event_type = "bank.overdraft-allowed"
+
+    limit: int | None
+
+
+class Credited(Event):
+    """Hellers came in."""
+
+    event_type = "bank.credited"
+
+    amount: int
+    booked_on: date
+    operation: str
+    purpose: str
+    counterparty_bank: str
+    counterparty_account: str
+
+
+class Debited(Event):
+    """Hellers went out."""
+
+    event_type = "bank.debited"
+
+    amount: int
+    booked_on: date
+    operation: str
+    purpose: str
+    counterparty_bank: str
+    counterparty_account: str
+
+
+class Account(Aggregate):
+    """A bank account: its balance in hellers, how far it may be overdrawn, how many transactions it has had."""
+
+    stream_type = "bank.account"
+
+    overdraft_limit: int | None = 0
+    balance: int = 0
+    transactions: int = 0
+
+    @create
+    def open(self, command: OpenAccount) -> AccountOpened:
+        _check_limit(command.overdraft_limit)
+        return AccountOpened(command.overdraft_limit)
+
+    @decide
+    def allow_overdraft(self, command: AllowOverdraft) -> OverdraftAllowed | None:
+        _check_limit(command.limit)
+        if command.limit == self.overdraft_limit:
+            return None
+        return OverdraftAllowed(command.limit)
+
+    @decide
+    def credit(self, command: Credit) -> Credited:
+        _check_amount(command.amount)
+        return Credited(
+            command.amount,
+            command.booked_on,
+            command.operation,
+            command.purpose,
+            command.counterparty_bank,
+            command.counterparty_account,
+        )
+
+    @decide
+    def debit(self, command: Debit) -> Debited:
+        _check_amount(command.amount)
+        if self.overdraft_limit is not None and self.balance - command.amount < -self.overdraft_limit:
+            raise Rejected("insufficient funds", balance=self.balance, overdraft_limit=self.overdraft_limit)
+        return Debited(
+            command.amount,
+            command.booked_on,
+            command.operation,
+            command.purpose,
+            command.counterparty_bank,
+            command.counterparty_account,
+        )
+
+    @evolve
+    def opened(self, event: AccountOpened) -> None:
+        self.overdraft_limit = event.overdraft_limit
+
+    @evolve
+    def overdraft_allowed(self, event: OverdraftAllowed) -> None:
+        self.overdraft_limit = event.limit
+
+    @evolve
+    def credited(self, event: Credited) -> None:
+        self.balance += event.amount
+        self.transactions += 1
+
+    @evolve
+    def debited(self, event: Debited) -> None:
+        self.balance -= event.amount
+        self.transactions += 1
+
+
+def _check_amount(amount: int) -> None:
+    if amount <= 0:
+        raise Rejected("an amount is more than 0 hellers", amount=amount)
+
+
+def _check_limit(limit: int | None) -> None:
+    if limit is not None and limit < 0:
+        raise Rejected("an overdraft limit is 0 hellers or more", limit=limit)

@@ -1,0 +1,147 @@
+"""`ImportRun`: one import, shown on a screen: its progress, what it did, and whether the balances are right."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import signal
+import time
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from actorium import Runtime
+from actorium.commands.problem import Interrupted, Problem
+from actorium.commands.screen import Screen
+from actorium.examples.bank.check import Check, check, sums
+from actorium.examples.bank.domain import Account
+from actorium.examples.bank.importer import Importer, ImportReport, OnBadRow, TooManyBadRows
+from actorium.examples.bank.transactions import NoTransactionsFile, count_rows, koruna, read_transactions
+from actorium.store.errors import StoreError
+from actorium.store.sqlite import SQLiteStore
+
+_BAD_ROWS_SHOWN = 20
+_WRONG_SHOWN = 10
+
+
+class ImportRun:
+    """Imports one file of `total` rows into a running runtime. `go_on` is what to type after an interruption."""
+
+    def __init__(self, screen: Screen, runtime: Runtime, file: Path, *, total: int, go_on: str) -> None:
+        self._screen = screen
+        self._runtime = runtime
+        self._file = file
+        self._total = total
+        self._go_on = go_on
+        self.report = ImportReport()
+
+    async def run(self, *, known: Container[str] = (), on_bad_row: OnBadRow = "skip") -> None:
+        """Import the file and say what became of its rows; raise Problem where it did not come to its end."""
+        began = time.perf_counter()
+        with self._screen.progress("importing", self._total) as update:
+            importer = Importer(
+                self._runtime, known=known, on_bad_row=on_bad_row, on_progress=lambda report: update(report.done)
+            )
+            self.report = importer.report
+            with _stopped_by_ctrl_c(importer) as pressed:
+                try:
+                    await importer.run(read_transactions(self._file))
+                except TooManyBadRows as error:
+                    raise Problem(f"{error} {self._so_far()}") from None
+                except StoreError as error:
+                    raise Problem(f"{error}\n{self._so_far()}; go on with: {self._go_on}") from error
+        self._say_what_was_done(time.perf_counter() - began)
+        if pressed:
+            raise Interrupted(f"stopped by Ctrl-C. {self._so_far()}; go on with: {self._go_on}")
+        if self.report.stopped:
+            raise Problem(f"stopped at a bad row. {self._so_far()}; mend it and go on with: {self._go_on}")
+
+    async def check(self) -> Check:
+        """Hold the balances against the file's own sums and say what comes out."""
+        without = [row.line for row in self.report.bad]
+        outcome = await check(self._runtime, sums(self._file, without_lines=without))
+        accounts, compared = len(outcome.lines), len(outcome.compared_with_print)
+        self._screen.say(
+            f"  {accounts - len(outcome.wrong):,} of {accounts:,} balances equal the exact sum of the file's amounts"
+        )
+        self._screen.say(
+            f"  {compared - len(outcome.far_from_print):,} of {compared:,} lie within 0.10 × rows of the balance that "
+            "the bank printed"
+        )
+        if compared < accounts:
+            self._screen.say(f"  {accounts - compared:,} accounts lack a bad row and are not held against the print")
+        for line in [*outcome.wrong, *outcome.far_from_print][:_WRONG_SHOWN]:
+            balance = "no account" if line.balance is None else f"{koruna(line.balance)} of {line.transactions} rows"
+            self._screen.complain(
+                f"  account {line.account}: the log has {balance}, the file sums up to {koruna(line.sum.exact)} of "
+                f"{line.sum.rows} rows, the bank printed {koruna(line.sum.printed)}"
+            )
+        return outcome
+
+    def _say_what_was_done(self, took_s: float) -> None:
+        report = self.report
+        self._screen.say(
+            f"  {report.done:,} of {self._total:,} rows in {took_s:.2f} s, {report.done / took_s:,.0f} per second: "
+            f"{report.booked:,} new, {report.found:,} found in the log, {len(report.bad):,} bad; "
+            f"{report.opened:,} accounts opened"
+        )
+        for row in report.bad[:_BAD_ROWS_SHOWN]:
+            self._screen.complain(f"  {row}")
+        if len(report.bad) > _BAD_ROWS_SHOWN:
+            self._screen.complain(f"  and {len(report.bad) - _BAD_ROWS_SHOWN:,} bad rows more")
+
+    def _so_far(self) -> str:
+        settled = self.report.booked + self.report.found
+        return f"{settled:,} transactions of {self._file} are in the log for certain"
+
+
+def import_into(screen: Screen, file: Path, db: Path, *, on_bad_row: OnBadRow) -> None:
+    """Import a file into a log that may have some of it, and check the balances; raise Problem for what is off."""
+    asyncio.run(_import_into(screen, file, db, on_bad_row, rows_in(file)))
+
+
+def rows_in(file: Path) -> int:
+    """Return how many rows a file has; raise Problem if it is no transactions file."""
+    try:
+        next(read_transactions(file), None)  # looks at the header
+        return count_rows(file)
+    except NoTransactionsFile as error:
+        raise Problem(str(error)) from None
+
+
+async def _import_into(screen: Screen, file: Path, db: Path, on_bad_row: OnBadRow, total: int) -> None:
+    store = SQLiteStore(db)
+    async with Runtime([Account], store=store) as runtime:
+        before = runtime.statistics().position
+        screen.say(f"{file} into {store.describe()}, which has {before:,} events")
+        go_on = shlex.join(["actorium", "import", f"{file}", "--db", f"{db}"])
+        run = ImportRun(screen, runtime, file, total=total, go_on=go_on)
+        await run.run(on_bad_row=on_bad_row)
+        after = runtime.statistics().position
+        screen.say(f"  the log ends at position {after:,}{' as before: nothing changed' if after == before else ''}")
+        outcome = await run.check()
+        if outcome.wrong:
+            raise Problem("the balances are not what the file says: does the log hold transactions of another file?")
+        if outcome.far_from_print:
+            raise Problem("the balances that the file prints do not follow from its amounts")
+
+
+@contextmanager
+def _stopped_by_ctrl_c(importer: Importer) -> Iterator[list[bool]]:
+    """Let the first Ctrl-C end an import in good order, the second one at once; gives a list that says if it came."""
+    loop = asyncio.get_running_loop()
+    before = signal.getsignal(signal.SIGINT)
+    pressed: list[bool] = []
+
+    def stop() -> None:
+        pressed.append(True)
+        importer.stop()
+        loop.remove_signal_handler(signal.SIGINT)
+        signal.signal(signal.SIGINT, before)
+
+    loop.add_signal_handler(signal.SIGINT, stop)
+    try:
+        yield pressed
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+        signal.signal(signal.SIGINT, before)

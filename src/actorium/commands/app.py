@@ -1,0 +1,58 @@
+"""The command line: which commands there are, and how whatever ends them becomes a message and an exit code."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version as installed_version
+
+import structlog
+from cyclopts import App
+
+from actorium.commands.demo import demo
+from actorium.commands.import_file import import_file
+from actorium.commands.problem import FAILED, INTERRUPTED, Problem
+from actorium.commands.screen import Screen
+from actorium.store.errors import ActoriumError
+
+
+def version() -> None:
+    """Print the version of Actorium."""
+    Screen().say(f"actorium {_version()}")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Carry out a command line; return the exit code."""
+    # The runtime's log belongs to the application; this one shows what needs somebody's attention.
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    app = App(
+        name="actorium",
+        help="Event-sourced actors and sagas inside an asyncio app.",
+        version=_version,
+        result_action="return_value",
+        suppress_keyboard_interrupt=False,
+    )
+    app.command(demo)
+    app.command(import_file, name="import")
+    app.command(version)
+    screen = Screen()
+    try:
+        app(list(arguments))
+    except Problem as problem:
+        screen.complain(str(problem))
+        return problem.exit_code
+    except (ActoriumError, OSError) as error:
+        screen.complain(str(error))
+        return FAILED
+    except KeyboardInterrupt:
+        screen.complain("interrupted")
+        return INTERRUPTED
+    return 0
+
+
+def _version() -> str:
+    return installed_version("actorium")

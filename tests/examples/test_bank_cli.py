@@ -1,0 +1,216 @@
+"""The program: the demo with its kill, the import, and what it says when something is wrong."""
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+import structlog
+
+from actorium import Runtime
+from actorium.commands import app
+from actorium.examples.bank.domain import Account
+from actorium.examples.bank.generate import generate
+from actorium.examples.bank.transactions import COLUMNS
+from actorium.store.sqlite import SQLiteStore
+
+ACTORIUM = [sys.executable, "-m", "actorium.cli"]
+
+
+def actorium(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*ACTORIUM, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200"},
+    )
+
+
+def number(pattern: str, text: str) -> int:
+    """The first number that a pattern finds."""
+    match = re.search(pattern, text)
+    assert match is not None, text
+    return int(match[1].replace(",", ""))
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("set") / "transactions.csv"
+    generate(path, rows=400)
+    return path
+
+
+def test_the_demo_is_killed_half_way_and_finds_everything_again(tmp_path: Path) -> None:
+    db = tmp_path / "bank.db"
+    run = actorium("demo", "--rows", 600, "--seed", 5, "--db", db)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert run.stderr == ""
+    acknowledged = number(r"acknowledged before the kill: ([\d,]+) transactions", run.stdout)
+    assert acknowledged == 300
+    assert "is dead by SIGKILL" in run.stdout
+    assert f"found again: {acknowledged} of {acknowledged} acknowledged transactions" in run.stdout
+    new = number(r"([\d,]+) new", run.stdout)
+    assert new <= 300
+    assert new + number(r"([\d,]+) found in the log", run.stdout) == 600
+    assert "synchronous=FULL" in run.stdout
+    assert "18 of 18 balances equal the exact sum" in run.stdout
+    assert run.stdout.splitlines()[-1] == "all 300 acknowledged transactions found again, 0 lost, 0 doubled"
+    assert db.exists()
+
+
+def test_the_demo_takes_a_file_and_leaves_it_and_the_log_where_asked(file: Path) -> None:
+    before = file.read_bytes()
+    run = actorium("demo", "--data", file, "--keep")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "all 200 acknowledged transactions found again, 0 lost, 0 doubled" in run.stdout
+    assert file.read_bytes() == before
+    kept = Path(re.findall(r"kept: (.+)", run.stdout)[0])
+    again = actorium("import", file, "--db", kept / "bank.db")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "as before: nothing changed" in again.stdout
+    for name in kept.iterdir():
+        name.unlink()
+    kept.rmdir()
+
+
+def test_a_file_is_imported_once_however_often(file: Path, tmp_path: Path) -> None:
+    first = actorium("import", file, "--db", tmp_path / "bank.db")
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "400 new, 0 found in the log, 0 bad; 12 accounts opened" in first.stdout
+    assert "12 of 12 balances equal the exact sum" in first.stdout
+    second = actorium("import", file, "--db", tmp_path / "bank.db")
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert "0 new, 400 found in the log" in second.stdout
+    assert "ends at position 412 as before: nothing changed" in second.stdout
+
+
+def test_bad_rows_are_skipped_or_stop_the_import(file: Path, tmp_path: Path) -> None:
+    lines = file.read_text().splitlines()
+    lines[100] = "nonsense"
+    damaged = tmp_path / "damaged.csv"
+    damaged.write_text("\n".join(lines))
+    db = tmp_path / "bank.db"
+    stopped = actorium("import", damaged, "--db", db, "--on-bad-row", "stop")
+    assert stopped.returncode == 1
+    assert "line 101: 1 columns instead of 10" in stopped.stderr
+    assert f"99 transactions of {damaged} are in the log for certain" in stopped.stderr
+    assert f"go on with: actorium import {damaged} --db {db}" in stopped.stderr
+    skipped = actorium("import", damaged, "--db", db)
+    assert skipped.returncode == 0, skipped.stderr
+    assert "line 101: 1 columns instead of 10" in skipped.stderr
+    assert "300 new, 99 found in the log, 1 bad" in skipped.stdout
+    assert "12 accounts lack a bad row" in skipped.stdout
+
+
+def test_a_log_with_other_transactions_does_not_pass_the_check(file: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.csv"
+    lines = file.read_text().splitlines()
+    one_more = lines[-1].split(",")
+    one_more[0], one_more[6] = "99999999", "0.01"
+    other.write_text("\n".join([*lines, ",".join(one_more)]))
+    assert actorium("import", other, "--db", tmp_path / "bank.db").returncode == 0
+    run = actorium("import", file, "--db", tmp_path / "bank.db")
+    assert run.returncode == 1
+    assert "11 of 12 balances equal the exact sum" in run.stdout
+    assert "does the log hold transactions of another file?" in run.stderr
+
+
+def test_a_file_whose_own_balances_do_not_follow_from_its_amounts_does_not_pass_the_check(
+    file: Path, tmp_path: Path
+) -> None:
+    lines = file.read_text().splitlines()
+    last = lines[-1].split(",")
+    last[7] = "999999.00"
+    falsified = tmp_path / "falsified.csv"
+    falsified.write_text("\n".join([*lines[:-1], ",".join(last)]))
+    run = actorium("import", falsified, "--db", tmp_path / "bank.db")
+    assert run.returncode == 1
+    assert "12 of 12 balances equal the exact sum" in run.stdout
+    assert f"account {last[1]}:" in run.stderr
+    assert "the bank printed 999999.00" in run.stderr
+
+
+def test_ctrl_c_ends_an_import_in_good_order(tmp_path: Path) -> None:
+    file, db = tmp_path / "transactions.csv", tmp_path / "bank.db"
+    generate(file, rows=8_000)
+    command = [*ACTORIUM, "import", str(file), "--db", str(db)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        for line in process.stdout:
+            if "importing: 2,000 of 8,000" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        out, err = process.stdout.read(), process.stderr.read()
+    assert process.returncode == 130, out + err
+    settled = number(r"stopped by Ctrl-C\. ([\d,]+) transactions", err)
+    assert 2_000 <= settled < 8_000
+    assert f"go on with: actorium import {file} --db {db}" in err
+    assert "Traceback" not in err
+    rest = actorium("import", file, "--db", db)
+    assert rest.returncode == 0, rest.stderr
+    assert number(r"([\d,]+) found in the log", rest.stdout) == settled
+
+
+@pytest.mark.asyncio
+async def test_a_log_that_is_in_use_is_left_alone_and_the_user_of_it_named(file: Path, tmp_path: Path) -> None:
+    db = tmp_path / "bank.db"
+    async with Runtime([Account], store=SQLiteStore(db)) as runtime:
+        run = await asyncio.to_thread(actorium, "import", file, "--db", db)
+        assert runtime.statistics().position == 0
+    assert run.returncode == 1
+    assert f"{db} is in use by process {os.getpid()}" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+@pytest.fixture
+def in_process() -> Iterator[Callable[[Sequence[object]], int]]:
+    """Carries out a command line in this process, and gives structlog back as it was."""
+    yield lambda arguments: app.run([str(argument) for argument in arguments])
+    structlog.reset_defaults()
+
+
+def test_what_is_wrong_is_said_in_a_line(
+    file: Path, tmp_path: Path, in_process: Callable[[Sequence[object]], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "broken.db"
+    broken.write_text("this is no database, and it is long enough to be taken for one" * 20)
+    header = tmp_path / "header.csv"
+    header.write_text("id,amount\n")
+    empty = tmp_path / "empty.csv"
+    empty.write_text(",".join(COLUMNS) + "\n")
+    db = tmp_path / "bank.db"
+    for arguments, message in [
+        (["import", tmp_path / "none.csv", "--db", db], f"there is no file {tmp_path / 'none.csv'}"),
+        (["import", tmp_path, "--db", db], f"{tmp_path} is a directory, not a file of transactions"),
+        (["import", header, "--db", db], f"{header} is no transactions file: its first line is 'id,amount'"),
+        (["import", file, "--db", tmp_path / "none" / "bank.db"], f"there is no directory {tmp_path / 'none'}"),
+        (["import", file, "--db", tmp_path], f"{tmp_path} is a directory: name a file for the log"),
+        (["import", file, "--db", broken], f"cannot open {broken}: file is not a database"),
+        (["import", file, "--db", "/proc/bank.db"], "cannot write in /proc"),
+        (["demo", "--data", header], f"{header} is no transactions file"),
+        (["demo", "--data", empty], f"{empty} has 0 rows: there is no half-way in it"),
+        (["demo", "--data", file, "--rows", 10], "--rows and --seed are for the set that the demo writes itself"),
+        (["demo", "--db", broken], f"{broken} exists already"),
+    ]:
+        assert in_process(arguments) == 1
+        assert message in capsys.readouterr().err
+        assert not db.exists()
+
+
+def test_without_the_extra_the_program_says_what_to_install() -> None:
+    code = "import sys; sys.modules['cyclopts'] = None; from actorium.cli import main; main()"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 1
+    assert run.stderr.strip().endswith("pip install 'actorium[cli]'")
+    assert "Traceback" not in run.stderr
+
+
+def test_the_version_is_said() -> None:
+    assert re.fullmatch(r"actorium \d+\.\d+\.\d+\S*\n", actorium("version").stdout)
