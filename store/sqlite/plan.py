@@ -70,7 +70,7 @@ class Plan:
             return
         self.outcomes.append(self.next_position)
         self._add_rows(head or self._new_stream(stream), append, types)
-        if mark is not None and not mark.fresh:
+        if mark is not None:
             self.commands[mark.command_id] = CommandRecord(
                 mark.command_id,
                 mark.fingerprint,

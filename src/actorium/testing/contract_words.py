@@ -1,0 +1,134 @@
+"""The small words that `EventStoreContract` is written in: appends, reads, expectations."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, TypeVar
+
+from actorium.store.errors import DuplicateCommand, WrongExpectedVersion
+from actorium.store.event_store import (
+    Append,
+    AppendOutcome,
+    Batch,
+    CommandMark,
+    CommandRecord,
+    Committed,
+    DeadLetter,
+    EventStore,
+    StreamRead,
+)
+from actorium.store.events import EncodedEvent, EncodedRecord, StreamName
+
+Suite = TypeVar("Suite")
+
+ALICE = StreamName("Account", "alice")
+BOB = StreamName("Account", "bob")
+
+
+def in_a_loop(test: Callable[[Suite, EventStore], Awaitable[None]]) -> Callable[[Suite, EventStore], None]:
+    """Make a test of an async one: it runs in an event loop of its own, and the store is closed after it."""
+
+    @wraps(test)
+    def run(self: Suite, store: EventStore) -> None:
+        async def with_store() -> None:
+            try:
+                await test(self, store)
+            finally:
+                await store.close()
+
+        asyncio.run(with_store())
+
+    return run
+
+
+def opened(test: Callable[[Suite, EventStore], Awaitable[None]]) -> Callable[[Suite, EventStore], None]:
+    """Do as `in_a_loop`, with the store opened before the test."""
+
+    @wraps(test)
+    async def open_first(self: Suite, store: EventStore) -> None:
+        await store.open()
+        await test(self, store)
+
+    return in_a_loop(open_first)
+
+
+@contextmanager
+def raises(error_class: type[BaseException]) -> Iterator[None]:
+    """Expect an error, without a need for pytest."""
+    try:
+        yield
+    except error_class:
+        return
+    raise AssertionError(f"{error_class.__name__} was expected, and nothing was raised")
+
+
+def expect(actual: Any, expected: Any) -> None:
+    """Compare, and show both when they differ; asserts are not rewritten in an installed package."""
+    if actual != expected:
+        raise AssertionError(f"expected {expected!r}, got {actual!r}")
+
+
+def event(number: int = 0) -> EncodedEvent:
+    """Return an event that can be told from others by its number."""
+    return EncodedEvent("Deposited", 1, b'{"amount":%d}' % number, b'{"command_id":"c-%d"}' % number)
+
+
+def append(stream: StreamName, expected_version: int, count: int = 1, command: str | None = None) -> Append:
+    """Return an append of `count` events, of an explicit command if there is one."""
+    mark = CommandMark(command, 7) if command is not None else None
+    return Append(stream, expected_version, tuple(event(expected_version + n + 1) for n in range(count)), mark)
+
+
+async def commit(store: EventStore, *appends: Append, at_us: int = 1_000) -> Sequence[AppendOutcome]:
+    """Commit appends and return their outcomes."""
+    return (await store.commit(Batch(at_us, appends))).outcomes
+
+
+async def read(store: EventStore, stream: StreamName, after_version: int = 0, limit: int = 1000) -> list[EncodedRecord]:
+    """Read one page of a stream."""
+    return (await store.read_streams([StreamRead(stream, after_version, limit)]))[0].events
+
+
+async def versions(store: EventStore, stream: StreamName) -> list[int]:
+    """Read the versions of a short stream."""
+    return [record.version for record in await read(store, stream)]
+
+
+def expect_wrong_version(outcome: object, stream: StreamName, *, expected: int, actual: int) -> None:
+    """Expect a lost race that names the stream and both versions."""
+    if not isinstance(outcome, WrongExpectedVersion):
+        raise AssertionError(f"WrongExpectedVersion was expected, got {outcome!r}")
+    expect((outcome.stream, outcome.expected, outcome.actual), (stream, expected, actual))
+
+
+def expect_duplicate(outcome: object, record: CommandRecord) -> None:
+    """Expect a duplicate that says where the first one took effect."""
+    if not isinstance(outcome, DuplicateCommand):
+        raise AssertionError(f"DuplicateCommand was expected, got {outcome!r}")
+    expect(outcome.record, record)
+
+
+def dead_letter(position: int, discarded: str = "") -> DeadLetter:
+    """Return a dead letter of the processor `p`."""
+    return DeadLetter("p", ALICE, 2, position, "Deposited", "ValueError: no", "Traceback …", 3, 77, discarded)
+
+
+def calls_of(store: EventStore) -> list[Callable[[], Awaitable[Any]]]:
+    """Return a call of each operation that needs an open store."""
+
+    async def commit_one() -> Committed:
+        return await store.commit(Batch(1, [append(ALICE, 0)]))
+
+    return [
+        commit_one,
+        lambda: store.read_streams([StreamRead(ALICE)]),
+        lambda: store.read_log(0, 1),
+        store.head,
+        lambda: store.find_command("c"),
+        lambda: store.load_checkpoint("p"),
+        lambda: store.dead_letters("p"),
+        lambda: store.query("SELECT 1", ()),
+    ]
