@@ -84,8 +84,12 @@ class AggregateDefinition:
                     )
 
     def _check_every_field_has_a_default(self) -> None:
+        inherited: set[str] = set()
+        for base in self.aggregate_class.__mro__[1:]:
+            fields = getattr(base, "__struct_fields__", ())
+            inherited.update(fields if isinstance(fields, tuple) else ())
         for name, annotation in inspect.get_annotations(self.aggregate_class).items():
-            if name in _RESERVED or "ClassVar" in str(annotation):
+            if name in _RESERVED or name in inherited or "ClassVar" in str(annotation):
                 continue
             # A struct's field descriptors are not there yet: a default still lies in the class's own namespace.
             if name not in self.aggregate_class.__dict__:

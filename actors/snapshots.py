@@ -53,16 +53,19 @@ class Snapshots(msgspec.Struct, frozen=True, kw_only=True):
 class SnapshotKeeper:
     """Takes the snapshots of one aggregate class, and turns them back into states.
 
-    Once the state of a class was seen to change on its way through JSON, no more of it are taken by this process.
+    Each state is read back before it is saved: the first one of a class value by value, types included, the others as
+    quickly as equality and JSON can tell. Once the state of a class was seen to change on its way through JSON, no more
+    of it are taken by this process.
     """
 
-    __slots__ = ("_decode", "_name", "_policy", "_warned", "fingerprint", "takes")
+    __slots__ = ("_decode", "_name", "_policy", "_warned", "_was_checked", "fingerprint", "takes")
 
     def __init__(self, definition: AggregateDefinition, policy: Snapshots) -> None:
         aggregate_class = definition.aggregate_class
         self._name = aggregate_class.__qualname__
         self._policy = policy
         self._warned = False
+        self._was_checked = False
         self.takes = True
         self.fingerprint = fingerprint_of(definition)
         try:
@@ -102,12 +105,15 @@ class SnapshotKeeper:
         try:
             encoded = as_json(state)
             copy = self._decode(encoded)
-            change = _first_change(state, copy)
+            change = None
+            if not (self._was_checked and copy == state and as_json(copy) == encoded):
+                change = _first_change(state, copy)
         except Exception as error:
             change = f"{type(error).__name__}: {error}"
         if change is not None:
             self._give_up(change)
             return None
+        self._was_checked = True
         return Snapshot(stream, version, self.fingerprint, encoded)
 
     def restore(self, snapshot: Snapshot) -> Any:
@@ -134,19 +140,36 @@ def _no_decoder(encoded: bytes) -> Any:
     raise TypeError("the class has a field that JSON cannot carry")
 
 
-_encode_in_order = msgspec.json.Encoder(order="deterministic").encode
-
-
 def _first_change(state: Aggregate, copy: Aggregate) -> str | None:
     """Return what is different in a copy, for a person; None if nothing is."""
-    # Equal is not enough: 1 == 1.0 == True. The JSON tells those apart, and equality what JSON writes alike.
     for field in state.__struct_fields__:
         before, after = getattr(state, field), getattr(copy, field)
-        if before != after or _encode_in_order(before) != _encode_in_order(after):
+        if not _is_same(before, after):
             return f"the field {field} changes when it is stored as JSON: {before!r:.200} comes back as {after!r:.200}"
     if getattr(state, "__dict__", None):
         return f"it holds {', '.join(vars(state))} beside its fields"
     return None
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Say whether two values are equal and of the same types all through: 1 == 1.0 == True will not do."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, msgspec.Struct):
+        return all(_is_same(getattr(one, name), getattr(other, name)) for name in one.__struct_fields__)
+    if isinstance(one, dict):
+        return len(one) == len(other) and all(
+            _is_same(*keys) and _is_same(one[keys[0]], other[keys[1]]) for keys in zip(one, other, strict=True)
+        )
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(_is_same, one, other))
+    if isinstance(one, set | frozenset):
+        return one == other and sorted(map(_kind, one)) == sorted(map(_kind, other))
+    return bool(one == other)
+
+
+def _kind(value: object) -> str:
+    return type(value).__qualname__
 
 
 def fingerprint_of(definition: AggregateDefinition) -> str:
