@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from actorium.actors.actor import Actor, Status
+from actorium.actors.actor import Actor
 from actorium.actors.kind import ActorKind
 from actorium.actors.passivation import Passivation
 
@@ -43,7 +43,7 @@ class LiveActors:
         kind.live[id] = actor
         self._round.append(actor)
         if self._max_live is not None and len(self._round) > self._max_live:
-            self._make_room(now)
+            self._make_room(actor, now)
         return actor
 
     def sweep_step(self, now: float) -> bool:
@@ -63,11 +63,12 @@ class LiveActors:
         self._swept = 0
         return True
 
-    def _make_room(self, now: float) -> None:
+    def _make_room(self, newcomer: Actor, now: float) -> None:
         round_ = self._round
         for _ in range(_SEARCH_STEPS):
             actor = round_.popleft()
-            if actor.used_at > actor.seen_at or not actor.is_idle:
+            # The newcomer has no mail yet, and is about to get some.
+            if actor is newcomer or actor.used_at > actor.seen_at or not actor.is_idle:
                 actor.seen_at = now
                 round_.append(actor)
                 continue
@@ -77,6 +78,5 @@ class LiveActors:
 
     def _forget(self, actor: Actor) -> None:
         del actor.kind.live[actor.id]
-        if actor.status is Status.FAILED:
-            self._forgotten(actor)
+        self._forgotten(actor)
         self.passivations += 1
