@@ -13,7 +13,6 @@ from typing import Any
 from actorium.actors.actor import Actor, Status
 from actorium.actors.commands import Ack, Command, Envelope
 from actorium.actors.definition import CommandHandler
-from actorium.actors.errors import HydrationFailed
 from actorium.actors.kind import ActorKind
 from actorium.actors.mailbox import Mailbox
 from actorium.runtime.deadlines import Deadlines
@@ -52,6 +51,7 @@ class Dispatcher:
         self._settings = settings
         self._mailbox_limit = settings.mailbox_limit
         self._flow = flow
+        flow.deliver = self._deliver_waiting
         self._deadlines = deadlines
         self._live = live
         self._scheduler = scheduler
@@ -121,35 +121,34 @@ class Dispatcher:
             await self._deliver(kind, envelope, now + timeout_s)
 
     async def _deliver(self, kind: ActorKind, envelope: Envelope, deadline: float) -> None:
-        """Wait for room, then deliver; raise MailboxFull at the deadline."""
-        flow, limit = self._flow, self._mailbox_limit
-        woken = False
-        while True:
-            now = self._loop.time()
-            actor = self._actor(kind, envelope.to, now)
-            if actor.is_full(limit):
-                if woken:
-                    flow.pass_on()
-                woken = False
-                await flow.mailbox_room(actor, deadline)
-            elif flow.in_flight < flow.limit and (woken or flow.has_room):
-                try:
-                    self._put(actor, envelope, now)
-                except HydrationFailed:
-                    if woken:
-                        flow.pass_on()
-                    raise
-                return
-            else:
-                await flow.room(deadline)
-                woken = True
+        """Wait for room and delivery; raise MailboxFull at the deadline."""
+        actor = self._actor(kind, envelope.to, self._loop.time())
+        must_wait = actor.is_full(self._mailbox_limit) or self._flow.is_awaited(actor)
+        try:
+            await self._flow.room(kind, envelope, actor if must_wait else None, deadline)
+        except BaseException:
+            if envelope.future is not None:
+                envelope.future.cancel()  # it may have been delivered in the same breath: it need not be decided
+            raise
+
+    def _deliver_waiting(self, kind: ActorKind, envelope: Envelope) -> Actor | None:
+        """Deliver for a sender that waits, there being room in the runtime; return its actor if that one is full."""
+        now = self._loop.time()
+        actor = self._actor(kind, envelope.to, now)
+        if actor.is_full(self._mailbox_limit):
+            return actor
+        self._put(actor, envelope, now)
+        return None
 
     def _try_deliver(self, kind: ActorKind, envelope: Envelope, now: float) -> bool:
-        """Deliver if there is room in the runtime and in the mailbox."""
-        if not self._flow.has_room:
+        """Deliver if there is room in the runtime and in the mailbox, and nobody waits for it."""
+        flow = self._flow
+        if not flow.has_room:
             return False
         actor = self._actor(kind, envelope.to, now)
         if (actor.mailbox is not None or actor.pending is not None) and actor.is_full(self._mailbox_limit):
+            return False
+        if flow.somebody_waits_for_a_mailbox and flow.is_awaited(actor):
             return False
         self._put(actor, envelope, now)
         return True

@@ -1,18 +1,40 @@
 """`Flow`: how many commands are in the runtime, and who waits for room.
 
-Invariants: `in_flight` counts envelopes that were delivered to a mailbox and not answered yet, and never passes the
-limit; a waiter that is woken and does not use its place wakes the next one.
+Invariants, true between any two awaits:
+
+- `in_flight` counts envelopes that were delivered to a mailbox and not answered yet, and never passes the limit;
+- a sender that waits is in one line: that of an aggregate whose mailbox is full, or else that of the runtime;
+- a place is never promised, it is filled: whoever makes room delivers for the one who waits. So nobody passes by, no
+  wake-up is lost with a sender that leaves, and what goes to one aggregate arrives in the order in which it was sent.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from typing import Any
+from collections.abc import Callable
+
+import msgspec
 
 from actorium.actors.actor import Actor
+from actorium.actors.commands import Envelope
+from actorium.actors.kind import ActorKind
 from actorium.runtime.deadlines import Deadlines
 from actorium.runtime.errors import MailboxFull
+from actorium.store.events import StreamName
+
+Line = dict[int, "Sender"]
+"""Senders by number, the first to be let in first."""
+
+
+class Sender(msgspec.Struct, eq=False):
+    """One who waits for room; `number` counts arrivals, `full` names the aggregate whose mailbox was full."""
+
+    number: int
+    kind: ActorKind
+    envelope: Envelope
+    delivered: asyncio.Future[None]
+    line: Line
+    full: StreamName | None = None
 
 
 class Flow:
@@ -27,85 +49,76 @@ class Flow:
         self._mailbox_limit = mailbox_limit
         self.in_flight = 0
         self.waiting = 0
-        self._line: deque[asyncio.Future[None]] = deque()
-        self._mailbox_lines: dict[Actor, deque[asyncio.Future[None]]] = {}
+        self._arrivals = 0
+        self._line: Line = {}
+        self._mailbox_lines: dict[StreamName, Line] = {}
+        self._letting_in = False
         self._idle: asyncio.Future[None] | None = None
+        # Delivers and returns None, or returns the actor whose mailbox is full; set by the dispatcher.
+        self.deliver: Callable[[ActorKind, Envelope], Actor | None]
 
     @property
     def has_room(self) -> bool:
         """Whether another command may be delivered without passing by somebody who waits."""
         return self.in_flight < self.limit and not self._line
 
+    @property
+    def somebody_waits_for_a_mailbox(self) -> bool:
+        """Whether `mail_taken` has anybody to let in."""
+        return bool(self._mailbox_lines)
+
+    def is_awaited(self, actor: Actor) -> bool:
+        """Whether somebody waits for this actor's mailbox."""
+        return actor.stream in self._mailbox_lines
+
     def answered(self, count: int) -> None:
-        """Count envelopes as answered, and let as many waiters go on."""
+        """Count envelopes as answered, and let as many senders in, as soon as the loop comes round."""
         self.in_flight -= count
-        line = self._line
-        while line and count:
-            waiter = line.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                count -= 1
+        if self._line and not self._letting_in:
+            self._letting_in = True
+            self._loop.call_soon(self._let_in)
         if self.in_flight == 0 and self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
 
     def mail_taken(self, actor: Actor) -> None:
-        """Let as many of those who wait for an actor's mailbox go on as there is room now."""
-        line = self._mailbox_lines.get(actor)
+        """Let as many of those in who wait for an actor's mailbox as there is room now."""
+        stream = actor.stream
+        line = self._mailbox_lines.get(stream)
         if line is None:
             return
-        room = self._mailbox_limit - actor.load
-        while line and room > 0:
-            waiter = line.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                room -= 1
-        if not line:
-            del self._mailbox_lines[actor]
+        moved = 0
+        while line and actor.load + moved < self._mailbox_limit:
+            sender = line.pop(next(iter(line)))
+            if self.has_room:
+                self._admit(sender)
+                if sender.line is line and sender.number in line:
+                    break  # full after all
+            else:
+                moved += 1
+                self._join(sender, self._line)
+        if not line and self._mailbox_lines.get(stream) is line:
+            del self._mailbox_lines[stream]
 
-    @property
-    def somebody_waits_for_a_mailbox(self) -> bool:
-        """Whether `mail_taken` has anybody to wake."""
-        return bool(self._mailbox_lines)
+    async def room(self, kind: ActorKind, envelope: Envelope, full: Actor | None, deadline: float) -> None:
+        """Wait until a command is delivered, in the line of a full mailbox or of the runtime.
 
-    async def room(self, deadline: float) -> None:
-        """Wait until fewer commands are in flight; raise MailboxFull at the deadline."""
-        await self._wait(self._line, deadline, f"{self.limit} commands are in flight, the limit max_in_flight")
-
-    async def mailbox_room(self, actor: Actor, deadline: float) -> None:
-        """Wait until an actor has taken mail; raise MailboxFull at the deadline."""
-        line = self._mailbox_lines.setdefault(actor, deque())
-        try:
-            await self._wait(
-                line, deadline, f"{actor!r} has {self._mailbox_limit} commands waiting, the limit mailbox_limit"
-            )
-        finally:
-            if not line and self._mailbox_lines.get(actor) is line:
-                del self._mailbox_lines[actor]
-
-    async def _wait(self, line: deque[asyncio.Future[None]], deadline: float, why: str) -> None:
-        waiter: asyncio.Future[None] = self._loop.create_future()
-        line.append(waiter)
-        self._deadlines.add(deadline, waiter, _no_room, why)
+        Raises MailboxFull at the deadline, and whatever its delivery raises; then it was not delivered.
+        """
+        self._arrivals = number = self._arrivals + 1
+        sender = Sender(number, kind, envelope, self._loop.create_future(), self._line)
+        if full is None:
+            self._join(sender, self._line)
+        else:
+            self._join_mailbox_line(sender, full)
+        self._deadlines.add(deadline, sender.delivered, self._no_room, sender)
         self.waiting += 1
         try:
-            await waiter
+            await sender.delivered
         except BaseException:
-            if waiter in line:
-                line.remove(waiter)
-            elif waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                self.pass_on(line)  # woken and cancelled in one breath: the place goes to the next in line
+            self._leave(sender)
             raise
         finally:
             self.waiting -= 1
-
-    def pass_on(self, line: deque[asyncio.Future[None]] | None = None) -> None:
-        """Wake the next in a line (by default the line for commands in flight) because a place was not used."""
-        line = self._line if line is None else line
-        while line:
-            waiter = line.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                return
 
     async def idle(self) -> None:
         """Return when no command is in flight."""
@@ -117,12 +130,54 @@ class Flow:
     def close(self, error: Exception) -> None:
         """Refuse everybody who waits for room."""
         for line in (self._line, *self._mailbox_lines.values()):
-            for waiter in line:
-                if not waiter.done():
-                    waiter.set_exception(error)
+            for sender in line.values():
+                if not sender.delivered.done():
+                    sender.delivered.set_exception(error)
             line.clear()
         self._mailbox_lines.clear()
 
+    # --- the lines ------------------------------------------------------------------------------------------------
 
-def _no_room(why: Any) -> MailboxFull:
-    return MailboxFull(f"no room in time: {why}; nothing was done, send again later")
+    def _let_in(self) -> None:
+        self._letting_in = False
+        line = self._line
+        while line and self.in_flight < self.limit:
+            self._admit(line.pop(next(iter(line))))
+
+    def _admit(self, sender: Sender) -> None:
+        if sender.delivered.done():
+            return  # it is leaving
+        try:
+            full = self.deliver(sender.kind, sender.envelope)
+        except Exception as refusal:
+            sender.delivered.set_exception(refusal)
+            return
+        if full is None:
+            sender.delivered.set_result(None)
+        else:
+            self._join_mailbox_line(sender, full)
+
+    def _join(self, sender: Sender, line: Line) -> None:
+        sender.line = line
+        line[sender.number] = sender
+
+    def _join_mailbox_line(self, sender: Sender, full: Actor) -> None:
+        stream = sender.full = full.stream
+        line = self._mailbox_lines.setdefault(stream, {})
+        later = [] if not line or next(reversed(line)) < sender.number else [n for n in line if n > sender.number]
+        self._join(sender, line)
+        for number in later:  # it came before them, and waited in the runtime's line meanwhile
+            line[number] = line.pop(number)
+
+    def _leave(self, sender: Sender) -> None:
+        """Take a sender out that was not delivered; who waits behind it for the same mailbox moves up."""
+        sender.line.pop(sender.number, None)
+        if sender.full is not None:
+            self.mail_taken(sender.kind.live.get(sender.full.id) or Actor(sender.kind, sender.full.id))
+
+    def _no_room(self, sender: Sender) -> MailboxFull:
+        if sender.line is self._line:
+            why = f"{self.limit} commands are in flight, the limit max_in_flight"
+        else:
+            why = f"{sender.full} has {self._mailbox_limit} commands waiting, the limit mailbox_limit"
+        return MailboxFull(f"no room in time: {why}; nothing was done, send again later")
