@@ -20,7 +20,8 @@ Part = type[Aggregate] | type[Projection] | Callable[..., Any]
 class Catalog:
     """What a runtime runs."""
 
-    def __init__(self, parts: Sequence[Part]) -> None:
+    def __init__(self, parts: Sequence[Part], *, processes: Sequence[type[Aggregate]] = ()) -> None:
+        self.processes = list(processes)  # aggregates of the runtime's own, whose commands nobody sends by type
         self.aggregates: list[type[Aggregate]] = []
         self.projections: list[type[Projection]] = []
         self.reactions: list[Reaction] = []
@@ -29,6 +30,9 @@ class Catalog:
         events: dict[type[Event], None] = {}
         for part in parts:
             events.update(dict.fromkeys(self._add(part)))
+        for process in processes:
+            self._name("streams", process.__definition__.stream_type, process, "another name")
+            events.update(dict.fromkeys(process.__definition__.evolvers))
         if not self.aggregates:
             raise ConfigurationError("a runtime needs at least one aggregate class: Runtime([Account], store=…)")
         self.codec = EventCodec(events)

@@ -91,10 +91,10 @@ class Engine:
             aggregate: ActorKind(
                 aggregate.__definition__, catalog.codec, self, max_payload_bytes=settings.max_payload_bytes
             )
-            for aggregate in catalog.aggregates
+            for aggregate in (*catalog.aggregates, *catalog.processes)
         }
         self.dispatcher = Dispatcher(
-            _handlers(self.kinds),
+            _handlers({aggregate: self.kinds[aggregate] for aggregate in catalog.aggregates}),
             loop,
             source,
             settings,

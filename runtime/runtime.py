@@ -70,7 +70,7 @@ class Runtime:
         middleware: Sequence[Middleware] = (),
         source: Source | None = None,
     ) -> None:
-        self._catalog = Catalog(parts)
+        self._catalog = self._catalog_of(parts)
         self._store: EventStore = open_store(store) if isinstance(store, str) else store
         self._settings = settings or Settings()
         self._source: Source = source or SystemSource()
@@ -80,6 +80,13 @@ class Runtime:
         self._root: asyncio.Task[None] | None = None
         self._stop_wanted: asyncio.Event | None = None
         self._accepting = False
+
+    def _catalog_of(self, parts: Sequence[Any]) -> Catalog:
+        """Return what this runtime runs; a layer above takes its own kinds of parts out first."""
+        return Catalog(parts)
+
+    async def _begin(self, engine: Engine, reads: ReadSide, tasks: anyio.abc.TaskGroup) -> None:
+        """Start what a layer above adds; nothing here."""
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -105,8 +112,8 @@ class Runtime:
         self._root = loop.create_task(self._run(started, self._stop_wanted), name="actorium")
         try:
             await asyncio.shield(started)
-        except asyncio.CancelledError:
-            await self.stop()
+        except BaseException:
+            await self.stop()  # what was opened is closed before the caller, and perhaps its loop, goes on
             raise
 
     async def stop(self) -> None:
@@ -147,12 +154,12 @@ class Runtime:
             async with anyio.create_task_group() as tasks:
                 await self._serve(tasks, started, stop_wanted)
         except BaseException as error:
-            why = error
+            why = _single(error)
             if not started.done():
-                started.set_exception(error)
+                started.set_exception(why)
                 started.exception()  # seen: `start` raises it, unless its caller is gone
             else:
-                log.critical("runtime_failed", error=repr(error))
+                log.critical("runtime_failed", error=repr(why))
         finally:
             self._accepting = False
             closed = RuntimeClosed("the runtime has stopped" if why is None else f"the runtime has failed: {why!r}")
@@ -188,6 +195,7 @@ class Runtime:
             self._settings,
         )
         self._read_side.start(tasks)
+        await self._begin(engine, self._read_side, tasks)
         self._accepting = True
         log.info("runtime_started", store=self._store.describe(), position=engine.tail.position)
         started.set_result(None)
@@ -367,3 +375,10 @@ class Runtime:
             when = "is stopping or has stopped" if self._root is not None else "has not been started"
             raise RuntimeClosed(f"the runtime {when}: use it inside `async with Runtime(…)`")
         return self._engine
+
+
+def _single(error: BaseException) -> BaseException:
+    """Return the one error that a task group wrapped, or the group of several."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
