@@ -19,6 +19,7 @@ from actorium.store.errors import StatementFailed
 from actorium.store.event_store import Append, Batch, CommandRecord, Committed, Snapshot, require_events
 from actorium.store.events import StreamName, kind_bytes, stream_checksum
 from actorium.store.sqlite.heads import StreamHead, StreamHeads
+from actorium.store.sqlite.packed import HeadQuery
 from actorium.store.sqlite.plan import EVENT_COLUMN_COUNT, EVENT_COLUMNS, EventType, Plan
 from actorium.store.sqlite.rows import RowStatement
 from actorium.store.sqlite.snapshots import snapshot_checksum
@@ -29,13 +30,6 @@ STREAM_HEADS_MAX = 100_000
 
 _INSERT_EVENTS = f"INSERT INTO events ({EVENT_COLUMNS}) SELECT * FROM (VALUES {{rows}}) WHERE column1 IS NOT NULL"
 _INSERT_STREAMS = "INSERT INTO streams (id, type, name) SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
-# With `IN` in place of the join, SQLite would walk through all streams.
-_SELECT_HEADS = (
-    "SELECT streams.type, streams.name, streams.id, "
-    "(SELECT max(version) FROM events WHERE events.stream = streams.id) "
-    "FROM (VALUES {rows}) AS wanted "
-    "CROSS JOIN streams ON streams.type = wanted.column1 AND streams.name = wanted.column2"
-)
 _SELECT_COMMANDS = (
     "SELECT command_id, command_fingerprint, streams.type, streams.name, command_events, version, position "
     "FROM events JOIN streams ON streams.id = events.stream WHERE command_id IN (VALUES {rows})"
@@ -66,7 +60,7 @@ class Journal:
     def __init__(self, db: sqlite3.Connection, *, stream_heads_max: int = STREAM_HEADS_MAX) -> None:
         self._events = RowStatement(_INSERT_EVENTS, EVENT_COLUMN_COUNT, db=db)
         self._streams = RowStatement(_INSERT_STREAMS, 3, db=db)
-        self._find_heads = RowStatement(_SELECT_HEADS, 2, db=db)
+        self._find_heads = HeadQuery(db)
         self._find_commands = RowStatement(_SELECT_COMMANDS, 1, db=db)
         self._heads = StreamHeads(stream_heads_max)
         self._types: dict[tuple[str, int], EventType] = {}
@@ -153,10 +147,10 @@ class Journal:
                 else:
                     heads[stream] = head
         if unknown:
-            names = [part for stream in unknown for part in stream]
-            for type_, name, stream_id, version in self._find_heads.fetch(db, names):
-                stream = StreamName(type_, name)
-                heads[stream] = (stream_id, version or 0, stream_checksum(stream))
+            names = list(unknown)
+            for index, stream_id, version in self._find_heads.find(db, names):
+                stream = names[index]
+                heads[stream] = (stream_id, version, stream_checksum(stream))
         return heads
 
     def _commands_of(
