@@ -97,7 +97,14 @@ class Hydrator:
         """Have an actor hydrated; it is HYDRATING until then."""
         kind = actor.kind
         fingerprint = kind.snapshots.fingerprint if kind.snapshots is not None else None
-        self._waiting.append(_Hydration(actor, kind.aggregate_class(actor.id), fingerprint))
+        try:
+            state = kind.aggregate_class(actor.id)
+        except Exception as error:
+            failure = HydrationFailed(f"{actor!r} cannot begin: {type(error).__name__}: {error}")
+            failure.__cause__ = error
+            self._failed(actor, failure)
+            return
+        self._waiting.append(_Hydration(actor, state, fingerprint))
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 
