@@ -141,9 +141,11 @@ class Actor:
             self._reply_unwritten(envelope, None)
             return
         try:
-            evolvers = kind.evolvers
+            evolvers, mutable = kind.evolvers, kind.mutable_events
             for event in events:
-                evolvers[type(event)](self.state, event)
+                # The state may keep a list of its event and change it later; the event's readers must not see that.
+                own = copy.deepcopy(event) if mutable and type(event) in mutable else event
+                evolvers[type(event)](self.state, own)
         except Exception as bug:
             failure = self._command_failed(envelope, "the @evolve of its event", bug)
             self._reply_unwritten(envelope, failure)
@@ -197,8 +199,15 @@ class Actor:
     def _read(self, envelope: Envelope) -> None:
         if self.version == 0:
             self._reply(envelope, NotFound(f"{self.kind.type}<{self.id}> does not exist: its stream is empty"))
+            return
+        try:
+            state = copy.deepcopy(self.state)
+        except Exception as bug:
+            failure = CommandFailed(f"{self!r} cannot be copied for a reader: {type(bug).__name__}: {bug}")
+            failure.__cause__ = bug
+            self._reply(envelope, failure)
         else:
-            self._reply(envelope, copy.deepcopy(self.state))
+            self._reply(envelope, state)
 
     def _command_failed(self, envelope: Envelope, where: str, bug: Exception) -> CommandFailed:
         failure = CommandFailed(f"{_name(envelope)} on {self!r} failed in {where}: {type(bug).__name__}: {bug}")

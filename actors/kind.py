@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from actorium.actors.commands import Envelope
 from actorium.actors.definition import AggregateDefinition
+from actorium.actors.immutability import is_immutable
 from actorium.actors.pending import PendingAppend
 from actorium.actors.snapshots import SnapshotKeeper
 from actorium.store.codec import EventCodec
@@ -59,6 +60,7 @@ class ActorKind:
         "host",
         "live",
         "max_payload_bytes",
+        "mutable_events",
         "snapshots",
         "type",
     )
@@ -75,5 +77,6 @@ class ActorKind:
         self.host = host
         self.live: dict[str, Actor] = {}
         self.max_payload_bytes = max_payload_bytes
+        self.mutable_events = frozenset(event for event in definition.evolvers if not is_immutable(event))
         policy = definition.aggregate_class.snapshots
         self.snapshots = None if policy is None else SnapshotKeeper(definition, policy)

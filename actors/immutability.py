@@ -1,0 +1,48 @@
+"""Which events nobody can change once they are made: `frozen` alone is shallow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec.inspect
+
+from actorium.store.events import Event
+
+_LEAVES = (
+    msgspec.inspect.BoolType,
+    msgspec.inspect.BytesType,
+    msgspec.inspect.DateTimeType,
+    msgspec.inspect.DateType,
+    msgspec.inspect.DecimalType,
+    msgspec.inspect.EnumType,
+    msgspec.inspect.FloatType,
+    msgspec.inspect.IntType,
+    msgspec.inspect.LiteralType,
+    msgspec.inspect.NoneType,
+    msgspec.inspect.StrType,
+    msgspec.inspect.TimeDeltaType,
+    msgspec.inspect.TimeType,
+    msgspec.inspect.UUIDType,
+)
+
+
+def is_immutable(event_class: type[Event]) -> bool:
+    """Say whether no field of an event, nor anything inside one, can be changed in place."""
+    return _is_immutable(msgspec.inspect.type_info(event_class), frozenset())
+
+
+def _is_immutable(kind: Any, seen: frozenset[Any]) -> bool:
+    if isinstance(kind, _LEAVES):
+        return True
+    if isinstance(kind, msgspec.inspect.StructType):
+        if kind.cls in seen:
+            return True
+        inside = seen | {kind.cls}
+        return kind.cls.__struct_config__.frozen and all(_is_immutable(field.type, inside) for field in kind.fields)
+    if isinstance(kind, msgspec.inspect.UnionType):
+        return all(_is_immutable(one, seen) for one in kind.types)
+    if isinstance(kind, msgspec.inspect.TupleType):
+        return all(_is_immutable(one, seen) for one in kind.item_types)
+    if isinstance(kind, msgspec.inspect.VarTupleType | msgspec.inspect.FrozenSetType):
+        return _is_immutable(kind.item_type, seen)
+    return False
