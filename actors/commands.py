@@ -12,10 +12,13 @@ import msgspec
 from actorium.actors.errors import CommandFailed
 from actorium.store.codec import InvalidMessage, checked_copy
 from actorium.store.errors import ConfigurationError
-from actorium.store.events import Event, MessageMeta, as_json
+from actorium.store.events import Event, MessageMeta
 
 if TYPE_CHECKING:
     from actorium.actors.definition import CommandHandler
+
+# In one order whatever the order of a dict or a set: a command that is sent again has the same fingerprint.
+_encode = msgspec.json.Encoder(order="deterministic").encode
 
 MAX_ID_LENGTH = 512  # an id is a key in an index of the log, not a document
 
@@ -90,7 +93,7 @@ class CommandCodec:
     def admit(self, command: Command, max_payload_bytes: int) -> tuple[Any, int]:
         """Return a checked copy of a command and its fingerprint; raise CommandFailed where a field is wrong."""
         try:
-            encoded = as_json(command)
+            encoded = _encode(command)
             copy = checked_copy(command, encoded, self._decode)
         except (InvalidMessage, TypeError, ValueError) as error:
             raise CommandFailed(f"{self._name} was not sent: {error}") from error
