@@ -12,6 +12,9 @@ from actorium.actors.errors import HydrationFailed
 from actorium.store.errors import ActoriumError
 from actorium.store.source import Source
 
+# Beyond any sensible maximum, and a float can still hold it.
+_DOUBLINGS_MAX = 64
+
 log = structlog.get_logger("actorium.runtime")
 
 
@@ -33,7 +36,8 @@ class Supervisor:
             actor.hydration_failed(error, status=Status.COLD)
             return
         count = self._failures.get(actor, (0, 0.0, error))[0] + 1
-        wait_s = min(self._backoff_max_s, self._backoff_s * 2 ** (count - 1)) * (1 + self._source.random() / 4)
+        doubled_s = self._backoff_s * 2.0 ** min(count - 1, _DOUBLINGS_MAX)
+        wait_s = min(self._backoff_max_s, doubled_s * (1 + self._source.random() / 4))
         self._failures[actor] = (count, now + wait_s, error)
         log.error("actor_failed", actor=repr(actor), failures=count, retry_after_s=round(wait_s, 3), error=str(error))
         actor.hydration_failed(error, status=Status.FAILED)
