@@ -10,8 +10,10 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from actorium.actors.actor import Actor, Status
-from actorium.actors.commands import Ack, Command, Envelope
+from actorium.actors.commands import MAX_ID_LENGTH, Ack, Command, Envelope
 from actorium.actors.definition import CommandHandler
 from actorium.actors.kind import ActorKind
 from actorium.actors.mailbox import Mailbox
@@ -25,8 +27,6 @@ from actorium.runtime.supervision import Supervisor
 from actorium.store.errors import ConfigurationError
 from actorium.store.source import Source
 
-MAX_COMMAND_ID_LENGTH = 512
-_NO_HEADERS: dict[str, str] = {}
 _READY, _IDLE, _COLD, _FAILED = Status.READY, Status.IDLE, Status.COLD, Status.FAILED
 
 
@@ -90,14 +90,23 @@ class Dispatcher:
             fresh,
             correlation_id,
             causation_id,
-            dict(headers) if headers else _NO_HEADERS,
+            dict(headers) if headers else {},
             expected_version,
         )
 
     async def send(self, envelope: Envelope) -> Ack:
         """Deliver a command and wait for its answer, for the time that its envelope says."""
+        if envelope.future is not None:
+            # Middleware sends it again: as an envelope of its own, and its id may be in the log by now.
+            envelope = msgspec.structs.replace(envelope, future=None, fresh=False, attempts=0)
         ack: Ack = await self.ask(self._kind(envelope), envelope, envelope.timeout_s)
         return ack
+
+    async def read(self, kind: ActorKind, id: str, timeout_s: float) -> Any:
+        """Return a copy of an actor's latest state."""
+        if not _is_id(id):
+            raise ConfigurationError(f"get(…, {id!r}): an aggregate's id has 1 to {MAX_ID_LENGTH} Unicode characters")
+        return await self.ask(kind, Envelope(id, None, None), timeout_s)
 
     def _kind(self, envelope: Envelope) -> ActorKind:
         assert envelope.command is not None, "an envelope for `send` or `tell` holds a command"
@@ -105,6 +114,7 @@ class Dispatcher:
 
     async def ask(self, kind: ActorKind, envelope: Envelope, timeout_s: float) -> Any:
         """Deliver an envelope to an actor of a kind and wait for its answer."""
+        _check(envelope, timeout_s)
         deadline = self._loop.time() + timeout_s
         envelope.timeout_s = timeout_s
         envelope.future = future = self._loop.create_future()
@@ -115,6 +125,7 @@ class Dispatcher:
 
     async def tell(self, envelope: Envelope, timeout_s: float) -> None:
         """Deliver a command that nobody waits for; return when a mailbox has it."""
+        _check(envelope, timeout_s)
         kind = self._kind(envelope)
         now = self._loop.time()
         if not self._try_deliver(kind, envelope, now):
@@ -181,12 +192,34 @@ class Dispatcher:
 
 
 def _checked_id(command_id: object) -> str:
-    if isinstance(command_id, str) and 0 < len(command_id) <= MAX_COMMAND_ID_LENGTH and _is_unicode(command_id):
-        return command_id
-    raise ConfigurationError(f"command_id={command_id!r}: a string of 1 to {MAX_COMMAND_ID_LENGTH} Unicode characters")
+    if _is_id(command_id):
+        return str(command_id)
+    raise ConfigurationError(f"command_id={command_id!r}: a string of 1 to {MAX_ID_LENGTH} Unicode characters")
 
 
-def _is_unicode(text: str) -> bool:
+def _check(envelope: Envelope, timeout_s: float) -> None:
+    """Raise ConfigurationError for metadata that the log would not give back, and for a wait that has no end."""
+    if not timeout_s >= 0:
+        raise ConfigurationError(f"timeout_s={timeout_s!r}: seconds, 0 or more")
+    if envelope.correlation_id == "" and envelope.causation_id == "" and not envelope.headers:
+        return
+    for name in ("correlation_id", "causation_id"):
+        if not _is_unicode(value := getattr(envelope, name)):
+            raise ConfigurationError(f"{name}={value!r}: a string of Unicode characters")
+    for name, value in envelope.headers.items():
+        if not (_is_unicode(name) and _is_unicode(value)):
+            raise ConfigurationError(f"headers={{{name!r}: {value!r}}}: names and values are strings")
+
+
+def _is_id(text: object) -> bool:
+    return isinstance(text, str) and 0 < len(text) <= MAX_ID_LENGTH and _is_unicode(text)
+
+
+def _is_unicode(text: object) -> bool:
+    if not isinstance(text, str):
+        return False
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:  # a lone surrogate, which JSON and SQLite refuse

@@ -304,7 +304,7 @@ class Runtime:
             past: A = await state_at(self._store, kind, id, moment)
             return past
         timeout_s = self._settings.default_timeout_s if timeout_s is None else timeout_s
-        state: A = await engine.dispatcher.ask(kind, Envelope(id, None, None), timeout_s)
+        state: A = await engine.dispatcher.read(kind, id, timeout_s)
         return state
 
     def history(self, aggregate: type[A], id: str, *, after_version: int = 0) -> AsyncIterator[Change[A]]:
