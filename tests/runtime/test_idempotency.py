@@ -1,0 +1,255 @@
+"""P4: a command id takes effect once, for ever, and every later answer is the first one."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from support.bank import Account, Add, Deposit, OpenAccount, Stay, Tally, Withdraw
+from support.stores import FaultyStore, GatedStore, whole_log
+from support.virtual_time import settled, virtual
+
+from actorium import (
+    Ack,
+    Aggregate,
+    AlreadyExists,
+    Command,
+    CommandConflict,
+    CommandTimeout,
+    Event,
+    MailboxFull,
+    Rejected,
+    Runtime,
+    Settings,
+    StoreUnavailable,
+    decide,
+    evolve,
+)
+
+
+class Tag(Command):
+    tags: frozenset[str] = frozenset()
+    notes: dict[str, int] = {}
+
+
+class Tagged(Event):
+    tags: frozenset[str]
+
+
+class Label(Aggregate):
+    count: int = 0
+
+    @decide
+    def tag(self, command: Tag) -> Tagged:
+        return Tagged(command.tags)
+
+    @evolve
+    def tagged(self, event: Tagged) -> None:
+        self.count += 1
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return "memory://" if request.param == "memory" else f"sqlite:///{tmp_path / 'log.db'}"
+
+
+def same_effect(first: Ack, again: Ack) -> bool:
+    return again.duplicate and (again.version, again.position, again.events, again.stream_id) == (
+        first.version,
+        first.position,
+        first.events,
+        first.stream_id,
+    )
+
+
+@pytest.mark.asyncio
+async def test_sent_again_later_it_is_answered_as_the_first_time(store_url: str) -> None:
+    async with Runtime([Tally], store=store_url) as runtime:
+        first = await runtime.send(Add("t", 5, events=3), command_id="five")
+        await runtime.send(Add("t", 1))
+        again = await runtime.send(Add("t", 5, events=3), command_id="five")
+        assert same_effect(first, again)
+        assert not first.duplicate
+        assert (await runtime.get(Tally, "t")).total == 16
+
+
+@pytest.mark.asyncio
+async def test_sent_many_times_at_once_it_takes_effect_once(store_url: str) -> None:
+    async with Runtime([Tally], store=store_url) as runtime:
+        acks = await asyncio.gather(*(runtime.send(Add("t", 5), command_id="five") for _ in range(20)))
+        assert sum(not ack.duplicate for ack in acks) == 1
+        assert {(ack.version, ack.position, ack.events) for ack in acks} == {(1, 1, acks[0].events)}
+        assert (await runtime.get(Tally, "t")).total == 5
+
+
+@pytest.mark.asyncio
+async def test_sent_again_while_its_own_commit_is_in_flight_it_waits_for_it(store_url: str) -> None:
+    async with Runtime([Account], store=store_url) as runtime:
+        first, again = await asyncio.gather(
+            runtime.send(OpenAccount("a"), command_id="open"), runtime.send(OpenAccount("a"), command_id="open")
+        )
+        assert same_effect(first, again)
+
+
+@pytest.mark.asyncio
+async def test_sent_again_when_the_state_would_refuse_it_now(store_url: str) -> None:
+    async with Runtime([Account], store=store_url) as runtime:
+        await runtime.send(OpenAccount("a"))
+        await runtime.send(Deposit("a", 10))
+        first = await runtime.send(Withdraw("a", 10), command_id="all")
+        with pytest.raises(Rejected):
+            await runtime.send(Withdraw("a", 10))
+        assert same_effect(first, await runtime.send(Withdraw("a", 10), command_id="all"))
+
+
+@pytest.mark.asyncio
+async def test_a_creating_command_sent_again_is_no_second_creation(store_url: str) -> None:
+    async with Runtime([Account], store=store_url) as runtime:
+        first = await runtime.send(OpenAccount("a"), command_id="open")
+        assert same_effect(first, await runtime.send(OpenAccount("a"), command_id="open"))
+        with pytest.raises(AlreadyExists):
+            await runtime.send(OpenAccount("a"), command_id="another")
+
+
+@pytest.mark.asyncio
+async def test_sent_again_with_the_version_it_expected_the_first_time(store_url: str) -> None:
+    async with Runtime([Tally], store=store_url) as runtime:
+        first = await runtime.send(Add("t"), command_id="one", expected_version=0)
+        assert same_effect(first, await runtime.send(Add("t"), command_id="one", expected_version=0))
+
+
+@pytest.mark.asyncio
+async def test_another_content_with_the_same_id_is_a_conflict_and_nothing_is_done(store_url: str) -> None:
+    async with Runtime([Tally, Account], store=store_url) as runtime:
+        await runtime.send(Add("t", 1), command_id="one")
+        for other in (Add("t", 2), Add("u", 1), Stay("t"), OpenAccount("t")):
+            with pytest.raises(CommandConflict, match="'one' was used before"):
+                await runtime.send(other, command_id="one")
+        assert (await runtime.send(Add("t", 1), command_id="two")).position == 2
+
+
+@pytest.mark.asyncio
+async def test_one_id_for_two_aggregates_at_once_takes_effect_in_one_of_them(store_url: str) -> None:
+    async with Runtime([Tally], store=store_url) as runtime:
+        outcomes = await asyncio.gather(
+            *(runtime.send(Add(f"t{n}"), command_id="one") for n in range(5)), return_exceptions=True
+        )
+        assert [type(outcome) for outcome in outcomes].count(CommandConflict) == 4
+        assert runtime.statistics().position == 1
+
+
+@pytest.mark.asyncio
+async def test_sent_again_after_a_restart(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'log.db'}"
+    async with Runtime([Tally, Account], store=url) as runtime:
+        added = await runtime.send(Add("t", 5, events=2), command_id="add")
+        opened = await runtime.send(OpenAccount("a"), command_id="open")
+        fresh = await runtime.send(Add("t", 1))
+    async with Runtime([Tally, Account], store=url) as runtime:
+        assert same_effect(opened, await runtime.send(OpenAccount("a"), command_id="open"))
+        assert same_effect(added, await runtime.send(Add("t", 5, events=2), command_id="add"))
+        assert same_effect(fresh, await runtime.send(Add("t", 1), command_id=fresh.command_id))
+        with pytest.raises(CommandConflict):
+            await runtime.send(Add("t", 6), command_id="add")
+        assert (await runtime.get(Tally, "t")).total == 11
+
+
+@pytest.mark.asyncio
+async def test_a_command_without_events_leaves_nothing_and_can_be_sent_again(store_url: str) -> None:
+    async with Runtime([Tally], store=store_url) as runtime:
+        first = await runtime.send(Stay("t"), command_id="stay")
+        again = await runtime.send(Stay("t"), command_id="stay")
+        assert (first.events, again.events, first.version, again.duplicate) == ((), (), 0, False)
+        assert runtime.statistics().position == 0
+
+
+@pytest.mark.asyncio
+async def test_a_rejected_command_may_be_sent_again_with_the_same_id_and_succeed(store_url: str) -> None:
+    async with Runtime([Tally], store=store_url) as runtime:
+        with pytest.raises(Rejected):
+            await runtime.send(Add("t", 1, needs=1), command_id="needy")
+        await runtime.send(Add("t", 1))
+        assert (await runtime.send(Add("t", 1, needs=1), command_id="needy")).version == 2
+
+
+@virtual
+async def test_after_a_timeout_the_same_id_gives_the_first_effect() -> None:
+    store = GatedStore()
+    async with Runtime([Tally], store=store) as runtime:
+        store.shut()
+        with pytest.raises(CommandTimeout) as timeout:
+            await runtime.send(Add("t", 5), timeout_s=2.0)
+        retry = asyncio.ensure_future(runtime.send(Add("t", 5), command_id=timeout.value.command_id))
+        await settled()
+        store.let_through()
+        ack = await retry
+        assert ack.duplicate
+        assert ack.version == 1
+        assert (await runtime.get(Tally, "t")).total == 5
+
+
+@virtual
+async def test_a_command_whose_caller_left_is_not_decided_any_more() -> None:
+    store = GatedStore()
+    async with Runtime([Tally], store=store, settings=Settings(turn_budget=1)) as runtime:
+        await runtime.send(Add("t", 1))
+        engine = runtime._engine
+        assert engine is not None
+        leaving = asyncio.ensure_future(runtime.send(Add("t", 5)))
+        engine.kinds[Tally].live.clear()  # so that it waits for its stream to be read
+        engine.live._round.clear()
+        leaving = asyncio.ensure_future(runtime.send(Add("t", 5), command_id="gone"))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        await settled()
+        assert "gone" not in str(await whole_log(store.inner))
+        assert runtime.statistics().dropped == 1
+        assert runtime.statistics().in_flight == 0
+
+
+@virtual
+async def test_an_outcome_that_the_store_did_not_know_is_found_out_by_sending_again() -> None:
+    store = FaultyStore()
+    async with Runtime([Tally], store=store) as runtime:
+        for fault in ("before", "after"):
+            store.faults.append(fault)  # type: ignore[arg-type]
+            with pytest.raises(StoreUnavailable):
+                await runtime.send(Add("t", 5), command_id=fault)
+        assert not (await runtime.send(Add("t", 5), command_id="before")).duplicate
+        assert (await runtime.send(Add("t", 5), command_id="after")).duplicate
+        assert (await runtime.get(Tally, "t")).total == 10
+
+
+@virtual
+async def test_a_store_that_cannot_say_whether_an_id_is_known_says_so() -> None:
+    store = FaultyStore()
+    async with Runtime([Tally], store=store) as runtime:
+        await runtime.send(Add("t", 5))
+        store.reads_fail = True
+        with pytest.raises(StoreUnavailable):
+            await runtime.send(Add("t", 5, needs=50), command_id="needy")
+        store.reads_fail = False
+        with pytest.raises(Rejected):
+            await runtime.send(Add("t", 5, needs=50), command_id="needy")
+
+
+@virtual
+async def test_the_order_of_a_set_or_a_dict_makes_no_other_command() -> None:
+    async with Runtime([Label], store="memory://") as runtime:
+        words = [f"word{n}" for n in range(20)]
+        await runtime.send(Tag("l", frozenset(words), {"a": 1, "b": 2}), command_id="tag")
+        again = await runtime.send(Tag("l", frozenset(reversed(words)), {"b": 2, "a": 1}), command_id="tag")
+        assert again.duplicate
+
+
+@virtual
+async def test_mailbox_full_did_nothing_so_the_id_is_still_new() -> None:
+    store = GatedStore()
+    async with Runtime([Tally], store=store, settings=Settings(max_in_flight=1)) as runtime:
+        store.shut()
+        first = asyncio.ensure_future(runtime.send(Add("t", 1)))
+        await settled()
+        with pytest.raises(MailboxFull):
+            await runtime.send(Add("t", 5), command_id="five", timeout_s=1.0)
+        store.let_through()
+        await first
+        assert not (await runtime.send(Add("t", 5), command_id="five")).duplicate
