@@ -1,0 +1,263 @@
+"""A disk that is full, a file that is locked, read-only or gone: a clear error, nothing half-written, then service."""
+
+import asyncio
+import contextlib
+import os
+import resource
+import shutil
+import sqlite3
+import subprocess
+import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from actorium.store.errors import ConfigurationError, StoreUnavailable, WrongExpectedVersion
+from actorium.store.event_store import Append, Batch, CommandMark, EventStore
+from actorium.store.events import EncodedEvent
+from actorium.store.sqlite import SQLiteStore
+from actorium.testing.contract_words import ALICE, BOB, append, commit, event, read, versions
+
+BIG = Append(BOB, 0, (EncodedEvent("Deposited", 1, b'"' + b"x" * 400_000 + b'"', b"{}"),), CommandMark("big", 1))
+
+
+@pytest_asyncio.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SQLiteStore]:
+    async with opened(tmp_path / "log.db") as store:
+        yield store
+
+
+@contextlib.asynccontextmanager
+async def opened(path: Path) -> AsyncIterator[SQLiteStore]:
+    """A store with one event of alice's that fails at once where it would wait for a lock."""
+    store = SQLiteStore(path, busy_timeout_s=0)
+    await store.open()
+    try:
+        await commit(store, append(ALICE, 0, command="first"))
+        yield store
+    finally:
+        await store.close()
+
+
+async def expect_unavailable(store: EventStore, *appends: Append, words: str) -> None:
+    """A commit fails with StoreUnavailable, its cause chained, and leaves nothing that a reader could see."""
+    before = await store.head()
+    with pytest.raises(StoreUnavailable, match=words) as caught:
+        await commit(store, *appends)
+    assert isinstance(caught.value.__cause__, sqlite3.Error)
+    assert await store.head() == before
+
+
+async def expect_service(store: EventStore) -> None:
+    """The trouble is over: commands that failed are taken once, those that were acknowledged are known."""
+    assert await commit(store, BIG, append(ALICE, 1)) == [2, 3]
+    again = await commit(store, BIG, append(ALICE, 0, command="first"))
+    assert [type(outcome).__name__ for outcome in again] == ["DuplicateCommand", "DuplicateCommand"]
+    assert (await versions(store, ALICE), await versions(store, BOB)) == ([1, 2], [1])
+
+
+@contextlib.contextmanager
+def small_disk(place: Path) -> Iterator[Path]:
+    """A file system of 2 MB."""
+    place.mkdir()
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)], capture_output=True)
+    if mount.returncode:
+        pytest.skip(f"may not mount a small file system: {mount.stderr.decode().strip()}")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+def make_read_only(mounted: Path) -> None:
+    """Nothing on the file system can be written from now on."""
+    subprocess.run(["mount", "-o", "remount,ro", str(mounted)], check=True)
+
+
+@contextlib.contextmanager
+def no_larger_files(size_bytes: int) -> Iterator[None]:
+    """This process may not write beyond a size in any file: the disk's limit without a disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@contextlib.contextmanager
+def immutable(path: Path) -> Iterator[None]:
+    """Nobody may write to the file, root included."""
+    if shutil.which("chattr") is None or subprocess.run(["chattr", "+i", str(path)], capture_output=True).returncode:
+        pytest.skip("this file system, or this user, cannot make a file immutable")
+    try:
+        yield
+    finally:
+        subprocess.run(["chattr", "-i", str(path)], check=True)
+
+
+@pytest.mark.asyncio
+async def test_a_full_disk_fails_the_commit_and_is_forgotten_when_there_is_room(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        filler = disk / "filler"
+        async with opened(disk / "log.db") as store:
+            free = os.statvfs(disk)
+            filler.write_bytes(bytes(free.f_bavail * free.f_bsize - 100_000))
+            await expect_unavailable(store, BIG, append(ALICE, 1), words="full")
+            assert await commit(store, append(ALICE, 5))  # a commit that writes nothing has nothing to fail with
+            filler.unlink()
+            await expect_service(store)
+
+
+@pytest.mark.asyncio
+async def test_a_file_that_may_not_grow_fails_the_commit(store: SQLiteStore) -> None:
+    with no_larger_files(200_000):
+        await expect_unavailable(store, BIG, append(ALICE, 1), words="log.db did not take a commit")
+    await expect_service(store)
+
+
+@pytest.mark.asyncio
+async def test_a_read_only_file_fails_the_commit(store: SQLiteStore, tmp_path: Path) -> None:
+    with immutable(tmp_path / "log.db-wal"):
+        await expect_unavailable(store, BIG, append(ALICE, 1), words="log.db did not take a commit")
+        assert await versions(store, ALICE) == [1]
+    await expect_service(store)
+
+
+@pytest.mark.asyncio
+async def test_a_read_only_disk_cannot_be_opened(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        async with opened(disk / "log.db"):
+            pass
+        make_read_only(disk)
+        with pytest.raises(StoreUnavailable, match=r"lock of .*log\.db: .*Read-only file system"):
+            await SQLiteStore(disk / "log.db").open()
+
+
+@pytest.mark.asyncio
+async def test_a_locked_database_fails_the_commit(store: SQLiteStore, tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "log.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        await expect_unavailable(store, append(ALICE, 1), words="locked")  # one statement
+        await expect_unavailable(store, BIG, append(ALICE, 1), words="locked")  # a transaction of several
+        other.rollback()
+        await expect_service(store)
+
+
+@pytest.mark.asyncio
+async def test_a_commit_waits_for_another_lock_as_long_as_asked(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "log.db", busy_timeout_s=60)
+    await store.open()
+    try:
+        with contextlib.closing(sqlite3.connect(tmp_path / "log.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            committing = asyncio.ensure_future(commit(store, append(ALICE, 0)))
+            await asyncio.sleep(0)
+            assert (await store.head()).position == 0  # reads go on beside it
+            assert not committing.done()
+            other.rollback()
+            assert await committing == [1]
+    finally:
+        await store.close()
+
+
+@pytest.mark.parametrize("name", ["log.db", "log.db-wal"])
+@pytest.mark.parametrize("replaced", [False, True])
+@pytest.mark.asyncio
+async def test_a_file_that_is_no_longer_there_acknowledges_nothing(tmp_path: Path, name: str, replaced: bool) -> None:
+    async with opened(tmp_path / "log.db") as store:
+        if replaced:
+            shutil.copy(tmp_path / name, tmp_path / "copy")
+            os.replace(tmp_path / "copy", tmp_path / name)
+        else:
+            (tmp_path / name).unlink()
+        words = rf"{name} was {'replaced' if replaced else 'removed'}"
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable, match=words):
+                await commit(store, append(ALICE, 1))
+            with pytest.raises(StoreUnavailable, match=words):
+                await store.head()
+
+
+@pytest.mark.asyncio
+async def test_another_writer_is_noticed_and_only_the_append_it_overtook_fails(
+    store: SQLiteStore, tmp_path: Path
+) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "log.db", isolation_level=None)) as other:
+        other.execute(
+            "INSERT INTO events (position, stream, version, type, payload, metadata, recorded_us, checksum) "
+            "SELECT 2, stream, 2, type, payload, metadata, recorded_us, checksum FROM events"
+        )
+    late, fine = await commit(store, append(ALICE, 1), append(BOB, 0))
+    assert isinstance(late, WrongExpectedVersion)
+    assert (late.stream, late.actual) == (ALICE, 2)
+    assert fine == 3
+    assert await commit(store, append(ALICE, 2), append(BOB, 1)) == [4, 5]
+
+
+@pytest.mark.asyncio
+async def test_a_payload_that_is_no_text_is_refused_with_its_batch(store: SQLiteStore) -> None:
+    with pytest.raises(UnicodeDecodeError):
+        await commit(store, append(ALICE, 1), Append(BOB, 0, (EncodedEvent("Deposited", 1, b"\xff", b"{}"),)))
+    assert await versions(store, ALICE) == [1]
+    assert await commit(store, append(ALICE, 1), Append(BOB, 0, (event(),))) == [2, 3]
+
+
+@pytest.mark.asyncio
+async def test_a_missing_directory_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"there is no directory .*nowhere; make it first"):
+        await SQLiteStore(tmp_path / "nowhere" / "log.db").open()
+    with pytest.raises(ConfigurationError, match="it is a directory"):
+        await SQLiteStore(tmp_path).open()
+
+
+@pytest.mark.asyncio
+async def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "log.db").write_bytes(b"certainly no database\n" * 400)
+    store = SQLiteStore(tmp_path / "log.db")
+    for _ in range(2):  # the second opening finds neither lock nor thread of the first
+        with pytest.raises(StoreUnavailable, match="not a database"):
+            await store.open()
+
+
+@pytest.mark.asyncio
+async def test_no_thread_outlives_its_store(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    async with opened(tmp_path / "log.db") as store:
+        (tmp_path / "log.db").unlink()
+        with pytest.raises(StoreUnavailable):
+            await commit(store, append(ALICE, 1))
+    (tmp_path / "broken.db").write_bytes(b"certainly no database\n" * 400)
+    with pytest.raises(StoreUnavailable):
+        await SQLiteStore(tmp_path / "broken.db").open()
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+@pytest.mark.asyncio
+async def test_a_cancelled_opening_gives_the_file_back(tmp_path: Path) -> None:
+    for turns in range(1, 40, 3):
+        store = SQLiteStore(tmp_path / "log.db")
+        opening = asyncio.ensure_future(store.open())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        opening.cancel()
+        await asyncio.wait([opening])
+        await store.close()
+        async with opened(tmp_path / "log.db") as second:
+            assert await read(second, ALICE)
+
+
+@pytest.mark.asyncio
+async def test_commits_under_way_are_finished_by_close(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "log.db")
+    await store.open()
+    committing = asyncio.ensure_future(store.commit(Batch(1, [append(ALICE, 0)])))
+    await asyncio.sleep(0)
+    await store.close()
+    assert (await committing).outcomes == [1]
+    async with opened(tmp_path / "log.db") as again:
+        assert await versions(again, ALICE) == [1]
