@@ -1,8 +1,10 @@
 """P4: a command id takes effect once, for ever, and every later answer is the first one."""
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
 import pytest
 from support.bank import Account, Add, Deposit, OpenAccount, Stay, Tally, Withdraw
 from support.stores import FaultyStore, GatedStore, whole_log
@@ -28,7 +30,7 @@ from actorium import (
 
 class Tag(Command):
     tags: frozenset[str] = frozenset()
-    notes: dict[str, int] = {}
+    notes: Mapping[str, int] = msgspec.field(default_factory=dict)
 
 
 class Tagged(Event):

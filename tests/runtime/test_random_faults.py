@@ -21,7 +21,7 @@ from support.bank import (
     Withdraw,
 )
 from support.stores import Fault, FaultyStore, whole_log
-from support.virtual_time import run_virtual, steps
+from support.virtual_time import run_virtual, steps, until
 
 from actorium import Ack, ActoriumError, Command, NotFound, Passivation, Runtime, Settings
 from actorium.store.event_store import StreamRead
@@ -113,9 +113,7 @@ class Episode:
                 await asyncio.sleep(self.chance.random() / 20)
 
     async def settle(self, runtime: Runtime) -> None:
-        async with asyncio.timeout(60.0):
-            while runtime.statistics().in_flight:
-                await asyncio.sleep(0.1)
+        await until(lambda: runtime.statistics().in_flight == 0)
         # What failed may have been written: the end of the log is known again after the next commit.
         self.commands["last"] = Add("last")
         await runtime.send(self.commands["last"], command_id="last")
@@ -135,9 +133,7 @@ class Episode:
         statistics = runtime.statistics()
         assert (statistics.in_flight, statistics.waiting_for_room) == (0, 0)
         assert statistics.position == len(log)
-        async with asyncio.timeout(60.0):
-            while len(self.seen) < len(log):
-                await asyncio.sleep(0.1)
+        await until(lambda: len(self.seen) >= len(log))
 
     async def check_effects(self, effects: dict[str, list[EncodedRecord]]) -> None:
         for command_id, records in effects.items():

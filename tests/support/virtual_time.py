@@ -94,3 +94,10 @@ async def steps(count: int) -> None:
 async def settled() -> None:
     """Return when everything that can run without the clock has run."""
     await steps(50)
+
+
+async def until(condition: Callable[[], bool], within_s: float = 60.0) -> None:
+    """Let virtual time pass until a condition holds."""
+    async with asyncio.timeout(within_s):
+        while not condition():  # noqa: ASYNC110  (what it waits for is whatever the clock brings)
+            await asyncio.sleep(0.1)
