@@ -308,6 +308,19 @@ class EventStoreContract:
         await store.commit(Batch(1, checkpoints=[SaveCheckpoint("p", 9, parked=[discarded], settled=[3])]))
         expect(await store.dead_letters("p"), [discarded])
 
+    @opened
+    async def test_the_shapes_of_event_are_known_and_can_be_counted(self, store: EventStore) -> None:
+        expect(await store.event_types(), [])
+        newer, other = (EncodedEvent(*shape, b"{}", b"{}") for shape in (("Deposited", 2), ("Closed", 1)))
+        await store.commit(Batch(1, [append(ALICE, 0, 2), Append(BOB, 0, (newer, other, newer))]))
+        counts = [("Closed", 1, 1), ("Deposited", 1, 2), ("Deposited", 2, 2)]
+        expect(
+            [(one.type, one.schema_version) for one in await store.event_types()],
+            [(name, version) for name, version, _ in counts],
+        )
+        counted = await store.event_types(counted=True)
+        expect([(one.type, one.schema_version, one.events) for one in counted], counts)
+
     # Opening, closing, being cancelled
 
     @in_a_loop

@@ -130,5 +130,6 @@ def calls_of(store: EventStore) -> list[Callable[[], Awaitable[Any]]]:
         lambda: store.find_command("c"),
         lambda: store.load_checkpoint("p"),
         lambda: store.dead_letters("p"),
+        store.event_types,
         lambda: store.query("SELECT 1", ()),
     ]
