@@ -88,6 +88,16 @@ class Runtime:
     async def _begin(self, engine: Engine, reads: ReadSide, tasks: anyio.abc.TaskGroup) -> None:
         """Start what a layer above adds; nothing here."""
 
+    @property
+    def catalog(self) -> Catalog:
+        """What it runs: the classes and functions it was given."""
+        return self._catalog
+
+    @property
+    def store(self) -> EventStore:
+        """The log that it runs on."""
+        return self._store
+
     # --- life -----------------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Runtime:

@@ -12,6 +12,7 @@ from cyclopts import App
 
 from actorium.commands.demo import demo
 from actorium.commands.import_file import import_file
+from actorium.commands.inspect_app import asyncapi, check, schema
 from actorium.commands.problem import FAILED, INTERRUPTED, Problem
 from actorium.commands.screen import Screen
 from actorium.store.errors import ActoriumError
@@ -38,6 +39,9 @@ def run(arguments: Sequence[str]) -> int:
     )
     app.command(demo)
     app.command(import_file, name="import")
+    app.command(check)
+    app.command(schema)
+    app.command(asyncapi)
     app.command(version)
     screen = Screen()
     try:

@@ -1,0 +1,107 @@
+"""Looking at an application from outside: finding it by name, and asking whether it can read its log."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from actorium.runtime.readability import described, unreadable_types
+from actorium.runtime.runtime import Runtime
+from actorium.store.codec import EventCodec
+from actorium.store.errors import ConfigurationError, UnreadableEvent
+from actorium.store.event_store import EventStore
+from actorium.store.events import EncodedRecord
+
+_PAGE_EVENTS = 1_000
+
+
+def load_app(reference: str) -> Runtime:
+    """Return the runtime that `module:name` names: a Runtime, or a function without parameters that returns one.
+
+    The module is looked for in the current directory too. Raises ConfigurationError where there is none.
+    """
+    module_name, colon, name = reference.partition(":")
+    if not (module_name and colon and name):
+        raise ConfigurationError(f"{reference!r} names no application: write module:name, such as shop.app:runtime")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found: Any = importlib.import_module(module_name)
+    except ModuleNotFoundError as missing:
+        if missing.name is None or not f"{module_name}.".startswith(f"{missing.name}."):
+            raise
+        raise ConfigurationError(f"there is no module {missing.name!r} to be found from {here}") from None
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise ConfigurationError(f"{reference!r}: {_shown(found)} has no {part!r}")
+        found = getattr(found, part)
+    if callable(found):
+        try:
+            found = found()
+        except TypeError as error:
+            raise ConfigurationError(f"{reference!r} cannot be called without arguments: {error}") from error
+    if not isinstance(found, Runtime):
+        raise ConfigurationError(f"{reference!r} is {_shown(found)}: name a Runtime, or a function that returns one")
+    return found
+
+
+def _shown(thing: object) -> str:
+    return str(getattr(thing, "__name__", None) or type(thing).__name__)
+
+
+async def unreadable(runtime: Runtime, *, deep: bool) -> AsyncIterator[str]:
+    """Open the log of a runtime that is not started, and yield a line for whatever in it the runtime cannot read.
+
+    That is one line per shape of event that no class reads; `deep` reads every event and adds a line for each that is
+    damaged, or that an upcaster fails on.
+    """
+    store, codec = runtime.store, runtime.catalog.codec
+    await store.open()
+    try:
+        shapes = await unreadable_types(store, codec)
+        for shape in shapes:
+            yield described(shape, codec)
+        if deep:
+            known = {(shape.type, shape.schema_version) for shape in shapes}
+            async for error in _damaged_events(store, codec, known):
+                yield str(error)
+    finally:
+        await store.close()
+
+
+async def _damaged_events(
+    store: EventStore, codec: EventCodec, known: set[tuple[str, int]]
+) -> AsyncIterator[UnreadableEvent]:
+    """Yield the error of each event that cannot be read, but for those of shapes that are `known` to be unreadable."""
+    end = (await store.head()).position
+    position, limit = 0, _PAGE_EVENTS
+    while position < end:
+        try:
+            records = await store.read_log(position, limit)
+        except UnreadableEvent as error:
+            if limit > 1:
+                limit = 1  # which of the page it is, and what lies behind it, is found one by one
+                continue
+            yield error
+            position += 1
+            continue
+        for record in records:
+            if (record.type, record.schema_version) not in known:
+                error_of_it = _error_of(codec, record)
+                if error_of_it is not None:
+                    yield error_of_it
+        position += len(records) or 1
+        if position % _PAGE_EVENTS == 0:
+            limit = _PAGE_EVENTS
+
+
+def _error_of(codec: EventCodec, record: EncodedRecord) -> UnreadableEvent | None:
+    try:
+        codec.recorded(record)
+    except UnreadableEvent as error:
+        return error
+    return None
