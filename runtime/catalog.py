@@ -20,14 +20,20 @@ Part = type[Aggregate] | type[Projection] | Callable[..., Any]
 class Catalog:
     """What a runtime runs."""
 
-    def __init__(self, parts: Sequence[Part], *, processes: Sequence[type[Aggregate]] = ()) -> None:
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        *,
+        processes: Sequence[type[Aggregate]] = (),
+        followed: Sequence[type[Event]] = (),
+    ) -> None:
         self.processes = list(processes)  # aggregates of the runtime's own, whose commands nobody sends by type
         self.aggregates: list[type[Aggregate]] = []
         self.projections: list[type[Projection]] = []
         self.reactions: list[Reaction] = []
         self._names: dict[tuple[str, str], object] = {}
         self._commands: dict[type[Command], type[Aggregate]] = {}
-        events: dict[type[Event], None] = {}
+        events: dict[type[Event], None] = dict.fromkeys(followed)
         for part in parts:
             events.update(dict.fromkeys(self._add(part)))
         for process in processes:

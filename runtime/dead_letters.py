@@ -60,12 +60,12 @@ class DeadLetters:
         """Return the letter parked at a position."""
         return next((letter for letter in self._parked.values() if letter.position == position), None)
 
-    def hold_back(self, delivered: Delivered) -> bool:
-        """Say whether an event is not to be handled now."""
+    def hold_back(self, delivered: Delivered, lane: StreamName | None = None) -> bool:
+        """Say whether an event is not to be handled now; `lane` is where it waits, by default its stream."""
         stream, position = place_of(delivered)
         if position in self._discarded:
             return True
-        letter = self._parked.get(stream)
+        letter = self._parked.get(lane or stream)
         return letter is not None and position >= letter.position
 
 
@@ -77,7 +77,13 @@ def place_of(delivered: Delivered) -> tuple[StreamName, int]:
 
 
 def dead_letter(
-    processor: str, delivered: Delivered, error: BaseException, *, attempts: int, parked_us: int
+    processor: str,
+    delivered: Delivered,
+    error: BaseException,
+    *,
+    attempts: int,
+    parked_us: int,
+    lane: StreamName | None,
 ) -> DeadLetter:
     """Return the letter for an event that could not be handled."""
     stream, position = place_of(delivered)
@@ -87,7 +93,7 @@ def dead_letter(
         version, event_type = delivered.version, event_type_of(type(delivered.event))
     return DeadLetter(
         processor,
-        stream,
+        lane or stream,
         version,
         position,
         event_type,

@@ -51,6 +51,9 @@ class React(Protocol):
 
     concurrency: int
 
+    def lane(self, delivered: Delivered) -> StreamName:
+        """Return the name of the line in which an event is handled: events of one lane in order, lanes side by side."""
+
     async def react(self, recorded: RecordedEvent[Event]) -> None:
         """Carry out the effect of one event."""
 
@@ -79,7 +82,9 @@ class _Attempts:
         await asyncio.sleep(self._retry.wait_s(attempt, self._source))
         return True
 
-    def letter(self, delivered: Delivered, attempt: int, error: Exception) -> DeadLetter:
+    def letter(
+        self, delivered: Delivered, attempt: int, error: Exception, lane: StreamName | None = None
+    ) -> DeadLetter:
         """Return the letter for an event that is parked after so many attempts, and say it in the log."""
         stream, position = place_of(delivered)
         log.error(
@@ -90,7 +95,9 @@ class _Attempts:
             attempts=attempt,
             error=f"{type(error).__name__}: {error}",
         )
-        return dead_letter(self._ledger.name, delivered, error, attempts=attempt, parked_us=self._source.now_us())
+        return dead_letter(
+            self._ledger.name, delivered, error, attempts=attempt, parked_us=self._source.now_us(), lane=lane
+        )
 
 
 class SequentialDelivery:
@@ -202,8 +209,9 @@ class ConcurrentDelivery:
         """Deliver events, those of a stream in order, and move the ledger to `position`."""
         lanes: dict[StreamName, list[Delivered]] = {}
         for delivered in events:
-            if not self._ledger.letters.hold_back(delivered):
-                lanes.setdefault(place_of(delivered)[0], []).append(delivered)
+            lane = self._handler.lane(delivered)
+            if not self._ledger.letters.hold_back(delivered, lane):
+                lanes.setdefault(lane, []).append(delivered)
         parked: list[DeadLetter] = []
         places = asyncio.Semaphore(self._handler.concurrency)
 
@@ -214,8 +222,8 @@ class ConcurrentDelivery:
                 parked.append(letter)
 
         async with anyio.create_task_group() as tasks:
-            for lane in lanes.values():
-                tasks.start_soon(run, lane)
+            for waiting in lanes.values():
+                tasks.start_soon(run, waiting)
         parked.sort(key=lambda letter: letter.position)
         await self._ledger.save(position, parked=parked)
 
@@ -236,7 +244,7 @@ class ConcurrentDelivery:
                     break
                 except Exception as error:
                     if not await self._attempts.wait(delivered, attempt, error):
-                        return self._attempts.letter(delivered, attempt, error)
+                        return self._attempts.letter(delivered, attempt, error, self._handler.lane(delivered))
         return None
 
 

@@ -68,13 +68,7 @@ class Dispatcher:
         headers: Mapping[str, str] | None,
     ) -> Envelope:
         """Return a checked command in its envelope; raise ConfigurationError or CommandFailed."""
-        known = self._kinds.get(type(command))
-        if known is None:
-            raise ConfigurationError(
-                f"no aggregate of this runtime handles {type(command).__name__}: give Runtime([…]) the aggregate whose "
-                "@create or @decide takes it"
-            )
-        handler = known[1]
+        handler = self._known(command)[1]
         copy, fingerprint = handler.codec.admit(command, self._settings.max_payload_bytes)
         if command_id is None:
             fresh, command_id = True, self._source.new_id()
@@ -107,6 +101,19 @@ class Dispatcher:
         if not _is_id(id):
             raise ConfigurationError(f"get(…, {id!r}): an aggregate's id has 1 to {MAX_ID_LENGTH} Unicode characters")
         return await self.ask(kind, Envelope(id, None, None), timeout_s)
+
+    def kind_of(self, command: Command) -> ActorKind:
+        """Return the kind of actor that handles a command; raise ConfigurationError if none does."""
+        return self._known(command)[0]
+
+    def _known(self, command: Command) -> tuple[ActorKind, CommandHandler]:
+        known = self._kinds.get(type(command))
+        if known is None:
+            raise ConfigurationError(
+                f"no aggregate of this runtime handles {type(command).__name__}: give Runtime([…]) the aggregate whose "
+                "@create or @decide takes it"
+            )
+        return known
 
     def _kind(self, envelope: Envelope) -> ActorKind:
         assert envelope.command is not None, "an envelope for `send` or `tell` holds a command"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 import msgspec
 
@@ -16,16 +16,34 @@ F = TypeVar("F", bound=Callable[..., Any])
 _HANDLES = "__actorium_on__"
 
 
-def on(method: F) -> F:
+Correlate = str | Callable[[Any], str | None] | None
+"""How an event finds its saga: by the field of this name, or by a function of the recorded event."""
+
+
+@overload
+def on(method: F, /) -> F: ...
+@overload
+def on(*, correlate: Correlate) -> Callable[[F], F]: ...
+def on(method: Any = None, /, *, correlate: Correlate = None) -> Any:
     """Mark a method that handles one type of event (or several, `A | B`): the first annotated parameter says which.
 
     Further parameters are given by their annotations: `RecordedEvent` the event as recorded, in a projection
-    `Transaction` what its statements are recorded in.
+    `Transaction` what its statements are recorded in. correlate, in a saga: how the event finds its saga.
     """
-    if not inspect.isfunction(method):
-        raise ConfigurationError(f"@on goes on a method, not on {method!r}")
-    setattr(method, _HANDLES, True)
-    return method
+
+    def marked(function: F) -> F:
+        if not inspect.isfunction(function):
+            raise ConfigurationError(f"@on goes on a method, not on {function!r}")
+        setattr(function, _HANDLES, (correlate,))
+        return function
+
+    return marked if method is None else marked(method)
+
+
+def correlation_of(method: object) -> Correlate:
+    """Return what `@on` says about how an event finds its saga."""
+    correlate: Correlate = getattr(method, _HANDLES)[0]
+    return correlate
 
 
 def marked_handlers(owner: type) -> Iterable[Callable[..., Any]]:
@@ -34,7 +52,7 @@ def marked_handlers(owner: type) -> Iterable[Callable[..., Any]]:
     for base in reversed(owner.__mro__):
         methods.update(base.__dict__)
     for value in methods.values():
-        if getattr(value, _HANDLES, False) is True and inspect.isfunction(value):
+        if inspect.isfunction(value) and hasattr(value, _HANDLES):
             yield value
 
 

@@ -23,7 +23,7 @@ from actorium.runtime.ledger import Ledger
 from actorium.runtime.retry import Retry
 from actorium.store.errors import ConfigurationError, StoreError
 from actorium.store.event_store import DeadLetter, EventStore, StreamRead
-from actorium.store.events import Event
+from actorium.store.events import Event, StreamName
 from actorium.store.source import Source
 
 log = structlog.get_logger("actorium.runtime")
@@ -74,6 +74,7 @@ class Processor:
         source: Source,
         *,
         poll_s: float,
+        lane: Callable[[Delivered], StreamName] | None = None,
     ) -> None:
         self.name = ledger.name
         self.ledger = ledger
@@ -83,6 +84,7 @@ class Processor:
         self._store = store
         self._source = source
         self._poll_s = poll_s
+        self._lane = lane
         self._state = "starting"
         self._error = ""
         self._handled = 0
@@ -203,7 +205,7 @@ class Processor:
         if self._errands:
             return
         self._called = asyncio.get_running_loop().create_future()
-        await asyncio.wait((self._called, *moved), timeout=self._poll_s)
+        await asyncio.wait((self._called, *moved), timeout=self._poll_s, return_when=asyncio.FIRST_COMPLETED)
 
     def _call(self) -> None:
         if self._called is not None and not self._called.done():
@@ -240,7 +242,9 @@ class Processor:
         return [letter]
 
     async def _behind(self, letter: DeadLetter) -> list[Delivered]:
-        """Return the parked event and the later ones of its stream that were held back behind it."""
+        """Return the parked event and the later ones of its lane that were held back behind it."""
+        if self._lane is not None:
+            return await self._behind_in_lane(letter, self._lane)
         events: list[Delivered] = []
         version = letter.version - 1
         while True:
@@ -250,6 +254,20 @@ class Processor:
             if len(held) < _STREAM_PAGE:
                 return events
             version = held[-1].version
+
+    async def _behind_in_lane(self, letter: DeadLetter, lane: Callable[[Delivered], StreamName]) -> list[Delivered]:
+        """Find them in the whole log: the events of a lane that is no stream lie in many streams."""
+        events: list[Delivered] = []
+        position = letter.position - 1
+        while position < self.ledger.position:
+            found = await self._feed.after(position, self._work.event_classes)
+            if found.position == position:
+                break
+            events += [
+                one for one in found.events if place_of(one)[1] <= self.ledger.position and lane(one) == letter.stream
+            ]
+            position = found.position
+        return events
 
 
 def _recorded_us(delivered: Delivered) -> int:

@@ -14,7 +14,13 @@ from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar, over
 import msgspec
 
 from actorium.actors.annotations import hints_of
-from actorium.runtime.event_handlers import EventHandler, by_event_class, marked_handlers, read_handler
+from actorium.runtime.event_handlers import (
+    EventHandler,
+    by_event_class,
+    correlation_of,
+    marked_handlers,
+    read_handler,
+)
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import Statement
 from actorium.store.events import Event, RecordedEvent
@@ -107,6 +113,8 @@ class ProjectionDefinition:
                     f"{owner}.{method.__name__} is async: a projection's handler waits for nothing; effects outside "
                     "belong into a @react handler"
                 )
+            if correlation_of(method) is not None:
+                raise ConfigurationError(f"{owner}.{method.__name__}: @on(correlate=…) is for sagas; write @on")
             handlers.append(read_handler(method, f"{owner}.{method.__name__}", names, extras=extras))
         if not handlers:
             raise ConfigurationError(f"{owner} handles no event: give it @on methods")

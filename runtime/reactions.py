@@ -7,12 +7,14 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Literal, NewType, TypeVar
 
+from actorium.runtime.dead_letters import place_of
 from actorium.runtime.event_handlers import EventHandler, arguments, read_handler
+from actorium.runtime.feed import Delivered
 from actorium.runtime.ledger import Ledger
 from actorium.runtime.retry import Retry
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import EventStore, SaveCheckpoint
-from actorium.store.events import Event, RecordedEvent
+from actorium.store.events import Event, RecordedEvent, StreamName
 
 F = TypeVar("F", bound=Callable[..., Awaitable[None]])
 _REACTION = "__actorium_reaction__"
@@ -80,6 +82,10 @@ class ReactionWork:
         self._store = store
         self._head = head
         self._replay_up_to = 0
+
+    def lane(self, delivered: Delivered) -> StreamName:
+        """Return the event's stream: streams side by side."""
+        return place_of(delivered)[0]
 
     async def react(self, recorded: RecordedEvent[Event]) -> None:
         """Call the function with one event, unless it is a replay that is to be skipped."""

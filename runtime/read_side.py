@@ -48,6 +48,10 @@ class ReadSide:
         for reaction in reactions:
             self._add_reaction(reaction)
 
+    def add(self, handler: object, processor: Processor) -> None:
+        """Take the processor of a handler that a layer above drives."""
+        self._processors[handler] = processor
+
     def start(self, tasks: anyio.abc.TaskGroup) -> None:
         """Begin to follow the log."""
         for processor in self._processors.values():

@@ -86,7 +86,11 @@ class Runtime:
         return Catalog(parts)
 
     async def _begin(self, engine: Engine, reads: ReadSide, tasks: anyio.abc.TaskGroup) -> None:
-        """Start what a layer above adds; nothing here."""
+        """Begin to follow the log, before commands are accepted; a layer above adds what it drives."""
+        reads.start(tasks)
+
+    def _begun(self, tasks: anyio.abc.TaskGroup) -> None:
+        """Begin what sends commands, now that they are accepted; nothing here."""
 
     @property
     def catalog(self) -> Catalog:
@@ -204,9 +208,9 @@ class Runtime:
             self._source,
             self._settings,
         )
-        self._read_side.start(tasks)
         await self._begin(engine, self._read_side, tasks)
         self._accepting = True
+        self._begun(tasks)
         log.info("runtime_started", store=self._store.describe(), position=engine.tail.position)
         started.set_result(None)
         await stop_wanted.wait()

@@ -24,6 +24,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     unreadable_types: what `start` does about events in the log that no registered class reads: "refuse" or "warn".
     passivation: when idle actors leave memory.
     handler_retry: how often a projection's handler is tried before its event is parked.
+    max_running_intents: steps of sagas, and submitted commands, that are carried out side by side.
     drain_s: how long `stop` lets accepted commands finish.
     hydration_backoff_s, hydration_backoff_max_s: how long an actor that cannot be hydrated refuses mail, doubled each
         time up to the maximum.
@@ -41,6 +42,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_snapshot_bytes: int = 16_777_216
     unreadable_types: Literal["refuse", "warn"] = "refuse"
     passivation: Passivation = Passivation()
+    max_running_intents: int = 1_000
     drain_s: float = 10.0
     handler_retry: Retry = Retry()
     hydration_backoff_s: float = 0.1

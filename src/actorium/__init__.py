@@ -20,10 +20,13 @@ from actorium.runtime.projection import Projection, Query, Reader, Transaction, 
 from actorium.runtime.queries import Watch
 from actorium.runtime.reactions import IdempotencyKey, react
 from actorium.runtime.retry import Retry
-from actorium.runtime.runtime import Runtime
 from actorium.runtime.settings import Settings
 from actorium.runtime.statistics import RuntimeStatistics
 from actorium.runtime.subscriptions import Subscription
+from actorium.sagas.runtime import Runtime
+from actorium.sagas.saga import Saga
+from actorium.sagas.steps import on_rejected, starts, step
+from actorium.sagas.views import SagaLine, SagaSummary, SagaView
 from actorium.store.errors import (
     ActoriumError,
     ConfigurationError,
@@ -78,6 +81,10 @@ __all__ = [
     "Runtime",
     "RuntimeClosed",
     "RuntimeStatistics",
+    "Saga",
+    "SagaLine",
+    "SagaSummary",
+    "SagaView",
     "Settings",
     "Snapshots",
     "StatementFailed",
@@ -98,7 +105,10 @@ __all__ = [
     "decide",
     "evolve",
     "on",
+    "on_rejected",
     "query",
     "react",
+    "starts",
+    "step",
     "upcast",
 ]

@@ -1,0 +1,1 @@
+"""Processes that survive: sagas, durable commands, timers, the outbox."""

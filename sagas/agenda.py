@@ -1,0 +1,319 @@
+"""`Agenda`: what is to be carried out, and when: the open intents of all sagas, their deadlines, and waiting commands.
+
+It follows the events that record intents, starts those that are due, and keeps the rest in a table by the time they are
+due, so that a million of them cost no memory and a start looks only at what is due soon. The log is the truth; the
+table is a projection of it that may lag: what happened since its checkpoint is read again at the start. An intent that
+is over before the table was written never touches it.
+
+Invariants: everything open at the checkpoint has its rows; `_changes` holds what happened since; everything due within
+the horizon is in `_soon` or has been started.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from heapq import heappop, heappush
+from typing import Any, NamedTuple
+
+import structlog
+
+from actorium.runtime.feed import Delivered, Unread
+from actorium.runtime.ledger import Ledger
+from actorium.sagas.events import (
+    SAGA_EVENTS,
+    CommandAnswered,
+    SagaFailed,
+    StepFailed,
+    StepIssued,
+    StepSucceeded,
+)
+from actorium.sagas.executor import Executor
+from actorium.sagas.index import SAGA_TABLES, SagaIndex, index_statements
+from actorium.sagas.intents import Intent, IntentKey
+from actorium.sagas.sender import Sender
+from actorium.sagas.submissions import SUBMISSION, CommandSubmitted, SubmissionCancelled, SubmissionConcluded
+from actorium.store.event_store import DeadLetter, EventStore, SaveCheckpoint, Statement
+from actorium.store.events import Event, RecordedEvent
+from actorium.store.source import Source
+
+log = structlog.get_logger("actorium.sagas")
+
+_RUN, _DEADLINE = "run", "deadline"
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS agenda (owner TEXT NOT NULL, id TEXT NOT NULL, key TEXT NOT NULL, what TEXT NOT NULL, "
+    "due_us INTEGER NOT NULL, PRIMARY KEY (owner, id, key, what)) WITHOUT ROWID",
+    "CREATE INDEX IF NOT EXISTS agenda_by_time ON agenda (due_us)",
+)
+_ADD = "INSERT OR REPLACE INTO agenda VALUES (?, ?, ?, ?, ?)"
+_REMOVE = "DELETE FROM agenda WHERE owner = ? AND id = ? AND key = ? AND what = ?"
+_DUE = (
+    "SELECT owner, id, key, what, due_us FROM agenda WHERE due_us <= ? "
+    "AND (due_us, owner, id, key, what) > (?, ?, ?, ?, ?) ORDER BY due_us, owner, id, key, what LIMIT ?"
+)
+
+HORIZON_US = 20_000_000  # what is due within this time is held in memory
+_LOOK_EVERY_S = 5.0  # a quarter of the horizon, so that nothing falls due unseen
+_ROWS_PER_READ = 1_000
+_CHANGES_MAX = 4_096
+_SAVE_EVERY_S = 0.5
+_TICK_S_MAX = 1.0  # the wall clock may step: it is looked at so often at least
+
+Row = tuple[str, str, str, str]
+
+
+class AgendaLedger(Ledger):
+    """A ledger whose position runs ahead in memory; what is saved follows behind."""
+
+    saved_position = -1
+
+    async def save_behind(self, position: int, statements: Sequence[Statement]) -> None:
+        """Write a position that was passed, with what it stands for."""
+        await asyncio.shield(self.writer(SaveCheckpoint(self.name, position, statements)))
+        self.saved_position = position
+
+
+class _Live(NamedTuple):
+    """An intent issued in this run: which commands are waited for, and whether it has a deadline."""
+
+    waiting: set[int]
+    has_deadline: bool
+
+
+class Agenda:
+    """The work, and the delivery, of the processor that follows intents."""
+
+    event_classes: frozenset[type[Event]] = frozenset(
+        (*SAGA_EVENTS, CommandSubmitted, SubmissionCancelled, SubmissionConcluded)
+    )
+
+    def __init__(
+        self,
+        ledger: AgendaLedger,
+        store: EventStore,
+        source: Source,
+        executor: Executor,
+        sender: Sender,
+        index: SagaIndex,
+    ) -> None:
+        self._ledger = ledger
+        self._store = store
+        self._source = source
+        self._executor = executor
+        self._sender = sender
+        self._index = index
+        self._changes: dict[Row, int | None] = {}  # rows to write, with their time; None: to remove
+        self._stale: set[Row] = set()  # rows to write in place of one that the table may still have
+        self._live: dict[IntentKey, _Live] = {}
+        self._soon: list[tuple[int, Row]] = []
+        self._in_soon: dict[Row, int] = {}
+        self._position = 0
+        self._saving = asyncio.Lock()
+        self._wake: asyncio.Future[None] | None = None
+        self.started = asyncio.Event()
+
+    @property
+    def position(self) -> int:
+        """The position up to which it has seen the log."""
+        return self._position
+
+    # --- following the log ----------------------------------------------------------------------------------------
+
+    async def prepare(self) -> None:
+        """Make the tables, and take up what is due."""
+        await self._ledger.load()
+        if self._ledger.position == 0:
+            await self._ledger.save(0, [(sql, ()) for sql in (*_TABLES, *SAGA_TABLES)])
+        self._ledger.saved_position = self._ledger.position
+        self._position = self._ledger.position
+        await self._look()
+
+    async def caught_up(self) -> None:
+        """Everything recorded is known: begin to carry out."""
+        if not self.started.is_set():
+            self.started.set()
+            self._awaken()
+
+    async def reset(self) -> None:
+        """Build the tables anew from the log."""
+        async with self._saving:
+            self._changes.clear()
+            self._stale.clear()
+            self._index.clear()
+            await self._ledger.save(0, [("DELETE FROM agenda", ()), ("DELETE FROM sagas", ())])
+            self._position = 0
+
+    async def page(self, events: Sequence[Delivered], position: int) -> None:
+        """Take events in order; the checkpoint follows when there is enough to save."""
+        for delivered in events:
+            if not isinstance(delivered, Unread):
+                self._take(delivered)
+        self._position = position
+        # The processor reads on from the ledger's position: it runs ahead in memory, the saved one follows.
+        self._ledger.move_in_memory(position)
+        if len(self._changes) + len(self._index) >= _CHANGES_MAX:
+            await self.save()
+
+    async def again(self, letter: DeadLetter | None, events: Sequence[Delivered]) -> bool:
+        """Nothing is ever parked here."""
+        return True
+
+    async def save(self) -> None:
+        """Write what has changed, and the position that it stands for."""
+        async with self._saving:
+            position = self._position
+            if position == self._ledger.saved_position and not self._changes:
+                return
+            changes, self._changes, self._stale = self._changes, {}, set()
+            index = self._index.take_changes()
+            statements: list[Statement] = [
+                (_REMOVE, row) if due_us is None else (_ADD, (*row, due_us)) for row, due_us in changes.items()
+            ]
+            try:
+                await self._ledger.save_behind(position, [*statements, *index_statements(index)])
+            except BaseException:
+                # Perhaps it was written all the same: whatever came since must be ready to find the old rows there.
+                self._stale.update(self._changes)
+                self._changes = {**changes, **self._changes}
+                self._stale.update(changes)
+                self._index.give_back(index)
+                raise
+
+    def _take(self, recorded: RecordedEvent[Event]) -> None:
+        event = recorded.event
+        owner, id = recorded.stream_type, recorded.stream_id
+        if isinstance(event, StepIssued):
+            self._issued(IntentKey(owner, id, event.key), event, recorded.metadata.flow_id)
+        elif isinstance(event, CommandAnswered):
+            key = IntentKey(owner, id, event.key)
+            live = self._live.get(key)
+            if live is not None:
+                live.waiting.discard(event.index)
+                if not live.waiting:
+                    del self._live[key]
+                    self._drop(key, _RUN)
+        elif isinstance(event, StepSucceeded | StepFailed | SagaFailed):
+            self._over(IntentKey(owner, id, event.key))
+        elif isinstance(event, CommandSubmitted):
+            self._add(IntentKey(owner, id, ""), _RUN, event.due_us)
+        elif isinstance(event, SubmissionCancelled | SubmissionConcluded):
+            self._over(IntentKey(owner, id, ""))
+        if owner != SUBMISSION:
+            self._index.take(recorded)
+
+    def _issued(self, key: IntentKey, event: StepIssued, flow_id: str) -> None:
+        self._live[key] = _Live(set(range(len(event.commands))) or {0}, bool(event.deadline_us))
+        if event.commands or event.effect:
+            self._change((*key, _RUN), 0)
+            if self.started.is_set():
+                commands = dict(enumerate(event.commands))
+                self._executor.start(key, Intent(event.step, event.undo, commands, event.effect, flow_id))
+            else:
+                self._add_soon((*key, _RUN), 0)  # it may be over before the end of what is already recorded
+        if event.deadline_us:
+            self._add(key, _DEADLINE, event.deadline_us)
+
+    def _over(self, key: IntentKey) -> None:
+        live = self._live.pop(key, None)
+        self._drop(key, _RUN)
+        if live is None or live.has_deadline:
+            self._drop(key, _DEADLINE)
+
+    def _change(self, row: Row, due_us: int) -> None:
+        if self._changes.get(row, due_us) is None:
+            self._stale.add(row)
+        self._changes[row] = due_us
+
+    def _add(self, key: IntentKey, what: str, due_us: int) -> None:
+        row = (*key, what)
+        self._change(row, due_us)
+        if due_us <= self._source.now_us() + HORIZON_US:
+            self._add_soon(row, due_us)
+
+    def _add_soon(self, row: Row, due_us: int) -> None:
+        self._in_soon[row] = due_us
+        heappush(self._soon, (due_us, row))
+        if self._soon[0][1] == row:
+            self._awaken()
+
+    def _drop(self, key: IntentKey, what: str) -> None:
+        row = (*key, what)
+        self._in_soon.pop(row, None)
+        if self._changes.get(row) is not None and row not in self._stale:
+            del self._changes[row]  # it was over before it was written
+        else:
+            self._changes[row] = None
+
+    # --- the clock ------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Start what falls due, and write the table now and then, until cancelled."""
+        await self.started.wait()
+        loop = asyncio.get_running_loop()
+        saved_at = looked_at = loop.time()
+        while True:
+            self._start_due()
+            now = loop.time()
+            if now - saved_at >= _SAVE_EVERY_S:
+                saved_at = now
+                await self._save_if_possible()
+            if now - looked_at >= _LOOK_EVERY_S:
+                looked_at = now
+                await self._look()
+            wait_s = min(_TICK_S_MAX, self._next_due_s())
+            if self._changes or len(self._index):
+                wait_s = min(wait_s, _SAVE_EVERY_S)
+            self._wake = loop.create_future()
+            await asyncio.wait((self._wake,), timeout=wait_s)
+
+    async def _save_if_possible(self) -> None:
+        try:
+            await self.save()
+        except Exception as error:
+            log.warning("agenda_not_saved", error=f"{type(error).__name__}: {error}")
+
+    def _awaken(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    def _next_due_s(self) -> float:
+        if not self._soon:
+            return _TICK_S_MAX
+        return max(0.0, (self._soon[0][0] - self._source.now_us()) / 1_000_000)
+
+    def _start_due(self) -> None:
+        now_us = self._source.now_us()
+        while self._soon and self._soon[0][0] <= now_us:
+            due_us, row = heappop(self._soon)
+            if self._in_soon.get(row) != due_us:
+                continue  # it was over, or put off
+            del self._in_soon[row]
+            owner, id, key, what = row
+            intent = IntentKey(owner, id, key)
+            if owner == SUBMISSION:
+                self._sender.start(id)
+            elif what == _DEADLINE:
+                self._executor.time_out(intent)
+            else:
+                self._executor.start(intent, None)
+
+    async def _look(self) -> None:
+        """Take up the rows that fall due within the horizon."""
+        until_us = self._source.now_us() + HORIZON_US
+        last: tuple[Any, ...] = (-1, "", "", "", "")
+        while True:
+            rows = await self._store.query(_DUE, (until_us, *last, _ROWS_PER_READ))
+            for owner, id, key, what, due_us in rows:
+                row = (owner, id, key, what)
+                is_over = row in self._changes and self._changes[row] is None
+                if row not in self._in_soon and not is_over and not self._is_busy_with(owner, id, key):
+                    self._add_soon(row, due_us)
+            if len(rows) < _ROWS_PER_READ:
+                return
+            owner, id, key, what, due_us = rows[-1]
+            last = (due_us, owner, id, key, what)
+
+    def _is_busy_with(self, owner: str, id: str, key: str) -> bool:
+        if owner == SUBMISSION:
+            return self._sender.is_busy_with(id)
+        return self._executor.is_busy_with(IntentKey(owner, id, key))

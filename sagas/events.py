@@ -1,0 +1,148 @@
+"""What a saga's own stream records: what started it, what it issued, what came back, what was undone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from actorium.store.events import Event
+
+UNDO = ":undo"
+"""What the key of an undo ends with, behind the step's name."""
+
+
+class IssuedCommand(msgspec.Struct, frozen=True, gc=False):
+    """A command that a saga decided to send: its type's stable name, and its fields."""
+
+    type: str
+    fields: dict[str, Any]
+
+
+class SagaStarted(Event):
+    """A saga began because of an event; `state` is its fields after its `@starts` handler."""
+
+    event_type = "saga.started"
+
+    because_of: str
+    correlation_id: str
+    state: dict[str, Any]
+
+
+class SagaMoved(Event):
+    """An event was taken by the saga's handler; `state` is its fields after it."""
+
+    event_type = "saga.moved"
+
+    because_of: str
+    state: dict[str, Any]
+
+
+class StepIssued(Event):
+    """A step's intent: its commands are sent from now on, until each is answered.
+
+    `key` names the intent within the saga and is part of the commands' ids. `effect` says that the step is an async
+    method, carried out outside the log. `deadline_us` is when it fails by itself (0: never).
+    """
+
+    event_type = "saga.step_issued"
+
+    key: str
+    step: str
+    undo: bool
+    commands: tuple[IssuedCommand, ...]
+    effect: bool = False
+    deadline_us: int = 0
+
+
+class CommandAnswered(Event):
+    """One of a step's commands was answered (`error`: it cannot be done); others, or an event, are still waited for."""
+
+    event_type = "saga.command_answered"
+
+    key: str
+    index: int
+    error: str = ""
+    details: Mapping[str, Any] = {}
+
+
+class EventArrived(Event):
+    """The event that a step waits for came before all of its commands were answered."""
+
+    event_type = "saga.event_arrived"
+
+    key: str
+    because_of: str
+
+
+class StepSucceeded(Event):
+    """A step is done; `state` is the saga's fields where the step changed them."""
+
+    event_type = "saga.step_succeeded"
+
+    key: str
+    step: str
+    undo: bool
+    state: dict[str, Any] | None = None
+
+
+class StepFailed(Event):
+    """A step cannot be done. `took_effect` says that it did something all the same, which is to be undone."""
+
+    event_type = "saga.step_failed"
+
+    key: str
+    step: str
+    undo: bool
+    reason: str
+    details: Mapping[str, Any] = {}
+    took_effect: bool = False
+
+
+class SagaCompleted(Event):
+    """All that was to be done is done."""
+
+    event_type = "saga.completed"
+
+
+class SagaUndone(Event):
+    """The saga failed, and everything it had done is undone."""
+
+    event_type = "saga.undone"
+
+    reason: str
+
+
+class SagaFailed(Event):
+    """The saga stands: a step that has to be done, or undone, cannot be. A person has to act."""
+
+    event_type = "saga.failed"
+
+    key: str
+    reason: str
+
+
+class SagaMended(Event):
+    """A person acted on a saga that stood: retried its step, skipped it, or completed it by hand."""
+
+    event_type = "saga.mended"
+
+    action: str
+    key: str
+    reason: str
+
+
+SAGA_EVENTS: tuple[type[Event], ...] = (
+    SagaStarted,
+    SagaMoved,
+    StepIssued,
+    CommandAnswered,
+    EventArrived,
+    StepSucceeded,
+    StepFailed,
+    SagaCompleted,
+    SagaUndone,
+    SagaFailed,
+    SagaMended,
+)

@@ -1,0 +1,95 @@
+"""`SagaIndex`: which sagas there are and how they stand, as a table: what `runtime.sagas(status=…)` lists."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from actorium.sagas.events import (
+    UNDO,
+    SagaCompleted,
+    SagaFailed,
+    SagaMended,
+    SagaStarted,
+    SagaUndone,
+    StepFailed,
+    StepIssued,
+)
+from actorium.store.event_store import Statement
+from actorium.store.events import Event, RecordedEvent
+
+SAGA_TABLES = (
+    "CREATE TABLE IF NOT EXISTS sagas (type TEXT NOT NULL, id TEXT NOT NULL, status TEXT, step TEXT, reason TEXT, "
+    "started_us INTEGER, updated_us INTEGER NOT NULL, PRIMARY KEY (type, id)) WITHOUT ROWID",
+    # Most sagas of a long life are completed: only the others are looked for by their status.
+    "CREATE INDEX IF NOT EXISTS sagas_by_status ON sagas (status, type) WHERE status <> 'completed'",
+)
+_WRITE = (
+    "INSERT INTO sagas VALUES (?, ?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT DO UPDATE SET status = coalesce(excluded.status, status), "
+    "step = coalesce(excluded.step, step), reason = coalesce(excluded.reason, reason), "
+    "started_us = coalesce(excluded.started_us, started_us), updated_us = excluded.updated_us"
+)
+
+
+class SagaIndex:
+    """What has changed in the index and is not written yet; None stands for a column that did not change."""
+
+    def __init__(self) -> None:
+        self._changes: dict[tuple[str, str], list[Any]] = {}
+
+    def __len__(self) -> int:
+        return len(self._changes)
+
+    def take(self, recorded: RecordedEvent[Event]) -> None:
+        """Note what an event of a saga's stream says of it."""
+        event = recorded.event
+        status: str | None = None
+        step: str | None = None
+        reason: str | None = None
+        started_us: int | None = None
+        if isinstance(event, StepIssued):
+            step = event.step + UNDO if event.undo else event.step
+        elif isinstance(event, SagaStarted):
+            status, started_us = "running", recorded.recorded_us
+        elif isinstance(event, StepFailed):
+            status, reason = "undoing", event.reason
+        elif isinstance(event, SagaCompleted):
+            status, step = "completed", ""
+        elif isinstance(event, SagaUndone):
+            status, step, reason = "undone", "", event.reason
+        elif isinstance(event, SagaFailed):
+            status, reason = "failed", event.reason
+        elif isinstance(event, SagaMended):
+            status = "undoing" if event.key.endswith(UNDO) else "running"
+        else:
+            return
+        row = self._changes.setdefault(
+            (recorded.stream_type, recorded.stream_id), [None, None, None, None, recorded.recorded_us]
+        )
+        for place, value in enumerate((status, step, reason, started_us)):
+            if value is not None:
+                row[place] = value
+        row[4] = recorded.recorded_us
+
+    def take_changes(self) -> dict[tuple[str, str], list[Any]]:
+        """Return what is to be written, and forget it."""
+        changes, self._changes = self._changes, {}
+        return changes
+
+    def give_back(self, changes: dict[tuple[str, str], list[Any]]) -> None:
+        """Take back what could not be written; what came since goes before it."""
+        for key, row in changes.items():
+            newer = self._changes.get(key)
+            if newer is None:
+                self._changes[key] = row
+            else:
+                self._changes[key] = [old if new is None else new for old, new in zip(row, newer, strict=True)]
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._changes.clear()
+
+
+def index_statements(changes: dict[tuple[str, str], list[Any]]) -> list[Statement]:
+    """Return the statements that write changes."""
+    return [(_WRITE, (*key, *row)) for key, row in changes.items()]

@@ -1,0 +1,238 @@
+"""`Processes`: the sagas and submitted commands of one runtime: its routers, its agenda, its executor."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import anyio.abc
+import msgspec
+
+from actorium.actors.commands import Ack, Command, Envelope, command_type_of
+from actorium.actors.kind import ActorKind
+from actorium.runtime.delivery import ConcurrentDelivery
+from actorium.runtime.engine import Engine
+from actorium.runtime.ledger import Ledger
+from actorium.runtime.processor import Processor
+from actorium.runtime.read_side import ReadSide
+from actorium.runtime.settings import Settings
+from actorium.sagas.agenda import Agenda, AgendaLedger
+from actorium.sagas.events import IssuedCommand
+from actorium.sagas.executor import Executor
+from actorium.sagas.index import SagaIndex
+from actorium.sagas.router import Router
+from actorium.sagas.saga import Saga
+from actorium.sagas.sender import Sender
+from actorium.sagas.stream import Mend, SagaStream
+from actorium.sagas.submissions import Cancel, Submission, Submit
+from actorium.sagas.views import SagaSummary, SagaView, line_of
+from actorium.store.errors import ConfigurationError
+from actorium.store.event_store import EventStore, StreamRead
+from actorium.store.events import StreamName
+from actorium.store.source import Source
+
+_PAGE = 1_000
+_LIST = (
+    "SELECT type, id, status, step, reason, started_us, updated_us FROM sagas WHERE (? IS NULL OR status = ?) "
+    "AND (? IS NULL OR type = ?) AND (type, id) > (?, ?) ORDER BY type, id LIMIT ?"
+)
+_STANDING = "SELECT DISTINCT type, step FROM sagas WHERE status IN ('running', 'undoing', 'failed') AND step <> ''"
+_STANDING_IDS = (
+    "SELECT id FROM sagas WHERE type = ? AND step = ? AND status IN ('running', 'undoing', 'failed') LIMIT 5"
+)
+
+
+class Processes:
+    """What follows events with commands."""
+
+    def __init__(
+        self,
+        streams: dict[type[Saga], type[SagaStream]],
+        engine: Engine,
+        reads: ReadSide,
+        store: EventStore,
+        send: Callable[..., Any],
+        commands: Sequence[type[Command]],
+        source: Source,
+        settings: Settings,
+    ) -> None:
+        self._streams = streams
+        self._store = store
+        self._source = source
+        self._timeout_s = settings.default_timeout_s
+        self._dispatcher = engine.dispatcher
+        self._reads = reads
+        self._kinds: dict[type[Saga], ActorKind] = {saga: engine.kinds[stream] for saga, stream in streams.items()}
+        self._submissions = engine.kinds[Submission]
+        definitions = {saga.__definition__.saga_type: saga.__definition__ for saga in streams}
+        by_name = {command_type_of(command): command for command in commands}
+        max_running, timeout_s = settings.max_running_intents, settings.default_timeout_s
+        self._executor = Executor(
+            definitions,
+            {saga.__definition__.saga_type: kind for saga, kind in self._kinds.items()},
+            by_name,
+            send,
+            engine.dispatcher,
+            store,
+            source,
+            max_running=max_running,
+            timeout_s=timeout_s,
+        )
+        self._sender = Sender(
+            self._submissions, by_name, send, engine.dispatcher, source, max_running=max_running, timeout_s=timeout_s
+        )
+        ledger = AgendaLedger("sagas agenda", store, engine.writer.save)
+        self._agenda = Agenda(ledger, store, source, self._executor, self._sender, SagaIndex())
+        reads.add(
+            self._agenda,
+            Processor(self._agenda, self._agenda, ledger, reads.feed, store, source, poll_s=settings.poll_s),
+        )
+        for saga, kind in self._kinds.items():
+            self._add_router(saga, kind, engine, settings)
+
+    def _add_router(self, saga: type[Saga], kind: ActorKind, engine: Engine, settings: Settings) -> None:
+        definition = saga.__definition__
+        ledger = Ledger(f"saga {definition.saga_type}", self._store, engine.writer.save)
+        router = Router(definition, kind, engine.dispatcher, ledger, self._source, timeout_s=settings.default_timeout_s)
+        delivery = ConcurrentDelivery(router, ledger, settings.handler_retry, self._source)
+        self._reads.add(
+            saga,
+            Processor(
+                router,
+                delivery,
+                ledger,
+                self._reads.feed,
+                self._store,
+                self._source,
+                poll_s=settings.poll_s,
+                lane=router.lane,
+            ),
+        )
+
+    async def run(self) -> None:
+        """Carry out what is due until cancelled."""
+        self._executor.open()
+        try:
+            await self._agenda.run()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._executor.close()
+                await self._sender.close()
+
+    async def ready(self) -> None:
+        """Wait until everything recorded is known; raise ConfigurationError where live sagas stand on lost steps."""
+        await self._agenda.started.wait()
+        await self._refuse_lost_steps()
+
+    # --- submitted commands ---------------------------------------------------------------------------------------
+
+    async def submit(self, command: Command, command_id: str, due_us: int, headers: Any) -> Ack:
+        """Record a checked command; it is sent when it is due."""
+        issued = IssuedCommand(command_type_of(type(command)), msgspec.to_builtins(command))
+        return await self._ask(
+            self._submissions, Submit(command_id, issued, due_us), f"submit {command_id}", fresh=False
+        )
+
+    async def cancel(self, command_id: str, reason: str) -> bool:
+        """Give a submitted command up; False where it was sent already, or is being sent."""
+        if self._sender.is_busy_with(command_id):
+            return False
+        ack = await self._ask(self._submissions, Cancel(command_id, reason), self._source.new_id())
+        return bool(ack.events)
+
+    # --- sagas ----------------------------------------------------------------------------------------------------
+
+    async def view(self, saga: type[Saga], id: str) -> SagaView:
+        """Return a saga with its history; raise NotFound."""
+        kind = self._kind(saga)
+        stream: SagaStream = await self._dispatcher.ask(kind, Envelope(id, None, None), self._timeout_s)
+        lines = []
+        version = 0
+        while True:
+            page = await self._store.read_streams([StreamRead(StreamName(kind.type, id), version, _PAGE)])
+            for record in page[0].events:
+                version = record.version
+                lines += [line_of(recorded) for recorded in kind.codec.recorded(record)]
+            if len(page[0].events) < _PAGE:
+                break
+        standing = [*stream.open] or ([stream.stands.key] if stream.stands is not None else [])
+        return SagaView(
+            type=kind.type,
+            id=id,
+            status=stream.status,
+            step=", ".join(standing),
+            reason=stream.reason,
+            state=stream.state,
+            history=tuple(lines),
+        )
+
+    async def list(self, saga: type[Saga] | None, status: str | None) -> AsyncIterator[SagaSummary]:
+        """Yield the sagas there are, of a class or all, in a status or any, by type and id."""
+        await self._written()
+        kind = None if saga is None else self._kind(saga).type
+        last = ("", "")
+        while True:
+            rows = await self._store.query(_LIST, (status, status, kind, kind, *last, _PAGE))
+            for type_, id, status_, step, reason, started_us, updated_us in rows:
+                yield SagaSummary(
+                    type=type_,
+                    id=id,
+                    status=status_,
+                    step=step or "",
+                    reason=reason or "",
+                    started_at=_time(started_us),
+                    updated_at=_time(updated_us),
+                )
+            if len(rows) < _PAGE:
+                return
+            last = (rows[-1][0], rows[-1][1])
+
+    async def mend(self, saga: type[Saga], id: str, action: str, reason: str) -> None:
+        """Act on a saga that stands."""
+        if not reason.strip():
+            raise ConfigurationError(f"{saga.__name__}<{id}>: what is done by hand is kept with its reason; give one")
+        mend = Mend(id, action, reason, self._source.now_us())
+        await self._ask(self._kind(saga), mend, self._source.new_id())
+
+    def _kind(self, saga: type[Saga]) -> ActorKind:
+        kind = self._kinds.get(saga)
+        if kind is None:
+            raise ConfigurationError(f"{saga!r} is none of this runtime's sagas: Runtime([…, Transfer], …)")
+        return kind
+
+    async def _ask(self, kind: ActorKind, command: Command, command_id: str, *, fresh: bool = True) -> Ack:
+        envelope = Envelope(
+            command.to, command, kind.definition.handlers[type(command)], command_id=command_id, fresh=fresh
+        )
+        ack: Ack = await self._dispatcher.ask(kind, envelope, self._timeout_s)
+        return ack
+
+    async def _written(self) -> None:
+        """Wait until the list holds everything that was committed before."""
+        await self._reads.processor(self._agenda).ledger.reached(self._reads.feed.tail.position)
+        await self._agenda.save()
+
+    async def _refuse_lost_steps(self) -> None:
+        await self._agenda.save()
+        lost = []
+        for type_, step in await self._store.query(_STANDING, ()):
+            name = str(step).removesuffix(":undo")
+            saga = next((one for one in self._streams if one.__definition__.saga_type == type_), None)
+            if saga is None:
+                known = False
+            else:
+                definition = saga.__definition__
+                known = name == "on" or saga.renamed_steps.get(name, name) in definition.steps
+            if not known:
+                ids = [row[0] for row in await self._store.query(_STANDING_IDS, (type_, step))]
+                lost.append(f"{type_}.{name} (live: {', '.join(map(str, ids))}{', …' if len(ids) == 5 else ''})")
+        if lost:
+            raise ConfigurationError(
+                f"live sagas stand on steps that this code does not have: {'; '.join(lost)}. Bring the steps back, or "
+                "map their names in the saga's renamed_steps"
+            )
+
+
+def _time(us: int | None) -> datetime:
+    return datetime.fromtimestamp((us or 0) / 1_000_000, UTC)

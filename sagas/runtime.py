@@ -1,0 +1,126 @@
+"""`Runtime` with processes: the runtime below, and sagas, durable commands and timers on top of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import anyio.abc
+
+from actorium.actors.aggregate import Aggregate
+from actorium.actors.commands import Ack, Command
+from actorium.runtime import runtime as base
+from actorium.runtime.catalog import Catalog, Part
+from actorium.runtime.engine import Engine
+from actorium.runtime.read_side import ReadSide
+from actorium.sagas.processes import Processes
+from actorium.sagas.saga import Saga
+from actorium.sagas.stream import SagaStream, saga_stream_of
+from actorium.sagas.submissions import Submission
+from actorium.sagas.views import SagaSummary, SagaView
+from actorium.store.errors import ConfigurationError
+
+
+class Runtime(base.Runtime):
+    """Aggregates, projections and sagas on a durable log, inside an asyncio program.
+
+    Use it as `async with Runtime([Account, Transfer], store="sqlite:///bank.db") as runtime:`, or call `start` and
+    `stop`. Leaving the block, also by an exception or Ctrl-C, lets accepted commands finish for `Settings.drain_s`
+    seconds.
+
+    parts: what it runs: classes of aggregates, projections and sagas, `@react` functions.
+    store: a URL (`memory://`, `sqlite:///relative.db`, `sqlite:////absolute.db`) or an object that is an EventStore.
+    settings: the limits. middleware: what each `send` and `tell` passes through, the first outermost.
+    source: where time, ids and chance come from; leave it out unless you test.
+    """
+
+    _streams: dict[type[Saga], type[SagaStream]]
+    _processes: Processes | None = None
+
+    def _catalog_of(self, parts: Sequence[Part | type[Saga]]) -> Catalog:
+        sagas: list[type[Saga]] = []
+        others: list[Any] = []
+        for part in parts:
+            if isinstance(part, type) and issubclass(part, Saga) and part is not Saga:
+                sagas.append(part)
+            else:
+                others.append(part)
+        self._streams = {saga: saga_stream_of(saga.__definition__) for saga in dict.fromkeys(sagas)}
+        processes: list[type[Aggregate]] = [Submission, *self._streams.values()]
+        followed = [event for saga in self._streams for event in saga.__definition__.event_classes]
+        return Catalog(others, processes=processes, followed=followed)
+
+    async def _begin(self, engine: Engine, reads: ReadSide, tasks: anyio.abc.TaskGroup) -> None:
+        commands = [command for kind in self._catalog.aggregates for command in kind.__definition__.handlers]
+        self._processes = Processes(
+            self._streams, engine, reads, self._store, self.send, commands, self._source, self._settings
+        )
+        reads.start(tasks)
+        await self._processes.ready()
+
+    def _begun(self, tasks: anyio.abc.TaskGroup) -> None:
+        tasks.start_soon(self._running_processes().run)
+
+    async def submit(
+        self,
+        command: Command,
+        *,
+        at: datetime | None = None,
+        after_s: float | None = None,
+        command_id: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Ack:
+        """Accept a command durably, and return: it is carried out even if the process dies now, once in effect.
+
+        at: not before this time, an aware datetime. after_s: not before so many seconds. command_id: submitted again
+        with the same id, it is accepted once. The acknowledgement's `command_id` is what `cancel` wants. What the
+        domain says when it is sent is recorded in its submission.
+        """
+        processes = self._running_processes()
+        envelope = self._running().dispatcher.envelope(
+            command, command_id=command_id, expected_version=None, correlation_id="", causation_id="", headers=headers
+        )
+        if at is not None and after_s is not None:
+            raise ConfigurationError("submit(…): give at= or after_s=, not both")
+        due_us = 0
+        if at is not None:
+            if at.tzinfo is None:
+                raise ConfigurationError(f"submit(…, at={at!r}) has no time zone: give an aware datetime")
+            due_us = round(at.timestamp() * 1_000_000)
+        elif after_s is not None:
+            due_us = self._source.now_us() + round(after_s * 1_000_000)
+        assert envelope.command is not None, "an envelope of a command holds it"
+        ack = await processes.submit(envelope.command, envelope.command_id, due_us, headers)
+        return Ack(ack.stream_id, ack.version, ack.position, ack.events, envelope.command_id, ack.duplicate)
+
+    async def cancel(self, command_id: str, *, reason: str = "") -> bool:
+        """Give up a submitted command that waits; return False if it was sent already, or is being sent."""
+        return await self._running_processes().cancel(command_id, reason)
+
+    async def saga(self, saga: type[Saga], id: str) -> SagaView:
+        """Return a saga: where it stands, why, and its history line by line; raise NotFound."""
+        return await self._running_processes().view(saga, id)
+
+    def sagas(self, saga: type[Saga] | None = None, *, status: str | None = None) -> AsyncIterator[SagaSummary]:
+        """Iterate over the sagas there are: of one class or all, in one status or any."""
+        if status not in (None, "running", "undoing", "completed", "undone", "failed"):
+            raise ConfigurationError(f"sagas(status={status!r}): running, undoing, completed, undone or failed")
+        return self._running_processes().list(saga, status)
+
+    async def retry_saga(self, saga: type[Saga], id: str, *, reason: str) -> None:
+        """Have a saga that stands try its step (or undo) again; raise Rejected if it does not stand."""
+        await self._running_processes().mend(saga, id, "retry", reason)
+
+    async def skip_step(self, saga: type[Saga], id: str, *, reason: str) -> None:
+        """Have a saga that stands take its step (or undo) as done; raise Rejected if it does not stand."""
+        await self._running_processes().mend(saga, id, "skip", reason)
+
+    async def complete_saga(self, saga: type[Saga], id: str, *, reason: str) -> None:
+        """End a saga that stands as completed, whatever is left; raise Rejected if it does not stand."""
+        await self._running_processes().mend(saga, id, "complete", reason)
+
+    def _running_processes(self) -> Processes:
+        self._running()
+        assert self._processes is not None, "a running runtime has its processes"
+        return self._processes

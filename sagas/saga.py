@@ -1,0 +1,43 @@
+"""`Saga`: a process over several aggregates (a process manager) that survives any crash.
+
+Its fields are its durable state, all with defaults. Two forms, one mechanism: `@starts` and `@step` methods in the
+order written, or `@starts` and `@on` methods that return the next commands.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, ClassVar
+
+import msgspec
+
+from actorium.sagas.definition import SagaDefinition
+
+
+class Saga(msgspec.Struct):
+    """The state of one process. `id` is its id; `reason` is why it turned round, for its undo methods to read.
+
+    The stored name of its streams is the class's name unless `saga_type` is set. `renamed_steps` maps names of steps
+    that live sagas may stand on to the names they have today.
+    """
+
+    saga_type: ClassVar[str] = ""
+    renamed_steps: ClassVar[dict[str, str]] = {}
+    __definition__: ClassVar[SagaDefinition]
+
+    id: str = ""
+    reason: str = ""
+    ended: str = ""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.__definition__ = SagaDefinition(cls, sys._getframe(1).f_locals)
+
+    def complete(self) -> None:
+        """End the saga: what its handler returns is still sent, and later events no longer find it."""
+        self.ended = "completed"
+
+    def fail(self, reason: str) -> None:
+        """End the saga as failed, listed with its reason until a person acts."""
+        self.ended = "failed"
+        self.reason = reason
