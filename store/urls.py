@@ -25,7 +25,11 @@ def open_store(url: str) -> EventStore:
     make = _SCHEMES.get(parts.scheme)
     if make is None:
         raise ConfigurationError(f"store {url!r} has no known scheme; there are {', '.join(_SHAPES)}")
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    options: dict[str, str] = {}
+    for name, text in parse_qsl(parts.query, keep_blank_values=True):
+        if name in options:
+            raise ConfigurationError(f"store {url!r}: {name} is given twice")
+        options[name] = text
     return make(url, parts.netloc, unquote(parts.path), options)
 
 

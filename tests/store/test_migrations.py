@@ -1,0 +1,88 @@
+"""Old files are upgraded, newer ones and those of others are left alone."""
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from actorium.store.errors import UnsupportedSchema
+from actorium.store.event_store import CommandRecord, Snapshot, StreamRead
+from actorium.store.sqlite import SQLiteStore
+from actorium.store.sqlite.schema import MIGRATIONS
+from actorium.testing.contract_words import ALICE, BOB, append, commit, versions
+
+NEWEST = len(MIGRATIONS)
+RECORDED = sorted((Path(__file__).parent / "data").glob("schema_*.sql"))
+
+
+def given_a_file(path: Path, script: str) -> None:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.executescript(script)
+
+
+def shape_of(path: Path) -> tuple[int, list[str]]:
+    """The schema's number, and what there is, by its definition."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
+        definitions = [sql for (sql,) in db.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")]
+        return db.execute("PRAGMA user_version").fetchone()[0], sorted(" ".join(sql.split()) for sql in definitions)
+
+
+def test_every_schema_but_the_newest_is_recorded() -> None:
+    assert [path.stem for path in RECORDED] == [f"schema_{number}" for number in range(1, NEWEST)]
+
+
+@pytest.mark.parametrize("recorded", RECORDED, ids=lambda path: path.stem)
+@pytest.mark.asyncio
+async def test_an_older_file_is_upgraded_and_serves(tmp_path: Path, recorded: Path) -> None:
+    given_a_file(tmp_path / "old.db", recorded.read_text())
+    for path in ("old.db", "new.db"):
+        store = SQLiteStore(tmp_path / path)
+        await store.open()
+        await store.close()
+    assert shape_of(tmp_path / "old.db") == shape_of(tmp_path / "new.db")
+
+    store = SQLiteStore(tmp_path / "old.db")
+    await store.open()
+    try:
+        assert (await versions(store, ALICE), await versions(store, BOB)) == ([1, 2], [1])
+        assert await store.find_command("c1") == CommandRecord("c1", 7, ALICE, 1, 2, 2)
+        assert await store.load_checkpoint("balances") == 3
+        (page,) = await store.read_streams([StreamRead(ALICE, 0, 9, "f")])
+        assert page.snapshot == Snapshot(ALICE, 2, "f", b'{"balance":3}')
+        assert await commit(store, append(ALICE, 2)) == [4]
+        assert await store.dead_letters("balances") == []
+    finally:
+        await store.close()
+
+
+@pytest.mark.asyncio
+async def test_a_newer_file_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "log.db")
+    await store.open()
+    await store.close()
+    given_a_file(tmp_path / "log.db", f"PRAGMA user_version = {NEWEST + 1}")
+    with pytest.raises(UnsupportedSchema, match=f"has schema {NEWEST + 1}, .* up to {NEWEST}: .* upgrade this one"):
+        await store.open()
+    assert shape_of(tmp_path / "log.db")[0] == NEWEST + 1
+
+
+@pytest.mark.parametrize("script", ["CREATE TABLE notes (text TEXT)", "PRAGMA user_version = 1"])
+@pytest.mark.asyncio
+async def test_a_file_of_something_else_is_refused(tmp_path: Path, script: str) -> None:
+    given_a_file(tmp_path / "notes.db", script)
+    with pytest.raises(UnsupportedSchema, match=r"notes\.db is not an Actorium log: .* a file of its own"):
+        await SQLiteStore(tmp_path / "notes.db").open()
+
+
+@pytest.mark.asyncio
+async def test_people_can_read_the_log_with_any_tool(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "log.db")
+    await store.open()
+    await commit(store, append(ALICE, 0), at_us=1_700_000_000_000_042)
+    await store.close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "log.db")) as db:
+        rows = db.execute("SELECT * FROM log").fetchall()
+    payload, metadata = '{"amount":1}', '{"command_id":"c-1"}'
+    at = "2023-11-14T22:13:20.000042Z"
+    assert rows == [(1, "Account", "alice", 1, "Deposited", 1, payload, metadata, at)]

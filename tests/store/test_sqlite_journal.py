@@ -1,0 +1,97 @@
+"""What makes the SQLite adapter fast keeps its limits and its plans."""
+
+import sqlite3
+from collections.abc import Iterator
+
+import pytest
+
+from actorium.store.event_store import Append, Batch, CommandMark
+from actorium.store.events import StreamName, stream_checksum
+from actorium.store.sqlite import journal, packed, reading
+from actorium.store.sqlite.heads import StreamHeads
+from actorium.store.sqlite.journal import Journal
+from actorium.store.sqlite.rows import RowStatement, rows_max
+from actorium.store.sqlite.schema import migrate
+from actorium.testing.contract_words import append, event
+
+NAMES = [StreamName("Account", str(number)) for number in range(30)]
+
+
+@pytest.fixture
+def db() -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    migrate(connection, ":memory:")
+    yield connection
+    connection.close()
+
+
+def test_heads_of_streams_are_forgotten_over_the_limit_and_found_again(db: sqlite3.Connection) -> None:
+    writer = Journal(db, stream_heads_max=8)
+    position = 1
+    for version in range(3):
+        for name in NAMES:
+            assert writer.commit(db, Batch(1, [append(name, version)])).outcomes == [position]
+            position += 1
+            assert len(writer._heads) <= 8 + 2
+
+
+def test_streams_used_often_stay_remembered() -> None:
+    heads = StreamHeads(8)
+    often = {NAMES[0]: (1, 1, stream_checksum(NAMES[0]))}
+    for number, name in enumerate(NAMES):
+        heads.update(often)
+        heads.update({name: (number, 1, 0)})
+        assert heads.get(NAMES[0]) is not None
+    assert heads.get(NAMES[1]) is None
+    heads.clear()
+    assert heads.get(NAMES[0]) is None
+
+
+def test_a_batch_of_events_is_one_statement(db: sqlite3.Connection) -> None:
+    writer = Journal(db)
+    writer.commit(db, Batch(1, [append(name, 0) for name in NAMES]))
+    statements: list[str] = []
+    db.set_trace_callback(statements.append)
+    fresh = [Append(name, 1, (event(),), CommandMark(f"c{name.id}", 1, fresh=True)) for name in NAMES]
+    writer.commit(db, Batch(1, fresh))
+    assert [statement.split(" (")[0] for statement in statements] == ["INSERT INTO events"]
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 7, 511, 512, 513, 1_500])
+def test_rows_are_padded_to_few_sizes_and_the_padding_is_not_written(db: sqlite3.Connection, count: int) -> None:
+    db.execute("CREATE TABLE pairs (a INTEGER, b INTEGER)")
+    template = "INSERT INTO pairs SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
+    statement = RowStatement(template, 2, db=db)
+    statement.execute(db, [value for number in range(count) for value in (number, -number)])
+    assert db.execute("SELECT count(*), sum(a), sum(b) FROM pairs").fetchone() == (
+        count,
+        count * (count - 1) // 2,
+        -count * (count - 1) // 2,
+    )
+
+
+def test_statements_keep_the_limit_of_the_database(db: sqlite3.Connection) -> None:
+    assert rows_max(db, 11) == 512
+    db.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 999)
+    assert rows_max(db, 11) == 64
+    writer = Journal(db)
+    writer.commit(db, Batch(1, [append(name, 0, 10) for name in NAMES]))
+    assert db.execute("SELECT count(*), max(position) FROM events").fetchone() == (300, 300)
+
+
+@pytest.mark.parametrize(
+    ("query", "columns"),
+    [
+        (packed._FIND_HEADS, 3),
+        (journal._SELECT_COMMANDS, 1),
+        (reading._READ_STREAMS, 4),
+        (reading._READ_NAMES, 1),
+        (reading._READ_LOG, 0),
+        (reading._FIND_COMMAND, 0),
+    ],
+)
+def test_no_query_walks_through_a_table(db: sqlite3.Connection, query: str, columns: int) -> None:
+    rows = ", ".join([f"({', '.join('?' * columns)})"] * 3)
+    sql = query.format(rows=rows)
+    steps = [step for *_, step in db.execute("EXPLAIN QUERY PLAN " + sql, [None] * sql.count("?"))]
+    assert not [step for step in steps if step.startswith(("SCAN streams", "SCAN events", "SCAN log"))], steps

@@ -1,0 +1,70 @@
+"""A URL names a store, or the error names what is wrong with it."""
+
+from pathlib import Path
+
+import pytest
+
+from actorium.store.errors import ConfigurationError
+from actorium.store.memory import MemoryStore
+from actorium.store.sqlite import SQLiteStore
+from actorium.store.urls import open_store
+
+
+def test_memory() -> None:
+    assert isinstance(open_store("memory://"), MemoryStore)
+
+
+def test_a_relative_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = open_store("sqlite:///some%20folder/bank.db")
+    assert isinstance(store, SQLiteStore)
+    assert f"{tmp_path}/some folder/bank.db (WAL, synchronous=FULL" in store.describe()
+
+
+def test_an_absolute_file_with_options() -> None:
+    options = "synchronous=normal&cache_mb=8&wal_autocheckpoint_pages=100&busy_timeout_s=0.5"
+    text = open_store(f"sqlite:////srv/bank.db?{options}").describe()
+    assert "/srv/bank.db (WAL, synchronous=NORMAL" in text
+    assert "a power cut may take the last ones" in text
+
+
+@pytest.mark.asyncio
+async def test_options_reach_the_database(tmp_path: Path) -> None:
+    store = open_store(f"sqlite:///{tmp_path}/bank.db?synchronous=OFF&cache_mb=8&wal_autocheckpoint_pages=100")
+    assert isinstance(store, SQLiteStore)
+    await store.open()
+    try:
+        writer = store._connections[0]
+        for pragma, value in (("synchronous", 0), ("cache_size", -8 * 1024), ("wal_autocheckpoint", 100)):
+            assert await writer.run(lambda db, name=pragma: db.execute(f"PRAGMA {name}").fetchone()) == (value,)
+    finally:
+        await store.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("mysql://host/bank", "no known scheme; there are memory://, sqlite:///relative.db, sqlite:////absolute.db"),
+        ("bank.db", "no known scheme"),
+        ("", "no known scheme"),
+        ("sqlite://bank.db", "names no file; write three slashes"),
+        ("sqlite://", "names no file"),
+        ("sqlite:///", "names no file"),
+        ("sqlite:///:memory:", "for memory use memory://"),
+        ("memory://here", "has no place; write memory://"),
+        ("memory://?cache_mb=8", "no option 'cache_mb'; there are none"),
+        ("sqlite:///a.db?cash_mb=8", "no option 'cash_mb'; there are synchronous, cache_mb"),
+        ("sqlite:///a.db?cache_mb=much", "cache_mb='much' is no int"),
+        ("sqlite:///a.db?cache_mb=", "cache_mb='' is no int"),
+        ("sqlite:///a.db?cache_mb=0", "cache_mb=0 is not between 1 and"),
+        ("sqlite:///a.db?wal_autocheckpoint_pages=-1", "wal_autocheckpoint_pages=-1 is not between"),
+        ("sqlite:///a.db?busy_timeout_s=-1", "busy_timeout_s=-1.0 is not between 0 and"),
+        ("sqlite:///a.db?busy_timeout_s=nan", "busy_timeout_s=nan is not between 0 and"),
+        ("sqlite:///a.db?synchronous=MAYBE", "synchronous='MAYBE' is none of OFF, NORMAL, FULL, EXTRA"),
+        ("sqlite:///a.db?cache_mb=8&cache_mb=9", "cache_mb is given twice"),
+    ],
+)
+def test_what_is_wrong_is_named(url: str, words: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        open_store(url)
+    assert words in str(caught.value)
