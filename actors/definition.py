@@ -71,7 +71,6 @@ class AggregateDefinition:
             _Reader(aggregate_class, method, role, names).read_into(self)
         self.has_create = any(handler.creates for handler in self.handlers.values())
         self._check_every_event_evolves()
-        self._check_every_field_has_a_default()
         self._check_snapshots()
 
     def _check_every_event_evolves(self) -> None:
@@ -83,19 +82,26 @@ class AggregateDefinition:
                         f"{self.aggregate_class.__name__} an @evolve method for it (its body may be `pass`)"
                     )
 
-    def _check_every_field_has_a_default(self) -> None:
-        inherited: set[str] = set()
-        for base in self.aggregate_class.__mro__[1:]:
-            fields = getattr(base, "__struct_fields__", ())
-            inherited.update(fields if isinstance(fields, tuple) else ())
-        for name, annotation in inspect.get_annotations(self.aggregate_class).items():
-            if name in _RESERVED or name in inherited or "ClassVar" in str(annotation):
-                continue
-            # A struct's field descriptors are not there yet: a default still lies in the class's own namespace.
-            if name not in self.aggregate_class.__dict__:
+    def require_defaults(self) -> None:
+        """Raise ConfigurationError for a field without a default, or with one that all instances would share.
+
+        A struct knows its defaults only when its class is complete, so a runtime asks this when it is made.
+        """
+        names, defaults = self.aggregate_class.__struct_fields__, self.aggregate_class.__struct_defaults__
+        without = names[: len(names) - len(defaults)]
+        for name, default in [(name, msgspec.NODEFAULT) for name in without] + list(
+            zip(names[len(without) :], defaults, strict=True)
+        ):
+            field = f"{self.aggregate_class.__name__}.{name}"
+            if default is msgspec.NODEFAULT and name not in _RESERVED:
                 raise ConfigurationError(
-                    f"{self.aggregate_class.__name__}.{name} has no default: an aggregate begins empty, with only its "
-                    f"id, so give the field a default (`{name}: … = …`)"
+                    f"{field} has no default: an aggregate begins empty, with only its id, so give the field a default "
+                    f"(`{name}: … = …`)"
+                )
+            if type(default).__hash__ is None:
+                raise ConfigurationError(
+                    f"{field} has a default that all of them would share and change: give it "
+                    f"`msgspec.field(default_factory={type(default).__name__})`"
                 )
 
     def _check_snapshots(self) -> None:

@@ -64,6 +64,7 @@ class Catalog:
 
     def _add_aggregate(self, aggregate: type[Aggregate]) -> Sequence[type[Event]]:
         definition = aggregate.__definition__
+        definition.require_defaults()
         self._name("streams", definition.stream_type, aggregate, 'its own stream_type = "…"')
         for command in definition.handlers:
             holder = self._commands.setdefault(command, aggregate)
