@@ -213,7 +213,7 @@ async def test_an_outcome_that_the_store_did_not_know_is_found_out_by_sending_ag
     store = FaultyStore()
     async with Runtime([Tally], store=store) as runtime:
         for fault in ("before", "after"):
-            store.faults.append(fault)  # type: ignore[arg-type]
+            store.faults.append(fault)
             with pytest.raises(StoreUnavailable):
                 await runtime.send(Add("t", 5), command_id=fault)
         assert not (await runtime.send(Add("t", 5), command_id="before")).duplicate

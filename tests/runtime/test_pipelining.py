@@ -118,7 +118,9 @@ async def in_one_batch(runtime: Runtime, store: GatedStore, behind: int) -> list
     store.shut()
     blocker = asyncio.ensure_future(runtime.send(Add("blocker")))
     await store.commits(came + 1)
-    sent = [asyncio.ensure_future(runtime.send(Add("t", 1), command_id=f"c{n}")) for n in range(behind)]
+    sent: list[asyncio.Future[Ack]] = [
+        asyncio.ensure_future(runtime.send(Add("t", 1), command_id=f"c{n}")) for n in range(behind)
+    ]
     await settled()
     assert not blocker.done()
     return sent
@@ -128,7 +130,7 @@ async def in_batches_of_one(runtime: Runtime, store: GatedStore, behind: int) ->
     """Send so that the first is in flight and the rest waits for the writer."""
     came = len(store.batches)
     store.shut()
-    sent = [asyncio.ensure_future(runtime.send(Add("t", 1), command_id="c0"))]
+    sent: list[asyncio.Future[Ack]] = [asyncio.ensure_future(runtime.send(Add("t", 1), command_id="c0"))]
     await store.commits(came + 1)
     sent += [asyncio.ensure_future(runtime.send(Add("t", 1), command_id=f"c{n}")) for n in range(1, behind)]
     await settled()

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from actorium import EventStore, StoreUnavailable
 from actorium.store.event_store import (
@@ -11,6 +11,7 @@ from actorium.store.event_store import (
     Batch,
     CommandRecord,
     Committed,
+    DeadLetter,
     Head,
     StoredEventType,
     StreamPage,
@@ -51,6 +52,12 @@ class PassedThrough:
 
     async def load_checkpoint(self, name: str) -> int:
         return await self.inner.load_checkpoint(name)
+
+    async def dead_letters(self, processor: str) -> list[DeadLetter]:
+        return await self.inner.dead_letters(processor)
+
+    async def query(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        return await self.inner.query(sql, parameters)
 
     async def event_types(self, *, counted: bool = False) -> list[StoredEventType]:
         return await self.inner.event_types(counted=counted)

@@ -1,0 +1,82 @@
+"""What the classes of one runtime have to agree on is checked when it is made."""
+
+import pytest
+from support.bank import Account, Add, Added, Tally
+
+from actorium import Aggregate, Command, ConfigurationError, Event, Runtime, decide, evolve
+
+
+def test_two_aggregates_for_one_command_are_refused() -> None:
+    class Rival(Aggregate):
+        @decide
+        def add(self, command: Add) -> None: ...
+
+    with pytest.raises(ConfigurationError, match=r"Tally and .*Rival both handle Add: a command has one handler"):
+        Runtime([Tally, Rival], store="memory://")
+
+
+def test_two_aggregates_for_one_kind_of_stream_are_refused() -> None:
+    class Rival(Aggregate):
+        stream_type = "Tally"
+
+    with pytest.raises(ConfigurationError, match=r"Tally and .*Rival both keep streams .*'Tally'.*stream_type = "):
+        Runtime([Tally, Rival], store="memory://")
+
+
+def test_two_events_of_one_stored_name_are_refused() -> None:
+    class AddedToo(Event):
+        event_type = "Added"
+
+    class Rival(Aggregate):
+        @evolve
+        def added(self, event: AddedToo) -> None: ...
+
+    with pytest.raises(ConfigurationError, match=r"AddedToo and .*Added are both stored as 'Added'.*event_type = "):
+        Runtime([Tally, Rival], store="memory://")
+
+
+def test_an_event_that_json_cannot_carry_is_refused() -> None:
+    class Odd(Event):
+        many: list[int] | tuple[str, ...]
+
+    class Holder(Aggregate):
+        @evolve
+        def odd(self, event: Odd) -> None: ...
+
+    with pytest.raises(ConfigurationError, match="Odd"):
+        Runtime([Holder], store="memory://")
+
+
+def test_an_instance_is_no_class() -> None:
+    with pytest.raises(ConfigurationError, match=r"is no Aggregate class.*classes, not instances"):
+        Runtime([Tally("t")], store="memory://")  # type: ignore[list-item]
+
+
+def test_a_runtime_without_aggregates_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"at least one aggregate class: Runtime\(\[Account\]"):
+        Runtime([], store="memory://")
+
+
+def test_the_same_class_twice_is_the_class_once() -> None:
+    Runtime([Tally, Tally, Account], store="memory://")
+
+
+def test_two_aggregates_may_share_an_event() -> None:
+    class Count(Command):
+        pass
+
+    class Mirror(Aggregate):
+        @decide
+        def count(self, command: Count) -> Added:
+            return Added(1)
+
+        @evolve
+        def added(self, event: Added) -> None: ...
+
+    Runtime([Tally, Mirror], store="memory://")
+
+
+@pytest.mark.parametrize("url", ["", "bank.db", "oracle://x", "sqlite://", "sqlite:///"])
+def test_a_store_url_that_names_no_store_is_refused(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="store"):
+        Runtime([Tally], store=url)

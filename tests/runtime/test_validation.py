@@ -1,0 +1,186 @@
+"""What is wrong with a command is found before the mailbox, and nothing is done."""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from support.bank import Add, Deposit, Tally
+from support.virtual_time import virtual
+
+from actorium import (
+    Aggregate,
+    Command,
+    CommandFailed,
+    ConfigurationError,
+    Event,
+    Rejected,
+    Runtime,
+    Settings,
+    WrongExpectedVersion,
+    decide,
+    evolve,
+)
+
+
+class Weigh(Command):
+    grams: float
+    spare: float | None = None
+    words: list[str] = []
+
+
+def weigh(*fields: Any) -> Weigh:
+    return Weigh(*fields)
+
+
+class Weighed(Event):
+    grams: float
+    note: str = ""
+
+
+class Scale(Aggregate):
+    grams: float = 0.0
+
+    @decide
+    def weigh(self, command: Weigh) -> Weighed:
+        if command.words == ["nan"]:
+            return Weighed(math.nan)
+        return Weighed(command.grams, "x" * len(command.words))
+
+    @evolve
+    def weighed(self, event: Weighed) -> None:
+        self.grams += event.grams
+
+
+@contextmanager
+def nothing_done(runtime: Runtime) -> Iterator[None]:
+    yield
+    statistics = runtime.statistics()
+    assert (statistics.live_actors, statistics.position, statistics.in_flight) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        (lambda: weigh("s", "heavy"), "Expected `float`, got `str`"),
+        (lambda: weigh("s", math.nan), "Expected `float`, got `null`"),
+        (lambda: weigh("s", math.inf), "Expected `float`, got `null`"),
+        (lambda: weigh("s", 1.0, math.nan), "spare=nan comes back as None"),
+        (lambda: weigh("s", 1.0, -math.inf), "spare=-inf comes back as None"),
+        (lambda: weigh("s", 1.0, None, ("a", "b")), "words"),
+        (lambda: weigh("s", 1.0, None, [b"a"]), "words"),
+        (lambda: weigh("s", 1.0, None, ["\ud800"]), "surrogates"),
+        (lambda: weigh("s", object()), "object"),
+        (lambda: weigh("s", 1.0, None, ["x" * 5_000]), "the limit max_payload_bytes is 5000"),
+        (lambda: weigh("", 1.0), "`to` is the aggregate's id"),
+        (lambda: weigh("x" * 513, 1.0), "`to` is the aggregate's id"),
+        (lambda: weigh(7, 1.0), "Expected `str`, got `int`"),
+        (lambda: weigh(None, 1.0), "Expected `str`, got `null`"),
+    ],
+)
+@virtual
+async def test_a_field_that_is_wrong_fails_the_command(command: Callable[[], Command], why: str) -> None:
+    async with Runtime([Scale], store="memory://", settings=Settings(max_payload_bytes=5_000)) as runtime:
+        with nothing_done(runtime):
+            with pytest.raises(CommandFailed, match=r"Weigh was not sent") as failure:
+                await runtime.send(command())
+            assert why in str(failure.value)
+            with pytest.raises(CommandFailed):
+                await runtime.tell(command())
+
+
+@virtual
+async def test_the_longest_id_is_accepted() -> None:
+    async with Runtime([Scale], store="memory://") as runtime:
+        assert (await runtime.send(Weigh("ž" * 512, 1.0))).version == 1
+
+
+@virtual
+async def test_a_command_that_nobody_handles_is_refused() -> None:
+    class Heavier(Weigh):
+        pass
+
+    async with Runtime([Scale, Tally], store="memory://") as runtime:
+        with nothing_done(runtime):
+            for command in (Deposit("a", 1), Heavier("s", 1.0), "weigh"):
+                with pytest.raises(ConfigurationError, match="no aggregate of this runtime handles"):
+                    await runtime.send(command)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("command_id", ["", "x" * 513, 7, b"id", "\ud800"])
+@virtual
+async def test_a_command_id_that_cannot_be_one_is_refused(command_id: Any) -> None:
+    async with Runtime([Tally], store="memory://") as runtime:
+        with nothing_done(runtime), pytest.raises(ConfigurationError, match="command_id"):
+            await runtime.send(Add("t"), command_id=command_id)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"headers": {"user": 7}},
+        {"headers": {7: "user"}},
+        {"headers": {"user": None}},
+        {"headers": {"user": "\ud800"}},
+        {"correlation_id": 7},
+        {"correlation_id": None},
+        {"causation_id": "\ud800"},
+    ],
+)
+@virtual
+async def test_metadata_that_the_log_would_not_give_back_is_refused(metadata: dict[str, Any]) -> None:
+    async with Runtime([Tally], store="memory://") as runtime:
+        with nothing_done(runtime):
+            with pytest.raises(ConfigurationError, match=next(iter(metadata))):
+                await runtime.send(Add("t"), **metadata)
+            with pytest.raises(ConfigurationError, match=next(iter(metadata))):
+                await runtime.tell(Add("t"), **metadata)
+
+
+@pytest.mark.parametrize("timeout_s", [math.nan, -1.0])
+@virtual
+async def test_a_timeout_that_never_comes_is_refused(timeout_s: float) -> None:
+    async with Runtime([Tally], store="memory://") as runtime:
+        with nothing_done(runtime):
+            for call in (
+                runtime.send(Add("t"), timeout_s=timeout_s),
+                runtime.tell(Add("t"), timeout_s=timeout_s),
+                runtime.get(Tally, "t", timeout_s=timeout_s),
+            ):
+                with pytest.raises(ConfigurationError, match="timeout_s"):
+                    await call
+
+
+@virtual
+async def test_an_event_that_json_would_change_fails_its_command() -> None:
+    async with Runtime([Scale], store="memory://") as runtime:
+        with pytest.raises(CommandFailed, match="Expected `float`, got `null`"):
+            await runtime.send(Weigh("s", 1.0, None, ["nan"]))
+        assert runtime.statistics().position == 0
+        assert (await runtime.send(Weigh("s", 1.0))).version == 1
+
+
+@virtual
+async def test_events_that_are_too_large_fail_their_command() -> None:
+    async with Runtime([Scale], store="memory://", settings=Settings(max_payload_bytes=500)) as runtime:
+        with pytest.raises(CommandFailed, match="the limit max_payload_bytes is 500"):
+            await runtime.send(Weigh("s", 1.0), headers={"long": "x" * 500})
+        assert runtime.statistics().position == 0
+
+
+@virtual
+async def test_a_version_that_the_caller_expected_and_is_not_there_is_told() -> None:
+    async with Runtime([Tally], store="memory://") as runtime:
+        await runtime.send(Add("t"), expected_version=0)
+        with pytest.raises(WrongExpectedVersion, match="is at version 1, not 0"):
+            await runtime.send(Add("t"), expected_version=0)
+        assert (await runtime.send(Add("t"), expected_version=1)).version == 2
+
+
+@virtual
+async def test_a_rejection_carries_its_reason_and_details() -> None:
+    async with Runtime([Tally], store="memory://") as runtime:
+        with pytest.raises(Rejected) as refusal:
+            await runtime.send(Add("t", needs=5))
+        assert (refusal.value.reason, refusal.value.details) == ("not enough", {"total": 0})
