@@ -142,9 +142,9 @@ class Actor:
             return
         try:
             evolvers, mutable = kind.evolvers, kind.mutable_events
-            for event in events:
+            for one, event in zip(encoded, events, strict=True):
                 # The state may keep a list of its event and change it later; the event's readers must not see that.
-                own = copy.deepcopy(event) if mutable and type(event) in mutable else event
+                own = kind.codec.again(one) if mutable and type(event) in mutable else event
                 evolvers[type(event)](self.state, own)
         except Exception as bug:
             failure = self._command_failed(envelope, "the @evolve of its event", bug)

@@ -115,6 +115,11 @@ class EventCodec:
         payload = as_json(event)
         return EncodedEvent(kind[0], kind[1], payload, metadata), checked_copy(event, payload, kind[2])
 
+    def again(self, encoded: EncodedEvent) -> Event:
+        """Return another event like the one that was encoded, sharing nothing with it."""
+        event: Event = self._readers[encoded.type, encoded.schema_version][1](encoded.payload)
+        return event
+
     def reader(self, event_type: str, schema_version: int) -> tuple[type[Event], Decode] | None:
         """Return what reads a shape in one step: its class and the decoder of its payload; None for any other shape.
 
