@@ -101,7 +101,7 @@ class Kept(Event):
 
 
 class Shelf(Aggregate):
-    things: dict[str, list[str]] = {}  # noqa: RUF012
+    things: dict[str, list[str]] = {}
 
     @decide
     def put(self, command: Put) -> Kept:
@@ -172,7 +172,7 @@ class Pay(Command):
 
 class Purse(Aggregate):
     total: int = 0
-    notes: list[str] = []  # noqa: RUF012
+    notes: list[str] = []
 
     @decide
     def pay(self, command: Pay) -> Paid:
