@@ -101,11 +101,12 @@ class Feed:
         """Return the rest of the page in which the position after this one lies."""
         number, skip = divmod(position, PAGE_EVENTS)
         page = self._pages.get(number)
-        if page is None:
-            page = await self._read(number)
-        else:
+        if page is not None:
             self._pages.move_to_end(number)
-        return page[skip:] if skip else page
+            return page[skip:] if skip else page
+        if skip:  # a reader in the middle of a page reads to its end, and shares pages from there on
+            return await self._store.read_log(position, PAGE_EVENTS - skip)
+        return await self._read(number)
 
     async def _read(self, number: int) -> list[EncodedRecord]:
         reading = self._reading.get(number)

@@ -90,6 +90,7 @@ class Processor:
         self._handled = 0
         self._behind_since_us = 0
         self._paused = False
+        self._looks = True
         self._called: asyncio.Future[None] | None = None
         self._errands: deque[tuple[Callable[[], Awaitable[Any]], asyncio.Future[Any]]] = deque()
 
@@ -189,23 +190,28 @@ class Processor:
             return
         self._state = "running"
         position = self.ledger.position
-        found = await self._feed.after(position, self._work.event_classes)
-        if found.position > position:
-            if found.events:
-                self._behind_since_us = _recorded_us(found.events[0])
-            await self._delivery.page(found.events, found.position)
-            self._handled += len(found.events)
-            return
+        if self._feed.tail.position > position or self._looks:
+            self._looks = False
+            found = await self._feed.after(position, self._work.event_classes)
+            if found.position > position:
+                if found.events:
+                    self._behind_since_us = _recorded_us(found.events[0])
+                await self._delivery.page(found.events, found.position)
+                self._handled += len(found.events)
+                return
         await self._work.caught_up()
         if self._feed.tail.position <= position:
-            await self._wait(self._feed.tail.moved())
+            # Nobody came, nobody called: look by oneself, a notification may have been lost.
+            self._looks = await self._wait(self._feed.tail.moved())
 
-    async def _wait(self, *moved: asyncio.Future[None]) -> None:
-        """Wait until somebody calls or the log has moved; at the latest until it is time to look by itself."""
+    async def _wait(self, *moved: asyncio.Future[None]) -> bool:
+        """Wait until somebody calls or the log has moved; say whether neither happened for `poll_s` seconds."""
         if self._errands:
-            return
+            return False
         self._called = asyncio.get_running_loop().create_future()
-        await asyncio.wait((self._called, *moved), timeout=self._poll_s, return_when=asyncio.FIRST_COMPLETED)
+        waited = (self._called, *moved)
+        done, _ = await asyncio.wait(waited, timeout=self._poll_s, return_when=asyncio.FIRST_COMPLETED)
+        return not done
 
     def _call(self) -> None:
         if self._called is not None and not self._called.done():
