@@ -8,7 +8,8 @@ from support.bank import Add, Added, Tally
 from support.stores import FaultyStore, GatedStore, PoisonedStore, append, whole_log
 from support.virtual_time import settled, steps, virtual
 
-from actorium import Ack, HydrationFailed, MailboxFull, Passivation, Runtime, Settings
+from actorium import Ack, HydrationFailed, MailboxFull, Passivation, Settings
+from actorium.runtime.runtime import Runtime
 from actorium.store.memory import MemoryStore
 
 

@@ -14,12 +14,12 @@ from actorium import (
     Event,
     Metadata,
     RecordedEvent,
-    Runtime,
     Settings,
     StoreUnavailable,
     Subscription,
     UnknownEventType,
 )
+from actorium.runtime.runtime import Runtime
 from actorium.store.event_store import Batch, Committed
 from actorium.store.memory import MemoryStore
 

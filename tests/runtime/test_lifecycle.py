@@ -8,7 +8,8 @@ from support.bank import Add, Stay, Tally
 from support.stores import FaultyStore, GatedStore, PassedThrough
 from support.virtual_time import settled, steps, virtual
 
-from actorium import Ack, ConfigurationError, Runtime, RuntimeClosed, Settings, StoreUnavailable
+from actorium import Ack, ConfigurationError, RuntimeClosed, Settings, StoreUnavailable
+from actorium.runtime.runtime import Runtime
 from actorium.store.event_store import Batch, Committed, StreamPage, StreamRead
 from actorium.store.memory import MemoryStore
 

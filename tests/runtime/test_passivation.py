@@ -7,7 +7,8 @@ from support.bank import Add, Tally
 from support.stores import GatedStore
 from support.virtual_time import settled, virtual
 
-from actorium import ConfigurationError, NotFound, Passivation, Runtime, Settings
+from actorium import ConfigurationError, NotFound, Passivation, Settings
+from actorium.runtime.runtime import Runtime
 
 
 def passivation(**policy: float | None) -> Settings:

@@ -8,7 +8,8 @@ from support.bank import Account, Add, Added, Deposit, OpenAccount, Stay, Tally,
 from support.stores import Fault, FaultyStore, GatedStore, append, whole_log
 from support.virtual_time import settled, virtual
 
-from actorium import Ack, Rejected, Runtime, StoreUnavailable, WrongExpectedVersion
+from actorium import Ack, Rejected, StoreUnavailable, WrongExpectedVersion
+from actorium.runtime.runtime import Runtime
 from actorium.store.event_store import Batch, Committed
 
 

@@ -14,10 +14,10 @@ from actorium import (
     CommandTimeout,
     ConfigurationError,
     Rejected,
-    Runtime,
     RuntimeStatistics,
     Settings,
 )
+from actorium.runtime.runtime import Runtime
 
 
 def send(runtime: Runtime, *ids: str) -> "list[asyncio.Future[Ack]]":

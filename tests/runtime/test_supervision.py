@@ -17,12 +17,12 @@ from actorium import (
     HydrationFailed,
     Metadata,
     Passivation,
-    Runtime,
     Settings,
     StoreUnavailable,
     decide,
     evolve,
 )
+from actorium.runtime.runtime import Runtime
 from actorium.store.memory import MemoryStore
 from actorium.store.source import SeededSource
 
