@@ -35,7 +35,7 @@ _READ_TYPE = "SELECT name, schema_version FROM event_types WHERE id = ?"
 def examine_stream(db: sqlite3.Connection, read: StreamRead) -> StreamPage:
     """Return the page of a read, or raise CorruptEvent or VersionGap for the first event that does not hold."""
     stream = read.stream
-    snapshot = examine_snapshot(db, read)
+    snapshot = _examine_snapshot(db, read)
     before = snapshot.version if snapshot is not None else read.after_version
     rows = db.execute(_READ_STREAM, (stream.type, stream.id, before, read.limit)).fetchall()
     records = []
@@ -72,7 +72,7 @@ def examine_log(db: sqlite3.Connection, after_position: int, limit: int) -> list
     return records
 
 
-def examine_snapshot(db: sqlite3.Connection, read: StreamRead) -> Snapshot | None:
+def _examine_snapshot(db: sqlite3.Connection, read: StreamRead) -> Snapshot | None:
     """Return the snapshot to begin at; a damaged one is as good as none, for the events say it all again."""
     stream, fingerprint = read.stream, read.snapshot_fingerprint
     if fingerprint is None:

@@ -12,11 +12,11 @@ Invariant: what is remembered here (names of streams, types of events) is never 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from zlib import crc32
 
-from actorium.store.event_store import CommandRecord, Head, StoredEventType, StreamPage, StreamRead
+from actorium.store.event_store import CommandRecord, Head, Snapshot, StoredEventType, StreamPage, StreamRead
 from actorium.store.events import (
     CHECKSUM_MASK,
     CHECKSUM_SPREAD,
@@ -25,9 +25,10 @@ from actorium.store.events import (
     kind_bytes,
     stream_checksum,
 )
-from actorium.store.sqlite.examination import examine_log, examine_snapshot, examine_stream
+from actorium.store.sqlite.examination import examine_log, examine_stream
 from actorium.store.sqlite.packed import HeadQuery, InDoubt, integers, rows, texts
 from actorium.store.sqlite.rows import RowStatement
+from actorium.store.sqlite.snapshots import snapshot_checksum
 
 # About 300 bytes each.
 STREAM_NAMES_MAX = 50_000
@@ -39,6 +40,13 @@ _EVENTS = (
 _READ_STREAMS = (
     f"SELECT group_concat(column1), {_EVENTS} FROM (VALUES {{rows}}) AS wanted "
     "CROSS JOIN events ON events.stream = wanted.column2 AND version > wanted.column3 AND version <= wanted.column4"
+)
+_READ_SNAPSHOTS = (
+    "SELECT group_concat(column1), group_concat(version), group_concat(checksum), group_concat(state, char(10)) "
+    "FROM (VALUES {rows}) AS wanted "
+    "CROSS JOIN streams ON streams.type = wanted.column2 AND streams.name = wanted.column3 "
+    "CROSS JOIN snapshots ON snapshots.stream = streams.id AND fingerprint = wanted.column4 "
+    "AND version > wanted.column5"
 )
 _READ_LOG = (
     f"SELECT group_concat(stream), group_concat(version), {_EVENTS} "
@@ -65,11 +73,12 @@ Kind = tuple[int, str, int]
 class Reading:
     """Queries over the log, and the names they have met."""
 
-    __slots__ = ("_heads", "_names", "_read_names", "_read_streams", "_types")
+    __slots__ = ("_heads", "_names", "_read_names", "_read_snapshots", "_read_streams", "_types")
 
     def __init__(self, db: sqlite3.Connection) -> None:
         db.text_factory = bytes  # payloads are passed on as bytes, and damaged text must not fail to decode
         self._heads = HeadQuery(db)
+        self._read_snapshots = RowStatement(_READ_SNAPSHOTS, 5, db=db)
         self._read_streams = RowStatement(_READ_STREAMS, 4, db=db)
         self._read_names = RowStatement(_READ_NAMES, 1, db=db)
         self._types: dict[int, EventType] = {}
@@ -114,13 +123,12 @@ class Reading:
         return [StoredEventType(name.decode(errors="replace"), version, count) for name, version, count in rows]
 
     def _streams(self, db: sqlite3.Connection, reads: Sequence[StreamRead]) -> list[StreamPage]:
-        snapshots = [examine_snapshot(db, read) if read.snapshot_fingerprint is not None else None for read in reads]
+        snapshots = self._find_snapshots(db, reads)
         pages: list[list[EncodedRecord]] = [[] for _ in reads]
-        befores = [
-            snapshot.version if snapshot is not None else read.after_version
-            for read, snapshot in zip(reads, snapshots, strict=True)
-        ]
-        wanted, promised = self._find_heads(db, reads, befores)
+        befores = [read.after_version for read in reads]
+        for index, snapshot in snapshots.items():
+            befores[index] = snapshot.version
+        wanted, promised = self._find_heads(db, reads, befores, snapshots)
         for columns in self._read_streams.fetch(db, wanted):
             if columns[0] is not None:
                 self._fill(db, reads, befores, pages, columns)
@@ -128,10 +136,33 @@ class Reading:
             # The page holds fewer events than the stream has: the last ones are missing, or there is a hole.
             if len(pages[index]) < count:
                 raise InDoubt
-        return [StreamPage(page, snapshot) for page, snapshot in zip(pages, snapshots, strict=True)]
+        return [StreamPage(page, snapshots.get(index)) for index, page in enumerate(pages)]
+
+    def _find_snapshots(self, db: sqlite3.Connection, reads: Sequence[StreamRead]) -> dict[int, Snapshot]:
+        """Return the snapshot that a read begins at, by the read's index; a damaged one is as good as none."""
+        values: list[Any] = []
+        for index, read in enumerate(reads):
+            if read.snapshot_fingerprint is not None:
+                values += (index, *read.stream, read.snapshot_fingerprint, read.after_version)
+        found: dict[int, Snapshot] = {}
+        for indexes, versions, checksums, states in self._read_snapshots.fetch(db, values):
+            if indexes is None:
+                continue
+            columns = (integers(indexes), integers(versions), integers(checksums), texts(states))
+            for index, version, crc, state in rows(*columns):
+                fingerprint = reads[index].snapshot_fingerprint
+                assert fingerprint is not None
+                snapshot = Snapshot(reads[index].stream, version, fingerprint, state)
+                if snapshot_checksum(snapshot) == crc:
+                    found[index] = snapshot
+        return found
 
     def _find_heads(
-        self, db: sqlite3.Connection, reads: Sequence[StreamRead], befores: Sequence[int]
+        self,
+        db: sqlite3.Connection,
+        reads: Sequence[StreamRead],
+        befores: Sequence[int],
+        snapshots: Mapping[int, Snapshot],
     ) -> tuple[list[int], list[tuple[int, int]]]:
         """Return the rows to ask `_READ_STREAMS` for, and how many events each read will find at least."""
         wanted: list[int] = []
@@ -141,6 +172,8 @@ class Reading:
             if head > before:
                 wanted += (index, stream_id, before, before + limit)
                 promised.append((index, min(limit, head - before)))
+            elif head < before and index in snapshots:
+                raise InDoubt("the stream ends before its snapshot")
         return wanted, promised
 
     def _fill(

@@ -85,6 +85,7 @@ def test_statements_keep_the_limit_of_the_database(db: sqlite3.Connection) -> No
         (packed._FIND_HEADS, 3),
         (journal._SELECT_COMMANDS, 1),
         (reading._READ_STREAMS, 4),
+        (reading._READ_SNAPSHOTS, 5),
         (reading._READ_NAMES, 1),
         (reading._READ_LOG, 0),
         (reading._FIND_COMMAND, 0),
@@ -94,4 +95,4 @@ def test_no_query_walks_through_a_table(db: sqlite3.Connection, query: str, colu
     rows = ", ".join([f"({', '.join('?' * columns)})"] * 3)
     sql = query.format(rows=rows)
     steps = [step for *_, step in db.execute("EXPLAIN QUERY PLAN " + sql, [None] * sql.count("?"))]
-    assert not [step for step in steps if step.startswith(("SCAN streams", "SCAN events", "SCAN log"))], steps
+    assert not [step for step in steps if step.startswith(("SCAN streams", "SCAN events", "SCAN snapshots"))], steps
