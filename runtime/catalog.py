@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Command
@@ -13,8 +13,16 @@ from actorium.store.codec import EventCodec
 from actorium.store.errors import ConfigurationError
 from actorium.store.events import Event
 
-Part = type[Aggregate] | type[Projection] | Callable[..., Any]
-"""What a runtime is made of: aggregate classes, projection classes, `@react` functions."""
+
+class Publisher(Protocol):
+    """A part that a layer above knows and that follows events of some types: an outbox."""
+
+    name: str
+    types: frozenset[type[Event]]
+
+
+Part = type[Aggregate] | type[Projection] | Callable[..., Any] | Publisher
+"""What a runtime is made of: classes of aggregates, projections and sagas, `@react` functions, outboxes."""
 
 
 class Catalog:

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
 import structlog
 
-from actorium.runtime.dead_letters import place_of
+from actorium.runtime.dead_letters import moved_to, place_of
 from actorium.runtime.delivery import Delivery
 from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.feed import Delivered, Feed, Unread
 from actorium.runtime.ledger import Ledger
-from actorium.runtime.retry import Retry
+from actorium.runtime.retry import Retry, TryLater
 from actorium.store.errors import ConfigurationError, StoreError
 from actorium.store.event_store import DeadLetter, EventStore, StreamRead
 from actorium.store.events import Event, StreamName
@@ -49,7 +49,10 @@ class Work(Protocol):
 
 
 class ProcessorStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """How a processor stands: `state` is starting, running, paused, waiting (for the store) or stopped."""
+    """How a processor stands: `state` is starting, running, paused, waiting or stopped.
+
+    It waits for the store, or for the sink of an outbox; `error` says why.
+    """
 
     name: str
     state: str
@@ -120,7 +123,7 @@ class Processor:
         async def retry() -> int:
             done = 0
             for letter in self._chosen(position):
-                done += await self._delivery.again(letter, await self._behind(letter))
+                done += await self._redeliver(letter)
             return done
 
         return int(await self._have_done(retry))
@@ -132,11 +135,12 @@ class Processor:
 
         async def discard() -> bool:
             (letter,) = self._chosen(position)
-            given_up = msgspec.structs.replace(letter, discarded=reason)
-            behind = [one for one in await self._behind(letter) if place_of(one)[1] > position]
-            self.ledger.letters.settle(letter)
-            await self.ledger.save(self.ledger.position, parked=[given_up])
-            return await self._delivery.again(None, behind)
+            behind = await anext(self._held(letter, with_itself=False), [])
+            # In one step: what waits behind it is never let go of.
+            parked = [msgspec.structs.replace(letter, discarded=reason)]
+            parked += [moved_to(letter, one) for one in behind[:1]]
+            await self.ledger.save(self.ledger.position, parked=parked)
+            return not behind or await self._redeliver(parked[1])
 
         return bool(await self._have_done(discard))
 
@@ -160,6 +164,7 @@ class Processor:
     async def run(self) -> None:
         """Follow the log until cancelled."""
         attempt = 0
+        tried_at = -1
         prepared = False
         try:
             while True:
@@ -169,11 +174,13 @@ class Processor:
                         prepared = True
                     await self._step()
                     attempt, self._error = 0, ""
-                except StoreError as error:
-                    attempt += 1
+                except (StoreError, TryLater) as error:
+                    attempt = attempt + 1 if self.ledger.position == tried_at else 1
+                    tried_at = self.ledger.position
+                    retry = error.retry if isinstance(error, TryLater) else _STORE_RETRY
                     self._state, self._error = "waiting", f"{type(error).__name__}: {error}"
                     log.warning("processor_waits", processor=self.name, error=self._error, attempt=attempt)
-                    await asyncio.sleep(_STORE_RETRY.wait_s(attempt, self._source))
+                    await self._wait(timeout_s=retry.wait_s(attempt, self._source))
         finally:
             self._state = "stopped"
             closed = RuntimeClosed(f"the processor {self.name} has stopped")
@@ -204,13 +211,13 @@ class Processor:
             # Nobody came, nobody called: look by oneself, a notification may have been lost.
             self._looks = await self._wait(self._feed.tail.moved())
 
-    async def _wait(self, *moved: asyncio.Future[None]) -> bool:
+    async def _wait(self, *moved: asyncio.Future[None], timeout_s: float | None = None) -> bool:
         """Wait until somebody calls or the log has moved; say whether neither happened for `poll_s` seconds."""
         if self._errands:
             return False
         self._called = asyncio.get_running_loop().create_future()
         waited = (self._called, *moved)
-        done, _ = await asyncio.wait(waited, timeout=self._poll_s, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(waited, timeout=timeout_s or self._poll_s, return_when=asyncio.FIRST_COMPLETED)
         return not done
 
     def _call(self) -> None:
@@ -247,33 +254,58 @@ class Processor:
             raise ConfigurationError(f"{self.name} has nothing parked at position {position}; see dead_letters()")
         return [letter]
 
-    async def _behind(self, letter: DeadLetter) -> list[Delivered]:
-        """Return the parked event and the later ones of its lane that were held back behind it."""
-        if self._lane is not None:
-            return await self._behind_in_lane(letter, self._lane)
-        events: list[Delivered] = []
-        version = letter.version - 1
+    async def _redeliver(self, letter: DeadLetter) -> bool:
+        """Deliver a parked event and those behind it, page by page; say whether all went well."""
+        pages = self._held(letter)
+        page = await anext(pages, [])
+        while True:
+            following = await anext(pages, [])
+            if not await self._delivery.again(letter, page, following[0] if following else None):
+                return False
+            if not following:
+                return True
+            letter, page = moved_to(letter, following[0]), following
+
+    def _held(self, letter: DeadLetter, *, with_itself: bool = True) -> AsyncIterator[list[Delivered]]:
+        """Iterate over the parked event and the later ones of its lane that were held back behind it, in pages."""
+        return self._held_of_stream(letter, with_itself) if self._lane is None else self._held_of_lane(letter, with_itself)
+
+    async def _held_of_stream(self, letter: DeadLetter, with_itself: bool) -> AsyncIterator[list[Delivered]]:
+        version = letter.version - with_itself
         while True:
             page = (await self._store.read_streams([StreamRead(letter.stream, version, _STREAM_PAGE)]))[0].events
             held = [record for record in page if record.position <= self.ledger.position]
-            events += self._feed.decoded(held, self._work.event_classes)
+            events = self._not_discarded(self._feed.decoded(held, self._work.event_classes))
+            if events:
+                yield events
             if len(held) < _STREAM_PAGE:
-                return events
+                return
             version = held[-1].version
 
-    async def _behind_in_lane(self, letter: DeadLetter, lane: Callable[[Delivered], StreamName]) -> list[Delivered]:
+    async def _held_of_lane(self, letter: DeadLetter, with_itself: bool) -> AsyncIterator[list[Delivered]]:
         """Find them in the whole log: the events of a lane that is no stream lie in many streams."""
-        events: list[Delivered] = []
-        position = letter.position - 1
+        position = letter.position - with_itself
         while position < self.ledger.position:
             found = await self._feed.after(position, self._work.event_classes)
             if found.position == position:
-                break
-            events += [
-                one for one in found.events if place_of(one)[1] <= self.ledger.position and lane(one) == letter.stream
+                return
+            events = [
+                one
+                for one in self._not_discarded(found.events)
+                if place_of(one)[1] <= self.ledger.position and self._is_in(letter.stream, one)
             ]
+            if events:
+                yield events
             position = found.position
-        return events
+
+    def _is_in(self, name: StreamName, delivered: Delivered) -> bool:
+        try:
+            return self._lane is not None and self._lane(delivered) == name
+        except Exception:
+            return place_of(delivered)[0] == name  # as ConcurrentDelivery does with a lane that cannot be told
+
+    def _not_discarded(self, events: Sequence[Delivered]) -> list[Delivered]:
+        return [one for one in events if not self.ledger.letters.is_discarded(place_of(one)[1])]
 
 
 def _recorded_us(delivered: Delivered) -> int:

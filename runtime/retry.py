@@ -32,3 +32,11 @@ class Retry(msgspec.Struct, frozen=True):
         # 2 ** 60 times any backoff is past every maximum; the bound keeps the power from growing without end.
         doubled = self.backoff_s * 2.0 ** min(attempt - 1, 60)
         return min(self.backoff_max_s, doubled) * (1 + source.random() / 4)
+
+
+class TryLater(Exception):
+    """Raised by a delivery whose receiver takes nothing now: its processor waits, and delivers again, for ever."""
+
+    def __init__(self, reason: str, retry: Retry) -> None:
+        super().__init__(reason)
+        self.retry = retry

@@ -21,6 +21,7 @@ from actorium.sagas.agenda import Agenda, AgendaLedger
 from actorium.sagas.events import IssuedCommand
 from actorium.sagas.executor import Executor
 from actorium.sagas.index import SagaIndex
+from actorium.sagas.outbox import Outbox, OutboxWork
 from actorium.sagas.router import Router
 from actorium.sagas.saga import Saga
 from actorium.sagas.sender import Sender
@@ -109,6 +110,13 @@ class Processes:
                 lane=router.lane,
             ),
         )
+
+    def add_outbox(self, outbox: Outbox, engine: Engine, settings: Settings) -> None:
+        """Publish the events of an outbox: those committed from now on, and what its `start` says of the others."""
+        feed, store, source = self._reads.feed, self._store, self._source
+        ledger = Ledger(f"outbox {outbox.name}", store, engine.writer.save)
+        work = OutboxWork(outbox, ledger, store, source, feed.tail.position)
+        self._reads.add(outbox, Processor(work, work, ledger, feed, store, source, poll_s=settings.poll_s))
 
     async def run(self) -> None:
         """Carry out what is due until cancelled."""

@@ -14,6 +14,7 @@ from actorium.runtime import runtime as base
 from actorium.runtime.catalog import Catalog, Part
 from actorium.runtime.engine import Engine
 from actorium.runtime.read_side import ReadSide
+from actorium.sagas.outbox import Outbox
 from actorium.sagas.processes import Processes
 from actorium.sagas.saga import Saga
 from actorium.sagas.stream import SagaStream, saga_stream_of
@@ -29,7 +30,7 @@ class Runtime(base.Runtime):
     `stop`. Leaving the block, also by an exception or Ctrl-C, lets accepted commands finish for `Settings.drain_s`
     seconds.
 
-    parts: what it runs: classes of aggregates, projections and sagas, `@react` functions.
+    parts: what it runs: classes of aggregates, projections and sagas, `@react` functions, outboxes.
     store: a URL (`memory://`, `sqlite:///relative.db`, `sqlite:////absolute.db`) or an object that is an EventStore.
     settings: the limits. middleware: what each `send` and `tell` passes through, the first outermost.
     source: where time, ids and chance come from; leave it out unless you test.
@@ -38,17 +39,32 @@ class Runtime(base.Runtime):
     _streams: dict[type[Saga], type[SagaStream]]
     _processes: Processes | None = None
 
-    def _catalog_of(self, parts: Sequence[Part | type[Saga]]) -> Catalog:
+    @property
+    def saga_classes(self) -> tuple[type[Saga], ...]:
+        """The classes of sagas it was given."""
+        return tuple(self._streams)
+
+    @property
+    def outboxes(self) -> tuple[Outbox, ...]:
+        """The outboxes it was given."""
+        return tuple(self._outboxes.values())
+
+    def _catalog_of(self, parts: Sequence[Part]) -> Catalog:
         sagas: list[type[Saga]] = []
         others: list[Any] = []
+        self._outboxes: dict[str, Outbox] = {}
         for part in parts:
             if isinstance(part, type) and issubclass(part, Saga) and part is not Saga:
                 sagas.append(part)
+            elif isinstance(part, Outbox):
+                if self._outboxes.setdefault(part.name, part) is not part:
+                    raise ConfigurationError(f"two outboxes of this runtime have the name {part.name!r}: rename one")
             else:
                 others.append(part)
         self._streams = {saga: saga_stream_of(saga.__definition__) for saga in dict.fromkeys(sagas)}
         processes: list[type[Aggregate]] = [Submission, *self._streams.values()]
         followed = [event for saga in self._streams for event in saga.__definition__.event_classes]
+        followed += [event for outbox in self._outboxes.values() for event in outbox.types]
         return Catalog(others, processes=processes, followed=followed)
 
     async def _begin(self, engine: Engine, reads: ReadSide, tasks: anyio.abc.TaskGroup) -> None:
@@ -56,6 +72,8 @@ class Runtime(base.Runtime):
         self._processes = Processes(
             self._streams, engine, reads, self._store, self.send, commands, self._source, self._settings
         )
+        for outbox in self._outboxes.values():
+            self._processes.add_outbox(outbox, engine, self._settings)
         reads.start(tasks)
         await self._processes.ready()
 

@@ -23,6 +23,7 @@ from actorium.runtime.retry import Retry
 from actorium.runtime.settings import Settings
 from actorium.runtime.statistics import RuntimeStatistics
 from actorium.runtime.subscriptions import Subscription
+from actorium.sagas.outbox import CloudEvent, Outbox
 from actorium.sagas.runtime import Runtime
 from actorium.sagas.saga import Saga
 from actorium.sagas.steps import on_rejected, starts, step
@@ -53,6 +54,7 @@ __all__ = [
     "Aggregate",
     "AlreadyExists",
     "Change",
+    "CloudEvent",
     "Command",
     "CommandConflict",
     "CommandFailed",
@@ -68,6 +70,7 @@ __all__ = [
     "MailboxFull",
     "Metadata",
     "NotFound",
+    "Outbox",
     "Passivation",
     "Processor",
     "ProcessorStatistics",
