@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 import msgspec
 import structlog
 
-from actorium.runtime.dead_letters import moved_to, place_of
+from actorium.runtime.dead_letters import place_of
 from actorium.runtime.delivery import Delivery
 from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.feed import Delivered, Feed, Unread
@@ -123,7 +123,7 @@ class Processor:
         async def retry() -> int:
             done = 0
             for letter in self._chosen(position):
-                done += await self._redeliver(letter)
+                done += await self._delivery.again(letter, await self._behind(letter))
             return done
 
         return int(await self._have_done(retry))
@@ -135,12 +135,11 @@ class Processor:
 
         async def discard() -> bool:
             (letter,) = self._chosen(position)
-            behind = await anext(self._held(letter, with_itself=False), [])
-            # In one step: what waits behind it is never let go of.
-            parked = [msgspec.structs.replace(letter, discarded=reason)]
-            parked += [moved_to(letter, one) for one in behind[:1]]
-            await self.ledger.save(self.ledger.position, parked=parked)
-            return not behind or await self._redeliver(parked[1])
+            given_up = msgspec.structs.replace(letter, discarded=reason)
+            behind = [one for one in await self._behind(letter) if place_of(one)[1] > position]
+            self.ledger.letters.settle(letter)
+            await self.ledger.save(self.ledger.position, parked=[given_up])
+            return await self._delivery.again(None, behind)
 
         return bool(await self._have_done(discard))
 
@@ -254,58 +253,33 @@ class Processor:
             raise ConfigurationError(f"{self.name} has nothing parked at position {position}; see dead_letters()")
         return [letter]
 
-    async def _redeliver(self, letter: DeadLetter) -> bool:
-        """Deliver a parked event and those behind it, page by page; say whether all went well."""
-        pages = self._held(letter)
-        page = await anext(pages, [])
-        while True:
-            following = await anext(pages, [])
-            if not await self._delivery.again(letter, page, following[0] if following else None):
-                return False
-            if not following:
-                return True
-            letter, page = moved_to(letter, following[0]), following
-
-    def _held(self, letter: DeadLetter, *, with_itself: bool = True) -> AsyncIterator[list[Delivered]]:
-        """Iterate over the parked event and the later ones of its lane that were held back behind it, in pages."""
-        return self._held_of_stream(letter, with_itself) if self._lane is None else self._held_of_lane(letter, with_itself)
-
-    async def _held_of_stream(self, letter: DeadLetter, with_itself: bool) -> AsyncIterator[list[Delivered]]:
-        version = letter.version - with_itself
+    async def _behind(self, letter: DeadLetter) -> list[Delivered]:
+        """Return the parked event and the later ones of its lane that were held back behind it."""
+        if self._lane is not None:
+            return await self._behind_in_lane(letter, self._lane)
+        events: list[Delivered] = []
+        version = letter.version - 1
         while True:
             page = (await self._store.read_streams([StreamRead(letter.stream, version, _STREAM_PAGE)]))[0].events
             held = [record for record in page if record.position <= self.ledger.position]
-            events = self._not_discarded(self._feed.decoded(held, self._work.event_classes))
-            if events:
-                yield events
+            events += self._feed.decoded(held, self._work.event_classes)
             if len(held) < _STREAM_PAGE:
-                return
+                return events
             version = held[-1].version
 
-    async def _held_of_lane(self, letter: DeadLetter, with_itself: bool) -> AsyncIterator[list[Delivered]]:
+    async def _behind_in_lane(self, letter: DeadLetter, lane: Callable[[Delivered], StreamName]) -> list[Delivered]:
         """Find them in the whole log: the events of a lane that is no stream lie in many streams."""
-        position = letter.position - with_itself
+        events: list[Delivered] = []
+        position = letter.position - 1
         while position < self.ledger.position:
             found = await self._feed.after(position, self._work.event_classes)
             if found.position == position:
-                return
-            events = [
-                one
-                for one in self._not_discarded(found.events)
-                if place_of(one)[1] <= self.ledger.position and self._is_in(letter.stream, one)
+                break
+            events += [
+                one for one in found.events if place_of(one)[1] <= self.ledger.position and lane(one) == letter.stream
             ]
-            if events:
-                yield events
             position = found.position
-
-    def _is_in(self, name: StreamName, delivered: Delivered) -> bool:
-        try:
-            return self._lane is not None and self._lane(delivered) == name
-        except Exception:
-            return place_of(delivered)[0] == name  # as ConcurrentDelivery does with a lane that cannot be told
-
-    def _not_discarded(self, events: Sequence[Delivered]) -> list[Delivered]:
-        return [one for one in events if not self.ledger.letters.is_discarded(place_of(one)[1])]
+        return events
 
 
 def _recorded_us(delivered: Delivered) -> int:
