@@ -12,7 +12,7 @@ the horizon is in `_soon` or has been started.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from heapq import heappop, heappush
 from typing import Any, NamedTuple
 
@@ -53,7 +53,7 @@ _DUE = (
 )
 
 HORIZON_US = 20_000_000  # what is due within this time is held in memory
-_LOOK_EVERY_S = 5.0  # a quarter of the horizon, so that nothing falls due unseen
+_LOOK_EVERY_US = 5_000_000  # a quarter of the horizon, so that nothing falls due unseen
 _ROWS_PER_READ = 1_000
 _CHANGES_MAX = 4_096
 _SAVE_EVERY_S = 0.5
@@ -108,6 +108,7 @@ class Agenda:
         self._soon: list[tuple[int, Row]] = []
         self._in_soon: dict[Row, int] = {}
         self._position = 0
+        self._looked_us = 0
         self._saving = asyncio.Lock()
         self._wake: asyncio.Future[None] | None = None
         self.started = asyncio.Event()
@@ -250,27 +251,30 @@ class Agenda:
         """Start what falls due, and write the table now and then, until cancelled."""
         await self.started.wait()
         loop = asyncio.get_running_loop()
-        saved_at = looked_at = loop.time()
+        saved_at = loop.time()
         while True:
             self._start_due()
             now = loop.time()
             if now - saved_at >= _SAVE_EVERY_S:
                 saved_at = now
-                await self._save_if_possible()
-            if now - looked_at >= _LOOK_EVERY_S:
-                looked_at = now
-                await self._look()
+                await self._unless_store_is_away(self.save)
+            if abs(self._source.now_us() - self._looked_us) >= _LOOK_EVERY_US:
+                await self._unless_store_is_away(self._look_again)
             wait_s = min(_TICK_S_MAX, self._next_due_s())
             if self._changes or len(self._index):
                 wait_s = min(wait_s, _SAVE_EVERY_S)
             self._wake = loop.create_future()
             await asyncio.wait((self._wake,), timeout=wait_s)
 
-    async def _save_if_possible(self) -> None:
+    async def _look_again(self) -> None:
+        await self.save()  # where the wall clock was put forward, what is not written yet may be due
+        await self._look()
+
+    async def _unless_store_is_away(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await self.save()
+            await work()
         except Exception as error:
-            log.warning("agenda_not_saved", error=f"{type(error).__name__}: {error}")
+            log.warning("agenda_waits", error=f"{type(error).__name__}: {error}")
 
     def _awaken(self) -> None:
         if self._wake is not None and not self._wake.done():
@@ -299,7 +303,8 @@ class Agenda:
 
     async def _look(self) -> None:
         """Take up the rows that fall due within the horizon."""
-        until_us = self._source.now_us() + HORIZON_US
+        looked_us = self._source.now_us()
+        until_us = looked_us + HORIZON_US
         last: tuple[Any, ...] = (-1, "", "", "", "")
         while True:
             rows = await self._store.query(_DUE, (until_us, *last, _ROWS_PER_READ))
@@ -309,6 +314,7 @@ class Agenda:
                 if row not in self._in_soon and not is_over and not self._is_busy_with(owner, id, key):
                     self._add_soon(row, due_us)
             if len(rows) < _ROWS_PER_READ:
+                self._looked_us = looked_us
                 return
             owner, id, key, what, due_us = rows[-1]
             last = (due_us, owner, id, key, what)

@@ -1,0 +1,67 @@
+"""Timers go by the wall clock: one that is put forward makes what is due start soon, whatever the loop's clock says."""
+
+import asyncio
+
+from support.bank import Account, Deposit, OpenAccount
+from support.stores import PassedThrough
+from support.virtual_time import virtual
+
+from actorium import Runtime, StoreUnavailable
+from actorium.store.source import SeededSource
+
+DAY_US = 86_400_000_000
+
+
+@virtual
+async def test_a_clock_put_forward_is_noticed_within_two_seconds() -> None:
+    source = SeededSource()
+    async with Runtime([Account], store="memory://", source=source) as runtime:
+        await runtime.send(OpenAccount("alice"))
+        for days in (1, 30):
+            await runtime.submit(Deposit("alice", days), after_s=days * 86_400.0)
+        await asyncio.sleep(30)
+        assert (await runtime.get(Account, "alice")).balance == 0
+        source.time_us += DAY_US
+        await asyncio.sleep(2)
+        assert (await runtime.get(Account, "alice")).balance == 1
+        source.time_us += 29 * DAY_US
+        await asyncio.sleep(2)
+        assert (await runtime.get(Account, "alice")).balance == 31
+
+
+@virtual
+async def test_a_timer_that_was_set_just_before_the_clock_was_put_forward_is_not_passed_over() -> None:
+    source = SeededSource()
+    async with Runtime([Account], store="memory://", source=source) as runtime:
+        await runtime.send(OpenAccount("alice"))
+        await asyncio.sleep(10)
+        await runtime.submit(Deposit("alice", 5), after_s=86_400.0)
+        source.time_us += DAY_US
+        await asyncio.sleep(2)
+        assert (await runtime.get(Account, "alice")).balance == 5
+
+
+class NoQueries(PassedThrough):
+    """A store that can be told to answer no queries."""
+
+    is_away = False
+
+    async def query(self, sql: str, parameters: object) -> list[tuple[object, ...]]:  # type: ignore[override]
+        if self.is_away:
+            raise StoreUnavailable("the disk does not answer")
+        return await self.inner.query(sql, parameters)  # type: ignore[arg-type]
+
+
+@virtual
+async def test_a_store_that_is_away_when_the_agenda_looks_ends_nothing() -> None:
+    source, store = SeededSource(), NoQueries()
+    async with Runtime([Account], store=store, source=source) as runtime:
+        await runtime.send(OpenAccount("alice"))
+        await runtime.submit(Deposit("alice", 5), after_s=86_400.0)
+        await asyncio.sleep(10)
+        store.is_away = True
+        source.time_us += DAY_US
+        await asyncio.sleep(60)
+        store.is_away = False
+        await asyncio.sleep(2)
+        assert (await runtime.get(Account, "alice")).balance == 5
