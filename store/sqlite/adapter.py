@@ -84,33 +84,35 @@ class SQLiteStore:
         self._lock = FileLock(self._file.path)
         self._session: _Session | None = None
         self._connections: list[Connection] = []
+        self._connecting: asyncio.Task[_Session] | None = None
         self._closing: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         if self._session is not None:
             raise StoreInUse(f"{self._file.path} is open already: one open() per close()", pid=os.getpid())
+        if self._closing is not None:
+            await asyncio.shield(self._closing)
+            self._closing = None
         self._file.require_directory()
         self._lock.acquire()
+        self._connecting = asyncio.create_task(self._connect())
         try:
-            self._session = await self._connect()
+            self._session = await asyncio.shield(self._connecting)
         except BaseException as error:
             await self._give_back()
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, sqlite3.Error | OSError):
                 raise StoreUnavailable(f"cannot open {self._file.path}: {error}") from error
             raise
         _log_version()
 
     async def close(self) -> None:
-        if self._session is not None:
-            self._session = None
-            self._closing = None
+        self._session = None
         await self._give_back()
 
     async def commit(self, batch: Batch) -> Committed:
         session = self._require_open()
 
         def work(db: sqlite3.Connection) -> Committed:
-            self._file.check()
             committed = session.journal.commit(db, batch)
             self._file.check()
             return committed
@@ -211,6 +213,10 @@ class SQLiteStore:
 
     async def _close_all(self) -> None:
         try:
+            if self._connecting is not None:
+                # Of an opening that was cancelled: a connection on its way could not be closed by anybody.
+                await asyncio.gather(self._connecting, return_exceptions=True)
+                self._connecting = None
             # The readers, opened last, go first, so that the writer is the last one and takes the WAL with it.
             while self._connections:
                 try:

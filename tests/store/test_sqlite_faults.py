@@ -18,6 +18,7 @@ from actorium.store.errors import ConfigurationError, StoreUnavailable, WrongExp
 from actorium.store.event_store import Append, Batch, CommandMark, EventStore
 from actorium.store.events import EncodedEvent
 from actorium.store.sqlite import SQLiteStore
+from actorium.store.sqlite.settings import Settings
 from actorium.testing.contract_words import ALICE, BOB, append, commit, event, read, versions
 
 BIG = Append(BOB, 0, (EncodedEvent("Deposited", 1, b'"' + b"x" * 400_000 + b'"', b"{}"),), CommandMark("big", 1))
@@ -217,9 +218,32 @@ async def test_a_missing_directory_is_named(tmp_path: Path) -> None:
 async def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "log.db").write_bytes(b"certainly no database\n" * 400)
     store = SQLiteStore(tmp_path / "log.db")
-    for _ in range(2):  # the second opening finds neither lock nor thread of the first
+    for _ in range(3):  # no opening finds a lock or a thread of the one before
         with pytest.raises(StoreUnavailable, match="not a database"):
             await store.open()
+    (tmp_path / "log.db").unlink()
+    await store.open()
+    assert await commit(store, append(ALICE, 0)) == [1]
+    await store.close()
+
+
+@pytest.mark.asyncio
+async def test_an_opening_waits_for_the_closing_before_it(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "log.db")
+    await store.open()
+    closing = asyncio.ensure_future(store.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    await asyncio.wait([closing])
+    await store.open()
+    assert await commit(store, append(ALICE, 0)) == [1]
+    await store.close()
+
+
+def test_a_database_that_cannot_do_what_is_asked_is_refused() -> None:
+    refused = pytest.raises(StoreUnavailable, match="keeps PRAGMA journal_mode at 'memory' instead of 'wal'")
+    with contextlib.closing(sqlite3.connect(":memory:")) as db, refused:
+        Settings("FULL", 8, 1_000, 5.0).checked().apply(db)
 
 
 @pytest.mark.asyncio
@@ -230,8 +254,10 @@ async def test_no_thread_outlives_its_store(tmp_path: Path) -> None:
         with pytest.raises(StoreUnavailable):
             await commit(store, append(ALICE, 1))
     (tmp_path / "broken.db").write_bytes(b"certainly no database\n" * 400)
-    with pytest.raises(StoreUnavailable):
-        await SQLiteStore(tmp_path / "broken.db").open()
+    broken = SQLiteStore(tmp_path / "broken.db")
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            await broken.open()
     for thread in set(threading.enumerate()) - before:
         thread.join(10)
         assert not thread.is_alive()
