@@ -9,6 +9,8 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterable
 
+import msgspec
+
 from actorium.runtime.feed import Delivered, Unread
 from actorium.store.event_store import DeadLetter
 from actorium.store.events import StreamName, event_type_of
@@ -23,6 +25,7 @@ class DeadLetters:
     def __init__(self, letters: Iterable[DeadLetter] = ()) -> None:
         self._parked: dict[StreamName, DeadLetter] = {}
         self._discarded: dict[int, DeadLetter] = {}
+        self.settlements = 0  # how often something was settled: a state folded before lacks it
         for letter in letters:
             self.add(letter)
 
@@ -33,19 +36,24 @@ class DeadLetters:
         return bool(self._parked or self._discarded)
 
     def add(self, letter: DeadLetter) -> None:
-        """Take a letter that was parked or discarded."""
+        """Take a letter that was parked, or that is given up from now on."""
         if letter.discarded:
             self._discarded[letter.position] = letter
+            parked = self._parked.get(letter.stream)
+            if parked is not None and parked.position == letter.position:
+                del self._parked[letter.stream]
         else:
             self._parked[letter.stream] = letter
 
     def forget_all(self) -> None:
         """Forget everything: the processor begins anew."""
+        self.settlements += 1
         self._parked.clear()
         self._discarded.clear()
 
     def settle(self, letter: DeadLetter) -> None:
         """Forget a letter whose event was handled after all."""
+        self.settlements += 1
         self._parked.pop(letter.stream, None)
 
     def parked(self) -> list[DeadLetter]:
@@ -55,6 +63,10 @@ class DeadLetters:
     def discarded(self) -> list[DeadLetter]:
         """Return the discarded letters in the order of the log."""
         return sorted(self._discarded.values(), key=lambda letter: letter.position)
+
+    def is_discarded(self, position: int) -> bool:
+        """Say whether the event at a position was given up."""
+        return position in self._discarded
 
     def at(self, position: int) -> DeadLetter | None:
         """Return the letter parked at a position."""
@@ -76,6 +88,19 @@ def place_of(delivered: Delivered) -> tuple[StreamName, int]:
     return StreamName(delivered.stream_type, delivered.stream_id), delivered.position
 
 
+def moved_to(letter: DeadLetter, delivered: Delivered) -> DeadLetter:
+    """Return the letter for the next event of its lane, when the one it was for is over: that one waits now."""
+    _, position = place_of(delivered)
+    version, event_type = _version_and_type(delivered)
+    return msgspec.structs.replace(letter, position=position, version=version, event_type=event_type, attempts=0)
+
+
+def _version_and_type(delivered: Delivered) -> tuple[int, str]:
+    if isinstance(delivered, Unread):
+        return delivered.record.version, delivered.record.type
+    return delivered.version, event_type_of(type(delivered.event))
+
+
 def dead_letter(
     processor: str,
     delivered: Delivered,
@@ -87,10 +112,7 @@ def dead_letter(
 ) -> DeadLetter:
     """Return the letter for an event that could not be handled."""
     stream, position = place_of(delivered)
-    if isinstance(delivered, Unread):
-        version, event_type = delivered.record.version, delivered.record.type
-    else:
-        version, event_type = delivered.version, event_type_of(type(delivered.event))
+    version, event_type = _version_and_type(delivered)
     return DeadLetter(
         processor,
         lane or stream,

@@ -14,7 +14,7 @@ from typing import Protocol
 import anyio
 import structlog
 
-from actorium.runtime.dead_letters import dead_letter, place_of
+from actorium.runtime.dead_letters import dead_letter, moved_to, place_of
 from actorium.runtime.feed import Delivered, Unread
 from actorium.runtime.ledger import Ledger
 from actorium.runtime.retry import Retry
@@ -25,6 +25,8 @@ from actorium.store.source import Source
 
 log = structlog.get_logger("actorium.runtime")
 
+_SAVE_EVERY_S = 0.25  # how much work with effects outside a crash may repeat
+
 
 class Delivery(Protocol):
     """How a processor's events reach its handler."""
@@ -32,8 +34,12 @@ class Delivery(Protocol):
     async def page(self, events: Sequence[Delivered], position: int) -> None:
         """Deliver events in order and move the ledger to `position`."""
 
-    async def again(self, letter: DeadLetter | None, events: Sequence[Delivered]) -> bool:
-        """Deliver a parked event (None: it was discarded) and those behind it; return whether all went well."""
+    async def again(self, letter: DeadLetter, events: Sequence[Delivered], following: Delivered | None) -> bool:
+        """Deliver a parked event and those behind it; return whether all went well.
+
+        `following` is the next event behind `events`. With each commit the letter moves on to the first event that is
+        not over, so that a crash in between neither repeats what was written nor lets go of what was not.
+        """
 
 
 class Apply(Protocol):
@@ -110,63 +116,98 @@ class SequentialDelivery:
 
     async def page(self, events: Sequence[Delivered], position: int) -> None:
         """Deliver events in order and move the ledger to `position`."""
-        apply, letters = self._handler.apply, self._ledger.letters
-        statements: list[Statement] = []
-        begun = index = start = mark = place = 0  # `start` and `mark`: where the events of one record began
-        while index < len(events):
-            delivered = events[index]
-            index += 1
-            if letters and letters.hold_back(delivered):
-                continue
-            if type(delivered) is Unread or delivered.position != place:  # type: ignore[union-attr]
-                place, start, mark = place_of(delivered)[1], index - 1, len(statements)
+        begun, size = 0, len(events)
+        while True:
+            end = _part_end(events, begun, begun + size)
+            statements: list[Statement] = []
+            failed, error = self._apply(events, begun, end, statements)
+            reached = position if failed == len(events) else place_of(events[failed])[1] - 1
             try:
-                if type(delivered) is Unread:
-                    raise delivered.error
-                apply(delivered, statements)  # type: ignore[arg-type]
-            except Exception as error:
-                del statements[mark:]
-                await self._commit(events[begun:start], place - 1, statements)
-                await self._handler.restore(place - 1)
-                unit = [one for one in events[start:] if place_of(one)[1] == place]
-                await self._one(unit, error)
-                statements, begun = [], start + len(unit)
-                index = begun
-        await self._commit(events[begun:], position, statements)
+                if statements or reached > self._ledger.position:
+                    await self._ledger.save(reached, statements)
+            except StatementFailed as failure:
+                await self._handler.restore(self._ledger.position)
+                if _unit_end(events, begun + 1) >= failed:
+                    await self._one(events[begun:failed], failure)
+                    begun, size = failed, len(events)
+                else:  # one of them cannot be written: halve until it is found, so that only that one is parked
+                    size = (failed - begun + 1) // 2
+            else:
+                begun = failed
+                if error is not None:
+                    await self._handler.restore(reached)
+                    begun = _unit_end(events, failed + 1)
+                    await self._one(events[failed:begun], error)
+            if begun == len(events) and self._ledger.position >= position:
+                return
 
-    async def again(self, letter: DeadLetter | None, events: Sequence[Delivered]) -> bool:
-        """Deliver a parked event (None: it was discarded) and those behind it; return whether all went well."""
-        ledger = self._ledger
-        for unit in _units(events):
+    async def again(self, letter: DeadLetter, events: Sequence[Delivered], following: Delivered | None) -> bool:
+        """Deliver a parked event and those behind it; return whether all went well."""
+        try:
+            # All at once: by the rule there is nothing wrong with them any more.
+            await self._write_again(letter, list(events), following)
+            return True
+        except Exception as error:
+            if _is_store_away(error):
+                raise
+            await self._handler.restore(self._ledger.position)
+        units = _units(events)
+        for unit, behind in zip(units, [*units[1:], None], strict=True):
+            moved = await self._one_again(letter, unit, behind[0] if behind else following)
+            if moved is None:
+                return False
+            letter = moved
+        return True
+
+    async def _one_again(
+        self, letter: DeadLetter, unit: list[Delivered], following: Delivered | None
+    ) -> DeadLetter | None:
+        """Deliver what a letter stands at; return the letter where it stands then, None if it is parked again."""
+        attempt = 0
+        while True:
+            attempt += 1
             try:
-                statements = self._applied(unit)
-                if statements:
-                    # Each by itself: which of them fails must be known, and a retry by hand is not the hot path.
-                    await ledger.save(ledger.position, statements)
+                await self._write_again(letter, unit, following)
+                return moved_to(letter, following) if following is not None else letter
             except Exception as error:
                 if _is_store_away(error):
                     raise
-                await self._handler.restore(ledger.position)
-                attempts = 1 + (letter.attempts if letter else 0)
-                return await _conclude(ledger, letter, self._attempts.letter(unit[0], attempts, error))
-        return await _conclude(ledger, letter, None)
+                await self._handler.restore(self._ledger.position)
+                if not await self._attempts.wait(unit[0], attempt, error):
+                    again = self._attempts.letter(unit[0], letter.attempts + attempt, error)
+                    await self._ledger.save(self._ledger.position, settled=[letter], parked=[again])
+                    return None
 
-    async def _commit(self, events: Sequence[Delivered], position: int, statements: list[Statement]) -> None:
-        try:
-            await self._ledger.save(position, statements)
-        except StatementFailed:
-            # One of them cannot be written: one by one, so that only that one is parked.
-            await self._handler.restore(self._ledger.position)
-            for unit in _units(events):
-                if not self._ledger.letters.hold_back(unit[0]):
-                    await self._one(unit, None)
-            await self._ledger.save(position)
+    async def _write_again(self, letter: DeadLetter, events: list[Delivered], following: Delivered | None) -> None:
+        parked = [moved_to(letter, following)] if following is not None else []
+        await self._ledger.save(self._ledger.position, self._applied(events), settled=[letter], parked=parked)
 
-    async def _one(self, unit: list[Delivered], error: Exception | None) -> None:
-        """Deliver the events of one record by themselves, with all attempts; park it when they are used up."""
+    def _apply(
+        self, events: Sequence[Delivered], begun: int, end: int, statements: list[Statement]
+    ) -> tuple[int, Exception | None]:
+        """Apply events; return where the first that failed begins, and why; without one, the end."""
+        apply, letters = self._handler.apply, self._ledger.letters
+        start, mark, place = begun, 0, -1  # where the events of the record under way began
+        for index in range(begun, end):
+            delivered = events[index]
+            if letters and letters.hold_back(delivered):
+                continue
+            if type(delivered) is Unread:
+                return index, delivered.error
+            if delivered.position != place:  # type: ignore[union-attr]
+                place, start, mark = delivered.position, index, len(statements)  # type: ignore[union-attr]
+            try:
+                apply(delivered, statements)  # type: ignore[arg-type]
+            except Exception as error:
+                del statements[mark:]
+                return start, error
+        return end, None
+
+    async def _one(self, unit: Sequence[Delivered], error: Exception) -> None:
+        """Deliver the events of one record again, by themselves; park it when the attempts are used up."""
         _, position = place_of(unit[0])
-        attempt = 0 if error is None else 1
-        while error is None or await self._attempts.wait(unit[0], attempt, error):
+        attempt = 1
+        while await self._attempts.wait(unit[0], attempt, error):
             attempt += 1
             try:
                 await self._ledger.save(position, self._applied(unit))
@@ -178,7 +219,7 @@ class SequentialDelivery:
             await self._handler.restore(position - 1)
         await self._ledger.save(position, parked=[self._attempts.letter(unit[0], attempt, error)])
 
-    def _applied(self, unit: list[Delivered]) -> list[Statement]:
+    def _applied(self, unit: Sequence[Delivered]) -> list[Statement]:
         statements: list[Statement] = []
         for delivered in unit:
             if isinstance(delivered, Unread):
@@ -197,8 +238,47 @@ def _units(events: Sequence[Delivered]) -> list[list[Delivered]]:
     return [list(unit) for _, unit in groupby(events, key=lambda one: place_of(one)[1])]
 
 
+def _part_end(events: Sequence[Delivered], begun: int, end: int) -> int:
+    """Return the nearest end at or before `end` that divides no record, or the end of the first record."""
+    end = min(end, len(events))
+    while begun < end < len(events) and place_of(events[end])[1] == place_of(events[end - 1])[1]:
+        end -= 1
+    return end if end > begun else _unit_end(events, min(begun + 1, len(events)))
+
+
+def _unit_end(events: Sequence[Delivered], end: int) -> int:
+    """Return the end of the record of which the event before `end` is a part."""
+    while 0 < end < len(events) and place_of(events[end])[1] == place_of(events[end - 1])[1]:
+        end += 1
+    return end
+
+
+class _Watermark:
+    """How much of a page is over without a hole, while its lanes go on at their own speeds."""
+
+    def __init__(self, places: Sequence[int], end: int) -> None:
+        self._places = places
+        self._end = end
+        self._over = bytearray(len(places))
+        self._next = 0
+
+    def over(self, index: int) -> None:
+        """Note that an event was delivered, parked or held back."""
+        self._over[index] = True
+        while self._next < len(self._over) and self._over[self._next]:
+            self._next += 1
+
+    @property
+    def position(self) -> int:
+        """The position up to which everything is over."""
+        return self._places[self._next] - 1 if self._next < len(self._places) else self._end
+
+
 class ConcurrentDelivery:
-    """Streams side by side, each in its order; the position moves when a whole page is over."""
+    """Lanes side by side, each in its order; the position follows the slowest, and is saved now and then.
+
+    By default a lane is a stream.
+    """
 
     def __init__(self, handler: React, ledger: Ledger, retry: Retry, source: Source) -> None:
         self._handler = handler
@@ -206,51 +286,99 @@ class ConcurrentDelivery:
         self._attempts = _Attempts(ledger, retry, source)
 
     async def page(self, events: Sequence[Delivered], position: int) -> None:
-        """Deliver events, those of a stream in order, and move the ledger to `position`."""
-        lanes: dict[StreamName, list[Delivered]] = {}
-        for delivered in events:
-            lane = self._handler.lane(delivered)
-            if not self._ledger.letters.hold_back(delivered, lane):
-                lanes.setdefault(lane, []).append(delivered)
+        """Deliver events, those of a lane in order, and move the ledger to `position`."""
+        watermark = _Watermark([place_of(one)[1] for one in events], position)
+        lanes: dict[StreamName, list[int]] = {}
+        for index, delivered in enumerate(events):
+            lane = self._lane_of(delivered)
+            if self._ledger.letters.hold_back(delivered, lane):
+                watermark.over(index)
+            else:
+                lanes.setdefault(lane, []).append(index)
         parked: list[DeadLetter] = []
         places = asyncio.Semaphore(self._handler.concurrency)
 
-        async def run(lane: list[Delivered]) -> None:
+        async def run(lane: list[int]) -> None:
             async with places:
-                letter = await self._lane(lane)
-            if letter is not None:
-                parked.append(letter)
+                for done, index in enumerate(lane):
+                    letter = await self._deliver(events[index])
+                    if letter is not None:
+                        parked.append(letter)
+                        for held_back in lane[done:]:
+                            watermark.over(held_back)
+                        return
+                    watermark.over(index)
 
-        async with anyio.create_task_group() as tasks:
-            for waiting in lanes.values():
-                tasks.start_soon(run, waiting)
-        parked.sort(key=lambda letter: letter.position)
-        await self._ledger.save(position, parked=parked)
+        async with anyio.create_task_group() as saving:
+            if lanes:
+                saving.start_soon(self._save_now_and_then, watermark, parked)
+            async with anyio.create_task_group() as running:
+                for waiting in lanes.values():
+                    running.start_soon(run, waiting)
+            saving.cancel_scope.cancel()
+        # What is saved for the second time is the same: a save that was just cancelled may have been written.
+        await self._save(position, parked)
 
-    async def again(self, letter: DeadLetter | None, events: Sequence[Delivered]) -> bool:
-        """Deliver a parked event (None: it was discarded) and those behind it; return whether all went well."""
-        return await _conclude(self._ledger, letter, await self._lane(list(events)))
+    async def again(self, letter: DeadLetter, events: Sequence[Delivered], following: Delivered | None) -> bool:
+        """Deliver a parked event and those behind it; return whether all went well."""
+        ledger = self._ledger
+        for delivered, behind in zip(events, [*events[1:], following], strict=True):
+            parked_again = await self._deliver(delivered)
+            if parked_again is not None:
+                await ledger.save(ledger.position, settled=[letter], parked=[parked_again])
+                return False
+            if behind is not None:
+                moved = moved_to(letter, behind)
+                await ledger.save(ledger.position, settled=[letter], parked=[moved])
+                letter = moved
+        if following is None:
+            await ledger.save(ledger.position, settled=[letter])
+        return True
 
-    async def _lane(self, lane: list[Delivered]) -> DeadLetter | None:
-        """Deliver the events of one stream in order, up to the first that has to be parked."""
-        for delivered in lane:
-            attempt = 0
+    async def _save_now_and_then(self, watermark: _Watermark, parked: list[DeadLetter]) -> None:
+        """Save how far a long page has come, so that a crash repeats little of it."""
+        saved = 0
+        try:
             while True:
-                attempt += 1
-                try:
-                    if isinstance(delivered, Unread):
-                        raise delivered.error
-                    await self._handler.react(delivered)
-                    break
-                except Exception as error:
-                    if not await self._attempts.wait(delivered, attempt, error):
-                        return self._attempts.letter(delivered, attempt, error, self._handler.lane(delivered))
-        return None
+                await asyncio.sleep(_SAVE_EVERY_S)
+                position = max(watermark.position, self._ledger.position)
+                if position > self._ledger.position or len(parked) > saved:
+                    saved = len(parked)
+                    await self._save(position, parked[:saved])
+        except StoreError:
+            pass  # the save at the end of the page says it, if the store is still away
+
+    async def _save(self, position: int, parked: Sequence[DeadLetter]) -> None:
+        await self._ledger.save(position, parked=sorted(parked, key=lambda letter: letter.position))
+
+    async def _deliver(self, delivered: Delivered) -> DeadLetter | None:
+        """Deliver one event with all attempts; return its letter when they are used up."""
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                if isinstance(delivered, Unread):
+                    raise delivered.error
+                await self._handler.react(delivered)
+                return None
+            except asyncio.CancelledError as cancellation:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                # Nobody cancelled us: the handler waited for something that was cancelled. It has not done its work.
+                error: Exception = _WorkCancelled("the handler waited for something that was cancelled")
+                error.__cause__ = cancellation
+            except Exception as failure:
+                error = failure
+            if not await self._attempts.wait(delivered, attempt, error):
+                return self._attempts.letter(delivered, attempt, error, self._lane_of(delivered))
+
+    def _lane_of(self, delivered: Delivered) -> StreamName:
+        try:
+            return self._handler.lane(delivered)
+        except Exception:
+            return place_of(delivered)[0]  # what fails here fails again in `react`, and is parked there
 
 
-async def _conclude(ledger: Ledger, letter: DeadLetter | None, parked_again: DeadLetter | None) -> bool:
-    """Write how a delivery by hand ended: the old letter is over, and perhaps there is a new one further on."""
-    await ledger.save(
-        ledger.position, settled=[letter] if letter else [], parked=[parked_again] if parked_again else []
-    )
-    return parked_again is None
+class _WorkCancelled(Exception):
+    """A handler ended cancelled, and nobody had cancelled it."""

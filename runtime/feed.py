@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from actorium.runtime.tail import Tail
 from actorium.store.codec import EventCodec
-from actorium.store.errors import UnreadableEvent
+from actorium.store.errors import CorruptEvent, UnreadableEvent
 from actorium.store.event_store import EventStore, StreamRead
 from actorium.store.events import EncodedRecord, Event, RecordedEvent, StreamName
 
@@ -32,10 +32,11 @@ Delivered = RecordedEvent[Event] | Unread
 
 
 class Slice(NamedTuple):
-    """What was found after a position, and the position up to which the log was searched for it."""
+    """What was found after a position, the position up to which the log was searched, and the time of what is there."""
 
     events: list[Delivered]
     position: int
+    recorded_us: int = 0
 
 
 class Feed:
@@ -55,9 +56,37 @@ class Feed:
         """
         kept = self.tail.after(position)
         if kept is not None:
-            return Slice([one for one in kept if classes is None or type(one.event) in classes], kept[-1].position)
-        records = await self._records(position)
-        return Slice(self.decoded(records, classes), records[-1].position if records else position)
+            events: list[Delivered] = [one for one in kept if classes is None or type(one.event) in classes]
+            return Slice(events, kept[-1].position, kept[-1].recorded_us)
+        try:
+            records = await self._records(position)
+        except CorruptEvent:
+            return await self._around_damage(position, classes)
+        if not records:
+            return Slice([], position)
+        return Slice(self.decoded(records, classes), records[-1].position, records[-1].recorded_us)
+
+    async def _around_damage(self, position: int, classes: Collection[type[Event]] | None) -> Slice:
+        """Return what can be read before a damaged event, or that one by itself: it stops nothing but its stream."""
+        limit = PAGE_EVENTS
+        while True:
+            try:
+                records = await self._store.read_log(position, limit)
+                return Slice(self.decoded(records, classes), records[-1].position, records[-1].recorded_us)
+            except CorruptEvent as error:
+                if limit == 1:
+                    place = (error.stream, error.version, position + 1)
+                    record = EncodedRecord(*place, 0, error.event_type, 0, b"", b"")
+                    return Slice([Unread(record, error)], position + 1)
+                limit //= 2
+
+    async def recorded_us_after(self, position: int) -> int:
+        """Return when the event after a position was recorded, 0 where there is none or it is damaged."""
+        try:
+            records = await self._store.read_log(position, 1)
+        except CorruptEvent:
+            return 0
+        return records[0].recorded_us if records else 0
 
     async def of_stream(
         self, stream: StreamName, version: int, position: int, classes: Collection[type[Event]] | None = None

@@ -7,11 +7,13 @@ kept state, or from the beginning of the log, at each start and whenever a handl
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Sequence
 
 import msgspec
 import structlog
 
+from actorium.runtime.dead_letters import DeadLetters
 from actorium.runtime.event_handlers import arguments
 from actorium.runtime.feed import Feed, Unread
 from actorium.runtime.ledger import Ledger
@@ -27,11 +29,18 @@ _STATES = (
     "(name TEXT PRIMARY KEY, version INTEGER NOT NULL, position INTEGER NOT NULL, state TEXT NOT NULL) WITHOUT ROWID"
 )
 _KEEP = "INSERT OR REPLACE INTO projection_states VALUES (?, ?, ?, ?)"
+_FORGET = "DELETE FROM projection_states WHERE name = ?"
 _KEPT = "SELECT position, state FROM projection_states WHERE name = ? AND version = ?"
 
 
 class MemoryLedger(Ledger):
     """The progress of a projection in memory: only its dead letters, and now and then its state, are written."""
+
+    async def load(self) -> int:
+        """Read the dead letters: the position is that of the state in memory."""
+        self.letters = DeadLetters(await self._store.dead_letters(self.name))
+        self.position = 0
+        return 0
 
     async def save(
         self,
@@ -42,7 +51,10 @@ class MemoryLedger(Ledger):
         settled: Sequence[DeadLetter] = (),
     ) -> None:
         """Move in memory; write what has to outlive the process."""
-        if statements or parked or settled:
+        if settled:
+            # A kept state was folded without what is handled now, and would never get it: it goes in the same step.
+            statements = [*statements, (_STATES, ()), (_FORGET, (self.name,))]
+        if statements or parked:
             await super().save(position, statements, parked=parked, settled=settled)
         else:
             self.move_in_memory(position)
@@ -60,6 +72,7 @@ class MemoryProjection:
         self._store = store
         self._feed = feed
         self._kept_at = 0
+        self._copy: tuple[int, int, Projection] | None = None
 
     def apply(self, recorded: RecordedEvent[Event], statements: list[Statement]) -> None:
         """Have the handler change the state."""
@@ -68,7 +81,7 @@ class MemoryProjection:
 
     async def restore(self, position: int) -> None:
         """Fold the state anew up to a position: a handler that failed may have left it half changed."""
-        reached = await self._begin()
+        reached = await self._begin_at_copy(position)
         while reached < position:
             found = await self._feed.after(reached, self.event_classes)
             if found.position == reached:
@@ -79,15 +92,27 @@ class MemoryProjection:
                 if not self._ledger.letters.hold_back(delivered):
                     self.apply(delivered, [])
             reached = found.position
+        self._copy = (position, self._ledger.letters.settlements, copy.deepcopy(self.instance))
+
+    async def _begin_at_copy(self, position: int) -> int:
+        """Take the copy that the last restoring left, if it is of use: several attempts begin at the same state."""
+        if self._copy is not None:
+            place, settlements, state = self._copy
+            if place <= position and settlements == self._ledger.letters.settlements:
+                self.instance = copy.deepcopy(state)
+                return place
+        return await self._begin()
 
     async def prepare(self) -> None:
         """Take the kept state, if there is one of this version, and go on from there."""
+        self._ledger.ready.clear()
         await self._ledger.load()
         self._ledger.move_in_memory(await self._begin())
 
     async def caught_up(self) -> None:
         """Let queries see the state, and keep it if it is time."""
         self._ledger.ready.set()
+        self._copy = None
         every = self._class.snapshot_every
         if every and self._ledger.position - self._kept_at >= every:
             await self._keep()
@@ -95,8 +120,8 @@ class MemoryProjection:
     async def reset(self) -> None:
         """Begin anew from the first event, without what was parked or discarded."""
         letters = self._ledger.letters
-        forget = ("DELETE FROM projection_states WHERE name = ?", (self._ledger.name,))
-        await self._ledger.save(0, [(_STATES, ()), forget], settled=[*letters.parked(), *letters.discarded()])
+        forget: list[Statement] = [(_STATES, ()), (_FORGET, (self._ledger.name,))]
+        await self._ledger.save(0, forget, settled=[*letters.parked(), *letters.discarded()])
         letters.forget_all()
         self._fresh()
 
@@ -121,9 +146,14 @@ class MemoryProjection:
 
     async def _keep(self) -> None:
         position = self._ledger.position
-        state = as_json(self.instance)
-        if msgspec.json.decode(state, type=self._class) != self.instance:
-            log.warning("projection_state_not_kept", projection=self._ledger.name, reason="JSON changes it")
+        try:
+            state = as_json(self.instance)
+            same = msgspec.json.decode(state, type=self._class) == self.instance
+            reason = "JSON changes it"
+        except (TypeError, ValueError, msgspec.MsgspecError) as error:
+            same, reason = False, str(error)
+        if not same:
+            log.warning("projection_state_not_kept", projection=self._ledger.name, reason=reason)
             self._kept_at = position
             return
         row = (self._ledger.name, self.definition.version, position, state.decode())

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
 import structlog
 
-from actorium.runtime.dead_letters import place_of
+from actorium.runtime.dead_letters import moved_to, place_of
 from actorium.runtime.delivery import Delivery
 from actorium.runtime.errors import RuntimeClosed
-from actorium.runtime.feed import Delivered, Feed, Unread
+from actorium.runtime.feed import Delivered, Feed
 from actorium.runtime.ledger import Ledger
 from actorium.runtime.retry import Retry, TryLater
 from actorium.store.errors import ConfigurationError, StoreError
@@ -31,6 +31,7 @@ log = structlog.get_logger("actorium.runtime")
 # A store that is away is asked again for ever: nothing else can be done, and it is cheap.
 _STORE_RETRY = Retry(attempts=1, backoff_s=0.1, backoff_max_s=5.0)
 _STREAM_PAGE = 1_000
+_PARKED_MAX = 1_000
 
 
 class Work(Protocol):
@@ -49,9 +50,12 @@ class Work(Protocol):
 
 
 class ProcessorStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """How a processor stands: `state` is starting, running, paused, waiting or stopped.
+    """How a processor stands.
 
-    It waits for the store, or for the sink of an outbox; `error` says why.
+    state: "starting", "running", "paused", "waiting" (for the store, or for the sink of an outbox), "full" (`parked` is
+    at its limit), "failed" (its own code, not a handler, raised; it tries again) or "stopped"; `error` says why.
+    position: everything up to here is over. lag_events: how much longer the log is. lag_s: how old the first event is
+    that is not over. handled: events gone through since the start. parked: streams that wait behind a dead letter.
     """
 
     name: str
@@ -77,6 +81,7 @@ class Processor:
         source: Source,
         *,
         poll_s: float,
+        parked_max: int = _PARKED_MAX,
         lane: Callable[[Delivered], StreamName] | None = None,
     ) -> None:
         self.name = ledger.name
@@ -91,7 +96,9 @@ class Processor:
         self._state = "starting"
         self._error = ""
         self._handled = 0
-        self._behind_since_us = 0
+        self._searched_us = 0  # when the last event that is over was recorded, as far as it was seen
+        self._parked_max = parked_max
+        self._is_prepared = False
         self._paused = False
         self._looks = True
         self._called: asyncio.Future[None] | None = None
@@ -123,7 +130,7 @@ class Processor:
         async def retry() -> int:
             done = 0
             for letter in self._chosen(position):
-                done += await self._delivery.again(letter, await self._behind(letter))
+                done += await self._redeliver(letter)
             return done
 
         return int(await self._have_done(retry))
@@ -135,58 +142,90 @@ class Processor:
 
         async def discard() -> bool:
             (letter,) = self._chosen(position)
-            given_up = msgspec.structs.replace(letter, discarded=reason)
-            behind = [one for one in await self._behind(letter) if place_of(one)[1] > position]
-            self.ledger.letters.settle(letter)
-            await self.ledger.save(self.ledger.position, parked=[given_up])
-            return await self._delivery.again(None, behind)
+            behind: list[Delivered] = await anext(self._held(letter, with_itself=False), [])
+            # In one step: what waits behind it is never let go of.
+            parked = [msgspec.structs.replace(letter, discarded=reason)]
+            parked += [moved_to(letter, one) for one in behind[:1]]
+            await self.ledger.save(self.ledger.position, parked=parked)
+            return not behind or await self._redeliver(parked[1])
 
         return bool(await self._have_done(discard))
 
     def statistics(self) -> ProcessorStatistics:
         """Return where the processor stands."""
-        lag_events = max(0, self._feed.tail.position - self.ledger.position)
-        lag_us = self._source.now_us() - self._behind_since_us if lag_events and self._behind_since_us else 0
+        position = self.ledger.position
+        lag_events = max(0, self._feed.tail.position - position)
+        since_us = (self._feed.tail.recorded_us_after(position) or self._searched_us) if lag_events else 0
+        lag_us = self._source.now_us() - since_us if since_us else 0
+        state, error = self._state, self._error
+        if state == "full":
+            error = (
+                f"{len(self.ledger.letters)} events are parked, the limit max_parked: mend the handler, then retry()"
+            )
+        if self._paused and state in ("starting", "running", "full"):
+            state = "paused"
         return ProcessorStatistics(
             name=self.name,
-            state="paused" if self._paused else self._state,
-            position=self.ledger.position,
+            state=state,
+            position=position,
             lag_events=lag_events,
             lag_s=max(0, lag_us) / 1_000_000,
             handled=self._handled,
             parked=len(self.ledger.letters),
-            error=self._error,
+            error=error,
         )
 
     # --- the task -------------------------------------------------------------------------------------------------
+
+    async def prepare(self) -> None:
+        """Make ready what it writes to, before it is run; raise what is wrong with it, as far as that can be known."""
+        await self._work.prepare()
+        position = self.ledger.position
+        if self._feed.tail.position > position:
+            self._searched_us = await self._feed.recorded_us_after(position)
+        self._is_prepared = True
 
     async def run(self) -> None:
         """Follow the log until cancelled."""
         attempt = 0
         tried_at = -1
-        prepared = False
         try:
             while True:
                 try:
-                    if not prepared:
-                        await self._work.prepare()
-                        prepared = True
+                    if not self._is_prepared:
+                        await self.prepare()
                     await self._step()
                     attempt, self._error = 0, ""
-                except (StoreError, TryLater) as error:
+                except Exception as error:
                     attempt = attempt + 1 if self.ledger.position == tried_at else 1
                     tried_at = self.ledger.position
-                    retry = error.retry if isinstance(error, TryLater) else _STORE_RETRY
-                    self._state, self._error = "waiting", f"{type(error).__name__}: {error}"
-                    log.warning("processor_waits", processor=self.name, error=self._error, attempt=attempt)
-                    await self._wait(timeout_s=retry.wait_s(attempt, self._source))
+                    await self._recover(error, attempt)
         finally:
             self._state = "stopped"
             closed = RuntimeClosed(f"the processor {self.name} has stopped")
             self.ledger.close(closed)
-            for _, answer in self._errands:
-                if not answer.done():
-                    answer.set_exception(closed)
+            self._refuse_errands(closed)
+
+    async def _recover(self, error: Exception, attempt: int) -> None:
+        """Wait until it makes sense to go on; whatever fails here, the engine and the other processors go on."""
+        is_awaited = isinstance(error, StoreError | TryLater)
+        self._state, self._error = "waiting" if is_awaited else "failed", f"{type(error).__name__}: {error}"
+        if is_awaited:
+            log.warning("processor_waits", processor=self.name, error=self._error, attempt=attempt)
+        else:
+            log.error("processor_failed", processor=self.name, attempt=attempt, exc_info=error)
+        # What a commit came to that failed is unknown: it is asked of the store, so that nothing is done twice.
+        self._is_prepared = self._is_prepared and isinstance(error, TryLater)
+        if not self._is_prepared:
+            self._refuse_errands(error)
+        retry = error.retry if isinstance(error, TryLater) else _STORE_RETRY
+        await self._wait(timeout_s=retry.wait_s(attempt, self._source))
+
+    def _refuse_errands(self, error: Exception) -> None:
+        while self._errands:
+            _, answer = self._errands.popleft()
+            if not answer.done():
+                answer.set_exception(error)
 
     async def _step(self) -> None:
         while self._errands:
@@ -194,16 +233,25 @@ class Processor:
         if self._paused:
             await self._wait()
             return
+        if len(self.ledger.letters) >= self._parked_max:
+            # A handler that fails for so many streams is broken, not poisoned: nothing more is parked behind it.
+            if self._state != "full":
+                log.error("processor_full", processor=self.name, parked=len(self.ledger.letters))
+            self._state = "full"
+            await self._wait()
+            return
         self._state = "running"
-        position = self.ledger.position
-        if self._feed.tail.position > position or self._looks:
+        position, head = self.ledger.position, self._feed.tail.position
+        if head > position or self._looks:
             self._looks = False
             found = await self._feed.after(position, self._work.event_classes)
             if found.position > position:
-                if found.events:
-                    self._behind_since_us = _recorded_us(found.events[0])
                 await self._delivery.page(found.events, found.position)
+                self._searched_us = found.recorded_us or self._searched_us
                 self._handled += len(found.events)
+                if self.ledger.position >= head:
+                    # There may be more by now; under load there always is.
+                    await self._work.caught_up()
                 return
         await self._work.caught_up()
         if self._feed.tail.position <= position:
@@ -232,6 +280,8 @@ class Processor:
         return await answer
 
     async def _do(self, errand: Callable[[], Awaitable[Any]], answer: asyncio.Future[Any]) -> None:
+        if answer.done():
+            return  # who asked for it has left
         try:
             result = await errand()
         except asyncio.CancelledError:
@@ -241,6 +291,8 @@ class Processor:
         except Exception as error:
             if not answer.done():
                 answer.set_exception(error)
+            if not isinstance(error, ConfigurationError):
+                raise
         else:
             if not answer.done():
                 answer.set_result(result)
@@ -253,34 +305,57 @@ class Processor:
             raise ConfigurationError(f"{self.name} has nothing parked at position {position}; see dead_letters()")
         return [letter]
 
-    async def _behind(self, letter: DeadLetter) -> list[Delivered]:
-        """Return the parked event and the later ones of its lane that were held back behind it."""
-        if self._lane is not None:
-            return await self._behind_in_lane(letter, self._lane)
-        events: list[Delivered] = []
-        version = letter.version - 1
+    async def _redeliver(self, letter: DeadLetter) -> bool:
+        """Deliver a parked event and those behind it, page by page; say whether all went well."""
+        pages = self._held(letter)
+        page: list[Delivered] = await anext(pages, [])
+        while True:
+            following: list[Delivered] = await anext(pages, [])
+            if not await self._delivery.again(letter, page, following[0] if following else None):
+                return False
+            if not following:
+                return True
+            letter, page = moved_to(letter, following[0]), following
+
+    def _held(self, letter: DeadLetter, *, with_itself: bool = True) -> AsyncIterator[list[Delivered]]:
+        """Iterate over the parked event and the later ones of its lane that were held back behind it, in pages."""
+        return (
+            self._held_of_stream(letter, with_itself) if self._lane is None else self._held_of_lane(letter, with_itself)
+        )
+
+    async def _held_of_stream(self, letter: DeadLetter, with_itself: bool) -> AsyncIterator[list[Delivered]]:
+        version = letter.version - with_itself
         while True:
             page = (await self._store.read_streams([StreamRead(letter.stream, version, _STREAM_PAGE)]))[0].events
             held = [record for record in page if record.position <= self.ledger.position]
-            events += self._feed.decoded(held, self._work.event_classes)
+            events = self._not_discarded(self._feed.decoded(held, self._work.event_classes))
+            if events:
+                yield events
             if len(held) < _STREAM_PAGE:
-                return events
+                return
             version = held[-1].version
 
-    async def _behind_in_lane(self, letter: DeadLetter, lane: Callable[[Delivered], StreamName]) -> list[Delivered]:
+    async def _held_of_lane(self, letter: DeadLetter, with_itself: bool) -> AsyncIterator[list[Delivered]]:
         """Find them in the whole log: the events of a lane that is no stream lie in many streams."""
-        events: list[Delivered] = []
-        position = letter.position - 1
+        position = letter.position - with_itself
         while position < self.ledger.position:
             found = await self._feed.after(position, self._work.event_classes)
             if found.position == position:
-                break
-            events += [
-                one for one in found.events if place_of(one)[1] <= self.ledger.position and lane(one) == letter.stream
+                return
+            events = [
+                one
+                for one in self._not_discarded(found.events)
+                if place_of(one)[1] <= self.ledger.position and self._is_in(letter.stream, one)
             ]
+            if events:
+                yield events
             position = found.position
-        return events
 
+    def _is_in(self, name: StreamName, delivered: Delivered) -> bool:
+        try:
+            return self._lane is not None and self._lane(delivered) == name
+        except Exception:
+            return place_of(delivered)[0] == name  # as ConcurrentDelivery does with a lane that cannot be told
 
-def _recorded_us(delivered: Delivered) -> int:
-    return delivered.record.recorded_us if isinstance(delivered, Unread) else delivered.recorded_us
+    def _not_discarded(self, events: Sequence[Delivered]) -> list[Delivered]:
+        return [one for one in events if not self.ledger.letters.is_discarded(place_of(one)[1])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import sys
 from collections.abc import Awaitable, Callable
@@ -70,8 +71,10 @@ def reaction_of(candidate: object) -> Reaction | None:
 class ReactionWork:
     """The work of one reaction.
 
-    Invariant: `_given_up_to` is a position up to which every event was given to the function at least once, or was
-    there before it; it only rises, and is kept under a checkpoint of its own, so that a reset does not forget it.
+    Invariant: `_replay_up_to` is a position up to which every event was given to the function at least once, or was
+    there before it; it only rises, and is kept under a checkpoint of its own, so that a reset does not forget it. What
+    is kept is one more than it, so that 0 stays the mark of a reaction that was never begun: one that was begun on an
+    empty log must get every event, also if it was killed before its first checkpoint.
     """
 
     def __init__(self, reaction: Reaction, ledger: Ledger, store: EventStore, head: Callable[[], int]) -> None:
@@ -98,11 +101,14 @@ class ReactionWork:
     async def prepare(self) -> None:
         """Find where to go on; a reaction that is new to this log takes what is there as a replay."""
         await self._ledger.load()
-        self._replay_up_to = await self._store.load_checkpoint(self._replay_name)
-        if self._replay_up_to == 0 and self._ledger.position == 0:
-            await self._take_as_replay(self._head())
-            if self._reaction.on_replay == "skip":
-                await self._ledger.save(self._replay_up_to)
+        known = await self._store.load_checkpoint(self._replay_name)
+        if known:
+            self._replay_up_to = known - 1
+            return
+        head = self._head()
+        if self._reaction.on_replay == "skip" and self._ledger.position < head:
+            await self._ledger.save(head)
+        await self._take_as_replay(head)
 
     async def caught_up(self) -> None:
         """Nothing waits for a reaction to catch up."""
@@ -110,12 +116,17 @@ class ReactionWork:
     async def reset(self) -> None:
         """Go through the log again; what was given already is a replay."""
         letters = self._ledger.letters
+        if self._reaction.on_replay == "skip" and letters.parked():
+            raise ConfigurationError(
+                f"{self._ledger.name} has {len(letters)} parked events, which a reset would skip for ever: retry or "
+                "discard them first"
+            )
         await self._take_as_replay(max(self._replay_up_to, self._ledger.position))
         await self._ledger.save(0, settled=[*letters.parked(), *letters.discarded()])
         letters.forget_all()
 
     async def _take_as_replay(self, position: int) -> None:
-        await self._ledger.writer(SaveCheckpoint(self._replay_name, position))
+        await asyncio.shield(self._ledger.writer(SaveCheckpoint(self._replay_name, position + 1)))
         self._replay_up_to = position
 
     @property

@@ -16,6 +16,8 @@ from actorium.actors.pending import PendingAppend
 from actorium.store.event_store import Committed, Head
 from actorium.store.events import Event, Metadata, RecordedEvent
 
+_TIMES_KEPT = 1_024
+
 
 class _Batch:
     """One commit, kept as what was appended; the recorded events are made when somebody first wants them."""
@@ -62,6 +64,7 @@ class Tail:
         self._kept: deque[_Batch] = deque()
         self._kept_events = 0
         self._kept_bytes = 0
+        self._times: deque[tuple[int, int]] = deque(maxlen=_TIMES_KEPT)  # the first position of a commit, and its time
         # Weak: an `async for` that is left with `break` just drops its subscription.
         self._followers: WeakSet[object] = WeakSet()
         self._moved: asyncio.Future[None] | None = None
@@ -83,6 +86,7 @@ class Tail:
         first, (last, count) = written[0][0], written[-1]
         follows_on = first == self.position + 1
         self.position = last + count - 1
+        self._times.append((first, outcome.recorded_us))
         # What lies between came from a commit that failed after it had written: only the log has it.
         if not (self._followers and follows_on):
             self._forget()
@@ -114,6 +118,17 @@ class Tail:
             if batch.first <= position + 1 <= batch.last:
                 return batch.events()[position + 1 - batch.first :]
         return None
+
+    def recorded_us_after(self, position: int) -> int:
+        """Return when the event after a position was recorded, 0 if that is longer ago than is remembered."""
+        found = 0
+        for first, recorded_us in reversed(self._times):
+            if first <= position:
+                return found or recorded_us
+            found = recorded_us
+            if first == position + 1:
+                return found
+        return 0
 
     def follow(self, follower: object) -> None:
         """Count a follower in; batches are kept while there is one."""

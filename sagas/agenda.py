@@ -155,7 +155,7 @@ class Agenda:
         if len(self._changes) + len(self._index) >= _CHANGES_MAX:
             await self.save()
 
-    async def again(self, letter: DeadLetter | None, events: Sequence[Delivered]) -> bool:
+    async def again(self, letter: DeadLetter, events: Sequence[Delivered], following: Delivered | None) -> bool:
         """Nothing is ever parked here."""
         return True
 

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from actorium.actors.annotations import is_proper_subclass, shown
-from actorium.runtime.dead_letters import dead_letter, place_of
+from actorium.runtime.dead_letters import dead_letter, moved_to, place_of
 from actorium.runtime.feed import Delivered, Unread
 from actorium.runtime.ledger import Ledger
 from actorium.runtime.retry import Retry, TryLater
@@ -195,15 +195,18 @@ class OutboxWork:
                 saved_at, unsaved = loop.time(), 0
         await self._move_to(position)
 
-    async def again(self, letter: DeadLetter | None, events: Sequence[Delivered]) -> bool:
-        """Publish a parked event (None: it was discarded) and those behind it; return whether all went well."""
+    async def again(self, letter: DeadLetter, events: Sequence[Delivered], following: Delivered | None) -> bool:
+        """Publish a parked event and those behind it; return whether all went well."""
         parked: list[DeadLetter] = []
         for delivered in events:
             if isinstance(delivered, Unread):
                 parked.append(self._letter(delivered))
                 break
             await self._publish(delivered)
-        await self._ledger.save(self._ledger.position, settled=[letter] if letter else [], parked=parked)
+        if following is not None and not parked:
+            await self._ledger.save(self._ledger.position, settled=[letter], parked=[moved_to(letter, following)])
+            return True
+        await self._ledger.save(self._ledger.position, settled=[letter], parked=parked)
         return not parked
 
     async def _publish(self, recorded: RecordedEvent[Event]) -> None:
