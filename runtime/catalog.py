@@ -60,7 +60,9 @@ class Catalog:
             return reaction.handler.event_classes
         if isinstance(part, type) and issubclass(part, Projection) and part is not Projection:
             definition = part.__definition__
-            self._name("projections", definition.name, part, 'its own projection_name = "…"')
+            definition.require_state()
+            # SQLite does not tell capitals from small letters in names of tables.
+            self._name("projections", definition.name.lower(), part, 'its own projection_name = "…"')
             self.projections.append(part)
             return tuple(definition.handlers)
         if isinstance(part, type) and issubclass(part, Aggregate) and part is not Aggregate:

@@ -7,6 +7,7 @@ with the checkpoint. Without one, its fields are its state, which is folded anew
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar, overload
@@ -24,6 +25,9 @@ from actorium.runtime.event_handlers import (
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import Statement
 from actorium.store.events import Event, RecordedEvent
+from actorium.store.upcasting import is_version
+
+_NAME = re.compile(r"[^\W\d]\w*")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -44,7 +48,10 @@ class Transaction:
 
 
 class Reader:
-    """What a query reads the projection's tables with: committed rows only."""
+    """What a query reads the projection's tables with: committed rows only.
+
+    One statement sees one state of them; two may see two, so ask for what belongs together in one.
+    """
 
     __slots__ = ("_query", "_rewrite")
 
@@ -77,6 +84,13 @@ class Query(Generic[R]):
     def __set_name__(self, owner: type[Projection], name: str) -> None:
         self.projection = owner
 
+    def __get__(self, instance: object, owner: type[Projection]) -> Query[R]:
+        if self.projection is owner:
+            return self
+        inherited: Query[R] = Query(self.method)
+        inherited.projection, inherited.wants_reader = owner, self.wants_reader
+        return inherited
+
     def __repr__(self) -> str:
         owner = self.projection.__name__ if self.projection is not None else "?"
         return f"{owner}.{self.__name__}"
@@ -103,8 +117,13 @@ class ProjectionDefinition:
         self.schema = projection_class.schema
         self.has_tables = bool(self.schema.strip())
         owner = projection_class.__name__
-        if self.version < 1:
+        if not is_version(self.version):
             raise ConfigurationError(f"{owner}.version = {self.version!r}: a whole number from 1, raised by hand")
+        if not _NAME.fullmatch(self.name):
+            raise ConfigurationError(
+                f"{owner}.projection_name = {self.name!r} begins the names of its tables: letters, digits and _ only"
+            )
+        _check_snapshot_every(projection_class, self.has_tables)
         extras = (RecordedEvent, Transaction) if self.has_tables else (RecordedEvent,)
         handlers = []
         for method in marked_handlers(projection_class):
@@ -113,6 +132,8 @@ class ProjectionDefinition:
                     f"{owner}.{method.__name__} is async: a projection's handler waits for nothing; effects outside "
                     "belong into a @react handler"
                 )
+            if inspect.isgeneratorfunction(method):
+                raise ConfigurationError(f"{owner}.{method.__name__} yields: calling it would do nothing; take it out")
             if correlation_of(method) is not None:
                 raise ConfigurationError(f"{owner}.{method.__name__}: @on(correlate=…) is for sagas; write @on")
             handlers.append(read_handler(method, f"{owner}.{method.__name__}", names, extras=extras))
@@ -125,6 +146,30 @@ class ProjectionDefinition:
                 value.wants_reader = Reader in hints.values()
                 if value.wants_reader and not self.has_tables:
                     raise ConfigurationError(f"{owner}.{value.__name__} wants a Reader, but {owner} has no schema")
+
+    def require_state(self) -> None:
+        """Raise ConfigurationError for fields that cannot be a read model's state."""
+        projection, owner = self.projection_class, self.projection_class.__name__
+        for field in msgspec.structs.fields(projection):
+            if self.has_tables:
+                # A change of it would neither be written with the checkpoint nor taken back with a failed event.
+                raise ConfigurationError(
+                    f"{owner}.{field.name}: the state of a projection with a schema is its tables; make a constant a "
+                    "ClassVar, and keep what changes in a table"
+                )
+            if field.required:
+                raise ConfigurationError(f"{owner}.{field.name} has no default: a projection begins empty; give it one")
+
+
+def _check_snapshot_every(projection: type[Projection], has_tables: bool) -> None:
+    every = projection.snapshot_every
+    if every and has_tables:
+        raise ConfigurationError(
+            f"{projection.__name__}.snapshot_every = {every!r}: a projection with a schema is kept in its tables; "
+            "leave it out"
+        )
+    if type(every) is not int or every < 0:
+        raise ConfigurationError(f"{projection.__name__}.snapshot_every = {every!r}: a number of events, 0 for never")
 
 
 class Projection(msgspec.Struct):

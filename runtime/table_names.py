@@ -1,29 +1,41 @@
-"""Names of tables: a projection writes plain names, its tables carry its version, so that two can live side by side."""
+"""Names of tables: a projection writes plain names, its tables carry its version, so that two can live side by side.
+
+Every name that the schema creates is replaced wherever it stands as a name: a column that is called like a table is
+renamed with it, in all statements alike, which changes nothing but its name in the file.
+"""
 
 from __future__ import annotations
 
 import re
 import sqlite3
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from actorium.store.errors import ConfigurationError
 
-_CREATED = re.compile(
-    r"\bCREATE\s+(?:UNIQUE\s+)?(?:VIRTUAL\s+)?(?:TABLE|VIEW|INDEX|TRIGGER)\s+(?:IF\s+NOT\s+EXISTS\s+)?[\"\[`]?(\w+)",
-    re.IGNORECASE,
-)
-# A string, a comment, a quoted name, or a plain word: only the last two can be names.
 _TOKEN = re.compile(
-    r"(?P<skip>'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/)|\"(?P<double>[^\"]+)\"|\[(?P<square>[^\]]+)\]|`(?P<back>[^`]+)`"
-    r"|(?P<word>[A-Za-z_]\w*)",
+    r"(?P<skip>[xX]?'(?:[^']|'')*'|--[^\n]*|/\*.*?(?:\*/|\Z)|\s+|[:@$#]\w+|\d\w*(?:\.\w*)?)"
+    r"|\"(?P<double>(?:[^\"]|\"\")+)\"|\[(?P<square>[^\]]+)\]|`(?P<back>(?:[^`]|``)+)`|(?P<word>[^\W\d]\w*)|(?P<mark>.)",
     re.DOTALL,
 )
-_WRITES = re.compile(
-    r"\b(?:INTO|UPDATE|DELETE\s+FROM|DROP\s+TABLE|ALTER\s+TABLE)\s+(?:OR\s+\w+\s+)?[\"\[`]?(\w+)", re.IGNORECASE
-)
-_NOT_A_TABLE = re.compile(
-    r"\s*(?:PRAGMA|ATTACH|DETACH|BEGIN|COMMIT|END|ROLLBACK|SAVEPOINT|RELEASE|VACUUM)\b", re.IGNORECASE
-)
+_MAKES = frozenset({"TABLE", "VIEW", "INDEX", "TRIGGER"})
+_BEFORE_NAME = frozenset({"IF", "NOT", "EXISTS"})
+_SCHEMA_BEGINS = frozenset({"CREATE", "INSERT", "REPLACE", "UPDATE", "DELETE", "WITH"})
+_HANDLER_BEGINS = frozenset({"INSERT", "REPLACE", "UPDATE", "DELETE", "WITH", "SELECT"})
+_QUERY_BEGINS = frozenset({"SELECT", "WITH", "VALUES"})
+# Around the word UPDATE where it begins no statement: DO UPDATE, ON UPDATE, AFTER UPDATE, UPDATE OF, UPDATE ON.
+_NO_UPDATE_AFTER = frozenset({"DO", "ON", "AFTER", "BEFORE", "OF"})
+_NO_UPDATE_BEFORE = frozenset({"ON", "OF"})
+_CONFLICT_CLAUSES = frozenset({"ROLLBACK", "ABORT", "REPLACE", "FAIL", "IGNORE"})
 _STATEMENTS_KEPT = 1_000
+
+
+class _Token(NamedTuple):
+    """One word, name or mark of a statement; `keyword` is a bare word in capitals, `name` what may name something."""
+
+    text: str
+    keyword: str
+    name: str
 
 
 class TableNames:
@@ -31,33 +43,91 @@ class TableNames:
 
     def __init__(self, prefix: str, schema: str) -> None:
         self.prefix = prefix
-        self.plain = tuple(dict.fromkeys(_CREATED.findall(schema)))
+        self.statements = split_statements(schema)
+        created = [name for statement in self.statements if (name := _created(statement))]
+        self.plain = tuple(dict.fromkeys(created))
         self._own = {name.lower(): f"{prefix}{name}" for name in self.plain}
         self._rewritten: dict[str, str] = {}
+        self._queries: dict[str, str] = {}
+
+    def schema(self) -> list[str]:
+        """Return the statements that make the tables."""
+        return [self._checked(statement, _SCHEMA_BEGINS, "a schema") for statement in self.statements]
 
     def rewrite(self, sql: str) -> str:
-        """Return a statement with its projection's table names; raise ConfigurationError for one it may not run."""
+        """Return a handler's statement with the tables' own names; raise ConfigurationError for one it may not run."""
         known = self._rewritten.get(sql)
-        if known is not None:
-            return known
-        if _NOT_A_TABLE.match(sql):
-            raise ConfigurationError(f"{sql!r}: a projection's statements work on its own tables; the rest is not its")
-        for name in _WRITES.findall(sql):
-            if name.lower() not in self._own and not name.upper() == "SET":
-                raise ConfigurationError(
-                    f"{sql!r} writes to {name!r}, which is none of the projection's tables ({', '.join(self.plain)}): "
-                    "create it in `schema`"
-                )
-        rewritten = _TOKEN.sub(self._token, sql)
-        if len(self._rewritten) >= _STATEMENTS_KEPT:
-            self._rewritten.clear()  # statements are meant to be few and parameterised; these are not
-        self._rewritten[sql] = rewritten
+        return known if known is not None else self._keep(self._rewritten, sql, _HANDLER_BEGINS, "a handler")
+
+    def rewrite_query(self, sql: str) -> str:
+        """Return a query with the tables' own names; raise ConfigurationError for anything but a query."""
+        known = self._queries.get(sql)
+        return known if known is not None else self._keep(self._queries, sql, _QUERY_BEGINS, "a query")
+
+    def _keep(self, kept: dict[str, str], sql: str, begins: frozenset[str], what: str) -> str:
+        rewritten = self._checked(sql, begins, what)
+        if len(kept) >= _STATEMENTS_KEPT:
+            kept.clear()  # statements are meant to be few and parameterised; these are not
+        kept[sql] = rewritten
         return rewritten
 
-    def _token(self, match: re.Match[str]) -> str:
-        name = match["double"] or match["square"] or match["back"] or match["word"]
-        own = self._own.get(name.lower()) if name else None
-        return match[0] if own is None else f'"{own}"'
+    def _checked(self, sql: str, begins: frozenset[str], what: str) -> str:
+        tokens = list(_tokens(sql))
+        words = [token for token in tokens if token.keyword or token.name or token.text == "."]
+        first = words[0].keyword if words else ""
+        if first not in begins:
+            raise ConfigurationError(f"{sql!r}: {what} of a projection begins with {', '.join(sorted(begins))}")
+        if first == "CREATE" and _created(sql) is None:
+            raise ConfigurationError(f"{sql!r}: it creates no table, view, index or trigger, or a TEMP one")
+        for name in _written(words):
+            if name.lower() not in self._own:
+                raise ConfigurationError(
+                    f"{sql!r} writes to {name!r}, which is none of the projection's tables ({', '.join(self.plain)}): "
+                    "create it in `schema`, and write its plain name"
+                )
+        return "".join(self._renamed(token) for token in tokens)
+
+    def _renamed(self, token: _Token) -> str:
+        own = self._own.get(token.name.lower()) if token.name else None
+        return token.text if own is None else f'"{own}"'
+
+
+def _tokens(sql: str) -> Iterator[_Token]:
+    for match in _TOKEN.finditer(sql):
+        word = match["word"] or ""
+        yield _Token(match[0], word.upper(), word or match["double"] or match["square"] or match["back"] or "")
+
+
+def _created(sql: str) -> str | None:
+    """Return the name that a CREATE statement makes, None for any other."""
+    words = [token for token in _tokens(sql) if token.keyword or token.name]
+    kinds = [token.keyword for token in words[:3]]
+    if kinds[:1] != ["CREATE"]:
+        return None
+    place = next((n for n, kind in enumerate(kinds) if kind in _MAKES), 0)
+    if not place or any(kind not in ("UNIQUE", "VIRTUAL") for kind in kinds[1:place]):
+        return None
+    place += 1
+    while place < len(words) and words[place].keyword in _BEFORE_NAME:
+        place += 1
+    return words[place].name if place < len(words) else None
+
+
+def _written(words: list[_Token]) -> Iterator[str]:
+    """Yield the names of what a statement writes to; one with a database before it as that database's name."""
+    for n, word in enumerate(words):
+        before = words[n - 1].keyword if n else ""
+        behind = n + 1
+        if word.keyword == "UPDATE":
+            following = words[behind].keyword if behind < len(words) else ""
+            if before in _NO_UPDATE_AFTER or following in _NO_UPDATE_BEFORE:
+                continue
+            if following == "OR" and behind + 1 < len(words) and words[behind + 1].keyword in _CONFLICT_CLAUSES:
+                behind += 2
+        elif not (word.keyword == "INTO" or (word.keyword == "FROM" and before == "DELETE")):
+            continue
+        if behind < len(words):
+            yield words[behind].name
 
 
 def split_statements(script: str) -> list[str]:
@@ -67,9 +137,11 @@ def split_statements(script: str) -> list[str]:
     for part in script.split(";"):
         rest += part + ";"
         if sqlite3.complete_statement(rest):
-            if rest.strip(" \n\t;"):
-                statements.append(rest.strip().rstrip(";"))
+            statements.append(rest)
             rest = ""
-    if rest.strip(" \n\t;"):
-        statements.append(rest.strip().rstrip(";"))
-    return statements
+    statements.append(rest)
+    return [text for statement in statements if (text := statement.strip().rstrip(";").strip()) and _is_code(text)]
+
+
+def _is_code(sql: str) -> bool:
+    return any(token.keyword or token.name for token in _tokens(sql))

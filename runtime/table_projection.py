@@ -1,27 +1,27 @@
 """`TableProjection`: the work of one version of a projection that keeps tables.
 
 Invariants: the tables of a version, its checkpoint and its dead letters move together; queries see the version that
-`current` names, which changes in one commit, when the newer one has caught up; a version that is not current and not
-ours is dropped in that same commit.
+`current` names, which changes in one commit, when the newer one has caught up; every other version is dropped in that
+same commit.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
+from zlib import crc32
 
 import structlog
 
 from actorium.runtime.event_handlers import arguments
 from actorium.runtime.ledger import Ledger
 from actorium.runtime.projection import Projection, Reader, Transaction
-from actorium.runtime.table_names import TableNames, split_statements
+from actorium.runtime.table_names import TableNames
 from actorium.store.errors import ConfigurationError, StatementFailed
-from actorium.store.event_store import EventStore, Statement
+from actorium.store.event_store import EventStore, SaveCheckpoint, Statement
 from actorium.store.events import Event, RecordedEvent
 
 log = structlog.get_logger("actorium.runtime")
-
-LOG_VIEW = "log"  # the store's own view of the log
 
 
 class TableProjection:
@@ -63,7 +63,7 @@ class TableProjection:
         """Return what queries read with: the tables of the version that is current."""
         version = self._current.position
         names = self._names if version == self.definition.version else names_of(type(self.instance), version)
-        return Reader(self._store.query, names.rewrite)
+        return Reader(self._store.query, names.rewrite_query)
 
     async def prepare(self) -> None:
         """Make the tables of this version, unless they are there."""
@@ -76,6 +76,11 @@ class TableProjection:
             )
         if self._ledger.position == 0:
             await self._make_tables()
+        elif await self._store.load_checkpoint(self._schema_name) != self._schema_fingerprint:
+            raise ConfigurationError(
+                f"{self._ledger.name}: its tables were made by another schema than the one it has now: raise its "
+                "version, and new tables are built beside the old ones"
+            )
         if self._current.position == 0:
             await self._switch()
         self._ledger.ready.set()
@@ -90,11 +95,12 @@ class TableProjection:
         await self._make_tables()
 
     async def _make_tables(self) -> None:
-        names = self._names
         try:
-            statements: list[Statement] = [*await self._drops(names.prefix)]
-            statements += [(names.rewrite(statement), ()) for statement in split_statements(self.definition.schema)]
+            statements: list[Statement] = [*await self._drops(self._names.prefix)]
+            statements += [(statement, ()) for statement in self._names.schema()]
             letters = self._ledger.letters
+            # First what they are made of: tables without it would be taken for those of another schema.
+            await asyncio.shield(self._ledger.writer(SaveCheckpoint(self._schema_name, self._schema_fingerprint)))
             await self._ledger.save(0, statements, settled=[*letters.parked(), *letters.discarded()])
             letters.forget_all()
         except StatementFailed as failure:
@@ -104,31 +110,45 @@ class TableProjection:
         """Let queries, and people with an SQLite tool, see this version; drop every other."""
         names, version = self._names, self.definition.version
         prefix = projection_prefix(self.definition.name)
-        tables = await self._tables("")
-        statements: list[Statement] = [
-            (f'DROP {kind} IF EXISTS "{name}"', ())
-            for kind, name in tables
-            if name.startswith(prefix) and not name.startswith(names.prefix)
-        ]
-        kinds = {name: kind for kind, name in tables}
+        objects = await self._objects("")
+        statements: list[Statement] = []
+        taken: set[str] = set()
+        for kind, name, sql in objects:
+            if name.startswith(prefix) and not name.startswith(names.prefix):
+                statements.append((f'DROP {kind} IF EXISTS "{name}"', ()))
+            elif kind == "VIEW" and not name.startswith(prefix) and f'"{prefix}' in sql:
+                statements.append((f'DROP VIEW IF EXISTS "{name}"', ()))  # the plain name of an older version's table
+            else:
+                taken.add(name.lower())
+        own = {name for _, name, _ in objects}
         for plain in names.plain:
-            # A plain name is a convenience for people; the log's own tables and views keep theirs.
-            if names.prefix + plain in kinds and kinds.get(plain, "VIEW") == "VIEW" and plain != LOG_VIEW:
-                statements.append((f'DROP VIEW IF EXISTS "{plain}"', ()))
+            # A plain name is a convenience for people: what has the name already keeps it.
+            if names.prefix + plain in own and plain.lower() not in taken:
                 statements.append((f'CREATE VIEW "{plain}" AS SELECT * FROM "{names.prefix}{plain}"', ()))
         await self._current.save(version, statements)
+        self._ledger.announce()
         log.info("projection_switched", projection=self.definition.name, version=version)
 
     async def _drops(self, prefix: str) -> list[Statement]:
-        return [(f'DROP {kind} IF EXISTS "{name}"', ()) for kind, name in await self._tables(prefix)]
+        return [(f'DROP {kind} IF EXISTS "{name}"', ()) for kind, name, _ in await self._objects(prefix)]
 
-    async def _tables(self, prefix: str) -> list[tuple[str, str]]:
+    async def _objects(self, prefix: str) -> list[tuple[str, str, str]]:
+        """Return the views and tables whose names begin so, with what made them."""
         rows = await self._store.query(
-            "SELECT upper(type), name FROM sqlite_master WHERE type IN ('table', 'view') "
+            "SELECT upper(type), name, coalesce(sql, '') FROM sqlite_master WHERE type IN ('table', 'view') "
             "AND substr(name, 1, ?) = ? ORDER BY type DESC, name",
             (len(prefix), prefix),
         )
-        return [(str(kind), str(name)) for kind, name in rows]
+        return [(str(kind), str(name), str(sql)) for kind, name, sql in rows]
+
+    @property
+    def _schema_name(self) -> str:
+        return f"{self._ledger.name} schema"
+
+    @property
+    def _schema_fingerprint(self) -> int:
+        """A number that another schema would hardly have, and never 0."""
+        return crc32("\0".join(self._names.schema()).encode()) + 1
 
 
 def checkpoint_name(name: str, version: int) -> str:
