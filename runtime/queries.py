@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import inspect
 from typing import Any, Generic, TypeVar
 
@@ -23,16 +24,25 @@ class ReadModel:
         self.ledger = ledger
 
     async def at_least(self, position: int, timeout_s: float) -> None:
-        """Wait until the projection holds everything up to a position; raise QueryTimeout."""
+        """Wait until what queries see holds everything up to a position; raise QueryTimeout."""
         try:
             async with asyncio.timeout(timeout_s):
                 await self.ledger.ready.wait()
-                await self.ledger.reached(position)
+                if position:
+                    await self._holds(position)
         except TimeoutError:
             raise QueryTimeout(
                 f"{self.ledger.name} is at position {self.ledger.position} and did not reach {position} within "
                 f"{timeout_s:g} s: ask again, or see runtime.processor(…).statistics()"
             ) from None
+
+    async def _holds(self, position: int) -> None:
+        await self.ledger.reached(position)
+        work = self._work
+        if isinstance(work, TableProjection):
+            # An older version answers while this one is built, and holds nothing newer: not before the switch.
+            while not work.is_current and not self.ledger.is_closed:
+                await self.ledger.moved()
 
     async def ask(self, query: Query[Any], args: tuple[Any, ...]) -> Any:
         """Return the answer as the projection stands."""
@@ -40,7 +50,9 @@ class ReadModel:
             answer = query.method(self._work.instance, self._work.reader(), *args)
         else:
             answer = query.method(self._work.instance, *args)
-        return await answer if inspect.isawaitable(answer) else answer
+        answer = await answer if inspect.isawaitable(answer) else answer
+        # The state in memory goes on changing, and is nobody's to change outside.
+        return copy.deepcopy(answer) if isinstance(self._work, MemoryProjection) else answer
 
 
 class Watch(Generic[R]):
@@ -56,6 +68,7 @@ class Watch(Generic[R]):
         self._poll_s = poll_s
         self._last: Any = _NOTHING
         self._open = True
+        self._called: asyncio.Future[None] | None = None
 
     def __aiter__(self) -> Watch[R]:
         return self
@@ -63,19 +76,22 @@ class Watch(Generic[R]):
     async def __anext__(self) -> R:
         while self._open:
             await self._model.ledger.ready.wait()
+            moved = self._model.ledger.moved()
             if self._model.ledger.is_closed:
                 break
-            moved = self._model.ledger.moved()
             answer = await self._model.ask(self._query, self._args)
             if self._last is _NOTHING or answer != self._last:
                 self._last = answer
                 return answer  # type: ignore[no-any-return]
-            await asyncio.wait((moved,), timeout=self._poll_s)
+            self._called = asyncio.get_running_loop().create_future()
+            await asyncio.wait((moved, self._called), timeout=self._poll_s, return_when=asyncio.FIRST_COMPLETED)
         raise StopAsyncIteration
 
     def close(self) -> None:
-        """End it; iterating it any further stops."""
+        """End it; iterating it any further stops, and who waits for the next answer is woken."""
         self._open = False
+        if self._called is not None and not self._called.done():
+            self._called.set_result(None)
 
 
 _NOTHING: Any = object()

@@ -12,7 +12,7 @@ from actorium.runtime.feed import Feed
 from actorium.runtime.ledger import Ledger
 from actorium.runtime.memory_projection import MemoryLedger, MemoryProjection
 from actorium.runtime.processor import Processor, ProcessorStatistics
-from actorium.runtime.projection import Projection, Query
+from actorium.runtime.projection import Projection
 from actorium.runtime.queries import ReadModel
 from actorium.runtime.reactions import Reaction, ReactionWork
 from actorium.runtime.settings import Settings
@@ -41,6 +41,7 @@ class ReadSide:
         self.feed = feed
         self._source = source
         self._settings = settings
+        self.names_open: set[str] = set()  # of durable subscriptions
         self._models: dict[type[Projection], ReadModel] = {}
         self._processors: dict[Any, Processor] = {}
         for projection in projections:
@@ -52,6 +53,11 @@ class ReadSide:
         """Take the processor of a handler that a layer above drives."""
         self._processors[handler] = processor
 
+    async def prepare(self) -> None:
+        """Make ready what there is, before anything is served; raise what is wrong with it."""
+        for processor in self._processors.values():
+            await processor.prepare()
+
     def start(self, tasks: anyio.abc.TaskGroup) -> None:
         """Begin to follow the log."""
         for processor in self._processors.values():
@@ -60,14 +66,10 @@ class ReadSide:
 
     def model(self, projection: type[Projection] | None) -> ReadModel:
         """Return the read model of a projection class; raise ConfigurationError for one that the runtime has not."""
-        for known, model in self._models.items():
-            if projection is not None and issubclass(known, projection):
-                return model
-        raise ConfigurationError(f"{projection!r} is none of this runtime's projections: Runtime([…, Balances], …)")
-
-    def model_of(self, query: Query[Any]) -> ReadModel:
-        """Return the read model that a query asks."""
-        return self.model(query.projection)
+        model = self._models.get(projection) if projection is not None else None
+        if model is None:
+            raise ConfigurationError(f"{projection!r} is none of this runtime's projections: Runtime([…, Balances], …)")
+        return model
 
     def processor(self, handler: object) -> Processor:
         """Return the processor of a projection class or a @react function."""
@@ -105,4 +107,14 @@ class ReadSide:
         self._processors[reaction.handler.method] = self._processor(work, delivery, ledger)
 
     def _processor(self, work: Any, delivery: Any, ledger: Ledger) -> Processor:
-        return Processor(work, delivery, ledger, self.feed, self._store, self._source, poll_s=self._settings.poll_s)
+        settings = self._settings
+        return Processor(
+            work,
+            delivery,
+            ledger,
+            self.feed,
+            self._store,
+            self._source,
+            poll_s=settings.poll_s,
+            parked_max=settings.max_parked,
+        )

@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar
 
 import anyio
 import anyio.abc
+import msgspec
 import structlog
 
 from actorium.actors.aggregate import Aggregate
@@ -25,17 +26,13 @@ from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.feed import Feed
 from actorium.runtime.history import Change, Moment, changes, state_at
 from actorium.runtime.middleware import Middleware, chain
-from actorium.runtime.processor import Processor
-from actorium.runtime.projection import Projection, Query
-from actorium.runtime.queries import Watch
+from actorium.runtime.projection import Projection
 from actorium.runtime.read_side import ReadSide
 from actorium.runtime.readability import require_readable
+from actorium.runtime.reads import Reads
 from actorium.runtime.settings import Settings
 from actorium.runtime.statistics import RuntimeStatistics
-from actorium.runtime.subscriptions import Subscription
-from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import EventStore
-from actorium.store.events import Event, StreamName
 from actorium.store.source import Source, SystemSource
 from actorium.store.urls import open_store
 
@@ -49,7 +46,7 @@ _SWEEP_EVERY_S_MAX = 60.0
 _SWEEP_STEP_PAUSE_S = 0.01
 
 
-class Runtime:
+class Runtime(Reads):
     """Aggregates as actors on a durable log, inside an asyncio program.
 
     Use it as `async with Runtime([Account], store="sqlite:///bank.db") as runtime:`, or call `start` and `stop`.
@@ -76,7 +73,6 @@ class Runtime:
         self._source: Source = source or SystemSource()
         self._call = chain(middleware, self._innermost)
         self._engine: Engine | None = None
-        self._read_side: ReadSide | None = None
         self._root: asyncio.Task[None] | None = None
         self._stop_wanted: asyncio.Event | None = None
         self._accepting = False
@@ -208,6 +204,7 @@ class Runtime:
             self._source,
             self._settings,
         )
+        await self._read_side.prepare()
         await self._begin(engine, self._read_side, tasks)
         self._accepting = True
         self._begun(tasks)
@@ -251,7 +248,7 @@ class Runtime:
         command_id: makes the command idempotent: sent again with the same id, it takes effect once, for ever, and is
         answered as the first time. timeout_s: how long to wait, backpressure included. expected_version: the version
         its stream must be at. correlation_id, causation_id, headers: stored with its events. wait_for: projections that
-        must have its events before the call returns.
+        must have its events before the call returns; QueryTimeout says that the command took effect and one has not.
 
         Raises Rejected, NotFound, AlreadyExists, WrongExpectedVersion, CommandConflict, CommandFailed,
         HydrationFailed, MailboxFull, CommandTimeout, StoreUnavailable, RuntimeClosed or ConfigurationError.
@@ -265,9 +262,12 @@ class Runtime:
             headers=headers,
         )
         envelope.timeout_s = self._settings.default_timeout_s if timeout_s is None else timeout_s
+        models = [self._reads().model(projection) for projection in wait_for]
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + envelope.timeout_s
         ack = await self._call(envelope)
-        for projection in wait_for:
-            await self._reads().model(projection).at_least(ack.position, envelope.timeout_s)
+        for model in models:
+            await model.at_least(ack.position, max(0.0, deadline - loop.time()))
         return ack
 
     async def tell(
@@ -329,60 +329,10 @@ class Runtime:
         """
         return changes(self._store, self._running().kind_of(aggregate), id, after_version)
 
-    def events(
-        self,
-        *,
-        after: int = 0,
-        types: Collection[type[Event]] | None = None,
-        aggregate: type[Aggregate] | None = None,
-        id: str | None = None,
-    ) -> Subscription:
-        """Return an async iterator over the log after a position: what is there, then what comes, without a seam.
-
-        types: only these classes of events. aggregate and id, together: only the stream of that aggregate.
-        """
-        self._running()
-        stream = None
-        if aggregate is not None and id is not None:
-            stream = StreamName(aggregate.__definition__.stream_type, id)
-        elif aggregate is not None or id is not None:
-            raise ConfigurationError("events(aggregate=…, id=…): one stream has both; leave both out for the whole log")
-        return Subscription(self._reads().feed, after=after, poll_s=self._settings.poll_s, stream=stream, classes=types)
-
-    async def query(self, query: Query[R], *args: Any, after: int | None = None, timeout_s: float | None = None) -> R:
-        """Return a projection's answer: `await runtime.query(Balances.of, "alice", after=ack.position)`.
-
-        after: wait until the projection holds everything up to this position (read your own writes); raises
-        QueryTimeout if that takes longer than timeout_s. StatementFailed says that the query's SQL is wrong.
-        """
-        self._running()
-        model = self._reads().model_of(query)
-        await model.at_least(after or 0, self._settings.default_timeout_s if timeout_s is None else timeout_s)
-        answer: R = await model.ask(query, args)
-        return answer
-
-    def watch(self, query: Query[R], *args: Any) -> Watch[R]:
-        """Return an async iterator over a query's answers: the one of now, then each that differs from the last."""
-        self._running()
-        return Watch(self._reads().model_of(query), query, args, poll_s=self._settings.poll_s)
-
-    def processor(self, handler: object) -> Processor:
-        """Return what drives a projection class or a `@react` function, to pause, reset or mend it."""
-        self._running()
-        return self._reads().processor(handler)
-
-    def processors(self) -> list[Processor]:
-        """Return what drives each projection and each `@react` function."""
-        self._running()
-        return self._reads().processors()
-
-    def _reads(self) -> ReadSide:
-        assert self._read_side is not None, "a running runtime has its read side"
-        return self._read_side
-
     def statistics(self) -> RuntimeStatistics:
         """Return the runtime's counters as they are now."""
-        return self._running().statistics()
+        statistics = self._running().statistics()
+        return msgspec.structs.replace(statistics, processors=self._reads().statistics())
 
     def _running(self) -> Engine:
         if not self._accepting or self._engine is None:

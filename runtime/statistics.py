@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from actorium.runtime.processor import ProcessorStatistics
 from actorium.store.writer import WriterStatistics
 
 
@@ -14,7 +15,8 @@ class RuntimeStatistics(msgspec.Struct, frozen=True, kw_only=True):
     earlier effect, counted in the others too. dropped: commands whose caller left before they were decided.
     in_flight: delivered and not answered. waiting_for_room: senders held back. live_actors, ready_actors,
     failed_actors: in memory; with mail; refusing mail for a while. snapshots, snapshots_left_out: written; not written
-    because too many waited. position: the end of the log.
+    because too many waited. position: the end of the log. processors: where each projection, reaction and saga class
+    stands.
     """
 
     acknowledged: int
@@ -33,3 +35,4 @@ class RuntimeStatistics(msgspec.Struct, frozen=True, kw_only=True):
     snapshots_left_out: int
     position: int
     writer: WriterStatistics
+    processors: tuple[ProcessorStatistics, ...] = ()

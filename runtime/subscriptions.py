@@ -52,6 +52,8 @@ class Subscription:
             if not self._open:
                 raise StopAsyncIteration
             await self._next_page()
+            if not page:
+                self.position = self._searched  # nothing of what was searched is wanted
         delivered = page[0]
         if isinstance(delivered, Unread):
             raise delivered.error  # it stays first: nothing behind it is given out by this subscription

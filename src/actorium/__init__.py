@@ -12,6 +12,7 @@ from actorium.actors.errors import (
 )
 from actorium.actors.passivation import Passivation
 from actorium.actors.snapshots import Snapshots
+from actorium.runtime.durable_subscription import DurableSubscription
 from actorium.runtime.errors import CommandTimeout, MailboxFull, QueryTimeout, RuntimeClosed
 from actorium.runtime.event_handlers import on
 from actorium.runtime.history import Change
@@ -62,6 +63,7 @@ __all__ = [
     "ConfigurationError",
     "CorruptEvent",
     "DeadLetter",
+    "DurableSubscription",
     "Envelope",
     "Event",
     "EventStore",
