@@ -3,7 +3,8 @@
 It follows the events that record intents, starts those that are due, and keeps the rest in a table by the time they are
 due, so that a million of them cost no memory and a start looks only at what is due soon. The log is the truth; the
 table is a projection of it that may lag: what happened since its checkpoint is read again at the start. An intent that
-is over before the table was written never touches it.
+is over before the table was written never touches it. While the log is read again nothing is carried out: what is open
+at its end is.
 
 Invariants: everything open at the checkpoint has its rows; `_changes` holds what happened since; everything due within
 the horizon is in `_soon` or has been started.
@@ -14,8 +15,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from heapq import heappop, heappush
-from typing import Any, NamedTuple
+from typing import Any
 
+import msgspec
 import structlog
 
 from actorium.runtime.feed import Delivered, Unread
@@ -52,13 +54,11 @@ _DUE = (
     "AND (due_us, owner, id, key, what) > (?, ?, ?, ?, ?) ORDER BY due_us, owner, id, key, what LIMIT ?"
 )
 
-HORIZON_US = 20_000_000  # what is due within this time is held in memory
-_LOOK_EVERY_US = 5_000_000  # a quarter of the horizon, so that nothing falls due unseen
+_LOOK_EVERY_US = 5_000_000  # how often the table is looked at, unless the clock is looked at less often
+_LOOKS_AHEAD = 4  # what is due within so many looks is held in memory, so that nothing falls due unseen
 _ROWS_PER_READ = 1_000
 _CHANGES_MAX = 4_096
 _SAVE_EVERY_S = 0.5
-_TICK_S_MAX = 1.0  # the wall clock may step: it is looked at so often at least
-
 Row = tuple[str, str, str, str]
 
 
@@ -73,10 +73,10 @@ class AgendaLedger(Ledger):
         self.saved_position = position
 
 
-class _Live(NamedTuple):
-    """An intent issued in this run: which commands are waited for, and whether it has a deadline."""
+class _Live(msgspec.Struct):
+    """An intent issued in this run: how many commands are waited for, and whether it has a deadline."""
 
-    waiting: set[int]
+    waiting: int
     has_deadline: bool
 
 
@@ -95,6 +95,9 @@ class Agenda:
         executor: Executor,
         sender: Sender,
         index: SagaIndex,
+        *,
+        head: Callable[[], int],
+        poll_s: float,
     ) -> None:
         self._ledger = ledger
         self._store = store
@@ -102,6 +105,10 @@ class Agenda:
         self._executor = executor
         self._sender = sender
         self._index = index
+        self._head = head
+        self._tick_s = poll_s  # the wall clock may step: it is looked at so often at least
+        self._look_every_us = max(_LOOK_EVERY_US, round(poll_s * 1_000_000))
+        self._horizon_us = _LOOKS_AHEAD * self._look_every_us
         self._changes: dict[Row, int | None] = {}  # rows to write, with their time; None: to remove
         self._stale: set[Row] = set()  # rows to write in place of one that the table may still have
         self._live: dict[IntentKey, _Live] = {}
@@ -109,6 +116,7 @@ class Agenda:
         self._in_soon: dict[Row, int] = {}
         self._position = 0
         self._looked_us = 0
+        self._replay_to = 0
         self._saving = asyncio.Lock()
         self._wake: asyncio.Future[None] | None = None
         self.started = asyncio.Event()
@@ -136,20 +144,26 @@ class Agenda:
             self._awaken()
 
     async def reset(self) -> None:
-        """Build the tables anew from the log."""
+        """Build the tables anew from the log; what is open is carried out when its end is reached."""
+        self.started.clear()
         async with self._saving:
-            self._changes.clear()
-            self._stale.clear()
-            self._index.clear()
+            self._replay_to = self._head()
+            for forgotten in (self._changes, self._stale, self._index, self._live, self._soon, self._in_soon):
+                forgotten.clear()
             await self._ledger.save(0, [("DELETE FROM agenda", ()), ("DELETE FROM sagas", ())])
-            self._position = 0
+            self._ledger.saved_position = self._position = 0
 
     async def page(self, events: Sequence[Delivered], position: int) -> None:
         """Take events in order; the checkpoint follows when there is enough to save."""
         for delivered in events:
-            if not isinstance(delivered, Unread):
+            if isinstance(delivered, Unread):
+                log.error("process_event_unread", stream=str(delivered.record.stream), error=str(delivered.error))
+            else:
                 self._take(delivered)
         self._position = position
+        if position >= self._replay_to > 0:  # under load the end of the log may never be seen
+            self._replay_to = 0
+            await self.caught_up()
         # The processor reads on from the ledger's position: it runs ahead in memory, the saved one follows.
         self._ledger.move_in_memory(position)
         if len(self._changes) + len(self._index) >= _CHANGES_MAX:
@@ -189,12 +203,14 @@ class Agenda:
             key = IntentKey(owner, id, event.key)
             live = self._live.get(key)
             if live is not None:
-                live.waiting.discard(event.index)
+                live.waiting -= 1
                 if not live.waiting:
                     del self._live[key]
                     self._drop(key, _RUN)
         elif isinstance(event, StepSucceeded | StepFailed | SagaFailed):
             self._over(IntentKey(owner, id, event.key))
+            if isinstance(event, SagaFailed) and self.started.is_set():
+                log.error("saga_failed", saga=f"{owner}<{id}>", key=event.key, reason=event.reason)
         elif isinstance(event, CommandSubmitted):
             self._add(IntentKey(owner, id, ""), _RUN, event.due_us)
         elif isinstance(event, SubmissionCancelled | SubmissionConcluded):
@@ -203,8 +219,8 @@ class Agenda:
             self._index.take(recorded)
 
     def _issued(self, key: IntentKey, event: StepIssued, flow_id: str) -> None:
-        self._live[key] = _Live(set(range(len(event.commands))) or {0}, bool(event.deadline_us))
         if event.commands or event.effect:
+            self._live[key] = _Live(len(event.commands) or 1, bool(event.deadline_us))
             self._change((*key, _RUN), 0)
             if self.started.is_set():
                 commands = dict(enumerate(event.commands))
@@ -228,7 +244,7 @@ class Agenda:
     def _add(self, key: IntentKey, what: str, due_us: int) -> None:
         row = (*key, what)
         self._change(row, due_us)
-        if due_us <= self._source.now_us() + HORIZON_US:
+        if due_us <= self._source.now_us() + self._horizon_us:
             self._add_soon(row, due_us)
 
     def _add_soon(self, row: Row, due_us: int) -> None:
@@ -249,18 +265,18 @@ class Agenda:
 
     async def run(self) -> None:
         """Start what falls due, and write the table now and then, until cancelled."""
-        await self.started.wait()
         loop = asyncio.get_running_loop()
         saved_at = loop.time()
         while True:
+            await self.started.wait()
             self._start_due()
             now = loop.time()
             if now - saved_at >= _SAVE_EVERY_S:
                 saved_at = now
                 await self._unless_store_is_away(self.save)
-            if abs(self._source.now_us() - self._looked_us) >= _LOOK_EVERY_US:
+            if abs(self._source.now_us() - self._looked_us) >= self._look_every_us:
                 await self._unless_store_is_away(self._look_again)
-            wait_s = min(_TICK_S_MAX, self._next_due_s())
+            wait_s = min(self._tick_s, self._next_due_s())
             if self._changes or len(self._index):
                 wait_s = min(wait_s, _SAVE_EVERY_S)
             self._wake = loop.create_future()
@@ -282,7 +298,7 @@ class Agenda:
 
     def _next_due_s(self) -> float:
         if not self._soon:
-            return _TICK_S_MAX
+            return self._tick_s
         return max(0.0, (self._soon[0][0] - self._source.now_us()) / 1_000_000)
 
     def _start_due(self) -> None:
@@ -304,7 +320,7 @@ class Agenda:
     async def _look(self) -> None:
         """Take up the rows that fall due within the horizon."""
         looked_us = self._source.now_us()
-        until_us = looked_us + HORIZON_US
+        until_us = looked_us + self._horizon_us
         last: tuple[Any, ...] = (-1, "", "", "", "")
         while True:
             rows = await self._store.query(_DUE, (until_us, *last, _ROWS_PER_READ))

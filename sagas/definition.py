@@ -18,14 +18,13 @@ from actorium.runtime.event_handlers import (
     read_handler,
 )
 from actorium.runtime.reactions import IdempotencyKey
+from actorium.sagas.events import FREE
 from actorium.sagas.steps import Step, handles_rejection, starts_of
 from actorium.store.errors import ConfigurationError
 from actorium.store.events import Event, RecordedEvent
 
 if TYPE_CHECKING:
     from actorium.sagas.saga import Saga
-
-_OWN_FIELDS = frozenset({"id", "reason", "ended"})
 
 
 class SagaHandler(msgspec.Struct, frozen=True):
@@ -58,6 +57,10 @@ class SagaDefinition:
         """Every event that this saga follows."""
         return frozenset((*self.handlers, *self.untils))
 
+    def today(self, step: str) -> str:
+        """Return the name that a recorded step has today."""
+        return self.saga_class.renamed_steps.get(step, step)
+
     def next_step(self, after: str) -> Step | None:
         """Return the step after one (after "": the first), None after the last."""
         steps = list(self.steps.values())
@@ -84,7 +87,11 @@ class SagaDefinition:
             command = next(iter(hints_of(method, name, names).values()), None)
             if not is_proper_subclass(command, Command):
                 raise ConfigurationError(f"{name}: @on_rejected handles {shown(command)}, which is no Command")
-            self.rejections[command] = method  # type: ignore[index]
+            if len(inspect.signature(method).parameters) > 3:
+                raise ConfigurationError(f"{name} takes too much: the command, and the Rejected if it wants it")
+            other_method = self.rejections.setdefault(command, method)  # type: ignore[arg-type]
+            if other_method is not method:
+                raise ConfigurationError(f"{name} and {other_method.__name__} both handle a rejected {shown(command)}")
             return
         handler = read_handler(method, name, names, extras=(RecordedEvent,))
         correlate = starts[0] if starts is not None else correlation_of(method)
@@ -117,12 +124,32 @@ class SagaDefinition:
                     f"{owner}.{step.name} says nothing of its undo, and a later step can fail: add "
                     f"`@{step.name}.undo`, or write @step(undo=None) if it needs none"
                 )
+        for step in steps[pivots[0] + 1 :] if pivots else ():
+            if step.undo_method is not None:
+                raise ConfigurationError(
+                    f"{owner}.{step.name} is never undone, it comes after the pivot: drop its undo, or move the pivot"
+                )
         for step in steps:
             self._check_step(owner, step, names)
-        for field, annotation in inspect.get_annotations(self.saga_class).items():
-            has_default = field in self.saga_class.__dict__ or field in _OWN_FIELDS
-            if not has_default and "ClassVar" not in str(annotation):
-                raise ConfigurationError(f"{owner}.{field} has no default: a saga begins empty; give the field one")
+        self._check_names(owner)
+        if self.rejections and steps and not any(not handler.is_start for handler in self.handlers.values()):
+            method = next(iter(self.rejections.values())).__name__
+            raise ConfigurationError(
+                f"{owner}.{method} is never called: the rejection of a step's command turns the saga round; read "
+                "self.reason in an undo method instead"
+            )
+
+    def _check_names(self, owner: str) -> None:
+        if set(self.saga_type) & set("/<>"):
+            raise ConfigurationError(f"{owner}: saga_type={self.saga_type!r} may not hold any of / < >")
+        if FREE in self.steps:
+            raise ConfigurationError(f"{owner}.{FREE} is no name for a step: it stands for what handlers issue; rename")
+        for before, today in self.saga_class.renamed_steps.items():
+            if before in self.steps or today not in self.steps:
+                raise ConfigurationError(
+                    f"{owner}.renamed_steps maps {before!r} to {today!r}: from a name that is gone, to a step that is "
+                    "there"
+                )
 
     def _check_step(self, owner: str, step: Step, names: Mapping[str, Any]) -> None:
         name = f"{owner}.{step.name}"
@@ -131,6 +158,8 @@ class SagaDefinition:
         if step.is_effect:
             if step.until is not None:
                 raise ConfigurationError(f"{name} is an effect: it is done when it returns; drop until=")
+            if step.correlate is not None:
+                raise ConfigurationError(f"{name}: correlate= is for until=, and an effect has none: drop it")
             kinds = [hints.get(parameter.name) for parameter in parameters]
             if kinds not in ([], [IdempotencyKey]):
                 raise ConfigurationError(f"{name}: an async step takes nothing, or one parameter of IdempotencyKey")
@@ -138,11 +167,35 @@ class SagaDefinition:
             raise ConfigurationError(f"{name} takes parameters: a step has only the saga's fields to go by")
         if step.undo_method is not None and inspect.iscoroutinefunction(step.undo_method):
             raise ConfigurationError(f"{name}'s undo is async: it returns the command that undoes the step")
+        if step.undo_method is not None and len(inspect.signature(step.undo_method).parameters) > 2:
+            raise ConfigurationError(f"{name}'s undo takes too much: the commands that took effect, if it wants them")
+        if step.until is None and step.correlate is not None:
+            raise ConfigurationError(f"{name}: correlate= says how the event of until= finds its saga: add until=")
         if step.until is not None:
             if not is_proper_subclass(step.until, Event):
                 raise ConfigurationError(f"{name}: until={shown(step.until)} is no Event")
             _check_field(name, step.until, step.correlate)
-            self.untils.setdefault(step.until, []).append(step)
+            others = self.untils.setdefault(step.until, [])
+            ways = [other.correlate for other in others]
+            if (known := self.handlers.get(step.until)) is not None:
+                ways.append(known.correlate)
+            if any(way != step.correlate for way in ways):
+                raise ConfigurationError(
+                    f"{name} waits for {step.until.__name__}, which another step or handler of {owner} finds in "
+                    "another way: give all of them the same correlate="
+                )
+            others.append(step)
+
+
+def require_defaults(saga_class: type[Saga]) -> None:
+    """Raise ConfigurationError for a field without a default, or with one that all sagas would share."""
+    names, defaults = saga_class.__struct_fields__, saga_class.__struct_defaults__
+    padded = (*[msgspec.NODEFAULT] * (len(names) - len(defaults)), *defaults)
+    for name, default in zip(names, padded, strict=True):
+        if default is msgspec.NODEFAULT:
+            raise ConfigurationError(
+                f"{saga_class.__name__}.{name} has no default: a saga begins empty; give the field one"
+            )
 
 
 def _check_field(name: str, event_class: type[Event], correlate: Correlate) -> None:

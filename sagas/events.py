@@ -11,6 +11,8 @@ from actorium.store.events import Event
 
 UNDO = ":undo"
 """What the key of an undo ends with, behind the step's name."""
+FREE = "on"
+"""The step's name of what a handler issues; its keys count up: on:1, on:2."""
 
 
 class IssuedCommand(msgspec.Struct, frozen=True, gc=False):
@@ -68,7 +70,7 @@ class CommandAnswered(Event):
 
 
 class EventArrived(Event):
-    """The event that a step waits for came before all of its commands were answered."""
+    """The event that a step waits for came before all of its commands were answered, or before the step's turn."""
 
     event_type = "saga.event_arrived"
 
@@ -88,7 +90,10 @@ class StepSucceeded(Event):
 
 
 class StepFailed(Event):
-    """A step cannot be done. `took_effect` says that it did something all the same, which is to be undone."""
+    """A step cannot be done. `took_effect` says that it did something all the same, which is to be undone.
+
+    `effects` are the places of the commands that did.
+    """
 
     event_type = "saga.step_failed"
 
@@ -98,6 +103,7 @@ class StepFailed(Event):
     reason: str
     details: Mapping[str, Any] = {}
     took_effect: bool = False
+    effects: tuple[int, ...] = ()
 
 
 class SagaCompleted(Event):
@@ -131,6 +137,7 @@ class SagaMended(Event):
     action: str
     key: str
     reason: str
+    undoing: bool = False
 
 
 SAGA_EVENTS: tuple[type[Event], ...] = (

@@ -2,15 +2,15 @@
 
 Nothing is sent that was not recorded first, and every command has an id made of its intent, so that sending it again,
 after a crash or a timeout, takes effect once (P4). Invariants: an intent is carried out by at most one task; what is
-beyond the limit waits in line; a task ends when the answer is recorded, or with the runtime.
+beyond the limit waits in line, once, as what was last asked of it; a task ends when the answer is recorded, or with the
+runtime; one that fails in any other way is begun again from what the saga has recorded.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import structlog
@@ -25,9 +25,11 @@ from actorium.runtime.retry import Retry
 from actorium.sagas.definition import SagaDefinition
 from actorium.sagas.events import IssuedCommand
 from actorium.sagas.intents import Intent, IntentKey
+from actorium.sagas.plan import command_of, saga_of, state_of
+from actorium.sagas.saga import Saga
 from actorium.sagas.steps import DEFAULT_STEP_RETRY
 from actorium.sagas.stream import Answered, Broke, SagaStream
-from actorium.store.errors import ActoriumError, StoreUnavailable, WrongExpectedVersion
+from actorium.store.errors import ActoriumError, ConfigurationError, StoreUnavailable, WrongExpectedVersion
 from actorium.store.event_store import EventStore
 from actorium.store.source import Source
 
@@ -38,6 +40,10 @@ Send = Callable[..., Any]
 _FINAL = (Rejected, NotFound, AlreadyExists, CommandConflict, WrongExpectedVersion)
 _AWAY = (CommandTimeout, MailboxFull, StoreUnavailable)
 _REPORT_RETRY = Retry(attempts=3, backoff_s=0.05, backoff_max_s=5.0)
+# An intent whose task failed (a saga that cannot be read, a store that is away) is begun again for ever.
+_TASK_RETRY = Retry(attempts=1, backoff_s=0.2, backoff_max_s=30.0)
+_TIME_OUT: Literal["time out"] = "time out"
+_ABSENT = object()
 
 
 class Executor:
@@ -66,8 +72,8 @@ class Executor:
         self._max_running = max_running
         self._timeout_s = timeout_s
         self._running: dict[IntentKey, asyncio.Task[None]] = {}
-        self._line: deque[tuple[IntentKey, Intent | None]] = deque()
-        self._in_line: set[IntentKey] = set()
+        self._line: dict[IntentKey, Intent | Literal["time out"] | None] = {}
+        self._again: set[IntentKey] = set()  # asked for while a task of theirs was ending
         self._opened = asyncio.Event()
         self._closed = False
 
@@ -80,26 +86,28 @@ class Executor:
 
     def is_busy_with(self, key: IntentKey) -> bool:
         """Say whether an intent is being carried out, or stands in line for it."""
-        return key in self._running or key in self._in_line
+        return key in self._running or key in self._line
 
     def start(self, key: IntentKey, intent: Intent | None) -> None:
         """Carry an intent out, unless it is being done; None: read from its saga what is still waited for."""
-        if self._closed or self.is_busy_with(key):
+        if self._closed or key in self._line:
             return
-        if len(self._running) < self._max_running:
+        if key in self._running:
+            self._again.add(key)  # perhaps it is issued anew, and the task is that of the first time
+        elif len(self._running) < self._max_running:
             self._begin(key, intent)
         else:
-            self._line.append((key, intent))
-            self._in_line.add(key)
+            self._line[key] = intent
 
     def time_out(self, key: IntentKey) -> None:
         """End an intent whose deadline has passed: find out what it did, and let its saga turn round."""
         if self._closed:
             return
-        before = self._running.pop(key, None)
-        if before is not None:
-            before.cancel()
-        self._running[key] = self._task(key, self._timed_out(key, before))
+        if key in self._running or len(self._running) < self._max_running:
+            self._line.pop(key, None)
+            self._begin(key, _TIME_OUT)
+        else:
+            self._line[key] = _TIME_OUT
 
     async def close(self) -> None:
         """Stop; what is under way is carried out again by the next run."""
@@ -111,44 +119,62 @@ class Executor:
 
     # --- tasks ----------------------------------------------------------------------------------------------------
 
-    def _begin(self, key: IntentKey, intent: Intent | None) -> None:
-        self._running[key] = self._task(key, self._carry_out(key, intent))
-
-    def _task(self, key: IntentKey, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(work)
+    def _begin(self, key: IntentKey, work: Intent | Literal["time out"] | None) -> None:
+        before = self._running.get(key)
+        if work == _TIME_OUT:
+            if before is not None:
+                before.cancel()
+            coroutine = self._kept_up(key, lambda: self._timed_out(key, before))
+        else:
+            first = [work]
+            # Begun again, it is what the saga has recorded by then.
+            coroutine = self._kept_up(key, lambda: self._carry_out(key, first.pop() if first else None))
+        self._running[key] = task = asyncio.get_running_loop().create_task(coroutine)
         task.add_done_callback(lambda done: self._ended(key, done))
-        return task
+
+    async def _kept_up(self, key: IntentKey, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do the work until it is done, or the runtime ends: then it is taken up from the log by the next run."""
+        await self._opened.wait()
+        attempt = 0
+        while True:
+            try:
+                await work()
+                return
+            except RuntimeClosed:
+                return
+            except Exception as error:
+                attempt += 1
+                log.error("intent_waits", intent=str(key), error=f"{type(error).__name__}: {error}", attempt=attempt)
+            await asyncio.sleep(_TASK_RETRY.wait_s(attempt, self._source))
 
     def _ended(self, key: IntentKey, task: asyncio.Task[None]) -> None:
         if self._running.get(key) is task:
             del self._running[key]
-        if not task.cancelled() and (error := task.exception()) is not None:
-            # The intent stays recorded: the next run takes it up again.
-            log.error("intent_left", intent=str(key), error=repr(error))
+            if key in self._again:
+                self._again.discard(key)
+                self.start(key, None)
         while self._line and len(self._running) < self._max_running and not self._closed:
-            waiting = self._line.popleft()
-            self._in_line.discard(waiting[0])
-            self._begin(*waiting)
+            waiting = next(iter(self._line))
+            self._begin(waiting, self._line.pop(waiting))
 
     async def _carry_out(self, key: IntentKey, intent: Intent | None) -> None:
-        await self._opened.wait()
-        try:
+        if intent is None:
+            intent = await self._recorded(key)
             if intent is None:
-                intent = await self._recorded(key)
-                if intent is None:
-                    return
-            if intent.effect:
-                await self._effect(key, intent)
-            elif len(intent.commands) == 1:
-                await self._command(key, intent, *next(iter(intent.commands.items())))
-            else:
-                await asyncio.gather(*(self._command(key, intent, *item) for item in intent.commands.items()))
-        except RuntimeClosed:
-            return  # it is recorded, and carried out when the runtime is there again
+                return
+        if intent.effect:
+            await self._effect(key, intent)
+        elif len(intent.commands) == 1:
+            await self._command(key, intent, *next(iter(intent.commands.items())))
+        else:
+            commands = (self._command(key, intent, *item) for item in intent.commands.items())
+            for outcome in await asyncio.gather(*commands, return_exceptions=True):
+                if isinstance(outcome, BaseException):
+                    raise outcome
 
     async def _command(self, key: IntentKey, intent: Intent, index: int, issued: IssuedCommand) -> None:
         """Send one command until its outcome is known, then report it."""
-        retry = self._retry(key.owner, intent.step)
+        retry, has_to_be_done = self._rules(key.owner, intent)
         attempt = 0
         error: Exception | None
         while True:
@@ -167,8 +193,8 @@ class Executor:
                 raise
             except _FINAL as refusal:
                 error = refusal
-                # An undo has to be done: what the domain refuses now it may take later.
-                if not intent.undo:
+                # An undo, or a step after the pivot: what the domain refuses now it may take later.
+                if not has_to_be_done:
                     break
             except ActoriumError as trouble:
                 error = trouble
@@ -190,11 +216,10 @@ class Executor:
         while True:
             attempt += 1
             stream = await self._state(key)
-            saga = msgspec.convert(stream.state, definition.saga_class)
-            saga.id, saga.reason = key.id, stream.reason
+            saga = saga_of(definition.saga_class, stream.state, key.id, stream.reason)
             try:
                 await step.method(saga, *((IdempotencyKey(key.command_id(0)),) if wants_key else ()))
-                error, state = None, msgspec.to_builtins(saga)
+                error, state = None, _changes(stream.state, saga)
                 break
             except Rejected as refusal:
                 error = refusal
@@ -208,23 +233,37 @@ class Executor:
             await asyncio.sleep(step.retry.wait_s(attempt, self._source))
         # An effect that failed may have been done all the same: it is undone with the rest, unless it was refused.
         took_effect = error is not None and not isinstance(error, Rejected)
-        answer = Answered(key.id, key.key, 0, self._source.now_us(), *said(error), took_effect, state)
+        answer = Answered(key.id, key.key, 0, self._source.now_us(), *said(error), took_effect=took_effect, state=state)
         await self._report(key, intent, answer)
 
     async def _timed_out(self, key: IntentKey, before: asyncio.Task[None] | None) -> None:
         """Find out what an intent did before its deadline, and report its end."""
         if before is not None:
             await asyncio.wait((before,))
-        intent = await self._recorded(key)
-        if intent is None:
+        stream = await self._state(key)
+        known = stream.open.get(key.key)
+        if known is None:
             return
-        took_effect = intent.effect
-        for index, issued in intent.commands.items():
-            took_effect = await self._settled(issued, key.command_id(index)) or took_effect
-        step = self._definitions[key.owner].steps.get(intent.step)
+        if known.deadline_us > self._source.now_us():  # it was issued anew meanwhile, with a deadline of its own
+            await self._carry_out(key, None)
+            return
+        intent = Intent(known.step, known.undo, {}, known.effect, stream.correlation_id)
+        effects = [
+            index
+            for index in sorted(known.waiting)
+            if not known.effect and await self._settled(known.commands[index], key.command_id(index))
+        ]
+        step = self._definitions[key.owner].steps.get(known.step)
         waited = f" within {step.timeout_s:g} s" if step is not None and step.timeout_s is not None else ""
         answer = Answered(
-            key.id, key.key, -1, self._source.now_us(), f"{intent.step} was not done{waited}", {}, took_effect
+            key.id,
+            key.key,
+            -1,
+            self._source.now_us(),
+            known.error or f"{known.step} was not done{waited}",
+            known.details,
+            known.effect,
+            tuple(effects),
         )
         await self._report(key, intent, answer)
 
@@ -235,23 +274,30 @@ class Executor:
         """
         if issued.type not in self._commands:
             return False  # it cannot have been sent by this program, nor is it going to be
-        command = self._made(issued)
+        try:
+            command = self._made(issued)
+        except CommandFailed:
+            return False
         kind = self._dispatcher.kind_of(command)
         attempt = 0
         while True:
             try:
-                await self._dispatcher.ask(kind, Envelope(command.to, None, None), self._timeout_s)
-            except NotFound:
-                pass
+                await self._fence(kind, command, command_id)
+                return await self._store.find_command(command_id) is not None
             except _AWAY:
                 attempt += 1
                 await asyncio.sleep(_REPORT_RETRY.wait_s(attempt, self._source))
-                continue
-            except RuntimeClosed:
-                raise
-            except ActoriumError as error:
-                log.warning("fence_skipped", command_id=command_id, error=str(error))
-            return await self._store.find_command(command_id) is not None
+
+    async def _fence(self, kind: ActorKind, command: Command, command_id: str) -> None:
+        """Return when nothing that was sent to a command's actor before is under way any more."""
+        try:
+            await self._dispatcher.ask(kind, Envelope(command.to, None, None), self._timeout_s)
+        except (NotFound, ConfigurationError):
+            pass
+        except (*_AWAY, RuntimeClosed):
+            raise
+        except ActoriumError as error:
+            log.warning("fence_skipped", command_id=command_id, error=str(error))
 
     # --- the saga's side ------------------------------------------------------------------------------------------
 
@@ -311,11 +357,24 @@ class Executor:
         command_class = self._commands.get(issued.type)
         if command_class is None:
             raise CommandFailed(f"no aggregate of this runtime handles {issued.type}: register the one that does")
-        return msgspec.convert(issued.fields, command_class)
+        try:
+            return command_of(issued, command_class)
+        except msgspec.ValidationError as error:
+            raise CommandFailed(f"{issued.type} was not sent: {error}") from error
 
-    def _retry(self, owner: str, step_name: str) -> Retry:
-        step = self._definitions[owner].steps.get(step_name)
-        return step.retry if step is not None else DEFAULT_STEP_RETRY
+    def _rules(self, owner: str, intent: Intent) -> tuple[Retry, bool]:
+        """Return how a step's commands are retried, and whether they have to be done, whatever the domain says."""
+        definition = self._definitions[owner]
+        step = definition.steps.get(intent.step)
+        if step is None:
+            return DEFAULT_STEP_RETRY, False
+        return step.retry, intent.undo or not definition.can_turn_round(intent.step)
+
+
+def _changes(before: dict[str, Any], saga: Saga) -> dict[str, Any]:
+    """Return the fields that an effect changed, and how it ended its saga, if it did."""
+    changed = {name: value for name, value in state_of(saga).items() if before.get(name, _ABSENT) != value}
+    return {**changed, "ended": saga.ended, "reason": saga.reason} if saga.ended else changed
 
 
 def said(error: Exception | None) -> tuple[str, dict[str, Any]]:

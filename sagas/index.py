@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from actorium.sagas.events import (
+    FREE,
     UNDO,
     SagaCompleted,
     SagaFailed,
@@ -48,19 +49,22 @@ class SagaIndex:
         reason: str | None = None
         started_us: int | None = None
         if isinstance(event, StepIssued):
+            if event.step == FREE:
+                return  # of the free form: many may be open, none says where the saga stands
             step = event.step + UNDO if event.undo else event.step
         elif isinstance(event, SagaStarted):
             status, started_us = "running", recorded.recorded_us
         elif isinstance(event, StepFailed):
             status, reason = "undoing", event.reason
         elif isinstance(event, SagaCompleted):
-            status, step = "completed", ""
+            status, step, reason = "completed", "", ""
         elif isinstance(event, SagaUndone):
             status, step, reason = "undone", "", event.reason
         elif isinstance(event, SagaFailed):
             status, reason = "failed", event.reason
+            step = None if event.key.startswith(FREE + ":") else event.key or None
         elif isinstance(event, SagaMended):
-            status = "undoing" if event.key.endswith(UNDO) else "running"
+            status = "undoing" if event.undoing else "running"
         else:
             return
         row = self._changes.setdefault(

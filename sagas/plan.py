@@ -11,6 +11,7 @@ from actorium.actors.commands import Command, command_type_of
 from actorium.actors.errors import Rejected
 from actorium.runtime.event_handlers import arguments
 from actorium.sagas.events import (
+    FREE,
     UNDO,
     CommandAnswered,
     EventArrived,
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
     from actorium.sagas.stream import Answered, Open, SagaStream
 
 
+class SagaStands(Exception):
+    """An event cannot be taken now: its saga failed, and waits for a person; afterwards the event is delivered."""
+
+
 class Plan:
     """One decision of one saga; every public method returns the events it consists of."""
 
@@ -41,9 +46,10 @@ class Plan:
         self._definition = stream.saga
         self._at_us = at_us
         self._events: list[Any] = []
-        self._done = list(stream.done)
+        self._status = stream.status
+        self._done = dict(stream.done)
         self._undone = list(stream.undone)
-        self._reason = stream.reason
+        self._cause = stream.cause
         self._issued = stream.issued
         self._state = stream.state
 
@@ -51,22 +57,17 @@ class Plan:
 
     def happened(self, recorded: RecordedEvent[Event]) -> list[Any]:
         """Take an event: begin, hand it to its handler, or end the step that waits for it."""
-        stream = self._stream
         known = self._definition.handlers.get(type(recorded.event))
-        if not stream.status:
+        if not self._status:
             return self._begin(recorded) if known is not None and known.is_start else []
-        if stream.status not in ("running", "undoing"):
+        if self._status == "failed" and self._stream.stands:
+            raise SagaStands(f"the saga failed ({self._stream.reason}) and waits for a person")
+        if self._status not in ("running", "undoing"):
             return []
-        for step in self._definition.untils.get(type(recorded.event), ()):
-            intent = stream.open.get(step.name)
-            if intent is None:
-                continue
-            if intent.waiting:
-                self._events.append(EventArrived(intent.key, _shown(recorded)))
-            else:
-                self._succeed(intent, None)
-        if known is not None and stream.status == "running":
+        if known is not None and self._status == "running":
             self._hand_over(recorded)
+        if self._status in ("running", "undoing"):
+            self._arrive(recorded)
         return self._events
 
     def answered(self, answer: Answered) -> list[Any]:
@@ -75,36 +76,43 @@ class Plan:
         if intent is None or (answer.index >= 0 and answer.index not in intent.waiting):
             return []  # said before
         if answer.index < 0:
-            self._fail(intent, answer.error, answer.details, answer.took_effect or intent.took_effect)
+            effects = tuple(sorted({*intent.effects, *answer.effects}))
+            self._fail(intent, answer.error, answer.details, bool(effects) or answer.took_effect, effects)
             return self._events
-        if answer.error and intent.step not in self._definition.steps and self._take_rejection(intent, answer):
+        if answer.error and intent.step == FREE and self._take_rejection(intent, answer):
             return self._events
         rest = len(intent.waiting) - 1
         error = answer.error or intent.error
         if rest or (not error and self._waits_for_event(intent)):
             self._events.append(CommandAnswered(answer.key, answer.index, answer.error, answer.details))
         elif error:
-            others = len(intent.commands) - intent.failed - 1 if answer.error else len(intent.commands) - intent.failed
-            took_effect = answer.took_effect or (others > 0 and not intent.effect)
-            self._fail(intent, error, answer.details or intent.details, took_effect)
+            effects = intent.effects if answer.error else tuple(sorted((*intent.effects, answer.index)))
+            self._fail(intent, error, answer.details or intent.details, bool(effects) or answer.took_effect, effects)
         else:
-            self._succeed(intent, answer.state)
+            self._succeed(intent.key, intent.step, intent.undo, intent.commands, answer.state)
         return self._events
 
     def mend(self, action: str, reason: str) -> list[Any]:
         """Do what a person wants of a saga that stands."""
-        stream, intent = self._stream, self._stream.stands
-        if stream.status != "failed":
+        stream = self._stream
+        if self._status != "failed":
             raise Rejected("the saga does not stand: there is nothing to mend", status=stream.status)
-        if intent is None and action != "complete":
+        if not stream.stands and action != "complete":
             raise Rejected("the saga ended itself: it can only be completed by hand", reason=stream.reason)
-        self._events.append(SagaMended(action, intent.key if intent else "", reason))
-        if action == "complete" or intent is None:
+        undoing = stream.cause is not None
+        for key in stream.stands or ("",):
+            self._events.append(SagaMended(action, key, reason, undoing))
+        if action == "complete":
             self._events.append(SagaCompleted())
-        elif action == "retry":
-            self._issue(intent.key, intent.step, intent.undo, intent.commands, intent.effect)
-        else:
-            self._succeed(intent, None)
+            return self._events
+        self._status = "undoing" if undoing else "running"
+        for key, intent in stream.stands.items():
+            if action == "skip":
+                step = self._definition.today(key.removesuffix(UNDO)) if intent is None else intent.step
+                self._succeed(key, step, key.endswith(UNDO), intent.commands if intent else (), None, go_on=False)
+            elif intent is not None:
+                self._issue(key, intent.step, intent.undo, intent.commands, intent.effect)
+        self._resume()
         return self._events
 
     # --- what follows ---------------------------------------------------------------------------------------------
@@ -113,32 +121,53 @@ class Plan:
         saga = self._definition.saga_class()
         saga.id = self._stream.id
         commands = self._call(saga, recorded)
-        self._state = msgspec.to_builtins(saga)
+        self._state = state_of(saga)
+        self._status = "running"
         self._events.append(SagaStarted(_shown(recorded), recorded.metadata.flow_id, self._state))
-        self._follow_up(saga, recorded, commands)
-        if self._definition.steps and not saga.ended:
+        self._follow_up(saga, commands)
+        if self._definition.steps and self._status == "running":
             self._go_on("")
         return self._events
 
     def _hand_over(self, recorded: RecordedEvent[Event]) -> None:
         saga = self._saga()
         commands = self._call(saga, recorded)
-        self._state = msgspec.to_builtins(saga)
+        self._state = state_of(saga)
         self._events.append(SagaMoved(_shown(recorded), self._state))
-        self._follow_up(saga, recorded, commands)
+        self._follow_up(saga, commands)
+
+    def _arrive(self, recorded: RecordedEvent[Event]) -> None:
+        """Let the step that waits for an event have it: the one that is open, else the next that will be."""
+        steps = self._definition.untils.get(type(recorded.event), ())
+        for step in steps:
+            intent = next((one for one in self._stream.open.values() if one.step == step.name and not one.undo), None)
+            if intent is None or intent.arrived:
+                continue
+            if intent.waiting:
+                self._events.append(EventArrived(intent.key, _shown(recorded)))
+            else:
+                self._succeed(intent.key, intent.step, False, intent.commands, None)
+            return
+        for step in steps:
+            if self._status == "running" and step.name not in self._done and step.name not in self._stream.early:
+                self._events.append(EventArrived(step.name, _shown(recorded)))
+                return
 
     def _call(self, saga: Saga, recorded: RecordedEvent[Event]) -> tuple[IssuedCommand, ...]:
         handler = self._definition.handlers[type(recorded.event)].handler
         return _issued(handler.method(saga, *arguments(handler, recorded, {})), handler.method.__qualname__)
 
-    def _follow_up(self, saga: Saga, about: Any, commands: tuple[IssuedCommand, ...]) -> None:
+    def _follow_up(self, saga: Saga, commands: tuple[IssuedCommand, ...]) -> None:
         """Issue what a handler returned, and end the saga if it said so."""
         if commands:
-            self._issue(f"on:{self._issued + 1}", "on", False, commands, False)
-        if saga.ended == "completed":
-            self._events.append(SagaCompleted())
-        elif saga.ended == "failed":
-            self._events.append(SagaFailed("", saga.reason))
+            self._issue(f"{FREE}:{self._issued + 1}", FREE, False, commands, False)
+        self._end(saga.ended, saga.reason)
+
+    def _end(self, ended: str, reason: str) -> None:
+        """End the saga as its code said, if it did."""
+        if ended and self._status in ("running", "undoing"):
+            self._status = ended
+            self._events.append(SagaCompleted() if ended == "completed" else SagaFailed("", reason))
 
     def _take_rejection(self, intent: Open, answer: Answered) -> bool:
         """Give a rejected command of the free form to its handler; return False where there is none."""
@@ -149,39 +178,73 @@ class Plan:
             return False
         handler = rejections[command_class]
         saga = self._saga()
-        command = msgspec.convert(issued.fields, command_class)
+        command = command_of(issued, command_class)
         rejection = Rejected(answer.error, **answer.details)
         wants = handler.__code__.co_argcount > 2
-        commands = _issued(handler(saga, command, rejection) if wants else handler(saga, command), handler.__qualname__)
-        self._state = msgspec.to_builtins(saga)
+        try:
+            returned = handler(saga, command, rejection) if wants else handler(saga, command)
+            commands = _issued(returned, handler.__qualname__)
+        except Exception as bug:
+            self._events.append(SagaFailed(intent.key, _bug(handler.__qualname__, bug)))
+            return True
+        self._state = state_of(saga)
         self._events.append(SagaMoved(f"rejection of {issued.type}", self._state))
         if len(intent.waiting) > 1:
             self._events.append(CommandAnswered(answer.key, answer.index))
         else:
             self._events.append(StepSucceeded(intent.key, intent.step, False))
-        self._follow_up(saga, answer, commands)
+        self._follow_up(saga, commands)
         return True
 
-    def _succeed(self, intent: Open, state: dict[str, Any] | None) -> None:
-        self._events.append(StepSucceeded(intent.key, intent.step, intent.undo, state))
-        if state is not None:
-            self._state = state
-        (self._undone if intent.undo else self._done).append(intent.step)
-        if intent.undo:
+    def _succeed(
+        self,
+        key: str,
+        step: str,
+        undo: bool,
+        commands: tuple[IssuedCommand, ...],
+        changed: dict[str, Any] | None,
+        *,
+        go_on: bool = True,
+    ) -> None:
+        ended = reason = ""
+        if changed is not None:
+            changed = dict(changed)
+            ended, reason = changed.pop("ended", ""), changed.pop("reason", "")
+            self._state = {**self._state, **changed}
+        self._events.append(StepSucceeded(key, step, undo, self._state if changed else None))
+        if undo:
+            self._undone.append(step)
+        elif step != FREE:
+            self._done[step] = commands
+        self._end(ended, reason)
+        if go_on and undo and self._status == "undoing":
             self._undo_next()
-        elif intent.step in self._definition.steps and self._stream.status != "undoing":
-            self._go_on(intent.step)
+        elif go_on and not undo and step != FREE and self._status == "running":
+            self._go_on(step)
 
-    def _fail(self, intent: Open, error: str, details: Any, took_effect: bool) -> None:
+    def _fail(self, intent: Open, error: str, details: Any, took_effect: bool, effects: tuple[int, ...]) -> None:
         definition = self._definition
-        if intent.undo or intent.step not in definition.steps or not definition.can_turn_round(intent.step):
+        forward = intent.step == FREE or not definition.can_turn_round(intent.step)
+        if intent.undo or forward or self._status != "running":
             self._events.append(SagaFailed(intent.key, error))
             return
-        self._events.append(StepFailed(intent.key, intent.step, False, error, details, took_effect))
-        self._reason = error
+        self._events.append(StepFailed(intent.key, intent.step, False, error, details, took_effect, effects))
+        self._cause, self._status = error, "undoing"
         if took_effect:
-            self._done.append(intent.step)
+            self._done[intent.step] = tuple(intent.commands[index] for index in effects)
         self._undo_next()
+
+    def _resume(self) -> None:
+        """Go on where nothing of the steps is open: what was open meanwhile is over, or never began."""
+        steps = self._definition.steps
+        if not steps or any(isinstance(event, StepIssued) and event.step != FREE for event in self._events):
+            return
+        if any(intent.step != FREE for intent in self._stream.open.values()):
+            return
+        if self._status == "undoing":
+            self._undo_next()
+        elif self._status == "running":
+            self._go_on(next((name for name in reversed(steps) if name in self._done), ""))
 
     def _go_on(self, after: str) -> None:
         """Issue the next step that has something to do, or complete."""
@@ -190,12 +253,20 @@ class Plan:
             if step.is_effect:
                 self._issue(step.name, step.name, False, (), True)
                 return
-            commands = _issued(step.method(saga), step.method.__qualname__)
-            if commands or step.until is not None:
+            try:
+                commands = _issued(step.method(saga), step.method.__qualname__)
+            except Exception as bug:
+                self._events.append(SagaFailed(step.name, _bug(step.method.__qualname__, bug)))
+                return
+            if commands or (step.until is not None and step.name not in self._stream.early):
                 self._issue(step.name, step.name, False, commands, False)
+                self._end(saga.ended, saga.reason)
                 return
             self._events.append(StepSucceeded(step.name, step.name, False))
-            self._done.append(step.name)
+            self._done[step.name] = ()
+            self._end(saga.ended, saga.reason)
+            if self._status != "running":
+                return
             after = step.name
         self._events.append(SagaCompleted())
 
@@ -203,16 +274,34 @@ class Plan:
         """Issue the undo of the last step that is done and not undone, or say that all is undone."""
         saga = self._saga()
         for name in reversed(self._done):
-            step = self._definition.steps.get(name)
-            if step is None or step.undo_method is None or name in self._undone:
+            if name in self._undone:
                 continue
-            commands = _issued(step.undo_method(saga), step.undo_method.__qualname__)
+            step = self._definition.steps.get(name)
+            if step is None:
+                self._events.append(SagaFailed(name + UNDO, f"{name} is done, and this code has no such step to undo"))
+                return
+            if step.undo_method is None:
+                continue
+            try:
+                commands = self._undoing(step, saga, self._done[name])
+            except Exception as bug:
+                self._events.append(SagaFailed(name + UNDO, _bug(step.undo_method.__qualname__, bug)))
+                return
             if commands:
                 self._issue(name + UNDO, name, True, commands, False)
                 return
             self._events.append(StepSucceeded(name + UNDO, name, True))
             self._undone.append(name)
-        self._events.append(SagaUndone(self._reason))
+        self._events.append(SagaUndone(self._cause or ""))
+
+    def _undoing(self, step: Step, saga: Saga, done: tuple[IssuedCommand, ...]) -> tuple[IssuedCommand, ...]:
+        """Return what undoes a step, given its commands that took effect."""
+        undo = step.undo_method
+        assert undo is not None, "a step without an undo is passed over"
+        if not step.undo_wants_commands:
+            return _issued(undo(saga), undo.__qualname__)
+        known = self._stream.commands
+        return _issued(undo(saga, [command_of(one, known[one.type]) for one in done]), undo.__qualname__)
 
     def _issue(self, key: str, step_name: str, undo: bool, commands: tuple[IssuedCommand, ...], effect: bool) -> None:
         step = self._definition.steps.get(step_name)
@@ -226,9 +315,30 @@ class Plan:
         return step is not None and step.until is not None and not intent.undo and not intent.arrived
 
     def _saga(self) -> Saga:
-        saga = msgspec.convert(self._state, self._definition.saga_class)
-        saga.id, saga.reason = self._stream.id, self._reason
-        return saga
+        return saga_of(self._definition.saga_class, self._state, self._stream.id, self._cause or self._stream.reason)
+
+
+def saga_of(saga_class: type[Saga], state: dict[str, Any], id: str, reason: str) -> Saga:
+    """Return a saga with its fields as they were recorded."""
+    saga = msgspec.convert(state, saga_class, str_keys=True)
+    saga.id, saga.reason = id, reason
+    return saga
+
+
+def state_of(saga: Saga) -> dict[str, Any]:
+    """Return a saga's fields as they are recorded: those that are the user's."""
+    state: dict[str, Any] = msgspec.to_builtins(saga, str_keys=True)
+    del state["id"], state["reason"], state["ended"]
+    return state
+
+
+def command_of(issued: IssuedCommand, command_class: type[Command]) -> Command:
+    """Return a recorded command; raise msgspec.ValidationError where its class has changed too much."""
+    return msgspec.convert(issued.fields, command_class, str_keys=True)
+
+
+def _bug(name: str, bug: Exception) -> str:
+    return f"{name} raised {type(bug).__name__}: {bug}"
 
 
 def _issued(returned: Any, name: str) -> tuple[IssuedCommand, ...]:
@@ -242,7 +352,7 @@ def _issued(returned: Any, name: str) -> tuple[IssuedCommand, ...]:
     for command in commands:
         if not isinstance(command, Command):
             raise TypeError(f"{name} returned {command!r}, which is no Command")
-        issued.append(IssuedCommand(command_type_of(type(command)), msgspec.to_builtins(command)))
+        issued.append(IssuedCommand(command_type_of(type(command)), msgspec.to_builtins(command, str_keys=True)))
     return tuple(issued)
 
 

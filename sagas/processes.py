@@ -66,6 +66,8 @@ class Processes:
         self._reads = reads
         self._kinds: dict[type[Saga], ActorKind] = {saga: engine.kinds[stream] for saga, stream in streams.items()}
         self._submissions = engine.kinds[Submission]
+        for stream in streams.values():
+            stream.commands = {command_type_of(command): command for command in commands}
         definitions = {saga.__definition__.saga_type: saga.__definition__ for saga in streams}
         by_name = {command_type_of(command): command for command in commands}
         max_running, timeout_s = settings.max_running_intents, settings.default_timeout_s
@@ -84,7 +86,16 @@ class Processes:
             self._submissions, by_name, send, engine.dispatcher, source, max_running=max_running, timeout_s=timeout_s
         )
         ledger = AgendaLedger("sagas agenda", store, engine.writer.save)
-        self._agenda = Agenda(ledger, store, source, self._executor, self._sender, SagaIndex())
+        self._agenda = Agenda(
+            ledger,
+            store,
+            source,
+            self._executor,
+            self._sender,
+            SagaIndex(),
+            head=lambda: reads.feed.tail.position,
+            poll_s=settings.poll_s,
+        )
         reads.add(
             self._agenda,
             Processor(self._agenda, self._agenda, ledger, reads.feed, store, source, poll_s=settings.poll_s),
@@ -164,7 +175,7 @@ class Processes:
                 lines += [line_of(recorded) for recorded in kind.codec.recorded(record)]
             if len(page[0].events) < _PAGE:
                 break
-        standing = [*stream.open] or ([stream.stands.key] if stream.stands is not None else [])
+        standing = [*stream.open, *stream.stands]
         return SagaView(
             type=kind.type,
             id=id,

@@ -11,10 +11,19 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from actorium.sagas.definition import SagaDefinition
+from actorium.sagas.definition import SagaDefinition, require_defaults
 
 
-class Saga(msgspec.Struct):
+class SagaMeta(msgspec.StructMeta):
+    """Checks what is known of a saga class only when it is complete: its fields' defaults."""
+
+    def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:
+        saga_class: Any = super().__new__(mcls, name, bases, namespace, **options)
+        require_defaults(saga_class)
+        return saga_class
+
+
+class Saga(msgspec.Struct, kw_only=True, metaclass=SagaMeta):
     """The state of one process. `id` is its id; `reason` is why it turned round, for its undo methods to read.
 
     The stored name of its streams is the class's name unless `saga_type` is set. `renamed_steps` maps names of steps

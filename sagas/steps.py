@@ -41,6 +41,7 @@ class Step:
         self.pivot = pivot
         self.says_undo = undo is not _UNSAID
         self.undo_method: Callable[..., Any] | None = None
+        self.undo_wants_commands = False
         self.__doc__ = method.__doc__
 
     @property
@@ -49,10 +50,15 @@ class Step:
         return inspect.iscoroutinefunction(self.method)
 
     def undo(self, method: F) -> F:
-        """Mark the method that returns the command (or commands) undoing this step: `@debit.undo`."""
+        """Mark the method that returns the command (or commands) undoing this step: `@debit.undo`.
+
+        One that takes a parameter is given the list of the step's commands that took effect: of a step that sends
+        several, some may have been refused.
+        """
         if self.undo_method is not None:
             raise ConfigurationError(f"{self.method.__qualname__} has two undo methods: keep one")
         self.undo_method = method
+        self.undo_wants_commands = len(inspect.signature(method).parameters) > 1
         self.says_undo = True
         return method
 

@@ -3,7 +3,8 @@
 Its inputs are what the router and the executor report; its decisions are events of its own stream, intents among them:
 a step's commands leave only after the event that records them is committed. Invariants: an intent is open from its
 `StepIssued` until it succeeded, failed or the saga stands; of the steps at most one is open; a saga that has ended has
-nothing open and issues nothing more, unless a person mends it.
+nothing open and issues nothing more, unless a person mends it; steps in the state have the names of today, keys those
+that were recorded, for the commands' ids are made of them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from actorium.actors.aggregate import Aggregate, decide, evolve
 from actorium.actors.commands import Command
 from actorium.sagas.definition import SagaDefinition
 from actorium.sagas.events import (
-    UNDO,
+    FREE,
     CommandAnswered,
     EventArrived,
     IssuedCommand,
@@ -59,8 +60,9 @@ class Happened(Command):
 class Answered(Command):
     """A command of an intent took effect, or cannot be carried out, and `error` says why.
 
-    `index` is the command's place in the intent; -1 speaks for all that are still waited for. `took_effect` says that a
-    failed one did something all the same. `state` is what an effect made of the saga's fields.
+    `index` is the command's place in the intent; -1 speaks for all that are still waited for, and `effects` are the
+    places of those that did something all the same. `took_effect` says so of an effect that failed. `state` is what an
+    effect made of the saga's fields: those that it changed.
     """
 
     key: str
@@ -69,11 +71,12 @@ class Answered(Command):
     error: str = ""
     details: Mapping[str, Any] = {}
     took_effect: bool = False
+    effects: tuple[int, ...] = ()
     state: dict[str, Any] | None = None
 
 
 class Broke(Command):
-    """What the saga's code does after an answer raises, whatever is tried: the saga stands until a person acts."""
+    """What a saga makes of an answer cannot be recorded, whatever is tried: the saga stands until a person acts."""
 
     key: str
     reason: str
@@ -97,31 +100,41 @@ class Open(msgspec.Struct):
     effect: bool
     deadline_us: int
     waiting: set[int]
+    arrived: bool = False
     error: str = ""
     details: Mapping[str, Any] = {}
-    failed: int = 0
-    arrived: bool = False
+    failed: set[int] = set()
 
     @property
-    def took_effect(self) -> bool:
-        """Whether one of its commands did something."""
-        return not self.effect and len(self.commands) > len(self.waiting) + self.failed
+    def effects(self) -> tuple[int, ...]:
+        """The places of the commands that took effect."""
+        if self.effect:
+            return ()
+        return tuple(n for n in range(len(self.commands)) if n not in self.waiting and n not in self.failed)
 
 
 class SagaStream(Aggregate):
-    """The state of one saga instance; `saga_stream_of` makes the class for a saga class."""
+    """The state of one saga instance; `saga_stream_of` makes the class for a saga class.
+
+    `done` holds the finished steps in their order with the commands that took effect, `early` the steps whose event
+    came before their turn, `stands` the keys at which a saga that failed waits for a person, with the intent if there
+    is one. `cause` is why it turned round.
+    """
 
     saga: ClassVar[SagaDefinition]
+    commands: ClassVar[Mapping[str, type[Command]]] = {}
 
     status: str = ""
     state: dict[str, Any] = {}
     correlation_id: str = ""
     open: dict[str, Open] = {}
-    done: list[str] = []
+    done: dict[str, tuple[IssuedCommand, ...]] = {}
     undone: list[str] = []
-    stands: Open | None = None
+    early: list[str] = []
+    stands: dict[str, Open | None] = {}
     issued: int = 0
     reason: str = ""
+    cause: str | None = None
 
     @decide
     def happened(self, command: Happened) -> list[SagaEvent]:
@@ -152,9 +165,11 @@ class SagaStream(Aggregate):
     @evolve
     def step_issued(self, event: StepIssued) -> None:
         self.issued += 1
+        step = self.saga.today(event.step)
         waiting = {0} if event.effect else set(range(len(event.commands)))
+        arrived = not event.undo and step in self.early
         self.open[event.key] = Open(
-            event.key, event.step, event.undo, event.commands, event.effect, event.deadline_us, waiting
+            event.key, step, event.undo, event.commands, event.effect, event.deadline_us, waiting, arrived
         )
 
     @evolve
@@ -162,32 +177,41 @@ class SagaStream(Aggregate):
         intent = self.open[event.key]
         intent.waiting.discard(event.index)
         if event.error:
-            intent.failed += 1
+            intent.failed.add(event.index)
             intent.error, intent.details = event.error, event.details
 
     @evolve
     def event_arrived(self, event: EventArrived) -> None:
-        self.open[event.key].arrived = True
+        intent = self.open.get(event.key)
+        if intent is not None:
+            intent.arrived = True
+        self.early.append(self.saga.today(event.key))
 
     @evolve
     def step_succeeded(self, event: StepSucceeded) -> None:
-        self.open.pop(event.key, None)
-        (self.undone if event.undo else self.done).append(event.step)
+        intent = self.open.pop(event.key, None) or self.stands.pop(event.key, None)
+        step = self.saga.today(event.step)
+        if event.undo:
+            self.undone.append(step)
+        elif step != FREE:
+            self.done[step] = intent.commands if intent is not None else ()
         if event.state is not None:
             self.state = event.state
 
     @evolve
     def step_failed(self, event: StepFailed) -> None:
-        self.open.pop(event.key, None)
-        self.reason = event.reason
+        intent = self.open.pop(event.key, None)
+        self.reason = self.cause = event.reason
         self.status = "undoing"
         if event.took_effect:
-            self.done.append(event.step)
+            commands = intent.commands if intent is not None else ()
+            self.done[self.saga.today(event.step)] = tuple(commands[index] for index in event.effects)
 
     @evolve
     def completed(self, event: SagaCompleted) -> None:
         self.status = "completed"
-        self.stands = None
+        self.reason = ""
+        self.stands.clear()
 
     @evolve
     def all_undone(self, event: SagaUndone) -> None:
@@ -198,12 +222,14 @@ class SagaStream(Aggregate):
     def failed(self, event: SagaFailed) -> None:
         self.status = "failed"
         self.reason = event.reason
-        self.stands = self.open.pop(event.key, None)
+        if event.key:
+            self.stands[event.key] = self.open.pop(event.key, None)
 
     @evolve
     def mended(self, event: SagaMended) -> None:
-        self.status = "undoing" if event.key.endswith(UNDO) else "running"
-        self.stands = None
+        self.status = "undoing" if event.undoing else "running"
+        if event.action == "retry":
+            self.stands.pop(event.key, None)
 
 
 def saga_stream_of(definition: SagaDefinition) -> type[SagaStream]:
