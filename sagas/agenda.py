@@ -129,12 +129,15 @@ class Agenda:
     # --- following the log ----------------------------------------------------------------------------------------
 
     async def prepare(self) -> None:
-        """Make the tables, and take up what is due."""
+        """Make the tables, and take up what is due; after an error, go back to what is written."""
+        self.started.clear()
+        self._forget()
         await self._ledger.load()
         if self._ledger.position == 0:
             await self._ledger.save(0, [(sql, ()) for sql in (*_TABLES, *SAGA_TABLES)])
         self._ledger.saved_position = self._ledger.position
         self._position = self._ledger.position
+        self._replay_to = self._head()
         await self._look()
 
     async def caught_up(self) -> None:
@@ -148,10 +151,13 @@ class Agenda:
         self.started.clear()
         async with self._saving:
             self._replay_to = self._head()
-            for forgotten in (self._changes, self._stale, self._index, self._live, self._soon, self._in_soon):
-                forgotten.clear()
+            self._forget()
             await self._ledger.save(0, [("DELETE FROM agenda", ()), ("DELETE FROM sagas", ())])
             self._ledger.saved_position = self._position = 0
+
+    def _forget(self) -> None:
+        for forgotten in (self._changes, self._stale, self._index, self._live, self._soon, self._in_soon):
+            forgotten.clear()
 
     async def page(self, events: Sequence[Delivered], position: int) -> None:
         """Take events in order; the checkpoint follows when there is enough to save."""

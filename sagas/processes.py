@@ -100,26 +100,22 @@ class Processes:
             self._agenda,
             Processor(self._agenda, self._agenda, ledger, reads.feed, store, source, poll_s=settings.poll_s),
         )
-        for saga, kind in self._kinds.items():
-            self._add_router(saga, kind, engine, settings)
+        self._routers = {saga: self._router(saga, kind, engine, settings) for saga, kind in self._kinds.items()}
 
-    def _add_router(self, saga: type[Saga], kind: ActorKind, engine: Engine, settings: Settings) -> None:
+    def _router(self, saga: type[Saga], kind: ActorKind, engine: Engine, settings: Settings) -> Processor:
         definition = saga.__definition__
         ledger = Ledger(f"saga {definition.saga_type}", self._store, engine.writer.save)
         router = Router(definition, kind, engine.dispatcher, ledger, self._source, timeout_s=settings.default_timeout_s)
         delivery = ConcurrentDelivery(router, ledger, settings.handler_retry, self._source)
-        self._reads.add(
-            saga,
-            Processor(
-                router,
-                delivery,
-                ledger,
-                self._reads.feed,
-                self._store,
-                self._source,
-                poll_s=settings.poll_s,
-                lane=router.lane,
-            ),
+        return Processor(
+            router,
+            delivery,
+            ledger,
+            self._reads.feed,
+            self._store,
+            self._source,
+            poll_s=settings.poll_s,
+            lane=router.lane,
         )
 
     def add_outbox(self, outbox: Outbox, engine: Engine, settings: Settings) -> None:
@@ -139,26 +135,47 @@ class Processes:
                 await self._executor.close()
                 await self._sender.close()
 
-    async def ready(self) -> None:
-        """Wait until everything recorded is known; raise ConfigurationError where live sagas stand on lost steps."""
+    async def ready(self, tasks: anyio.abc.TaskGroup) -> None:
+        """Wait until everything recorded is known, then let events come to their sagas.
+
+        Raises ConfigurationError where live sagas stand on lost steps; nothing was changed then.
+        """
         await self._agenda.started.wait()
         await self._refuse_lost_steps()
+        for saga, router in self._routers.items():
+            self._reads.add(saga, router)
+            self._reads.feed.tail.follow(router)
+            tasks.start_soon(router.run)
 
     # --- submitted commands ---------------------------------------------------------------------------------------
 
-    async def submit(self, command: Command, command_id: str, due_us: int, headers: Any) -> Ack:
+    async def submit(self, wanted: Envelope, due_us: int) -> Ack:
         """Record a checked command; it is sent when it is due."""
-        issued = IssuedCommand(command_type_of(type(command)), msgspec.to_builtins(command))
-        return await self._ask(
-            self._submissions, Submit(command_id, issued, due_us), f"submit {command_id}", fresh=False
+        command = wanted.command
+        assert command is not None, "an envelope of a command holds it"
+        issued = IssuedCommand(command_type_of(type(command)), msgspec.to_builtins(command, str_keys=True))
+        id = wanted.command_id
+        envelope = Envelope(
+            id,
+            Submit(id, issued, due_us, wanted.headers, wanted.correlation_id, wanted.causation_id),
+            self._submissions.definition.handlers[Submit],
+            command_id=f"submit {id}",
+            fingerprint=wanted.fingerprint,
+            fresh=wanted.fresh,
+            correlation_id=wanted.correlation_id,
+            causation_id=wanted.causation_id,
+            headers=wanted.headers,
         )
+        ack: Ack = await self._dispatcher.ask(self._submissions, envelope, self._timeout_s)
+        return msgspec.structs.replace(ack, command_id=id)
 
     async def cancel(self, command_id: str, reason: str) -> bool:
         """Give a submitted command up; False where it was sent already, or is being sent."""
-        if self._sender.is_busy_with(command_id):
-            return False
-        ack = await self._ask(self._submissions, Cancel(command_id, reason), self._source.new_id())
-        return bool(ack.events)
+        with self._sender.hold(command_id) as is_held:
+            if not is_held:
+                return False
+            ack = await self._ask(self._submissions, Cancel(command_id, reason))
+            return bool(ack.events)
 
     # --- sagas ----------------------------------------------------------------------------------------------------
 
@@ -211,8 +228,14 @@ class Processes:
         """Act on a saga that stands."""
         if not reason.strip():
             raise ConfigurationError(f"{saga.__name__}<{id}>: what is done by hand is kept with its reason; give one")
+        kind = self._kind(saga)
         mend = Mend(id, action, reason, self._source.now_us())
-        await self._ask(self._kind(saga), mend, self._source.new_id())
+        await self._ask(kind, mend)
+        # Events that came while it stood wait for it: they are delivered now.
+        router = self._reads.processor(saga)
+        for letter in router.dead_letters():
+            if letter.stream == StreamName(kind.type, id):
+                await router.retry(letter.position)
 
     def _kind(self, saga: type[Saga]) -> ActorKind:
         kind = self._kinds.get(saga)
@@ -220,10 +243,9 @@ class Processes:
             raise ConfigurationError(f"{saga!r} is none of this runtime's sagas: Runtime([…, Transfer], …)")
         return kind
 
-    async def _ask(self, kind: ActorKind, command: Command, command_id: str, *, fresh: bool = True) -> Ack:
-        envelope = Envelope(
-            command.to, command, kind.definition.handlers[type(command)], command_id=command_id, fresh=fresh
-        )
+    async def _ask(self, kind: ActorKind, command: Command) -> Ack:
+        handler = kind.definition.handlers[type(command)]
+        envelope = Envelope(command.to, command, handler, command_id=self._source.new_id())
         ack: Ack = await self._dispatcher.ask(kind, envelope, self._timeout_s)
         return ack
 
@@ -242,7 +264,7 @@ class Processes:
                 known = False
             else:
                 definition = saga.__definition__
-                known = name == "on" or saga.renamed_steps.get(name, name) in definition.steps
+                known = definition.today(name) in definition.steps
             if not known:
                 ids = [row[0] for row in await self._store.query(_STANDING_IDS, (type_, step))]
                 lost.append(f"{type_}.{name} (live: {', '.join(map(str, ids))}{', …' if len(ids) == 5 else ''})")

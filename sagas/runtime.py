@@ -75,7 +75,7 @@ class Runtime(base.Runtime):
         for outbox in self._outboxes.values():
             self._processes.add_outbox(outbox, engine, self._settings)
         reads.start(tasks)
-        await self._processes.ready()
+        await self._processes.ready(tasks)
 
     def _begun(self, tasks: anyio.abc.TaskGroup) -> None:
         tasks.start_soon(self._running_processes().run)
@@ -87,17 +87,25 @@ class Runtime(base.Runtime):
         at: datetime | None = None,
         after_s: float | None = None,
         command_id: str | None = None,
+        correlation_id: str = "",
+        causation_id: str = "",
         headers: Mapping[str, str] | None = None,
     ) -> Ack:
         """Accept a command durably, and return: it is carried out even if the process dies now, once in effect.
 
         at: not before this time, an aware datetime. after_s: not before so many seconds. command_id: submitted again
         with the same id, it is accepted once. The acknowledgement's `command_id` is what `cancel` wants. What the
-        domain says when it is sent is recorded in its submission.
+        domain says when it is sent is recorded in its submission. correlation_id, causation_id, headers: stored with
+        the submission, and with the command's events.
         """
         processes = self._running_processes()
         envelope = self._running().dispatcher.envelope(
-            command, command_id=command_id, expected_version=None, correlation_id="", causation_id="", headers=headers
+            command,
+            command_id=command_id,
+            expected_version=None,
+            correlation_id=correlation_id,
+            causation_id=causation_id,
+            headers=headers,
         )
         if at is not None and after_s is not None:
             raise ConfigurationError("submit(…): give at= or after_s=, not both")
@@ -108,9 +116,7 @@ class Runtime(base.Runtime):
             due_us = round(at.timestamp() * 1_000_000)
         elif after_s is not None:
             due_us = self._source.now_us() + round(after_s * 1_000_000)
-        assert envelope.command is not None, "an envelope of a command holds it"
-        ack = await processes.submit(envelope.command, envelope.command_id, due_us, headers)
-        return Ack(ack.stream_id, ack.version, ack.position, ack.events, envelope.command_id, ack.duplicate)
+        return await processes.submit(envelope, due_us)
 
     async def cancel(self, command_id: str, *, reason: str = "") -> bool:
         """Give up a submitted command that waits; return False if it was sent already, or is being sent."""

@@ -1,14 +1,16 @@
 """`Sender`: sends submitted commands when they are due, and notes how they ended.
 
 Invariants: a command is sent under the id it was submitted with, so once in effect however often it is sent; it is sent
-only while its submission waits; a submission that is being sent can no longer be cancelled.
+only while its submission waits; a submission that is being sent can no longer be cancelled, and one that is being
+cancelled is not sent; what is beyond the limit waits in line, once.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -21,7 +23,8 @@ from actorium.runtime.dispatcher import Dispatcher
 from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.retry import Retry
 from actorium.sagas.executor import said
-from actorium.sagas.submissions import Conclude, Submission
+from actorium.sagas.plan import command_of
+from actorium.sagas.submissions import CommandSubmitted, Conclude, Submission
 from actorium.store.errors import ActoriumError, ConfigurationError, WrongExpectedVersion
 from actorium.store.source import Source
 
@@ -55,7 +58,8 @@ class Sender:
         self._max_running = max_running
         self._timeout_s = timeout_s
         self._running: dict[str, asyncio.Task[None]] = {}
-        self._line: deque[str] = deque()
+        self._line: dict[str, None] = {}
+        self._held: set[str] = set()
         self._closed = False
 
     def __len__(self) -> int:
@@ -69,12 +73,27 @@ class Sender:
         """Send a submitted command, unless it is being sent."""
         if self._closed or id in self._running:
             return
-        if len(self._running) >= self._max_running:
-            self._line.append(id)
+        if len(self._running) >= self._max_running or id in self._held:
+            self._line[id] = None
             return
+        self._line.pop(id, None)
         task = asyncio.get_running_loop().create_task(self._carry_out(id))
         self._running[id] = task
         task.add_done_callback(lambda done: self._ended(id, done))
+
+    @contextmanager
+    def hold(self, id: str) -> Iterator[bool]:
+        """Let a submission not be sent meanwhile; give False where it is being sent already."""
+        if id in self._running or id in self._held:
+            yield False
+            return
+        self._held.add(id)
+        try:
+            yield True
+        finally:
+            self._held.discard(id)
+            if id in self._line:
+                self._go_on()
 
     async def close(self) -> None:
         """Stop; what is under way is sent again by the next run."""
@@ -88,8 +107,13 @@ class Sender:
         self._running.pop(id, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("submission_left", command_id=id, error=repr(error))
-        while self._line and len(self._running) < self._max_running and not self._closed:
-            self.start(self._line.popleft())
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Send those in line as far as there is room; who is held stays there."""
+        for id in [*islice(self._line, max(0, self._max_running - len(self._running)) + len(self._held))]:
+            if len(self._running) < self._max_running:
+                self.start(id)
 
     async def _carry_out(self, id: str) -> None:
         attempt = failures = 0
@@ -99,9 +123,9 @@ class Sender:
                 submission: Submission = await self._dispatcher.ask(
                     self._kind, Envelope(id, None, None), self._timeout_s
                 )
-                if submission.status != "waiting" or submission.command is None:
+                if submission.status != "waiting" or submission.accepted is None:
                     return
-                error = await self._sent(id, submission)
+                error = await self._sent(id, submission.accepted)
                 await self._conclude(id, error)
                 return
             except RuntimeClosed:
@@ -115,14 +139,21 @@ class Sender:
                 log.warning("submission_waits", command_id=id, error=str(trouble), attempt=attempt)
             await asyncio.sleep(_RETRY.wait_s(attempt, self._source))
 
-    async def _sent(self, id: str, submission: Submission) -> Exception | None:
-        assert submission.command is not None, "a waiting submission holds its command"
-        issued = submission.command
+    async def _sent(self, id: str, accepted: CommandSubmitted) -> Exception | None:
+        issued = accepted.command
         command_class = self._commands.get(issued.type)
         if command_class is None:
             raise CommandFailed(f"no aggregate of this runtime handles {issued.type}: register the one that does")
         try:
-            await self._send(msgspec.convert(issued.fields, command_class), command_id=id)
+            await self._send(
+                command_of(issued, command_class),
+                command_id=id,
+                correlation_id=accepted.correlation_id,
+                causation_id=accepted.causation_id,
+                headers=accepted.headers,
+            )
+        except msgspec.ValidationError as error:
+            raise CommandFailed(f"{issued.type} was not sent: {error}") from error
         except _FINAL as refusal:
             return refusal
         return None

@@ -18,6 +18,9 @@ class Submit(Command):
 
     command: IssuedCommand
     due_us: int
+    headers: dict[str, str] = {}
+    correlation_id: str = ""
+    causation_id: str = ""
 
 
 class Cancel(Command):
@@ -40,6 +43,9 @@ class CommandSubmitted(Event):
 
     command: IssuedCommand
     due_us: int
+    headers: dict[str, str] = {}
+    correlation_id: str = ""
+    causation_id: str = ""
 
 
 class SubmissionCancelled(Event):
@@ -60,18 +66,19 @@ class SubmissionConcluded(Event):
 
 
 class Submission(Aggregate):
-    """One submitted command: `status` is waiting, concluded or cancelled."""
+    """One submitted command: `status` is waiting, concluded or cancelled; `accepted` is what was submitted."""
 
     stream_type = SUBMISSION
 
     status: str = ""
-    command: IssuedCommand | None = None
-    due_us: int = 0
+    accepted: CommandSubmitted | None = None
     error: str = ""
 
     @create
     def submit(self, command: Submit) -> CommandSubmitted:
-        return CommandSubmitted(command.command, command.due_us)
+        return CommandSubmitted(
+            command.command, command.due_us, command.headers, command.correlation_id, command.causation_id
+        )
 
     @decide
     def cancel(self, command: Cancel) -> SubmissionCancelled | None:
@@ -83,7 +90,7 @@ class Submission(Aggregate):
 
     @evolve
     def submitted(self, event: CommandSubmitted) -> None:
-        self.status, self.command, self.due_us = "waiting", event.command, event.due_us
+        self.status, self.accepted = "waiting", event
 
     @evolve
     def cancelled(self, event: SubmissionCancelled) -> None:
