@@ -15,6 +15,7 @@ from actorium.commands.import_file import import_file
 from actorium.commands.inspect_app import asyncapi, check, schema
 from actorium.commands.problem import FAILED, INTERRUPTED, Problem
 from actorium.commands.screen import Screen
+from actorium.commands.standing_orders import standing_orders
 from actorium.store.errors import ActoriumError
 
 
@@ -39,6 +40,7 @@ def run(arguments: Sequence[str]) -> int:
     )
     app.command(demo)
     app.command(import_file, name="import")
+    app.command(standing_orders)
     app.command(check)
     app.command(schema)
     app.command(asyncapi)
