@@ -130,8 +130,9 @@ class Dispatcher:
         self._deadlines.add(deadline, future, _timed_out, envelope)
         return await future
 
-    async def tell(self, envelope: Envelope, timeout_s: float) -> None:
-        """Deliver a command that nobody waits for; return when a mailbox has it."""
+    async def tell(self, envelope: Envelope) -> None:
+        """Deliver a command that nobody waits for, in the time that its envelope says; return when a mailbox has it."""
+        timeout_s = envelope.timeout_s
         _check(envelope, timeout_s)
         kind = self._kind(envelope)
         now = self._loop.time()

@@ -38,16 +38,6 @@ from actorium.store.writer import GroupCommitWriter
 log = structlog.get_logger("actorium.runtime")
 
 
-class _Writer(GroupCommitWriter[PendingAppend]):
-    """Tells an append when it leaves, so that its actor knows which outcomes to wait for after a failure."""
-
-    def _gather(self) -> list[PendingAppend]:
-        requests = super()._gather()
-        for request in requests:
-            request.in_flight = True
-        return requests
-
-
 class Engine:
     """Everything that runs between `send` and the log."""
 
@@ -70,7 +60,7 @@ class Engine:
         self.live = LiveActors(settings.passivation, self.supervisor.recovered)
         self.hydrator = Hydrator(store, self._hydration_failed, self.supervisor.recovered)
         self.answers = Answers(store, catalog.codec, self.flow, self.tail)
-        self.writer = _Writer(
+        self.writer: GroupCommitWriter[PendingAppend] = GroupCommitWriter(
             store,
             source,
             self.answers.committed,

@@ -72,6 +72,7 @@ class Runtime(Reads):
         self._settings = settings or Settings()
         self._source: Source = source or SystemSource()
         self._call = chain(middleware, self._innermost)
+        self._call_and_leave = chain(middleware, self._tell_innermost)
         self._engine: Engine | None = None
         self._root: asyncio.Task[None] | None = None
         self._stop_wanted: asyncio.Event | None = None
@@ -279,7 +280,10 @@ class Runtime(Reads):
         causation_id: str = "",
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Have a mailbox take a command and return; nothing is promised, and what goes wrong is only logged."""
+        """Have a mailbox take a command and return; nothing is promised, and what goes wrong is only logged.
+
+        It passes through the middleware, whose `next` returns an Ack of nothing as soon as the mailbox has the command.
+        """
         engine = self._running()
         envelope = engine.dispatcher.envelope(
             command,
@@ -289,7 +293,12 @@ class Runtime(Reads):
             causation_id=causation_id,
             headers=headers,
         )
-        await engine.dispatcher.tell(envelope, self._settings.default_timeout_s if timeout_s is None else timeout_s)
+        envelope.timeout_s = self._settings.default_timeout_s if timeout_s is None else timeout_s
+        await self._call_and_leave(envelope)
+
+    async def _tell_innermost(self, envelope: Envelope) -> Ack:
+        await self._running().dispatcher.tell(envelope)
+        return Ack(envelope.to, 0, 0, (), envelope.command_id)
 
     async def _innermost(self, envelope: Envelope) -> Ack:
         return await self._running().dispatcher.send(envelope)

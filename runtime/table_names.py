@@ -79,6 +79,8 @@ class TableNames:
             raise ConfigurationError(f"{sql!r}: {what} of a projection begins with {', '.join(sorted(begins))}")
         if first == "CREATE" and _created(sql) is None:
             raise ConfigurationError(f"{sql!r}: it creates no table, view, index or trigger, or a TEMP one")
+        if any(word.keyword == "ROLLBACK" for word in words):
+            raise ConfigurationError(f"{sql!r}: ROLLBACK would take other people's events with it; ABORT is enough")
         for name in _written(words):
             if name.lower() not in self._own:
                 raise ConfigurationError(

@@ -30,7 +30,7 @@ from actorium.sagas.submissions import Cancel, Submission, Submit
 from actorium.sagas.views import SagaSummary, SagaView, line_of
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import EventStore, StreamRead
-from actorium.store.events import StreamName
+from actorium.store.events import StreamName, event_type_of
 from actorium.store.source import Source
 
 _PAGE = 1_000
@@ -96,10 +96,11 @@ class Processes:
             head=lambda: reads.feed.tail.position,
             poll_s=settings.poll_s,
         )
-        reads.add(
-            self._agenda,
-            Processor(self._agenda, self._agenda, ledger, reads.feed, store, source, poll_s=settings.poll_s),
+        self._follower = Processor(
+            self._agenda, self._agenda, ledger, reads.feed, store, source, poll_s=settings.poll_s
         )
+        self._tasks: anyio.abc.TaskGroup | None = None
+        self._is_following = False
         self._routers = {saga: self._router(saga, kind, engine, settings) for saga, kind in self._kinds.items()}
 
     def _router(self, saga: type[Saga], kind: ActorKind, engine: Engine, settings: Settings) -> Processor:
@@ -140,17 +141,34 @@ class Processes:
 
         Raises ConfigurationError where live sagas stand on lost steps; nothing was changed then.
         """
-        await self._agenda.started.wait()
+        self._tasks = tasks
+        if not self._streams and not await self._has_history():
+            return  # neither sagas nor submitted commands: the agenda is begun when the first is submitted
+        await self._follow()
         await self._refuse_lost_steps()
         for saga, router in self._routers.items():
             self._reads.add(saga, router)
             self._reads.feed.tail.follow(router)
             tasks.start_soon(router.run)
 
+    async def _has_history(self) -> bool:
+        names = {event_type_of(event_class) for event_class in self._agenda.event_classes}
+        return any(stored.type in names for stored in await self._store.event_types())
+
+    async def _follow(self) -> None:
+        """Have the agenda follow the log, and wait until it knows everything that is recorded."""
+        if not self._is_following and self._tasks is not None:
+            self._is_following = True
+            self._reads.add(self._agenda, self._follower)
+            self._reads.feed.tail.follow(self._follower)
+            self._tasks.start_soon(self._follower.run)
+        await self._agenda.started.wait()
+
     # --- submitted commands ---------------------------------------------------------------------------------------
 
     async def submit(self, wanted: Envelope, due_us: int) -> Ack:
         """Record a checked command; it is sent when it is due."""
+        await self._follow()
         command = wanted.command
         assert command is not None, "an envelope of a command holds it"
         issued = IssuedCommand(command_type_of(type(command)), msgspec.to_builtins(command, str_keys=True))
@@ -251,6 +269,7 @@ class Processes:
 
     async def _written(self) -> None:
         """Wait until the list holds everything that was committed before."""
+        await self._follow()
         await self._reads.processor(self._agenda).ledger.reached(self._reads.feed.tail.position)
         await self._agenda.save()
 

@@ -191,8 +191,9 @@ class EventStore(Protocol):
         """Make a batch durable in one transaction and say what became of each append.
 
         Each append is checked in order against the log and the appends before it in the batch: first its command id
-        (`DuplicateCommand`), then its expected version (`WrongExpectedVersion`). Raises StoreUnavailable: nothing of
-        the batch is known to be written, and the store still serves later calls if it can.
+        (`DuplicateCommand`), then its expected version (`WrongExpectedVersion`). Once one was refused, the later ones
+        of its stream in the batch are refused too: they were decided on events that are not there. Raises
+        StoreUnavailable: nothing of the batch is known to be written, and the store still serves later calls if it can.
         """
         ...
 

@@ -70,7 +70,13 @@ class MemoryStore:
         self._require_open()
         require_events(batch)
         recorded_us = max(batch.recorded_us, self._recorded_us)
-        outcomes = [self._append(append, recorded_us) for append in batch.appends]
+        outcomes: list[AppendOutcome] = []
+        refused: set[StreamName] = set()
+        for append in batch.appends:
+            outcome = self._append(append, recorded_us, refused)
+            outcomes.append(outcome)
+            if type(outcome) is not int:
+                refused.add(append.stream)
         failed = self._save_checkpoints(batch.checkpoints)
         for snapshot in batch.snapshots:
             self._save_snapshot(snapshot)
@@ -103,7 +109,11 @@ class MemoryStore:
 
     async def query(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         self._require_open()
-        return tables.query(self._tables, sql, parameters)
+        self._tables.execute("PRAGMA query_only = 1")
+        try:
+            return tables.query(self._tables, sql, parameters)
+        finally:
+            self._tables.execute("PRAGMA query_only = 0")
 
     async def event_types(self, *, counted: bool = False) -> list[StoredEventType]:
         self._require_open()
@@ -117,13 +127,13 @@ class MemoryStore:
         if not self._is_open:
             raise StoreUnavailable("the memory store is closed: open() it first")
 
-    def _append(self, append: Append, recorded_us: int) -> AppendOutcome:
+    def _append(self, append: Append, recorded_us: int, refused: set[StreamName]) -> AppendOutcome:
         stream, mark = append.stream, append.command
         if mark is not None and (record := self._commands.get(mark.command_id)) is not None:
             return DuplicateCommand(record)
         events = self._streams.get(stream)
         version = len(events) if events is not None else 0
-        if version != append.expected_version:
+        if version != append.expected_version or stream in refused:
             return WrongExpectedVersion(stream, expected=append.expected_version, actual=version)
         if events is None:
             events = self._streams[stream] = []

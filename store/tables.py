@@ -91,7 +91,7 @@ def run_statements(db: sqlite3.Connection, statements: Sequence[Statement]) -> N
                 db.execute(sql, rows[0])
             else:
                 db.executemany(sql, rows)
-    except (sqlite3.Error, sqlite3.Warning, TypeError, ValueError, OverflowError) as error:
+    except Exception as error:  # what an adapter of a parameter's type raises is the statement's fault too
         raise_if_database_failed(error, db)
         failure = StatementFailed(f"{sql!r} failed: {error}")
         failure.__cause__ = error

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
+import anyio
 import msgspec
 import structlog
 
@@ -27,10 +28,11 @@ log = structlog.get_logger("actorium.store")
 
 
 class AppendRequest(Protocol):
-    """What waits for the writer: an append, and whether its owner took it back before it was gathered."""
+    """What waits for the writer: an append, whether its owner took it back, and whether it was gathered by then."""
 
     append: Append
     withdrawn: bool
+    in_flight: bool
 
 
 R = TypeVar("R", bound=AppendRequest)
@@ -105,9 +107,9 @@ class GroupCommitWriter(Generic[R]):
         loop = asyncio.get_running_loop()
         done: _Flight[R] | None = None
         while True:
-            # A failure is reported before the next batch is gathered, so that what was decided on top of it can be
-            # withdrawn; a success afterwards, so that the store works while the callers wake.
-            if done is not None and (isinstance(done.outcome, StoreError) or not self._has_mail()):
+            # A failure, of the batch or of one append, is reported before the next batch is gathered, so that what was
+            # decided on top of it is withdrawn; a success afterwards, so that the store works while the callers wake.
+            if done is not None and (not done.all_written or not self._has_mail()):
                 self._report(done)
                 done = None
             if not self._has_mail():
@@ -146,6 +148,7 @@ class GroupCommitWriter(Generic[R]):
             request = waiting.popleft()
             if request.withdrawn:
                 continue
+            request.in_flight = True
             requests.append(request)
             for event in request.append.events:
                 events += 1
@@ -191,16 +194,23 @@ class _Flight(Generic[R]):
         self._commit = commit
 
     async def land(self) -> None:
-        """Wait for the commit's end, also through cancellations, which are raised when it has ended."""
-        cancelled: asyncio.CancelledError | None = None
-        while not self._commit.done():
-            try:
+        """Wait for the commit's end, also through a cancellation, which is raised when it has ended."""
+        try:
+            await asyncio.wait((self._commit,))
+        except asyncio.CancelledError:
+            # Shielded: anyio delivers a cancellation again at each step of the loop, which would spin until the end.
+            with anyio.CancelScope(shield=True):
                 await asyncio.wait((self._commit,))
-            except asyncio.CancelledError as cancellation:
-                cancelled = cancellation
-        self.outcome = _outcome(self._commit)
-        if cancelled is not None:
-            raise cancelled
+            raise
+        finally:
+            if self._commit.done():
+                self.outcome = _outcome(self._commit)
+
+    @property
+    def all_written(self) -> bool:
+        """Whether every append of the batch is in the log."""
+        outcome = self.outcome
+        return not isinstance(outcome, StoreError) and all(type(one) is int for one in outcome.outcomes)
 
 
 def _outcome(commit: asyncio.Future[Committed]) -> Committed | StoreError:

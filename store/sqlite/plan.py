@@ -29,6 +29,7 @@ class Plan:
     """
 
     __slots__ = (
+        "_refused",
         "commands",
         "event_values",
         "heads",
@@ -56,17 +57,20 @@ class Plan:
         self.event_values: list[Any] = []
         self.new_stream_values: list[Any] = []
         self.outcomes: list[AppendOutcome] = []
+        self._refused: set[StreamName] = set()
 
     def add(self, append: Append, types: Mapping[tuple[str, int], EventType]) -> None:
         """Check an append against what is known and plan its rows, or note why it fails."""
         stream, mark = append.stream, append.command
         if mark is not None and (earlier := self.commands.get(mark.command_id)) is not None:
             self.outcomes.append(DuplicateCommand(earlier))
+            self._refused.add(stream)
             return
         head = self.heads.get(stream)
         version = head[1] if head is not None else 0
-        if version != append.expected_version:
+        if version != append.expected_version or stream in self._refused:
             self.outcomes.append(WrongExpectedVersion(stream, expected=append.expected_version, actual=version))
+            self._refused.add(stream)
             return
         self.outcomes.append(self.next_position)
         self._add_rows(head or self._new_stream(stream), append, types)

@@ -5,6 +5,7 @@ the working directory is empty and temporary. A block that cannot run is opened 
 """
 
 import ast
+import asyncio
 import inspect
 import re
 import sys
@@ -58,6 +59,9 @@ def runnable(text: str) -> list[Block]:
 async def run(text: str, page: Path, module: types.ModuleType) -> None:
     """Run the blocks of a page in a module; a traceback shows the lines of the page."""
     for block in runnable(text):
+        if "asyncio.run(" in block.code:  # a whole program: it brings its own loop, so it needs a thread of its own
+            await asyncio.to_thread(exec, compile(block.code, str(page), "exec", dont_inherit=True), vars(module))
+            continue
         source = "\n" * (block.line - 1) + block.code
         code = compile(source, str(page), "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
         result = eval(code, vars(module))

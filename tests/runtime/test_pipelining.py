@@ -181,14 +181,7 @@ async def test_a_second_writer_makes_everything_behind_be_decided_again_in_order
 
 
 @arrangements
-@pytest.mark.parametrize(
-    "foreign",
-    [
-        pytest.param(count, marks=pytest.mark.xfail(strict=True, reason="a store checks each append of a batch alone"))
-        for count in (1, 2)
-    ]
-    + [3],
-)
+@pytest.mark.parametrize("foreign", [1, 2, 3])
 @virtual
 async def test_nothing_is_written_that_was_decided_on_events_that_lost_a_race(
     arrange: Arrangement, foreign: int

@@ -80,10 +80,14 @@ class LogMachine(RuleBasedStateMachine):
         snapshot: tuple[StreamName, int, str] | None,
     ) -> None:
         recorded_us = max(at_us, self.log[-1].recorded_us if self.log else 0)
-        appends, expected = [], []
+        appends: list[Append] = []
+        expected: list[object] = []
+        refused: set[StreamName] = set()
         for stream, off, count, command in drawn:
             appends.append(self.drawn_append(stream, off, count, command, kind))
-            expected.append(self.model_append(appends[-1], recorded_us))
+            expected.append(self.model_append(appends[-1], recorded_us, refused))
+            if not isinstance(expected[-1], int):
+                refused.add(stream)
         checkpoints = [SaveCheckpoint(*checkpoint)] if checkpoint else []
         self.checkpoints.update([checkpoint] if checkpoint else [])
         snapshots = [Snapshot(*snapshot, b'{"n":%d}' % snapshot[1])] if snapshot else []
@@ -111,11 +115,11 @@ class LogMachine(RuleBasedStateMachine):
             mark = CommandMark(command_id, command[0], fresh=may_be_fresh and command_id not in self.commands)
         return Append(stream, max(0, len(self.of(stream)) + off), tuple(events), mark)
 
-    def model_append(self, append: Append, recorded_us: int) -> object:
+    def model_append(self, append: Append, recorded_us: int, refused: set[StreamName]) -> object:
         stream, mark, actual = append.stream, append.command, len(self.of(append.stream))
         if mark is not None and mark.command_id in self.commands:
             return self.commands[mark.command_id]
-        if append.expected_version != actual:
+        if append.expected_version != actual or stream in refused:
             return (stream, append.expected_version, actual)
         first = len(self.log) + 1
         for event in append.events:

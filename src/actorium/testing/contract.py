@@ -145,9 +145,15 @@ class EventStoreContract:
 
     @opened
     async def test_appends_of_one_batch_see_those_before_them(self, store: EventStore) -> None:
-        outcomes = await commit(store, append(ALICE, 0), append(ALICE, 0), append(ALICE, 1))
-        expect((outcomes[0], outcomes[2]), (1, 2))
+        expect(await commit(store, append(ALICE, 0), append(BOB, 0), append(ALICE, 1)), [1, 2, 3])
+
+    @opened
+    async def test_behind_a_refused_append_no_later_one_of_its_stream_is_written(self, store: EventStore) -> None:
+        outcomes = await commit(store, append(ALICE, 0), append(ALICE, 0), append(ALICE, 1), append(BOB, 0))
+        expect((outcomes[0], outcomes[3]), (1, 2))
         expect_wrong_version(outcomes[1], ALICE, expected=0, actual=1)
+        expect_wrong_version(outcomes[2], ALICE, expected=1, actual=1)
+        expect(await commit(store, append(ALICE, 1)), [3])
 
     @opened
     async def test_a_failed_append_leaves_no_stream_behind(self, store: EventStore) -> None:
@@ -194,7 +200,7 @@ class EventStoreContract:
 
     @opened
     async def test_a_failed_append_does_not_use_its_command_up(self, store: EventStore) -> None:
-        outcomes = await commit(store, append(ALICE, 3, command="c1"), append(ALICE, 0, command="c1"))
+        outcomes = await commit(store, append(ALICE, 3, command="c1"), append(BOB, 0, command="c1"))
         expect_wrong_version(outcomes[0], ALICE, expected=3, actual=0)
         expect(outcomes[1], 1)
 
@@ -352,9 +358,10 @@ class EventStoreContract:
         expect(await store.find_command("c1"), CommandRecord("c1", 7, ALICE, 1, 2, 2))
         expect(await store.load_checkpoint("p"), 2)
         expect((await store.read_streams([StreamRead(ALICE, 0, 9, "f")]))[0].snapshot, snapshot)
-        outcomes = await commit(store, append(ALICE, 2, command="c1"), append(ALICE, 2), at_us=1)
+        outcomes = await commit(store, append(ALICE, 2, command="c1"), append(BOB, 0), at_us=1)
         expect_duplicate(outcomes[0], CommandRecord("c1", 7, ALICE, 1, 2, 2))
         expect(outcomes[1], 3)
+        expect(await commit(store, append(ALICE, 2), at_us=1), [4])
         expect((await store.head()).recorded_us, 9)
 
     @opened

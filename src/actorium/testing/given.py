@@ -37,6 +37,8 @@ class Given:
             raise ConfigurationError(f"{type(self._state).__name__} has no handler for {type(command).__name__}")
         checked, _ = handler.codec.admit(command, _MAX_PAYLOAD_BYTES)
         before = copy.deepcopy(self._state)
+        refusal: Exception | None = None
+        decided: Any = None
         try:
             if self._definition.has_create and self._version == 0 and not handler.creates:
                 raise NotFound(f"{type(command).__name__} needs one that was created")
@@ -44,14 +46,15 @@ class Given:
                 raise AlreadyExists(f"{type(command).__name__} is for one that does not exist")
             arguments = (metadata or Metadata(command_id="test"),) if handler.wants_metadata else ()
             decided = handler.method(self._state, checked, *arguments)
-        except (Rejected, NotFound, AlreadyExists) as refusal:
-            return When(before, (), refusal)
+        except (Rejected, NotFound, AlreadyExists) as no:
+            refusal = no
         if self._state != before:
             raise AssertionError(
                 f"{handler.method.__qualname__} changed the state from {before!r} to {self._state!r}: only @evolve may"
             )
-        events = () if decided is None else (decided,) if isinstance(decided, Event) else tuple(decided)
-        events = self._stored(events)
+        if refusal is not None:
+            return When(before, (), refusal)
+        events = self._stored(() if decided is None else (decided,) if isinstance(decided, Event) else tuple(decided))
         _evolve(self._state, events)
         return When(self._state, events, None)
 
