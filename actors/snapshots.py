@@ -15,17 +15,17 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import structlog
 
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import Snapshot
 from actorium.store.events import StreamName, as_json, event_type_of
+from actorium.store.log import logger
 
 if TYPE_CHECKING:
     from actorium.actors.aggregate import Aggregate
     from actorium.actors.definition import AggregateDefinition
 
-log = structlog.get_logger("actorium.actors")
+log = logger("actorium.actors")
 
 # 64 bits: no two versions of one class meet by chance, and a row of the log's table of snapshots stays short.
 _FINGERPRINT_LENGTH = 16

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-import structlog
 
 from actorium.actors.commands import Ack, Envelope
 from actorium.actors.errors import CommandConflict, Rejected
@@ -23,8 +22,9 @@ from actorium.runtime.tail import Tail
 from actorium.store.codec import EventCodec
 from actorium.store.errors import DuplicateCommand, StoreError, StoreUnavailable
 from actorium.store.event_store import CommandRecord, Committed, EventStore, StreamRead
+from actorium.store.log import logger
 
-log = structlog.get_logger("actorium.runtime")
+log = logger("actorium.runtime")
 
 
 # Look-ups that are under way together: they share the store's reading thread, more would only wait there.

@@ -12,7 +12,6 @@ from itertools import groupby
 from typing import Protocol
 
 import anyio
-import structlog
 
 from actorium.runtime.dead_letters import dead_letter, moved_to, place_of
 from actorium.runtime.feed import Delivered, Unread
@@ -21,9 +20,10 @@ from actorium.runtime.retry import Retry
 from actorium.store.errors import StatementFailed, StoreError, UnreadableEvent
 from actorium.store.event_store import DeadLetter, Statement
 from actorium.store.events import Event, RecordedEvent, StreamName
+from actorium.store.log import logger
 from actorium.store.source import Source
 
-log = structlog.get_logger("actorium.runtime")
+log = logger("actorium.runtime")
 
 _SAVE_EVERY_S = 0.25  # how much work with effects outside a crash may repeat
 

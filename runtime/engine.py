@@ -9,8 +9,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import structlog
-
 from actorium.actors.actor import Actor
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Command, Envelope
@@ -32,10 +30,11 @@ from actorium.runtime.supervision import Supervisor
 from actorium.runtime.tail import Tail
 from actorium.store.errors import ActoriumError, ConfigurationError, DuplicateCommand
 from actorium.store.event_store import EventStore, Snapshot
+from actorium.store.log import logger
 from actorium.store.source import Source
 from actorium.store.writer import GroupCommitWriter
 
-log = structlog.get_logger("actorium.runtime")
+log = logger("actorium.runtime")
 
 
 class Engine:

@@ -11,7 +11,6 @@ import copy
 from collections.abc import Sequence
 
 import msgspec
-import structlog
 
 from actorium.runtime.dead_letters import DeadLetters
 from actorium.runtime.event_handlers import arguments
@@ -21,8 +20,9 @@ from actorium.runtime.projection import Projection
 from actorium.store.errors import StatementFailed
 from actorium.store.event_store import DeadLetter, EventStore, SaveCheckpoint, Statement
 from actorium.store.events import Event, RecordedEvent, as_json
+from actorium.store.log import logger
 
-log = structlog.get_logger("actorium.runtime")
+log = logger("actorium.runtime")
 
 _STATES = (
     "CREATE TABLE IF NOT EXISTS projection_states "

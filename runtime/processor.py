@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
-import structlog
 
 from actorium.runtime.dead_letters import moved_to, place_of
 from actorium.runtime.delivery import Delivery
@@ -24,9 +23,10 @@ from actorium.runtime.retry import Retry, TryLater
 from actorium.store.errors import ConfigurationError, StoreError
 from actorium.store.event_store import DeadLetter, EventStore, StreamRead
 from actorium.store.events import Event, StreamName
+from actorium.store.log import logger
 from actorium.store.source import Source
 
-log = structlog.get_logger("actorium.runtime")
+log = logger("actorium.runtime")
 
 # A store that is away is asked again for ever: nothing else can be done, and it is cheap.
 _STORE_RETRY = Retry(attempts=1, backoff_s=0.1, backoff_max_s=5.0)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-import structlog
-
 from actorium.store.codec import EventCodec
 from actorium.store.errors import UnreadableTypes
 from actorium.store.event_store import EventStore, StoredEventType
+from actorium.store.log import logger
 
-log = structlog.get_logger("actorium.runtime")
+log = logger("actorium.runtime")
 
 
 async def unreadable_types(store: EventStore, codec: EventCodec) -> list[StoredEventType]:

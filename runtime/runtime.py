@@ -16,7 +16,6 @@ from typing import Any, Self, TypeVar
 import anyio
 import anyio.abc
 import msgspec
-import structlog
 
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Ack, Command, Envelope
@@ -33,10 +32,11 @@ from actorium.runtime.reads import Reads
 from actorium.runtime.settings import Settings
 from actorium.runtime.statistics import RuntimeStatistics
 from actorium.store.event_store import EventStore
+from actorium.store.log import logger
 from actorium.store.source import Source, SystemSource
 from actorium.store.urls import open_store
 
-log = structlog.get_logger("actorium.runtime")
+log = logger("actorium.runtime")
 A = TypeVar("A", bound=Aggregate)
 R = TypeVar("R")
 

@@ -5,17 +5,16 @@ Invariant: an actor in `_failures` was not hydrated since it failed; the table h
 
 from __future__ import annotations
 
-import structlog
-
 from actorium.actors.actor import Actor, Status
 from actorium.actors.errors import HydrationFailed
 from actorium.store.errors import ActoriumError
+from actorium.store.log import logger
 from actorium.store.source import Source
 
 # Beyond any sensible maximum, and a float can still hold it.
 _DOUBLINGS_MAX = 64
 
-log = structlog.get_logger("actorium.runtime")
+log = logger("actorium.runtime")
 
 
 class Supervisor:

@@ -11,8 +11,6 @@ import asyncio
 from typing import Any
 from zlib import crc32
 
-import structlog
-
 from actorium.runtime.event_handlers import arguments
 from actorium.runtime.ledger import Ledger
 from actorium.runtime.projection import Projection, Reader, Transaction
@@ -20,8 +18,9 @@ from actorium.runtime.table_names import TableNames
 from actorium.store.errors import ConfigurationError, StatementFailed
 from actorium.store.event_store import EventStore, SaveCheckpoint, Statement
 from actorium.store.events import Event, RecordedEvent
+from actorium.store.log import logger
 
-log = structlog.get_logger("actorium.runtime")
+log = logger("actorium.runtime")
 
 
 class TableProjection:

@@ -18,7 +18,6 @@ from heapq import heappop, heappush
 from typing import Any
 
 import msgspec
-import structlog
 
 from actorium.runtime.feed import Delivered, Unread
 from actorium.runtime.ledger import Ledger
@@ -37,9 +36,10 @@ from actorium.sagas.sender import Sender
 from actorium.sagas.submissions import SUBMISSION, CommandSubmitted, SubmissionCancelled, SubmissionConcluded
 from actorium.store.event_store import DeadLetter, EventStore, SaveCheckpoint, Statement
 from actorium.store.events import Event, RecordedEvent
+from actorium.store.log import logger
 from actorium.store.source import Source
 
-log = structlog.get_logger("actorium.sagas")
+log = logger("actorium.sagas")
 
 _RUN, _DEADLINE = "run", "deadline"
 _TABLES = (

@@ -207,8 +207,7 @@ def _members(saga_class: type) -> Iterator[Any]:
     members: dict[str, Any] = {}
     for base in reversed(saga_class.__mro__):
         for name, value in base.__dict__.items():
-            members.pop(name, None)  # an overriding member takes its own place in the order
-            members[name] = value
+            members[name] = value  # an overriding step keeps the place of the overridden one
     yield from members.values()
 
 

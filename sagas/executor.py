@@ -13,7 +13,6 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Literal
 
 import msgspec
-import structlog
 
 from actorium.actors.commands import Command, Envelope
 from actorium.actors.errors import AlreadyExists, CommandConflict, CommandFailed, NotFound, Rejected
@@ -31,9 +30,10 @@ from actorium.sagas.steps import DEFAULT_STEP_RETRY
 from actorium.sagas.stream import Answered, Broke, SagaStream
 from actorium.store.errors import ActoriumError, ConfigurationError, StoreUnavailable, WrongExpectedVersion
 from actorium.store.event_store import EventStore
+from actorium.store.log import logger
 from actorium.store.source import Source
 
-log = structlog.get_logger("actorium.sagas")
+log = logger("actorium.sagas")
 
 Send = Callable[..., Any]
 # The domain's own answers: they will be the same however often one asks.
@@ -254,7 +254,7 @@ class Executor:
             if not known.effect and await self._settled(known.commands[index], key.command_id(index))
         ]
         step = self._definitions[key.owner].steps.get(known.step)
-        waited = f" within {step.timeout_s:g} s" if step is not None and step.timeout_s is not None else ""
+        waited = f" within {step.timeout_s:.12g} s" if step is not None and step.timeout_s is not None else ""
         answer = Answered(
             key.id,
             key.key,

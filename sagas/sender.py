@@ -14,7 +14,6 @@ from itertools import islice
 from typing import Any
 
 import msgspec
-import structlog
 
 from actorium.actors.commands import Command, Envelope
 from actorium.actors.errors import AlreadyExists, CommandConflict, CommandFailed, NotFound, Rejected
@@ -26,9 +25,10 @@ from actorium.sagas.executor import said
 from actorium.sagas.plan import command_of
 from actorium.sagas.submissions import CommandSubmitted, Conclude, Submission
 from actorium.store.errors import ActoriumError, ConfigurationError, WrongExpectedVersion
+from actorium.store.log import logger
 from actorium.store.source import Source
 
-log = structlog.get_logger("actorium.sagas")
+log = logger("actorium.sagas")
 
 _FINAL = (Rejected, NotFound, AlreadyExists, CommandConflict, WrongExpectedVersion, ConfigurationError)
 _RETRY = Retry(attempts=1, backoff_s=0.2, backoff_max_s=30.0)

@@ -18,13 +18,13 @@ from typing import Generic, Protocol, TypeVar
 
 import anyio
 import msgspec
-import structlog
 
 from actorium.store.errors import StoreError, StoreUnavailable
 from actorium.store.event_store import Append, Batch, Committed, EventStore, SaveCheckpoint, Snapshot
+from actorium.store.log import logger
 from actorium.store.source import Source
 
-log = structlog.get_logger("actorium.store")
+log = logger("actorium.store")
 
 
 class AppendRequest(Protocol):

@@ -20,8 +20,6 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeVar
 
-import structlog
-
 from actorium.store import tables
 from actorium.store.errors import StoreInUse, StoreUnavailable
 from actorium.store.event_store import (
@@ -35,6 +33,7 @@ from actorium.store.event_store import (
     StreamRead,
 )
 from actorium.store.events import EncodedRecord
+from actorium.store.log import logger
 from actorium.store.sqlite.connection import Connection, Work, connect
 from actorium.store.sqlite.file import DatabaseFile
 from actorium.store.sqlite.journal import Journal
@@ -222,7 +221,7 @@ class SQLiteStore:
                 try:
                     await self._connections.pop().close()
                 except sqlite3.Error as error:
-                    structlog.get_logger(__name__).warning("store.close_failed", path=self._file.path, error=str(error))
+                    logger(__name__).warning("store.close_failed", path=self._file.path, error=str(error))
         finally:
             self._lock.release()
 
@@ -234,7 +233,7 @@ def _log_version() -> None:
     global _version_was_logged
     if sqlite3.sqlite_version_info < _WAL_RESET_MENDED and not _version_was_logged:
         _version_was_logged = True
-        structlog.get_logger(__name__).info(
+        logger(__name__).info(
             "store.sqlite_version",
             version=sqlite3.sqlite_version,
             advice="open the file with no second program that writes: before 3.51.3 SQLite can corrupt it then",
