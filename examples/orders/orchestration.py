@@ -1,0 +1,73 @@
+"""Orchestration: one saga that says what comes next, and what to undo. The services know nothing of each other.
+
+The way of an order can be read here, from top to bottom, and each order's own in `runtime.saga(Fulfilment, "o-1")`.
+"""
+
+from __future__ import annotations
+
+from actorium import EventStore, Runtime, Saga, starts, step
+from actorium.examples.orders.domain import (
+    SERVICES,
+    ArrangeShipment,
+    Charge,
+    ConfirmOrder,
+    OrderPlaced,
+    Refund,
+    RejectOrder,
+    ReleaseStock,
+    ReserveStock,
+)
+
+
+class Fulfilment(Saga):
+    """From an order to its shipment; its id is the order's."""
+
+    saga_type = "shop.fulfilment"
+
+    customer: str = ""
+    item: str = ""
+    quantity: int = 0
+    total: int = 0
+    address: str = ""
+
+    @starts(correlate=lambda recorded: recorded.stream_id)
+    def placed(self, event: OrderPlaced) -> None:
+        self.customer, self.item, self.quantity = event.customer, event.item, event.quantity
+        self.total, self.address = event.quantity * event.price, event.address
+
+    @step
+    def accept(self) -> None:
+        """Nothing to do; being the first, it is undone last: when nothing else is left of the order."""
+
+    @accept.undo
+    def reject(self) -> RejectOrder:
+        return RejectOrder(self.id, self.reason)
+
+    @step
+    def pay(self) -> Charge:
+        return Charge(self.customer, self.id, self.total)
+
+    @pay.undo
+    def refund(self) -> Refund:
+        return Refund(self.customer, self.id)
+
+    @step
+    def reserve(self) -> ReserveStock:
+        return ReserveStock(self.item, self.id, self.quantity)
+
+    @reserve.undo
+    def release(self) -> ReleaseStock:
+        return ReleaseStock(self.item, self.id)
+
+    @step(pivot=True)
+    def ship(self) -> ArrangeShipment:
+        return ArrangeShipment(self.id, self.address)
+
+    @step
+    def confirm(self) -> ConfirmOrder:
+        return ConfirmOrder(self.id)
+
+
+def orchestrated(store: str | EventStore = "memory://") -> Runtime:
+    """Return the shop with its saga, not started yet."""
+    return Runtime([*SERVICES, Fulfilment], store=store)
