@@ -40,7 +40,8 @@ class Saga(msgspec.Struct, kw_only=True, metaclass=SagaMeta):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls.__definition__ = SagaDefinition(cls, sys._getframe(1).f_locals)
+        # The names of a class defined inside a function are found only in that function's frame, above the metaclass.
+        cls.__definition__ = SagaDefinition(cls, sys._getframe(2).f_locals)
 
     def complete(self) -> None:
         """End the saga: what its handler returns is still sent, and later events no longer find it."""
