@@ -1,4 +1,4 @@
-"""The domain of the sagas' tests: accounts, a desk where transfers are asked for, and the saga that carries them out."""
+"""The domain of the sagas' tests: accounts, a desk where transfers are asked for, the saga that carries them out."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence

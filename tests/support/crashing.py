@@ -1,0 +1,86 @@
+"""A log that outlives its process: everything after a commit of one's choice is lost, as at a power cut."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from support.stores import PassedThrough
+
+from actorium import EventStore, Runtime, StoreUnavailable
+from actorium.store.event_store import Batch, CommandRecord, Committed, Head, StreamPage, StreamRead
+from actorium.store.events import EncodedRecord
+
+_DEAD = "the process is dead"
+
+
+class CrashingStore(PassedThrough):
+    """The process that uses it dies at its commit number `at` (from 1): before it is written, or right after.
+
+    From then on nothing is written and nothing is answered, so that what the dying process still does in memory has
+    no effect on the log. `commits` counts those that were written.
+    """
+
+    def __init__(self, inner: EventStore, at: int = 0, *, after: bool = False) -> None:
+        super().__init__(inner)
+        self._at = at
+        self._after = after
+        self.commits = 0
+        self.died = asyncio.Event()
+        self._buried = asyncio.Event()
+
+    async def bury(self, runtime: Runtime) -> None:
+        """Get rid of what is left of the process."""
+        self.died.set()
+        self._buried.set()
+        loop = asyncio.get_running_loop()
+        others = loop.get_exception_handler()
+
+        def unless_it_is_dead(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+            if str(context.get("exception")) != _DEAD and others is not None:
+                others(loop, context)
+
+        loop.set_exception_handler(unless_it_is_dead)  # nobody is left to see what its last calls raise
+        root = runtime._root
+        assert root is not None
+        root.cancel()
+        await asyncio.wait((root,))
+        await self.inner.close()
+
+    async def close(self) -> None:
+        if not self.died.is_set():
+            await self.inner.close()
+
+    async def commit(self, batch: Batch) -> Committed:
+        await self._alive()
+        if self.commits + 1 == self._at:
+            if self._after:
+                await self.inner.commit(batch)
+            self.died.set()
+            await self._alive()
+        self.commits += 1
+        return await self.inner.commit(batch)
+
+    async def _alive(self) -> None:
+        if self.died.is_set():
+            await self._buried.wait()
+            raise StoreUnavailable(_DEAD)
+
+    async def read_streams(self, reads: Sequence[StreamRead]) -> list[StreamPage]:
+        await self._alive()
+        return await self.inner.read_streams(reads)
+
+    async def read_log(self, after_position: int, limit: int) -> list[EncodedRecord]:
+        await self._alive()
+        return await self.inner.read_log(after_position, limit)
+
+    async def head(self) -> Head:
+        await self._alive()
+        return await self.inner.head()
+
+    async def find_command(self, command_id: str) -> CommandRecord | None:
+        await self._alive()
+        return await self.inner.find_command(command_id)
+
+    async def query(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        await self._alive()
+        return await self.inner.query(sql, parameters)
