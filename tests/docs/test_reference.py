@@ -1,0 +1,32 @@
+"""The reference names everything public, once, and nothing else; links between pages lead somewhere."""
+
+import re
+from pathlib import Path
+
+import actorium
+from actorium import Runtime
+
+ROOT = Path(__file__).resolve().parents[2]
+REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+ROW = re.compile(r"^\| `([\w.]+)` \| (.+) \|$", re.MULTILINE)
+LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
+
+
+def test_every_public_name_has_its_line() -> None:
+    rows = [name for name, _ in ROW.findall(REFERENCE) if "." not in name]
+    assert sorted(rows) == list(actorium.__all__), "docs/reference.md: add or drop a line"
+
+
+def test_everything_that_a_runtime_does_has_its_line() -> None:
+    rows = [name.removeprefix("runtime.") for name, _ in ROW.findall(REFERENCE) if name.startswith("runtime.")]
+    assert sorted(rows) == [name for name in sorted(dir(Runtime)) if not name.startswith("_")]
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    lost = [
+        f"{page.relative_to(ROOT)}: {target}"
+        for page in (ROOT / "docs").glob("**/*.md")
+        for target in LINK.findall(page.read_text(encoding="utf-8"))
+        if not (page.parent / target).exists()
+    ]
+    assert lost == []
