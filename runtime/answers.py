@@ -51,6 +51,7 @@ class Answers:
         self._questions: deque[_Question] = deque()
         self._asking: list[_Question] = []
         self._wake: asyncio.Future[None] | None = None
+        self._acknowledged_now = 0
         self.acknowledged = self.rejected = self.failed = self.duplicates = self.dropped = 0
 
     def committed(self, requests: Sequence[PendingAppend], outcome: Committed | StoreError) -> None:
@@ -58,12 +59,15 @@ class Answers:
         if isinstance(outcome, StoreError):
             for request in requests:
                 request.actor.outcome_known(request, outcome)
-            self._let_others_in(requests)
-            return
-        # First the tail: an answer that rests on these events names the end of the log with them.
-        self._tail.advance(requests, outcome)
-        for request, position in zip(requests, outcome.outcomes, strict=True):
-            request.actor.outcome_known(request, position)
+        else:
+            # First the tail: an answer that rests on these events names the end of the log with them.
+            self._tail.advance(requests, outcome)
+            for request, position in zip(requests, outcome.outcomes, strict=True):
+                request.actor.outcome_known(request, position)
+        # Acknowledgements come only from here, so they are counted once per batch.
+        count, self._acknowledged_now = self._acknowledged_now, 0
+        self.acknowledged += count
+        self._flow.answered(count)
         self._let_others_in(requests)
 
     def _let_others_in(self, requests: Sequence[PendingAppend]) -> None:
@@ -75,8 +79,7 @@ class Answers:
         """Answer a command whose events are durable."""
         envelope = request.envelope
         append = request.append
-        self.acknowledged += 1
-        self._flow.answered(1)
+        self._acknowledged_now += 1
         future = envelope.future
         if future is not None and not future.done():
             count = len(append.events)

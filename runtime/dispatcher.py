@@ -7,7 +7,7 @@ room there is. Invariant: an envelope that is delivered is counted in flight unt
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 import msgspec
@@ -88,13 +88,12 @@ class Dispatcher:
             expected_version,
         )
 
-    async def send(self, envelope: Envelope) -> Ack:
+    def send(self, envelope: Envelope) -> Awaitable[Ack]:
         """Deliver a command and wait for its answer, for the time that its envelope says."""
         if envelope.future is not None:
             # Middleware sends it again: as an envelope of its own, and its id may be in the log by now.
             envelope = msgspec.structs.replace(envelope, future=None, fresh=False, attempts=0)
-        ack: Ack = await self.ask(self._kind(envelope), envelope, envelope.timeout_s)
-        return ack
+        return self.ask(self._kind(envelope), envelope, envelope.timeout_s)
 
     async def read(self, kind: ActorKind, id: str, timeout_s: float) -> Any:
         """Return a copy of an actor's latest state."""
@@ -121,7 +120,8 @@ class Dispatcher:
 
     async def ask(self, kind: ActorKind, envelope: Envelope, timeout_s: float) -> Any:
         """Deliver an envelope to an actor of a kind and wait for its answer."""
-        _check(envelope, timeout_s)
+        if not timeout_s >= 0 or envelope.headers or envelope.correlation_id != "" or envelope.causation_id != "":
+            _check(envelope, timeout_s)
         deadline = self._loop.time() + timeout_s
         envelope.timeout_s = timeout_s
         envelope.future = future = self._loop.create_future()
@@ -209,8 +209,6 @@ def _check(envelope: Envelope, timeout_s: float) -> None:
     """Raise ConfigurationError for metadata that the log would not give back, and for a wait that has no end."""
     if not timeout_s >= 0:
         raise ConfigurationError(f"timeout_s={timeout_s!r}: seconds, 0 or more")
-    if envelope.correlation_id == "" and envelope.causation_id == "" and not envelope.headers:
-        return
     for name in ("correlation_id", "causation_id"):
         if not _is_unicode(value := getattr(envelope, name)):
             raise ConfigurationError(f"{name}={value!r}: a string of Unicode characters")

@@ -7,7 +7,7 @@ Invariants: the engine's tasks live in one task group inside one root task, so t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from types import TracebackType
@@ -263,6 +263,11 @@ class Runtime(Reads):
             headers=headers,
         )
         envelope.timeout_s = self._settings.default_timeout_s if timeout_s is None else timeout_s
+        if wait_for:
+            return await self._send_and_wait(envelope, wait_for)
+        return await self._call(envelope)
+
+    async def _send_and_wait(self, envelope: Envelope, wait_for: Collection[type[Projection]]) -> Ack:
         models = [self._reads().model(projection) for projection in wait_for]
         loop = asyncio.get_running_loop()
         deadline = loop.time() + envelope.timeout_s
@@ -300,8 +305,8 @@ class Runtime(Reads):
         await self._running().dispatcher.tell(envelope)
         return Ack(envelope.to, 0, 0, (), envelope.command_id)
 
-    async def _innermost(self, envelope: Envelope) -> Ack:
-        return await self._running().dispatcher.send(envelope)
+    def _innermost(self, envelope: Envelope) -> Awaitable[Ack]:
+        return self._running().dispatcher.send(envelope)
 
     # --- reads ----------------------------------------------------------------------------------------------------
 
