@@ -12,7 +12,7 @@ from cyclopts import App
 
 from actorium.commands.demo import demo
 from actorium.commands.import_file import import_file
-from actorium.commands.inspect_app import asyncapi, check, schema
+from actorium.commands.inspect_app import asyncapi, check, graph, schema
 from actorium.commands.problem import FAILED, INTERRUPTED, Problem
 from actorium.commands.screen import Screen
 from actorium.commands.standing_orders import standing_orders
@@ -44,6 +44,7 @@ def run(arguments: Sequence[str]) -> int:
     app.command(check)
     app.command(schema)
     app.command(asyncapi)
+    app.command(graph)
     app.command(version)
     screen = Screen()
     try:

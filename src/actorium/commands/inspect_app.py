@@ -1,4 +1,4 @@
-"""`actorium check`, `schema`, `asyncapi`: what an application can read, and what it says and hears."""
+"""`actorium check`, `schema`, `asyncapi`, `graph`: what an application can read, says and hears, and how it runs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import msgspec
 
 from actorium.commands.problem import Problem
 from actorium.commands.screen import Screen
+from actorium.graphs import graphs
 from actorium.inspection import load_app, unreadable
 from actorium.runtime.runtime import Runtime
 from actorium.schemas import Document
@@ -68,6 +69,17 @@ def asyncapi(app: str, /, *, title: str = "", version: str = "1.0.0") -> None:
     """
     runtime = load_app(app)
     _print(asyncapi_of(runtime.catalog, title=title or app.partition(":")[0], version=version))
+
+
+def graph(app: str, /) -> None:
+    """Print an application's sagas, aggregates and projections as Mermaid diagrams on a Markdown page.
+
+    Parameters
+    ----------
+    app
+        The application, as module:name of a Runtime or of a function that returns one.
+    """
+    Screen().say(graphs(load_app(app)))
 
 
 def _print(document: Document) -> None:

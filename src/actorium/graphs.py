@@ -1,0 +1,165 @@
+"""Drawings of an application in Mermaid: how its sagas run, what its aggregates decide, who follows which events."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from actorium.actors.aggregate import Aggregate
+from actorium.runtime.projection import Projection, Query
+from actorium.runtime.reactions import Reaction
+from actorium.runtime.runtime import Runtime
+from actorium.sagas.definition import SagaDefinition
+from actorium.sagas.outbox import Outbox
+from actorium.sagas.runtime import Runtime as RuntimeWithProcesses
+from actorium.sagas.saga import Saga
+from actorium.sagas.steps import Step
+
+Lines = Iterator[str]
+
+_UNDONE = '  undone(["undone"])'
+_FAILED = '  failed(["failed: a person acts"])'
+
+
+def graphs(runtime: Runtime) -> str:
+    """Return a Markdown page with a Mermaid diagram for each saga, aggregate, projection, reaction and outbox."""
+    catalog = runtime.catalog
+    sagas: tuple[type[Saga], ...] = ()
+    outboxes: tuple[Outbox, ...] = ()
+    if isinstance(runtime, RuntimeWithProcesses):
+        sagas, outboxes = runtime.saga_classes, runtime.outboxes
+    parts: list[tuple[str, Lines]] = [(f"Saga {saga.__name__}", saga_graph(saga)) for saga in sagas]
+    parts += [(f"Aggregate {aggregate.__name__}", aggregate_graph(aggregate)) for aggregate in catalog.aggregates]
+    parts += [(f"Projection {projection.__name__}", projection_graph(projection)) for projection in catalog.projections]
+    parts += [(f"Reaction {reaction.name}", _reaction_graph(reaction)) for reaction in catalog.reactions]
+    parts += [(f"Outbox {outbox.name}", _outbox_graph(outbox)) for outbox in outboxes]
+    return "\n\n".join("\n".join([f"## {title}", "", "```mermaid", *lines, "```"]) for title, lines in parts)
+
+
+def saga_graph(saga: type[Saga]) -> Lines:
+    """Yield the lines of a saga's diagram: its steps downwards, its undo methods upwards in dashes."""
+    definition = saga.__definition__
+    yield "flowchart TD"
+    steps = list(definition.steps.values())
+    for event_class, known in definition.handlers.items():
+        name = known.handler.method.__name__
+        event = _id("event", event_class.__name__)
+        yield f"  {_event(event_class)}"
+        if known.is_start and steps:
+            yield f"  {event} --> {_id('step', steps[0].name)}"
+        else:
+            yield from _handler(event, name, known.handler.method)
+    for command_class, method in definition.rejections.items():
+        refused = _id("refused", command_class.__name__)
+        yield f'  {refused}(["{command_class.__name__} refused"])'
+        yield from _handler(refused, method.__name__, method)
+    if steps:
+        yield from _steps(definition, steps)
+
+
+def aggregate_graph(aggregate: type[Aggregate]) -> Lines:
+    """Yield the lines of an aggregate's diagram: commands to the events that they may become."""
+    definition = aggregate.__definition__
+    yield "flowchart LR"
+    for command, handler in definition.handlers.items():
+        said = f"{handler.method.__name__}, creates" if handler.creates else handler.method.__name__
+        yield f"  {_command(command.__name__)}"
+        if not handler.returns:
+            yield f'  {_id("command", command.__name__)} -->|"{said}"| nothing(["nothing"])'
+        for event in handler.returns:
+            yield f'  {_id("command", command.__name__)} -->|"{said}"| {_event(event)}'
+    decided = {event for handler in definition.handlers.values() for event in handler.returns}
+    for event in definition.evolvers:
+        if event not in decided:
+            yield f"  {_event(event)}"
+
+
+def projection_graph(projection: type[Projection]) -> Lines:
+    """Yield the lines of a projection's diagram: events to its tables, and its tables to its queries."""
+    definition = projection.__definition__
+    yield "flowchart LR"
+    yield f'  projection[("{definition.name} v{definition.version}")]'
+    for event_class, handler in definition.handlers.items():
+        yield f'  {_event(event_class)} -->|"{handler.method.__name__}"| projection'
+    for name, value in inspect.getmembers_static(projection):
+        if isinstance(value, Query):
+            yield f'  projection --> {_id("query", name)}[/"{name}"/]'
+
+
+def _reaction_graph(reaction: Reaction) -> Lines:
+    yield "flowchart LR"
+    for event_class in reaction.handler.event_classes:
+        yield f'  {_event(event_class)} --> reaction["{_text(reaction.name)}"]'
+
+
+def _outbox_graph(outbox: Outbox) -> Lines:
+    yield "flowchart LR"
+    for event_class in sorted(outbox.types, key=lambda one: one.__name__):
+        yield f'  {_event(event_class)} --> outbox>"{_text(outbox.source)}"]'
+
+
+def _steps(definition: SagaDefinition, steps: list[Step]) -> Lines:
+    """Yield the steps downwards, and where each goes when it fails: to the nearest undo above, or to a person."""
+    undo = "undone"  # what a failure at this place leads to
+    for place, step in enumerate(steps):
+        node = _id("step", step.name)
+        yield f"  {node}{_step(step)}"
+        following = _id("step", steps[place + 1].name) if place + 1 < len(steps) else 'completed(["completed"])'
+        yield f"  {node} --> {following}"
+        yield f"  {node} -.-> {undo if definition.can_turn_round(step.name) else 'failed'}"
+        if step.undo_method is not None:
+            own = _id("undo", step.name)
+            yield f'  {own}["{step.undo_method.__name__}{_returns(step.undo_method)}"]'
+            yield f"  {own} -.-> {undo}"
+            if step.is_effect or step.until is not None or step.timeout_s is not None:
+                yield f'  {node} -.->|"perhaps done"| {own}'
+            undo = own
+    yield _UNDONE
+    if any(not definition.can_turn_round(step.name) for step in steps):
+        yield _FAILED
+
+
+def _step(step: Step) -> str:
+    said = [step.name + _returns(step.method)]
+    if step.is_effect:
+        said.append("calls outside")
+    if step.until is not None:
+        said.append(f"until {step.until.__name__}")
+    if step.timeout_s is not None:
+        said.append(f"within {step.timeout_s:g} s")
+    if step.pivot:
+        said.append("no way back")
+    text = "<br/>".join(said)
+    return f'{{{{"{text}"}}}}' if step.pivot else f'["{text}"]'
+
+
+def _handler(event: str, name: str, method: Callable[..., Any]) -> Iterable[str]:
+    yield f'  {event} --> {_id("on", name)}["{name}{_returns(method)}"]'
+
+
+def _returns(method: Callable[..., Any]) -> str:
+    """Return what a method says it returns, as a second line of its node."""
+    said = inspect.get_annotations(method).get("return")
+    if said in (None, "None", "", inspect.Signature.empty):
+        return ""
+    return "<br/>" + _text(said if isinstance(said, str) else getattr(said, "__name__", str(said)))
+
+
+def _event(event_class: type) -> str:
+    return f'{_id("event", event_class.__name__)}(["{event_class.__name__}"])'
+
+
+def _command(name: str) -> str:
+    return f'{_id("command", name)}[/"{name}"/]'
+
+
+def _id(kind: str, name: str) -> str:
+    """Return an id for a node; a kind before it keeps it apart from others, and from Mermaid's own words."""
+    return f"{kind}_{re.sub(r'[^A-Za-z0-9_]', '_', name)}"
+
+
+def _text(text: str) -> str:
+    """Return text as it may stand between Mermaid's quotes."""
+    return text.replace("&", "#amp;").replace('"', "#quot;").replace("<", "#lt;").replace(">", "#gt;")
