@@ -189,7 +189,7 @@ async def play(story: Story, runtime: Runtime) -> None:
     await story.ask(runtime)
     async with asyncio.timeout(20_000):
         for saga in story.sagas:
-            while (await view_status(runtime, saga)) not in ("completed", "undone", "failed"):
+            while (await view_status(runtime, saga)) not in ("completed", "undone", "failed"):  # noqa: ASYNC110
                 await asyncio.sleep(60)
         await asyncio.sleep(120)  # what a saga that is over left to do, and what was submitted
 

@@ -1,0 +1,263 @@
+"""`runtime.submit`: accepted in one commit, carried out once in effect, cancellable while it waits."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from support.stores import GatedStore, PassedThrough
+from support.transfers import (
+    Account,
+    Deposit,
+    Withdraw,
+    balances,
+    open_accounts,
+    runtime_of,
+)
+from support.virtual_time import settled, virtual
+
+from actorium import (
+    Ack,
+    Aggregate,
+    Command,
+    CommandConflict,
+    CommandFailed,
+    ConfigurationError,
+    Envelope,
+    Event,
+    NotFound,
+    Runtime,
+    RuntimeClosed,
+    Settings,
+    decide,
+    evolve,
+)
+from actorium.runtime.middleware import Next
+from actorium.sagas.submissions import Submission
+
+
+async def submission(runtime: Runtime, id: str) -> Submission:
+    kind = next(kind for aggregate, kind in runtime._running().kinds.items() if aggregate is Submission)
+    state: Submission = await runtime._running().dispatcher.read(kind, id, 5.0)
+    return state
+
+
+@virtual
+async def test_a_command_is_accepted_in_one_commit_and_carried_out() -> None:
+    store = GatedStore()
+    async with runtime_of(store=store) as runtime:
+        await open_accounts(runtime, bob=0)
+        before = len(store.batches)
+        ack = await runtime.submit(Deposit("bob", 5))
+        assert sum(bool(batch.appends) for batch in store.batches[before:]) == 1
+        await settled()
+        assert await balances(runtime, "bob") == (5,)
+        assert (await submission(runtime, ack.command_id)).status == "concluded"
+
+
+@virtual
+async def test_it_waits_until_its_time_also_over_restarts() -> None:
+    store = PassedThrough()
+    async with runtime_of(store=store) as runtime:
+        await open_accounts(runtime, bob=0)
+        await runtime.submit(Deposit("bob", 1), after_s=86_400.0, command_id="tomorrow")
+        now = datetime.fromtimestamp(runtime._source.now_us() / 1e6, UTC)
+        await runtime.submit(Deposit("bob", 10), at=now + timedelta(days=20), command_id="in twenty days")
+        await asyncio.sleep(86_000)
+        assert await balances(runtime, "bob") == (0,)
+        await asyncio.sleep(500)
+        assert await balances(runtime, "bob") == (1,)
+    await asyncio.sleep(86_400 * 10)
+    async with runtime_of(store=store, seed=1) as runtime:
+        await asyncio.sleep(86_400 * 8)
+        assert await balances(runtime, "bob") == (1,)
+        await asyncio.sleep(86_400 * 2)
+        assert await balances(runtime, "bob") == (11,)
+    async with runtime_of(store=store, seed=2) as runtime:
+        await asyncio.sleep(86_400)
+        assert await balances(runtime, "bob") == (11,)
+
+
+@virtual
+async def test_the_same_id_is_accepted_once_and_its_other_content_refused() -> None:
+    async with runtime_of() as runtime:
+        await open_accounts(runtime, bob=0)
+        first = await runtime.submit(Deposit("bob", 5), after_s=10, command_id="once")
+        again = await runtime.submit(Deposit("bob", 5), after_s=99, command_id="once")
+        assert (first.duplicate, again.duplicate, again.version) == (False, True, first.version)
+        with pytest.raises(CommandConflict):
+            await runtime.submit(Deposit("bob", 6), command_id="once")
+        await asyncio.sleep(11)
+        assert await balances(runtime, "bob") == (5,)
+        assert (await runtime.submit(Deposit("bob", 5), command_id="once")).duplicate
+        assert (await runtime.send(Deposit("bob", 5), command_id="once")).duplicate  # sent by hand it is the same
+        await asyncio.sleep(100)
+        assert await balances(runtime, "bob") == (5,)
+
+
+@virtual
+async def test_one_that_waits_can_be_cancelled_and_stays_so() -> None:
+    store = PassedThrough()
+    async with runtime_of(store=store) as runtime:
+        await open_accounts(runtime, bob=0)
+        await runtime.submit(Deposit("bob", 5), after_s=10, command_id="late")
+        await runtime.submit(Deposit("bob", 1), command_id="now")
+        await settled()
+        assert await runtime.cancel("late", reason="changed my mind")
+        assert not await runtime.cancel("late")
+        assert not await runtime.cancel("now")
+        with pytest.raises(NotFound):
+            await runtime.cancel("never submitted")
+    async with runtime_of(store=store, seed=1) as runtime:
+        await asyncio.sleep(60)
+        assert await balances(runtime, "bob") == (1,)
+        assert (await submission(runtime, "late")).status == "cancelled"
+
+
+@virtual
+async def test_what_is_cancelled_at_the_moment_it_is_due_is_either_sent_or_cancelled() -> None:
+    for delay_s in (9.99, 10.0, 10.0001):
+        store = GatedStore()
+        async with runtime_of(store=store) as runtime:
+            await open_accounts(runtime, bob=0)
+            await runtime.submit(Deposit("bob", 5), after_s=10, command_id="late")
+            await asyncio.sleep(delay_s)
+            store.shut()
+            cancelled = asyncio.create_task(runtime.cancel("late"))
+            await asyncio.sleep(1)
+            store.let_through()
+            was_cancelled = await cancelled
+            await asyncio.sleep(30)
+            assert await balances(runtime, "bob") == ((0,) if was_cancelled else (5,))
+
+
+@virtual
+async def test_a_refusal_when_it_is_sent_is_recorded() -> None:
+    async with runtime_of() as runtime:
+        await open_accounts(runtime, bob=0)
+        await runtime.submit(Withdraw("bob", 5), command_id="too much")
+        await runtime.submit(Deposit("nobody", 5), command_id="to nobody")
+        await asyncio.sleep(5)
+        refused = await submission(runtime, "too much")
+        assert (refused.status, refused.error) == ("concluded", "insufficient funds")
+        assert (await submission(runtime, "to nobody")).error.startswith("NotFound")
+
+
+@virtual
+async def test_what_cannot_be_accepted_is_refused_at_once() -> None:
+    async with runtime_of() as runtime:
+        await open_accounts(runtime, bob=0)
+        with pytest.raises(ConfigurationError, match="no time zone"):
+            await runtime.submit(Deposit("bob", 5), at=datetime(2030, 1, 1))
+        with pytest.raises(ConfigurationError, match="not both"):
+            await runtime.submit(Deposit("bob", 5), at=datetime(2030, 1, 1, tzinfo=UTC), after_s=1)
+        with pytest.raises(CommandFailed, match="Expected `int`"):
+            await runtime.submit(Deposit("bob", "much"))  # type: ignore[arg-type]
+        with pytest.raises(ConfigurationError, match="command_id"):
+            await runtime.submit(Deposit("bob", 1), command_id="")
+    with pytest.raises(RuntimeClosed):
+        await runtime.submit(Deposit("bob", 1))
+
+
+@virtual
+async def test_headers_and_the_flow_go_with_the_submission_and_with_the_command() -> None:
+    store = PassedThrough()
+    async with runtime_of(store=store) as runtime:
+        await open_accounts(runtime, bob=0)
+        await runtime.submit(
+            Deposit("bob", 5),
+            after_s=60,
+            command_id="late",
+            headers={"tenant": "t1"},
+            correlation_id="flow-1",
+            causation_id="a person",
+        )
+    async with runtime_of(store=store, seed=1) as runtime:
+        await asyncio.sleep(61)
+        (_, change) = [change async for change in runtime.history(Account, "bob")]
+        assert change.metadata.headers == {"tenant": "t1"}
+        assert (change.metadata.correlation_id, change.metadata.causation_id) == ("flow-1", "a person")
+        assert change.metadata.command_id == "late"
+
+
+class Put(Command):
+    """Holds what JSON writes in another way."""
+
+    counts: dict[str, set[int]]
+    at: datetime
+    blob: bytes
+
+
+class PutIn(Event):
+    counts: dict[str, set[int]]
+    at: datetime
+    blob: bytes
+
+
+class Box(Aggregate):
+    last: PutIn | None = None
+
+    @decide
+    def put(self, command: Put) -> PutIn:
+        return PutIn(command.counts, command.at, command.blob)
+
+    @evolve
+    def put_in(self, event: PutIn) -> None:
+        self.last = event
+
+
+@virtual
+async def test_every_field_that_json_can_carry_comes_back_as_it_was() -> None:
+    store = PassedThrough()
+    at = datetime(2030, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
+    async with runtime_of(Box, store=store) as runtime:
+        await runtime.submit(Put("b", {"some": {1, -2}}, at, b"\x00\xff"), after_s=60)
+    async with runtime_of(Box, store=store, seed=1) as runtime:
+        await asyncio.sleep(61)
+        assert (await runtime.get(Box, "b")).last == PutIn({"some": {1, -2}}, at, b"\x00\xff")
+
+
+@virtual
+async def test_many_due_at_once_are_sent_a_few_at_a_time() -> None:
+    under_way = most = 0
+
+    async def count(envelope: Envelope, call: Next) -> Ack:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        try:
+            return await call(envelope)
+        finally:
+            under_way -= 1
+
+    settings = Settings(max_running_intents=3, poll_s=1.0)
+    async with runtime_of(settings=settings, middleware=[count]) as runtime:
+        await open_accounts(runtime, bob=0)
+        for number in range(200):
+            await runtime.submit(Deposit("bob", 1), after_s=100, command_id=f"c{number}")
+        most = 0
+        await asyncio.sleep(110)
+        assert await balances(runtime, "bob") == (200,)
+        assert most == 3
+
+
+@virtual
+async def test_a_command_with_a_bug_is_given_up_with_its_reason() -> None:
+    attempts = 0
+
+    class Break(Command):
+        pass
+
+    class Fragile(Aggregate):
+        broken: bool = False
+
+        @decide
+        def broke(self, command: Break) -> None:
+            nonlocal attempts
+            attempts += 1
+            raise ZeroDivisionError("a bug")
+
+    async with runtime_of(Fragile) as runtime:
+        await runtime.submit(Break("f"), command_id="b")
+        await asyncio.sleep(60)
+        assert "ZeroDivisionError: a bug" in (await submission(runtime, "b")).error
+        assert attempts == 5
