@@ -57,6 +57,12 @@ class SagaDefinition:
         """Every event that this saga follows."""
         return frozenset((*self.handlers, *self.untils))
 
+    def reader_of(self, event_class: type[Event]) -> str:
+        """Return the name of the method that follows an event."""
+        known = self.handlers.get(event_class)
+        name = known.handler.method.__name__ if known is not None else self.untils[event_class][0].name
+        return f"{self.saga_class.__name__}.{name}"
+
     def today(self, step: str) -> str:
         """Return the name that a recorded step has today."""
         return self.saga_class.renamed_steps.get(step, step)
@@ -188,14 +194,17 @@ class SagaDefinition:
 
 
 def require_defaults(saga_class: type[Saga]) -> None:
-    """Raise ConfigurationError for a field without a default, or with one that all sagas would share."""
+    """Raise ConfigurationError for a field without a default."""
     names, defaults = saga_class.__struct_fields__, saga_class.__struct_defaults__
     padded = (*[msgspec.NODEFAULT] * (len(names) - len(defaults)), *defaults)
     for name, default in zip(names, padded, strict=True):
         if default is msgspec.NODEFAULT:
-            raise ConfigurationError(
-                f"{saga_class.__name__}.{name} has no default: a saga begins empty; give the field one"
-            )
+            raise ConfigurationError(without_default(saga_class.__name__, name))
+
+
+def without_default(saga: str, field: str) -> str:
+    """Return what is wrong with a field that has no default."""
+    return f"{saga}.{field} has no default: a saga begins empty; give the field one"
 
 
 def _check_field(name: str, event_class: type[Event], correlate: Correlate) -> None:

@@ -65,7 +65,15 @@ class Runtime(base.Runtime):
         processes: list[type[Aggregate]] = [Submission, *self._streams.values()]
         followed = [event for saga in self._streams for event in saga.__definition__.event_classes]
         followed += [event for outbox in self._outboxes.values() for event in outbox.types]
-        return Catalog(others, processes=processes, followed=followed)
+        catalog = Catalog(others, processes=processes, followed=followed)
+        emitted = {event for aggregate in catalog.aggregates for event in aggregate.__definition__.evolvers}
+        for saga in self._streams:
+            for event in sorted(saga.__definition__.event_classes - emitted, key=lambda one: one.__name__):
+                raise ConfigurationError(
+                    f"{saga.__definition__.reader_of(event)} follows {event.__name__}, which no aggregate of this "
+                    "runtime emits: give Runtime([…]) the aggregate that does"
+                )
+        return catalog
 
     async def _begin(self, engine: Engine, reads: ReadSide, tasks: anyio.abc.TaskGroup) -> None:
         commands = [command for kind in self._catalog.aggregates for command in kind.__definition__.handlers]

@@ -11,14 +11,21 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from actorium.sagas.definition import SagaDefinition, require_defaults
+from actorium.sagas.definition import SagaDefinition, require_defaults, without_default
+from actorium.store.errors import ConfigurationError
 
 
 class SagaMeta(msgspec.StructMeta):
     """Checks what is known of a saga class only when it is complete: its fields' defaults."""
 
     def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:
-        saga_class: Any = super().__new__(mcls, name, bases, namespace, **options)
+        try:
+            saga_class: Any = super().__new__(mcls, name, bases, namespace, **options)
+        except TypeError as error:
+            if "cannot follow optional fields" not in str(error):
+                raise
+            field = str(error).split("'")[1] if "'" in str(error) else str(error).split("`")[1]
+            raise ConfigurationError(without_default(name, field)) from error
         require_defaults(saga_class)
         return saga_class
 

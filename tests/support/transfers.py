@@ -233,7 +233,7 @@ async def saga_where(
                         return view
                 except NotFound:
                     pass
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(max(0.02, within_s / 10_000))
     except TimeoutError:
         lines = "\n".join(map(str, view.history)) if view is not None else "it never started"
         raise AssertionError(f"{saga.__name__}<{id}> is not there after {within_s} s:\n{lines}") from None

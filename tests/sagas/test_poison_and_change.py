@@ -1,0 +1,217 @@
+"""A saga whose code raises stops only itself; and code that changes under live sagas is checked at the start."""
+
+import asyncio
+
+import msgspec
+import pytest
+from support.stores import PassedThrough
+from support.transfers import (
+    CALM,
+    Deposit,
+    Tell,
+    Told,
+    TransferRequested,
+    Withdraw,
+    ask,
+    balances,
+    open_accounts,
+    runtime_of,
+    saga_in,
+)
+from support.virtual_time import virtual
+
+from actorium import ConfigurationError, NotFound, Saga, Settings, on, starts, step
+
+is_mended = False
+
+
+class Touchy(Saga):
+    heard: list[str] = []
+
+    @starts(correlate="about")
+    def told(self, event: Told) -> Deposit | None:
+        if event.word == "poison" and not is_mended:
+            raise ZeroDivisionError("a bug")
+        self.heard.append(event.word)
+        return Deposit("bob", 1)
+
+
+@virtual
+async def test_a_poisoned_saga_is_parked_alone_with_its_events_behind_it() -> None:
+    global is_mended
+    is_mended = False
+    store = PassedThrough()
+    async with runtime_of(Touchy, store=store) as runtime:
+        await open_accounts(runtime, bob=0)
+        for about, word in (("s1", "hello"), ("s1", "poison"), ("s2", "hello"), ("s1", "after"), ("s3", "poison")):
+            await runtime.send(Tell("news", about, word))
+        await asyncio.sleep(10)
+        assert (await saga_in(runtime, Touchy, "s1", "running")).state["heard"] == ["hello"]
+        assert (await saga_in(runtime, Touchy, "s2", "running")).state["heard"] == ["hello"]
+        with pytest.raises(NotFound):
+            await runtime.saga(Touchy, "s3")
+        letters = runtime.processor(Touchy).dead_letters()
+        assert [letter.stream.id for letter in letters] == ["s1", "s3"]
+        assert "ZeroDivisionError: a bug" in letters[0].error
+    async with runtime_of(Touchy, store=store, seed=1) as runtime:
+        await runtime.send(Tell("news", "s1", "later"))
+        await runtime.send(Tell("news", "s2", "later"))
+        await asyncio.sleep(10)
+        assert (await runtime.saga(Touchy, "s1")).state["heard"] == ["hello"]
+        assert (await runtime.saga(Touchy, "s2")).state["heard"] == ["hello", "later"]
+        is_mended = True
+        await runtime.processor(Touchy).retry()
+        await asyncio.sleep(10)
+        assert (await runtime.saga(Touchy, "s1")).state["heard"] == ["hello", "poison", "after", "later"]
+        assert (await runtime.saga(Touchy, "s3")).state["heard"] == ["poison"]
+        assert await balances(runtime, "bob") == (7,)
+        await runtime.processor(Touchy).reset()  # goes through the log again: nothing is taken twice
+        await asyncio.sleep(10)
+        assert await balances(runtime, "bob") == (7,)
+
+
+class Old(Saga):
+    """The code of yesterday."""
+
+    saga_type = "Move"
+    source: str = ""
+    target: str = ""
+
+    @starts
+    def requested(self, event: TransferRequested) -> None:
+        self.source, self.target = event.source, event.target
+
+    @step
+    def debit(self) -> Withdraw:
+        return Withdraw(self.source, 1)
+
+    @debit.undo
+    def refund(self) -> Deposit:
+        return Deposit(self.source, 1)
+
+    @step(until=Told, correlate="about", timeout_s=3_600)
+    def confirm(self) -> None: ...
+
+    @confirm.undo
+    def forget(self) -> None: ...
+
+    @step
+    def credit(self) -> Deposit:
+        return Deposit(self.target, 1)
+
+
+class New(Saga):
+    """The code of today: two steps have other names, one is new."""
+
+    saga_type = "Move"
+    renamed_steps = {"debit": "take", "confirm": "wait"}
+    source: str = ""
+    target: str = ""
+
+    @starts
+    def requested(self, event: TransferRequested) -> None:
+        self.source, self.target = event.source, event.target
+
+    @step
+    def take(self) -> Withdraw:
+        return Withdraw(self.source, 1)
+
+    @take.undo
+    def give(self) -> Deposit:
+        return Deposit(self.source, 1)
+
+    @step(until=Told, correlate="about", timeout_s=3_600, undo=None)
+    def wait(self) -> None: ...
+
+    @step(undo=None)
+    def note(self) -> Deposit:
+        return Deposit("notes", 1)
+
+    @step
+    def credit(self) -> Deposit:
+        return Deposit(self.target, 1)
+
+
+class Shorter(Saga):
+    """The code of somebody who forgot that sagas live long."""
+
+    saga_type = "Move"
+    source: str = ""
+    target: str = ""
+
+    @starts
+    def requested(self, event: TransferRequested) -> None: ...
+
+    @on(correlate="about")
+    def told(self, event: Told) -> None: ...
+
+    @step
+    def credit(self) -> Deposit:
+        return Deposit(self.target, 1)
+
+
+async def begin_with_old(store: PassedThrough) -> tuple[str, str, str]:
+    """Let three sagas wait at the step `confirm`; the last one's target takes no deposits."""
+    async with runtime_of(Old, store=store) as runtime:
+        await open_accounts(runtime, alice=10, bob=0, bob_closed=0, notes=0)
+        first, second = await ask(runtime), await ask(runtime)
+        third = await ask(runtime, target="bob_closed")
+        for id in (first, second, third):
+            await saga_in(runtime, Old, id, reached="confirm: waits")
+    return first, second, third
+
+
+@virtual
+async def test_a_start_without_a_step_that_live_sagas_stand_on_is_refused_with_their_list() -> None:
+    store = PassedThrough()
+    await begin_with_old(store)
+    with pytest.raises(ConfigurationError) as refused:
+        await runtime_of(Shorter, store=store, seed=1).start()
+    assert "Move.confirm (live: desk@1, desk@2, desk@3)" in str(refused.value)
+    assert "renamed_steps" in str(refused.value)
+    with pytest.raises(ConfigurationError, match=r"Move\.confirm"):
+        await runtime_of(store=store, seed=2, settings=_warning()).start()
+    async with runtime_of(Old, store=store, seed=3) as runtime:
+        assert [one.step async for one in runtime.sagas(status="running")] == ["confirm"] * 3
+
+
+def _warning() -> Settings:
+    return msgspec.structs.replace(CALM, unreadable_types="warn")
+
+
+@virtual
+async def test_renamed_steps_go_on_under_their_new_names() -> None:
+    store = PassedThrough()
+    first, second, third = await begin_with_old(store)
+    async with runtime_of(New, store=store, seed=1) as runtime:
+        await runtime.send(Tell("news", first))
+        await runtime.send(Tell("news", third))
+        await saga_in(runtime, New, first, "completed")
+        # What was done under the old name is undone under the new one.
+        saga = await saga_in(runtime, New, third, "undone")
+        assert "take:undo: done" in [line.text for line in saga.history]
+        # The deadline that was set under the old name still counts.
+        saga = await saga_in(runtime, New, second, "undone", within_s=5_000)
+        assert saga.reason == "wait was not done within 3600 s"
+        assert await balances(runtime, "alice", "bob", "notes") == (9, 1, 2)
+
+
+@virtual
+async def test_an_undo_that_the_code_has_no_more_is_said_loudly() -> None:
+    class Poorer(Saga):
+        saga_type = "Move"
+
+        @starts
+        def requested(self, event: TransferRequested) -> None: ...
+
+        @step(until=Told, correlate="about", timeout_s=3_600)
+        def confirm(self) -> None: ...
+
+    store = PassedThrough()
+    first, *_ = await begin_with_old(store)
+    async with runtime_of(Poorer, store=store, seed=1) as runtime:
+        saga = await saga_in(runtime, Poorer, first, "failed", within_s=5_000)
+        assert saga.step == "debit:undo"
+        assert saga.reason == "debit is done, and this code has no such step to undo"
+        await runtime.skip_step(Poorer, first, reason="paid back by hand")
+        assert (await saga_in(runtime, Poorer, first, "undone")).reason == "confirm was not done within 3600 s"

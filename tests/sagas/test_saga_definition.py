@@ -1,0 +1,262 @@
+"""What is wrong with a saga class is said when the class is defined: class, method, and mend."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from support.transfers import Account, Deposit, Deposited, Told, Transfer, TransferRequested, Withdraw
+
+from actorium import ConfigurationError, IdempotencyKey, Rejected, Runtime, Saga, on, on_rejected, starts, step
+
+
+class Base(Saga):
+    source: str = ""
+
+    @starts
+    def requested(self, event: TransferRequested) -> None: ...
+
+
+def no_start() -> None:
+    class Broken(Saga):
+        @step
+        def pay(self) -> Deposit:
+            return Deposit("a", 1)
+
+
+def no_undo() -> None:
+    class Broken(Base):
+        @step
+        def pay(self) -> Deposit:
+            return Deposit("a", 1)
+
+        @step
+        def book(self) -> Deposit:
+            return Deposit("b", 1)
+
+
+def two_pivots() -> None:
+    class Broken(Base):
+        @step(pivot=True)
+        def pay(self) -> Deposit:
+            return Deposit("a", 1)
+
+        @step(pivot=True)
+        def book(self) -> Deposit:
+            return Deposit("b", 1)
+
+
+def undo_after_the_pivot() -> None:
+    class Broken(Base):
+        @step(pivot=True)
+        def pay(self) -> Deposit:
+            return Deposit("a", 1)
+
+        @step
+        def book(self) -> Deposit:
+            return Deposit("b", 1)
+
+        @book.undo
+        def unbook(self) -> Withdraw:
+            return Withdraw("b", 1)
+
+
+def two_undos() -> None:
+    class Broken(Base):
+        @step
+        def pay(self) -> Deposit:
+            return Deposit("a", 1)
+
+        @pay.undo
+        def back(self) -> Withdraw:
+            return Withdraw("a", 1)
+
+        @pay.undo
+        def back_again(self) -> Withdraw:
+            return Withdraw("a", 1)
+
+
+def unknown_field() -> None:
+    class Broken(Base):
+        @on(correlate="nobody")
+        def told(self, event: Told) -> None: ...
+
+
+def unknown_field_of_until() -> None:
+    class Broken(Base):
+        @step(until=Told, correlate="nobody")
+        def pay(self) -> Deposit:
+            return Deposit("a", 1)
+
+
+def no_correlation() -> None:
+    class Broken(Base):
+        @on
+        def told(self, event: Told) -> None: ...
+
+
+def correlation_of_nothing() -> None:
+    class Broken(Base):
+        @step(correlate="about")
+        def pay(self) -> Deposit:
+            return Deposit("a", 1)
+
+
+def two_ways_to_find() -> None:
+    class Broken(Base):
+        @on(correlate="about")
+        def told(self, event: Told) -> None: ...
+
+        @step(until=Told, correlate="word")
+        def pay(self) -> Deposit:
+            return Deposit("a", 1)
+
+
+def async_handler() -> None:
+    class Broken(Base):
+        @on(correlate="about")
+        async def told(self, event: Told) -> None: ...
+
+
+def async_undo() -> None:
+    class Broken(Base):
+        @step
+        def pay(self) -> Deposit:
+            return Deposit("a", 1)
+
+        @pay.undo
+        async def back(self) -> Withdraw:
+            return Withdraw("a", 1)
+
+
+def step_with_parameters() -> None:
+    class Broken(Base):
+        @step
+        def pay(self, amount: int) -> Deposit:
+            return Deposit("a", amount)
+
+
+def effect_with_parameters() -> None:
+    class Broken(Base):
+        @step
+        async def pay(self, key: IdempotencyKey, amount: int) -> None: ...
+
+
+def effect_with_until() -> None:
+    class Broken(Base):
+        @step(until=Told)
+        async def pay(self) -> None: ...
+
+
+def no_default() -> None:
+    class Broken(Base):
+        amount: int
+
+        @step
+        def pay(self) -> Deposit:
+            return Deposit("a", self.amount)
+
+
+def handled_twice() -> None:
+    class Broken(Base):
+        @on(correlate="about")
+        def told(self, event: Told) -> None: ...
+
+        @on(correlate="about")
+        def told_again(self, event: Told) -> None: ...
+
+
+def rejection_that_never_comes() -> None:
+    class Broken(Base):
+        @step
+        def pay(self) -> Deposit:
+            return Deposit("a", 1)
+
+        @on_rejected
+        def refused(self, command: Deposit, rejected: Rejected) -> None: ...
+
+
+def rejection_of_no_command() -> None:
+    class Broken(Base):
+        @on_rejected
+        def refused(self, command: Told) -> None: ...
+
+
+def no_time() -> None:
+    class Broken(Base):
+        @step(timeout_s=0)
+        def pay(self) -> Deposit:
+            return Deposit("a", 1)
+
+
+def name_with_a_slash() -> None:
+    class Broken(Base):
+        saga_type = "bank/transfer"
+
+
+def renamed_to_nothing() -> None:
+    class Broken(Base):
+        renamed_steps = {"old": "new"}
+
+
+def renamed_what_is_there() -> None:
+    class Broken(Base):
+        renamed_steps = {"pay": "pay"}
+
+        @step
+        def pay(self) -> Deposit:
+            return Deposit("a", 1)
+
+
+@pytest.mark.parametrize(
+    ("define", "method", "mend"),
+    [
+        (no_start, "Broken", "mark the handler of its first event with @starts"),
+        (no_undo, "Broken.pay", "add `@pay.undo`, or write @step(undo=None)"),
+        (two_pivots, "Broken", "one point of no return"),
+        (undo_after_the_pivot, "Broken.book", "drop its undo, or move the pivot"),
+        (two_undos, "Broken.pay", "keep one"),
+        (unknown_field, "Broken.told", "Told has no such field"),
+        (unknown_field_of_until, "Broken.pay", "Told has no such field"),
+        (no_correlation, "Broken.told", 'Write @on(correlate="field")'),
+        (correlation_of_nothing, "Broken.pay", "add until="),
+        (two_ways_to_find, "Broken.pay", "give all of them the same correlate="),
+        (async_handler, "Broken.told", "only a @step may wait"),
+        (async_undo, "Broken.pay", "it returns the command"),
+        (step_with_parameters, "Broken.pay", "only the saga's fields"),
+        (effect_with_parameters, "Broken.pay", "one parameter of IdempotencyKey"),
+        (effect_with_until, "Broken.pay", "drop until="),
+        (no_default, "Broken.amount", "give the field one"),
+        (handled_twice, "Broken.told", "both handle Told: keep one"),
+        (rejection_that_never_comes, "Broken.refused", "read self.reason in an undo method"),
+        (rejection_of_no_command, "Broken.refused", "is no Command"),
+        (no_time, "Broken.pay", "must be above 0"),
+        (name_with_a_slash, "Broken", "may not hold any of"),
+        (renamed_to_nothing, "Broken.renamed_steps", "to a step that is there"),
+        (renamed_what_is_there, "Broken.renamed_steps", "from a name that is gone"),
+    ],
+)
+def test_a_mistake_is_named_with_its_place_and_its_mend(define: Callable[[], Any], method: str, mend: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        define()
+    assert method in str(refused.value)
+    assert mend in str(refused.value)
+
+
+def test_an_event_that_nothing_emits_is_refused_by_the_runtime() -> None:
+    with pytest.raises(ConfigurationError, match=r"Transfer\.requested follows TransferRequested, which no aggregate"):
+        Runtime([Account, Transfer], store="memory://")
+
+
+def test_an_overriding_step_keeps_its_place() -> None:
+    class Other(Transfer):
+        @step(undo=None)
+        def debit(self) -> Withdraw:
+            return Withdraw(self.source, 2 * self.amount)
+
+        @step(until=Deposited)
+        def third(self) -> None: ...
+
+        @Transfer.credit.undo
+        def unused(self) -> None: ...
+
+    assert list(Other.__definition__.steps) == ["debit", "credit", "third"]
