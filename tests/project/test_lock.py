@@ -14,9 +14,7 @@ def lock(root: Path) -> str:
 
 
 def test_every_requirement_is_pinned_and_hashed(lock: str) -> None:
-    requirements = [
-        line for line in lock.replace("\\\n", "").splitlines() if line and line.lstrip()[0] != "#"
-    ]
+    requirements = [line for line in lock.replace("\\\n", "").splitlines() if line and line.lstrip()[0] != "#"]
     assert requirements
     loose = [line for line in requirements if not re.match(r"[\w.-]+==\S+ .*--hash=sha256:", line)]
     assert loose == []

@@ -25,7 +25,5 @@ def test_every_listed_class_and_function_is_explained() -> None:
 
 
 def test_every_public_name_of_the_package_is_listed() -> None:
-    public = {
-        name for name, thing in vars(actorium).items() if name[0] != "_" and not inspect.ismodule(thing)
-    }
+    public = {name for name, thing in vars(actorium).items() if name[0] != "_" and not inspect.ismodule(thing)}
     assert public - set(actorium.__all__) - {"TYPE_CHECKING", "annotations"} == set()

@@ -116,9 +116,7 @@ def test_every_folder_is_linked_for_editable_installs(
 ) -> None:
     build = config["tool"]["hatch"]["build"]
     assert set(build["targets"]["wheel"]["only-include"]) == set(folders)
-    assert set(build["exclude"]) == {f"/src/{installed}" for installed in folders.values()} - {
-        "/src/actorium"
-    }
+    assert set(build["exclude"]) == {f"/src/{installed}" for installed in folders.values()} - {"/src/actorium"}
     present = {folder for folder in folders if folder != "src/actorium" and (root / folder).is_dir()}
     links = {link.name: os.readlink(link) for link in (root / "src/actorium").iterdir() if link.is_symlink()}
     assert links == {folder: f"../../{folder}" for folder in present}
