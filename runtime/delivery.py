@@ -48,6 +48,9 @@ class Apply(Protocol):
     def apply(self, recorded: RecordedEvent[Event], statements: list[Statement]) -> None:
         """Handle one event; what is to be written with it goes into `statements`."""
 
+    def arranged(self, statements: list[Statement]) -> list[Statement]:
+        """Return statements in an order of the same effect in which they are cheaper to run."""
+
     async def restore(self, position: int) -> None:
         """Forget whatever a failed `apply` left behind: be as after the event at `position`."""
 
@@ -124,7 +127,7 @@ class SequentialDelivery:
             reached = position if failed == len(events) else place_of(events[failed])[1] - 1
             try:
                 if statements or reached > self._ledger.position:
-                    await self._ledger.save(reached, statements)
+                    await self._ledger.save(reached, self._handler.arranged(statements))
             except StatementFailed as failure:
                 await self._handler.restore(self._ledger.position)
                 if _unit_end(events, begun + 1) >= failed:
@@ -187,10 +190,11 @@ class SequentialDelivery:
     ) -> tuple[int, Exception | None]:
         """Apply events; return where the first that failed begins, and why; without one, the end."""
         apply, letters = self._handler.apply, self._ledger.letters
+        letters_at_all = bool(letters)
         start, mark, place = begun, 0, -1  # where the events of the record under way began
         for index in range(begun, end):
             delivered = events[index]
-            if letters and letters.hold_back(delivered):
+            if letters_at_all and letters.hold_back(delivered):
                 continue
             if type(delivered) is Unread:
                 return index, delivered.error

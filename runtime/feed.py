@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Collection, Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, NamedTuple
+
+import msgspec
 
 from actorium.runtime.tail import Tail
-from actorium.store.codec import EventCodec
+from actorium.store.codec import EventCodec, decode_metadata
 from actorium.store.errors import CorruptEvent, UnreadableEvent
 from actorium.store.event_store import EventStore, StreamRead
 from actorium.store.events import EncodedRecord, Event, RecordedEvent, StreamName
 
-PAGE_EVENTS = 2_000
+# A page is also a commit: larger ones catch up faster, and hold up the commands' commits for longer.
+PAGE_EVENTS = 4_000
 _PAGES_KEPT = 4
 
 
@@ -26,6 +29,14 @@ class Unread(NamedTuple):
 
     record: EncodedRecord
     error: UnreadableEvent
+
+
+def _left_out(payload: bytes) -> None:
+    """Mark a shape that nobody wants."""
+
+
+def _by_the_codec(payload: bytes) -> None:
+    """Mark a shape that upcasters read, or nothing."""
 
 
 Delivered = RecordedEvent[Event] | Unread
@@ -110,21 +121,47 @@ class Feed:
         self, records: Iterable[EncodedRecord], classes: Collection[type[Event]] | None = None
     ) -> list[Delivered]:
         """Return what records hold, of some classes or all; an unreadable one with the reason for which it is."""
-        codec = self._codec
         events: list[Delivered] = []
+        add = events.append
+        ways: dict[tuple[str, int], Callable[[bytes], Any]] = {}
         for record in records:
-            if classes is not None and not codec.may_become(record, classes):
+            shape = (record.type, record.schema_version)
+            way = ways.get(shape)
+            if way is None:
+                way = ways[shape] = self._way_of(record, classes)
+            if way is _left_out:
                 continue
+            if way is not _by_the_codec:
+                stream_type, stream_id = record.stream
+                try:
+                    add(
+                        RecordedEvent(
+                            stream_type,
+                            stream_id,
+                            record.version,
+                            record.position,
+                            way(record.payload),
+                            decode_metadata(record.metadata),
+                            record.recorded_us,
+                        )
+                    )
+                    continue
+                except (msgspec.DecodeError, UnicodeDecodeError):
+                    pass  # the codec says it better
             try:
-                made = codec.recorded(record)
+                made = self._codec.recorded(record)
             except UnreadableEvent as error:
-                events.append(Unread(record, error))
+                add(Unread(record, error))
                 continue
-            if classes is None:
-                events.extend(made)
-            else:
-                events.extend(one for one in made if type(one.event) in classes)
+            events.extend(made if classes is None else [one for one in made if type(one.event) in classes])
         return events
+
+    def _way_of(self, record: EncodedRecord, classes: Collection[type[Event]] | None) -> Callable[[bytes], Any]:
+        """Return how a shape of record is read: its payload's decoder, or one of the two marks."""
+        if classes is not None and not self._codec.may_become(record, classes):
+            return _left_out
+        reader = self._codec.reader(record.type, record.schema_version)
+        return reader[1] if reader is not None else _by_the_codec
 
     async def _records(self, position: int) -> list[EncodedRecord]:
         """Return the rest of the page in which the position after this one lies."""

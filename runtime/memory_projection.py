@@ -79,6 +79,10 @@ class MemoryProjection:
         handler = self.definition.handlers[type(recorded.event)]
         handler.method(self.instance, *arguments(handler, recorded, {}))
 
+    def arranged(self, statements: list[Statement]) -> list[Statement]:
+        """Nothing is written."""
+        return statements
+
     async def restore(self, position: int) -> None:
         """Fold the state anew up to a position: a handler that failed may have left it half changed."""
         reached = await self._begin_at_copy(position)

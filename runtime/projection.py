@@ -22,6 +22,7 @@ from actorium.runtime.event_handlers import (
     marked_handlers,
     read_handler,
 )
+from actorium.runtime.table_names import TableNames
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import Statement
 from actorium.store.events import Event, RecordedEvent
@@ -36,15 +37,16 @@ R = TypeVar("R")
 class Transaction:
     """What a handler's statements are recorded in; they run with the checkpoint, all or none."""
 
-    __slots__ = ("_rewrite", "_statements")
+    __slots__ = ("_rewrite", "_rewritten", "_statements")
 
-    def __init__(self, statements: list[Statement], rewrite: Callable[[str], str]) -> None:
+    def __init__(self, statements: list[Statement], names: TableNames) -> None:
         self._statements = statements
-        self._rewrite = rewrite
+        self._rewrite = names.rewrite
+        self._rewritten = names.rewritten  # asked directly: this is the hot path of a rebuild
 
     def execute(self, sql: str, *parameters: Any) -> None:
         """Record one SQL statement with its parameters: `tx.execute("INSERT INTO t VALUES (?)", 1)`."""
-        self._statements.append((self._rewrite(sql), parameters))
+        self._statements.append((self._rewritten.get(sql) or self._rewrite(sql), parameters))
 
 
 class Reader:

@@ -47,7 +47,12 @@ class TableNames:
         created = [name for statement in self.statements if (name := _created(statement))]
         self.plain = tuple(dict.fromkeys(created))
         self._own = {name.lower(): f"{prefix}{name}" for name in self.plain}
-        self._rewritten: dict[str, str] = {}
+        self.rewritten: dict[str, str] = {}
+        self._groups: dict[str, int] = {}
+        self._tables = {self._own[name.lower()]: n for n, name in enumerate(self.plain, 1)}
+        # A trigger, a view or a foreign key makes what is done to one table matter to another.
+        keywords = {token.keyword for statement in self.statements for token in _tokens(statement)}
+        self._are_tied = bool(keywords & {"TRIGGER", "VIEW", "REFERENCES", "VIRTUAL"})
         self._queries: dict[str, str] = {}
 
     def schema(self) -> list[str]:
@@ -56,13 +61,24 @@ class TableNames:
 
     def rewrite(self, sql: str) -> str:
         """Return a handler's statement with the tables' own names; raise ConfigurationError for one it may not run."""
-        known = self._rewritten.get(sql)
-        return known if known is not None else self._keep(self._rewritten, sql, _HANDLER_BEGINS, "a handler")
+        known = self.rewritten.get(sql)
+        return known if known is not None else self._keep(self.rewritten, sql, _HANDLER_BEGINS, "a handler")
 
     def rewrite_query(self, sql: str) -> str:
         """Return a query with the tables' own names; raise ConfigurationError for anything but a query."""
         known = self._queries.get(sql)
         return known if known is not None else self._keep(self._queries, sql, _QUERY_BEGINS, "a query")
+
+    def group_of(self, rewritten: str) -> int:
+        """Return the number of the one table that a rewritten statement works on; 0 if its order matters to others."""
+        group = self._groups.get(rewritten)
+        if group is None:
+            if len(self._groups) >= _STATEMENTS_KEPT:
+                self._groups.clear()
+            names = {token.name for token in _tokens(rewritten)}
+            used = [number for name, number in self._tables.items() if name in names]
+            group = self._groups[rewritten] = used[0] if len(used) == 1 and not self._are_tied else 0
+        return group
 
     def _keep(self, kept: dict[str, str], sql: str, begins: frozenset[str], what: str) -> str:
         rewritten = self._checked(sql, begins, what)

@@ -8,7 +8,7 @@ same commit.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from types import MethodType
 from zlib import crc32
 
 from actorium.runtime.event_handlers import arguments
@@ -21,6 +21,8 @@ from actorium.store.events import Event, RecordedEvent
 from actorium.store.log import logger
 
 log = logger("actorium.runtime")
+
+_MOST_TAKE = (RecordedEvent, Transaction)  # after the event
 
 
 class TableProjection:
@@ -36,17 +38,34 @@ class TableProjection:
         self._current = Ledger(current_name(definition.name), store, ledger.writer)
         self._names = names_of(projection, definition.version)
         self._statements: list[Statement] = []
-        self._transaction = Transaction(self._statements, self._names.rewrite)
-        self._given: dict[type, Any] = {Transaction: self._transaction}
+        self._transaction = Transaction(self._statements, self._names)
+        # By class of event: the handler, and whether it takes just what most take.
+        self._handlers = {
+            event_class: (handler, MethodType(handler.method, self.instance), handler.extras == _MOST_TAKE)
+            for event_class, handler in definition.handlers.items()
+        }
 
     # --- events ---------------------------------------------------------------------------------------------------
 
     def apply(self, recorded: RecordedEvent[Event], statements: list[Statement]) -> None:
         """Have the handler record its statements."""
-        handler = self.definition.handlers[type(recorded.event)]
-        if self._transaction._statements is not statements:
-            self._given[Transaction] = self._transaction = Transaction(statements, self._names.rewrite)
-        handler.method(self.instance, *arguments(handler, recorded, self._given))
+        if self._statements is not statements:
+            self._statements = statements
+            self._transaction = Transaction(statements, self._names)
+        event = recorded.event
+        handler, method, takes_what_most_take = self._handlers[type(event)]
+        if takes_what_most_take:
+            method(event, recorded, self._transaction)
+        else:
+            method(*arguments(handler, recorded, {Transaction: self._transaction}))
+
+    def arranged(self, statements: list[Statement]) -> list[Statement]:
+        """Return statements table by table where nothing ties the tables together: runs of one text are cheap."""
+        group_of = self._names.group_of
+        groups = {sql: group_of(sql) for sql in {sql for sql, _ in statements}}
+        if len(groups) < 2 or 0 in groups.values():
+            return statements
+        return sorted(statements, key=lambda statement: groups[statement[0]])
 
     async def restore(self, position: int) -> None:
         """Nothing is left behind by a handler that failed: its statements were only recorded."""

@@ -213,7 +213,7 @@ class EventCodec:
         """Return the events of a record with its place, time and metadata: one, or what its upcasters make of it."""
         stream = record.stream
         try:
-            metadata = _decode_metadata(record.metadata)
+            metadata = decode_metadata(record.metadata)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise _at(record, CorruptEvent, f"the metadata cannot be read: {error}") from error
         return tuple(
@@ -228,5 +228,5 @@ def _at(record: EncodedRecord, kind: type[UnreadableEvent], reason: str) -> Unre
     return kind(reason, stream=record.stream, version=record.version, event_type=record.type)
 
 
-_decode_metadata = msgspec.json.Decoder(Metadata).decode
+decode_metadata = msgspec.json.Decoder(Metadata).decode
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
