@@ -48,6 +48,7 @@ class Status(Enum):
 
 # Looking a member up on an Enum costs more than a global, and a turn looks several times.
 _READY = Status.READY
+_IDLE = Status.IDLE
 _RECOVERING = Status.RECOVERING
 
 
@@ -106,7 +107,9 @@ class Actor:
                 self.kind.host.make_ready(self)
             else:
                 self.mailbox = None
-                self.status = Status.IDLE
+                self.status = _IDLE
+                if mailbox is not None:
+                    self.kind.keep_mailbox(mailbox)
         return taken
 
     def _decide(self, envelope: Envelope, handler: CommandHandler) -> None:
@@ -166,9 +169,11 @@ class Actor:
         )
         if kind.snapshots is not None:
             self._take_snapshot(request, kind.snapshots)
-        if self.pending is None:
-            self.pending = deque()
-        self.pending.append(request)
+        pending = self.pending
+        if pending is None:
+            spares = kind.spare_pendings
+            pending = self.pending = spares.pop() if spares else deque()
+        pending.append(request)
         kind.host.enqueue(request)
 
     def _take_snapshot(self, request: PendingAppend, snapshots: SnapshotKeeper) -> None:
@@ -241,6 +246,7 @@ class Actor:
             pending.popleft()
             if not pending:
                 self.pending = None
+                self.kind.keep_pending(pending)
             self._acknowledge(request, outcome)
             return
         request.outcome = outcome

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
 from actorium.actors.commands import Envelope
 from actorium.actors.definition import AggregateDefinition
 from actorium.actors.immutability import is_immutable
+from actorium.actors.mailbox import Mailbox
 from actorium.actors.pending import PendingAppend
 from actorium.actors.snapshots import SnapshotKeeper
 from actorium.store.codec import EventCodec
@@ -15,6 +17,10 @@ from actorium.store.event_store import Snapshot
 
 if TYPE_CHECKING:
     from actorium.actors.actor import Actor
+
+
+# As many actors as may have mail at once under common load; some 700 bytes each.
+_SPARES_MAX = 256
 
 
 class ActorHost(Protocol):
@@ -62,6 +68,8 @@ class ActorKind:
         "max_payload_bytes",
         "mutable_events",
         "snapshots",
+        "spare_mailboxes",
+        "spare_pendings",
         "type",
     )
 
@@ -76,7 +84,19 @@ class ActorKind:
         self.codec = codec
         self.host = host
         self.live: dict[str, Actor] = {}
+        self.spare_mailboxes: list[Mailbox] = []
+        self.spare_pendings: list[deque[PendingAppend]] = []
         self.max_payload_bytes = max_payload_bytes
         self.mutable_events = frozenset(event for event in definition.evolvers if not is_immutable(event))
         policy = definition.aggregate_class.snapshots
         self.snapshots = None if policy is None else SnapshotKeeper(definition, policy)
+
+    def keep_mailbox(self, mailbox: Mailbox) -> None:
+        """Keep an empty mailbox for the next actor that gets mail: making one costs more than all it is used for."""
+        if len(self.spare_mailboxes) < _SPARES_MAX:
+            self.spare_mailboxes.append(mailbox)
+
+    def keep_pending(self, pending: deque[PendingAppend]) -> None:
+        """Keep an empty queue of appends for the next actor that has one."""
+        if len(self.spare_pendings) < _SPARES_MAX:
+            self.spare_pendings.append(pending)

@@ -189,7 +189,8 @@ class Dispatcher:
         self._flow.in_flight += 1
         mailbox = actor.mailbox
         if mailbox is None:
-            actor.mailbox = mailbox = Mailbox()
+            spares = actor.kind.spare_mailboxes
+            actor.mailbox = mailbox = spares.pop() if spares else Mailbox()
         mailbox.append(envelope)
         if status is _IDLE:
             actor.status = _READY
