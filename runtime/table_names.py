@@ -98,6 +98,8 @@ class TableNames:
         if any(word.keyword == "ROLLBACK" for word in words):
             raise ConfigurationError(f"{sql!r}: ROLLBACK would take other people's events with it; ABORT is enough")
         for name in _written(words):
+            if begins is _QUERY_BEGINS:
+                raise ConfigurationError(f"{sql!r} writes to {name!r}: a query only reads")
             if name.lower() not in self._own:
                 raise ConfigurationError(
                     f"{sql!r} writes to {name!r}, which is none of the projection's tables ({', '.join(self.plain)}): "

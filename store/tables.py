@@ -115,7 +115,8 @@ def query(db: sqlite3.Connection, sql: str, parameters: Sequence[Any]) -> list[t
     try:
         return db.execute(sql, parameters).fetchall()
     except (sqlite3.Error, sqlite3.Warning, TypeError, ValueError, OverflowError) as error:
-        raise_if_database_failed(error, db)
+        if getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE != sqlite3.SQLITE_READONLY:  # a query that writes
+            raise_if_database_failed(error, db)
         raise StatementFailed(f"{sql!r} failed: {error}") from error
 
 

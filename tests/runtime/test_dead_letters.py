@@ -1,0 +1,268 @@
+"""P8: a poison event stops its own stream in one processor: parked, listed, retried or discarded, across restarts."""
+
+import asyncio
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.bank import Add, Added, Tally
+from support.read_models import AT_ONCE, PARTS, Sums, Switch, Totals, caught_up, parked
+from support.stores import FaultyStore, GatedStore, append
+from support.virtual_time import run_virtual, virtual
+
+from actorium import ConfigurationError, DeadLetter, Runtime, Settings, StoreUnavailable
+from actorium.runtime.retry import Retry
+from actorium.store.event_store import Append, Batch
+from actorium.store.events import EncodedEvent, StreamName
+from actorium.store.memory import MemoryStore
+from actorium.store.sqlite import SQLiteStore
+
+
+@pytest.fixture(autouse=True)
+def nothing_fails() -> None:
+    Switch.off()
+
+
+async def log_of(*amounts: tuple[str, int]) -> MemoryStore:
+    """A store whose log holds these, one event each."""
+    store = MemoryStore()
+    await store.open()
+    versions: dict[str, int] = {}
+    for id, amount in amounts:
+        await append(store, ("Tally", id), versions.get(id, 0), Added(amount))
+        versions[id] = versions.get(id, 0) + 1
+    await store.close()
+    return store
+
+
+@pytest.mark.parametrize("switch", [Switch.raises, Switch.breaks_sql], ids=["python", "sql"])
+@pytest.mark.asyncio
+async def test_one_poison_event_in_10_000_parks_one_stream_of_100(tmp_path: Path, switch: set[int]) -> None:
+    path = tmp_path / "log.db"
+    store = SQLiteStore(path, synchronous="OFF")
+    await store.open()
+    events = [
+        EncodedEvent("Added", 1, b'{"amount":%d}' % (1_000_000 if n == 4_242 else n % 9), b"{}") for n in range(10_000)
+    ]
+    for begin in range(0, 10_000, 1_000):
+        numbers = range(begin, begin + 1_000)
+        await store.commit(
+            Batch(0, [Append(StreamName("Tally", f"t{n % 100}"), n // 100, (events[n],)) for n in numbers])
+        )
+    await store.close()
+    expected = {f"t{k}": (sum(n % 9 for n in range(k, 10_000, 100)), 100) for k in range(100)}
+    expected["t42"] = (sum(n % 9 for n in range(42, 4_242, 100)), 42)
+    switch.add(1_000_000)
+    async with Runtime([Tally, Totals], store=f"sqlite:///{path}?synchronous=OFF", settings=AT_ONCE) as runtime:
+        assert await runtime.query(Totals.all, after=10_000) == expected
+        assert parked(runtime, Totals) == [("t42", 43)]
+        (letter,) = runtime.processor(Totals).dead_letters()
+        assert (letter.position, letter.event_type, letter.attempts) == (4_243, "Added", 1)
+        assert ("1000000" in letter.error or "NOT NULL" in letter.error) and "Traceback" in letter.traceback
+        switch.clear()
+        Switch.calls.clear()
+        assert await runtime.processor(Totals).retry() == 1
+        assert Switch.calls == sorted(Switch.calls), "the stream's events are delivered in order"
+        whole = sum(n % 9 for n in range(42, 10_000, 100)) - 4_242 % 9 + 1_000_000
+        assert (await runtime.query(Totals.all))["t42"] == (whole, 100)
+
+
+@virtual
+async def test_letters_outlive_the_process_and_hold_back_what_comes_later() -> None:
+    store = await log_of(("a", 1), ("a", 7), ("b", 1))
+    Switch.raises.add(7)
+    for _ in range(2):
+        async with Runtime(PARTS, store=store, settings=AT_ONCE) as runtime:
+            await runtime.send(Add("a", 1), wait_for=[Totals, Sums])
+            for projection in (Totals, Sums):
+                assert parked(runtime, projection) == [("a", 2)]
+            assert await runtime.query(Totals.all) == {"a": (1, 1), "b": (1, 1)}
+            assert await runtime.query(Sums.all) == {"a": 1, "b": 1}
+    Switch.off()
+    async with Runtime(PARTS, store=store, settings=AT_ONCE) as runtime:
+        for projection in (Totals, Sums):
+            assert await runtime.processor(projection).retry() == 1
+            assert parked(runtime, projection) == []
+        assert await runtime.query(Totals.all) == {"a": (10, 4), "b": (1, 1)}
+        assert await runtime.query(Sums.all) == {"a": 10, "b": 1}
+
+
+@virtual
+async def test_a_retry_that_fails_further_on_parks_there() -> None:
+    store = await log_of(("a", 7), ("a", 1), ("a", 8), ("a", 2))
+    Switch.raises |= {7, 8}
+    async with Runtime(PARTS, store=store, settings=AT_ONCE) as runtime:
+        await caught_up(runtime, Totals, Sums)
+        Switch.raises.remove(7)
+        for projection, query, then in ((Totals, Totals.of, 8), (Sums, Sums.of, 8)):
+            processor = runtime.processor(projection)
+            assert await processor.retry() == 0
+            assert parked(runtime, projection) == [("a", 3)]
+            assert await runtime.query(query, "a") == then
+            assert processor.dead_letters()[0].attempts == 1
+
+
+@virtual
+async def test_one_letter_is_retried_or_all() -> None:
+    store = await log_of(("a", 7), ("b", 7), ("c", 7))
+    Switch.raises.add(7)
+    async with Runtime([Tally, Totals], store=store, settings=AT_ONCE) as runtime:
+        await caught_up(runtime, Totals)
+        processor = runtime.processor(Totals)
+        Switch.raises.clear()
+        assert await processor.retry(2) == 1
+        assert parked(runtime, Totals) == [("a", 1), ("c", 1)]
+        assert await processor.retry() == 2
+        assert await runtime.query(Totals.all) == {id: (7, 1) for id in "abc"}
+        with pytest.raises(ConfigurationError, match="nothing parked at position 2"):
+            await processor.retry(2)
+
+
+@pytest.mark.parametrize("restart", [False, True])
+@virtual
+async def test_what_is_discarded_is_left_out_for_ever_and_what_waited_behind_it_goes_on(restart: bool) -> None:
+    store = await log_of(("a", 1), ("a", 7), ("a", 2))
+    Switch.raises.add(7)
+    async with Runtime(PARTS, store=store, settings=AT_ONCE) as runtime:
+        await caught_up(runtime, Totals, Sums)
+        for projection in (Totals, Sums):
+            processor = runtime.processor(projection)
+            with pytest.raises(ConfigurationError, match="reason"):
+                await processor.discard(2, "  ")
+            assert await processor.discard(2, "a test deposit")
+            assert [letter.discarded for letter in processor.dead_letters(discarded=True)] == ["a test deposit"]
+            assert parked(runtime, projection) == []
+        if not restart:
+            assert (await runtime.query(Totals.of, "a"), await runtime.query(Sums.of, "a")) == (3, 3)
+    Switch.off()
+    async with Runtime(PARTS, store=store, settings=AT_ONCE) as runtime:
+        await runtime.send(Add("a", 4), wait_for=[Totals, Sums])
+        assert (await runtime.query(Totals.of, "a"), await runtime.query(Sums.of, "a")) == (7, 7)
+
+
+@pytest.mark.parametrize("what", ["retry", "discard"])
+@pytest.mark.parametrize("commits", range(5))
+def test_a_crash_in_the_middle_of_a_retry_or_discard_repeats_and_loses_nothing(commits: int, what: str) -> None:
+    """The store dies after so many commits of the repair; another process goes on with what it finds."""
+
+    async def main() -> None:
+        inner = await log_of(("a", 7), *[("a", 1)] * 4, ("b", 1))
+        Switch.raises.add(7)
+        async with Runtime([Tally, Totals], store=inner, settings=AT_ONCE) as runtime:
+            await caught_up(runtime, Totals)
+        Switch.raises.clear()
+        Switch.raises.add(99) if what == "discard" else None
+        store = GatedStore(inner)
+        runtime = Runtime([Tally, Totals], store=store, settings=Settings(handler_retry=Retry(attempts=1), drain_s=0.1))
+        await runtime.start()
+        processor = runtime.processor(Totals)
+        await caught_up(runtime, Totals)
+        begun = len(store.batches)
+        repair = processor.retry() if what == "retry" else processor.discard(1, "a reason")
+        repairing = asyncio.ensure_future(repair)
+        while len(store.batches) < begun + commits and not repairing.done():
+            await asyncio.sleep(0)
+        dying = [task for task in asyncio.all_tasks() if task.get_name() == "actorium"]
+        for task in dying:
+            task.cancel()
+        await asyncio.gather(*dying, repairing, return_exceptions=True)
+        async with Runtime([Tally, Totals], store=inner, settings=AT_ONCE) as again:
+            await caught_up(again, Totals)
+            await again.processor(Totals).retry()
+            discarded = bool(again.processor(Totals).dead_letters(discarded=True))
+            total = 4 if discarded else 11
+            assert await again.query(Totals.all) == {"a": (total, 4 + (not discarded)), "b": (1, 1)}
+
+    run_virtual(main())
+
+
+@virtual
+async def test_a_repair_whose_commit_is_unknown_is_not_repeated() -> None:
+    store = FaultyStore(await log_of(("a", 7), ("a", 1)))
+    Switch.raises.add(7)
+    async with Runtime([Tally, Totals], store=store, settings=AT_ONCE) as runtime:
+        await caught_up(runtime, Totals)
+        Switch.raises.clear()
+        store.faults.append("after")
+        with pytest.raises(StoreUnavailable):
+            await runtime.processor(Totals).retry()
+        assert await runtime.processor(Totals).retry() == 0
+        assert await runtime.query(Totals.all) == {"a": (8, 2)}
+
+
+@virtual
+async def test_a_handler_is_tried_as_often_as_the_settings_say_with_growing_pauses() -> None:
+    store = await log_of(("a", 7))
+    Switch.raises.add(7)
+    settings = Settings(handler_retry=Retry(attempts=4, backoff_s=1.0))
+    began = asyncio.get_running_loop().time()
+    async with Runtime([Tally, Totals], store=store, settings=settings) as runtime:
+        await caught_up(runtime, Totals)
+        assert Switch.calls == [1] * 4
+        assert runtime.processor(Totals).dead_letters()[0].attempts == 4
+        assert 7.0 <= asyncio.get_running_loop().time() - began <= 7.0 * 1.25 + 0.1
+
+
+@virtual
+async def test_a_handler_that_recovers_in_time_parks_nothing() -> None:
+    store = await log_of(("a", 7), ("b", 1))
+    Switch.raises.add(7)
+    async with Runtime([Tally, Totals], store=store) as runtime:
+        asyncio.get_running_loop().call_later(0.05, Switch.raises.clear)
+        assert await runtime.query(Totals.all, after=2) == {"a": (7, 1), "b": (1, 1)}
+        assert parked(runtime, Totals) == []
+
+
+@virtual
+async def test_a_broken_handler_stops_at_the_limit_and_goes_on_when_it_is_mended() -> None:
+    store = await log_of(*((f"t{n}", 7) for n in range(5)))
+    Switch.raises.add(7)
+    settings = Settings(handler_retry=Retry(attempts=1), max_parked=5)
+    async with Runtime([Tally, Totals], store=store, settings=settings) as runtime:
+        await caught_up(runtime, Totals)
+        processor = runtime.processor(Totals)
+        await runtime.send(Add("new", 1))
+        await asyncio.sleep(5)
+        statistics = processor.statistics()
+        assert (statistics.state, statistics.parked, statistics.position) == ("full", 5, 5)
+        assert "max_parked" in statistics.error
+        Switch.off()
+        assert await processor.retry() == 5
+        assert (await runtime.query(Totals.all, after=6))["new"] == (1, 1)
+        assert processor.statistics().state == "running"
+
+
+@pytest.mark.asyncio
+async def test_a_damaged_event_stops_its_stream_only(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    async with Runtime([Tally], store=f"sqlite:///{path}") as runtime:
+        for n in range(20):
+            await runtime.send(Add(f"t{n % 4}", n))
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE events SET payload = '{\"amount\":500}' WHERE position = 7")
+    db.close()
+    async with Runtime(PARTS, store=f"sqlite:///{path}", settings=AT_ONCE) as runtime:
+        await caught_up(runtime, Totals, Sums)
+        totals = {"t0": 40, "t1": 45, "t2": 2, "t3": 55}
+        assert {id: total for id, (total, _) in (await runtime.query(Totals.all)).items()} == totals
+        assert await runtime.query(Sums.all) == totals
+        letters: list[DeadLetter] = runtime.processor(Totals).dead_letters()
+        assert [(letter.stream.id, letter.version, letter.position) for letter in letters] == [("t2", 2, 7)]
+        assert "checksum" in letters[0].error
+        assert await runtime.processor(Totals).discard(7, "the disk lost it")
+        assert await runtime.query(Totals.of, "t2") == 2 + 10 + 14 + 18
+
+
+@pytest.mark.parametrize("kept", [0, 2])
+@virtual
+async def test_a_state_that_was_kept_before_a_retry_is_not_believed_after_it(kept: int) -> None:
+    keeping: Any = type("Keeping", (Sums,), {"snapshot_every": kept})
+    store = await log_of(("a", 1), ("a", 7), ("b", 1), ("b", 1))
+    Switch.raises.add(7)
+    async with Runtime([Tally, keeping], store=store, settings=AT_ONCE) as runtime:
+        await caught_up(runtime, keeping)
+        Switch.raises.clear()
+        assert await runtime.processor(keeping).retry() == 1
+    async with Runtime([Tally, keeping], store=store, settings=AT_ONCE) as runtime:
+        assert await runtime.query(keeping.all, after=4) == {"a": 8, "b": 2}

@@ -1,0 +1,271 @@
+"""P6: a projection that keeps tables: its rows and its checkpoint move together, whatever happens."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from support.bank import Add, Added, Tally
+from support.read_models import AT_ONCE, Switch, Totals, caught_up, next_version, parked
+from support.stores import FaultyStore, append
+from support.virtual_time import virtual
+
+from actorium import (
+    ConfigurationError,
+    Event,
+    Projection,
+    Reader,
+    RecordedEvent,
+    Runtime,
+    StatementFailed,
+    Transaction,
+    on,
+    query,
+    upcast,
+)
+from actorium.store.event_store import Batch
+from actorium.store.memory import MemoryStore
+
+
+@pytest.fixture(autouse=True)
+def nothing_fails() -> None:
+    Switch.off()
+
+
+@virtual
+async def test_rows_follow_the_log_and_go_on_after_a_restart() -> None:
+    store = MemoryStore()
+    for run in (1, 2):
+        async with Runtime([Tally, Totals], store=store) as runtime:
+            ack = await runtime.send(Add("a", 5, events=2))
+            assert await runtime.query(Totals.all, after=ack.position) == {"a": (10 * run, 2 * run)}
+    assert Switch.calls == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("faults", [["after"], ["before"], ["before", "after"], ["after", "after"]])
+@virtual
+async def test_a_commit_whose_outcome_is_unknown_is_never_repeated(faults: list[Any]) -> None:
+    store = FaultyStore()
+    async with Runtime([Tally, Totals], store=store) as runtime:
+        processor = runtime.processor(Totals)
+        processor.pause()
+        await runtime.send(Add("a", 5, events=3))
+        store.faults.extend(faults)
+        processor.resume()
+        assert await runtime.query(Totals.all, after=3) == {"a": (15, 3)}
+        store.faults.clear()
+        ack = await runtime.send(Add("a", 1))
+        assert await runtime.query(Totals.all, after=ack.position) == {"a": (16, 4)}
+
+
+@pytest.mark.parametrize(
+    "schema", ["CREATE TABLE t (", "CREATE TABLE t (a); CREATE INDEX i ON elsewhere (a)", "DROP TABLE t"]
+)
+@virtual
+async def test_a_schema_that_cannot_be_made_refuses_the_start_and_says_so(schema: str) -> None:
+    broken = type("Broken", (Totals,), {"schema": schema})
+    runtime = Runtime([Tally, broken], store="memory://")
+    with pytest.raises(ConfigurationError, match=r"schema|a projection begins with"):
+        await runtime.start()
+
+
+@virtual
+async def test_a_schema_that_changed_without_a_new_version_refuses_the_start() -> None:
+    store = MemoryStore()
+    async with Runtime([Tally, Totals], store=store) as runtime:
+        await runtime.send(Add("a", 1), wait_for=[Totals])
+    changed = type("Totals", (Totals,), {"schema": Totals.schema.replace("events INTEGER NOT NULL", "events INTEGER")})
+    with pytest.raises(ConfigurationError, match="raise its version"):
+        await Runtime([Tally, changed], store=store).start()
+    async with Runtime([Tally, Totals], store=store) as runtime:
+        assert await runtime.query(Totals.of, "a") == 1
+
+
+@virtual
+async def test_an_older_version_than_the_store_holds_is_refused() -> None:
+    store = MemoryStore()
+    async with Runtime([Tally, next_version(Totals)], store=store) as runtime:
+        await runtime.send(Add("a", 1))
+    with pytest.raises(ConfigurationError, match="run the newer code"):
+        await Runtime([Tally, Totals], store=store).start()
+
+
+def test_a_projection_with_tables_holds_no_other_state() -> None:
+    class Counting(Totals):
+        seen: int = 0
+
+    with pytest.raises(ConfigurationError, match="is its tables"):
+        Runtime([Tally, Counting], store="memory://")
+
+
+@virtual
+async def test_a_handler_that_writes_to_itself_is_parked_not_believed() -> None:
+    class Scribbling(Totals):
+        @on
+        def added(self, event: Added, recorded: RecordedEvent[Event], tx: Transaction) -> None:
+            self.last = event.amount
+
+    async with Runtime([Tally, Scribbling], store="memory://", settings=AT_ONCE) as runtime:
+        await runtime.send(Add("a", 1), wait_for=[Scribbling])
+        assert "AttributeError" in runtime.processor(Scribbling).dead_letters()[0].error
+
+
+@pytest.mark.parametrize(
+    "attributes", [{"snapshot_every": 5}, {"version": 0}, {"version": True}, {"projection_name": 'a"b'}]
+)
+def test_options_that_would_do_nothing_or_harm_are_refused(attributes: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=next(iter(attributes))):
+        type("Wrong", (Totals,), attributes)
+
+
+def test_two_names_that_sqlite_cannot_tell_apart_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="give one of them"):
+        Runtime([Tally, Totals, type("totals", (Totals,), {})], store="memory://")
+
+
+def test_a_handler_that_yields_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="yields"):
+
+        class Yielding(Projection):
+            @on
+            def added(self, event: Added) -> Any:
+                yield event
+
+
+class Awkward:
+    """Neither SQLite nor anybody else knows how to store it; asked to adapt itself, it breaks."""
+
+    def __conform__(self, protocol: object) -> Any:
+        raise KeyError("an adapter with a bug")
+
+
+@pytest.mark.parametrize("value", [object(), [1], {"a": 1}, 1 << 70, "\ud800", Awkward()])
+@virtual
+async def test_a_parameter_that_sqlite_does_not_take_parks_its_event_and_nobody_else(value: Any) -> None:
+    class Odd(Totals):
+        @on
+        def added(self, event: Added, recorded: RecordedEvent[Event], tx: Transaction) -> None:
+            tx.execute("INSERT INTO totals VALUES (?, ?, 1)", recorded.stream_id, value if event.amount == 7 else 1)
+
+    async with Runtime([Tally, Odd], store="memory://", settings=AT_ONCE) as runtime:
+        runtime.processor(Odd).pause()
+        for id, amount in (("a", 1), ("b", 7), ("c", 1)):
+            await runtime.send(Add(id, amount))
+        runtime.processor(Odd).resume()
+        await caught_up(runtime, Odd)
+        assert parked(runtime, Odd) == [("b", 1)]
+        assert sorted(await runtime.query(Odd.all)) == ["a", "c"]
+        assert (await runtime.send(Add("d", 1))).version == 1
+
+
+class Split(Event):
+    """Once one event, now two."""
+
+    schema_version = 2
+    amount: int
+
+    @upcast(1)
+    @staticmethod
+    def halve(payload: dict[str, Any]) -> list[dict[str, Any]]:
+        return [{"amount": payload["amount"]}, {"amount": -payload["amount"]}]
+
+
+class Halves(Projection):
+    schema = "CREATE TABLE halves (position INTEGER, part INTEGER, amount INTEGER)"
+    breaks: ClassVar[str] = ""
+
+    @on
+    def split(self, event: Split, recorded: RecordedEvent[Event], tx: Transaction) -> None:
+        tx.execute("INSERT INTO halves VALUES (?, ?, ?)", recorded.position, recorded.part, event.amount)
+        if recorded.part == 1 and event.amount == -7:
+            if self.breaks == "python":
+                raise ValueError("the second half cannot be done")
+            if self.breaks == "sql":
+                tx.execute("INSERT INTO halves VALUES (1)")
+
+    @query
+    async def all(self, db: Reader) -> list[tuple[Any, ...]]:
+        return await db.fetch_all("SELECT position, part, amount FROM halves ORDER BY 1, 2")
+
+
+@pytest.mark.parametrize("breaks", ["python", "sql"])
+@virtual
+async def test_the_events_of_one_record_are_applied_all_or_none(breaks: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from actorium.store.event_store import Append
+    from actorium.store.events import EncodedEvent, StreamName
+
+    monkeypatch.setattr(Halves, "breaks", breaks)
+    store = MemoryStore()
+    await store.open()
+    for id, amount in (("a", 1), ("b", 7), ("c", 2)):
+        old = EncodedEvent("Split", 1, b'{"amount":%d}' % amount, b"{}")
+        await store.commit(Batch(0, [Append(StreamName("Tally", id), 0, (old,))]))
+    await store.close()
+    whole = [(1, 0, 1), (1, 1, -1), (3, 0, 2), (3, 1, -2)]
+    async with Runtime([Tally, Halves], store=store, settings=AT_ONCE) as runtime:
+        assert await runtime.query(Halves.all, after=3) == whole
+        assert parked(runtime, Halves) == [("b", 1)]
+        monkeypatch.setattr(Halves, "breaks", "")
+        assert await runtime.processor(Halves).retry() == 1
+        assert await runtime.query(Halves.all) == sorted([*whole, (2, 0, 7), (2, 1, -7)])
+
+
+class Other(Event):
+    amount: int
+
+
+class Both(Totals):
+    @on
+    def added(self, event: Added | Other, recorded: RecordedEvent[Event], tx: Transaction) -> None:
+        kind = type(event).__name__
+        tx.execute("INSERT INTO totals VALUES (?, ?, 1)", f"{kind} {recorded.position}", event.amount)
+
+
+@virtual
+async def test_one_handler_takes_events_of_several_classes() -> None:
+    store = MemoryStore()
+    await store.open()
+    await append(store, ("Tally", "a"), 0, Added(1), Other(2))
+    await store.close()
+    async with Runtime([Tally, Both], store=store) as runtime:
+        assert await runtime.query(Both.all, after=2) == {"Added 1": (1, 1), "Other 2": (2, 1)}
+
+
+@virtual
+async def test_a_query_cannot_write_and_a_handler_cannot_write_elsewhere() -> None:
+    class Nosy(Totals):
+        @on
+        def added(self, event: Added, recorded: RecordedEvent[Event], tx: Transaction) -> None:
+            tx.execute("DELETE FROM checkpoints")
+
+        @query
+        async def ask(self, db: Reader, sql: str) -> list[tuple[Any, ...]]:
+            return await db.fetch_all(sql)
+
+    async with Runtime([Tally, Nosy], store="memory://", settings=AT_ONCE) as runtime:
+        await runtime.send(Add("a", 1), wait_for=[Nosy])
+        assert "none of the projection's tables" in runtime.processor(Nosy).dead_letters()[0].error
+        with pytest.raises(ConfigurationError):
+            await runtime.query(Nosy.ask, "DELETE FROM totals")
+        with pytest.raises((ConfigurationError, StatementFailed)):
+            await runtime.query(Nosy.ask, "WITH x AS (SELECT 1) DELETE FROM totals WHERE total IN x")
+
+
+@pytest.mark.asyncio
+async def test_people_find_the_rows_under_their_plain_names(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    async with Runtime([Tally, Totals], store=f"sqlite:///{path}") as runtime:
+        await runtime.send(Add("a", 3), wait_for=[Totals])
+    with sqlite3.connect(path) as db:
+        assert db.execute("SELECT id, total FROM totals").fetchall() == [("a", 3)]
+        assert [row[0] for row in db.execute("SELECT position FROM checkpoints WHERE name LIKE '%version 1'")] == [1]
+    db.close()
+
+
+@virtual
+async def test_a_reset_builds_the_rows_anew() -> None:
+    async with Runtime([Tally, Totals], store="memory://") as runtime:
+        await runtime.send(Add("a", 3, events=2), wait_for=[Totals])
+        await runtime.processor(Totals).reset()
+        assert await runtime.query(Totals.all, after=2) == {"a": (6, 2)}
+        assert Switch.calls == [1, 2, 1, 2]
