@@ -106,7 +106,16 @@ class Processes:
     def _router(self, saga: type[Saga], kind: ActorKind, engine: Engine, settings: Settings) -> Processor:
         definition = saga.__definition__
         ledger = Ledger(f"saga {definition.saga_type}", self._store, engine.writer.save)
-        router = Router(definition, kind, engine.dispatcher, ledger, self._source, timeout_s=settings.default_timeout_s)
+        router = Router(
+            definition,
+            kind,
+            engine.dispatcher,
+            ledger,
+            self._source,
+            timeout_s=settings.default_timeout_s,
+            head=self._reads.feed.tail.position,
+            load_checkpoint=self._store.load_checkpoint,
+        )
         delivery = ConcurrentDelivery(router, ledger, settings.handler_retry, self._source)
         return Processor(
             router,

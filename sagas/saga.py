@@ -7,7 +7,7 @@ order written, or `@starts` and `@on` methods that return the next commands.
 from __future__ import annotations
 
 import sys
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
@@ -34,10 +34,12 @@ class Saga(msgspec.Struct, kw_only=True, metaclass=SagaMeta):
     """The state of one process. `id` is its id; `reason` is why it turned round, for its undo methods to read.
 
     The stored name of its streams is the class's name unless `saga_type` is set. `renamed_steps` maps names of steps
-    that live sagas may stand on to the names they have today.
+    that live sagas may stand on to the names they have today. `begins_at` says what a class that is new to a log does
+    with the events before it: "now" starts no sagas for them, "beginning" one for each.
     """
 
     saga_type: ClassVar[str] = ""
+    begins_at: ClassVar[Literal["now", "beginning"]] = "now"
     renamed_steps: ClassVar[dict[str, str]] = {}
     __definition__: ClassVar[SagaDefinition]
 
