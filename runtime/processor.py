@@ -8,6 +8,7 @@ between two pages, never beside one.
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Protocol
@@ -213,7 +214,8 @@ class Processor:
         if is_awaited:
             log.warning("processor_waits", processor=self.name, error=self._error, attempt=attempt)
         else:
-            log.error("processor_failed", processor=self.name, attempt=attempt, exc_info=error)
+            trace = "".join(traceback.format_exception(error))
+            log.error("processor_failed", processor=self.name, attempt=attempt, error=self._error, traceback=trace)
         # What a commit came to that failed is unknown: it is asked of the store, so that nothing is done twice.
         self._is_prepared = self._is_prepared and isinstance(error, TryLater)
         if not self._is_prepared:

@@ -55,17 +55,14 @@ class Reader:
     One statement sees one state of them; two may see two, so ask for what belongs together in one.
     """
 
-    __slots__ = ("_query", "_rewrite")
+    __slots__ = ("_fetch",)
 
-    def __init__(
-        self, query: Callable[[str, Sequence[Any]], Awaitable[list[tuple[Any, ...]]]], rewrite: Callable[[str], str]
-    ) -> None:
-        self._query = query
-        self._rewrite = rewrite
+    def __init__(self, fetch: Callable[[str, Sequence[Any]], Awaitable[list[tuple[Any, ...]]]]) -> None:
+        self._fetch = fetch
 
     async def fetch_all(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Return all rows of a query."""
-        return await self._query(self._rewrite(sql), parameters)
+        return await self._fetch(sql, parameters)
 
     async def fetch_one(self, sql: str, *parameters: Any) -> tuple[Any, ...] | None:
         """Return the first row of a query, None if there is none."""

@@ -8,7 +8,9 @@ same commit.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from types import MethodType
+from typing import Any
 from zlib import crc32
 
 from actorium.runtime.event_handlers import arguments
@@ -79,9 +81,19 @@ class TableProjection:
 
     def reader(self) -> Reader:
         """Return what queries read with: the tables of the version that is current."""
-        version = self._current.position
-        names = self._names if version == self.definition.version else names_of(type(self.instance), version)
-        return Reader(self._store.query, names.rewrite_query)
+        return Reader(self._fetch)
+
+    async def _fetch(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        if self.is_current:
+            return await self._store.query(self._names.rewrite_query(sql), parameters)
+        older = names_of(type(self.instance), self._current.position)
+        try:
+            return await self._store.query(older.rewrite_query(sql), parameters)
+        except StatementFailed:
+            # The store may have switched, and dropped what was asked, a moment before it says so.
+            if await self._store.load_checkpoint(self._current.name) != self.definition.version:
+                raise
+            return await self._store.query(self._names.rewrite_query(sql), parameters)
 
     async def prepare(self) -> None:
         """Make the tables of this version, unless they are there."""
