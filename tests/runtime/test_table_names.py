@@ -99,7 +99,7 @@ def test_a_column_that_is_called_like_its_table_goes_by_one_name(names: TableNam
     ],
 )
 def test_a_handler_writes_to_its_own_tables_and_does_nothing_else(names: TableNames, sql: str) -> None:
-    with pytest.raises(ConfigurationError, match="projection|ROLLBACK"):
+    with pytest.raises(ConfigurationError, match=r"projection|ROLLBACK"):
         names.rewrite(sql)
 
 
