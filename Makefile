@@ -16,6 +16,8 @@ READY := $(VENV)/.ready
 LOCK := requirements.lock
 UV := uv==0.13.9
 ARGS ?=
+# Test processes side by side; JOBS=0 runs all in one, for a debugger.
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,7 +26,7 @@ demo: $(READY) ## import, kill, recover: the bank example (ARGS="--data FILE" fo
 	@$(BIN)/actorium demo $(ARGS)
 
 test: $(READY) ## run the test suite (ARGS="tests/store -x" for a part of it)
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n $(JOBS) $(ARGS)
 
 check: $(READY) ## lint, formatting and types
 	$(BIN)/ruff check .
