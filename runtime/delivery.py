@@ -14,6 +14,7 @@ from typing import Protocol
 import anyio
 
 from actorium.runtime.dead_letters import dead_letter, moved_to, place_of
+from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.feed import Delivered, Unread
 from actorium.runtime.ledger import Ledger
 from actorium.runtime.retry import Retry
@@ -365,6 +366,9 @@ class ConcurrentDelivery:
                     raise delivered.error
                 await self._handler.react(delivered)
                 return None
+            except RuntimeClosed:
+                # The runtime stops under the handler, which says nothing of the event: it comes again at the next run.
+                await asyncio.get_running_loop().create_future()
             except asyncio.CancelledError as cancellation:
                 task = asyncio.current_task()
                 if task is None or task.cancelling():
