@@ -1,17 +1,33 @@
 """A reaction that sends commands while its runtime stops."""
 
 import asyncio
+from collections.abc import Sequence
 
+import pytest
 from support.bank import Add, Added, Tally
 from support.virtual_time import settled, virtual
 
-from actorium import Runtime, react
+from actorium import Runtime, RuntimeClosed, react
+from actorium.store.event_store import StreamPage, StreamRead
 from actorium.store.memory import MemoryStore
+
+
+class SlowToRead(MemoryStore):
+    """A store in which one stream cannot be read until somebody lets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.readable = asyncio.Event()
+
+    async def read_streams(self, reads: Sequence[StreamRead]) -> list[StreamPage]:
+        if any(read.stream.id == "slow" for read in reads):
+            await self.readable.wait()
+        return await super().read_streams(reads)
 
 
 @virtual
 async def test_it_is_not_parked_but_runs_again_at_the_next_start() -> None:
-    store, gate, delivered = MemoryStore(), asyncio.Event(), []
+    store, gate, delivered = SlowToRead(), asyncio.Event(), []
     runtimes: list[Runtime] = []
 
     @react(on_replay="run")
@@ -24,11 +40,16 @@ async def test_it_is_not_parked_but_runs_again_at_the_next_start() -> None:
     runtimes.append(Runtime([Tally, copy], store=store))
     await runtimes[0].start()
     await runtimes[0].send(Add("original", 1))
+    held = asyncio.ensure_future(runtimes[0].send(Add("slow", 1)))  # the stop waits for it, long past all attempts
     await settled()
     stopping = asyncio.ensure_future(runtimes[0].stop())
     await settled()
     gate.set()
     await stopping
+    with pytest.raises(RuntimeClosed):
+        await held
+    assert delivered == [Added(1)]
+    store.readable.set()
 
     async with Runtime([Tally, copy], store=store) as runtime:
         runtimes.append(runtime)
