@@ -3,6 +3,9 @@
 import asyncio
 import csv
 import os
+import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
@@ -16,7 +19,7 @@ from actorium.examples.bank.domain import Account, Credit, Debit, OpenAccount
 from actorium.examples.bank.generate import generate
 from actorium.examples.bank.importer import Importer
 from actorium.examples.bank.projections import Balances, Turnover, TurnoverLine
-from actorium.examples.bank.transactions import read_transactions
+from actorium.examples.bank.transactions import koruna, read_transactions
 from actorium.store.memory import MemoryStore
 
 pytestmark = pytest.mark.asyncio
@@ -165,6 +168,31 @@ async def test_credits_and_debits_of_one_purpose_stand_side_by_side() -> None:
         assert await runtime.query(Turnover.of, "1993-01") == [TurnoverLine("", 500, 80)]
         assert await runtime.query(Turnover.of, "1993-02") == [TurnoverLine("interest", 20, 0)]
         assert await runtime.query(Balances.total) == 440
+
+
+def actorium(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "actorium.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=100, env={**os.environ, "NO_COLOR": "1"})
+
+
+async def test_the_program_prints_the_turnover_of_an_import_as_often_as_asked(file: Path, tmp_path: Path) -> None:
+    db = tmp_path / "bank.db"
+    assert actorium("import", file, "--db", db).returncode == 0
+    first, second = actorium("turnover", "--db", db), actorium("turnover", "--db", db)
+    assert (first.returncode, first.stderr) == (0, "")
+    assert second.stdout == first.stdout
+    printed = re.findall(r"^ *(\d{4}-\d\d) +(\S+) +([\d.]+) +([\d.]+) *$", first.stdout, re.MULTILINE)
+    assert printed == [
+        (month, purpose or "–", koruna(credits), koruna(debits))
+        for (month, purpose), (credits, debits) in sorted(sums_of(file).turnover.items())
+    ]
+
+
+async def test_the_program_makes_no_log_where_there_is_none(tmp_path: Path) -> None:
+    run = actorium("turnover", "--db", tmp_path / "bank.db")
+    assert (run.returncode, run.stdout) == (1, "")
+    assert "there is no file" in run.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(not REAL_FILE, reason="ACTORIUM_BERKA names no file")

@@ -20,6 +20,7 @@ UPWARD = {
     "src/actorium/commands/demo.py": "`actorium demo` runs an example",
     "src/actorium/commands/import_file.py": "`actorium import` runs an example",
     "src/actorium/commands/standing_orders.py": "`actorium standing-orders` runs an example",
+    "src/actorium/commands/turnover.py": "`actorium turnover` runs an example",
 }
 PRINTING = {"src/actorium/cli.py": "what to do when the extra `cli` is missing"}
 

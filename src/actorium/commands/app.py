@@ -16,6 +16,7 @@ from actorium.commands.inspect_app import asyncapi, check, graph, schema
 from actorium.commands.problem import FAILED, INTERRUPTED, Problem
 from actorium.commands.screen import Screen
 from actorium.commands.standing_orders import standing_orders
+from actorium.commands.turnover import turnover
 from actorium.store.errors import ActoriumError
 
 
@@ -40,6 +41,7 @@ def run(arguments: Sequence[str]) -> int:
     )
     app.command(demo)
     app.command(import_file, name="import")
+    app.command(turnover)
     app.command(standing_orders)
     app.command(check)
     app.command(schema)
