@@ -166,6 +166,7 @@ class Actor:
                 CommandMark(envelope.command_id, envelope.fingerprint, envelope.fresh),
             ),
             events,
+            metadata,
         )
         if kind.snapshots is not None:
             self._take_snapshot(request, kind.snapshots)

@@ -9,7 +9,7 @@ import msgspec
 from actorium.actors.commands import Envelope
 from actorium.store.errors import StoreError
 from actorium.store.event_store import Append, AppendOutcome, Snapshot
-from actorium.store.events import Event
+from actorium.store.events import Event, Metadata
 
 if TYPE_CHECKING:
     from actorium.actors.actor import Actor
@@ -26,6 +26,7 @@ class PendingAppend(msgspec.Struct):
     envelope: Envelope
     append: Append
     events: tuple[Event, ...]
+    metadata: Metadata
     followers: list[tuple[Envelope, Any]] | None = None
     in_flight: bool = False
     withdrawn: bool = False

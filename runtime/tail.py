@@ -14,7 +14,7 @@ from weakref import WeakSet
 
 from actorium.actors.pending import PendingAppend
 from actorium.store.event_store import Committed, Head
-from actorium.store.events import Event, Metadata, RecordedEvent
+from actorium.store.events import Event, RecordedEvent
 
 _TIMES_KEPT = 1_024
 
@@ -34,24 +34,20 @@ class _Batch:
 
     def events(self) -> list[RecordedEvent[Event]]:
         if self._made is None:
-            self._made = [
-                event
-                for request, position in zip(self._requests, self._outcome.outcomes, strict=True)
-                if type(position) is int
-                for event in _recorded(request, position, self._outcome.recorded_us)
-            ]
+            recorded_us = self._outcome.recorded_us
+            made: list[RecordedEvent[Event]] = []
+            for request, position in zip(self._requests, self._outcome.outcomes, strict=True):
+                if type(position) is not int:
+                    continue
+                kind, id = request.append.stream
+                version = request.append.expected_version
+                for event in request.events:
+                    version += 1
+                    made.append(RecordedEvent(kind, id, version, position, event, request.metadata, recorded_us))
+                    position += 1
+            self._made = made
             self._requests = ()
         return self._made
-
-
-def _recorded(request: PendingAppend, position: int, recorded_us: int) -> list[RecordedEvent[Event]]:
-    envelope, append = request.envelope, request.append
-    metadata = Metadata(envelope.command_id, envelope.correlation_id, envelope.causation_id, envelope.headers)
-    kind, id = append.stream
-    return [
-        RecordedEvent(kind, id, append.expected_version + 1 + n, position + n, event, metadata, recorded_us)
-        for n, event in enumerate(request.events)
-    ]
 
 
 class Tail:
@@ -76,16 +72,15 @@ class Tail:
 
     def advance(self, requests: Sequence[PendingAppend], outcome: Committed) -> None:
         """Take a committed batch, and wake who waits."""
-        written = [
-            (position, len(request.append.events))
-            for request, position in zip(requests, outcome.outcomes, strict=True)
-            if type(position) is int
-        ]
-        if not written:
+        first = last = 0
+        for request, position in zip(requests, outcome.outcomes, strict=True):
+            if type(position) is int:
+                first = first or position
+                last = position + len(request.append.events) - 1
+        if not first:
             return
-        first, (last, count) = written[0][0], written[-1]
         follows_on = first == self.position + 1
-        self.position = last + count - 1
+        self.position = last
         self._times.append((first, outcome.recorded_us))
         # What lies between came from a commit that failed after it had written: only the log has it.
         if not (self._followers and follows_on):
