@@ -106,28 +106,30 @@ async def test_several_subscribers_see_everything_of_theirs_once_across_the_seam
             if pause_s:
                 await asyncio.sleep(pause_s)
 
-    async with Runtime([Tally], store=store, settings=Settings(tail_events=tail_events)) as runtime:
-        async with runtime.subscribe("named", after=1_500) as named:
-            followers = [
-                asyncio.ensure_future(follow(name, subscription, pause_s))
-                for name, subscription, pause_s in (
-                    ("all", runtime.events(after=0), 0),
-                    ("slow", runtime.events(after=2_000), 0.001),
-                    ("typed", runtime.events(types=[Revealed]), 0),
-                    ("stream", runtime.events(aggregate=Tally, id="t3"), 0.01),
-                    ("old stream", runtime.events(aggregate=Tally, id="a", after=2_990), 0),
-                    ("typed stream", runtime.events(aggregate=Tally, id="t3", types=[Added]), 0),
-                    ("named", named, 0),
-                )
-            ]
-            for n in range(100):
-                sends = [runtime.send(Reveal(f"t{k}") if k % 2 else Add(f"t{k}", n)) for k in range(6)]
-                await asyncio.gather(*sends)
-                await asyncio.sleep(0.001 * (n % 5))
-            await asyncio.sleep(60)
-            for follower in followers:
-                follower.cancel()
-            await asyncio.gather(*followers, return_exceptions=True)
+    async with (
+        Runtime([Tally], store=store, settings=Settings(tail_events=tail_events)) as runtime,
+        runtime.subscribe("named", after=1_500) as named,
+    ):
+        followers = [
+            asyncio.ensure_future(follow(name, subscription, pause_s))
+            for name, subscription, pause_s in (
+                ("all", runtime.events(after=0), 0),
+                ("slow", runtime.events(after=2_000), 0.001),
+                ("typed", runtime.events(types=[Revealed]), 0),
+                ("stream", runtime.events(aggregate=Tally, id="t3"), 0.01),
+                ("old stream", runtime.events(aggregate=Tally, id="a", after=2_990), 0),
+                ("typed stream", runtime.events(aggregate=Tally, id="t3", types=[Added]), 0),
+                ("named", named, 0),
+            )
+        ]
+        for n in range(100):
+            sends = [runtime.send(Reveal(f"t{k}") if k % 2 else Add(f"t{k}", n)) for k in range(6)]
+            await asyncio.gather(*sends)
+            await asyncio.sleep(0.001 * (n % 5))
+        await asyncio.sleep(60)
+        for follower in followers:
+            follower.cancel()
+        await asyncio.gather(*followers, return_exceptions=True)
     log = [record async for record in _log(store)]
     assert len(log) == total
     wanted = {
