@@ -1,7 +1,8 @@
 """`MemoryProjection`: the work of a projection that keeps plain Python state.
 
 Invariants: the state is the fold of the events up to the ledger's position, less those held back; it is folded from its
-kept state, or from the beginning of the log, at each start and whenever a handler failed half-way through a change.
+kept state, or from the beginning of the log, at each start and whenever a handler failed half-way through a change;
+until that is done, nobody is shown it.
 """
 
 from __future__ import annotations
@@ -55,7 +56,11 @@ class MemoryLedger(Ledger):
             # A kept state was folded without what is handled now, and would never get it: it goes in the same step.
             statements = [*statements, (_STATES, ()), (_FORGET, (self.name,))]
         if statements or parked:
-            await super().save(position, statements, parked=parked, settled=settled)
+            try:
+                await super().save(position, statements, parked=parked, settled=settled)
+            except BaseException:
+                self.ready.clear()  # the state may be ahead of what was written: nobody is shown it before it is clear
+                raise
         else:
             self.move_in_memory(position)
 
@@ -72,12 +77,17 @@ class MemoryProjection:
         self._store = store
         self._feed = feed
         self._kept_at = 0
+        self._has_caught_up = False
         self._copy: tuple[int, int, Projection] | None = None
 
     def apply(self, recorded: RecordedEvent[Event], statements: list[Statement]) -> None:
         """Have the handler change the state."""
         handler = self.definition.handlers[type(recorded.event)]
-        handler.method(self.instance, *arguments(handler, recorded, {}))
+        try:
+            handler.method(self.instance, *arguments(handler, recorded, {}))
+        except BaseException:
+            self._ledger.ready.clear()  # it may be half changed: `restore` lets queries in again
+            raise
 
     def arranged(self, statements: list[Statement]) -> list[Statement]:
         """Nothing is written."""
@@ -85,6 +95,7 @@ class MemoryProjection:
 
     async def restore(self, position: int) -> None:
         """Fold the state anew up to a position: a handler that failed may have left it half changed."""
+        self._ledger.ready.clear()
         reached = await self._begin_at_copy(position)
         while reached < position:
             found = await self._feed.after(reached, self.event_classes)
@@ -97,6 +108,8 @@ class MemoryProjection:
                     self.apply(delivered, [])
             reached = found.position
         self._copy = (position, self._ledger.letters.settlements, copy.deepcopy(self.instance))
+        if self._has_caught_up:
+            self._ledger.ready.set()
 
     async def _begin_at_copy(self, position: int) -> int:
         """Take the copy that the last restoring left, if it is of use: several attempts begin at the same state."""
@@ -110,11 +123,14 @@ class MemoryProjection:
     async def prepare(self) -> None:
         """Take the kept state, if there is one of this version, and go on from there."""
         self._ledger.ready.clear()
+        self._has_caught_up = False
+        self._copy = None
         await self._ledger.load()
         self._ledger.move_in_memory(await self._begin())
 
     async def caught_up(self) -> None:
         """Let queries see the state, and keep it if it is time."""
+        self._has_caught_up = True
         self._ledger.ready.set()
         self._copy = None
         every = self._class.snapshot_every
@@ -127,6 +143,7 @@ class MemoryProjection:
         forget: list[Statement] = [(_STATES, ()), (_FORGET, (self._ledger.name,))]
         await self._ledger.save(0, forget, settled=[*letters.parked(), *letters.discarded()])
         letters.forget_all()
+        self._copy = None
         self._fresh()
 
     def _fresh(self) -> None:
