@@ -42,8 +42,20 @@ class DeadLetters:
             parked = self._parked.get(letter.stream)
             if parked is not None and parked.position == letter.position:
                 del self._parked[letter.stream]
-        else:
+        elif (parked := self._parked.get(letter.stream)) is None or letter.position <= parked.position:
             self._parked[letter.stream] = letter
+
+    def overtaken_by(self, letters: Iterable[DeadLetter]) -> list[DeadLetter]:
+        """Return the parked letters whose lanes are now parked at an earlier event: they wait behind it like any other.
+
+        It happens where handlers of today fail at events that those of yesterday could handle.
+        """
+        overtaken = []
+        for letter in letters:
+            parked = self._parked.get(letter.stream)
+            if parked is not None and not letter.discarded and parked.position > letter.position:
+                overtaken.append(parked)
+        return overtaken
 
     def forget_all(self) -> None:
         """Forget everything: the processor begins anew."""
