@@ -10,6 +10,7 @@ from importlib.metadata import version as installed_version
 import structlog
 from cyclopts import App
 
+from actorium.commands.dead_letters import dead_letters
 from actorium.commands.demo import demo
 from actorium.commands.import_file import import_file
 from actorium.commands.inspect_app import asyncapi, check, graph, schema
@@ -44,6 +45,7 @@ def run(arguments: Sequence[str]) -> int:
     app.command(turnover)
     app.command(standing_orders)
     app.command(check)
+    app.command(dead_letters)
     app.command(schema)
     app.command(asyncapi)
     app.command(graph)
