@@ -44,9 +44,9 @@ def list_letters(*, db: Path) -> None:
     if not rows:
         screen.say("nothing is parked")
         return
-    for processor, position, stream, version, event_type, attempts, error, discarded in rows:
+    for processor, position, stream, version, event_type, attempts, why, discarded in rows:
         screen.say(f"{processor}, position {position}: {event_type} at {stream} version {version}")
-        screen.say(f"  after {attempts} attempts: {error}")
+        screen.say(f"  after {attempts} attempts: {why}")
         if discarded:
             screen.say(f"  given up because: {discarded}")
 
