@@ -160,7 +160,9 @@ class MemoryProjection:
             if rows:
                 self.instance = msgspec.json.decode(rows[0][1], type=self._class)
                 self._kept_at = int(rows[0][0])
-        except (StatementFailed, msgspec.MsgspecError) as error:
+        except StatementFailed:
+            pass  # no projection of this store has kept a state yet: there is no table
+        except msgspec.MsgspecError as error:
             log.info("projection_state_not_taken", projection=self._ledger.name, error=str(error))
             self._fresh()
         return self._kept_at
