@@ -13,6 +13,7 @@ SCENARIOS: dict[str, list[str]] = {
     "100 callers, 1,000 aggregates, memory": ["hot_path", "--store", "memory"],
     "100 callers, one hot aggregate, SQLite FULL": ["hot_path", "--aggregates", "1"],
     "one caller, SQLite FULL": ["hot_path", "--callers", "1", "--commands", "2000"],
+    "catch-up of 1,000,000 events, two statements each, SQLite FULL": ["projection"],
     "20,000 live actors": ["memory", "--live", "20000"],
 }
 
