@@ -207,4 +207,4 @@ class ReadSide(RuleBasedStateMachine):
 
 
 TestReadSide = ReadSide.TestCase
-TestReadSide.settings = settings(max_examples=30, stateful_step_count=20, deadline=None, derandomize=True)
+TestReadSide.settings = settings(max_examples=60, stateful_step_count=20, deadline=None, derandomize=True)
