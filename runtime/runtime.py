@@ -77,6 +77,7 @@ class Runtime(Reads):
         self._root: asyncio.Task[None] | None = None
         self._stop_wanted: asyncio.Event | None = None
         self._accepting = False
+        self._failure: BaseException | None = None
 
     def _catalog_of(self, parts: Sequence[Any]) -> Catalog:
         """Return what this runtime runs; a layer above takes its own kinds of parts out first."""
@@ -148,6 +149,13 @@ class Runtime(Reads):
         if cancelled is not None:
             raise cancelled
 
+    async def ended(self) -> BaseException | None:
+        """Wait until the runtime has ended; return the error that ended it, None where it was stopped."""
+        if self._root is None:
+            raise RuntimeClosed("the runtime has not been started: there is no end to wait for")
+        await asyncio.wait((self._root,))
+        return self._failure
+
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:
         """Run for as long as a web application does: `FastAPI(lifespan=runtime.lifespan)`, Starlette, Litestar.
@@ -165,7 +173,7 @@ class Runtime(Reads):
             async with anyio.create_task_group() as tasks:
                 await self._serve(tasks, started, stop_wanted)
         except BaseException as error:
-            why = _single(error)
+            why = self._failure = _single(error)
             if not started.done():
                 started.set_exception(why)
                 started.exception()  # seen: `start` raises it, unless its caller is gone
