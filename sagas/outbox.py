@@ -19,8 +19,9 @@ from actorium.runtime.dead_letters import dead_letter, moved_to, place_of
 from actorium.runtime.feed import Delivered, Unread
 from actorium.runtime.ledger import Ledger
 from actorium.runtime.retry import Retry, TryLater
+from actorium.sagas.beginning import Beginning
 from actorium.store.errors import ConfigurationError
-from actorium.store.event_store import DeadLetter, EventStore, SaveCheckpoint
+from actorium.store.event_store import DeadLetter
 from actorium.store.events import Event, RecordedEvent, event_type_of
 from actorium.store.source import Source
 
@@ -132,41 +133,25 @@ def cloud_event(recorded: RecordedEvent[Event], source: str) -> CloudEvent:
 
 
 class OutboxWork:
-    """The work, and the delivery, of the processor that publishes.
+    """The work, and the delivery, of the processor that publishes."""
 
-    `head` is the end of the log as the runtime found it: what comes later is never taken for what was there before.
-    """
-
-    def __init__(self, outbox: Outbox, ledger: Ledger, store: EventStore, source: Source, head: int) -> None:
+    def __init__(self, outbox: Outbox, ledger: Ledger, beginning: Beginning, source: Source) -> None:
         self.event_classes = outbox.types
         self._outbox = outbox
         self._ledger = ledger
-        self._store = store
+        self._beginning = beginning
         self._source = source
-        self._head = head
-        self._begin = 0
 
     async def prepare(self) -> None:
         """Go on where the last run ended; where there was none, begin where `start` says."""
-        ledger = self._ledger
-        await ledger.load()
-        known = await self._store.load_checkpoint(self._begin_name)
-        if known == 0:
-            # One more than the position, so that 0 stays the mark of an outbox that has not begun.
-            known = 1 + (self._head if self._outbox.start == "now" else 0)
-            await ledger.writer(SaveCheckpoint(self._begin_name, known))
-        self._begin = known - 1
-        if ledger.position < self._begin:
-            await ledger.save(self._begin)
+        await self._beginning.prepare()
 
     async def caught_up(self) -> None:
         """Nothing waits for it."""
 
     async def reset(self) -> None:
         """Publish again what was published, from where the outbox once began."""
-        letters = self._ledger.letters
-        await self._ledger.save(self._begin, settled=[*letters.parked(), *letters.discarded()])
-        letters.forget_all()
+        await self._beginning.reset()
 
     async def page(self, events: Sequence[Delivered], position: int) -> None:
         """Publish events in order and move the ledger behind them."""
@@ -220,7 +205,3 @@ class OutboxWork:
     def _letter(self, unread: Unread) -> DeadLetter:
         name, now_us = self._ledger.name, self._source.now_us()
         return dead_letter(name, unread, unread.error, attempts=1, parked_us=now_us, lane=None)
-
-    @property
-    def _begin_name(self) -> str:
-        return f"{self._ledger.name} begins after"

@@ -18,7 +18,8 @@ from actorium.runtime.processor import Processor
 from actorium.runtime.read_side import ReadSide
 from actorium.runtime.settings import Settings
 from actorium.sagas.agenda import Agenda, AgendaLedger
-from actorium.sagas.events import IssuedCommand
+from actorium.sagas.beginning import Beginning
+from actorium.sagas.events import UNDO, IssuedCommand
 from actorium.sagas.executor import Executor
 from actorium.sagas.index import SagaIndex
 from actorium.sagas.outbox import Outbox, OutboxWork
@@ -106,15 +107,11 @@ class Processes:
     def _router(self, saga: type[Saga], kind: ActorKind, engine: Engine, settings: Settings) -> Processor:
         definition = saga.__definition__
         ledger = Ledger(f"saga {definition.saga_type}", self._store, engine.writer.save)
+        # The end of the log as it was found: what comes later is never taken for what was there before.
+        new_after = self._reads.feed.tail.position if saga.begins_at == "now" else 0
+        beginning = Beginning(ledger, self._store, new_after)
         router = Router(
-            definition,
-            kind,
-            engine.dispatcher,
-            ledger,
-            self._source,
-            timeout_s=settings.default_timeout_s,
-            head=self._reads.feed.tail.position,
-            load_checkpoint=self._store.load_checkpoint,
+            definition, kind, engine.dispatcher, beginning, self._source, timeout_s=settings.default_timeout_s
         )
         delivery = ConcurrentDelivery(router, ledger, settings.handler_retry, self._source)
         return Processor(
@@ -132,7 +129,8 @@ class Processes:
         """Publish the events of an outbox: those committed from now on, and what its `start` says of the others."""
         feed, store, source = self._reads.feed, self._store, self._source
         ledger = Ledger(f"outbox {outbox.name}", store, engine.writer.save)
-        work = OutboxWork(outbox, ledger, store, source, feed.tail.position)
+        new_after = feed.tail.position if outbox.start == "now" else 0
+        work = OutboxWork(outbox, ledger, Beginning(ledger, store, new_after), source)
         self._reads.add(outbox, Processor(work, work, ledger, feed, store, source, poll_s=settings.poll_s))
 
     async def run(self) -> None:
@@ -286,7 +284,7 @@ class Processes:
         await self._agenda.save()
         lost = []
         for type_, step in await self._store.query(_STANDING, ()):
-            name = str(step).removesuffix(":undo")
+            name = str(step).removesuffix(UNDO)
             saga = next((one for one in self._streams if one.__definition__.saga_type == type_), None)
             if saga is None:
                 known = False

@@ -7,19 +7,17 @@ the event's place. A saga whose handler raises is parked alone, with its later e
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 from actorium.actors.commands import Envelope
 from actorium.actors.kind import ActorKind
 from actorium.runtime.dispatcher import Dispatcher
 from actorium.runtime.errors import CommandTimeout, MailboxFull
 from actorium.runtime.feed import Delivered, Unread
-from actorium.runtime.ledger import Ledger
 from actorium.runtime.retry import Retry
+from actorium.sagas.beginning import Beginning
 from actorium.sagas.definition import SagaDefinition
 from actorium.sagas.stream import Happened
 from actorium.store.errors import StoreUnavailable
-from actorium.store.event_store import SaveCheckpoint
 from actorium.store.events import Event, RecordedEvent, StreamName
 from actorium.store.source import Source
 
@@ -39,23 +37,18 @@ class Router:
         definition: SagaDefinition,
         kind: ActorKind,
         dispatcher: Dispatcher,
-        ledger: Ledger,
+        beginning: Beginning,
         source: Source,
         *,
         timeout_s: float,
-        head: int,
-        load_checkpoint: Callable[[str], Awaitable[int]],
     ) -> None:
         self.event_classes = definition.event_classes
-        self._head = head
-        self._load_checkpoint = load_checkpoint
         self._definition = definition
         self._kind = kind
         self._dispatcher = dispatcher
-        self._ledger = ledger
+        self._beginning = beginning
         self._source = source
         self._timeout_s = timeout_s
-        self._began = 0
 
     def lane(self, delivered: Delivered) -> StreamName:
         """Return the stream of the saga that an event concerns."""
@@ -107,28 +100,15 @@ class Router:
         )
 
     async def prepare(self) -> None:
-        """Go on where the last run ended; a class of saga that is new to the log begins where `begins_at` says.
-
-        The place where it began is kept apart from how far it has come, one higher, so that 0 means "not yet": a crash
-        before the first checkpoint neither skips an event nor goes back before that place.
-        """
-        await self._ledger.load()
-        name = f"{self._ledger.name} began at"
-        began = await self._load_checkpoint(name)
-        if began == 0 and self._ledger.position == 0:
-            began = 1 + (self._head if self._definition.saga_class.begins_at == "now" else 0)
-            await self._ledger.writer(SaveCheckpoint(name, began))
-        self._began = max(0, began - 1)
-        self._ledger.move_in_memory(max(self._ledger.position, self._began))
+        """Go on where the last run ended; a class of saga that is new to the log begins where `begins_at` says."""
+        await self._beginning.prepare()
 
     async def caught_up(self) -> None:
         """Nothing waits for it."""
 
     async def reset(self) -> None:
         """Go through the log again from where it once began: what was taken before is not taken twice."""
-        letters = self._ledger.letters
-        await self._ledger.save(self._began, settled=[*letters.parked(), *letters.discarded()])
-        letters.forget_all()
+        await self._beginning.reset()
 
 
 def _correlated(correlate: object, recorded: RecordedEvent[Event]) -> str | None:
