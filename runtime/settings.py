@@ -58,5 +58,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             value = getattr(self, name)
             if isinstance(value, int | float) and not value > 0:
                 raise ConfigurationError(f"Settings({name}={value!r}): a number above 0")
+        if self.hydration_backoff_max_s < self.hydration_backoff_s:
+            raise ConfigurationError(
+                f"Settings(hydration_backoff_s={self.hydration_backoff_s!r}, "
+                f"hydration_backoff_max_s={self.hydration_backoff_max_s!r}): the maximum is not below the first"
+            )
         if self.unreadable_types not in ("refuse", "warn"):
             raise ConfigurationError(f'Settings(unreadable_types={self.unreadable_types!r}): "refuse" or "warn"')

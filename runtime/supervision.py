@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from actorium.actors.actor import Actor, Status
 from actorium.actors.errors import HydrationFailed
+from actorium.runtime.retry import Retry
 from actorium.store.errors import ActoriumError
 from actorium.store.log import logger
 from actorium.store.source import Source
-
-# Beyond any sensible maximum, and a float can still hold it.
-_DOUBLINGS_MAX = 64
 
 log = logger("actorium.runtime")
 
@@ -22,8 +20,7 @@ class Supervisor:
 
     def __init__(self, source: Source, *, backoff_s: float, backoff_max_s: float) -> None:
         self._source = source
-        self._backoff_s = backoff_s
-        self._backoff_max_s = backoff_max_s
+        self._retry = Retry(attempts=1, backoff_s=backoff_s, backoff_max_s=backoff_max_s)
         self._failures: dict[Actor, tuple[int, float, HydrationFailed]] = {}
 
     def __len__(self) -> int:
@@ -35,8 +32,7 @@ class Supervisor:
             actor.hydration_failed(error, status=Status.COLD)
             return
         count = self._failures.get(actor, (0, 0.0, error))[0] + 1
-        doubled_s = self._backoff_s * 2.0 ** min(count - 1, _DOUBLINGS_MAX)
-        wait_s = min(self._backoff_max_s, doubled_s * (1 + self._source.random() / 4))
+        wait_s = min(self._retry.backoff_max_s, self._retry.wait_s(count, self._source))  # the jitter is capped too
         self._failures[actor] = (count, now + wait_s, error)
         log.error("actor_failed", actor=repr(actor), failures=count, retry_after_s=round(wait_s, 3), error=str(error))
         actor.hydration_failed(error, status=Status.FAILED)
