@@ -1,9 +1,10 @@
 """`SQLiteStore`: the log in one SQLite file.
 
-Three connections, each with its thread: one reads and writes and is the only one in the world that writes (an operating
-system lock sees to that; two writing connections are also what SQLite's WAL-reset bug needs); one reads the log, so
-that a stream can be read while a batch is on its way to the disk; one runs queries over projections' tables, so that a
-slow query holds up neither.
+Three connections: one reads and writes and is the only one in the world that writes (an operating system lock sees to
+that; two writing connections are also what SQLite's WAL-reset bug needs); one reads the log, so that a stream can be
+read while a batch is on its way to the disk; one runs queries over projections' tables, so that a slow query holds up
+neither. Where the file lies and how it is reached is the business of a `Place`: an operating system's file, each
+connection with a thread of its own, or a simulated disk.
 
 Invariants between any two awaits:
 
@@ -18,7 +19,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from actorium.store import tables
 from actorium.store.errors import StoreInUse, StoreUnavailable
@@ -34,10 +35,9 @@ from actorium.store.event_store import (
 )
 from actorium.store.events import EncodedRecord
 from actorium.store.log import logger
-from actorium.store.sqlite.connection import Connection, Work, connect
+from actorium.store.sqlite.connection import Work
 from actorium.store.sqlite.file import DatabaseFile
 from actorium.store.sqlite.journal import Journal
-from actorium.store.sqlite.lock import FileLock
 from actorium.store.sqlite.reading import Reading
 from actorium.store.sqlite.schema import migrate
 from actorium.store.sqlite.settings import Settings
@@ -47,6 +47,49 @@ T = TypeVar("T")
 # The first release without the WAL-reset bug. It needs two writing connections to one file, which we never have; a
 # tool that somebody points at the file beside us may be the second.
 _WAL_RESET_MENDED = (3, 51, 3)
+
+
+class Connection(Protocol):
+    """A connection to the file; whoever opened it must `close` it."""
+
+    async def run(self, work: Work[T]) -> T:
+        """Run `work` where the connection lives and return what it returns; raise what it raises."""
+        ...
+
+    async def close(self) -> None:
+        """Finish the work handed over so far and close the connection."""
+        ...
+
+
+class Place(Protocol):
+    """Where the file lies: how it is locked, reached and watched. `engine` is SQLite with its version."""
+
+    path: str
+    engine: str
+
+    def require_directory(self) -> None:
+        """Raise ConfigurationError when no file can be at the path."""
+        ...
+
+    def acquire(self) -> None:
+        """Take the right to write the file, or raise StoreInUse at once."""
+        ...
+
+    def release(self) -> None:
+        """Give the right back; without it, nothing happens."""
+        ...
+
+    async def connect(self, *, read_only: bool, busy_timeout_s: float) -> Connection:
+        """Open the file; sqlite3.Error when it cannot be opened."""
+        ...
+
+    def remember(self) -> None:
+        """Take the file that is at the path now for the one to watch."""
+        ...
+
+    def check(self) -> None:
+        """Raise StoreUnavailable if the watched file is no longer the one at the path."""
+        ...
 
 
 class _Session(NamedTuple):
@@ -59,28 +102,12 @@ class _Session(NamedTuple):
     reading: Reading
 
 
-class SQLiteStore:
-    """The log in the SQLite file at `path`, in WAL mode; the file is made at the first opening.
+class SQLiteLog:
+    """The log in an SQLite file at any place; `SQLiteStore` is the one to use."""
 
-    - `synchronous`: `"FULL"` (an acknowledged commit survives a power cut), `"EXTRA"`, `"NORMAL"` (it survives the
-      process, not the power cut) or `"OFF"` (a power cut may destroy the file);
-    - `cache_mb`: the page cache of the writing connection, in MB;
-    - `wal_autocheckpoint_pages`: how many pages of 4 KB the write-ahead log gathers before they are moved home;
-    - `busy_timeout_s`: how long a commit waits for another program's lock before it fails with StoreUnavailable.
-    """
-
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        synchronous: str = "FULL",
-        cache_mb: int = 64,
-        wal_autocheckpoint_pages: int = 10_000,
-        busy_timeout_s: float = 5.0,
-    ) -> None:
-        self._settings = Settings(synchronous, cache_mb, wal_autocheckpoint_pages, busy_timeout_s).checked()
-        self._file = DatabaseFile(path)
-        self._lock = FileLock(self._file.path)
+    def __init__(self, place: Place, settings: Settings) -> None:
+        self._settings = settings.checked()
+        self._file = place
         self._session: _Session | None = None
         self._connections: list[Connection] = []
         self._connecting: asyncio.Task[_Session] | None = None
@@ -93,7 +120,7 @@ class SQLiteStore:
             await asyncio.shield(self._closing)
             self._closing = None
         self._file.require_directory()
-        self._lock.acquire()
+        self._file.acquire()
         self._connecting = asyncio.create_task(self._connect())
         try:
             self._session = await asyncio.shield(self._connecting)
@@ -102,7 +129,6 @@ class SQLiteStore:
             if isinstance(error, sqlite3.Error | OSError):
                 raise StoreUnavailable(f"cannot open {self._file.path}: {error}") from error
             raise
-        _log_version()
 
     async def close(self) -> None:
         self._session = None
@@ -156,10 +182,7 @@ class SQLiteStore:
 
     def describe(self) -> str:
         settings = self._settings
-        return (
-            f"sqlite {sqlite3.sqlite_version} {self._file.path} "
-            f"(WAL, synchronous={settings.synchronous}: {settings.durability})"
-        )
+        return f"{self._file.engine} {self._file.path} (WAL, synchronous={settings.synchronous}: {settings.durability})"
 
     def _require_open(self) -> _Session:
         if self._session is None:
@@ -187,15 +210,15 @@ class SQLiteStore:
             raise StoreUnavailable(f"{self._file.path} cannot be read: {error}") from error
 
     async def _connect(self) -> _Session:
-        path, timeout_s = self._file.path, self._settings.busy_timeout_s
-        writer = await connect(path, read_only=False, busy_timeout_s=timeout_s)
+        connect, timeout_s = self._file.connect, self._settings.busy_timeout_s
+        writer = await connect(read_only=False, busy_timeout_s=timeout_s)
         self._connections.append(writer)
         await writer.run(self._set_up)
         journal = await writer.run(Journal)
-        reader = await connect(path, read_only=True, busy_timeout_s=timeout_s)
+        reader = await connect(read_only=True, busy_timeout_s=timeout_s)
         self._connections.append(reader)
         reading = await reader.run(Reading)
-        queries = await connect(path, read_only=True, busy_timeout_s=timeout_s)
+        queries = await connect(read_only=True, busy_timeout_s=timeout_s)
         self._connections.append(queries)
         self._file.remember()
         return _Session(writer, reader, queries, journal, reading)
@@ -223,7 +246,34 @@ class SQLiteStore:
                 except sqlite3.Error as error:
                     logger(__name__).warning("store.close_failed", path=self._file.path, error=str(error))
         finally:
-            self._lock.release()
+            self._file.release()
+
+
+class SQLiteStore(SQLiteLog):
+    """The log in the SQLite file at `path`, in WAL mode; the file is made at the first opening.
+
+    - `synchronous`: `"FULL"` (an acknowledged commit survives a power cut), `"EXTRA"`, `"NORMAL"` (it survives the
+      process, not the power cut) or `"OFF"` (a power cut may destroy the file);
+    - `cache_mb`: the page cache of the writing connection, in MB;
+    - `wal_autocheckpoint_pages`: how many pages of 4 KB the write-ahead log gathers before they are moved home;
+    - `busy_timeout_s`: how long a commit waits for another program's lock before it fails with StoreUnavailable.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        synchronous: str = "FULL",
+        cache_mb: int = 64,
+        wal_autocheckpoint_pages: int = 10_000,
+        busy_timeout_s: float = 5.0,
+    ) -> None:
+        settings = Settings(synchronous, cache_mb, wal_autocheckpoint_pages, busy_timeout_s)
+        super().__init__(DatabaseFile(path), settings)
+
+    async def open(self) -> None:
+        await super().open()
+        _log_version()
 
 
 _version_was_logged = False

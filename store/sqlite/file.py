@@ -8,20 +8,25 @@ files as at the opening.
 from __future__ import annotations
 
 import os
+import sqlite3
 
 from actorium.store.errors import ConfigurationError, StoreUnavailable
+from actorium.store.sqlite.connection import Connection, connect
+from actorium.store.sqlite.lock import FileLock
 
 
 class DatabaseFile:
     """A path that was made absolute, links resolved; `remember` and `check` watch the files behind it."""
 
-    __slots__ = ("_loss", "_watched", "path")
+    __slots__ = ("_lock", "_loss", "_watched", "engine", "path")
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         text = os.fspath(path)
         if not text or text == ":memory:":
             raise ConfigurationError(f"SQLiteStore needs the path of a file, not {text!r}; for memory use memory://")
         self.path = os.path.realpath(text)
+        self.engine = f"sqlite {sqlite3.sqlite_version}"
+        self._lock = FileLock(self.path)
         self._watched: list[tuple[str, tuple[int, int]]] = []
         self._loss: str | None = None
 
@@ -32,6 +37,18 @@ class DatabaseFile:
             raise ConfigurationError(f"cannot open {self.path}: there is no directory {directory}; make it first")
         if os.path.isdir(self.path):
             raise ConfigurationError(f"cannot open {self.path}: it is a directory, not a file")
+
+    def acquire(self) -> None:
+        """Take the right to write the file; raise StoreInUse if another process, or this one, has it."""
+        self._lock.acquire()
+
+    def release(self) -> None:
+        """Give the right to write back."""
+        self._lock.release()
+
+    async def connect(self, *, read_only: bool, busy_timeout_s: float) -> Connection:
+        """Open the file on a new thread; sqlite3.Error when it cannot be opened."""
+        return await connect(self.path, read_only=read_only, busy_timeout_s=busy_timeout_s)
 
     def remember(self) -> None:
         """Take the files that are at the path now for the ones to watch."""
