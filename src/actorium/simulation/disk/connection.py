@@ -1,0 +1,143 @@
+"""A connection to a database on a simulated disk that looks like one of Python's own `sqlite3`.
+
+Python's module knows no VFS written in Python, `apsw` does. So that the code which runs in the simulation is the code
+that ships, its connections are given the face of `sqlite3.Connection`, as far as the store uses it, errors included.
+
+Invariants: every statement has run to its end when `execute` returns; when the power of the disk went, during it or
+before, it raises PowerCut and nothing else.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NoReturn
+
+import apsw
+
+from actorium.simulation.disk.disk import PowerCut, SimulatedDisk
+from actorium.simulation.disk.vfs import VFS_NAME, disks
+
+# As many as the store's own connections keep (see connection.py there): one for every size of its multi-row statements.
+_STATEMENTS_MAX = 160
+
+_ERRORS: dict[int, type[sqlite3.Error]] = {
+    apsw.SQLITE_CONSTRAINT: sqlite3.IntegrityError,
+    apsw.SQLITE_MISMATCH: sqlite3.IntegrityError,
+    apsw.SQLITE_TOOBIG: sqlite3.DataError,
+    apsw.SQLITE_MISUSE: sqlite3.InterfaceError,
+    apsw.SQLITE_RANGE: sqlite3.InterfaceError,
+    apsw.SQLITE_CORRUPT: sqlite3.DatabaseError,
+    apsw.SQLITE_NOTADB: sqlite3.DatabaseError,
+    apsw.SQLITE_INTERNAL: sqlite3.InternalError,
+}
+
+ENGINE = f"sqlite {apsw.sqlite_lib_version()}"
+
+
+class Rows:
+    """What a statement found; the face of `sqlite3.Cursor`."""
+
+    __slots__ = ("_rows", "lastrowid")
+
+    def __init__(self, rows: list[Any], lastrowid: int) -> None:
+        self._rows = rows
+        self.lastrowid = lastrowid
+
+    def fetchone(self) -> Any:
+        return self._rows.pop(0) if self._rows else None
+
+    def fetchall(self) -> list[Any]:
+        rows, self._rows = self._rows, []
+        return rows
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.fetchall())
+
+
+class DiskDatabase:
+    """The one connection to a file, in exclusive locking mode: so SQLite keeps the WAL's index in its own memory."""
+
+    __slots__ = ("db", "disk")
+
+    def __init__(self, disk: SimulatedDisk, name: str) -> None:
+        self.disk = disk
+        flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+        self.db = apsw.Connection(disks.path(disk, name), flags=flags, vfs=VFS_NAME, statementcachesize=_STATEMENTS_MAX)
+        self.db.execute("PRAGMA locking_mode = EXCLUSIVE")
+
+    def close(self) -> None:
+        """Close it as a program does that ends in peace; on a disk without power, nothing comes of it."""
+        was_off = self.disk.is_off
+        try:
+            self.db.close()
+        except apsw.Error as error:
+            raise sqlite3.OperationalError(str(error)) from error
+        if self.disk.is_off and not was_off:
+            raise PowerCut
+
+
+class DiskConnection:
+    """The face of `sqlite3.Connection` on a `DiskDatabase`; several may share one, each with its `text_factory`."""
+
+    __slots__ = ("_database", "_db", "_disk", "text_factory")
+
+    def __init__(self, database: DiskDatabase) -> None:
+        self._database = database
+        self._db = database.db
+        self._disk = database.disk
+        self.text_factory: type = str
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._db.in_transaction
+
+    def getlimit(self, category: int) -> int:
+        return self._db.limit(category)
+
+    def rollback(self) -> None:
+        if self._db.in_transaction:
+            self.execute("ROLLBACK")
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
+        if self._disk.is_off:
+            raise PowerCut
+        try:
+            rows = self._db.execute(sql, parameters).fetchall()
+            if self.text_factory is bytes:
+                rows = [tuple([_bytes(value) for value in row]) for row in rows]
+        except UnicodeDecodeError as error:
+            rows = self._undecoded(sql, parameters, error)
+        except (apsw.Error, apsw.ExecutionCompleteError) as error:
+            self._raise(error)
+        if self._disk.is_off:
+            raise PowerCut
+        return Rows(rows, self._db.last_insert_rowid())
+
+    def executemany(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        for row in rows:
+            self.execute(sql, row)
+
+    def _undecoded(self, sql: str, parameters: Sequence[Any], error: UnicodeDecodeError) -> list[Any]:
+        """Run a query again whose text is damaged, and get the text as bytes."""
+        if self.text_factory is not bytes:
+            raise sqlite3.OperationalError(f"Could not decode to UTF-8: {error}") from None
+        names = [f"c{number}" for number in range(len(self._db.execute(sql, parameters).get_description()))]
+        columns = ", ".join(
+            f"CASE typeof({name}) WHEN 'text' THEN CAST({name} AS BLOB) ELSE {name} END" for name in names
+        )
+        return self._db.execute(
+            f"WITH found ({', '.join(names)}) AS ({sql}) SELECT {columns} FROM found", parameters
+        ).fetchall()
+
+    def _raise(self, error: apsw.Error) -> NoReturn:
+        if self._disk.is_off:
+            raise PowerCut from None
+        result = getattr(error, "result", apsw.SQLITE_MISUSE)
+        raised = _ERRORS.get(result, sqlite3.OperationalError)(str(error))
+        raised.sqlite_errorcode = getattr(error, "extendedresult", result)
+        raise raised from error
+
+
+def _bytes(value: Any) -> Any:
+    return value.encode() if type(value) is str else value

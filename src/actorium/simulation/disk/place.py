@@ -1,0 +1,73 @@
+"""A simulated disk as a place for a log: everything happens at once, on the caller's thread."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TypeVar, cast
+
+from actorium.simulation.disk.connection import ENGINE, DiskConnection, DiskDatabase
+from actorium.simulation.disk.disk import PowerCut, SimulatedDisk
+from actorium.store.errors import ConfigurationError
+from actorium.store.sqlite.connection import Work
+
+T = TypeVar("T")
+
+
+class InlineConnection:
+    """Work on a database that is done when `run` is called, without a thread."""
+
+    __slots__ = ("_database", "_db", "_reads_only")
+
+    def __init__(self, database: DiskDatabase, *, read_only: bool) -> None:
+        self._database = database
+        self._db = DiskConnection(database)
+        self._reads_only = read_only
+
+    async def run(self, work: Work[T]) -> T:
+        db = self._db
+        if not self._reads_only:
+            return work(cast(sqlite3.Connection, db))  # as far as the store uses one, it is one
+        db.execute("PRAGMA query_only = 1")
+        try:
+            return work(cast(sqlite3.Connection, db))
+        finally:
+            db.execute("PRAGMA query_only = 0")
+
+    async def close(self) -> None:
+        if not self._reads_only:
+            self._database.close()
+
+
+class DiskPlace:
+    """A file on a simulated disk; nothing but the store on it can touch it, so there is nothing to watch."""
+
+    engine = f"simulated disk, {ENGINE}"
+
+    def __init__(self, disk: SimulatedDisk, name: str) -> None:
+        if not name or "/" in name:
+            raise ConfigurationError(f"{name!r} is no name of a file on a simulated disk: it has one directory")
+        self.path = name
+        self._disk = disk
+        self._database: DiskDatabase | None = None
+
+    def require_directory(self) -> None:
+        if self._disk.is_off:
+            raise PowerCut
+
+    def acquire(self) -> None:
+        self._disk.lock(self.path)
+
+    def release(self) -> None:
+        self._database = None
+        self._disk.unlock(self.path)
+
+    async def connect(self, *, read_only: bool, busy_timeout_s: float) -> InlineConnection:
+        if self._database is None:
+            self._database = DiskDatabase(self._disk, self.path)
+        return InlineConnection(self._database, read_only=read_only)
+
+    def remember(self) -> None:
+        pass
+
+    def check(self) -> None:
+        pass
