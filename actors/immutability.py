@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import msgspec.inspect
@@ -26,6 +27,7 @@ _LEAVES = (
 )
 
 
+@functools.cache
 def is_immutable(event_class: type[Event]) -> bool:
     """Say whether no field of an event, nor anything inside one, can be changed in place."""
     return _is_immutable(msgspec.inspect.type_info(event_class), frozenset())

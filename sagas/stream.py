@@ -9,6 +9,7 @@ that were recorded, for the commands' ids are made of them.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -232,6 +233,7 @@ class SagaStream(Aggregate):
             self.stands.pop(event.key, None)
 
 
+@functools.cache
 def saga_stream_of(definition: SagaDefinition) -> type[SagaStream]:
     """Return the aggregate class whose streams are the sagas of one class."""
 
