@@ -1,0 +1,21 @@
+"""Failure and recovery, simulated: your aggregates, sagas and projections in a world with faults and virtual time."""
+
+from actorium.simulation.decorator import Simulation, simulation
+from actorium.simulation.faults import FaultId, Faults, Kind
+from actorium.simulation.run import Outcome, Wish, run
+from actorium.simulation.view import View
+from actorium.simulation.world import Violation, World
+
+__all__ = [
+    "FaultId",
+    "Faults",
+    "Kind",
+    "Outcome",
+    "Simulation",
+    "View",
+    "Violation",
+    "Wish",
+    "World",
+    "run",
+    "simulation",
+]

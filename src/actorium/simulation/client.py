@@ -1,0 +1,217 @@
+"""`SimulatedRuntime`: the runtime of a simulated node as its clients see it: across a network, and through crashes.
+
+Its methods are those of `Runtime`. A client here does what a good client does: it gives each command an id, and sends
+it again, with the same id, until it has an answer that is one. So a scenario reads as if nothing ever went wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from actorium.actors.aggregate import Aggregate
+from actorium.actors.commands import Ack, Command
+from actorium.actors.errors import CommandFailed, HydrationFailed
+from actorium.runtime.errors import CommandTimeout, MailboxFull, QueryTimeout, RuntimeClosed
+from actorium.runtime.projection import Projection, Query
+from actorium.sagas.runtime import Runtime
+from actorium.sagas.saga import Saga
+from actorium.sagas.views import SagaSummary, SagaView
+from actorium.simulation.code_faults import InjectedFailure
+from actorium.simulation.faults import FaultId, Kind
+from actorium.simulation.node import ConnectionLost, Node
+from actorium.store.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from actorium.simulation.world import World
+
+A = TypeVar("A", bound=Aggregate)
+R = TypeVar("R")
+
+_ANSWER_WITHIN_S = 45.0
+_FIRST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 5.0
+_PATIENCE_S = 36_000.0
+_TRY_AGAIN = (
+    ConnectionLost,
+    CommandTimeout,
+    HydrationFailed,
+    MailboxFull,
+    QueryTimeout,
+    RuntimeClosed,
+    StoreUnavailable,
+    TimeoutError,
+)
+
+
+class SimulatedRuntime:
+    """A client's connection to the runtime of a node."""
+
+    def __init__(self, world: World, node: Node) -> None:
+        self._world = world
+        self.node = node
+
+    async def send(
+        self,
+        command: Command,
+        *,
+        command_id: str | None = None,
+        timeout_s: float | None = None,
+        expected_version: int | None = None,
+        correlation_id: str = "",
+        causation_id: str = "",
+        headers: Mapping[str, str] | None = None,
+        wait_for: Collection[type[Projection]] = (),
+    ) -> Ack:
+        """Have a command carried out, whatever it takes; return or raise as `Runtime.send` does, at the end.
+
+        Without a `command_id` it gets one: its type, whom it is for, and the how manieth of those.
+        """
+        world = self._world
+        operation = self.node.history.begin(command, command_id, world.machine.steps, self.node.witness.position)
+        if operation.left_out:
+            return Ack(command.to, 0, 0, (), operation.command_id)
+
+        def sent(runtime: Runtime) -> Awaitable[Ack]:
+            operation.attempts += 1
+            return runtime.send(
+                command,
+                command_id=operation.command_id,
+                timeout_s=timeout_s,
+                expected_version=expected_version,
+                correlation_id=correlation_id,
+                causation_id=causation_id,
+                headers=headers,
+                wait_for=wait_for,
+            )
+
+        try:
+            operation.answer = await self._answered(operation.name, sent)
+        except Exception as error:
+            operation.answer = error
+            raise
+        finally:
+            operation.answered, operation.known = world.machine.steps, self.node.witness.position
+        world.note(f"{operation.name}: acknowledged at {operation.answer.position}")
+        self.node.checks.answered(operation)
+        ack: Ack = operation.answer
+        return ack
+
+    async def submit(
+        self,
+        command: Command,
+        *,
+        at: datetime | None = None,
+        after_s: float | None = None,
+        command_id: str | None = None,
+    ) -> Ack:
+        """Accept a command durably, as `Runtime.submit` does."""
+        world = self._world
+        operation = self.node.history.begin(command, command_id, world.machine.steps, self.node.witness.position)
+        if operation.left_out:
+            return Ack(command.to, 0, 0, (), operation.command_id)
+        ack: Ack = await self._answered(
+            f"submit {operation.name}",
+            lambda runtime: runtime.submit(command, at=at, after_s=after_s, command_id=operation.command_id),
+        )
+        return ack
+
+    async def cancel(self, command_id: str, *, reason: str = "") -> bool:
+        """Give up a submitted command, as `Runtime.cancel` does."""
+        given_up: bool = await self._answered(
+            f"cancel {command_id}", lambda runtime: runtime.cancel(command_id, reason=reason)
+        )
+        return given_up
+
+    async def get(self, aggregate: type[A], id: str, *, at_version: int | None = None) -> A:
+        """Return the state of an aggregate, as `Runtime.get` does."""
+        state: A = await self._answered(
+            f"get {aggregate.__name__} {id}", lambda runtime: runtime.get(aggregate, id, at_version=at_version)
+        )
+        return state
+
+    async def query(self, query: Query[R], *arguments: Any, after: int | None = None) -> R:
+        """Ask a projection, as `Runtime.query` does."""
+        answer: R = await self._answered(
+            f"query {query!r}", lambda runtime: runtime.query(query, *arguments, after=after)
+        )
+        return answer
+
+    async def saga(self, saga: type[Saga], id: str) -> SagaView:
+        """Return a saga with its history, as `Runtime.saga` does."""
+        view: SagaView = await self._answered(f"saga {id}", lambda runtime: runtime.saga(saga, id))
+        return view
+
+    async def sagas(self, saga: type[Saga] | None = None, *, status: str | None = None) -> list[SagaSummary]:
+        """Return the sagas there are, of one class or all, in one status or any."""
+
+        async def listed(runtime: Runtime) -> list[SagaSummary]:
+            return [one async for one in runtime.sagas(saga, status=status)]
+
+        summaries: list[SagaSummary] = await self._answered("sagas", listed)
+        return summaries
+
+    async def retry_saga(self, saga: type[Saga], id: str, *, reason: str) -> None:
+        """Have a saga that stands try again, as `Runtime.retry_saga` does."""
+        await self._answered(f"retry {id}", lambda runtime: runtime.retry_saga(saga, id, reason=reason))
+
+    def crash(self) -> None:
+        """Kill the process, now; it is started again after a moment."""
+        self.node.crash("by the scenario")
+
+    async def _answered(self, what: str, call: Callable[[Runtime], Awaitable[Any]]) -> Any:
+        """Return the answer of a call, asked again until it is one."""
+        machine = self._world.machine
+        give_up_at_s = machine.now_s + _PATIENCE_S
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            try:
+                return await self._exchanged(what, call)
+            except _TRY_AGAIN:
+                if machine.now_s > give_up_at_s:
+                    raise
+            except CommandFailed as error:
+                if not isinstance(error.__cause__, InjectedFailure):
+                    raise
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    async def _exchanged(self, what: str, call: Callable[[Runtime], Awaitable[Any]]) -> Any:
+        """Send one request and wait for its reply, each with what befalls it on the way."""
+        plan = self._world.plan
+        fault = plan.draw("request", what)
+        if fault is not None:
+            self._world.note(f"fault: {fault}")
+            await self._before(fault, call)
+        answer, task = self.node.call_cancellable(call)
+        if fault is not None and fault.kind is Kind.REQUEST_CANCELLED:
+            self.node.world.loop.call_later(plan.amount(fault, 0.0, 0.02), task.cancel)
+        async with asyncio.timeout(_ANSWER_WITHIN_S):
+            result = await answer
+        fault = plan.draw("reply", what)
+        if fault is not None:
+            self._world.note(f"fault: {fault}")
+            if fault.kind is Kind.REPLY_LOST:
+                raise ConnectionLost("the reply was lost")
+            await asyncio.sleep(plan.amount(fault, 0.01, 10.0))
+        return result
+
+    async def _before(self, fault: FaultId, call: Callable[[Runtime], Awaitable[Any]]) -> None:
+        plan = self._world.plan
+        if fault.kind is Kind.REQUEST_LOST:
+            await asyncio.sleep(1.0)
+            raise ConnectionLost("the request was lost")
+        if fault.kind is Kind.REQUEST_DELAYED:
+            await asyncio.sleep(plan.amount(fault, 0.001, 10.0))
+        elif fault.kind is Kind.REQUEST_DOUBLED:
+            self._world.loop.call_later(plan.amount(fault, 0.0, 20.0), self._again, call)
+
+    def _again(self, call: Callable[[Runtime], Awaitable[Any]]) -> None:
+        """Deliver a request a second time; nobody waits for its answer."""
+        try:
+            answer = self.node.call(call)
+        except ConnectionLost:
+            return
+        answer.add_done_callback(lambda done: done.cancelled() or done.exception())

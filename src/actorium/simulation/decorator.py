@@ -1,0 +1,37 @@
+"""`@simulation`: a scenario that is a test, and that `actorium simulate` finds in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from actorium.simulation.faults import Faults
+from actorium.simulation.run import Outcome, Scenario, Wish, run
+
+
+class Simulation(msgspec.Struct, frozen=True, kw_only=True):
+    """A scenario, how many seeds of it to run, and the faults it is run with."""
+
+    scenario: Scenario
+    seeds: int
+    faults: Faults
+
+    @property
+    def name(self) -> str:
+        """The name of the scenario's function."""
+        return self.scenario.__name__
+
+    def run(self, seed: int, **wish: Any) -> Outcome:
+        """Run one seed; keywords are those of `Wish`."""
+        return run(self.scenario, Wish(seed=seed, faults=wish.pop("faults", self.faults), **wish))
+
+
+def simulation(*, seeds: int = 200, faults: Faults | None = None) -> Callable[[Scenario], Simulation]:
+    """Make a simulation of an `async def scenario(world)`; `faults` are all kinds at their usual rate."""
+
+    def made(scenario: Scenario) -> Simulation:
+        return Simulation(scenario=scenario, seeds=seeds, faults=Faults.all() if faults is None else faults)
+
+    return made

@@ -1,0 +1,182 @@
+"""Faults: what can go wrong in a simulated world, how often, and the plan by which it does in one run.
+
+A fault has an identity: its kind, its site (what it happened to: `commit Account<alice>`) and its occurrence (the how
+manieth time that was asked). It is drawn from the seed and that identity alone, so that a run can be repeated with some
+of its faults left out and the others at their places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import NamedTuple
+
+import msgspec
+
+from actorium.simulation.chance import Chance
+from actorium.store.errors import ConfigurationError
+
+
+class Kind(StrEnum):
+    """The kinds of fault; the value is how a story tells it."""
+
+    CRASH = "crash"
+    CRASH_BEFORE_COMMIT = "crash before the commit"
+    CRASH_AFTER_COMMIT = "crash after the commit"
+    PAUSE = "long pause"
+    CLOCK_JUMP = "wall clock jumped"
+    STORE_FAILED = "store failed before the commit"
+    ANSWER_OF_STORE_LOST = "acknowledgement of the commit lost"
+    STORE_SLOW = "store slow"
+    STORE_OUTAGE = "store away for a while"
+    CONFLICT = "append refused as a conflict"
+    CHECKPOINT_FAILED = "checkpoint not saved"
+    READ_FAILED = "read failed"
+    READ_SLOW = "read slow"
+    REQUEST_LOST = "request lost"
+    REQUEST_DOUBLED = "request doubled"
+    REQUEST_DELAYED = "request delayed"
+    REQUEST_CANCELLED = "request cancelled"
+    REPLY_LOST = "reply lost"
+    REPLY_DELAYED = "reply delayed"
+    HANDLER_RAISED = "command handler raised"
+    PROJECTION_RAISED = "projection's handler raised"
+    POWER_CUT = "power cut inside a write"
+
+
+# What is drawn together, as one question: at most one of a family happens at one occurrence of a site.
+FAMILIES: Mapping[str, tuple[Kind, ...]] = {
+    "commit": (
+        Kind.CRASH_BEFORE_COMMIT,
+        Kind.CRASH_AFTER_COMMIT,
+        Kind.STORE_FAILED,
+        Kind.ANSWER_OF_STORE_LOST,
+        Kind.STORE_SLOW,
+        Kind.STORE_OUTAGE,
+        Kind.CONFLICT,
+        Kind.POWER_CUT,
+    ),
+    "checkpoint": (Kind.CHECKPOINT_FAILED,),
+    "read": (Kind.READ_FAILED, Kind.READ_SLOW),
+    "request": (Kind.REQUEST_LOST, Kind.REQUEST_DOUBLED, Kind.REQUEST_DELAYED, Kind.REQUEST_CANCELLED),
+    "reply": (Kind.REPLY_LOST, Kind.REPLY_DELAYED),
+    "decide": (Kind.HANDLER_RAISED,),
+    "project": (Kind.PROJECTION_RAISED,),
+    "life": (Kind.CRASH, Kind.PAUSE, Kind.CLOCK_JUMP),
+}
+
+# A life of a process is one occurrence, a commit one of hundreds: what is drawn once per life is drawn more often.
+_OFTENER = {"life": 8.0, "request": 2.0, "reply": 2.0}
+_RARER = {Kind.POWER_CUT: 0.0}
+
+
+class Faults(msgspec.Struct, frozen=True):
+    """How often each kind of fault happens, as a part of the occasions for it.
+
+    rates: by kind, 0 to 1. reorder: the part of the steps at which another than the next ready task runs.
+    vary_settings: whether the seed picks limits of the runtime (batches, mailboxes, caches) where the scenario gives
+    no Settings.
+    """
+
+    rates: Mapping[Kind, float] = {}
+    reorder: float = 0.0
+    vary_settings: bool = False
+
+    @classmethod
+    def all(cls, rate: float = 0.03) -> Faults:
+        """Return faults of every kind; `rate` is the part of the commits, reads and messages that are hit."""
+        _check_rate(rate)
+        rates: dict[Kind, float] = {}
+        for family, kinds in FAMILIES.items():
+            for kind in kinds:
+                rates[kind] = min(0.9, rate * _OFTENER.get(family, 1.0) * _RARER.get(kind, 1.0)) / len(kinds)
+        return cls(rates, reorder=min(0.5, rate * 5), vary_settings=True)
+
+    @classmethod
+    def only(cls, *kinds: Kind, rate: float = 0.03) -> Faults:
+        """Return faults of some kinds, each at `rate`."""
+        _check_rate(rate)
+        return cls(dict.fromkeys(kinds, rate))
+
+    @classmethod
+    def none(cls) -> Faults:
+        """Return no faults: the plain run."""
+        return cls()
+
+
+def _check_rate(rate: float) -> None:
+    if not 0 <= rate <= 1:
+        raise ConfigurationError(f"a rate of faults is a part of the occasions, from 0 to 1, not {rate!r}")
+
+
+class FaultId(NamedTuple):
+    """The identity of a fault within a scenario and seed."""
+
+    kind: Kind
+    site: str
+    occurrence: int
+
+    def __str__(self) -> str:
+        return f"{self.kind} ({_ordinal(self.occurrence)} {self.site})"
+
+
+class Plan:
+    """Which faults happen in one run; keeps those that did.
+
+    only: if given, exactly these happen, and nothing is drawn. remember: also keep every occasion at which a fault
+    could have been, for the exhaustive mode.
+    """
+
+    def __init__(
+        self, chance: Chance, faults: Faults, *, only: Iterable[FaultId] | None = None, remember: bool = False
+    ) -> None:
+        self._chance = chance
+        self._counts: dict[str, int] = {}
+        self._only = None if only is None else frozenset(only)
+        self._wanted_sites = frozenset(one.site for one in self._only) if self._only is not None else frozenset()
+        self._thresholds = {
+            family: [(kind, faults.rates.get(kind, 0.0)) for kind in kinds if faults.rates.get(kind, 0.0) > 0]
+            for family, kinds in FAMILIES.items()
+        }
+        self.occasions: list[tuple[str, str, int]] | None = [] if remember else None
+        self.happened: list[FaultId] = []
+        self.is_active = True
+
+    def draw(self, family: str, what: str) -> FaultId | None:
+        """Return the fault that happens at the next occurrence of a site, `what` happens to; mostly None."""
+        if not self.is_active:
+            return None
+        site = f"{family} {what}"
+        occurrence = self._counts[site] = self._counts.get(site, 0) + 1
+        if self.occasions is not None:
+            self.occasions.append((family, site, occurrence))
+        if self._only is not None:
+            if site not in self._wanted_sites:
+                return None
+            for kind in FAMILIES[family]:
+                fault = FaultId(kind, site, occurrence)
+                if fault in self._only:
+                    self.happened.append(fault)
+                    return fault
+            return None
+        thresholds = self._thresholds[family]
+        if not thresholds:
+            return None
+        number = self._chance.number(site, occurrence)
+        for kind, rate in thresholds:
+            if number < rate:
+                fault = FaultId(kind, site, occurrence)
+                self.happened.append(fault)
+                return fault
+            number -= rate
+        return None
+
+    def amount(self, fault: FaultId, low: float, high: float) -> float:
+        """Return how much of it: a number between two, the same wherever this fault happens."""
+        return low + (high - low) * self._chance.number(f"{fault.site} amount", fault.occurrence)
+
+
+def _ordinal(number: int) -> str:
+    if number % 100 in (11, 12, 13):
+        return f"{number}th"
+    return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th') }"

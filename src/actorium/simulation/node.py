@@ -1,0 +1,262 @@
+"""`Node`: a process of the simulated world: it is started, killed, held up and started again.
+
+Invariants: one incarnation lives at a time, each on a loop of its own; a killed one runs nothing more and is buried
+when the run is over; what outlives it is the log alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from actorium.runtime.statistics import RuntimeStatistics
+from actorium.sagas.runtime import Runtime
+from actorium.simulation.checks import Checks
+from actorium.simulation.faults import FaultId, Kind
+from actorium.simulation.history import History
+from actorium.simulation.loop import SimulatedLoop
+from actorium.simulation.source import SimulatedSource
+from actorium.simulation.store import SimulatedStore
+from actorium.simulation.view import View
+from actorium.simulation.witness import Witness
+from actorium.store.errors import ActoriumError
+from actorium.store.event_store import EventStore
+
+if TYPE_CHECKING:
+    from actorium.simulation.world import World
+
+_RESTART_S = (0.02, 3.0)
+_LONGEST_LIFE_STEPS = 3_000
+_PAUSE_S = (0.5, 60.0)
+_JUMP_S = (-7_200.0, 7_200.0)
+_LATENCY_S = {"commit": 0.002, "read": 0.0005, "failure": 0.05}
+
+
+class ConnectionLost(ActoriumError):
+    """The process did not answer: it is down, or the message or its answer went astray. What it did is not known."""
+
+
+async def _statistics(runtime: Runtime) -> RuntimeStatistics:
+    return runtime.statistics()
+
+
+Call = Callable[[Runtime], Awaitable[Any]]
+
+
+class Node:
+    """A process with one runtime, and the log that it runs on."""
+
+    def __init__(
+        self,
+        world: World,
+        name: str,
+        log: EventStore,
+        make: Callable[..., Runtime],
+        witness: Witness,
+        history: History,
+        view: View,
+        checks: Checks,
+    ) -> None:
+        self.name = name
+        self.witness = witness
+        self.history = history
+        self.view = view
+        self.checks = checks
+        self.log = log
+        self.world = world
+        self.runtime: Runtime | None = None
+        self.life: Life | None = None
+        self.lives: list[Life] = []
+        self.clock_offset_us = 0
+        self._make = make
+        self._calls: set[asyncio.Future[Any]] = set()
+        self._stopping = False
+
+    def start(self) -> None:
+        """Begin an incarnation."""
+        self.life = Life(self, len(self.lives) + 1)
+        self.lives.append(self.life)
+        self.world.note(f"{self.name} starts")
+        self.life.begin(self._make)
+
+    def crash(self, why: str) -> None:
+        """Kill the incarnation that lives, if one does; another is started some time after."""
+        life, self.life, self.runtime = self.life, None, None
+        if life is None:
+            return
+        life.end()
+        self.world.note(f"{self.name} crashes: {why}")
+        self._hang_up()
+        low, high = _RESTART_S
+        delay_s = low + (high - low) * self.world.chance.number(f"restart {self.name}", life.number)
+        self.world.loop.call_later(delay_s, self.start)
+
+    def ended(self, life: Life, error: BaseException | None) -> None:
+        """Take note that an incarnation ended by itself, before or after it served."""
+        if life is not self.life or self._stopping:
+            return
+        if self.runtime is not None:
+            self.world.violated("the runtime goes on", "a runtime that serves", f"it ended by itself: {error!r}")
+        self.crash(f"start failed: {error!r}")
+
+    async def stop(self) -> None:
+        """Stop the runtime in good order, from the world's own loop."""
+        self._stopping = True
+        if self.runtime is not None:
+            await self.call(lambda runtime: runtime.stop())
+        life = self.life
+        if life is not None:
+            await asyncio.sleep(0.001)  # what was told to end just now may do so
+            left = [task.get_name() for task in life.loop.unfinished()]
+            if left:
+                self.world.violated("a stopped runtime leaves no task", "none", ", ".join(left))
+            if life.loop.unseen:
+                self.world.violated("no error goes unseen", "none", life.loop.unseen[0])
+
+    async def mend(self) -> None:
+        """Do what a person does when the trouble is over: have what stands, and what is parked, tried again."""
+        while True:
+            try:
+                await self.call(self._mend)
+                return
+            except ConnectionLost:
+                await asyncio.sleep(0.1)
+
+    async def _mend(self, runtime: Runtime) -> None:
+        for saga in runtime.saga_classes:
+            async for summary in runtime.sagas(saga, status="failed"):
+                await runtime.retry_saga(saga, summary.id, reason="the faults are over")
+        for processor in runtime.processors():
+            await processor.retry()
+
+    async def busy(self) -> str | None:
+        """Return what still goes on, for a person; None when nothing does."""
+        if self.view.sagas(open=True):
+            return f"{len(self.view.sagas(open=True))} sagas are open"
+        try:
+            statistics = await self.call(_statistics)
+        except ConnectionLost as error:
+            return str(error)
+        if statistics.in_flight:
+            return f"{statistics.in_flight} commands are in flight"
+        for one in statistics.processors:
+            if one.position < self.witness.position:
+                return f"{one.name} is at {one.position} of {self.witness.position} ({one.state} {one.error})"
+        return None
+
+    def call(self, what: Call) -> asyncio.Future[Any]:
+        """Have something called in the process; the future, of the world's loop, ends with what it gives."""
+        return self.call_cancellable(what)[0]
+
+    def call_cancellable(self, what: Call) -> tuple[asyncio.Future[Any], asyncio.Task[None]]:
+        """Call like `call`; also return the task in the process."""
+        if self.life is None or self.runtime is None:
+            raise ConnectionLost(f"{self.name} is down")
+        answer = self.world.loop.create_future()
+        self._calls.add(answer)
+        task = self.life.loop.create_task(self._serve(self.runtime, what, answer), name=f"{self.name} call")
+        return answer, task
+
+    async def _serve(self, runtime: Runtime, what: Call, answer: asyncio.Future[Any]) -> None:
+        result: Any = None
+        failure: BaseException | None = None
+        try:
+            result = await what(runtime)
+        except asyncio.CancelledError:
+            failure = ConnectionLost("the connection was closed")
+        except Exception as error:
+            failure = error
+        self._calls.discard(answer)
+        if answer.done():
+            return
+        if failure is not None:
+            answer.set_exception(failure)
+        else:
+            answer.set_result(result)
+
+    def _hang_up(self) -> None:
+        calls, self._calls = self._calls, set()
+        for answer in sorted(calls, key=hash):
+            if not answer.done():
+                answer.set_exception(ConnectionLost(f"{self.name} went down"))
+
+
+class Life:
+    """One incarnation of a node: what the simulated store knows as its process."""
+
+    def __init__(self, node: Node, number: int) -> None:
+        self.node = node
+        self.number = number
+        self.is_dead = False
+        self.name = f"{node.name}.{number}"
+        self.loop = SimulatedLoop(node.world.machine, self.name)
+        self._operations = 0
+        self._world = node.world
+        self._plan_life()
+
+    def begin(self, make: Callable[..., Runtime]) -> None:
+        """Start the runtime on this life's loop."""
+        world = self._world
+        store = SimulatedStore(self.node.log, world.plan, self.node.witness, self)
+        source = SimulatedSource(world, self.node, self.name)
+        self.loop.create_task(self._live(make, store, source), name=f"{self.name} main")
+
+    async def _live(self, make: Callable[..., Runtime], store: SimulatedStore, source: SimulatedSource) -> None:
+        try:
+            runtime = make(store=store, source=source)
+            await runtime.start()
+        except Exception as error:
+            self.node.ended(self, error)
+            return
+        self.node.runtime = runtime
+        self._world.note(f"{self.node.name} serves")
+        self.node.ended(self, await runtime.ended())
+
+    def end(self) -> None:
+        """Die: nothing of this incarnation runs any more."""
+        self.is_dead = True
+        self.loop.die()
+
+    def _plan_life(self) -> None:
+        """Draw what befalls this life from outside, and at which of its steps."""
+        fault = self._world.plan.draw("life", self.node.name)
+        if fault is None:
+            return
+        # Most steps lie in the first seconds of work; the square of chance aims at early ones, recovery included.
+        part = self._world.plan.amount(fault, 0.0, 1.0)
+        self.loop.set_alarm(1 + int(part * part * _LONGEST_LIFE_STEPS), lambda: self._befall(fault))
+
+    def _befall(self, fault: FaultId) -> None:
+        world = self._world
+        if not world.plan.is_active:
+            return
+        world.note(f"fault: {fault}")
+        if fault.kind is Kind.CRASH:
+            self.crash("killed")
+        elif fault.kind is Kind.PAUSE:
+            self.loop.hold_until(world.machine.now_s + world.plan.amount(fault, *_PAUSE_S))
+        elif fault.kind is Kind.CLOCK_JUMP:
+            self.node.clock_offset_us += int(world.plan.amount(fault, *_JUMP_S) * 1_000_000)
+
+    # --- what the simulated store asks ----------------------------------------------------------------------------
+
+    def crash(self, why: str) -> None:
+        if not self.is_dead:
+            self.node.crash(why)
+
+    def now_s(self) -> float:
+        return self._world.machine.now_s
+
+    def step(self) -> int:
+        return self._world.machine.steps
+
+    def note(self, text: str) -> None:
+        self._world.note(f"{self.node.name} {text}")
+
+    def lost(self, why: str) -> None:
+        self._world.violated("nothing committed is lost", "the log as it was", why)
+
+    def latency_s(self, what: str) -> float:
+        self._operations += 1
+        return _LATENCY_S[what] * (0.2 + self._world.chance.number(f"{what} of {self.name}", self._operations))

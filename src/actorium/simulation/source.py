@@ -1,0 +1,33 @@
+"""`SimulatedSource`: wall time, ids and chance of one incarnation of a node."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from actorium.simulation.node import Node
+    from actorium.simulation.world import World
+
+_EPOCH_US = 1_700_000_000_000_000
+
+
+class SimulatedSource:
+    """Wall time goes with the world's clock, plus what the faults made it jump; ids name the incarnation."""
+
+    def __init__(self, world: World, node: Node, name: str) -> None:
+        self._machine = world.machine
+        self._node = node
+        self._name = name
+        self._count = 0
+        self._random = random.Random(world.chance.bits("source", 0) ^ world.chance.bits(name, 0))
+
+    def now_us(self) -> int:
+        return _EPOCH_US + round(self._machine.now_s * 1_000_000) + self._node.clock_offset_us
+
+    def new_id(self) -> str:
+        self._count += 1
+        return f"{self._name}-{self._count:06x}"
+
+    def random(self) -> float:
+        return self._random.random()

@@ -1,0 +1,232 @@
+"""`SimulatedStore`: one process's connection to a log that outlives it, with the faults of the plan in between.
+
+The log itself is any EventStore that keeps its content while it is closed: `MemoryStore` as the model, or SQLite on a
+simulated disk. When the process dies, its calls are left hanging: nothing of them is unwound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from actorium.simulation.disk.disk import PowerCut
+from actorium.simulation.faults import FaultId, Kind, Plan
+from actorium.simulation.witness import Loss, Witness
+from actorium.store.errors import StoreError, StoreUnavailable, WrongExpectedVersion
+from actorium.store.event_store import (
+    AppendOutcome,
+    Batch,
+    CommandRecord,
+    Committed,
+    DeadLetter,
+    EventStore,
+    Head,
+    StoredEventType,
+    StreamPage,
+    StreamRead,
+)
+from actorium.store.events import EncodedRecord
+
+R = TypeVar("R")
+
+_EVERYTHING = 1 << 40
+
+
+class Process(Protocol):
+    """What a store needs of the process that uses it."""
+
+    is_dead: bool
+
+    def crash(self, why: str) -> None:
+        """Kill the process, now."""
+
+    def now_s(self) -> float:
+        """Return the world's time in seconds."""
+
+    def step(self) -> int:
+        """Return the number of the world's step."""
+
+    def note(self, text: str) -> None:
+        """Write a line of the trace."""
+
+    def lost(self, why: str) -> None:
+        """Say that the log is not what it was."""
+
+    def latency_s(self, what: str) -> float:
+        """Return how long the next operation takes without a fault, in seconds."""
+
+
+class SimulatedStore:
+    """An EventStore as one incarnation of a node sees it."""
+
+    def __init__(self, log: EventStore, plan: Plan, witness: Witness, process: Process) -> None:
+        self._log = log
+        self._plan = plan
+        self._witness = witness
+        self._process = process
+        self._away_until_s = 0.0
+
+    async def open(self) -> None:
+        await self._alive()
+        await self._log.open()
+        await self._compare(self._witness.compare, 0)
+
+    async def close(self) -> None:
+        await self._alive()
+        await self._log.close()
+
+    async def commit(self, batch: Batch) -> Committed:
+        await self._alive()
+        fault = self._drawn(batch)
+        if fault is not None:
+            batch = await self._before(fault, batch)
+        await self._wait(self._process.latency_s("commit"))
+        if self._away_until_s > self._process.now_s():
+            raise StoreUnavailable("the store is away for a while (simulated)")
+        refused = fault.site.removeprefix("commit ") if fault is not None and fault.kind is Kind.CONFLICT else None
+        try:
+            committed = await self._write(batch, refused)
+        except PowerCut:
+            self._process.crash(str(fault))
+            await self._hang()
+        await self._compare(self._witness.saw, self._witness.position)
+        self._process.note(_told(batch, committed))
+        if fault is not None:
+            committed = await self._after(fault, committed)
+        return committed
+
+    async def _compare(self, take: Callable[[Sequence[EncodedRecord], int], None], after_position: int) -> None:
+        """Have the witness take what the log holds after a position."""
+        try:
+            take(await self._log.read_log(after_position, _EVERYTHING), self._process.step())
+        except (Loss, StoreError) as error:
+            self._process.lost(str(error))
+            await self._hang()
+
+    async def _write(self, batch: Batch, refused: str | None) -> Committed:
+        """Commit a batch; the appends to the refused stream as if another writer had been there first."""
+        if refused is None:
+            return await self._log.commit(batch)
+        kept = [append for append in batch.appends if str(append.stream) != refused]
+        committed = await self._log.commit(msgspec.structs.replace(batch, appends=kept))
+        written = iter(committed.outcomes)
+        outcomes: list[AppendOutcome] = []
+        for append in batch.appends:
+            if str(append.stream) != refused:
+                outcomes.append(next(written))
+            else:
+                actual = len(self._witness.streams.get(append.stream, ()))
+                outcomes.append(WrongExpectedVersion(append.stream, expected=append.expected_version, actual=actual))
+        return msgspec.structs.replace(committed, outcomes=outcomes)
+
+    def _drawn(self, batch: Batch) -> FaultId | None:
+        fault = None
+        for append in batch.appends:
+            fault = self._plan.draw("commit", str(append.stream)) or fault
+        for checkpoint in batch.checkpoints:
+            fault = self._plan.draw("checkpoint", checkpoint.name) or fault
+        if fault is not None:
+            self._process.note(f"fault: {fault}")
+        return fault
+
+    async def _before(self, fault: FaultId, batch: Batch) -> Batch:
+        match fault.kind:
+            case Kind.CRASH_BEFORE_COMMIT:
+                self._process.crash(str(fault))
+                await self._hang()
+            case Kind.STORE_FAILED:
+                await self._wait(self._process.latency_s("failure"))
+                raise StoreUnavailable("the store failed, and wrote nothing (simulated)")
+            case Kind.STORE_OUTAGE:
+                self._away_until_s = self._process.now_s() + self._plan.amount(fault, 0.01, 8.0)
+                raise StoreUnavailable("the store is away for a while (simulated)")
+            case Kind.STORE_SLOW:
+                await self._wait(self._plan.amount(fault, 0.05, 20.0))
+            case Kind.CHECKPOINT_FAILED:
+                name = fault.site.removeprefix("checkpoint ")
+                return msgspec.structs.replace(
+                    batch, checkpoints=[one if one.name != name else _broken(one) for one in batch.checkpoints]
+                )
+        return batch
+
+    async def _after(self, fault: FaultId, committed: Committed) -> Committed:
+        match fault.kind:
+            case Kind.CRASH_AFTER_COMMIT:
+                self._process.crash(str(fault))
+                await self._hang()
+            case Kind.ANSWER_OF_STORE_LOST:
+                raise StoreUnavailable("the store wrote, and its answer was lost (simulated)")
+        return committed
+
+    async def read_streams(self, reads: Sequence[StreamRead]) -> list[StreamPage]:
+        return await self._read(str(reads[0].stream) if reads else "nothing", lambda: self._log.read_streams(reads))
+
+    async def read_log(self, after_position: int, limit: int) -> list[EncodedRecord]:
+        return await self._read("of the log", lambda: self._log.read_log(after_position, limit))
+
+    async def head(self) -> Head:
+        return await self._read("of the head", self._log.head)
+
+    async def find_command(self, command_id: str) -> CommandRecord | None:
+        return await self._read("of a command", lambda: self._log.find_command(command_id))
+
+    async def load_checkpoint(self, name: str) -> int:
+        return await self._read(f"of checkpoint {name}", lambda: self._log.load_checkpoint(name))
+
+    async def dead_letters(self, processor: str) -> list[DeadLetter]:
+        return await self._read(f"of dead letters {processor}", lambda: self._log.dead_letters(processor))
+
+    async def query(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        return await self._read("by query", lambda: self._log.query(sql, parameters))
+
+    async def event_types(self, *, counted: bool = False) -> list[StoredEventType]:
+        return await self._read("of event types", lambda: self._log.event_types(counted=counted))
+
+    def describe(self) -> str:
+        return f"simulated, on {self._log.describe()}"
+
+    async def _read(self, what: str, read: Callable[[], Awaitable[R]]) -> R:
+        await self._alive()
+        fault = self._plan.draw("read", what)
+        if fault is not None:
+            self._process.note(f"fault: {fault}")
+            if fault.kind is Kind.READ_SLOW:
+                await self._wait(self._plan.amount(fault, 0.05, 20.0))
+        await self._wait(self._process.latency_s("read"))
+        if self._away_until_s > self._process.now_s() or (fault is not None and fault.kind is Kind.READ_FAILED):
+            raise StoreUnavailable("the store cannot be read (simulated)")
+        return await read()
+
+    async def _wait(self, delay_s: float) -> None:
+        if delay_s > 0:
+            await asyncio.sleep(delay_s)
+            await self._alive()
+
+    async def _alive(self) -> None:
+        if self._process.is_dead:
+            await self._hang()
+
+    async def _hang(self) -> None:
+        """Wait for ever: what a killed process does at whatever it was doing."""
+        await asyncio.get_running_loop().create_future()
+
+
+def _broken(checkpoint: Any) -> Any:
+    return msgspec.structs.replace(
+        checkpoint, statements=[*checkpoint.statements, ("INSERT INTO a_table_that_is_not_there VALUES (1)", ())]
+    )
+
+
+def _told(batch: Batch, committed: Committed) -> str:
+    """Return what a commit did, for the trace."""
+    parts = []
+    for append, outcome in zip(batch.appends, committed.outcomes, strict=True):
+        names = ", ".join(event.type for event in append.events)
+        where = f"at {outcome}" if isinstance(outcome, int) else type(outcome).__name__
+        parts.append(f"{append.stream} v{append.expected_version} + {names} {where}")
+    parts += [f"checkpoint {one.name} at {one.position}" for one in batch.checkpoints]
+    parts += [f"snapshot {one.stream} v{one.version}" for one in batch.snapshots]
+    return "commit " + "; ".join(parts)

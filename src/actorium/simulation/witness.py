@@ -1,0 +1,60 @@
+"""`Witness`: what the world itself saw become durable, beside the runtime and its store, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from actorium.store.events import EncodedRecord, StreamName
+
+
+class Loss(Exception):
+    """The log no longer holds what it held, or holds it otherwise."""
+
+
+class Witness:
+    """Every record that was committed, in order, with the step of the world at which it was.
+
+    `records[p - 1]` is the event at position p; `steps[p - 1]` the step of its commit.
+    """
+
+    def __init__(self) -> None:
+        self.records: list[EncodedRecord] = []
+        self.steps: list[int] = []
+        self.streams: dict[StreamName, list[EncodedRecord]] = {}
+        self.listeners: list[Callable[[Sequence[EncodedRecord]], None]] = []
+
+    @property
+    def position(self) -> int:
+        """The last position seen."""
+        return len(self.records)
+
+    def saw(self, records: Sequence[EncodedRecord], step: int) -> None:
+        """Take what a commit added to the log; raise Loss where positions or versions do not follow."""
+        if not records:
+            return
+        for record in records:
+            stream = self.streams.setdefault(record.stream, [])
+            if record.position != len(self.records) + 1:
+                raise Loss(f"{record.stream} v{record.version} is at position {record.position}, after {self.position}")
+            if record.version != len(stream) + 1:
+                raise Loss(f"{record.stream} has version {record.version} after {len(stream)} events")
+            if self.records and record.recorded_us < self.records[-1].recorded_us:
+                raise Loss(f"{record.stream} v{record.version} was recorded before the event in front of it")
+            stream.append(record)
+            self.records.append(record)
+            self.steps.append(step)
+        for listener in self.listeners:
+            listener(records)
+
+    def compare(self, log: Sequence[EncodedRecord], step: int) -> None:
+        """Compare with the log as it was found after a restart; raise Loss where it is not a continuation."""
+        for seen, found in zip(self.records, log, strict=False):
+            if seen != found:
+                raise Loss(f"position {seen.position} held {seen}, and holds {found}")
+        if len(log) < len(self.records):
+            raise Loss(f"{len(self.records) - len(log)} of {len(self.records)} committed events are gone")
+        self.saw(log[len(self.records) :], step)
+
+    def step_of(self, position: int) -> int:
+        """Return the step of the commit that wrote a position."""
+        return self.steps[position - 1]

@@ -1,0 +1,219 @@
+"""`World`: one simulated run: nodes, clients, faults and invariants around a scenario.
+
+A run has two parts. While the scenario goes on, faults happen. When it has ended they stop, everything that is down is
+started, and the world is to come to rest: every saga ends, every projection catches up, nothing waits. Then everything
+is looked at once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from contextlib import ExitStack, asynccontextmanager
+from typing import Any
+
+import msgspec
+
+from actorium.runtime.settings import Settings
+from actorium.sagas.runtime import Runtime
+from actorium.simulation.chance import Chance
+from actorium.simulation.checks import Checks, Rule
+from actorium.simulation.client import SimulatedRuntime
+from actorium.simulation.code_faults import failing_handlers
+from actorium.simulation.configuration import varied_settings
+from actorium.simulation.determinism import deterministic
+from actorium.simulation.faults import FaultId, Faults, Plan
+from actorium.simulation.history import History
+from actorium.simulation.loop import Endless, Machine, SimulatedLoop, Stuck
+from actorium.simulation.node import Node
+from actorium.simulation.view import View
+from actorium.simulation.witness import Witness
+from actorium.store.errors import ConfigurationError
+from actorium.store.event_store import EventStore
+from actorium.store.memory import MemoryStore
+
+_REST_WITHIN_S = 3_600.0
+
+
+class Violation(msgspec.Struct, frozen=True):
+    """An invariant that did not hold: its name, what should have been, what was, and when."""
+
+    invariant: str
+    expected: str
+    actual: str
+    at_s: float
+    step: int
+
+    def __str__(self) -> str:
+        return f"{self.invariant}: expected {self.expected}, found {self.actual} (at {self.at_s:.3f} s)"
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One line of a run's trace."""
+
+    at_s: float
+    step: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.at_s:12.6f} {self.step:7} {self.text}"
+
+
+class World:
+    """What a scenario is given: it makes a runtime here, states invariants, and drives clients with plain `send`."""
+
+    def __init__(
+        self,
+        seed: int,
+        faults: Faults,
+        *,
+        only: Iterable[FaultId] | None = None,
+        leave_out: Collection[str] = (),
+        reorder: bool = True,
+        remember: bool = False,
+        log: Callable[[World], EventStore] = lambda world: MemoryStore(),
+    ) -> None:
+        self.seed = seed
+        self.faults = faults
+        self.chance = Chance(seed)
+        self.plan = Plan(self.chance, faults, only=only, remember=remember)
+        self.machine = Machine(seed, reorder=faults.reorder if reorder else 0.0)
+        self.loop = SimulatedLoop(self.machine, "world")
+        self.trace: list[Line] = []
+        self.violation: Violation | None = None
+        self._log = log
+        self._leave_out = leave_out
+        self._nodes: list[Node] = []
+        self._stack = ExitStack()
+
+    # --- what a scenario uses -------------------------------------------------------------------------------------
+
+    def runtime(
+        self, parts: Sequence[Any], *, settings: Settings | None = None, name: str | None = None
+    ) -> SimulatedRuntime:
+        """Start a process with a runtime of these parts, on an empty log of its own; return a client's connection.
+
+        Without `settings` the seed picks the limits, where the faults say so.
+        """
+        used = settings or (varied_settings(self.chance) if self.faults.vary_settings else Settings())
+
+        def make(*, store: EventStore, source: Any) -> Runtime:
+            return Runtime(parts, store=store, settings=used, source=source)
+
+        described = make(store=MemoryStore(), source=None)
+        witness, history = Witness(), History(self._leave_out)
+        view = View(witness, described)
+        checks = Checks(view, witness, history, described, self.violated)
+        node = Node(self, name or f"node{len(self._nodes) + 1}", self._log(self), make, witness, history, view, checks)
+        self._nodes.append(node)
+        self._stack.enter_context(failing_handlers(described.catalog, self.plan, self.note))
+        node.start()
+        return SimulatedRuntime(self, node)
+
+    def always(self, name: str, holds: Callable[[View], object], *, of: SimulatedRuntime | None = None) -> None:
+        """State what holds after every commit: a condition over what is durable."""
+        self._node(of).checks.add(Rule("always", name, holds))
+
+    def conserved(self, name: str, value: Callable[[View], object], *, of: SimulatedRuntime | None = None) -> None:
+        """State a value that is the same whenever the world is at rest: now (or after `calm`), and at the end."""
+        self._node(of).checks.add(Rule("conserved", name, value))
+
+    def eventually(
+        self,
+        name: str,
+        holds: Callable[[View], object],
+        *,
+        within_s: float = _REST_WITHIN_S,
+        of: SimulatedRuntime | None = None,
+    ) -> None:
+        """State what holds at the end, at the latest `within_s` of simulated time after the faults have stopped."""
+        self._node(of).checks.add(Rule("eventually", name, holds, within_s))
+
+    @asynccontextmanager
+    async def calm(self) -> AsyncIterator[None]:
+        """Have no faults meanwhile, as for setting up; at the end the world comes to rest."""
+        was_active, self.plan.is_active = self.plan.is_active, False
+        try:
+            yield
+            await self.rest()
+            for node in self._nodes:
+                node.checks.calmed()
+        finally:
+            self.plan.is_active = was_active
+
+    def choose(self, what: str, options: int) -> int:
+        """Return a number below `options`, drawn from the seed under a name of its own."""
+        return self.chance.bits(f"choice {what}", 0) % options
+
+    async def rest(self, within_s: float = _REST_WITHIN_S) -> None:
+        """Wait until nothing goes on any more; what still does after `within_s` of simulated time is a violation."""
+        end_s = self.machine.now_s + within_s
+        pause_s = 0.01
+        while busy := [why for node in self._nodes if (why := await node.busy())]:
+            if self.machine.now_s > end_s:
+                self.violated("the world comes to rest", "nothing left to do", "; ".join(busy))
+                return
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, 2.0)
+
+    @property
+    def now_s(self) -> float:
+        """The world's clock, in seconds."""
+        return self.machine.now_s
+
+    # --- what its parts use ---------------------------------------------------------------------------------------
+
+    def note(self, text: str) -> None:
+        """Write a line of the trace."""
+        self.trace.append(Line(self.machine.now_s, self.machine.steps, text))
+
+    def violated(self, invariant: str, expected: object, actual: object) -> None:
+        """Take note that an invariant does not hold; the run ends with the first."""
+        if self.violation is None:
+            self.violation = Violation(invariant, str(expected), str(actual), self.machine.now_s, self.machine.steps)
+            self.note(f"VIOLATED {self.violation}")
+
+    @property
+    def nodes(self) -> Sequence[Node]:
+        """The processes there are."""
+        return self._nodes
+
+    def _node(self, of: SimulatedRuntime | None) -> Node:
+        if of is not None:
+            return of.node
+        if not self._nodes:
+            raise ConfigurationError("an invariant speaks of a runtime: call world.runtime([…]) before it")
+        return self._nodes[0]
+
+    # --- the run --------------------------------------------------------------------------------------------------
+
+    def run(self, scenario: Callable[[World], Any]) -> None:
+        """Run a scenario to its end, or to the first violation."""
+        with deterministic(), self._stack:
+            task = self.loop.create_task(self._story(scenario), name="scenario")
+            try:
+                self.machine.run_until(lambda: self.violation is not None or task.done())
+            except (Stuck, Endless) as stuck:
+                self.violated("the run ends", "an end", stuck)
+            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+                self.violated("the scenario runs through", "no error", repr(error))
+            self._bury()
+
+    async def _story(self, scenario: Callable[[World], Any]) -> None:
+        await scenario(self)
+        self.note("the scenario has ended; the faults stop")
+        self.plan.is_active = False
+        self.machine.in_order()
+        for node in self._nodes:
+            await node.mend()
+        await self.rest()
+        for node in self._nodes:
+            await node.checks.at_rest(node)
+        for node in self._nodes:
+            await node.stop()
+
+    def _bury(self) -> None:
+        for node in self._nodes:
+            for life in node.lives:
+                life.loop.bury()
+        self.loop.bury()
