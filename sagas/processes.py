@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import anyio.abc
 import msgspec
@@ -18,11 +17,14 @@ from actorium.runtime.processor import Processor
 from actorium.runtime.read_side import ReadSide
 from actorium.runtime.settings import Settings
 from actorium.sagas.agenda import Agenda, AgendaLedger
+from actorium.sagas.attempts import Attempts, EnvelopeOf, Send
 from actorium.sagas.beginning import Beginning
 from actorium.sagas.events import UNDO, IssuedCommand
 from actorium.sagas.executor import Executor
 from actorium.sagas.index import SagaIndex
 from actorium.sagas.outbox import Outbox, OutboxWork
+from actorium.sagas.post import Post
+from actorium.sagas.reports import Reports
 from actorium.sagas.router import Router
 from actorium.sagas.saga import Saga
 from actorium.sagas.sender import Sender
@@ -54,7 +56,8 @@ class Processes:
         engine: Engine,
         reads: ReadSide,
         store: EventStore,
-        send: Callable[..., Any],
+        send: Send,
+        envelope_of: EnvelopeOf | None,
         commands: Sequence[type[Command]],
         source: Source,
         settings: Settings,
@@ -72,17 +75,19 @@ class Processes:
         definitions = {saga.__definition__.saga_type: saga.__definition__ for saga in streams}
         by_name = {command_type_of(command): command for command in commands}
         max_running, timeout_s = settings.max_running_intents, settings.default_timeout_s
-        self._executor = Executor(
-            definitions,
+        dispatcher = engine.dispatcher
+        post = Post(engine.flow)
+        reports = Reports(
             {saga.__definition__.saga_type: kind for saga, kind in self._kinds.items()},
-            by_name,
-            send,
-            engine.dispatcher,
-            store,
+            dispatcher,
+            post,
             source,
-            max_running=max_running,
             timeout_s=timeout_s,
         )
+        attempts = Attempts(
+            definitions, by_name, send, envelope_of, dispatcher, post, reports, store, source, timeout_s=timeout_s
+        )
+        self._executor = Executor(attempts, reports, source, max_running=max_running)
         self._sender = Sender(
             self._submissions, by_name, send, engine.dispatcher, source, max_running=max_running, timeout_s=timeout_s
         )

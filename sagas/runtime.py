@@ -9,7 +9,7 @@ from typing import Any
 import anyio.abc
 
 from actorium.actors.aggregate import Aggregate
-from actorium.actors.commands import Ack, Command
+from actorium.actors.commands import Ack, Command, Envelope
 from actorium.runtime import runtime as base
 from actorium.runtime.catalog import Catalog, Part
 from actorium.runtime.engine import Engine
@@ -77,13 +77,25 @@ class Runtime(base.Runtime):
 
     async def _begin(self, engine: Engine, reads: ReadSide, tasks: anyio.abc.TaskGroup) -> None:
         commands = [command for kind in self._catalog.aggregates for command in kind.__definition__.handlers]
+        # Middleware is async: a command that has to pass through it needs a task of its own.
+        envelope_of = self._envelope_of if self._call == self._innermost else None
         self._processes = Processes(
-            self._streams, engine, reads, self._store, self.send, commands, self._source, self._settings
+            self._streams, engine, reads, self._store, self.send, envelope_of, commands, self._source, self._settings
         )
         for outbox in self._outboxes.values():
             self._processes.add_outbox(outbox, engine, self._settings)
         reads.start(tasks)
         await self._processes.ready(tasks)
+
+    def _envelope_of(self, command: Command, *, command_id: str, correlation_id: str, causation_id: str) -> Envelope:
+        return self._running().dispatcher.envelope(
+            command,
+            command_id=command_id,
+            expected_version=None,
+            correlation_id=correlation_id,
+            causation_id=causation_id,
+            headers=None,
+        )
 
     def _begun(self, tasks: anyio.abc.TaskGroup) -> None:
         tasks.start_soon(self._running_processes().run)

@@ -21,8 +21,8 @@ from actorium.actors.kind import ActorKind
 from actorium.runtime.dispatcher import Dispatcher
 from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.retry import Retry
-from actorium.sagas.executor import said
 from actorium.sagas.plan import command_of
+from actorium.sagas.reports import said
 from actorium.sagas.submissions import CommandSubmitted, Conclude, Submission
 from actorium.store.errors import ActoriumError, ConfigurationError, WrongExpectedVersion
 from actorium.store.log import logger
