@@ -69,6 +69,10 @@ class SimulatedDisk:
         """Turn one bit of a file over, counted from its first."""
         self._files[name].flip(bit)
 
+    def unsynced_sectors(self) -> int:
+        """Return how many sectors, and names of files, a power cut at this moment would leave open."""
+        return len(self._changed) + sum(len(file.unsynced_sectors()) for file in self._files.values())
+
     # The power
 
     def cut_power(self) -> None:

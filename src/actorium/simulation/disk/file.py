@@ -103,8 +103,11 @@ class SimulatedFile:
 
     def fail_sync(self) -> None:
         """Sync nothing, and forget that these sectors ever need it: what Linux does after an I/O error."""
-        for change in self._unsynced:
-            self._doomed.update(change.sectors)
+        self._doomed = self.unsynced_sectors()
+
+    def unsynced_sectors(self) -> set[int]:
+        """Return the sectors that were changed and are not on the platter."""
+        return {sector for change in self._unsynced for sector in change.sectors}
 
     def flip(self, bit: int) -> None:
         """Turn one bit over, counted from the first of the file: bit rot, of the platter and of what is on its way."""

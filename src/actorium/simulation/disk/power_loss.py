@@ -1,0 +1,176 @@
+"""What a power cut could leave of a recorded run, state by state, and whether all is there that was acknowledged.
+
+A cut can come after any step that the run did on the disk. Where few sectors are un-synced, every state that the disk
+could then be in is rebuilt; elsewhere the two ends, all lost and all kept, and some in between by chance.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from actorium.actors.commands import Ack
+from actorium.runtime.table_projection import checkpoint_name
+from actorium.simulation.disk.choices import every_state
+from actorium.simulation.disk.disk import SimulatedDisk
+from actorium.simulation.disk.recording import moments
+from actorium.simulation.disk.store import SimulatedSqliteStore
+from actorium.simulation.disk.workload import FILE, CoinsPut, Purses, Recording, record
+from actorium.store.errors import StoreError
+from actorium.store.event_store import Append, Batch, EventStore, StreamRead
+from actorium.store.events import EncodedEvent, EncodedRecord, StreamName
+
+_EVERY_STATE_SECTORS_MAX = 2
+_SAMPLES = 6  # beside all lost and all kept
+_COMMANDS_LOOKED_UP = 5
+_PAGE_EVENTS = 1_000
+_EXAMPLES_MAX = 3
+_CHECKPOINT = checkpoint_name("purses", Purses.version)
+_PURSE_TABLES = "SELECT count(*) FROM sqlite_master WHERE name = 'purses'"
+
+
+class Outcome(msgspec.Struct):
+    """What came out of one run or of several, counted.
+
+    cuts: moments at which the power was cut. states: different disks that came of it, each opened and read whole.
+    lossy: states without something that was acknowledged. lost: acknowledged commands that the worst of them lacks.
+    wrong: states that hold something else than a beginning of the log, or cannot be used. examples: some of both.
+    """
+
+    runs: int = 0
+    cuts: int = 0
+    states: int = 0
+    lossy: int = 0
+    lost: int = 0
+    wrong: int = 0
+    examples: list[str] = []
+
+    def add(self, other: Outcome) -> None:
+        """Take in what came out of other runs."""
+        self.runs += other.runs
+        self.cuts += other.cuts
+        self.states += other.states
+        self.lossy += other.lossy
+        self.lost = max(self.lost, other.lost)
+        self.wrong += other.wrong
+        self.examples = [*self.examples, *other.examples][:_EXAMPLES_MAX]
+
+    def note(self, text: str) -> None:
+        """Keep an example, if there are not enough of them."""
+        if len(self.examples) < _EXAMPLES_MAX and text not in self.examples:
+            self.examples.append(text)
+
+
+async def lose_power(seed: int, synchronous: str, *, commands: int = 60) -> Outcome:
+    """Record a run, cut its power after every step, and examine what is left; the same seed gives the same states."""
+    recording = await record(seed, synchronous, commands=commands)
+    positions = [ack.position for ack in recording.acknowledged]
+    chance, outcome = random.Random(seed), Outcome(runs=1)
+    heads: dict[bytes, int] = {}  # the end of the log in every state that was examined
+    lossy: set[bytes] = set()
+    for number, disk, acknowledged in moments(recording.steps):
+        outcome.cuts += 1
+        place = f"run {seed}, cut after step {number}"
+        for state in states_after_a_cut(disk, chance):
+            key = _digest(state)
+            if key not in heads:
+                try:
+                    heads[key] = await examine(state, recording, acknowledged)
+                except (StoreError, AssertionError) as error:
+                    outcome.wrong += 1
+                    outcome.note(f"{place}: {type(error).__name__}: {error}")
+                    heads[key] = len(recording.log)
+            missing = sum(position > heads[key] for position in positions[:acknowledged])
+            if missing:
+                lossy.add(key)
+                outcome.lost = max(outcome.lost, missing)
+                outcome.note(f"{place}: {missing} of {acknowledged} acknowledged commands are gone")
+    outcome.states, outcome.lossy = len(heads), len(lossy)
+    return outcome
+
+
+def states_after_a_cut(disk: SimulatedDisk, chance: random.Random) -> Iterator[SimulatedDisk]:
+    """Yield disks that a power cut at this moment could leave."""
+    if disk.unsynced_sectors() <= _EVERY_STATE_SECTORS_MAX:
+        yield from every_state(disk)
+        return
+    yield disk.possible_after_power_cut(lambda site, options: 0)
+    yield disk.possible_after_power_cut(lambda site, options: 1)
+    for _ in range(_SAMPLES):
+        yield disk.possible_after_power_cut(lambda site, options: chance.randrange(options))
+
+
+async def examine(state: SimulatedDisk, recording: Recording, acknowledged: int) -> int:
+    """Open a log, read everything, and write to it; return its last position before that.
+
+    Raises StoreError for what cannot be read and AssertionError for what is not as it was written.
+    """
+    store = SimulatedSqliteStore(state, FILE)
+    await store.open()
+    try:
+        log: list[EncodedRecord] = []
+        while page := await store.read_log(len(log), _PAGE_EVENTS):
+            log += page
+        head = len(log)
+        _require((await store.head()).position == head, "the end of the log is not where its events end")
+        _require(log == recording.log[:head], "an event is not as it was written")
+        await _require_streams(store, log)
+        await _require_commands(store, recording.acknowledged[:acknowledged], head)
+        await _require_read_model(store, log)
+        _require((await store.query("PRAGMA integrity_check", ())) == [("ok",)], "SQLite finds its tables damaged")
+        await _require_service(store, log)
+    finally:
+        await store.close()
+    return head
+
+
+async def _require_streams(store: EventStore, log: Sequence[EncodedRecord]) -> None:
+    streams: dict[StreamName, list[EncodedRecord]] = {}
+    for event in log:
+        streams.setdefault(event.stream, []).append(event)
+    pages = await store.read_streams([StreamRead(name) for name in streams])
+    _require([page.events for page in pages] == list(streams.values()), "a stream is not what the log holds of it")
+
+
+async def _require_commands(store: EventStore, acknowledged: Sequence[Ack], head: int) -> None:
+    there = [ack for ack in acknowledged if ack.position <= head]
+    for ack in there[-_COMMANDS_LOOKED_UP:]:
+        found = await store.find_command(ack.command_id)
+        place = None if found is None else (found.stream.id, found.version, found.position)
+        _require(place == (ack.stream_id, ack.version, ack.position), f"command {ack.command_id} is not found")
+
+
+async def _require_read_model(store: EventStore, log: Sequence[EncodedRecord]) -> None:
+    position = await store.load_checkpoint(_CHECKPOINT)
+    _require(position <= len(log), "the read model is ahead of the log")
+    coins: Counter[str] = Counter()
+    for event in log[:position]:
+        coins[event.stream.id] += msgspec.json.decode(event.payload, type=CoinsPut).coins
+    rows = []
+    if await store.query(_PURSE_TABLES, ()) != [(0,)]:
+        rows = await store.query("SELECT purse, coins FROM purses", ())
+    _require(dict(rows) == dict(coins), "the read model is not what its checkpoint says")
+
+
+async def _require_service(store: EventStore, log: Sequence[EncodedRecord]) -> None:
+    after = Append(StreamName("Purse", "after the cut"), 0, (EncodedEvent("CoinsPut", 1, b"{}", b"{}"),))
+    committed = await store.commit(Batch(0, [after]))
+    _require(list(committed.outcomes) == [len(log) + 1], "the next commit is not taken")
+
+
+def _require(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise AssertionError(otherwise)
+
+
+def _digest(disk: SimulatedDisk) -> bytes:
+    digest = hashlib.blake2b(digest_size=16)
+    for name in disk.names():
+        content = disk.content(name)
+        digest.update(f"{name}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.digest()

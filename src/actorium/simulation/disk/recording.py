@@ -1,0 +1,96 @@
+"""A disk that writes down what is done with it, and the doing of it all once more, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from actorium.simulation.disk.disk import DiskError, SimulatedDisk
+from actorium.simulation.disk.file import SimulatedFile
+
+Kind = Literal["create", "delete", "sync_directory", "write", "truncate", "sync", "acknowledged"]
+
+
+class Step(NamedTuple):
+    """One operation on the disk; `file` counts the files in the order in which they were met.
+
+    `acknowledged` is none: it says how many commands (`offset`) had been acknowledged at that moment.
+    """
+
+    kind: Kind
+    name: str = ""
+    file: int = 0
+    offset: int = 0
+    data: bytes = b""
+
+
+class Moment(NamedTuple):
+    """A disk after one of its steps, and how many commands had been acknowledged by then."""
+
+    number: int
+    disk: SimulatedDisk
+    acknowledged: int
+
+
+class RecordingDisk(SimulatedDisk):
+    """A disk without faults; `steps` is what was done with it so far."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps: list[Step] = []
+        self._met: list[SimulatedFile] = []
+
+    def acknowledged(self, count: int) -> None:
+        """Note that so many commands have been acknowledged by now."""
+        self.steps.append(Step("acknowledged", offset=count))
+
+    def create(self, name: str) -> SimulatedFile:
+        file = super().create(name)
+        self._met.append(file)
+        self.steps.append(Step("create", name))
+        return file
+
+    def delete(self, name: str) -> None:
+        super().delete(name)
+        self.steps.append(Step("delete", name))
+
+    def sync_directory(self) -> None:
+        super().sync_directory()
+        self.steps.append(Step("sync_directory"))
+
+    def write(self, name: str, file: SimulatedFile, offset: int, data: bytes) -> DiskError | None:
+        self.steps.append(Step("write", name, self._number(file), offset, data))
+        return super().write(name, file, offset, data)
+
+    def truncate(self, file: SimulatedFile, size: int) -> None:
+        self.steps.append(Step("truncate", file=self._number(file), offset=size))
+        super().truncate(file, size)
+
+    def sync(self, name: str, file: SimulatedFile) -> DiskError | None:
+        self.steps.append(Step("sync", name, self._number(file)))
+        return super().sync(name, file)
+
+    def _number(self, file: SimulatedFile) -> int:
+        return next(number for number, met in enumerate(self._met) if met is file)
+
+
+def moments(steps: list[Step]) -> Iterator[Moment]:
+    """Yield an empty disk after each of the steps; it is one disk, which goes on when the next one is asked for."""
+    disk, met, acknowledged = SimulatedDisk(), list[SimulatedFile](), 0
+    for number, (kind, name, file, offset, data) in enumerate(steps, 1):
+        if kind == "acknowledged":
+            acknowledged = offset
+            continue
+        if kind == "create":
+            met.append(disk.create(name))
+        elif kind == "delete":
+            disk.delete(name)
+        elif kind == "sync_directory":
+            disk.sync_directory()
+        elif kind == "write":
+            disk.write(name, met[file], offset, data)
+        elif kind == "truncate":
+            disk.truncate(met[file], offset)
+        else:
+            disk.sync(name, met[file])
+        yield Moment(number, disk, acknowledged)
