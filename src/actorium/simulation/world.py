@@ -31,6 +31,7 @@ from actorium.simulation.witness import Witness
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import EventStore
 from actorium.store.memory import MemoryStore
+from actorium.store.source import SeededSource
 
 _REST_WITHIN_S = 3_600.0
 
@@ -100,7 +101,7 @@ class World:
         def make(*, store: EventStore, source: Any) -> Runtime:
             return Runtime(parts, store=store, settings=used, source=source)
 
-        described = make(store=MemoryStore(), source=None)
+        described = make(store=MemoryStore(), source=SeededSource())
         witness, history = Witness(), History(self._leave_out)
         view = View(witness, described)
         checks = Checks(view, witness, history, described, self.violated)
