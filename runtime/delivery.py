@@ -11,10 +11,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Protocol
 
-import anyio
-
 from actorium.runtime.dead_letters import dead_letter, moved_to, place_of
-from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.feed import Delivered, Unread
 from actorium.runtime.ledger import Ledger
 from actorium.runtime.retry import Retry
@@ -25,8 +22,6 @@ from actorium.store.log import logger
 from actorium.store.source import Source
 
 log = logger("actorium.runtime")
-
-_SAVE_EVERY_S = 0.25  # how much work with effects outside a crash may repeat
 
 
 class Delivery(Protocol):
@@ -56,19 +51,7 @@ class Apply(Protocol):
         """Forget whatever a failed `apply` left behind: be as after the event at `position`."""
 
 
-class React(Protocol):
-    """A handler with effects outside, which takes its time."""
-
-    concurrency: int
-
-    def lane(self, delivered: Delivered) -> StreamName:
-        """Return the name of the line in which an event is handled: events of one lane in order, lanes side by side."""
-
-    async def react(self, recorded: RecordedEvent[Event]) -> None:
-        """Carry out the effect of one event."""
-
-
-class _Attempts:
+class Attempts:
     """The retries that both kinds of delivery share."""
 
     def __init__(self, ledger: Ledger, retry: Retry, source: Source) -> None:
@@ -116,7 +99,7 @@ class SequentialDelivery:
     def __init__(self, handler: Apply, ledger: Ledger, retry: Retry, source: Source) -> None:
         self._handler = handler
         self._ledger = ledger
-        self._attempts = _Attempts(ledger, retry, source)
+        self._attempts = Attempts(ledger, retry, source)
 
     async def page(self, events: Sequence[Delivered], position: int) -> None:
         """Deliver events in order and move the ledger to `position`."""
@@ -256,137 +239,3 @@ def _unit_end(events: Sequence[Delivered], end: int) -> int:
     while 0 < end < len(events) and place_of(events[end])[1] == place_of(events[end - 1])[1]:
         end += 1
     return end
-
-
-class _Watermark:
-    """How much of a page is over without a hole, while its lanes go on at their own speeds."""
-
-    def __init__(self, places: Sequence[int], end: int) -> None:
-        self._places = places
-        self._end = end
-        self._over = bytearray(len(places))
-        self._next = 0
-
-    def over(self, index: int) -> None:
-        """Note that an event was delivered, parked or held back."""
-        self._over[index] = True
-        while self._next < len(self._over) and self._over[self._next]:
-            self._next += 1
-
-    @property
-    def position(self) -> int:
-        """The position up to which everything is over."""
-        return self._places[self._next] - 1 if self._next < len(self._places) else self._end
-
-
-class ConcurrentDelivery:
-    """Lanes side by side, each in its order; the position follows the slowest, and is saved now and then.
-
-    By default a lane is a stream.
-    """
-
-    def __init__(self, handler: React, ledger: Ledger, retry: Retry, source: Source) -> None:
-        self._handler = handler
-        self._ledger = ledger
-        self._attempts = _Attempts(ledger, retry, source)
-
-    async def page(self, events: Sequence[Delivered], position: int) -> None:
-        """Deliver events, those of a lane in order, and move the ledger to `position`."""
-        watermark = _Watermark([place_of(one)[1] for one in events], position)
-        lanes: dict[StreamName, list[int]] = {}
-        for index, delivered in enumerate(events):
-            lane = self._lane_of(delivered)
-            if self._ledger.letters.hold_back(delivered, lane):
-                watermark.over(index)
-            else:
-                lanes.setdefault(lane, []).append(index)
-        parked: list[DeadLetter] = []
-        places = asyncio.Semaphore(self._handler.concurrency)
-
-        async def run(lane: list[int]) -> None:
-            async with places:
-                for done, index in enumerate(lane):
-                    letter = await self._deliver(events[index])
-                    if letter is not None:
-                        parked.append(letter)
-                        for held_back in lane[done:]:
-                            watermark.over(held_back)
-                        return
-                    watermark.over(index)
-
-        async with anyio.create_task_group() as saving:
-            if lanes:
-                saving.start_soon(self._save_now_and_then, watermark, parked)
-            async with anyio.create_task_group() as running:
-                for waiting in lanes.values():
-                    running.start_soon(run, waiting)
-            saving.cancel_scope.cancel()
-        # What is saved for the second time is the same: a save that was just cancelled may have been written.
-        await self._save(position, parked)
-
-    async def again(self, letter: DeadLetter, events: Sequence[Delivered], following: Delivered | None) -> bool:
-        """Deliver a parked event and those behind it; return whether all went well."""
-        ledger = self._ledger
-        for delivered, behind in zip(events, [*events[1:], following], strict=True):
-            parked_again = await self._deliver(delivered)
-            if parked_again is not None:
-                await ledger.save(ledger.position, settled=[letter], parked=[parked_again])
-                return False
-            if behind is not None:
-                moved = moved_to(letter, behind)
-                await ledger.save(ledger.position, settled=[letter], parked=[moved])
-                letter = moved
-        if following is None:
-            await ledger.save(ledger.position, settled=[letter])
-        return True
-
-    async def _save_now_and_then(self, watermark: _Watermark, parked: list[DeadLetter]) -> None:
-        """Save how far a long page has come, so that a crash repeats little of it."""
-        saved = 0
-        try:
-            while True:
-                await asyncio.sleep(_SAVE_EVERY_S)
-                position = max(watermark.position, self._ledger.position)
-                if position > self._ledger.position or len(parked) > saved:
-                    saved = len(parked)
-                    await self._save(position, parked[:saved])
-        except StoreError:
-            pass  # the save at the end of the page says it, if the store is still away
-
-    async def _save(self, position: int, parked: Sequence[DeadLetter]) -> None:
-        await self._ledger.save(position, parked=sorted(parked, key=lambda letter: letter.position))
-
-    async def _deliver(self, delivered: Delivered) -> DeadLetter | None:
-        """Deliver one event with all attempts; return its letter when they are used up."""
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                if isinstance(delivered, Unread):
-                    raise delivered.error
-                await self._handler.react(delivered)
-                return None
-            except RuntimeClosed:
-                # The runtime stops under the handler, which says nothing of the event: it comes again at the next run.
-                await asyncio.get_running_loop().create_future()
-            except asyncio.CancelledError as cancellation:
-                task = asyncio.current_task()
-                if task is None or task.cancelling():
-                    raise
-                # Nobody cancelled us: the handler waited for something that was cancelled. It has not done its work.
-                error: Exception = _WorkCancelled("the handler waited for something that was cancelled")
-                error.__cause__ = cancellation
-            except Exception as failure:
-                error = failure
-            if not await self._attempts.wait(delivered, attempt, error):
-                return self._attempts.letter(delivered, attempt, error, self._lane_of(delivered))
-
-    def _lane_of(self, delivered: Delivered) -> StreamName:
-        try:
-            return self._handler.lane(delivered)
-        except Exception:
-            return place_of(delivered)[0]  # what fails here fails again in `react`, and is parked there
-
-
-class _WorkCancelled(Exception):
-    """A handler ended cancelled, and nobody had cancelled it."""

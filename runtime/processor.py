@@ -83,7 +83,7 @@ class Processor:
         *,
         poll_s: float,
         parked_max: int = _PARKED_MAX,
-        lane: Callable[[Delivered], StreamName] | None = None,
+        lane: Callable[[Delivered], StreamName | None] | None = None,
     ) -> None:
         self.name = ledger.name
         self.ledger = ledger

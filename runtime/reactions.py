@@ -90,6 +90,9 @@ class ReactionWork:
         """Return the event's stream: streams side by side."""
         return place_of(delivered)[0]
 
+    def begin(self, recorded: RecordedEvent[Event]) -> None:
+        """Leave every event to `react`: a user's function takes a task."""
+
     async def react(self, recorded: RecordedEvent[Event]) -> None:
         """Call the function with one event, unless it is a replay that is to be skipped."""
         if recorded.position <= self._replay_up_to and self._reaction.on_replay == "skip":

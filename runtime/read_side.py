@@ -7,7 +7,8 @@ from typing import Any
 
 import anyio.abc
 
-from actorium.runtime.delivery import ConcurrentDelivery, SequentialDelivery
+from actorium.runtime.concurrent_delivery import ConcurrentDelivery
+from actorium.runtime.delivery import SequentialDelivery
 from actorium.runtime.feed import Feed
 from actorium.runtime.ledger import Ledger
 from actorium.runtime.memory_projection import MemoryLedger, MemoryProjection

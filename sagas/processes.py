@@ -10,7 +10,7 @@ import msgspec
 
 from actorium.actors.commands import Ack, Command, Envelope, command_type_of
 from actorium.actors.kind import ActorKind
-from actorium.runtime.delivery import ConcurrentDelivery
+from actorium.runtime.concurrent_delivery import ConcurrentDelivery
 from actorium.runtime.engine import Engine
 from actorium.runtime.ledger import Ledger
 from actorium.runtime.processor import Processor
@@ -22,6 +22,7 @@ from actorium.sagas.beginning import Beginning
 from actorium.sagas.events import UNDO, IssuedCommand
 from actorium.sagas.executor import Executor
 from actorium.sagas.index import SagaIndex
+from actorium.sagas.lagging import LaggingLedger
 from actorium.sagas.outbox import Outbox, OutboxWork
 from actorium.sagas.post import Post
 from actorium.sagas.reports import Reports
@@ -76,7 +77,7 @@ class Processes:
         by_name = {command_type_of(command): command for command in commands}
         max_running, timeout_s = settings.max_running_intents, settings.default_timeout_s
         dispatcher = engine.dispatcher
-        post = Post(engine.flow)
+        post = self._post = Post(engine.flow)
         reports = Reports(
             {saga.__definition__.saga_type: kind for saga, kind in self._kinds.items()},
             dispatcher,
@@ -111,12 +112,18 @@ class Processes:
 
     def _router(self, saga: type[Saga], kind: ActorKind, engine: Engine, settings: Settings) -> Processor:
         definition = saga.__definition__
-        ledger = Ledger(f"saga {definition.saga_type}", self._store, engine.writer.save)
+        ledger = LaggingLedger(f"saga {definition.saga_type}", self._store, engine.writer.save)
         # The end of the log as it was found: what comes later is never taken for what was there before.
         new_after = self._reads.feed.tail.position if saga.begins_at == "now" else 0
         beginning = Beginning(ledger, self._store, new_after)
         router = Router(
-            definition, kind, engine.dispatcher, beginning, self._source, timeout_s=settings.default_timeout_s
+            definition,
+            kind,
+            engine.dispatcher,
+            self._post,
+            beginning,
+            self._source,
+            timeout_s=settings.default_timeout_s,
         )
         delivery = ConcurrentDelivery(router, ledger, settings.handler_retry, self._source)
         return Processor(

@@ -7,6 +7,7 @@ the event's place. A saga whose handler raises is parked alone, with its later e
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from actorium.actors.commands import Envelope
 from actorium.actors.kind import ActorKind
@@ -16,6 +17,7 @@ from actorium.runtime.feed import Delivered, Unread
 from actorium.runtime.retry import Retry
 from actorium.sagas.beginning import Beginning
 from actorium.sagas.definition import SagaDefinition
+from actorium.sagas.post import Post
 from actorium.sagas.stream import Happened
 from actorium.store.errors import StoreUnavailable
 from actorium.store.events import Event, RecordedEvent, StreamName
@@ -37,6 +39,7 @@ class Router:
         definition: SagaDefinition,
         kind: ActorKind,
         dispatcher: Dispatcher,
+        post: Post,
         beginning: Beginning,
         source: Source,
         *,
@@ -46,15 +49,17 @@ class Router:
         self._definition = definition
         self._kind = kind
         self._dispatcher = dispatcher
+        self._post = post
         self._beginning = beginning
         self._source = source
         self._timeout_s = timeout_s
 
-    def lane(self, delivered: Delivered) -> StreamName:
-        """Return the stream of the saga that an event concerns."""
+    def lane(self, delivered: Delivered) -> StreamName | None:
+        """Return the stream of the saga that an event concerns; None if there is none."""
         if isinstance(delivered, Unread):
             return delivered.record.stream
-        return StreamName(self._definition.saga_type, self.saga_id(delivered) or "")
+        saga_id = self.saga_id(delivered)
+        return StreamName(self._definition.saga_type, saga_id) if saga_id else None
 
     def saga_id(self, recorded: RecordedEvent[Event]) -> str | None:
         """Return the id of the saga that an event starts or concerns, None if there is none."""
@@ -71,6 +76,11 @@ class Router:
         cause = recorded.metadata.causation_id
         prefix = f"{definition.saga_type}<"
         return cause[len(prefix) : -1] if cause.startswith(prefix) and cause.endswith(">") else None
+
+    def begin(self, recorded: RecordedEvent[Event]) -> asyncio.Future[Any] | None:
+        """Give one event to its saga at once, if there is room."""
+        saga_id = self.saga_id(recorded)
+        return self._post.offer(self._kind, self._envelope(saga_id, recorded)) if saga_id else None
 
     async def react(self, recorded: RecordedEvent[Event]) -> None:
         """Give one event to its saga."""
