@@ -10,6 +10,7 @@ from importlib.metadata import version as installed_version
 import structlog
 from cyclopts import App
 
+from actorium.commands.bench import bench
 from actorium.commands.dead_letters import dead_letters
 from actorium.commands.demo import demo
 from actorium.commands.import_file import import_file
@@ -49,6 +50,7 @@ def run(arguments: Sequence[str]) -> int:
     app.command(schema)
     app.command(asyncapi)
     app.command(graph)
+    app.command(bench)
     app.command(version)
     screen = Screen()
     try:

@@ -1,0 +1,51 @@
+"""All scenarios, by name, in the order in which they are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from actorium.benchmarks.peers import by_eventsourcing, by_pykka
+from actorium.benchmarks.scenario import Scenario
+from actorium.benchmarks.scenarios import (
+    callers,
+    catch_up,
+    cold_start,
+    growth,
+    idle_actors,
+    open_loop,
+    overload,
+    recovery,
+    replay,
+    sagas,
+)
+from actorium.benchmarks.yardsticks import least, raw
+
+CATALOG: tuple[Scenario, ...] = (
+    *callers.SCENARIOS,
+    open_loop.SCENARIO,
+    overload.SCENARIO,
+    *growth.SCENARIOS,
+    idle_actors.SCENARIO,
+    cold_start.SCENARIO,
+    replay.SCENARIO,
+    catch_up.SCENARIO,
+    sagas.SCENARIO,
+    recovery.SCENARIO,
+    *least.SCENARIOS,
+    *raw.SCENARIOS,
+    *by_eventsourcing.SCENARIOS,
+    *by_pykka.SCENARIOS,
+)
+BY_NAME = {scenario.name: scenario for scenario in CATALOG}
+
+
+class UnknownScenario(Exception):
+    """No scenario has such a name; the message says which there are."""
+
+
+def select(parts: Sequence[str]) -> list[Scenario]:
+    """Return the scenarios whose names hold one of these parts, all where there are none; raise UnknownScenario."""
+    for part in parts:
+        if not any(part in name for name in BY_NAME):
+            raise UnknownScenario(f"no scenario's name holds {part!r}; there are {', '.join(BY_NAME)}")
+    return [scenario for scenario in CATALOG if not parts or any(part in scenario.name for part in parts)]

@@ -1,0 +1,75 @@
+"""`compare`: faster, slower or within noise, by the spreads of two reports."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from actorium.benchmarks.catalog import BY_NAME
+from actorium.benchmarks.report import Report, Result
+from actorium.benchmarks.scenario import StoreName, more_is_better
+
+Verdict = Literal["faster", "slower", "within noise", "too few rounds", "not comparable"]
+
+# Twice three runs, all of them on their own side of a line, happen by chance once in ten; twice five once in 126.
+ROUNDS_MIN = 3
+# Less than this is no news, however quiet the machine.
+DIFFERENCE_MIN = 0.03
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """One scenario, then and now. `ratio` is the new median by the old one, for a rate and for a cost alike."""
+
+    scenario: str
+    store: StoreName
+    figure: str
+    old: float
+    new: float
+    ratio: float
+    verdict: Verdict
+    why: str = ""
+
+
+def compare(old: Report, new: Report) -> list[Comparison]:
+    """Return a verdict for each result of the new report that the old one has too."""
+    found = []
+    for result in new.results:
+        before = old.find(*result.key)
+        scenario = BY_NAME.get(result.scenario)
+        if before is not None and result.runs and scenario is not None:
+            found.append(_compare(scenario.headline, before, result))
+    return found
+
+
+def differences(old: Report, new: Report) -> list[str]:
+    """Return what is not the same about the two machines, one line each: then a difference is not the code's alone."""
+    then, now = msgspec.structs.asdict(old.environment), msgspec.structs.asdict(new.environment)
+    names = ("cpu", "cores", "system", "python", "sqlite", "folder_file_system")
+    return [f"{name}: {then[name]} then, {now[name]} now" for name in names if then[name] != now[name]]
+
+
+def _compare(figure: str, old: Result, new: Result) -> Comparison:
+    then, now = old.values(figure), new.values(figure)
+    if not then or not now:
+        return Comparison(*new.key, figure, 0.0, 0.0, 0.0, "not comparable", f"no {figure} in one of them")
+    medians = statistics.median(then), statistics.median(now)
+    ratio = medians[1] / medians[0] if medians[0] else 0.0
+    verdict, why = _judge(then, now, ratio, more=more_is_better(figure))
+    if old.sizes != new.sizes:
+        verdict, why = "not comparable", "other sizes"
+    return Comparison(*new.key, figure, *medians, ratio, verdict, why)
+
+
+def _judge(then: Sequence[float], now: Sequence[float], ratio: float, *, more: bool) -> tuple[Verdict, str]:
+    if min(len(then), len(now)) < ROUNDS_MIN:
+        return "too few rounds", f"a spread needs {ROUNDS_MIN} rounds on both sides"
+    if abs(ratio - 1) < DIFFERENCE_MIN:
+        return "within noise", f"less than {DIFFERENCE_MIN:.0%} apart"
+    if max(now) < min(then):
+        return ("slower" if more else "faster"), ""
+    if min(now) > max(then):
+        return ("faster" if more else "slower"), ""
+    return "within noise", "the spreads overlap"

@@ -1,0 +1,1 @@
+"""The scenarios that this runtime goes through, each a small file."""

@@ -1,0 +1,67 @@
+"""Commands from callers that wait for their answers: one, many, very many; over many aggregates, one, ten."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from actorium.benchmarks.gate import require_log
+from actorium.benchmarks.load import WARM_UP, Accounts, closed_loop, running
+from actorium.benchmarks.scenario import Bench, Figures, Scenario, StoreName
+
+_BOTH: Sequence[StoreName] = ("memory", "full")
+
+
+async def measure(bench: Bench) -> Figures:
+    """Return the figures of one closed loop."""
+    accounts = Accounts(bench.count("aggregates"))
+    callers, seconds = bench.count("callers"), bench.seconds()
+    async with running(bench) as runtime:
+        await accounts.open(runtime)
+        await closed_loop(runtime, accounts, callers=callers, seconds=seconds * WARM_UP, seed=bench.seed + 1)
+        before = runtime.statistics().writer
+        with bench.clock() as clock:
+            bench.latencies_s = await closed_loop(runtime, accounts, callers=callers, seconds=seconds, seed=bench.seed)
+        after = runtime.statistics().writer
+    await require_log(bench.store(), accounts.acknowledged())
+    commands = len(bench.latencies_s)
+    return {
+        "commands_per_s": commands / clock.wall_s,
+        "cpu_us_per_command": clock.cpu_s / commands * 1e6,
+        "events_per_commit": commands / max(1, after.batches - before.batches),
+    }
+
+
+def _scenario(
+    name: str, question: str, *, callers: int, aggregates: int, quick_stores: Sequence[StoreName] = ("full",)
+) -> Scenario:
+    sizes = {"callers": callers, "aggregates": aggregates}
+    return Scenario(
+        name=name,
+        question=question,
+        headline="commands_per_s",
+        measure=measure,
+        sizes={**sizes, "seconds": 3.0},
+        quick={**sizes, "seconds": 0.4},
+        quick_stores=quick_stores,
+    )
+
+
+SCENARIOS = (
+    _scenario(
+        "one-caller",
+        "What does one caller get who waits for each answer?",
+        callers=1,
+        aggregates=1_000,
+        quick_stores=_BOTH,
+    ),
+    _scenario(
+        "100-callers",
+        "What do 100 callers get over 1,000 aggregates?",
+        callers=100,
+        aggregates=1_000,
+        quick_stores=_BOTH,
+    ),
+    _scenario("10000-callers", "And 10,000 callers?", callers=10_000, aggregates=1_000),
+    _scenario("one-hot", "What do 100 callers get when all want the same aggregate?", callers=100, aggregates=1),
+    _scenario("ten-hot", "And when they want the same ten?", callers=100, aggregates=10),
+)

@@ -1,0 +1,72 @@
+"""A projection that begins behind a full log and writes two statements for each event."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from actorium import Event, Projection, Reader, RecordedEvent, Runtime, Transaction, on, query
+from actorium.benchmarks.account import Account, Deposited
+from actorium.benchmarks.filling import filled
+from actorium.benchmarks.gate import require_log
+from actorium.benchmarks.load import AMOUNT
+from actorium.benchmarks.scenario import Bench, Figures, Scenario, Wrong
+
+_STREAMS = 1_000
+_LOOK_EVERY_S = 0.005
+_PATIENCE_S = 300.0
+
+
+class Balances(Projection):
+    """What each account holds, and how often each amount came in."""
+
+    schema = """
+    CREATE TABLE balances (account TEXT PRIMARY KEY, balance INTEGER NOT NULL, deposits INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE amounts (amount INTEGER PRIMARY KEY, times INTEGER NOT NULL);
+    """
+
+    @on
+    def deposited(self, event: Deposited, recorded: RecordedEvent[Event], tx: Transaction) -> None:
+        """Count a deposit."""
+        tx.execute(
+            "INSERT INTO balances VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET balance = balance + excluded.balance, "
+            "deposits = deposits + 1",
+            recorded.stream_id,
+            event.amount,
+        )
+        tx.execute("INSERT INTO amounts VALUES (?, 1) ON CONFLICT DO UPDATE SET times = times + 1", event.amount)
+
+    @query
+    async def totals(self, db: Reader) -> tuple[int, int, int]:
+        """Return the sum of all balances, the deposits, and the deposits as the other table counts them."""
+        row = await db.fetch_one("SELECT sum(balance), sum(deposits), (SELECT sum(times) FROM amounts) FROM balances")
+        return row or (0, 0, 0)
+
+
+async def measure(bench: Bench) -> Figures:
+    """Return how fast the projection reaches the end of the log."""
+    per_stream = bench.count("events") // _STREAMS
+    events = per_stream * _STREAMS
+    store = await filled(bench, _STREAMS, per_stream)
+    with bench.clock() as clock:
+        async with Runtime([Account, Balances], store=store) as runtime:
+            processor = runtime.processor(Balances)
+            patience = time.perf_counter() + _PATIENCE_S
+            while processor.statistics().position < events and time.perf_counter() < patience:  # noqa: ASYNC110
+                await asyncio.sleep(_LOOK_EVERY_S)
+            await bench.ask_durability(runtime.store)
+            found = await runtime.query(Balances.totals)
+    if found != (events * AMOUNT, events, events):
+        raise Wrong(f"the log holds {(events * AMOUNT, events, events)}, the projection {found}")
+    await require_log(bench.store(), {f"account-{number}": per_stream for number in range(_STREAMS)})
+    return {"events_per_s": events / clock.wall_s, "cpu_us_per_event": clock.cpu_s / events * 1e6}
+
+
+SCENARIO = Scenario(
+    name="catch-up",
+    question="How fast does a projection catch up that writes two statements for each event?",
+    headline="events_per_s",
+    measure=measure,
+    sizes={"events": 200_000},
+    quick={"events": 20_000},
+)

@@ -1,0 +1,60 @@
+"""What a command costs as the aggregates become more, while only so many of them may live in memory.
+
+The aggregates are there before; each command goes to any of them with the same chance, the worst there is for a limit
+of live actors: at a million with 10,000 live, 99 of 100 commands find their actor cold and hydrate it first.
+"""
+
+from __future__ import annotations
+
+from actorium import Passivation, Settings
+from actorium.benchmarks.filling import filled
+from actorium.benchmarks.gate import require_log
+from actorium.benchmarks.load import WARM_UP, Accounts, closed_loop, running
+from actorium.benchmarks.resident import resident_mb
+from actorium.benchmarks.scenario import Bench, Figures, Scenario
+
+_CALLERS = 100
+
+
+async def measure(bench: Bench) -> Figures:
+    """Return the rate over so many aggregates."""
+    count, seconds = bench.count("aggregates"), bench.seconds()
+    await filled(bench, count, 1)
+    accounts = Accounts(count, events=1)
+    settings = Settings(passivation=Passivation(max_live=bench.count("max_live")))
+    before_mb = resident_mb()
+    async with running(bench, settings=settings) as runtime:
+        await closed_loop(runtime, accounts, callers=_CALLERS, seconds=seconds * WARM_UP, seed=bench.seed + 1)
+        hydrations = runtime.statistics().hydrations
+        with bench.clock() as clock:
+            bench.latencies_s = await closed_loop(runtime, accounts, callers=_CALLERS, seconds=seconds, seed=bench.seed)
+        after = runtime.statistics()
+        grown_mb = resident_mb() - before_mb
+    await require_log(bench.store(), accounts.acknowledged())
+    commands = len(bench.latencies_s)
+    return {
+        "commands_per_s": commands / clock.wall_s,
+        "cpu_us_per_command": clock.cpu_s / commands * 1e6,
+        "hydrations_per_command": (after.hydrations - hydrations) / commands,
+        "live_actors": after.live_actors,
+        "grown_mb": grown_mb,
+    }
+
+
+def _scenario(name: str, question: str, aggregates: int, quick: int | None) -> Scenario:
+    return Scenario(
+        name=name,
+        question=question,
+        headline="commands_per_s",
+        measure=measure,
+        sizes={"aggregates": aggregates, "max_live": 10_000, "seconds": 3.0},
+        quick=None if quick is None else {"aggregates": quick, "max_live": 1_000, "seconds": 0.4},
+    )
+
+
+SCENARIOS = (
+    _scenario("growth-1k", "100 callers over 1,000 aggregates that are there, 10,000 may live", 1_000, 1_000),
+    _scenario("growth-10k", "… over 10,000", 10_000, 10_000),
+    _scenario("growth-100k", "… over 100,000: most commands hydrate their actor first", 100_000, None),
+    _scenario("growth-1m", "… over 1,000,000: nearly every command does", 1_000_000, None),
+)

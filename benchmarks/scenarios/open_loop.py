@@ -1,0 +1,55 @@
+"""Commands that come when they come: the latency that users see at half of what the runtime can do."""
+
+from __future__ import annotations
+
+import random
+import time
+
+from actorium.benchmarks.account import Deposit
+from actorium.benchmarks.arrivals import arrive
+from actorium.benchmarks.gate import require_log
+from actorium.benchmarks.load import AMOUNT, WARM_UP, Accounts, closed_loop, running
+from actorium.benchmarks.scenario import Bench, Figures, Scenario, Wrong
+
+_CALLERS = 100  # of the closed loop that finds the capacity
+_LOAD = 0.5
+
+
+async def measure(bench: Bench) -> Figures:
+    """Return the latencies, each from the moment at which its command was meant to come."""
+    accounts = Accounts(bench.count("aggregates"))
+    seconds = bench.seconds()
+    async with running(bench) as runtime:
+        await accounts.open(runtime)
+        await closed_loop(runtime, accounts, callers=_CALLERS, seconds=seconds * WARM_UP, seed=bench.seed + 1)
+        began = time.perf_counter()
+        done = await closed_loop(runtime, accounts, callers=_CALLERS, seconds=seconds * WARM_UP, seed=bench.seed + 2)
+        capacity = len(done) / (time.perf_counter() - began)
+        chance = random.Random(bench.seed).random
+        clock_now, send = time.perf_counter, runtime.send
+
+        async def handle(intended: float) -> None:
+            index = int(chance() * len(accounts.ids))
+            await send(Deposit(accounts.ids[index], AMOUNT))
+            accounts.events[index] += 1
+            bench.latencies_s.append(clock_now() - intended)
+
+        with bench.clock() as clock:
+            arrived = await arrive(capacity * _LOAD, seconds, bench.seed, handle)
+    await require_log(bench.store(), accounts.acknowledged())
+    if len(bench.latencies_s) != arrived:
+        raise Wrong(f"{arrived} commands came, {len(bench.latencies_s)} were answered")
+    return {
+        "offered_per_s": capacity * _LOAD,
+        "cpu_us_per_command": clock.cpu_s / max(1, arrived) * 1e6,
+    }
+
+
+SCENARIO = Scenario(
+    name="open-loop",
+    question="How long does a command take at half of capacity, from the moment it was meant to come?",
+    headline="p99_ms",
+    measure=measure,
+    sizes={"aggregates": 1_000, "seconds": 4.0},
+    quick={"aggregates": 1_000, "seconds": 0.6},
+)

@@ -1,0 +1,98 @@
+"""A process killed under load with a long log: how long until a new one answers, and whether it lost anything."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from actorium import Runtime
+from actorium.benchmarks.account import Account, Deposit
+from actorium.benchmarks.filling import filled
+from actorium.benchmarks.gate import require_log
+from actorium.benchmarks.load import AMOUNT
+from actorium.benchmarks.quiet import be_quiet
+from actorium.benchmarks.scenario import Bench, Figures, Scenario, Wrong
+from actorium.store.sqlite import SQLiteStore
+
+_STREAMS = 1_000
+_CALLERS = 100
+
+
+async def measure(bench: Bench) -> Figures:
+    """Return how long it takes from opening the log after SIGKILL to the first new acknowledgement."""
+    per_stream = bench.count("events") // _STREAMS
+    await filled(bench, _STREAMS, per_stream)
+    events = {f"account-{number}": per_stream for number in range(_STREAMS)}
+    acknowledged = _kill_under_load(bench, bench.count("acknowledged"))
+    for id, more in acknowledged.items():
+        events[id] += more
+    with bench.clock() as clock:
+        began = time.perf_counter()
+        async with Runtime([Account], store=bench.store()) as runtime:
+            open_s = time.perf_counter() - began
+            await bench.ask_durability(runtime.store)
+            await runtime.send(Deposit("account-0", AMOUNT))
+            first_s = time.perf_counter() - began
+            position = runtime.statistics().position
+    events["account-0"] += 1
+    # Each caller had one command under way when the kill came: it may be there without an acknowledgement.
+    await require_log(bench.store(), events, unknown=_CALLERS)
+    return {
+        "first_answer_ms": first_s * 1e3,
+        "open_ms": open_s * 1e3,
+        "acknowledged_before": sum(acknowledged.values()),
+        "events_in_log": position,
+        "cpu_ms": clock.cpu_s * 1e3,
+    }
+
+
+def _kill_under_load(bench: Bench, wanted: int) -> Mapping[str, int]:
+    """Have a process write until so many commands are acknowledged and it is killed; return them by aggregate."""
+    command = [sys.executable, "-m", "actorium.benchmarks.scenarios.recovery", str(bench.path), bench.synchronous]
+    with subprocess.Popen([*command, str(wanted)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
+        said = process.stdout.read() if process.stdout is not None else b""
+    if process.returncode != -signal.SIGKILL:
+        raise Wrong(f"the process that was to be killed ended with {process.returncode}")
+    counts: dict[str, int] = {}
+    for id in said.decode().split():
+        counts[id] = counts.get(id, 0) + 1
+    return counts
+
+
+async def _write_until_killed(path: str, synchronous: str, wanted: int) -> None:
+    store = SQLiteStore(Path(path), synchronous=synchronous)
+    async with Runtime([Account], store=store) as runtime:
+        acknowledged = 0
+
+        async def caller(number: int) -> None:
+            nonlocal acknowledged
+            while True:
+                id = f"account-{(number + acknowledged * 7) % _STREAMS}"
+                await runtime.send(Deposit(id, AMOUNT))
+                os.write(1, f"{id}\n".encode())  # one write, without a buffer: it is told before anything else happens
+                acknowledged += 1
+                if acknowledged == wanted:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        await asyncio.gather(*(caller(number) for number in range(_CALLERS)))
+
+
+SCENARIO = Scenario(
+    name="recovery",
+    question="After SIGKILL under load with 1,000,000 events: how long until the first new answer? (--quick: 20,000)",
+    headline="first_answer_ms",
+    measure=measure,
+    stores=("full", "normal"),
+    sizes={"events": 1_000_000, "acknowledged": 5_000},
+    quick={"events": 20_000, "acknowledged": 500},
+)
+
+if __name__ == "__main__":
+    be_quiet()
+    asyncio.run(_write_until_killed(sys.argv[1], sys.argv[2], int(sys.argv[3])))

@@ -1,0 +1,186 @@
+"""`Suite`: which runs are made, in which order; each in a fresh process, interleaved by rounds."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from actorium.benchmarks.child import OUTCOME, PROFILE, Job, Outcome
+from actorium.benchmarks.environment import look_around
+from actorium.benchmarks.report import NotRun, Report, Result, Run
+from actorium.benchmarks.scenario import Scenario, Sizes, StoreName
+
+QUICK_S = 48.0  # no run is begun that would likely end after this, so that all is over within a minute
+QUICK_ROUNDS = 3
+ROUNDS = 5
+_RUN_S_MAX = 600.0
+_WORDS_OF_A_FAILURE = 400
+_ENDED_IN_TIME_S = 5.0
+
+
+class Plan(NamedTuple):
+    """What is to be measured.
+
+    stores: none stands for all of a scenario's, or for those that it has for `quick`. folder: where the databases lie.
+    profiles: where call trees go, if they are wanted.
+    """
+
+    scenarios: Sequence[Scenario]
+    stores: Sequence[StoreName] = ()
+    rounds: int = ROUNDS
+    quick: bool = False
+    folder: Path | None = None
+    profiles: Path | None = None
+
+
+class _Case(NamedTuple):
+    scenario: Scenario
+    store: StoreName
+    sizes: Sizes
+
+
+class Suite:
+    """Carries out a plan; `report` is what it has measured so far, at any moment."""
+
+    def __init__(self, plan: Plan, *, measure: Callable[[Job, Path], Outcome] | None = None) -> None:
+        self._plan = plan
+        self._measure = measure or run_job
+        self._not_run: list[NotRun] = []
+        self._cases = list(self._select())
+        self._outcomes: dict[tuple[str, StoreName], list[Outcome]] = {}
+        self._took_s: dict[tuple[str, StoreName], float] = {}
+        self._began = datetime.now(UTC).isoformat(timespec="seconds")
+        self._ends = time.monotonic() + (QUICK_S if plan.quick else float("inf"))
+        self._interrupted = False
+        with tempfile.TemporaryDirectory(prefix="actorium-bench-", dir=plan.folder) as folder:
+            self._environment = look_around(Path(folder))
+
+    @property
+    def runs(self) -> int:
+        """How many runs there will be."""
+        return len(self._cases) * self._plan.rounds
+
+    def run(self, on_progress: Callable[[int, str], None]) -> Report:
+        """Make all runs; `on_progress(done, what)` is called before each. Ctrl-C ends it with what there is by then."""
+        try:
+            with tempfile.TemporaryDirectory(prefix="actorium-bench-", dir=self._plan.folder) as folder:
+                self._run_all(Path(folder), on_progress)
+        except KeyboardInterrupt:
+            self._interrupted = True
+        return self.report()
+
+    def _run_all(self, folder: Path, on_progress: Callable[[int, str], None]) -> None:
+        shared = folder / "shared"
+        shared.mkdir()
+        done = 0
+        for number in range(self._plan.rounds):
+            order = list(self._cases)
+            random.Random(number).shuffle(order)
+            for case in order:
+                on_progress(done, f"{case.scenario.name} on {case.store}")
+                done += 1
+                self._run_one(case, number, folder, shared)
+
+    def _run_one(self, case: _Case, number: int, folder: Path, shared: Path) -> None:
+        key = (case.scenario.name, case.store)
+        began = time.monotonic()
+        if began + self._took_s.get(key, 0.0) > self._ends:
+            return
+        job = Job(*key, dict(case.sizes), str(shared), number, self._plan.profiles is not None)
+        with tempfile.TemporaryDirectory(prefix="run-", dir=folder) as own:
+            outcome = self._measure(job, Path(own))
+            self._keep_profile(key, Path(own) / PROFILE)
+        self._outcomes.setdefault(key, []).append(outcome)
+        self._took_s[key] = max(self._took_s.get(key, 0.0), time.monotonic() - began)
+
+    def _keep_profile(self, key: tuple[str, StoreName], path: Path) -> None:
+        if self._plan.profiles is not None and path.exists():
+            (self._plan.profiles / f"{key[0]}-{key[1]}.html").write_bytes(path.read_bytes())
+
+    def _select(self) -> list[_Case]:
+        cases = []
+        for scenario in self._plan.scenarios:
+            sizes = scenario.quick if self._plan.quick else scenario.sizes
+            usual = scenario.quick_stores if self._plan.quick else scenario.stores
+            for store in [store for store in scenario.stores if store in (self._plan.stores or usual)]:
+                if scenario.needs and importlib.util.find_spec(scenario.needs) is None:
+                    why = f"{scenario.needs} is not installed: pip install 'actorium[bench-peers]'"
+                    self._not_run.append(NotRun(scenario.name, store, why))
+                elif sizes is None:
+                    self._not_run.append(NotRun(scenario.name, store, "it takes too long for --quick"))
+                else:
+                    cases.append(_Case(scenario, store, sizes))
+        return cases
+
+    def report(self) -> Report:
+        """Return what is measured by now."""
+        results, not_run = [], list(self._not_run)
+        for scenario, store, sizes in self._cases:
+            outcomes = self._outcomes.get((scenario.name, store), [])
+            if not outcomes:
+                why = "stopped by Ctrl-C before its turn" if self._interrupted else "no time was left for it"
+                not_run.append(NotRun(scenario.name, store, why))
+                continue
+            right = [one for one in outcomes if not one.wrong]
+            results.append(
+                Result(
+                    scenario=scenario.name,
+                    store=store,
+                    subject=scenario.subject,
+                    sizes=dict(sizes),
+                    durability=right[0].durability if right else "",
+                    runs=[Run(one.figures, one.latencies) for one in right],
+                    failures=[one.wrong for one in outcomes if one.wrong],
+                )
+            )
+        return Report(
+            began=self._began,
+            quick=self._plan.quick,
+            rounds=max((len(result.runs) for result in results), default=0),
+            interrupted=self._interrupted,
+            environment=self._environment,
+            results=results,
+            not_run=not_run,
+        )
+
+
+def run_job(job: Job, folder: Path) -> Outcome:
+    """Make one run in a process of its own, and take that process and its own ones down however this ends."""
+    path = folder / "job.json"
+    path.write_bytes(msgspec.json.encode(job))
+    errors = folder / "stderr.txt"
+    command = [sys.executable, "-m", "actorium.benchmarks.child", str(path)]
+    with open(errors, "wb") as sink:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True)
+        try:
+            code = process.wait(_RUN_S_MAX)
+        except subprocess.TimeoutExpired:
+            return Outcome(wrong=f"it was not over after {_RUN_S_MAX:.0f} s")
+        finally:
+            _take_down(process)
+    if code or not (folder / OUTCOME).exists():
+        said = errors.read_text(encoding="utf-8", errors="replace").strip()
+        return Outcome(wrong=f"it ended with code {code}: {said[-_WORDS_OF_A_FAILURE:]}")
+    return msgspec.json.decode((folder / OUTCOME).read_bytes(), type=Outcome)
+
+
+def _take_down(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is not None:
+        return
+    if hasattr(os, "killpg"):
+        os.killpg(process.pid, signal.SIGKILL)  # the session is the run's own: whoever is in it, the run has started
+    else:
+        process.kill()
+    process.wait(_ENDED_IN_TIME_S)

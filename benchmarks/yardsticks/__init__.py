@@ -1,0 +1,1 @@
+"""What bounds every answer: the least that a process needs, SQLite by itself, the disk."""

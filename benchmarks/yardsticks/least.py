@@ -1,0 +1,206 @@
+"""The least that a Python process does for one durable event: what a runtime can come near, and not pass by much.
+
+A table of objects, each with its waiting commands; one callback of the loop decides all of them; a thread of its own
+writes what has gathered in one transaction; one wake-up per batch answers everybody. Nothing is checked, nothing can be
+recovered, nobody can subscribe, and no command is known again when it comes twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import msgspec
+
+from actorium.benchmarks.load import WARM_UP
+from actorium.benchmarks.scenario import DURABLE, YARDSTICK, Bench, Figures, Scenario, StoreName, Wrong
+
+TABLE = """
+CREATE TABLE log (
+    position INTEGER PRIMARY KEY, stream TEXT NOT NULL, version INTEGER NOT NULL, type TEXT NOT NULL,
+    payload BLOB NOT NULL, metadata BLOB NOT NULL, recorded_us INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX by_stream ON log (stream, version)
+"""
+INSERT = "INSERT INTO log (stream, version, type, payload, metadata, recorded_us) VALUES (?, ?, ?, ?, ?, ?)"
+Row = tuple[str, int, str, bytes, bytes, int]
+
+
+class Paid(msgspec.Struct, frozen=True, gc=False):
+    """The event, as large as the one of our own runs."""
+
+    account: str
+    amount: int
+    currency: str = "EUR"
+    reference: str = "ref-000000000000000000000000000000000000"
+    note: str = "monthly transfer"
+
+
+class Cause(msgspec.Struct, frozen=True, gc=False):
+    """Its metadata."""
+
+    command_id: str
+
+
+class Purse:
+    """One aggregate with its waiting commands."""
+
+    __slots__ = ("balance", "id", "mail", "version")
+
+    def __init__(self, id: str) -> None:
+        self.id = id
+        self.version = self.balance = 0
+        self.mail: list[tuple[int, asyncio.Future[int]]] = []
+
+
+class Least:
+    """All of it: dispatch, decide, group commit, answer."""
+
+    def __init__(self, db: sqlite3.Connection | None) -> None:
+        self.purses: dict[str, Purse] = {}
+        self.written: list[Row] = []
+        self._db = db
+        self._loop = asyncio.get_running_loop()
+        self._thread = ThreadPoolExecutor(1)
+        self._ready: list[Purse] = []
+        self._gathered: list[tuple[asyncio.Future[int], Row]] = []
+        self._is_writing = False
+        self._commands = 0
+        self._encode = msgspec.json.Encoder().encode
+
+    def ask(self, id: str, amount: int) -> asyncio.Future[int]:
+        """Return the version that a payment will have when it is durable."""
+        purse = self.purses.get(id)
+        if purse is None:
+            purse = self.purses[id] = Purse(id)
+        answer: asyncio.Future[int] = self._loop.create_future()
+        if not purse.mail:
+            if not self._ready:
+                self._loop.call_soon(self._decide)
+            self._ready.append(purse)
+        purse.mail.append((amount, answer))
+        return answer
+
+    def _decide(self) -> None:
+        ready, self._ready = self._ready, []
+        encode, now_us = self._encode, time.time_ns() // 1_000
+        for purse in ready:
+            for amount, answer in purse.mail:
+                event = Paid(purse.id, amount)
+                purse.balance += event.amount
+                purse.version += 1
+                self._commands += 1
+                cause = encode(Cause(f"command-{self._commands:024x}"))
+                self._gathered.append((answer, (purse.id, purse.version, "Paid", encode(event), cause, now_us)))
+            purse.mail.clear()
+        if not self._is_writing:
+            self._write()
+
+    def _write(self) -> None:
+        batch, self._gathered = self._gathered, []
+        self._is_writing = True
+        rows = [row for _, row in batch]
+        if self._db is None:
+            self.written += rows
+            self._answer(batch)
+            return
+        written = self._thread.submit(self._commit, rows)
+        written.add_done_callback(lambda done: self._loop.call_soon_threadsafe(self._land, done, batch))
+
+    def _commit(self, rows: Sequence[Row]) -> None:
+        assert self._db is not None
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.executemany(INSERT, rows)
+        self._db.execute("COMMIT")
+
+    def _land(self, done: Future[None], batch: Sequence[tuple[asyncio.Future[int], Row]]) -> None:
+        done.result()
+        self._answer(batch)
+
+    def _answer(self, batch: Sequence[tuple[asyncio.Future[int], Row]]) -> None:
+        self._is_writing = False
+        if self._gathered:
+            self._write()  # before the callers wake: the disk works while they do
+        for answer, row in batch:
+            answer.set_result(row[1])
+
+    def close(self) -> None:
+        """End the thread."""
+        self._thread.shutdown()
+
+
+def connect(bench: Bench) -> sqlite3.Connection:
+    """Return a connection set up as our own is, and keep what SQLite says about it."""
+    db = sqlite3.connect(bench.path, isolation_level=None, check_same_thread=False)
+    for setting in (
+        "journal_mode=WAL",
+        f"synchronous={bench.synchronous}",
+        "wal_autocheckpoint=10000",
+        "cache_size=-65536",
+    ):
+        db.execute(f"PRAGMA {setting}").fetchall()
+    db.executescript(TABLE)
+    ((mode,),) = db.execute("PRAGMA journal_mode").fetchall()
+    ((level,),) = db.execute("PRAGMA synchronous").fetchall()
+    bench.durability = f"journal_mode={mode}, synchronous={level}"
+    return db
+
+
+async def measure(bench: Bench) -> Figures:
+    """Return the figures of the same closed loop that our own runs have."""
+    db = connect(bench) if bench.is_durable else None
+    least = Least(db)
+    ids = [f"account-{number}" for number in range(bench.count("aggregates"))]
+    await asyncio.gather(*(least.ask(id, 1) for id in ids))
+    warmed = await _closed_loop(least, ids, bench, bench.seconds() * WARM_UP)
+    with bench.clock() as clock:
+        bench.latencies_s = await _closed_loop(least, ids, bench, bench.seconds())
+    least.close()
+    commands = len(bench.latencies_s)
+    in_log = len(least.written)
+    if db is not None:
+        ((in_log,),) = db.execute("SELECT count(*) FROM log").fetchall()
+        db.close()
+    if in_log != len(ids) + len(warmed) + commands:
+        raise Wrong(f"{len(ids) + len(warmed) + commands} events were acknowledged, {in_log} are in the log")
+    return {"commands_per_s": commands / clock.wall_s, "cpu_us_per_command": clock.cpu_s / commands * 1e6}
+
+
+async def _closed_loop(least: Least, ids: Sequence[str], bench: Bench, seconds: float) -> list[float]:
+    latencies_s: list[float] = []
+    clock = time.perf_counter
+    ends = clock() + seconds
+
+    async def caller(number: int) -> None:
+        chance = random.Random(bench.seed * 1_000_003 + number).random
+        while (began := clock()) < ends:
+            await least.ask(ids[int(chance() * len(ids))], 5)
+            latencies_s.append(clock() - began)
+
+    await asyncio.gather(*(asyncio.create_task(caller(number)) for number in range(bench.count("callers"))))
+    return latencies_s
+
+
+def _scenario(name: str, beside: str, callers: int, stores: Sequence[StoreName]) -> Scenario:
+    return Scenario(
+        name=name,
+        question=f"The least a Python process needs for the work of {beside}",
+        headline="commands_per_s",
+        measure=measure,
+        stores=stores,
+        sizes={"callers": callers, "aggregates": 1_000, "seconds": 3.0},
+        quick={"callers": callers, "aggregates": 1_000, "seconds": 0.4},
+        subject=YARDSTICK,
+        quick_stores=("memory", "full"),
+        beside=beside,
+    )
+
+
+SCENARIOS = (
+    _scenario("least-one-caller", "one-caller", 1, ("memory", *DURABLE)),
+    _scenario("least-100-callers", "100-callers", 100, ("memory", *DURABLE)),
+)

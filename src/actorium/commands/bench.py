@@ -1,0 +1,190 @@
+"""`actorium bench`: what this runtime does on your own machine, beside what you would use instead."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from actorium.commands.problem import INTERRUPTED, Problem
+
+if TYPE_CHECKING:
+    from actorium.benchmarks.report import Report
+    from actorium.benchmarks.suite import Plan
+
+_OF_THE_EXTRA = {"hdrh", "pyinstrument"}
+_LIST = "Say which scenarios there are, and end."
+Several = Parameter(consume_multiple=True, negative="")
+
+
+def bench(
+    *,
+    quick: Annotated[bool, Parameter(negative="")] = False,
+    only: Annotated[Sequence[str], Several] = (),
+    stores: Annotated[Sequence[Literal["memory", "full", "normal"]], Several] = (),
+    rounds: Annotated[int | None, Parameter(validator=Number(gte=1, lte=100))] = None,
+    json: Path | None = None,
+    html: Path | None = None,
+    markdown: Path | None = None,
+    compare: Path | None = None,
+    show: Annotated[Sequence[Path], Several] = (),
+    profile: Path | None = None,
+    folder: Path | None = None,
+    list_: Annotated[bool, Parameter(name="--list", negative="", help=_LIST)] = False,
+) -> None:
+    """Measure this runtime, beside yardsticks and, where they are installed, other packages.
+
+    Every run is a fresh process, the rounds are interleaved, and what was acknowledged is counted in the log
+    afterwards: a wrong answer ends the program with 1, whatever its speed.
+
+    Parameters
+    ----------
+    quick
+        A first look with small sizes, mostly on SQLite FULL: over within a minute.
+    only
+        Scenarios whose names hold one of these.
+    stores
+        What they run on: memory; full: SQLite, commits survive a power cut; normal: they survive the process.
+    rounds
+        How often each is run. [default: 5; with --quick up to 3, as time allows]
+    json
+        A file for the report, to be compared with later.
+    html
+        A file for the report as one page with plots.
+    markdown
+        A file for the report as tables in Markdown.
+    compare
+        An earlier report: say what became faster or slower.
+    show
+        Reports to show, put together, instead of measuring.
+    profile
+        A folder for call trees, one page for each scenario; one round, whose figures are not for comparing.
+    folder
+        Where the databases lie while it runs. [default: the temporary folder]
+    """
+    _require_extra()
+    if list_:
+        from actorium.benchmarks.terminal import Terminal
+
+        Terminal().scenarios()
+        return
+    for file in (json, html, markdown):
+        _require_writable(file)
+    before = None if compare is None else _load([compare])
+    if show:
+        _require_alone(
+            quick=quick, only=bool(only), stores=bool(stores), rounds=rounds is not None, profile=bool(profile)
+        )
+        report = _load(show)
+    else:
+        report = _measure(_plan(quick, only, stores, rounds, profile, folder))
+    _write(report, json, html, markdown)
+    _tell(report, before)
+
+
+def _plan(
+    quick: bool,
+    only: Sequence[str],
+    stores: Sequence[Literal["memory", "full", "normal"]],
+    rounds: int | None,
+    profile: Path | None,
+    folder: Path | None,
+) -> Plan:
+    from actorium.benchmarks.catalog import UnknownScenario, select
+    from actorium.benchmarks.suite import QUICK_ROUNDS, ROUNDS, Plan
+
+    try:
+        scenarios = select(only)
+    except UnknownScenario as unknown:
+        raise Problem(str(unknown)) from None
+    if stores and not any(store in stores for scenario in scenarios for store in scenario.stores):
+        names = ", ".join(scenario.name for scenario in scenarios)
+        raise Problem(f"{names}: nothing of it runs on {' or '.join(stores)}; `actorium bench --list` says on what")
+    if folder is not None and not (folder.is_dir() and os.access(folder, os.W_OK)):
+        raise Problem(f"cannot write in {folder}: name a folder that exists with --folder")
+    if profile is not None:
+        profile.mkdir(parents=True, exist_ok=True)
+        rounds = 1
+    default = QUICK_ROUNDS if quick else ROUNDS
+    return Plan(scenarios, stores, rounds or default, quick=quick, folder=folder, profiles=profile)
+
+
+def _measure(plan: Plan) -> Report:
+    from actorium.benchmarks.suite import Suite
+    from actorium.benchmarks.terminal import Terminal
+
+    suite = Suite(plan)
+    with Terminal().measuring(suite) as bar:
+        return suite.run(bar)
+
+
+def _load(files: Sequence[Path]) -> Report:
+    from actorium.benchmarks.report import ReportUnreadable, load, merge
+
+    try:
+        return merge([load(file) for file in files])
+    except ReportUnreadable as unreadable:
+        raise Problem(str(unreadable)) from None
+
+
+def _write(report: Report, json: Path | None, html: Path | None, markdown: Path | None) -> None:
+    if json is not None:
+        from actorium.benchmarks.report import save
+
+        save(report, json)
+    if html is not None:
+        from actorium.benchmarks.page import page
+
+        html.write_text(page(report), encoding="utf-8")
+    if markdown is not None:
+        from actorium.benchmarks.markdown import tables
+
+        markdown.write_text(tables(report), encoding="utf-8")
+
+
+def _tell(report: Report, before: Report | None) -> None:
+    """Print the report, and how it compares; raise Problem where it is wrong or not whole."""
+    from actorium.benchmarks.compare import compare, differences
+    from actorium.benchmarks.terminal import Terminal
+
+    terminal = Terminal()
+    terminal.report(report)
+    if before is not None:
+        terminal.comparison(compare(before, report), differences(before, report))
+    if report.failures:
+        raise Problem("a result was wrong: its figures do not count (see above)")
+    if report.interrupted:
+        raise Problem("stopped by Ctrl-C; above is what was measured by then", exit_code=INTERRUPTED)
+
+
+def _require_extra() -> None:
+    try:
+        import actorium.benchmarks.latencies  # noqa: F401
+    except ModuleNotFoundError as missing:
+        if missing.name is None or missing.name.partition(".")[0] not in _OF_THE_EXTRA:
+            raise
+        raise Problem(f"`actorium bench` needs {missing.name}: pip install 'actorium[bench]'") from None
+
+
+def _require_alone(**given: bool) -> None:
+    also = [f"--{name}" for name, is_given in given.items() if is_given]
+    if also:
+        raise Problem(f"--show shows reports that are there and measures nothing: leave out {' and '.join(also)}")
+
+
+def _require_writable(file: Path | None) -> None:
+    """Raise Problem unless a report can be written there: better now than after the measuring."""
+    if file is None:
+        return
+    if file.is_dir():
+        raise Problem(f"{file} is a directory: name a file for the report")
+    try:
+        with tempfile.TemporaryFile(dir=file.absolute().parent):
+            pass
+    except OSError as error:
+        raise Problem(f"cannot write in {file.absolute().parent}: {error.strerror}") from None
