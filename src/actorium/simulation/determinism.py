@@ -1,9 +1,14 @@
-"""What the libraries beneath do that a simulated run cannot have, replaced while the run lasts."""
+"""What Python and the libraries beneath do that a simulated run cannot have, replaced while the run lasts."""
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import os
+import random
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
@@ -11,49 +16,69 @@ from typing import Any
 from anyio._backends import _asyncio as backend
 
 from actorium.simulation import loop as simulated
-
-
-class RealThread(RuntimeError):
-    """A thread was started inside a simulated run, where it would run in real time, in any order."""
+from actorium.simulation.loop import NotSimulated
 
 
 @contextmanager
-def deterministic() -> Iterator[None]:
-    """Make one run independent of memory addresses and threads, and of the runs before it.
+def deterministic(seed: int) -> Iterator[None]:
+    """Make one run independent of memory addresses, threads, the garbage collector, and of the runs before it.
 
-    anyio keeps cancel scopes in sets, which iterate in the order of hashes, which are addresses: scopes get numbers
-    instead. Functions that anyio would give to a worker thread run in place; starting a thread raises RealThread.
+    - anyio keeps cancel scopes in sets, which iterate in the order of hashes, which are addresses, and names scopes by
+      their addresses: scopes get numbers instead.
+    - Functions that anyio would give to a worker thread run in place; starting a thread raises NotSimulated.
+    - The garbage collector would end forgotten coroutines at steps of its own choice: it is off.
+    - What an abandoned async generator still has to do is a task of its loop, as asyncio has it.
+    - `random` and `os.urandom`, for those who ask them directly, begin anew from the seed.
     """
     following = count()
     by_identity: dict[int, int] = {}
     held: list[Any] = []
 
-    def number_of(scope: Any) -> int:
-        number = by_identity.get(id(scope))
+    def number_of(thing: Any) -> int:
+        number = by_identity.get(id(thing))
         if number is None:
-            number = by_identity[id(scope)] = next(following)
-            held.append(scope)  # its address must not be given to another while the run lasts
+            number = by_identity[id(thing)] = next(following)
+            held.append(thing)  # its address must not be given to another while the run lasts
         return number
 
     async def in_place(cls: Any, func: Any, args: Any, abandon_on_cancel: bool = False, limiter: Any = None) -> Any:
         await cls.checkpoint()
         return func(*args)
 
-    def refuse(thread: Any) -> None:
-        raise RealThread(
-            f"the thread {thread.name!r} was started inside a simulated run: it would run in real time; give the work "
-            "to asyncio.to_thread, which the simulation runs in place, or leave the part that needs it out"
-        )
-
     simulated.begin_numbers()
-    scope, asyncio_backend = backend.CancelScope, backend.AsyncIOBackend
-    before = scope.__hash__, asyncio_backend.__dict__["run_sync_in_worker_thread"], threading.Thread.start
+    scope, asyncio_backend, names = backend.CancelScope, backend.AsyncIOBackend, vars(backend)
+    before = scope.__hash__, asyncio_backend.__dict__["run_sync_in_worker_thread"], threading.Thread.start, os.urandom
+    hooks, chance, collects = sys.get_asyncgen_hooks(), random.getstate(), gc.isenabled()
     scope.__hash__ = number_of  # type: ignore[assignment, method-assign]
+    names["id"] = number_of
     asyncio_backend.run_sync_in_worker_thread = classmethod(in_place)  # type: ignore[method-assign, assignment]
-    threading.Thread.start = refuse  # type: ignore[method-assign, assignment]
+    threading.Thread.start = _refuse  # type: ignore[method-assign, assignment]
+    os.urandom = random.Random(seed).randbytes
+    sys.set_asyncgen_hooks(firstiter=None, finalizer=_finish)
+    random.seed(seed)
+    gc.disable()
     try:
         yield
     finally:
-        scope.__hash__, asyncio_backend.run_sync_in_worker_thread, threading.Thread.start = before  # type: ignore[method-assign]
+        scope.__hash__, asyncio_backend.run_sync_in_worker_thread, threading.Thread.start, os.urandom = before  # type: ignore[method-assign]
+        del names["id"]
+        sys.set_asyncgen_hooks(*hooks)
+        random.setstate(chance)
         held.clear()
         backend._task_states.clear()
+        if collects:
+            gc.enable()
+
+
+def _refuse(thread: threading.Thread) -> None:
+    raise NotSimulated(
+        f"the thread {thread.name!r} was started inside a simulated run, where it would run in real time: "
+        "give the work to asyncio.to_thread, which the simulation runs in place, or put what needs the thread behind "
+        "an object of your own and give the scenario another"
+    )
+
+
+def _finish(generator: AsyncGenerator[Any, Any]) -> None:
+    loop = asyncio._get_running_loop()
+    if loop is not None and not loop.is_closed():
+        loop.create_task(generator.aclose(), name="end of a generator")

@@ -24,7 +24,8 @@ from actorium.simulation.configuration import varied_settings
 from actorium.simulation.determinism import deterministic
 from actorium.simulation.faults import FaultId, Faults, Plan
 from actorium.simulation.history import History
-from actorium.simulation.loop import Endless, Machine, SimulatedLoop, Stuck
+from actorium.simulation.loop import SimulatedLoop
+from actorium.simulation.machine import Endless, Machine, Stuck
 from actorium.simulation.node import Node
 from actorium.simulation.view import View
 from actorium.simulation.witness import Witness
@@ -86,6 +87,7 @@ class World:
         self._leave_out = leave_out
         self._nodes: list[Node] = []
         self._stack = ExitStack()
+        self._is_buried = False
 
     # --- what a scenario uses -------------------------------------------------------------------------------------
 
@@ -166,13 +168,16 @@ class World:
 
     def note(self, text: str) -> None:
         """Write a line of the trace."""
+        if self._is_buried:
+            return
         self.trace.append(Line(self.machine.now_s, self.machine.steps, text))
 
     def violated(self, invariant: str, expected: object, actual: object) -> None:
         """Take note that an invariant does not hold; the run ends with the first."""
-        if self.violation is None:
+        if self.violation is None and not self._is_buried:
             self.violation = Violation(invariant, str(expected), str(actual), self.machine.now_s, self.machine.steps)
             self.note(f"VIOLATED {self.violation}")
+            self.machine.is_over = True
 
     @property
     def nodes(self) -> Sequence[Node]:
@@ -190,15 +195,20 @@ class World:
 
     def run(self, scenario: Callable[[World], Any]) -> None:
         """Run a scenario to its end, or to the first violation."""
-        with deterministic(), self._stack:
+        with deterministic(self.seed), self._stack:
             task = self.loop.create_task(self._story(scenario), name="scenario")
+            task.add_done_callback(self._ended)
             try:
-                self.machine.run_until(lambda: self.violation is not None or task.done())
+                self.machine.run()
             except (Stuck, Endless) as stuck:
                 self.violated("the run ends", "an end", stuck)
-            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
-                self.violated("the scenario runs through", "no error", repr(error))
-            self._bury()
+            finally:
+                self._bury()
+
+    def _ended(self, story: asyncio.Task[None]) -> None:
+        self.machine.is_over = True
+        if not story.cancelled() and (error := story.exception()) is not None:
+            self.violated("the scenario runs through", "no error", repr(error))
 
     async def _story(self, scenario: Callable[[World], Any]) -> None:
         await scenario(self)
@@ -214,6 +224,7 @@ class World:
             await node.stop()
 
     def _bury(self) -> None:
+        self._is_buried = True
         for node in self._nodes:
             for life in node.lives:
                 life.loop.bury()
