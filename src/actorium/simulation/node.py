@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from actorium.runtime.statistics import RuntimeStatistics
 from actorium.sagas.runtime import Runtime
+from actorium.sagas.submissions import Submission
 from actorium.simulation.checks import Checks
 from actorium.simulation.faults import FaultId, Kind
 from actorium.simulation.history import History
@@ -26,6 +27,7 @@ from actorium.store.event_store import EventStore
 if TYPE_CHECKING:
     from actorium.simulation.world import World
 
+_EPOCH_US = 1_700_000_000_000_000
 _RESTART_S = (0.02, 3.0)
 _LONGEST_LIFE_STEPS = 3_000
 _PAUSE_S = (0.5, 60.0)
@@ -130,10 +132,12 @@ class Node:
         for processor in runtime.processors():
             await processor.retry()
 
-    async def busy(self) -> str | None:
-        """Return what still goes on, for a person; None when nothing does."""
+    async def busy(self, until_s: float) -> str | None:
+        """Return what still goes on, for a person; None when nothing does, but for commands due after `until_s`."""
         if self.view.sagas(open=True):
             return f"{len(self.view.sagas(open=True))} sagas are open"
+        if waiting := self._submissions_due(self.wall_us(until_s)):
+            return f"{waiting} submitted commands wait"
         try:
             statistics = await self.call(_statistics)
         except ConnectionLost as error:
@@ -144,6 +148,14 @@ class Node:
             if one.position < self.witness.position:
                 return f"{one.name} is at {one.position} of {self.witness.position} ({one.state} {one.error})"
         return None
+
+    def _submissions_due(self, until_us: int) -> int:
+        states = self.view.all(Submission)
+        return sum(1 for one in states if one.status == "waiting" and one.accepted and one.accepted.due_us <= until_us)
+
+    def wall_us(self, at_s: float) -> int:
+        """Return what the process's wall clock says at a time of the world, in microseconds since the epoch."""
+        return _EPOCH_US + round(at_s * 1_000_000) + self.clock_offset_us
 
     def call(self, what: Call) -> asyncio.Future[Any]:
         """Have something called in the process; the future, of the world's loop, ends with what it gives."""

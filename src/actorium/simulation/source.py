@@ -9,8 +9,6 @@ if TYPE_CHECKING:
     from actorium.simulation.node import Node
     from actorium.simulation.world import World
 
-_EPOCH_US = 1_700_000_000_000_000
-
 
 class SimulatedSource:
     """Wall time goes with the world's clock, plus what the faults made it jump; ids name the incarnation."""
@@ -23,7 +21,7 @@ class SimulatedSource:
         self._random = random.Random(world.chance.bits("source", 0) ^ world.chance.bits(name, 0))
 
     def now_us(self) -> int:
-        return _EPOCH_US + round(self._machine.now_s * 1_000_000) + self._node.clock_offset_us
+        return self._node.wall_us(self._machine.now_s)
 
     def new_id(self) -> str:
         self._count += 1

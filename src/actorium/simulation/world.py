@@ -152,7 +152,7 @@ class World:
         """Wait until nothing goes on any more; what still does after `within_s` of simulated time is a violation."""
         end_s = self.machine.now_s + within_s
         pause_s = 0.01
-        while busy := [why for node in self._nodes if (why := await node.busy())]:
+        while busy := [why for node in self._nodes if (why := await node.busy(end_s))]:
             if self.machine.now_s > end_s:
                 self.violated("the world comes to rest", "nothing left to do", "; ".join(busy))
                 return
