@@ -169,7 +169,7 @@ class Attempts:
             saga = saga_of(definition.saga_class, stream.state, key.id, stream.reason)
             try:
                 await step.method(saga, *((IdempotencyKey(key.command_id(0)),) if wants_key else ()))
-                error, state = None, _changes(stream.state, saga)
+                error, state = None, _changes(msgspec.json.decode(stream.state), saga)
                 break
             except Rejected as refusal:
                 error = refusal

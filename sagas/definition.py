@@ -38,13 +38,14 @@ class SagaHandler(msgspec.Struct, frozen=True):
 class SagaDefinition:
     """The steps and handlers of one saga class."""
 
-    __slots__ = ("handlers", "rejections", "saga_class", "saga_type", "steps", "untils")
+    __slots__ = ("_next", "handlers", "rejections", "saga_class", "saga_type", "steps", "untils")
 
     def __init__(self, saga_class: type[Saga], names: Mapping[str, Any]) -> None:
         own = saga_class.__dict__.get("saga_type")
         self.saga_class = saga_class
         self.saga_type: str = own if isinstance(own, str) and own else saga_class.__name__
         self.steps: dict[str, Step] = {step.name: step for step in _steps_of(saga_class)}
+        self._next: dict[str, Step | None] = dict(zip(["", *self.steps], [*self.steps.values(), None], strict=True))
         self.handlers: dict[type[Event], SagaHandler] = {}
         self.untils: dict[type[Event], list[Step]] = {}
         self.rejections: dict[type[Command], Callable[..., Any]] = {}
@@ -69,11 +70,7 @@ class SagaDefinition:
 
     def next_step(self, after: str) -> Step | None:
         """Return the step after one (after "": the first), None after the last."""
-        steps = list(self.steps.values())
-        if not after:
-            return steps[0] if steps else None
-        index = steps.index(self.steps[after]) + 1
-        return steps[index] if index < len(steps) else None
+        return self._next[after]
 
     def can_turn_round(self, at: str) -> bool:
         """Say whether a saga that stands at a step may still be undone: no pivot was passed before it."""

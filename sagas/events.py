@@ -1,4 +1,7 @@
-"""What a saga's own stream records: what started it, what it issued, what came back, what was undone."""
+"""What a saga's own stream records: what started it, what it issued, what came back, what was undone.
+
+A saga's fields and its commands' fields are JSON here, read only where they are wanted: by the class of the day.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from actorium.store.events import Event
+from actorium.store.events import Event, as_json
 
 UNDO = ":undo"
 """What the key of an undo ends with, behind the step's name."""
@@ -15,30 +18,42 @@ FREE = "on"
 """The step's name of what a handler issues; its keys count up: on:1, on:2."""
 
 
+NOTHING = msgspec.Raw(b"null")
+
+
 class IssuedCommand(msgspec.Struct, frozen=True, gc=False):
-    """A command that a saga decided to send: its type's stable name, and its fields."""
+    """A command that a saga decided to send: its type's stable name, and its fields, a JSON object."""
 
     type: str
-    fields: dict[str, Any]
+    fields: msgspec.Raw
+
+
+def as_recorded(fields: dict[str, Any]) -> msgspec.Raw:
+    """Return fields as JSON; raise ValueError for a NaN, or whatever else JSON would change."""
+    encoded = as_json(fields)
+    if msgspec.json.decode(encoded) != fields:
+        changed = [name for name, value in msgspec.json.decode(encoded).items() if value != fields[name]]
+        raise ValueError(f"{', '.join(changed)}: JSON cannot carry this: {fields!r}")
+    return msgspec.Raw(encoded)
 
 
 class SagaStarted(Event):
-    """A saga began because of an event; `state` is its fields after its `@starts` handler."""
+    """A saga began because of an event; `state` is its fields after its `@starts` handler, a JSON object."""
 
     event_type = "saga.started"
 
     because_of: str
     correlation_id: str
-    state: dict[str, Any]
+    state: msgspec.Raw
 
 
 class SagaMoved(Event):
-    """An event was taken by the saga's handler; `state` is its fields after it."""
+    """An event was taken by the saga's handler; `state` is its fields after it, a JSON object."""
 
     event_type = "saga.moved"
 
     because_of: str
-    state: dict[str, Any]
+    state: msgspec.Raw
 
 
 class StepIssued(Event):
@@ -79,14 +94,14 @@ class EventArrived(Event):
 
 
 class StepSucceeded(Event):
-    """A step is done; `state` is the saga's fields where the step changed them."""
+    """A step is done; `state` is the saga's fields where the step changed them, else null."""
 
     event_type = "saga.step_succeeded"
 
     key: str
     step: str
     undo: bool
-    state: dict[str, Any] | None = None
+    state: msgspec.Raw = NOTHING
 
 
 class StepFailed(Event):

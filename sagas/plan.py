@@ -12,6 +12,7 @@ from actorium.actors.errors import Rejected
 from actorium.runtime.event_handlers import arguments
 from actorium.sagas.events import (
     FREE,
+    NOTHING,
     UNDO,
     CommandAnswered,
     EventArrived,
@@ -25,6 +26,7 @@ from actorium.sagas.events import (
     StepFailed,
     StepIssued,
     StepSucceeded,
+    as_recorded,
 )
 from actorium.store.events import Event, RecordedEvent
 
@@ -121,7 +123,7 @@ class Plan:
         saga = self._definition.saga_class()
         saga.id = self._stream.id
         commands = self._call(saga, recorded)
-        self._state = state_of(saga)
+        self._state = as_recorded(state_of(saga))
         self._status = "running"
         self._events.append(SagaStarted(_shown(recorded), recorded.metadata.flow_id, self._state))
         self._follow_up(saga, commands)
@@ -132,7 +134,7 @@ class Plan:
     def _hand_over(self, recorded: RecordedEvent[Event]) -> None:
         saga = self._saga()
         commands = self._call(saga, recorded)
-        self._state = state_of(saga)
+        self._state = as_recorded(state_of(saga))
         self._events.append(SagaMoved(_shown(recorded), self._state))
         self._follow_up(saga, commands)
 
@@ -187,7 +189,7 @@ class Plan:
         except Exception as bug:
             self._events.append(SagaFailed(intent.key, _bug(handler.__qualname__, bug)))
             return True
-        self._state = state_of(saga)
+        self._state = as_recorded(state_of(saga))
         self._events.append(SagaMoved(f"rejection of {issued.type}", self._state))
         if len(intent.waiting) > 1:
             self._events.append(CommandAnswered(answer.key, answer.index))
@@ -210,8 +212,9 @@ class Plan:
         if changed is not None:
             changed = dict(changed)
             ended, reason = changed.pop("ended", ""), changed.pop("reason", "")
-            self._state = {**self._state, **changed}
-        self._events.append(StepSucceeded(key, step, undo, self._state if changed else None))
+            if changed:
+                self._state = as_recorded({**msgspec.json.decode(self._state), **changed})
+        self._events.append(StepSucceeded(key, step, undo, self._state if changed else NOTHING))
         if undo:
             self._undone.append(step)
         elif step != FREE:
@@ -318,9 +321,9 @@ class Plan:
         return saga_of(self._definition.saga_class, self._state, self._stream.id, self._cause or self._stream.reason)
 
 
-def saga_of(saga_class: type[Saga], state: dict[str, Any], id: str, reason: str) -> Saga:
+def saga_of(saga_class: type[Saga], state: msgspec.Raw, id: str, reason: str) -> Saga:
     """Return a saga with its fields as they were recorded."""
-    saga = msgspec.convert(state, saga_class, str_keys=True)
+    saga = msgspec.json.decode(state, type=saga_class)
     saga.id, saga.reason = id, reason
     return saga
 
@@ -334,7 +337,12 @@ def state_of(saga: Saga) -> dict[str, Any]:
 
 def command_of(issued: IssuedCommand, command_class: type[Command]) -> Command:
     """Return a recorded command; raise msgspec.ValidationError where its class has changed too much."""
-    return msgspec.convert(issued.fields, command_class, str_keys=True)
+    return msgspec.json.decode(issued.fields, type=command_class)
+
+
+def issued_command(command: Command) -> IssuedCommand:
+    """Return a command as it is recorded; raise ValueError for a field that JSON would change."""
+    return IssuedCommand(command_type_of(type(command)), as_recorded(msgspec.to_builtins(command, str_keys=True)))
 
 
 def _bug(name: str, bug: Exception) -> str:
@@ -345,14 +353,15 @@ def _issued(returned: Any, name: str) -> tuple[IssuedCommand, ...]:
     """Return what a step or a handler returned as commands to issue."""
     if returned is None:
         return ()
-    commands = (returned,) if isinstance(returned, Command) else returned
-    if not isinstance(commands, Iterable):
+    if isinstance(returned, Command):
+        return (issued_command(returned),)
+    if not isinstance(returned, Iterable):
         raise TypeError(f"{name} returned {returned!r}: it returns a command, several, or None")
     issued = []
-    for command in commands:
+    for command in returned:
         if not isinstance(command, Command):
             raise TypeError(f"{name} returned {command!r}, which is no Command")
-        issued.append(IssuedCommand(command_type_of(type(command)), msgspec.to_builtins(command, str_keys=True)))
+        issued.append(issued_command(command))
     return tuple(issued)
 
 

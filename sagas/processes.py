@@ -19,11 +19,12 @@ from actorium.runtime.settings import Settings
 from actorium.sagas.agenda import Agenda, AgendaLedger
 from actorium.sagas.attempts import Attempts, EnvelopeOf, Send
 from actorium.sagas.beginning import Beginning
-from actorium.sagas.events import UNDO, IssuedCommand
+from actorium.sagas.events import UNDO
 from actorium.sagas.executor import Executor
 from actorium.sagas.index import SagaIndex
 from actorium.sagas.lagging import LaggingLedger
 from actorium.sagas.outbox import Outbox, OutboxWork
+from actorium.sagas.plan import issued_command
 from actorium.sagas.post import Post
 from actorium.sagas.reports import Reports
 from actorium.sagas.router import Router
@@ -71,6 +72,8 @@ class Processes:
         self._reads = reads
         self._kinds: dict[type[Saga], ActorKind] = {saga: engine.kinds[stream] for saga, stream in streams.items()}
         self._submissions = engine.kinds[Submission]
+        for kind in (*self._kinds.values(), self._submissions):
+            kind.mutable_events = frozenset()  # these streams replace what their events hold, and change none of it
         for stream in streams.values():
             stream.commands = {command_type_of(command): command for command in commands}
         definitions = {saga.__definition__.saga_type: saga.__definition__ for saga in streams}
@@ -190,7 +193,7 @@ class Processes:
         await self._follow()
         command = wanted.command
         assert command is not None, "an envelope of a command holds it"
-        issued = IssuedCommand(command_type_of(type(command)), msgspec.to_builtins(command, str_keys=True))
+        issued = issued_command(command)
         id = wanted.command_id
         envelope = Envelope(
             id,
@@ -236,7 +239,7 @@ class Processes:
             status=stream.status,
             step=", ".join(standing),
             reason=stream.reason,
-            state=stream.state,
+            state=msgspec.json.decode(stream.state),
             history=tuple(lines),
         )
 

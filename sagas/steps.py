@@ -42,12 +42,8 @@ class Step:
         self.says_undo = undo is not _UNSAID
         self.undo_method: Callable[..., Any] | None = None
         self.undo_wants_commands = False
+        self.is_effect = inspect.iscoroutinefunction(method)  # outside the log
         self.__doc__ = method.__doc__
-
-    @property
-    def is_effect(self) -> bool:
-        """Whether the step is an async method: an effect outside the log."""
-        return inspect.iscoroutinefunction(self.method)
 
     def undo(self, method: F) -> F:
         """Mark the method that returns the command (or commands) undoing this step: `@debit.undo`.

@@ -20,6 +20,7 @@ from actorium.actors.commands import Command
 from actorium.sagas.definition import SagaDefinition
 from actorium.sagas.events import (
     FREE,
+    NOTHING,
     CommandAnswered,
     EventArrived,
     IssuedCommand,
@@ -117,16 +118,16 @@ class Open(msgspec.Struct):
 class SagaStream(Aggregate):
     """The state of one saga instance; `saga_stream_of` makes the class for a saga class.
 
-    `done` holds the finished steps in their order with the commands that took effect, `early` the steps whose event
-    came before their turn, `stands` the keys at which a saga that failed waits for a person, with the intent if there
-    is one. `cause` is why it turned round.
+    `state` is the saga's fields as JSON. `done` holds the finished steps in their order with the commands that took
+    effect, `early` the steps whose event came before their turn, `stands` the keys at which a saga that failed waits
+    for a person, with the intent if there is one. `cause` is why it turned round.
     """
 
     saga: ClassVar[SagaDefinition]
     commands: ClassVar[Mapping[str, type[Command]]] = {}
 
     status: str = ""
-    state: dict[str, Any] = {}
+    state: msgspec.Raw = msgspec.Raw(b"{}")
     correlation_id: str = ""
     open: dict[str, Open] = {}
     done: dict[str, tuple[IssuedCommand, ...]] = {}
@@ -196,7 +197,7 @@ class SagaStream(Aggregate):
             self.undone.append(step)
         elif step != FREE:
             self.done[step] = intent.commands if intent is not None else ()
-        if event.state is not None:
+        if event.state != NOTHING:
             self.state = event.state
 
     @evolve

@@ -75,7 +75,7 @@ def _text(event: Event) -> str:
         case StepIssued(commands=()):
             return f"{event.key}: waits for its event"
         case StepIssued():
-            sent = ", ".join(f"{one.type} to {one.fields.get('to')!r}" for one in event.commands)
+            sent = ", ".join(f"{one.type} to {msgspec.json.decode(one.fields)['to']!r}" for one in event.commands)
             return f"{event.key}: sends {sent}"
         case CommandAnswered():
             return f"{event.key}: command {event.index} " + (f"refused: {event.error}" if event.error else "done")
