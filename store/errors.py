@@ -72,6 +72,10 @@ class StatementFailed(StoreError):
     """A statement or a query over the store's tables failed; the cause is chained."""
 
 
+class CorruptRow(StoreError):
+    """A checkpoint or a dead letter does not match its checksum: the disk or a hand changed it."""
+
+
 class UnreadableEvent(StoreError):
     """An event in the log cannot be given out as it was written; the stream, version and type say which."""
 

@@ -54,6 +54,7 @@ class MemoryStore:
         weakref.finalize(self, self._tables.close)
         self._tables.execute(tables.CHECKPOINTS_SCHEMA)
         self._tables.execute(tables.DEAD_LETTERS_SCHEMA)
+        self._tables.executescript(tables.CHECKSUMS_SCHEMA)
         self._snapshots: dict[tuple[StreamName, str], Snapshot] = {}
         self._recorded_us = 0
         self._is_open = False
@@ -100,8 +101,7 @@ class MemoryStore:
 
     async def load_checkpoint(self, name: str) -> int:
         self._require_open()
-        rows = tables.query(self._tables, "SELECT position FROM checkpoints WHERE name = ?", (name,))
-        return int(rows[0][0]) if rows else 0
+        return tables.load_checkpoint(self._tables, name)
 
     async def dead_letters(self, processor: str) -> list[DeadLetter]:
         self._require_open()

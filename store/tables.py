@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
+from zlib import crc32
 
-from actorium.store.errors import StatementFailed
+from actorium.store.errors import CorruptRow, StatementFailed
 from actorium.store.event_store import DeadLetter, SaveCheckpoint, Statement
 from actorium.store.events import StreamName
 
@@ -38,12 +39,21 @@ CREATE TABLE dead_letters (
     PRIMARY KEY (processor, position)
 ) WITHOUT ROWID"""
 
-_SAVE_CHECKPOINT = "INSERT INTO checkpoints VALUES (?, ?) ON CONFLICT DO UPDATE SET position = excluded.position"
-_PARK = "INSERT OR REPLACE INTO dead_letters VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+# A row without a checksum was written before there were any.
+CHECKSUMS_SCHEMA = """
+ALTER TABLE checkpoints ADD COLUMN checksum INTEGER;
+ALTER TABLE dead_letters ADD COLUMN checksum INTEGER"""
+
+_SAVE_CHECKPOINT = (
+    "INSERT INTO checkpoints VALUES (?, ?, ?) "
+    "ON CONFLICT DO UPDATE SET position = excluded.position, checksum = excluded.checksum"
+)
+_LOAD_CHECKPOINT = "SELECT position, checksum FROM checkpoints WHERE name = ?"
+_PARK = "INSERT OR REPLACE INTO dead_letters VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _SETTLE = "DELETE FROM dead_letters WHERE processor = ? AND position = ?"
 _LIST = (
     "SELECT processor, stream_type, stream_id, version, position, event_type, error, traceback, attempts, parked_us, "
-    "discarded FROM dead_letters WHERE processor = ? ORDER BY position"
+    "discarded, checksum FROM dead_letters WHERE processor = ? ORDER BY position"
 )
 
 # A failure of the database rather than of a statement: the whole commit fails with it.
@@ -72,7 +82,8 @@ def save_checkpoint(db: sqlite3.Connection, checkpoint: SaveCheckpoint) -> State
             db.executemany(_SETTLE, [(checkpoint.name, position) for position in checkpoint.settled])
         if checkpoint.parked:
             db.executemany(_PARK, [_parked_row(letter) for letter in checkpoint.parked])
-        db.execute(_SAVE_CHECKPOINT, (checkpoint.name, checkpoint.position))
+        name, position = checkpoint.name, checkpoint.position
+        db.execute(_SAVE_CHECKPOINT, (name, position, _checksum((name, position))))
     except StatementFailed as failure:
         db.execute("ROLLBACK TO checkpoint")
         db.execute("RELEASE checkpoint")
@@ -105,9 +116,29 @@ def raise_if_database_failed(error: Exception, db: sqlite3.Connection) -> None:
         raise error
 
 
+def load_checkpoint(db: sqlite3.Connection, name: str) -> int:
+    """Return the saved position of a processor, 0 if there is none; raise CorruptRow."""
+    row = db.execute(_LOAD_CHECKPOINT, (name,)).fetchone()
+    if row is None:
+        return 0
+    position, checksum = row
+    if type(position) is not int or checksum not in (None, _checksum((name, position))):
+        raise CorruptRow(f"the checkpoint of {name!r} does not match its checksum: the disk or a hand changed it")
+    return position
+
+
 def dead_letters(db: sqlite3.Connection, processor: str) -> list[DeadLetter]:
-    """Return the dead letters of a processor in the order of the log."""
-    return [DeadLetter(name, StreamName(kind, id), *rest) for name, kind, id, *rest in db.execute(_LIST, (processor,))]
+    """Return the dead letters of a processor in the order of the log; raise CorruptRow."""
+    letters = []
+    for name, kind, id, *rest, checksum in db.execute(_LIST, (processor,)):
+        letter = DeadLetter(name, StreamName(kind, id), *rest)
+        if checksum not in (None, _checksum(_parked_values(letter))):
+            raise CorruptRow(
+                f"a dead letter of {processor!r}, at position {letter.position!r}, does not match its checksum: "
+                f"the disk or a hand changed it"
+            )
+        letters.append(letter)
+    return letters
 
 
 def query(db: sqlite3.Connection, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -121,6 +152,11 @@ def query(db: sqlite3.Connection, sql: str, parameters: Sequence[Any]) -> list[t
 
 
 def _parked_row(letter: DeadLetter) -> tuple[Any, ...]:
+    values = _parked_values(letter)
+    return *values, _checksum(values)
+
+
+def _parked_values(letter: DeadLetter) -> tuple[Any, ...]:
     return (
         letter.processor,
         letter.position,
@@ -134,3 +170,8 @@ def _parked_row(letter: DeadLetter) -> tuple[Any, ...]:
         letter.parked_us,
         letter.discarded,
     )
+
+
+def _checksum(values: Sequence[Any]) -> int:
+    """Return the CRC-32 of a row's values."""
+    return crc32("\0".join(map(str, values)).encode())

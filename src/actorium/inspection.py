@@ -14,6 +14,7 @@ from actorium.store.codec import EventCodec
 from actorium.store.errors import ConfigurationError, UnreadableEvent
 from actorium.store.event_store import EventStore
 from actorium.store.events import EncodedRecord
+from actorium.store.sqlite.adapter import SQLiteLog
 
 _PAGE_EVENTS = 1_000
 
@@ -57,7 +58,7 @@ async def unreadable(runtime: Runtime, *, deep: bool) -> AsyncIterator[str]:
     """Open the log of a runtime that is not started, and yield a line for whatever in it the runtime cannot read.
 
     That is one line per shape of event that no class reads; `deep` reads every event and adds a line for each that is
-    damaged, or that an upcaster fails on.
+    damaged, or that an upcaster fails on, and what SQLite finds wrong in its file.
     """
     store, codec = runtime.store, runtime.catalog.codec
     await store.open()
@@ -69,6 +70,9 @@ async def unreadable(runtime: Runtime, *, deep: bool) -> AsyncIterator[str]:
             known = {(shape.type, shape.schema_version) for shape in shapes}
             async for error in _damaged_events(store, codec, known):
                 yield str(error)
+            if isinstance(store, SQLiteLog):
+                for line in await store.damage():
+                    yield line
     finally:
         await store.close()
 

@@ -126,7 +126,8 @@ class SQLiteLog:
             self._session = await asyncio.shield(self._connecting)
         except BaseException as error:
             await self._give_back()
-            if isinstance(error, sqlite3.Error | OSError):
+            # A UnicodeDecodeError is Python's, about SQLite's own words on damaged definitions.
+            if isinstance(error, sqlite3.Error | OSError | UnicodeDecodeError):
                 raise StoreUnavailable(f"cannot open {self._file.path}: {error}") from error
             raise
 
@@ -167,8 +168,7 @@ class SQLiteLog:
         return await self._read(lambda db: reading.command(db, command_id))
 
     async def load_checkpoint(self, name: str) -> int:
-        reading = self._require_open().reading
-        return await self._read(lambda db: reading.checkpoint(db, name))
+        return await self._read(lambda db: tables.load_checkpoint(db, name))
 
     async def dead_letters(self, processor: str) -> list[DeadLetter]:
         return await self._query(lambda db: tables.dead_letters(db, processor))
@@ -179,6 +179,17 @@ class SQLiteLog:
     async def event_types(self, *, counted: bool = False) -> list[StoredEventType]:
         reading = self._require_open().reading
         return await self._read(lambda db: reading.event_types(db, counted=counted))
+
+    async def damage(self) -> list[str]:
+        """Return what SQLite finds wrong in the whole file, its indexes held against its tables; it takes a while.
+
+        A read by an index that a damaged disk spoiled can miss what is in the table: only this finds it out.
+        """
+        try:
+            rows = await self._query(lambda db: db.execute("PRAGMA integrity_check").fetchall())
+        except StoreUnavailable as error:
+            return [str(error)]
+        return [text for (text,) in rows if text != "ok"]
 
     def describe(self) -> str:
         settings = self._settings

@@ -19,6 +19,7 @@ from actorium.store.errors import StatementFailed
 from actorium.store.event_store import Append, Batch, CommandRecord, Committed, Snapshot, require_events
 from actorium.store.events import StreamName, kind_bytes, stream_checksum
 from actorium.store.sqlite.heads import StreamHead, StreamHeads
+from actorium.store.sqlite.marks import command_record
 from actorium.store.sqlite.packed import HeadQuery
 from actorium.store.sqlite.plan import EVENT_COLUMN_COUNT, EVENT_COLUMNS, EventType, Plan
 from actorium.store.sqlite.rows import RowStatement
@@ -163,10 +164,8 @@ class Journal:
         ]
         found = {}
         if wanted:
-            for command_id, fingerprint, type_, name, count, version, position in self._find_commands.fetch(db, wanted):
-                found[command_id] = CommandRecord(
-                    command_id, fingerprint, StreamName(type_, name), version - count + 1, version, position
-                )
+            for row in self._find_commands.fetch(db, wanted):
+                found[row[0]] = command_record(*row)
         return found
 
     def _add_type(self, db: sqlite3.Connection, name: str, schema_version: int) -> None:

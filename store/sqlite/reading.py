@@ -26,6 +26,7 @@ from actorium.store.events import (
     stream_checksum,
 )
 from actorium.store.sqlite.examination import examine_log, examine_stream
+from actorium.store.sqlite.marks import command_record
 from actorium.store.sqlite.packed import HeadQuery, InDoubt, integers, rows, texts
 from actorium.store.sqlite.rows import RowStatement
 from actorium.store.sqlite.snapshots import snapshot_checksum
@@ -108,14 +109,7 @@ class Reading:
         row = db.execute(_FIND_COMMAND, (command_id,)).fetchone()
         if row is None:
             return None
-        fingerprint, type_, name, count, version, position = row
-        stream = StreamName(type_.decode(), name.decode())
-        return CommandRecord(command_id, fingerprint, stream, version - count + 1, version, position)
-
-    def checkpoint(self, db: sqlite3.Connection, name: str) -> int:
-        """Read a subscription's saved position."""
-        row = db.execute("SELECT position FROM checkpoints WHERE name = ?", (name,)).fetchone()
-        return int(row[0]) if row else 0
+        return command_record(command_id, *row)
 
     def event_types(self, db: sqlite3.Connection, *, counted: bool) -> list[StoredEventType]:
         """Read the shapes of event in the log."""

@@ -7,9 +7,11 @@ released is never edited: a change is a new one at the end.
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
+from functools import cache
 
-from actorium.store.errors import UnsupportedSchema
-from actorium.store.tables import DEAD_LETTERS_SCHEMA
+from actorium.store.errors import StoreUnavailable, UnsupportedSchema
+from actorium.store.tables import CHECKSUMS_SCHEMA, DEAD_LETTERS_SCHEMA
 
 # "Acto": marks the file as ours for the `file` command and for us.
 APPLICATION_ID = 0x4163746F
@@ -73,27 +75,37 @@ LEFT JOIN streams ON streams.id = events.stream
 LEFT JOIN event_types ON event_types.id = events.type;
 """
 
-MIGRATIONS = (_FIRST, DEAD_LETTERS_SCHEMA)
+MIGRATIONS = (_FIRST, DEAD_LETTERS_SCHEMA, CHECKSUMS_SCHEMA)
 
 
 def migrate(db: sqlite3.Connection, path: str) -> None:
-    """Bring the database to the newest schema, all in one transaction; raise UnsupportedSchema if it is not ours."""
+    """Bring the database to the newest schema, all in one transaction; raise UnsupportedSchema if it is not ours.
+
+    Raises StoreUnavailable where the database holds another definition of one of our tables.
+    """
     found = _schema_version(db)
     _refuse_foreign(db, path, found)
-    if found == len(MIGRATIONS):
-        return
+    if found < len(MIGRATIONS):
+        _migrate(db, found)
+    _refuse_damaged(db, path)
+
+
+def _migrate(db: sqlite3.Connection, found: int) -> None:
     db.execute("BEGIN IMMEDIATE")
     try:
         for number in range(found + 1, len(MIGRATIONS) + 1):
-            for statement in MIGRATIONS[number - 1].split(";\n"):
-                if statement.strip():
-                    db.execute(statement)
+            for statement in _statements(number):
+                db.execute(statement)
             db.execute(f"PRAGMA user_version = {number}")
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         db.execute("COMMIT")
     except BaseException:
         db.rollback()
         raise
+
+
+def _statements(number: int) -> list[str]:
+    return [statement for statement in MIGRATIONS[number - 1].split(";\n") if statement.strip()]
 
 
 def _schema_version(db: sqlite3.Connection) -> int:
@@ -113,3 +125,26 @@ def _refuse_foreign(db: sqlite3.Connection, path: str, found: int) -> None:
             f"{path} has schema {found}, and this Actorium reads schemas up to {len(MIGRATIONS)}: "
             f"it was written by a newer one; upgrade this one"
         )
+
+
+def _refuse_damaged(db: sqlite3.Connection, path: str) -> None:
+    """Refuse definitions that are not ours: SQLite believes them, and one bit can make a full table look empty."""
+    found = _definitions(db)
+    for name, definition in _own_definitions().items():
+        if found.get(name) != definition:
+            raise StoreUnavailable(
+                f"{path} is damaged: what it says of {name} is not what Actorium wrote there, so nothing in it can be "
+                f"believed; put back a copy"
+            )
+
+
+def _definitions(db: sqlite3.Connection) -> dict[str, str]:
+    rows = db.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+    return {name: " ".join(str(sql).split()) for name, sql in rows}
+
+
+@cache
+def _own_definitions() -> dict[str, str]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        _migrate(db, 0)
+        return _definitions(db)

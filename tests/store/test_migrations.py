@@ -52,6 +52,8 @@ async def test_an_older_file_is_upgraded_and_serves(tmp_path: Path, recorded: Pa
         assert page.snapshot == Snapshot(ALICE, 2, "f", b'{"balance":3}')
         assert await commit(store, append(ALICE, 2)) == [4]
         assert await store.dead_letters("balances") == []
+        parked = [letter.position for letter in await store.dead_letters("reaction mail")]
+        assert parked == ([] if recorded.stem == "schema_1" else [2])
     finally:
         await store.close()
 

@@ -26,7 +26,7 @@ def check(app: str, /, *, deep: bool = False) -> None:
     app
         The application, as module:name of a Runtime or of a function that returns one.
     deep
-        Read every event, and not only the list of their types.
+        Read every event, and not only the list of their types; and have SQLite hold its indexes against its tables.
     """
     runtime = load_app(app)
     screen = Screen()

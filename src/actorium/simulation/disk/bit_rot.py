@@ -1,0 +1,165 @@
+"""Bits of a log's file that turn over while nobody looks: what a reader is then told, part by part.
+
+The file is a real one, read by the store that ships. Each reading is held against what was written: it says the same,
+or it is refused with an error of the store, or it is wrong.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from actorium.store.errors import StoreError
+from actorium.store.event_store import (
+    Append,
+    Batch,
+    CommandMark,
+    DeadLetter,
+    EventStore,
+    SaveCheckpoint,
+    Snapshot,
+    StreamRead,
+)
+from actorium.store.events import EncodedEvent, StreamName
+from actorium.store.sqlite import SQLiteStore
+
+_STREAMS = [StreamName("Account", f"account-{number}") for number in range(12)]
+_ROUNDS = 12
+_SNAPSHOT_EVERY = 5
+_FINGERPRINT = "5f1d3a0c"
+_COMMANDS = [f"command-{number}" for number in range(_ROUNDS * len(_STREAMS))]
+_PROCESSORS = ["projection balances version 1", "reaction mail", "subscription web"]
+_EVERYTHING = 1_000_000
+
+Reading = Callable[[EventStore], Awaitable[Any]]
+
+
+class Part(msgspec.Struct):
+    """How often one part of the file was read as it was written, was refused, and was read wrong.
+
+    `hidden`: of the wrong ones, those that `actorium check --deep` does not find either.
+    """
+
+    right: int = 0
+    refused: int = 0
+    wrong: int = 0
+    hidden: int = 0
+
+
+async def write_log(path: Path) -> None:
+    """Write a log with something in each of its parts."""
+    store = SQLiteStore(path)
+    await store.open()
+    table = "CREATE TABLE balances (account TEXT PRIMARY KEY, balance INTEGER NOT NULL)"
+    await store.commit(Batch(1_000, checkpoints=[SaveCheckpoint(_PROCESSORS[0], 0, [(table, ())])]))
+    position = 0
+    for turn in range(_ROUNDS):
+        appends, statements = [], []
+        for number, stream in enumerate(_STREAMS):
+            command_id = _COMMANDS[turn * len(_STREAMS) + number]
+            payload = b'{"amount":%d,"note":"%s"}' % (100 * turn + number, b"x" * (number * 7))
+            metadata = b'{"command_id":"%s"}' % command_id.encode()
+            event = EncodedEvent("Deposited" if turn % 3 else "Withdrawn", 1 + turn % 2, payload, metadata)
+            appends.append(Append(stream, turn, (event,), CommandMark(command_id, 1_000_000 + turn)))
+            statements.append(("INSERT OR REPLACE INTO balances VALUES (?, ?)", (stream.id, 100 * turn)))
+        snapshots = []
+        if turn % _SNAPSHOT_EVERY == 0:
+            snapshots = [Snapshot(stream, turn + 1, _FINGERPRINT, b'{"balance":%d}' % turn) for stream in _STREAMS]
+        position += len(appends)
+        letter = DeadLetter(
+            _PROCESSORS[1], _STREAMS[turn], turn + 1, position, "Deposited", "ValueError: no", "Traceback", 3, 1_000
+        )
+        checkpoints = [
+            SaveCheckpoint(_PROCESSORS[0], position, statements),
+            SaveCheckpoint(_PROCESSORS[1], position, parked=[letter]),
+            SaveCheckpoint(_PROCESSORS[2], position - 1),
+        ]
+        await store.commit(Batch(1_000 + turn, appends, checkpoints, snapshots))
+    await store.close()
+
+
+async def _states(store: EventStore) -> Any:
+    """What hydration makes of streams: the snapshot may be missing, for the events say it all again."""
+    pages = await store.read_streams([StreamRead(name, 0, _EVERYTHING, _FINGERPRINT) for name in _STREAMS])
+    full = await store.read_streams([StreamRead(name, 0, _EVERYTHING) for name in _STREAMS])
+    return [
+        None if page == other or (page.snapshot and page.events == other.events[page.snapshot.version :]) else page
+        for page, other in zip(pages, full, strict=True)
+    ]
+
+
+IN_ORDER = "the log, in order"
+
+READINGS: dict[str, Reading] = {
+    IN_ORDER: lambda store: store.read_log(0, _EVERYTHING),
+    "the streams, each": lambda store: store.read_streams([StreamRead(name, 0, _EVERYTHING) for name in _STREAMS]),
+    "snapshots": _states,
+    "commands": lambda store: _each(store.find_command, _COMMANDS),
+    "checkpoints": lambda store: _each(store.load_checkpoint, _PROCESSORS),
+    "dead letters": lambda store: store.dead_letters(_PROCESSORS[1]),
+    "event types": lambda store: store.event_types(),
+    "tables of projections": lambda store: store.query("SELECT * FROM balances ORDER BY account", ()),
+}
+
+
+async def _each(read: Callable[[str], Awaitable[Any]], names: list[str]) -> list[Any]:
+    return [await read(name) for name in names]
+
+
+class BitRot:
+    """Flips bits of a file in a folder, and reads; `parts` counts what came of it."""
+
+    def __init__(self, folder: Path, *, seed: int) -> None:
+        self._path = folder / "log.db"
+        self._chance = random.Random(seed)
+        self._intact = b""
+        self._expected: dict[str, Any] = {}
+        self.parts = {name: Part() for name in READINGS}
+        self.examples: list[str] = []
+
+    async def prepare(self) -> int:
+        """Write the file and read it; return its size in bytes."""
+        await write_log(self._path)
+        self._intact = self._path.read_bytes()
+        self._expected, damage = await self._read()
+        assert not damage
+        return len(self._intact)
+
+    async def flip_one(self) -> None:
+        """Turn one bit of the intact file over and read everything."""
+        bit = self._chance.randrange(8 * len(self._intact))
+        rotten = bytearray(self._intact)
+        rotten[bit // 8] ^= 1 << bit % 8
+        self._path.write_bytes(rotten)
+        found, is_found_by_a_check = await self._read()
+        for name, part in self.parts.items():
+            if isinstance(found[name], StoreError):
+                part.refused += 1
+            elif found[name] == self._expected[name]:
+                part.right += 1
+            else:
+                part.wrong += 1
+                part.hidden += not is_found_by_a_check
+                self.examples.append(f"bit {bit}: {name}{'' if is_found_by_a_check else ', and no check finds it'}")
+
+    async def _read(self) -> tuple[dict[str, Any], bool]:
+        """Return what each reading gave, the error in its place, and whether a deep check finds damage."""
+        store = SQLiteStore(self._path)
+        try:
+            await store.open()
+        except StoreError as error:
+            return dict.fromkeys(READINGS, error), True
+        found = {}
+        try:
+            for name, reading in READINGS.items():
+                try:
+                    found[name] = await reading(store)
+                except StoreError as error:
+                    found[name] = error
+            return found, isinstance(found[IN_ORDER], StoreError) or bool(await store.damage())
+        finally:
+            await store.close()

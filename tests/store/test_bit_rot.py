@@ -1,0 +1,156 @@
+"""Bits that turn over in a file at rest: what was written, or an error, and a check that finds what reads miss."""
+
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from actorium.simulation.disk.bit_rot import BitRot
+from actorium.store.errors import CorruptRow, StoreUnavailable
+from actorium.store.event_store import Batch, SaveCheckpoint
+from actorium.store.sqlite import SQLiteStore
+from actorium.testing.contract_words import ALICE, append, commit, dead_letter
+
+FLIPS = 50
+SEED = 20_261_122
+
+
+@pytest_asyncio.fixture
+async def path(tmp_path: Path) -> Path:
+    """A log with two events of one command, two checkpoints and a dead letter."""
+    store = SQLiteStore(tmp_path / "log.db")
+    await store.open()
+    checkpoints = [SaveCheckpoint("p", 2, parked=[dead_letter(2)]), SaveCheckpoint("q", 1)]
+    await store.commit(Batch(1_000, [append(ALICE, 0, 2, "c1")], checkpoints))
+    await store.close()
+    return tmp_path / "log.db"
+
+
+def change(path: Path, *statements: str) -> None:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("PRAGMA writable_schema = 1")
+        for statement in statements:
+            db.execute(statement)
+
+
+@contextlib.asynccontextmanager
+async def opened(path: Path) -> AsyncIterator[SQLiteStore]:
+    store = SQLiteStore(path)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@pytest.mark.asyncio
+async def test_no_flipped_bit_gives_a_wrong_log_and_none_hides_from_a_check(tmp_path: Path) -> None:
+    rot = BitRot(tmp_path, seed=SEED)
+    await rot.prepare()
+    for _ in range(FLIPS):
+        await rot.flip_one()
+    refused = {name: part.refused for name, part in rot.parts.items()}
+    wrong = {name: part.wrong for name, part in rot.parts.items() if part.wrong}
+    assert min(refused.values()) > 0, "no flip was ever noticed: the test flips nothing that matters"
+    assert wrong.keys() <= {"the streams, each", "snapshots", "commands", "event types", "tables of projections"}
+    assert [name for name, part in rot.parts.items() if part.hidden] == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"position INTEGER PRIMARY KEY", b"position INTEGER P\xd2IMARY KEY"),  # SQLite takes it, and finds no event
+        (b"CREATE TABLE events", b"C\xd2EATE TABLE events"),  # SQLite's words on it are no UTF-8
+        (b"checksum INTEGER) WITHOUT ROWID", b"checksum INTEGER) WITHOUT ROWIT"),
+        (b"command_id IS NOT NULL", b"command_ie IS NOT NULL"),
+        (b"stream INTEGER NOT NULL,\n    version", b"stream INTEGER NOT NULL,\n    versioo"),
+    ],
+)
+@pytest.mark.asyncio
+async def test_a_damaged_definition_refuses_the_opening(path: Path, before: bytes, after: bytes) -> None:
+    content = path.read_bytes()
+    assert before in content
+    path.write_bytes(content.replace(before, after))
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match=r"log\.db"):
+            await SQLiteStore(path).open()
+    path.write_bytes(content)
+    async with opened(path) as store:
+        assert (await store.head()).position == 2
+
+
+@pytest.mark.asyncio
+async def test_a_definition_that_is_missing_refuses_the_opening(path: Path) -> None:
+    change(path, "DROP INDEX commands")
+    with pytest.raises(StoreUnavailable, match="what it says of commands is not what Actorium wrote there"):
+        await SQLiteStore(path).open()
+
+
+@pytest.mark.asyncio
+async def test_a_table_of_somebody_else_disturbs_nobody(path: Path) -> None:
+    change(path, "CREATE TABLE notes (text TEXT)")
+    async with opened(path) as store:
+        assert (await store.head()).position == 2
+
+
+@pytest.mark.parametrize("column", ["position = 1", "position = 'two'", "checksum = 7", "checksum = 'none'"])
+@pytest.mark.asyncio
+async def test_a_damaged_checkpoint_is_refused(path: Path, column: str) -> None:
+    change(path, f"UPDATE checkpoints SET {column} WHERE name = 'p'")
+    async with opened(path) as store:
+        with pytest.raises(CorruptRow, match="checkpoint of 'p'"):
+            await store.load_checkpoint("p")
+        assert await store.load_checkpoint("q") == 1
+        await store.commit(Batch(1, checkpoints=[SaveCheckpoint("p", 2)]))
+        assert await store.load_checkpoint("p") == 2
+
+
+@pytest.mark.parametrize("column", ["error = 'ValueError: yes'", "attempts = 4", "version = 'one'", "checksum = 0"])
+@pytest.mark.asyncio
+async def test_a_damaged_dead_letter_is_refused(path: Path, column: str) -> None:
+    change(path, f"UPDATE dead_letters SET {column}")
+    async with opened(path) as store:
+        with pytest.raises(CorruptRow, match="a dead letter of 'p', at position 2,"):
+            await store.dead_letters("p")
+        assert await store.dead_letters("q") == []
+
+
+@pytest.mark.asyncio
+async def test_rows_that_are_older_than_their_checksums_are_believed(path: Path) -> None:
+    change(path, "UPDATE checkpoints SET checksum = NULL", "UPDATE dead_letters SET checksum = NULL")
+    async with opened(path) as store:
+        assert await store.load_checkpoint("p") == 2
+        assert await store.dead_letters("p") == [dead_letter(2)]
+
+
+@pytest.mark.parametrize(
+    "column", ["command_events = 'two'", "command_events = 3", "command_events = 0", "command_fingerprint = NULL"]
+)
+@pytest.mark.asyncio
+async def test_a_damaged_mark_of_a_command_is_refused(path: Path, column: str) -> None:
+    change(path, f"UPDATE events SET {column} WHERE command_id = 'c1'")
+    async with opened(path) as store:
+        with pytest.raises(StoreUnavailable, match="the mark of command 'c1' is damaged"):
+            await store.find_command("c1")
+        with pytest.raises(StoreUnavailable, match="the mark of command 'c1' is damaged"):
+            await commit(store, append(ALICE, 2, command="c1"))
+        assert await commit(store, append(ALICE, 2, command="c2")) == [3]
+
+
+@pytest.mark.asyncio
+async def test_what_an_index_misses_is_found_by_a_check(path: Path) -> None:
+    async with opened(path) as store:
+        assert await store.damage() == []
+    whole = "CREATE UNIQUE INDEX commands ON events (command_id) WHERE command_id IS NOT NULL"
+    change(
+        path,
+        "DROP INDEX commands",
+        f"{whole} AND position > 99",
+        f"UPDATE sqlite_master SET sql = '{whole}' WHERE name = 'commands'",
+    )
+    async with opened(path) as store:
+        assert await store.find_command("c1") is None  # no read can know better
+        assert "row 2 missing from index commands" in await store.damage()
