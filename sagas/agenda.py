@@ -131,13 +131,14 @@ class Agenda:
     async def prepare(self) -> None:
         """Make the tables, and take up what is due; after an error, go back to what is written."""
         self.started.clear()
-        self._forget()
-        await self._ledger.load()
-        if self._ledger.position == 0:
-            await self._ledger.save(0, [(sql, ()) for sql in (*_TABLES, *SAGA_TABLES)])
-        self._ledger.saved_position = self._ledger.position
-        self._position = self._ledger.position
-        self._replay_to = self._head()
+        async with self._saving:  # what is being written would stand in the table unknown to what is read again
+            self._forget()
+            await self._ledger.load()
+            if self._ledger.position == 0:
+                await self._ledger.save(0, [(sql, ()) for sql in (*_TABLES, *SAGA_TABLES)])
+            self._ledger.saved_position = self._ledger.position
+            self._position = self._ledger.position
+            self._replay_to = self._head()
         await self._look()
 
     async def caught_up(self) -> None:

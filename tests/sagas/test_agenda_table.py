@@ -2,7 +2,7 @@
 
 import asyncio
 
-from support.stores import PassedThrough
+from support.stores import GatedStore, PassedThrough
 from support.transfers import Tell, Told, Transfer, ask, open_accounts, runtime_of, saga_in
 from support.virtual_time import virtual
 
@@ -46,6 +46,29 @@ async def test_what_is_over_leaves_no_rows() -> None:
         assert await rows(runtime) == [("p1", "wait", "deadline")]
         await runtime.send(Tell("news", "p1"))
         await asyncio.sleep(1)
+        assert await rows(runtime) == []
+
+
+@virtual
+async def test_what_is_over_leaves_no_rows_where_the_agenda_went_back_while_they_were_written() -> None:
+    store = GatedStore()
+    async with runtime_of(Patience, store=store) as runtime:
+        agenda = runtime._running_processes()._agenda
+        await runtime.send(Tell("news", "p1"))
+        await asyncio.sleep(0.1)
+        runtime.processor(agenda).pause()
+        store.shut()
+        saved = asyncio.ensure_future(agenda.save())
+        await store.commits(len(store.batches) + 1)
+        back = asyncio.ensure_future(agenda.prepare())  # as after a failed read of the log
+        await asyncio.sleep(1)
+        store.let_through()
+        await asyncio.gather(saved, back)
+        await runtime.send(Tell("news", "p1"))
+        await asyncio.sleep(1)
+        runtime.processor(agenda).resume()
+        await asyncio.sleep(1)
+        assert [(saga.id, saga.status) async for saga in runtime.sagas()] == [("p1", "completed")]
         assert await rows(runtime) == []
 
 
