@@ -9,19 +9,35 @@ from actorium.store.event_store import EventStore
 from actorium.store.events import EncodedRecord, StreamName
 
 _PAGE_EVENTS = 5_000
+_STREAM_TYPE = "Account"
 
 
-async def read_versions(store: EventStore) -> dict[StreamName, int]:
-    """Return the last version of each stream, by reading the whole log of a store that is closed; raise Wrong."""
+async def require_log(store: EventStore, acknowledged: Mapping[str, int], *, filled: int = 0, unknown: int = 0) -> None:
+    """Compare the log of a closed store with how many events of each aggregate have to be in it; raise Wrong.
+
+    filled: events of each aggregate that the log was filled with before the run: what came after them is read.
+    unknown: commands that were given up without an answer: they may be there too, and no more than they.
+    """
+    versions = {StreamName(_STREAM_TYPE, id): filled for id in acknowledged}
+    await _read(store, filled * len(acknowledged), versions)
+    lost = doubled = 0
+    for id, events in acknowledged.items():
+        in_log = versions.pop(StreamName(_STREAM_TYPE, id))
+        lost += max(0, events - in_log)
+        doubled += max(0, in_log - events)
+    doubled += sum(versions.values())
+    if lost or doubled > unknown:
+        raise Wrong(f"{sum(acknowledged.values())} events were acknowledged: {lost} are lost, {doubled} are too many")
+
+
+async def _read(store: EventStore, position: int, versions: dict[StreamName, int]) -> None:
+    """Count the events after a position into `versions`."""
     await store.open()
     try:
-        versions: dict[StreamName, int] = {}
-        position = 0
         while page := await store.read_log(position, _PAGE_EVENTS):
             for record in page:
                 position += 1
                 _require_next(record, position, versions)
-        return versions
     finally:
         await store.close()
 
@@ -33,21 +49,3 @@ def _require_next(record: EncodedRecord, position: int, versions: dict[StreamNam
             f"the log has {record.stream} version {record.version} at position {record.position} "
             f"where version {version} at position {position} has to be"
         )
-
-
-async def require_log(
-    store: EventStore, acknowledged: Mapping[str, int], *, unknown: int = 0, stream_type: str = "Account"
-) -> None:
-    """Compare the log of a closed store with the events acknowledged for each aggregate; raise Wrong.
-
-    unknown: commands that were given up without an answer: they may be there too, and no more than they.
-    """
-    found = await read_versions(store)
-    lost = doubled = 0
-    for id, events in acknowledged.items():
-        in_log = found.pop(StreamName(stream_type, id), 0)
-        lost += max(0, events - in_log)
-        doubled += max(0, in_log - events)
-    doubled += sum(found.values())
-    if lost or doubled > unknown:
-        raise Wrong(f"{sum(acknowledged.values())} events were acknowledged: {lost} are lost, {doubled} are too many")

@@ -24,7 +24,7 @@ from actorium.benchmarks.scenario import Scenario, Sizes, StoreName
 
 QUICK_S = 48.0  # no run is begun that would likely end after this, so that all is over within a minute
 QUICK_ROUNDS = 3
-ROUNDS = 5
+ROUNDS = 3
 _RUN_S_MAX = 600.0
 _WORDS_OF_A_FAILURE = 400
 _ENDED_IN_TIME_S = 5.0

@@ -56,9 +56,12 @@ def _all_threads(
     def work(thread: int) -> None:
         chance = random.Random(seed * 1_000_003 + thread).random
         mine = range(thread, aggregates, threads)
-        while (began := clock()) < ends:
+        now = 0.0
+        while now < ends:
+            began = clock()
             deposit(mine[int(chance() * len(mine))])
-            latencies_s.append(clock() - began)
+            now = clock()
+            latencies_s.append(now - began)
 
     if threads == 1:
         work(0)

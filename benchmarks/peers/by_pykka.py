@@ -42,12 +42,15 @@ async def measure(bench: Bench) -> Figures:
 def _ask(pykka: Any, accounts: list[Any], bench: Bench, seconds: float, latencies_s: list[float]) -> int:
     chance, at_once, asked = random.Random(bench.seed), bench.count("at_once"), 0
     ends = time.perf_counter() + seconds
-    while (began := time.perf_counter()) < ends:
+    now = 0.0
+    while now < ends:
+        began = time.perf_counter()
         if at_once == 1:
             chance.choice(accounts).ask(5)
         else:
             pykka.get_all([chance.choice(accounts).ask(5, block=False) for _ in range(at_once)])
-        latencies_s.append(time.perf_counter() - began)
+        now = time.perf_counter()
+        latencies_s.append(now - began)
         asked += at_once
     return asked
 

@@ -9,7 +9,7 @@ from actorium import Event, Projection, Reader, RecordedEvent, Runtime, Transact
 from actorium.benchmarks.account import Account, Deposited
 from actorium.benchmarks.filling import filled
 from actorium.benchmarks.gate import require_log
-from actorium.benchmarks.load import AMOUNT
+from actorium.benchmarks.load import AMOUNT, Accounts
 from actorium.benchmarks.scenario import Bench, Figures, Scenario, Wrong
 
 _STREAMS = 1_000
@@ -58,7 +58,8 @@ async def measure(bench: Bench) -> Figures:
             found = await runtime.query(Balances.totals)
     if found != (events * AMOUNT, events, events):
         raise Wrong(f"the log holds {(events * AMOUNT, events, events)}, the projection {found}")
-    await require_log(bench.store(), {f"account-{number}": per_stream for number in range(_STREAMS)})
+    accounts = Accounts(_STREAMS, events=per_stream)
+    await require_log(bench.store(), accounts.acknowledged(), filled=per_stream)
     return {"events_per_s": events / clock.wall_s, "cpu_us_per_event": clock.cpu_s / events * 1e6}
 
 

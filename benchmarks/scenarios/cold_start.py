@@ -32,7 +32,7 @@ async def measure(bench: Bench) -> Figures:
 
         with bench.clock() as clock:
             await asyncio.gather(*(caller() for _ in range(_CALLERS)))
-    await require_log(bench.store(), accounts.acknowledged())
+    await require_log(bench.store(), accounts.acknowledged(), filled=events)
     return {
         "aggregates_per_s": count / clock.wall_s,
         "events_per_s": count * events / clock.wall_s,

@@ -30,7 +30,7 @@ async def measure(bench: Bench) -> Figures:
             bench.latencies_s = await closed_loop(runtime, accounts, callers=_CALLERS, seconds=seconds, seed=bench.seed)
         after = runtime.statistics()
         grown_mb = resident_mb() - before_mb
-    await require_log(bench.store(), accounts.acknowledged())
+    await require_log(bench.store(), accounts.acknowledged(), filled=1)
     commands = len(bench.latencies_s)
     return {
         "commands_per_s": commands / clock.wall_s,

@@ -14,7 +14,7 @@ from actorium.benchmarks.load import Accounts
 from actorium.benchmarks.resident import resident_mb
 from actorium.benchmarks.scenario import Bench, Figures, Scenario, Wrong
 
-_AT_ONCE = 1_000
+_AT_ONCE = 100
 _WARMED = 1_000
 
 
@@ -23,16 +23,18 @@ async def measure(bench: Bench) -> Figures:
     traced, count = bench.count("traced"), bench.count("actors")
     await filled(bench, _WARMED + traced + count, 1)
     accounts = Accounts(_WARMED + traced + count, events=1)
-    states = _traced_bytes_of_states(traced)
+    state = _traced_bytes_of_a_state(accounts.ids)
     settings = Settings(passivation=Passivation(idle_s=None, max_live=None))
     async with Runtime([Account], store=bench.store(), settings=settings) as runtime:
         await bench.ask_durability(runtime.store)
         ids = accounts.ids
-        await _wake(runtime, ids[:_WARMED])
         tracemalloc.start()
+        await _wake(runtime, ids[:_WARMED])  # pools and caches that do not grow with the actors
+        gc.collect()
+        warmed = tracemalloc.get_traced_memory()[0]
         await _wake(runtime, ids[_WARMED : _WARMED + traced])
         gc.collect()
-        own = (tracemalloc.get_traced_memory()[0] - states) / traced
+        own = (tracemalloc.get_traced_memory()[0] - warmed) / traced - state
         tracemalloc.stop()
         before_mb = resident_mb()
         with bench.clock() as clock:
@@ -41,7 +43,7 @@ async def measure(bench: Bench) -> Figures:
         live = runtime.statistics().live_actors
     if live != len(accounts.ids):
         raise Wrong(f"{live} actors live where {len(accounts.ids)} were woken and none may leave")
-    await require_log(bench.store(), accounts.acknowledged())
+    await require_log(bench.store(), accounts.acknowledged(), filled=1)
     return {
         "actor_bytes": own,
         "resident_bytes": resident,
@@ -49,14 +51,15 @@ async def measure(bench: Bench) -> Figures:
     }
 
 
-def _traced_bytes_of_states(count: int) -> int:
-    """Return what so many states take by themselves, in the table in which an application would keep them."""
+def _traced_bytes_of_a_state(ids: list[str]) -> float:
+    """Return what a state takes by itself; the id is the application's own."""
+    kept: list[Account | None] = [None] * len(ids)
     tracemalloc.start()
-    kept = {f"account-{number}": Account(f"account-{number}", balance=number) for number in range(count)}
-    gc.collect()
+    for index, id in enumerate(ids):
+        kept[index] = Account(id)
     size = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    return size if kept else 0
+    return size / len(ids)
 
 
 async def _wake(runtime: Runtime, ids: list[str]) -> None:
@@ -70,6 +73,6 @@ SCENARIO = Scenario(
     headline="actor_bytes",
     measure=measure,
     stores=("full",),
-    sizes={"traced": 20_000, "actors": 200_000},
-    quick={"traced": 2_000, "actors": 5_000},
+    sizes={"traced": 20_000, "actors": 100_000},
+    quick={"traced": 4_000, "actors": 5_000},
 )

@@ -42,7 +42,7 @@ async def measure(bench: Bench) -> Figures:
             position = runtime.statistics().position
     events["account-0"] += 1
     # Each caller had one command under way when the kill came: it may be there without an acknowledgement.
-    await require_log(bench.store(), events, unknown=_CALLERS)
+    await require_log(bench.store(), events, filled=per_stream, unknown=_CALLERS)
     return {
         "first_answer_ms": first_s * 1e3,
         "open_ms": open_s * 1e3,

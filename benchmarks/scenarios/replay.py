@@ -26,7 +26,7 @@ async def measure(bench: Bench) -> Figures:
     replayed = await _state(bench, Account, events)
     await _state(bench, SavedAccount, events)  # this one replays, and leaves the snapshot that the next begins at
     restored = await _state(bench, SavedAccount, events)
-    await require_log(bench.store(), {_ID: events})
+    await require_log(bench.store(), {_ID: events}, filled=events)
     return {
         "events_per_s": events / replayed.wall_s,
         "replay_ms": replayed.wall_s * 1e3,

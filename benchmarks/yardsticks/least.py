@@ -177,9 +177,12 @@ async def _closed_loop(least: Least, ids: Sequence[str], bench: Bench, seconds: 
 
     async def caller(number: int) -> None:
         chance = random.Random(bench.seed * 1_000_003 + number).random
-        while (began := clock()) < ends:
+        now = 0.0
+        while now < ends:
+            began = clock()
             await least.ask(ids[int(chance() * len(ids))], 5)
-            latencies_s.append(clock() - began)
+            now = clock()
+            latencies_s.append(now - began)
 
     await asyncio.gather(*(asyncio.create_task(caller(number)) for number in range(bench.count("callers"))))
     return latencies_s

@@ -17,7 +17,6 @@ from actorium.store.events import StreamName
 _PAYLOAD = b"p" * 120
 _METADATA = b"m" * 80
 _AGGREGATES = 1_000
-_ROWS_MAX = 1_000_000
 
 
 async def measure_sqlite(bench: Bench) -> Figures:
@@ -26,7 +25,7 @@ async def measure_sqlite(bench: Bench) -> Figures:
     chance, versions = random.Random(bench.seed), [0] * _AGGREGATES
     size, rows, batches_us = bench.count("batch"), 0, 0.0
     ends = time.perf_counter() + bench.seconds()
-    while time.perf_counter() < ends and rows < _ROWS_MAX:
+    while not rows or time.perf_counter() < ends:
         batch = []
         for _ in range(size):
             number = chance.randrange(_AGGREGATES)
@@ -56,7 +55,7 @@ async def measure_store(bench: Bench) -> Figures:
     await bench.ask_durability(store)
     one = [deposited(id, 5) for id in accounts.ids]
     ends = time.perf_counter() + bench.seconds()
-    while (now := time.perf_counter()) < ends:
+    while not events or time.perf_counter() < ends:
         appends = []
         for _ in range(size):
             number = chance.randrange(_AGGREGATES)
@@ -66,7 +65,7 @@ async def measure_store(bench: Bench) -> Figures:
             appends.append(Append(stream, accounts.events[number], (one[number],), mark))
             accounts.events[number] += 1
         began = time.perf_counter()
-        committed = await store.commit(Batch(round(now * 1e6), appends))
+        committed = await store.commit(Batch(round(began * 1e6), appends))
         took = time.perf_counter() - began
         refused = [one for one in committed.outcomes if type(one) is not int]
         if refused:

@@ -51,7 +51,7 @@ def bench(
     stores
         What they run on: memory; full: SQLite, commits survive a power cut; normal: they survive the process.
     rounds
-        How often each is run. [default: 5; with --quick up to 3, as time allows]
+        How often each is run. [default: 3; with --quick up to 3, as time allows]
     json
         A file for the report, to be compared with later.
     html

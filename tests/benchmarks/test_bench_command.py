@@ -1,0 +1,120 @@
+"""`actorium bench`: what is typed, what comes out, and what to do when it was wrong."""
+
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+from support.reports import ENVIRONMENT, report, result
+
+from actorium.benchmarks.report import load, save
+from actorium.commands.app import run
+
+
+def bench(*arguments: str) -> int:
+    return run(["bench", *arguments])
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
+    captured = capsys.readouterr()
+    return " ".join(captured.out.split()), " ".join(captured.err.split())
+
+
+def test_list_says_which_scenarios_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench("--list") == 0
+    out, _ = said(capsys)
+    assert "one-caller actorium memory full normal What does one caller get" in out
+    assert "pykka pykka memory" in out
+
+
+def test_a_measurement_leaves_a_report_a_page_and_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = [tmp_path / name for name in ("report.json", "report.html", "report.md")]
+    options = [
+        word
+        for option, file in zip(("--json", "--html", "--markdown"), files, strict=True)
+        for word in (option, str(file))
+    ]
+    assert bench("--quick", "--only", "flush", "--rounds", "1", *options) == 0
+    assert len(load(files[0]).results[0].runs) == 1
+    assert "<h1>" in files[1].read_text(encoding="utf-8")
+    assert "| flush | SQLite FULL |" in files[2].read_text(encoding="utf-8")
+    assert "flush full" in said(capsys)[0]
+
+
+def test_a_report_is_shown_and_compared_without_measuring(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(report(result([100, 101, 102])), tmp_path / "old.json")
+    save(report(result([200, 201, 202])), tmp_path / "new.json")
+    assert bench("--show", str(tmp_path / "new.json"), "--compare", str(tmp_path / "old.json")) == 0
+    assert "100-callers full 101 commands/s 201 commands/s 1.99 faster" in said(capsys)[0]
+
+
+def test_a_wrong_figure_ends_it_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(report(result([100], failures=["5 events were acknowledged: 1 are lost"])), tmp_path / "wrong.json")
+    assert bench("--show", str(tmp_path / "wrong.json")) == 1
+    out, err = said(capsys)
+    assert "WRONG 100-callers on full: 5 events were acknowledged: 1 are lost" in out
+    assert "its figures do not count" in err
+
+
+def test_an_interrupted_one_ends_it_with_130(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def measure(job: object, folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("actorium.benchmarks.suite.run_job", measure)
+    assert bench("--only", "flush", "--json", str(tmp_path / "report.json")) == 130
+    assert load(tmp_path / "report.json").interrupted
+
+
+def test_databases_in_memory_are_warned_about(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench("--show", _saved(tmp_path, "tmpfs")) == 0
+    assert "durable figures mean nothing" in said(capsys)[0]
+    assert bench("--show", _saved(tmp_path, "ext4")) == 0
+    assert "durable figures mean nothing" not in said(capsys)[0]
+
+
+def _saved(folder: Path, file_system: str) -> str:
+    path = folder / f"{file_system}.json"
+    save(report(environment=msgspec.structs.replace(ENVIRONMENT, folder_file_system=file_system)), path)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--only", "warm"], "no scenario's name holds 'warm'; there are one-caller, "),
+        (["--only", "pykka", "--stores", "full"], "nothing of it runs on full; `actorium bench --list` says on what"),
+        (["--show", "none.json"], "cannot read none.json"),
+        (["--show", "none.json", "--quick", "--only", "x"], "measures nothing: leave out --quick and --only"),
+        (["--only", "flush", "--compare", "none.json"], "cannot read none.json"),
+        (["--only", "flush", "--json", "no/such/place.json"], "cannot write in"),
+        (["--only", "flush", "--html", "."], "is a directory: name a file for the report"),
+        (["--only", "flush", "--folder", "nowhere"], "cannot write in nowhere: name a folder that exists"),
+    ],
+)
+def test_a_wrong_wish_is_answered_with_what_to_do(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert bench(*arguments) == 1
+    assert message in said(capsys)[1]
+
+
+def test_a_missing_library_is_named_with_its_extra() -> None:
+    code = "import sys; sys.modules['hdrh'] = None; from actorium.commands.app import run; sys.exit(run(['bench']))"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert "`actorium bench` needs hdrh" in ended.stderr
+
+
+def test_the_module_is_the_same_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "--list"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("actorium.benchmarks", run_name="__main__")
+    assert ended.value.code == 0
+    assert "one-caller" in said(capsys)[0]

@@ -1,0 +1,45 @@
+"""Faster, slower or within noise: by the spreads of two reports."""
+
+import msgspec
+import pytest
+from support.reports import ENVIRONMENT, report, result
+
+from actorium.benchmarks.compare import compare, differences
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "verdict"),
+    [
+        ([100, 101, 102], [110, 111, 112], "faster"),
+        ([110, 111, 112], [100, 101, 102], "slower"),
+        ([100, 105, 112], [110, 111, 113], "within noise"),
+        ([100, 100.1, 100.2], [101, 101.1, 101.2], "within noise"),
+        ([100, 101], [200, 201, 202], "too few rounds"),
+        ([100, 101, 102], [200, 201], "too few rounds"),
+    ],
+)
+def test_a_rate_is_judged_by_its_spread(then: list[float], now: list[float], verdict: str) -> None:
+    (found,) = compare(report(result(then)), report(result(now)))
+    assert found.verdict == verdict
+
+
+def test_of_a_cost_less_is_faster() -> None:
+    then = result([20, 21, 22], "open-loop", figure="p99_ms")
+    now = result([10, 11, 12], "open-loop", figure="p99_ms")
+    (found,) = compare(report(then), report(now))
+    assert (found.verdict, round(found.ratio, 2)) == ("faster", 0.52)
+
+
+def test_other_sizes_are_not_compared() -> None:
+    (found,) = compare(report(result([1, 2, 3])), report(result([7, 8, 9], sizes={"callers": 5})))
+    assert found.verdict == "not comparable"
+
+
+def test_what_only_one_report_has_is_left_out() -> None:
+    assert compare(report(result([1, 2, 3])), report(result([1, 2, 3], store="memory"))) == []
+
+
+def test_another_machine_is_said() -> None:
+    other = report(environment=msgspec.structs.replace(ENVIRONMENT, python="CPython 3.13.1"))
+    assert differences(report(), other) == ["python: CPython 3.11.7 then, CPython 3.13.1 now"]
+    assert differences(report(), report()) == []

@@ -1,0 +1,126 @@
+"""The suite: rounds interleaved, each run by itself, a wrong one a failure, Ctrl-C an end with what there is."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from actorium.benchmarks.catalog import BY_NAME, select
+from actorium.benchmarks.child import Job, Outcome
+from actorium.benchmarks.report import NotRun, Report
+from actorium.benchmarks.suite import Plan, Suite, run_job
+
+RIGHT = Outcome({"commands_per_s": 10.0}, "", "synchronous=FULL")
+
+
+def carried_out(plan: Plan, measure: Callable[[Job, Path], Outcome] | None = None) -> Report:
+    return Suite(plan, measure=measure).run(lambda done, what: None)
+
+
+def test_rounds_are_interleaved_each_in_another_order() -> None:
+    jobs: list[Job] = []
+
+    def measure(job: Job, folder: Path) -> Outcome:
+        jobs.append(job)
+        return RIGHT
+
+    report = carried_out(Plan(select(["callers", "hot"]), rounds=3), measure)
+    each = len(jobs) // 3
+    orders = [[(job.scenario, job.store) for job in jobs[first : first + each]] for first in (0, each, 2 * each)]
+    assert [set(order) for order in orders] == [set(orders[0])] * 3
+    assert len(set(map(tuple, orders))) > 1
+    assert [job.seed for job in jobs] == [0] * each + [1] * each + [2] * each
+    assert {len(result.runs) for result in report.results} == {3}
+
+
+def test_each_run_has_a_folder_of_its_own_and_all_share_one() -> None:
+    folders: list[tuple[Path, str]] = []
+
+    def measure(job: Job, folder: Path) -> Outcome:
+        assert list(folder.iterdir()) == []
+        (folder / "log.db").touch()
+        folders.append((folder, job.shared))
+        return RIGHT
+
+    carried_out(Plan([BY_NAME["flush"]], rounds=2), measure)
+    assert len({folder for folder, _ in folders}) == 2
+    assert len({shared for _, shared in folders}) == 1
+    assert not any(folder.exists() or Path(shared).exists() for folder, shared in folders)
+
+
+def test_a_wrong_run_is_a_failure_and_the_others_go_on() -> None:
+    def measure(job: Job, folder: Path) -> Outcome:
+        return Outcome(wrong="1 are lost") if (job.scenario, job.seed) == ("one-hot", 1) else RIGHT
+
+    report = carried_out(Plan(select(["hot"]), ("full",), rounds=3), measure)
+    assert report.failures == ["one-hot on full: 1 are lost"]
+    assert {one.scenario: len(one.runs) for one in report.results} == {"one-hot": 2, "ten-hot": 3}
+
+
+def test_ctrl_c_ends_it_with_what_was_measured() -> None:
+    done: list[Job] = []
+
+    def measure(job: Job, folder: Path) -> Outcome:
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        done.append(job)
+        return RIGHT
+
+    report = carried_out(Plan(select(["hot"]), ("memory", "full"), rounds=3), measure)
+    assert report.interrupted
+    assert sum(len(one.runs) for one in report.results) == 3
+    assert [one.why for one in report.not_run] == ["stopped by Ctrl-C before its turn"]
+
+
+def test_a_missing_peer_is_reported_as_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    report = carried_out(Plan([BY_NAME["pykka"]]))
+    why = "pykka is not installed: pip install 'actorium[bench-peers]'"
+    assert (report.results, report.not_run) == ([], [NotRun("pykka", "memory", why)])
+
+
+def test_quick_has_its_own_sizes_and_stores_and_leaves_out_what_takes_too_long() -> None:
+    jobs: list[Job] = []
+
+    def measure(job: Job, folder: Path) -> Outcome:
+        jobs.append(job)
+        return RIGHT
+
+    report = carried_out(Plan(select(["growth", "one-caller"]), rounds=1, quick=True), measure)
+    assert {(job.scenario, job.store) for job in jobs} == {
+        ("one-caller", "memory"),
+        ("one-caller", "full"),
+        ("least-one-caller", "memory"),
+        ("least-one-caller", "full"),
+        ("growth-1k", "full"),
+        ("growth-10k", "full"),
+    }
+    assert {job.scenario: job.sizes for job in jobs}["one-caller"] == BY_NAME["one-caller"].quick
+    assert [(one.scenario, one.why) for one in report.not_run] == [
+        ("growth-100k", "it takes too long for --quick"),
+        ("growth-1m", "it takes too long for --quick"),
+    ]
+
+
+def test_quick_begins_no_run_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actorium.benchmarks.suite.QUICK_S", -1.0)
+    report = carried_out(Plan([BY_NAME["flush"]], quick=True), lambda job, folder: RIGHT)
+    assert (report.results, report.not_run) == ([], [NotRun("flush", "full", "no time was left for it")])
+
+
+def test_a_run_is_a_process_of_its_own(tmp_path: Path) -> None:
+    outcome = run_job(Job("flush", "full", {}, str(tmp_path), seed=1), tmp_path)
+    assert outcome.wrong == ""
+    assert outcome.figures["flush_ms"] > 0
+
+
+def test_a_process_that_fails_is_a_failure_with_its_last_words(tmp_path: Path) -> None:
+    outcome = run_job(Job("no such scenario", "full", {}, str(tmp_path), seed=1), tmp_path)
+    assert outcome.wrong.startswith("it ended with code 1: ")
+    assert outcome.wrong.endswith("KeyError: 'no such scenario'")
+
+
+def test_a_profile_is_a_page_of_its_own(tmp_path: Path) -> None:
+    report = carried_out(Plan([BY_NAME["one-hot"]], ("memory",), rounds=1, quick=True, profiles=tmp_path))
+    assert report.failures == []
+    assert "<html" in (tmp_path / "one-hot-memory.html").read_text(encoding="utf-8")
