@@ -12,11 +12,24 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from actorium import Aggregate, Command, Event, EventStore, NotFound, Rejected, Runtime, decide, evolve
 
 Confirm = Callable[[str, str], Awaitable[None]]
 """What the partner calls when it has taken a payment: with the payment's key and a receipt."""
+
+
+class Partner(Protocol):
+    """What a bank needs of another: payments are known by a key, and take effect once however often they are sent."""
+
+    async def pay(self, key: str, account: str, amount: int) -> str:
+        """Take a payment and return a receipt; raise Rejected for one that is refused, TimeoutError for no answer."""
+        ...
+
+    async def recall(self, key: str) -> None:
+        """Give a payment back if it was taken; it is never taken afterwards."""
+        ...
 
 
 class TakePayment(Command):

@@ -27,7 +27,7 @@ from actorium import (
     step,
 )
 from actorium.examples.bank.domain import Credit, Debit
-from actorium.examples.bank.partner import PartnerBank
+from actorium.examples.bank.partner import Partner
 
 PARTNER_RETRY = Retry(attempts=5, backoff_s=0.01, backoff_max_s=1.0)
 
@@ -226,7 +226,7 @@ class Transfer(_Moving):
         return SettleTransfer(self.id)
 
 
-def payments_through(partner: PartnerBank, *, retry: Retry = PARTNER_RETRY) -> tuple[type[Saga], Callable[..., Any]]:
+def payments_through(partner: Partner, *, retry: Retry = PARTNER_RETRY) -> tuple[type[Saga], Callable[..., Any]]:
     """Return the saga that pays through a partner bank, and the reaction that recalls what may not have arrived.
 
     Where the partner refuses, nothing arrived and the debit is given back. Where it never answers, nobody knows: then

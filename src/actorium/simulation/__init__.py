@@ -1,5 +1,6 @@
 """Failure and recovery, simulated: your aggregates, sagas and projections in a world with faults and virtual time."""
 
+from actorium.simulation.client import SimulatedRuntime
 from actorium.simulation.decorator import Simulation, simulation
 from actorium.simulation.faults import FaultId, Faults, Kind
 from actorium.simulation.run import Outcome, Wish, run
@@ -11,6 +12,7 @@ __all__ = [
     "Faults",
     "Kind",
     "Outcome",
+    "SimulatedRuntime",
     "Simulation",
     "View",
     "Violation",

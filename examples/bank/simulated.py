@@ -1,0 +1,152 @@
+"""The bank in a world where things fail: `actorium simulate examples/bank`.
+
+`transfers` moves money between accounts of this bank, `payments` to a partner bank that is no part of the simulation:
+it is a plain object that outlives every crash, answers late, twice or never, and refuses some of what it is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import date
+
+from actorium import Rejected, Retry
+from actorium.examples.bank.domain import Account, Credit, OpenAccount
+from actorium.examples.bank.projections import Balances
+from actorium.examples.bank.transfers import (
+    ConfirmPayment,
+    OrderTransfer,
+    Transfer,
+    TransferOrder,
+    payment_key,
+    payments_through,
+)
+from actorium.simulation import SimulatedRuntime, View, World, simulation
+
+_DAY = date(1993, 1, 1)
+_ACCOUNTS = ("a-0", "a-1", "a-2", "a-3")
+_EACH_HAS = 10_000
+_ALL = _EACH_HAS * len(_ACCOUNTS)
+_LOOKS = 10  # a saga that stands waits for a person, who comes when the faults are over
+_PATIENT = Retry(attempts=4, backoff_s=0.5, backoff_max_s=5.0)
+
+
+@simulation(seeds=2_000)
+async def transfers(world: World) -> None:
+    """Four clients order three transfers each; some are refused, and some come back because the money is not there."""
+    bank = world.runtime([Account, TransferOrder, Transfer, Balances])
+    world.conserved("money", balances)
+    world.eventually("every transfer ends", all_ended, within_s=600)
+    async with world.calm():
+        await open_accounts(bank)
+    world.always("no account is overdrawn", lambda view: all(one.balance >= 0 for one in view.all(Account)))
+    world.always(
+        "money that is not in an account is on its way", lambda view: 0 <= _ALL - balances(view) <= moving(view)
+    )
+    await asyncio.gather(*(order_transfers(world, bank, client) for client in range(4)))
+
+
+@simulation(seeds=500)
+async def payments(world: World) -> None:
+    """Two clients order three payments each to a partner bank, on a line that is worse than ours."""
+    partner = UnreliablePartner(world)
+    payment, recall = payments_through(partner, retry=_PATIENT)
+    bank = world.runtime([Account, TransferOrder, payment, recall])
+    partner.confirms_to(bank)
+    world.conserved("money, here and there", lambda view: balances(view) + sum(partner.held.values()))
+    world.eventually("every payment ends", all_ended, within_s=600)
+    world.eventually("what is settled is there, and nothing else", lambda view: settled(view) == set(partner.held))
+    async with world.calm():
+        await open_accounts(bank)
+    world.always("no account is overdrawn", lambda view: all(one.balance >= 0 for one in view.all(Account)))
+    await asyncio.gather(*(order_transfers(world, bank, client, to_bank="other-bank") for client in range(2)))
+
+
+async def open_accounts(bank: SimulatedRuntime) -> None:
+    """Open the accounts, and put the same on each."""
+    for account in _ACCOUNTS:
+        await bank.send(OpenAccount(account))
+        await bank.send(Credit(account, _EACH_HAS, _DAY, "credit_in_cash"))
+
+
+async def order_transfers(world: World, bank: SimulatedRuntime, client: int, *, to_bank: str = "") -> None:
+    """Order three transfers, to accounts and of amounts that the seed picks, and wait a while for each of them."""
+    names = [f"t-{client}{number}" for number in range(3)]
+    for name in tuple(names):
+        target = _ACCOUNTS[world.choose(f"target of {name}", len(_ACCOUNTS))]
+        amount = 1 + world.choose(f"amount of {name}", _EACH_HAS * 3 // 4)
+        try:
+            await bank.send(OrderTransfer(name, _ACCOUNTS[client], target, amount, _DAY, to_bank))
+        except Rejected:
+            names.remove(name)  # it went to the account that it came from
+    for name in names:
+        for _ in range(_LOOKS):
+            if (await bank.get(TransferOrder, name)).status != "ordered":
+                break
+            await asyncio.sleep(5)
+
+
+def balances(view: View) -> int:
+    """Return what all accounts hold together."""
+    return sum(account.balance for account in view.all(Account))
+
+
+def moving(view: View) -> int:
+    """Return what the transfers that have not ended carry: at most this much is on its way."""
+    return sum(saga.state["amount"] for saga in view.sagas(Transfer) if saga.status not in ("completed", "undone"))
+
+
+def all_ended(view: View) -> bool:
+    """Say whether every transfer was settled or returned."""
+    return all(order.status != "ordered" for order in view.all(TransferOrder))
+
+
+def settled(view: View) -> set[str]:
+    """Return the keys of the payments that were settled."""
+    return {payment_key(order.id) for order in view.all(TransferOrder) if order.status == "settled"}
+
+
+class UnreliablePartner:
+    """Another bank; `held` is what it has of each payment, by the payment's key.
+
+    What a good partner promises, it holds: a payment takes effect once however often it is sent, one that was refused
+    stays refused, and one that is recalled is given back, and is never taken afterwards.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.held: dict[str, int] = {}
+        self._world = world
+        self._never: set[str] = set()
+        self._attempts: dict[str, int] = {}
+        self._taken: asyncio.Queue[str] = asyncio.Queue()
+
+    async def pay(self, key: str, account: str, amount: int) -> str:
+        """Take a payment; raise Rejected for one in ten, and TimeoutError where the question or the answer is lost."""
+        attempt = self._attempts[key] = self._attempts.get(key, 0) + 1
+        lost = self._world.choose(f"what is lost of attempt {attempt} at {key}", 10)
+        await asyncio.sleep(0.1 * (1 + self._world.choose(f"time of attempt {attempt} at {key}", 20)))
+        if lost == 0:
+            raise TimeoutError("the partner bank did not answer: the payment never reached it")
+        if key in self._never or self._world.choose(f"refusal of {key}", 10) == 0:
+            raise Rejected("the partner bank does not take it")
+        if key not in self.held:
+            self.held[key] = amount
+            for _ in range(1 + self._world.choose(f"second confirmation of {key}", 2)):
+                self._taken.put_nowait(key)
+        if lost in (1, 2):
+            raise TimeoutError("the partner bank did not answer: it has taken the payment all the same")
+        return f"R-{key}"
+
+    async def recall(self, key: str) -> None:
+        """Give a payment back if it was taken; it is never taken afterwards."""
+        self._never.add(key)
+        self.held.pop(key, None)
+
+    def confirms_to(self, bank: SimulatedRuntime) -> None:
+        """Confirm from now on each payment that is taken, as another of the bank's clients; some of them twice."""
+
+        async def confirm() -> None:
+            while True:
+                key = await self._taken.get()
+                await bank.send(ConfirmPayment(key.split("/")[1], f"R-{key}"), command_id=f"confirmation of {key}")
+
+        self._confirming = asyncio.create_task(confirm())
