@@ -21,8 +21,10 @@ from actorium.sagas.saga import Saga
 from actorium.sagas.views import SagaSummary, SagaView
 from actorium.simulation.code_faults import InjectedFailure
 from actorium.simulation.faults import FaultId, Kind
+from actorium.simulation.history import Asking, Delivery, Operation, Reading
 from actorium.simulation.node import ConnectionLost, Node
-from actorium.store.errors import StoreUnavailable
+from actorium.simulation.witness import Witness
+from actorium.store.errors import StatementFailed, StoreUnavailable, WrongExpectedVersion
 
 if TYPE_CHECKING:
     from actorium.simulation.world import World
@@ -69,13 +71,16 @@ class SimulatedRuntime:
 
         Without a `command_id` it gets one: its type, whom it is for, and the how manieth of those.
         """
-        world = self._world
-        operation = self.node.history.begin(command, command_id, world.machine.steps, self.node.witness.position)
-        if operation.left_out:
-            return Ack(command.to, 0, 0, (), operation.command_id)
+        operation = self._begin(
+            command,
+            command_id,
+            expected_version=expected_version,
+            correlation_id=correlation_id,
+            causation_id=causation_id,
+            headers=headers or {},
+        )
 
         def sent(runtime: Runtime) -> Awaitable[Ack]:
-            operation.attempts += 1
             return runtime.send(
                 command,
                 command_id=operation.command_id,
@@ -87,17 +92,7 @@ class SimulatedRuntime:
                 wait_for=wait_for,
             )
 
-        try:
-            operation.answer = await self._answered(operation.name, sent)
-        except Exception as error:
-            operation.answer = error
-            raise
-        finally:
-            operation.answered, operation.known = world.machine.steps, self.node.witness.position
-        world.note(f"{operation.name}: acknowledged at {operation.answer.position}")
-        self.node.checks.answered(operation)
-        ack: Ack = operation.answer
-        return ack
+        return await self._carried_out(operation, operation.name, sent)
 
     async def submit(
         self,
@@ -108,14 +103,40 @@ class SimulatedRuntime:
         command_id: str | None = None,
     ) -> Ack:
         """Accept a command durably, as `Runtime.submit` does."""
-        world = self._world
-        operation = self.node.history.begin(command, command_id, world.machine.steps, self.node.witness.position)
-        if operation.left_out:
-            return Ack(command.to, 0, 0, (), operation.command_id)
-        ack: Ack = await self._answered(
-            f"submit {operation.name}",
-            lambda runtime: runtime.submit(command, at=at, after_s=after_s, command_id=operation.command_id),
+        operation = self._begin(command, command_id, how="submit")
+
+        def submitted(runtime: Runtime) -> Awaitable[Ack]:
+            return runtime.submit(command, at=at, after_s=after_s, command_id=operation.command_id)
+
+        return await self._carried_out(operation, f"submit {operation.name}", submitted)
+
+    def _begin(self, command: Command, command_id: str | None, **more: Any) -> Operation:
+        return self.node.history.begin(
+            command, command_id, self._world.machine.steps, self.node.witness.position, **more
         )
+
+    async def _carried_out(self, operation: Operation, what: str, call: Callable[[Runtime], Awaitable[Ack]]) -> Ack:
+        """Send a command until it is answered; keep what the runtime said each time it got it."""
+        if operation.left_out:
+            return Ack(operation.command.to, 0, 0, (), operation.command_id)
+        world, witness = self._world, self.node.witness
+
+        async def delivered(runtime: Runtime) -> Ack:
+            delivery = operation.delivered(witness.position)
+            ack = await _noted(delivery, witness, call(runtime))
+            self.node.checks.answered(operation, delivery)
+            return ack
+
+        self.node.checks.asked(operation)
+        try:
+            operation.answer = await self._answered(what, delivered, again_for=_races(operation))
+        except Exception as error:
+            operation.answer = error
+            raise
+        finally:
+            operation.answered, operation.known = world.machine.steps, witness.position
+        world.note(f"{operation.name}: acknowledged at {operation.answer.position}")
+        ack: Ack = operation.answer
         return ack
 
     async def cancel(self, command_id: str, *, reason: str = "") -> bool:
@@ -127,16 +148,26 @@ class SimulatedRuntime:
 
     async def get(self, aggregate: type[A], id: str, *, at_version: int | None = None) -> A:
         """Return the state of an aggregate, as `Runtime.get` does."""
-        state: A = await self._answered(
-            f"get {aggregate.__name__} {id}", lambda runtime: runtime.get(aggregate, id, at_version=at_version)
-        )
+        witness = self.node.witness
+
+        async def read(runtime: Runtime) -> A:
+            delivery = Delivery(witness.position)
+            self.node.history.readings.append(Reading(aggregate, id, at_version, delivery))
+            return await _noted(delivery, witness, runtime.get(aggregate, id, at_version=at_version))
+
+        state: A = await self._answered(f"get {aggregate.__name__} {id}", read)
         return state
 
     async def query(self, query: Query[R], *arguments: Any, after: int | None = None) -> R:
         """Ask a projection, as `Runtime.query` does."""
-        answer: R = await self._answered(
-            f"query {query!r}", lambda runtime: runtime.query(query, *arguments, after=after)
-        )
+        witness = self.node.witness
+
+        async def asked(runtime: Runtime) -> R:
+            delivery = Delivery(witness.position)
+            self.node.history.askings.append(Asking(query, arguments, after or 0, delivery))
+            return await _noted(delivery, witness, runtime.query(query, *arguments, after=after))
+
+        answer: R = await self._answered(f"query {query!r}", asked)
         return answer
 
     async def saga(self, saga: type[Saga], id: str) -> SagaView:
@@ -150,7 +181,7 @@ class SimulatedRuntime:
         async def listed(runtime: Runtime) -> list[SagaSummary]:
             return [one async for one in runtime.sagas(saga, status=status)]
 
-        summaries: list[SagaSummary] = await self._answered("sagas", listed)
+        summaries: list[SagaSummary] = await self._answered("sagas", listed, (*_TRY_AGAIN, StatementFailed))
         return summaries
 
     async def retry_saga(self, saga: type[Saga], id: str, *, reason: str) -> None:
@@ -161,7 +192,12 @@ class SimulatedRuntime:
         """Kill the process, now; it is started again after a moment."""
         self.node.crash("by the scenario")
 
-    async def _answered(self, what: str, call: Callable[[Runtime], Awaitable[Any]]) -> Any:
+    async def _answered(
+        self,
+        what: str,
+        call: Callable[[Runtime], Awaitable[Any]],
+        again_for: tuple[type[Exception], ...] = _TRY_AGAIN,
+    ) -> Any:
         """Return the answer of a call, asked again until it is one."""
         machine = self._world.machine
         give_up_at_s = machine.now_s + _PATIENCE_S
@@ -169,7 +205,7 @@ class SimulatedRuntime:
         while True:
             try:
                 return await self._exchanged(what, call)
-            except _TRY_AGAIN:
+            except again_for:
                 if machine.now_s > give_up_at_s:
                     raise
             except CommandFailed as error:
@@ -215,3 +251,19 @@ class SimulatedRuntime:
         except ConnectionLost:
             return
         answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+
+def _races(operation: Operation) -> tuple[type[Exception], ...]:
+    """Return what a command is sent again for: a lost race too, where its client did not ask for a version."""
+    return _TRY_AGAIN if operation.expected_version is not None else (*_TRY_AGAIN, WrongExpectedVersion)
+
+
+async def _noted(delivery: Delivery, witness: Witness, answer: Awaitable[R]) -> R:
+    """Keep what the runtime says to a delivery; what was cancelled, or died with its process, said nothing."""
+    try:
+        result = await answer
+    except Exception as error:
+        delivery.answer, delivery.known = error, witness.position
+        raise
+    delivery.answer, delivery.known = result, witness.position
+    return result

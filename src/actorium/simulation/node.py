@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from actorium.actors.errors import Rejected
 from actorium.runtime.statistics import RuntimeStatistics
 from actorium.sagas.runtime import Runtime
-from actorium.sagas.submissions import Submission
 from actorium.simulation.checks import Checks
 from actorium.simulation.faults import FaultId, Kind
 from actorium.simulation.history import History
@@ -31,6 +32,7 @@ _EPOCH_US = 1_700_000_000_000_000
 _RESTART_S = (0.02, 3.0)
 _LONGEST_LIFE_STEPS = 3_000
 _PAUSE_S = (0.5, 60.0)
+_MEND_ATTEMPTS = 1_000
 _JUMP_S = (-7_200.0, 7_200.0)
 _LATENCY_S = {"commit": 0.002, "read": 0.0005, "failure": 0.05}
 
@@ -118,40 +120,29 @@ class Node:
 
     async def mend(self) -> None:
         """Do what a person does when the trouble is over: have what stands, and what is parked, tried again."""
-        while True:
+        for _ in range(_MEND_ATTEMPTS - 1):
             try:
                 await self.call(self._mend)
                 return
-            except ConnectionLost:
-                await asyncio.sleep(0.1)
+            except ActoriumError:
+                await asyncio.sleep(0.1)  # an outage, or what was drawn before the faults stopped, may last a while
+        await self.call(self._mend)
 
     async def _mend(self, runtime: Runtime) -> None:
         for saga in runtime.saga_classes:
             async for summary in runtime.sagas(saga, status="failed"):
-                await runtime.retry_saga(saga, summary.id, reason="the faults are over")
+                with suppress(Rejected):  # it ended itself, or is not what it was a moment ago
+                    await runtime.retry_saga(saga, summary.id, reason="the faults are over")
         for processor in runtime.processors():
             await processor.retry()
 
     async def busy(self, until_s: float) -> str | None:
         """Return what still goes on, for a person; None when nothing does, but for commands due after `until_s`."""
-        if self.view.sagas(open=True):
-            return f"{len(self.view.sagas(open=True))} sagas are open"
-        if waiting := self._submissions_due(self.wall_us(until_s)):
-            return f"{waiting} submitted commands wait"
         try:
             statistics = await self.call(_statistics)
         except ConnectionLost as error:
             return str(error)
-        if statistics.in_flight:
-            return f"{statistics.in_flight} commands are in flight"
-        for one in statistics.processors:
-            if one.position < self.witness.position:
-                return f"{one.name} is at {one.position} of {self.witness.position} ({one.state} {one.error})"
-        return None
-
-    def _submissions_due(self, until_us: int) -> int:
-        states = self.view.all(Submission)
-        return sum(1 for one in states if one.status == "waiting" and one.accepted and one.accepted.due_us <= until_us)
+        return self.checks.left_to_do(statistics, self.wall_us(until_s))
 
     def wall_us(self, at_s: float) -> int:
         """Return what the process's wall clock says at a time of the world, in microseconds since the epoch."""
@@ -223,6 +214,7 @@ class Life:
             return
         self.node.runtime = runtime
         self._world.note(f"{self.node.name} serves")
+        self.node.checks.began(self.name, self.number, runtime, self.loop)
         self.node.ended(self, await runtime.ended())
 
     def end(self) -> None:

@@ -93,6 +93,7 @@ class SimulatedStore:
             self._process.crash(str(fault))
             await self._hang()
         await self._compare(self._witness.saw, self._witness.position)
+        self._witness.wrote(batch, committed)
         self._process.note(_told(batch, committed))
         if fault is not None:
             committed = await self._after(fault, committed)

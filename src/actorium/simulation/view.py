@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
+import msgspec
+
 from actorium.actors.aggregate import Aggregate
+from actorium.actors.commands import Command
+from actorium.actors.definition import AggregateDefinition
 from actorium.sagas.runtime import Runtime
 from actorium.sagas.saga import Saga
+from actorium.sagas.stream import SagaStream
 from actorium.simulation.witness import Witness
 from actorium.store.codec import EventCodec
 from actorium.store.events import EncodedRecord, Event, RecordedEvent, StreamName
@@ -16,6 +21,16 @@ A = TypeVar("A", bound=Aggregate)
 E = TypeVar("E", bound=Event)
 
 _OPEN = ("running", "undoing")
+
+
+class SagaSeen(msgspec.Struct, frozen=True):
+    """A saga as the log has it: `status` is running, undoing, completed, undone or failed; `state` is its fields."""
+
+    type: str
+    id: str
+    status: str
+    reason: str
+    state: dict[str, Any]
 
 
 class View:
@@ -28,8 +43,12 @@ class View:
         self._classes: dict[str, type[Aggregate]] = {
             one.__definition__.stream_type: one for one in (*catalog.aggregates, *catalog.processes)
         }
+        self._commands = {
+            command: one.__definition__ for one in catalog.aggregates for command in one.__definition__.handlers
+        }
+        self._processes = {one.__definition__.stream_type for one in catalog.processes}
         self._saga_types = {one.__definition__.saga_type: one for one in runtime.saga_classes}
-        self._states: dict[StreamName, Any] = {}
+        self._recorded: list[tuple[RecordedEvent[Event], ...]] = []
         self._by_type: dict[str, dict[str, Any]] = {}
         self._position = 0
 
@@ -51,20 +70,24 @@ class View:
 
     def sagas(
         self, saga: type[Saga] | None = None, *, open: bool | None = None, status: str | None = None
-    ) -> list[Any]:
-        """Return the sagas, of one class or all: their `id`, `status`, `reason` and `state`; open ones, or others."""
+    ) -> list[SagaSeen]:
+        """Return the sagas, of one class or all, in the order in which they began; open ones, or those that ended."""
+        found = [_seen(stream) for stream in self.saga_streams(saga)]
+        if open is not None:
+            found = [one for one in found if (one.status in _OPEN) is open]
+        return [one for one in found if status is None or one.status == status]
+
+    def saga_streams(self, saga: type[Saga] | None = None) -> list[SagaStream]:
+        """Return the sagas' own states, as the runtime keeps them."""
         self._catch_up()
         types = list(self._saga_types) if saga is None else [saga.__definition__.saga_type]
-        found = [state for one in types for state in self._by_type.get(one, {}).values()]
-        if open is not None:
-            found = [state for state in found if (state.status in _OPEN) is open]
-        return [state for state in found if status is None or state.status == status]
+        return [state for one in types for state in self._by_type.get(one, {}).values()]
 
     def events(self, *classes: type[E]) -> Iterator[RecordedEvent[E]]:
         """Iterate over the recorded events of some classes, in the order of the log."""
         for record in self._witness.records:
             if self._codec.may_become(record, classes):
-                for recorded in self._codec.recorded(record):
+                for recorded in self.recorded(record.position):
                     if isinstance(recorded.event, classes):
                         yield recorded  # type: ignore[misc]
 
@@ -72,32 +95,51 @@ class View:
         """Return the aggregate class that a kind of stream belongs to."""
         return self._classes.get(stream_type)
 
-    def state_at(self, stream: StreamName, version: int) -> Any:
-        """Return the state of a stream after one of its versions, folded anew; None for version 0."""
-        return self.fold(stream, self._witness.streams.get(stream, [])[:version])
+    def stream_of(self, command: Command) -> StreamName:
+        """Return the stream of whom a command is for."""
+        return StreamName(self._commands[type(command)].stream_type, command.to)
 
-    def fold(self, stream: StreamName, records: Sequence[EncodedRecord]) -> Any:
-        """Return the state that records make of an empty stream; None for none."""
-        if not records:
-            return None
-        state = self._classes[stream.type](stream.id)
-        for record in records:
-            self._evolve(state, record)
-        return state
+    def definition_of(self, command: Command) -> AggregateDefinition:
+        """Return what the aggregate that a command is for says of itself."""
+        return self._commands[type(command)]
+
+    def is_process(self, stream_type: str) -> bool:
+        """Say whether streams of a kind are sagas, or submitted commands."""
+        return stream_type in self._processes
+
+    def is_saga(self, stream_type: str) -> bool:
+        """Say whether streams of a kind are sagas."""
+        return stream_type in self._saga_types
+
+    def recorded(self, position: int) -> tuple[RecordedEvent[Event], ...]:
+        """Return the events of the record at a position, decoded once for all who compare."""
+        known, records = self._recorded, self._witness.records
+        while len(known) < position:
+            known.append(self._codec.recorded(records[len(known)]))
+        return known[position - 1]
+
+    def evolve(self, state: Any, record: EncodedRecord) -> None:
+        """Apply a record to a state."""
+        evolvers = type(state).__definition__.evolvers
+        for event in self._codec.decode(record):
+            evolvers[type(event)](state, event)
+
+    def empty(self, stream: StreamName) -> Any:
+        """Return the state that a stream begins with."""
+        return self._classes[stream.type](stream.id)
 
     def _catch_up(self) -> None:
         for record in self._witness.records[self._position :]:
-            aggregate = self._classes.get(record.stream.type)
-            if aggregate is None:
+            if record.stream.type not in self._classes:
                 continue
             states = self._by_type.setdefault(record.stream.type, {})
             state = states.get(record.stream.id)
             if state is None:
-                state = states[record.stream.id] = aggregate(record.stream.id)
-            self._evolve(state, record)
+                state = states[record.stream.id] = self.empty(record.stream)
+            self.evolve(state, record)
         self._position = self._witness.position
 
-    def _evolve(self, state: Any, record: EncodedRecord) -> None:
-        evolvers = type(state).__definition__.evolvers
-        for event in self._codec.decode(record):
-            evolvers[type(event)](state, event)
+
+def _seen(stream: SagaStream) -> SagaSeen:
+    state = msgspec.json.decode(stream.state)
+    return SagaSeen(stream.saga.saga_type, stream.id, stream.status, stream.reason, state)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from actorium.store.event_store import Batch, Committed
 from actorium.store.events import EncodedRecord, StreamName
 
 
@@ -22,6 +23,7 @@ class Witness:
         self.steps: list[int] = []
         self.streams: dict[StreamName, list[EncodedRecord]] = {}
         self.listeners: list[Callable[[Sequence[EncodedRecord]], None]] = []
+        self.batch_listeners: list[Callable[[Batch, Committed], None]] = []
 
     @property
     def position(self) -> int:
@@ -45,6 +47,11 @@ class Witness:
             self.steps.append(step)
         for listener in self.listeners:
             listener(records)
+
+    def wrote(self, batch: Batch, committed: Committed) -> None:
+        """Take what a commit consisted of, after its records, and what the log said of it."""
+        for listener in self.batch_listeners:
+            listener(batch, committed)
 
     def compare(self, log: Sequence[EncodedRecord], step: int) -> None:
         """Compare with the log as it was found after a restart; raise Loss where it is not a continuation."""

@@ -16,6 +16,7 @@ import msgspec
 
 from actorium.runtime.settings import Settings
 from actorium.sagas.runtime import Runtime
+from actorium.sagas.saga import Saga
 from actorium.simulation.chance import Chance
 from actorium.simulation.checks import Checks, Rule
 from actorium.simulation.client import SimulatedRuntime
@@ -27,14 +28,17 @@ from actorium.simulation.history import History
 from actorium.simulation.loop import SimulatedLoop
 from actorium.simulation.machine import Endless, Machine, Stuck
 from actorium.simulation.node import Node
-from actorium.simulation.view import View
+from actorium.simulation.user_lines import described
+from actorium.simulation.view import SagaSeen, View
 from actorium.simulation.witness import Witness
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import EventStore
 from actorium.store.memory import MemoryStore
 from actorium.store.source import SeededSource
 
-_REST_WITHIN_S = 3_600.0
+# Longer than wall clocks jump: what waits for its time by a clock that was set back waits as much longer.
+_REST_WITHIN_S = 86_400.0
+_PAUSE_PART = 0.1  # of the time that a rest has taken already: the longer it takes, the less often one looks
 
 
 class Violation(msgspec.Struct, frozen=True):
@@ -103,23 +107,23 @@ class World:
         def make(*, store: EventStore, source: Any) -> Runtime:
             return Runtime(parts, store=store, settings=used, source=source)
 
-        described = make(store=MemoryStore(), source=SeededSource())
+        model = make(store=MemoryStore(), source=SeededSource())
         witness, history = Witness(), History(self._leave_out)
-        view = View(witness, described)
-        checks = Checks(view, witness, history, described, self.violated)
+        view = View(witness, model)
+        checks = Checks(view, witness, history, model, self.violated, self.chance)
         node = Node(self, name or f"node{len(self._nodes) + 1}", self._log(self), make, witness, history, view, checks)
         self._nodes.append(node)
-        self._stack.enter_context(failing_handlers(described.catalog, self.plan, self.note))
+        self._stack.enter_context(failing_handlers(model.catalog, self.plan, self.note))
         node.start()
         return SimulatedRuntime(self, node)
 
     def always(self, name: str, holds: Callable[[View], object], *, of: SimulatedRuntime | None = None) -> None:
         """State what holds after every commit: a condition over what is durable."""
-        self._node(of).checks.add(Rule("always", name, holds))
+        self._node(of).checks.rules.add(Rule("always", name, holds))
 
     def conserved(self, name: str, value: Callable[[View], object], *, of: SimulatedRuntime | None = None) -> None:
         """State a value that is the same whenever the world is at rest: now (or after `calm`), and at the end."""
-        self._node(of).checks.add(Rule("conserved", name, value))
+        self._node(of).checks.rules.add(Rule("conserved", name, value))
 
     def eventually(
         self,
@@ -129,8 +133,26 @@ class World:
         within_s: float = _REST_WITHIN_S,
         of: SimulatedRuntime | None = None,
     ) -> None:
-        """State what holds at the end, at the latest `within_s` of simulated time after the faults have stopped."""
-        self._node(of).checks.add(Rule("eventually", name, holds, within_s))
+        """State what comes about at most `within_s` of simulated time after the faults have stopped, and remains."""
+        self._node(of).checks.rules.add(Rule("eventually", name, holds, within_s))
+
+    def may_stand(
+        self,
+        saga: type[Saga] | None = None,
+        when: Callable[[SagaSeen], object] = lambda saga: True,
+        *,
+        of: SimulatedRuntime | None = None,
+    ) -> None:
+        """Say that sagas (of one class or all; those for which `when` holds) may have failed for good at the end.
+
+        `when` is asked with the saga as `View.sagas` gives it. All others have to end as completed or undone.
+        """
+        wanted = None if saga is None else saga.__definition__.saga_type
+
+        def may(found: SagaSeen) -> bool:
+            return wanted in (None, found.type) and bool(when(found))
+
+        self._node(of).checks.resting.may_stand.append(may)
 
     @asynccontextmanager
     async def calm(self) -> AsyncIterator[None]:
@@ -140,7 +162,7 @@ class World:
             yield
             await self.rest()
             for node in self._nodes:
-                node.checks.calmed()
+                node.checks.rules.calmed()
         finally:
             self.plan.is_active = was_active
 
@@ -150,14 +172,15 @@ class World:
 
     async def rest(self, within_s: float = _REST_WITHIN_S) -> None:
         """Wait until nothing goes on any more; what still does after `within_s` of simulated time is a violation."""
-        end_s = self.machine.now_s + within_s
+        start_s = self.machine.now_s
+        end_s = start_s + within_s
         pause_s = 0.01
         while busy := [why for node in self._nodes if (why := await node.busy(end_s))]:
             if self.machine.now_s > end_s:
                 self.violated("the world comes to rest", "nothing left to do", "; ".join(busy))
                 return
             await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, 2.0)
+            pause_s = min(2 * pause_s, 2.0 + (self.machine.now_s - start_s) * _PAUSE_PART)
 
     @property
     def now_s(self) -> float:
@@ -208,20 +231,38 @@ class World:
     def _ended(self, story: asyncio.Task[None]) -> None:
         self.machine.is_over = True
         if not story.cancelled() and (error := story.exception()) is not None:
-            self.violated("the scenario runs through", "no error", repr(error))
+            self.violated("the scenario runs through", "no error", described(error))
 
     async def _story(self, scenario: Callable[[World], Any]) -> None:
         await scenario(self)
         self.note("the scenario has ended; the faults stop")
         self.plan.is_active = False
         self.machine.in_order()
+        stopped_s = self.machine.now_s
         for node in self._nodes:
             await node.mend()
+        for node in self._nodes:
+            await self._come_about(node, stopped_s)
         await self.rest()
+        await self._mend_again()
         for node in self._nodes:
             await node.checks.at_rest(node)
         for node in self._nodes:
             await node.stop()
+
+    async def _come_about(self, node: Node, since_s: float) -> None:
+        """Wait for what is to come about, each in its time."""
+        pause_s = 0.01
+        while (unmet := node.checks.rules.unmet(self.machine.now_s - since_s)) is not None:
+            await asyncio.sleep(min(pause_s, since_s + unmet[1] - self.machine.now_s))
+            pause_s = min(2 * pause_s, 2.0 + (self.machine.now_s - since_s) * _PAUSE_PART)
+
+    async def _mend_again(self) -> None:
+        """Have what failed for the faults' sake after they stopped, by a deadline say, tried once more."""
+        for node in self._nodes:
+            if node.checks.resting.standing():
+                await node.mend()
+        await self.rest()
 
     def _bury(self) -> None:
         self._is_buried = True

@@ -1,0 +1,92 @@
+"""`Effects`: where in the log each command took effect: once, in one append, and for a saga's, after its intent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from actorium.simulation.checks.finding import Violated
+from actorium.simulation.view import View
+from actorium.simulation.witness import Witness
+from actorium.store.codec import decode_metadata
+from actorium.store.event_store import Append, AppendOutcome
+from actorium.store.events import EncodedRecord, StreamName
+
+
+class Effect(msgspec.Struct, frozen=True):
+    """The one effect of a command: versions `first_version`..`version` of a stream, the last at `position`."""
+
+    stream: StreamName
+    first_version: int
+    version: int
+    position: int
+
+    def __str__(self) -> str:
+        return f"{self.stream} versions {self.first_version} to {self.version}"
+
+
+class Effects:
+    """Takes what becomes durable, commit by commit."""
+
+    def __init__(self, witness: Witness, view: View, violated: Violated) -> None:
+        self._witness = witness
+        self._view = view
+        self._violated = violated
+        self._by_command: dict[str, Effect] = {}
+
+    def of(self, command_id: str) -> Effect | None:
+        """Return where a command took effect, None if it did not."""
+        return self._by_command.get(command_id)
+
+    def committed(self, records: Sequence[EncodedRecord]) -> None:
+        """Take the records of one commit, in order."""
+        start = 0
+        metadata = [decode_metadata(record.metadata) for record in records]
+        for end in range(1, len(records) + 1):
+            if end < len(records) and metadata[end].command_id == metadata[start].command_id:
+                continue
+            if metadata[start].command_id:
+                self._took_effect(metadata[start].command_id, metadata[start].causation_id, records[start:end])
+            start = end
+
+    def _took_effect(self, command_id: str, causation_id: str, records: Sequence[EncodedRecord]) -> None:
+        first, last = records[0], records[-1]
+        effect = Effect(first.stream, first.version, last.version, last.position)
+        known = self._by_command.setdefault(command_id, effect)
+        if known is not effect:
+            self._violated("a command takes effect once", f"{command_id} at {known}", f"again at {effect}")
+        elif [record.version for record in records if record.stream == first.stream] != [
+            *range(first.version, first.version + len(records))
+        ]:
+            places = ", ".join(f"{record.stream} v{record.version}" for record in records)
+            self._violated("a command takes effect in one append", f"{command_id} at {first.stream} alone", places)
+        self._was_issued(command_id, causation_id, effect)
+
+    def _was_issued(self, command_id: str, causation_id: str, effect: Effect) -> None:
+        """Hold that a saga's command takes effect only while the log has its intent, open."""
+        owner, _, rest = command_id.partition("/")
+        saga_class = self._view.class_of(owner)
+        if saga_class is None or not self._view.is_saga(owner) or not causation_id.startswith(f"{owner}<"):
+            return
+        id = causation_id.removeprefix(f"{owner}<").removesuffix(">")
+        key, _, index = rest.removeprefix(f"{id}/").rpartition("/")
+        saga = self._view.get(saga_class, id)
+        intent = saga.open.get(key) if saga is not None else None  # type: ignore[attr-defined]
+        if intent is None or int(index) not in intent.waiting:
+            found = "no such saga" if saga is None else f"open are {', '.join(saga.open) or 'none'}"  # type: ignore[attr-defined]
+            self._violated("a saga's command leaves after its intent", f"{command_id} open when it takes effect", found)
+
+    def reported(self, appends: Sequence[Append], outcomes: Sequence[AppendOutcome]) -> None:
+        """Hold what the store said of a commit against what the log has."""
+        for append, outcome in zip(appends, outcomes, strict=True):
+            if type(outcome) is not int:
+                continue
+            records = self._witness.records[outcome - 1 : outcome - 1 + len(append.events)]
+            written = [(one.stream, one.version, one.type, one.payload) for one in records]
+            wanted = [
+                (append.stream, append.expected_version + n, one.type, one.payload)
+                for n, one in enumerate(append.events, 1)
+            ]
+            if written != wanted:
+                self._violated("the log holds what was appended", f"{append.stream} at {outcome}: {wanted}", written)

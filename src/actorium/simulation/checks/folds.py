@@ -1,0 +1,135 @@
+"""Folds of the log through a projection's own handlers, apart from the runtime: what a read model should hold."""
+
+from __future__ import annotations
+
+import inspect
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+from actorium.runtime.event_handlers import arguments
+from actorium.runtime.projection import Projection, Query, Reader, Transaction
+from actorium.runtime.table_names import TableNames
+from actorium.runtime.table_projection import names_of
+from actorium.store.event_store import Statement
+from actorium.store.events import Event, RecordedEvent
+from actorium.store.tables import query as fetch
+from actorium.store.tables import run_statements
+
+_NAMES = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND substr(name, 1, ?) = ? ORDER BY name"
+
+
+class Unanswerable(Exception):
+    """A question that a fold cannot answer as the runtime did: it waits, or reads the tables more than once."""
+
+
+class Fold(Protocol):
+    """A read model of its own."""
+
+    def apply(self, recorded: RecordedEvent[Event]) -> bool:
+        """Have the projection's handler take an event; say whether it has one for it."""
+
+    def content(self) -> Any:
+        """Return everything that the read model holds, to be compared."""
+
+    def ask(self, query: Query[Any], arguments: tuple[Any, ...]) -> Any:
+        """Return a query's answer; raise Unanswerable."""
+
+    def close(self) -> None:
+        """Give back what it holds."""
+
+
+class TableFold:
+    """The tables of a projection, in a database of their own."""
+
+    def __init__(self, projection: type[Projection]) -> None:
+        definition = projection.__definition__
+        self.names: TableNames = names_of(projection, definition.version)
+        self._handlers = definition.handlers
+        self._instance = projection()
+        self._db = sqlite3.connect(":memory:", isolation_level=None)
+        self._reads = 0
+        run_statements(self._db, [(statement, ()) for statement in self.names.schema()])
+
+    def apply(self, recorded: RecordedEvent[Event]) -> bool:
+        handler = self._handlers.get(type(recorded.event))
+        if handler is None:
+            return False
+        statements: list[Statement] = []
+        transaction = Transaction(statements, self.names)
+        handler.method(self._instance, *arguments(handler, recorded, {Transaction: transaction}))
+        run_statements(self._db, statements)
+        return True
+
+    def tables(self) -> list[str]:
+        """Return the names of its tables and views."""
+        prefix = self.names.prefix
+        return [str(name) for (name,) in self._db.execute(_NAMES, (len(prefix), prefix))]
+
+    def content(self) -> dict[str, list[str]]:
+        return {name: as_content(self._db.execute(select_all(name))) for name in self.tables()}
+
+    def ask(self, query: Query[Any], arguments: tuple[Any, ...]) -> Any:
+        self._reads = 0
+        own = (Reader(self._fetch),) if query.wants_reader else ()
+        return _finished(query.method(self._instance, *own, *arguments))
+
+    async def _fetch(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        self._reads += 1
+        if self._reads > 1:
+            raise Unanswerable
+        return fetch(self._db, self.names.rewrite_query(sql), parameters)
+
+    def close(self) -> None:
+        self._db.close()
+
+
+class MemoryFold:
+    """The state of a projection without tables."""
+
+    def __init__(self, projection: type[Projection]) -> None:
+        self._handlers = projection.__definition__.handlers
+        self._instance = projection()
+
+    def apply(self, recorded: RecordedEvent[Event]) -> bool:
+        handler = self._handlers.get(type(recorded.event))
+        if handler is None:
+            return False
+        handler.method(self._instance, *arguments(handler, recorded, {}))
+        return True
+
+    def content(self) -> Projection:
+        return self._instance
+
+    def ask(self, query: Query[Any], arguments: tuple[Any, ...]) -> Any:
+        return _finished(query.method(self._instance, *arguments))
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def fold_of(projection: type[Projection]) -> Fold:
+    """Return an empty read model of a projection."""
+    return TableFold(projection) if projection.__definition__.has_tables else MemoryFold(projection)
+
+
+def select_all(table: str) -> str:
+    """Return the query for all rows of a table."""
+    return f'SELECT * FROM "{table}"'
+
+
+def as_content(rows: Iterable[Any]) -> list[str]:
+    """Return rows to be compared: their order in a table means nothing."""
+    return sorted(map(repr, rows))
+
+
+def _finished(answer: Any) -> Any:
+    """Return what a query gives; one that is a coroutine has nothing to wait for here."""
+    if not inspect.iscoroutine(answer):
+        return answer
+    try:
+        answer.send(None)
+    except StopIteration as end:
+        return end.value
+    answer.close()
+    raise Unanswerable

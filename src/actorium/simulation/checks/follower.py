@@ -1,0 +1,58 @@
+"""`Follower`: a subscriber in each life of a process: it gets the whole log in order, nothing twice, nothing early."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from actorium.runtime.errors import RuntimeClosed
+from actorium.sagas.runtime import Runtime
+from actorium.simulation.checks.finding import Violated
+from actorium.simulation.view import View
+from actorium.simulation.witness import Witness
+from actorium.store.errors import StoreUnavailable
+
+_PAUSE_S = 0.2
+
+
+class Follower:
+    """Compares what a subscription gives out with what the world saw become durable."""
+
+    def __init__(self, name: str, after: int, witness: Witness, view: View, violated: Violated) -> None:
+        self.name = name
+        self.position = after
+        self._witness = witness
+        self._view = view
+        self._violated = violated
+        self._rest: list[Any] = []  # of a record that became several events
+
+    async def follow(self, runtime: Runtime) -> None:
+        """Read until the runtime ends; after a failed read go on where it stopped."""
+        while True:
+            try:
+                async for recorded in runtime.events(after=self.position):
+                    self.take(recorded)
+                return
+            except StoreUnavailable:
+                self._rest = []
+                await asyncio.sleep(_PAUSE_S)
+            except RuntimeClosed:
+                return
+
+    def take(self, recorded: Any) -> None:
+        """Look at one event that was given out."""
+        while not self._rest and self.position < self._witness.position:
+            self._rest = list(self._view.recorded(self.position + 1))
+            self.position += not self._rest
+        if not self._rest:
+            self._violated("nothing is read before it is durable", f"{self.name} at {self.position}", recorded)
+        elif recorded != self._rest[0]:
+            self._violated("a subscriber gets the log in order", f"{self.name}: {self._rest[0]}", recorded)
+        else:
+            del self._rest[0]
+            self.position += not self._rest
+
+    def left_to_do(self) -> str | None:
+        """Return what it was not given yet; None when it was given everything there is."""
+        behind = self._witness.position - self.position
+        return f"{self.name} is {behind} events short of the end of the log" if behind > 0 else None

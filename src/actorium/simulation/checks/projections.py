@@ -1,0 +1,138 @@
+"""`ReadModels`: each projection is the fold of the log, at rest, and whenever it was asked.
+
+A projection whose handler failed for too long parks the event and goes on with other streams. So once it has parked,
+only the order of each stream is promised, and what it answers meanwhile lacks what is parked: then its content is
+compared only where the order among streams makes no difference, and its answers are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from actorium.runtime.projection import Projection
+from actorium.runtime.table_projection import checkpoint_name
+from actorium.sagas.runtime import Runtime
+from actorium.simulation.checks.finding import Violated
+from actorium.simulation.checks.folds import Fold, TableFold, Unanswerable, as_content, fold_of, select_all
+from actorium.simulation.history import UNKNOWN, Asking, History
+from actorium.simulation.user_lines import described
+from actorium.simulation.view import View
+from actorium.simulation.witness import Witness
+from actorium.store.event_store import EventStore, SaveCheckpoint
+
+
+class ReadModels:
+    """The projections of one node."""
+
+    def __init__(
+        self, projections: Sequence[type[Projection]], witness: Witness, view: View, violated: Violated
+    ) -> None:
+        self._names = {_name(one): one for one in projections}
+        self._witness = witness
+        self._view = view
+        self._violated = violated
+        self._parked: set[str] = set()
+        self._checkpoints: dict[str, int] = {}
+
+    def committed(self, checkpoints: Iterable[SaveCheckpoint]) -> None:
+        """Take the checkpoints of one commit, those that were written."""
+        for checkpoint in checkpoints:
+            name, position = checkpoint.name, checkpoint.position
+            if checkpoint.parked:
+                self._parked.add(name)
+            projection = self._names.get(name)
+            if projection is None:
+                continue
+            if position > self._witness.position:
+                expected = f"{name} at most at {self._witness.position}"
+                self._violated("no checkpoint is ahead of the log", expected, position)
+            if projection.__definition__.has_tables:
+                before = self._checkpoints.get(name, 0)
+                if 0 < position < before:
+                    self._violated("a checkpoint does not step back", f"{name} at {before} or later", position)
+                self._checkpoints[name] = position
+
+    async def at_rest(self, runtime: Runtime, log: EventStore, history: History) -> None:
+        """Compare each projection's content, and its answers, with folds of the log."""
+        for name, projection in self._names.items():
+            askings = [one for one in history.askings if one.query.projection is projection]
+            try:
+                await self._compare(name, projection, runtime, log, [] if name in self._parked else askings)
+            except Exception as error:
+                if name not in self._parked:
+                    what = f"{name}: a handler that takes every event of the log"
+                    self._violated("a projection is the fold of the log", what, described(error))
+
+    async def _compare(
+        self, name: str, projection: type[Projection], runtime: Runtime, log: EventStore, askings: list[Asking]
+    ) -> None:
+        fold = fold_of(projection)
+        try:
+            self._judge(fold, askings)
+            expected = fold.content()
+            found = await _found(fold, projection, runtime, log)
+        finally:
+            fold.close()
+        if found == expected or (name in self._parked and self._order_matters(projection, expected)):
+            return
+        if isinstance(expected, dict):
+            table = next(table for table in expected if expected[table] != found[table])
+            expected, found = f"{table}: {expected[table]}", found[table]
+        self._violated("a projection is the fold of the log", f"{name}: {expected}", found)
+
+    def _judge(self, fold: Fold, askings: list[Asking]) -> None:
+        """Fold the whole log; on the way find a position for each answer at which it was right."""
+        waiting = [one for one in askings if one.delivery.known != UNKNOWN and not _failed(one)]
+        waiting.sort(key=lambda asking: asking.after)
+        for position in range(self._witness.position + 1):
+            changed = position == 0
+            for recorded in self._view.recorded(position) if position else ():
+                changed |= fold.apply(recorded)
+            if waiting:
+                waiting = [one for one in waiting if not self._is_settled(fold, one, position, changed)]
+
+    def _is_settled(self, fold: Fold, asking: Asking, position: int, changed: bool) -> bool:
+        if position < asking.after or not (changed or position == asking.after or position == asking.delivery.known):
+            return False
+        try:
+            answer = fold.ask(asking.query, asking.arguments)
+        except Unanswerable:
+            return True
+        if answer == asking.delivery.answer:
+            return True
+        if position < asking.delivery.known:
+            return False
+        what = f"{asking.query!r}{asking.arguments} asked after {asking.after}, answered {asking.delivery.answer!r}"
+        self._violated("an answer of a projection was right once", what, f"at position {position}: {answer!r}")
+        return True
+
+    def _order_matters(self, projection: type[Projection], in_order: Any) -> bool:
+        """Say whether another order of the streams, each in its own order, makes another read model."""
+        fold = fold_of(projection)
+        try:
+            for records in self._witness.streams.values():
+                for record in records:
+                    for recorded in self._view.recorded(record.position):
+                        fold.apply(recorded)
+            return bool(fold.content() != in_order)
+        except Exception:
+            return True
+        finally:
+            fold.close()
+
+
+async def _found(fold: Fold, projection: type[Projection], runtime: Runtime, log: EventStore) -> Any:
+    """Return what the runtime's own read model holds."""
+    if isinstance(fold, TableFold):
+        return {table: as_content(await log.query(select_all(table), ())) for table in fold.tables()}
+    work: Any = runtime.processor(projection)._work
+    return work.instance
+
+
+def _failed(asking: Asking) -> bool:
+    return isinstance(asking.delivery.answer, Exception)
+
+
+def _name(projection: type[Projection]) -> str:
+    return checkpoint_name(projection.__definition__.name, projection.__definition__.version)

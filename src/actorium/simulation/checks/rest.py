@@ -1,0 +1,104 @@
+"""What is left to do, and what should not be left: how a world at rest looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from actorium.actors.actor import Status
+from actorium.runtime.statistics import RuntimeStatistics
+from actorium.sagas.runtime import Runtime
+from actorium.sagas.stream import SagaStream
+from actorium.sagas.submissions import Submission
+from actorium.simulation.checks.finding import Violated
+from actorium.simulation.view import SagaSeen, View
+from actorium.simulation.witness import Witness
+from actorium.store.errors import StatementFailed
+from actorium.store.event_store import EventStore
+
+_AGENDA = "SELECT owner, id, key, what FROM agenda"
+
+
+def left_to_do(view: View, witness: Witness, statistics: RuntimeStatistics, until_us: int) -> str | None:
+    """Return what goes on by itself, for a person; None when nothing does but commands due after `until_us`."""
+    if sagas := [saga for saga in view.saga_streams() if saga.status in ("running", "undoing") or saga.open]:
+        return f"{len(sagas)} sagas are open, the first is {_shown(sagas[0])}"
+    if due := due_submissions(view, until_us):
+        return f"{len(due)} submitted commands are due, the first is {due[0].id}"
+    if statistics.in_flight or statistics.waiting_for_room or statistics.ready_actors:
+        return f"{statistics.in_flight} commands are in flight, {statistics.waiting_for_room} wait for room"
+    for one in statistics.processors:
+        if one.position < witness.position:
+            return f"{one.name} is at {one.position} of {witness.position} ({one.state} {one.error})"
+    return None
+
+
+def due_submissions(view: View, until_us: int) -> list[Submission]:
+    """Return the submitted commands that wait and are due up to a time."""
+    waiting = [one for one in view.all(Submission) if one.status == "waiting"]
+    return [one for one in waiting if one.accepted is None or one.accepted.due_us <= until_us]
+
+
+def _shown(saga: SagaStream) -> str:
+    return f"{saga.saga.saga_type}<{saga.id}> ({saga.status}: {saga.reason or ', '.join(saga.open)})"
+
+
+class AtRest:
+    """Looks at a runtime that has nothing left to do."""
+
+    def __init__(self, view: View, witness: Witness, violated: Violated) -> None:
+        self._view = view
+        self._witness = witness
+        self._violated = violated
+        self.may_stand: list[Callable[[SagaSeen], bool]] = []
+
+    def standing(self) -> list[SagaSeen]:
+        """Return the sagas that stand although they may not."""
+        return [one for one in self._view.sagas(status="failed") if not any(may(one) for may in self.may_stand)]
+
+    async def look(self, runtime: Runtime, log: EventStore) -> None:
+        """Look at the sagas, the dead letters and the actors in memory."""
+        for saga in self.standing():
+            what = f"{saga.type}<{saga.id}> failed: {saga.reason}"
+            self._violated("every saga ends", "completed or undone", what)
+        for processor in runtime.processors():
+            for letter in processor.dead_letters():
+                what = f"{letter.event_type} of {letter.stream} at {letter.position}: {letter.error}"
+                self._violated("nothing stays parked", f"{processor.name} with nothing parked", what)
+        self._actors(runtime)
+        await self._agenda(log)
+
+    def _actors(self, runtime: Runtime) -> None:
+        """What an actor has in memory is what the log says, and nothing waits for it."""
+        for actor in runtime._running().live:
+            if actor.mailbox or actor.pending:
+                self._violated("nothing waits at rest", f"{actor!r} with an empty mailbox", f"{actor.load} commands")
+            if actor.status is not Status.IDLE:
+                continue
+            version = len(self._witness.streams.get(actor.stream, ()))
+            if version != actor.version:
+                self._violated("a state in memory is what replay gives", f"{actor.stream} at {version}", actor)
+            elif version:
+                state = self._view.get(actor.kind.aggregate_class, actor.id)
+                if state != actor.state:
+                    self._violated("a state in memory is what replay gives", f"{actor!r}: {state}", actor.state)
+
+    async def _agenda(self, log: EventStore) -> None:
+        """Nothing is to be carried out any more but submitted commands whose time has not come."""
+        waiting = {one.id for one in self._view.all(Submission) if one.status == "waiting"}
+        standing = {one.id for one in self._view.saga_streams() if one.status == "failed"}
+        try:
+            rows = await log.query(_AGENDA, ())
+        except StatementFailed:
+            return  # no saga and no submitted command has ever been
+        for owner, id, key, what in rows:
+            if id not in waiting and id not in standing:
+                self._violated("the agenda is empty at rest", "nothing", f"{what} of {owner}<{id}> {key}")
+
+    def listed(self, summaries: list[Any]) -> None:
+        """The list of sagas is the sagas there are."""
+        found = {(one.type, one.id): one.status for one in summaries}
+        wanted = {(one.saga.saga_type, one.id): one.status for one in self._view.saga_streams()}
+        for name in {**wanted, **found}:
+            if found.get(name) != wanted.get(name):
+                self._violated("the list of sagas is the log's", f"{name} {wanted.get(name)}", found.get(name))

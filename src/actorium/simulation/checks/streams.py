@@ -1,0 +1,255 @@
+"""`Streams`: every answer that the runtime gave rests on a state that its stream had while it was asked.
+
+This is linearizability, checked stream by stream. In general that takes a search over all orders of the operations.
+Here it takes none: an aggregate's commands are its stream's events, so the order of what took effect is written down
+as versions, and each operation can be looked at by itself:
+
+- a command that took effect did so at one place of the log; that place lies between its asking and its answer;
+- a command that was refused, or had nothing to do, and a read, leave nothing behind; each is right if, at some version
+  that was the stream's last between asking and answer, the aggregate's own code says the same;
+- who asks after another was answered asks no earlier version than that answer rested on, because the log only grows:
+  so the places agree with real time whichever version each operation is given.
+
+What was never answered (a timeout, a lost reply, a process that died) may have happened or not: both are right.
+
+One pass over a stream folds it once, and decides everything on the way.
+"""
+
+from __future__ import annotations
+
+import copy
+from bisect import bisect_right
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from actorium.actors.commands import Ack
+from actorium.actors.errors import AlreadyExists, CommandConflict, NotFound, Rejected
+from actorium.simulation.checks.effects import Effect, Effects
+from actorium.simulation.checks.finding import Violated
+from actorium.simulation.history import UNKNOWN, Delivery, History, Operation, Reading
+from actorium.simulation.view import View
+from actorium.simulation.witness import Witness
+from actorium.store.errors import WrongExpectedVersion
+from actorium.store.events import Event, StreamName
+
+_REFUSALS = (Rejected, NotFound, AlreadyExists, WrongExpectedVersion)
+
+
+class Claim(msgspec.Struct, eq=False):
+    """What must have been so at one of the versions `low`..`high` of a stream.
+
+    `holds` is asked with the state (None before the first event) and the version; it returns what is so instead, or
+    None where the claim is right.
+    """
+
+    invariant: str
+    says: str
+    low: int
+    high: int
+    holds: Callable[[Any, int], str | None]
+
+
+class Streams:
+    """What was said of each stream, and the pass that looks whether it was so."""
+
+    def __init__(self, witness: Witness, view: View, effects: Effects, history: History, violated: Violated) -> None:
+        self._witness = witness
+        self._view = view
+        self._effects = effects
+        self._history = history
+        self._violated = violated
+        self._positions: dict[StreamName, list[int]] = {}
+        self._claims: dict[StreamName, list[Claim]] = {}
+
+    def look(self) -> None:
+        """Look at everything in the history."""
+        self._claims = {}
+        for operation in self._history.operations:
+            if operation.how == "send":
+                for delivery in operation.deliveries:
+                    self._take(operation, delivery)
+        for reading in self._history.readings:
+            self._take_reading(reading)
+        for stream, claims in self._claims.items():
+            self._pass(stream, claims)
+
+    # --- what was said --------------------------------------------------------------------------------------------
+
+    def _take(self, operation: Operation, delivery: Delivery) -> None:
+        answer = delivery.answer
+        if isinstance(answer, Ack):
+            effect = self._effects.of(operation.effect_id)
+            if effect is not None and answer.events:
+                self._decided(operation, effect)
+            elif not answer.events:
+                self._had_nothing_to_do(operation, delivery, answer)
+        elif isinstance(answer, _REFUSALS):
+            self._was_refused(operation, delivery, answer)
+        elif isinstance(answer, CommandConflict):
+            self._was_in_conflict(operation)
+
+    def _decided(self, operation: Operation, effect: Effect) -> None:
+        """A command's events are what its handler makes of the state they were appended to."""
+        first, last = effect.first_version, effect.version
+        records = self._witness.streams[effect.stream][first - 1 : last]
+        written = tuple(one.event for record in records for one in self._view.recorded(record.position))
+
+        def holds(state: Any, version: int) -> str | None:
+            decided = self._redecided(operation, state, version)
+            return None if decided == written else repr(decided)
+
+        says = f"{operation.name} decided {written!r}"
+        claim = Claim("a decision rests on what is before it", says, first - 1, first - 1, holds)
+        self._claims.setdefault(effect.stream, []).append(claim)
+
+    def _had_nothing_to_do(self, operation: Operation, delivery: Delivery, ack: Ack) -> None:
+        def holds(state: Any, version: int) -> str | None:
+            decided = self._redecided(operation, state, version)
+            if decided != ():
+                return repr(decided)
+            return None if version == ack.version else f"nothing to do, but the acknowledgement says {ack.version}"
+
+        self._claim_before_effect(operation, delivery, f"{operation.name} had nothing to do", holds)
+
+    def _was_refused(self, operation: Operation, delivery: Delivery, refusal: Exception) -> None:
+        if isinstance(refusal, WrongExpectedVersion) and operation.expected_version is None:
+            return  # it lost too many races, with other writers of its stream
+
+        def holds(state: Any, version: int) -> str | None:
+            decided = self._redecided(operation, state, version)
+            return None if _same_refusal(decided, refusal) else repr(decided)
+
+        self._claim_before_effect(operation, delivery, f"{operation.name} refused: {refusal!r}", holds)
+
+    def _claim_before_effect(
+        self, operation: Operation, delivery: Delivery, says: str, holds: Callable[[Any, int], str | None]
+    ) -> None:
+        """What wrote nothing rests on a version of its time; if the command took effect, on one before that.
+
+        For before such an answer is given the log is asked whether the command has taken effect already.
+        """
+        invariant = "an answer rests on a state that was"
+        stream = self._view.stream_of(operation.command)
+        low, high = self._versions(stream, delivery)
+        effect = self._effects.of(operation.effect_id)
+        if effect is not None:
+            high = min(high, effect.first_version - 1)
+            if low > high:
+                self._violated(invariant, f"{operation.name} answered with its effect, {effect}", says)
+                return
+        self._claims.setdefault(stream, []).append(Claim(invariant, says, low, high, holds))
+
+    def _was_in_conflict(self, operation: Operation) -> None:
+        """A conflict is with another command of the same id."""
+        others = [
+            one
+            for one in self._history.operations
+            if one.command_id == operation.command_id and (type(one.command), one.command) != _key(operation)
+        ]
+        if not others and self._effects.of(operation.command_id) is not None:
+            same = f"one command under {operation.command_id}"
+            self._violated("a command conflicts with none but another", same, "CommandConflict")
+
+    def _take_reading(self, reading: Reading) -> None:
+        delivery, answer = reading.delivery, reading.delivery.answer
+        if delivery.known == UNKNOWN or (isinstance(answer, Exception) and not isinstance(answer, NotFound)):
+            return
+        stream = StreamName(reading.aggregate.__definition__.stream_type, reading.id)
+        low, high = self._versions(stream, delivery)
+        wanted = reading.at_version
+        is_there = not isinstance(answer, NotFound)
+        says = f"{stream} read as {answer!r}"
+        if wanted is not None and is_there:
+            if wanted > high:
+                self._violated("a read is of a state that was", f"{stream} at version {wanted}", f"{high} versions")
+                return
+            low = high = wanted
+
+        def holds(state: Any, version: int) -> str | None:
+            if not is_there:
+                missing = version < (1 if wanted is None else wanted)
+                return None if missing else "it was there"
+            return None if state == answer else repr(state)
+
+        self._claims.setdefault(stream, []).append(Claim("a read is of a state that was", says, low, high, holds))
+
+    # --- when it was said -----------------------------------------------------------------------------------------
+
+    def _versions(self, stream: StreamName, delivery: Delivery) -> tuple[int, int]:
+        """Return the first and last version that were a stream's last while a delivery was with the runtime."""
+        positions = self._positions.get(stream)
+        records = self._witness.streams.get(stream, ())
+        if positions is None or len(positions) != len(records):
+            positions = self._positions[stream] = [record.position for record in records]
+        return bisect_right(positions, delivery.seen), bisect_right(positions, delivery.known)
+
+    # --- whether it was so ----------------------------------------------------------------------------------------
+
+    def _pass(self, stream: StreamName, claims: list[Claim]) -> None:
+        """Fold a stream once, and ask each claim at its versions until it is right."""
+        claims.sort(key=lambda claim: claim.low)
+        records = self._witness.streams.get(stream, [])
+        state: Any = None
+        open_claims: list[Claim] = []
+        begun = 0
+        for version in range(len(records) + 1):
+            if version:
+                if state is None:
+                    state = self._view.empty(stream)
+                self._view.evolve(state, records[version - 1])
+            while begun < len(claims) and claims[begun].low <= version:
+                open_claims.append(claims[begun])
+                begun += 1
+            open_claims = [claim for claim in open_claims if not self._is_settled(claim, state, version)]
+            if begun == len(claims) and not open_claims:
+                return
+
+    def _is_settled(self, claim: Claim, state: Any, version: int) -> bool:
+        otherwise = claim.holds(state, version)
+        if otherwise is None:
+            return True
+        if version < claim.high:
+            return False
+        self._violated(claim.invariant, f"{claim.says} (at {_span(claim)})", f"at version {version}: {otherwise}")
+        return True
+
+    def _redecided(self, operation: Operation, state: Any, version: int) -> Any:
+        """Return what the aggregate's code says to a command now: its events, or the refusal it raises."""
+        definition = self._view.definition_of(operation.command)
+        handler = definition.handlers[type(operation.command)]
+        stream = self._view.stream_of(operation.command)
+        if version == 0 and definition.has_create and not handler.creates:
+            return NotFound(f"{stream} does not exist")
+        if version > 0 and handler.creates:
+            return AlreadyExists(f"{stream} exists already")
+        if operation.expected_version is not None and operation.expected_version != version:
+            return WrongExpectedVersion(stream, expected=operation.expected_version, actual=version)
+        own = copy.copy(state) if state is not None else self._view.empty(stream)
+        more = (operation.metadata,) if handler.wants_metadata else ()
+        try:
+            decided = handler.method(own, operation.command, *more)
+        except Exception as error:
+            return error
+        if decided is None:
+            return ()
+        return (decided,) if isinstance(decided, Event) else tuple(decided)
+
+
+def _same_refusal(decided: Any, refusal: Any) -> bool:
+    if type(decided) is not type(refusal):
+        return False
+    if isinstance(refusal, Rejected):
+        return (decided.reason, decided.details) == (refusal.reason, refusal.details)
+    if isinstance(refusal, WrongExpectedVersion):
+        return (decided.expected, decided.actual) == (refusal.expected, refusal.actual)
+    return True
+
+
+def _key(operation: Operation) -> tuple[Any, Any]:
+    return type(operation.command), operation.command
+
+
+def _span(claim: Claim) -> str:
+    return f"version {claim.low}" if claim.low == claim.high else f"one of versions {claim.low} to {claim.high}"

@@ -1,0 +1,182 @@
+"""`Checks`: everything that is held in a run of one node, and when it is looked at.
+
+While the run goes on: after each commit, at each answer, at each event that a subscriber is given. At rest: the log as
+a whole, everything that was read or refused on the way, every read model, and what may not be left to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from actorium.actors.aggregate import Aggregate
+from actorium.actors.commands import Ack
+from actorium.runtime.statistics import RuntimeStatistics
+from actorium.sagas.runtime import Runtime
+from actorium.simulation.chance import Chance
+from actorium.simulation.checks.answers import Answers
+from actorium.simulation.checks.effects import Effects
+from actorium.simulation.checks.finding import Violated
+from actorium.simulation.checks.follower import Follower
+from actorium.simulation.checks.log import read_back
+from actorium.simulation.checks.projections import ReadModels
+from actorium.simulation.checks.rest import AtRest, left_to_do
+from actorium.simulation.checks.rules import Rules
+from actorium.simulation.checks.snapshots import SavedStates
+from actorium.simulation.checks.streams import Streams
+from actorium.simulation.history import Delivery, History, Operation, Reading
+from actorium.simulation.user_lines import described
+from actorium.simulation.view import View
+from actorium.simulation.witness import Witness
+from actorium.store.event_store import Batch, Committed
+from actorium.store.events import EncodedRecord
+
+if TYPE_CHECKING:
+    from actorium.simulation.node import Node
+
+# What is looked at by asking the runtime itself costs more than the rest together: a sample of each seed.
+_READ_AFTER = 0.06  # part of the commits after which the aggregate is read
+_READ_AT_REST_MAX = 8
+_SENT_AGAIN_MAX = 6
+
+
+class Checks:
+    """The invariants of one node; `violated(name, expected, actual)` is told of what does not hold."""
+
+    def __init__(
+        self,
+        view: View,
+        witness: Witness,
+        history: History,
+        described: Runtime,
+        violated: Violated,
+        chance: Chance,
+    ) -> None:
+        self._view = view
+        self._witness = witness
+        self._history = history
+        self._violated = violated
+        self._chance = chance
+        self.rules = Rules(view, violated)
+        self._effects = Effects(witness, view, violated)
+        self._answers = Answers(witness, view, self._effects, violated)
+        self._saved = SavedStates(witness, view, violated)
+        self._models = ReadModels(described.catalog.projections, witness, view, violated)
+        self._streams = Streams(witness, view, self._effects, history, violated)
+        self.resting = AtRest(view, witness, violated)
+        self._aggregates = {one.__definition__.stream_type: one for one in described.catalog.aggregates}
+        self._follower: Follower | None = None
+        self._following: asyncio.Task[None] | None = None
+        self._read: Callable[[type[Aggregate], str], None] | None = None
+        witness.listeners.append(self._grew)
+        witness.batch_listeners.append(self._wrote)
+
+    # --- while it runs --------------------------------------------------------------------------------------------
+
+    def began(self, name: str, number: int, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin to look on in a new life of the node, from its own loop."""
+        after = self._chance.bits(f"follower of {name}", 0) % (self._witness.position + 1) if number % 2 == 0 else 0
+        self._follower = Follower(f"the subscriber of {name}", after, self._witness, self._view, self._violated)
+        self._following = loop.create_task(self._follower.follow(runtime), name=f"{name} subscriber")
+
+        def read(aggregate: type[Aggregate], id: str) -> None:
+            loop.create_task(self._looked_at(runtime, aggregate, id), name=f"{name} reader")
+
+        self._read = read
+
+    def _grew(self, records: Sequence[EncodedRecord]) -> None:
+        self._effects.committed(records)
+        self.rules.committed()
+        last = records[-1]
+        aggregate = self._aggregates.get(last.stream.type)
+        if aggregate is None or self._read is None:
+            return
+        if self._chance.number("reading", last.position) < _READ_AFTER:
+            self._read(aggregate, last.stream.id)
+
+    def _wrote(self, batch: Batch, committed: Committed) -> None:
+        self._effects.reported(batch.appends, committed.outcomes)
+        self._saved.committed(batch.snapshots)
+        failed = committed.failed_checkpoints
+        self._models.committed(one for n, one in enumerate(batch.checkpoints) if n not in failed)
+
+    def asked(self, operation: Operation) -> None:
+        """Take note that a client begins an operation."""
+        self._answers.asked(operation)
+
+    def answered(self, operation: Operation, delivery: Delivery) -> None:
+        """Look at what the runtime said to a command."""
+        self._answers.answered(operation, delivery)
+
+    def left_to_do(self, statistics: RuntimeStatistics, until_us: int) -> str | None:
+        """Return what still goes on by itself, up to a time of the wall clock; None when nothing does."""
+        left = left_to_do(self._view, self._witness, statistics, until_us)
+        return left or (self._follower.left_to_do() if self._follower is not None else None)
+
+    # --- at rest --------------------------------------------------------------------------------------------------
+
+    async def at_rest(self, node: Node) -> None:
+        """Look at everything, now that the world is at rest."""
+        runtime = node.runtime
+        if runtime is None:
+            self._violated("the world comes to rest", "a runtime that serves", f"{node.name} is down")
+            return
+        self.rules.at_rest()
+        await node.call(self._ask_again)
+        await self.resting.look(runtime, node.log)
+        self._streams.look()
+        await self._models.at_rest(runtime, node.log, self._history)
+        await read_back(node.log, self._witness, self._effects, self._history, self._violated)
+        if self._following is not None:
+            self._following.cancel()
+
+    async def _ask_again(self, runtime: Runtime) -> None:
+        """Have the runtime say again what it said: to commands that took effect, and of aggregates."""
+        if any(self._view.is_process(stream.type) for stream in self._witness.streams):
+            self.resting.listed([one async for one in runtime.sagas()])
+        before = self._witness.position
+        acknowledged = [one for one in self._history.operations if isinstance(one.answer, Ack) and one.answer.events]
+        again = self._sample("sent again", acknowledged, _SENT_AGAIN_MAX)
+        await asyncio.gather(*[self._sent_again(runtime, operation) for operation in again])
+        if self._witness.position > before:
+            events = self._view.recorded(self._witness.position)
+            self._violated("a command sent again has no effect", f"a log of {before} events", f"{events} after that")
+        streams = [stream for stream in self._witness.streams if stream.type in self._aggregates]
+        for stream in self._sample("read at rest", streams, _READ_AT_REST_MAX):
+            await self._looked_at(runtime, self._aggregates[stream.type], stream.id)
+
+    async def _sent_again(self, runtime: Runtime, operation: Operation) -> None:
+        delivery = operation.delivered(self._witness.position)
+        try:
+            if operation.how == "submit":
+                delivery.answer = await runtime.submit(operation.command, command_id=operation.command_id)
+            else:
+                delivery.answer = await runtime.send(
+                    operation.command,
+                    command_id=operation.command_id,
+                    expected_version=operation.expected_version,
+                    correlation_id=operation.correlation_id,
+                    causation_id=operation.causation_id,
+                    headers=operation.headers,
+                )
+        except Exception as error:
+            self._violated("a command sent again is answered as before", operation.answer, described(error))
+            return
+        delivery.known = self._witness.position
+        self._answers.answered(operation, delivery)
+
+    async def _looked_at(self, runtime: Runtime, aggregate: type[Aggregate], id: str) -> None:
+        delivery = Delivery(self._witness.position)
+        try:
+            delivery.answer = await runtime.get(aggregate, id)
+        except Exception:
+            return  # no answer is no wrong answer
+        delivery.known = self._witness.position
+        self._history.readings.append(Reading(aggregate, id, None, delivery))
+
+    def _sample(self, what: str, found: list[Any], at_most: int) -> list[Any]:
+        if len(found) <= at_most:
+            return found
+        first = self._chance.bits(what, len(found)) % len(found)
+        return [found[(first + n * len(found) // at_most) % len(found)] for n in range(at_most)]

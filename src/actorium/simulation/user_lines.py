@@ -1,0 +1,42 @@
+"""Errors of the code under test, told with the line of it that they came from."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import PurePath
+from types import TracebackType
+
+_LIBRARIES = sys.stdlib_module_names | {"anyio", "msgspec", "structlog", "importlib"}
+_OURS = frozenset({"actors", "runtime", "sagas", "simulation", "store", "testing"})
+
+
+def described(error: BaseException) -> str:
+    """Return an error in one line: its type, its message, and the last line of the user's code that it went through.
+
+    Of a group of errors, which a task group raises, it is the first.
+    """
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    place = _last_place(error.__traceback__)
+    return f"{type(error).__name__}: {error}" + (f" ({place})" if place else "")
+
+
+def _last_place(trace: TracebackType | None) -> str:
+    users = last = None
+    while trace is not None:
+        last = trace
+        if _is_users(trace.tb_frame.f_globals.get("__name__", "")):
+            users = trace
+        trace = trace.tb_next
+    place = users or last
+    if place is None:
+        return ""
+    code = place.tb_frame.f_code
+    return f"{PurePath(code.co_filename).name}, line {place.tb_lineno}, in {code.co_qualname}"
+
+
+def _is_users(module: str) -> bool:
+    parts = module.split(".")
+    if parts[0] == "actorium":
+        return len(parts) > 1 and parts[1] not in _OURS
+    return parts[0] not in _LIBRARIES
