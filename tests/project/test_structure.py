@@ -18,6 +18,7 @@ DETERMINISTIC = ["store", "actors", "runtime", "sagas"]
 # The shell's commands that start an example or the suite reach upwards, when they are called.
 UPWARD = {
     "src/actorium/commands/bench.py": "`actorium bench` runs the suite",
+    "src/actorium/commands/crash.py": "`actorium crash` runs an example",
     "src/actorium/commands/demo.py": "`actorium demo` runs an example",
     "src/actorium/commands/import_file.py": "`actorium import` runs an example",
     "src/actorium/commands/standing_orders.py": "`actorium standing-orders` runs an example",

@@ -11,10 +11,13 @@ import structlog
 from cyclopts import App
 
 from actorium.commands.bench import bench
+from actorium.commands.bit_rot import bit_rot
+from actorium.commands.crash import crash
 from actorium.commands.dead_letters import dead_letters
 from actorium.commands.demo import demo
 from actorium.commands.import_file import import_file
 from actorium.commands.inspect_app import asyncapi, check, graph, schema
+from actorium.commands.power_loss import power_loss
 from actorium.commands.problem import FAILED, INTERRUPTED, Problem
 from actorium.commands.screen import Screen
 from actorium.commands.standing_orders import standing_orders
@@ -51,6 +54,9 @@ def run(arguments: Sequence[str]) -> int:
     app.command(asyncapi)
     app.command(graph)
     app.command(bench)
+    app.command(crash)
+    app.command(power_loss)
+    app.command(bit_rot)
     app.command(version)
     screen = Screen()
     try:

@@ -1,0 +1,155 @@
+"""`Kills`: a bank under load, killed by SIGKILL again and again, and audited after every kill."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from actorium import ActoriumError, NotFound, Runtime
+from actorium.examples.bank.audit import Audit, audit
+from actorium.examples.bank.crash import CrashFailed
+from actorium.examples.bank.domain import Account
+from actorium.examples.bank.under_load import CALLERS, account_of, amount_of
+from actorium.store.sqlite import SQLiteStore
+
+# One kill in so many comes while the process is still on its way to its first acknowledgement.
+_ONE_OF_SO_MANY_IS_EARLY = 10
+_EARLY_S_MAX = 0.5
+_ACKS_MAX = 150
+# A commit with its flush takes some milliseconds: so the kill meets every part of one.
+_DELAY_S_MAX = 0.005
+_EXAMPLES_MAX = 10
+
+
+class Findings(msgspec.Struct):
+    """What the audits found, counted over all kills.
+
+    acknowledged: commands that were. lost: those that an audit did not find where the acknowledgement said. doubled:
+    commands with more than one effect. gaps: versions or positions that do not follow the one before. moved: commands
+    that were sent again after a kill and acknowledged at another place. wrong_balances: accounts whose balance is not
+    the sum of what the log holds. unannounced: commands that were durable when the kill came before their
+    acknowledgement.
+    """
+
+    kills: int = 0
+    acknowledged: int = 0
+    events: int = 0
+    unannounced: int = 0
+    lost: int = 0
+    doubled: int = 0
+    gaps: int = 0
+    moved: int = 0
+    wrong_balances: int = 0
+    slowest_restart_ms: float = 0.0
+    examples: list[str] = []
+
+    @property
+    def holds(self) -> bool:
+        """Whether everything is as promised."""
+        return not (self.lost or self.doubled or self.gaps or self.moved or self.wrong_balances)
+
+
+class Kills:
+    """One run: `findings` is what it found so far."""
+
+    def __init__(self, db: Path, *, seed: int) -> None:
+        self._db = db
+        self._chance = random.Random(seed)
+        self._acknowledged: dict[str, int] = {}
+        self.findings = Findings()
+
+    def run(self, kills: int, on_kill: Callable[[int], None]) -> Findings:
+        """Kill so many times; raise CrashFailed if a process ends in another way."""
+        for kill in range(1, kills + 1):
+            self._kill_one()
+            asyncio.run(self._audit())
+            self.findings.kills = kill
+            on_kill(kill)
+        asyncio.run(self._compare_balances())
+        return self.findings
+
+    def _kill_one(self) -> None:
+        # The last numbers once more: some were acknowledged, some were under way, and all must have one effect.
+        last = max((int(id[1:]) for id in self._acknowledged if id.startswith("c")), default=0)
+        first = str(max(0, last - 2 * CALLERS))
+        command = [sys.executable, "-m", "actorium.examples.bank.under_load", str(self._db), first]
+        is_early = self._chance.randrange(_ONE_OF_SO_MANY_IS_EARLY) == 0
+        wanted = 0 if is_early else self._chance.randint(1, _ACKS_MAX)
+        delay_s = self._chance.random() * (_EARLY_S_MAX if is_early else _DELAY_S_MAX)
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            try:
+                for line, _ in zip(process.stdout, range(wanted), strict=False):
+                    self._take(line)
+                time.sleep(delay_s)
+            finally:
+                process.kill()
+            for line in process.stdout:
+                if line.endswith(b"\n"):
+                    self._take(line)
+        if process.returncode != -signal.SIGKILL:
+            raise CrashFailed(f"the process under load ended with {process.returncode} before its SIGKILL")
+
+    def _take(self, line: bytes) -> None:
+        _, id, _, position = line.decode().split()
+        known = self._acknowledged.setdefault(id, int(position))
+        if known != int(position):
+            self.findings.moved += 1
+            self._note(f"{id} was acknowledged at position {known}, and sent again at position {position}")
+
+    async def _audit(self) -> None:
+        findings = self.findings
+        began = time.perf_counter()
+        async with Runtime([Account], store=SQLiteStore(self._db)) as runtime:
+            findings.slowest_restart_ms = max(findings.slowest_restart_ms, (time.perf_counter() - began) * 1_000)
+            try:
+                found = await audit(runtime)
+            except ActoriumError as error:
+                findings.gaps += 1
+                self._note(f"the log cannot be read: {error}")
+                return
+        self._judge(found)
+
+    def _judge(self, found: Audit) -> None:
+        findings = self.findings
+        lost = found.lost(self._acknowledged)
+        findings.acknowledged, findings.events = len(self._acknowledged), found.events
+        findings.unannounced += len(found.positions.keys() - self._acknowledged.keys())
+        findings.lost = max(findings.lost, len(lost))
+        findings.doubled = max(findings.doubled, len(found.doubled))
+        findings.gaps = max(findings.gaps, len(found.gaps))
+        for id in lost:
+            self._note(f"{id} was acknowledged at position {self._acknowledged[id]} and is not there")
+        for id in found.doubled:
+            self._note(f"{id} took effect more than once")
+        for gap in found.gaps:
+            self._note(gap)
+
+    async def _compare_balances(self) -> None:
+        async with Runtime([Account], store=SQLiteStore(self._db)) as runtime:
+            found = await audit(runtime)
+            sums: Counter[str] = Counter()
+            for id in found.positions:
+                if id.startswith("c"):
+                    sums[account_of(int(id[1:]))] += amount_of(int(id[1:]))
+            for account, expected in sums.items():
+                try:
+                    balance = (await runtime.get(Account, account)).balance
+                except NotFound:
+                    balance = None
+                if balance != expected:
+                    self.findings.wrong_balances += 1
+                    self._note(f"account {account} holds {balance}, its bookings make {expected}")
+
+    def _note(self, example: str) -> None:
+        if len(self.findings.examples) < _EXAMPLES_MAX:
+            self.findings.examples.append(example)

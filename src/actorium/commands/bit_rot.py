@@ -1,0 +1,78 @@
+"""`actorium bit-rot`: what readers are told of a log's file in which bits turned over."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from actorium.commands.problem import Problem
+from actorium.commands.screen import Screen
+
+if TYPE_CHECKING:
+    from actorium.simulation.disk.bit_rot import BitRot
+
+
+def bit_rot(
+    *, flips: Annotated[int, Parameter(validator=Number(gte=1))] = 1_000, seed: int = 1, json: bool = False
+) -> None:
+    """Turn single bits of a log's file over, read everything, and say whether what is read is what was written.
+
+    Each flip is made in a fresh copy of a small file that holds something of everything. The exit code is 1 if the log,
+    read in its order, is ever anything but what was written or an error. The other parts are read through indexes,
+    which a flip can make miss something: the table says how often, and how often `check --deep` would not find it.
+
+    Parameters
+    ----------
+    flips
+        How many bits, one at a time.
+    seed
+        Another seed flips other bits.
+    json
+        Print the counts as JSON.
+    """
+    from actorium.simulation.disk.bit_rot import IN_ORDER, BitRot
+
+    screen, began = Screen(), time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="actorium-bit-rot-") as folder:
+        rot = BitRot(Path(folder), seed=seed)
+        asyncio.run(_flip(screen, rot, flips, quiet=json))
+    took_s = time.perf_counter() - began
+    if json:
+        counts = {"flips": flips, "seed": seed, "took_s": round(took_s, 1), "parts": rot.parts}
+        screen.say(msgspec.json.encode(counts).decode())
+    else:
+        _show(screen, rot, took_s)
+    wrong = rot.parts[IN_ORDER].wrong
+    if wrong:
+        raise Problem(f"the log was read wrong {wrong:,} times")
+    if not json:
+        screen.say("the log is what was written, or an error says that it is not", style="bold green")
+
+
+async def _flip(screen: Screen, rot: BitRot, flips: int, *, quiet: bool) -> None:
+    size = await rot.prepare()
+    if not quiet:
+        screen.say(f"{flips:,} flips of one bit in a file of {size:,} bytes")
+    with nullcontext(lambda done: None) if quiet else screen.progress("flips", flips) as update:
+        for flip in range(1, flips + 1):
+            await rot.flip_one()
+            update(flip)
+
+
+def _show(screen: Screen, rot: BitRot, took_s: float) -> None:
+    screen.table(
+        ["", "as written", "refused", "wrong", "missed by check"],
+        [
+            [name, f"{part.right:,}", f"{part.refused:,}", f"{part.wrong:,}", f"{part.hidden:,}"]
+            for name, part in rot.parts.items()
+        ],
+    )
+    screen.say(f"  in {took_s:,.1f} s")

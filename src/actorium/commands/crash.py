@@ -1,0 +1,104 @@
+"""`actorium crash`: a process under load, killed again and again, that forgets nothing."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from actorium.commands.problem import Interrupted, Problem, require_place_for
+from actorium.commands.screen import Screen
+
+if TYPE_CHECKING:
+    from actorium.examples.bank.kills import Findings, Kills
+
+
+def crash(
+    *,
+    kills: Annotated[int, Parameter(validator=Number(gte=1))] = 200,
+    database: Path | None = None,
+    seed: int = 1,
+    json: bool = False,
+) -> None:
+    """Kill a bank under load by SIGKILL, restart from its log, look for everything it acknowledged; many times.
+
+    After each kill the log is read from its first event: every acknowledged command must be there once, at the place
+    that the acknowledgement named, with no gap in any stream. The commands sent last are sent again by the next
+    process, and must not take effect again. The exit code is 1 if anything is not as promised.
+
+    Parameters
+    ----------
+    kills
+        How many times the process is killed.
+    database
+        Where the log is written, and stays; without it, in a temporary directory that is removed afterwards.
+    seed
+        Another seed gives other moments for the kills.
+    json
+        Print the counts as JSON.
+    """
+    from actorium.examples.bank.crash import CrashFailed
+    from actorium.examples.bank.kills import Kills
+
+    if database is not None:
+        require_place_for(database)
+        if database.exists():
+            raise Problem(f"{database} exists already: name a new file with --database")
+    screen, began = Screen(), time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="actorium-crash-") as folder:
+        run = Kills(database or Path(folder) / "bank.db", seed=seed)
+        try:
+            _run(screen, run, kills, quiet=json)
+        except CrashFailed as error:
+            raise Problem(f"{error}") from None
+        except KeyboardInterrupt:
+            found = run.findings
+            raise Interrupted(
+                f"stopped by Ctrl-C after {found.kills:,} kills: {found.lost:,} lost, {found.doubled:,} doubled, "
+                f"{found.gaps:,} gaps"
+            ) from None
+    took_s = time.perf_counter() - began
+    if json:
+        counts = {"seed": seed, "took_s": round(took_s, 1), **msgspec.structs.asdict(run.findings)}
+        screen.say(msgspec.json.encode(counts).decode())
+    else:
+        _show(screen, run.findings, took_s)
+    if not run.findings.holds:
+        raise Problem("NOT as promised")
+
+
+def _run(screen: Screen, run: Kills, kills: int, *, quiet: bool) -> None:
+    if quiet:
+        run.run(kills, lambda done: None)
+        return
+    screen.say(f"a bank under load, to be killed {kills:,} times")
+    with screen.progress("kills", kills) as update:
+        run.run(kills, update)
+
+
+def _show(screen: Screen, found: Findings, took_s: float) -> None:
+    counted = {
+        "commands acknowledged": found.acknowledged,
+        "of them lost": found.lost,
+        "commands that took effect twice": found.doubled,
+        "gaps in the log": found.gaps,
+        "commands sent again and acknowledged elsewhere": found.moved,
+        "accounts with a wrong balance": found.wrong_balances,
+        "commands durable before their acknowledgement could be sent": found.unannounced,
+        "events in the log": found.events,
+    }
+    rows = [[name, f"{count:,}"] for name, count in counted.items()]
+    rows += [["slowest restart, ms", f"{found.slowest_restart_ms:,.0f}"], ["seconds", f"{took_s:,.1f}"]]
+    screen.table([f"{found.kills:,} kills by SIGKILL", ""], rows)
+    for example in found.examples:
+        screen.say(f"  {example}")
+    if found.holds:
+        screen.say(
+            f"all {found.acknowledged:,} acknowledged commands found again after every kill, 0 lost, 0 doubled, 0 gaps",
+            style="bold green",
+        )

@@ -1,0 +1,139 @@
+"""`actorium power-loss`: every way in which a power cut could leave the log, rebuilt and read."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import msgspec
+import structlog
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from actorium.commands.problem import Problem
+from actorium.commands.screen import Screen
+
+if TYPE_CHECKING:
+    from actorium.simulation.disk.power_loss import Outcome
+
+Positive = Annotated[int, Parameter(validator=Number(gte=1))]
+
+
+def power_loss(
+    *,
+    states: Positive = 50_000,
+    synchronous: Literal["FULL", "EXTRA", "NORMAL", "OFF"] = "FULL",
+    commands: Positive = 60,
+    jobs: Positive | None = None,
+    seed: int = 1,
+    json: bool = False,
+) -> None:
+    """Rebuild what power cuts could leave of a log, open each, and look for everything that was acknowledged.
+
+    An application runs on a simulated disk, its SQLite file on it; each write and each sync is recorded. A power cut
+    after every one of them is played through: what was synced stays, of the rest any sector may be lost or torn. Each
+    state is opened, read whole and written to. The exit code is 1 if something acknowledged is gone in one of them, as
+    it has to be with NORMAL and OFF, or if one holds anything that was not written.
+
+    Parameters
+    ----------
+    states
+        How many different states to rebuild, at least.
+    synchronous
+        The setting of the store: what FULL keeps, NORMAL is the control for.
+    commands
+        How many commands each recorded run sends, one half before the application is restarted.
+    jobs
+        How many processes work. [default: one per processor]
+    seed
+        The first run's seed; each further run has the next one.
+    json
+        Print the counts as JSON.
+    """
+    from actorium.simulation.disk.power_loss import Outcome
+
+    screen, began, outcome = Screen(), time.perf_counter(), Outcome()
+    if not json:
+        screen.say(f"power cuts under synchronous={synchronous}, from seed {seed}")
+    progress = screen.progress("states", states) if not json else nullcontext(lambda done: None)
+    task = partial(lose_power_once, synchronous=synchronous, commands=commands)
+    with _results(task, seed, jobs or os.cpu_count() or 1) as results, progress as update:
+        for result in results:
+            outcome.add(result)
+            update(min(outcome.states, states))
+            if outcome.states >= states:
+                break
+    took_s = time.perf_counter() - began
+    if json:
+        counts = msgspec.structs.asdict(outcome) | {
+            "synchronous": synchronous,
+            "seed": seed,
+            "took_s": round(took_s, 1),
+        }
+        screen.say(msgspec.json.encode(counts).decode())
+    else:
+        _show(screen, synchronous, outcome, took_s)
+    if outcome.lossy or outcome.wrong:
+        raise Problem(
+            f"synchronous={synchronous}: {outcome.lossy:,} states without something that was acknowledged, "
+            f"{outcome.wrong:,} that hold something wrong"
+        )
+
+
+@contextmanager
+def _results(task: Callable[[int], Outcome], seed: int, jobs: int) -> Iterator[Iterator[Outcome]]:
+    """Give the outcomes of one run after the other, without an end; work is dropped when the block is left."""
+    seeds = iter(range(seed, seed + 10**9))
+    if jobs == 1:
+        yield map(task, seeds)
+        return
+    # A new interpreter each: a copy of this one would share its standard output and its signal handlers.
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_begin_worker)
+
+    def in_order() -> Iterator[Outcome]:
+        waiting = [pool.submit(task, next(seeds)) for _ in range(jobs + 1)]
+        while True:
+            yield waiting.pop(0).result()
+            waiting.append(pool.submit(task, next(seeds)))
+
+    try:
+        yield in_order()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def lose_power_once(seed: int, *, synchronous: str, commands: int) -> Outcome:
+    """Record one run and examine its states, in any process."""
+    from actorium.simulation.disk.power_loss import lose_power
+
+    return asyncio.run(lose_power(seed, synchronous, commands=commands))
+
+
+def _begin_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+
+
+def _show(screen: Screen, synchronous: str, outcome: Outcome, took_s: float) -> None:
+    counted = {
+        "recorded runs": outcome.runs,
+        "power cuts": outcome.cuts,
+        "different states rebuilt": outcome.states,
+        "of them, without something acknowledged": outcome.lossy,
+        "of them, holding something wrong": outcome.wrong,
+    }
+    rows = [[name, f"{count:,}"] for name, count in counted.items()]
+    screen.table([f"synchronous={synchronous}", ""], [*rows, ["seconds", f"{took_s:,.1f}"]])
+    for example in outcome.examples:
+        screen.say(f"  {example}")
+    if not (outcome.lossy or outcome.wrong):
+        screen.say("everything that was acknowledged is there in every state, and nothing else", style="bold green")

@@ -1,0 +1,69 @@
+"""`actorium crash`: kills that lose nothing, and a program that ends cleanly itself."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from actorium.commands.app import run
+from actorium.examples.bank.kills import Findings, Kills
+
+ACTORIUM = [sys.executable, "-m", "actorium.cli"]
+
+
+def test_nothing_is_lost_doubled_or_gapped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    database = tmp_path / "bank.db"
+    assert run(["crash", "--kills", "4", "--seed", "7", "--database", str(database)]) == 0
+    printed = capsys.readouterr()
+    assert "acknowledged commands found again after every kill, 0 lost, 0 doubled, 0 gaps" in printed.out
+    assert "4 kills by SIGKILL" in printed.out
+    assert printed.err == ""
+    assert database.exists()
+    assert run(["crash", "--database", str(database)]) == 1
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_the_counts_come_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["crash", "--kills", "2", "--json"]) == 0
+    counts = json.loads(capsys.readouterr().out)
+    assert counts["kills"] == 2
+    assert counts["acknowledged"] > 0
+    assert counts["events"] >= counts["acknowledged"]
+    assert [counts[name] for name in ("lost", "doubled", "gaps", "moved", "wrong_balances")] == [0] * 5
+
+
+def test_what_is_lost_is_found_out(tmp_path: Path) -> None:
+    kills = Kills(tmp_path / "bank.db", seed=3)
+    kills._acknowledged["open-99"] = 5  # as if somebody had been told so
+    found = kills.run(1, lambda done: None)
+    assert found.lost == 1
+    assert not found.holds
+    assert found.examples == ["open-99 was acknowledged at position 5 and is not there"]
+
+
+def test_ctrl_c_leaves_no_process_behind(tmp_path: Path) -> None:
+    database = tmp_path / "bank.db"
+    command = [*ACTORIUM, "crash", "--kills", "1000", "--database", str(database)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "a bank under load, to be killed 1,000 times\n"
+        while not Path(f"{database}-wal").exists():
+            assert program.poll() is None
+        os.killpg(program.pid, signal.SIGINT)
+        _, err = program.communicate(timeout=60)
+    assert program.returncode == 130
+    assert "stopped by Ctrl-C after" in err
+    with pytest.raises(ProcessLookupError):
+        os.killpg(program.pid, 0)  # nobody of its group is left
+
+
+@pytest.mark.parametrize("wrong", ["lost", "doubled", "gaps", "moved", "wrong_balances"])
+def test_any_finding_breaks_the_promise(wrong: str) -> None:
+    assert Findings().holds
+    assert not Findings(**{wrong: 1}).holds

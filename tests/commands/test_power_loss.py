@@ -1,0 +1,66 @@
+"""`actorium power-loss` and `actorium bit-rot`: what they count, and what they end with."""
+
+import json
+import sys
+
+import pytest
+
+from actorium.commands.app import run
+
+FULL = ["power-loss", "--states", "120", "--commands", "12"]
+
+
+def test_full_loses_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*FULL, "--jobs", "1"]) == 0
+    printed = capsys.readouterr()
+    assert "states: 120 of 120" in printed.out
+    assert "everything that was acknowledged is there in every state, and nothing else" in printed.out
+    assert printed.err == ""
+
+
+def test_normal_loses_and_the_program_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*FULL, "--synchronous", "NORMAL", "--seed", "4", "--jobs", "1", "--json"]) == 1
+    printed = capsys.readouterr()
+    counts = json.loads(printed.out)
+    assert (counts["synchronous"], counts["seed"], counts["wrong"]) == ("NORMAL", 4, 0)
+    assert counts["states"] >= 120
+    assert counts["lossy"] > 0
+    assert "acknowledged commands are gone" in counts["examples"][0]
+    assert f"{counts['lossy']} states without something that was acknowledged" in printed.err
+
+
+def test_several_processes_find_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    counts = []
+    for jobs in ("1", "2"):
+        assert run([*FULL, "--jobs", jobs, "--json"]) == 0
+        counts.append(json.loads(capsys.readouterr().out) | {"took_s": 0})
+    assert counts[0] == counts[1]
+
+
+def test_what_makes_no_sense_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["--states", "0"], ["--jobs", "0"], ["--synchronous", "HALF"]):
+        with pytest.raises(SystemExit) as ended:
+            run(["power-loss", *arguments])
+        assert ended.value.code
+
+
+def test_without_apsw_the_program_says_what_to_install(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("connection", "place", "vfs"):
+        monkeypatch.delitem(sys.modules, f"actorium.simulation.disk.{name}", raising=False)
+    monkeypatch.setitem(sys.modules, "apsw", None)
+    assert run([*FULL, "--jobs", "1"]) == 1
+    assert 'pip install "actorium[simulation]"' in capsys.readouterr().err
+
+
+def test_flipped_bits_never_give_a_wrong_log(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["bit-rot", "--flips", "20", "--json"]) == 0
+    counts = json.loads(capsys.readouterr().out)
+    assert {sum(part[kind] for kind in ("right", "refused", "wrong")) for part in counts["parts"].values()} == {20}
+    assert counts["parts"]["the log, in order"]["wrong"] == 0
+
+    assert run(["bit-rot", "--flips", "4"]) == 0
+    printed = capsys.readouterr().out
+    assert "4 flips of one bit in a file of" in printed
+    assert "the log is what was written, or an error says that it is not" in printed
