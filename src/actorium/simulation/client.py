@@ -23,6 +23,7 @@ from actorium.simulation.code_faults import InjectedFailure
 from actorium.simulation.faults import FaultId, Kind
 from actorium.simulation.history import Asking, Delivery, Operation, Reading
 from actorium.simulation.node import ConnectionLost, Node
+from actorium.simulation.trace import Mark
 from actorium.simulation.witness import Witness
 from actorium.store.errors import StatementFailed, StoreUnavailable, WrongExpectedVersion
 
@@ -128,14 +129,16 @@ class SimulatedRuntime:
             return ack
 
         self.node.checks.asked(operation)
+        world.note(f"{what}: sent", Mark.SENT, what, (operation.command.to,))
         try:
             operation.answer = await self._answered(what, delivered, again_for=_races(operation))
         except Exception as error:
             operation.answer = error
+            world.note(f"{what}: {type(error).__name__}: {error}", Mark.ANSWERED, what, (operation.command.to,))
             raise
         finally:
             operation.answered, operation.known = world.machine.steps, witness.position
-        world.note(f"{operation.name}: acknowledged at {operation.answer.position}")
+        world.note(f"{what}: acknowledged at {operation.answer.position}", Mark.ANSWERED, what, (operation.command.to,))
         ack: Ack = operation.answer
         return ack
 
@@ -219,7 +222,7 @@ class SimulatedRuntime:
         plan = self._world.plan
         fault = plan.draw("request", what)
         if fault is not None:
-            self._world.note(f"fault: {fault}")
+            self._world.note_fault(fault, what)
             await self._before(fault, call)
         answer, task = self.node.call_cancellable(call)
         if fault is not None and fault.kind is Kind.REQUEST_CANCELLED:
@@ -228,7 +231,7 @@ class SimulatedRuntime:
             result = await answer
         fault = plan.draw("reply", what)
         if fault is not None:
-            self._world.note(f"fault: {fault}")
+            self._world.note_fault(fault, what)
             if fault.kind is Kind.REPLY_LOST:
                 raise ConnectionLost("the reply was lost")
             await asyncio.sleep(plan.amount(fault, 0.01, 10.0))

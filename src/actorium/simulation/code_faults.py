@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from actorium.runtime.catalog import Catalog
-from actorium.simulation.faults import Plan
+from actorium.simulation.faults import FaultId, Plan
 
 
 class InjectedFailure(Exception):
@@ -18,13 +18,13 @@ class InjectedFailure(Exception):
 
 
 @contextmanager
-def failing_handlers(catalog: Catalog, plan: Plan, note: Callable[[str], None]) -> Iterator[None]:
+def failing_handlers(catalog: Catalog, plan: Plan, befell: Callable[[FaultId], None]) -> Iterator[None]:
     """Have the plan decide, at each call of a command handler or a projection's handler, whether it raises."""
 
     def strike(family: str, what: str) -> None:
         fault = plan.draw(family, what)
         if fault is not None:
-            note(f"fault: {fault}")
+            befell(fault)
             raise InjectedFailure(str(fault))
 
     before: list[tuple[dict[Any, Any], dict[Any, Any]]] = []

@@ -20,6 +20,7 @@ from actorium.simulation.history import History
 from actorium.simulation.loop import SimulatedLoop
 from actorium.simulation.source import SimulatedSource
 from actorium.simulation.store import SimulatedStore
+from actorium.simulation.trace import Mark
 from actorium.simulation.view import View
 from actorium.simulation.witness import Witness
 from actorium.store.errors import ActoriumError
@@ -81,7 +82,7 @@ class Node:
         """Begin an incarnation."""
         self.life = Life(self, len(self.lives) + 1)
         self.lives.append(self.life)
-        self.world.note(f"{self.name} starts")
+        self.world.note(f"{self.name} starts", Mark.STARTED, self.name)
         self.life.begin(self._make)
 
     def crash(self, why: str) -> None:
@@ -90,7 +91,7 @@ class Node:
         if life is None:
             return
         life.end()
-        self.world.note(f"{self.name} crashes: {why}")
+        self.world.note(f"{self.name} crashes: {why}", Mark.CRASHED, self.name)
         self._hang_up()
         low, high = _RESTART_S
         delay_s = low + (high - low) * self.world.chance.number(f"restart {self.name}", life.number)
@@ -213,7 +214,7 @@ class Life:
             self.node.ended(self, error)
             return
         self.node.runtime = runtime
-        self._world.note(f"{self.node.name} serves")
+        self._world.note(f"{self.node.name} serves", Mark.SERVES, self.node.name)
         self.node.checks.began(self.name, self.number, runtime, self.loop)
         self.node.ended(self, await runtime.ended())
 
@@ -235,7 +236,7 @@ class Life:
         world = self._world
         if not world.plan.is_active:
             return
-        world.note(f"fault: {fault}")
+        world.note_fault(fault, self.node.name)
         if fault.kind is Kind.CRASH:
             self.crash("killed")
         elif fault.kind is Kind.PAUSE:
@@ -255,8 +256,11 @@ class Life:
     def step(self) -> int:
         return self._world.machine.steps
 
-    def note(self, text: str) -> None:
-        self._world.note(f"{self.node.name} {text}")
+    def committed(self, text: str, streams: tuple[str, ...]) -> None:
+        self._world.note(f"{self.node.name} {text}", Mark.COMMITTED, self.node.name, streams)
+
+    def befell(self, fault: FaultId) -> None:
+        self._world.note_fault(fault, self.node.name)
 
     def lost(self, why: str) -> None:
         self._world.violated("nothing committed is lost", "the log as it was", why)

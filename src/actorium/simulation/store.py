@@ -49,8 +49,11 @@ class Process(Protocol):
     def step(self) -> int:
         """Return the number of the world's step."""
 
-    def note(self, text: str) -> None:
-        """Write a line of the trace."""
+    def committed(self, text: str, streams: tuple[str, ...]) -> None:
+        """Write a line of the trace for a commit."""
+
+    def befell(self, fault: FaultId) -> None:
+        """Write a line of the trace for a fault."""
 
     def lost(self, why: str) -> None:
         """Say that the log is not what it was."""
@@ -94,7 +97,7 @@ class SimulatedStore:
             await self._hang()
         await self._compare(self._witness.saw, self._witness.position)
         self._witness.wrote(batch, committed)
-        self._process.note(_told(batch, committed))
+        self._process.committed(_told(batch, committed), tuple(str(append.stream) for append in batch.appends))
         if fault is not None:
             committed = await self._after(fault, committed)
         return committed
@@ -130,7 +133,7 @@ class SimulatedStore:
         for checkpoint in batch.checkpoints:
             fault = self._plan.draw("checkpoint", checkpoint.name) or fault
         if fault is not None:
-            self._process.note(f"fault: {fault}")
+            self._process.befell(fault)
         return fault
 
     async def _before(self, fault: FaultId, batch: Batch) -> Batch:
@@ -193,7 +196,7 @@ class SimulatedStore:
         await self._alive()
         fault = self._plan.draw("read", what)
         if fault is not None:
-            self._process.note(f"fault: {fault}")
+            self._process.befell(fault)
             if fault.kind is Kind.READ_SLOW:
                 await self._wait(self._plan.amount(fault, 0.05, 20.0))
         await self._wait(self._process.latency_s("read"))

@@ -28,6 +28,7 @@ from actorium.simulation.history import History
 from actorium.simulation.loop import SimulatedLoop
 from actorium.simulation.machine import Endless, Machine, Stuck
 from actorium.simulation.node import Node
+from actorium.simulation.trace import Line, Mark
 from actorium.simulation.user_lines import described
 from actorium.simulation.view import SagaSeen, View
 from actorium.simulation.witness import Witness
@@ -52,17 +53,6 @@ class Violation(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.invariant}: expected {self.expected}, found {self.actual} (at {self.at_s:.3f} s)"
-
-
-class Line(msgspec.Struct, frozen=True):
-    """One line of a run's trace."""
-
-    at_s: float
-    step: int
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.at_s:12.6f} {self.step:7} {self.text}"
 
 
 class World:
@@ -96,15 +86,23 @@ class World:
     # --- what a scenario uses -------------------------------------------------------------------------------------
 
     def runtime(
-        self, parts: Sequence[Any], *, settings: Settings | None = None, name: str | None = None
+        self,
+        parts: Sequence[Any] | Callable[..., Runtime],
+        *,
+        settings: Settings | None = None,
+        name: str | None = None,
     ) -> SimulatedRuntime:
         """Start a process with a runtime of these parts, on an empty log of its own; return a client's connection.
 
-        Without `settings` the seed picks the limits, where the faults say so.
+        In the place of parts may stand a function that returns the runtime, called at each start of the process with
+        `store`, `settings` and `source`, which it hands on: what reactions need that send commands themselves. Without
+        `settings` the seed picks the limits, where the faults say so.
         """
         used = settings or (varied_settings(self.chance) if self.faults.vary_settings else Settings())
 
         def make(*, store: EventStore, source: Any) -> Runtime:
+            if callable(parts):
+                return parts(store=store, settings=used, source=source)
             return Runtime(parts, store=store, settings=used, source=source)
 
         model = make(store=MemoryStore(), source=SeededSource())
@@ -113,7 +111,7 @@ class World:
         checks = Checks(view, witness, history, model, self.violated, self.chance)
         node = Node(self, name or f"node{len(self._nodes) + 1}", self._log(self), make, witness, history, view, checks)
         self._nodes.append(node)
-        self._stack.enter_context(failing_handlers(model.catalog, self.plan, self.note))
+        self._stack.enter_context(failing_handlers(model.catalog, self.plan, self.note_fault))
         node.start()
         return SimulatedRuntime(self, node)
 
@@ -189,17 +187,21 @@ class World:
 
     # --- what its parts use ---------------------------------------------------------------------------------------
 
-    def note(self, text: str) -> None:
+    def note(self, text: str, mark: Mark, who: str = "", about: tuple[str, ...] = ()) -> None:
         """Write a line of the trace."""
-        if self._is_buried:
-            return
-        self.trace.append(Line(self.machine.now_s, self.machine.steps, text))
+        if not self._is_buried:
+            self.trace.append(Line(self.machine.now_s, self.machine.steps, text, mark, who, about))
+
+    def note_fault(self, fault: FaultId, who: str = "") -> None:
+        """Write a line of the trace for a fault that happens now."""
+        text = f"{who} fault: {fault}" if who else f"fault: {fault}"
+        self.note(text, Mark.FAULT, who, (fault.site.partition(" ")[2],))
 
     def violated(self, invariant: str, expected: object, actual: object) -> None:
         """Take note that an invariant does not hold; the run ends with the first."""
         if self.violation is None and not self._is_buried:
             self.violation = Violation(invariant, str(expected), str(actual), self.machine.now_s, self.machine.steps)
-            self.note(f"VIOLATED {self.violation}")
+            self.note(f"VIOLATED {self.violation}", Mark.VIOLATED)
             self.machine.is_over = True
 
     @property
@@ -235,7 +237,7 @@ class World:
 
     async def _story(self, scenario: Callable[[World], Any]) -> None:
         await scenario(self)
-        self.note("the scenario has ended; the faults stop")
+        self.note("the scenario has ended; the faults stop", Mark.CALM)
         self.plan.is_active = False
         self.machine.in_order()
         stopped_s = self.machine.now_s

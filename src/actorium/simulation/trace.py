@@ -1,0 +1,35 @@
+"""`Line`: one line of a run's trace, for a person to read and for a timeline to be drawn of."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Mark(StrEnum):
+    """What a line of the trace tells of."""
+
+    STARTED = "started"
+    SERVES = "serves"
+    CRASHED = "crashed"
+    COMMITTED = "committed"
+    SENT = "sent"
+    ANSWERED = "answered"
+    FAULT = "fault"
+    VIOLATED = "violated"
+    CALM = "calm"  # the scenario has ended, and the faults have stopped
+
+
+class Line(msgspec.Struct, frozen=True):
+    """What happened, when, at which step. `who`: the process, or the operation of a client; `about`: streams, sites."""
+
+    at_s: float
+    step: int
+    text: str
+    mark: Mark
+    who: str = ""
+    about: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.at_s:12.6f} {self.step:7} {self.text}"
