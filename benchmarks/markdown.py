@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from actorium.benchmarks.caption import describe
 from actorium.benchmarks.catalog import BY_NAME
 from actorium.benchmarks.prediction import predictions
 from actorium.benchmarks.ratios import ratios
 from actorium.benchmarks.report import Report
 from actorium.benchmarks.scenario import STORE_TITLES
-from actorium.benchmarks.terminal import describe
 from actorium.benchmarks.words import LATENCIES, amount, number, others, spread
 
 
@@ -31,7 +31,7 @@ def tables(report: Report) -> str:
                 )
             )
     beside = [
-        (one.title, STORE_TITLES[one.store], number(one.ours), number(one.theirs), f"{one.ratio:.2f}")
+        (one.title, STORE_TITLES[one.store], number(one.first), number(one.second), f"{one.ratio:.2f}")
         for one in ratios(report)
     ]
     model = [
@@ -41,7 +41,7 @@ def tables(report: Report) -> str:
     parts = [
         f"{describe(report.environment)}\n{report.began}, up to {report.rounds} rounds.\n",
         _table(("scenario", "store", "median", "spread", "p50 / p99 / p99.9 / max ms", "also"), results),
-        _table(("work", "store", "ours/s", "theirs/s", "ratio"), beside),
+        _table(("work", "store", "first", "second", "ratio"), beside),
         _table(("scenario", "store", "predicted/s", "measured/s", "made of"), model),
     ]
     return "\n".join(part for part in parts if part)

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from importlib.resources import files
+from itertools import groupby
 
 import msgspec
 
+from actorium.benchmarks.caption import describe, warnings
 from actorium.benchmarks.catalog import BY_NAME
 from actorium.benchmarks.latencies import Latencies
 from actorium.benchmarks.plots import Bar, Line, Point, bar_plot, line_plot, linear_axis, log_axis, percentile_axis
 from actorium.benchmarks.prediction import Prediction, predictions
 from actorium.benchmarks.ratios import ratios
 from actorium.benchmarks.report import Report, Result
-from actorium.benchmarks.scenario import STORE_TITLES, STORES, YARDSTICK, StoreName
-from actorium.benchmarks.terminal import describe, warnings
-from actorium.benchmarks.words import LATENCIES, amount, number, others, spread, title, whole
+from actorium.benchmarks.scenario import OURS, STORE_TITLES, STORES, YARDSTICK, StoreName
+from actorium.benchmarks.words import LATENCIES, amount, number, others, spread, title
 
 _CALLERS = (("one-caller", 1), ("100-callers", 100), ("10000-callers", 10_000))
 _GROWTH = (("growth-1k", 1_000), ("growth-10k", 10_000), ("growth-100k", 100_000), ("growth-1m", 1_000_000))
@@ -26,9 +27,9 @@ _SIDE_BY_SIDE: Sequence[tuple[str, StoreName, Sequence[tuple[str, str]]]] = (
         "memory",
         (
             ("100-callers", "actorium, 100 callers"),
-            ("eventsourcing-memory", "eventsourcing"),
-            ("pykka-100-at-once", "pykka, 100 at once, no log"),
-            ("least-100-callers", "least there is"),
+            ("eventsourcing", "eventsourcing, one thread"),
+            ("pykka-100", "pykka, 100 at once, no log"),
+            ("least-100-callers", "the least there is"),
         ),
     ),
     (
@@ -36,8 +37,8 @@ _SIDE_BY_SIDE: Sequence[tuple[str, StoreName, Sequence[tuple[str, str]]]] = (
         "full",
         (
             ("100-callers", "actorium, 100 callers"),
-            ("eventsourcing-8-threads", "eventsourcing, 8 threads"),
-            ("least-100-callers", "least there is"),
+            ("eventsourcing-8", "eventsourcing, 8 threads"),
+            ("least-100-callers", "the least there is"),
         ),
     ),
     (
@@ -46,7 +47,7 @@ _SIDE_BY_SIDE: Sequence[tuple[str, StoreName, Sequence[tuple[str, str]]]] = (
         (
             ("one-caller", "actorium"),
             ("eventsourcing", "eventsourcing"),
-            ("least-one-caller", "least there is"),
+            ("least-one-caller", "the least there is"),
         ),
     ),
     (
@@ -54,8 +55,9 @@ _SIDE_BY_SIDE: Sequence[tuple[str, StoreName, Sequence[tuple[str, str]]]] = (
         "memory",
         (
             ("one-caller", "actorium"),
+            ("eventsourcing", "eventsourcing"),
             ("pykka", "pykka, no log"),
-            ("least-one-caller", "least there is"),
+            ("least-one-caller", "the least there is"),
         ),
     ),
 )
@@ -143,7 +145,7 @@ def _throughput(report: Report) -> str:
     ]
     if not lines:
         return ""
-    x = log_axis("callers that wait for their answers", [x for _, x in _CALLERS], write=whole)
+    x = log_axis("callers that wait for their answers", [x for _, x in _CALLERS])
     x = x._replace(marks=[x for _, x in _CALLERS])
     y = log_axis("commands per second", [value for line in lines for p in line.points for value in (p.low, p.high)])
     words = "Commands per second, over 1,000 aggregates. One flush of the disk serves all who wait for it."
@@ -175,7 +177,7 @@ def _growth(report: Report) -> str:
     ]
     if not lines:
         return ""
-    x = log_axis("aggregates in the log", [x for _, x in _GROWTH], write=whole)
+    x = log_axis("aggregates in the log", [x for _, x in _GROWTH])
     y = linear_axis("µs per command", [point.high for line in lines for point in line.points])
     words = (
         "Microseconds of wall time per command, 100 callers, any aggregate with the same chance while only 10,000 may "
@@ -193,9 +195,7 @@ def _peers(report: Report) -> str:
             median = None if result is None else result.median("commands_per_s")
             if result is not None and median is not None:
                 values = result.values("commands_per_s")
-                style = (
-                    "yardstick" if result.subject == YARDSTICK else "ours" if result.subject == "actorium" else "peer"
-                )
+                style = {OURS: "ours", YARDSTICK: "yardstick"}.get(result.subject, "peer")
                 bars.append(Bar(words, style, median, min(values), max(values)))
         if bars:
             groups.append((heading, bars))
@@ -216,42 +216,35 @@ def _table(heading: str, columns: Sequence[str], rows: Iterable[Sequence[str]], 
 
 
 def _table_of_results(results: Sequence[Result]) -> str:
-    rows = []
-    for result in results:
-        if not result.runs:
-            continue
-        scenario = BY_NAME[result.scenario]
-        latencies = [result.median(name) for name in LATENCIES]
-        rows.append(
-            (
-                result.scenario,
+    columns = ("", "median", "spread", *(f"{title(name)}, ms" for name in LATENCIES), "also")
+    heads = "".join(f"<th>{escape(column)}</th>" for column in columns)
+    lines = []
+    for name, group in groupby([one for one in results if one.runs], key=lambda one: one.scenario):
+        scenario = BY_NAME[name]
+        asked = f"<b>{escape(name)}</b> {escape(scenario.question)}"
+        lines.append(f"<tr class='question'><td colspan='{len(columns)}'>{asked}</td></tr>")
+        for result in group:
+            latencies = [result.median(figure) for figure in LATENCIES]
+            cells = (
                 STORE_TITLES[result.store],
                 amount(scenario.headline, result.median(scenario.headline) or 0.0),
                 spread(result.values(scenario.headline)),
                 *("" if value is None else number(value) for value in latencies),
                 others(result, scenario.headline),
-                scenario.question,
             )
-        )
-    columns = (
-        "scenario",
-        "store",
-        "median",
-        "spread",
-        *(f"{title(name)} ms" for name in LATENCIES),
-        "also",
-        "question",
-    )
-    return _table("All figures", columns, rows)
+            lines.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
+    table = f"<table class='results'><thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+    return f"<h2>All figures</h2><div class='wide'>{table}</div>" if lines else ""
 
 
 def _table_of_ratios(report: Report) -> str:
     rows = [
-        (line.title, STORE_TITLES[line.store], number(line.ours), number(line.theirs), f"{line.ratio:.2f}")
+        (line.title, STORE_TITLES[line.store], number(line.first), number(line.second), f"{line.ratio:.2f}")
         for line in ratios(report)
     ]
-    words = "Ratios of medians; above 1 ours does more."
-    return _table("Beside the same work elsewhere", ("work", "store", "ours", "theirs", "ratio"), rows, words)
+    words = "Ratios of medians; above 1 the first does more."
+    columns = ("work", "store", "first", "second", "ratio")
+    return _table("Beside each other, and the same work elsewhere", columns, rows, words)
 
 
 def _table_of_predictions(found: Sequence[Prediction]) -> str:

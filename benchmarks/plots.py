@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 from typing import NamedTuple
 
-from actorium.benchmarks.words import number
+from actorium.benchmarks.words import mark, number
 
 _WIDTH, _HEIGHT = 640, 340
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 112, 16, 46
@@ -55,14 +55,14 @@ class Axis(NamedTuple):
     title: str
 
 
-def log_axis(title: str, values: Sequence[float], *, write: Callable[[float], str] = number) -> Axis:
+def log_axis(title: str, values: Sequence[float]) -> Axis:
     """Return an axis of powers of ten around these values."""
     first, last = math.floor(math.log10(min(values)) + 1e-9), math.ceil(math.log10(max(values)) - 1e-9)
     last = max(last, first + 1)
     marks = [10.0**power for power in range(first, last + 1)]
     if last - first <= 2:
         marks = [m * f for m in marks[:-1] for f in (1, 2, 5)] + marks[-1:]
-    return Axis(lambda value: (math.log10(value) - first) / (last - first), marks, write, title)
+    return Axis(lambda value: (math.log10(value) - first) / (last - first), marks, mark, title)
 
 
 def linear_axis(title: str, values: Sequence[float]) -> Axis:
@@ -71,7 +71,7 @@ def linear_axis(title: str, values: Sequence[float]) -> Axis:
     step = 10.0 ** math.floor(math.log10(top))
     step = next(step * part for part in (0.2, 0.5, 1, 2) if top / (step * part) <= 6)
     marks = [step * n for n in range(int(top / step) + 1)]
-    return Axis(lambda value: value / top, marks, number, title)
+    return Axis(lambda value: value / top, marks, mark, title)
 
 
 def percentile_axis(title: str, percentiles: Sequence[float]) -> Axis:
@@ -93,13 +93,13 @@ def line_plot(lines: Sequence[Line], x: Axis, y: Axis) -> str:
         return _LEFT + wide * x.place(px), _TOP + high * (1 - y.place(py))
 
     parts = [_open(_WIDTH, _HEIGHT, y.title)]
-    for mark in y.marks:
-        top = _TOP + high * (1 - y.place(mark))
+    for value in y.marks:
+        top = _TOP + high * (1 - y.place(value))
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_LEFT + wide}" y1="{top:.1f}" y2="{top:.1f}"/>')
-        parts.append(_text(_LEFT - 8, top + 4, y.write(mark), "mark end"))
-    for mark in x.marks:
-        left = _LEFT + wide * x.place(mark)
-        parts.append(_text(left, _TOP + high + 18, x.write(mark), "mark middle"))
+        parts.append(_text(_LEFT - 8, top + 4, y.write(value), "mark end"))
+    for value in x.marks:
+        left = _LEFT + wide * x.place(value)
+        parts.append(_text(left, _TOP + high + 18, x.write(value), "mark middle"))
     parts.append(_text(_LEFT + wide / 2, _HEIGHT - 8, x.title, "axis middle"))
     for line in lines:
         places = [at(point.x, point.y) for point in line.points]

@@ -132,7 +132,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 
     headline: the figure that two reports are compared by. sizes, quick: how much is done, in full and with `--quick`
     (None: it takes too long for that). quick_stores: what it runs on then, where nobody says. subject: whose figures
-    these are: ours, a peer's, a yardstick's. beside: the scenario of ours that does the same work. needs: a module that
+    these are: ours, a peer's, a yardstick's. beside: the scenarios that it is measured by. needs: a module that
     has to be installed.
     """
 
@@ -145,7 +145,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     stores: Sequence[StoreName] = STORES
     quick_stores: Sequence[StoreName] = ("full",)
     subject: str = OURS
-    beside: str = ""
+    beside: Sequence[str] = ()
     needs: str = ""
 
 

@@ -10,14 +10,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from actorium.benchmarks.caption import describe, warnings
 from actorium.benchmarks.catalog import BY_NAME, CATALOG
 from actorium.benchmarks.compare import Comparison
 from actorium.benchmarks.ratios import ratios
-from actorium.benchmarks.report import Environment, Report, Result
+from actorium.benchmarks.report import Report, Result
 from actorium.benchmarks.suite import Suite
-from actorium.benchmarks.words import LATENCIES, amount, number, others, spread
+from actorium.benchmarks.words import LATENCIES, amount, half_spread, number, others
 
 _PLAIN_WIDTH = 160  # of a table in a file or a pipe
+_WIDE = 130  # from here on there is room for every figure in one table
 _STYLES = {"faster": "green", "slower": "red"}
 
 
@@ -58,13 +60,7 @@ class Terminal:
         for warning in warnings(report):
             self.say(warning, style="yellow")
         self._results(report.results)
-        lines = ratios(report)
-        if lines:
-            self.say("Beside the same work elsewhere (ratio of medians)", style="bold")
-            table = self._table("work", "store", "ours", "theirs", "ratio", right=(2, 3, 4))
-            for line in lines:
-                table.add_row(line.title, line.store, number(line.ours), number(line.theirs), f"{line.ratio:.2f}")
-            self._out.print(table)
+        self._ratios(report)
         if report.not_run:
             self.say("Not run", style="bold")
             for why in dict.fromkeys(one.why for one in report.not_run):
@@ -86,25 +82,40 @@ class Terminal:
         self._out.print(table)
 
     def _results(self, results: Sequence[Result]) -> None:
-        columns = ("scenario", "store", "median", "spread", "p50 ms", "p99 ms", "p99.9 ms", "max ms", "also")
+        is_wide = self._out.width >= _WIDE
+        columns = ("scenario", "store", "median", "±", "p50", "p99", "p99.9", "max", *(("also",) if is_wide else ()))
         table = self._table(*columns, right=range(2, 8))
-        for result in results:
-            if not result.runs:
-                continue
+        also = self._table("scenario", "store", "also")
+        for result in [one for one in results if one.runs]:
             headline = BY_NAME[result.scenario].headline
             latencies = [result.median(name) for name in LATENCIES]
+            more = others(result, headline)
             table.add_row(
                 result.scenario,
                 result.store,
                 amount(headline, result.median(headline) or 0.0),
-                spread(result.values(headline)),
+                half_spread(result.values(headline)),
                 *("" if value is None else number(value) for value in latencies),
-                others(result, headline),
+                *((more,) if is_wide else ()),
             )
+            also.add_row(result.scenario, result.store, more)
+        self.say("Medians with half of their spread; latencies in ms", style="bold")
+        self._out.print(table)
+        if not is_wide:
+            self._out.print(also)
+
+    def _ratios(self, report: Report) -> None:
+        lines = ratios(report)
+        if not lines:
+            return
+        self.say("Beside each other and the same work elsewhere (ratios of medians)", style="bold")
+        table = self._table("work", "store", "first", "second", "ratio", right=(2, 3, 4))
+        for line in lines:
+            table.add_row(line.title, line.store, number(line.first), number(line.second), f"{line.ratio:.2f}")
         self._out.print(table)
 
     def _table(self, *columns: str, right: Sequence[int] = ()) -> Table:
-        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
         for number_of, column in enumerate(columns):
             last = number_of == len(columns) - 1
             table.add_column(column, justify="right" if number_of in right else "left", no_wrap=not last)
@@ -121,28 +132,3 @@ class _Bar:
     def __call__(self, done: int, what: str) -> None:
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, completed=done, description=what)
-
-
-def describe(environment: Environment) -> str:
-    """Return the machine in two lines."""
-    packages = ", ".join(f"{name} {version}" for name, version in environment.packages.items())
-    return (
-        f"{environment.cpu}, {environment.cores} cores, {environment.memory_gb} GB, {environment.system}, "
-        f"{environment.python}, SQLite {environment.sqlite}\n"
-        f"{packages}; databases on {environment.folder_file_system or 'an unknown file system'}, "
-        f"a flush takes {number(environment.flush_ms)} ms; load average at the start {environment.load_average}"
-    )
-
-
-def warnings(report: Report) -> list[str]:
-    """Return what a reader of the figures has to know first."""
-    found = []
-    if not report.environment.is_durable_place:
-        found.append(
-            "the databases lie in memory (tmpfs): durable figures mean nothing; name a folder on a disk with --folder"
-        )
-    if report.environment.load_average > report.environment.cores / 2:
-        found.append("other programs were busy when this began: expect wide spreads")
-    if report.interrupted:
-        found.append("stopped by Ctrl-C: these are the figures up to then")
-    return found

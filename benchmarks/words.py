@@ -29,9 +29,9 @@ def title(figure: str) -> str:
     )
 
 
-def whole(value: float) -> str:
-    """Return a count."""
-    return f"{value:,.0f}"
+def mark(value: float) -> str:
+    """Return a round number, as an axis has them."""
+    return f"{value:,.6g}"
 
 
 def unit(figure: str) -> str:
@@ -49,6 +49,12 @@ def amount(figure: str, value: float) -> str:
 def spread(values: Sequence[float]) -> str:
     """Return the smallest and the largest, empty for a single one."""
     return "" if len(values) < 2 else f"{number(min(values))} – {number(max(values))}"
+
+
+def half_spread(values: Sequence[float]) -> str:
+    """Return how far they lie from the middle, as a part of it; empty for a single one."""
+    middle = (max(values) + min(values)) / 2 if values else 0.0
+    return "" if len(values) < 2 or not middle else f"{(max(values) - middle) / middle:.0%}"
 
 
 def others(result: Result, headline: str) -> str:

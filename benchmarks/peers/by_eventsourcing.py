@@ -12,10 +12,10 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from actorium.benchmarks.scenario import DURABLE, Bench, Figures, Scenario, Wrong
+from actorium.benchmarks.scenario import STORES, Bench, Figures, Scenario, StoreName, Wrong
 
 _MODULE = "eventsourcing"
 _REFERENCE = "ref-000000000000000000000000000000000000"
@@ -117,30 +117,24 @@ def _set_synchronous(bench: Bench) -> None:
     module.SQLiteConnectionPool._create_connection = connect
 
 
-def _scenario(name: str, question: str, beside: str, threads: int, **more: Any) -> Scenario:
+def _scenario(name: str, question: str, threads: int, beside: Sequence[str], stores: Sequence[StoreName]) -> Scenario:
     return Scenario(
         name=name,
         question=question,
         headline="commands_per_s",
         measure=measure,
+        stores=stores,
         sizes={"aggregates": 1_000, "threads": threads, "seconds": 3.0},
         quick={"aggregates": 200, "threads": threads, "seconds": 0.4},
+        quick_stores=("memory", "full") if "memory" in stores else ("full",),
         subject="eventsourcing",
         beside=beside,
         needs=_MODULE,
-        **more,
     )
 
 
+_BOTH = ("one-caller", "100-callers")
 SCENARIOS = (
-    _scenario("eventsourcing", "`eventsourcing`, one caller who holds the aggregates", "one-caller", 1, stores=DURABLE),
-    _scenario("eventsourcing-8-threads", "`eventsourcing`, 8 threads", "100-callers", 8, stores=DURABLE),
-    _scenario(
-        "eventsourcing-memory",
-        "`eventsourcing` in memory",
-        "100-callers",
-        1,
-        stores=("memory",),
-        quick_stores=("memory",),
-    ),
+    _scenario("eventsourcing", "`eventsourcing`, one caller who holds the aggregates", 1, _BOTH, STORES),
+    _scenario("eventsourcing-8", "`eventsourcing`, 8 threads", 8, ("100-callers",), STORES),
 )

@@ -66,12 +66,12 @@ def _scenario(name: str, question: str, beside: str, at_once: int) -> Scenario:
         sizes={"aggregates": 1_000, "at_once": at_once, "seconds": 2.0},
         quick={"aggregates": 200, "at_once": at_once, "seconds": 0.3},
         subject="pykka",
-        beside=beside,
+        beside=(beside,),
         needs="pykka",
     )
 
 
 SCENARIOS = (
     _scenario("pykka", "Pykka (no log at all), one question at a time", "one-caller", 1),
-    _scenario("pykka-100-at-once", "Pykka (no log at all), 100 questions at a time", "100-callers", 100),
+    _scenario("pykka-100", "Pykka (no log at all), 100 questions at a time", "100-callers", 100),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from actorium.benchmarks.gate import require_log
 from actorium.benchmarks.load import WARM_UP, Accounts, closed_loop, running
@@ -31,9 +32,7 @@ async def measure(bench: Bench) -> Figures:
     }
 
 
-def _scenario(
-    name: str, question: str, *, callers: int, aggregates: int, quick_stores: Sequence[StoreName] = ("full",)
-) -> Scenario:
+def _scenario(name: str, question: str, callers: int, aggregates: int, **more: Any) -> Scenario:
     sizes = {"callers": callers, "aggregates": aggregates}
     return Scenario(
         name=name,
@@ -42,26 +41,14 @@ def _scenario(
         measure=measure,
         sizes={**sizes, "seconds": 3.0},
         quick={**sizes, "seconds": 0.4},
-        quick_stores=quick_stores,
+        **more,
     )
 
 
 SCENARIOS = (
-    _scenario(
-        "one-caller",
-        "What does one caller get who waits for each answer?",
-        callers=1,
-        aggregates=1_000,
-        quick_stores=_BOTH,
-    ),
-    _scenario(
-        "100-callers",
-        "What do 100 callers get over 1,000 aggregates?",
-        callers=100,
-        aggregates=1_000,
-        quick_stores=_BOTH,
-    ),
-    _scenario("10000-callers", "And 10,000 callers?", callers=10_000, aggregates=1_000),
-    _scenario("one-hot", "What do 100 callers get when all want the same aggregate?", callers=100, aggregates=1),
-    _scenario("ten-hot", "And when they want the same ten?", callers=100, aggregates=10),
+    _scenario("one-caller", "What does one caller get who waits for each answer?", 1, 1_000, quick_stores=_BOTH),
+    _scenario("100-callers", "What do 100 callers get over 1,000 aggregates?", 100, 1_000, quick_stores=_BOTH),
+    _scenario("10000-callers", "And 10,000 callers?", 10_000, 1_000, beside=("100-callers",)),
+    _scenario("one-hot", "What do 100 callers get who all want the same aggregate?", 100, 1, beside=("100-callers",)),
+    _scenario("ten-hot", "And when they want the same ten?", 100, 10, beside=("100-callers",)),
 )

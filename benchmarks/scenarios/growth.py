@@ -41,12 +41,13 @@ async def measure(bench: Bench) -> Figures:
     }
 
 
-def _scenario(name: str, question: str, aggregates: int, quick: int | None) -> Scenario:
+def _scenario(name: str, question: str, aggregates: int, quick: int | None, *beside: str) -> Scenario:
     return Scenario(
         name=name,
         question=question,
         headline="commands_per_s",
         measure=measure,
+        beside=beside,
         sizes={"aggregates": aggregates, "max_live": 10_000, "seconds": 3.0},
         quick=None if quick is None else {"aggregates": quick, "max_live": 1_000, "seconds": 0.4},
     )
@@ -54,7 +55,7 @@ def _scenario(name: str, question: str, aggregates: int, quick: int | None) -> S
 
 SCENARIOS = (
     _scenario("growth-1k", "100 callers over 1,000 aggregates that are there, 10,000 may live", 1_000, 1_000),
-    _scenario("growth-10k", "… over 10,000", 10_000, 10_000),
+    _scenario("growth-10k", "… over 10,000", 10_000, 10_000, "growth-1k"),
     _scenario("growth-100k", "… over 100,000: most commands hydrate their actor first", 100_000, None),
-    _scenario("growth-1m", "… over 1,000,000: nearly every command does", 1_000_000, None),
+    _scenario("growth-1m", "… over 1,000,000: nearly every command does", 1_000_000, None, "growth-1k"),
 )

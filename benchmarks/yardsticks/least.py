@@ -199,7 +199,7 @@ def _scenario(name: str, beside: str, callers: int, stores: Sequence[StoreName])
         quick={"callers": callers, "aggregates": 1_000, "seconds": 0.4},
         subject=YARDSTICK,
         quick_stores=("memory", "full"),
-        beside=beside,
+        beside=(beside,),
     )
 
 

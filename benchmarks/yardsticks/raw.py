@@ -103,7 +103,7 @@ SCENARIOS = (
         sizes={"batch": 100, "seconds": 2.0},
         quick={"batch": 100, "seconds": 0.3},
         subject=YARDSTICK,
-        beside="100-callers",
+        beside=("100-callers",),
     ),
     Scenario(
         name="flush",

@@ -58,7 +58,7 @@ def test_a_scenario_says_what_it_does(scenario: Scenario) -> None:
     assert scenario.question
     assert set(scenario.quick_stores) <= set(scenario.stores)
     assert scenario.quick is None or scenario.quick.keys() == scenario.sizes.keys()
-    assert scenario.beside == "" or BY_NAME[scenario.beside].headline
+    assert {BY_NAME[name].name for name in scenario.beside} == set(scenario.beside)
 
 
 def test_names_are_unique() -> None:
