@@ -60,6 +60,7 @@ _ROWS_PER_READ = 1_000
 _CHANGES_MAX = 4_096
 _SAVE_EVERY_S = 0.5
 Row = tuple[str, str, str, str]
+"""Owner, id and key of an intent, and what is due: to carry it out, or its deadline."""
 
 
 class AgendaLedger(Ledger):
@@ -73,7 +74,7 @@ class AgendaLedger(Ledger):
         self.saved_position = position
 
 
-class _Live(msgspec.Struct):
+class _Live(msgspec.Struct, gc=False):
     """An intent issued in this run: how many commands are waited for, and whether it has a deadline."""
 
     waiting: int
@@ -106,6 +107,16 @@ class Agenda:
         self._sender = sender
         self._index = index
         self._head = head
+        self._takes: dict[type[Event], Callable[..., None]] = {
+            StepIssued: self._issued,
+            CommandAnswered: self._answered,
+            StepSucceeded: self._ended,
+            StepFailed: self._ended,
+            SagaFailed: self._failed,
+            CommandSubmitted: self._submitted,
+            SubmissionCancelled: self._concluded,
+            SubmissionConcluded: self._concluded,
+        }
         self._tick_s = poll_s  # the wall clock may step: it is looked at so often at least
         self._look_every_us = max(_LOOK_EVERY_US, round(poll_s * 1_000_000))
         self._horizon_us = _LOOKS_AHEAD * self._look_every_us
@@ -202,54 +213,61 @@ class Agenda:
                 raise
 
     def _take(self, recorded: RecordedEvent[Event]) -> None:
-        event = recorded.event
-        owner, id = recorded.stream_type, recorded.stream_id
-        if isinstance(event, StepIssued):
-            self._issued(IntentKey(owner, id, event.key), event, recorded.metadata.flow_id)
-        elif isinstance(event, CommandAnswered):
-            key = IntentKey(owner, id, event.key)
-            live = self._live.get(key)
-            if live is not None:
-                live.waiting -= 1
-                if not live.waiting:
-                    del self._live[key]
-                    self._drop(key, _RUN)
-        elif isinstance(event, StepSucceeded | StepFailed | SagaFailed):
-            self._over(IntentKey(owner, id, event.key))
-            if isinstance(event, SagaFailed) and self.started.is_set():
-                log.error("saga_failed", saga=f"{owner}<{id}>", key=event.key, reason=event.reason)
-        elif isinstance(event, CommandSubmitted):
-            self._add(IntentKey(owner, id, ""), _RUN, event.due_us)
-        elif isinstance(event, SubmissionCancelled | SubmissionConcluded):
-            self._over(IntentKey(owner, id, ""))
-        if owner != SUBMISSION:
+        take = self._takes.get(type(recorded.event))
+        if take is not None:
+            take(recorded, recorded.event)
+        if recorded.stream_type != SUBMISSION:
             self._index.take(recorded)
 
-    def _issued(self, key: IntentKey, event: StepIssued, flow_id: str) -> None:
+    def _issued(self, recorded: RecordedEvent[Event], event: StepIssued) -> None:
+        key = IntentKey(recorded.stream_type, recorded.stream_id, event.key)
         if event.commands or event.effect:
             self._live[key] = _Live(len(event.commands) or 1, bool(event.deadline_us))
-            self._change((*key, _RUN), 0)
+            row = _row(key, _RUN)
+            self._change(row, 0)
             if self.started.is_set():
                 commands = dict(enumerate(event.commands))
-                self._executor.start(key, Intent(event.step, event.undo, commands, event.effect, flow_id))
+                self._executor.start(
+                    key, Intent(event.step, event.undo, commands, event.effect, recorded.metadata.flow_id)
+                )
             else:
-                self._add_soon((*key, _RUN), 0)  # it may be over before the end of what is already recorded
+                self._add_soon(row, 0)  # it may be over before the end of what is already recorded
         if event.deadline_us:
-            self._add(key, _DEADLINE, event.deadline_us)
+            self._add(_row(key, _DEADLINE), event.deadline_us)
 
-    def _over(self, key: IntentKey) -> None:
+    def _answered(self, recorded: RecordedEvent[Event], event: CommandAnswered) -> None:
+        key = IntentKey(recorded.stream_type, recorded.stream_id, event.key)
+        live = self._live.get(key)
+        if live is not None:
+            live.waiting -= 1
+            if not live.waiting:
+                del self._live[key]
+                self._drop(_row(key, _RUN))
+
+    def _ended(self, recorded: RecordedEvent[Event], event: StepSucceeded | StepFailed | SagaFailed) -> None:
+        key = IntentKey(recorded.stream_type, recorded.stream_id, event.key)
         live = self._live.pop(key, None)
-        self._drop(key, _RUN)
+        self._drop(_row(key, _RUN))
         if live is None or live.has_deadline:
-            self._drop(key, _DEADLINE)
+            self._drop(_row(key, _DEADLINE))
+
+    def _failed(self, recorded: RecordedEvent[Event], event: SagaFailed) -> None:
+        self._ended(recorded, event)
+        if self.started.is_set():
+            log.error("saga_failed", saga=str(recorded.stream), key=event.key, reason=event.reason)
+
+    def _submitted(self, recorded: RecordedEvent[Event], event: CommandSubmitted) -> None:
+        self._add((SUBMISSION, recorded.stream_id, "", _RUN), event.due_us)
+
+    def _concluded(self, recorded: RecordedEvent[Event], event: SubmissionCancelled | SubmissionConcluded) -> None:
+        self._drop((SUBMISSION, recorded.stream_id, "", _RUN))
 
     def _change(self, row: Row, due_us: int) -> None:
         if self._changes.get(row, due_us) is None:
             self._stale.add(row)
         self._changes[row] = due_us
 
-    def _add(self, key: IntentKey, what: str, due_us: int) -> None:
-        row = (*key, what)
+    def _add(self, row: Row, due_us: int) -> None:
         self._change(row, due_us)
         if due_us <= self._source.now_us() + self._horizon_us:
             self._add_soon(row, due_us)
@@ -260,8 +278,7 @@ class Agenda:
         if self._soon[0][1] == row:
             self._awaken()
 
-    def _drop(self, key: IntentKey, what: str) -> None:
-        row = (*key, what)
+    def _drop(self, row: Row) -> None:
         self._in_soon.pop(row, None)
         if self._changes.get(row) is not None and row not in self._stale:
             del self._changes[row]  # it was over before it was written
@@ -346,3 +363,7 @@ class Agenda:
         if owner == SUBMISSION:
             return self._sender.is_busy_with(id)
         return self._executor.is_busy_with(IntentKey(owner, id, key))
+
+
+def _row(key: IntentKey, what: str) -> Row:
+    return (key.owner, key.id, key.key, what)

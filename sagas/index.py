@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from actorium.sagas.events import (
@@ -32,6 +33,30 @@ _WRITE = (
 )
 
 
+Said = tuple[str | None, str | None, str | None]
+"""Status, step and reason of a saga after an event; None for what it leaves as it was."""
+
+
+def _issued(event: StepIssued) -> Said:
+    # Of the free form many may be open, none says where the saga stands.
+    return None, None if event.step == FREE else event.step + UNDO if event.undo else event.step, None
+
+
+def _failed(event: SagaFailed) -> Said:
+    return "failed", None if event.key.startswith(FREE + ":") else event.key or None, event.reason
+
+
+_SAYS: dict[type[Event], Callable[[Any], Said]] = {
+    StepIssued: _issued,
+    SagaStarted: lambda event: ("running", None, None),
+    StepFailed: lambda event: ("undoing", None, event.reason),
+    SagaCompleted: lambda event: ("completed", "", ""),
+    SagaUndone: lambda event: ("undone", "", event.reason),
+    SagaFailed: _failed,
+    SagaMended: lambda event: ("undoing" if event.undoing else "running", None, None),
+}
+
+
 class SagaIndex:
     """What has changed in the index and is not written yet; None stands for a column that did not change."""
 
@@ -44,35 +69,22 @@ class SagaIndex:
     def take(self, recorded: RecordedEvent[Event]) -> None:
         """Note what an event of a saga's stream says of it."""
         event = recorded.event
-        status: str | None = None
-        step: str | None = None
-        reason: str | None = None
-        started_us: int | None = None
-        if isinstance(event, StepIssued):
-            if event.step == FREE:
-                return  # of the free form: many may be open, none says where the saga stands
-            step = event.step + UNDO if event.undo else event.step
-        elif isinstance(event, SagaStarted):
-            status, started_us = "running", recorded.recorded_us
-        elif isinstance(event, StepFailed):
-            status, reason = "undoing", event.reason
-        elif isinstance(event, SagaCompleted):
-            status, step, reason = "completed", "", ""
-        elif isinstance(event, SagaUndone):
-            status, step, reason = "undone", "", event.reason
-        elif isinstance(event, SagaFailed):
-            status, reason = "failed", event.reason
-            step = None if event.key.startswith(FREE + ":") else event.key or None
-        elif isinstance(event, SagaMended):
-            status = "undoing" if event.undoing else "running"
-        else:
+        says = _SAYS.get(type(event))
+        if says is None:
             return
-        row = self._changes.setdefault(
-            (recorded.stream_type, recorded.stream_id), [None, None, None, None, recorded.recorded_us]
-        )
-        for place, value in enumerate((status, step, reason, started_us)):
-            if value is not None:
-                row[place] = value
+        status, step, reason = says(event)
+        name = (recorded.stream_type, recorded.stream_id)
+        row = self._changes.get(name)
+        if row is None:
+            row = self._changes[name] = [None, None, None, None, 0]
+        if status is not None:
+            row[0] = status
+            if row[3] is None and type(event) is SagaStarted:
+                row[3] = recorded.recorded_us
+        if step is not None:
+            row[1] = step
+        if reason is not None:
+            row[2] = reason
         row[4] = recorded.recorded_us
 
     def take_changes(self) -> dict[tuple[str, str], list[Any]]:

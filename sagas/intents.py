@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import msgspec
 
 from actorium.sagas.events import IssuedCommand
 
 
-class IntentKey(NamedTuple):
+class IntentKey(msgspec.Struct, frozen=True, gc=False):
     """A step of a saga (`owner` is the saga's type, `id` the saga, `key` the step) or a submitted command."""
 
     owner: str
@@ -22,7 +22,7 @@ class IntentKey(NamedTuple):
         return f"{self.owner}<{self.id}> {self.key}"
 
 
-class Intent(NamedTuple):
+class Intent(msgspec.Struct, frozen=True, gc=False):
     """What an intent consists of: the commands still waited for, by place, or an effect."""
 
     step: str

@@ -131,8 +131,8 @@ class SagaStream(Aggregate):
     correlation_id: str = ""
     open: dict[str, Open] = {}
     done: dict[str, tuple[IssuedCommand, ...]] = {}
-    undone: list[str] = []
-    early: list[str] = []
+    undone: tuple[str, ...] = ()
+    early: tuple[str, ...] = ()
     stands: dict[str, Open | None] = {}
     issued: int = 0
     reason: str = ""
@@ -187,14 +187,14 @@ class SagaStream(Aggregate):
         intent = self.open.get(event.key)
         if intent is not None:
             intent.arrived = True
-        self.early.append(self.saga.today(event.key))
+        self.early = (*self.early, self.saga.today(event.key))
 
     @evolve
     def step_succeeded(self, event: StepSucceeded) -> None:
         intent = self.open.pop(event.key, None) or self.stands.pop(event.key, None)
         step = self.saga.today(event.step)
         if event.undo:
-            self.undone.append(step)
+            self.undone = (*self.undone, step)
         elif step != FREE:
             self.done[step] = intent.commands if intent is not None else ()
         if event.state != NOTHING:
@@ -214,6 +214,7 @@ class SagaStream(Aggregate):
         self.status = "completed"
         self.reason = ""
         self.stands.clear()
+        self.done.clear()  # nothing will be undone any more
 
     @evolve
     def all_undone(self, event: SagaUndone) -> None:
