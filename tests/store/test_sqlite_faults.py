@@ -3,16 +3,15 @@
 import asyncio
 import contextlib
 import os
-import resource
 import shutil
 import sqlite3
-import subprocess
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from support.troubled_disks import fill, immutable, make_read_only, no_larger_files, small_disk
 
 from actorium.store.errors import ConfigurationError, StoreUnavailable, WrongExpectedVersion
 from actorium.store.event_store import Append, Batch, CommandMark, EventStore
@@ -59,53 +58,11 @@ async def expect_service(store: EventStore) -> None:
     assert (await versions(store, ALICE), await versions(store, BOB)) == ([1, 2], [1])
 
 
-@contextlib.contextmanager
-def small_disk(place: Path) -> Iterator[Path]:
-    """A file system of 2 MB."""
-    place.mkdir()
-    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)], capture_output=True)
-    if mount.returncode:
-        pytest.skip(f"may not mount a small file system: {mount.stderr.decode().strip()}")
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", str(place)], check=True)
-
-
-def make_read_only(mounted: Path) -> None:
-    """Nothing on the file system can be written from now on."""
-    subprocess.run(["mount", "-o", "remount,ro", str(mounted)], check=True)
-
-
-@contextlib.contextmanager
-def no_larger_files(size_bytes: int) -> Iterator[None]:
-    """This process may not write beyond a size in any file: the disk's limit without a disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-@contextlib.contextmanager
-def immutable(path: Path) -> Iterator[None]:
-    """Nobody may write to the file, root included."""
-    if shutil.which("chattr") is None or subprocess.run(["chattr", "+i", str(path)], capture_output=True).returncode:
-        pytest.skip("this file system, or this user, cannot make a file immutable")
-    try:
-        yield
-    finally:
-        subprocess.run(["chattr", "-i", str(path)], check=True)
-
-
 @pytest.mark.asyncio
 async def test_a_full_disk_fails_the_commit_and_is_forgotten_when_there_is_room(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk") as disk:
-        filler = disk / "filler"
         async with opened(disk / "log.db") as store:
-            free = os.statvfs(disk)
-            filler.write_bytes(bytes(free.f_bavail * free.f_bsize - 100_000))
+            filler = fill(disk, free_bytes=100_000)
             await expect_unavailable(store, BIG, append(ALICE, 1), words="full")
             assert await commit(store, append(ALICE, 5))  # a commit that writes nothing has nothing to fail with
             filler.unlink()
