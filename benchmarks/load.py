@@ -81,8 +81,13 @@ class Accounts:
         return dict(zip(self.ids, self.events, strict=True))
 
 
-async def closed_loop(runtime: Runtime, accounts: Accounts, *, callers: int, seconds: float, seed: int) -> list[float]:
-    """Have each caller send its next command when its last is acknowledged; return how long each took, in seconds."""
+async def closed_loop(
+    runtime: Runtime, accounts: Accounts, *, callers: int, seconds: float, seed: int, own_ids: bool = False
+) -> list[float]:
+    """Have each caller send its next command when its last is acknowledged; return how long each took, in seconds.
+
+    own_ids: each command carries an id that the caller made, so that the log has to be asked whether it knows it.
+    """
     latencies_s: list[float] = []
     clock = time.perf_counter
     ends = clock() + seconds
@@ -91,10 +96,12 @@ async def closed_loop(runtime: Runtime, accounts: Accounts, *, callers: int, sec
         ids, events, send = accounts.ids, accounts.events, runtime.send
         count, chance = len(ids), random.Random(seed * 1_000_003 + number).random
         now = 0.0
+        sent = 0
         while now < ends:  # at least once, however slow the machine
             began = clock()
             index = int(chance() * count)
-            await send(Deposit(ids[index], AMOUNT))
+            sent += 1
+            await send(Deposit(ids[index], AMOUNT), command_id=f"{seed}-{number}-{sent}" if own_ids else None)
             events[index] += 1
             now = clock()
             latencies_s.append(now - began)

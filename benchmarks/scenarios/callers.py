@@ -15,13 +15,17 @@ _BOTH: Sequence[StoreName] = ("memory", "full")
 async def measure(bench: Bench) -> Figures:
     """Return the figures of one closed loop."""
     accounts = Accounts(bench.count("aggregates"))
-    callers, seconds = bench.count("callers"), bench.seconds()
+    callers, seconds, own_ids = bench.count("callers"), bench.seconds(), bool(bench.count("own_ids"))
     async with running(bench) as runtime:
         await accounts.open(runtime)
-        await closed_loop(runtime, accounts, callers=callers, seconds=seconds * WARM_UP, seed=bench.seed + 1)
+        await closed_loop(
+            runtime, accounts, callers=callers, seconds=seconds * WARM_UP, seed=bench.seed + 1, own_ids=own_ids
+        )
         before = runtime.statistics().writer
         with bench.clock() as clock:
-            bench.latencies_s = await closed_loop(runtime, accounts, callers=callers, seconds=seconds, seed=bench.seed)
+            bench.latencies_s = await closed_loop(
+                runtime, accounts, callers=callers, seconds=seconds, seed=bench.seed, own_ids=own_ids
+            )
         after = runtime.statistics().writer
     await require_log(bench.store(), accounts.acknowledged())
     commands = len(bench.latencies_s)
@@ -32,8 +36,8 @@ async def measure(bench: Bench) -> Figures:
     }
 
 
-def _scenario(name: str, question: str, callers: int, aggregates: int, **more: Any) -> Scenario:
-    sizes = {"callers": callers, "aggregates": aggregates}
+def _scenario(name: str, question: str, callers: int, aggregates: int, own_ids: int = 0, **more: Any) -> Scenario:
+    sizes = {"callers": callers, "aggregates": aggregates, "own_ids": own_ids}
     return Scenario(
         name=name,
         question=question,
@@ -48,6 +52,7 @@ def _scenario(name: str, question: str, callers: int, aggregates: int, **more: A
 SCENARIOS = (
     _scenario("one-caller", "What does one caller get who waits for each answer?", 1, 1_000, quick_stores=_BOTH),
     _scenario("100-callers", "What do 100 callers get over 1,000 aggregates?", 100, 1_000, quick_stores=_BOTH),
+    _scenario("own-ids", "And when they give each command an id of their own?", 100, 1_000, 1, beside=("100-callers",)),
     _scenario("10000-callers", "And 10,000 callers?", 10_000, 1_000, beside=("100-callers",)),
     _scenario("one-hot", "What do 100 callers get who all want the same aggregate?", 100, 1, beside=("100-callers",)),
     _scenario("ten-hot", "And when they want the same ten?", 100, 10, beside=("100-callers",)),

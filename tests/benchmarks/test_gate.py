@@ -13,7 +13,7 @@ from actorium.benchmarks.scenario import Bench, Wrong
 from actorium.store.event_store import EventStore
 from actorium.store.memory import MemoryStore
 
-SIZES = {"callers": 2.0, "aggregates": 3.0, "seconds": 0.0, "max_live": 2.0}
+SIZES = {"callers": 2.0, "aggregates": 3.0, "seconds": 0.0, "own_ids": 0.0}
 
 
 class ForgetfulStore(MemoryStore):

@@ -24,6 +24,7 @@ TINY: dict[str, float] = {
     "batch": 7,
     "threads": 2,
     "at_once": 2,
+    "own_ids": 1,
 }
 # Sizes below which there is nothing to measure.
 LEAST: dict[str, dict[str, float]] = {

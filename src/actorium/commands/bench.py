@@ -84,7 +84,7 @@ def bench(
     else:
         report = _measure(_plan(quick, only, stores, rounds, profile, folder))
     _write(report, json, html, markdown)
-    _tell(report, before)
+    _tell(report, before, profile)
 
 
 def _plan(
@@ -147,7 +147,7 @@ def _write(report: Report, json: Path | None, html: Path | None, markdown: Path 
         markdown.write_text(tables(report), encoding="utf-8")
 
 
-def _tell(report: Report, before: Report | None) -> None:
+def _tell(report: Report, before: Report | None, profile: Path | None) -> None:
     """Print the report, and how it compares; raise Problem where it is wrong or not whole."""
     from actorium.benchmarks.compare import compare, differences
     from actorium.benchmarks.terminal import Terminal
@@ -156,6 +156,8 @@ def _tell(report: Report, before: Report | None) -> None:
     terminal.report(report)
     if before is not None:
         terminal.comparison(compare(before, report), differences(before, report))
+    if profile is not None:
+        terminal.say(f"call trees are in {profile}; what was measured under a profiler is not for comparing", "yellow")
     if report.failures:
         raise Problem("a result was wrong: its figures do not count (see above)")
     if report.interrupted:
