@@ -132,12 +132,12 @@ class Feed:
             if way is _left_out:
                 continue
             if way is not _by_the_codec:
-                stream_type, stream_id = record.stream
+                stream = record.stream
                 try:
                     add(
                         RecordedEvent(
-                            stream_type,
-                            stream_id,
+                            stream.type,
+                            stream.id,
                             record.version,
                             record.position,
                             way(record.payload),

@@ -39,7 +39,8 @@ class _Batch:
             for request, position in zip(self._requests, self._outcome.outcomes, strict=True):
                 if type(position) is not int:
                     continue
-                kind, id = request.append.stream
+                stream = request.append.stream
+                kind, id = stream.type, stream.id
                 version = request.append.expected_version
                 for event in request.events:
                     version += 1

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, dataclass_transform
+from typing import Any, ClassVar, Generic, TypeVar, dataclass_transform
 from zlib import crc32
 
 import msgspec
@@ -40,7 +40,7 @@ def event_type_of(event_class: type[Event]) -> str:
     return own if isinstance(own, str) and own else event_class.__name__
 
 
-class StreamName(NamedTuple):
+class StreamName(msgspec.Struct, frozen=True, gc=False, order=True):
     """The name of one aggregate's log: the kind of aggregate and its id. Written `Account<alice>`."""
 
     type: str
@@ -157,9 +157,5 @@ def checksum(kind: int, version: int, recorded_us: int, payload: bytes, metadata
     return crc32(payload, crc32(metadata, kind ^ ((version * CHECKSUM_SPREAD + recorded_us) & CHECKSUM_MASK)))
 
 
-def as_json(value: Any) -> bytes:
-    """Return a value as the JSON bytes that the log stores."""
-    return _encode(value)
-
-
-_encode = msgspec.json.Encoder().encode
+as_json: Callable[[Any], bytes] = msgspec.json.Encoder().encode
+"""Returns a value as the JSON bytes that the log stores."""

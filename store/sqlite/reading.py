@@ -137,7 +137,7 @@ class Reading:
         values: list[Any] = []
         for index, read in enumerate(reads):
             if read.snapshot_fingerprint is not None:
-                values += (index, *read.stream, read.snapshot_fingerprint, read.after_version)
+                values += (index, read.stream.type, read.stream.id, read.snapshot_fingerprint, read.after_version)
         found: dict[int, Snapshot] = {}
         for indexes, versions, checksums, states in self._read_snapshots.fetch(db, values):
             if indexes is None:
