@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import copy
 from collections import deque
+from collections.abc import Iterable
 from enum import Enum
 from typing import Any
 
@@ -22,7 +23,7 @@ from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Ack, Envelope
 from actorium.actors.definition import CommandHandler
 from actorium.actors.errors import AlreadyExists, CommandFailed, NotFound, Rejected
-from actorium.actors.kind import ActorKind
+from actorium.actors.kind import SPARES_MAX, ActorKind
 from actorium.actors.mailbox import Mailbox
 from actorium.actors.pending import PendingAppend
 from actorium.actors.snapshots import SnapshotKeeper
@@ -96,10 +97,11 @@ class Actor:
             envelope = mailbox.popleft()
             taken += 1
             future = envelope.future
+            handler = envelope.handler
             if future is not None and future.done():
                 self.kind.host.answer(envelope, None)  # its caller has left or timed out before it was decided
-            elif envelope.handler is not None:
-                self._decide(envelope, envelope.handler)
+            elif handler is not None:
+                self._decide(envelope, handler)
             else:
                 self._read(envelope)
         if self.status is _READY:
@@ -108,13 +110,15 @@ class Actor:
             else:
                 self.mailbox = None
                 self.status = _IDLE
-                if mailbox is not None:
-                    self.kind.keep_mailbox(mailbox)
+                if mailbox is not None and len(spares := self.kind.spare_mailboxes) < SPARES_MAX:
+                    spares.append(mailbox)
         return taken
 
     def _decide(self, envelope: Envelope, handler: CommandHandler) -> None:
         kind = self.kind
         version = self.version
+        encoded: tuple[EncodedEvent, ...]
+        events: tuple[Event, ...]
         try:
             if version == 0:
                 if kind.has_create and not handler.creates:
@@ -128,12 +132,17 @@ class Actor:
                 decided = handler.method(self.state, envelope.command, metadata)
             else:
                 decided = handler.method(self.state, envelope.command)
-            if decided is None:
-                self._reply_unwritten(envelope, None)
-                return
-            encoded, events = self._encode(
-                (decided,) if isinstance(decided, Event) else tuple(decided), as_json(metadata)
-            )
+            if isinstance(decided, Event):
+                # The common case, one event, written out: the general one costs twice as much.
+                one, event = kind.codec.encode(decided, as_json(metadata))
+                encoded, events = (one,), (event,)
+                size_bytes = len(one.payload) + len(one.metadata)
+            else:
+                encoded, events, size_bytes = self._encode_all(decided, metadata)
+            if size_bytes > kind.max_payload_bytes:
+                raise InvalidMessage(
+                    f"its events take {size_bytes} bytes, the limit max_payload_bytes is {kind.max_payload_bytes}"
+                )
         except (Rejected, NotFound, AlreadyExists, WrongExpectedVersion) as refusal:
             self._reply_unwritten(envelope, refusal)
             return
@@ -144,11 +153,13 @@ class Actor:
             self._reply_unwritten(envelope, None)
             return
         try:
-            evolvers, mutable = kind.evolvers, kind.mutable_events
-            for one, event in zip(encoded, events, strict=True):
-                # The state may keep a list of its event and change it later; the event's readers must not see that.
-                own = kind.codec.again(one) if mutable and type(event) in mutable else event
-                evolvers[type(event)](self.state, own)
+            state, evolvers, mutable = self.state, kind.evolvers, kind.mutable_events
+            for event in events:
+                event_class = type(event)
+                if event_class in mutable:
+                    # The state may keep a list of its event and change it later; the event's readers must not see that.
+                    event = kind.codec.again(event)
+                evolvers[event_class](state, event)
         except Exception as bug:
             failure = self._command_failed(envelope, "the @evolve of its event", bug)
             self._reply_unwritten(envelope, failure)
@@ -156,18 +167,13 @@ class Actor:
             self._begin_recovery(withdraw=False)
             return
         self.version = version + len(events)
-        request = PendingAppend(
-            self,
-            envelope,
-            Append(
-                StreamName(kind.type, self.id),
-                version,
-                encoded,
-                CommandMark(envelope.command_id, envelope.fingerprint, envelope.fresh),
-            ),
-            events,
-            metadata,
+        append = Append(
+            StreamName(kind.type, self.id),
+            version,
+            encoded,
+            CommandMark(envelope.command_id, envelope.fingerprint, envelope.fresh),
         )
+        request = PendingAppend(self, envelope, append, events, metadata, size_bytes)
         if kind.snapshots is not None:
             self._take_snapshot(request, kind.snapshots)
         pending = self.pending
@@ -185,22 +191,16 @@ class Actor:
         ):
             request.snapshot = snapshots.take(append.stream, self.state, self.version)
 
-    def _encode(
-        self, decided: tuple[Event, ...], metadata: bytes
-    ) -> tuple[tuple[EncodedEvent, ...], tuple[Event, ...]]:
-        encode = self.kind.codec.encode
-        if len(decided) == 1:
-            one, event = encode(decided[0], metadata)
-            self._check_size(len(one.payload) + len(metadata))
-            return (one,), (event,)
-        pairs = [encode(event, metadata) for event in decided]
-        self._check_size(sum(len(one.payload) for one, _ in pairs) + len(metadata))
-        return tuple(one for one, _ in pairs), tuple(event for _, event in pairs)
-
-    def _check_size(self, size_bytes: int) -> None:
-        limit = self.kind.max_payload_bytes
-        if size_bytes > limit:
-            raise InvalidMessage(f"its events take {size_bytes} bytes, the limit max_payload_bytes is {limit}")
+    def _encode_all(
+        self, decided: Iterable[Event] | None, metadata: Metadata
+    ) -> tuple[tuple[EncodedEvent, ...], tuple[Event, ...], int]:
+        """Return what a handler returned, as stored and as a replay will see it, and the size of it."""
+        if decided is None:
+            return (), (), 0
+        encode, metadata_json = self.kind.codec.encode, as_json(metadata)
+        pairs = [encode(event, metadata_json) for event in decided]
+        size_bytes = sum(len(one.payload) for one, _ in pairs) + len(metadata_json)
+        return tuple(one for one, _ in pairs), tuple(event for _, event in pairs), size_bytes
 
     def _read(self, envelope: Envelope) -> None:
         if self.version == 0:
@@ -245,10 +245,14 @@ class Actor:
         assert pending, "an outcome without a pending append"
         if type(outcome) is int and self.status is not _RECOVERING:
             pending.popleft()
+            kind = self.kind
             if not pending:
                 self.pending = None
-                self.kind.keep_pending(pending)
-            self._acknowledge(request, outcome)
+                if len(spares := kind.spare_pendings) < SPARES_MAX:
+                    spares.append(pending)
+            kind.host.acknowledge(request, outcome)
+            if request.followers is not None or request.snapshot is not None:
+                self._give_what_hung_on(request)
             return
         request.outcome = outcome
         if self.status is not _RECOVERING:
@@ -258,9 +262,9 @@ class Actor:
         elif request.ends_recovery:
             self._end_recovery()
 
-    def _acknowledge(self, request: PendingAppend, position: int) -> None:
+    def _give_what_hung_on(self, request: PendingAppend) -> None:
+        """Give the answers, and the snapshot, that waited for an append to be durable."""
         host = self.kind.host
-        host.acknowledge(request, position)
         if request.snapshot is not None:
             host.save_snapshot(request.snapshot)
         if request.followers is not None:
@@ -291,7 +295,8 @@ class Actor:
         undone: list[Envelope] = []
         for request in pending:
             if type(request.outcome) is int:
-                self._acknowledge(request, request.outcome)
+                self.kind.host.acknowledge(request, request.outcome)
+                self._give_what_hung_on(request)
                 continue
             self._undo(request, undone)
             undone.extend(envelope for envelope, _ in request.followers or ())

@@ -102,10 +102,9 @@ class CommandCodec:
                 f"{self._name} was not sent: it takes {len(encoded)} bytes, the limit max_payload_bytes is "
                 f"{max_payload_bytes}"
             )
-        to = copy.to
-        if not to or len(to) > MAX_ID_LENGTH:
+        if not 0 < len(copy.to) <= MAX_ID_LENGTH:
             raise CommandFailed(
                 f"{self._name} was not sent: `to` is the aggregate's id, 1 to {MAX_ID_LENGTH} characters, "
-                f"not {to[:40]!r}"
+                f"not {copy.to[:40]!r}"
             )
         return copy, crc32(encoded, self._seed)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 # As many actors as may have mail at once under common load; some 700 bytes each.
-_SPARES_MAX = 256
+SPARES_MAX = 256
 
 
 class ActorHost(Protocol):
@@ -55,7 +55,11 @@ class ActorHost(Protocol):
 
 
 class ActorKind:
-    """What all actors of one aggregate class share; `live` holds those in memory, by id."""
+    """What all actors of one aggregate class share; `live` holds those in memory, by id.
+
+    `spare_mailboxes` and `spare_pendings` are empty ones for the next actor that gets mail, at most `SPARES_MAX`:
+    making one costs more than all that it is used for.
+    """
 
     __slots__ = (
         "aggregate_class",
@@ -90,13 +94,3 @@ class ActorKind:
         self.mutable_events = frozenset(event for event in definition.evolvers if not is_immutable(event))
         policy = definition.aggregate_class.snapshots
         self.snapshots = None if policy is None else SnapshotKeeper(definition, policy)
-
-    def keep_mailbox(self, mailbox: Mailbox) -> None:
-        """Keep an empty mailbox for the next actor that gets mail: making one costs more than all it is used for."""
-        if len(self.spare_mailboxes) < _SPARES_MAX:
-            self.spare_mailboxes.append(mailbox)
-
-    def keep_pending(self, pending: deque[PendingAppend]) -> None:
-        """Keep an empty queue of appends for the next actor that has one."""
-        if len(self.spare_pendings) < _SPARES_MAX:
-            self.spare_pendings.append(pending)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 class PendingAppend(msgspec.Struct):
     """An append whose outcome is not known, and the answers that hang on it.
 
+    `size_bytes` is the size of its events with their metadata.
     `ends_recovery` marks the last one in flight of a recovering actor. `snapshot` is the state after these events, to
     be saved once they are durable.
     """
@@ -27,6 +28,7 @@ class PendingAppend(msgspec.Struct):
     append: Append
     events: tuple[Event, ...]
     metadata: Metadata
+    size_bytes: int
     followers: list[tuple[Envelope, Any]] | None = None
     in_flight: bool = False
     withdrawn: bool = False

@@ -47,8 +47,9 @@ class Dispatcher:
     ) -> None:
         self._kinds = kinds
         self._loop = loop
-        self._source = source
-        self._settings = settings
+        self._time = loop.time
+        self._new_id = source.new_id
+        self._max_payload_bytes = settings.max_payload_bytes
         self._mailbox_limit = settings.mailbox_limit
         self._flow = flow
         flow.deliver = self._deliver_waiting
@@ -60,32 +61,31 @@ class Dispatcher:
     def envelope(
         self,
         command: Command,
-        *,
         command_id: str | None,
         expected_version: int | None,
         correlation_id: str,
         causation_id: str,
         headers: Mapping[str, str] | None,
+        timeout_s: float = 0.0,
     ) -> Envelope:
         """Return a checked command in its envelope; raise ConfigurationError or CommandFailed."""
         handler = self._known(command)[1]
-        copy, fingerprint = handler.codec.admit(command, self._settings.max_payload_bytes)
-        if command_id is None:
-            fresh, command_id = True, self._source.new_id()
-        else:
-            fresh, command_id = False, _checked_id(command_id)
+        copy, fingerprint = handler.codec.admit(command, self._max_payload_bytes)
+        fresh = command_id is None
         return Envelope(
             copy.to,
             copy,
             handler,
             None,
-            command_id,
+            self._new_id() if command_id is None else _checked_id(command_id),
             fingerprint,
             fresh,
             correlation_id,
             causation_id,
             dict(headers) if headers else {},
             expected_version,
+            0,
+            timeout_s,
         )
 
     def send(self, envelope: Envelope) -> Awaitable[Ack]:
@@ -118,15 +118,25 @@ class Dispatcher:
         assert envelope.command is not None, "an envelope for `send` or `tell` holds a command"
         return self._kinds[type(envelope.command)][0]
 
-    async def ask(self, kind: ActorKind, envelope: Envelope, timeout_s: float) -> Any:
-        """Deliver an envelope to an actor of a kind and wait for its answer."""
+    def ask(self, kind: ActorKind, envelope: Envelope, timeout_s: float) -> Awaitable[Any]:
+        """Deliver an envelope to an actor of a kind, and return what gives its answer when awaited.
+
+        Where there is room that is the future itself: a coroutine around it would be entered twice per command.
+        """
         if not timeout_s >= 0 or envelope.headers or envelope.correlation_id != "" or envelope.causation_id != "":
             _check(envelope, timeout_s)
-        deadline = self._loop.time() + timeout_s
+        now = self._time()
         envelope.timeout_s = timeout_s
         envelope.future = future = self._loop.create_future()
-        if not self._try_deliver(kind, envelope, deadline - timeout_s):
-            await self._deliver(kind, envelope, deadline)
+        if not self._try_deliver(kind, envelope, now):
+            return self._ask_when_there_is_room(kind, envelope, future, now + timeout_s)
+        self._deadlines.add(now + timeout_s, future, _timed_out, envelope)
+        return future
+
+    async def _ask_when_there_is_room(
+        self, kind: ActorKind, envelope: Envelope, future: asyncio.Future[Any], deadline: float
+    ) -> Any:
+        await self._deliver(kind, envelope, deadline)
         self._deadlines.add(deadline, future, _timed_out, envelope)
         return await future
 
@@ -135,13 +145,13 @@ class Dispatcher:
         timeout_s = envelope.timeout_s
         _check(envelope, timeout_s)
         kind = self._kind(envelope)
-        now = self._loop.time()
+        now = self._time()
         if not self._try_deliver(kind, envelope, now):
             await self._deliver(kind, envelope, now + timeout_s)
 
     async def _deliver(self, kind: ActorKind, envelope: Envelope, deadline: float) -> None:
         """Wait for room and delivery; raise MailboxFull at the deadline."""
-        actor = self._actor(kind, envelope.to, self._loop.time())
+        actor = self._actor(kind, envelope.to, self._time())
         must_wait = actor.is_full(self._mailbox_limit) or self._flow.is_awaited(actor)
         try:
             await self._flow.room(kind, envelope, actor if must_wait else None, deadline)
@@ -152,7 +162,7 @@ class Dispatcher:
 
     def _deliver_waiting(self, kind: ActorKind, envelope: Envelope) -> Actor | None:
         """Deliver for a sender that waits, there being room in the runtime; return its actor if that one is full."""
-        now = self._loop.time()
+        now = self._time()
         actor = self._actor(kind, envelope.to, now)
         if actor.is_full(self._mailbox_limit):
             return actor
@@ -162,12 +172,14 @@ class Dispatcher:
     def _try_deliver(self, kind: ActorKind, envelope: Envelope, now: float) -> bool:
         """Deliver if there is room in the runtime and in the mailbox, and nobody waits for it."""
         flow = self._flow
-        if not flow.has_room:
+        if flow.in_flight >= flow.limit or flow.line:  # `has_room`, written out: each command comes by here
             return False
-        actor = self._actor(kind, envelope.to, now)
-        if (actor.mailbox is not None or actor.pending is not None) and actor.is_full(self._mailbox_limit):
+        actor = kind.live.get(envelope.to)
+        if actor is None:
+            actor = self._live.create(kind, envelope.to, now)
+        elif (actor.mailbox is not None or actor.pending is not None) and actor.is_full(self._mailbox_limit):
             return False
-        if flow.somebody_waits_for_a_mailbox and flow.is_awaited(actor):
+        if flow.mailbox_lines and flow.is_awaited(actor):
             return False
         self._put(actor, envelope, now)
         return True

@@ -50,8 +50,8 @@ class Flow:
         self.in_flight = 0
         self.waiting = 0
         self._arrivals = 0
-        self._line: Line = {}
-        self._mailbox_lines: dict[StreamName, Line] = {}
+        self.line: Line = {}  # those who wait for room in the runtime
+        self.mailbox_lines: dict[StreamName, Line] = {}  # those who wait for room in a mailbox
         self._letting_in = False
         self._idle: asyncio.Future[None] | None = None
         # Delivers and returns None, or returns the actor whose mailbox is full; set by the dispatcher.
@@ -60,21 +60,21 @@ class Flow:
     @property
     def has_room(self) -> bool:
         """Whether another command may be delivered without passing by somebody who waits."""
-        return self.in_flight < self.limit and not self._line
+        return self.in_flight < self.limit and not self.line
 
     @property
     def somebody_waits_for_a_mailbox(self) -> bool:
         """Whether `mail_taken` has anybody to let in."""
-        return bool(self._mailbox_lines)
+        return bool(self.mailbox_lines)
 
     def is_awaited(self, actor: Actor) -> bool:
         """Whether somebody waits for this actor's mailbox."""
-        return actor.stream in self._mailbox_lines
+        return actor.stream in self.mailbox_lines
 
     def answered(self, count: int) -> None:
         """Count envelopes as answered, and let as many senders in, as soon as the loop comes round."""
         self.in_flight -= count
-        if self._line and not self._letting_in:
+        if self.line and not self._letting_in:
             self._letting_in = True
             self._loop.call_soon(self._let_in)
         if self.in_flight == 0 and self._idle is not None and not self._idle.done():
@@ -83,7 +83,7 @@ class Flow:
     def mail_taken(self, actor: Actor) -> None:
         """Let as many of those in who wait for an actor's mailbox as there is room now."""
         stream = actor.stream
-        line = self._mailbox_lines.get(stream)
+        line = self.mailbox_lines.get(stream)
         if line is None:
             return
         moved = 0
@@ -95,9 +95,9 @@ class Flow:
                     break  # full after all
             else:
                 moved += 1
-                self._join(sender, self._line)
-        if not line and self._mailbox_lines.get(stream) is line:
-            del self._mailbox_lines[stream]
+                self._join(sender, self.line)
+        if not line and self.mailbox_lines.get(stream) is line:
+            del self.mailbox_lines[stream]
 
     async def room(self, kind: ActorKind, envelope: Envelope, full: Actor | None, deadline: float) -> None:
         """Wait until a command is delivered, in the line of a full mailbox or of the runtime.
@@ -105,9 +105,9 @@ class Flow:
         Raises MailboxFull at the deadline, and whatever its delivery raises; then it was not delivered.
         """
         self._arrivals = number = self._arrivals + 1
-        sender = Sender(number, kind, envelope, self._loop.create_future(), self._line)
+        sender = Sender(number, kind, envelope, self._loop.create_future(), self.line)
         if full is None:
-            self._join(sender, self._line)
+            self._join(sender, self.line)
         else:
             self._join_mailbox_line(sender, full)
         self._deadlines.add(deadline, sender.delivered, self._no_room, sender)
@@ -129,18 +129,18 @@ class Flow:
 
     def close(self, error: Exception) -> None:
         """Refuse everybody who waits for room."""
-        for line in (self._line, *self._mailbox_lines.values()):
+        for line in (self.line, *self.mailbox_lines.values()):
             for sender in line.values():
                 if not sender.delivered.done():
                     sender.delivered.set_exception(error)
             line.clear()
-        self._mailbox_lines.clear()
+        self.mailbox_lines.clear()
 
     # --- the lines ------------------------------------------------------------------------------------------------
 
     def _let_in(self) -> None:
         self._letting_in = False
-        line = self._line
+        line = self.line
         while line and self.in_flight < self.limit:
             self._admit(line.pop(next(iter(line))))
 
@@ -163,7 +163,7 @@ class Flow:
 
     def _join_mailbox_line(self, sender: Sender, full: Actor) -> None:
         stream = sender.full = full.stream
-        line = self._mailbox_lines.setdefault(stream, {})
+        line = self.mailbox_lines.setdefault(stream, {})
         later = [] if not line or next(reversed(line)) < sender.number else [n for n in line if n > sender.number]
         self._join(sender, line)
         for number in later:  # it came before them, and waited in the runtime's line meanwhile
@@ -176,7 +176,7 @@ class Flow:
             self.mail_taken(sender.kind.live.get(sender.full.id) or Actor(sender.kind, sender.full.id))
 
     def _no_room(self, sender: Sender) -> MailboxFull:
-        if sender.line is self._line:
+        if sender.line is self.line:
             why = f"{self.limit} commands are in flight, the limit max_in_flight"
         else:
             why = f"{sender.full} has {self._mailbox_limit} commands waiting, the limit mailbox_limit"

@@ -7,7 +7,7 @@ Invariants: the engine's tasks live in one task group inside one root task, so t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from types import TracebackType
@@ -71,6 +71,7 @@ class Runtime(Reads):
         self._store: EventStore = open_store(store) if isinstance(store, str) else store
         self._settings = settings or Settings()
         self._source: Source = source or SystemSource()
+        self._has_middleware = bool(middleware)
         self._call = chain(middleware, self._innermost)
         self._call_and_leave = chain(middleware, self._tell_innermost)
         self._engine: Engine | None = None
@@ -262,18 +263,17 @@ class Runtime(Reads):
         Raises Rejected, NotFound, AlreadyExists, WrongExpectedVersion, CommandConflict, CommandFailed,
         HydrationFailed, MailboxFull, CommandTimeout, StoreUnavailable, RuntimeClosed or ConfigurationError.
         """
-        envelope = self._running().dispatcher.envelope(
-            command,
-            command_id=command_id,
-            expected_version=expected_version,
-            correlation_id=correlation_id,
-            causation_id=causation_id,
-            headers=headers,
+        if timeout_s is None:
+            timeout_s = self._settings.default_timeout_s
+        dispatcher = self._running().dispatcher
+        envelope = dispatcher.envelope(
+            command, command_id, expected_version, correlation_id, causation_id, headers, timeout_s
         )
-        envelope.timeout_s = self._settings.default_timeout_s if timeout_s is None else timeout_s
         if wait_for:
             return await self._send_and_wait(envelope, wait_for)
-        return await self._call(envelope)
+        if self._has_middleware:
+            return await self._call(envelope)
+        return await dispatcher.send(envelope)
 
     async def _send_and_wait(self, envelope: Envelope, wait_for: Collection[type[Projection]]) -> Ack:
         models = [self._reads().model(projection) for projection in wait_for]
@@ -298,23 +298,18 @@ class Runtime(Reads):
         It passes through the middleware, whose `next` returns an Ack of nothing as soon as the mailbox has the command.
         """
         engine = self._running()
-        envelope = engine.dispatcher.envelope(
-            command,
-            command_id=None,
-            expected_version=None,
-            correlation_id=correlation_id,
-            causation_id=causation_id,
-            headers=headers,
+        if timeout_s is None:
+            timeout_s = self._settings.default_timeout_s
+        await self._call_and_leave(
+            engine.dispatcher.envelope(command, None, None, correlation_id, causation_id, headers, timeout_s)
         )
-        envelope.timeout_s = self._settings.default_timeout_s if timeout_s is None else timeout_s
-        await self._call_and_leave(envelope)
 
     async def _tell_innermost(self, envelope: Envelope) -> Ack:
         await self._running().dispatcher.tell(envelope)
         return Ack(envelope.to, 0, 0, (), envelope.command_id)
 
-    def _innermost(self, envelope: Envelope) -> Awaitable[Ack]:
-        return self._running().dispatcher.send(envelope)
+    async def _innermost(self, envelope: Envelope) -> Ack:
+        return await self._running().dispatcher.send(envelope)
 
     # --- reads ----------------------------------------------------------------------------------------------------
 

@@ -112,13 +112,14 @@ class EventCodec:
         kind = self._kinds.get(type(event))
         if kind is None:
             raise InvalidMessage(f"{type(event).__name__} is no event that this runtime's aggregates evolve")
+        name, schema_version, decode = kind
         payload = as_json(event)
-        return EncodedEvent(kind[0], kind[1], payload, metadata), checked_copy(event, payload, kind[2])
+        return EncodedEvent(name, schema_version, payload, metadata), checked_copy(event, payload, decode)
 
-    def again(self, encoded: EncodedEvent) -> Event:
-        """Return another event like the one that was encoded, sharing nothing with it."""
-        event: Event = self._readers[encoded.type, encoded.schema_version][1](encoded.payload)
-        return event
+    def again(self, event: Event) -> Event:
+        """Return another event like one that `encode` returned, sharing nothing with it."""
+        twin: Event = self._kinds[type(event)][2](as_json(event))
+        return twin
 
     def reader(self, event_type: str, schema_version: int) -> tuple[type[Event], Decode] | None:
         """Return what reads a shape in one step: its class and the decoder of its payload; None for any other shape.

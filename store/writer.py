@@ -6,7 +6,8 @@ Invariants, true between any two awaits:
   no linger time to tune;
 - requests are committed in the order in which they were enqueued;
 - each request that was enqueued and not withdrawn is reported once through `completed`, in order;
-- only this task calls `store.commit`; no caller's cancellation reaches it.
+- only the writer's task calls `store.commit`; no caller's cancellation reaches it;
+- `_landed` is a commit that has ended and is not reported yet; there is one at most.
 """
 
 from __future__ import annotations
@@ -28,9 +29,13 @@ log = logger("actorium.store")
 
 
 class AppendRequest(Protocol):
-    """What waits for the writer: an append, whether its owner took it back, and whether it was gathered by then."""
+    """What waits for the writer: an append, whether its owner took it back, and whether it was gathered by then.
+
+    `size_bytes` is the size of its events with their metadata.
+    """
 
     append: Append
+    size_bytes: int
     withdrawn: bool
     in_flight: bool
 
@@ -67,7 +72,10 @@ class GroupCommitWriter(Generic[R]):
         self._max_events = max_batch_events
         self._max_bytes = max_batch_bytes
         self._waiting: deque[R] = deque()
-        self._extras: deque[tuple[Extra, asyncio.Future[None]]] = deque()
+        self._extras: list[tuple[Extra, asyncio.Future[None]]] = []
+        self._landed: _Flight[R] | None = None
+        self._bug: Exception | None = None
+        self._ending = False
         self._wake: asyncio.Future[None] | None = None
         self._idle = asyncio.Event()
         self._idle.set()
@@ -104,43 +112,49 @@ class GroupCommitWriter(Generic[R]):
 
     async def run(self) -> None:
         """Commit batches until cancelled; a commit in flight is finished and reported first."""
+        # The work is a task of its own, which no cancel scope reaches: so it awaits the store itself, where a task
+        # per commit and a guard around it would cost a lone caller three more rounds of the loop.
+        work = asyncio.get_running_loop().create_task(self._work())
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            self._ending = True
+            self._awaken()
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait((work,))
+            raise
+
+    async def _work(self) -> None:
         loop = asyncio.get_running_loop()
-        done: _Flight[R] | None = None
-        while True:
-            # A failure, of the batch or of one append, is reported before the next batch is gathered, so that what was
-            # decided on top of it is withdrawn; a success afterwards, so that the store works while the callers wake.
-            if done is not None and (not done.all_written or not self._has_mail()):
-                self._report(done)
-                done = None
-            if not self._has_mail():
-                self._idle.set()
-                self._wake = loop.create_future()
-                await self._wake
-            flight = self._take_off()
-            if done is not None:
-                self._report(done)
-            done = flight
-            try:
-                await flight.land()
-            except asyncio.CancelledError:
-                self._report(flight)
-                raise
+        try:
+            while not self._ending:
+                # A failure, of the batch or of one append, is reported before the next batch is gathered, so that what
+                # was decided on top of it is withdrawn; a success once the next commit is on its way, so that the
+                # store works while the callers wake.
+                if self._landed is not None and not (self._has_mail() and self._landed.all_written):
+                    self._report_landed()
+                if not self._has_mail():
+                    self._idle.set()
+                    self._wake = loop.create_future()
+                    await self._wake
+                    continue
+                flight = self._gather()
+                if self._landed is not None:
+                    loop.call_soon(self._report_meanwhile)
+                try:
+                    flight.outcome = await self._commit(flight)
+                finally:
+                    self._report_landed()
+                    self._landed = flight
+                if self._bug is not None:
+                    raise self._bug
+        finally:
+            self._report_landed()
 
     def _has_mail(self) -> bool:
         return bool(self._waiting or self._extras)
 
-    def _take_off(self) -> _Flight[R]:
-        requests = self._gather()
-        extras = [self._extras.popleft() for _ in range(len(self._extras))]
-        batch = Batch(
-            self._source.now_us(),
-            [request.append for request in requests],
-            [extra for extra, _ in extras if isinstance(extra, SaveCheckpoint)],
-            [extra for extra, _ in extras if isinstance(extra, Snapshot)],
-        )
-        return _Flight(requests, extras, asyncio.ensure_future(self._store.commit(batch)))
-
-    def _gather(self) -> list[R]:
+    def _gather(self) -> _Flight[R]:
         waiting = self._waiting
         requests: list[R] = []
         events = size_bytes = 0
@@ -150,16 +164,50 @@ class GroupCommitWriter(Generic[R]):
                 continue
             request.in_flight = True
             requests.append(request)
-            for event in request.append.events:
-                events += 1
-                size_bytes += len(event.payload) + len(event.metadata)
+            events += len(request.append.events)
+            size_bytes += request.size_bytes
         self._batches += 1
         self._events += events
         self._largest = max(self._largest, events)
-        return requests
+        extras, self._extras = self._extras, []
+        return _Flight(requests, extras)
+
+    async def _commit(self, flight: _Flight[R]) -> Committed | StoreError:
+        extras = flight.extras
+        batch = Batch(
+            self._source.now_us(),
+            [request.append for request in flight.requests],
+            [extra for extra, _ in extras if isinstance(extra, SaveCheckpoint)],
+            [extra for extra, _ in extras if isinstance(extra, Snapshot)],
+        )
+        try:
+            return await self._store.commit(batch)
+        except StoreError as error:
+            return error
+        except asyncio.CancelledError:
+            work = asyncio.current_task()
+            if work is not None and work.cancelling():
+                raise  # the loop itself is being taken down
+            return StoreUnavailable("the commit was cancelled by the store")
+        except Exception as error:
+            unavailable = StoreUnavailable(f"the store failed in a way it does not name: {error!r}")
+            unavailable.__cause__ = error
+            return unavailable
+
+    def _report_meanwhile(self) -> None:
+        """Report the last commit while the next is on its way; a bug in what is told of it ends the writer."""
+        try:
+            self._report_landed()
+        except Exception as bug:
+            self._bug = bug
+
+    def _report_landed(self) -> None:
+        flight, self._landed = self._landed, None
+        if flight is not None:
+            self._report(flight)
 
     def _report(self, flight: _Flight[R]) -> None:
-        outcome = flight.outcome
+        outcome = flight.outcome or StoreUnavailable("the commit has not ended")
         if isinstance(outcome, StoreError):
             self._failed += 1
             log.error("commit_failed", appends=len(flight.requests), error=str(outcome), cause=repr(outcome.__cause__))
@@ -183,44 +231,15 @@ class GroupCommitWriter(Generic[R]):
 class _Flight(Generic[R]):
     """One commit on its way, with those who wait for it."""
 
-    __slots__ = ("_commit", "extras", "outcome", "requests")
+    __slots__ = ("extras", "outcome", "requests")
 
-    def __init__(
-        self, requests: list[R], extras: list[tuple[Extra, asyncio.Future[None]]], commit: asyncio.Future[Committed]
-    ) -> None:
+    def __init__(self, requests: list[R], extras: list[tuple[Extra, asyncio.Future[None]]]) -> None:
         self.requests = requests
         self.extras = extras
-        self.outcome: Committed | StoreError = StoreUnavailable("the commit has not ended")
-        self._commit = commit
-
-    async def land(self) -> None:
-        """Wait for the commit's end, also through a cancellation, which is raised when it has ended."""
-        try:
-            await asyncio.wait((self._commit,))
-        except asyncio.CancelledError:
-            # Shielded: anyio delivers a cancellation again at each step of the loop, which would spin until the end.
-            with anyio.CancelScope(shield=True):
-                await asyncio.wait((self._commit,))
-            raise
-        finally:
-            if self._commit.done():
-                self.outcome = _outcome(self._commit)
+        self.outcome: Committed | StoreError | None = None
 
     @property
     def all_written(self) -> bool:
         """Whether every append of the batch is in the log."""
         outcome = self.outcome
-        return not isinstance(outcome, StoreError) and all(type(one) is int for one in outcome.outcomes)
-
-
-def _outcome(commit: asyncio.Future[Committed]) -> Committed | StoreError:
-    if commit.cancelled():
-        return StoreUnavailable("the commit was cancelled by the store")
-    error = commit.exception()
-    if error is None:
-        return commit.result()
-    if isinstance(error, StoreError):
-        return error
-    unavailable = StoreUnavailable(f"the store failed in a way it does not name: {error!r}")
-    unavailable.__cause__ = error
-    return unavailable
+        return isinstance(outcome, Committed) and set(map(type, outcome.outcomes)) <= {int}
