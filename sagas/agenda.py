@@ -168,6 +168,8 @@ class Agenda:
             self._ledger.saved_position = self._position = 0
 
     def _forget(self) -> None:
+        """Know only what is written; the position goes back with it, so that it is not saved without its rows."""
+        self._position = self._ledger.saved_position
         for forgotten in (self._changes, self._stale, self._index, self._live, self._soon, self._in_soon):
             forgotten.clear()
 

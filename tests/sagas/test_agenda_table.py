@@ -2,11 +2,12 @@
 
 import asyncio
 
+import pytest
 from support.stores import GatedStore, PassedThrough
 from support.transfers import Tell, Told, Transfer, ask, open_accounts, runtime_of, saga_in
 from support.virtual_time import virtual
 
-from actorium import Runtime, Saga, starts, step
+from actorium import DeadLetter, Runtime, Saga, StoreUnavailable, starts, step
 from actorium.store.events import EncodedRecord
 
 
@@ -20,6 +21,17 @@ class Reads(PassedThrough):
     async def read_log(self, after_position: int, limit: int) -> list[EncodedRecord]:
         self.read_from.append(after_position)
         return await self.inner.read_log(after_position, limit)
+
+
+class Unread(PassedThrough):
+    """Dead letters cannot be read while it is broken."""
+
+    is_broken = False
+
+    async def dead_letters(self, processor: str) -> list[DeadLetter]:
+        if self.is_broken:
+            raise StoreUnavailable("the disk does not answer")
+        return await self.inner.dead_letters(processor)
 
 
 class Patience(Saga):
@@ -70,6 +82,24 @@ async def test_what_is_over_leaves_no_rows_where_the_agenda_went_back_while_they
         await asyncio.sleep(1)
         assert [(saga.id, saga.status) async for saga in runtime.sagas()] == [("p1", "completed")]
         assert await rows(runtime) == []
+
+
+@virtual
+async def test_what_is_open_keeps_its_rows_where_the_agenda_could_not_go_back() -> None:
+    store = Unread()
+    async with runtime_of(Patience, store=store) as runtime:
+        agenda = runtime._running_processes()._agenda
+        await runtime.send(Tell("news", "p1"))
+        await asyncio.sleep(0.1)
+        store.is_broken = True
+        with pytest.raises(StoreUnavailable):
+            await agenda.prepare()  # as after a failed read of the log
+        await agenda.save()  # as the clock has it done now and then
+        store.is_broken = False
+        await agenda.prepare()
+        runtime.processor(agenda).resume()
+        await asyncio.sleep(1)
+        assert await rows(runtime) == [("p1", "wait", "deadline")]
 
 
 @virtual
