@@ -13,6 +13,7 @@ from actorium.simulation.witness import Witness
 from actorium.store.errors import StoreUnavailable
 
 _PAUSE_S = 0.2
+_LEAVES_EVERY = 3  # events
 
 
 class Follower:
@@ -30,14 +31,21 @@ class Follower:
         """Read until the runtime ends; after a failed read go on where it stopped."""
         while True:
             try:
-                async for recorded in runtime.events(after=self.position):
-                    self.take(recorded)
-                return
+                if not await self._follow_a_while(runtime):
+                    return
             except StoreUnavailable:
                 self._rest = []
                 await asyncio.sleep(_PAUSE_S)
             except RuntimeClosed:
                 return
+
+    async def _follow_a_while(self, runtime: Runtime) -> bool:
+        """Read until it is time to leave and come back, often in the middle of a commit; False: the runtime ended."""
+        async for recorded in runtime.events(after=self.position):
+            self.take(recorded)
+            if not self._rest and self.position % _LEAVES_EVERY == 0:
+                return True
+        return False
 
     def take(self, recorded: Any) -> None:
         """Look at one event that was given out."""

@@ -19,7 +19,7 @@ from actorium.simulation.history import UNKNOWN, Asking, History
 from actorium.simulation.user_lines import described
 from actorium.simulation.view import View
 from actorium.simulation.witness import Witness
-from actorium.store.event_store import EventStore, SaveCheckpoint
+from actorium.store.event_store import SaveCheckpoint
 
 
 class ReadModels:
@@ -53,25 +53,23 @@ class ReadModels:
                     self._violated("a checkpoint does not step back", f"{name} at {before} or later", position)
                 self._checkpoints[name] = position
 
-    async def at_rest(self, runtime: Runtime, log: EventStore, history: History) -> None:
+    async def at_rest(self, runtime: Runtime, history: History) -> None:
         """Compare each projection's content, and its answers, with folds of the log."""
         for name, projection in self._names.items():
             askings = [one for one in history.askings if one.query.projection is projection]
             try:
-                await self._compare(name, projection, runtime, log, [] if name in self._parked else askings)
+                await self._compare(name, projection, runtime, [] if name in self._parked else askings)
             except Exception as error:
                 if name not in self._parked:
                     what = f"{name}: a handler that takes every event of the log"
                     self._violated("a projection is the fold of the log", what, described(error))
 
-    async def _compare(
-        self, name: str, projection: type[Projection], runtime: Runtime, log: EventStore, askings: list[Asking]
-    ) -> None:
+    async def _compare(self, name: str, projection: type[Projection], runtime: Runtime, askings: list[Asking]) -> None:
         fold = fold_of(projection)
         try:
             self._judge(fold, askings)
             expected = fold.content()
-            found = await _found(fold, projection, runtime, log)
+            found = await _found(fold, projection, runtime)
         finally:
             fold.close()
         if found == expected or (name in self._parked and self._order_matters(projection, expected)):
@@ -122,10 +120,10 @@ class ReadModels:
             fold.close()
 
 
-async def _found(fold: Fold, projection: type[Projection], runtime: Runtime, log: EventStore) -> Any:
+async def _found(fold: Fold, projection: type[Projection], runtime: Runtime) -> Any:
     """Return what the runtime's own read model holds."""
     if isinstance(fold, TableFold):
-        return {table: as_content(await log.query(select_all(table), ())) for table in fold.tables()}
+        return {table: as_content(await runtime.store.query(select_all(table), ())) for table in fold.tables()}
     work: Any = runtime.processor(projection)._work
     return work.instance
 

@@ -56,7 +56,7 @@ class AtRest:
         """Return the sagas that stand although they may not."""
         return [one for one in self._view.sagas(status="failed") if not any(may(one) for may in self.may_stand)]
 
-    async def look(self, runtime: Runtime, log: EventStore) -> None:
+    def look(self, runtime: Runtime) -> None:
         """Look at the sagas, the dead letters and the actors in memory."""
         for saga in self.standing():
             what = f"{saga.type}<{saga.id}> failed: {saga.reason}"
@@ -66,7 +66,6 @@ class AtRest:
                 what = f"{letter.event_type} of {letter.stream} at {letter.position}: {letter.error}"
                 self._violated("nothing stays parked", f"{processor.name} with nothing parked", what)
         self._actors(runtime)
-        await self._agenda(log)
 
     def _actors(self, runtime: Runtime) -> None:
         """What an actor has in memory is what the log says, and nothing waits for it."""
@@ -83,8 +82,11 @@ class AtRest:
                 if state != actor.state:
                     self._violated("a state in memory is what replay gives", f"{actor!r}: {state}", actor.state)
 
-    async def _agenda(self, log: EventStore) -> None:
-        """Nothing is to be carried out any more but submitted commands whose time has not come."""
+    async def agenda(self, log: EventStore) -> None:
+        """Nothing is to be carried out any more but submitted commands whose time has not come.
+
+        The agenda's table lags; it is written when the sagas are listed.
+        """
         waiting = {one.id for one in self._view.all(Submission) if one.status == "waiting"}
         standing = {one.id for one in self._view.saga_streams() if one.status == "failed"}
         try:

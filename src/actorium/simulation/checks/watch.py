@@ -118,18 +118,19 @@ class Checks:
 
     async def at_rest(self, node: Node) -> None:
         """Look at everything, now that the world is at rest."""
-        runtime = node.runtime
-        if runtime is None:
-            self._violated("the world comes to rest", "a runtime that serves", f"{node.name} is down")
-            return
         self.rules.at_rest()
-        await node.call(self._ask_again)
-        await self.resting.look(runtime, node.log)
-        self._streams.look()
-        await self._models.at_rest(runtime, node.log, self._history)
-        await read_back(node.log, self._witness, self._effects, self._history, self._violated)
+        await node.call(self._look)
         if self._following is not None:
             self._following.cancel()
+
+    async def _look(self, runtime: Runtime) -> None:
+        """Look at the runtime, in its process: first at what it has, then at what it says, then at its log."""
+        self.resting.look(runtime)
+        await self._ask_again(runtime)
+        await self.resting.agenda(runtime.store)
+        self._streams.look()
+        await self._models.at_rest(runtime, self._history)
+        await read_back(runtime.store, self._witness, self._effects, self._history, self._violated)
 
     async def _ask_again(self, runtime: Runtime) -> None:
         """Have the runtime say again what it said: to commands that took effect, and of aggregates."""

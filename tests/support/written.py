@@ -1,0 +1,93 @@
+"""A log that a test writes by hand, with what a simulated world knows of it: for checks that are fed what is wrong."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from support.transfers import Account, Desk, Transfer
+
+from actorium import Ack, Command, Event, Runtime
+from actorium.simulation.checks.answers import Answers
+from actorium.simulation.checks.effects import Effects
+from actorium.simulation.checks.streams import Streams
+from actorium.simulation.history import Delivery, History, Operation, Reading
+from actorium.simulation.view import View
+from actorium.simulation.witness import Witness
+from actorium.store.events import EncodedRecord, Metadata, StreamName, as_json, event_type_of
+
+
+class WrittenLog:
+    """What was committed, and every violation that the checks told of, by the name of its invariant."""
+
+    def __init__(self, *parts: Any) -> None:
+        self.found: list[str] = []
+        self.told: list[tuple[object, object]] = []
+        self.witness = Witness()
+        self.history = History()
+        self.runtime = Runtime([Account, Desk, Transfer, *parts], store="memory://")
+        self.view = View(self.witness, self.runtime)
+        self.effects = Effects(self.witness, self.view, self.violated)
+        self.answers = Answers(self.witness, self.view, self.effects, self.violated)
+        self.witness.listeners.append(self.effects.committed)
+
+    def violated(self, invariant: str, expected: object, actual: object) -> None:
+        self.found.append(invariant)
+        self.told.append((expected, actual))
+
+    def records(
+        self, to: str, events: Sequence[Event], command_id: str, causation_id: str = "", kind: str = "Account"
+    ) -> list[EncodedRecord]:
+        """Return the records of one append at the end of the log, without committing them."""
+        name = StreamName(kind, to)
+        version, position = len(self.witness.streams.get(name, ())), self.witness.position
+        metadata = as_json(Metadata(command_id, "", causation_id, {}))
+        return [
+            EncodedRecord(
+                name, version + n, position + n, 1_000, event_type_of(type(event)), 1, as_json(event), metadata
+            )
+            for n, event in enumerate(events, 1)
+        ]
+
+    def commit(
+        self, to: str, *events: Event, command_id: str = "", causation_id: str = "", kind: str = "Account"
+    ) -> int:
+        """Commit one append; return the last position."""
+        self.witness.saw(self.records(to, events, command_id, causation_id, kind), 1)
+        return self.witness.position
+
+    def sent(
+        self,
+        command: Command,
+        answer: object,
+        *,
+        seen: int | None = None,
+        known: int | None = None,
+        command_id: str | None = None,
+        expected_version: int | None = None,
+    ) -> tuple[Operation, Delivery]:
+        """Take note of a command that was sent and answered; by default with the whole log as it is now."""
+        seen = self.witness.position if seen is None else seen
+        operation = self.history.begin(command, command_id, 1, seen, expected_version=expected_version)
+        self.answers.asked(operation)
+        delivery = operation.delivered(seen)
+        delivery.known = self.witness.position if known is None else known
+        delivery.answer = operation.answer = answer
+        return operation, delivery
+
+    def answered(self, command: Command, answer: object, **more: Any) -> None:
+        """Have an answer looked at as it is given."""
+        self.answers.answered(*self.sent(command, answer, **more))
+
+    def was_read(self, id: str, answer: object, *, seen: int, known: int, at_version: int | None = None) -> None:
+        """Take note of a look at an account."""
+        self.history.readings.append(Reading(Account, id, at_version, Delivery(seen, known, answer)))
+
+    def judged(self) -> list[str]:
+        """Have the streams judged; return what was found."""
+        Streams(self.witness, self.view, self.effects, self.history, self.violated).look()
+        return self.found
+
+
+def ack(log: WrittenLog, to: str, *events: Event, command_id: str, duplicate: bool = False) -> Ack:
+    """Return the acknowledgement of what was committed last."""
+    last = log.witness.records[-1]
+    return Ack(to, last.version, last.position, events, command_id, duplicate)
