@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
-import random
 import sys
 import threading
 from collections.abc import AsyncGenerator, Iterator
@@ -20,7 +18,7 @@ from actorium.simulation.loop import NotSimulated
 
 
 @contextmanager
-def deterministic(seed: int) -> Iterator[None]:
+def deterministic() -> Iterator[None]:
     """Make one run independent of memory addresses, threads, the garbage collector, and of the runs before it.
 
     - anyio keeps cancel scopes in sets, which iterate in the order of hashes, which are addresses, and names scopes by
@@ -28,7 +26,6 @@ def deterministic(seed: int) -> Iterator[None]:
     - Functions that anyio would give to a worker thread run in place; starting a thread raises NotSimulated.
     - The garbage collector would end forgotten coroutines at steps of its own choice: it is off.
     - What an abandoned async generator still has to do is a task of its loop, as asyncio has it.
-    - `random` and `os.urandom`, for those who ask them directly, begin anew from the seed.
     """
     following = count()
     by_identity: dict[int, int] = {}
@@ -47,23 +44,20 @@ def deterministic(seed: int) -> Iterator[None]:
 
     simulated.begin_numbers()
     scope, asyncio_backend, names = backend.CancelScope, backend.AsyncIOBackend, vars(backend)
-    before = scope.__hash__, asyncio_backend.__dict__["run_sync_in_worker_thread"], threading.Thread.start, os.urandom
-    hooks, chance, collects = sys.get_asyncgen_hooks(), random.getstate(), gc.isenabled()
+    before = scope.__hash__, asyncio_backend.__dict__["run_sync_in_worker_thread"], threading.Thread.start
+    hooks, collects = sys.get_asyncgen_hooks(), gc.isenabled()
     scope.__hash__ = number_of  # type: ignore[assignment, method-assign]
     names["id"] = number_of
     asyncio_backend.run_sync_in_worker_thread = classmethod(in_place)  # type: ignore[method-assign, assignment]
     threading.Thread.start = _refuse  # type: ignore[method-assign, assignment]
-    os.urandom = random.Random(seed).randbytes
     sys.set_asyncgen_hooks(firstiter=None, finalizer=_finish)
-    random.seed(seed)
     gc.disable()
     try:
         yield
     finally:
-        scope.__hash__, asyncio_backend.run_sync_in_worker_thread, threading.Thread.start, os.urandom = before  # type: ignore[method-assign]
+        scope.__hash__, asyncio_backend.run_sync_in_worker_thread, threading.Thread.start = before  # type: ignore[method-assign]
         del names["id"]
         sys.set_asyncgen_hooks(*hooks)
-        random.setstate(chance)
         held.clear()
         backend._task_states.clear()
         if collects:

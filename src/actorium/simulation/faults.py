@@ -120,6 +120,17 @@ class FaultId(NamedTuple):
         return f"{self.kind} ({_ordinal(self.occurrence)} {self.site})"
 
 
+class CrashAt(NamedTuple):
+    """A place in a life of a process: before one of its steps, counted from 1, of one of its lives, counted from 1."""
+
+    node: str
+    life: int
+    step: int
+
+    def __str__(self) -> str:
+        return f"crash before step {self.step} of {self.node}.{self.life}"
+
+
 class Plan:
     """Which faults happen in one run; keeps those that did.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import inspect
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from itertools import count
@@ -206,14 +207,24 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         for task in self.tasks:
             if not task.done():
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
-                try:
-                    task.get_coro().close()
-                except BaseException:  # whatever its `finally` blocks say: the world they speak of is gone
-                    continue
+                for coroutine in _within(task.get_coro()):
+                    try:
+                        coroutine.close()
+                    except BaseException:  # whatever its `finally` blocks say: the world they speak of is gone
+                        continue
         self.tasks.clear()
         self._held.clear()
         self._alarms.clear()
         self._closed = True
+
+
+def _within(coroutine: Any) -> list[Any]:
+    """Return a coroutine, and behind it the one that anyio would have had it run, had it ever begun."""
+    frame = coroutine.cr_frame if inspect.iscoroutine(coroutine) else None
+    if frame is None or inspect.getcoroutinestate(coroutine) != inspect.CORO_CREATED:
+        return [coroutine]
+    behind = getattr(frame.f_locals.get("self"), "_coro", None)
+    return [coroutine, behind] if inspect.iscoroutine(behind) else [coroutine]
 
 
 def _refusing(name: str) -> Callable[..., NoReturn]:

@@ -15,16 +15,16 @@ from actorium.actors.errors import Rejected
 from actorium.runtime.statistics import RuntimeStatistics
 from actorium.sagas.runtime import Runtime
 from actorium.simulation.checks import Checks
-from actorium.simulation.faults import FaultId, Kind
+from actorium.simulation.faults import CrashAt, FaultId, Kind
 from actorium.simulation.history import History
+from actorium.simulation.logs import Log
 from actorium.simulation.loop import SimulatedLoop
 from actorium.simulation.source import SimulatedSource
-from actorium.simulation.store import SimulatedStore
+from actorium.simulation.store import SimulatedStore, Trouble
 from actorium.simulation.trace import Mark
 from actorium.simulation.view import View
 from actorium.simulation.witness import Witness
 from actorium.store.errors import ActoriumError
-from actorium.store.event_store import EventStore
 
 if TYPE_CHECKING:
     from actorium.simulation.world import World
@@ -56,7 +56,7 @@ class Node:
         self,
         world: World,
         name: str,
-        log: EventStore,
+        log: Log,
         make: Callable[..., Runtime],
         witness: Witness,
         history: History,
@@ -74,6 +74,7 @@ class Node:
         self.life: Life | None = None
         self.lives: list[Life] = []
         self.clock_offset_us = 0
+        self.trouble = Trouble()
         self._make = make
         self._calls: set[asyncio.Future[Any]] = set()
         self._stopping = False
@@ -85,12 +86,16 @@ class Node:
         self.world.note(f"{self.name} starts", Mark.STARTED, self.name)
         self.life.begin(self._make)
 
-    def crash(self, why: str) -> None:
-        """Kill the incarnation that lives, if one does; another is started some time after."""
+    def crash(self, why: str, *, power: bool = False) -> None:
+        """Kill the incarnation that lives, if one does; another is started some time after. power: so is its disk."""
         life, self.life, self.runtime = self.life, None, None
         if life is None:
             return
         life.end()
+        if power:
+            self.log.lost_power()
+        else:
+            self.log.killed()
         self.world.note(f"{self.name} crashes: {why}", Mark.CRASHED, self.name)
         self._hang_up()
         low, high = _RESTART_S
@@ -159,6 +164,7 @@ class Node:
             raise ConnectionLost(f"{self.name} is down")
         answer = self.world.loop.create_future()
         self._calls.add(answer)
+        self.life.mark()
         task = self.life.loop.create_task(self._serve(self.runtime, what, answer), name=f"{self.name} call")
         return answer, task
 
@@ -174,6 +180,8 @@ class Node:
         self._calls.discard(answer)
         if answer.done():
             return
+        if self.life is not None:
+            self.life.mark()
         if failure is not None:
             answer.set_exception(failure)
         else:
@@ -202,7 +210,7 @@ class Life:
     def begin(self, make: Callable[..., Runtime]) -> None:
         """Start the runtime on this life's loop."""
         world = self._world
-        store = SimulatedStore(self.node.log, world.plan, self.node.witness, self)
+        store = SimulatedStore(self.node.log.connect(), world.plan, self.node.witness, self, self.node.trouble)
         source = SimulatedSource(world, self.node, self.name)
         self.loop.create_task(self._live(make, store, source), name=f"{self.name} main")
 
@@ -225,6 +233,8 @@ class Life:
 
     def _plan_life(self) -> None:
         """Draw what befalls this life from outside, and at which of its steps."""
+        if (at := self._world.crash_at) is not None and (at.node, at.life) == (self.node.name, self.number):
+            self.loop.set_alarm(at.step, lambda: self.crash(str(at)))
         fault = self._world.plan.draw("life", self.node.name)
         if fault is None:
             return
@@ -246,9 +256,15 @@ class Life:
 
     # --- what the simulated store asks ----------------------------------------------------------------------------
 
-    def crash(self, why: str) -> None:
+    def crash(self, why: str, *, power: bool = False) -> None:
         if not self.is_dead:
-            self.node.crash(why)
+            self.mark()
+            self.node.crash(why, power=power)
+
+    def mark(self) -> None:
+        """Take note that at this step something happens that others can see, where the world wants to know."""
+        if self._world.remembers:
+            self._world.marks.append(CrashAt(self.node.name, self.number, self.loop.steps))
 
     def now_s(self) -> float:
         return self._world.machine.now_s

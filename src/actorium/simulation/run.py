@@ -8,10 +8,12 @@ from zlib import crc32
 
 import msgspec
 
-from actorium.simulation.faults import FaultId, Faults, Kind
+from actorium.simulation.faults import CrashAt, FaultId, Faults, Kind
 from actorium.simulation.history import Operation
-from actorium.simulation.world import Line, Violation, World
-from actorium.store.event_store import EventStore
+from actorium.simulation.logs import log_named
+from actorium.simulation.trace import Line
+from actorium.simulation.unheard import unheard
+from actorium.simulation.world import Violation, World
 
 Scenario = Callable[[World], Awaitable[None]]
 
@@ -19,22 +21,28 @@ Scenario = Callable[[World], Awaitable[None]]
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked of one run: the faults of the seed, or exactly `only` these; operations by name to `leave_out`.
 
-    reorder: whether the seed picks the order of what is ready. remember: whether the occasions for faults are kept.
+    crash_at: also kill a process at a step of one of its lives. reorder: whether the seed has a say in the order of
+    what happens at once. remember: whether the occasions for faults are kept, and the marks. store: "memory", "sqlite"
+    or "sqlite-normal".
     """
 
     seed: int
     faults: Faults
     only: frozenset[FaultId] | None = None
     leave_out: frozenset[str] = frozenset()
+    crash_at: CrashAt | None = None
     reorder: bool = True
     remember: bool = False
+    store: str = "memory"
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a run. `violation` is None where every invariant held.
 
     faults: those that happened, in order. operations: what the clients did. simulated_s: how long it took by its own
-    clock. commits: events in the logs at the end. occasions: family, site and occurrence of every possible fault.
+    clock. events: in the logs at the end. occasions: family, site and occurrence of every possible fault. marks: the
+    steps of a life at which something happened that others can see; those, and what a life ran until the world was at
+    rest, are the places at which a crash can make a difference.
     """
 
     wish: Wish
@@ -46,6 +54,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     simulated_s: float
     events: int
     occasions: tuple[tuple[str, str, int], ...] = ()
+    marks: tuple[CrashAt, ...] = ()
+    lives: tuple[CrashAt, ...] = ()
 
     @property
     def by_kind(self) -> Counter[Kind]:
@@ -57,19 +67,21 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return crc32("\n".join(map(str, self.trace)).encode())
 
 
-def run(scenario: Scenario, wish: Wish, *, log: Callable[[World], EventStore] | None = None) -> Outcome:
-    """Run a scenario once, as wished; `log` makes the log of each runtime (by default the model, in memory)."""
+def run(scenario: Scenario, wish: Wish) -> Outcome:
+    """Run a scenario once, as wished."""
     world = World(
         wish.seed,
         wish.faults,
         only=wish.only,
         leave_out=wish.leave_out,
+        crash_at=wish.crash_at,
         reorder=wish.reorder,
         remember=wish.remember,
-        **({} if log is None else {"log": log}),
+        log=log_named(wish.store),
     )
     started_s = world.now_s
-    world.run(scenario)
+    with unheard():
+        world.run(scenario)
     return Outcome(
         wish=wish,
         violation=world.violation,
@@ -80,4 +92,6 @@ def run(scenario: Scenario, wish: Wish, *, log: Callable[[World], EventStore] | 
         simulated_s=world.now_s - started_s,
         events=sum(node.witness.position for node in world.nodes),
         occasions=tuple(world.plan.occasions or ()),
+        marks=tuple(dict.fromkeys(world.marks)),
+        lives=tuple(world.ended_lives),
     )

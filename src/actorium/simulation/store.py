@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
 import msgspec
 
@@ -35,13 +35,24 @@ R = TypeVar("R")
 _EVERYTHING = 1 << 40
 
 
+class Trouble:
+    """What ails the log of a node for longer than one call, whichever incarnation makes it."""
+
+    def __init__(self) -> None:
+        self.away_until_s = 0.0
+        self.full_commits = 0
+
+
 class Process(Protocol):
     """What a store needs of the process that uses it."""
 
     is_dead: bool
 
-    def crash(self, why: str) -> None:
-        """Kill the process, now."""
+    def crash(self, why: str, *, power: bool = False) -> None:
+        """Kill the process, now; with the power of its machine, or by itself."""
+
+    def mark(self) -> None:
+        """Take note that something happens at this step that outlives the process."""
 
     def now_s(self) -> float:
         """Return the world's time in seconds."""
@@ -65,36 +76,39 @@ class Process(Protocol):
 class SimulatedStore:
     """An EventStore as one incarnation of a node sees it."""
 
-    def __init__(self, log: EventStore, plan: Plan, witness: Witness, process: Process) -> None:
+    def __init__(self, log: EventStore, plan: Plan, witness: Witness, process: Process, trouble: Trouble) -> None:
         self._log = log
         self._plan = plan
         self._witness = witness
         self._process = process
-        self._away_until_s = 0.0
+        self._trouble = trouble
 
     async def open(self) -> None:
-        await self._alive()
-        await self._log.open()
+        if self._process.is_dead:
+            await self._hang()
+        await self._powered(self._log.open())
         await self._compare(self._witness.compare, 0)
 
     async def close(self) -> None:
-        await self._alive()
-        await self._log.close()
+        if self._process.is_dead:
+            await self._hang()
+        await self._powered(self._log.close())
 
     async def commit(self, batch: Batch) -> Committed:
-        await self._alive()
+        if self._process.is_dead:
+            await self._hang()
+        self._process.mark()
         fault = self._drawn(batch)
         if fault is not None:
             batch = await self._before(fault, batch)
         await self._wait(self._process.latency_s("commit"))
-        if self._away_until_s > self._process.now_s():
-            raise StoreUnavailable("the store is away for a while (simulated)")
+        self._require_there()
+        if self._trouble.full_commits and self._plan.is_active:
+            self._trouble.full_commits -= 1
+            raise StoreUnavailable("no space left on the disk (simulated)")
         refused = fault.site.removeprefix("commit ") if fault is not None and fault.kind is Kind.CONFLICT else None
-        try:
-            committed = await self._write(batch, refused)
-        except PowerCut:
-            self._process.crash(str(fault))
-            await self._hang()
+        self._process.mark()
+        committed = await self._powered(self._write(batch, refused))
         await self._compare(self._witness.saw, self._witness.position)
         self._witness.wrote(batch, committed)
         self._process.committed(_told(batch, committed), tuple(str(append.stream) for append in batch.appends))
@@ -105,7 +119,8 @@ class SimulatedStore:
     async def _compare(self, take: Callable[[Sequence[EncodedRecord], int], None], after_position: int) -> None:
         """Have the witness take what the log holds after a position."""
         try:
-            take(await self._log.read_log(after_position, _EVERYTHING), self._process.step())
+            found = await self._powered(self._log.read_log(after_position, _EVERYTHING))
+            take(found, self._process.step())
         except (Loss, StoreError) as error:
             self._process.lost(str(error))
             await self._hang()
@@ -145,7 +160,7 @@ class SimulatedStore:
                 await self._wait(self._process.latency_s("failure"))
                 raise StoreUnavailable("the store failed, and wrote nothing (simulated)")
             case Kind.STORE_OUTAGE:
-                self._away_until_s = self._process.now_s() + self._plan.amount(fault, 0.01, 8.0)
+                self._trouble.away_until_s = self._process.now_s() + self._plan.amount(fault, 0.01, 8.0)
                 raise StoreUnavailable("the store is away for a while (simulated)")
             case Kind.STORE_SLOW:
                 await self._wait(self._plan.amount(fault, 0.05, 20.0))
@@ -193,29 +208,41 @@ class SimulatedStore:
         return f"simulated, on {self._log.describe()}"
 
     async def _read(self, what: str, read: Callable[[], Awaitable[R]]) -> R:
-        await self._alive()
+        if self._process.is_dead:
+            await self._hang()
         fault = self._plan.draw("read", what)
         if fault is not None:
             self._process.befell(fault)
             if fault.kind is Kind.READ_SLOW:
                 await self._wait(self._plan.amount(fault, 0.05, 20.0))
         await self._wait(self._process.latency_s("read"))
-        if self._away_until_s > self._process.now_s() or (fault is not None and fault.kind is Kind.READ_FAILED):
+        self._require_there()
+        if fault is not None and fault.kind is Kind.READ_FAILED:
             raise StoreUnavailable("the store cannot be read (simulated)")
-        return await read()
+        return await self._powered(read())
+
+    async def _powered(self, call: Awaitable[R]) -> R:
+        """Return what a call of the log does; where the power goes meanwhile, the process goes with it."""
+        try:
+            return await call
+        except PowerCut:
+            self._process.crash("the power is gone", power=True)
+        return await self._hang()
+
+    def _require_there(self) -> None:
+        if self._trouble.away_until_s > self._process.now_s() and self._plan.is_active:
+            raise StoreUnavailable("the store is away for a while (simulated)")
 
     async def _wait(self, delay_s: float) -> None:
         if delay_s > 0:
             await asyncio.sleep(delay_s)
-            await self._alive()
+            if self._process.is_dead:
+                await self._hang()
 
-    async def _alive(self) -> None:
-        if self._process.is_dead:
-            await self._hang()
-
-    async def _hang(self) -> None:
+    async def _hang(self) -> NoReturn:
         """Wait for ever: what a killed process does at whatever it was doing."""
-        await asyncio.get_running_loop().create_future()
+        while True:
+            await asyncio.get_running_loop().create_future()
 
 
 def _broken(checkpoint: Any) -> Any:

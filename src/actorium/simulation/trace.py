@@ -18,7 +18,8 @@ class Mark(StrEnum):
     ANSWERED = "answered"
     FAULT = "fault"
     VIOLATED = "violated"
-    CALM = "calm"  # the scenario has ended, and the faults have stopped
+    ENDED = "ended"  # the scenario has; faults go on until its work is done
+    CALM = "calm"  # the faults have stopped
 
 
 class Line(msgspec.Struct, frozen=True):

@@ -23,8 +23,9 @@ from actorium.simulation.client import SimulatedRuntime
 from actorium.simulation.code_faults import failing_handlers
 from actorium.simulation.configuration import varied_settings
 from actorium.simulation.determinism import deterministic
-from actorium.simulation.faults import FaultId, Faults, Plan
+from actorium.simulation.faults import CrashAt, FaultId, Faults, Plan
 from actorium.simulation.history import History
+from actorium.simulation.logs import MakeLog, MemoryLog
 from actorium.simulation.loop import SimulatedLoop
 from actorium.simulation.machine import Endless, Machine, Stuck
 from actorium.simulation.node import Node
@@ -40,6 +41,9 @@ from actorium.store.source import SeededSource
 # Longer than wall clocks jump: what waits for its time by a clock that was set back waits as much longer.
 _REST_WITHIN_S = 86_400.0
 _PAUSE_PART = 0.1  # of the time that a rest has taken already: the longer it takes, the less often one looks
+
+
+_AFTERMATH_S = 120.0
 
 
 class Violation(msgspec.Struct, frozen=True):
@@ -67,16 +71,21 @@ class World:
         leave_out: Collection[str] = (),
         reorder: bool = True,
         remember: bool = False,
-        log: Callable[[World], EventStore] = lambda world: MemoryStore(),
+        crash_at: CrashAt | None = None,
+        log: MakeLog = lambda world, node: MemoryLog(),
     ) -> None:
         self.seed = seed
         self.faults = faults
         self.chance = Chance(seed)
         self.plan = Plan(self.chance, faults, only=only, remember=remember)
+        self.remembers = remember
         self.machine = Machine(seed, reorder=faults.reorder if reorder else 0.0)
         self.loop = SimulatedLoop(self.machine, "world")
         self.trace: list[Line] = []
         self.violation: Violation | None = None
+        self.crash_at = crash_at
+        self.marks: list[CrashAt] = []
+        self.ended_lives: list[CrashAt] = []
         self._log = log
         self._leave_out = leave_out
         self._nodes: list[Node] = []
@@ -109,7 +118,8 @@ class World:
         witness, history = Witness(), History(self._leave_out)
         view = View(witness, model)
         checks = Checks(view, witness, history, model, self.violated, self.chance)
-        node = Node(self, name or f"node{len(self._nodes) + 1}", self._log(self), make, witness, history, view, checks)
+        name = name or f"node{len(self._nodes) + 1}"
+        node = Node(self, name, self._log(self, name), make, witness, history, view, checks)
         self._nodes.append(node)
         self._stack.enter_context(failing_handlers(model.catalog, self.plan, self.note_fault))
         node.start()
@@ -220,7 +230,7 @@ class World:
 
     def run(self, scenario: Callable[[World], Any]) -> None:
         """Run a scenario to its end, or to the first violation."""
-        with deterministic(self.seed), self._stack:
+        with deterministic(), self._stack:
             task = self.loop.create_task(self._story(scenario), name="scenario")
             task.add_done_callback(self._ended)
             try:
@@ -237,7 +247,9 @@ class World:
 
     async def _story(self, scenario: Callable[[World], Any]) -> None:
         await scenario(self)
-        self.note("the scenario has ended; the faults stop", Mark.CALM)
+        self.note("the scenario has ended", Mark.ENDED)
+        await self._aftermath()
+        self.note("the faults stop", Mark.CALM)
         self.plan.is_active = False
         self.machine.in_order()
         stopped_s = self.machine.now_s
@@ -247,6 +259,8 @@ class World:
             await self._come_about(node, stopped_s)
         await self.rest()
         await self._mend_again()
+        lives = [life for node in self._nodes for life in node.lives]
+        self.ended_lives = [CrashAt(life.node.name, life.number, life.loop.steps) for life in lives]
         for node in self._nodes:
             await node.checks.at_rest(node)
         for node in self._nodes:
@@ -265,6 +279,14 @@ class World:
             if node.checks.resting.standing():
                 await node.mend()
         await self.rest()
+
+    async def _aftermath(self) -> None:
+        """Let faults happen while work is left, for a while: most of what sagas do is after the clients' part."""
+        end_s = self.machine.now_s + _AFTERMATH_S
+        pause_s = 0.01
+        while self.machine.now_s < end_s and [why for node in self._nodes if (why := await node.busy(end_s))]:
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, 2.0)
 
     def _bury(self) -> None:
         self._is_buried = True
