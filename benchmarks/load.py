@@ -108,3 +108,12 @@ async def closed_loop(
 
     await asyncio.gather(*(asyncio.create_task(caller(number)) for number in range(callers)))
     return latencies_s
+
+
+async def capacity_per_s(runtime: Runtime, accounts: Accounts, bench: Bench) -> float:
+    """Return the rate of a closed loop of 100 callers, after a warm-up."""
+    for seed in (bench.seed + 1, bench.seed + 2):
+        began = time.perf_counter()
+        done = await closed_loop(runtime, accounts, callers=100, seconds=bench.seconds() * WARM_UP, seed=seed)
+        rate = len(done) / (time.perf_counter() - began)
+    return rate

@@ -17,6 +17,7 @@ from actorium.benchmarks.prediction import Prediction, predictions
 from actorium.benchmarks.ratios import ratios
 from actorium.benchmarks.report import Report, Result
 from actorium.benchmarks.scenario import OURS, STORE_TITLES, STORES, YARDSTICK, StoreName
+from actorium.benchmarks.scenarios.overload import LOADS_PERCENT
 from actorium.benchmarks.words import LATENCIES, amount, number, others, spread, title
 
 _CALLERS = (("one-caller", 1), ("100-callers", 100), ("10000-callers", 10_000))
@@ -82,6 +83,7 @@ def page(report: Report) -> str:
         _throughput(report),
         _latency(report),
         _growth(report),
+        _overload(report),
         _peers(report),
         "</div>",
         _table_of_results(report.results),
@@ -184,6 +186,33 @@ def _growth(report: Report) -> str:
         "live (--quick: 1,000): beyond that a command hydrates its actor first."
     )
     return _figure("Cost as aggregates become more", words, line_plot(lines, x, y))
+
+
+def _overload(report: Report) -> str:
+    lines = []
+    for store in STORES:
+        result = report.find("overload", store)
+        if result is None:
+            continue
+        points = []
+        for percent in LOADS_PERCENT:
+            goodput = result.values(f"goodput_at_{percent}_per_s")
+            shares = sorted(
+                good / most * 100 for good, most in zip(goodput, result.values("capacity_per_s"), strict=True)
+            )
+            if shares:
+                points.append(_point(percent, shares, shares[len(shares) // 2]))
+        if points:
+            lines.append(Line(STORE_TITLES[store], store, points))
+    if not lines:
+        return ""
+    x = linear_axis("offered, in % of what a closed loop gets", LOADS_PERCENT)
+    y = linear_axis("done in time", [point.high for line in lines for point in line.points])
+    words = (
+        "Commands answered within a quarter of a second of the moment they were meant to come, in % of the capacity. "
+        "Whoever sends them runs in the same process, and costs it, too."
+    )
+    return _figure("Load beyond capacity", words, line_plot(lines, x, y))
 
 
 def _peers(report: Report) -> str:

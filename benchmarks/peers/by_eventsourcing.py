@@ -124,7 +124,7 @@ def _scenario(name: str, question: str, threads: int, beside: Sequence[str], sto
         headline="commands_per_s",
         measure=measure,
         stores=stores,
-        sizes={"aggregates": 1_000, "threads": threads, "seconds": 3.0},
+        sizes={"aggregates": 1_000, "threads": threads, "seconds": 2.0},
         quick={"aggregates": 200, "threads": threads, "seconds": 0.4},
         quick_stores=("memory", "full") if "memory" in stores else ("full",),
         subject="eventsourcing",

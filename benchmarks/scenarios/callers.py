@@ -43,7 +43,7 @@ def _scenario(name: str, question: str, callers: int, aggregates: int, own_ids: 
         question=question,
         headline="commands_per_s",
         measure=measure,
-        sizes={**sizes, "seconds": 3.0},
+        sizes={**sizes, "seconds": 2.0},
         quick={**sizes, "seconds": 0.4},
         **more,
     )

@@ -48,7 +48,7 @@ def _scenario(name: str, question: str, aggregates: int, quick: int | None, *bes
         headline="commands_per_s",
         measure=measure,
         beside=beside,
-        sizes={"aggregates": aggregates, "max_live": 10_000, "seconds": 3.0},
+        sizes={"aggregates": aggregates, "max_live": 10_000, "seconds": 2.0},
         quick=None if quick is None else {"aggregates": quick, "max_live": 1_000, "seconds": 0.4},
     )
 

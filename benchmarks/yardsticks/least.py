@@ -195,7 +195,7 @@ def _scenario(name: str, beside: str, callers: int, stores: Sequence[StoreName])
         headline="commands_per_s",
         measure=measure,
         stores=stores,
-        sizes={"callers": callers, "aggregates": 1_000, "seconds": 3.0},
+        sizes={"callers": callers, "aggregates": 1_000, "seconds": 2.0},
         quick={"callers": callers, "aggregates": 1_000, "seconds": 0.4},
         subject=YARDSTICK,
         quick_stores=("memory", "full"),

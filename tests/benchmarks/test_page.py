@@ -12,6 +12,7 @@ from actorium.benchmarks.catalog import CATALOG
 from actorium.benchmarks.markdown import tables
 from actorium.benchmarks.page import page
 from actorium.benchmarks.report import NotRun, Report
+from actorium.benchmarks.scenarios.overload import LOADS_PERCENT
 
 
 def everything() -> Report:
@@ -25,6 +26,8 @@ def everything() -> Report:
             subject=scenario.subject,
             events_per_commit=50.0,
             us_per_event=20.0,
+            **dict.fromkeys((f"goodput_at_{percent}_per_s" for percent in LOADS_PERCENT), 50.0 * number),
+            capacity_per_s=100.0,
         )
         for number, scenario in enumerate(CATALOG, 1)
         for store in scenario.stores
@@ -59,7 +62,7 @@ def test_text_cannot_break_out() -> None:
 
 def test_every_drawing_is_well_formed_and_within_its_box() -> None:
     drawings = re.findall(r"<svg.*?</svg>", page(everything()), re.DOTALL)
-    assert len(drawings) == 4
+    assert len(drawings) == 5
     for drawing in drawings:
         root = ElementTree.fromstring(drawing)
         _, _, width, height = map(float, root.attrib["viewBox"].split())
