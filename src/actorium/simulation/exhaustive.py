@@ -1,0 +1,186 @@
+"""`exhaust`: every single fault of a scenario, and with each of them every step at which the process can be killed.
+
+The plain run tells the occasions at which a fault can happen. Each fault is run alone; that run tells the steps of the
+process, what follows from the fault included, and it is run again with the process killed before each. Steps between
+which nothing happened that anything outside the process can see (a request that came, an answer that left, a commit
+that began or was written, a fault) leave the same behind when the process dies: they are one class, of which one step
+is run, unless every step is asked for.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator
+
+import msgspec
+
+from actorium.simulation.campaign import collected_seldom
+from actorium.simulation.decorator import Simulation
+from actorium.simulation.faults import FAMILIES, CrashAt, FaultId, Faults
+from actorium.simulation.place import Place
+from actorium.simulation.run import Outcome, Wish, run
+from actorium.simulation.workers import Workers
+from actorium.simulation.world import Violation
+from actorium.store.errors import ConfigurationError
+
+
+class Counterexample(msgspec.Struct, frozen=True):
+    """A run that broke an invariant: the fault, the step at which the process was killed, either or both."""
+
+    fault: FaultId | None
+    crash_at: CrashAt | None
+    violation: Violation
+
+    def wish(self, seed: int, store: str = "memory") -> Wish:
+        """Return what asks for this run again."""
+        return _wish(seed, store, self.fault, self.crash_at)
+
+
+class Coverage(msgspec.Struct):
+    """How far it has come: faults (no fault is one of them) that were run, of how many; pairs of fault and crash step.
+
+    `steps` are all steps of all those runs, `classes` the crashes that stand for them. Where the end was reached,
+    `faults_run == faults` and each class was run. elapsed_s is real time. is_cut_short: somebody pressed Ctrl-C.
+    """
+
+    faults: int
+    faults_run: int = 0
+    steps: int = 0
+    classes: int = 0
+    runs: int = 0
+    failures: list[Counterexample] = []
+    elapsed_s: float = 0.0
+    is_cut_short: bool = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything was run."""
+        return self.faults_run == self.faults
+
+
+class _Piece(msgspec.Struct, frozen=True):
+    place: Place
+    seed: int
+    store: str
+    every_step: bool
+    fault: FaultId | None
+
+
+class _Found(msgspec.Struct, frozen=True):
+    steps: int
+    classes: int
+    runs: int
+    failures: list[Counterexample]
+
+
+def exhaust(
+    where: Place | Simulation,
+    *,
+    seed: int = 0,
+    jobs: int = 1,
+    stop_after: int = 1,
+    every_step: bool = False,
+    store: str = "memory",
+    progress: Callable[[Coverage], None] = lambda coverage: None,
+) -> Coverage:
+    """Run every single fault of a scenario with every crash step, over so many processes (more than one need a Place).
+
+    It ends after `stop_after` runs that broke an invariant. `progress` is called with the coverage as it grows. The
+    amounts of the faults (how long a pause is) and what the scenario chooses are those of the seed.
+    """
+    if isinstance(where, Simulation) and jobs > 1:
+        raise ConfigurationError("other processes have to find the simulation: give its Place")
+    simulation = where if isinstance(where, Simulation) else where.load()
+    started_s = time.monotonic()
+    faults = [None, *possible_faults(run(simulation.scenario, _wish(seed, store, None, None)))]
+    coverage = Coverage(len(faults))
+    if isinstance(where, Simulation) or jobs == 1:
+        results = _here(simulation, seed, store, every_step, faults)
+    else:
+        results = _elsewhere(where, jobs, seed, store, every_step, faults)
+    try:
+        for found in results:
+            coverage.faults_run += 1
+            coverage.steps += found.steps
+            coverage.classes += found.classes
+            coverage.runs += found.runs
+            coverage.failures += found.failures
+            coverage.elapsed_s = time.monotonic() - started_s
+            progress(coverage)
+            if len(coverage.failures) >= stop_after:
+                break
+    except KeyboardInterrupt:
+        coverage.is_cut_short = True
+    finally:
+        results.close()
+    return coverage
+
+
+def possible_faults(plain: Outcome) -> list[FaultId]:
+    """Return each fault that can happen in a run without any, by its place in the run."""
+    return [
+        FaultId(kind, site, occurrence) for family, site, occurrence in plain.occasions for kind in FAMILIES[family]
+    ]
+
+
+def crash_steps(outcome: Outcome, *, every_step: bool = False) -> Iterator[CrashAt]:
+    """Yield one step for each class of steps at which a crash leaves the same behind; or every step."""
+    marked: dict[tuple[str, int], set[int]] = {}
+    for mark in outcome.marks:
+        marked.setdefault((mark.node, mark.life), set()).add(mark.step)
+    for node, life, last in outcome.lives:
+        steps = range(1, last + 1)
+        # What happens at a step is there before the next: that is where a class begins.
+        begins = {1, *(step + 1 for step in marked.get((node, life), ()))}
+        for step in steps if every_step else sorted(begins):
+            if step <= last:
+                yield CrashAt(node, life, step)
+
+
+def _here(
+    simulation: Simulation, seed: int, store: str, every_step: bool, faults: list[FaultId | None]
+) -> Generator[_Found, None, None]:
+    for fault in faults:
+        yield _tried(simulation, seed, store, every_step, fault)
+
+
+def _elsewhere(
+    place: Place, jobs: int, seed: int, store: str, every_step: bool, faults: list[FaultId | None]
+) -> Generator[_Found, None, None]:
+    with Workers(jobs, _run_piece) as workers:
+        yield from workers.map(_Piece(place, seed, store, every_step, fault) for fault in faults)
+
+
+def _run_piece(piece: _Piece) -> _Found:
+    return _tried(piece.place.load(), piece.seed, piece.store, piece.every_step, piece.fault)
+
+
+def _tried(simulation: Simulation, seed: int, store: str, every_step: bool, fault: FaultId | None) -> _Found:
+    """Run one fault alone, and with each crash."""
+    failures: list[Counterexample] = []
+
+    def tried(crash_at: CrashAt | None) -> Outcome:
+        outcome = run(simulation.scenario, _wish(seed, store, fault, crash_at))
+        if outcome.violation is not None:
+            failures.append(Counterexample(fault, crash_at, outcome.violation))
+        return outcome
+
+    with collected_seldom() as ran:
+        alone = tried(None)
+        crashes = list(crash_steps(alone, every_step=every_step))
+        for crash_at in crashes:
+            tried(crash_at)
+            ran()
+    return _Found(sum(life.step for life in alone.lives), len(crashes), 1 + len(crashes), failures)
+
+
+def _wish(seed: int, store: str, fault: FaultId | None, crash_at: CrashAt | None) -> Wish:
+    return Wish(
+        seed=seed,
+        faults=Faults.none(),
+        only=frozenset() if fault is None else frozenset([fault]),
+        crash_at=crash_at,
+        reorder=False,
+        remember=crash_at is None,
+        store=store,
+    )
