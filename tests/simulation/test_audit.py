@@ -133,7 +133,8 @@ async def stamps(world: World) -> None:
 def test_a_handler_that_reads_the_clock_is_named() -> None:
     (finding,) = audit(stamps)
     line = inspect.getsourcelines(Clock.__definition__.handlers[Stamp].method)[1] + 2
-    assert (finding.what, finding.line, finding.count) == ("time.time", line, 2)
+    assert (finding.what, finding.line) == ("time.time", line)
+    assert finding.count >= 2  # the checks have it decide again
 
 
 @simulation(faults=Faults.all(rate=0.05))

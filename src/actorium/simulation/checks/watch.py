@@ -23,6 +23,7 @@ from actorium.simulation.checks.log import read_back
 from actorium.simulation.checks.projections import ReadModels
 from actorium.simulation.checks.rest import AtRest, left_to_do
 from actorium.simulation.checks.rules import Rules
+from actorium.simulation.checks.sagas import SagaSteps
 from actorium.simulation.checks.snapshots import SavedStates
 from actorium.simulation.checks.streams import Streams
 from actorium.simulation.history import Delivery, History, Operation, Reading
@@ -61,6 +62,8 @@ class Checks:
         self.rules = Rules(view, violated)
         self._effects = Effects(witness, view, violated)
         self._answers = Answers(witness, view, self._effects, violated)
+        definitions = {one.__definition__.saga_type: one.__definition__ for one in described.saga_classes}
+        self._steps = SagaSteps(definitions, witness, view, violated)
         self._saved = SavedStates(witness, view, violated)
         self._models = ReadModels(described.catalog.projections, witness, view, violated)
         self._streams = Streams(witness, view, self._effects, history, violated)
@@ -87,6 +90,7 @@ class Checks:
 
     def _grew(self, records: Sequence[EncodedRecord]) -> None:
         self._effects.committed(records)
+        self._steps.committed(records)
         self.rules.committed()
         last = records[-1]
         aggregate = self._aggregates.get(last.stream.type)
@@ -129,6 +133,7 @@ class Checks:
         await self._ask_again(runtime)
         await self.resting.agenda(runtime.store)
         self._streams.look()
+        self._steps.at_rest()
         await self._models.at_rest(runtime, self._history)
         await read_back(runtime.store, self._witness, self._effects, self._history, self._violated)
 

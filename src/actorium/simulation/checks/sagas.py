@@ -1,0 +1,104 @@
+"""`SagaSteps`: the steps of each saga as its stream records them: in their order, undone in the reverse, none left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from actorium.sagas.definition import SagaDefinition
+from actorium.sagas.events import FREE, SagaUndone, StepFailed, StepIssued, StepSucceeded
+from actorium.simulation.checks.finding import Violated
+from actorium.simulation.view import View
+from actorium.simulation.witness import Witness
+from actorium.store.events import EncodedRecord, Event, RecordedEvent, StreamName
+
+
+class _Steps(msgspec.Struct):
+    """The steps of one saga that did something, and those that are undone, each in its order."""
+
+    done: list[str] = []
+    undone: list[str] = []
+
+
+class SagaSteps:
+    """Follows the streams of sagas as they grow, knowing of their code only which steps there are."""
+
+    def __init__(
+        self, definitions: Mapping[str, SagaDefinition], witness: Witness, view: View, violated: Violated
+    ) -> None:
+        self._definitions = definitions
+        self._witness = witness
+        self._view = view
+        self._violated = violated
+        self._steps: dict[StreamName, _Steps] = {}
+
+    def committed(self, records: Sequence[EncodedRecord]) -> None:
+        """Take the records of one commit, in order."""
+        for record in records:
+            definition = self._definitions.get(record.stream.type)
+            if definition is not None:
+                steps = self._steps.setdefault(record.stream, _Steps())
+                for recorded in self._view.recorded(record.position):
+                    self._take(definition, steps, recorded)
+
+    def _take(self, definition: SagaDefinition, steps: _Steps, recorded: RecordedEvent[Event]) -> None:
+        event, place = recorded.event, f"{recorded.stream} v{recorded.version}"
+        match event:
+            case StepIssued(step=step, undo=undo) | StepSucceeded(step=step, undo=undo) if step != FREE:
+                name = definition.today(step)
+                if undo:
+                    self._is_undone_in_turn(definition, steps, name, place)
+                elif isinstance(event, StepIssued):
+                    self._is_issued_in_turn(definition, steps, name, place)
+                if isinstance(event, StepSucceeded):
+                    (steps.undone if undo else steps.done).append(name)
+            case StepFailed(step=step, took_effect=True):
+                steps.done.append(definition.today(step))
+            case SagaUndone():
+                if left := self._to_undo(definition, steps):
+                    self._violated("an undone saga has undone what it did", "nothing left", f"{place}: {left}")
+
+    def _is_issued_in_turn(self, definition: SagaDefinition, steps: _Steps, step: str, place: str) -> None:
+        names = list(definition.steps)
+        before = names[: names.index(step)] if step in names else []
+        if missing := [name for name in before if name not in steps.done]:
+            self._violated("a saga's steps come in their order", f"{missing} before {step}", f"{step} at {place}")
+
+    def _is_undone_in_turn(self, definition: SagaDefinition, steps: _Steps, step: str, place: str) -> None:
+        left = self._to_undo(definition, steps)
+        if step not in left or left[-1] != step:
+            self._violated("what a saga did last is undone first", left[-1:] or "nothing to undo", f"{step} at {place}")
+
+    def _to_undo(self, definition: SagaDefinition, steps: _Steps) -> list[str]:
+        known = definition.steps
+        undone = set(steps.undone)
+        return [
+            name for name in steps.done if name in known and known[name].undo_method is not None and name not in undone
+        ]
+
+    def at_rest(self) -> None:
+        """Hold that every event that starts a saga has started it."""
+        for record in self._witness.records:
+            for recorded in self._view.recorded(record.position):
+                for definition in self._definitions.values():
+                    id = _id_of_started(definition, recorded)
+                    if id and StreamName(definition.saga_type, id) not in self._witness.streams:
+                        self._violated(
+                            "an event that starts a saga does so", f"{definition.saga_type}<{id}>", "no such saga"
+                        )
+
+
+def _id_of_started(definition: SagaDefinition, recorded: RecordedEvent[Event]) -> str | None:
+    """Return the id of the saga that an event starts, None if it starts none."""
+    known = definition.handlers.get(type(recorded.event))
+    if known is None or not known.is_start:
+        return None
+    if known.correlate is None:
+        part = f".{recorded.part}" if recorded.part else ""
+        return f"{recorded.stream_id}@{recorded.version}{part}"
+    if isinstance(known.correlate, str):
+        found = getattr(recorded.event, known.correlate)
+    else:
+        found = known.correlate(recorded)
+    return None if found is None else str(found)
