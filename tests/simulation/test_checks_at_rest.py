@@ -1,17 +1,22 @@
 """A world at rest that somebody tampered with: whatever was changed is found; untouched, nothing is."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.transfers import Account, Ask, Desk, Open, Tell, Told, Transfer, Withdraw
+from support.transfers import Account, Ask, Deposit, Desk, Open, Tell, Told, Transfer, Withdraw
 from support.transfers import Deposited as Put
 from support.transfers import Withdrawn as Taken
+from support.written import WrittenLog
 
-from actorium import Event, Projection, Reader, RecordedEvent, Runtime, Saga, Transaction, on, query, starts
-from actorium.simulation import Faults, World
+from actorium import Event, Projection, Reader, RecordedEvent, Runtime, Saga, Settings, Transaction, on, query, starts
+from actorium.simulation import Faults, Kind, World
+from actorium.simulation.checks.projections import ReadModels
 from actorium.simulation.client import SimulatedRuntime
+from actorium.simulation.history import Asking, Delivery
 from actorium.simulation.world import Violation
+from actorium.store.event_store import SaveCheckpoint
 
 
 class Moves(Projection):
@@ -143,3 +148,105 @@ def test_a_saga_that_stands_is_found_unless_it_may() -> None:
     assert invariant(run(nothing, tell)) == "every saga ends"
     assert invariant(run(nothing, tell, excuse_another)) == "every saga ends"
     assert run(nothing, tell, excuse) is None
+
+
+# --- projections that were asked, or parked events ------------------------------------------------------------------
+
+
+class Order(Projection):
+    """Which account moved last: another order of the streams gives another answer."""
+
+    last: str = ""
+    moves: int = 0
+
+    @on
+    def moved(self, event: Put | Taken, recorded: RecordedEvent[Event]) -> None:
+        self.last = recorded.stream_id
+        self.moves += 1
+
+
+def asked(query: Any, *arguments: object, answer: object, seen: float = 0.0, known: float = 1.0) -> Any:
+    """Take note of an answer that holds the first part of the log, and was given when so much of it was there."""
+
+    async def ask(world: World, client: SimulatedRuntime) -> None:
+        await world.rest()
+        node = world.nodes[0]
+        end = node.witness.position
+        delivery = Delivery(0, round(known * end), answer)
+        node.history.askings.append(Asking(query, arguments, round(seen * end), delivery))
+
+    return ask
+
+
+@pytest.mark.parametrize("answer", [0, 1, 2])
+def test_an_answer_that_was_right_at_some_time_is_right(answer: int) -> None:
+    assert run(nothing, asked(Moves.of, "a", answer=answer)) is None
+
+
+@pytest.mark.parametrize(
+    "never_right",
+    [
+        asked(Moves.of, "a", answer=3),
+        asked(Moves.of, "a", answer=0, seen=1.0),  # it was to hold the moves
+        asked(Moves.of, "a", answer=2, known=0.1),  # there were none yet
+        asked(Sums.balance, answer=7),
+    ],
+)
+def test_an_answer_that_was_never_right_is_found(never_right: Any) -> None:
+    assert invariant(run(nothing, never_right)) == "an answer of a projection was right once"
+
+
+def parking(seed: int, tamper: Tampering = nothing) -> tuple[World, bool]:
+    """Run a world whose projections fail so often that they park; say whether one did."""
+    world = World(seed, Faults.only(Kind.PROJECTION_RAISED, rate=0.7))
+
+    async def scenario(world: World) -> None:
+        client = world.runtime([Account, Order, Sums, Moves], settings=Settings())
+        for name in ("a", "b"):
+            await client.send(Open(name, 100))
+        for amount in range(1, 5):
+            await client.send(Withdraw("a", amount))
+            await client.send(Deposit("b", amount))
+        await asyncio.sleep(60)
+        world.plan.is_active = False
+        await world.nodes[0].mend()
+        await world.rest()
+        runtime = world.nodes[0].runtime
+        assert runtime is not None
+        tamper(None, runtime)
+
+    world.run(scenario)
+    return world, bool(world.nodes[0].checks._models._parked)
+
+
+def test_what_was_parked_may_come_in_another_order_of_streams_and_all_the_same_comes() -> None:
+    runs = [parking(seed) for seed in range(12)]
+    assert [world.violation for world, _ in runs] == [None] * 12
+    assert any(parked for _, parked in runs)
+    assert any(last(world) == "a" for world, _ in runs), "b moved last, and yet no run has another order"
+
+
+def last(world: World) -> str:
+    runtime = world.nodes[0].runtime
+    assert runtime is not None
+    return str(runtime._read_side._processors[Order]._work.instance.last)  # type: ignore[union-attr]
+
+
+def test_what_is_lost_of_a_projection_that_had_parked_is_found() -> None:
+    world, parked = parking(0, in_memory)
+    assert parked
+    assert invariant(world.violation) == "a projection is the fold of the log"
+
+
+def test_a_checkpoint_neither_steps_back_nor_runs_ahead() -> None:
+    log = WrittenLog()
+    log.commit("a", Put(1), Put(1), Put(1), command_id="c")
+    name = "projection Moves version 1"
+    models = ReadModels([Moves], log.witness, log.view, log.violated)
+    models.committed([SaveCheckpoint(name, 2), SaveCheckpoint(name, 3), SaveCheckpoint("projection Moves schema", 99)])
+    models.committed([SaveCheckpoint(name, 0), SaveCheckpoint(name, 1)])  # begun anew
+    assert log.found == []
+    models.committed([SaveCheckpoint(name, 4)])
+    assert log.found == ["no checkpoint is ahead of the log"]
+    models.committed([SaveCheckpoint(name, 2)])
+    assert log.found[1:] == ["a checkpoint does not step back"]

@@ -20,6 +20,7 @@ from actorium.simulation.user_lines import described
 from actorium.simulation.view import View
 from actorium.simulation.witness import Witness
 from actorium.store.event_store import SaveCheckpoint
+from actorium.store.events import EncodedRecord
 
 
 class ReadModels:
@@ -107,15 +108,20 @@ class ReadModels:
 
     def _order_matters(self, projection: type[Projection], in_order: Any) -> bool:
         """Say whether another order of the streams, each in its own order, makes another read model."""
+        streams = list(self._witness.streams.values())
+        try:
+            return any(self._folded(projection, order) != in_order for order in (streams, streams[::-1]))
+        except Exception:
+            return True
+
+    def _folded(self, projection: type[Projection], streams: Iterable[Iterable[EncodedRecord]]) -> Any:
         fold = fold_of(projection)
         try:
-            for records in self._witness.streams.values():
+            for records in streams:
                 for record in records:
                     for recorded in self._view.recorded(record.position):
                         fold.apply(recorded)
-            return bool(fold.content() != in_order)
-        except Exception:
-            return True
+            return fold.content()
         finally:
             fold.close()
 
