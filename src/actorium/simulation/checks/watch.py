@@ -122,7 +122,6 @@ class Checks:
 
     async def at_rest(self, node: Node) -> None:
         """Look at everything, now that the world is at rest."""
-        self.rules.at_rest()
         await node.call(self._look)
         if self._following is not None:
             self._following.cancel()
@@ -130,6 +129,7 @@ class Checks:
     async def _look(self, runtime: Runtime) -> None:
         """Look at the runtime, in its process: first at what it has, then at what it says, then at its log."""
         self.resting.look(runtime)
+        self.rules.at_rest()
         await self._ask_again(runtime)
         await self.resting.agenda(runtime.store)
         self._streams.look()
