@@ -34,6 +34,7 @@ _RESTART_S = (0.02, 3.0)
 _LONGEST_LIFE_STEPS = 3_000
 _PAUSE_S = (0.5, 60.0)
 _MEND_ATTEMPTS = 1_000
+_LONGEST_READ_S = 30.0
 _JUMP_S = (-7_200.0, 7_200.0)
 _LATENCY_S = {"commit": 0.002, "read": 0.0005, "failure": 0.05}
 
@@ -74,6 +75,7 @@ class Node:
         self.life: Life | None = None
         self.lives: list[Life] = []
         self.clock_offset_us = 0
+        self._call_name = f"{name} call"
         self.trouble = Trouble()
         self._make = make
         self._calls: set[asyncio.Future[Any]] = set()
@@ -118,6 +120,8 @@ class Node:
         life = self.life
         if life is not None:
             await asyncio.sleep(0.001)  # what was told to end just now may do so
+            if [one for one in life.loop.unfinished() if one.get_name() == self._call_name]:
+                await asyncio.sleep(_LONGEST_READ_S)  # a caller may wait for the store itself
             left = [task.get_name() for task in life.loop.unfinished()]
             if left:
                 self.world.violated("a stopped runtime leaves no task", "none", ", ".join(left))
@@ -165,7 +169,7 @@ class Node:
         answer = self.world.loop.create_future()
         self._calls.add(answer)
         self.life.mark()
-        task = self.life.loop.create_task(self._serve(self.runtime, what, answer), name=f"{self.name} call")
+        task = self.life.loop.create_task(self._serve(self.runtime, what, answer), name=self._call_name)
         return answer, task
 
     async def _serve(self, runtime: Runtime, what: Call, answer: asyncio.Future[Any]) -> None:
