@@ -1,6 +1,9 @@
 """`actorium power-loss` and `actorium bit-rot`: what they count, and what they end with."""
 
 import json
+import os
+import signal
+import subprocess
 import sys
 
 import pytest
@@ -35,6 +38,19 @@ def test_several_processes_find_the_same(capsys: pytest.CaptureFixture[str]) -> 
         assert run([*FULL, "--jobs", jobs, "--json"]) == 0
         counts.append(json.loads(capsys.readouterr().out) | {"took_s": 0})
     assert counts[0] == counts[1]
+
+
+def test_ctrl_c_leaves_no_process_behind() -> None:
+    command = [sys.executable, "-m", "actorium.cli", "power-loss", "--jobs", "2"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "power cuts under synchronous=FULL, from seed 1\n"
+        os.killpg(program.pid, signal.SIGINT)
+        _, err = program.communicate(timeout=60)
+    assert program.returncode == 130
+    assert "interrupted" in err
 
 
 def test_what_makes_no_sense_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

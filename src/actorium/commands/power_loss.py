@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
-from multiprocessing import get_context
+from itertools import count
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
@@ -65,8 +63,7 @@ def power_loss(
     if not json:
         screen.say(f"power cuts under synchronous={synchronous}, from seed {seed}")
     progress = screen.progress("states", states) if not json else nullcontext(lambda done: None)
-    task = partial(lose_power_once, synchronous=synchronous, commands=commands)
-    with _results(task, seed, jobs or os.cpu_count() or 1) as results, progress as update:
+    with _results(synchronous, commands, seed, jobs or os.cpu_count() or 1) as results, progress as update:
         for result in results:
             outcome.add(result)
             update(min(outcome.states, states))
@@ -90,37 +87,28 @@ def power_loss(
 
 
 @contextmanager
-def _results(task: Callable[[int], Outcome], seed: int, jobs: int) -> Iterator[Iterator[Outcome]]:
+def _results(synchronous: str, commands: int, seed: int, jobs: int) -> Iterator[Iterator[Outcome]]:
     """Give the outcomes of one run after the other, without an end; work is dropped when the block is left."""
-    seeds = iter(range(seed, seed + 10**9))
+    from actorium.simulation.workers import Workers
+
+    seeds = count(seed)
     if jobs == 1:
-        yield map(task, seeds)
+        yield map(partial(lose_power_once, synchronous=synchronous, commands=commands), seeds)
         return
-    # A new interpreter each: a copy of this one would share its standard output and its signal handlers.
-    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_begin_worker)
-
-    def in_order() -> Iterator[Outcome]:
-        waiting = [pool.submit(task, next(seeds)) for _ in range(jobs + 1)]
-        while True:
-            yield waiting.pop(0).result()
-            waiting.append(pool.submit(task, next(seeds)))
-
-    try:
-        yield in_order()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with Workers(jobs, partial(_in_a_worker, synchronous=synchronous, commands=commands)) as workers:
+        yield workers.map(seeds)
 
 
 def lose_power_once(seed: int, *, synchronous: str, commands: int) -> Outcome:
-    """Record one run and examine its states, in any process."""
+    """Record one run and examine its states."""
     from actorium.simulation.disk.power_loss import lose_power
 
     return asyncio.run(lose_power(seed, synchronous, commands=commands))
 
 
-def _begin_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+def _in_a_worker(seed: int, *, synchronous: str, commands: int) -> Outcome:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    return lose_power_once(seed, synchronous=synchronous, commands=commands)
 
 
 def _show(screen: Screen, synchronous: str, outcome: Outcome, took_s: float) -> None:
