@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 
 _EPOCH_US = 1_700_000_000_000_000
 _RESTART_S = (0.02, 3.0)
-_LONGEST_LIFE_STEPS = 3_000
+# What a process does until it serves, about; and the stretches of its life after that, each of which has its fault, or
+# not: so a long life is as dangerous as a short one.
+_START_STEPS = 60
+_STRETCH_STEPS = 150
 _PAUSE_S = (0.5, 60.0)
 _MEND_ATTEMPTS = 1_000
 _LONGEST_READ_S = 30.0
@@ -239,17 +242,24 @@ class Life:
         """Draw what befalls this life from outside, and at which of its steps."""
         if (at := self._world.crash_at) is not None and (at.node, at.life) == (self.node.name, self.number):
             self.loop.set_alarm(at.step, lambda: self.crash(str(at)))
-        fault = self._world.plan.draw("life", self.node.name)
-        if fault is None:
-            return
-        # Most steps lie in the first seconds of work; the square of chance aims at early ones, recovery included.
-        part = self._world.plan.amount(fault, 0.0, 1.0)
-        self.loop.set_alarm(1 + int(part * part * _LONGEST_LIFE_STEPS), lambda: self._befall(fault))
+        self._expect("start", 0, 0, _START_STEPS)
+        self._expect("life", 0, _START_STEPS, _STRETCH_STEPS)
+
+    def _expect(self, family: str, stretch: int, begin: int, steps: int) -> None:
+        """Draw at one of the next steps whether something befalls it there; then go on to the next stretch."""
+        part = self._world.chance.number(f"{family} of {self.name}", stretch)
+
+        def drawn() -> None:
+            if family == "life":
+                self._expect(family, stretch + 1, begin + steps, steps)
+            fault = self._world.plan.draw(family, self.node.name)
+            if fault is not None:
+                self._befall(fault)
+
+        self.loop.set_alarm(begin + 1 + int(part * steps), drawn)
 
     def _befall(self, fault: FaultId) -> None:
         world = self._world
-        if not world.plan.is_active:
-            return
         world.note_fault(fault, self.node.name)
         if fault.kind is Kind.CRASH:
             self.crash("killed")

@@ -110,7 +110,7 @@ class SimulatedStore:
         self._process.mark()
         committed = await self._powered(self._write(batch, refused))
         await self._compare(self._witness.saw, self._witness.position)
-        self._witness.wrote(batch, committed)
+        self._watched(self._witness.wrote, batch, committed)
         self._process.committed(_told(batch, committed), tuple(str(append.stream) for append in batch.appends))
         if fault is not None:
             committed = await self._after(fault, committed)
@@ -120,10 +120,18 @@ class SimulatedStore:
         """Have the witness take what the log holds after a position."""
         try:
             found = await self._powered(self._log.read_log(after_position, _EVERYTHING))
-            take(found, self._process.step())
+            self._watched(take, found, self._process.step())
         except (Loss, StoreError) as error:
             self._process.lost(str(error))
             await self._hang()
+
+    def _watched(self, look: Callable[..., None], *arguments: Any) -> None:
+        """Let the world look; nothing it calls meanwhile meets a fault."""
+        self._plan.is_watching = True
+        try:
+            look(*arguments)
+        finally:
+            self._plan.is_watching = False
 
     async def _write(self, batch: Batch, refused: str | None) -> Committed:
         """Commit a batch; the appends to the refused stream as if another writer had been there first."""
@@ -164,6 +172,8 @@ class SimulatedStore:
                 raise StoreUnavailable("the store is away for a while (simulated)")
             case Kind.STORE_SLOW:
                 await self._wait(self._plan.amount(fault, 0.05, 20.0))
+            case Kind.DISK_FULL:
+                self._trouble.full_commits = 1 + int(self._plan.amount(fault, 0.0, 8.0))
             case Kind.CHECKPOINT_FAILED:
                 name = fault.site.removeprefix("checkpoint ")
                 return msgspec.structs.replace(

@@ -20,7 +20,7 @@ from actorium.sagas.saga import Saga
 from actorium.simulation.chance import Chance
 from actorium.simulation.checks import Checks, Rule
 from actorium.simulation.client import SimulatedRuntime
-from actorium.simulation.code_faults import failing_handlers
+from actorium.simulation.code_faults import CodeFaults
 from actorium.simulation.configuration import varied_settings
 from actorium.simulation.determinism import deterministic
 from actorium.simulation.faults import CrashAt, FaultId, Faults, Plan
@@ -90,6 +90,7 @@ class World:
         self._leave_out = leave_out
         self._nodes: list[Node] = []
         self._stack = ExitStack()
+        self._code_faults: CodeFaults | None = None
         self._is_buried = False
 
     # --- what a scenario uses -------------------------------------------------------------------------------------
@@ -121,7 +122,10 @@ class World:
         name = name or f"node{len(self._nodes) + 1}"
         node = Node(self, name, self._log(self, name), make, witness, history, view, checks)
         self._nodes.append(node)
-        self._stack.enter_context(failing_handlers(model.catalog, self.plan, self.note_fault))
+        if self._code_faults is None:
+            self._code_faults = CodeFaults(self)
+            self._stack.callback(self._code_faults.take_out)
+        self._code_faults.put_into(model)
         node.start()
         return SimulatedRuntime(self, node)
 

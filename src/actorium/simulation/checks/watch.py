@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Ack
+from actorium.actors.errors import HydrationFailed
 from actorium.runtime.statistics import RuntimeStatistics
 from actorium.sagas.runtime import Runtime
 from actorium.simulation.chance import Chance
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 _READ_AFTER = 0.06  # part of the commits after which the aggregate is read
 _READ_AT_REST_MAX = 8
 _SENT_AGAIN_MAX = 6
+# An actor whose events could not be applied, for a fault, refuses mail for a while: pauses, and how many of them.
+_PAUSE_S = 4.0
+_PATIENCE = 12
 
 
 class Checks:
@@ -152,7 +156,7 @@ class Checks:
         for stream in self._sample("read at rest", streams, _READ_AT_REST_MAX):
             await self._looked_at(runtime, self._aggregates[stream.type], stream.id)
 
-    async def _sent_again(self, runtime: Runtime, operation: Operation) -> None:
+    async def _sent_again(self, runtime: Runtime, operation: Operation, *, patience: int = _PATIENCE) -> None:
         delivery = operation.delivered(self._witness.position)
         try:
             if operation.how == "submit":
@@ -167,6 +171,10 @@ class Checks:
                     headers=operation.headers,
                 )
         except Exception as error:
+            if isinstance(error, HydrationFailed) and patience:
+                await asyncio.sleep(_PAUSE_S)
+                await self._sent_again(runtime, operation, patience=patience - 1)
+                return
             self._violated("a command sent again is answered as before", operation.answer, described(error))
             return
         delivery.known = self._witness.position
