@@ -82,7 +82,7 @@ FAMILIES: Mapping[str, tuple[Kind, ...]] = {
 # in a run of a dozen transfers, none of the families crowding out the others.
 _WEIGHTS = {
     "commit": 1.2,
-    "disk": 0.1,
+    "disk": 0.06,
     "checkpoint": 1.2,
     "read": 0.3,
     "request": 5.0,

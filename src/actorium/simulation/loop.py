@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import inspect
+from asyncio.events import _set_running_loop
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from itertools import count
@@ -204,14 +205,19 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     def bury(self) -> None:
         """Close what was left hanging, once nothing of it can do harm any more: the run is over."""
         self.die()
-        for task in self.tasks:
-            if not task.done():
-                task._log_destroy_pending = False  # type: ignore[attr-defined]
-                for coroutine in _within(task.get_coro()):
-                    try:
-                        coroutine.close()
-                    except BaseException:  # whatever its `finally` blocks say: the world they speak of is gone
-                        continue
+        # Whoever cleans up may make tasks: they are closed in their turn.
+        _set_running_loop(self)
+        try:
+            for task in self.tasks:
+                if not task.done():
+                    task._log_destroy_pending = False  # type: ignore[attr-defined]
+                    for coroutine in _within(task.get_coro()):
+                        try:
+                            coroutine.close()
+                        except BaseException:  # whatever its `finally` blocks say: the world they speak of is gone
+                            continue
+        finally:
+            _set_running_loop(None)
         self.tasks.clear()
         self._held.clear()
         self._alarms.clear()
