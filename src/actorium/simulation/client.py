@@ -24,6 +24,7 @@ from actorium.simulation.faults import FaultId, Kind
 from actorium.simulation.history import Asking, Delivery, Operation, Reading
 from actorium.simulation.node import ConnectionLost, Node
 from actorium.simulation.trace import Mark
+from actorium.simulation.user_lines import described
 from actorium.simulation.witness import Witness
 from actorium.store.errors import StatementFailed, StoreUnavailable, WrongExpectedVersion
 
@@ -36,7 +37,7 @@ R = TypeVar("R")
 _ANSWER_WITHIN_S = 45.0
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 5.0
-_PATIENCE_S = 36_000.0
+_PATIENCE_S = 900.0
 _TRY_AGAIN = (
     ConnectionLost,
     CommandTimeout,
@@ -208,8 +209,10 @@ class SimulatedRuntime:
         while True:
             try:
                 return await self._exchanged(what, call)
-            except again_for:
+            except again_for as error:
                 if machine.now_s > give_up_at_s:
+                    wanted = f"an answer to {what} within {_PATIENCE_S:g} s, whatever it takes"
+                    self._world.violated("who asks is answered in the end", wanted, described(error))
                     raise
             except CommandFailed as error:
                 if not isinstance(error.__cause__, InjectedFailure):
