@@ -16,6 +16,7 @@ from actorium.benchmarks.scenarios import (
     overload,
     recovery,
     replay,
+    saga_timers,
     sagas,
 )
 from actorium.benchmarks.yardsticks import least, raw
@@ -30,6 +31,7 @@ CATALOG: tuple[Scenario, ...] = (
     replay.SCENARIO,
     catch_up.SCENARIO,
     sagas.SCENARIO,
+    saga_timers.SCENARIO,
     recovery.SCENARIO,
     *least.SCENARIOS,
     *raw.SCENARIOS,

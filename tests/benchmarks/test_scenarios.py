@@ -25,6 +25,8 @@ TINY: dict[str, float] = {
     "threads": 2,
     "at_once": 2,
     "own_ids": 1,
+    "per_second": 100,
+    "burst": 5,
 }
 # Sizes below which there is nothing to measure.
 LEAST: dict[str, dict[str, float]] = {
@@ -32,6 +34,7 @@ LEAST: dict[str, dict[str, float]] = {
     "overload": {"seconds": 0.05},
     "catch-up": {"events": 1_000},
     "recovery": {"events": 1_000},
+    "saga-timers": {"burst": 3},
     "idle-actors": {"traced": 2_000},
 }
 CASES = [(scenario, store) for scenario in CATALOG for store in scenario.stores if store != "normal"]
