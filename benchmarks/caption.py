@@ -27,5 +27,5 @@ def warnings(report: Report) -> list[str]:
     if report.environment.load_average > report.environment.cores / 2:
         found.append("other programs were busy when this began: expect wide spreads")
     if report.interrupted:
-        found.append("stopped by Ctrl-C: these are the figures up to then")
+        found.append("stopped from outside: these are the figures up to then")
     return found

@@ -73,7 +73,7 @@ class Suite:
         return len(self._cases) * self._plan.rounds
 
     def run(self, on_progress: Callable[[int, str], None]) -> Report:
-        """Make all runs; `on_progress(done, what)` is called before each. Ctrl-C ends it with what there is by then."""
+        """Make all runs, `on_progress(done, what)` before each; KeyboardInterrupt ends it with what there is by then."""
         try:
             with tempfile.TemporaryDirectory(prefix="actorium-bench-", dir=self._plan.folder) as folder:
                 self._run_all(Path(folder), on_progress)
@@ -130,7 +130,7 @@ class Suite:
         for scenario, store, sizes in self._cases:
             outcomes = self._outcomes.get((scenario.name, store), [])
             if not outcomes:
-                why = "stopped by Ctrl-C before its turn" if self._interrupted else "no time was left for it"
+                why = "stopped before its turn" if self._interrupted else "no time was left for it"
                 not_run.append(NotRun(scenario.name, store, why))
                 continue
             right = [one for one in outcomes if not one.wrong]

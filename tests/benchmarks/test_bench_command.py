@@ -1,6 +1,7 @@
 """`actorium bench`: what is typed, what comes out, and what to do when it was wrong."""
 
 import runpy
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -58,9 +59,12 @@ def test_a_wrong_figure_ends_it_with_1(tmp_path: Path, capsys: pytest.CaptureFix
     assert "its figures do not count" in err
 
 
-def test_an_interrupted_one_ends_it_with_130(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_from_outside_it_ends_with_130(
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def measure(job: object, folder: Path) -> None:
-        raise KeyboardInterrupt
+        signal.raise_signal(number)
 
     monkeypatch.setattr("actorium.benchmarks.suite.run_job", measure)
     assert bench("--only", "flush", "--json", str(tmp_path / "report.json")) == 130
