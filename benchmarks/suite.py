@@ -73,7 +73,7 @@ class Suite:
         return len(self._cases) * self._plan.rounds
 
     def run(self, on_progress: Callable[[int, str], None]) -> Report:
-        """Make all runs, `on_progress(done, what)` before each; KeyboardInterrupt ends it with what there is by then."""
+        """Make all runs, `on_progress(done, what)` before each; KeyboardInterrupt ends it with what there is."""
         try:
             with tempfile.TemporaryDirectory(prefix="actorium-bench-", dir=self._plan.folder) as folder:
                 self._run_all(Path(folder), on_progress)
