@@ -154,7 +154,8 @@ class SimulatedStore:
         for append in batch.appends:
             fault = self._plan.draw("commit", str(append.stream)) or fault
         for checkpoint in batch.checkpoints:
-            fault = self._plan.draw("checkpoint", checkpoint.name) or fault
+            if checkpoint.statements:  # a position by itself is never refused
+                fault = self._plan.draw("checkpoint", checkpoint.name) or fault
         if fault is not None:
             self._process.befell(fault)
         return fault
