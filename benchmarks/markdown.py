@@ -42,7 +42,7 @@ def tables(report: Report) -> str:
         f"{describe(report.environment)}\n{report.began}, up to {report.rounds} rounds.\n",
         _table(("scenario", "store", "median", "spread", "p50 / p99 / p99.9 / max ms", "also"), results),
         _table(("work", "store", "first", "second", "ratio"), beside),
-        _table(("scenario", "store", "predicted/s", "measured/s", "made of"), model),
+        _table(("scenario", "store", "predicted/s", "measured/s", "made of, µs"), model),
     ]
     return "\n".join(part for part in parts if part)
 

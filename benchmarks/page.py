@@ -281,7 +281,7 @@ def _table_of_predictions(found: Sequence[Prediction]) -> str:
         (one.scenario, STORE_TITLES[one.store], number(one.predicted_per_s), number(one.measured_per_s), one.of)
         for one in found
     ]
-    columns = ("scenario", "store", "predicted commands/s", "measured", "made of")
+    columns = ("scenario", "store", "predicted commands/s", "measured", "made of, µs")
     words = "Loop, writer and flush take turns; what each costs was measured by itself."
     return _table("What the rate is made of", columns, rows, words)
 

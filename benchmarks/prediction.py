@@ -1,18 +1,26 @@
-"""The model of the rate: what a command costs on the loop, in the writer, and its part of a flush.
+"""The model of the rate: what a command costs on the loop and in the writer, and its part of a commit and its flush.
 
 A closed loop of callers moves in step: they wake together, their commands are decided together and written together,
-so loop and writer take turns. A batch of b commands then takes b × loop + b × writer + flush. Each of the three is
-measured by itself: the loop by the same callers in memory, the writer by our store alone without a flush (NORMAL), the
-flush on the disk.
+so loop and writer take turns. A batch of b commands takes b × loop + b × row + commit + flush. Each part is measured by
+itself:
+
+- loop: the same callers in memory, less what the store in memory takes for an event;
+- row and commit: our store alone, without a flush (NORMAL), 100 events to a commit and one to a commit;
+- flush: a small write and its flush on the disk.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import msgspec
 
 from actorium.benchmarks.report import Report
 from actorium.benchmarks.scenario import StoreName
 from actorium.benchmarks.words import number
+
+_BATCH = 100
+_CLOSED_LOOPS = ("one-caller", "100-callers", "own-ids", "10000-callers", "one-hot", "ten-hot")
 
 
 class Prediction(msgspec.Struct, frozen=True):
@@ -25,20 +33,45 @@ class Prediction(msgspec.Struct, frozen=True):
     of: str
 
 
+class Constants(NamedTuple):
+    """What was measured by itself, in microseconds. in_memory: what the store in memory takes for an event."""
+
+    row: float
+    commit: float
+    flush: float
+    in_memory: float
+
+
+def constants(report: Report) -> Constants | None:
+    """Return the constants of a machine, None where one was not measured."""
+    many = report.median("store-alone", "normal", "us_per_event")
+    one = report.median("store-alone-1", "normal", "us_per_event")
+    in_memory = report.median("store-alone", "memory", "us_per_event")
+    flush_ms = report.median("flush", "full", "flush_ms")
+    if not (many and one and in_memory and flush_ms):
+        return None
+    commit = max(0.0, (one - many) * _BATCH / (_BATCH - 1))
+    return Constants(max(0.0, one - commit), commit, flush_ms * 1e3, in_memory)
+
+
 def predictions(report: Report) -> list[Prediction]:
     """Return what the model says for each closed loop whose parts were measured."""
-    writer_us = report.median("store-alone", "normal", "us_per_event")
-    flush_us = (report.median("flush", "full", "flush_ms") or report.environment.flush_ms) * 1e3
-    found = []
-    for scenario in ("one-caller", "100-callers", "10000-callers", "ten-hot", "one-hot"):
-        in_memory = report.median(scenario, "memory", "commands_per_s")
-        for store in ("full", "normal"):
-            result = report.find(scenario, store)
-            batch = None if result is None else result.median("events_per_commit")
-            measured = None if result is None else result.median("commands_per_s")
-            if not (in_memory and writer_us and batch and measured):
-                continue
-            loop_us, flushed_us = 1e6 / in_memory, flush_us / batch if store == "full" else 0.0
-            of = f"{number(loop_us)} µs loop + {number(writer_us)} µs writer + {number(flushed_us)} µs flush"
-            found.append(Prediction(scenario, store, 1e6 / (loop_us + writer_us + flushed_us), measured, of))
-    return found
+    found = constants(report)
+    if found is None:
+        return []
+    lines = [_predict(report, found, scenario, store) for scenario in _CLOSED_LOOPS for store in ("full", "normal")]
+    return [line for line in lines if line is not None]
+
+
+def _predict(report: Report, known: Constants, scenario: str, store: StoreName) -> Prediction | None:
+    in_memory = report.median(scenario, "memory", "commands_per_s")
+    batch = report.median(scenario, store, "events_per_commit")
+    measured = report.median(scenario, store, "commands_per_s")
+    if not (in_memory and batch and measured):
+        return None
+    loop = 1e6 / in_memory - known.in_memory
+    commit = known.commit / batch
+    flush = known.flush / batch if store == "full" else 0.0
+    parts = {"loop": loop, "row": known.row, "commit": commit, "flush": flush}
+    of = " + ".join(f"{name} {number(us)}" for name, us in parts.items() if us)
+    return Prediction(scenario, store, 1e6 / sum(parts.values()), measured, of)

@@ -9,7 +9,7 @@ from actorium.benchmarks.environment import flush_ms
 from actorium.benchmarks.filling import deposited
 from actorium.benchmarks.gate import require_log
 from actorium.benchmarks.load import Accounts
-from actorium.benchmarks.scenario import DURABLE, STORES, YARDSTICK, Bench, Figures, Scenario, Wrong
+from actorium.benchmarks.scenario import DURABLE, YARDSTICK, Bench, Figures, Scenario, Wrong
 from actorium.benchmarks.yardsticks.least import INSERT, connect
 from actorium.store.event_store import Append, Batch, CommandMark
 from actorium.store.events import StreamName
@@ -83,17 +83,21 @@ async def measure_flush(bench: Bench) -> Figures:
     return {"flush_ms": flush_ms(bench.folder)}
 
 
-SCENARIOS = (
-    Scenario(
-        name="store-alone",
-        question="How many events does our store alone write, 100 to a commit? (latencies: of a commit)",
+def _store_alone(name: str, question: str, batch: int) -> Scenario:
+    return Scenario(
+        name=name,
+        question=question,
         headline="events_per_s",
         measure=measure_store,
-        stores=STORES,
-        sizes={"batch": 100, "seconds": 2.0},
-        quick={"batch": 100, "seconds": 0.3},
+        sizes={"batch": batch, "seconds": 2.0},
+        quick={"batch": batch, "seconds": 0.3},
         subject=YARDSTICK,
-    ),
+    )
+
+
+SCENARIOS = (
+    _store_alone("store-alone", "How many events does our store write, 100 to a commit? (latencies: of one)", 100),
+    _store_alone("store-alone-1", "And one to a commit?", 1),
     Scenario(
         name="sqlite-alone",
         question="How many rows does SQLite take by `executemany`, 100 to a transaction? (latencies: of one)",
