@@ -114,6 +114,8 @@ class SequentialDelivery:
                     await self._ledger.save(reached, self._handler.arranged(statements))
             except StatementFailed as failure:
                 await self._handler.restore(self._ledger.position)
+                if not statements:
+                    raise  # no event has a part in it: whatever is behind a parked one stays there
                 if _unit_end(events, begun + 1) >= failed:
                     await self._one(events[begun:failed], failure)
                     begun, size = failed, len(events)

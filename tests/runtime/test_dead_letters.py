@@ -5,15 +5,17 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from support.bank import Add, Added, Tally
 from support.read_models import AT_ONCE, PARTS, Sums, Switch, Totals, caught_up, parked
-from support.stores import FaultyStore, GatedStore, append
+from support.stores import FaultyStore, GatedStore, PassedThrough, append
 from support.virtual_time import run_virtual, steps, virtual
 
 from actorium import ConfigurationError, DeadLetter, Runtime, Settings, StoreUnavailable
 from actorium.runtime.retry import Retry
-from actorium.store.event_store import Append, Batch
+from actorium.store.errors import StatementFailed
+from actorium.store.event_store import Append, Batch, Committed
 from actorium.store.events import EncodedEvent, StreamName
 from actorium.store.memory import MemoryStore
 from actorium.store.sqlite import SQLiteStore
@@ -268,3 +270,37 @@ async def test_a_state_that_was_kept_before_a_retry_is_not_believed_after_it(kep
         assert await runtime.processor(keeping).retry() == 1
     async with Runtime([Tally, keeping], store=store, settings=AT_ONCE) as runtime:
         assert await runtime.query(keeping.all, after=4) == {"a": 8, "b": 2}
+
+
+class RefusesEmpty(PassedThrough):
+    """Refuses a checkpoint that stands for no statement, so many times."""
+
+    times = 0
+
+    async def commit(self, batch: Batch) -> Committed:
+        empty = [one for one in batch.checkpoints if one.name.startswith("projection") and not one.statements]
+        if not self.times or not empty or any(one.parked for one in empty):
+            return await self.inner.commit(batch)
+        self.times -= 1
+        kept = [one for one in batch.checkpoints if one is not empty[0]]
+        assert not kept, "each is committed by itself here"
+        committed = await self.inner.commit(msgspec.structs.replace(batch, checkpoints=kept))
+        return msgspec.structs.replace(committed, failed_checkpoints={0: StatementFailed("refused")})
+
+
+@virtual
+async def test_what_is_held_back_stays_there_though_its_checkpoint_is_refused() -> None:
+    store = RefusesEmpty()
+    Switch.raises.add(7)
+    async with Runtime([Tally, Totals], store=store) as runtime:
+        await runtime.send(Add("a", 7))
+        await asyncio.sleep(60)
+        assert parked(runtime, Totals) == [("a", 1)]
+        store.times = 1
+        await runtime.send(Add("a", 5))
+        await caught_up(runtime, Totals)
+        assert store.times == 0
+        assert await runtime.query(Totals.all) == {}
+        Switch.off()
+        assert await runtime.processor(Totals).retry() == 1
+        assert await runtime.query(Totals.all) == {"a": (12, 2)}
