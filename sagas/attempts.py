@@ -15,7 +15,7 @@ from actorium.actors.commands import Ack, Command, Envelope
 from actorium.actors.errors import AlreadyExists, CommandConflict, CommandFailed, NotFound, Rejected
 from actorium.actors.kind import ActorKind
 from actorium.runtime.dispatcher import Dispatcher
-from actorium.runtime.errors import RuntimeClosed
+from actorium.runtime.errors import CommandTimeout, MailboxFull, RuntimeClosed
 from actorium.runtime.reactions import IdempotencyKey
 from actorium.runtime.retry import Retry
 from actorium.sagas.definition import SagaDefinition
@@ -38,6 +38,9 @@ Send = Callable[..., Any]
 EnvelopeOf = Callable[..., Envelope]
 # The domain's own answers: they will be the same however often one asks.
 _FINAL = (Rejected, NotFound, AlreadyExists, CommandConflict, WrongExpectedVersion)
+# The load on this runtime says nothing of the step: it waits, within its `timeout_s`, and uses up none of its attempts.
+_CROWDED = (MailboxFull, CommandTimeout)
+_CROWDED_RETRY = Retry(attempts=1, backoff_s=0.05, backoff_max_s=5.0)
 _ABSENT = object()
 
 
@@ -96,12 +99,18 @@ class Attempts:
         """Send one command until its outcome is known, then report it; `error`: what came of its first attempt."""
         retry = self._rules(key.owner, intent)[0]
         issued = intent.commands[index]
-        attempt = 1
+        attempt, crowded = 1, 0
         if error is None:
             error = await self._attempt(key, intent, index, issued)
-        while not self.is_last_word(key, intent, error) and attempt < retry.attempts:
-            await asyncio.sleep(retry.wait_s(attempt, self._source))
-            attempt += 1
+        while not self.is_last_word(key, intent, error):
+            if isinstance(error, _CROWDED):
+                crowded += 1
+                await asyncio.sleep(_CROWDED_RETRY.wait_s(crowded, self._source))
+            elif attempt < retry.attempts:
+                await asyncio.sleep(retry.wait_s(attempt, self._source))
+                attempt += 1
+            else:
+                break
             error = await self._attempt(key, intent, index, issued)
         if error is not None and not isinstance(error, _FINAL) and await self._settled(issued, key.command_id(index)):
             error = None  # the last word was lost, not the command
