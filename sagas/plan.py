@@ -258,6 +258,7 @@ class Plan:
                 return
             try:
                 commands = _issued(step.method(saga), step.method.__qualname__)
+                self._require_unchanged(saga)
             except Exception as bug:
                 self._events.append(SagaFailed(step.name, _bug(step.method.__qualname__, bug)))
                 return
@@ -287,6 +288,7 @@ class Plan:
                 continue
             try:
                 commands = self._undoing(step, saga, self._done[name])
+                self._require_unchanged(saga)
             except Exception as bug:
                 self._events.append(SagaFailed(name + UNDO, _bug(step.undo_method.__qualname__, bug)))
                 return
@@ -316,6 +318,17 @@ class Plan:
     def _waits_for_event(self, intent: Open) -> bool:
         step: Step | None = self._definition.steps.get(intent.step)
         return step is not None and step.until is not None and not intent.undo and not intent.arrived
+
+    def _require_unchanged(self, saga: Saga) -> None:
+        """Raise TypeError where a step or an undo changed a field: nothing would record it."""
+        before = self._saga()
+        before.ended, before.reason = saga.ended, saga.reason
+        if saga != before:
+            names = [name for name in saga.__struct_fields__ if getattr(saga, name) != getattr(before, name)]
+            raise TypeError(
+                f"it changed {', '.join(names)}: a step and an undo only read the saga's fields; change them in a "
+                "@starts or @on method, or in an async step"
+            )
 
     def _saga(self) -> Saga:
         return saga_of(self._definition.saga_class, self._state, self._stream.id, self._cause or self._stream.reason)
