@@ -25,6 +25,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     passivation: when idle actors leave memory.
     handler_retry: how often a projection's handler is tried before its event is parked.
     max_running_intents: steps of sagas, and submitted commands, that are carried out side by side.
+    max_waiting_intents: those that are due and wait for their turn in memory; what is beyond waits in a table.
     max_parked: dead letters of one processor at which it goes no further: its handler is broken, not one event.
     drain_s: how long `stop` lets accepted commands finish.
     hydration_backoff_s, hydration_backoff_max_s: how long an actor that cannot be hydrated refuses mail, doubled each
@@ -44,6 +45,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     unreadable_types: Literal["refuse", "warn"] = "refuse"
     passivation: Passivation = Passivation()
     max_running_intents: int = 1_000
+    max_waiting_intents: int = 10_000
     max_parked: int = 1_000
     drain_s: float = 10.0
     handler_retry: Retry = Retry()

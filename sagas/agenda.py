@@ -14,17 +14,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from heapq import heappop, heappush
 from typing import Any
 
 import msgspec
 
 from actorium.runtime.feed import Delivered, Unread
 from actorium.runtime.ledger import Ledger
+from actorium.sagas.ends import Ends
 from actorium.sagas.events import (
     SAGA_EVENTS,
     CommandAnswered,
+    SagaCompleted,
     SagaFailed,
+    SagaUndone,
     StepFailed,
     StepIssued,
     StepSucceeded,
@@ -33,6 +35,7 @@ from actorium.sagas.executor import Executor
 from actorium.sagas.index import SAGA_TABLES, SagaIndex, index_statements
 from actorium.sagas.intents import Intent, IntentKey
 from actorium.sagas.sender import Sender
+from actorium.sagas.soon import Row, Soon
 from actorium.sagas.submissions import SUBMISSION, CommandSubmitted, SubmissionCancelled, SubmissionConcluded
 from actorium.store.event_store import DeadLetter, EventStore, SaveCheckpoint, Statement
 from actorium.store.events import Event, RecordedEvent
@@ -59,8 +62,6 @@ _LOOKS_AHEAD = 4  # what is due within so many looks is held in memory, so that 
 _ROWS_PER_READ = 1_000
 _CHANGES_MAX = 4_096
 _SAVE_EVERY_S = 0.5
-Row = tuple[str, str, str, str]
-"""Owner, id and key of an intent, and what is due: to carry it out, or its deadline."""
 
 
 class AgendaLedger(Ledger):
@@ -96,9 +97,11 @@ class Agenda:
         executor: Executor,
         sender: Sender,
         index: SagaIndex,
+        ends: Ends,
         *,
         head: Callable[[], int],
         poll_s: float,
+        max_waiting: int,
     ) -> None:
         self._ledger = ledger
         self._store = store
@@ -106,13 +109,16 @@ class Agenda:
         self._executor = executor
         self._sender = sender
         self._index = index
+        self._ends = ends
         self._head = head
         self._takes: dict[type[Event], Callable[..., None]] = {
             StepIssued: self._issued,
             CommandAnswered: self._answered,
-            StepSucceeded: self._ended,
-            StepFailed: self._ended,
+            StepSucceeded: self._intent_ended,
+            StepFailed: self._intent_ended,
             SagaFailed: self._failed,
+            SagaCompleted: self._saga_ended,
+            SagaUndone: self._saga_ended,
             CommandSubmitted: self._submitted,
             SubmissionCancelled: self._concluded,
             SubmissionConcluded: self._concluded,
@@ -123,8 +129,8 @@ class Agenda:
         self._changes: dict[Row, int | None] = {}  # rows to write, with their time; None: to remove
         self._stale: set[Row] = set()  # rows to write in place of one that the table may still have
         self._live: dict[IntentKey, _Live] = {}
-        self._soon: list[tuple[int, Row]] = []
-        self._in_soon: dict[Row, int] = {}
+        self._soon = Soon(max_waiting)
+        self._left_out = False  # something that is due soon had no room in memory: the table has it
         self._position = 0
         self._looked_us = 0
         self._replay_to = 0
@@ -170,8 +176,9 @@ class Agenda:
     def _forget(self) -> None:
         """Know only what is written; the position goes back with it, so that it is not saved without its rows."""
         self._position = self._ledger.saved_position
-        for forgotten in (self._changes, self._stale, self._index, self._live, self._soon, self._in_soon):
+        for forgotten in (self._changes, self._stale, self._index, self._live, self._soon):
             forgotten.clear()
+        self._left_out = False
 
     async def page(self, events: Sequence[Delivered], position: int) -> None:
         """Take events in order; the checkpoint follows when there is enough to save."""
@@ -229,9 +236,9 @@ class Agenda:
             self._change(row, 0)
             if self.started.is_set():
                 commands = dict(enumerate(event.commands))
-                self._executor.start(
-                    key, Intent(event.step, event.undo, commands, event.effect, recorded.metadata.flow_id)
-                )
+                intent = Intent(event.step, event.undo, commands, event.effect, recorded.metadata.flow_id)
+                if not self._executor.start(key, intent):
+                    self._leave_out(key)
             else:
                 self._add_soon(row, 0)  # it may be over before the end of what is already recorded
         if event.deadline_us:
@@ -246,7 +253,7 @@ class Agenda:
                 del self._live[key]
                 self._drop(_row(key, _RUN))
 
-    def _ended(self, recorded: RecordedEvent[Event], event: StepSucceeded | StepFailed | SagaFailed) -> None:
+    def _intent_ended(self, recorded: RecordedEvent[Event], event: StepSucceeded | StepFailed | SagaFailed) -> None:
         key = IntentKey(recorded.stream_type, recorded.stream_id, event.key)
         live = self._live.pop(key, None)
         self._drop(_row(key, _RUN))
@@ -254,9 +261,13 @@ class Agenda:
             self._drop(_row(key, _DEADLINE))
 
     def _failed(self, recorded: RecordedEvent[Event], event: SagaFailed) -> None:
-        self._ended(recorded, event)
+        self._intent_ended(recorded, event)
+        self._saga_ended(recorded, event)
         if self.started.is_set():
             log.error("saga_failed", saga=str(recorded.stream), key=event.key, reason=event.reason)
+
+    def _saga_ended(self, recorded: RecordedEvent[Event], event: Event) -> None:
+        self._ends.ended(recorded.stream)
 
     def _submitted(self, recorded: RecordedEvent[Event], event: CommandSubmitted) -> None:
         self._add((SUBMISSION, recorded.stream_id, "", _RUN), event.due_us)
@@ -275,13 +286,18 @@ class Agenda:
             self._add_soon(row, due_us)
 
     def _add_soon(self, row: Row, due_us: int) -> None:
-        self._in_soon[row] = due_us
-        heappush(self._soon, (due_us, row))
-        if self._soon[0][1] == row:
+        if not self._soon.add(row, due_us):
+            self._left_out = True
+        elif self._soon.next_us() == due_us:
             self._awaken()
 
+    def _leave_out(self, key: IntentKey) -> None:
+        """Keep nothing of an intent in memory: its row is looked up when there is room, and read from its saga."""
+        self._live.pop(key, None)
+        self._left_out = True
+
     def _drop(self, row: Row) -> None:
-        self._in_soon.pop(row, None)
+        self._soon.drop(row)
         if self._changes.get(row) is not None and row not in self._stale:
             del self._changes[row]  # it was over before it was written
         else:
@@ -300,10 +316,12 @@ class Agenda:
             if now - saved_at >= _SAVE_EVERY_S:
                 saved_at = now
                 await self._unless_store_is_away(self.save)
+                if self._left_out and self._executor.has_room and self._sender.has_room:
+                    await self._unless_store_is_away(self._look_again)
             if abs(self._source.now_us() - self._looked_us) >= self._look_every_us:
                 await self._unless_store_is_away(self._look_again)
             wait_s = min(self._tick_s, self._next_due_s())
-            if self._changes or len(self._index):
+            if self._changes or len(self._index) or self._left_out:
                 wait_s = min(wait_s, _SAVE_EVERY_S)
             self._wake = loop.create_future()
             await asyncio.wait((self._wake,), timeout=wait_s)
@@ -323,39 +341,47 @@ class Agenda:
             self._wake.set_result(None)
 
     def _next_due_s(self) -> float:
-        if not self._soon:
+        next_us = self._soon.next_us()
+        if next_us is None:
             return self._tick_s
-        return max(0.0, (self._soon[0][0] - self._source.now_us()) / 1_000_000)
+        return max(0.0, (next_us - self._source.now_us()) / 1_000_000)
 
     def _start_due(self) -> None:
         now_us = self._source.now_us()
-        while self._soon and self._soon[0][0] <= now_us:
-            due_us, row = heappop(self._soon)
-            if self._in_soon.get(row) != due_us:
-                continue  # it was over, or put off
-            del self._in_soon[row]
-            owner, id, key, what = row
-            intent = IntentKey(owner, id, key)
-            if owner == SUBMISSION:
-                self._sender.start(id)
-            elif what == _DEADLINE:
-                self._executor.time_out(intent)
-            else:
-                self._executor.start(intent, None)
+        while (next_us := self._soon.next_us()) is not None and next_us <= now_us:
+            self._start(self._soon.take())
+
+    def _start(self, row: Row) -> None:
+        owner, id, key, what = row
+        if owner == SUBMISSION:
+            is_taken = self._sender.start(id)
+        elif what == _DEADLINE:
+            is_taken = self._executor.time_out(IntentKey(owner, id, key))
+        else:
+            is_taken = self._executor.start(IntentKey(owner, id, key), None)
+        if not is_taken:
+            self._left_out = True
 
     async def _look(self) -> None:
-        """Take up the rows that fall due within the horizon."""
+        """Take up the rows that fall due within the horizon, as far as there is room for them."""
         looked_us = self._source.now_us()
         until_us = looked_us + self._horizon_us
         last: tuple[Any, ...] = (-1, "", "", "", "")
+        self._left_out = False
         while True:
             rows = await self._store.query(_DUE, (until_us, *last, _ROWS_PER_READ))
             for owner, id, key, what, due_us in rows:
                 row = (owner, id, key, what)
                 is_over = row in self._changes and self._changes[row] is None
-                if row not in self._in_soon and not is_over and not self._is_busy_with(owner, id, key):
+                if row in self._soon or is_over or self._is_busy_with(owner, id, key):
+                    continue
+                if due_us <= looked_us and self.started.is_set():
+                    self._start(row)  # what is due is not held up by what is due later
+                else:
                     self._add_soon(row, due_us)
-            if len(rows) < _ROWS_PER_READ:
+                if self._left_out:
+                    break
+            if self._left_out or len(rows) < _ROWS_PER_READ:
                 self._looked_us = looked_us
                 return
             owner, id, key, what, due_us = rows[-1]

@@ -6,7 +6,8 @@ the key is known) is taken over by a task, which ends when the answer is recorde
 in any other way goes on with what the saga has recorded.
 
 Invariants: an intent is carried out by at most one run that is not stopped; what is beyond the limit waits in line,
-once, as what was last asked of it; every part of a run is a future or task that somebody will end.
+once, as what was last asked of it, and what is beyond that is left to the agenda; every part of a run is a future or
+task that somebody will end.
 """
 
 from __future__ import annotations
@@ -54,12 +55,15 @@ class _Run:
 class Executor:
     """Carries out the intents of all sagas of a runtime."""
 
-    def __init__(self, attempts: Attempts, reports: Reports, source: Source, *, max_running: int) -> None:
+    def __init__(
+        self, attempts: Attempts, reports: Reports, source: Source, *, max_running: int, max_waiting: int
+    ) -> None:
         self._attempts = attempts
         self._reports = reports
         self._source = source
         self._loop = asyncio.get_running_loop()
         self._max_running = max_running
+        self._max_waiting = max_waiting
         self._running: dict[IntentKey, _Run] = {}
         self._line: dict[IntentKey, Intent | Literal["time out"] | None] = {}
         self._again: set[IntentKey] = set()  # asked for while a run of theirs was ending
@@ -78,26 +82,43 @@ class Executor:
         """Say whether an intent is being carried out, or stands in line for it."""
         return key in self._running or key in self._line
 
-    def start(self, key: IntentKey, intent: Intent | None) -> None:
-        """Carry an intent out, unless it is being done; None: read from its saga what is still waited for."""
+    def start(self, key: IntentKey, intent: Intent | None) -> bool:
+        """Carry an intent out, unless it is being done; return False where there is no room for it, also in line.
+
+        None: read from its saga what is still waited for.
+        """
         if self._closed or key in self._line:
-            return
+            return True
         if key in self._running:
             self._again.add(key)  # perhaps it is issued anew, and the run is that of the first time
-        elif self._has_room:
+        elif self._may_begin:
             self._begin(key, intent)
-        else:
+        elif self.has_room:
             self._line[key] = intent
+        else:
+            return False
+        return True
 
-    def time_out(self, key: IntentKey) -> None:
-        """End an intent whose deadline has passed: find out what it did, and let its saga turn round."""
+    def time_out(self, key: IntentKey) -> bool:
+        """End an intent whose deadline has passed: find out what it did, and let its saga turn round.
+
+        Return False where there is no room for it, also in line.
+        """
         if self._closed:
-            return
-        if key in self._running or self._has_room:
+            return True
+        if key in self._running or self._may_begin:
             self._line.pop(key, None)
             self._begin(key, _TIME_OUT)
-        else:
+        elif key in self._line or self.has_room:
             self._line[key] = _TIME_OUT
+        else:
+            return False
+        return True
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another intent may stand in line."""
+        return len(self._line) < self._max_waiting
 
     async def close(self) -> None:
         """Stop; what is under way is carried out again by the next run."""
@@ -108,7 +129,7 @@ class Executor:
         await asyncio.gather(*parts, return_exceptions=True)
 
     @property
-    def _has_room(self) -> bool:
+    def _may_begin(self) -> bool:
         return self._opened and len(self._running) < self._max_running
 
     # --- runs -----------------------------------------------------------------------------------------------------
@@ -186,7 +207,7 @@ class Executor:
         self._go_on()
 
     def _go_on(self) -> None:
-        while self._line and self._has_room and not self._closed:
+        while self._line and self._may_begin and not self._closed:
             waiting = next(iter(self._line))
             self._begin(waiting, self._line.pop(waiting))
 
@@ -218,6 +239,8 @@ class Executor:
         """Do what its saga has recorded of a part and still waits for."""
         intent = await self._reports.recorded(run.key)
         if intent is None:
+            return
+        if 0 < intent.deadline_us <= self._source.now_us() and await self._attempts.past_deadline(run.key):
             return
         if index == _WHOLE and not intent.effect:
             self._carry_out(run, intent)

@@ -30,3 +30,4 @@ class Intent(msgspec.Struct, frozen=True, gc=False):
     commands: dict[int, IssuedCommand]
     effect: bool
     flow_id: str
+    deadline_us: int = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 
@@ -9,9 +10,11 @@ import anyio.abc
 import msgspec
 
 from actorium.actors.commands import Ack, Command, Envelope, command_type_of
+from actorium.actors.errors import NotFound
 from actorium.actors.kind import ActorKind
 from actorium.runtime.concurrent_delivery import ConcurrentDelivery
 from actorium.runtime.engine import Engine
+from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.ledger import Ledger
 from actorium.runtime.processor import Processor
 from actorium.runtime.read_side import ReadSide
@@ -19,6 +22,8 @@ from actorium.runtime.settings import Settings
 from actorium.sagas.agenda import Agenda, AgendaLedger
 from actorium.sagas.attempts import Attempts, EnvelopeOf, Send
 from actorium.sagas.beginning import Beginning
+from actorium.sagas.ends import Ends
+from actorium.sagas.errors import SagaTimeout
 from actorium.sagas.events import UNDO
 from actorium.sagas.executor import Executor
 from actorium.sagas.index import SagaIndex
@@ -39,6 +44,7 @@ from actorium.store.events import StreamName, event_type_of
 from actorium.store.source import Source
 
 _PAGE = 1_000
+_ENDED = ("completed", "undone", "failed")
 _LIST = (
     "SELECT type, id, status, step, reason, started_us, updated_us FROM sagas WHERE (? IS NULL OR status = ?) "
     "AND (? IS NULL OR type = ?) AND (type, id) > (?, ?) ORDER BY type, id LIMIT ?"
@@ -74,26 +80,22 @@ class Processes:
         self._submissions = engine.kinds[Submission]
         for kind in (*self._kinds.values(), self._submissions):
             kind.mutable_events = frozenset()  # these streams replace what their events hold, and change none of it
-        for stream in streams.values():
-            stream.commands = {command_type_of(command): command for command in commands}
-        definitions = {saga.__definition__.saga_type: saga.__definition__ for saga in streams}
         by_name = {command_type_of(command): command for command in commands}
-        max_running, timeout_s = settings.max_running_intents, settings.default_timeout_s
-        dispatcher = engine.dispatcher
-        post = self._post = Post(engine.flow)
-        reports = Reports(
-            {saga.__definition__.saga_type: kind for saga, kind in self._kinds.items()},
-            dispatcher,
-            post,
-            source,
-            timeout_s=timeout_s,
-        )
-        attempts = Attempts(
-            definitions, by_name, send, envelope_of, dispatcher, post, reports, store, source, timeout_s=timeout_s
-        )
-        self._executor = Executor(attempts, reports, source, max_running=max_running)
+        for stream in streams.values():
+            stream.commands = by_name
+        max_running, max_waiting = settings.max_running_intents, settings.max_waiting_intents
+        self._ends = Ends()
+        self._post = Post(engine.flow)
+        self._executor = self._executor_of(by_name, send, envelope_of, max_running, max_waiting)
         self._sender = Sender(
-            self._submissions, by_name, send, engine.dispatcher, source, max_running=max_running, timeout_s=timeout_s
+            self._submissions,
+            by_name,
+            send,
+            engine.dispatcher,
+            source,
+            max_running=max_running,
+            max_waiting=max_waiting,
+            timeout_s=self._timeout_s,
         )
         ledger = AgendaLedger("sagas agenda", store, engine.writer.save)
         self._agenda = Agenda(
@@ -103,8 +105,10 @@ class Processes:
             self._executor,
             self._sender,
             SagaIndex(),
+            self._ends,
             head=lambda: reads.feed.tail.position,
             poll_s=settings.poll_s,
+            max_waiting=max_waiting,
         )
         self._follower = Processor(
             self._agenda, self._agenda, ledger, reads.feed, store, source, poll_s=settings.poll_s
@@ -112,6 +116,30 @@ class Processes:
         self._tasks: anyio.abc.TaskGroup | None = None
         self._is_following = False
         self._routers = {saga: self._router(saga, kind, engine, settings) for saga, kind in self._kinds.items()}
+
+    def _executor_of(
+        self,
+        commands: dict[str, type[Command]],
+        send: Send,
+        envelope_of: EnvelopeOf | None,
+        max_running: int,
+        max_waiting: int,
+    ) -> Executor:
+        kinds = {saga.__definition__.saga_type: kind for saga, kind in self._kinds.items()}
+        reports = Reports(kinds, self._dispatcher, self._post, self._source, timeout_s=self._timeout_s)
+        attempts = Attempts(
+            {saga.__definition__.saga_type: saga.__definition__ for saga in self._kinds},
+            commands,
+            send,
+            envelope_of,
+            self._dispatcher,
+            self._post,
+            reports,
+            self._store,
+            self._source,
+            timeout_s=self._timeout_s,
+        )
+        return Executor(attempts, reports, self._source, max_running=max_running, max_waiting=max_waiting)
 
     def _router(self, saga: type[Saga], kind: ActorKind, engine: Engine, settings: Settings) -> Processor:
         definition = saga.__definition__
@@ -154,6 +182,7 @@ class Processes:
         try:
             await self._agenda.run()
         finally:
+            self._ends.close(RuntimeClosed("the runtime stops; the saga goes on with the next start"))
             with anyio.CancelScope(shield=True):
                 await self._executor.close()
                 await self._sender.close()
@@ -218,6 +247,33 @@ class Processes:
             return bool(ack.events)
 
     # --- sagas ----------------------------------------------------------------------------------------------------
+
+    async def ended(self, saga: type[Saga], id: str, within_s: float) -> SagaView:
+        """Return a saga when it is over, or stands; raise SagaTimeout, or NotFound if it has not even begun by then."""
+        kind = self._kind(saga)
+        try:
+            async with asyncio.timeout(within_s):
+                while True:
+                    with self._ends.awaited(StreamName(kind.type, id)) as end:
+                        if await self._has_ended(kind, id):
+                            break
+                        await end
+        except TimeoutError:
+            view = await self.view(saga, id)
+            if view.status not in _ENDED:
+                raise SagaTimeout(
+                    f"{kind.type}<{id}> has not ended within {within_s:.12g} s: it is {view.status} at "
+                    f"{view.step or 'no step'}, and goes on; ask again"
+                ) from None
+            return view
+        return await self.view(saga, id)
+
+    async def _has_ended(self, kind: ActorKind, id: str) -> bool:
+        try:
+            stream: SagaStream = await self._dispatcher.ask(kind, Envelope(id, None, None), self._timeout_s)
+        except NotFound:
+            return False
+        return stream.status in _ENDED
 
     async def view(self, saga: type[Saga], id: str) -> SagaView:
         """Return a saga with its history; raise NotFound."""

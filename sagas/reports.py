@@ -93,7 +93,7 @@ class Reports:
         commands = {index: intent.commands[index] for index in sorted(intent.waiting) if not intent.effect}
         if not commands and not intent.effect and intent.deadline_us == 0:
             return None
-        return Intent(intent.step, intent.undo, commands, intent.effect, stream.correlation_id)
+        return Intent(intent.step, intent.undo, commands, intent.effect, stream.correlation_id, intent.deadline_us)
 
     async def _ask(self, key: IntentKey, envelope: Envelope) -> Any:
         return await self._dispatcher.ask(self._kinds[key.owner], envelope, self._timeout_s)

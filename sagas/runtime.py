@@ -142,9 +142,18 @@ class Runtime(base.Runtime):
         """Give up a submitted command that waits; return False if it was sent already, or is being sent."""
         return await self._running_processes().cancel(command_id, reason)
 
-    async def saga(self, saga: type[Saga], id: str) -> SagaView:
-        """Return a saga: where it stands, why, and its history line by line; raise NotFound."""
-        return await self._running_processes().view(saga, id)
+    async def saga(self, saga: type[Saga], id: str, *, ended_within_s: float | None = None) -> SagaView:
+        """Return a saga: where it stands, why, and its history line by line; raise NotFound.
+
+        ended_within_s: wait so many seconds for it to begin and to end: completed, undone, or failed (which stands
+        until a person acts). Raises SagaTimeout where it has not ended by then, NotFound where it has not begun.
+        """
+        processes = self._running_processes()
+        if ended_within_s is None:
+            return await processes.view(saga, id)
+        if not ended_within_s >= 0:
+            raise ConfigurationError(f"saga(…, ended_within_s={ended_within_s!r}): seconds, 0 or more")
+        return await processes.ended(saga, id, ended_within_s)
 
     def sagas(self, saga: type[Saga] | None = None, *, status: str | None = None) -> AsyncIterator[SagaSummary]:
         """Iterate over the sagas there are: of one class or all, in one status or any."""

@@ -2,7 +2,7 @@
 
 Invariants: a command is sent under the id it was submitted with, so once in effect however often it is sent; it is sent
 only while its submission waits; a submission that is being sent can no longer be cancelled, and one that is being
-cancelled is not sent; what is beyond the limit waits in line, once.
+cancelled is not sent; what is beyond the limit waits in line, once, and what is beyond that is left to the agenda.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class Sender:
         source: Source,
         *,
         max_running: int,
+        max_waiting: int,
         timeout_s: float,
     ) -> None:
         self._kind = kind
@@ -56,6 +57,7 @@ class Sender:
         self._dispatcher = dispatcher
         self._source = source
         self._max_running = max_running
+        self._max_waiting = max_waiting
         self._timeout_s = timeout_s
         self._running: dict[str, asyncio.Task[None]] = {}
         self._line: dict[str, None] = {}
@@ -69,17 +71,25 @@ class Sender:
         """Say whether a submission is being sent, or about to be."""
         return id in self._running or id in self._line
 
-    def start(self, id: str) -> None:
-        """Send a submitted command, unless it is being sent."""
+    @property
+    def has_room(self) -> bool:
+        """Whether another command may stand in line."""
+        return len(self._line) < self._max_waiting
+
+    def start(self, id: str) -> bool:
+        """Send a submitted command, unless it is being sent; return False where there is no room, also in line."""
         if self._closed or id in self._running:
-            return
+            return True
         if len(self._running) >= self._max_running or id in self._held:
+            if id not in self._line and not self.has_room:
+                return False
             self._line[id] = None
-            return
+            return True
         self._line.pop(id, None)
         task = asyncio.get_running_loop().create_task(self._carry_out(id))
         self._running[id] = task
         task.add_done_callback(lambda done: self._ended(id, done))
+        return True
 
     @contextmanager
     def hold(self, id: str) -> Iterator[bool]:

@@ -24,6 +24,7 @@ from actorium.runtime.retry import Retry
 from actorium.runtime.settings import Settings
 from actorium.runtime.statistics import RuntimeStatistics
 from actorium.runtime.subscriptions import Subscription
+from actorium.sagas.errors import SagaTimeout
 from actorium.sagas.outbox import CloudEvent, Outbox
 from actorium.sagas.runtime import Runtime
 from actorium.sagas.saga import Saga
@@ -91,6 +92,7 @@ __all__ = [
     "Saga",
     "SagaLine",
     "SagaSummary",
+    "SagaTimeout",
     "SagaView",
     "Settings",
     "Snapshots",

@@ -1,0 +1,9 @@
+"""What can go wrong around a saga."""
+
+from __future__ import annotations
+
+from actorium.store.errors import ActoriumError
+
+
+class SagaTimeout(ActoriumError):
+    """A saga did not end within the time that its caller gave it; it goes on by itself."""
