@@ -157,9 +157,9 @@ def test_a_run_with_faults_of_every_kind_holds(seed: int) -> None:
             for name in ("a", "b", "c"):
                 await client.send(Open(name, 100, name != "c"))
         async with asyncio.TaskGroup() as clients:
-            for source, target in (("a", "b"), ("b", "c"), ("c", "a")):
-                clients.create_task(client.send(Ask(source, source, target, 60)))
-                clients.create_task(client.send(Ask(target, source, target, 60)))
+            for source, target in (("a", "b"), ("b", "c"), ("b", "a")):
+                clients.create_task(client.send(Ask(f"desk of {source}", source, target, 60)))
+                clients.create_task(client.send(Ask(f"desk of {target}", source, target, 60)))
 
     world = World(seed, Faults.all(0.1))
     world.run(scenario)

@@ -162,6 +162,12 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         """Return the tasks that have not ended, in the order in which they were made."""
         return [task for task in self.tasks if not task.done()]
 
+    def unseen_errors(self) -> list[BaseException | str]:
+        """Return what went wrong here and nobody was told: in callbacks, and in tasks whose end nobody looked at."""
+        told = [context.get("exception") or str(context.get("message")) for context in self.unseen]
+        unasked = [task for task in self.tasks if task.done() and task._log_traceback]  # type: ignore[attr-defined]
+        return told + [error for task in unasked if (error := task.exception()) is not None]
+
     # --- what befalls it ------------------------------------------------------------------------------------------
 
     def set_alarm(self, at_step: int, alarm: Callable[[], None]) -> None:

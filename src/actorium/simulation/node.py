@@ -22,6 +22,7 @@ from actorium.simulation.loop import SimulatedLoop
 from actorium.simulation.source import SimulatedSource
 from actorium.simulation.store import SimulatedStore, Trouble
 from actorium.simulation.trace import Mark
+from actorium.simulation.user_lines import described
 from actorium.simulation.view import View
 from actorium.simulation.witness import Witness
 from actorium.store.errors import ActoriumError
@@ -128,8 +129,9 @@ class Node:
             left = [task.get_name() for task in life.loop.unfinished()]
             if left:
                 self.world.violated("a stopped runtime leaves no task", "none", ", ".join(left))
-            if life.loop.unseen:
-                self.world.violated("no error goes unseen", "none", life.loop.unseen[0])
+            for error in life.loop.unseen_errors():
+                what = error if isinstance(error, str) else described(error)
+                self.world.violated("no error goes unseen", "none", what)
 
     async def mend(self) -> None:
         """Do what a person does when the trouble is over: have what stands, and what is parked, tried again."""
