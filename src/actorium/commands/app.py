@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib.metadata import version as installed_version
 
 import structlog
-from cyclopts import App
+from cyclopts import App, CycloptsError
 
 from actorium.commands.bench import bench
 from actorium.commands.bit_rot import bit_rot
@@ -18,8 +18,9 @@ from actorium.commands.demo import demo
 from actorium.commands.import_file import import_file
 from actorium.commands.inspect_app import asyncapi, check, graph, schema
 from actorium.commands.power_loss import power_loss
-from actorium.commands.problem import FAILED, INTERRUPTED, Problem
+from actorium.commands.problem import FAILED, INTERRUPTED, WRONG_USE, Problem
 from actorium.commands.screen import Screen
+from actorium.commands.simulate import simulate
 from actorium.commands.standing_orders import standing_orders
 from actorium.commands.turnover import turnover
 from actorium.store.errors import ActoriumError
@@ -54,13 +55,16 @@ def run(arguments: Sequence[str]) -> int:
     app.command(asyncapi)
     app.command(graph)
     app.command(bench)
+    app.command(simulate)
     app.command(crash)
     app.command(power_loss)
     app.command(bit_rot)
     app.command(version)
     screen = Screen()
     try:
-        app(list(arguments))
+        app(list(arguments), exit_on_error=False)
+    except CycloptsError:
+        return WRONG_USE  # it has been said
     except Problem as problem:
         screen.complain(str(problem))
         return problem.exit_code

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 FAILED = 1
+WRONG_USE = 2  # what shells and Python report for a command line that makes no sense
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 
 

@@ -21,6 +21,11 @@ class Screen:
         self._out = out or Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
         self._err = err or Console(highlight=False, markup=False, emoji=False, soft_wrap=True, stderr=True)
 
+    @property
+    def out(self) -> Console:
+        """Standard output itself, for what moves."""
+        return self._out
+
     def say(self, text: str = "", style: str | None = None) -> None:
         """Print a line."""
         self._out.print(text, style=style)

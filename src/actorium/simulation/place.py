@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import sys
 from pathlib import Path
+from types import ModuleType
 from zlib import crc32
 
 import msgspec
@@ -25,26 +26,40 @@ class Place(msgspec.Struct, frozen=True):
 
     def load(self) -> Simulation:
         """Import the module, once in a process, and return the simulation."""
-        found = getattr(_imported(self.module), self.name, None)
+        found = getattr(module_of(self.module), self.name, None)
         if not isinstance(found, Simulation):
             raise ConfigurationError(f"{self.name} in {self.module} is no scenario marked with @simulation")
         return found
 
 
-def _imported(module: str) -> object:
-    if not module.endswith(".py"):
-        return importlib.import_module(module)
-    path = Path(module).resolve()
-    name = f"simulated_{path.stem}_{crc32(str(path).encode()):08x}"
+def module_of(name: str) -> ModuleType:
+    """Import a module, once in a process, by its dotted name or by the path of its file.
+
+    A file of a package is imported as a part of it, so that it may import what lies beside it relatively too.
+    """
+    if not name.endswith(".py"):
+        return importlib.import_module(name)
+    path = Path(name).resolve()
     known = [one for one in sys.modules.values() if getattr(one, "__file__", None) == str(path)]
     if known:
         return known[0]
+    if not path.is_file():
+        raise ConfigurationError(f"there is no Python file {name}")
+    root, dotted = path.parent, path.stem
+    while (root / "__init__.py").is_file():
+        root, dotted = root.parent, f"{root.name}.{dotted}"
+    # What lies beside the file, or beside its package, can be imported from it, as when Python runs it.
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+    return importlib.import_module(dotted) if "." in dotted else _standing_alone(path)
+
+
+def _standing_alone(path: Path) -> ModuleType:
+    """Import a file of no package, under a name that no other file has."""
+    name = f"simulated_{path.stem}_{crc32(str(path).encode()):08x}"
     spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None or not path.is_file():
-        raise ConfigurationError(f"there is no Python file {module}")
-    # What lies beside the file can be imported from it, as when Python runs it.
-    if str(path.parent) not in sys.path:
-        sys.path.insert(0, str(path.parent))
+    assert spec is not None
+    assert spec.loader is not None
     loaded = importlib.util.module_from_spec(spec)
     sys.modules[name] = loaded
     try:

@@ -1,0 +1,175 @@
+"""`actorium simulate`: a user's own code in a world with faults, seed after seed; and one seed before their eyes."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+
+import msgspec
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from actorium.commands.problem import WRONG_USE, Interrupted, Problem
+from actorium.commands.screen import Screen
+from actorium.store.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from actorium.simulation.faults import Faults
+    from actorium.simulation.report import SimulationReport
+
+Store = Literal["memory", "sqlite", "sqlite-normal"]
+
+
+def simulate(
+    target: str,
+    /,
+    *,
+    only: str | None = None,
+    seeds: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+    from_: Annotated[int, Parameter(name="--from", validator=Number(gte=0))] = 0,
+    minutes: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
+    jobs: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
+    rate: Annotated[float | None, Parameter(validator=Number(gte=0, lte=1))] = None,
+    store: Store = "memory",
+    replay: Annotated[int | None, Parameter(validator=Number(gte=0))] = None,
+    story: str | None = None,
+    json: Path | None = None,
+    html: Path | None = None,
+) -> None:
+    """Run scenarios with injected faults, in virtual time, until there were enough seeds or an invariant broke.
+
+    The exit code is 1 if an invariant broke, 2 if this cannot be run as asked, 130 after Ctrl-C.
+
+    Parameters
+    ----------
+    target
+        A file with scenarios marked by @simulation, a folder of such files, or the dotted name of a module.
+    only
+        Run this one of them.
+    seeds
+        How many seeds. [default: as many as the scenario says]
+    from_
+        The first seed.
+    minutes
+        Run for as long instead.
+    jobs
+        Processes to run in.
+    rate
+        Faults of every kind, at this part of the occasions, instead of the scenario's own.
+    store
+        What the log is on: a model in memory, or the SQLite store on a simulated disk, its power cut too;
+        sqlite-normal may lose what was acknowledged, and so shows that it would be found.
+    replay
+        Run this seed alone, and print every step of it.
+    story
+        Run a shrunk failure, by the token that was printed with it, and print every step of it.
+    json
+        Write the report as JSON too.
+    html
+        Write the report as a page too, with the timeline of a run.
+    """
+    asked = _Asked(target, only, seeds, from_, minutes, jobs, rate, store)
+    try:
+        if replay is not None or story is not None:
+            if replay is not None and story is not None:
+                raise Problem("--replay and --story are two ways to name one run: give one", exit_code=WRONG_USE)
+            _replay(asked, replay, story, html)
+        else:
+            _campaigns(asked, json, html)
+    except ConfigurationError as error:
+        raise Problem(str(error), exit_code=WRONG_USE) from error
+
+
+class _Asked(NamedTuple):
+    """What somebody typed."""
+
+    target: str
+    only: str | None
+    seeds: int | None
+    first: int
+    minutes: float | None
+    jobs: int
+    rate: float | None
+    store: Store
+
+    def faults(self) -> Faults | None:
+        """Return the faults that were asked for, None for the scenario's own."""
+        from actorium.simulation.faults import Faults
+
+        return None if self.rate is None else Faults.all(rate=self.rate)
+
+    def command(self, name: str) -> str:
+        """Return the command line that runs one of the simulations."""
+        words = ["actorium", "simulate", self.target, "--only", name]
+        if self.rate is not None:
+            words += ["--rate", str(self.rate)]
+        if self.store != "memory":
+            words += ["--store", self.store]
+        return shlex.join(words)
+
+
+def _campaigns(asked: _Asked, json: Path | None, html: Path | None) -> None:
+    from actorium.commands.simulation_display import CampaignDisplay
+    from actorium.commands.simulation_words import say_simulation
+    from actorium.simulation.discovery import find_simulations
+    from actorium.simulation.report import report_of, simulation_report
+    from actorium.simulation.verdict import judge
+
+    screen = Screen()
+    reports = []
+    for place in find_simulations(asked.target, asked.only):
+        screen.head(f"{place.name} ({place.module})")
+        seeds = asked.seeds or (place.load().seeds if asked.minutes is None else None)
+        display = CampaignDisplay(screen.out, place.name, seeds=seeds, minutes=asked.minutes)
+        with display.shown():
+            verdict = judge(
+                place,
+                seeds=seeds,
+                first=asked.first,
+                minutes=asked.minutes,
+                jobs=asked.jobs,
+                faults=asked.faults(),
+                store=asked.store,
+                progress=display.update,
+            )
+        report = simulation_report(verdict, file=place.module, command=asked.command(place.name))
+        say_simulation(screen, report)
+        reports.append(report)
+        if verdict.tally.is_cut_short:
+            break
+    if json is not None:
+        json.write_bytes(msgspec.json.format(msgspec.json.encode(report_of(reports)), indent=2))
+    if reports[-1].is_cut_short:
+        raise Interrupted(f"stopped by Ctrl-C; {_broken(reports)}")
+    if any(report.failure for report in reports):
+        raise Problem(_broken(reports))
+
+
+def _broken(reports: Sequence[SimulationReport]) -> str:
+    failed = [report.name for report in reports if report.failure is not None]
+    return f"an invariant broke in {', '.join(failed)}" if failed else "until then every invariant held"
+
+
+def _replay(asked: _Asked, seed: int | None, token: str | None, html: Path | None) -> None:
+    from actorium.commands.simulation_words import say_steps
+    from actorium.simulation.discovery import find_simulations
+    from actorium.simulation.run import Wish, run
+    from actorium.simulation.story import wish_of
+
+    places = find_simulations(asked.target, asked.only)
+    if len(places) > 1:
+        raise Problem(
+            f"say which of {', '.join(place.name for place in places)} to replay, with --only", exit_code=WRONG_USE
+        )
+    simulation = places[0].load()
+    if token is not None:
+        wish = wish_of(token)
+    else:
+        assert seed is not None
+        wish = Wish(seed=seed, faults=asked.faults() or simulation.faults, store=asked.store)
+    outcome = run(simulation.scenario, wish)
+    say_steps(Screen(), outcome)
+    if outcome.violation is not None:
+        raise Problem(f"an invariant broke in {simulation.name}")

@@ -1,0 +1,68 @@
+"""What `actorium simulate` prints: the figures of a simulation, a failure, and the steps of one run."""
+
+from __future__ import annotations
+
+from actorium.commands.screen import Screen
+from actorium.simulation.report import FailureReport, SimulationReport
+from actorium.simulation.run import Outcome
+from actorium.simulation.story import story
+from actorium.simulation.words import counted, duration
+
+_FAULT = "fault: "
+_VIOLATED = "VIOLATED"
+
+
+def say_simulation(screen: Screen, report: SimulationReport) -> None:
+    """Print what the seeds of a simulation came to."""
+    faults = sum(report.faults.values())
+    faster = f", {report.simulated_s / report.elapsed_s:,.0f} times real time" if report.elapsed_s else ""
+    screen.say(
+        f"  {counted(report.seeds, 'seed')} in {duration(report.elapsed_s)}: {report.seeds_per_minute:,} a minute, "
+        f"in {counted(report.jobs, 'process') if report.jobs == 1 else f'{report.jobs} processes'}, on {report.store}"
+    )
+    screen.say(f"  {duration(report.simulated_s)} simulated{faster}")
+    screen.say(
+        f"  {counted(report.operations, 'command')}, {counted(report.events, 'event')}, {counted(report.steps, 'step')}"
+    )
+    screen.say(f"  {counted(faults, 'fault')}, {faults / max(report.seeds, 1):.1f} a seed")
+    for kind, count in report.faults.items():
+        screen.say(f"    {count:9,}  {kind}")
+    if report.failure is not None:
+        say_failure(screen, report.failure)
+    elif not report.is_cut_short:
+        screen.say("  every invariant held", style="green")
+
+
+def say_failure(screen: Screen, failure: FailureReport) -> None:
+    """Print a failure: what broke, the smallest story of it, and how to see both again."""
+    screen.say()
+    screen.say(f"  VIOLATED with seed {failure.seed}: {failure.violation.invariant}", style="bold red")
+    screen.say(f"    expected  {failure.found.expected}")
+    screen.say(f"    found     {failure.found.actual}")
+    screen.say(f"  {failure.smallest}", style="bold")
+    size = "nothing more can be left out" if failure.is_smallest else "time gave out: it may be smaller still"
+    screen.say(f"    shrunk from {failure.story.partition(' → ')[2]}")
+    screen.say(f"    in {counted(failure.shrink_runs, 'run')}, {failure.shrink_s:.1f} s; {size}")
+    screen.say(f"  this seed:  {failure.replay}")
+    screen.say(f"  the story:  {failure.replay_smallest}")
+
+
+def say_steps(screen: Screen, outcome: Outcome) -> None:
+    """Print every line of a run, its faults and what it broke marked."""
+    start_s = outcome.trace[0].at_s if outcome.trace else 0.0
+    for line in outcome.trace:
+        style = "bold red" if line.text.startswith(_VIOLATED) else "yellow" if _FAULT in line.text else None
+        mark = "!" if style else " "
+        screen.say(f"{mark} {line.at_s - start_s:12.6f} {line.step:7} {line.text}", style=style)
+    screen.say()
+    screen.say(f"{story(outcome)}", style="bold")
+    screen.say(
+        f"{duration(outcome.simulated_s)} simulated, {counted(outcome.steps, 'step')}, "
+        f"{counted(outcome.events, 'event')}, trace {outcome.fingerprint():08x}"
+    )
+    if outcome.violation is None:
+        screen.say("every invariant held", style="green")
+    else:
+        screen.say(f"VIOLATED: {outcome.violation.invariant}", style="bold red")
+        screen.say(f"  expected  {outcome.violation.expected}")
+        screen.say(f"  found     {outcome.violation.actual}")

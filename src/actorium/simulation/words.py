@@ -1,0 +1,36 @@
+"""Figures in words, for the terminal and the page."""
+
+from __future__ import annotations
+
+_MINUTE_S = 60
+_HOUR_S = 3_600
+_DAY_S = 86_400
+
+
+def duration(seconds: float) -> str:
+    """Return a time in two units: `3 d 4 h`, `2 h 5 min`, `4 min 30 s`, `12.3 s`."""
+    if seconds < _MINUTE_S:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < _HOUR_S:
+        return f"{whole // _MINUTE_S} min {whole % _MINUTE_S} s"
+    if whole < _DAY_S:
+        return f"{whole // _HOUR_S} h {whole % _HOUR_S // _MINUTE_S} min"
+    return f"{whole // _DAY_S:,} d {whole % _DAY_S // _HOUR_S} h"
+
+
+def per_minute(count: int, seconds: float) -> int:
+    """Return how many there are a minute, 0 if no time has gone by."""
+    return round(count / seconds * _MINUTE_S) if seconds > 0 else 0
+
+
+def ordinal(number: int) -> str:
+    """Return a number as `1st`, `2nd`, `3rd`, `11th`."""
+    if number % 100 in (11, 12, 13):
+        return f"{number}th"
+    return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th') }"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return `1 fault`, `2 faults`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
