@@ -26,6 +26,7 @@ _DAY = date(1993, 1, 1)
 _ACCOUNTS = ("a-0", "a-1", "a-2", "a-3")
 _EACH_HAS = 10_000
 _ALL = _EACH_HAS * len(_ACCOUNTS)
+_SOON_S = 600  # after the last fault, in simulated seconds
 _LOOKS = 10  # a saga that stands waits for a person, who comes when the faults are over
 _PATIENT = Retry(attempts=4, backoff_s=0.5, backoff_max_s=5.0)
 
@@ -35,7 +36,7 @@ async def transfers(world: World) -> None:
     """Four clients order three transfers each; some are refused, and some come back because the money is not there."""
     bank = world.runtime([Account, TransferOrder, Transfer, Balances])
     world.conserved("money", balances)
-    world.eventually("every transfer ends", all_ended, within_s=600)
+    world.eventually("every transfer ends", all_ended, within_s=_SOON_S)
     async with world.calm():
         await open_accounts(bank)
     world.always("no account is overdrawn", lambda view: all(one.balance >= 0 for one in view.all(Account)))
@@ -53,8 +54,10 @@ async def payments(world: World) -> None:
     bank = world.runtime([Account, TransferOrder, payment, recall])
     partner.confirms_to(bank)
     world.conserved("money, here and there", lambda view: balances(view) + sum(partner.held.values()))
-    world.eventually("every payment ends", all_ended, within_s=600)
-    world.eventually("what is settled is there, and nothing else", lambda view: settled(view) == set(partner.held))
+    world.eventually("every payment ends", all_ended, within_s=_SOON_S)
+    world.eventually(
+        "what is settled is there, and nothing else", lambda view: settled(view) == set(partner.held), within_s=_SOON_S
+    )
     async with world.calm():
         await open_accounts(bank)
     world.always("no account is overdrawn", lambda view: all(one.balance >= 0 for one in view.all(Account)))

@@ -32,8 +32,8 @@ OrderOf = Callable[[str], Awaitable[Order]]
 Reactions = list[Callable[..., Any]]
 
 
-def choreographed(store: str | EventStore = "memory://") -> Runtime:
-    """Return the shop whose services react to each other, not started yet."""
+def choreographed(store: str | EventStore = "memory://", **options: Any) -> Runtime:
+    """Return the shop whose services react to each other, not started yet; `options` are those of `Runtime`."""
     runtime: Runtime
 
     async def do(command: Command, order: str, key: str) -> None:
@@ -47,7 +47,7 @@ def choreographed(store: str | EventStore = "memory://") -> Runtime:
         return await runtime.get(Order, id)
 
     services = [*_payment(do), *_stock(do, order_of), _shipment(do, order_of), _order(do)]
-    runtime = Runtime([*SERVICES, *services], store=store)
+    runtime = Runtime([*SERVICES, *services], store=store, **options)
     return runtime
 
 

@@ -1,0 +1,160 @@
+"""The shop in a world where things fail: `actorium simulate examples/orders`.
+
+The same orders go through one saga that leads (`orchestration`) and through services that react to each other
+(`choreography`), and the same must hold at the end of both. In `credit_limit` customers must not owe too much.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from actorium import Rejected
+from actorium.examples.orders.choreography import choreographed
+from actorium.examples.orders.credit import (
+    Cancellation,
+    CancelOrder,
+    CreditCheck,
+    CreditOrder,
+    Customer,
+    OpenCustomer,
+    PlaceCreditOrder,
+)
+from actorium.examples.orders.domain import (
+    SERVICES,
+    AddStock,
+    FillWallet,
+    Order,
+    PlaceOrder,
+    Shipment,
+    Stock,
+    Wallet,
+)
+from actorium.examples.orders.orchestration import Fulfilment
+from actorium.simulation import SimulatedRuntime, View, World, simulation
+
+_CUSTOMERS = ("ann", "bob", "cid")
+_ORDERS_EACH = 3
+_MONEY = 1_000  # cents that each customer has, and may owe
+_ITEMS = ("lamp", "vase")
+_ON_THE_SHELF = 5
+_SOON_S = 600  # after the last fault, in simulated seconds
+_LOOKS = 10  # what stands waits for a person, who comes when the faults are over
+
+
+@simulation(seeds=1_000)
+async def orchestration(world: World) -> None:
+    """Three customers order three times each; a saga leads each order."""
+    await orders(world, [*SERVICES, Fulfilment])
+
+
+@simulation(seeds=1_000)
+async def choreography(world: World) -> None:
+    """The same orders; nobody leads."""
+    await orders(world, choreographed)
+
+
+@simulation(seeds=1_000)
+async def credit_limit(world: World) -> None:
+    """Three customers order for more than their limit, and cancel some orders again."""
+    shop = world.runtime([Customer, CreditOrder, CreditCheck, Cancellation])
+    world.always("nobody owes more than the limit", within_limit)
+    world.eventually(
+        "every order is decided", lambda view: "pending" not in statuses(view, CreditOrder), within_s=_SOON_S
+    )
+    world.eventually("what is owed is what was approved", owed_is_approved, within_s=_SOON_S)
+    async with world.calm():
+        for customer in _CUSTOMERS:
+            await shop.send(OpenCustomer(customer, _MONEY))
+    await asyncio.gather(*(order_on_credit(world, shop, customer) for customer in _CUSTOMERS))
+
+
+async def orders(world: World, parts: Sequence[Any] | Callable[..., Any]) -> None:
+    """Place orders of which some cannot be paid, some are out of stock, and some nobody can deliver."""
+    shop = world.runtime(parts)
+    world.conserved("money", lambda view: sum(one.balance + sum(one.charges.values()) for one in view.all(Wallet)))
+    world.conserved("stock", lambda view: sum(one.free + sum(one.reserved.values()) for one in view.all(Stock)))
+    world.always("nothing is below zero", nothing_below_zero)
+    world.eventually(
+        "every order is confirmed or rejected", lambda view: "placed" not in statuses(view, Order), within_s=_SOON_S
+    )
+    world.eventually("who pays gets it, and nobody else", who_pays_gets_it, within_s=_SOON_S)
+    async with world.calm():
+        for customer in _CUSTOMERS:
+            await shop.send(FillWallet(customer, _MONEY))
+        for item in _ITEMS:
+            await shop.send(AddStock(item, _ON_THE_SHELF))
+    await asyncio.gather(*(order(world, shop, customer) for customer in _CUSTOMERS))
+
+
+async def order(world: World, shop: SimulatedRuntime, customer: str) -> None:
+    """Place one order after the other, and wait a while for each."""
+    for number in range(_ORDERS_EACH):
+        name = f"{customer}-{number}"
+        item = _ITEMS[world.choose(f"item of {name}", len(_ITEMS))]
+        quantity = 1 + world.choose(f"quantity of {name}", 3)
+        price = 50 * (1 + world.choose(f"price of {name}", 6))
+        address = "Atlantis" if world.choose(f"address of {name}", 5) == 0 else "Prague"
+        await shop.send(PlaceOrder(name, customer, item, quantity, price, address))
+        await decided(shop, Order, name, "placed")
+
+
+async def order_on_credit(world: World, shop: SimulatedRuntime, customer: str) -> None:
+    """Place orders at once, wait a while for each, and cancel some."""
+    names = [f"{customer}-{number}" for number in range(_ORDERS_EACH)]
+    for name in names:
+        amount = 100 * (1 + world.choose(f"amount of {name}", 8))
+        await shop.send(PlaceCreditOrder(name, customer, amount))
+    for name in names:
+        await decided(shop, CreditOrder, name, "pending")
+        if world.choose(f"{name} is cancelled", 2):
+            try:
+                await shop.send(CancelOrder(name))
+            except Rejected:
+                continue  # it was not approved, or not yet
+
+
+async def decided(shop: SimulatedRuntime, kind: type[Order] | type[CreditOrder], name: str, until: str) -> None:
+    """Look at an order until its status is another, for a while."""
+    for _ in range(_LOOKS):
+        if (await shop.get(kind, name)).status != until:
+            return
+        await asyncio.sleep(5)
+
+
+def statuses(view: View, kind: type[Order] | type[CreditOrder]) -> set[str]:
+    """Return the statuses that orders have."""
+    return {order.status for order in view.all(kind)}
+
+
+def nothing_below_zero(view: View) -> bool:
+    """Say whether no wallet and no shelf holds less than nothing."""
+    return all(one.balance >= 0 for one in view.all(Wallet)) and all(one.free >= 0 for one in view.all(Stock))
+
+
+def who_pays_gets_it(view: View) -> bool:
+    """Say whether confirmed orders are paid, kept in stock and sent, and all others are none of it."""
+    confirmed = {order.id for order in view.all(Order) if order.status == "confirmed"}
+    return confirmed == kept(view.all(Wallet), "charges") == kept(view.all(Stock), "reserved") == sent(view)
+
+
+def kept(all_of_them: Iterable[Wallet | Stock], what: str) -> set[str]:
+    """Return the orders for which something is kept."""
+    return {order for one in all_of_them for order in getattr(one, what)}
+
+
+def sent(view: View) -> set[str]:
+    """Return the orders that a carrier has."""
+    return {shipment.id for shipment in view.all(Shipment)}
+
+
+def within_limit(view: View) -> bool:
+    """Say whether no customer owes more than the limit."""
+    return all(sum(customer.owed.values()) <= customer.limit for customer in view.all(Customer))
+
+
+def owed_is_approved(view: View) -> bool:
+    """Say whether customers owe for their approved orders, and for nothing else."""
+    approved = {order.id for order in view.all(CreditOrder) if order.status == "approved"}
+    return approved == {order for customer in view.all(Customer) for order in customer.owed}
