@@ -165,7 +165,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     def unseen_errors(self) -> list[BaseException | str]:
         """Return what went wrong here and nobody was told: in callbacks, and in tasks whose end nobody looked at."""
         told = [context.get("exception") or str(context.get("message")) for context in self.unseen]
-        unasked = [task for task in self.tasks if task.done() and task._log_traceback]  # type: ignore[attr-defined]
+        unasked = [task for task in self.tasks if task.done() and task._log_traceback]
         return told + [error for task in unasked if (error := task.exception()) is not None]
 
     # --- what befalls it ------------------------------------------------------------------------------------------
