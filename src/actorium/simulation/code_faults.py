@@ -65,16 +65,13 @@ class CodeFaults:
 
     def _strike(self, family: str, what: str) -> None:
         """Raise, where the plan wants it or wanted it a moment ago."""
-        if not self._is_runtime():
-            return
-        site = f"{family} {what}"
         now_s = self._world.now_s
-        if self._until_s.get(site, 0.0) > now_s:
+        if self._until_s and self._until_s.get(site := f"{family} {what}", 0.0) > now_s:
             raise InjectedFailure(f"{site} still fails")
         fault = self._plan.draw(family, what)
         if fault is not None:
             self._world.note_fault(fault)
-            self._until_s[site] = now_s + self._plan.amount(fault, *_LASTS_S)
+            self._until_s[f"{family} {what}"] = now_s + self._plan.amount(fault, *_LASTS_S)
             raise InjectedFailure(str(fault))
 
     def _is_runtime(self) -> bool:
@@ -105,11 +102,11 @@ class CodeFaults:
         return True
 
     def _striking(self, method: Callable[..., R], family: str, where: Callable[..., str]) -> Callable[..., R]:
-        strike, plan = self._strike, self._plan
+        strike, plan, is_runtime = self._strike, self._plan, self._is_runtime
 
         @functools.wraps(method)
         def struck(state: Any, *arguments: Any) -> R:
-            if plan.is_active:
+            if plan.is_active and is_runtime():
                 strike(family, where(state))
             return method(state, *arguments)
 

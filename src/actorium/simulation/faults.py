@@ -7,7 +7,8 @@ of its faults left out and the others at their places.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -78,19 +79,19 @@ FAMILIES: Mapping[str, tuple[Kind, ...]] = {
 }
 
 # How often each family is hit, as a multiple of the rate. The occasions differ in number: a life starts a few times in
-# a run, evolving happens hundreds of times, a write of the disk a thousand. The weights bring about some twenty faults
+# a run, evolving happens hundreds of times, a write of the disk a thousand. The weights bring about some fifteen faults
 # in a run of a dozen transfers, none of the families crowding out the others.
 _WEIGHTS = {
-    "commit": 1.2,
+    "commit": 1.5,
     "disk": 0.06,
-    "checkpoint": 1.2,
-    "read": 0.3,
-    "request": 5.0,
-    "reply": 4.0,
-    "decide": 0.8,
-    "evolve": 0.06,
+    "checkpoint": 5.0,
+    "read": 0.45,
+    "request": 5.5,
+    "reply": 6.0,
+    "decide": 1.0,
+    "evolve": 0.08,
     "project": 0.5,
-    "saga": 0.4,
+    "saga": 0.6,
     "effect": 4.0,
     "start": 3.0,
     "life": 2.0,
@@ -178,8 +179,27 @@ class Plan:
         }
         self.occasions: list[tuple[str, str, int]] | None = [] if remember else None
         self.happened: list[FaultId] = []
-        self.is_active = True
+        self._is_active = True
+        self._spared = 0
         self.is_watching = False  # the world looks at what was committed: nothing of that is the runtime's
+
+    @property
+    def is_active(self) -> bool:
+        """Whether faults happen now."""
+        return self._is_active and not self._spared
+
+    @is_active.setter
+    def is_active(self, is_active: bool) -> None:
+        self._is_active = is_active
+
+    @contextmanager
+    def spared(self) -> Iterator[None]:
+        """Have no faults meanwhile: somebody has had enough of them."""
+        self._spared += 1
+        try:
+            yield
+        finally:
+            self._spared -= 1
 
     def draw(self, family: str, what: str) -> FaultId | None:
         """Return the fault that happens at the next occurrence of a site, `what` happens to; mostly None."""

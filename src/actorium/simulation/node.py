@@ -7,6 +7,7 @@ when the run is over; what outlives it is the log alone.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -40,7 +41,8 @@ _PAUSE_S = (0.5, 60.0)
 _MEND_ATTEMPTS = 1_000
 _LONGEST_READ_S = 30.0
 _JUMP_S = (-7_200.0, 7_200.0)
-_LATENCY_S = {"commit": 0.002, "read": 0.0005, "failure": 0.05}
+# The shortest and the longest; what is below zero is done at once, as from a cache.
+_LATENCY_S = {"commit": (0.0004, 0.0024), "read": (-0.0005, 0.0005), "failure": (0.01, 0.06)}
 
 
 class ConnectionLost(ActoriumError):
@@ -212,7 +214,7 @@ class Life:
         self.is_dead = False
         self.name = f"{node.name}.{number}"
         self.loop = SimulatedLoop(node.world.machine, self.name)
-        self._operations = 0
+        self._latencies = random.Random(node.world.chance.bits(f"latencies of {self.name}", 0))
         self._world = node.world
         self._plan_life()
 
@@ -298,5 +300,5 @@ class Life:
         self._world.violated("nothing committed is lost", "the log as it was", why)
 
     def latency_s(self, what: str) -> float:
-        self._operations += 1
-        return _LATENCY_S[what] * (0.2 + self._world.chance.number(f"{what} of {self.name}", self._operations))
+        shortest_s, longest_s = _LATENCY_S[what]
+        return shortest_s + (longest_s - shortest_s) * self._latencies.random()

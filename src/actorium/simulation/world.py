@@ -35,7 +35,6 @@ from actorium.simulation.view import SagaSeen, View
 from actorium.simulation.witness import Witness
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import EventStore
-from actorium.store.memory import MemoryStore
 from actorium.store.source import SeededSource
 
 # Longer than wall clocks jump: what waits for its time by a clock that was set back waits as much longer.
@@ -115,12 +114,13 @@ class World:
                 return parts(store=store, settings=used, source=source)
             return Runtime(parts, store=store, settings=used, source=source)
 
-        model = make(store=MemoryStore(), source=SeededSource())
+        name = name or f"node{len(self._nodes) + 1}"
+        log = self._log(self, name)
+        model = make(store=log.connect(), source=SeededSource())
         witness, history = Witness(), History(self._leave_out)
         view = View(witness, model)
         checks = Checks(view, witness, history, model, self.violated, self.chance)
-        name = name or f"node{len(self._nodes) + 1}"
-        node = Node(self, name, self._log(self, name), make, witness, history, view, checks)
+        node = Node(self, name, log, make, witness, history, view, checks)
         self._nodes.append(node)
         if self._code_faults is None:
             self._code_faults = CodeFaults(self)
