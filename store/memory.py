@@ -133,7 +133,7 @@ class MemoryStore:
             return DuplicateCommand(record)
         events = self._streams.get(stream)
         version = len(events) if events is not None else 0
-        if version != append.expected_version or stream in refused:
+        if version != append.expected_version or (refused and stream in refused):
             return WrongExpectedVersion(stream, expected=append.expected_version, actual=version)
         if events is None:
             events = self._streams[stream] = []

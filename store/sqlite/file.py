@@ -3,10 +3,15 @@
 A file that is removed or replaced under an open connection goes on taking commits, which nobody will ever read again.
 So a commit is acknowledged only after a look at the names: the database and its write-ahead log must be the same
 files as at the opening.
+
+A flush takes twice as long where the write-ahead log has grown since the last one, because the file system then writes
+down its new length too (measured on ext4: 230 against 480 microseconds). So the log is made longer ahead of the small
+commits, by zeros, which SQLite passes over as it does over what is left there from before a checkpoint.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 
@@ -14,11 +19,15 @@ from actorium.store.errors import ConfigurationError, StoreUnavailable
 from actorium.store.sqlite.connection import Connection, connect
 from actorium.store.sqlite.lock import FileLock
 
+# What the log is made longer by; a commit that took more than a part of it is better off without.
+_ROOM_BYTES = 262_144
+_SMALL_COMMIT_BYTES = 65_536
+
 
 class DatabaseFile:
     """A path that was made absolute, links resolved; `remember` and `check` watch the files behind it."""
 
-    __slots__ = ("_lock", "_loss", "_watched", "engine", "path")
+    __slots__ = ("_lock", "_loss", "_wal_bytes", "_watched", "engine", "path")
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         text = os.fspath(path)
@@ -28,6 +37,7 @@ class DatabaseFile:
         self.engine = f"sqlite {sqlite3.sqlite_version}"
         self._lock = FileLock(self.path)
         self._watched: list[tuple[str, tuple[int, int]]] = []
+        self._wal_bytes = 0  # the length of the write-ahead log when it was last made longer, or grew
         self._loss: str | None = None
 
     def require_directory(self) -> None:
@@ -54,6 +64,7 @@ class DatabaseFile:
         """Take the files that are at the path now for the ones to watch."""
         self._loss = None
         self._watched = [(name, _identity(name)) for name in (self.path, self.path + "-wal")]
+        self._wal_bytes = os.stat(self.path + "-wal").st_size
 
     def check(self) -> None:
         """Raise StoreUnavailable, now and ever after, if a watched file was removed or replaced."""
@@ -73,6 +84,26 @@ class DatabaseFile:
             f"{self._loss} while the store was open, so nothing more can be kept in it: "
             f"stop the process, put the right file in place and start again"
         )
+
+    def make_room(self, db: sqlite3.Connection) -> None:
+        """Make the write-ahead log longer if the commit that just ended was small and had to; nothing depends on it."""
+        name = self.path + "-wal"
+        grown = os.stat(name).st_size - self._wal_bytes
+        if grown <= 0:
+            return
+        self._wal_bytes += grown
+        if grown > _SMALL_COMMIT_BYTES:
+            return
+        with contextlib.suppress(OSError, sqlite3.Error):
+            # The right to write, so that no other program's commit can lie where the zeros go.
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                with open(name, "r+b") as wal:
+                    wal.seek(0, os.SEEK_END)
+                    wal.write(bytes(_ROOM_BYTES))
+                    self._wal_bytes = wal.tell()
+            finally:
+                db.execute("ROLLBACK")
 
 
 def _identity(name: str) -> tuple[int, int]:

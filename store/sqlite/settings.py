@@ -36,6 +36,11 @@ class Settings(NamedTuple):
         return self._replace(synchronous=synchronous)
 
     @property
+    def flushes(self) -> bool:
+        """Whether each commit waits for the disk."""
+        return _SYNCHRONOUS[self.synchronous][0] >= _SYNCHRONOUS["FULL"][0]
+
+    @property
     def durability(self) -> str:
         """What survives, in words."""
         return _SYNCHRONOUS[self.synchronous][1]

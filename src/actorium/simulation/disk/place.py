@@ -71,3 +71,6 @@ class DiskPlace:
 
     def check(self) -> None:
         pass
+
+    def make_room(self, db: object) -> None:
+        pass
