@@ -20,7 +20,7 @@ from support.transfers import (
 )
 from support.virtual_time import virtual
 
-from actorium import ConfigurationError, NotFound, Saga, Settings, on, starts, step
+from actorium import ConfigurationError, NotFound, Retry, Saga, Settings, on, starts, step
 
 is_mended = False
 
@@ -34,6 +34,27 @@ class Touchy(Saga):
             raise ZeroDivisionError("a bug")
         self.heard.append(event.word)
         return Deposit("bob", 1)
+
+
+calls: list[str] = []
+
+
+class Failing(Saga):
+    @starts(correlate="about")
+    def told(self, event: Told) -> None:
+        calls.append(event.about)
+        raise ZeroDivisionError("a bug")
+
+
+@virtual
+async def test_an_event_is_tried_as_often_as_the_settings_say_before_it_is_parked() -> None:
+    calls.clear()
+    settings = Settings(handler_retry=Retry(attempts=4, backoff_s=1.0), poll_s=1.0)
+    async with runtime_of(Failing, settings=settings) as runtime:
+        await asyncio.gather(*(runtime.send(Tell("news", f"s{n}", "hello")) for n in range(3)))
+        await asyncio.sleep(30)
+        assert sorted(calls) == [f"s{n}" for n in range(3) for _ in range(4)]
+        assert [letter.attempts for letter in runtime.processor(Failing).dead_letters()] == [4, 4, 4]
 
 
 @virtual
