@@ -48,12 +48,13 @@ _SAVE_CHECKPOINT = (
     "INSERT INTO checkpoints VALUES (?, ?, ?) "
     "ON CONFLICT DO UPDATE SET position = excluded.position, checksum = excluded.checksum"
 )
-_LOAD_CHECKPOINT = "SELECT position, checksum FROM checkpoints WHERE name = ?"
+_LOAD_CHECKPOINT = "SELECT name, position, checksum FROM checkpoints WHERE name = ?"
+_LIST_CHECKPOINTS = "SELECT name, position, checksum FROM checkpoints"
 _PARK = "INSERT OR REPLACE INTO dead_letters VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _SETTLE = "DELETE FROM dead_letters WHERE processor = ? AND position = ?"
 _LIST = (
     "SELECT processor, stream_type, stream_id, version, position, event_type, error, traceback, attempts, parked_us, "
-    "discarded, checksum FROM dead_letters WHERE processor = ? ORDER BY position"
+    "discarded, checksum FROM dead_letters ORDER BY position"
 )
 
 # A failure of the database rather than of a statement: the whole commit fails with it.
@@ -117,27 +118,40 @@ def raise_if_database_failed(error: Exception, db: sqlite3.Connection) -> None:
 
 
 def load_checkpoint(db: sqlite3.Connection, name: str) -> int:
-    """Return the saved position of a processor, 0 if there is none; raise CorruptRow."""
+    """Return the saved position of a processor, 0 if there is none; raise CorruptRow.
+
+    Where there is none, all are looked at: it may be the name that was changed.
+    """
     row = db.execute(_LOAD_CHECKPOINT, (name,)).fetchone()
-    if row is None:
-        return 0
-    position, checksum = row
-    if type(position) is not int or checksum not in (None, _checksum((name, position))):
-        raise CorruptRow(f"the checkpoint of {name!r} does not match its checksum: the disk or a hand changed it")
+    if row is not None:
+        return _checked_position(*row)
+    for other in db.execute(_LIST_CHECKPOINTS).fetchall():
+        _checked_position(*other)
+    return 0
+
+
+def _checked_position(name: str | bytes, position: int, checksum: int | None) -> int:
+    text = name if isinstance(name, str) else name.decode(errors="replace")
+    if type(position) is not int or checksum not in (None, _checksum((text, position))):
+        raise CorruptRow(f"the checkpoint of {text!r} does not match its checksum: the disk or a hand changed it")
     return position
 
 
 def dead_letters(db: sqlite3.Connection, processor: str) -> list[DeadLetter]:
-    """Return the dead letters of a processor in the order of the log; raise CorruptRow."""
+    """Return the dead letters of a processor in the order of the log; raise CorruptRow.
+
+    Those of the others are looked at too: it may be the processor's name that was changed.
+    """
     letters = []
-    for name, kind, id, *rest, checksum in db.execute(_LIST, (processor,)):
+    for name, kind, id, *rest, checksum in db.execute(_LIST):
         letter = DeadLetter(name, StreamName(kind, id), *rest)
         if checksum not in (None, _checksum(_parked_values(letter))):
             raise CorruptRow(
-                f"a dead letter of {processor!r}, at position {letter.position!r}, does not match its checksum: "
+                f"a dead letter of {name!r}, at position {letter.position!r}, does not match its checksum: "
                 f"the disk or a hand changed it"
             )
-        letters.append(letter)
+        if name == processor:
+            letters.append(letter)
     return letters
 
 

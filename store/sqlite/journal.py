@@ -20,7 +20,7 @@ from actorium.store.event_store import Append, Batch, CommandRecord, Committed, 
 from actorium.store.events import StreamName, kind_bytes, stream_checksum
 from actorium.store.sqlite.heads import StreamHead, StreamHeads
 from actorium.store.sqlite.marks import command_record
-from actorium.store.sqlite.packed import HeadQuery
+from actorium.store.sqlite.packed import HeadQuery, last_event
 from actorium.store.sqlite.plan import EVENT_COLUMN_COUNT, EVENT_COLUMNS, EventType, Plan
 from actorium.store.sqlite.rows import RowStatement
 from actorium.store.sqlite.snapshots import snapshot_checksum
@@ -106,9 +106,8 @@ class Journal:
 
     def _refresh(self, db: sqlite3.Connection) -> None:
         self._heads.clear()
-        last = db.execute("SELECT position, recorded_us FROM events ORDER BY position DESC LIMIT 1").fetchone()
-        position, self._recorded_us = last or (0, 0)
-        self._next_position = position + 1
+        last = last_event(db)
+        self._next_position, self._recorded_us = last.position + 1, last.recorded_us
         self._next_stream = db.execute("SELECT coalesce(max(id), 0) + 1 FROM streams").fetchone()[0]
         types = db.execute("SELECT name, schema_version, id FROM event_types").fetchall()
         self._types = {

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from actorium.store.event_store import Head
 from actorium.store.events import StreamName
 from actorium.store.sqlite.rows import RowStatement
 
@@ -41,6 +42,13 @@ def integers(column: bytes | str | None) -> list[int]:
         raise InDoubt("there is something else where a number was written") from None
 
 
+def name_of(value: Any) -> str:
+    """Return the text of a name; InDoubt if it is none."""
+    if not isinstance(value, bytes):
+        raise InDoubt("there is something else where a name was written")
+    return value.decode(errors="replace")
+
+
 def texts(column: bytes | None) -> list[bytes]:
     """Return the texts of a packed column; one with a line break in it becomes several, which `rows` finds out."""
     if column is None:
@@ -54,6 +62,16 @@ def rows(*columns: list[Any]) -> Iterator[tuple[Any, ...]]:
     if any(len(column) != length for column in columns):
         raise InDoubt("the columns differ in length")
     return zip(*columns, strict=True)
+
+
+def last_event(db: sqlite3.Connection) -> Head:
+    """Return the end of the log; InDoubt if the time of its last event is none."""
+    row = db.execute("SELECT position, recorded_us FROM events ORDER BY position DESC LIMIT 1").fetchone()
+    if row is None:
+        return Head(0, 0)
+    if not isinstance(row[1], int):
+        raise InDoubt("there is something else where the time of the last event was written")
+    return Head(*row)
 
 
 class HeadQuery:

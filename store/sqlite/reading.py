@@ -27,7 +27,7 @@ from actorium.store.events import (
 )
 from actorium.store.sqlite.examination import examine_log, examine_stream
 from actorium.store.sqlite.marks import command_record
-from actorium.store.sqlite.packed import HeadQuery, InDoubt, integers, rows, texts
+from actorium.store.sqlite.packed import HeadQuery, InDoubt, integers, last_event, name_of, rows, texts
 from actorium.store.sqlite.rows import RowStatement
 from actorium.store.sqlite.snapshots import snapshot_checksum
 
@@ -101,8 +101,7 @@ class Reading:
 
     def head(self, db: sqlite3.Connection) -> Head:
         """Read the end of the log."""
-        row = db.execute("SELECT position, recorded_us FROM events ORDER BY position DESC LIMIT 1").fetchone()
-        return Head(*row) if row else Head(0, 0)
+        return last_event(db)
 
     def command(self, db: sqlite3.Connection, command_id: str) -> CommandRecord | None:
         """Find where a command took effect."""
@@ -114,7 +113,7 @@ class Reading:
     def event_types(self, db: sqlite3.Connection, *, counted: bool) -> list[StoredEventType]:
         """Read the shapes of event in the log."""
         rows = db.execute(_COUNT_TYPES if counted else _READ_TYPES).fetchall()
-        return [StoredEventType(name.decode(errors="replace"), version, count) for name, version, count in rows]
+        return [StoredEventType(name_of(name), version, count) for name, version, count in rows]
 
     def _streams(self, db: sqlite3.Connection, reads: Sequence[StreamRead]) -> list[StreamPage]:
         snapshots = self._find_snapshots(db, reads)
@@ -253,7 +252,7 @@ class Reading:
                 names = self._names = {}
                 unknown = set(stream_ids)
             for stream_id, type_, name in self._read_names.fetch(db, sorted(unknown)):
-                names[stream_id] = StreamName(type_.decode(errors="replace"), name.decode(errors="replace"))
+                names[stream_id] = StreamName(name_of(type_), name_of(name))
             if not unknown.issubset(names):
                 raise InDoubt
         return names

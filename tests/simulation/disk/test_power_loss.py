@@ -55,7 +55,7 @@ def test_a_run_is_rebuilt_from_its_steps(recording: Recording) -> None:
     ("before", "after", "words"),
     [
         (b'"coins":', b'"coinz":', "checksum"),
-        (b"projection purses version", b"projection purses Version", "the read model is not what its checkpoint says"),
+        (b"projection purses version", b"projection purses Version", "checkpoint .* checksum"),
     ],
 )
 def test_what_is_not_as_it_was_written_is_found(recording: Recording, before: bytes, after: bytes, words: str) -> None:

@@ -80,10 +80,9 @@ class DiskDatabase:
 class DiskConnection:
     """The face of `sqlite3.Connection` on a `DiskDatabase`; several may share one, each with its `text_factory`."""
 
-    __slots__ = ("_database", "_db", "_disk", "text_factory")
+    __slots__ = ("_db", "_disk", "text_factory")
 
     def __init__(self, database: DiskDatabase) -> None:
-        self._database = database
         self._db = database.db
         self._disk = database.disk
         self.text_factory: type = str
@@ -103,12 +102,8 @@ class DiskConnection:
         if self._disk.is_off:
             raise PowerCut
         try:
-            rows = self._db.execute(sql, parameters).fetchall()
-            if self.text_factory is bytes:
-                rows = [tuple([_bytes(value) for value in row]) for row in rows]
-        except UnicodeDecodeError as error:
-            rows = self._undecoded(sql, parameters, error)
-        except (apsw.Error, apsw.ExecutionCompleteError) as error:
+            rows = self._fetched(sql, parameters)
+        except apsw.Error as error:
             self._raise(error)
         if self._disk.is_off:
             raise PowerCut
@@ -117,6 +112,15 @@ class DiskConnection:
     def executemany(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         for row in rows:
             self.execute(sql, row)
+
+    def _fetched(self, sql: str, parameters: Sequence[Any]) -> list[Any]:
+        try:
+            rows = self._db.execute(sql, parameters).fetchall()
+        except UnicodeDecodeError as error:
+            return self._undecoded(sql, parameters, error)
+        if self.text_factory is bytes:
+            rows = [tuple([_bytes(value) for value in row]) for row in rows]
+        return rows
 
     def _undecoded(self, sql: str, parameters: Sequence[Any], error: UnicodeDecodeError) -> list[Any]:
         """Run a query again whose text is damaged, and get the text as bytes."""
