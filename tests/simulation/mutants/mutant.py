@@ -1,0 +1,54 @@
+"""`Mutant`: one planted fault of the runtime, and how it is hunted."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import pytest
+
+from actorium.simulation import Outcome, Simulation
+
+SEEDS = 200
+"""A mutant that survives so many is not found."""
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+MUTANTS: list["Mutant"] = []
+
+
+class Mutant(NamedTuple):
+    """A fault of the runtime: what plants it, the promise that it breaks, and the scenario in which it is hunted."""
+
+    name: str
+    promise: str
+    scenario: Simulation
+    plant: Plant
+
+    @contextmanager
+    def planted(self) -> Iterator[None]:
+        """Have the runtime be wrong meanwhile."""
+        with pytest.MonkeyPatch.context() as patch:
+            self.plant(patch)
+            yield
+
+    def found(self, seeds: int = SEEDS) -> Outcome | None:
+        """Return what came of the first seed in which an invariant does not hold; None: it survives them all."""
+        with self.planted():
+            for seed in range(seeds):
+                outcome = self.scenario.run(seed)
+                if outcome.violation is not None:
+                    return outcome
+        return None
+
+
+def mutant(scenario: Simulation) -> Callable[[Plant], Plant]:
+    """Make a mutant of a function that patches the runtime; its docstring says which promise is broken."""
+
+    def made(plant: Plant) -> Plant:
+        assert plant.__doc__, "a mutant says what it breaks"
+        MUTANTS.append(Mutant(plant.__name__, plant.__doc__, scenario, plant))
+        return plant
+
+    return made
+
+
+Method = Callable[..., Any]

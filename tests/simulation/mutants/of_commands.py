@@ -1,0 +1,276 @@
+"""Mutants of the way of a command: dispatcher, mailbox, actor, writer, store, answers."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+import pytest
+from simulation.mutants.mutant import mutant
+from simulation.mutants.scenarios import accounts
+
+from actorium.actors.actor import Actor, Status
+from actorium.actors.commands import Ack, Envelope
+from actorium.actors.hydration import Hydrator
+from actorium.actors.mailbox import Mailbox
+from actorium.actors.pending import PendingAppend
+from actorium.actors.snapshots import SnapshotKeeper
+from actorium.runtime.answers import Answers
+from actorium.store.errors import StoreError, WrongExpectedVersion
+from actorium.store.event_store import Append, Batch, Committed, Snapshot
+from actorium.store.memory import MemoryStore
+from actorium.store.writer import GroupCommitWriter
+
+
+@mutant(accounts)
+def acknowledged_before_the_commit(patch: pytest.MonkeyPatch) -> None:
+    """An acknowledgement means that the events are durable; here it goes out when they are given to the writer."""
+    enqueue = GroupCommitWriter.enqueue
+
+    def acknowledge_and_enqueue(writer: Any, request: PendingAppend) -> None:
+        enqueue(writer, request)
+        envelope, append = request.envelope, request.append
+        if envelope.future is not None and not envelope.future.done():
+            position = request.actor.kind.host.tail.position + len(append.events)
+            version = append.expected_version + len(append.events)
+            envelope.future.set_result(Ack(envelope.to, version, position, request.events, envelope.command_id))
+
+    patch.setattr(GroupCommitWriter, "enqueue", acknowledge_and_enqueue)
+
+
+@mutant(accounts)
+def no_command_is_known_again(patch: pytest.MonkeyPatch) -> None:
+    """A command takes effect once however often it is sent; here nobody looks at its id."""
+    append = MemoryStore._append
+
+    def append_anything(store: MemoryStore, one: Append, *more: Any) -> Any:
+        return append(store, msgspec.structs.replace(one, command=None), *more)
+
+    patch.setattr(MemoryStore, "_append", append_anything)
+
+
+@mutant(accounts)
+def commands_are_forgotten_at_a_restart(patch: pytest.MonkeyPatch) -> None:
+    """The ids that took effect are known for ever; here only to the process that saw them."""
+    open_ = MemoryStore.open
+
+    async def open_and_forget(store: MemoryStore) -> None:
+        await open_(store)
+        store._commands.clear()
+
+    patch.setattr(MemoryStore, "open", open_and_forget)
+
+
+@mutant(accounts)
+def state_is_kept_after_an_uncertain_write(patch: pytest.MonkeyPatch) -> None:
+    """When the store failed, the log says what is true; here the actor goes on with what it had decided."""
+    outcome_known = Actor.outcome_known
+
+    def keep_state(actor: Actor, request: PendingAppend, outcome: Any) -> None:
+        if isinstance(outcome, StoreError) and not isinstance(outcome, WrongExpectedVersion) and actor.pending:
+            actor.pending.popleft()
+            actor.pending = actor.pending or None
+            actor.kind.host.answer(request.envelope, outcome)
+            for envelope, answer in request.followers or ():
+                actor.kind.host.answer_unwritten(envelope, answer)
+        else:
+            outcome_known(actor, request, outcome)
+
+    patch.setattr(Actor, "outcome_known", keep_state)
+
+
+@mutant(accounts)
+def a_refused_append_is_taken_for_written(patch: pytest.MonkeyPatch) -> None:
+    """An append that lost a race is decided again; here it is acknowledged."""
+    outcome_known = Actor.outcome_known
+
+    def swallow(actor: Actor, request: PendingAppend, outcome: Any) -> None:
+        if isinstance(outcome, WrongExpectedVersion):
+            outcome = request.actor.kind.host.tail.position  # type: ignore[attr-defined]
+        outcome_known(actor, request, outcome)
+
+    patch.setattr(Actor, "outcome_known", swallow)
+
+
+@mutant(accounts)
+def what_was_decided_on_a_refused_append_is_written(patch: pytest.MonkeyPatch) -> None:
+    """With an append falls everything that was decided after it; here it is written all the same."""
+    begin_recovery = Actor._begin_recovery
+    append = MemoryStore._append
+
+    def withdraw_nothing(actor: Actor, *, withdraw: bool) -> None:
+        begin_recovery(actor, withdraw=False)
+
+    def append_at_the_end(store: MemoryStore, one: Append, recorded_us: int, refused: Any) -> Any:
+        version = len(store._streams.get(one.stream, ()))
+        return append(store, msgspec.structs.replace(one, expected_version=version), recorded_us, set())
+
+    patch.setattr(Actor, "_begin_recovery", withdraw_nothing)
+    patch.setattr(MemoryStore, "_append", append_at_the_end)
+
+
+@mutant(accounts)
+def a_refusal_rests_on_what_is_not_written(patch: pytest.MonkeyPatch) -> None:
+    """A rejection that rests on uncommitted events waits for them; here it goes out at once."""
+    reply = Actor._reply
+
+    def reply_at_once(actor: Actor, envelope: Envelope, outcome: Any) -> None:
+        if envelope.handler is not None:
+            actor.kind.host.answer_unwritten(envelope, outcome)
+        else:
+            reply(actor, envelope, outcome)
+
+    patch.setattr(Actor, "_reply", reply_at_once)
+
+
+@mutant(accounts)
+def a_read_rests_on_what_is_not_written(patch: pytest.MonkeyPatch) -> None:
+    """A reader sees committed events only; here it is shown what was decided and may never be written."""
+    reply = Actor._reply
+
+    def reply_at_once(actor: Actor, envelope: Envelope, outcome: Any) -> None:
+        if envelope.handler is None:
+            actor.kind.host.answer_unwritten(envelope, outcome)
+        else:
+            reply(actor, envelope, outcome)
+
+    patch.setattr(Actor, "_reply", reply_at_once)
+
+
+@mutant(accounts)
+def a_duplicate_is_answered_as_if_new(patch: pytest.MonkeyPatch) -> None:
+    """A command that is sent again is answered as the first time; here with the end of the log and no events."""
+
+    async def answer_anything(answers: Answers, envelope: Envelope, record: Any) -> None:
+        answers.answer(envelope, answers._with_position(Ack(envelope.to, record.version, 0, (), envelope.command_id)))
+
+    patch.setattr(Answers, "_answer_first_effect", answer_anything)
+
+
+@mutant(accounts)
+def a_refused_repetition_is_not_looked_up(patch: pytest.MonkeyPatch) -> None:
+    """A command that took effect stays acknowledged; here it is rejected where it comes again and fits no more."""
+
+    def answer_unwritten(answers: Answers, envelope: Envelope, outcome: Any) -> None:
+        answers.answer(envelope, answers._with_position(outcome) if type(outcome) is Ack else outcome)
+
+    patch.setattr(Answers, "answer_unwritten", answer_unwritten)
+
+
+@mutant(accounts)
+def an_actor_is_stuck_when_a_caller_leaves(patch: pytest.MonkeyPatch) -> None:
+    """A caller that is cancelled harms nobody; here its actor never has a turn again."""
+    turn = Actor.turn
+
+    def stop_at_those_who_left(actor: Actor, budget: int) -> int:
+        if actor.mailbox and actor.mailbox[0].future is not None and actor.mailbox[0].future.done():
+            actor.kind.host.answer(actor.mailbox.popleft(), None)
+            return 1
+        return turn(actor, budget)
+
+    patch.setattr(Actor, "turn", stop_at_those_who_left)
+
+
+@mutant(accounts)
+def mail_is_lost_in_a_recovery(patch: pytest.MonkeyPatch) -> None:
+    """Each command that was delivered is answered; here the last of those that are decided again is dropped."""
+    put_back = Mailbox.put_back
+    patch.setattr(Mailbox, "put_back", lambda mailbox, envelopes: put_back(mailbox, envelopes[:-1]))
+
+
+@mutant(accounts)
+def mail_is_handled_twice_after_hydration(patch: pytest.MonkeyPatch) -> None:
+    """A command is decided once; here the first one behind a hydration is decided again, as one of its own."""
+    hydrated = Actor.hydrated
+
+    def twice(actor: Actor, state: Any, version: int) -> None:
+        if actor.mailbox and version and (first := actor.mailbox[0]).handler is not None:
+            again = msgspec.structs.replace(first, command_id=f"{first.command_id} again", future=None)
+            actor.mailbox.appendleft(again)
+            actor.kind.host.flow.in_flight += 1  # type: ignore[attr-defined]
+        hydrated(actor, state, version)
+
+    patch.setattr(Actor, "hydrated", twice)
+
+
+@mutant(accounts)
+def an_actor_is_forgotten_with_an_append_in_flight(patch: pytest.MonkeyPatch) -> None:
+    """One actor speaks for a stream; here a second one is hydrated while the first has events on their way."""
+    forgettable = frozenset({Status.IDLE, Status.COLD, Status.FAILED})
+    patch.setattr(Actor, "is_idle", property(lambda actor: not actor.mailbox and actor.status in forgettable))
+
+
+@mutant(accounts)
+def hydration_ends_at_the_snapshot(patch: pytest.MonkeyPatch) -> None:
+    """A state is its snapshot and the events after it; here those are left out."""
+    apply = Hydrator._apply
+
+    def apply_snapshot_only(hydrator: Hydrator, one: Any, page: Any, limit: int) -> None:
+        apply(hydrator, one, page if page.snapshot is None else msgspec.structs.replace(page, events=[]), limit)
+
+    patch.setattr(Hydrator, "_apply", apply_snapshot_only)
+
+
+@mutant(accounts)
+def a_snapshot_has_the_version_before(patch: pytest.MonkeyPatch) -> None:
+    """A snapshot is the state at its version; here it is that of the next, so that an event is applied twice."""
+    take = SnapshotKeeper.take
+
+    def take_for_another(keeper: SnapshotKeeper, stream: Any, state: Any, version: int) -> Snapshot | None:
+        return take(keeper, stream, state, version - 1)
+
+    patch.setattr(SnapshotKeeper, "take", take_for_another)
+
+
+@mutant(accounts)
+def a_snapshot_is_taken_of_what_is_not_written(patch: pytest.MonkeyPatch) -> None:
+    """A snapshot holds committed events; here it is saved when they are decided, and stays if they are refused."""
+    take_snapshot = Actor._take_snapshot
+
+    def take_and_save(actor: Actor, request: PendingAppend, snapshots: SnapshotKeeper) -> None:
+        take_snapshot(actor, request, snapshots)
+        if request.snapshot is not None:
+            actor.kind.host.save_snapshot(request.snapshot)
+            request.snapshot = None
+
+    def save_snapshot(store: MemoryStore, snapshot: Snapshot) -> None:
+        store._snapshots[snapshot.stream, snapshot.fingerprint] = snapshot
+
+    patch.setattr(Actor, "_take_snapshot", take_and_save)
+    patch.setattr(MemoryStore, "_save_snapshot", save_snapshot)
+
+
+@mutant(accounts)
+def recorded_time_follows_the_clock(patch: pytest.MonkeyPatch) -> None:
+    """Recorded time never runs backwards in the log; here it does with the machine's clock."""
+    commit = MemoryStore.commit
+
+    async def commit_at_any_time(store: MemoryStore, batch: Batch) -> Committed:
+        store._recorded_us = 0
+        return await commit(store, batch)
+
+    patch.setattr(MemoryStore, "commit", commit_at_any_time)
+
+
+@mutant(accounts)
+def a_failed_commit_is_told_to_nobody(patch: pytest.MonkeyPatch) -> None:
+    """Every append is reported; here those of a batch that failed are not, and their callers hang."""
+    report = GroupCommitWriter._report
+
+    def report_success_only(writer: Any, flight: Any) -> None:
+        if isinstance(flight.outcome, StoreError):
+            flight.requests = []
+        report(writer, flight)
+
+    patch.setattr(GroupCommitWriter, "_report", report_success_only)
+
+
+@mutant(accounts)
+def a_task_outlives_the_runtime(patch: pytest.MonkeyPatch) -> None:
+    """A stopped runtime leaves no task; here the look-up of a command is not waited for by anybody."""
+    ask = Answers._ask
+
+    def ask_and_watch(answers: Answers, question: Any) -> None:
+        ask(answers, question)
+        asyncio.get_running_loop().create_task(asyncio.Event().wait(), name="watch of a look-up")
+
+    patch.setattr(Answers, "_ask", ask_and_watch)

@@ -1,0 +1,174 @@
+"""Mutants of sagas and submitted commands: plans, intents, attempts, the agenda and its clock."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from simulation.mutants.mutant import mutant
+from simulation.mutants.scenarios import orders, transfers
+
+from actorium.actors.pending import PendingAppend
+from actorium.runtime.concurrent_delivery import ConcurrentDelivery
+from actorium.runtime.ledger import Ledger
+from actorium.sagas.agenda import Agenda
+from actorium.sagas.attempts import Attempts
+from actorium.sagas.definition import SagaDefinition
+from actorium.sagas.events import SagaUndone, StepIssued
+from actorium.sagas.executor import Executor
+from actorium.sagas.intents import Intent, IntentKey
+from actorium.sagas.plan import Plan
+from actorium.sagas.sender import Sender
+from actorium.store.writer import GroupCommitWriter
+
+
+@mutant(transfers)
+def a_step_has_another_id_at_each_attempt(patch: pytest.MonkeyPatch) -> None:
+    """A step's command has one id at every attempt, so that it takes effect once; here each attempt has its own."""
+    attempt = Attempts._attempt
+
+    async def attempt_with_new_id(attempts: Attempts, key: IntentKey, *more: Any) -> Any:
+        class NewId(IntentKey):
+            def command_id(self, index: int) -> str:
+                return attempts._source.new_id()
+
+        return await attempt(attempts, NewId(*key), *more)
+
+    patch.setattr(Attempts, "offer", lambda *_: None)
+    patch.setattr(Attempts, "_attempt", attempt_with_new_id)
+
+
+@mutant(transfers)
+def nothing_is_undone(patch: pytest.MonkeyPatch) -> None:
+    """A saga that turns round undoes what it has done; here it only says so."""
+
+    def undo_nothing(plan: Plan) -> None:
+        plan._events.append(SagaUndone(plan._cause or ""))
+
+    patch.setattr(Plan, "_undo_next", undo_nothing)
+
+
+@mutant(transfers)
+def a_step_is_left_out(patch: pytest.MonkeyPatch) -> None:
+    """The steps of a saga come one after the other; here the second one never."""
+    next_step = SagaDefinition.next_step
+
+    def next_but_one(definition: SagaDefinition, after: str) -> Any:
+        step = next_step(definition, after)
+        return step if step is None or step.name != "charge" else next_step(definition, step.name)
+
+    patch.setattr(SagaDefinition, "next_step", next_but_one)
+
+
+@mutant(transfers)
+def steps_are_undone_in_the_order_of_their_doing(patch: pytest.MonkeyPatch) -> None:
+    """What was done last is undone first; here what was done first."""
+    undo_next = Plan._undo_next
+
+    def undo_first(plan: Plan) -> None:
+        done = plan._done
+        plan._done = dict(reversed(done.items()))
+        undo_next(plan)
+        plan._done = done
+
+    patch.setattr(Plan, "_undo_next", undo_first)
+
+
+@mutant(transfers)
+def a_step_is_sent_before_it_is_recorded(patch: pytest.MonkeyPatch) -> None:
+    """A step's commands leave after the event that records them is durable; here when it is decided."""
+    executors: dict[asyncio.AbstractEventLoop, Executor] = {}
+    init, enqueue = Executor.__init__, GroupCommitWriter.enqueue
+
+    def init_and_tell(executor: Executor, *more: Any, **options: Any) -> None:
+        init(executor, *more, **options)
+        executors[asyncio.get_running_loop()] = executor
+
+    def enqueue_and_send(writer: Any, request: PendingAppend) -> None:
+        enqueue(writer, request)
+        for event in request.events:
+            if isinstance(event, StepIssued) and event.commands:
+                key = IntentKey(request.actor.kind.type, request.actor.id, event.key)
+                commands = dict(enumerate(event.commands))
+                intent = Intent(event.step, event.undo, commands, event.effect, request.metadata.flow_id)
+                executors[asyncio.get_running_loop()].start(key, intent)
+
+    patch.setattr(Executor, "__init__", init_and_tell)
+    patch.setattr(GroupCommitWriter, "enqueue", enqueue_and_send)
+
+
+@mutant(transfers)
+def what_is_under_way_at_a_deadline_counts_as_not_done(patch: pytest.MonkeyPatch) -> None:
+    """At a deadline the log is asked what took effect; here nobody asks, and what did is not undone."""
+
+    async def settled(attempts: Attempts, *more: Any) -> bool:
+        return False
+
+    patch.setattr(Attempts, "_settled", settled)
+
+
+@mutant(transfers)
+def open_steps_are_forgotten_at_a_restart(patch: pytest.MonkeyPatch) -> None:
+    """What is open at a restart is taken up from the agenda; here only what is recorded afterwards."""
+
+    async def look_nowhere(agenda: Agenda) -> None:
+        agenda._looked_us = agenda._source.now_us()
+
+    def take_up_nothing(agenda: Agenda, row: Any, due_us: int) -> None:
+        if agenda.started.is_set():
+            add_soon(agenda, row, due_us)
+
+    add_soon = Agenda._add_soon
+    patch.setattr(Agenda, "_look", look_nowhere)
+    patch.setattr(Agenda, "_add_soon", take_up_nothing)
+
+
+@mutant(transfers)
+def an_event_is_over_before_its_saga_has_it(patch: pytest.MonkeyPatch) -> None:
+    """An event that starts a saga is passed when the saga has it; here before, and a crash in between loses it."""
+    page = ConcurrentDelivery.page
+
+    async def move_first(delivery: ConcurrentDelivery, events: Any, position: int) -> None:
+        await Ledger.save(delivery._ledger, position)
+        await page(delivery, events, position)
+
+    patch.setattr(ConcurrentDelivery, "page", move_first)
+
+
+@mutant(orders)
+def an_order_is_sent_under_a_new_id(patch: pytest.MonkeyPatch) -> None:
+    """A submitted command has its own id at every attempt; here it is carried out again after a restart."""
+    sent = Sender._sent
+
+    async def sent_anew(sender: Sender, id: str, accepted: Any) -> Any:
+        return await sent(sender, sender._source.new_id(), accepted)
+
+    patch.setattr(Sender, "_sent", sent_anew)
+
+
+@mutant(orders)
+def an_order_is_carried_out_at_once(patch: pytest.MonkeyPatch) -> None:
+    """A command that is submitted for later waits until it is due; here only until it is looked at."""
+    add_soon = Agenda._add_soon
+    patch.setattr(Agenda, "_add_soon", lambda agenda, row, due_us: add_soon(agenda, row, 0))
+
+
+@mutant(orders)
+def an_order_for_later_is_forgotten_at_a_restart(patch: pytest.MonkeyPatch) -> None:
+    """A command that is submitted for later survives restarts; here its timer is only in memory."""
+
+    async def look_nowhere(agenda: Agenda) -> None:
+        agenda._looked_us = agenda._source.now_us()
+
+    patch.setattr(Agenda, "_look", look_nowhere)
+
+
+@mutant(orders)
+def an_order_is_concluded_before_it_is_sent(patch: pytest.MonkeyPatch) -> None:
+    """A submission waits until its command took effect; here a crash after its conclusion loses the command."""
+    sent = Sender._sent
+
+    async def conclude_and_send(sender: Sender, id: str, accepted: Any) -> Any:
+        await sender._conclude(id, None)
+        return await sent(sender, id, accepted)
+
+    patch.setattr(Sender, "_sent", conclude_and_send)

@@ -1,0 +1,5 @@
+"""All mutants: importing this makes them."""
+
+from simulation.mutants import of_commands, of_readers, of_sagas
+
+PLANTED = (of_commands, of_readers, of_sagas)

@@ -1,0 +1,121 @@
+"""The three scenarios in which the mutants are hunted: one for the way of a command, one for sagas, one for timers."""
+
+import asyncio
+from contextlib import suppress
+
+import msgspec
+from simulation.mutants.domain import Account, Ask, Deposit, Deposited, Desk, Open, Statement, Transfer, Withdraw
+
+from actorium import NotFound, Passivation, Rejected, Settings
+from actorium.sagas.submissions import CommandSubmitted, SubmissionConcluded
+from actorium.simulation import Faults, Kind, View, World, simulation
+
+NAMES = ("alice", "bob", "carol", "dave")
+CROWDED = Settings(
+    mailbox_limit=10,
+    turn_budget=2,
+    max_batch_events=4,
+    tail_events=8,
+    poll_s=10.0,
+    passivation=Passivation(max_live=2, idle_s=1.0),
+)
+
+
+def without(faults: Faults, kind: Kind) -> Faults:
+    """The same faults but for one kind."""
+    return msgspec.structs.replace(faults, rates={**faults.rates, kind: 0.0})
+
+
+def money(view: View) -> int:
+    """What all accounts hold together."""
+    return sum(account.balance for account in view.all(Account))
+
+
+@simulation(seeds=200, faults=Faults.all(rate=0.06))
+async def accounts(world: World) -> None:
+    """Four clients, two at each account, move money; another looks on; memory has room for little."""
+    bank = world.runtime([Account, Statement], settings=CROWDED)
+    world.always("no account is overdrawn", lambda view: all(one.balance >= 0 for one in view.all(Account)))
+    async with world.calm():
+        for name in NAMES:
+            await bank.send(Open(name, 50))
+
+    async def client(number: int) -> None:
+        for turn in range(3):
+            name = NAMES[(number // 2 + turn) % len(NAMES)]
+            amount = 10 + world.choose(f"amount {number} {turn}", 40)
+            try:
+                ack = await bank.send(Deposit(name, amount) if turn == 1 else Withdraw(name, amount))
+                await bank.query(Statement.of, name, after=ack.position)
+            except (Rejected, NotFound):
+                pass
+            with suppress(NotFound):
+                await bank.get(Account, name)
+
+    async def onlooker() -> None:
+        while True:
+            for name in NAMES[:2]:
+                with suppress(NotFound):
+                    await bank.get(Account, name)
+            await asyncio.sleep(2.0)
+
+    looking = asyncio.create_task(onlooker())
+    await asyncio.gather(*map(client, range(4)))
+    looking.cancel()
+
+
+@simulation(seeds=200, faults=Faults.all(rate=0.05))
+async def transfers(world: World) -> None:
+    """Transfers with a fee: some lack the money, some go to an account that takes no more, and are undone."""
+    bank = world.runtime([Account, Desk, Transfer, Statement])
+    world.conserved("money", money)
+    world.eventually("every transfer ends", lambda view: not view.sagas(open=True), within_s=600.0)
+    async with world.calm():
+        for name in ("bank", "alice", "bob"):
+            await bank.send(Open(name, 100))
+        await bank.send(Open("full", 0, 0))
+
+    async def client(number: int) -> None:
+        for turn, target in enumerate(("bob", "full")):
+            await bank.send(Ask(f"desk {number}", "alice", target, 20 + 10 * turn))
+
+    await asyncio.gather(*map(client, range(2)))
+
+
+@simulation(seeds=200, faults=without(Faults.all(rate=0.06), Kind.CLOCK_JUMP))
+async def orders(world: World) -> None:
+    """Deposits are ordered, some for later; the clock is right, so that none may come before its time."""
+    bank = world.runtime([Account])
+    world.always("no order is carried out before its time", lambda view: not early(view))
+    world.eventually("each order is carried out once", is_settled, within_s=600.0)
+    async with world.calm():
+        await bank.send(Open("alice", 100))
+
+    async def client(number: int) -> None:
+        for after_s in (0.0, 30.0):
+            await bank.submit(Deposit("alice", 10), after_s=after_s)
+
+    await asyncio.gather(*map(client, range(2)))
+
+
+def ordered(view: View) -> dict[str, int]:
+    """When each order that was accepted is due, by its id."""
+    return {one.stream_id: one.event.due_us for one in view.events(CommandSubmitted)}
+
+
+def is_settled(view: View) -> bool:
+    """Say whether each order has ended, and took effect once, unless it failed at every attempt."""
+    errors = {one.stream_id: one.event.error for one in view.events(SubmissionConcluded)}
+    succeeded = sorted(id for id, error in errors.items() if not error)
+    return errors.keys() == ordered(view).keys() and succeeded == sorted(id for id, _ in carried_out(view))
+
+
+def carried_out(view: View) -> list[tuple[str, int]]:
+    """The commands that took effect, with the time of it."""
+    return [(one.metadata.command_id, one.recorded_us) for one in view.events(Deposited)]
+
+
+def early(view: View) -> list[str]:
+    """The orders that were carried out before they were due."""
+    due = ordered(view)
+    return [id for id, at_us in carried_out(view) if at_us < due.get(id, 0)]
