@@ -114,7 +114,12 @@ class Plan:
                 self._succeed(key, step, key.endswith(UNDO), intent.commands if intent else (), None, go_on=False)
             elif intent is not None:
                 self._issue(key, intent.step, intent.undo, intent.commands, intent.effect)
-        self._resume()
+        if stream.ended:  # it had ended already, and only what it had sent before was left to do
+            self._events.append(
+                SagaCompleted() if stream.ended == "completed" else SagaFailed("", stream.ended_because)
+            )
+        else:
+            self._resume()
         return self._events
 
     # --- what follows ---------------------------------------------------------------------------------------------

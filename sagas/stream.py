@@ -120,7 +120,8 @@ class SagaStream(Aggregate):
 
     `state` is the saga's fields as JSON. `done` holds the finished steps in their order with the commands that took
     effect, `early` the steps whose event came before their turn, `stands` the keys at which a saga that failed waits
-    for a person, with the intent if there is one. `cause` is why it turned round.
+    for a person, with the intent if there is one. `cause` is why it turned round. `ended` is how it ended, and
+    `ended_because` why it failed itself: kept for when a person mends a command that failed after that.
     """
 
     saga: ClassVar[SagaDefinition]
@@ -137,6 +138,8 @@ class SagaStream(Aggregate):
     issued: int = 0
     reason: str = ""
     cause: str | None = None
+    ended: str = ""
+    ended_because: str = ""
 
     @decide
     def happened(self, command: Happened) -> list[SagaEvent]:
@@ -211,7 +214,7 @@ class SagaStream(Aggregate):
 
     @evolve
     def completed(self, event: SagaCompleted) -> None:
-        self.status = "completed"
+        self.status = self.ended = "completed"
         self.reason = ""
         self.stands.clear()
         self.done.clear()  # nothing will be undone any more
@@ -227,6 +230,8 @@ class SagaStream(Aggregate):
         self.reason = event.reason
         if event.key:
             self.stands[event.key] = self.open.pop(event.key, None)
+        else:
+            self.ended, self.ended_because = "failed", event.reason
 
     @evolve
     def mended(self, event: SagaMended) -> None:

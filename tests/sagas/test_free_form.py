@@ -6,9 +6,11 @@ import pytest
 from support.transfers import (
     Ask,
     Deposit,
+    Open,
     Tell,
     Told,
     TransferRequested,
+    Unlock,
     Withdraw,
     balances,
     open_accounts,
@@ -167,3 +169,35 @@ async def test_an_event_that_starts_nothing_and_finds_nothing_is_passed_over() -
         with pytest.raises(NotFound):
             await runtime.saga(Strict, "unknown")
         assert await balances(runtime, "other") == (0,)
+
+
+@virtual
+async def test_a_saga_that_had_ended_when_its_last_command_failed_has_ended_when_that_is_done() -> None:
+    async with runtime_of(Deal) as runtime:
+        await open_accounts(runtime, word=0)
+        await runtime.send(Open("end", 0, False))
+        await runtime.send(Tell("news", "d1", "done"))
+        await saga_in(runtime, Deal, "d1", "failed")
+        await runtime.send(Unlock("end"))
+        await runtime.retry_saga(Deal, "d1", reason="it takes deposits now")
+        await saga_in(runtime, Deal, "d1", "completed")
+        await runtime.send(Tell("news", "d1", "hello"))
+        await asyncio.sleep(5)
+        assert (await runtime.saga(Deal, "d1")).status == "completed"
+        assert await balances(runtime, "end", "word") == (1, 0)
+
+
+@virtual
+async def test_a_saga_that_had_failed_itself_when_its_command_failed_has_failed_when_that_is_done() -> None:
+    async with runtime_of(Deal) as runtime:
+        await runtime.send(Open("word", 0, False))
+        await runtime.send(Tell("news", "d1", "hello"), command_id="1")
+        await runtime.send(Tell("news", "d1", "bad"), command_id="2")
+        await saga_in(runtime, Deal, "d1", reached="stands at on:1")
+        await saga_in(runtime, Deal, "d1", reached="stands: somebody said so")
+        await runtime.send(Unlock("word"))
+        await runtime.retry_saga(Deal, "d1", reason="it takes deposits now")
+        await asyncio.sleep(5)
+        view = await runtime.saga(Deal, "d1")
+        assert (view.status, view.reason, view.step) == ("failed", "somebody said so", "")
+        assert await balances(runtime, "word") == (1,)
