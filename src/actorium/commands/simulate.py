@@ -18,6 +18,7 @@ from actorium.store.errors import ConfigurationError
 if TYPE_CHECKING:
     from actorium.simulation.faults import Faults
     from actorium.simulation.report import SimulationReport
+    from actorium.simulation.run import Outcome
 
 Store = Literal["memory", "sqlite", "sqlite-normal"]
 
@@ -35,6 +36,8 @@ def simulate(
     store: Store = "memory",
     replay: Annotated[int | None, Parameter(validator=Number(gte=0))] = None,
     story: str | None = None,
+    exhaustive: Annotated[bool, Parameter(negative="")] = False,
+    audit: Annotated[bool, Parameter(negative="")] = False,
     json: Path | None = None,
     html: Path | None = None,
 ) -> None:
@@ -65,17 +68,29 @@ def simulate(
         Run this seed alone, and print every step of it.
     story
         Run a shrunk failure, by the token that was printed with it, and print every step of it.
+    exhaustive
+        Instead of seeds, try each single fault that can happen, and with each of them a crash at every step.
+    audit
+        Instead of seeds, run one and name the lines that ask the machine for time, chance, threads or files.
     json
         Write the report as JSON too.
     html
         Write the report as a page too, with the timeline of a run.
     """
     asked = _Asked(target, only, seeds, from_, minutes, jobs, rate, store)
+    ways = {"--replay": replay is not None, "--story": bool(story), "--exhaustive": exhaustive, "--audit": audit}
+    if sum(ways.values()) > 1:
+        given = " and ".join(way for way, is_given in ways.items() if is_given)
+        raise Problem(f"{given} are different things to do: give one", exit_code=WRONG_USE)
+    if json is not None and any(ways.values()):
+        raise Problem("--json is for the report on many seeds", exit_code=WRONG_USE)
     try:
         if replay is not None or story is not None:
-            if replay is not None and story is not None:
-                raise Problem("--replay and --story are two ways to name one run: give one", exit_code=WRONG_USE)
             _replay(asked, replay, story, html)
+        elif exhaustive:
+            _exhaust(asked, html)
+        elif audit:
+            _audit(asked)
         else:
             _campaigns(asked, json, html)
     except ConfigurationError as error:
@@ -114,11 +129,13 @@ def _campaigns(asked: _Asked, json: Path | None, html: Path | None) -> None:
     from actorium.commands.simulation_display import CampaignDisplay
     from actorium.commands.simulation_words import say_simulation
     from actorium.simulation.discovery import find_simulations
+    from actorium.simulation.page import page
     from actorium.simulation.report import report_of, simulation_report
-    from actorium.simulation.verdict import judge
+    from actorium.simulation.verdict import judge, shown_run
 
     screen = Screen()
-    reports = []
+    reports: list[SimulationReport] = []
+    outcomes: list[Outcome] = []
     for place in find_simulations(asked.target, asked.only):
         screen.head(f"{place.name} ({place.module})")
         seeds = asked.seeds or (place.load().seeds if asked.minutes is None else None)
@@ -137,24 +154,30 @@ def _campaigns(asked: _Asked, json: Path | None, html: Path | None) -> None:
         report = simulation_report(verdict, file=place.module, command=asked.command(place.name))
         say_simulation(screen, report)
         reports.append(report)
+        if html is not None:
+            outcomes.append(shown_run(verdict, place.load()))
         if verdict.tally.is_cut_short:
             break
+    if html is not None:
+        html.write_text(page(outcomes, [report.name for report in reports], report_of(reports)), encoding="utf-8")
     if json is not None:
         json.write_bytes(msgspec.json.format(msgspec.json.encode(report_of(reports)), indent=2))
-    if reports[-1].is_cut_short:
-        raise Interrupted(f"stopped by Ctrl-C; {_broken(reports)}")
-    if any(report.failure for report in reports):
-        raise Problem(_broken(reports))
+    _end([report.name for report in reports if report.failure is not None], is_cut_short=reports[-1].is_cut_short)
 
 
-def _broken(reports: Sequence[SimulationReport]) -> str:
-    failed = [report.name for report in reports if report.failure is not None]
-    return f"an invariant broke in {', '.join(failed)}" if failed else "until then every invariant held"
+def _end(broken: Sequence[str], *, is_cut_short: bool = False) -> None:
+    """End the program with what it found."""
+    said = f"an invariant broke in {', '.join(broken)}"
+    if is_cut_short:
+        raise Interrupted(f"stopped by Ctrl-C; {said if broken else 'until then every invariant held'}")
+    if broken:
+        raise Problem(said)
 
 
 def _replay(asked: _Asked, seed: int | None, token: str | None, html: Path | None) -> None:
     from actorium.commands.simulation_words import say_steps
     from actorium.simulation.discovery import find_simulations
+    from actorium.simulation.page import page
     from actorium.simulation.run import Wish, run
     from actorium.simulation.story import wish_of
 
@@ -171,5 +194,51 @@ def _replay(asked: _Asked, seed: int | None, token: str | None, html: Path | Non
         wish = Wish(seed=seed, faults=asked.faults() or simulation.faults, store=asked.store)
     outcome = run(simulation.scenario, wish)
     say_steps(Screen(), outcome)
-    if outcome.violation is not None:
-        raise Problem(f"an invariant broke in {simulation.name}")
+    if html is not None:
+        html.write_text(page([outcome], [simulation.name]), encoding="utf-8")
+    _end([simulation.name] if outcome.violation else [])
+
+
+def _exhaust(asked: _Asked, html: Path | None) -> None:
+    from actorium.commands.simulation_display import ExhaustionDisplay
+    from actorium.commands.simulation_words import say_counterexample, say_coverage
+    from actorium.simulation.discovery import find_simulations
+    from actorium.simulation.exhaustive import exhaust
+    from actorium.simulation.page import page
+    from actorium.simulation.run import run
+
+    screen = Screen()
+    broken: dict[str, Outcome] = {}
+    is_cut_short = False
+    for place in find_simulations(asked.target, asked.only):
+        screen.head(f"{place.name} ({place.module}): every fault, every crash, seed {asked.first}")
+        with ExhaustionDisplay(screen.out).shown() as display:
+            coverage = exhaust(place, seed=asked.first, jobs=asked.jobs, store=asked.store, progress=display.update)
+        say_coverage(screen, coverage)
+        is_cut_short = coverage.is_cut_short
+        for counterexample in coverage.failures[:1]:
+            broken[place.name] = run(place.load().scenario, counterexample.wish(asked.first, asked.store))
+            say_counterexample(screen, broken[place.name], asked.command(place.name))
+        if is_cut_short:
+            break
+    if html is not None and broken:
+        html.write_text(page(list(broken.values()), list(broken)), encoding="utf-8")
+    _end(list(broken), is_cut_short=is_cut_short)
+
+
+def _audit(asked: _Asked) -> None:
+    from actorium.simulation.audit import audit
+    from actorium.simulation.discovery import find_simulations
+
+    screen = Screen()
+    found = 0
+    for place in find_simulations(asked.target, asked.only):
+        findings = audit(place.load(), asked.first)
+        found += len(findings)
+        screen.head(f"{place.name} ({place.module})")
+        for finding in findings:
+            screen.say(f"  {finding}")
+        if not findings:
+            screen.say("  asks the machine for nothing", style="green")
+    if found:
+        raise Problem("a seed does not stand for a run as long as code asks the machine itself")

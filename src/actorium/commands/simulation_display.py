@@ -1,4 +1,4 @@
-"""`CampaignDisplay`: how far a campaign is, moving on a terminal, in a few plain lines anywhere else."""
+"""How far a campaign or an exhaustive search is: moving on a terminal, in a few plain lines anywhere else."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from actorium.simulation.campaign import Tally
+from actorium.simulation.exhaustive import Coverage
 from actorium.simulation.words import duration, per_minute
 
 _REDRAWN_EVERY_S = 0.2
@@ -84,3 +85,39 @@ class CampaignDisplay:
 
 def _bar(part: float) -> Text:
     return Text("━" * max(1, round(part * 20)), style="yellow")
+
+
+class ExhaustionDisplay:
+    """Shows how many single faults were tried, each with its crashes."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live: Live | None = None
+        self._shown_s = 0.0
+        self._shown_part = 0
+
+    @contextmanager
+    def shown(self) -> Iterator[ExhaustionDisplay]:
+        """Show it meanwhile."""
+        if not self._console.is_terminal:
+            yield self
+            return
+        with Live(console=self._console, auto_refresh=False, transient=True) as self._live:
+            yield self
+
+    def update(self, coverage: Coverage) -> None:
+        """Show how far it is, if it is time to."""
+        said = f"{coverage.faults_run:,} of {coverage.faults:,} faults, {coverage.runs:,} runs"
+        if self._live is not None:
+            now_s = time.monotonic()
+            if now_s - self._shown_s >= _REDRAWN_EVERY_S:
+                self._shown_s = now_s
+                bar = ProgressBar(
+                    total=coverage.faults, completed=coverage.faults_run, width=min(60, self._console.width)
+                )
+                self._live.update(Group(Text(said), bar), refresh=True)
+            return
+        part = coverage.faults_run * _PLAIN_LINES // coverage.faults
+        if self._shown_part < part < _PLAIN_LINES:
+            self._shown_part = part
+            self._console.print(f"  {said}")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from actorium.commands.screen import Screen
+from actorium.simulation.exhaustive import Coverage
 from actorium.simulation.report import FailureReport, SimulationReport
 from actorium.simulation.run import Outcome
-from actorium.simulation.story import story
+from actorium.simulation.story import story, token_of
+from actorium.simulation.trace import Mark
 from actorium.simulation.words import counted, duration
 
-_FAULT = "fault: "
-_VIOLATED = "VIOLATED"
+_STYLES = {Mark.FAULT: "yellow", Mark.CRASHED: "yellow", Mark.VIOLATED: "bold red", Mark.CALM: "dim"}
 
 
 def say_simulation(screen: Screen, report: SimulationReport) -> None:
@@ -47,13 +48,36 @@ def say_failure(screen: Screen, failure: FailureReport) -> None:
     screen.say(f"  the story:  {failure.replay_smallest}")
 
 
+def say_coverage(screen: Screen, coverage: Coverage) -> None:
+    """Print how much of a scenario's faults and crashes were tried."""
+    part = coverage.faults_run / coverage.faults
+    screen.say(
+        f"  {coverage.faults_run:,} of {coverage.faults:,} single faults ({part:.0%}), none among them; "
+        f"each with a crash: {coverage.classes:,} crashes stand for {counted(coverage.steps, 'step')}"
+    )
+    screen.say(f"  {counted(coverage.runs, 'run')} in {duration(coverage.elapsed_s)}")
+    if not coverage.failures and coverage.is_complete:
+        screen.say("  every invariant held", style="green")
+
+
+def say_counterexample(screen: Screen, outcome: Outcome, command: str) -> None:
+    """Print a run that broke an invariant."""
+    violation = outcome.violation
+    assert violation is not None
+    screen.say()
+    screen.say(f"  VIOLATED: {violation.invariant}", style="bold red")
+    screen.say(f"    expected  {violation.expected}")
+    screen.say(f"    found     {violation.actual}")
+    screen.say(f"  {story(outcome)}", style="bold")
+    screen.say(f"  again:  {command} --story {token_of(outcome.wish)}")
+
+
 def say_steps(screen: Screen, outcome: Outcome) -> None:
     """Print every line of a run, its faults and what it broke marked."""
     start_s = outcome.trace[0].at_s if outcome.trace else 0.0
     for line in outcome.trace:
-        style = "bold red" if line.text.startswith(_VIOLATED) else "yellow" if _FAULT in line.text else None
-        mark = "!" if style else " "
-        screen.say(f"{mark} {line.at_s - start_s:12.6f} {line.step:7} {line.text}", style=style)
+        mark = "!" if line.mark in (Mark.FAULT, Mark.CRASHED, Mark.VIOLATED) else " "
+        screen.say(f"{mark} {line.at_s - start_s:12.6f} {line.step:7} {line.text}", style=_STYLES.get(line.mark))
     screen.say()
     screen.say(f"{story(outcome)}", style="bold")
     screen.say(

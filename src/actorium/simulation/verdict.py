@@ -59,3 +59,10 @@ def judge(
         outcome = run(simulation.scenario, Wish(seed=tally.failures[0].seed, faults=used, store=store))
         failure = Failure(outcome=outcome, shrunk=shrink(simulation.scenario, outcome, within_s=shrink_s))
     return Verdict(name=simulation.name, first=first, jobs=jobs, store=store, faults=used, tally=tally, failure=failure)
+
+
+def shown_run(verdict: Verdict, simulation: Simulation) -> Outcome:
+    """Return the run that shows best what a verdict is about: the smallest failure, or else the first seed."""
+    if verdict.failure is not None:
+        return verdict.failure.shrunk.outcome
+    return run(simulation.scenario, Wish(seed=verdict.first, faults=verdict.faults, store=verdict.store))

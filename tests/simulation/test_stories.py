@@ -1,0 +1,115 @@
+"""What a failure is told as: the story in one line, the token that brings it back, the timeline, the page."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from support.small_scenarios import broken, holding
+
+from actorium.simulation.faults import CrashAt, FaultId, Faults, Kind
+from actorium.simulation.page import page
+from actorium.simulation.run import Wish
+from actorium.simulation.story import story, token_of, wish_of
+from actorium.simulation.timeline import timeline
+from actorium.simulation.trace import Mark
+from actorium.store.errors import ConfigurationError
+
+LOST = FaultId(Kind.ANSWER_OF_STORE_LOST, "commit Sum<a>", 1)
+
+
+def wish(**changes: object) -> Wish:
+    """A wish for one fault, with some fields changed."""
+    return Wish(**{"seed": 7, "faults": Faults.all(), "only": frozenset([LOST]), "reorder": False, **changes})  # type: ignore[arg-type]
+
+
+def test_a_story_names_what_is_left_of_a_run() -> None:
+    outcome = broken.run(7, only=frozenset([LOST]), leave_out=frozenset(["Add a #2", "Add a #3"]))
+    assert story(outcome) == (
+        "seed 7 → 1 command (Add a), fault: acknowledgement of the commit lost (1st append to Sum<a>)"
+    )
+
+
+def test_many_commands_are_counted_and_a_crash_is_told() -> None:
+    outcome = holding.run(0, only=frozenset(), crash_at=CrashAt("node1", 1, 40))
+    assert story(outcome) == "seed 0 → 4 commands (4 Add), crash before step 40 of node1.1, no fault"
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        wish(),
+        wish(only=None),
+        wish(leave_out=frozenset(["Add a", "Add b #2"]), crash_at=CrashAt("node1", 2, 312), store="sqlite"),
+    ],
+)
+def test_a_token_brings_the_same_run_back(one: Wish) -> None:
+    token = token_of(one)
+    assert re.fullmatch(r"[\w-]+", token)
+    again = wish_of(token)
+    assert holding.run(one.seed, faults=again.faults, only=again.only).fingerprint() == (
+        holding.run(one.seed, faults=one.faults, only=one.only).fingerprint()
+    )
+    assert (again.only, again.leave_out, again.crash_at, again.store) == (
+        one.only,
+        one.leave_out,
+        one.crash_at,
+        one.store,
+    )
+
+
+@pytest.mark.parametrize("spoil", [lambda token: token[:-3], lambda token: "x" + token, lambda token: "hello"])
+def test_a_token_that_is_not_whole_is_refused(spoil: object) -> None:
+    with pytest.raises(ConfigurationError, match="copy the whole command"):
+        wish_of(spoil(token_of(wish())))  # type: ignore[operator]
+
+
+def test_a_timeline_has_a_lane_for_each_command_process_and_stream() -> None:
+    outcome = broken.run(7, only=frozenset([FaultId(Kind.CRASH_AFTER_COMMIT, "commit Sum<a>", 1)]))
+    drawing = timeline(outcome)
+    names = [(lane.group, lane.name) for lane in drawing.lanes]
+    assert names == [("clients", f"Add a{n}") for n in ("", " #2", " #3")] + [
+        ("processes", "node1"),
+        ("streams", "Sum<a>"),
+    ]
+    process, stream = drawing.lanes[-2:]
+    assert [bar.kind for bar in process.bars] == ["starts", "serves", "starts", "serves"]
+    assert [spot.mark for spot in process.spots if spot.mark is Mark.CRASHED] == [Mark.CRASHED]
+    assert [spot.mark for spot in stream.spots][:2] == [Mark.FAULT, Mark.COMMITTED]
+    assert drawing.violated == drawing.width
+    places = [spot.x for lane in drawing.lanes for spot in lane.spots]
+    assert all(0 <= x <= drawing.width for x in places)
+
+
+class Elements(HTMLParser):
+    """What a page is made of, and what it asks of the network."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.asked: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag != "meta":
+            self.open.append(tag)
+        self.asked += [name for name, _ in attrs if name in ("src", "href")]
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.asked += [name for name, _ in attrs if name in ("src", "href")]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_whole_and_needs_nothing_else() -> None:
+    outcome = broken.run(7, only=frozenset([LOST]))
+    html = page([outcome], ["a <broken> sum"])
+    elements = Elements()
+    elements.feed(html)
+    assert elements.open == []
+    assert elements.asked == []
+    assert "url(" not in html
+    assert "a &lt;broken&gt; sum" in html
+    assert "acknowledgement of the commit lost" in html
+    assert "prefers-color-scheme: dark" in html
