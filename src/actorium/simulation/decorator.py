@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 
 from actorium.simulation.faults import Faults
 from actorium.simulation.run import Outcome, Scenario, Wish, run
+from actorium.simulation.world import World
 
 
-class Simulation(msgspec.Struct, frozen=True, kw_only=True):
-    """A scenario, how many seeds of it to run, and the faults it is run with."""
+class Simulation(msgspec.Struct, kw_only=True, eq=False, dict=True):
+    """A scenario, how many seeds of it to run, and the faults it is run with.
+
+    Called with a world, it is the scenario itself. pytest takes it as a test, and marks may stand above it.
+    """
 
     scenario: Scenario
     seeds: int
@@ -22,6 +26,13 @@ class Simulation(msgspec.Struct, frozen=True, kw_only=True):
     def name(self) -> str:
         """The name of the scenario's function."""
         return self.scenario.__name__
+
+    @property
+    def __name__(self) -> str:
+        return self.scenario.__name__
+
+    def __call__(self, world: World) -> Awaitable[None]:
+        return self.scenario(world)
 
     def run(self, seed: int, **wish: Any) -> Outcome:
         """Run one seed; keywords are those of `Wish`."""

@@ -1,0 +1,74 @@
+"""`SimulationItem`: a simulation as a test of pytest. `actorium_pytest` makes it where it finds one."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from _pytest.mark.structures import get_unpacked_marks
+
+from actorium.simulation.decorator import Simulation
+from actorium.simulation.faults import Faults
+from actorium.simulation.report import failure_report
+from actorium.simulation.verdict import Failure, judge
+from actorium.simulation.words import counted
+
+
+class InvariantBroken(AssertionError):
+    """A seed broke an invariant; the message is the story of it."""
+
+
+class SimulationItem(pytest.Item):
+    """Runs the seeds of one simulation; fails with the story of the first that breaks an invariant."""
+
+    def __init__(self, *, simulation: Simulation, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._simulation = simulation
+        for marked in (simulation, simulation.scenario):
+            for mark in get_unpacked_marks(marked, consider_mro=False):
+                self.add_marker(
+                    mark.name if not (mark.args or mark.kwargs) else pytest.MarkDecorator(mark, _ispytest=True)
+                )
+
+    def runtest(self) -> None:
+        """Run the seeds; raise InvariantBroken."""
+        option = self.config.option
+        rate: float | None = option.simulation_rate
+        verdict = judge(
+            self._simulation,
+            seeds=option.simulation_seeds,
+            first=option.simulation_from,
+            faults=None if rate is None else Faults.all(rate=rate),
+        )
+        if verdict.failure is not None:
+            raise InvariantBroken(self._told(verdict.failure, verdict.tally.seeds))
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any) -> Any:
+        """Show a broken invariant without a traceback: that of a check says nothing about its cause."""
+        if isinstance(excinfo.value, InvariantBroken):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, *args)
+
+    def reportinfo(self) -> tuple[os.PathLike[str] | str, int | None, str]:
+        """Return where the scenario is."""
+        return self.path, inspect.unwrap(self._simulation.scenario).__code__.co_firstlineno - 1, self.name
+
+    def _told(self, failure: Failure, seeds: int) -> str:
+        file = shlex.quote(os.path.relpath(self.path, Path.cwd()))
+        rate = self.config.option.simulation_rate
+        words = f"actorium simulate {file} --only {self._simulation.name}" + (f" --rate {rate}" if rate else "")
+        report = failure_report(failure, words)
+        return "\n".join(
+            (
+                f"{report.violation.invariant}: broken by seed {report.seed}, after {counted(seeds, 'seed')}",
+                f"  expected  {report.found.expected}",
+                f"  found     {report.found.actual}",
+                report.smallest,
+                f"this seed:  {report.replay}",
+                f"the story:  {report.replay_smallest}",
+            )
+        )

@@ -1,0 +1,37 @@
+"""What pytest loads of Actorium at its start: two options' worth of nothing, until a module holds a simulation.
+
+It stands beside the package, not in it, because pytest imports it in every run of every project that has Actorium
+installed, and importing anything of the package imports all of it.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from actorium.simulation.pytest_item import SimulationItem
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of simulations."""
+    group = parser.getgroup("actorium", "simulations of Actorium")
+    group.addoption("--simulation-seeds", type=int, metavar="N", help="seeds of each simulation, instead of its own")
+    group.addoption("--simulation-from", type=int, default=0, metavar="SEED", help="the first seed (default: 0)")
+    group.addoption("--simulation-rate", type=float, metavar="RATE", help="faults of every kind, at this rate (0 to 1)")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(
+    collector: pytest.Module | pytest.Class, name: str, obj: object
+) -> SimulationItem | list[pytest.Item] | None:
+    """Make a test of each simulation of a module, whatever its name."""
+    decorator = sys.modules.get("actorium.simulation.decorator")
+    if decorator is None or not isinstance(obj, decorator.Simulation):
+        return None
+    from actorium.simulation.pytest_item import SimulationItem
+
+    item: SimulationItem = SimulationItem.from_parent(collector, name=name, simulation=obj)
+    return item

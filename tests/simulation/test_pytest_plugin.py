@@ -1,0 +1,111 @@
+"""Simulations as tests of pytest: collected as they stand, failing with a story, and no burden to other runs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+SCENARIOS = """
+import pytest
+from actorium import Aggregate, Command, Event, decide, evolve
+from actorium.simulation import Faults, Kind, World, simulation
+
+
+class Add(Command):
+    amount: int
+
+
+class Added(Event):
+    amount: int
+
+
+class Sum(Aggregate):
+    amount: int = 0
+
+    @decide
+    def add(self, command: Add) -> Added:
+        return Added(command.amount)
+
+    @evolve
+    def added(self, event: Added) -> None:
+        self.amount += event.amount
+
+
+def total(view):
+    return sum(one.amount for one in view.all(Sum))
+
+
+@simulation(seeds=3)
+async def every_sum_is_kept(world: World) -> None:
+    sums = world.runtime([Sum])
+    for _ in range(2):
+        await sums.send(Add("a", 1))
+    world.always("nothing is lost", lambda view: total(view) == 2)
+
+
+@pytest.mark.slow
+@simulation(seeds=50, faults=Faults.only(Kind.CRASH_AFTER_COMMIT, rate=0.2))
+async def counts_its_attempts(world: World) -> None:
+    sums = world.runtime([Sum])
+    world.always("at most 2", lambda view: total(view) <= 2)
+    for number in range(4):
+        await sums.send(Add("a", 1))
+"""
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> pytest.Pytester:
+    """A project with two simulations beside an ordinary test; the second always breaks its invariant."""
+    pytester.makeini("[pytest]\nmarkers = slow: takes long\naddopts = --strict-markers -p actorium_pytest")
+    pytester.makepyfile(test_sums=f"{SCENARIOS}\n\ndef test_ordinary():\n    assert True\n")
+    return pytester
+
+
+def test_simulations_are_collected_as_they_stand(project: pytest.Pytester) -> None:
+    result = project.runpytest_subprocess("--collect-only", "-q")
+    result.stdout.fnmatch_lines(
+        ["test_sums.py::every_sum_is_kept", "test_sums.py::counts_its_attempts", "test_sums.py::test_ordinary"]
+    )
+
+
+def test_one_that_holds_passes_and_one_that_breaks_tells_its_story(project: pytest.Pytester) -> None:
+    result = project.runpytest_subprocess("--simulation-seeds", "2")
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "at most 2: broken by seed 0, after 1 seed",
+            "  expected  *",
+            "seed 0 → 3 commands (Add a*), no fault",
+            "this seed:  actorium simulate test_sums.py --only counts_its_attempts --replay 0",
+            "the story:  actorium simulate test_sums.py --only counts_its_attempts --story *",
+        ]
+    )
+
+
+def test_marks_and_options_hold_for_simulations(project: pytest.Pytester) -> None:
+    project.runpytest_subprocess("-m", "not slow").assert_outcomes(passed=2, deselected=1)
+    project.runpytest_subprocess(
+        "-k", "every_sum", "--simulation-from", "7", "--simulation-rate", "0.1"
+    ).assert_outcomes(passed=1, deselected=2)
+
+
+def test_the_command_of_a_story_brings_the_failure_back(project: pytest.Pytester) -> None:
+    result = project.runpytest_subprocess("-k", "counts")
+    (line,) = [line for line in result.stdout.lines if line.startswith("the story:")]
+    words = line.partition("simulate ")[2].split()
+    replayed = project.run(sys.executable, "-m", "actorium.cli", "simulate", *words)
+    assert replayed.ret == 1
+    replayed.stdout.fnmatch_lines(["*VIOLATED: at most 2"])
+
+
+def test_a_run_without_simulations_imports_nothing_of_the_package(tmp_path: Path) -> None:
+    plain = "import sys\n\ndef test_it():\n    assert not {'actorium', 'apsw'} & set(sys.modules)\n"
+    (tmp_path / "test_plain.py").write_text(plain, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "actorium_pytest", "-p", "no:cacheprovider", str(tmp_path)]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert run.returncode == 0, run.stdout
