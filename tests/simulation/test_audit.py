@@ -22,7 +22,9 @@ import structlog
 from support.transfers import Account, Ask, Desk, Open, Transfer
 
 from actorium import Aggregate, Command, Event, decide, evolve
-from actorium.simulation import Faults, World, simulation
+from actorium.examples.bank import simulated as bank
+from actorium.examples.orders import simulated as orders
+from actorium.simulation import Faults, Simulation, World, simulation
 from actorium.simulation.audit import Finding, audit
 from actorium.store.source import SystemSource
 
@@ -145,6 +147,15 @@ async def transfers(world: World) -> None:
             await runtime.send(Open(name, 100))
     for _ in range(3):
         await runtime.send(Ask("desk", "alice", "bob", 40))
+
+
+@pytest.mark.parametrize(
+    "example",
+    [bank.transfers, bank.payments, orders.orchestration, orders.choreography, orders.credit_limit],
+    ids=lambda example: example.name,
+)
+def test_the_examples_ask_the_machine_for_nothing(example: Simulation) -> None:
+    assert audit(example) == []
 
 
 @pytest.mark.parametrize("seed", range(3))

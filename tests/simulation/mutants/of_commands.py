@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 from simulation.mutants.mutant import mutant
-from simulation.mutants.scenarios import accounts
+from simulation.mutants.scenarios import accounts, transfers
 
 from actorium.actors.actor import Actor, Status
 from actorium.actors.commands import Ack, Envelope
@@ -239,7 +239,7 @@ def a_snapshot_is_taken_of_what_is_not_written(patch: pytest.MonkeyPatch) -> Non
     patch.setattr(MemoryStore, "_save_snapshot", save_snapshot)
 
 
-@mutant(accounts)
+@mutant(transfers)
 def recorded_time_follows_the_clock(patch: pytest.MonkeyPatch) -> None:
     """Recorded time never runs backwards in the log; here it does with the machine's clock."""
     commit = MemoryStore.commit
