@@ -130,8 +130,8 @@ def load_checkpoint(db: sqlite3.Connection, name: str) -> int:
     return 0
 
 
-def _checked_position(name: str | bytes, position: int, checksum: int | None) -> int:
-    text = name if isinstance(name, str) else name.decode(errors="replace")
+def _checked_position(name: Any, position: Any, checksum: Any) -> int:
+    text = name.decode(errors="replace") if isinstance(name, bytes) else str(name)
     if type(position) is not int or checksum not in (None, _checksum((text, position))):
         raise CorruptRow(f"the checkpoint of {text!r} does not match its checksum: the disk or a hand changed it")
     return position
