@@ -53,11 +53,14 @@ class Ack(msgspec.Struct, frozen=True, gc=False):
     duplicate: bool = False
 
 
-class Envelope(msgspec.Struct, gc=False):
+class Envelope(msgspec.Struct):
     """A command (or a read of the state) on its way to one actor, with its identity and the future of its answer.
 
     `fresh` says that the id was made for this envelope, so that it cannot be in the log already. `future` is None
     for a command whose sender does not wait. `attempts` counts decisions that a lost race undid.
+
+    The garbage collector has to see it: what a handler raises leads by its traceback to the envelope, and that by the
+    future to what was raised.
     """
 
     to: str

@@ -1,0 +1,34 @@
+"""What was answered is forgotten."""
+
+import asyncio
+import gc
+import weakref
+
+import pytest
+from support.bank import Account, Deposit, OpenAccount, Withdraw
+from support.virtual_time import run_virtual
+
+from actorium import Rejected, Runtime
+
+# Longer than a caller waits by itself: until then its deadline is kept.
+AFTER_ITS_DEADLINE_S = 60.0
+
+
+def test_a_refusal_is_forgotten_after_its_callers_deadline() -> None:
+    """Its traceback leads to the command's envelope, and that to the future which was given the refusal."""
+
+    async def scenario() -> None:
+        async with Runtime([Account], store="memory://") as runtime:
+            await runtime.send(OpenAccount("alice", owner="Alice"))
+            refusals = []
+            for _ in range(3):
+                with pytest.raises(Rejected) as refused:
+                    await runtime.send(Withdraw("alice", 1_000))
+                refusals.append(weakref.ref(refused.value))
+                del refused
+            await asyncio.sleep(AFTER_ITS_DEADLINE_S)
+            await runtime.send(Deposit("alice", 1))
+            gc.collect()
+            assert [refusal() for refusal in refusals] == [None, None, None]
+
+    run_virtual(scenario())
