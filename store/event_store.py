@@ -130,7 +130,7 @@ AppendOutcome = int | WrongExpectedVersion | DuplicateCommand
 """The position of an append's first event (the others follow without a gap), or why it was not written."""
 
 
-class Committed(msgspec.Struct, frozen=True, gc=False):
+class Committed(msgspec.Struct, frozen=True):
     """What became of a batch: one outcome per append, in order, and the time its events carry.
 
     `failed_checkpoints` holds the index of each checkpoint that was not written, with the reason.
