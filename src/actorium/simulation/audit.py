@@ -80,7 +80,7 @@ class _Whose(Enum):
 def audit(simulation: Simulation, seed: int = 0) -> list[Finding]:
     """Run one seed of a simulation and return each place that asked the machine, by file and line.
 
-    It is some ten times slower than a plain run. Not to be called from several threads at once.
+    It takes some three times as long as a plain run. Not to be called from several threads at once.
     """
     watch = _Watch(simulation.scenario.__module__)
     with watch.watching():

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
@@ -49,6 +49,3 @@ def mutant(scenario: Simulation) -> Callable[[Plant], Plant]:
         return plant
 
     return made
-
-
-Method = Callable[..., Any]
