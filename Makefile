@@ -38,7 +38,7 @@ format: $(READY) ## format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY) ## run the benchmark suite
+bench: $(READY) ## run the benchmark suite (ARGS="--quick" for a first look)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 lock: .venv-lock/.ready ## resolve requirements.lock anew (ARGS=--upgrade for newer versions)

@@ -8,7 +8,6 @@ from typing import Literal
 
 import msgspec
 
-from actorium.benchmarks.catalog import BY_NAME
 from actorium.benchmarks.report import Report, Result
 from actorium.benchmarks.scenario import StoreName, more_is_better
 
@@ -38,9 +37,8 @@ def compare(old: Report, new: Report) -> list[Comparison]:
     found = []
     for result in new.results:
         before = old.find(*result.key)
-        scenario = BY_NAME.get(result.scenario)
-        if before is not None and result.runs and scenario is not None:
-            found.append(_compare(scenario.headline, before, result))
+        if before is not None and result.runs:
+            found.append(_compare(result.headline, before, result))
     return found
 
 

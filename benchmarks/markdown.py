@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from actorium.benchmarks.caption import describe
-from actorium.benchmarks.catalog import BY_NAME
 from actorium.benchmarks.prediction import predictions
 from actorium.benchmarks.ratios import ratios
 from actorium.benchmarks.report import Report
@@ -18,7 +17,7 @@ def tables(report: Report) -> str:
     results = []
     for result in report.results:
         if result.runs:
-            headline = BY_NAME[result.scenario].headline
+            headline = result.headline
             latencies = [result.median(name) for name in LATENCIES]
             results.append(
                 (

@@ -249,17 +249,17 @@ def _table_of_results(results: Sequence[Result]) -> str:
     heads = "".join(f"<th>{escape(column)}</th>" for column in columns)
     lines = []
     for name, group in groupby([one for one in results if one.runs], key=lambda one: one.scenario):
-        scenario = BY_NAME[name]
-        asked = f"<b>{escape(name)}</b> {escape(scenario.question)}"
+        question = BY_NAME[name].question if name in BY_NAME else ""
+        asked = f"<b>{escape(name)}</b> {escape(question)}"
         lines.append(f"<tr class='question'><td colspan='{len(columns)}'>{asked}</td></tr>")
         for result in group:
             latencies = [result.median(figure) for figure in LATENCIES]
             cells = (
                 STORE_TITLES[result.store],
-                amount(scenario.headline, result.median(scenario.headline) or 0.0),
-                spread(result.values(scenario.headline)),
+                amount(result.headline, result.median(result.headline) or 0.0),
+                spread(result.values(result.headline)),
                 *("" if value is None else number(value) for value in latencies),
-                others(result, scenario.headline),
+                others(result, result.headline),
             )
             lines.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
     table = f"<table class='results'><thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table>"

@@ -46,11 +46,15 @@ class Run(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """The runs of one scenario on one store, and the failures among them."""
+    """The runs of one scenario on one store, and the failures among them.
+
+    headline: the figure that it is known by; subject: whose figures these are.
+    """
 
     scenario: str
     store: StoreName
     subject: str
+    headline: str
     sizes: dict[str, float]
     durability: str
     runs: list[Run]

@@ -139,6 +139,7 @@ class Suite:
                     scenario=scenario.name,
                     store=store,
                     subject=scenario.subject,
+                    headline=scenario.headline,
                     sizes=dict(sizes),
                     durability=right[0].durability if right else "",
                     runs=[Run(one.figures, one.latencies) for one in right],

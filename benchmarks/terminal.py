@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from actorium.benchmarks.caption import describe, warnings
-from actorium.benchmarks.catalog import BY_NAME, CATALOG
+from actorium.benchmarks.catalog import CATALOG
 from actorium.benchmarks.compare import Comparison
 from actorium.benchmarks.ratios import ratios
 from actorium.benchmarks.report import Report, Result
@@ -87,7 +87,7 @@ class Terminal:
         table = self._table(*columns, right=range(2, 8))
         also = self._table("scenario", "store", "also")
         for result in [one for one in results if one.runs]:
-            headline = BY_NAME[result.scenario].headline
+            headline = result.headline
             latencies = [result.median(name) for name in LATENCIES]
             more = others(result, headline)
             table.add_row(

@@ -95,3 +95,9 @@ def test_the_tables_hold_medians_spreads_and_ratios() -> None:
     text = tables(report(result([100, 120, 130]), result([60], "least-100-callers", subject="yardstick")))
     assert "| 100-callers | SQLite FULL | 120 commands/s | 100 – 130 | 500 / 990 / 999 / 1,000 |" in text
     assert "| 100-callers / least-100-callers | SQLite FULL | 120 | 60.0 | 2.00 |" in text
+
+
+def test_a_scenario_that_is_no_more_is_shown_all_the_same() -> None:
+    old = report(result([1.0], "a scenario of old"))
+    assert "<b>a scenario of old</b>" in page(old)
+    assert "| a scenario of old |" in tables(old)

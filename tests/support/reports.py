@@ -39,6 +39,7 @@ def result(
         scenario=scenario,
         store=store,
         subject=subject,
+        headline=figure,
         sizes=dict(sizes),
         durability="synchronous=FULL",
         runs=[Run({**_FIGURES, **others, figure: value}, _ENCODED) for value in values],
