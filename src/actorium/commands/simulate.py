@@ -79,11 +79,7 @@ def simulate(
     """
     asked = _Asked(target, only, seeds, from_, minutes, jobs, rate, store)
     ways = {"--replay": replay is not None, "--story": bool(story), "--exhaustive": exhaustive, "--audit": audit}
-    if sum(ways.values()) > 1:
-        given = " and ".join(way for way, is_given in ways.items() if is_given)
-        raise Problem(f"{given} are different things to do: give one", exit_code=WRONG_USE)
-    if json is not None and any(ways.values()):
-        raise Problem("--json is for the report on many seeds", exit_code=WRONG_USE)
+    _require_one([way for way, is_given in ways.items() if is_given], json)
     try:
         if replay is not None or story is not None:
             _replay(asked, replay, story, html)
@@ -95,6 +91,13 @@ def simulate(
             _campaigns(asked, json, html)
     except ConfigurationError as error:
         raise Problem(str(error), exit_code=WRONG_USE) from error
+
+
+def _require_one(ways: Sequence[str], json: Path | None) -> None:
+    if len(ways) > 1:
+        raise Problem(f"{' and '.join(ways)} are different things to do: give one", exit_code=WRONG_USE)
+    if json is not None and ways:
+        raise Problem("--json is for the report on many seeds", exit_code=WRONG_USE)
 
 
 class _Asked(NamedTuple):

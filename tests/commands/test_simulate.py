@@ -1,0 +1,154 @@
+"""`actorium simulate`: what it finds, runs, prints and writes, and with which code it ends."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from actorium.commands.app import run
+from actorium.simulation.report import Report
+
+SUMS = Path(__file__).resolve().parents[1] / "support" / "small_scenarios.py"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A file with a simulation that holds, and one that breaks its invariant."""
+    path = tmp_path / "simulated.py"
+    path.write_text(SUMS.read_text(encoding="utf-8"), encoding="utf-8")
+    return path
+
+
+def simulate(*words: object) -> int:
+    return run(["simulate", *map(str, words)])
+
+
+def test_seeds_that_hold_end_with_0_and_a_report(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert simulate(file, "--only", "holding", "--seeds", 3, "--rate", 0.2) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"3 seeds in .* a minute, in 1 process, on memory", out)
+    assert "12 commands" in out
+    assert "every invariant held" in out
+
+
+def test_a_folder_and_a_file_stand_for_all_simulations_in_them(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for target in (file, file.parent):
+        assert simulate(target, "--seeds", 1) == 1
+        out, err = capsys.readouterr()
+        assert out.index("holding") < out.index("broken")
+        assert "an invariant broke in broken" in err
+
+
+def test_a_failure_is_told_with_commands_that_bring_it_back(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert simulate(file, "--only", "broken") == 1
+    out = capsys.readouterr().out
+    assert "VIOLATED with seed 0: nothing is added" in out
+    assert re.search(r"expected  0 to the end\n    found     1\n  seed 0 → 1 command \(Add a.*\), no fault", out)
+    (replay, story) = re.findall(r"actorium simulate (.*)", out)
+    for words in (replay, story):
+        assert simulate(*words.split()) == 1
+        steps = capsys.readouterr().out
+        assert "VIOLATED: nothing is added" in steps
+        assert re.search(r"^  .*node1 commit Sum<a> v0 \+ Added at 1$", steps, re.MULTILINE)
+        assert re.search(r"^! .*VIOLATED", steps, re.MULTILINE)
+
+
+def test_the_report_is_written_as_json_and_as_a_page(file: Path, tmp_path: Path) -> None:
+    json, html = tmp_path / "report.json", tmp_path / "report.html"
+    assert simulate(file, "--seeds", 2, "--json", json, "--html", html) == 1
+    report = msgspec.json.decode(json.read_bytes(), type=Report)
+    assert report.version == 1
+    holding, broken = report.simulations
+    assert (holding.name, holding.seeds, holding.failure) == ("holding", 2, None)
+    assert broken.failure is not None
+    assert (broken.failure.seed, broken.failure.found.expected, broken.failure.found.actual) == (0, "0 to the end", "1")
+    assert broken.failure.trace
+    page = html.read_text(encoding="utf-8")
+    assert "Broken: nothing is added" in page
+    assert "every invariant held" in page
+
+
+def test_several_processes_find_the_same(file: Path, tmp_path: Path) -> None:
+    reports = []
+    for jobs in (1, 2):
+        json = tmp_path / f"{jobs}.json"
+        assert simulate(file, "--only", "holding", "--seeds", 4, "--rate", 0.1, "--jobs", jobs, "--json", json) == 0
+        (one,) = msgspec.json.decode(json.read_bytes(), type=Report).simulations
+        reports.append((one.seeds, one.steps, one.events, one.faults))
+    assert reports[0] == reports[1]
+
+
+def test_every_fault_and_crash_is_tried(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = file.with_name("one.py")
+    one.write_text(file.read_text(encoding="utf-8").replace('("a", "a", "b", "b")', '("a",)'), encoding="utf-8")
+    assert simulate(one, "--only", "holding", "--exhaustive") == 0
+    out = capsys.readouterr().out
+    assert re.search(r"(\d+) of \1 single faults \(100%\)", out)
+    assert simulate(one, "--only", "broken", "--exhaustive") == 1
+    out = capsys.readouterr().out
+    (again,) = re.findall(r"again:  actorium simulate (.*)", out)
+    assert simulate(*again.split()) == 1
+
+
+def test_what_asks_the_machine_is_named(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert simulate(file, "--only", "holding", "--audit") == 0
+    clock = file.with_name("clock.py")
+    text = file.read_text(encoding="utf-8").replace("return Added(command.amount)", "return Added(time.time_ns() % 2)")
+    clock.write_text(f"import time\n{text}", encoding="utf-8")
+    assert simulate(clock, "--only", "holding", "--audit") == 1
+    assert re.search(r"clock\.py:\d+: time\.time_ns, \d+ times", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["none.py"], "there is no file or folder none.py"),
+        (["nowhere"], "there is no file, folder or module nowhere"),
+        (["notes.txt"], "notes.txt is no Python file"),
+        (["plain.py"], "there is no simulation in plain.py: mark an `async def scenario(world)` with @simulation()"),
+        (["empty"], "there is no simulation in the folder empty"),
+        (["torn.py"], "torn.py cannot be imported: ModuleNotFoundError: No module named 'nothing_of_the_kind'"),
+        (
+            ["simulated.py", "--only", "other"],
+            "no simulation 'other' in simulated.py: there is holding, broken",
+        ),
+        (["simulated.py", "--replay", "1"], "say which of holding, broken to replay, with --only"),
+        (["simulated.py", "--only", "broken", "--story", "hello"], "this is no story of this version"),
+        (["simulated.py", "--replay", "1", "--exhaustive"], "--replay and --exhaustive are different things to do"),
+        (["simulated.py", "--audit", "--json", "a.json"], "--json is for the report on many seeds"),
+        (["simulated.py", "--seeds", "many"], "Invalid value"),
+        (["simulated.py", "--store", "tape"], "Invalid value"),
+    ],
+)
+def test_wrong_use_ends_with_2_and_says_what_to_do(
+    words: list[str], message: str, file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(file.parent)
+    for name, text in {"notes.txt": "", "plain.py": "x = 1\n", "torn.py": "import nothing_of_the_kind\n"}.items():
+        Path(name).write_text(text, encoding="utf-8")
+    Path("empty").mkdir()
+    assert simulate(*words) == 2
+    out, err = capsys.readouterr()
+    assert message in " ".join((out + err).replace("│", "").split())
+
+
+def test_ctrl_c_ends_with_130_and_what_was_done_so_far(file: Path) -> None:
+    command = [sys.executable, "-m", "actorium.cli", "simulate", str(file), "--only", "holding", "--seeds", "400"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        for line in process.stdout:
+            if "100 of 400 seeds" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        out, err = process.stdout.read(), process.stderr.read()
+    assert process.returncode == 130, out + err
+    assert re.search(r"1\d\d seeds in", out)
+    assert "until then every invariant held" in err
+    assert "Traceback" not in err
