@@ -19,8 +19,8 @@ from actorium.simulation.machine import Machine
 
 T = TypeVar("T")
 
-# Ended tasks are let go when so many more have been made.
-_TASKS_KEPT = 512
+# Ended tasks and futures are let go when so many more have been made.
+_KEPT = 512
 _REFUSED = (
     "add_reader",
     "add_writer",
@@ -87,7 +87,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     def __init__(self, machine: Machine, name: str) -> None:
         self.machine = machine
         self.name = name
-        self.is_dead = False
+        self.is_dead = True  # until it is complete: asyncio would have a loop that runs call back at once
         self.is_held = False
         # Dead or held: its handles are asked about before they run.
         self.is_apart = False
@@ -98,7 +98,9 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._held: list[SimulatedHandle] = []
         self._release: SimulatedHandle | None = None
         super().__init__()
+        self.is_dead = False
         self.tasks: list[asyncio.Task[Any]] = []
+        self._futures: list[asyncio.Future[Any]] = []
         self.unseen: list[dict[str, Any]] = []
 
     def __repr__(self) -> str:
@@ -134,7 +136,12 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         return self.call_at(self.machine.now_s + delay, callback, *args, context=context)
 
     def create_future(self) -> asyncio.Future[Any]:
-        return NumberedFuture(loop=self)
+        future: asyncio.Future[Any] = NumberedFuture(loop=self)
+        futures = self._futures
+        futures.append(future)
+        if len(futures) % _KEPT == 0 and not self.is_dead:
+            self._futures = [one for one in futures if not one.done()]
+        return future
 
     def create_task(  # type: ignore[override]
         self, coro: Coroutine[Any, Any, T], *, name: str | None = None, context: Context | None = None, **kwargs: Any
@@ -142,7 +149,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         task: asyncio.Task[T] = NumberedTask(coro, loop=self, name=name or self.name, context=context)
         tasks = self.tasks
         tasks.append(task)
-        if len(tasks) % _TASKS_KEPT == 0 and not self.is_dead:
+        if len(tasks) % _KEPT == 0 and not self.is_dead:
             self.tasks = [one for one in tasks if not one.done()]
         return task
 
@@ -224,6 +231,11 @@ class SimulatedLoop(asyncio.BaseEventLoop):
                             continue
         finally:
             _set_running_loop(None)
+        # Answers that nobody gives any more: what would follow them leads back to them, at times by ways on which the
+        # garbage collector does not look.
+        for future in self._futures:
+            future.cancel()
+        self._futures.clear()
         self.tasks.clear()
         self._held.clear()
         self._alarms.clear()

@@ -61,6 +61,11 @@ class Machine:
         """Take a timer."""
         heapq.heappush(self._timers, (handle._when, next(self._numbers), handle))
 
+    def clear(self) -> None:
+        """Forget what would still have run: the run is over."""
+        self.ready.clear()
+        self._timers.clear()
+
     def in_order(self) -> None:
         """Have chance no say any more."""
         self._reorder = 0.0

@@ -298,3 +298,4 @@ class World:
             for life in node.lives:
                 life.loop.bury()
         self.loop.bury()
+        self.machine.clear()
