@@ -53,15 +53,12 @@ async def accounts(world: World) -> None:
                 await bank.get(Account, name)
 
     async def onlooker() -> None:
-        while True:
-            for name in NAMES[:2]:
-                with suppress(NotFound):
-                    await bank.get(Account, name)
-            await asyncio.sleep(2.0)
+        for look in range(8):
+            await asyncio.sleep(1.0)
+            with suppress(NotFound):
+                await bank.get(Account, NAMES[look % 2])
 
-    looking = asyncio.create_task(onlooker())
-    await asyncio.gather(*map(client, range(4)))
-    looking.cancel()
+    await asyncio.gather(onlooker(), *map(client, range(4)))
 
 
 @simulation(seeds=200, faults=Faults.all(rate=0.05))
