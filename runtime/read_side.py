@@ -45,6 +45,7 @@ class ReadSide:
         self.names_open: set[str] = set()  # of durable subscriptions
         self._models: dict[type[Projection], ReadModel] = {}
         self._processors: dict[Any, Processor] = {}
+        self._reactions: list[Processor] = []
         for projection in projections:
             self._add_projection(projection)
         for reaction in reactions:
@@ -60,9 +61,15 @@ class ReadSide:
             await processor.prepare()
 
     def start(self, tasks: anyio.abc.TaskGroup) -> None:
-        """Begin to follow the log."""
+        """Begin to follow the log, all but the reactions."""
         for processor in self._processors.values():
             self.feed.tail.follow(processor)
+            if processor not in self._reactions:
+                tasks.start_soon(processor.run)
+
+    def start_reactions(self, tasks: anyio.abc.TaskGroup) -> None:
+        """Have the reactions begin, now that commands are accepted: a reaction may send some at its first event."""
+        for processor in self._reactions:
             tasks.start_soon(processor.run)
 
     def model(self, projection: type[Projection] | None) -> ReadModel:
@@ -105,7 +112,8 @@ class ReadSide:
         ledger = Ledger(f"reaction {reaction.name}", self._store, self._save)
         work = ReactionWork(reaction, ledger, self._store, lambda: self.feed.tail.position)
         delivery = ConcurrentDelivery(work, ledger, reaction.retry, self._source)
-        self._processors[reaction.handler.method] = self._processor(work, delivery, ledger)
+        processor = self._processors[reaction.handler.method] = self._processor(work, delivery, ledger)
+        self._reactions.append(processor)
 
     def _processor(self, work: Any, delivery: Any, ledger: Ledger) -> Processor:
         settings = self._settings

@@ -217,6 +217,7 @@ class Runtime(Reads):
         await self._read_side.prepare()
         await self._begin(engine, self._read_side, tasks)
         self._accepting = True
+        self._read_side.start_reactions(tasks)
         self._begun(tasks)
         log.info("runtime_started", store=self._store.describe(), position=engine.tail.position)
         started.set_result(None)

@@ -1,4 +1,4 @@
-"""A reaction that sends commands while its runtime stops."""
+"""A reaction that sends commands while its runtime stops, or has just begun."""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from support.bank import Add, Added, Tally
 from support.virtual_time import settled, virtual
 
 from actorium import Runtime, RuntimeClosed, react
-from actorium.store.event_store import StreamPage, StreamRead
+from actorium.store.event_store import StoredEventType, StreamPage, StreamRead
 from actorium.store.memory import MemoryStore
 
 
@@ -58,3 +58,28 @@ async def test_it_is_not_parked_but_runs_again_at_the_next_start() -> None:
                 break
         assert runtime.processor(copy).dead_letters() == []
         assert (await runtime.get(Tally, "copy")).total == 101
+
+
+class SlowToBegin(MemoryStore):
+    """A store that takes its time over what a runtime asks at its start; events come at once."""
+
+    async def event_types(self, *, counted: bool = False) -> list[StoredEventType]:
+        await asyncio.sleep(1)
+        return await super().event_types(counted=counted)
+
+
+@virtual
+async def test_one_that_finds_events_at_the_start_can_send_at_once() -> None:
+    store = SlowToBegin()
+    async with Runtime([Tally], store=store) as before:
+        await before.send(Add("original", 1))
+
+    @react(on_replay="run")
+    async def copy(event: Added) -> None:
+        if event.amount < 100:
+            await runtime.send(Add("copy", 100 + event.amount), command_id=f"copy-{event.amount}")
+
+    runtime = Runtime([Tally, copy], store=store)
+    async with runtime:
+        await settled()
+        assert runtime.processor(copy).statistics().position == 2
