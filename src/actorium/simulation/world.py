@@ -8,6 +8,7 @@ is looked at once more.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from typing import Any
@@ -43,6 +44,11 @@ _PAUSE_PART = 0.1  # of the time that a rest has taken already: the longer it ta
 
 
 _AFTERMATH_S = 120.0
+
+
+def _without_addresses(thing: object) -> str:
+    """Return a thing in words, less where it lies in memory: that is another place in every process."""
+    return re.sub(r" at 0x[0-9a-f]+", "", str(thing))
 
 
 class Violation(msgspec.Struct, frozen=True):
@@ -214,7 +220,8 @@ class World:
     def violated(self, invariant: str, expected: object, actual: object) -> None:
         """Take note that an invariant does not hold; the run ends with the first."""
         if self.violation is None and not self._is_buried:
-            self.violation = Violation(invariant, str(expected), str(actual), self.machine.now_s, self.machine.steps)
+            at = self.machine.now_s, self.machine.steps
+            self.violation = Violation(invariant, _without_addresses(expected), _without_addresses(actual), *at)
             self.note(f"VIOLATED {self.violation}", Mark.VIOLATED)
             self.machine.is_over = True
 

@@ -1,0 +1,69 @@
+"""Campaigns: many seeds, over one process or several, to the first failures or to the end."""
+
+from pathlib import Path
+
+import pytest
+from support.small_bank import too_rich, transfers
+
+from actorium import ConfigurationError
+from actorium.simulation.campaign import Tally, campaign
+from actorium.simulation.faults import Faults
+from actorium.simulation.place import Place
+
+FILE = str(Path(__file__).resolve().parents[1] / "support" / "small_bank.py")
+
+
+def sums(tally: Tally) -> tuple[object, ...]:
+    return tally.seeds, tally.steps, tally.events, tally.operations, tally.simulated_s, tally.faults, tally.failures
+
+
+def test_what_a_campaign_finds_does_not_depend_on_the_number_of_processes() -> None:
+    place = Place(FILE, "transfers")
+    alone, together = campaign(place, seeds=30), campaign(place, seeds=30, jobs=2)
+    assert sums(alone) == sums(together)
+    assert alone.seeds == 30
+    assert alone.failures == []
+    assert sum(alone.faults.values()) > 30
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_campaign_ends_with_its_last_failure_and_counts_none_beyond(jobs: int) -> None:
+    tally = campaign(Place(FILE, "too_rich"), seeds=60, first=7, jobs=jobs, stop_after=3)
+    assert [failure.seed for failure in tally.failures] == [7, 8, 9]
+    assert tally.seeds == 3
+
+
+def test_a_failing_seed_is_had_again() -> None:
+    failure = campaign(too_rich, seeds=1).failures[0]
+    assert too_rich.run(failure.seed).violation == failure.violation
+
+
+def test_a_campaign_has_the_seeds_of_its_simulation_and_tells_how_it_grows() -> None:
+    seen: list[int] = []
+    tally = campaign(transfers, faults=Faults.none(), progress=lambda tally: seen.append(tally.seeds))
+    assert tally.seeds == transfers.seeds
+    assert seen == list(range(1, 21))
+    assert tally.faults == {}
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_ctrl_c_ends_a_campaign_with_what_there_is(jobs: int) -> None:
+    def interrupted(tally: Tally) -> None:
+        raise KeyboardInterrupt
+
+    tally = campaign(Place(FILE, "transfers"), minutes=10.0, jobs=jobs, progress=interrupted)
+    assert tally.is_cut_short
+    assert tally.seeds > 0
+
+
+def test_other_processes_need_to_know_where_the_simulation_is() -> None:
+    with pytest.raises(ConfigurationError, match="give its Place"):
+        campaign(transfers, jobs=2)
+
+
+def test_a_place_names_a_simulation() -> None:
+    assert Place(FILE, "transfers").load().name == "transfers"
+    with pytest.raises(ConfigurationError, match="no scenario marked with @simulation"):
+        Place(FILE, "accounts").load()
+    with pytest.raises(ConfigurationError, match="there is no Python file"):
+        Place(FILE + "x.py", "transfers").load()

@@ -1,0 +1,61 @@
+"""Every single fault with every crash step: that all of them are run, and that a class of steps is one."""
+
+from pathlib import Path
+
+from support.small_bank import one_deposit
+
+from actorium.simulation import Faults, Outcome, Wish, World, run, simulation
+from actorium.simulation.exhaustive import crash_steps, exhaust
+from actorium.simulation.faults import CrashAt
+from actorium.simulation.place import Place
+
+FILE = str(Path(__file__).resolve().parents[1] / "support" / "small_bank.py")
+PLAIN = Wish(seed=0, faults=Faults.none(), only=frozenset(), reorder=False, remember=True)
+
+
+def crashed(at: CrashAt) -> Outcome:
+    return run(one_deposit.scenario, Wish(seed=0, faults=Faults.none(), only=frozenset(), crash_at=at, reorder=False))
+
+
+def told(outcome: Outcome) -> list[str]:
+    """What others saw of a run: what was committed, and what clients were told, without the times."""
+    return [line.text for line in outcome.trace if line.mark in ("committed", "answered", "sent")]
+
+
+def test_steps_of_one_class_leave_the_same_behind() -> None:
+    plain = run(one_deposit.scenario, PLAIN)
+    classes = [at.step for at in crash_steps(plain)]
+    every = [at.step for at in crash_steps(plain, every_step=True)]
+    assert every == list(range(1, plain.lives[0].step + 1))
+    assert len(classes) < len(every) / 2
+    expected: list[str] = []
+    for step in every:
+        outcome = crashed(CrashAt("node1", 1, step))
+        assert outcome.violation is None
+        if step in classes:
+            expected = told(outcome)
+        assert told(outcome) == expected, f"the crash before step {step} is not like the one its class begins with"
+
+
+def test_every_fault_is_run_with_every_crash() -> None:
+    coverage = exhaust(Place(FILE, "one_deposit"), jobs=2)
+    assert coverage.failures == []
+    assert coverage.is_complete
+    assert coverage.faults > 20
+    assert coverage.runs == coverage.faults + coverage.classes
+    assert coverage.classes < coverage.steps
+
+
+@simulation(faults=Faults.all())
+async def restarted_at_most_once(world: World) -> None:
+    await one_deposit.scenario(world)
+    assert len(world.nodes[0].lives) < 3, "it was restarted twice"
+
+
+def test_what_takes_a_fault_and_a_crash_is_found_and_had_again() -> None:
+    coverage = exhaust(restarted_at_most_once, stop_after=1)
+    found = coverage.failures[0]
+    assert not coverage.is_complete
+    assert found.fault is not None
+    assert found.crash_at is not None
+    assert run(restarted_at_most_once.scenario, found.wish(0)).violation == found.violation
