@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 from simulation.mutants.mutant import mutant
-from simulation.mutants.scenarios import accounts, transfers
+from simulation.mutants.scenarios import accounts, accounts_on_a_slow_store, transfers
 
 from actorium.actors.actor import Actor, Status
 from actorium.actors.commands import Ack, Envelope
@@ -192,7 +192,7 @@ def mail_is_handled_twice_after_hydration(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Actor, "hydrated", twice)
 
 
-@mutant(accounts)
+@mutant(accounts_on_a_slow_store)
 def an_actor_is_forgotten_with_an_append_in_flight(patch: pytest.MonkeyPatch) -> None:
     """One actor speaks for a stream; here a second one is hydrated while the first has events on their way."""
     forgettable = frozenset({Status.IDLE, Status.COLD, Status.FAILED})

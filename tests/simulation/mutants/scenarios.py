@@ -17,7 +17,7 @@ CROWDED = Settings(
     max_batch_events=4,
     tail_events=8,
     poll_s=10.0,
-    passivation=Passivation(max_live=2, idle_s=1.0),
+    passivation=Passivation(max_live=2, idle_s=0.4),
 )
 
 
@@ -53,12 +53,16 @@ async def accounts(world: World) -> None:
                 await bank.get(Account, name)
 
     async def onlooker() -> None:
-        for look in range(8):
-            await asyncio.sleep(1.0)
+        for look in range(12):
+            await asyncio.sleep(0.8)
             with suppress(NotFound):
                 await bank.get(Account, NAMES[look % 2])
 
     await asyncio.gather(onlooker(), *map(client, range(4)))
+
+
+accounts_on_a_slow_store = msgspec.structs.replace(accounts, faults=Faults.only(Kind.STORE_SLOW, rate=0.3))
+"""The same, where much is on its way for long."""
 
 
 @simulation(seeds=200, faults=Faults.all(rate=0.05))
