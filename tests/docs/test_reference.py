@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import actorium
-from actorium import Runtime
+from actorium import Runtime, simulation
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
@@ -20,6 +20,11 @@ def test_every_public_name_has_its_line() -> None:
 def test_everything_that_a_runtime_does_has_its_line() -> None:
     rows = [name.removeprefix("runtime.") for name, _ in ROW.findall(REFERENCE) if name.startswith("runtime.")]
     assert sorted(rows) == [name for name in sorted(dir(Runtime)) if not name.startswith("_")]
+
+
+def test_every_name_of_the_simulator_has_its_line() -> None:
+    rows = [name.removeprefix("simulation.") for name, _ in ROW.findall(REFERENCE) if name.startswith("simulation.")]
+    assert sorted(rows) == list(simulation.__all__)
 
 
 def test_links_between_pages_lead_somewhere() -> None:

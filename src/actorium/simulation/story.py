@@ -23,6 +23,10 @@ _PLACES = {
     "reply": "reply to {}",
     "decide": "command of {}",
     "project": "event for {}",
+    "effect": "effect of {}",
+    "evolve": "event of {}",
+    "saga": "method of {}",
+    "start": "start of {}",
     "life": "life of {}",
 }
 
