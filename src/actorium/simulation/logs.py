@@ -28,6 +28,9 @@ class Log(Protocol):
     def lost_power(self) -> None:
         """Have the machine lose its power: what was not on the platter may be gone, or torn."""
 
+    def bury(self) -> None:
+        """Let go of the world: the run is over."""
+
 
 class MemoryLog:
     """The model: whatever was committed is there for ever."""
@@ -45,6 +48,9 @@ class MemoryLog:
     def lost_power(self) -> None:
         self.killed()
 
+    def bury(self) -> None:
+        pass
+
 
 class DiskLog:
     """The SQLite store that ships, on a disk of its own; the plan cuts the power inside any write or sync of it."""
@@ -60,11 +66,20 @@ class DiskLog:
         return SimulatedSqliteStore(self._disk, synchronous=self._synchronous)
 
     def killed(self) -> None:
-        self._disk = self._disk.after_kill()
+        self._replace(self._disk.after_kill())
 
     def lost_power(self) -> None:
         self._cuts += 1
-        self._disk = self._disk.after_power_cut(self._choose)
+        self._replace(self._disk.after_power_cut(self._choose))
+
+    def bury(self) -> None:
+        self._replace(SimulatedDisk())
+
+    def _replace(self, disk: SimulatedDisk) -> None:
+        """Go on with another disk; SQLite's files hold the old one where the garbage collector does not look."""
+        self._disk.is_off = True
+        self._disk.before_write = self._disk.before_sync = None
+        self._disk = disk
 
     def _choose(self, site: str, options: int) -> int:
         return self._world.chance.bits(f"{self._node} power cut: {site}", self._cuts) % options

@@ -304,5 +304,6 @@ class World:
         for node in self._nodes:
             for life in node.lives:
                 life.loop.bury()
+            node.log.bury()
         self.loop.bury()
         self.machine.clear()
