@@ -10,6 +10,7 @@ from zlib import crc32
 
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
+_UNIT = 1.0 / (1 << 53)
 
 
 def _mixed(value: int) -> int:
@@ -38,4 +39,4 @@ class Chance:
 
     def number(self, site: str, occurrence: int) -> float:
         """Return a number in [0, 1) for one occurrence of a site."""
-        return (self.bits(site, occurrence) >> 11) / (1 << 53)
+        return (self.bits(site, occurrence) >> 11) * _UNIT

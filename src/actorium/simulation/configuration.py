@@ -15,7 +15,7 @@ _CHOICES = {
     "max_batch_events": (1, 4, 50, 2_000),
     "max_running_intents": (1, 3, 1_000),
     "tail_events": (1, 8, 4_096),
-    "poll_s": (0.5, 5.0, 60.0),
+    "poll_s": (2.0, 15.0, 60.0),
 }
 _MAX_LIVE = (2, 8, 100_000)
 

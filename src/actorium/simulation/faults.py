@@ -88,12 +88,12 @@ _WEIGHTS = {
     "read": 0.45,
     "request": 5.5,
     "reply": 6.0,
-    "decide": 1.0,
+    "decide": 0.8,
     "evolve": 0.08,
     "project": 0.5,
-    "saga": 0.6,
+    "saga": 0.5,
     "effect": 4.0,
-    "start": 3.0,
+    "start": 2.0,
     "life": 2.0,
 }
 

@@ -165,6 +165,12 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         if not self.is_dead:
             self.unseen.append(context)
 
+    def pause(self, delay_s: float) -> asyncio.Future[None]:
+        """Return a future that ends after a time in seconds: `asyncio.sleep` for what needs it often."""
+        future = self.create_future()
+        self.call_at(self.machine.now_s + delay_s, _end, future)
+        return future
+
     def unfinished(self) -> list[asyncio.Task[Any]]:
         """Return the tasks that have not ended, in the order in which they were made."""
         return [task for task in self.tasks if not task.done()]
@@ -240,6 +246,11 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._held.clear()
         self._alarms.clear()
         self._closed = True
+
+
+def _end(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def _within(coroutine: Any) -> list[Any]:

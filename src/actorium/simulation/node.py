@@ -299,6 +299,9 @@ class Life:
     def lost(self, why: str) -> None:
         self._world.violated("nothing committed is lost", "the log as it was", why)
 
+    def pause(self, delay_s: float) -> asyncio.Future[None]:
+        return self.loop.pause(delay_s)
+
     def latency_s(self, what: str) -> float:
         shortest_s, longest_s = _LATENCY_S[what]
         return shortest_s + (longest_s - shortest_s) * self._latencies.random()

@@ -69,6 +69,9 @@ class Process(Protocol):
     def lost(self, why: str) -> None:
         """Say that the log is not what it was."""
 
+    def pause(self, delay_s: float) -> Awaitable[None]:
+        """Return what takes so long, in seconds."""
+
     def latency_s(self, what: str) -> float:
         """Return how long the next operation takes without a fault, in seconds."""
 
@@ -86,13 +89,19 @@ class SimulatedStore:
     async def open(self) -> None:
         if self._process.is_dead:
             await self._hang()
-        await self._powered(self._log.open())
+        try:
+            await self._log.open()
+        except PowerCut:
+            await self._power_gone()
         await self._compare(self._witness.compare, 0)
 
     async def close(self) -> None:
         if self._process.is_dead:
             await self._hang()
-        await self._powered(self._log.close())
+        try:
+            await self._log.close()
+        except PowerCut:
+            await self._power_gone()
 
     async def commit(self, batch: Batch) -> Committed:
         if self._process.is_dead:
@@ -108,7 +117,10 @@ class SimulatedStore:
             raise StoreUnavailable("no space left on the disk (simulated)")
         refused = fault.site.removeprefix("commit ") if fault is not None and fault.kind is Kind.CONFLICT else None
         self._process.mark()
-        committed = await self._powered(self._write(batch, refused))
+        try:
+            committed = await self._write(batch, refused)
+        except PowerCut:
+            await self._power_gone()
         await self._compare(self._witness.saw, self._witness.position)
         self._watched(self._witness.wrote, batch, committed)
         self._process.committed(_told(batch, committed), tuple(str(append.stream) for append in batch.appends))
@@ -119,8 +131,10 @@ class SimulatedStore:
     async def _compare(self, take: Callable[[Sequence[EncodedRecord], int], None], after_position: int) -> None:
         """Have the witness take what the log holds after a position."""
         try:
-            found = await self._powered(self._log.read_log(after_position, _EVERYTHING))
+            found = await self._log.read_log(after_position, _EVERYTHING)
             self._watched(take, found, self._process.step())
+        except PowerCut:
+            await self._power_gone()
         except (Loss, StoreError) as error:
             self._process.lost(str(error))
             await self._hang()
@@ -230,15 +244,15 @@ class SimulatedStore:
         self._require_there()
         if fault is not None and fault.kind is Kind.READ_FAILED:
             raise StoreUnavailable("the store cannot be read (simulated)")
-        return await self._powered(read())
-
-    async def _powered(self, call: Awaitable[R]) -> R:
-        """Return what a call of the log does; where the power goes meanwhile, the process goes with it."""
         try:
-            return await call
+            return await read()
         except PowerCut:
-            self._process.crash("the power is gone", power=True)
-        return await self._hang()
+            await self._power_gone()
+
+    async def _power_gone(self) -> NoReturn:
+        """Go down with the machine."""
+        self._process.crash("the power is gone", power=True)
+        await self._hang()
 
     def _require_there(self) -> None:
         if self._trouble.away_until_s > self._process.now_s() and self._plan.is_active:
@@ -246,7 +260,7 @@ class SimulatedStore:
 
     async def _wait(self, delay_s: float) -> None:
         if delay_s > 0:
-            await asyncio.sleep(delay_s)
+            await self._process.pause(delay_s)
             if self._process.is_dead:
                 await self._hang()
 
