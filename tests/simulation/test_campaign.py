@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from support.small_bank import too_rich, transfers
+from support import small_bank
 
 from actorium import ConfigurationError
 from actorium.simulation.campaign import Tally, campaign
@@ -34,14 +34,14 @@ def test_a_campaign_ends_with_its_last_failure_and_counts_none_beyond(jobs: int)
 
 
 def test_a_failing_seed_is_had_again() -> None:
-    failure = campaign(too_rich, seeds=1).failures[0]
-    assert too_rich.run(failure.seed).violation == failure.violation
+    failure = campaign(small_bank.too_rich, seeds=1).failures[0]
+    assert small_bank.too_rich.run(failure.seed).violation == failure.violation
 
 
 def test_a_campaign_has_the_seeds_of_its_simulation_and_tells_how_it_grows() -> None:
     seen: list[int] = []
-    tally = campaign(transfers, faults=Faults.none(), progress=lambda tally: seen.append(tally.seeds))
-    assert tally.seeds == transfers.seeds
+    tally = campaign(small_bank.transfers, faults=Faults.none(), progress=lambda tally: seen.append(tally.seeds))
+    assert tally.seeds == small_bank.transfers.seeds
     assert seen == list(range(1, 21))
     assert tally.faults == {}
 
@@ -58,7 +58,7 @@ def test_ctrl_c_ends_a_campaign_with_what_there_is(jobs: int) -> None:
 
 def test_other_processes_need_to_know_where_the_simulation_is() -> None:
     with pytest.raises(ConfigurationError, match="give its Place"):
-        campaign(transfers, jobs=2)
+        campaign(small_bank.transfers, jobs=2)
 
 
 def test_a_place_names_a_simulation() -> None:

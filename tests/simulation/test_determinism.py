@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 from anyio._backends._asyncio import CancelScope
-from support.small_bank import everything, transfers
+from support import small_bank
 
 from actorium.simulation.determinism import deterministic
 from actorium.simulation.loop import SimulatedLoop
@@ -38,11 +38,11 @@ def test_three_processes_with_three_hash_seeds_write_the_same_trace() -> None:
 
 
 def test_a_run_does_not_depend_on_the_runs_before_it_or_on_where_things_lie_in_memory() -> None:
-    before = transfers.run(3).fingerprint()
+    before = small_bank.transfers.run(3).fingerprint()
     ballast = [[n] * (n % 7) for n in range(20_000)]
-    everything.run(1)
+    small_bank.everything.run(1)
     del ballast[::2]
-    assert transfers.run(3).fingerprint() == before
+    assert small_bank.transfers.run(3).fingerprint() == before
 
 
 @pytest.mark.parametrize("ballast", [0, 3, 1_000])
@@ -72,7 +72,7 @@ def test_the_garbage_collector_is_off_during_a_run_and_as_it_was_after_it() -> N
 def test_runs_leave_nothing_behind() -> None:
     def objects_after(seeds: range) -> int:
         for seed in seeds:
-            transfers.run(seed)
+            small_bank.transfers.run(seed)
         gc.collect()
         return len(gc.get_objects())
 

@@ -1,7 +1,7 @@
 """The SQLite store that ships, in a world whose machines lose their power."""
 
 import pytest
-from support.small_bank import transfers
+from support import small_bank
 
 from actorium import ConfigurationError
 from actorium.simulation import Faults, Kind, Wish, run
@@ -14,7 +14,7 @@ CUTS = Faults.only(Kind.POWER_CUT, Kind.CRASH, rate=0.01)
 def test_nothing_acknowledged_is_lost_with_the_power_where_each_commit_is_synced() -> None:
     cuts = 0
     for seed in range(15):
-        outcome = run(transfers.scenario, Wish(seed=seed, faults=CUTS, store="sqlite"))
+        outcome = run(small_bank.transfers.scenario, Wish(seed=seed, faults=CUTS, store="sqlite"))
         assert outcome.violation is None, f"seed {seed}: {outcome.violation}"
         cuts += outcome.by_kind[Kind.POWER_CUT]
     assert cuts > 15
@@ -22,7 +22,8 @@ def test_nothing_acknowledged_is_lost_with_the_power_where_each_commit_is_synced
 
 def test_the_control_without_a_sync_at_each_commit_is_found_to_lose_what_it_acknowledged() -> None:
     violations = [
-        run(transfers.scenario, Wish(seed=seed, faults=CUTS, store="sqlite-normal")).violation for seed in range(15)
+        run(small_bank.transfers.scenario, Wish(seed=seed, faults=CUTS, store="sqlite-normal")).violation
+        for seed in range(15)
     ]
     assert "nothing committed is lost" in {one.invariant for one in violations if one is not None}
 
@@ -30,16 +31,18 @@ def test_the_control_without_a_sync_at_each_commit_is_found_to_lose_what_it_ackn
 def test_a_killed_process_loses_nothing_even_there() -> None:
     for seed in range(5):
         faults = Faults.only(Kind.CRASH, Kind.CRASH_AFTER_COMMIT, rate=0.1)
-        outcome = run(transfers.scenario, Wish(seed=seed, faults=faults, store="sqlite-normal"))
+        outcome = run(small_bank.transfers.scenario, Wish(seed=seed, faults=faults, store="sqlite-normal"))
         assert outcome.violation is None
         assert outcome.faults
 
 
 def test_a_run_on_a_disk_is_the_same_again() -> None:
     wish = Wish(seed=2, faults=Faults.all(), store="sqlite")
-    assert run(transfers.scenario, wish).fingerprint() == run(transfers.scenario, wish).fingerprint()
+    assert (
+        run(small_bank.transfers.scenario, wish).fingerprint() == run(small_bank.transfers.scenario, wish).fingerprint()
+    )
 
 
 def test_a_store_that_is_not_there_is_named() -> None:
     with pytest.raises(ConfigurationError, match="'postgres'"):
-        run(transfers.scenario, Wish(seed=0, faults=Faults.none(), store="postgres"))
+        run(small_bank.transfers.scenario, Wish(seed=0, faults=Faults.none(), store="postgres"))

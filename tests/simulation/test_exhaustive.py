@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from support.small_bank import one_deposit
+from support import small_bank
 
-from actorium.simulation import Faults, Outcome, Wish, World, run, simulation
+from actorium.simulation import Faults, Outcome, Wish, run
 from actorium.simulation.exhaustive import crash_steps, exhaust
 from actorium.simulation.faults import CrashAt
 from actorium.simulation.place import Place
@@ -14,7 +14,10 @@ PLAIN = Wish(seed=0, faults=Faults.none(), only=frozenset(), reorder=False, reme
 
 
 def crashed(at: CrashAt) -> Outcome:
-    return run(one_deposit.scenario, Wish(seed=0, faults=Faults.none(), only=frozenset(), crash_at=at, reorder=False))
+    return run(
+        small_bank.one_deposit.scenario,
+        Wish(seed=0, faults=Faults.none(), only=frozenset(), crash_at=at, reorder=False),
+    )
 
 
 def told(outcome: Outcome) -> list[str]:
@@ -23,7 +26,7 @@ def told(outcome: Outcome) -> list[str]:
 
 
 def test_steps_of_one_class_leave_the_same_behind() -> None:
-    plain = run(one_deposit.scenario, PLAIN)
+    plain = run(small_bank.one_deposit.scenario, PLAIN)
     classes = [at.step for at in crash_steps(plain)]
     every = [at.step for at in crash_steps(plain, every_step=True)]
     assert every == list(range(1, plain.lives[0].step + 1))
@@ -46,16 +49,10 @@ def test_every_fault_is_run_with_every_crash() -> None:
     assert coverage.classes < coverage.steps
 
 
-@simulation(faults=Faults.all())
-async def restarted_at_most_once(world: World) -> None:
-    await one_deposit.scenario(world)
-    assert len(world.nodes[0].lives) < 3, "it was restarted twice"
-
-
 def test_what_takes_a_fault_and_a_crash_is_found_and_had_again() -> None:
-    coverage = exhaust(restarted_at_most_once, stop_after=1)
+    coverage = exhaust(small_bank.restarted_at_most_once, stop_after=1)
     found = coverage.failures[0]
     assert not coverage.is_complete
     assert found.fault is not None
     assert found.crash_at is not None
-    assert run(restarted_at_most_once.scenario, found.wish(0)).violation == found.violation
+    assert run(small_bank.restarted_at_most_once.scenario, found.wish(0)).violation == found.violation

@@ -109,3 +109,10 @@ async def one_deposit(world: World) -> None:
     world.eventually("the deposit is there", lambda view: [one.balance for one in view.all(Account)] == [105])
     await accounts(runtime, 1)
     await runtime.send(Deposit("a0", 5))
+
+
+@simulation(faults=Faults.all())
+async def restarted_at_most_once(world: World) -> None:
+    """The process is never started a third time: what takes two faults to break."""
+    await one_deposit.scenario(world)
+    assert len(world.nodes[0].lives) < 3, "it was restarted twice"
