@@ -27,10 +27,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_pycollect_makeitem(
     collector: pytest.Module | pytest.Class, name: str, obj: object
 ) -> SimulationItem | list[pytest.Item] | None:
-    """Make a test of each simulation of a module, whatever its name."""
+    """Make a test of each simulation that a module defines, whatever its name."""
     decorator = sys.modules.get("actorium.simulation.decorator")
     if decorator is None or not isinstance(obj, decorator.Simulation):
         return None
+    if obj.scenario.__module__ != collector.module.__name__:
+        return None  # imported from where it is a test already, or from an example that is to be none
     from actorium.simulation.pytest_item import SimulationItem
 
     item: SimulationItem = SimulationItem.from_parent(collector, name=name, simulation=obj)

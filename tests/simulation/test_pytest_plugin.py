@@ -73,6 +73,12 @@ def test_simulations_are_collected_as_they_stand(project: pytest.Pytester) -> No
     )
 
 
+def test_a_simulation_that_is_only_imported_is_no_test(project: pytest.Pytester) -> None:
+    project.makepyfile(test_more="from test_sums import counts_its_attempts\n\ndef test_more():\n    pass\n")
+    found = project.runpytest_subprocess("--collect-only", "-q", "test_more.py")
+    assert [line for line in found.outlines if "::" in line] == ["test_more.py::test_more"]
+
+
 def test_one_that_holds_passes_and_one_that_breaks_tells_its_story(project: pytest.Pytester) -> None:
     result = project.runpytest_subprocess("--simulation-seeds", "2")
     result.assert_outcomes(passed=2, failed=1)
