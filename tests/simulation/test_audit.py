@@ -39,7 +39,7 @@ FORBIDDEN: dict[str, Callable[[], object]] = {
     "datetime.today": lambda: datetime.datetime.today(),
     "date.today": lambda: datetime.date.today(),
     "random.random": lambda: random.random(),
-    "random.choice": lambda: random.choice("abc"),
+    "random.uniform": lambda: random.uniform(0, 1),  # `choice` draws again and again, until a draw fits
     "random.Random() without a seed": lambda: random.Random(),
     "os.urandom": lambda: os.urandom(1),
     "secrets.token_hex": lambda: secrets.token_hex(),
