@@ -1,5 +1,7 @@
 """Campaigns: many seeds, over one process or several, to the first failures or to the end."""
 
+import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -47,13 +49,36 @@ def test_a_campaign_has_the_seeds_of_its_simulation_and_tells_how_it_grows() -> 
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_ctrl_c_ends_a_campaign_with_what_there_is(jobs: int) -> None:
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_ends_a_campaign_with_what_there_is_even_where_it_would_be_swallowed(jobs: int, times: int) -> None:
+    heard: list[BaseException] = []
+
+    def press(tally: Tally) -> None:
+        for _ in range(times):
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt as error:
+                heard.append(error)
+
+    before = signal.getsignal(signal.SIGINT)
+    tally = campaign(Place(FILE, "transfers"), minutes=10.0, jobs=jobs, progress=press)
+    assert tally.is_cut_short
+    assert tally.seeds > 0
+    assert len(heard) == times - 1
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_ctrl_c_that_is_raised_ends_a_campaign_at_once() -> None:
     def interrupted(tally: Tally) -> None:
         raise KeyboardInterrupt
 
-    tally = campaign(Place(FILE, "transfers"), minutes=10.0, jobs=jobs, progress=interrupted)
-    assert tally.is_cut_short
-    assert tally.seeds > 0
+    assert campaign(Place(FILE, "transfers"), minutes=10.0, progress=interrupted).is_cut_short
+
+
+def test_a_thread_leaves_ctrl_c_to_the_main_one() -> None:
+    with ThreadPoolExecutor(1) as threads:
+        tally = threads.submit(campaign, Place(FILE, "transfers"), seeds=2).result()
+    assert tally.seeds == 2
 
 
 def test_other_processes_need_to_know_where_the_simulation_is() -> None:

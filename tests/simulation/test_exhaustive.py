@@ -1,5 +1,6 @@
 """Every single fault with every crash step: that all of them are run, and that a class of steps is one."""
 
+import signal
 from pathlib import Path
 
 from support import small_bank
@@ -56,3 +57,9 @@ def test_what_takes_a_fault_and_a_crash_is_found_and_had_again() -> None:
     assert found.fault is not None
     assert found.crash_at is not None
     assert run(small_bank.restarted_at_most_once.scenario, found.wish(0)).violation == found.violation
+
+
+def test_ctrl_c_ends_it_after_the_fault_it_is_at() -> None:
+    coverage = exhaust(small_bank.one_deposit, progress=lambda coverage: signal.raise_signal(signal.SIGINT))
+    assert coverage.is_cut_short
+    assert coverage.faults_run == 1

@@ -16,6 +16,7 @@ import msgspec
 
 from actorium.simulation.decorator import Simulation
 from actorium.simulation.faults import Faults, Kind
+from actorium.simulation.interruption import interruption
 from actorium.simulation.place import Place
 from actorium.simulation.run import Outcome, Wish, run
 from actorium.simulation.workers import Workers
@@ -90,8 +91,8 @@ def campaign(
 
     jobs: processes; more than one need a Place, which each of them imports. stop_after: failing seeds after which it
     ends. faults: others than the simulation's own. store: "memory", "sqlite" or "sqlite-normal". `progress` is called
-    with the tally as it grows. Ctrl-C ends it with what there is by then. A failing seed is had again by
-    `Simulation.run(seed)`.
+    with the tally as it grows. Ctrl-C ends it after the seed that runs, pressed again at once, with what there is by
+    then. A failing seed is had again by `Simulation.run(seed)`.
     """
     if isinstance(where, Simulation):
         if jobs > 1:
@@ -109,15 +110,17 @@ def campaign(
     else:
         results = _elsewhere(where, jobs, faults, store, first, seeds)
     try:
-        for batch in results:
-            for result in batch:
-                tally.add(result)
-                if len(tally.failures) == stop_after:
+        with interruption() as is_pressed:
+            for batch in results:
+                for result in batch:
+                    tally.add(result)
+                    if len(tally.failures) == stop_after:
+                        break
+                tally.elapsed_s = time.monotonic() - started_s
+                progress(tally)
+                tally.is_cut_short = is_pressed()
+                if tally.is_cut_short or len(tally.failures) >= stop_after or time.monotonic() >= end_s:
                     break
-            tally.elapsed_s = time.monotonic() - started_s
-            progress(tally)
-            if len(tally.failures) >= stop_after or time.monotonic() >= end_s:
-                break
     except KeyboardInterrupt:
         tally.is_cut_short = True
     finally:

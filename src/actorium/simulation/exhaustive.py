@@ -17,6 +17,7 @@ import msgspec
 from actorium.simulation.campaign import collected_seldom
 from actorium.simulation.decorator import Simulation
 from actorium.simulation.faults import FAMILIES, CrashAt, FaultId, Faults
+from actorium.simulation.interruption import interruption
 from actorium.simulation.place import Place
 from actorium.simulation.run import Outcome, Wish, run
 from actorium.simulation.workers import Workers
@@ -99,16 +100,18 @@ def exhaust(
     else:
         results = _elsewhere(where, jobs, seed, store, every_step, faults)
     try:
-        for found in results:
-            coverage.faults_run += 1
-            coverage.steps += found.steps
-            coverage.classes += found.classes
-            coverage.runs += found.runs
-            coverage.failures += found.failures
-            coverage.elapsed_s = time.monotonic() - started_s
-            progress(coverage)
-            if len(coverage.failures) >= stop_after:
-                break
+        with interruption() as is_pressed:
+            for found in results:
+                coverage.faults_run += 1
+                coverage.steps += found.steps
+                coverage.classes += found.classes
+                coverage.runs += found.runs
+                coverage.failures += found.failures
+                coverage.elapsed_s = time.monotonic() - started_s
+                progress(coverage)
+                coverage.is_cut_short = is_pressed()
+                if coverage.is_cut_short or len(coverage.failures) >= stop_after:
+                    break
     except KeyboardInterrupt:
         coverage.is_cut_short = True
     finally:
