@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -21,20 +22,17 @@ _PLAIN_LINES = 4
 _KINDS_SHOWN = 12
 
 
-class CampaignDisplay:
-    """Shows one campaign; `update` takes its tally as often as it likes."""
+class _Display:
+    """Shows how far something is: redrawn on a terminal now and then, a few lines anywhere else."""
 
-    def __init__(self, console: Console, name: str, *, seeds: int | None, minutes: float | None) -> None:
+    def __init__(self, console: Console) -> None:
         self._console = console
-        self._name = name
-        self._seeds = seeds
-        self._minutes = minutes
         self._live: Live | None = None
         self._shown_s = 0.0
         self._shown_part = 0
 
     @contextmanager
-    def shown(self) -> Iterator[CampaignDisplay]:
+    def shown(self) -> Iterator[Self]:
         """Show it meanwhile; what moved on a terminal is gone afterwards."""
         if not self._console.is_terminal:
             yield self
@@ -42,18 +40,35 @@ class CampaignDisplay:
         with Live(console=self._console, auto_refresh=False, transient=True) as self._live:
             yield self
 
-    def update(self, tally: Tally) -> None:
-        """Show how far it is, if it is time to."""
-        now_s = time.monotonic()
+    def _show(self, part: float, said: Callable[[], str], drawn: Callable[[], Group]) -> None:
+        """Show that a part of it is done, 0 to 1, if it is time to; the rest is asked for only then."""
         if self._live is not None:
+            now_s = time.monotonic()
             if now_s - self._shown_s >= _REDRAWN_EVERY_S:
                 self._shown_s = now_s
-                self._live.update(self._drawn(tally), refresh=True)
+                self._live.update(drawn(), refresh=True)
             return
-        part = int(self._part(tally) * _PLAIN_LINES)
-        if self._shown_part < part < _PLAIN_LINES:
-            self._shown_part = part
-            self._console.print(f"  {self._said(tally)}")
+        lines = int(part * _PLAIN_LINES)
+        if self._shown_part < lines < _PLAIN_LINES:
+            self._shown_part = lines
+            self._console.print(f"  {said()}")
+
+    def _bar(self, part: float) -> ProgressBar:
+        return ProgressBar(total=1.0, completed=part, width=min(60, self._console.width))
+
+
+class CampaignDisplay(_Display):
+    """Shows one campaign; `update` takes its tally as often as it likes."""
+
+    def __init__(self, console: Console, name: str, *, seeds: int | None, minutes: float | None) -> None:
+        super().__init__(console)
+        self._name = name
+        self._seeds = seeds
+        self._minutes = minutes
+
+    def update(self, tally: Tally) -> None:
+        """Show how far it is, if it is time to."""
+        self._show(self._part(tally), lambda: self._said(tally), lambda: self._drawn(tally))
 
     def _part(self, tally: Tally) -> float:
         parts = [0.0]
@@ -74,50 +89,23 @@ class CampaignDisplay:
         kinds = Table.grid(padding=(0, 2))
         most = max(tally.faults.values(), default=1)
         for kind, count in tally.faults.most_common(_KINDS_SHOWN):
-            kinds.add_row(Text(str(kind), style="dim"), Text(f"{count:,}", justify="right"), _bar(count / most))
-        part = self._part(tally)
+            kinds.add_row(Text(str(kind), style="dim"), Text(f"{count:,}", justify="right"), _portion(count / most))
         return Group(
             Text.assemble((self._name, "bold"), f"  {self._said(tally)}"),
-            ProgressBar(total=1.0, completed=part, width=min(60, self._console.width)),
+            self._bar(self._part(tally)),
             kinds,
         )
 
 
-def _bar(part: float) -> Text:
+def _portion(part: float) -> Text:
     return Text("━" * max(1, round(part * 20)), style="yellow")
 
 
-class ExhaustionDisplay:
+class ExhaustionDisplay(_Display):
     """Shows how many single faults were tried, each with its crashes."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._live: Live | None = None
-        self._shown_s = 0.0
-        self._shown_part = 0
-
-    @contextmanager
-    def shown(self) -> Iterator[ExhaustionDisplay]:
-        """Show it meanwhile."""
-        if not self._console.is_terminal:
-            yield self
-            return
-        with Live(console=self._console, auto_refresh=False, transient=True) as self._live:
-            yield self
 
     def update(self, coverage: Coverage) -> None:
         """Show how far it is, if it is time to."""
+        part = coverage.faults_run / coverage.faults
         said = f"{coverage.faults_run:,} of {coverage.faults:,} faults, {coverage.runs:,} runs"
-        if self._live is not None:
-            now_s = time.monotonic()
-            if now_s - self._shown_s >= _REDRAWN_EVERY_S:
-                self._shown_s = now_s
-                bar = ProgressBar(
-                    total=coverage.faults, completed=coverage.faults_run, width=min(60, self._console.width)
-                )
-                self._live.update(Group(Text(said), bar), refresh=True)
-            return
-        part = coverage.faults_run * _PLAIN_LINES // coverage.faults
-        if self._shown_part < part < _PLAIN_LINES:
-            self._shown_part = part
-            self._console.print(f"  {said}")
+        self._show(part, lambda: said, lambda: Group(Text(said), self._bar(part)))
