@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import msgspec
@@ -17,11 +17,10 @@ import msgspec
 from actorium.simulation.decorator import Simulation
 from actorium.simulation.faults import Faults, Kind
 from actorium.simulation.interruption import interruption
-from actorium.simulation.place import Place
+from actorium.simulation.place import Place, simulation_of
 from actorium.simulation.run import Outcome, Wish, run
-from actorium.simulation.workers import Workers
+from actorium.simulation.workers import spread
 from actorium.simulation.world import Violation
-from actorium.store.errors import ConfigurationError
 
 _CHUNK_SEEDS = 20
 _COLLECT_SEEDS = 25
@@ -68,7 +67,6 @@ class Tally(msgspec.Struct):
 
 
 class _Chunk(msgspec.Struct, frozen=True):
-    place: Place
     faults: Faults | None
     store: str
     first: int
@@ -94,28 +92,20 @@ def campaign(
     with the tally as it grows. Ctrl-C ends it after the seed that runs, pressed again at once, with what there is by
     then. A failing seed is had again by `Simulation.run(seed)`.
     """
-    if isinstance(where, Simulation):
-        if jobs > 1:
-            raise ConfigurationError("other processes have to find the simulation: give its Place")
-        simulation = where
-    else:
-        simulation = where.load()
+    simulation = simulation_of(where, jobs)
     if seeds is None:
         seeds = simulation.seeds if minutes is None else 1 << 62
     started_s = time.monotonic()
     end_s = started_s + minutes * 60 if minutes is not None else float("inf")
     tally = Tally()
-    if isinstance(where, Simulation) or jobs == 1:
-        results = _here(simulation, faults, store, first, seeds)
-    else:
-        results = _elsewhere(where, jobs, faults, store, first, seeds)
+    end = first + seeds
+    size = max(1, seeds) if jobs == 1 else _CHUNK_SEEDS
+    chunks = (_Chunk(faults, store, start, min(size, end - start)) for start in range(first, end, size))
+    results = spread(where, jobs, _run_chunk, chunks)
     try:
         with interruption() as is_pressed:
-            for batch in results:
-                for result in batch:
-                    tally.add(result)
-                    if len(tally.failures) == stop_after:
-                        break
+            for result in results:
+                tally.add(result)
                 tally.elapsed_s = time.monotonic() - started_s
                 progress(tally)
                 tally.is_cut_short = is_pressed()
@@ -128,34 +118,11 @@ def campaign(
     return tally
 
 
-def _here(
-    simulation: Simulation, faults: Faults | None, store: str, first: int, seeds: int
-) -> Generator[list[SeedResult], None, None]:
-    with collected_seldom() as ran:
-        for seed in range(first, first + seeds):
-            yield [_result(simulation, faults, store, seed)]
-            ran()
-
-
-def _elsewhere(
-    place: Place, jobs: int, faults: Faults | None, store: str, first: int, seeds: int
-) -> Generator[list[SeedResult], None, None]:
-    end = first + seeds
-    chunks = (
-        _Chunk(place, faults, store, start, min(_CHUNK_SEEDS, end - start)) for start in range(first, end, _CHUNK_SEEDS)
-    )
-    with Workers(jobs, _run_chunk) as workers:
-        yield from workers.map(chunks)
-
-
-def _run_chunk(chunk: _Chunk) -> list[SeedResult]:
-    simulation = chunk.place.load()
-    results = []
+def _run_chunk(simulation: Simulation, chunk: _Chunk) -> Iterator[SeedResult]:
     with collected_seldom() as ran:
         for seed in range(chunk.first, chunk.first + chunk.seeds):
-            results.append(_result(simulation, chunk.faults, chunk.store, seed))
+            yield _result(simulation, chunk.faults, chunk.store, seed)
             ran()
-    return results
 
 
 def _result(simulation: Simulation, faults: Faults | None, store: str, seed: int) -> SeedResult:

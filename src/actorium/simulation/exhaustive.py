@@ -10,7 +10,7 @@ is run, unless every step is asked for.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -18,11 +18,10 @@ from actorium.simulation.campaign import collected_seldom
 from actorium.simulation.decorator import Simulation
 from actorium.simulation.faults import FAMILIES, CrashAt, FaultId, Faults
 from actorium.simulation.interruption import interruption
-from actorium.simulation.place import Place
+from actorium.simulation.place import Place, simulation_of
 from actorium.simulation.run import Outcome, Wish, run
-from actorium.simulation.workers import Workers
+from actorium.simulation.workers import spread
 from actorium.simulation.world import Violation
-from actorium.store.errors import ConfigurationError
 
 
 class Counterexample(msgspec.Struct, frozen=True):
@@ -60,7 +59,6 @@ class Coverage(msgspec.Struct):
 
 
 class _Piece(msgspec.Struct, frozen=True):
-    place: Place
     seed: int
     store: str
     every_step: bool
@@ -89,16 +87,12 @@ def exhaust(
     It ends after `stop_after` runs that broke an invariant. `progress` is called with the coverage as it grows. The
     amounts of the faults (how long a pause is) and what the scenario chooses are those of the seed.
     """
-    if isinstance(where, Simulation) and jobs > 1:
-        raise ConfigurationError("other processes have to find the simulation: give its Place")
-    simulation = where if isinstance(where, Simulation) else where.load()
+    simulation = simulation_of(where, jobs)
     started_s = time.monotonic()
     faults = [None, *possible_faults(run(simulation.scenario, _wish(seed, store, None, None)))]
     coverage = Coverage(len(faults))
-    if isinstance(where, Simulation) or jobs == 1:
-        results = _here(simulation, seed, store, every_step, faults)
-    else:
-        results = _elsewhere(where, jobs, seed, store, every_step, faults)
+    pieces = (_Piece(seed, store, every_step, fault) for fault in faults)
+    results = spread(where, jobs, _tried, pieces)
     try:
         with interruption() as is_pressed:
             for found in results:
@@ -140,41 +134,23 @@ def crash_steps(outcome: Outcome, *, every_step: bool = False) -> Iterator[Crash
                 yield CrashAt(node, life, step)
 
 
-def _here(
-    simulation: Simulation, seed: int, store: str, every_step: bool, faults: list[FaultId | None]
-) -> Generator[_Found, None, None]:
-    for fault in faults:
-        yield _tried(simulation, seed, store, every_step, fault)
-
-
-def _elsewhere(
-    place: Place, jobs: int, seed: int, store: str, every_step: bool, faults: list[FaultId | None]
-) -> Generator[_Found, None, None]:
-    with Workers(jobs, _run_piece) as workers:
-        yield from workers.map(_Piece(place, seed, store, every_step, fault) for fault in faults)
-
-
-def _run_piece(piece: _Piece) -> _Found:
-    return _tried(piece.place.load(), piece.seed, piece.store, piece.every_step, piece.fault)
-
-
-def _tried(simulation: Simulation, seed: int, store: str, every_step: bool, fault: FaultId | None) -> _Found:
+def _tried(simulation: Simulation, piece: _Piece) -> Iterator[_Found]:
     """Run one fault alone, and with each crash."""
     failures: list[Counterexample] = []
 
     def tried(crash_at: CrashAt | None) -> Outcome:
-        outcome = run(simulation.scenario, _wish(seed, store, fault, crash_at))
+        outcome = run(simulation.scenario, _wish(piece.seed, piece.store, piece.fault, crash_at))
         if outcome.violation is not None:
-            failures.append(Counterexample(fault, crash_at, outcome.violation))
+            failures.append(Counterexample(piece.fault, crash_at, outcome.violation))
         return outcome
 
     with collected_seldom() as ran:
         alone = tried(None)
-        crashes = list(crash_steps(alone, every_step=every_step))
+        crashes = list(crash_steps(alone, every_step=piece.every_step))
         for crash_at in crashes:
             tried(crash_at)
             ran()
-    return _Found(sum(life.step for life in alone.lives), len(crashes), 1 + len(crashes), failures)
+    yield _Found(sum(life.step for life in alone.lives), len(crashes), 1 + len(crashes), failures)
 
 
 def _wish(seed: int, store: str, fault: FaultId | None, crash_at: CrashAt | None) -> Wish:

@@ -32,6 +32,15 @@ class Place(msgspec.Struct, frozen=True):
         return found
 
 
+def simulation_of(where: Place | Simulation, jobs: int = 1) -> Simulation:
+    """Return a simulation that so many processes are to run; more than this one have to be told its Place."""
+    if isinstance(where, Place):
+        return where.load()
+    if jobs > 1:
+        raise ConfigurationError("other processes have to find the simulation: give its Place")
+    return where
+
+
 def module_of(name: str) -> ModuleType:
     """Import a module, once in a process, by its dotted name or by the path of its file.
 

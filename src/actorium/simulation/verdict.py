@@ -9,7 +9,7 @@ import msgspec
 from actorium.simulation.campaign import Tally, campaign
 from actorium.simulation.decorator import Simulation
 from actorium.simulation.faults import Faults
-from actorium.simulation.place import Place
+from actorium.simulation.place import Place, simulation_of
 from actorium.simulation.run import Outcome, Wish, run
 from actorium.simulation.shrink import Shrunk, shrink
 
@@ -49,7 +49,7 @@ def judge(
 
     The other parameters are those of `campaign`.
     """
-    simulation = where if isinstance(where, Simulation) else where.load()
+    simulation = simulation_of(where, jobs)
     used = simulation.faults if faults is None else faults
     tally = campaign(
         where, seeds=seeds, first=first, minutes=minutes, jobs=jobs, faults=used, store=store, progress=progress

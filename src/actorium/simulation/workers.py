@@ -1,13 +1,17 @@
-"""`Workers`: processes that do pieces of work, whose results come back in the order in which the pieces were given."""
+"""`spread`: pieces of work with a simulation, here or over processes; results come in the order of the pieces."""
 
 from __future__ import annotations
 
 import multiprocessing
 import signal
 from collections.abc import Callable, Generator, Iterable
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from types import TracebackType
 from typing import Any, Generic, TypeVar
+
+from actorium.simulation.decorator import Simulation
+from actorium.simulation.place import Place, simulation_of
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -16,12 +20,34 @@ R = TypeVar("R")
 _AHEAD = 4
 
 
+def spread(
+    where: Place | Simulation, jobs: int, work: Callable[[Simulation, P], Iterable[R]], pieces: Iterable[P]
+) -> Generator[R, None, None]:
+    """Yield what `work`, a function of a module, makes of a simulation and each piece; close it to end in the middle.
+
+    With one job it is done here, result by result; with more, piece by piece in as many processes.
+    """
+    if jobs == 1 or isinstance(where, Simulation):
+        simulation = simulation_of(where, jobs)
+        for piece in pieces:
+            yield from work(simulation, piece)
+        return
+    with Workers(jobs, partial(_all_of, work)) as workers:
+        for results in workers.map((where, piece) for piece in pieces):
+            yield from results
+
+
+def _all_of(work: Callable[[Simulation, P], Iterable[R]], placed: tuple[Place, P]) -> list[R]:
+    place, piece = placed
+    return list(work(place.load(), piece))
+
+
 class WorkerDied(RuntimeError):
     """A process ended before its piece of work was done, as one does that runs out of memory."""
 
 
 class Workers(Generic[P, R]):
-    """Processes that run `work`, a function of a module, on one piece after another.
+    """Processes that run `work`, which can be sent to them, on one piece after another.
 
     They are started anew, not forked, so that they are alike on every system; they leave Ctrl-C to the parent, and are
     ended with the `with` block, in the middle of a piece if need be.
