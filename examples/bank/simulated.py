@@ -2,12 +2,17 @@
 
 `transfers` moves money between accounts of this bank, `payments` to a partner bank that is no part of the simulation:
 it is a plain object that outlives every crash, answers late, twice or never, and refuses some of what it is sent.
+
+The others are one transfer each, one for each way in which a saga can end: `actorium simulate examples/bank
+--exhaustive` tries every fault in them with every crash.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import date
+from typing import Literal
 
 from actorium import Rejected, Retry
 from actorium.examples.bank.domain import Account, Credit, OpenAccount
@@ -25,7 +30,6 @@ from actorium.simulation import SimulatedRuntime, View, World, simulation
 _DAY = date(1993, 1, 1)
 _ACCOUNTS = ("a-0", "a-1", "a-2", "a-3")
 _EACH_HAS = 10_000
-_ALL = _EACH_HAS * len(_ACCOUNTS)
 _SOON_S = 600  # after the last fault, in simulated seconds
 _LOOKS = 10  # a saga that stands waits for a person, who comes when the faults are over
 _PATIENT = Retry(attempts=4, backoff_s=0.5, backoff_max_s=5.0)
@@ -34,22 +38,82 @@ _PATIENT = Retry(attempts=4, backoff_s=0.5, backoff_max_s=5.0)
 @simulation(seeds=2_000)
 async def transfers(world: World) -> None:
     """Four clients order three transfers each; some are refused, and some come back because the money is not there."""
-    bank = world.runtime([Account, TransferOrder, Transfer, Balances])
-    world.conserved("money", balances)
-    world.eventually("every transfer ends", all_ended, within_s=_SOON_S)
-    async with world.calm():
-        await open_accounts(bank)
-    world.always("no account is overdrawn", lambda view: all(one.balance >= 0 for one in view.all(Account)))
-    world.always(
-        "money that is not in an account is on its way", lambda view: 0 <= _ALL - balances(view) <= moving(view)
-    )
+    bank = await bank_of(world, _ACCOUNTS)
     await asyncio.gather(*(order_transfers(world, bank, client) for client in range(4)))
 
 
 @simulation(seeds=500)
 async def payments(world: World) -> None:
     """Two clients order three payments each to a partner bank, on a line that is worse than ours."""
-    partner = UnreliablePartner(world)
+    bank = await bank_with(UnreliablePartner(world), world, _ACCOUNTS)
+    await asyncio.gather(*(order_transfers(world, bank, client, to_bank="other-bank") for client in range(2)))
+
+
+@simulation(exhaustive=True)
+async def settled_transfer(world: World) -> None:
+    """One transfer, to the other account."""
+    await transfer_once(world, "a-1", _EACH_HAS)
+
+
+@simulation(exhaustive=True)
+async def returned_transfer(world: World) -> None:
+    """One transfer that comes back: there is no such account."""
+    await transfer_once(world, "nobody", _EACH_HAS)
+
+
+@simulation(exhaustive=True)
+async def overdrawn_transfer(world: World) -> None:
+    """One transfer that never leaves: the money is not there."""
+    await transfer_once(world, "a-1", _EACH_HAS + 1)
+
+
+@simulation(exhaustive=True)
+async def settled_payment(world: World) -> None:
+    """One payment that the partner takes."""
+    await pay_once(world, SteadyPartner(world, "takes"))
+
+
+@simulation(exhaustive=True)
+async def refused_payment(world: World) -> None:
+    """One payment that the partner refuses."""
+    await pay_once(world, SteadyPartner(world, "refuses"))
+
+
+@simulation(exhaustive=True)
+async def recalled_payment(world: World) -> None:
+    """One payment that the partner takes without ever saying so: it is recalled."""
+    await pay_once(world, SteadyPartner(world, "is silent"))
+
+
+async def transfer_once(world: World, target: str, amount: int) -> None:
+    """Order one transfer between two accounts."""
+    bank = await bank_of(world, _ACCOUNTS[:2])
+    await bank.send(OrderTransfer("t-0", "a-0", target, amount, _DAY))
+
+
+async def pay_once(world: World, partner: UnreliablePartner) -> None:
+    """Order one payment to a partner bank."""
+    bank = await bank_with(partner, world, _ACCOUNTS[:1])
+    await bank.send(OrderTransfer("t-0", "a-0", "b-0", _EACH_HAS, _DAY, "other-bank"))
+
+
+async def bank_of(world: World, accounts: Sequence[str]) -> SimulatedRuntime:
+    """Return a bank with accounts, whose transfers are between them; state what holds of it."""
+    bank = world.runtime([Account, TransferOrder, Transfer, Balances])
+    world.conserved("money", balances)
+    world.eventually("every transfer ends", all_ended, within_s=_SOON_S)
+    async with world.calm():
+        await open_accounts(bank, accounts)
+    money = _EACH_HAS * len(accounts)
+    world.always("no account is overdrawn", none_overdrawn)
+    world.always(
+        "money that is not in an account is on its way", lambda view: 0 <= money - balances(view) <= moving(view)
+    )
+    return bank
+
+
+async def bank_with(partner: UnreliablePartner, world: World, accounts: Sequence[str]) -> SimulatedRuntime:
+    """Return a bank with accounts, whose payments go to a partner; state what holds of both."""
     payment, recall = payments_through(partner, retry=_PATIENT)
     bank = world.runtime([Account, TransferOrder, payment, recall])
     partner.confirms_to(bank)
@@ -59,14 +123,14 @@ async def payments(world: World) -> None:
         "what is settled is there, and nothing else", lambda view: settled(view) == set(partner.held), within_s=_SOON_S
     )
     async with world.calm():
-        await open_accounts(bank)
-    world.always("no account is overdrawn", lambda view: all(one.balance >= 0 for one in view.all(Account)))
-    await asyncio.gather(*(order_transfers(world, bank, client, to_bank="other-bank") for client in range(2)))
+        await open_accounts(bank, accounts)
+    world.always("no account is overdrawn", none_overdrawn)
+    return bank
 
 
-async def open_accounts(bank: SimulatedRuntime) -> None:
-    """Open the accounts, and put the same on each."""
-    for account in _ACCOUNTS:
+async def open_accounts(bank: SimulatedRuntime, accounts: Sequence[str]) -> None:
+    """Open accounts, and put the same on each."""
+    for account in accounts:
         await bank.send(OpenAccount(account))
         await bank.send(Credit(account, _EACH_HAS, _DAY, "credit_in_cash"))
 
@@ -86,6 +150,11 @@ async def order_transfers(world: World, bank: SimulatedRuntime, client: int, *, 
             if (await bank.get(TransferOrder, name)).status != "ordered":
                 break
             await asyncio.sleep(5)
+
+
+def none_overdrawn(view: View) -> bool:
+    """Say whether no account holds less than nothing."""
+    return all(account.balance >= 0 for account in view.all(Account))
 
 
 def balances(view: View) -> int:
@@ -123,21 +192,31 @@ class UnreliablePartner:
         self._taken: asyncio.Queue[str] = asyncio.Queue()
 
     async def pay(self, key: str, account: str, amount: int) -> str:
-        """Take a payment; raise Rejected for one in ten, and TimeoutError where the question or the answer is lost."""
+        """Take a payment; raise Rejected if it refuses it, TimeoutError if the question or the answer is lost."""
         attempt = self._attempts[key] = self._attempts.get(key, 0) + 1
-        lost = self._world.choose(f"what is lost of attempt {attempt} at {key}", 10)
+        lost = self.loses(key, attempt)
         await asyncio.sleep(0.1 * (1 + self._world.choose(f"time of attempt {attempt} at {key}", 20)))
-        if lost == 0:
+        if lost == "question":
             raise TimeoutError("the partner bank did not answer: the payment never reached it")
-        if key in self._never or self._world.choose(f"refusal of {key}", 10) == 0:
+        if key in self._never or self.refuses(key):
             raise Rejected("the partner bank does not take it")
         if key not in self.held:
             self.held[key] = amount
             for _ in range(1 + self._world.choose(f"second confirmation of {key}", 2)):
                 self._taken.put_nowait(key)
-        if lost in (1, 2):
+        if lost == "answer":
             raise TimeoutError("the partner bank did not answer: it has taken the payment all the same")
         return f"R-{key}"
+
+    def loses(self, key: str, attempt: int) -> str:
+        """Say what the line loses at an attempt: the question, the answer, or nothing."""
+        return ("question", "answer", "answer", *[""] * 7)[
+            self._world.choose(f"what is lost of attempt {attempt} at {key}", 10)
+        ]
+
+    def refuses(self, key: str) -> bool:
+        """Say whether it refuses a payment: one in ten."""
+        return self._world.choose(f"refusal of {key}", 10) == 0
 
     async def recall(self, key: str) -> None:
         """Give a payment back if it was taken; it is never taken afterwards."""
@@ -153,3 +232,17 @@ class UnreliablePartner:
                 await bank.send(ConfirmPayment(key.split("/")[1], f"R-{key}"), command_id=f"confirmation of {key}")
 
         self._confirming = asyncio.create_task(confirm())
+
+
+class SteadyPartner(UnreliablePartner):
+    """One that does the same with every payment, whatever the seed."""
+
+    def __init__(self, world: World, does: Literal["takes", "refuses", "is silent"]) -> None:
+        super().__init__(world)
+        self._does = does
+
+    def loses(self, key: str, attempt: int) -> str:
+        return "answer" if self._does == "is silent" else ""
+
+    def refuses(self, key: str) -> bool:
+        return self._does == "refuses"

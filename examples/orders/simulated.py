@@ -2,12 +2,16 @@
 
 The same orders go through one saga that leads (`orchestration`) and through services that react to each other
 (`choreography`), and the same must hold at the end of both. In `credit_limit` customers must not owe too much.
+
+The others are one order each, one for each way in which it can end: `actorium simulate examples/orders --exhaustive`
+tries every fault in them with every crash.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from actorium import Rejected
@@ -34,6 +38,9 @@ from actorium.examples.orders.domain import (
 from actorium.examples.orders.orchestration import Fulfilment
 from actorium.simulation import SimulatedRuntime, View, World, simulation
 
+Parts = Sequence[Any] | Callable[..., Any]
+
+_ORCHESTRATED = (*SERVICES, Fulfilment)
 _CUSTOMERS = ("ann", "bob", "cid")
 _ORDERS_EACH = 3
 _MONEY = 1_000  # cents that each customer has, and may owe
@@ -46,7 +53,7 @@ _LOOKS = 10  # what stands waits for a person, who comes when the faults are ove
 @simulation(seeds=1_000)
 async def orchestration(world: World) -> None:
     """Three customers order three times each; a saga leads each order."""
-    await orders(world, [*SERVICES, Fulfilment])
+    await orders(world, _ORCHESTRATED)
 
 
 @simulation(seeds=1_000)
@@ -58,20 +65,65 @@ async def choreography(world: World) -> None:
 @simulation(seeds=1_000)
 async def credit_limit(world: World) -> None:
     """Three customers order for more than their limit, and cancel some orders again."""
-    shop = world.runtime([Customer, CreditOrder, CreditCheck, Cancellation])
-    world.always("nobody owes more than the limit", within_limit)
-    world.eventually(
-        "every order is decided", lambda view: "pending" not in statuses(view, CreditOrder), within_s=_SOON_S
-    )
-    world.eventually("what is owed is what was approved", owed_is_approved, within_s=_SOON_S)
-    async with world.calm():
-        for customer in _CUSTOMERS:
-            await shop.send(OpenCustomer(customer, _MONEY))
+    shop = await shop_on_credit(world, _CUSTOMERS)
     await asyncio.gather(*(order_on_credit(world, shop, customer) for customer in _CUSTOMERS))
 
 
-async def orders(world: World, parts: Sequence[Any] | Callable[..., Any]) -> None:
+@simulation(exhaustive=True)
+async def orchestrated_order(world: World) -> None:
+    """One order that a saga leads to its end."""
+    await order_once(world, _ORCHESTRATED, "Prague")
+
+
+@simulation(exhaustive=True)
+async def orchestrated_order_undone(world: World) -> None:
+    """One order that a saga undoes, from the last step to the first: nobody delivers there."""
+    await order_once(world, _ORCHESTRATED, "Atlantis")
+
+
+@simulation(exhaustive=True)
+async def choreographed_order(world: World) -> None:
+    """One order that goes from service to service."""
+    await order_once(world, choreographed, "Prague")
+
+
+@simulation(exhaustive=True)
+async def choreographed_order_undone(world: World) -> None:
+    """One order that each service undoes: nobody delivers there."""
+    await order_once(world, choreographed, "Atlantis")
+
+
+@simulation(exhaustive=True)
+async def cancelled_order(world: World) -> None:
+    """One order on credit that is approved, and cancelled."""
+    shop = await shop_on_credit(world, _CUSTOMERS[:1])
+    await shop.send(PlaceCreditOrder("o-0", _CUSTOMERS[0], _MONEY))
+    await decided(shop, CreditOrder, "o-0", "pending")
+    await cancel(shop, "o-0")
+
+
+@simulation(exhaustive=True)
+async def declined_order(world: World) -> None:
+    """One order on credit that is too much."""
+    shop = await shop_on_credit(world, _CUSTOMERS[:1])
+    await shop.send(PlaceCreditOrder("o-0", _CUSTOMERS[0], _MONEY + 1))
+
+
+async def orders(world: World, parts: Parts) -> None:
     """Place orders of which some cannot be paid, some are out of stock, and some nobody can deliver."""
+    shop = await shop_of(world, parts, _CUSTOMERS, _ITEMS)
+    await asyncio.gather(*(order(world, shop, customer) for customer in _CUSTOMERS))
+
+
+async def order_once(world: World, parts: Parts, address: str) -> None:
+    """Place one order, for all there is."""
+    shop = await shop_of(world, parts, _CUSTOMERS[:1], _ITEMS[:1])
+    price = _MONEY // _ON_THE_SHELF
+    await shop.send(PlaceOrder("o-0", _CUSTOMERS[0], _ITEMS[0], _ON_THE_SHELF, price, address))
+
+
+async def shop_of(world: World, parts: Parts, customers: Sequence[str], items: Sequence[str]) -> SimulatedRuntime:
+    """Return a shop with customers who can pay, and items on the shelf; state what holds of it."""
     shop = world.runtime(parts)
     world.conserved("money", lambda view: sum(one.balance + sum(one.charges.values()) for one in view.all(Wallet)))
     world.conserved("stock", lambda view: sum(one.free + sum(one.reserved.values()) for one in view.all(Stock)))
@@ -81,11 +133,25 @@ async def orders(world: World, parts: Sequence[Any] | Callable[..., Any]) -> Non
     )
     world.eventually("who pays gets it, and nobody else", who_pays_gets_it, within_s=_SOON_S)
     async with world.calm():
-        for customer in _CUSTOMERS:
+        for customer in customers:
             await shop.send(FillWallet(customer, _MONEY))
-        for item in _ITEMS:
+        for item in items:
             await shop.send(AddStock(item, _ON_THE_SHELF))
-    await asyncio.gather(*(order(world, shop, customer) for customer in _CUSTOMERS))
+    return shop
+
+
+async def shop_on_credit(world: World, customers: Sequence[str]) -> SimulatedRuntime:
+    """Return a shop whose customers owe what they order; state what holds of it."""
+    shop = world.runtime([Customer, CreditOrder, CreditCheck, Cancellation])
+    world.always("nobody owes more than the limit", within_limit)
+    world.eventually(
+        "every order is decided", lambda view: "pending" not in statuses(view, CreditOrder), within_s=_SOON_S
+    )
+    world.eventually("what is owed is what was approved", owed_is_approved, within_s=_SOON_S)
+    async with world.calm():
+        for customer in customers:
+            await shop.send(OpenCustomer(customer, _MONEY))
+    return shop
 
 
 async def order(world: World, shop: SimulatedRuntime, customer: str) -> None:
@@ -109,10 +175,13 @@ async def order_on_credit(world: World, shop: SimulatedRuntime, customer: str) -
     for name in names:
         await decided(shop, CreditOrder, name, "pending")
         if world.choose(f"{name} is cancelled", 2):
-            try:
-                await shop.send(CancelOrder(name))
-            except Rejected:
-                continue  # it was not approved, or not yet
+            await cancel(shop, name)
+
+
+async def cancel(shop: SimulatedRuntime, name: str) -> None:
+    """Take an order back, if it was approved by now."""
+    with suppress(Rejected):
+        await shop.send(CancelOrder(name))
 
 
 async def decided(shop: SimulatedRuntime, kind: type[Order] | type[CreditOrder], name: str, until: str) -> None:

@@ -96,6 +96,17 @@ def test_every_fault_and_crash_is_tried(file: Path, capsys: pytest.CaptureFixtur
     assert simulate(*again.split()) == 1
 
 
+def test_every_fault_and_crash_is_tried_of_what_is_made_for_it(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small = "@simulation(exhaustive=True)\nasync def small(world: World) -> None:\n    world.runtime([Sum])\n"
+    file.write_text(f"{file.read_text(encoding='utf-8')}\n\n{small}", encoding="utf-8")
+    assert simulate(file, "--exhaustive") == 0
+    assert re.findall(r"^(\w+) \(", capsys.readouterr().out, re.MULTILINE) == ["small"]
+    assert simulate(file, "--seeds", 1) == 1
+    assert re.findall(r"^(\w+) \(", capsys.readouterr().out, re.MULTILINE) == ["holding", "broken"]
+    assert simulate(file, "--only", "small", "--seeds", 1) == 0
+    assert re.findall(r"^(\w+) \(", capsys.readouterr().out, re.MULTILINE) == ["small"]
+
+
 def test_what_asks_the_machine_is_named(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert simulate(file, "--only", "holding", "--audit") == 0
     clock = file.with_name("clock.py")

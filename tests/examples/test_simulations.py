@@ -1,13 +1,41 @@
-"""The examples' simulations, a few seeds of each; `actorium simulate` runs the thousands."""
+"""The examples' simulations, a few seeds and a few crashes of each; `actorium simulate` runs the thousands."""
 
 import pytest
 
+from actorium.simulation import Faults, Outcome, Simulation
 from actorium.simulation.discovery import find_simulations
+from actorium.simulation.exhaustive import crash_steps, possible_faults
+from actorium.simulation.faults import CrashAt, FaultId
 from actorium.simulation.place import Place
+from actorium.simulation.trace import Mark
 from actorium.simulation.verdict import judge
 
 SEEDS = 12
+FAULTS_APART, CRASHES_APART = 17, 23
 PLACES = [place for example in ("bank", "orders") for place in find_simulations(f"actorium.examples.{example}")]
+SMALL = {place.name: place.load() for place in PLACES if place.load().is_exhaustive}
+ENDS = {
+    "settled_transfer": "bank.transfer-settled",
+    "returned_transfer": "bank.transfer-returned",
+    "overdrawn_transfer": "bank.transfer-returned",
+    "settled_payment": "bank.transfer-settled",
+    "refused_payment": "bank.transfer-returned",
+    "recalled_payment": "bank.payment-recalled",
+    "orchestrated_order": "shop.order-confirmed",
+    "orchestrated_order_undone": "shop.stock-released",
+    "choreographed_order": "shop.order-confirmed",
+    "choreographed_order_undone": "shop.stock-released",
+    "cancelled_order": "credit.released",
+    "declined_order": "credit.order-declined",
+}
+
+
+def tried(simulation: Simulation, fault: FaultId | None = None, crash_at: CrashAt | None = None) -> Outcome:
+    """Run it with one fault and one crash, or without; where there is no crash, those that there could be are kept."""
+    only = frozenset() if fault is None else frozenset([fault])
+    return simulation.run(
+        0, faults=Faults.none(), only=only, crash_at=crash_at, reorder=False, remember=crash_at is None
+    )
 
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.name)
@@ -16,3 +44,24 @@ def test_a_few_seeds_hold(place: Place) -> None:
     assert verdict.failure is None
     assert verdict.tally.seeds == SEEDS
     assert verdict.tally.faults  # something did go wrong on the way
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_few_faults_hold_each_with_a_few_crashes(name: str) -> None:
+    plain = tried(SMALL[name])
+    for fault in [None, *possible_faults(plain)[::FAULTS_APART]]:
+        alone = tried(SMALL[name], fault)
+        assert alone.violation is None, f"{fault}: {alone.violation}"
+        for crash_at in [*crash_steps(alone)][::CRASHES_APART]:
+            violation = tried(SMALL[name], fault, crash_at).violation
+            assert violation is None, f"{fault}, {crash_at}: {violation}"
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_without_a_fault_a_small_one_goes_the_way_that_it_is_there_for(name: str) -> None:
+    committed = [line.text for line in tried(SMALL[name]).trace if line.mark is Mark.COMMITTED]
+    assert any(ENDS[name] in text for text in committed)
+
+
+def test_each_small_one_has_a_way_of_its_own() -> None:
+    assert ENDS.keys() == SMALL.keys()

@@ -69,7 +69,8 @@ def simulate(
     story
         Run a shrunk failure, by the token that was printed with it, and print every step of it.
     exhaustive
-        Instead of seeds, try each single fault that can happen, and with each of them a crash at every step.
+        Instead of seeds, try each single fault that can happen, and with each of them a crash at every step; in the
+        scenarios that are made for it, if there are any.
     audit
         Instead of seeds, run one and name the lines that ask the machine for time, chance, threads or files.
     json
@@ -131,7 +132,7 @@ class _Asked(NamedTuple):
 def _campaigns(asked: _Asked, json: Path | None, html: Path | None) -> None:
     from actorium.commands.simulation_display import CampaignDisplay
     from actorium.commands.simulation_words import say_simulation
-    from actorium.simulation.discovery import find_simulations
+    from actorium.simulation.discovery import find_simulations, meant_for
     from actorium.simulation.page import page
     from actorium.simulation.report import report_of, simulation_report
     from actorium.simulation.verdict import judge, shown_run
@@ -139,7 +140,7 @@ def _campaigns(asked: _Asked, json: Path | None, html: Path | None) -> None:
     screen = Screen()
     reports: list[SimulationReport] = []
     outcomes: list[Outcome] = []
-    for place in find_simulations(asked.target, asked.only):
+    for place in meant_for(find_simulations(asked.target, asked.only), exhaustive=False):
         screen.head(f"{place.name} ({place.module})")
         seeds = asked.seeds or (place.load().seeds if asked.minutes is None else None)
         display = CampaignDisplay(screen.out, place.name, seeds=seeds, minutes=asked.minutes)
@@ -205,7 +206,7 @@ def _replay(asked: _Asked, seed: int | None, token: str | None, html: Path | Non
 def _exhaust(asked: _Asked, html: Path | None) -> None:
     from actorium.commands.simulation_display import ExhaustionDisplay
     from actorium.commands.simulation_words import say_counterexample, say_coverage
-    from actorium.simulation.discovery import find_simulations
+    from actorium.simulation.discovery import find_simulations, meant_for
     from actorium.simulation.exhaustive import exhaust
     from actorium.simulation.page import page
     from actorium.simulation.run import run
@@ -213,7 +214,7 @@ def _exhaust(asked: _Asked, html: Path | None) -> None:
     screen = Screen()
     broken: dict[str, Outcome] = {}
     is_cut_short = False
-    for place in find_simulations(asked.target, asked.only):
+    for place in meant_for(find_simulations(asked.target, asked.only), exhaustive=True):
         screen.head(f"{place.name} ({place.module}): every fault, every crash, seed {asked.first}")
         with ExhaustionDisplay(screen.out).shown() as display:
             coverage = exhaust(place, seed=asked.first, jobs=asked.jobs, store=asked.store, progress=display.update)

@@ -36,6 +36,11 @@ def find_simulations(target: str, only: str | None = None) -> list[Place]:
     return chosen
 
 
+def meant_for(places: Sequence[Place], *, exhaustive: bool) -> Sequence[Place]:
+    """Return the places of the simulations that are made for exhaustion, or of the others; all where there are none."""
+    return [place for place in places if place.load().is_exhaustive is exhaustive] or places
+
+
 def _files(target: str) -> Sequence[Path]:
     path = Path(target)
     if path.is_file():
