@@ -21,6 +21,7 @@ from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.feed import Delivered, Feed
 from actorium.runtime.ledger import Ledger
 from actorium.runtime.retry import Retry, TryLater
+from actorium.runtime.waits import end, ended
 from actorium.store.errors import ConfigurationError, StoreError
 from actorium.store.event_store import DeadLetter, EventStore, StreamRead
 from actorium.store.events import Event, StreamName
@@ -102,7 +103,7 @@ class Processor:
         self._is_prepared = False
         self._paused = False
         self._looks = True
-        self._called: asyncio.Future[None] | None = None
+        self._called: asyncio.Future[bool] | None = None
         self._errands: deque[tuple[Callable[[], Awaitable[Any]], asyncio.Future[Any]]] = deque()
 
     # --- for a person ---------------------------------------------------------------------------------------------
@@ -221,7 +222,7 @@ class Processor:
         if not self._is_prepared:
             self._refuse_errands(error)
         retry = error.retry if isinstance(error, TryLater) else _STORE_RETRY
-        await self._wait(timeout_s=retry.wait_s(attempt, self._source))
+        await self._wait(retry.wait_s(attempt, self._source))
 
     def _refuse_errands(self, error: Exception) -> None:
         while self._errands:
@@ -233,14 +234,14 @@ class Processor:
         while self._errands:
             await self._do(*self._errands.popleft())
         if self._paused:
-            await self._wait()
+            await self._wait(self._poll_s)
             return
         if len(self.ledger.letters) >= self._parked_max:
             # A handler that fails for so many streams is broken, not poisoned: nothing more is parked behind it.
             if self._state != "full":
                 log.error("processor_full", processor=self.name, parked=len(self.ledger.letters))
             self._state = "full"
-            await self._wait()
+            await self._wait(self._poll_s)
             return
         self._state = "running"
         position, head = self.ledger.position, self._feed.tail.position
@@ -256,22 +257,21 @@ class Processor:
                     await self._work.caught_up()
                 return
         await self._work.caught_up()
-        if self._feed.tail.position <= position:
+        if self._feed.tail.position <= position and not self._errands:
             # Nobody came, nobody called: look by oneself, a notification may have been lost.
-            self._looks = await self._wait(self._feed.tail.moved())
+            self._looks = not await self._feed.tail.moved(self._to_be_called(), self._poll_s)
 
-    async def _wait(self, *moved: asyncio.Future[None], timeout_s: float | None = None) -> bool:
-        """Wait until somebody calls or the log has moved; say whether neither happened for `poll_s` seconds."""
-        if self._errands:
-            return False
+    async def _wait(self, timeout_s: float) -> None:
+        """Wait until somebody calls, for so many seconds at most."""
+        if not self._errands:
+            await ended(self._to_be_called(), timeout_s)
+
+    def _to_be_called(self) -> asyncio.Future[bool]:
         self._called = asyncio.get_running_loop().create_future()
-        waited = (self._called, *moved)
-        done, _ = await asyncio.wait(waited, timeout=timeout_s or self._poll_s, return_when=asyncio.FIRST_COMPLETED)
-        return not done
+        return self._called
 
     def _call(self) -> None:
-        if self._called is not None and not self._called.done():
-            self._called.set_result(None)
+        end(self._called)
 
     async def _have_done(self, errand: Callable[[], Awaitable[Any]]) -> Any:
         if self._state == "stopped":

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from weakref import WeakSet
 
 from actorium.actors.pending import PendingAppend
+from actorium.runtime.waits import end, ended
 from actorium.store.event_store import Committed, Head
 from actorium.store.events import Event, RecordedEvent
 
@@ -64,7 +65,7 @@ class Tail:
         self._times: deque[tuple[int, int]] = deque(maxlen=_TIMES_KEPT)  # the first position of a commit, and its time
         # Weak: an `async for` that is left with `break` just drops its subscription.
         self._followers: WeakSet[object] = WeakSet()
-        self._moved: asyncio.Future[None] | None = None
+        self._waiting: dict[asyncio.Future[bool], None] = {}
         self._closed = False
 
     def open_at(self, head: Head) -> None:
@@ -88,8 +89,7 @@ class Tail:
             self._forget()
         if self._followers:
             self._keep(_Batch(first, self.position, requests, outcome))
-        if self._moved is not None and not self._moved.done():
-            self._moved.set_result(None)
+        self._wake()
 
     def _forget(self) -> None:
         if self._kept:
@@ -143,19 +143,26 @@ class Tail:
         """Wait until the log is longer than `position`, or `poll_s` seconds; False when it will not grow any more."""
         if self.position > position or self._closed:
             return self.position > position or not self._closed
-        await asyncio.wait((self.moved(),), timeout=poll_s)
+        await self.moved(asyncio.get_running_loop().create_future(), poll_s)
         return self.position > position or not self._closed
 
-    def moved(self) -> asyncio.Future[None]:
-        """Return a future that ends when the log has grown, or will not grow any more."""
-        if self._moved is None or self._moved.done():
-            self._moved = asyncio.get_running_loop().create_future()
-            if self._closed:
-                self._moved.set_result(None)
-        return self._moved
+    async def moved(self, waiting: asyncio.Future[bool], within_s: float) -> bool:
+        """Wait until the log grows, or will not grow any more, or somebody ends the future; say whether anything did.
+
+        False after `within_s` seconds.
+        """
+        self._waiting[waiting] = None
+        try:
+            return await ended(waiting, within_s)
+        finally:
+            self._waiting.pop(waiting, None)
 
     def close(self) -> None:
         """Let everybody who waits know that nothing more comes."""
         self._closed = True
-        if self._moved is not None and not self._moved.done():
-            self._moved.set_result(None)
+        self._wake()
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        for one in waiting:
+            end(one)

@@ -20,6 +20,7 @@ import msgspec
 
 from actorium.runtime.feed import Delivered, Unread
 from actorium.runtime.ledger import Ledger
+from actorium.runtime.waits import end, ended
 from actorium.sagas.ends import Ends
 from actorium.sagas.events import (
     SAGA_EVENTS,
@@ -71,7 +72,7 @@ class AgendaLedger(Ledger):
 
     async def save_behind(self, position: int, statements: Sequence[Statement]) -> None:
         """Write a position that was passed, with what it stands for."""
-        await asyncio.shield(self.writer(SaveCheckpoint(self.name, position, statements)))
+        await self.writer(SaveCheckpoint(self.name, position, statements))
         self.saved_position = position
 
 
@@ -135,7 +136,7 @@ class Agenda:
         self._looked_us = 0
         self._replay_to = 0
         self._saving = asyncio.Lock()
-        self._wake: asyncio.Future[None] | None = None
+        self._wake: asyncio.Future[bool] | None = None
         self.started = asyncio.Event()
 
     @property
@@ -324,7 +325,7 @@ class Agenda:
             if self._changes or len(self._index) or self._left_out:
                 wait_s = min(wait_s, _SAVE_EVERY_S)
             self._wake = loop.create_future()
-            await asyncio.wait((self._wake,), timeout=wait_s)
+            await ended(self._wake, wait_s)
 
     async def _look_again(self) -> None:
         await self.save()  # where the wall clock was put forward, what is not written yet may be due
@@ -337,8 +338,7 @@ class Agenda:
             log.warning("agenda_waits", error=f"{type(error).__name__}: {error}")
 
     def _awaken(self) -> None:
-        if self._wake is not None and not self._wake.done():
-            self._wake.set_result(None)
+        end(self._wake)
 
     def _next_due_s(self) -> float:
         next_us = self._soon.next_us()
