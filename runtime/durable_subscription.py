@@ -86,7 +86,7 @@ class DurableSubscription:
         position = self._opened().position
         if position == self.saved_position:
             return
-        await asyncio.shield(self._save(SaveCheckpoint(self._checkpoint, position + 1)))
+        await self._save(SaveCheckpoint(self._checkpoint, position + 1))
         self.saved_position = position
 
     def _opened(self) -> Subscription:

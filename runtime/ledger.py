@@ -48,10 +48,10 @@ class Ledger:
         settled: Sequence[DeadLetter] = (),
     ) -> None:
         """Commit a position with what belongs to it; raise StatementFailed with nothing written, or a StoreError."""
-        # Shielded: a processor that is cancelled meanwhile must not take its commit out of the writer's hands.
         settled = [*settled, *self.letters.overtaken_by(parked)]
         settled_positions = [letter.position for letter in settled]
-        await asyncio.shield(self.writer(SaveCheckpoint(self.name, position, statements, parked, settled_positions)))
+        # A processor that is cancelled meanwhile does not take its commit out of the writer's hands.
+        await self.writer(SaveCheckpoint(self.name, position, statements, parked, settled_positions))
         for letter in settled:
             self.letters.settle(letter)
         for letter in parked:

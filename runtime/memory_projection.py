@@ -7,7 +7,6 @@ until that is done, nobody is shown it.
 
 from __future__ import annotations
 
-import asyncio
 import copy
 from collections.abc import Sequence
 
@@ -180,6 +179,5 @@ class MemoryProjection:
             self._kept_at = position
             return
         row = (self._ledger.name, self.definition.version, position, state.decode())
-        saved = self._ledger.writer(SaveCheckpoint(self._ledger.name, position, [(_STATES, ()), (_KEEP, row)]))
-        await asyncio.shield(saved)
+        await self._ledger.writer(SaveCheckpoint(self._ledger.name, position, [(_STATES, ()), (_KEEP, row)]))
         self._kept_at = position

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import sys
 from collections.abc import Awaitable, Callable
@@ -129,7 +128,7 @@ class ReactionWork:
         letters.forget_all()
 
     async def _take_as_replay(self, position: int) -> None:
-        await asyncio.shield(self._ledger.writer(SaveCheckpoint(self._replay_name, position + 1)))
+        await self._ledger.writer(SaveCheckpoint(self._replay_name, position + 1))
         self._replay_up_to = position
 
     @property

@@ -7,7 +7,6 @@ same commit.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from types import MethodType
 from typing import Any
@@ -130,7 +129,7 @@ class TableProjection:
             statements += [(statement, ()) for statement in self._names.schema()]
             letters = self._ledger.letters
             # First what they are made of: tables without it would be taken for those of another schema.
-            await asyncio.shield(self._ledger.writer(SaveCheckpoint(self._schema_name, self._schema_fingerprint)))
+            await self._ledger.writer(SaveCheckpoint(self._schema_name, self._schema_fingerprint))
             await self._ledger.save(0, statements, settled=[*letters.parked(), *letters.discarded()])
             letters.forget_all()
         except StatementFailed as failure:
