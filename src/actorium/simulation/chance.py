@@ -39,4 +39,11 @@ class Chance:
 
     def number(self, site: str, occurrence: int) -> float:
         """Return a number in [0, 1) for one occurrence of a site."""
-        return (self.bits(site, occurrence) >> 11) * _UNIT
+        key = self._keys.get(site)
+        if key is None:
+            return (self.bits(site, occurrence) >> 11) * _UNIT
+        # As `bits`, in place: nothing is asked as often.
+        value = (key + occurrence * _GOLDEN) & _MASK
+        value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+        value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK
+        return ((value ^ (value >> 31)) >> 11) * _UNIT

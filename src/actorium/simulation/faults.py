@@ -179,6 +179,7 @@ class Plan:
         }
         self.occasions: list[tuple[str, str, int]] | None = [] if remember else None
         self.happened: list[FaultId] = []
+        self._totals = {family: sum(rate for _, rate in kinds) for family, kinds in self._thresholds.items()}
         self._is_active = True
         self._spared = 0
         self.is_watching = False  # the world looks at what was committed: nothing of that is the runtime's
@@ -203,7 +204,7 @@ class Plan:
 
     def draw(self, family: str, what: str) -> FaultId | None:
         """Return the fault that happens at the next occurrence of a site, `what` happens to; mostly None."""
-        if not self.is_active:
+        if not self._is_active or self._spared:
             return None
         site = f"{family} {what}"
         occurrence = self._counts[site] = self._counts.get(site, 0) + 1
@@ -218,11 +219,10 @@ class Plan:
                     self.happened.append(fault)
                     return fault
             return None
-        thresholds = self._thresholds[family]
-        if not thresholds:
+        total = self._totals[family]
+        if not total or (number := self._chance.number(site, occurrence)) >= total:
             return None
-        number = self._chance.number(site, occurrence)
-        for kind, rate in thresholds:
+        for kind, rate in self._thresholds[family]:
             if number < rate:
                 fault = FaultId(kind, site, occurrence)
                 self.happened.append(fault)

@@ -15,10 +15,13 @@ from contextvars import Context, copy_context
 from itertools import count
 from typing import Any, NoReturn, TypeVar
 
+import msgspec
+
 from actorium.simulation.machine import Machine
 
 T = TypeVar("T")
 
+_NOWHERE = Context()
 # Ended tasks and futures are let go when so many more have been made.
 _KEPT = 512
 _REFUSED = (
@@ -52,27 +55,19 @@ class NotSimulated(RuntimeError):
     """Something was asked for that no simulated run has: a network, a subprocess, a signal, a thread."""
 
 
-class SimulatedHandle(asyncio.TimerHandle):
-    """A callback that is to run; `when` is 0 for one that is ready."""
+class SimulatedHandle(msgspec.Struct, eq=False):
+    """A callback that is to run, as `asyncio.Handle` and `TimerHandle` are; a struct, because there are so many.
 
-    __slots__ = ()
+    `_when` is 0 for one that is ready. `_is_step`: it runs as a step of its loop; else it is called at its time.
+    """
 
-    # What the classes above declare is not what they are: typeshed leaves the private parts out.
+    _when: float
     _callback: Callable[..., Any]
     _args: tuple[Any, ...]
+    _loop: Any  # a SimulatedLoop
     _context: Context
-    _loop: SimulatedLoop
-    _when: float
-
-    def __init__(
-        self, when: float, callback: Callable[..., Any], args: Any, loop: SimulatedLoop, context: Context | None
-    ) -> None:
-        self._when = when
-        self._callback = callback
-        self._args = args
-        self._loop = loop
-        self._context = copy_context() if context is None else context
-        self._cancelled = False
+    _is_step: bool = True
+    _cancelled: bool = False
 
     def __repr__(self) -> str:
         return f"<handle of {self._loop.name}: {getattr(self._callback, '__qualname__', 'a callback')}>"
@@ -80,12 +75,19 @@ class SimulatedHandle(asyncio.TimerHandle):
     def cancel(self) -> None:
         self._cancelled = True
 
+    def cancelled(self) -> bool:
+        return self._cancelled
+
+    def when(self) -> float:
+        return self._when
+
 
 class SimulatedLoop(asyncio.BaseEventLoop):
     """A loop of a `Machine`. There is no network, no subprocess and no signal; an executor's work is done in place."""
 
     def __init__(self, machine: Machine, name: str) -> None:
         self.machine = machine
+        self._queue = machine.ready
         self.name = name
         self.is_dead = True  # until it is complete: asyncio would have a loop that runs call back at once
         self.is_held = False
@@ -115,9 +117,9 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     def call_soon(  # type: ignore[override]
         self, callback: Any, *args: Any, context: Context | None = None
     ) -> SimulatedHandle:
-        handle = SimulatedHandle(0.0, callback, args, self, context)
+        handle = SimulatedHandle(0.0, callback, args, self, copy_context() if context is None else context)
         if not self.is_dead:
-            self.machine.ready.append(handle)
+            self._queue.append(handle)
         return handle
 
     call_soon_threadsafe = call_soon  # type: ignore[assignment]  # there are no threads
@@ -125,7 +127,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     def call_at(  # type: ignore[override]
         self, when: float, callback: Any, *args: Any, context: Context | None = None
     ) -> SimulatedHandle:
-        handle = SimulatedHandle(when, callback, args, self, context)
+        handle = SimulatedHandle(when, callback, args, self, copy_context() if context is None else context)
         if not self.is_dead:
             self.machine.set_timer(handle)
         return handle
@@ -166,9 +168,11 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             self.unseen.append(context)
 
     def pause(self, delay_s: float) -> asyncio.Future[None]:
-        """Return a future that ends after a time in seconds: `asyncio.sleep` for what needs it often."""
+        """Return a future that ends after a time in seconds, as the answer of a disk does: by no step."""
         future = self.create_future()
-        self.call_at(self.machine.now_s + delay_s, _end, future)
+        if not self.is_dead:
+            machine = self.machine
+            machine.set_timer(SimulatedHandle(machine.now_s + delay_s, _end, (future,), self, _NOWHERE, False))
         return future
 
     def unfinished(self) -> list[asyncio.Task[Any]]:

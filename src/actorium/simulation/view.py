@@ -129,6 +129,8 @@ class View:
         return self._classes[stream.type](stream.id)
 
     def _catch_up(self) -> None:
+        if self._position == self._witness.position:
+            return
         for record in self._witness.records[self._position :]:
             if record.stream.type not in self._classes:
                 continue
