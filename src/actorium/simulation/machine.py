@@ -140,8 +140,12 @@ class Machine:
         timers = self._timers
         while timers and timers[0][0] <= now_s:
             handle = heapq.heappop(timers)[2]
-            if not handle._cancelled:
+            if handle._cancelled:
+                continue
+            if handle._is_step:
                 self.ready.append(handle)
+            else:
+                handle._callback(*handle._args)
 
     def _jump(self) -> None:
         timers = self._timers
