@@ -17,7 +17,7 @@ SEEDS = range(20)
 def run(work: Callable[[SimulatedLoop], Awaitable[None]], seed: int = 0, *, reorder: float = 0.0) -> SimulatedLoop:
     """Run one coroutine on a loop to its end; raise what it raises."""
     with deterministic():
-        machine = Machine(seed, reorder=reorder, max_steps=20_000)
+        machine = Machine(seed, reorder=reorder, steps_max=20_000)
         loop = SimulatedLoop(machine, "node")
 
         async def to_its_end() -> None:

@@ -5,6 +5,7 @@ from support import small_bank
 
 from actorium.simulation.run import Outcome
 from actorium.simulation.shrink import Shrunk, shrink
+from actorium.simulation.trace import Mark
 
 
 def sent(outcome: Outcome) -> list[str]:
@@ -29,6 +30,32 @@ def test_one_fault_is_left_where_one_is_needed() -> None:
     shrunk = shrink(small_bank.never_restarted.scenario, first_failure_of(small_bank.never_restarted))
     assert len(shrunk.outcome.faults) == 1
     assert len(sent(shrunk.outcome)) <= 1
+
+
+def test_a_fault_is_looked_for_at_another_place_where_it_takes_less_to_come_there() -> None:
+    failures = (small_bank.never_restarted_late.run(seed) for seed in range(200))
+    failed = next(one for one in failures if one.violation is not None and len(sent(one)) > 5)
+    shrunk = shrink(small_bank.never_restarted_late.scenario, failed)
+    assert sent(shrunk.outcome) == ["Open a0", "Deposit a0"]
+    assert [(fault.site, fault.occurrence) for fault in shrunk.outcome.faults] == [("commit Account<a0>", 1)]
+
+
+def test_an_invariant_that_breaks_before_the_one_in_question_is_passed_over() -> None:
+    failed = small_bank.guarded.run(0)
+    shrunk = shrink(small_bank.guarded.scenario, failed)
+    assert sent(shrunk.outcome) == ["Open a0", "Deposit a0", "Deposit a0 #2"]
+    assert shrunk.outcome.violation is not None
+    assert shrunk.outcome.violation.invariant == "no two deposits"
+    passed_over = [line.text for line in shrunk.outcome.trace if line.mark is Mark.PASSED_OVER]
+    assert passed_over == ["no deposit is too early: does not hold either, and is passed over"]
+
+
+def test_another_error_is_another_failure() -> None:
+    """Without its account a deposit is refused: the scenario does not run through either, but for another reason."""
+    failed = first_failure_of(small_bank.never_restarted_late)
+    shrunk = shrink(small_bank.never_restarted_late.scenario, failed)
+    assert shrunk.outcome.violation is not None
+    assert "AssertionError: it was restarted" in shrunk.outcome.violation.actual
 
 
 def test_the_shrunk_run_fails_again_in_the_same_way() -> None:

@@ -6,7 +6,7 @@ import anyio
 from support.transfers import Account, Ask, Deposit, Deposited, Desk, Open, Transfer, TransferRequested
 
 from actorium import IdempotencyKey, Projection, Reader, Rejected, Saga, Transaction, on, query, react, starts, step
-from actorium.simulation import Faults, SimulatedRuntime, World, simulation
+from actorium.simulation import Faults, Kind, SimulatedRuntime, View, World, simulation
 
 
 class Deposits(Projection):
@@ -101,6 +101,33 @@ async def never_restarted(world: World) -> None:
     for n in range(6):
         await runtime.send(Open(f"a{n}", 100))
     assert len(world.nodes[0].lives) == 1, "it was restarted"
+
+
+@simulation(seeds=200, faults=Faults.only(Kind.CRASH_AFTER_COMMIT, rate=0.1))
+async def never_restarted_late(world: World) -> None:
+    """The process is never started twice, and all commands go to one account."""
+    runtime = world.runtime([Account])
+    async with world.calm():
+        await accounts(runtime, 2)
+    for _ in range(6):
+        await runtime.send(Deposit("a0", 5))
+    assert len(world.nodes[0].lives) == 1, "it was restarted"
+
+
+@simulation(faults=Faults.none())
+async def guarded(world: World) -> None:
+    """No deposit comes before both accounts are open, and no second one ever; that is broken."""
+    runtime = world.runtime([Account])
+    world.always("no deposit is too early", lambda view: not deposits(view) or len(view.all(Account)) == 2)
+    world.always("no two deposits", lambda view: deposits(view) < 2)
+    await accounts(runtime, 2)
+    for _ in range(3):
+        await runtime.send(Deposit("a0", 5))
+
+
+def deposits(view: View) -> int:
+    """How many there were."""
+    return len([*view.events(Deposited)])
 
 
 @simulation(faults=Faults.all())

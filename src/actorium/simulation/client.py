@@ -118,7 +118,12 @@ class SimulatedRuntime:
 
     def _begin(self, command: Command, command_id: str | None, **more: Any) -> Operation:
         return self.node.history.begin(
-            command, command_id, self._world.machine.steps, self.node.witness.position, **more
+            command,
+            command_id,
+            self._world.machine.steps,
+            self.node.witness.position,
+            in_calm=self._world.is_calm,
+            **more,
         )
 
     async def _carried_out(self, operation: Operation, what: str, call: Callable[[Runtime], Awaitable[Ack]]) -> Ack:

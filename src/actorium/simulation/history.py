@@ -31,7 +31,8 @@ class Operation(msgspec.Struct, eq=False):
     `name` is its identity in every run of the scenario: the command's type, whom it was for, and the how manieth of
     those. `asked` and `answered` are steps of the world (0: no answer yet), `seen` the end of the log when it was asked
     and `known` when it was answered. `answer` is an Ack or what was raised. `left_out` says that it was never sent.
-    `deliveries` are its attempts as the runtime got them, doubled requests included.
+    `deliveries` are its attempts as the runtime got them, doubled requests included. in_calm: the scenario sent
+    it without faults, as to set up.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Operation(msgspec.Struct, eq=False):
     answer: Any = None
     attempts: int = 0
     left_out: bool = False
+    in_calm: bool = False
     how: Literal["send", "submit"] = "send"
     expected_version: int | None = None
     correlation_id: str = ""

@@ -19,6 +19,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from actorium.simulation.loop import SimulatedHandle, SimulatedLoop
 
+STEPS_MAX = 2_000_000
+"""A run of so many steps ends nevermore."""
+
 _START_S = 1_000.0
 # About what a step takes in truth. That it takes any time at all lets a timer ring while something spins, as a loop of
 # `asyncio.sleep(0)` does, or anyio, which delivers a cancellation again at every turn.
@@ -45,7 +48,7 @@ class Machine:
     rest on it.
     """
 
-    def __init__(self, seed: int, *, reorder: float = 0.0, max_steps: int = 2_000_000) -> None:
+    def __init__(self, seed: int, *, reorder: float = 0.0, steps_max: int = STEPS_MAX) -> None:
         self.now_s = _START_S
         self.steps = 0
         self.is_over = False
@@ -54,7 +57,7 @@ class Machine:
         self._numbers = count()
         self._random = random.Random(seed)
         self._reorder = reorder
-        self._max_steps = max_steps
+        self._steps_max = steps_max
         self._meddles_at = self._next_meddling()
 
     def set_timer(self, handle: SimulatedHandle) -> None:
@@ -92,8 +95,8 @@ class Machine:
                 if steps == self._meddles_at:
                     handle = self._meddle(handle)
                     loop = handle._loop
-                if steps > self._max_steps:
-                    raise Endless(f"the run was not over after {self._max_steps} steps, at {self.now_s:.3f} s")
+                if steps > self._steps_max:
+                    raise Endless(f"the run was not over after {self._steps_max} steps, at {self.now_s:.3f} s")
                 loop.steps += 1
                 if loop.steps == loop.alarm_at and not loop.survives_alarm(handle):
                     continue

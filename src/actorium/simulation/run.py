@@ -11,6 +11,7 @@ import msgspec
 from actorium.simulation.faults import CrashAt, FaultId, Faults, Kind
 from actorium.simulation.history import Operation
 from actorium.simulation.logs import log_named
+from actorium.simulation.machine import STEPS_MAX
 from actorium.simulation.trace import Line
 from actorium.simulation.unheard import unheard
 from actorium.simulation.world import Violation, World
@@ -22,8 +23,9 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked of one run: the faults of the seed, or exactly `only` these; operations by name to `leave_out`.
 
     crash_at: also kill a process at a step of one of its lives. reorder: whether the seed has a say in the order of
-    what happens at once. remember: whether the occasions for faults are kept, and the marks. store: "memory", "sqlite"
-    or "sqlite-normal".
+    what happens at once. invariant: if given, no other ends the run. look_closely: read and ask again after everything,
+    where else after a sample. remember: whether the occasions for faults are kept, and the marks. store: "memory",
+    "sqlite" or "sqlite-normal".
     """
 
     seed: int
@@ -32,6 +34,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     leave_out: frozenset[str] = frozenset()
     crash_at: CrashAt | None = None
     reorder: bool = True
+    invariant: str = ""
+    look_closely: bool = False
     remember: bool = False
     store: str = "memory"
 
@@ -67,8 +71,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return crc32("\n".join(map(str, self.trace)).encode())
 
 
-def run(scenario: Scenario, wish: Wish) -> Outcome:
-    """Run a scenario once, as wished."""
+def run(scenario: Scenario, wish: Wish, *, steps_max: int = STEPS_MAX) -> Outcome:
+    """Run a scenario once, as wished; one of more steps than it may have breaks the invariant that the run ends."""
     world = World(
         wish.seed,
         wish.faults,
@@ -76,7 +80,10 @@ def run(scenario: Scenario, wish: Wish) -> Outcome:
         leave_out=wish.leave_out,
         crash_at=wish.crash_at,
         reorder=wish.reorder,
+        looks_closely=wish.look_closely,
+        invariant=wish.invariant,
         remember=wish.remember,
+        steps_max=steps_max,
         log=log_named(wish.store),
     )
     started_s = world.now_s

@@ -18,6 +18,7 @@ class Mark(StrEnum):
     ANSWERED = "answered"
     FAULT = "fault"
     VIOLATED = "violated"
+    PASSED_OVER = "passed over"  # an invariant does not hold, and the run is about another
     ENDED = "ended"  # the scenario has; faults go on until its work is done
     CALM = "calm"  # the faults have stopped
 

@@ -13,13 +13,14 @@ from actorium.simulation.shrink import shrink
 
 
 class Hunted(NamedTuple):
-    """What became of one mutant. `set_up`: the commands among them that the scenario begins with, without faults."""
+    """What became of one mutant. `set_up`: further commands, with which the scenario begins, without faults."""
 
     seed: int
     invariant: str
     commands: int
     set_up: int
     faults: int
+    runs: int
     find_s: float
     shrink_s: float
 
@@ -34,10 +35,10 @@ def hunted(mutant: Mutant) -> Hunted | None:
     with mutant.planted():
         shrunk = shrink(mutant.scenario.scenario, found)
     sent = [one for one in shrunk.outcome.operations if not one.left_out]
-    set_up = sum(type(one.command).__name__ == "Open" for one in sent)
+    set_up = sum(one.in_calm for one in sent)
     faults = len(shrunk.outcome.faults)
     invariant = found.violation.invariant
-    return Hunted(found.wish.seed, invariant, len(sent), set_up, faults, find_s, shrunk.elapsed_s)
+    return Hunted(found.wish.seed, invariant, len(sent) - set_up, set_up, faults, shrunk.runs, find_s, shrunk.elapsed_s)
 
 
 def main(names: list[str]) -> None:
@@ -45,7 +46,7 @@ def main(names: list[str]) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     wanted = [one for one in MUTANTS if not names or one.name in names]
     print(f"{len(wanted)} mutants of {', '.join(part.__name__.rpartition('.')[2] for part in PLANTED)}")
-    print("seed  commands (set up)  faults  found in  shrunk in  mutant, and the invariant that finds it")
+    print("seed  commands (set up)  faults  found in  shrunk in   runs  mutant, and the invariant that finds it")
     all_hunted = []
     for one in wanted:
         found = hunted(one)
@@ -55,7 +56,7 @@ def main(names: list[str]) -> None:
         all_hunted.append(found)
         print(
             f"{found.seed:4}  {found.commands:8} {found.set_up:8}  {found.faults:6}  {found.find_s:6.1f} s  "
-            f"{found.shrink_s:7.1f} s  {one.name}: {found.invariant}",
+            f"{found.shrink_s:7.1f} s  {found.runs:5}  {one.name}: {found.invariant}",
             flush=True,
         )
     if all_hunted:

@@ -37,7 +37,8 @@ from actorium.store.events import EncodedRecord
 if TYPE_CHECKING:
     from actorium.simulation.node import Node
 
-# What is looked at by asking the runtime itself costs more than the rest together: a sample of each seed.
+# What is looked at by asking the runtime itself costs more than the rest together: a sample of each seed, but where
+# one failure is looked at closely.
 _READ_AFTER = 0.06  # part of the commits after which the aggregate is read
 _READ_AT_REST_MAX = 8
 _SENT_AGAIN_MAX = 6
@@ -57,12 +58,15 @@ class Checks:
         described: Runtime,
         violated: Violated,
         chance: Chance,
+        *,
+        looks_closely: bool = False,
     ) -> None:
         self._view = view
         self._witness = witness
         self._history = history
         self._violated = violated
         self._chance = chance
+        self._looks_closely = looks_closely
         self.rules = Rules(view, violated)
         self._effects = Effects(witness, view, violated)
         self._answers = Answers(witness, view, self._effects, violated)
@@ -100,7 +104,7 @@ class Checks:
         aggregate = self._aggregates.get(last.stream.type)
         if aggregate is None or self._read is None:
             return
-        if self._chance.number("reading", last.position) < _READ_AFTER:
+        if self._looks_closely or self._chance.number("reading", last.position) < _READ_AFTER:
             self._read(aggregate, last.stream.id)
 
     def _wrote(self, batch: Batch, committed: Committed) -> None:
@@ -190,7 +194,7 @@ class Checks:
         self._history.readings.append(Reading(aggregate, id, None, delivery))
 
     def _sample(self, what: str, found: list[Any], at_most: int) -> list[Any]:
-        if len(found) <= at_most:
+        if self._looks_closely or len(found) <= at_most:
             return found
         first = self._chance.bits(what, len(found)) % len(found)
         return [found[(first + n * len(found) // at_most) % len(found)] for n in range(at_most)]
