@@ -16,6 +16,7 @@ _SQLITE_OPTIONS: dict[str, Callable[[str], Any]] = {
     "cache_mb": int,
     "wal_autocheckpoint_pages": int,
     "busy_timeout_s": float,
+    "verify_mb": int,
 }
 
 

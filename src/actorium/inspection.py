@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -61,14 +61,19 @@ async def unreadable(runtime: Runtime, *, deep: bool) -> AsyncIterator[str]:
     damaged, or that an upcaster fails on, and what SQLite finds wrong in its file.
     """
     store, codec = runtime.store, runtime.catalog.codec
-    await store.open()
+    # A damaged file would not open; here, what is wrong with it is wanted.
+    await (store.open(verified=not deep) if isinstance(store, SQLiteLog) else store.open())
     try:
         shapes = await unreadable_types(store, codec)
         for shape in shapes:
             yield described(shape, codec)
         if deep:
             known = {(shape.type, shape.schema_version) for shape in shapes}
-            async for error in _damaged_events(store, codec, known):
+
+            def error_of(record: EncodedRecord) -> UnreadableEvent | None:
+                return None if (record.type, record.schema_version) in known else _error_of(codec, record)
+
+            async for error in damaged_events(store, error_of):
                 yield str(error)
             if isinstance(store, SQLiteLog):
                 for line in await store.damage():
@@ -77,10 +82,10 @@ async def unreadable(runtime: Runtime, *, deep: bool) -> AsyncIterator[str]:
         await store.close()
 
 
-async def _damaged_events(
-    store: EventStore, codec: EventCodec, known: set[tuple[str, int]]
+async def damaged_events(
+    store: EventStore, error_of: Callable[[EncodedRecord], UnreadableEvent | None] = lambda record: None
 ) -> AsyncIterator[UnreadableEvent]:
-    """Yield the error of each event that cannot be read, but for those of shapes that are `known` to be unreadable."""
+    """Yield the error of each event that cannot be read, or that `error_of` has one for."""
     end = (await store.head()).position
     position, limit = 0, _PAGE_EVENTS
     while position < end:
@@ -93,11 +98,8 @@ async def _damaged_events(
             yield error
             position += 1
             continue
-        for record in records:
-            if (record.type, record.schema_version) not in known:
-                error_of_it = _error_of(codec, record)
-                if error_of_it is not None:
-                    yield error_of_it
+        for error_of_it in filter(None, map(error_of, records)):
+            yield error_of_it
         position += len(records) or 1
         if position % _PAGE_EVENTS == 0:
             limit = _PAGE_EVENTS

@@ -10,7 +10,8 @@ Invariants between any two awaits:
 
 - the lock is held from before the first connection is opened until after the last is closed;
 - a commit is acknowledged only if the file that took it is still the one at the path;
-- once `_session` is set, the store is open; it is None from the first moment of `close`.
+- once `_session` is set, the store is open; it is None from the first moment of `close`;
+- `_is_verified` only while a file is open that was found sound at its opening.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from actorium.store.event_store import (
 from actorium.store.events import EncodedRecord
 from actorium.store.log import logger
 from actorium.store.sqlite.connection import Work
+from actorium.store.sqlite.damage import damage, damaged_marks, refuse_damage
 from actorium.store.sqlite.file import DatabaseFile
 from actorium.store.sqlite.journal import Journal
 from actorium.store.sqlite.reading import Reading
@@ -91,6 +93,18 @@ class Place(Protocol):
         """Raise StoreUnavailable if the watched file is no longer the one at the path."""
         ...
 
+    def size_bytes(self) -> int:
+        """Return the length of the file, 0 where there is none yet."""
+        ...
+
+    def turned_pages(self) -> Sequence[int] | None:
+        """Return the pages whose bits turned over since the last `seal`; None if nobody can tell."""
+        ...
+
+    def seal(self, db: sqlite3.Connection) -> None:
+        """Note what the file holds, when `db` is the last connection and about to be closed."""
+        ...
+
     def make_room(self, db: sqlite3.Connection) -> None:
         """Prepare the file for the next commit after one that ended, if that makes its flush faster."""
         ...
@@ -113,11 +127,13 @@ class SQLiteLog:
         self._settings = settings.checked()
         self._file = place
         self._session: _Session | None = None
+        self._verifies = self._is_verified = False
         self._connections: list[Connection] = []
         self._connecting: asyncio.Task[_Session] | None = None
         self._closing: asyncio.Task[None] | None = None
 
-    async def open(self) -> None:
+    async def open(self, *, verified: bool = True) -> None:
+        """Open the file as `EventStore.open` says; StoreUnavailable where it is damaged, unless `verified` is False."""
         if self._session is not None:
             raise StoreInUse(f"{self._file.path} is open already: one open() per close()", pid=os.getpid())
         if self._closing is not None:
@@ -125,6 +141,7 @@ class SQLiteLog:
             self._closing = None
         self._file.require_directory()
         self._file.acquire()
+        self._verifies = verified and self._settings.verifies(self._file.size_bytes())
         self._connecting = asyncio.create_task(self._connect())
         try:
             self._session = await asyncio.shield(self._connecting)
@@ -187,15 +204,14 @@ class SQLiteLog:
         return await self._read(lambda db: reading.event_types(db, counted=counted))
 
     async def damage(self) -> list[str]:
-        """Return what SQLite finds wrong in the whole file, its indexes held against its tables; it takes a while.
+        """Return what is wrong in the whole file, its indexes held against its tables; it takes a while.
 
         A read by an index that a damaged disk spoiled can miss what is in the table: only this finds it out.
         """
         try:
-            rows = await self._query(lambda db: db.execute("PRAGMA integrity_check").fetchall())
+            return await self._query(lambda db: damage(db) + damaged_marks(db))
         except StoreUnavailable as error:
             return [str(error)]
-        return [text for (text,) in rows if text != "ok"]
 
     def describe(self) -> str:
         settings = self._settings
@@ -238,11 +254,15 @@ class SQLiteLog:
         queries = await connect(read_only=True, busy_timeout_s=timeout_s)
         self._connections.append(queries)
         self._file.remember()
+        self._is_verified = self._verifies
         return _Session(writer, reader, queries, journal, reading)
 
     def _set_up(self, db: sqlite3.Connection) -> None:
+        turned = self._file.turned_pages() if self._verifies else ()
         self._settings.apply(db)
         migrate(db, self._file.path)
+        if turned is None or turned:
+            refuse_damage(db, self._file.path, turned or ())
 
     async def _give_back(self) -> None:
         """Close what is open, in a task of its own: a cancelled caller must not leave a thread behind."""
@@ -258,12 +278,24 @@ class SQLiteLog:
                 self._connecting = None
             # The readers, opened last, go first, so that the writer is the last one and takes the WAL with it.
             while self._connections:
+                connection = self._connections.pop()
+                if not self._connections:
+                    await self._seal(connection)
                 try:
-                    await self._connections.pop().close()
+                    await connection.close()
                 except sqlite3.Error as error:
                     logger(__name__).warning("store.close_failed", path=self._file.path, error=str(error))
         finally:
             self._file.release()
+
+    async def _seal(self, writer: Connection) -> None:
+        """Seal what was sound when it was opened, and nothing else: damage must not be sealed in."""
+        is_verified, self._is_verified = self._is_verified, False
+        if is_verified and self._settings.verifies(self._file.size_bytes()):
+            try:
+                await writer.run(self._file.seal)
+            except (sqlite3.Error, OSError, StoreUnavailable) as error:
+                logger(__name__).warning("store.seal_failed", path=self._file.path, error=str(error))
 
 
 class SQLiteStore(SQLiteLog):
@@ -273,7 +305,9 @@ class SQLiteStore(SQLiteLog):
       process, not the power cut) or `"OFF"` (a power cut may destroy the file);
     - `cache_mb`: the page cache of the writing connection, in MB;
     - `wal_autocheckpoint_pages`: how many pages of 4 KB the write-ahead log gathers before they are moved home;
-    - `busy_timeout_s`: how long a commit waits for another program's lock before it fails with StoreUnavailable.
+    - `busy_timeout_s`: how long a commit waits for another program's lock before it fails with StoreUnavailable;
+    - `verify_mb`: a file of up to so many MB is looked through when it is opened, so that no bit that turned over while
+      it was closed goes unnoticed: 0.1 s per 200 MB after a clean close, 3 s after a crash; 0 turns that off.
     """
 
     def __init__(
@@ -284,12 +318,13 @@ class SQLiteStore(SQLiteLog):
         cache_mb: int = 64,
         wal_autocheckpoint_pages: int = 10_000,
         busy_timeout_s: float = 5.0,
+        verify_mb: int = 256,
     ) -> None:
-        settings = Settings(synchronous, cache_mb, wal_autocheckpoint_pages, busy_timeout_s)
+        settings = Settings(synchronous, cache_mb, wal_autocheckpoint_pages, busy_timeout_s, verify_mb)
         super().__init__(DatabaseFile(path), settings)
 
-    async def open(self) -> None:
-        await super().open()
+    async def open(self, *, verified: bool = True) -> None:
+        await super().open(verified=verified)
         _log_version()
 
 

@@ -18,6 +18,7 @@ import sqlite3
 from actorium.store.errors import ConfigurationError, StoreUnavailable
 from actorium.store.sqlite.connection import Connection, connect
 from actorium.store.sqlite.lock import FileLock
+from actorium.store.sqlite.seal import turned_pages, write_seal
 
 # What the log is made longer by; a commit that took more than a part of it is better off without.
 _ROOM_BYTES = 262_144
@@ -55,6 +56,27 @@ class DatabaseFile:
     def release(self) -> None:
         """Give the right to write back."""
         self._lock.release()
+
+    def size_bytes(self) -> int:
+        """Return the length of the file, 0 where there is none yet."""
+        try:
+            return os.stat(self.path).st_size
+        except FileNotFoundError:
+            return 0
+
+    def turned_pages(self) -> list[int] | None:
+        """Return the pages whose bits turned over since the last `seal`; None if nobody can tell.
+
+        To be called before the first connection reads: SQLite's locks on a file end when anybody here closes it.
+        """
+        return turned_pages(self.path)
+
+    def seal(self, db: sqlite3.Connection) -> None:
+        """Say beside the file what it holds, when `db` is the last connection and about to be closed."""
+        self.check()
+        (is_busy, *_) = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if not is_busy:
+            write_seal(self.path)
 
     async def connect(self, *, read_only: bool, busy_timeout_s: float) -> Connection:
         """Open the file on a new thread; sqlite3.Error when it cannot be opened."""

@@ -1,20 +1,42 @@
-"""The marks that commands leave beside their last event: read, and not believed where they cannot be true."""
+"""The marks that commands leave beside their last event, and how one that is damaged is told from one that is not.
+
+The number of a command's events and a CRC-32 of the whole mark share one column. A mark without a checksum was written
+before there were any, and is believed unless it cannot be true.
+"""
 
 from __future__ import annotations
 
 from typing import Any
+from zlib import crc32
 
 from actorium.store.event_store import CommandRecord
-from actorium.store.events import StreamName
+from actorium.store.events import CHECKSUM_MASK, CHECKSUM_SPREAD, StreamName
 from actorium.store.sqlite.packed import InDoubt
+
+# The column's bits: 62 says that there is a checksum, 30 to 61 are the checksum, the rest is the number of events. Were
+# the checksum below, a flip that halves the length of the column would leave a number of events without a checksum.
+_HAS_CHECKSUM = 1 << 62
+_CHECKSUM_SHIFT = 30
+_COUNT_MASK = (1 << _CHECKSUM_SHIFT) - 1
+
+
+def events_column(command_id: str, fingerprint: int, version: int, count: int) -> int:
+    """Return what stands for the number of events in the mark of a command whose last event has this version."""
+    seed = (fingerprint ^ (version * CHECKSUM_SPREAD + count)) & CHECKSUM_MASK
+    return _HAS_CHECKSUM | crc32(command_id.encode(), seed) << _CHECKSUM_SHIFT | count
 
 
 def command_record(
-    command_id: str, fingerprint: Any, type_: Any, name: Any, count: Any, version: Any, position: Any
+    command_id: str, fingerprint: Any, type_: Any, name: Any, column: Any, version: Any, position: Any
 ) -> CommandRecord:
     """Return where a command took effect; InDoubt for a mark that cannot have been written so."""
-    numbers = (fingerprint, count, version, position)
-    if any(type(number) is not int for number in numbers) or not 1 <= count <= version:
+    numbers = (fingerprint, column, version, position)
+    is_mark = all(type(number) is int for number in numbers)
+    count = column
+    if is_mark and column >= _HAS_CHECKSUM:
+        count = column & _COUNT_MASK
+        is_mark = column == events_column(command_id, fingerprint, version, count)
+    if not is_mark or not 1 <= count <= version:
         raise InDoubt(f"the mark of command {command_id!r} is damaged: the disk or a hand changed it")
     return CommandRecord(
         command_id, fingerprint, StreamName(_text(type_), _text(name)), version - count + 1, version, position

@@ -10,6 +10,7 @@ from actorium.store.errors import DuplicateCommand, WrongExpectedVersion
 from actorium.store.event_store import Append, AppendOutcome, CommandRecord
 from actorium.store.events import CHECKSUM_MASK, CHECKSUM_SPREAD, StreamName, stream_checksum
 from actorium.store.sqlite.heads import StreamHead
+from actorium.store.sqlite.marks import events_column
 
 EVENT_COLUMNS = (
     "position, stream, version, type, payload, metadata, recorded_us, checksum, "
@@ -90,7 +91,8 @@ class Plan:
             values += _NO_MARK
             position += 1
         if mark is not None:
-            values[-3:] = (mark.command_id, len(append.events), mark.fingerprint)
+            column = events_column(mark.command_id, mark.fingerprint, version, len(append.events))
+            values[-3:] = (mark.command_id, column, mark.fingerprint)
             self._planned[mark.command_id] = (append, position - 1)
         self.next_position = position
         self.heads[stream] = (stream_id, version, stream_crc)

@@ -75,7 +75,10 @@ LEFT JOIN streams ON streams.id = events.stream
 LEFT JOIN event_types ON event_types.id = events.type;
 """
 
-MIGRATIONS = (_FIRST, DEAD_LETTERS_SCHEMA, CHECKSUMS_SCHEMA)
+# The marks of commands have a checksum from here on, in the column that counts their events.
+_MARKS = ""
+
+MIGRATIONS = (_FIRST, DEAD_LETTERS_SCHEMA, CHECKSUMS_SCHEMA, _MARKS)
 
 
 def migrate(db: sqlite3.Connection, path: str) -> None:
@@ -141,6 +144,11 @@ def _refuse_damaged(db: sqlite3.Connection, path: str) -> None:
 def _definitions(db: sqlite3.Connection) -> dict[str, str]:
     rows = db.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
     return {name: " ".join(str(sql).split()) for name, sql in rows}
+
+
+def own_tables() -> frozenset[str]:
+    """Return the names of our tables; every other one belongs to a projection, or to somebody else."""
+    return frozenset(_own_definitions()) | {"sqlite_schema"}
 
 
 @cache

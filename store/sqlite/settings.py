@@ -23,17 +23,22 @@ class Settings(NamedTuple):
     cache_mb: int
     wal_autocheckpoint_pages: int
     busy_timeout_s: float
+    verify_mb: int
 
     def checked(self) -> Settings:
         """Return these settings, `synchronous` in capitals; ConfigurationError for one that makes no sense."""
         synchronous = self.synchronous.upper()
         if synchronous not in _SYNCHRONOUS:
             raise ConfigurationError(f"synchronous={self.synchronous!r} is none of {', '.join(_SYNCHRONOUS)}")
-        for name, least in (("cache_mb", 1), ("wal_autocheckpoint_pages", 1), ("busy_timeout_s", 0)):
+        for name, least in (("cache_mb", 1), ("wal_autocheckpoint_pages", 1), ("busy_timeout_s", 0), ("verify_mb", 0)):
             value = getattr(self, name)
             if not least <= value < 2**31 / 1024:
                 raise ConfigurationError(f"{name}={value!r} is not between {least} and {2**21 - 1}")
         return self._replace(synchronous=synchronous)
+
+    def verifies(self, size_bytes: int) -> bool:
+        """Whether a file of this length is looked through when it is opened, and sealed when it is closed."""
+        return self.verify_mb > 0 and size_bytes <= self.verify_mb * 2**20
 
     @property
     def flushes(self) -> bool:

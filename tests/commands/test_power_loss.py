@@ -68,13 +68,15 @@ def test_without_apsw_the_program_says_what_to_install(
     assert 'pip install "actorium[simulation]"' in capsys.readouterr().err
 
 
-def test_flipped_bits_never_give_a_wrong_log(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["bit-rot", "--flips", "20", "--json"]) == 0
+@pytest.mark.parametrize("options", [[], ["--after", "kill"], ["--no-verify"]])
+def test_flipped_bits_are_counted_by_what_came_of_them(capsys: pytest.CaptureFixture[str], options: list[str]) -> None:
+    assert run(["bit-rot", "--flips", "20", "--json", *options]) == 0
     counts = json.loads(capsys.readouterr().out)
     assert {sum(part[kind] for kind in ("right", "refused", "wrong")) for part in counts["parts"].values()} == {20}
     assert counts["parts"]["the log, in order"]["wrong"] == 0
 
-    assert run(["bit-rot", "--flips", "4"]) == 0
+    assert run(["bit-rot", "--flips", "4", *options]) == 0
     printed = capsys.readouterr().out
     assert "4 flips of one bit in a file of" in printed
-    assert "the log is what was written, or an error says that it is not" in printed
+    what = "the log" if options == ["--no-verify"] else "all that is read"
+    assert f"{what} is what was written, or an error says that it is not" in printed

@@ -200,7 +200,7 @@ async def test_an_opening_waits_for_the_closing_before_it(tmp_path: Path) -> Non
 def test_a_database_that_cannot_do_what_is_asked_is_refused() -> None:
     refused = pytest.raises(StoreUnavailable, match="keeps PRAGMA journal_mode at 'memory' instead of 'wal'")
     with contextlib.closing(sqlite3.connect(":memory:")) as db, refused:
-        Settings("FULL", 8, 1_000, 5.0).checked().apply(db)
+        Settings("FULL", 8, 1_000, 5.0, 0).checked().apply(db)
 
 
 @pytest.mark.asyncio

@@ -19,6 +19,7 @@ from actorium.commands.import_file import import_file
 from actorium.commands.inspect_app import asyncapi, check, graph, schema
 from actorium.commands.power_loss import power_loss
 from actorium.commands.problem import FAILED, INTERRUPTED, WRONG_USE, Problem
+from actorium.commands.repair import repair
 from actorium.commands.screen import Screen
 from actorium.commands.simulate import simulate
 from actorium.commands.standing_orders import standing_orders
@@ -50,6 +51,7 @@ def run(arguments: Sequence[str]) -> int:
     app.command(turnover)
     app.command(standing_orders)
     app.command(check)
+    app.command(repair)
     app.command(dead_letters)
     app.command(schema)
     app.command(asyncapi)

@@ -6,10 +6,11 @@ or it is refused with an error of the store, or it is wrong.
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -26,6 +27,7 @@ from actorium.store.event_store import (
 )
 from actorium.store.events import EncodedEvent, StreamName
 from actorium.store.sqlite import SQLiteStore
+from actorium.store.sqlite.seal import remove_seal
 
 _STREAMS = [StreamName("Account", f"account-{number}") for number in range(12)]
 _ROUNDS = 12
@@ -35,6 +37,7 @@ _COMMANDS = [f"command-{number}" for number in range(_ROUNDS * len(_STREAMS))]
 _PROCESSORS = ["projection balances version 1", "reaction mail", "subscription web"]
 _EVERYTHING = 1_000_000
 
+Ending = Literal["close", "kill"]
 Reading = Callable[[EventStore], Awaitable[Any]]
 
 
@@ -120,12 +123,18 @@ READINGS: dict[str, Reading] = {
 
 
 class BitRot:
-    """Flips bits of a file in a folder, and reads; `parts` counts what came of it."""
+    """Flips bits of a file in a folder, and reads; `parts` counts what came of it.
 
-    def __init__(self, folder: Path, *, seed: int) -> None:
+    `after`: how the process that wrote the file ended. `verify_mb` is the store's (see `SQLiteStore`).
+    """
+
+    def __init__(self, folder: Path, *, seed: int, after: Ending = "close", verify_mb: int = 256) -> None:
         self._path = folder / "log.db"
+        self._after = after
+        self._verify_mb = verify_mb
         self._chance = random.Random(seed)
-        self._intact = b""
+        self._intact: dict[Path, bytes] = {}
+        self._written_ns = 0
         self._expected: dict[str, Any] = {}
         self.parts = {name: Part() for name in READINGS}
         self.examples: list[str] = []
@@ -133,19 +142,25 @@ class BitRot:
     async def prepare(self) -> int:
         """Write the file and read it; return its size in bytes."""
         await write_log(self._path)
-        self._intact = self._path.read_bytes()
+        if self._after == "kill":
+            remove_seal(str(self._path))
+        self._intact = {path: path.read_bytes() for path in self._path.parent.iterdir()}
+        self._written_ns = self._path.stat().st_mtime_ns
         self._expected, damage = await self._read()
         assert not damage
-        return len(self._intact)
+        return len(self._intact[self._path])
 
     async def flip_one(self) -> None:
         """Turn one bit of the intact file over and read everything."""
-        bit = self._chance.randrange(8 * len(self._intact))
-        rotten = bytearray(self._intact)
+        bit = self._chance.randrange(8 * len(self._intact[self._path]))
+        rotten = bytearray(self._intact[self._path])
         rotten[bit // 8] ^= 1 << bit % 8
         for left in self._path.parent.iterdir():
             left.unlink()  # a write-ahead log that could not be closed belongs to the file of the flip before
+        for path, content in self._intact.items():
+            path.write_bytes(content)
         self._path.write_bytes(rotten)
+        os.utime(self._path, ns=(self._written_ns, self._written_ns))  # a bit that turns over does not write
         found, is_found_by_a_check = await self._read()
         for name, part in self.parts.items():
             if isinstance(found[name], StoreError):
@@ -159,7 +174,7 @@ class BitRot:
 
     async def _read(self) -> tuple[dict[str, Any], bool]:
         """Return what each reading gave, the error in its place, and whether a deep check finds damage."""
-        store = SQLiteStore(self._path)
+        store = SQLiteStore(self._path, verify_mb=self._verify_mb)
         try:
             await store.open()
         except StoreError as error:

@@ -61,6 +61,16 @@ class DiskPlace:
         self._database = None
         self._disk.unlock(self.path)
 
+    def size_bytes(self) -> int:
+        file = self._disk.file(self.path)
+        return 0 if file is None else len(file.content)
+
+    def turned_pages(self) -> None:
+        return None
+
+    def seal(self, db: object) -> None:
+        pass
+
     async def connect(self, *, read_only: bool, busy_timeout_s: float) -> InlineConnection:
         if self._database is None:
             self._database = DiskDatabase(self._disk, self.path)

@@ -39,5 +39,5 @@ class SimulatedSqliteStore(SQLiteLog):
             raise ConfigurationError(
                 'SQLite on a simulated disk needs apsw: pip install "actorium[simulation]"'
             ) from missing
-        settings = Settings(synchronous, cache_mb, wal_autocheckpoint_pages, busy_timeout_s=0)
+        settings = Settings(synchronous, cache_mb, wal_autocheckpoint_pages, busy_timeout_s=0, verify_mb=0)
         super().__init__(DiskPlace(disk, name), settings)
