@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from actorium.store.errors import ConfigurationError
@@ -88,7 +89,7 @@ class TableNames:
         return rewritten
 
     def _checked(self, sql: str, begins: frozenset[str], what: str) -> str:
-        tokens = list(_tokens(sql))
+        tokens = _tokens(sql)
         words = [token for token in tokens if token.keyword or token.name or token.text == "."]
         first = words[0].keyword if words else ""
         if first not in begins:
@@ -112,10 +113,13 @@ class TableNames:
         return token.text if own is None else f'"{own}"'
 
 
-def _tokens(sql: str) -> Iterator[_Token]:
+@lru_cache(_STATEMENTS_KEPT)
+def _tokens(sql: str) -> tuple[_Token, ...]:
+    found = []
     for match in _TOKEN.finditer(sql):
         word = match["word"] or ""
-        yield _Token(match[0], word.upper(), word or match["double"] or match["square"] or match["back"] or "")
+        found.append(_Token(match[0], word.upper(), word or match["double"] or match["square"] or match["back"] or ""))
+    return tuple(found)
 
 
 def _created(sql: str) -> str | None:
