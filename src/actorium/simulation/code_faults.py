@@ -75,9 +75,8 @@ class CodeFaults:
             raise InjectedFailure(str(fault))
 
     def _is_runtime(self) -> bool:
-        return (
-            self._plan.is_active and not self._plan.is_watching and asyncio._get_running_loop() is not self._world.loop
-        )
+        plan = self._plan
+        return not plan.is_watching and plan.is_active and asyncio._get_running_loop() is not self._world.loop
 
     # --- what is put in -------------------------------------------------------------------------------------------
 
@@ -102,11 +101,11 @@ class CodeFaults:
         return True
 
     def _striking(self, method: Callable[..., R], family: str, where: Callable[..., str]) -> Callable[..., R]:
-        strike, plan, is_runtime = self._strike, self._plan, self._is_runtime
+        strike, is_runtime = self._strike, self._is_runtime
 
         @functools.wraps(method)
         def struck(state: Any, *arguments: Any) -> R:
-            if plan.is_active and is_runtime():
+            if is_runtime():
                 strike(family, where(state))
             return method(state, *arguments)
 

@@ -50,6 +50,7 @@ class View:
         self._saga_types = {one.__definition__.saga_type: one for one in runtime.saga_classes}
         self._recorded: list[tuple[RecordedEvent[Event], ...]] = []
         self._by_type: dict[str, dict[str, Any]] = {}
+        self._seen: dict[StreamName, SagaSeen] = {}
         self._position = 0
 
     @property
@@ -72,7 +73,7 @@ class View:
         self, saga: type[Saga] | None = None, *, open: bool | None = None, status: str | None = None
     ) -> list[SagaSeen]:
         """Return the sagas, of one class or all, in the order in which they began; open ones, or those that ended."""
-        found = [_seen(stream) for stream in self.saga_streams(saga)]
+        found = [self._as_seen(stream) for stream in self.saga_streams(saga)]
         if open is not None:
             found = [one for one in found if (one.status in _OPEN) is open]
         return [one for one in found if status is None or one.status == status]
@@ -121,8 +122,8 @@ class View:
     def evolve(self, state: Any, record: EncodedRecord) -> None:
         """Apply a record to a state."""
         evolvers = type(state).__definition__.evolvers
-        for event in self._codec.decode(record):
-            evolvers[type(event)](state, event)
+        for recorded in self.recorded(record.position):
+            evolvers[type(recorded.event)](state, recorded.event)
 
     def empty(self, stream: StreamName) -> Any:
         """Return the state that a stream begins with."""
@@ -139,9 +140,13 @@ class View:
             if state is None:
                 state = states[record.stream.id] = self.empty(record.stream)
             self.evolve(state, record)
+            self._seen.pop(record.stream, None)
         self._position = self._witness.position
 
-
-def _seen(stream: SagaStream) -> SagaSeen:
-    state = msgspec.json.decode(stream.state)
-    return SagaSeen(stream.saga.saga_type, stream.id, stream.status, stream.reason, state)
+    def _as_seen(self, stream: SagaStream) -> SagaSeen:
+        name = StreamName(stream.saga.saga_type, stream.id)
+        seen = self._seen.get(name)
+        if seen is None:
+            state = msgspec.json.decode(stream.state)
+            seen = self._seen[name] = SagaSeen(name.type, name.id, stream.status, stream.reason, state)
+        return seen

@@ -13,7 +13,10 @@ from actorium.simulation.witness import Witness
 from actorium.store.errors import StoreUnavailable
 
 _PAUSE_S = 0.2
-_LEAVES_EVERY = 3  # events
+# Events after which it leaves: often where the log grows, and seldom on the long way there.
+_LEAVES_EVERY = 3
+_LEAVES_SELDOM = 8 * _LEAVES_EVERY
+_NEAR_THE_END = 8  # events
 
 
 class Follower:
@@ -43,9 +46,13 @@ class Follower:
         """Read until it is time to leave and come back, often in the middle of a commit; False: the runtime ended."""
         async for recorded in runtime.events(after=self.position):
             self.take(recorded)
-            if not self._rest and self.position % _LEAVES_EVERY == 0:
+            if not self._rest and self._is_time_to_leave():
                 return True
         return False
+
+    def _is_time_to_leave(self) -> bool:
+        is_near = self._witness.position - self.position < _NEAR_THE_END
+        return self.position % (_LEAVES_EVERY if is_near else _LEAVES_SELDOM) == 0
 
     def take(self, recorded: Any) -> None:
         """Look at one event that was given out."""
