@@ -20,6 +20,7 @@ _LEAVES = (
     msgspec.inspect.IntType,
     msgspec.inspect.LiteralType,
     msgspec.inspect.NoneType,
+    msgspec.inspect.RawType,
     msgspec.inspect.StrType,
     msgspec.inspect.TimeDeltaType,
     msgspec.inspect.TimeType,
