@@ -101,7 +101,8 @@ class StepSucceeded(Event):
     key: str
     step: str
     undo: bool
-    state: msgspec.Raw = NOTHING
+    # Made by a function: a default that is Raw has no place in the JSON Schema of an application's events.
+    state: msgspec.Raw = msgspec.field(default_factory=lambda: NOTHING)
 
 
 class StepFailed(Event):

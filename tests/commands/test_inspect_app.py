@@ -182,9 +182,12 @@ def found_at(document: Any, reference: str) -> Any:
     return document
 
 
+@pytest.mark.parametrize("app", ["shop_app:three", "actorium.examples.orders.orchestration:orchestrated"])
 @pytest.mark.parametrize("command", ["schema", "asyncapi"])
-def test_the_commands_print_whole_documents(shop: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
-    code, out, err = output(capsys, command, "shop_app:three")
+def test_the_commands_print_whole_documents(
+    shop: Path, capsys: pytest.CaptureFixture[str], command: str, app: str
+) -> None:
+    code, out, err = output(capsys, command, app)
     assert (code, err) == (0, "")
     document = json.loads(out)
     for reference in references(document):
