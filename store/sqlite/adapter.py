@@ -41,7 +41,7 @@ from actorium.store.sqlite.damage import damage, damaged_marks, refuse_damage
 from actorium.store.sqlite.file import DatabaseFile
 from actorium.store.sqlite.journal import Journal
 from actorium.store.sqlite.reading import Reading
-from actorium.store.sqlite.schema import migrate
+from actorium.store.sqlite.schema import migrate, refuse_foreign
 from actorium.store.sqlite.settings import Settings
 
 T = TypeVar("T")
@@ -259,6 +259,7 @@ class SQLiteLog:
 
     def _set_up(self, db: sqlite3.Connection) -> None:
         turned = self._file.turned_pages() if self._verifies else ()
+        refuse_foreign(db, self._file.path)  # before the settings, which are written into the file
         self._settings.apply(db)
         migrate(db, self._file.path)
         if turned is None or turned:

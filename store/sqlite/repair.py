@@ -9,7 +9,7 @@ from contextlib import closing
 from actorium.store.errors import StoreUnavailable
 from actorium.store.sqlite.damage import damage, turned_tables
 from actorium.store.sqlite.lock import FileLock
-from actorium.store.sqlite.schema import migrate
+from actorium.store.sqlite.schema import migrate, refuse_foreign
 from actorium.store.sqlite.seal import remove_seal, turned_pages
 
 _LAST = "SELECT coalesce(max(position), 0) FROM events NOT INDEXED"
@@ -34,6 +34,7 @@ def repair_file(path: str) -> list[str]:
     try:
         turned = turned_pages(path) or ()
         with closing(sqlite3.connect(path, isolation_level=None)) as db:
+            refuse_foreign(db, path)
             migrate(db, path)
             found = [f"bits of table {table} turned over: build it anew" for table in turned_tables(db, path, turned)]
             _refuse_lost_events(db, path)

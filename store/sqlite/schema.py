@@ -81,13 +81,29 @@ _MARKS = ""
 MIGRATIONS = (_FIRST, DEAD_LETTERS_SCHEMA, CHECKSUMS_SCHEMA, _MARKS)
 
 
+def refuse_foreign(db: sqlite3.Connection, path: str) -> None:
+    """Raise UnsupportedSchema if the database is not ours, or of a newer Actorium; nothing is written."""
+    found = _schema_version(db)
+    application_id = db.execute("PRAGMA application_id").fetchone()[0]
+    names = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
+    if (names or found) and application_id != APPLICATION_ID:
+        raise UnsupportedSchema(
+            f"{path} is not an Actorium log: it holds tables of something else ({', '.join(names[:3]) or 'none'}); "
+            f"give the store a file of its own"
+        )
+    if found > len(MIGRATIONS):
+        raise UnsupportedSchema(
+            f"{path} has schema {found}, and this Actorium reads schemas up to {len(MIGRATIONS)}: "
+            f"it was written by a newer one; upgrade this one"
+        )
+
+
 def migrate(db: sqlite3.Connection, path: str) -> None:
-    """Bring the database to the newest schema, all in one transaction; raise UnsupportedSchema if it is not ours.
+    """Bring the database to the newest schema, all in one transaction.
 
     Raises StoreUnavailable where the database holds another definition of one of our tables.
     """
     found = _schema_version(db)
-    _refuse_foreign(db, path, found)
     if found < len(MIGRATIONS):
         _migrate(db, found)
     _refuse_damaged(db, path)
@@ -113,21 +129,6 @@ def _statements(number: int) -> list[str]:
 
 def _schema_version(db: sqlite3.Connection) -> int:
     return int(db.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _refuse_foreign(db: sqlite3.Connection, path: str, found: int) -> None:
-    application_id = db.execute("PRAGMA application_id").fetchone()[0]
-    names = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
-    if (names or found) and application_id != APPLICATION_ID:
-        raise UnsupportedSchema(
-            f"{path} is not an Actorium log: it holds tables of something else ({', '.join(names[:3]) or 'none'}); "
-            f"give the store a file of its own"
-        )
-    if found > len(MIGRATIONS):
-        raise UnsupportedSchema(
-            f"{path} has schema {found}, and this Actorium reads schemas up to {len(MIGRATIONS)}: "
-            f"it was written by a newer one; upgrade this one"
-        )
 
 
 def _refuse_damaged(db: sqlite3.Connection, path: str) -> None:

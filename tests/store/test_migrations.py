@@ -9,6 +9,7 @@ import pytest
 from actorium.store.errors import UnsupportedSchema
 from actorium.store.event_store import CommandRecord, Snapshot, StreamRead
 from actorium.store.sqlite import SQLiteStore
+from actorium.store.sqlite.repair import repair_file
 from actorium.store.sqlite.schema import MIGRATIONS
 from actorium.testing.contract_words import ALICE, BOB, append, commit, versions
 
@@ -71,10 +72,15 @@ async def test_a_newer_file_is_refused_and_left_as_it_is(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("script", ["CREATE TABLE notes (text TEXT)", "PRAGMA user_version = 1"])
 @pytest.mark.asyncio
-async def test_a_file_of_something_else_is_refused(tmp_path: Path, script: str) -> None:
-    given_a_file(tmp_path / "notes.db", script)
+async def test_a_file_of_something_else_is_refused_and_not_a_byte_of_it_changed(tmp_path: Path, script: str) -> None:
+    notes = tmp_path / "notes.db"
+    given_a_file(notes, script)
+    before = notes.read_bytes()
     with pytest.raises(UnsupportedSchema, match=r"notes\.db is not an Actorium log: .* a file of its own"):
-        await SQLiteStore(tmp_path / "notes.db").open()
+        await SQLiteStore(notes).open()
+    with pytest.raises(UnsupportedSchema, match=r"notes\.db is not an Actorium log: .* a file of its own"):
+        repair_file(str(notes))
+    assert notes.read_bytes() == before
 
 
 @pytest.mark.asyncio
