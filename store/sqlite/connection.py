@@ -71,7 +71,7 @@ class Connection:
 async def connect(path: str, *, read_only: bool, busy_timeout_s: float) -> Connection:
     """Open the file at an absolute path, on a new thread; sqlite3.Error when it cannot be opened."""
     mode = "ro" if read_only else "rwc"
-    database = await aiosqlite.connect(
+    database = aiosqlite.connect(
         f"file:{quote(path)}?mode={mode}",
         uri=True,
         factory=_ErrandConnection,
@@ -79,4 +79,8 @@ async def connect(path: str, *, read_only: bool, busy_timeout_s: float) -> Conne
         timeout=busy_timeout_s,
         cached_statements=_STATEMENTS_MAX,
     )
-    return Connection(database)
+    try:
+        return Connection(await database)
+    except sqlite3.Error:
+        database._thread.join()  # it has a last word for the loop, which may be closed as soon as this is told
+        raise

@@ -17,6 +17,7 @@ from actorium.store.errors import ConfigurationError, StoreUnavailable, WrongExp
 from actorium.store.event_store import Append, Batch, CommandMark, EventStore
 from actorium.store.events import EncodedEvent
 from actorium.store.sqlite import SQLiteStore
+from actorium.store.sqlite.connection import connect
 from actorium.store.sqlite.settings import Settings
 from actorium.testing.contract_words import ALICE, BOB, append, commit, event, read, versions
 
@@ -244,3 +245,12 @@ async def test_commits_under_way_are_finished_by_close(tmp_path: Path) -> None:
     assert (await committing).outcomes == [1]
     async with opened(tmp_path / "log.db") as again:
         assert await versions(again, ALICE) == [1]
+
+
+@pytest.mark.asyncio
+async def test_a_file_that_cannot_be_opened_leaves_no_thread_behind(tmp_path: Path) -> None:
+    before = threading.active_count()
+    for _ in range(5):
+        with pytest.raises(sqlite3.OperationalError):
+            await connect(str(tmp_path / "none" / "log.db"), read_only=False, busy_timeout_s=0)
+        assert threading.active_count() == before
