@@ -38,11 +38,12 @@ class SagaHandler(msgspec.Struct, frozen=True):
 class SagaDefinition:
     """The steps and handlers of one saga class."""
 
-    __slots__ = ("_next", "handlers", "rejections", "saga_class", "saga_type", "steps", "untils")
+    __slots__ = ("_next", "handlers", "rejections", "saga_class", "saga_type", "steps", "stream_class", "untils")
 
     def __init__(self, saga_class: type[Saga], names: Mapping[str, Any]) -> None:
         own = saga_class.__dict__.get("saga_type")
         self.saga_class = saga_class
+        self.stream_class: type[Any] | None = None  # kept here so that it goes when the saga's class does
         self.saga_type: str = own if isinstance(own, str) and own else saga_class.__name__
         self.steps: dict[str, Step] = {step.name: step for step in _steps_of(saga_class)}
         self._next: dict[str, Step | None] = dict(zip(["", *self.steps], [*self.steps.values(), None], strict=True))

@@ -9,7 +9,6 @@ that were recorded, for the commands' ids are made of them.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -240,12 +239,13 @@ class SagaStream(Aggregate):
             self.stands.pop(event.key, None)
 
 
-@functools.cache
 def saga_stream_of(definition: SagaDefinition) -> type[SagaStream]:
-    """Return the aggregate class whose streams are the sagas of one class."""
+    """Return the aggregate class whose streams are the sagas of one class, the same each time."""
+    if definition.stream_class is None:
 
-    class Stream(SagaStream):
-        stream_type = definition.saga_type
-        saga = definition
+        class Stream(SagaStream):
+            stream_type = definition.saga_type
+            saga = definition
 
-    return Stream
+        definition.stream_class = Stream
+    return definition.stream_class

@@ -1,10 +1,12 @@
 """What is wrong with a saga class is said when the class is defined: class, method, and mend."""
 
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.transfers import Account, Deposit, Deposited, Told, Transfer, TransferRequested, Withdraw
+from support.transfers import Account, Deposit, Deposited, Desk, Told, Transfer, TransferRequested, Withdraw
 
 from actorium import ConfigurationError, IdempotencyKey, Rejected, Runtime, Saga, on, on_rejected, starts, step
 
@@ -260,3 +262,16 @@ def test_an_overriding_step_keeps_its_place() -> None:
         def unused(self) -> None: ...
 
     assert list(Other.__definition__.steps) == ["debit", "credit", "third"]
+
+
+def test_a_saga_class_goes_with_the_runtime_that_ran_it() -> None:
+    def made_for_one_runtime() -> weakref.ref[type[Saga]]:
+        class Passing(Transfer):
+            saga_type = "passing"
+
+        Runtime([Account, Desk, Passing], store="memory://")
+        return weakref.ref(Passing)
+
+    passing = made_for_one_runtime()
+    gc.collect()
+    assert passing() is None
