@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from actorium import Runtime
-from actorium.commands.problem import Interrupted, Problem
+from actorium.commands.problem import Interrupted, Problem, WrongUse
 from actorium.commands.screen import Screen
 from actorium.examples.bank.audit import Audit, audit
 from actorium.examples.bank.check import Check
@@ -52,7 +52,7 @@ class Demo:
             db = self._db or folder / "bank.db"
             total = rows_in(file)
             if total < 2:
-                raise Problem(f"{file} has {total} rows: there is no half-way in it")
+                raise WrongUse(f"{file} has {total} rows: there is no half-way in it")
             crash = self._crash(file, db, total)
             asyncio.run(self._recover(file, db, crash, total))
             if self._keep:

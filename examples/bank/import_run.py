@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from actorium import Runtime
-from actorium.commands.problem import Interrupted, Problem
+from actorium.commands.problem import Interrupted, Problem, WrongUse
 from actorium.commands.screen import Screen
 from actorium.examples.bank.check import Check, check, sums
 from actorium.examples.bank.domain import Account
@@ -101,12 +101,12 @@ def import_into(screen: Screen, file: Path, db: Path, *, on_bad_row: OnBadRow) -
 
 
 def rows_in(file: Path) -> int:
-    """Return how many rows a file has; raise Problem if it is no transactions file."""
+    """Return how many rows a file has; raise WrongUse if it is no transactions file."""
     try:
         next(read_transactions(file), None)  # looks at the header
         return count_rows(file)
     except NoTransactionsFile as error:
-        raise Problem(str(error)) from None
+        raise WrongUse(str(error)) from None
 
 
 async def _import_into(screen: Screen, file: Path, db: Path, on_bad_row: OnBadRow, total: int) -> None:

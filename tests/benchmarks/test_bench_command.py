@@ -105,14 +105,14 @@ def test_a_wrong_wish_is_answered_with_what_to_do(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert bench(*arguments) == 1
+    assert bench(*arguments) == 2
     assert message in said(capsys)[1]
 
 
 def test_a_missing_library_is_named_with_its_extra() -> None:
     code = "import sys; sys.modules['hdrh'] = None; from actorium.commands.app import run; sys.exit(run(['bench']))"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     assert "`actorium bench` needs hdrh" in ended.stderr
 
 

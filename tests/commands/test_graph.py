@@ -227,5 +227,5 @@ def test_the_command_prints_the_page() -> None:
 
 
 def test_an_application_that_is_not_there_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert run(["graph", "nowhere.app:runtime"]) == 1
+    assert run(["graph", "nowhere.app:runtime"]) == 2
     assert "there is no module 'nowhere'" in capsys.readouterr().err

@@ -157,7 +157,7 @@ def test_a_deep_check_ends_where_events_were_taken_out(shop: Path, capsys: pytes
 
 def test_a_check_of_no_application_is_an_error_in_one_line(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = output(capsys, "check", "shop_app:two")
-    assert (code, out) == (1, "")
+    assert (code, out) == (2, "")
     assert err.strip() == "'shop_app:two': shop_app has no 'two'"
 
 

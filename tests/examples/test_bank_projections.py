@@ -190,7 +190,7 @@ async def test_the_program_prints_the_turnover_of_an_import_as_often_as_asked(fi
 
 async def test_the_program_makes_no_log_where_there_is_none(tmp_path: Path) -> None:
     run = actorium("turnover", "--db", tmp_path / "bank.db")
-    assert (run.returncode, run.stdout) == (1, "")
+    assert (run.returncode, run.stdout) == (2, "")
     assert "there is no file" in run.stderr
     assert list(tmp_path.iterdir()) == []
 

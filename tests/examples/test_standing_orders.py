@@ -303,5 +303,5 @@ def test_what_cannot_be_done_is_said(tmp_path: Path, capsys: pytest.CaptureFixtu
         (["--data", str(tmp_path / "empty.csv")], "holds no payment orders"),
         (["--db", str(tmp_path)], "is a directory"),
     ):
-        assert run(["standing-orders", *arguments]) == 1
+        assert run(["standing-orders", *arguments]) == 2
         assert message in capsys.readouterr().err.replace("\n", " ")

@@ -24,7 +24,9 @@ from actorium.commands.screen import Screen
 from actorium.commands.simulate import simulate
 from actorium.commands.standing_orders import standing_orders
 from actorium.commands.turnover import turnover
-from actorium.store.errors import ActoriumError
+from actorium.store.errors import ActoriumError, ConfigurationError
+
+_EXIT_CODES = "Exit codes: 0 all is well, 1 something was found or failed, 2 it cannot be run as asked, 130 Ctrl-C."
 
 
 def version() -> None:
@@ -42,6 +44,7 @@ def run(arguments: Sequence[str]) -> int:
     app = App(
         name="actorium",
         help="Event-sourced actors and sagas inside an asyncio app.",
+        help_epilogue=_EXIT_CODES,
         version=_version,
         result_action="return_value",
         suppress_keyboard_interrupt=False,
@@ -70,6 +73,9 @@ def run(arguments: Sequence[str]) -> int:
     except Problem as problem:
         screen.complain(str(problem))
         return problem.exit_code
+    except ConfigurationError as error:
+        screen.complain(str(error))
+        return WRONG_USE
     except (ActoriumError, OSError) as error:
         screen.complain(str(error))
         return FAILED

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from actorium.commands.problem import INTERRUPTED, Problem
+from actorium.commands.problem import INTERRUPTED, Problem, WrongUse, require_place_for_report
 
 if TYPE_CHECKING:
     from actorium.benchmarks.report import Report
@@ -75,7 +74,7 @@ def bench(
         Terminal().scenarios()
         return
     for file in (json, html, markdown):
-        _require_writable(file)
+        require_place_for_report(file)
     before = None if compare is None else _load([compare])
     if show:
         _require_alone(
@@ -102,12 +101,12 @@ def _plan(
     try:
         scenarios = select(only)
     except UnknownScenario as unknown:
-        raise Problem(str(unknown)) from None
+        raise WrongUse(str(unknown)) from None
     if stores and not any(store in stores for scenario in scenarios for store in scenario.stores):
         names = ", ".join(scenario.name for scenario in scenarios)
-        raise Problem(f"{names}: nothing of it runs on {' or '.join(stores)}; `actorium bench --list` says on what")
+        raise WrongUse(f"{names}: nothing of it runs on {' or '.join(stores)}; `actorium bench --list` says on what")
     if folder is not None and not (folder.is_dir() and os.access(folder, os.W_OK)):
-        raise Problem(f"cannot write in {folder}: name a folder that exists with --folder")
+        raise WrongUse(f"cannot write in {folder}: name a folder that exists with --folder")
     if profile is not None:
         profile.mkdir(parents=True, exist_ok=True)
         rounds = 1
@@ -135,7 +134,7 @@ def _load(files: Sequence[Path]) -> Report:
     try:
         return merge([load(file) for file in files])
     except ReportUnreadable as unreadable:
-        raise Problem(str(unreadable)) from None
+        raise WrongUse(str(unreadable)) from None
 
 
 def _write(report: Report, json: Path | None, html: Path | None, markdown: Path | None) -> None:
@@ -176,23 +175,10 @@ def _require_extra() -> None:
     except ModuleNotFoundError as missing:
         if missing.name is None or missing.name.partition(".")[0] not in _OF_THE_EXTRA:
             raise
-        raise Problem(f"`actorium bench` needs {missing.name}: pip install 'actorium[bench]'") from None
+        raise WrongUse(f"`actorium bench` needs {missing.name}: pip install 'actorium[bench]'") from None
 
 
 def _require_alone(**given: bool) -> None:
     also = [f"--{name}" for name, is_given in given.items() if is_given]
     if also:
-        raise Problem(f"--show shows reports that are there and measures nothing: leave out {' and '.join(also)}")
-
-
-def _require_writable(file: Path | None) -> None:
-    """Raise Problem unless a report can be written there: better now than after the measuring."""
-    if file is None:
-        return
-    if file.is_dir():
-        raise Problem(f"{file} is a directory: name a file for the report")
-    try:
-        with tempfile.TemporaryFile(dir=file.absolute().parent):
-            pass
-    except OSError as error:
-        raise Problem(f"cannot write in {file.absolute().parent}: {error.strerror}") from None
+        raise WrongUse(f"--show shows reports that are there and measures nothing: leave out {' and '.join(also)}")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cyclopts import App
 
-from actorium.commands.problem import Problem, require_file
+from actorium.commands.problem import Problem, WrongUse, require_file
 from actorium.commands.screen import Screen
 from actorium.inspection import load_app
 from actorium.runtime.processor import Processor
@@ -31,7 +31,7 @@ def list_letters(*, db: Path) -> None:
     db
         The SQLite file of the log.
     """
-    require_file(db)
+    require_file(db, "a log")
     try:
         connection = sqlite3.connect(f"{db.absolute().as_uri()}?mode=ro", uri=True)
         try:
@@ -100,5 +100,5 @@ async def _with(app: str, name: str, work: Callable[[Processor], Awaitable[str]]
         found = next((one for one in runtime.processors() if one.name == name), None)
         if found is None:
             names = ", ".join(repr(one.name) for one in runtime.processors()) or "none"
-            raise Problem(f"{app} has no processor {name!r}; it has {names}")
+            raise WrongUse(f"{app} has no processor {name!r}; it has {names}")
         Screen().say(await work(found))

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from actorium.commands.problem import Problem, require_file, require_place_for
+from actorium.commands.problem import WrongUse, require_file, require_place_for
 from actorium.commands.screen import Screen
 
 
@@ -39,10 +39,10 @@ def demo(
 
     if data is not None:
         if rows is not None or seed is not None:
-            raise Problem("--rows and --seed are for the set that the demo writes itself: leave them out with --data")
-        require_file(data)
+            raise WrongUse("--rows and --seed are for the set that the demo writes itself: leave them out with --data")
+        require_file(data, "a file of transactions")
     if db is not None:
         require_place_for(db)
         if db.exists():
-            raise Problem(f"{db} exists already: the demo begins with an empty log, so name a new file with --db")
+            raise WrongUse(f"{db} exists already: the demo begins with an empty log, so name a new file with --db")
     Demo(Screen(), data=data, rows=rows, seed=seed, db=db, keep=keep).run()

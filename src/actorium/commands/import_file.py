@@ -23,6 +23,6 @@ def import_file(file: Path, /, *, db: Path, on_bad_row: Literal["skip", "stop"] 
     """
     from actorium.examples.bank.import_run import import_into
 
-    require_file(file)
+    require_file(file, "a file of transactions")
     require_place_for(db)
     import_into(Screen(), file, db, on_bad_row=on_bad_row)

@@ -1,4 +1,7 @@
-"""`Problem`: why a command line program ends with another code than 0, in words for whoever typed it."""
+"""`Problem`: why a command line program ends with another code than 0, in words for whoever typed it.
+
+One rule for all commands: 0 all is well, 1 something was found or failed, 2 it cannot be run as asked, 130 Ctrl-C.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,13 @@ class Problem(Exception):
         self.exit_code = exit_code
 
 
+class WrongUse(Problem):
+    """It cannot be run as asked; the message says how to ask."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, exit_code=WRONG_USE)
+
+
 class Interrupted(Problem):
     """Somebody pressed Ctrl-C; the message says how far it came and how to go on."""
 
@@ -26,30 +36,43 @@ class Interrupted(Problem):
         super().__init__(message, exit_code=INTERRUPTED)
 
 
-def require_file(path: Path) -> None:
-    """Raise Problem unless there is a file that can be read."""
+def require_file(path: Path, what: str) -> None:
+    """Raise WrongUse unless there is a file that can be read; `what` it is to be stands in the message."""
     if path.is_dir():
-        raise Problem(f"{path} is a directory, not a file of transactions")
+        raise WrongUse(f"{path} is a directory, not {what}")
     try:
         with open(path, "rb"):
             pass
     except FileNotFoundError:
-        raise Problem(f"there is no file {path}") from None
+        raise WrongUse(f"there is no file {path}") from None
     except OSError as error:
-        raise Problem(f"cannot read {path}: {error.strerror}") from None
+        raise WrongUse(f"cannot read {path}: {error.strerror}") from None
+
+
+def require_place_for_report(file: Path | None) -> None:
+    """Raise WrongUse unless a report can be written there, if one is asked for: better now than after the work."""
+    if file is None:
+        return
+    if file.is_dir():
+        raise WrongUse(f"{file} is a directory: name a file for the report")
+    try:
+        with tempfile.TemporaryFile(dir=file.absolute().parent):
+            pass
+    except OSError as error:
+        raise WrongUse(f"cannot write in {file.absolute().parent}: {error.strerror}") from None
 
 
 def require_place_for(db: Path) -> None:
-    """Raise Problem unless a database, and the files beside it, can be written there."""
+    """Raise WrongUse unless a database, and the files beside it, can be written there."""
     if db.is_dir():
-        raise Problem(f"{db} is a directory: name a file for the log, such as {db / 'bank.db'}")
+        raise WrongUse(f"{db} is a directory: name a file for the log, such as {db / 'bank.db'}")
     folder = db.absolute().parent
     if not folder.is_dir():
-        raise Problem(f"there is no directory {folder}: make it, or name another place with --db")
+        raise WrongUse(f"there is no directory {folder}: make it, or name another place with --db")
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise Problem(f"cannot write in {folder}: {error.strerror}; name another place with --db") from None
+        raise WrongUse(f"cannot write in {folder}: {error.strerror}; name another place with --db") from None
     if db.exists() and not os.access(db, os.R_OK | os.W_OK):
-        raise Problem(f"cannot write {db}: permission denied; name another file with --db")
+        raise WrongUse(f"cannot write {db}: permission denied; name another file with --db")

@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from actorium.commands.problem import INTERRUPTED, Problem, require_file, require_place_for
+from actorium.commands.problem import INTERRUPTED, Problem, WrongUse, require_file, require_place_for
 from actorium.commands.screen import Screen
 
 _MONTHS = 12
@@ -49,15 +49,15 @@ def standing_orders(
 
     seed = DEFAULT_SEED if seed is None else seed
     if data is not None:
-        require_file(data)
+        require_file(data, "a file of payment orders")
     if db is not None:
         require_place_for(db)
     try:
         orders = generate_payment_orders(seed=seed) if data is None else read_payment_orders(data)
     except (BadPaymentOrders, UnicodeDecodeError) as error:
-        raise Problem(str(error)) from None
+        raise WrongUse(str(error)) from None
     if not orders:
-        raise Problem(f"{data} holds no payment orders")
+        raise WrongUse(f"{data} holds no payment orders")
     with tempfile.TemporaryDirectory(prefix="actorium-standing-orders-") as folder:
         run = StandingOrdersRun(Screen(), orders, months=months, db=db or Path(folder) / "bank.db", seed=seed)
         try:

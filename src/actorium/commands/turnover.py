@@ -19,6 +19,6 @@ def turnover(*, db: Path) -> None:
     """
     from actorium.examples.bank.turnover_run import print_turnover
 
+    require_file(db, "a log")
     require_place_for(db)
-    require_file(db)
     asyncio.run(print_turnover(Screen(), db))
