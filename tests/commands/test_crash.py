@@ -17,13 +17,13 @@ ACTORIUM = [sys.executable, "-m", "actorium.cli"]
 
 def test_nothing_is_lost_doubled_or_gapped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     database = tmp_path / "bank.db"
-    assert run(["crash", "--kills", "4", "--seed", "7", "--database", str(database)]) == 0
+    assert run(["crash", "--kills", "4", "--seed", "7", "--db", str(database)]) == 0
     printed = capsys.readouterr()
     assert "acknowledged commands found again after every kill, 0 lost, 0 doubled, 0 gaps" in printed.out
     assert "4 kills by SIGKILL" in printed.out
     assert printed.err == ""
     assert database.exists()
-    assert run(["crash", "--database", str(database)]) == 1
+    assert run(["crash", "--db", str(database)]) == 2
     assert "exists already" in capsys.readouterr().err
 
 
@@ -47,7 +47,7 @@ def test_what_is_lost_is_found_out(tmp_path: Path) -> None:
 
 def test_ctrl_c_leaves_no_process_behind(tmp_path: Path) -> None:
     database = tmp_path / "bank.db"
-    command = [*ACTORIUM, "crash", "--kills", "1000", "--database", str(database)]
+    command = [*ACTORIUM, "crash", "--kills", "1000", "--db", str(database)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as program:

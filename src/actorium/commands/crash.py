@@ -11,7 +11,7 @@ import msgspec
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from actorium.commands.problem import Interrupted, Problem, require_place_for
+from actorium.commands.problem import Interrupted, Problem, WrongUse, require_place_for
 from actorium.commands.screen import Screen
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def crash(
     *,
     kills: Annotated[int, Parameter(validator=Number(gte=1))] = 200,
-    database: Path | None = None,
+    db: Path | None = None,
     seed: int = 1,
     json: bool = False,
 ) -> None:
@@ -35,7 +35,7 @@ def crash(
     ----------
     kills
         How many times the process is killed.
-    database
+    db
         Where the log is written, and stays; without it, in a temporary directory that is removed afterwards.
     seed
         Another seed gives other moments for the kills.
@@ -45,13 +45,13 @@ def crash(
     from actorium.examples.bank.crash import CrashFailed
     from actorium.examples.bank.kills import Kills
 
-    if database is not None:
-        require_place_for(database)
-        if database.exists():
-            raise Problem(f"{database} exists already: name a new file with --database")
+    if db is not None:
+        require_place_for(db)
+        if db.exists():
+            raise WrongUse(f"{db} exists already: name a new file with --db")
     screen, began = Screen(), time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="actorium-crash-") as folder:
-        run = Kills(database or Path(folder) / "bank.db", seed=seed)
+        run = Kills(db or Path(folder) / "bank.db", seed=seed)
         try:
             _run(screen, run, kills, quiet=json)
         except CrashFailed as error:
