@@ -33,6 +33,7 @@ _EACH_HAS = 10_000
 _SOON_S = 600  # after the last fault, in simulated seconds
 _LOOKS = 10  # a saga that stands waits for a person, who comes when the faults are over
 _PATIENT = Retry(attempts=4, backoff_s=0.5, backoff_max_s=5.0)
+_BRIEF = Retry(attempts=2, backoff_s=0.5)
 
 
 @simulation(seeds=2_000)
@@ -45,7 +46,7 @@ async def transfers(world: World) -> None:
 @simulation(seeds=500)
 async def payments(world: World) -> None:
     """Two clients order three payments each to a partner bank, on a line that is worse than ours."""
-    bank = await bank_with(UnreliablePartner(world), world, _ACCOUNTS)
+    bank = await bank_with(UnreliablePartner(world), world, _ACCOUNTS, _PATIENT)
     await asyncio.gather(*(order_transfers(world, bank, client, to_bank="other-bank") for client in range(2)))
 
 
@@ -93,7 +94,7 @@ async def transfer_once(world: World, target: str, amount: int) -> None:
 
 async def pay_once(world: World, partner: UnreliablePartner) -> None:
     """Order one payment to a partner bank."""
-    bank = await bank_with(partner, world, _ACCOUNTS[:1])
+    bank = await bank_with(partner, world, _ACCOUNTS[:1], _BRIEF)
     await bank.send(OrderTransfer("t-0", "a-0", "b-0", _EACH_HAS, _DAY, "other-bank"))
 
 
@@ -112,9 +113,11 @@ async def bank_of(world: World, accounts: Sequence[str]) -> SimulatedRuntime:
     return bank
 
 
-async def bank_with(partner: UnreliablePartner, world: World, accounts: Sequence[str]) -> SimulatedRuntime:
+async def bank_with(
+    partner: UnreliablePartner, world: World, accounts: Sequence[str], retry: Retry
+) -> SimulatedRuntime:
     """Return a bank with accounts, whose payments go to a partner; state what holds of both."""
-    payment, recall = payments_through(partner, retry=_PATIENT)
+    payment, recall = payments_through(partner, retry=retry)
     bank = world.runtime([Account, TransferOrder, payment, recall])
     partner.confirms_to(bank)
     world.conserved("money, here and there", lambda view: balances(view) + sum(partner.held.values()))

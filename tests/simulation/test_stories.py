@@ -6,6 +6,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from support.small_bank import never_restarted_late
 from support.small_scenarios import broken, holding
 
 from actorium.simulation.faults import CrashAt, FaultId, Faults, Kind
@@ -34,6 +35,27 @@ def test_a_story_names_what_is_left_of_a_run() -> None:
 def test_many_commands_are_counted_and_a_crash_is_told() -> None:
     outcome = holding.run(0, only=frozenset(), crash_at=CrashAt("node1", 1, 40))
     assert story(outcome) == "seed 0 → 4 commands (4 Add), crash before step 40 of node1.1, no fault"
+
+
+def test_commands_that_set_up_are_told_apart() -> None:
+    crash = frozenset([FaultId(Kind.CRASH_AFTER_COMMIT, "commit Account<a0>", 1)])
+    outcome = never_restarted_late.run(0, only=crash, leave_out=frozenset(f"Deposit a0 #{n}" for n in range(2, 7)))
+    assert story(outcome) == (
+        "seed 0 → 1 command (Deposit a0) after 2 to set up (Open a0, Open a1), "
+        "fault: crash after the commit (1st append to Account<a0>)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (FaultId(Kind.POWER_CUT, "disk write to log.db-wal of node1", 407), "407th write to log.db-wal of node1"),
+        (FaultId(Kind.CHECKPOINT_FAILED, "checkpoint Balances", 2), "2nd checkpoint of Balances"),
+        (FaultId(Kind.REPLY_LOST, "reply Add a", 11), "11th reply to Add a"),
+    ],
+)
+def test_a_fault_is_told_by_its_place(fault: FaultId, told: str) -> None:
+    assert str(fault) == f"{fault.kind} ({told})"
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from actorium.simulation.chance import Chance
+from actorium.simulation.words import ordinal
 from actorium.store.errors import ConfigurationError
 
 
@@ -49,7 +50,7 @@ class Kind(StrEnum):
     EFFECT_UNHEARD = "answer of the effect lost"
     EFFECT_DOUBLED = "effect asked twice"
     EFFECT_LATE = "answer of the effect late"
-    POWER_CUT = "power cut inside a write"
+    POWER_CUT = "power cut"
 
 
 # What is drawn together, as one question: at most one of a family happens at one occurrence of a site.
@@ -76,6 +77,22 @@ FAMILIES: Mapping[str, tuple[Kind, ...]] = {
     "effect": (Kind.EFFECT_FAILED, Kind.EFFECT_UNHEARD, Kind.EFFECT_DOUBLED, Kind.EFFECT_LATE),
     "start": (Kind.CRASH,),
     "life": (Kind.CRASH, Kind.PAUSE, Kind.CLOCK_JUMP),
+}
+
+# How a story names the place of a fault.
+_PLACES = {
+    "commit": "append to {}",
+    "disk": "{}",
+    "checkpoint": "checkpoint of {}",
+    "request": "request of {}",
+    "reply": "reply to {}",
+    "decide": "command of {}",
+    "project": "event for {}",
+    "effect": "effect of {}",
+    "evolve": "event of {}",
+    "saga": "method of {}",
+    "start": "start of {}",
+    "life": "life of {}",
 }
 
 # How often each family is hit, as a multiple of the rate. The occasions differ in number: a life starts a few times in
@@ -145,7 +162,9 @@ class FaultId(NamedTuple):
     occurrence: int
 
     def __str__(self) -> str:
-        return f"{self.kind} ({_ordinal(self.occurrence)} {self.site})"
+        family, _, what = self.site.partition(" ")
+        place = _PLACES.get(family, f"{family} {{}}").format(what)
+        return f"{self.kind} ({ordinal(self.occurrence)} {place})"
 
 
 class CrashAt(NamedTuple):
@@ -233,9 +252,3 @@ class Plan:
     def amount(self, fault: FaultId, low: float, high: float) -> float:
         """Return how much of it: a number between two, the same wherever this fault happens."""
         return low + (high - low) * self._chance.number(f"{fault.site} amount", fault.occurrence)
-
-
-def _ordinal(number: int) -> str:
-    if number % 100 in (11, 12, 13):
-        return f"{number}th"
-    return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th') }"

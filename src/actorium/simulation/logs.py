@@ -85,13 +85,13 @@ class DiskLog:
         return self._world.chance.bits(f"{self._node} power cut: {site}", self._cuts) % options
 
     def _before_write(self, name: str, offset: int, size: int) -> None:
-        self._draw(f"write of {name}")
+        self._draw(f"write to {name}")
 
     def _before_sync(self, name: str) -> None:
         self._draw(f"sync of {name}")
 
     def _draw(self, what: str) -> None:
-        fault = self._world.plan.draw("disk", f"{self._node} {what}")
+        fault = self._world.plan.draw("disk", f"{what} of {self._node}")
         if fault is not None:
             self._world.note_fault(fault, self._node)
             raise PowerCut

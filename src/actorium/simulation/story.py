@@ -9,36 +9,21 @@ from collections.abc import Sequence
 
 import msgspec
 
-from actorium.simulation.faults import FaultId
 from actorium.simulation.history import Operation
 from actorium.simulation.run import Outcome, Wish
-from actorium.simulation.words import ordinal
+from actorium.simulation.words import counted
 from actorium.store.errors import ConfigurationError
 
 _NAMED_MAX = 3
-_PLACES = {
-    "commit": "append to {}",
-    "checkpoint": "checkpoint of {}",
-    "request": "request of {}",
-    "reply": "reply to {}",
-    "decide": "command of {}",
-    "project": "event for {}",
-    "effect": "effect of {}",
-    "evolve": "event of {}",
-    "saga": "method of {}",
-    "start": "start of {}",
-    "life": "life of {}",
-}
 
 
 def story(outcome: Outcome) -> str:
     """Tell a run in one line: its seed, the commands that were sent, the faults that happened."""
-    sent = [one for one in outcome.operations if not one.left_out]
-    parts = [_commands(sent)]
+    parts = [_commands(outcome)]
     wish = outcome.wish
     if wish.crash_at is not None:
         parts.append(str(wish.crash_at))
-    faults = [_fault(fault) for fault in outcome.faults]
+    faults = [str(fault) for fault in outcome.faults]
     if not faults:
         parts.append("no fault")
     elif len(faults) <= _NAMED_MAX:
@@ -48,19 +33,19 @@ def story(outcome: Outcome) -> str:
     return f"seed {wish.seed} → {', '.join(parts)}"
 
 
-def _commands(sent: Sequence[Operation]) -> str:
-    if not sent:
-        return "no command"
+def _commands(outcome: Outcome) -> str:
+    sent = [one for one in outcome.operations if not one.left_out]
+    asked = [one for one in sent if not one.in_calm]
+    set_up = [one for one in sent if one.in_calm]
+    told = f"{counted(len(asked), 'command')}{_named(asked)}" if asked else "no command"
+    return f"{told} after {len(set_up)} to set up{_named(set_up)}" if set_up else told
+
+
+def _named(sent: Sequence[Operation]) -> str:
     if len(sent) <= _NAMED_MAX:
-        return f"{len(sent)} command{'s' if len(sent) > 1 else ''} ({', '.join(one.name for one in sent)})"
+        return f" ({', '.join(one.name for one in sent)})"
     kinds = Counter(type(one.command).__name__ for one in sent)
-    return f"{len(sent)} commands ({', '.join(f'{count} {kind}' for kind, count in kinds.items())})"
-
-
-def _fault(fault: FaultId) -> str:
-    family, _, what = fault.site.partition(" ")
-    place = _PLACES.get(family, f"{family} {{}}").format(what)
-    return f"{fault.kind} ({ordinal(fault.occurrence)} {place})"
+    return f" ({', '.join(f'{count} {kind}' for kind, count in kinds.items())})"
 
 
 def token_of(wish: Wish) -> str:
