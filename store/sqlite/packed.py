@@ -20,7 +20,7 @@ from actorium.store.sqlite.rows import RowStatement
 _FIND_HEADS = (
     "SELECT group_concat(column1), group_concat(streams.id), "
     "group_concat((SELECT coalesce(max(version), 0) FROM events WHERE events.stream = streams.id)) "
-    "FROM (VALUES {rows}) AS wanted "
+    "FROM (SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL) AS wanted "
     # With `(type, name) IN (VALUES …)` in place of the join, SQLite would walk through all streams.
     "CROSS JOIN streams ON streams.type = wanted.column2 AND streams.name = wanted.column3"
 )

@@ -39,12 +39,13 @@ _EVENTS = (
     "group_concat(payload, char(10)), group_concat(metadata, char(10))"
 )
 _READ_STREAMS = (
-    f"SELECT group_concat(column1), {_EVENTS} FROM (VALUES {{rows}}) AS wanted "
+    f"SELECT group_concat(column1), {_EVENTS} "
+    "FROM (SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL) AS wanted "
     "CROSS JOIN events ON events.stream = wanted.column2 AND version > wanted.column3 AND version <= wanted.column4"
 )
 _READ_SNAPSHOTS = (
     "SELECT group_concat(column1), group_concat(version), group_concat(checksum), group_concat(state, char(10)) "
-    "FROM (VALUES {rows}) AS wanted "
+    "FROM (SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL) AS wanted "
     "CROSS JOIN streams ON streams.type = wanted.column2 AND streams.name = wanted.column3 "
     "CROSS JOIN snapshots ON snapshots.stream = streams.id AND fingerprint = wanted.column4 "
     "AND version > wanted.column5"

@@ -2,8 +2,9 @@
 
 Python's sqlite3 gives up the interpreter lock at every step of a statement, and beside a busy event loop each time
 waits up to a switch interval (5 ms) to get it back: `executemany` does so per row. One statement for many rows does so
-once. A statement per row count would have to be prepared anew for each; so rows are padded with NULL up to the next
-size of a ladder, and the padding is filtered out.
+once. A statement per row count would have to be prepared anew for each; so rows are padded up to the next size of a
+ladder, and the padding is filtered out by the NULL in its first column. (Only there: Python's sqlite3 looks for an
+adapter for each None, which takes it longer than ten numbers.)
 """
 
 from __future__ import annotations
@@ -26,15 +27,16 @@ def rows_max(db: sqlite3.Connection, columns: int) -> int:
 class RowStatement:
     """An SQL text with the place `{rows}` for `(?, …), (?, …)`, run over any number of rows.
 
-    The text must ignore rows whose first column is NULL.
+    The text must ignore rows whose first column is NULL, whatever else is in them.
     """
 
-    __slots__ = ("_columns", "_row", "_sizes", "_template", "_texts")
+    __slots__ = ("_columns", "_padding", "_row", "_sizes", "_template", "_texts")
 
     def __init__(self, template: str, columns: int, *, db: sqlite3.Connection) -> None:
         largest = rows_max(db, columns)
         self._template = template
         self._columns = columns
+        self._padding: tuple[Any, ...] = (None, *[0] * (columns - 1))
         self._sizes = [size for size in _LADDER if size <= largest]
         self._row = f"({', '.join('?' * columns)})"
         self._texts: dict[int, str] = {}
@@ -62,7 +64,7 @@ class RowStatement:
             count = len(part) // columns
             size = sizes[bisect_left(sizes, count)]
             if size > count:
-                part = [*part, *[None] * ((size - count) * columns)]
+                part = [*part, *self._padding * (size - count)]
             text = self._texts.get(size)
             if text is None:
                 text = self._texts[size] = self._template.format(rows=", ".join([self._row] * size))
