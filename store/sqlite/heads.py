@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import msgspec
 
 from actorium.store.events import StreamName
 
-StreamHead = tuple[int, int, int]
-"""The id of a stream in the database, its newest version, and `stream_checksum` of its name."""
+
+class StreamHead(msgspec.Struct, eq=False, gc=False):
+    """The id of a stream in the database, its newest version, and `stream_checksum` of its name."""
+
+    id: int
+    version: int
+    checksum: int
 
 
 class StreamHeads:
     """A bounded memory of stream heads that forgets those not used for long.
 
     Two generations: when the young one is full it becomes the old one, and what was old is forgotten. That is a
-    dict look-up or two per use, where a linked list of every use would cost several times that.
+    dict look-up per use, where a linked list of every use would cost several times that.
 
-    Invariant: what is remembered is what the database holds, as long as nobody else writes to it.
+    Invariant, between two commits: what is remembered is what the database holds, as long as nobody else writes to it.
+    A commit moves heads on while it plans; one that fails has everything forgotten.
     """
 
     __slots__ = ("_old", "_young", "_young_max")
@@ -32,11 +38,16 @@ class StreamHeads:
     def get(self, stream: StreamName) -> StreamHead | None:
         """Return the head of a stream, None if it is not remembered."""
         head = self._young.get(stream)
-        return head if head is not None else self._old.get(stream)
+        if head is None and (head := self._old.get(stream)) is not None:
+            self._young[stream] = head
+        return head
 
-    def update(self, heads: Mapping[StreamName, StreamHead]) -> None:
-        """Remember these heads as the ones used last."""
-        self._young.update(heads)
+    def add(self, stream: StreamName, head: StreamHead) -> None:
+        """Remember the head of a stream that was not remembered."""
+        self._young[stream] = head
+
+    def forget(self) -> None:
+        """Forget heads that were not used for long, if there are too many."""
         if len(self._young) > self._young_max:
             self._old, self._young = self._young, {}
 

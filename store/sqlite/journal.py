@@ -42,6 +42,20 @@ _SAVE_SNAPSHOT = (
 )
 
 
+class _EventTypes(dict[tuple[str, int], EventType]):
+    """The types of events by name and schema version; one that is met for the first time is written down."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        super().__init__()
+        self._db = db
+
+    def __missing__(self, key: tuple[str, int]) -> EventType:
+        cursor = self._db.execute("INSERT INTO event_types (name, schema_version) VALUES (?, ?)", key)
+        assert cursor.lastrowid is not None
+        self[key] = event_type = (cursor.lastrowid, kind_bytes(*key))
+        return event_type
+
+
 class Journal:
     """The writer's knowledge of the log, and the commit of a batch."""
 
@@ -64,7 +78,7 @@ class Journal:
         self._find_heads = HeadQuery(db)
         self._find_commands = RowStatement(_SELECT_COMMANDS, 1, db=db)
         self._heads = StreamHeads(stream_heads_max)
-        self._types: dict[tuple[str, int], EventType] = {}
+        self._types = _EventTypes(db)
         self._next_position = 1
         self._next_stream = 1
         self._recorded_us = 0
@@ -97,7 +111,7 @@ class Journal:
             self._refresh(db)
         plan = self._plan(db, batch, trusting=trusting)
         failed = self._write(db, plan, batch)
-        self._heads.update(plan.heads)
+        self._heads.forget()
         self._next_stream = plan.next_stream
         if plan.next_position > self._next_position:
             self._next_position = plan.next_position
@@ -110,47 +124,41 @@ class Journal:
         self._next_position, self._recorded_us = last.position + 1, last.recorded_us
         self._next_stream = db.execute("SELECT coalesce(max(id), 0) + 1 FROM streams").fetchone()[0]
         types = db.execute("SELECT name, schema_version, id FROM event_types").fetchall()
-        self._types = {
-            (name, schema_version): (type_id, kind_bytes(name, schema_version))
-            for name, schema_version, type_id in types
-        }
+        self._types.clear()
+        for name, schema_version, type_id in types:
+            self._types[name, schema_version] = (type_id, kind_bytes(name, schema_version))
         self._is_stale = False
 
     def _plan(self, db: sqlite3.Connection, batch: Batch, *, trusting: bool) -> Plan:
         appends = batch.appends
+        heads = self._heads_of(db, batch)
         plan = Plan(
             next_position=self._next_position,
             next_stream=self._next_stream,
             recorded_us=max(batch.recorded_us, self._recorded_us),
-            heads=self._heads_of(db, batch),
+            heads=self._heads,
             commands=self._commands_of(db, appends, trusting=trusting),
         )
-        types = self._types
-        for append in appends:
-            for event in append.events:
-                if (event.type, event.schema_version) not in types:
-                    self._add_type(db, event.type, event.schema_version)
-            plan.add(append, types)
+        add, types = plan.add, self._types
+        for append, head in zip(appends, heads, strict=True):
+            add(append, head, types)
         return plan
 
-    def _heads_of(self, db: sqlite3.Connection, batch: Batch) -> dict[StreamName, StreamHead]:
-        heads: dict[StreamName, StreamHead] = {}
-        unknown: dict[StreamName, None] = {}
+    def _heads_of(self, db: sqlite3.Connection, batch: Batch) -> list[StreamHead | None]:
+        """Return what is remembered of the stream of each append, None for what is only looked up now."""
         remembered = self._heads.get
-        streams = [append.stream for append in batch.appends]
-        streams += [snapshot.stream for snapshot in batch.snapshots]
-        for stream in streams:
-            if stream not in heads:
-                head = remembered(stream)
-                if head is None:
-                    unknown[stream] = None
-                else:
-                    heads[stream] = head
+        heads = [remembered(append.stream) for append in batch.appends]
+        unknown: dict[StreamName, None] = {}
+        if None in heads:
+            unknown = {one.stream: None for one, head in zip(batch.appends, heads, strict=True) if head is None}
+        for snapshot in batch.snapshots:
+            if remembered(snapshot.stream) is None:
+                unknown[snapshot.stream] = None
         if unknown:
             names = list(unknown)
             for index, stream_id, version in self._find_heads.find(db, names):
                 stream = names[index]
-                heads[stream] = (stream_id, version, stream_checksum(stream))
+                self._heads.add(stream, StreamHead(stream_id, version, stream_checksum(stream)))
         return heads
 
     def _commands_of(
@@ -166,11 +174,6 @@ class Journal:
             for row in self._find_commands.fetch(db, wanted):
                 found[row[0]] = command_record(*row)
         return found
-
-    def _add_type(self, db: sqlite3.Connection, name: str, schema_version: int) -> None:
-        cursor = db.execute("INSERT INTO event_types (name, schema_version) VALUES (?, ?)", (name, schema_version))
-        assert cursor.lastrowid is not None
-        self._types[name, schema_version] = (cursor.lastrowid, kind_bytes(name, schema_version))
 
     def _write(self, db: sqlite3.Connection, plan: Plan, batch: Batch) -> dict[int, StatementFailed]:
         values = plan.event_values
@@ -197,18 +200,18 @@ class Journal:
             if failure is not None:
                 failed[index] = failure
         for snapshot in batch.snapshots:
-            self._save_snapshot(db, plan, snapshot)
+            self._save_snapshot(db, snapshot)
         db.execute("COMMIT")
         return failed
 
-    def _save_snapshot(self, db: sqlite3.Connection, plan: Plan, snapshot: Snapshot) -> None:
-        stream_id, version, _ = plan.heads.get(snapshot.stream, (0, 0, 0))
-        if snapshot.version > version:
+    def _save_snapshot(self, db: sqlite3.Connection, snapshot: Snapshot) -> None:
+        head = self._heads.get(snapshot.stream)
+        if head is None or snapshot.version > head.version:
             return  # the append it stands on failed
         db.execute(
             _SAVE_SNAPSHOT,
             (
-                stream_id,
+                head.id,
                 snapshot.fingerprint,
                 snapshot.version,
                 snapshot.state.decode(),

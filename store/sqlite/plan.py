@@ -9,7 +9,7 @@ from zlib import crc32
 from actorium.store.errors import DuplicateCommand, WrongExpectedVersion
 from actorium.store.event_store import Append, AppendOutcome, CommandRecord
 from actorium.store.events import CHECKSUM_MASK, CHECKSUM_SPREAD, StreamName, stream_checksum
-from actorium.store.sqlite.heads import StreamHead
+from actorium.store.sqlite.heads import StreamHead, StreamHeads
 from actorium.store.sqlite.marks import events_column
 
 EVENT_COLUMNS = (
@@ -26,16 +26,16 @@ EventType = tuple[int, bytes]
 class Plan:
     """The rows of one transaction, and the outcome of each append if it succeeds.
 
-    `heads` begins as the true heads of the batch's streams and moves on with each append, so that an append sees
-    those before it; the commands known likewise. Nothing outside the plan changes until the transaction is through.
+    `heads`, which know all streams of the batch that there are, move on with each append, so that an append sees those
+    before it; the commands known likewise. Nothing else outside the plan changes until the transaction is through.
     """
 
     __slots__ = (
         "_commands",
+        "_heads",
         "_planned",
         "_refused",
         "event_values",
-        "heads",
         "new_stream_values",
         "next_position",
         "next_stream",
@@ -49,13 +49,13 @@ class Plan:
         next_position: int,
         next_stream: int,
         recorded_us: int,
-        heads: dict[StreamName, StreamHead],
+        heads: StreamHeads,
         commands: dict[str, CommandRecord],
     ) -> None:
         self.next_position = next_position
         self.next_stream = next_stream
         self.recorded_us = recorded_us
-        self.heads = heads
+        self._heads = heads
         self._commands = commands
         self._planned: dict[str, tuple[Append, int]] = {}  # by command id: its append, and its last position
         self.event_values: list[Any] = []
@@ -63,23 +63,34 @@ class Plan:
         self.outcomes: list[AppendOutcome] = []
         self._refused: set[StreamName] = set()
 
-    def add(self, append: Append, types: Mapping[tuple[str, int], EventType]) -> None:
-        """Check an append against what is known and plan its rows, or note why it fails."""
+    def add(self, append: Append, head: StreamHead | None, types: Mapping[tuple[str, int], EventType]) -> None:
+        """Check an append against what is known and plan its rows, or note why it fails.
+
+        `head` is that of its stream; None if it was not known when the batch was looked through.
+        """
         stream, mark = append.stream, append.command
-        if mark is not None and (earlier := self._earlier(mark.command_id)) is not None:
-            self.outcomes.append(DuplicateCommand(earlier))
+        if mark is not None and (mark.command_id in self._planned or mark.command_id in self._commands):
+            self.outcomes.append(DuplicateCommand(self._earlier(mark.command_id)))
             self._refused.add(stream)
             return
-        head = self.heads.get(stream)
-        version = head[1] if head is not None else 0
+        if head is None:
+            head = self._heads.get(stream)  # found meanwhile, or made for an append before this one
+        version = head.version if head is not None else 0
         if version != append.expected_version or (self._refused and stream in self._refused):
             self.outcomes.append(WrongExpectedVersion(stream, expected=append.expected_version, actual=version))
             self._refused.add(stream)
             return
-        first = self.next_position
-        self.outcomes.append(first)
-        stream_id, version, stream_crc = head or self._new_stream(stream)
-        recorded_us, position, values = self.recorded_us, first, self.event_values
+        position = self.next_position
+        self.outcomes.append(position)
+        if head is None:
+            head = self._new_stream(stream)
+        stream_id, stream_crc = head.id, head.checksum
+        head.version = newest = version + len(append.events)
+        mark_values: tuple[Any, ...] = _NO_MARK
+        if mark is not None:
+            column = events_column(mark.command_id, mark.fingerprint, newest, len(append.events))
+            mark_values = (mark.command_id, column, mark.fingerprint)
+        recorded_us, values = self.recorded_us, self.event_values
         for event in append.events:
             version += 1
             type_id, type_bytes = types[event.type, event.schema_version]
@@ -88,19 +99,16 @@ class Plan:
             seed = crc32(type_bytes, stream_crc) ^ ((version * CHECKSUM_SPREAD + recorded_us) & CHECKSUM_MASK)
             crc = crc32(payload, crc32(metadata, seed))
             values += (position, stream_id, version, type_id, payload.decode(), metadata.decode(), recorded_us, crc)
-            values += _NO_MARK
+            values += mark_values if version == newest else _NO_MARK
             position += 1
         if mark is not None:
-            column = events_column(mark.command_id, mark.fingerprint, version, len(append.events))
-            values[-3:] = (mark.command_id, column, mark.fingerprint)
             self._planned[mark.command_id] = (append, position - 1)
         self.next_position = position
-        self.heads[stream] = (stream_id, version, stream_crc)
 
-    def _earlier(self, command_id: str) -> CommandRecord | None:
+    def _earlier(self, command_id: str) -> CommandRecord:
         """Return where a command took effect before, in the log or in this batch."""
         if command_id not in self._planned:
-            return self._commands.get(command_id)
+            return self._commands[command_id]
         append, position = self._planned[command_id]
         assert append.command is not None, "only appends with a command are planned under its id"
         first_version = append.expected_version + 1
@@ -111,4 +119,6 @@ class Plan:
         stream_id = self.next_stream
         self.next_stream = stream_id + 1
         self.new_stream_values += (stream_id, stream.type, stream.id)
-        return stream_id, 0, stream_checksum(stream)
+        head = StreamHead(stream_id, 0, stream_checksum(stream))
+        self._heads.add(stream, head)
+        return head

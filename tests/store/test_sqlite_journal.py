@@ -8,7 +8,7 @@ import pytest
 from actorium.store.event_store import Append, Batch, CommandMark
 from actorium.store.events import StreamName, stream_checksum
 from actorium.store.sqlite import journal, packed, reading
-from actorium.store.sqlite.heads import StreamHeads
+from actorium.store.sqlite.heads import StreamHead, StreamHeads
 from actorium.store.sqlite.journal import Journal
 from actorium.store.sqlite.rows import RowStatement, rows_max
 from actorium.store.sqlite.schema import migrate
@@ -37,11 +37,10 @@ def test_heads_of_streams_are_forgotten_over_the_limit_and_found_again(db: sqlit
 
 def test_streams_used_often_stay_remembered() -> None:
     heads = StreamHeads(8)
-    often = {NAMES[0]: (1, 1, stream_checksum(NAMES[0]))}
     for number, name in enumerate(NAMES):
-        heads.update(often)
-        heads.update({name: (number, 1, 0)})
+        heads.add(name, StreamHead(number, 1, stream_checksum(name)))
         assert heads.get(NAMES[0]) is not None
+        heads.forget()
     assert heads.get(NAMES[1]) is None
     heads.clear()
     assert heads.get(NAMES[0]) is None
