@@ -1,17 +1,22 @@
-"""`Deadlines`: one heap and one timer of the loop for all that can time out.
+"""`Deadlines`: one sorted list and one timer of the loop for all that can time out.
 
-Invariant: the timer is armed for the earliest entry, or earlier. An entry whose future is done stays in the heap until
-its time comes or until half of the heap is such entries, so the heap is at most about twice what really waits.
+Invariants: the list is in the order of time; the timer is armed for its first entry, or earlier. An entry whose future
+is done stays in it until its time comes or until half of the list is such entries, so the list is at most about twice
+as long as what really waits. Most wait equally long: a new entry goes to the end, for less than a heap takes.
 """
 
 from __future__ import annotations
 
 import asyncio
+from bisect import insort
 from collections.abc import Callable
-from heapq import heapify, heappop, heappush
+from operator import itemgetter
 from typing import Any
 
 _PRUNE_FROM = 1024  # below this a sweep is not worth its while
+
+_Entry = tuple[float, asyncio.Future[Any], Callable[[Any], Exception], Any]
+_when: Callable[[_Entry], float] = itemgetter(0)
 
 
 class Deadlines:
@@ -19,28 +24,29 @@ class Deadlines:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._heap: list[tuple[float, int, asyncio.Future[Any], Callable[[Any], Exception], Any]] = []
-        self._count = 0
+        self._entries: list[_Entry] = []
         self._prune_at = _PRUNE_FROM
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for = 0.0
 
     def __len__(self) -> int:
-        return len(self._heap)
+        return len(self._entries)
 
     def add(self, when: float, future: asyncio.Future[Any], expired: Callable[[Any], Exception], about: Any) -> None:
         """End `future` with `expired(about)` at loop time `when`, unless it is done by then."""
-        heap = self._heap
-        self._count = count = self._count + 1
-        heappush(heap, (when, count, future, expired, about))
+        entries = self._entries
+        if not entries or when >= entries[-1][0]:
+            entries.append((when, future, expired, about))
+        else:
+            insort(entries, (when, future, expired, about), key=_when)
         if self._timer is None or when < self._armed_for:
             self._arm(when)
-        if len(heap) > self._prune_at:
+        if len(entries) > self._prune_at:
             self._prune()
 
     def close(self) -> None:
         """Forget everything."""
-        self._heap.clear()
+        self._entries.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -53,16 +59,21 @@ class Deadlines:
 
     def _expire(self) -> None:
         self._timer = None
-        heap = self._heap
+        entries = self._entries
         now = self._loop.time()
-        while heap and (heap[0][0] <= now or heap[0][2].done()):
-            _, _, future, expired, about = heappop(heap)
-            if not future.done():
+        over = 0
+        for when, future, expired, about in entries:
+            if future.done():
+                over += 1
+            elif when <= now:
+                over += 1
                 future.set_exception(expired(about))
-        if heap:
-            self._arm(heap[0][0])
+            else:
+                break
+        del entries[:over]
+        if entries:
+            self._arm(entries[0][0])
 
     def _prune(self) -> None:
-        self._heap = [entry for entry in self._heap if not entry[2].done()]
-        heapify(self._heap)
-        self._prune_at = max(_PRUNE_FROM, 2 * len(self._heap))
+        self._entries = [entry for entry in self._entries if not entry[1].done()]
+        self._prune_at = max(_PRUNE_FROM, 2 * len(self._entries))
