@@ -61,7 +61,7 @@ class Scheduler:
             actor = ready.popleft()
             taken = actor.turn(self._budget)
             left -= taken or 1
-            if flow.somebody_waits_for_a_mailbox:
+            if flow.mailbox_lines:
                 flow.mail_taken(actor)
         if ready:
             self._loop.call_soon(self._run)

@@ -16,11 +16,7 @@ from actorium.store.events import Event, RecordedEvent, StreamName
 
 
 class Subscription:
-    """An async iterator over recorded events; it ends when its runtime stops.
-
-    Everything up to `position` has been given out. Where upcasters made several events of one record, they have one
-    position, and it is passed with the last of them.
-    """
+    """An async iterator over recorded events; it ends when its runtime stops."""
 
     def __init__(
         self,
@@ -40,8 +36,20 @@ class Subscription:
         self._page: deque[Delivered] = deque()
         self._open = True
         self._version = 0
-        self.position = self._searched = after
+        self._searched = after
         feed.tail.follow(self)
+
+    @property
+    def position(self) -> int:
+        """The position up to which everything wanted has been given out.
+
+        Where upcasters made several events of one record, they have one position, and it is passed with the last of
+        them.
+        """
+        if not self._page:
+            return self._searched
+        following = self._page[0]
+        return (following.record if isinstance(following, Unread) else following).position - 1
 
     def __aiter__(self) -> Subscription:
         return self
@@ -52,16 +60,10 @@ class Subscription:
             if not self._open:
                 raise StopAsyncIteration
             await self._next_page()
-            if not page:
-                self.position = self._searched  # nothing of what was searched is wanted
-        delivered = page[0]
+        delivered = page.popleft()
         if isinstance(delivered, Unread):
-            raise delivered.error  # it stays first: nothing behind it is given out by this subscription
-        page.popleft()
-        if not page:
-            self.position = self._searched
-        elif isinstance(page[0], Unread) or page[0].position != delivered.position:
-            self.position = delivered.position
+            page.appendleft(delivered)  # nothing behind it is given out by this subscription
+            raise delivered.error
         return delivered
 
     async def _next_page(self) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import attrgetter
 from weakref import WeakSet
 
 from actorium.actors.pending import PendingAppend
@@ -18,6 +19,7 @@ from actorium.store.event_store import Committed, Head
 from actorium.store.events import Event, RecordedEvent
 
 _TIMES_KEPT = 1_024
+_size_bytes: Callable[[PendingAppend], int] = attrgetter("size_bytes")
 
 
 class _Batch:
@@ -28,7 +30,7 @@ class _Batch:
     def __init__(self, first: int, last: int, requests: Sequence[PendingAppend], outcome: Committed) -> None:
         self.first = first
         self.last = last
-        self.size_bytes = sum(len(event.payload) for request in requests for event in request.append.events)
+        self.size_bytes = sum(map(_size_bytes, requests))
         self._requests = requests
         self._outcome = outcome
         self._made: list[RecordedEvent[Event]] | None = None
@@ -74,13 +76,15 @@ class Tail:
 
     def advance(self, requests: Sequence[PendingAppend], outcome: Committed) -> None:
         """Take a committed batch, and wake who waits."""
-        first = last = 0
-        for request, position in zip(requests, outcome.outcomes, strict=True):
-            if type(position) is int:
-                first = first or position
-                last = position + len(request.append.events) - 1
+        # As a rule the first and the last append were written: no need to look at those between.
+        first = next((position for position in outcome.outcomes if type(position) is int), 0)
         if not first:
             return
+        last = next(
+            position + len(request.append.events) - 1
+            for request, position in zip(reversed(requests), reversed(outcome.outcomes), strict=True)
+            if type(position) is int
+        )
         follows_on = first == self.position + 1
         self.position = last
         self._times.append((first, outcome.recorded_us))
