@@ -14,7 +14,6 @@ Invariants, true between any two awaits (an actor itself never awaits; its turn 
 from __future__ import annotations
 
 import copy
-from collections import deque
 from collections.abc import Iterable
 from enum import Enum
 from typing import Any
@@ -23,11 +22,11 @@ from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Ack, Envelope
 from actorium.actors.definition import CommandHandler
 from actorium.actors.errors import AlreadyExists, CommandFailed, NotFound, Rejected
-from actorium.actors.kind import SPARES_MAX, ActorKind
+from actorium.actors.kind import ActorKind
 from actorium.actors.mailbox import Mailbox
 from actorium.actors.pending import PendingAppend
 from actorium.actors.snapshots import SnapshotKeeper
-from actorium.store.codec import InvalidMessage
+from actorium.store.codec import InvalidMessage, checked_copy
 from actorium.store.errors import ActoriumError, DuplicateCommand, StoreError, WrongExpectedVersion
 from actorium.store.event_store import Append, AppendOutcome, CommandMark
 from actorium.store.events import EncodedEvent, Event, Metadata, StreamName, as_json
@@ -65,7 +64,7 @@ class Actor:
         self.version = 0
         self.status = Status.COLD
         self.mailbox: Mailbox | None = None
-        self.pending: deque[PendingAppend] | None = None
+        self.pending: list[PendingAppend] | None = None
         self.used_at = 0.0  # loop time of the last delivery
         self.seen_at = 0.0  # loop time when passivation last looked
 
@@ -94,7 +93,7 @@ class Actor:
         mailbox = self.mailbox
         taken = 0
         while mailbox and taken < budget and self.status is _READY:
-            envelope = mailbox.popleft()
+            envelope = mailbox.pop(0)
             taken += 1
             future = envelope.future
             handler = envelope.handler
@@ -110,8 +109,6 @@ class Actor:
             else:
                 self.mailbox = None
                 self.status = _IDLE
-                if mailbox is not None and len(spares := self.kind.spare_mailboxes) < SPARES_MAX:
-                    spares.append(mailbox)
         return taken
 
     def _decide(self, envelope: Envelope, handler: CommandHandler) -> None:
@@ -132,11 +129,14 @@ class Actor:
                 decided = handler.method(self.state, envelope.command, metadata)
             else:
                 decided = handler.method(self.state, envelope.command)
-            if isinstance(decided, Event):
+            form = kind.forms.get(type(decided))
+            if form is not None:
                 # The common case, one event, written out: the general one costs twice as much.
-                one, event = kind.codec.encode(decided, as_json(metadata))
-                encoded, events = (one,), (event,)
-                size_bytes = len(one.payload) + len(one.metadata)
+                name, schema_version, decode, _ = form
+                payload, metadata_json = as_json(decided), as_json(metadata)
+                encoded = (EncodedEvent(name, schema_version, payload, metadata_json),)
+                events = (checked_copy(decided, payload, decode),)
+                size_bytes = len(payload) + len(metadata_json)
             else:
                 encoded, events, size_bytes = self._encode_all(decided, metadata)
             if size_bytes > kind.max_payload_bytes:
@@ -153,13 +153,8 @@ class Actor:
             self._reply_unwritten(envelope, None)
             return
         try:
-            state, evolvers, mutable = self.state, kind.evolvers, kind.mutable_events
             for event in events:
-                event_class = type(event)
-                if event_class in mutable:
-                    # The state may keep a list of its event and change it later; the event's readers must not see that.
-                    event = kind.codec.again(event)
-                evolvers[event_class](state, event)
+                kind.forms[type(event)].evolve(self.state, event)
         except Exception as bug:
             failure = self._command_failed(envelope, "the @evolve of its event", bug)
             self._reply_unwritten(envelope, failure)
@@ -178,9 +173,9 @@ class Actor:
             self._take_snapshot(request, kind.snapshots)
         pending = self.pending
         if pending is None:
-            spares = kind.spare_pendings
-            pending = self.pending = spares.pop() if spares else deque()
-        pending.append(request)
+            self.pending = [request]
+        else:
+            pending.append(request)
         kind.host.enqueue(request)
 
     def _take_snapshot(self, request: PendingAppend, snapshots: SnapshotKeeper) -> None:
@@ -192,11 +187,13 @@ class Actor:
             request.snapshot = snapshots.take(append.stream, self.state, self.version)
 
     def _encode_all(
-        self, decided: Iterable[Event] | None, metadata: Metadata
+        self, decided: Event | Iterable[Event] | None, metadata: Metadata
     ) -> tuple[tuple[EncodedEvent, ...], tuple[Event, ...], int]:
         """Return what a handler returned, as stored and as a replay will see it, and the size of it."""
         if decided is None:
             return (), (), 0
+        if isinstance(decided, Event):
+            decided = (decided,)  # of a class that nothing evolves: `encode` says so
         encode, metadata_json = self.kind.codec.encode, as_json(metadata)
         pairs = [encode(event, metadata_json) for event in decided]
         size_bytes = sum(len(one.payload) for one, _ in pairs) + len(metadata_json)
@@ -244,13 +241,10 @@ class Actor:
         pending = self.pending
         assert pending, "an outcome without a pending append"
         if type(outcome) is int and self.status is not _RECOVERING:
-            pending.popleft()
-            kind = self.kind
+            del pending[0]
             if not pending:
                 self.pending = None
-                if len(spares := kind.spare_pendings) < SPARES_MAX:
-                    spares.append(pending)
-            kind.host.acknowledge(request, outcome)
+            self.kind.host.acknowledge(request, outcome)
             if request.followers is not None or request.snapshot is not None:
                 self._give_what_hung_on(request)
             return
@@ -287,8 +281,7 @@ class Actor:
             last.ends_recovery = True
 
     def _end_recovery(self) -> None:
-        pending = self.pending or deque()
-        self.pending = None
+        pending, self.pending = self.pending or [], None
         if any(request.outcome is None and not request.withdrawn for request in pending):
             # An append that waited for the writer when a second failure came: it is withdrawn now, not in flight.
             raise AssertionError(f"{self!r} ended its recovery with an append in flight")
@@ -300,9 +293,7 @@ class Actor:
                 continue
             self._undo(request, undone)
             undone.extend(envelope for envelope, _ in request.followers or ())
-        if self.mailbox is None:
-            self.mailbox = Mailbox()
-        self.mailbox.put_back(undone)
+        self.mailbox = [*undone, *(self.mailbox or ())]
         if self.mailbox:
             self.status = Status.HYDRATING
             self.kind.host.hydrate(self)

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections import deque
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from actorium.actors.commands import Envelope
 from actorium.actors.definition import AggregateDefinition
 from actorium.actors.immutability import is_immutable
-from actorium.actors.mailbox import Mailbox
 from actorium.actors.pending import PendingAppend
 from actorium.actors.snapshots import SnapshotKeeper
-from actorium.store.codec import EventCodec
+from actorium.store.codec import Decode, EventCodec
 from actorium.store.errors import DuplicateCommand
 from actorium.store.event_store import Snapshot
+from actorium.store.events import Event, as_json
 
 if TYPE_CHECKING:
     from actorium.actors.actor import Actor
-
-
-# As many actors as may have mail at once under common load; some 700 bytes each.
-SPARES_MAX = 256
 
 
 class ActorHost(Protocol):
@@ -54,26 +50,32 @@ class ActorHost(Protocol):
         """Be told that an actor's own code broke its state."""
 
 
-class ActorKind:
-    """What all actors of one aggregate class share; `live` holds those in memory, by id.
+class EventForm(NamedTuple):
+    """What an actor needs to know of a class of events that it decides: its stored shape, and how it evolves a state.
 
-    `spare_mailboxes` and `spare_pendings` are empty ones for the next actor that gets mail, at most `SPARES_MAX`:
-    making one costs more than all that it is used for.
+    `evolve` takes the state and an event that others will see.
     """
+
+    type: str
+    schema_version: int
+    decode: Decode
+    evolve: Callable[[Any, Any], Any]
+
+
+class ActorKind:
+    """What all actors of one aggregate class share; `live` holds those in memory, by id."""
 
     __slots__ = (
         "aggregate_class",
         "codec",
         "definition",
         "evolvers",
+        "forms",
         "has_create",
         "host",
         "live",
         "max_payload_bytes",
-        "mutable_events",
         "snapshots",
-        "spare_mailboxes",
-        "spare_pendings",
         "type",
     )
 
@@ -88,9 +90,21 @@ class ActorKind:
         self.codec = codec
         self.host = host
         self.live: dict[str, Actor] = {}
-        self.spare_mailboxes: list[Mailbox] = []
-        self.spare_pendings: list[deque[PendingAppend]] = []
         self.max_payload_bytes = max_payload_bytes
-        self.mutable_events = frozenset(event for event in definition.evolvers if not is_immutable(event))
+        self.forms = {event: _form(event, evolve, codec) for event, evolve in definition.evolvers.items()}
         policy = definition.aggregate_class.snapshots
         self.snapshots = None if policy is None else SnapshotKeeper(definition, policy)
+
+    def evolve_without_copies(self) -> None:
+        """Let states see the very events that others see: for a class whose states change nothing inside of those."""
+        self.forms = {event: form._replace(evolve=self.evolvers[event]) for event, form in self.forms.items()}
+
+
+def _form(event_class: type[Event], evolve: Callable[[Any, Any], Any], codec: EventCodec) -> EventForm:
+    name, schema_version, decode = codec.shape(event_class)
+
+    def evolve_with_a_copy(state: Any, event: Event) -> Any:
+        return evolve(state, decode(as_json(event)))
+
+    # The state may keep a list of its event and change it later; the event's readers must not see that.
+    return EventForm(name, schema_version, decode, evolve if is_immutable(event_class) else evolve_with_a_copy)

@@ -16,7 +16,6 @@ from actorium.actors.actor import Actor, Status
 from actorium.actors.commands import MAX_ID_LENGTH, Ack, Command, Envelope
 from actorium.actors.definition import CommandHandler
 from actorium.actors.kind import ActorKind
-from actorium.actors.mailbox import Mailbox
 from actorium.runtime.deadlines import Deadlines
 from actorium.runtime.errors import CommandTimeout
 from actorium.runtime.flow import Flow
@@ -69,7 +68,8 @@ class Dispatcher:
         timeout_s: float = 0.0,
     ) -> Envelope:
         """Return a checked command in its envelope; raise ConfigurationError or CommandFailed."""
-        handler = self._known(command)[1]
+        known = self._kinds.get(type(command)) or self._known(command)
+        handler = known[1]
         copy, fingerprint = handler.codec.admit(command, self._max_payload_bytes)
         fresh = command_id is None
         return Envelope(
@@ -93,7 +93,9 @@ class Dispatcher:
         if envelope.future is not None:
             # Middleware sends it again: as an envelope of its own, and its id may be in the log by now.
             envelope = msgspec.structs.replace(envelope, future=None, fresh=False, attempts=0)
-        return self.ask(self._kind(envelope), envelope, envelope.timeout_s)
+        command = envelope.command
+        assert command is not None, "an envelope for `send` holds a command"
+        return self.ask(self._kinds[type(command)][0], envelope, envelope.timeout_s)
 
     async def read(self, kind: ActorKind, id: str, timeout_s: float) -> Any:
         """Return a copy of an actor's latest state."""
@@ -201,9 +203,9 @@ class Dispatcher:
         self._flow.in_flight += 1
         mailbox = actor.mailbox
         if mailbox is None:
-            spares = actor.kind.spare_mailboxes
-            actor.mailbox = mailbox = spares.pop() if spares else Mailbox()
-        mailbox.append(envelope)
+            actor.mailbox = [envelope]
+        else:
+            mailbox.append(envelope)
         if status is _IDLE:
             actor.status = _READY
             self._scheduler.make_ready(actor)

@@ -79,7 +79,7 @@ class Processes:
         self._kinds: dict[type[Saga], ActorKind] = {saga: engine.kinds[stream] for saga, stream in streams.items()}
         self._submissions = engine.kinds[Submission]
         for kind in (*self._kinds.values(), self._submissions):
-            kind.mutable_events = frozenset()  # these streams replace what their events hold, and change none of it
+            kind.evolve_without_copies()  # these streams replace what their events hold, and change none of it
         by_name = {command_type_of(command): command for command in commands}
         for stream in streams.values():
             stream.commands = by_name

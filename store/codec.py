@@ -116,10 +116,9 @@ class EventCodec:
         payload = as_json(event)
         return EncodedEvent(name, schema_version, payload, metadata), checked_copy(event, payload, decode)
 
-    def again(self, event: Event) -> Event:
-        """Return another event like one that `encode` returned, sharing nothing with it."""
-        twin: Event = self._kinds[type(event)][2](as_json(event))
-        return twin
+    def shape(self, event_class: type[Event]) -> tuple[str, int, Decode]:
+        """Return the stored name and schema version of a class it knows, and the decoder of its payload."""
+        return self._kinds[event_class]
 
     def reader(self, event_type: str, schema_version: int) -> tuple[type[Event], Decode] | None:
         """Return what reads a shape in one step: its class and the decoder of its payload; None for any other shape.

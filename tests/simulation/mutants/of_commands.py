@@ -11,7 +11,6 @@ from simulation.mutants.scenarios import accounts, accounts_on_a_slow_store, tra
 from actorium.actors.actor import Actor, Status
 from actorium.actors.commands import Ack, Envelope
 from actorium.actors.hydration import Hydrator
-from actorium.actors.mailbox import Mailbox
 from actorium.actors.pending import PendingAppend
 from actorium.actors.snapshots import SnapshotKeeper
 from actorium.runtime.answers import Answers
@@ -67,7 +66,7 @@ def state_is_kept_after_an_uncertain_write(patch: pytest.MonkeyPatch) -> None:
 
     def keep_state(actor: Actor, request: PendingAppend, outcome: Any) -> None:
         if isinstance(outcome, StoreError) and not isinstance(outcome, WrongExpectedVersion) and actor.pending:
-            actor.pending.popleft()
+            del actor.pending[0]
             actor.pending = actor.pending or None
             actor.kind.host.answer(request.envelope, outcome)
             for envelope, answer in request.followers or ():
@@ -163,7 +162,7 @@ def an_actor_is_stuck_when_a_caller_leaves(patch: pytest.MonkeyPatch) -> None:
 
     def stop_at_those_who_left(actor: Actor, budget: int) -> int:
         if actor.mailbox and actor.mailbox[0].future is not None and actor.mailbox[0].future.done():
-            actor.kind.host.answer(actor.mailbox.popleft(), None)
+            actor.kind.host.answer(actor.mailbox.pop(0), None)
             return 1
         return turn(actor, budget)
 
@@ -173,8 +172,14 @@ def an_actor_is_stuck_when_a_caller_leaves(patch: pytest.MonkeyPatch) -> None:
 @mutant(accounts)
 def mail_is_lost_in_a_recovery(patch: pytest.MonkeyPatch) -> None:
     """Each command that was delivered is answered; here the last of those that are decided again is dropped."""
-    put_back = Mailbox.put_back
-    patch.setattr(Mailbox, "put_back", lambda mailbox, envelopes: put_back(mailbox, envelopes[:-1]))
+    undo = Actor._undo
+
+    def undo_but_the_last(actor: Actor, request: PendingAppend, undone: list[Envelope]) -> None:
+        undo(actor, request, undone)
+        if request.ends_recovery and undone:
+            undone.pop()
+
+    patch.setattr(Actor, "_undo", undo_but_the_last)
 
 
 @mutant(accounts)
@@ -185,7 +190,7 @@ def mail_is_handled_twice_after_hydration(patch: pytest.MonkeyPatch) -> None:
     def twice(actor: Actor, state: Any, version: int) -> None:
         if actor.mailbox and version and (first := actor.mailbox[0]).handler is not None:
             again = msgspec.structs.replace(first, command_id=f"{first.command_id} again", future=None)
-            actor.mailbox.appendleft(again)
+            actor.mailbox.insert(0, again)
             actor.kind.host.flow.in_flight += 1  # type: ignore[attr-defined]
         hydrated(actor, state, version)
 
