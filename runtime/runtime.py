@@ -20,6 +20,7 @@ import msgspec
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Ack, Command, Envelope
 from actorium.runtime.catalog import Catalog, Part
+from actorium.runtime.ending import Ending
 from actorium.runtime.engine import Engine
 from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.feed import Feed
@@ -79,6 +80,7 @@ class Runtime(Reads):
         self._stop_wanted: asyncio.Event | None = None
         self._accepting = False
         self._failure: BaseException | None = None
+        self._ending = Ending(self._settings.close_s)
 
     def _catalog_of(self, parts: Sequence[Any]) -> Catalog:
         """Return what this runtime runs; a layer above takes its own kinds of parts out first."""
@@ -133,22 +135,16 @@ class Runtime(Reads):
         """Take no new commands, let accepted ones commit for `Settings.drain_s` seconds, close the store.
 
         What is not committed by then fails with RuntimeClosed. A second call waits for the first. It ends properly
-        also when its caller is cancelled meanwhile.
+        also when its caller is cancelled meanwhile. The commit in flight, and then the closing, are given
+        `Settings.close_s` seconds each; raises StoreHangs where the store needs longer.
         """
-        root = self._root
-        if root is None:
+        if self._root is None:
             return
         self._accepting = False
         if self._stop_wanted is not None:
             self._stop_wanted.set()
-        cancelled: asyncio.CancelledError | None = None
-        while not root.done():
-            try:
-                await asyncio.wait((root,))
-            except asyncio.CancelledError as cancellation:
-                cancelled = cancellation
-        if cancelled is not None:
-            raise cancelled
+        # Longer than all that is waited for in turn.
+        await self._ending.of(self._root, self._settings.drain_s + 3 * self._settings.close_s)
 
     async def ended(self) -> BaseException | None:
         """Wait until the runtime has ended; return the error that ended it, None where it was stopped."""
@@ -172,7 +168,10 @@ class Runtime(Reads):
             await self._store.open()
             await require_readable(self._store, self._catalog.codec, self._settings.unreadable_types)
             async with anyio.create_task_group() as tasks:
-                await self._serve(tasks, started, stop_wanted)
+                try:
+                    await self._serve(tasks, started, stop_wanted)
+                finally:
+                    self._ending.begin(self._engine.writer if self._engine is not None else None)
         except BaseException as error:
             why = self._failure = _single(error)
             if not started.done():
@@ -187,7 +186,7 @@ class Runtime(Reads):
             if self._engine is not None:
                 self._engine.fail_everything(closed)
                 self._engine.tail.close()
-            await self._store.close()
+            await self._ending.close(self._store)
 
     async def _serve(
         self, tasks: anyio.abc.TaskGroup, started: asyncio.Future[None], stop_wanted: asyncio.Event

@@ -28,6 +28,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_waiting_intents: those that are due and wait for their turn in memory; what is beyond waits in a table.
     max_parked: dead letters of one processor at which it goes no further: its handler is broken, not one event.
     drain_s: how long `stop` lets accepted commands finish.
+    close_s: how long `stop` then waits for the commit in flight, and for the store to close, before StoreHangs.
     hydration_backoff_s, hydration_backoff_max_s: how long an actor that cannot be hydrated refuses mail, doubled each
         time up to the maximum.
     poll_s: how often a subscriber at the end of the log looks by itself, should a notification have been lost.
@@ -48,6 +49,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_waiting_intents: int = 10_000
     max_parked: int = 1_000
     drain_s: float = 10.0
+    close_s: float = 5.0
     handler_retry: Retry = Retry()
     hydration_backoff_s: float = 0.1
     hydration_backoff_max_s: float = 30.0

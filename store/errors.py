@@ -43,6 +43,18 @@ class StoreInUse(StoreError):
         self.pid = pid
 
 
+class StoreHangs(StoreError):
+    """The store did not end a commit, or did not close, within the time that `stop` gives it (`Settings.close_s`).
+
+    `command_ids` are the commands of the commit: whether they took effect is unknown until each is sent again with the
+    same id. A thread that is stuck in the store does not keep the process alive.
+    """
+
+    def __init__(self, message: str, command_ids: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.command_ids = tuple(command_ids)
+
+
 class UnsupportedSchema(StoreError):
     """The store's file was written by a newer Actorium than this one."""
 

@@ -7,7 +7,7 @@ Invariants, true between any two awaits:
 - requests are committed in the order in which they were enqueued;
 - each request that was enqueued and not withdrawn is reported once through `completed`, in order;
 - only the writer's task calls `store.commit`; no caller's cancellation reaches it;
-- `_landed` is a commit that has ended and is not reported yet; there is one at most.
+- `_flying` is the commit in flight; `_landed` is a commit that has ended and is not reported yet; there is one at most.
 """
 
 from __future__ import annotations
@@ -74,6 +74,9 @@ class GroupCommitWriter(Generic[R]):
         self._waiting: deque[R] = deque()
         self._extras: list[tuple[Extra, asyncio.Future[None]]] = []
         self._landed: _Flight[R] | None = None
+        self._flying: _Flight[R] | None = None
+        self._work: asyncio.Task[None] | None = None
+        self._given_up = asyncio.Event()
         self._bug: Exception | None = None
         self._ending = False
         self._wake: asyncio.Future[None] | None = None
@@ -114,17 +117,34 @@ class GroupCommitWriter(Generic[R]):
         """Commit batches until cancelled; a commit in flight is finished and reported first."""
         # The work is a task of its own, which no cancel scope reaches: so it awaits the store itself, where a task
         # per commit and a guard around it would cost a lone caller three more rounds of the loop.
-        work = asyncio.get_running_loop().create_task(self._work())
+        work = self._work = asyncio.get_running_loop().create_task(self._commit_batches())
         try:
             await asyncio.shield(work)
         except asyncio.CancelledError:
             self._ending = True
             self._awaken()
             with anyio.CancelScope(shield=True):
-                await asyncio.wait((work,))
+                given_up = asyncio.ensure_future(self._given_up.wait())
+                await asyncio.wait((work, given_up), return_when=asyncio.FIRST_COMPLETED)
+                given_up.cancel()
             raise
 
-    async def _work(self) -> None:
+    def give_up(self) -> list[R] | None:
+        """End `run` though the store has not ended the commit in flight; return its requests, None if there is none.
+
+        They are reported as StoreUnavailable: whether they are in the log is unknown.
+        """
+        flight = self._flying
+        if flight is None or self._work is None:
+            return None
+        self._report_landed()
+        self._report(flight)
+        self._flying = None
+        self._work.cancel()
+        self._given_up.set()
+        return flight.requests
+
+    async def _commit_batches(self) -> None:
         loop = asyncio.get_running_loop()
         try:
             while not self._ending:
@@ -138,14 +158,15 @@ class GroupCommitWriter(Generic[R]):
                     self._wake = loop.create_future()
                     await self._wake
                     continue
-                flight = self._gather()
+                flight = self._flying = self._gather()
                 if self._landed is not None:
                     loop.call_soon(self._report_meanwhile)
                 try:
                     flight.outcome = await self._commit(flight)
                 finally:
                     self._report_landed()
-                    self._landed = flight
+                    if self._flying is flight:  # else it was given up, and is reported
+                        self._landed, self._flying = flight, None
                 if self._bug is not None:
                     raise self._bug
         finally:
@@ -207,7 +228,10 @@ class GroupCommitWriter(Generic[R]):
             self._report(flight)
 
     def _report(self, flight: _Flight[R]) -> None:
-        outcome = flight.outcome or StoreUnavailable("the commit has not ended")
+        outcome = flight.outcome or StoreUnavailable(
+            "the commit has not ended: whether it is in the log is unknown; send its commands again with the same "
+            "command_id"
+        )
         if isinstance(outcome, StoreError):
             self._failed += 1
             log.error("commit_failed", appends=len(flight.requests), error=str(outcome), cause=repr(outcome.__cause__))

@@ -286,8 +286,12 @@ class SQLiteLog:
                     await connection.close()
                 except sqlite3.Error as error:
                     logger(__name__).warning("store.close_failed", path=self._file.path, error=str(error))
-        finally:
+        except asyncio.CancelledError:
+            raise  # a thread is still at work in the file: the lock stays until the process has ended
+        except BaseException:
             self._file.release()
+            raise
+        self._file.release()
 
     async def _seal(self, writer: Connection) -> None:
         """Seal what was sound when it was opened, and nothing else: damage must not be sealed in."""

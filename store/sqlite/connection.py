@@ -79,6 +79,8 @@ async def connect(path: str, *, read_only: bool, busy_timeout_s: float) -> Conne
         timeout=busy_timeout_s,
         cached_statements=_STATEMENTS_MAX,
     )
+    # A thread that is stuck in a system call cannot be ended; it must not keep the process from ending, though.
+    database._thread.daemon = True
     try:
         return Connection(await database)
     except sqlite3.Error:
