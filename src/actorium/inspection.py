@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import sys
+import inspect
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from actorium.runtime.readability import described, unreadable_types
@@ -15,6 +15,7 @@ from actorium.store.errors import ConfigurationError, UnreadableEvent
 from actorium.store.event_store import EventStore
 from actorium.store.events import EncodedRecord
 from actorium.store.sqlite.adapter import SQLiteLog
+from actorium.user_code import blamed, look_here
 
 _PAGE_EVENTS = 1_000
 
@@ -27,27 +28,39 @@ def load_app(reference: str) -> Runtime:
     module_name, colon, name = reference.partition(":")
     if not (module_name and colon and name):
         raise ConfigurationError(f"{reference!r} names no application: write module:name, such as shop.app:runtime")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        found: Any = importlib.import_module(module_name)
-    except ModuleNotFoundError as missing:
-        if missing.name is None or not f"{module_name}.".startswith(f"{missing.name}."):
-            raise
-        raise ConfigurationError(f"there is no module {missing.name!r} to be found from {here}") from None
+    found: Any = _module(module_name)
     for part in name.split("."):
         if not hasattr(found, part):
             raise ConfigurationError(f"{reference!r}: {_shown(found)} has no {part!r}")
         found = getattr(found, part)
     if callable(found):
-        try:
-            found = found()
-        except TypeError as error:
-            raise ConfigurationError(f"{reference!r} cannot be called without arguments: {error}") from error
+        found = _made(reference, found)
     if not isinstance(found, Runtime):
         raise ConfigurationError(f"{reference!r} is {_shown(found)}: name a Runtime, or a function that returns one")
     return found
+
+
+def _module(name: str) -> ModuleType:
+    here = look_here()
+    with blamed(f"{name} cannot be imported"):
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError as missing:
+            if missing.name is None or not f"{name}.".startswith(f"{missing.name}."):
+                raise
+            absent = missing.name
+    raise ConfigurationError(f"there is no module {absent!r} to be found from {here}")
+
+
+def _made(reference: str, factory: Callable[..., Any]) -> Any:
+    if inspect.iscoroutinefunction(factory):
+        raise ConfigurationError(f"{reference!r} is async: name a function that returns its Runtime without waiting")
+    try:
+        inspect.signature(factory).bind()
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"{reference!r} cannot be called without arguments: {error}") from error
+    with blamed(f"{reference!r} failed"):
+        return factory()
 
 
 def _shown(thing: object) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +32,11 @@ def three() -> Runtime:
     return Runtime([v3.Order], store=LOG)
 
 def needs(something: str) -> Runtime: ...
+
+def broken() -> Runtime:
+    return {}["no such setting"]
+
+async def later() -> Runtime: ...
 
 class Held:
     runtime = one
@@ -90,6 +96,8 @@ def test_an_application_is_a_runtime_or_a_function_that_returns_one(shop: Path, 
         ("shop_app:number", "is int: name a Runtime"),
         ("shop_app:needs", "cannot be called without arguments"),
         ("shop_app:Held", "is Held: name a Runtime"),
+        ("shop_app:later", "is async: name a function that returns its Runtime without waiting"),
+        ("shop_app:broken", "failed: KeyError: 'no such setting' (shop_app.py, line 14, in broken)"),
     ],
 )
 def test_what_is_no_application_is_said(shop: Path, reference: str, message: str) -> None:
@@ -97,10 +105,44 @@ def test_what_is_no_application_is_said(shop: Path, reference: str, message: str
         load_app(reference)
 
 
-def test_a_module_that_lacks_one_of_its_own_imports_says_which(shop: Path) -> None:
-    (shop / "lacking_app.py").write_text("import nowhere_to_be_found\n", encoding="utf-8")
-    with pytest.raises(ModuleNotFoundError, match="nowhere_to_be_found"):
-        load_app("lacking_app:runtime")
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (
+            "import nowhere_found",
+            "ModuleNotFoundError: No module named 'nowhere_found' (failing_app.py, line 1, in <module>)",
+        ),
+        ("\n1 / 0", "ZeroDivisionError: division by zero (failing_app.py, line 2, in <module>)"),
+        ("x = (1", "SyntaxError: '(' was never closed (failing_app.py, line 1)"),
+    ],
+)
+@pytest.mark.parametrize(
+    "command", [["check", "failing_app:runtime"], ["graph", "failing_app:runtime"], ["simulate", "failing_app.py"]]
+)
+def test_a_module_that_cannot_be_imported_is_said_with_the_line_that_fails(
+    shop: Path, capsys: pytest.CaptureFixture[str], command: list[str], code: str, message: str
+) -> None:
+    (shop / "failing_app.py").write_text(code, encoding="utf-8")
+    name = command[1].partition(":")[0]
+    assert output(capsys, *command) == (2, "", f"{name} cannot be imported: {message}\n")
+
+
+def test_what_lies_in_the_current_directory_is_found_from_a_file_elsewhere(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (shop / "deeper").mkdir()
+    (shop / "deeper" / "no_simulation.py").write_text("import shop_app\n", encoding="utf-8")
+    code, out, err = output(capsys, "simulate", "deeper/no_simulation.py")
+    assert (code, out) == (2, "")
+    assert "there is no simulation in deeper/no_simulation.py" in err
+
+
+def test_the_program_is_a_module_too() -> None:
+    run = [
+        subprocess.run([sys.executable, "-m", name, "version"], capture_output=True, text=True)
+        for name in ("actorium", "actorium.cli")
+    ]
+    assert run[0].stdout == run[1].stdout != ""
 
 
 # --- check ----------------------------------------------------------------------------------------------------------

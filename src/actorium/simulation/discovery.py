@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from actorium.simulation.decorator import Simulation
 from actorium.simulation.place import Place, module_of
 from actorium.store.errors import ConfigurationError
+from actorium.user_code import blamed, look_here
 
 _IN_A_FOLDER = ("simulated.py", "simulation*.py", "test_*.py")
 
@@ -67,13 +67,12 @@ def _of_folder(folder: Path) -> Sequence[Path]:
 
 
 def _of_module(name: str) -> Sequence[Path]:
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        spec = importlib.util.find_spec(name)
-    except ModuleNotFoundError:
-        spec = None
+    look_here()
+    with blamed(f"{name} cannot be imported"):
+        try:
+            spec = importlib.util.find_spec(name)
+        except ModuleNotFoundError:
+            spec = None
     if spec is None or spec.origin is None:
         raise ConfigurationError(f"there is no file, folder or module {name}")
     file = Path(spec.origin)
@@ -82,10 +81,8 @@ def _of_module(name: str) -> Sequence[Path]:
 
 def _in_file(file: Path) -> Iterator[Place]:
     """Yield the simulations of a file that it defines itself, in their order."""
-    try:
+    with blamed(f"{file} cannot be imported"):
         module = module_of(str(file))
-    except Exception as error:
-        raise ConfigurationError(f"{file} cannot be imported: {type(error).__name__}: {error}") from error
     for name, found in vars(module).items():
         if isinstance(found, Simulation) and found.scenario.__module__ == module.__name__:
             yield Place(str(file), name)

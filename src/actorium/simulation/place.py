@@ -13,6 +13,7 @@ import msgspec
 
 from actorium.simulation.decorator import Simulation
 from actorium.store.errors import ConfigurationError
+from actorium.user_code import look_here
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -46,6 +47,7 @@ def module_of(name: str) -> ModuleType:
 
     A file of a package is imported as a part of it, so that it may import what lies beside it relatively too.
     """
+    look_here()
     if not name.endswith(".py"):
         return importlib.import_module(name)
     path = Path(name).resolve()

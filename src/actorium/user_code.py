@@ -1,0 +1,34 @@
+"""The code of the application that a command is about: where it is looked for, and what its errors say."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from actorium.store.errors import ConfigurationError
+
+
+def look_here() -> str:
+    """Have modules be found in the current directory, as Python does for a script there; return the directory."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    return here
+
+
+@contextmanager
+def blamed(what: str) -> Iterator[None]:
+    """Turn an error of the user's code into a ConfigurationError that says what failed, and in which file and line.
+
+    what: what the code was to do, before the error: "shop.app cannot be imported".
+    """
+    try:
+        yield
+    except SyntaxError as error:
+        raise ConfigurationError(f"{what}: {type(error).__name__}: {error}") from error  # it names its line itself
+    except Exception as error:
+        from actorium.simulation.user_lines import described  # loads the simulator: only where it is needed
+
+        raise ConfigurationError(f"{what}: {described(error)}") from error
