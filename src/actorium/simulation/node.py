@@ -80,7 +80,8 @@ class Node:
         self.runtime: Runtime | None = None
         self.life: Life | None = None
         self.lives: list[Life] = []
-        self.clock_offset_us = 0
+        self._clock_offset_us = 0
+        self._clock_furthest_us = 0
         self._call_name = f"{name} call"
         self.trouble = Trouble()
         self._make = make
@@ -163,7 +164,19 @@ class Node:
 
     def wall_us(self, at_s: float) -> int:
         """Return what the process's wall clock says at a time of the world, in microseconds since the epoch."""
-        return _EPOCH_US + round(at_s * 1_000_000) + self.clock_offset_us
+        return _EPOCH_US + round(at_s * 1_000_000) + self._clock_offset_us
+
+    def jump_clock(self, by_us: int) -> None:
+        """Put the wall clock forward or back."""
+        self._clock_offset_us += by_us
+        self._clock_furthest_us = max(self._clock_furthest_us, self._clock_offset_us)
+
+    def set_clock(self) -> None:
+        """Put a wall clock that is behind what it showed before forward to that: what falls due by it does so now.
+
+        Else a world that comes to rest would go through hours of waiting, and find in them what it finds in minutes.
+        """
+        self._clock_offset_us = self._clock_furthest_us
 
     def call(self, what: Call) -> asyncio.Future[Any]:
         """Have something called in the process; the future, of the world's loop, ends with what it gives."""
@@ -270,7 +283,7 @@ class Life:
         elif fault.kind is Kind.PAUSE:
             self.loop.hold_until(world.machine.now_s + world.plan.amount(fault, *_PAUSE_S))
         elif fault.kind is Kind.CLOCK_JUMP:
-            self.node.clock_offset_us += int(world.plan.amount(fault, *_JUMP_S) * 1_000_000)
+            self.node.jump_clock(int(world.plan.amount(fault, *_JUMP_S) * 1_000_000))
 
     # --- what the simulated store asks ----------------------------------------------------------------------------
 

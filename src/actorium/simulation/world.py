@@ -38,7 +38,7 @@ from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import EventStore
 from actorium.store.source import SeededSource
 
-# Longer than wall clocks jump: what waits for its time by a clock that was set back waits as much longer.
+# As long as what a scenario leaves to be done by itself may take: a deadline of a day passes in a run.
 _REST_WITHIN_S = 86_400.0
 _PAUSE_PART = 0.1  # of the time that a rest has taken already: the longer it takes, the less often one looks
 
@@ -283,6 +283,7 @@ class World:
         self.machine.in_order()
         stopped_s = self.machine.now_s
         for node in self._nodes:
+            node.set_clock()
             await node.mend()
         for node in self._nodes:
             await self._come_about(node, stopped_s)
