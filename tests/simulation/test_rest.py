@@ -1,7 +1,8 @@
 """When a simulated world is at rest."""
 
-from support.transfers import Account, Deposit, Open
+from support.transfers import Account, Ask, Deposit, Desk, Open, TransferRequested
 
+from actorium import Retry, Saga, starts, step
 from actorium.simulation import Faults, View, World, simulation
 
 HOUR_S = 3_600.0
@@ -16,6 +17,29 @@ async def deposits_for_later(world: World) -> None:
     await runtime.submit(Deposit("alice", 100), after_s=100 * HOUR_S)
 
 
+@simulation(faults=Faults.none())
+async def outage(world: World) -> None:
+    """Somebody outside cannot be reached, and cannot for half a minute more when the scenario has ended."""
+    over_s = world.now_s + 30.0
+
+    class Notice(Saga):
+        @starts
+        def requested(self, event: TransferRequested) -> None: ...
+
+        @step(pivot=True, undo=None)
+        def accept(self) -> None:
+            """From here on there is no way back: what fails stands."""
+
+        @step(retry=Retry(attempts=1))
+        async def notify(self) -> None:
+            if world.now_s < over_s:
+                raise TimeoutError
+
+    runtime = world.runtime([Account, Desk, Notice])
+    world.eventually("every notice is given", lambda view: view.sagas(status="completed"), within_s=300.0)
+    await runtime.send(Ask("desk", "a", "b", 1))
+
+
 def balance(view: View) -> int:
     account = view.get(Account, "alice")
     return account.balance if account is not None else 0
@@ -25,3 +49,7 @@ def test_a_world_waits_for_submitted_commands_that_are_due_soon_and_for_no_other
     outcome = deposits_for_later.run(0)
     assert outcome.violation is None
     assert HOUR_S / 2 < outcome.simulated_s < HOUR_S
+
+
+def test_what_fails_once_more_after_the_faults_stopped_is_mended_once_more() -> None:
+    assert outage.run(0).violation is None

@@ -8,6 +8,7 @@ is looked at once more.
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack, asynccontextmanager
@@ -44,6 +45,8 @@ _PAUSE_PART = 0.1  # of the time that a rest has taken already: the longer it ta
 
 
 _AFTERMATH_S = 120.0
+# What faults leave behind goes on a little: an actor whose events could not be applied refuses mail for some seconds.
+_LOOKS_IN_S = 60.0
 
 
 def _without_addresses(thing: object) -> str:
@@ -288,7 +291,8 @@ class World:
         for node in self._nodes:
             await self._come_about(node, stopped_s)
         await self.rest()
-        await self._mend_again()
+        await self._mend_standing()
+        await self.rest()
         lives = [life for node in self._nodes for life in node.lives]
         self.ended_lives = [CrashAt(life.node.name, life.number, life.loop.steps) for life in lives]
         for node in self._nodes:
@@ -297,18 +301,20 @@ class World:
             await node.stop()
 
     async def _come_about(self, node: Node, since_s: float) -> None:
-        """Wait for what is to come about, each in its time."""
-        pause_s = 0.01
+        """Wait for what is to come about, each in its time; a person looks in once more meanwhile."""
+        pause_s, looks_in_s = 0.01, since_s + _LOOKS_IN_S
         while (unmet := node.checks.rules.unmet(self.machine.now_s - since_s)) is not None:
+            if self.machine.now_s >= looks_in_s:
+                looks_in_s = math.inf
+                await self._mend_standing()
             await asyncio.sleep(min(pause_s, since_s + unmet[1] - self.machine.now_s))
             pause_s = min(2 * pause_s, 2.0 + (self.machine.now_s - since_s) * _PAUSE_PART)
 
-    async def _mend_again(self) -> None:
+    async def _mend_standing(self) -> None:
         """Have what failed for the faults' sake after they stopped, by a deadline say, tried once more."""
         for node in self._nodes:
             if node.checks.resting.standing():
                 await node.mend()
-        await self.rest()
 
     async def _aftermath(self) -> None:
         """Let faults happen while work is left, for a while: most of what sagas do is after the clients' part."""
