@@ -12,13 +12,18 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
 
 # Arrivals of one tick come together: finer would only wake the sender more often than a processor can spare.
 _TICK_S = 0.000_25
 _HEAD_START_S = 0.05
 # Taken from the pipe at once: a loop that is busy with arrivals for longer serves nobody else meanwhile.
-_READ_BYTES = 64 * 8
+_READ_BYTES = 1_024 * 8
+
+Handle = Callable[[float], Coroutine[Any, Any, None] | None]
+"""What is done about an arrival that was meant to come at this moment; None where nothing is."""
 
 
 def moments(rate: float, seconds: float, seed: int) -> list[float]:
@@ -52,11 +57,46 @@ def send(rate: float, seconds: float, seed: int) -> None:
         sent = due
 
 
-async def arrive(rate: float, seconds: float, seed: int, handle: Callable[[float], Awaitable[None]]) -> int:
-    """Call `handle(intended moment)` for each arrival, side by side; return how many came when all are handled."""
+class _Handlers:
+    """Runs coroutines side by side without a task for each, which would cost more than what is measured.
+
+    So they may await what awaits futures of the loop, but nothing that asks for its task. `ended` is done when none is
+    left and no more come, or when one has failed.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._running = 1  # the arrivals themselves
+        self.ended: asyncio.Future[None] = loop.create_future()
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        self._running += 1
+        self._go_on(work)
+
+    def no_more(self) -> None:
+        self._running -= 1
+        if not self._running and not self.ended.done():
+            self.ended.set_result(None)
+
+    def _go_on(self, work: Coroutine[Any, Any, None], _: object = None) -> None:
+        try:
+            awaited = work.send(None)
+        except StopIteration:
+            self.no_more()
+        except Exception as failure:
+            if not self.ended.done():
+                self.ended.set_exception(failure)
+        else:
+            if awaited is None:
+                self._loop.call_soon(self._go_on, work)
+            else:
+                awaited.add_done_callback(partial(self._go_on, work))
+
+
+async def arrive(rate: float, seconds: float, seed: int, handle: Handle) -> int:
+    """Handle each arrival, side by side; return how many came when all are handled."""
     loop = asyncio.get_running_loop()
-    tasks: set[asyncio.Task[None]] = set()
-    over = loop.create_future()
+    handlers = _Handlers(loop)
     arrived = 0
     rest = b""
     command = [sys.executable, "-S", __file__, str(rate), str(seconds), str(seed)]
@@ -69,21 +109,23 @@ async def arrive(rate: float, seconds: float, seed: int, handle: Callable[[float
             data = os.read(pipe, _READ_BYTES)
             if not data:
                 loop.remove_reader(pipe)
-                over.set_result(None)
+                handlers.no_more()
                 return
             data = rest + data
             whole = len(data) // 8 * 8
             rest = data[whole:]
             for (intended,) in struct.iter_unpack("d", data[:whole]):
                 arrived += 1
-                task = asyncio.ensure_future(handle(intended))
-                tasks.add(task)
-                task.add_done_callback(tasks.discard)
+                work = handle(intended)
+                if work is not None:
+                    handlers.begin(work)
 
         loop.add_reader(pipe, readable)
-        await over
-    while tasks:
-        await asyncio.wait(tasks)
+        try:
+            await handlers.ended
+        finally:
+            loop.remove_reader(pipe)
+            sender.kill()
     return arrived
 
 

@@ -16,7 +16,7 @@ import anyio
 
 from actorium.runtime.dead_letters import moved_to, place_of
 from actorium.runtime.delivery import Attempts
-from actorium.runtime.errors import CommandTimeout, MailboxFull, RuntimeClosed
+from actorium.runtime.errors import CommandTimeout, Overloaded, RuntimeClosed
 from actorium.runtime.feed import Delivered, Unread
 from actorium.runtime.ledger import Ledger
 from actorium.runtime.retry import Retry
@@ -27,7 +27,7 @@ from actorium.store.source import Source
 
 _SAVE_EVERY_S = 0.25  # how much work with effects outside a crash may repeat
 # What says nothing of the event, and is no attempt at it.
-_AWAY = (CommandTimeout, MailboxFull, StoreUnavailable)
+_AWAY = (CommandTimeout, Overloaded, StoreUnavailable)
 Lane = deque[int]
 
 

@@ -152,7 +152,7 @@ class Dispatcher:
             await self._deliver(kind, envelope, now + timeout_s)
 
     async def _deliver(self, kind: ActorKind, envelope: Envelope, deadline: float) -> None:
-        """Wait for room and delivery; raise MailboxFull at the deadline."""
+        """Wait for room and delivery; raise Overloaded at the deadline, or at once where it would pass."""
         actor = self._actor(kind, envelope.to, self._time())
         must_wait = actor.is_full(self._mailbox_limit) or self._flow.is_awaited(actor)
         try:
@@ -200,7 +200,10 @@ class Dispatcher:
                 raise refusal
             status = _COLD
         actor.used_at = now
-        self._flow.in_flight += 1
+        flow = self._flow
+        if not flow.in_flight:
+            flow.line.pace.begin(now)
+        flow.in_flight += 1
         mailbox = actor.mailbox
         if mailbox is None:
             actor.mailbox = [envelope]

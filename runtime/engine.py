@@ -50,7 +50,13 @@ class Engine:
     ) -> None:
         self._loop = loop = asyncio.get_running_loop()
         self.deadlines = Deadlines(loop)
-        self.flow = Flow(loop, self.deadlines, limit=settings.max_in_flight, mailbox_limit=settings.mailbox_limit)
+        self.flow = Flow(
+            loop,
+            self.deadlines,
+            limit=settings.max_in_flight,
+            mailbox_limit=settings.mailbox_limit,
+            max_wait_s=settings.max_wait_s,
+        )
         self.tail = Tail(max_events=settings.tail_events, max_bytes=settings.tail_bytes)
         self.scheduler = Scheduler(loop, self.flow, crashed, turn_budget=settings.turn_budget)
         self.supervisor = Supervisor(
@@ -134,6 +140,8 @@ class Engine:
             dropped=answers.dropped,
             in_flight=self.flow.in_flight,
             waiting_for_room=self.flow.waiting,
+            expected_wait_s=self.flow.expected_wait_s,
+            refused=self.flow.refused,
             live_actors=len(self.live),
             ready_actors=len(self.scheduler),
             failed_actors=len(self.supervisor),

@@ -5,11 +5,20 @@ from __future__ import annotations
 from actorium.store.errors import ActoriumError
 
 
-class MailboxFull(ActoriumError):
-    """There was no room for a command within its timeout: the system has more load than it can carry.
+class Overloaded(ActoriumError):
+    """A command would have waited too long, or has waited too long for room: there is more load than can be carried.
 
-    Nothing was done. Send again later; an HTTP service answers 503 with Retry-After.
+    Nothing was done. Send again after `retry_after_s` seconds or later: by then what waits now is done, as far as one
+    can tell. An HTTP service answers 503 with Retry-After.
     """
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+    def __str__(self) -> str:
+        # Written when somebody reads it: under overload this is raised more often than anything else.
+        return f"{super().__str__()}; nothing was done, send again in {self.retry_after_s:.2g} s or later"
 
 
 class CommandTimeout(ActoriumError):

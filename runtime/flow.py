@@ -1,11 +1,12 @@
-"""`Flow`: how many commands are in the runtime, and who waits for room.
+"""`Flow`: how many commands are in the runtime, who waits for room, and who is refused for lack of time.
 
 Invariants, true between any two awaits:
 
 - `in_flight` counts envelopes that were delivered to a mailbox and not answered yet, and never passes the limit;
 - a sender that waits is in one line: that of an aggregate whose mailbox is full, or else that of the runtime;
 - a place is never promised, it is filled: whoever makes room delivers for the one who waits. So nobody passes by, no
-  wake-up is lost with a sender that leaves, and what goes to one aggregate arrives in the order in which it was sent.
+  wake-up is lost with a sender that leaves, and what goes to one aggregate arrives in the order in which it was sent;
+- who is refused at once was never counted, and stood in no line.
 """
 
 from __future__ import annotations
@@ -19,11 +20,23 @@ from actorium.actors.actor import Actor
 from actorium.actors.commands import Envelope
 from actorium.actors.kind import ActorKind
 from actorium.runtime.deadlines import Deadlines
-from actorium.runtime.errors import MailboxFull
+from actorium.runtime.errors import Overloaded
+from actorium.runtime.pace import Pace
 from actorium.store.events import StreamName
 
-Line = dict[int, "Sender"]
-"""Senders by number, the first to be let in first."""
+# How much of its time a command may spend behind others; the rest is for its own way, and for what nobody foresaw.
+_PART_FOR_WAITING = 1 / 3
+
+
+class Line(dict[int, "Sender"]):
+    """Senders by number, the first to be let in first, and how fast they are."""
+
+    __slots__ = ("pace",)
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self.pace = Pace(loop.time)
+        self.pace.begin(loop.time())
 
 
 class Sender(msgspec.Struct, eq=False):
@@ -41,16 +54,24 @@ class Flow:
     """Counts commands in flight, and lines up senders where there is no room for theirs."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, deadlines: Deadlines, *, limit: int, mailbox_limit: int
+        self,
+        loop: asyncio.AbstractEventLoop,
+        deadlines: Deadlines,
+        *,
+        limit: int,
+        mailbox_limit: int,
+        max_wait_s: float,
     ) -> None:
         self._loop = loop
         self._deadlines = deadlines
         self.limit = limit
         self._mailbox_limit = mailbox_limit
+        self._max_wait_s = max_wait_s
         self.in_flight = 0
         self.waiting = 0
+        self.refused = 0
         self._arrivals = 0
-        self.line: Line = {}  # those who wait for room in the runtime
+        self.line = Line(loop)  # those who wait for room in the runtime; what is in flight goes before them
         self.mailbox_lines: dict[StreamName, Line] = {}  # those who wait for room in a mailbox
         self._letting_in = False
         self._idle: asyncio.Future[None] | None = None
@@ -71,9 +92,31 @@ class Flow:
         """Whether somebody waits for this actor's mailbox."""
         return actor.stream in self.mailbox_lines
 
+    @property
+    def ahead(self) -> int:
+        """How many commands go before one that comes now."""
+        return self.in_flight + len(self.line)
+
+    @property
+    def expected_wait_s(self) -> float:
+        """How long a command that comes now waits behind others, at the pace of the last; 0 where that is not known."""
+        return self.ahead * self.line.pace.each_s
+
+    def require_time(self, timeout_s: float) -> None:
+        """Refuse a command that would spend too much of its time behind others, while it has cost nothing yet.
+
+        Raises Overloaded.
+        """
+        line = self.line
+        expected_s = (self.in_flight + len(line)) * line.pace.each_s  # written out, as each command comes by here
+        if expected_s > timeout_s * _PART_FOR_WAITING or expected_s > self._max_wait_s:
+            self._refuse_if_late(timeout_s, expected_s)
+
     def answered(self, count: int) -> None:
         """Count envelopes as answered, and let as many senders in, as soon as the loop comes round."""
         self.in_flight -= count
+        if count:
+            self.line.pace.gone(count, self.ahead)
         if self.line and not self._letting_in:
             self._letting_in = True
             self._loop.call_soon(self._let_in)
@@ -86,6 +129,7 @@ class Flow:
         line = self.mailbox_lines.get(stream)
         if line is None:
             return
+        before = len(line)
         moved = 0
         while line and actor.load + moved < self._mailbox_limit:
             sender = line.pop(next(iter(line)))
@@ -96,14 +140,19 @@ class Flow:
             else:
                 moved += 1
                 self._join(sender, self.line)
+        if len(line) < before:
+            line.pace.gone(before - len(line), len(line))
         if not line and self.mailbox_lines.get(stream) is line:
             del self.mailbox_lines[stream]
 
     async def room(self, kind: ActorKind, envelope: Envelope, full: Actor | None, deadline: float) -> None:
         """Wait until a command is delivered, in the line of a full mailbox or of the runtime.
 
-        Raises MailboxFull at the deadline, and whatever its delivery raises; then it was not delivered.
+        Raises Overloaded at the deadline, or at once where that many wait for the mailbox, and whatever its delivery
+        raises; then it was not delivered.
         """
+        if full is not None:
+            self._require_time_in_line(full, envelope.timeout_s)
         self._arrivals = number = self._arrivals + 1
         sender = Sender(number, kind, envelope, self._loop.create_future(), self.line)
         if full is None:
@@ -163,7 +212,9 @@ class Flow:
 
     def _join_mailbox_line(self, sender: Sender, full: Actor) -> None:
         stream = sender.full = full.stream
-        line = self.mailbox_lines.setdefault(stream, {})
+        line = self.mailbox_lines.get(stream)
+        if line is None:
+            line = self.mailbox_lines[stream] = Line(self._loop)
         later = [] if not line or next(reversed(line)) < sender.number else [n for n in line if n > sender.number]
         self._join(sender, line)
         for number in later:  # it came before them, and waited in the runtime's line meanwhile
@@ -175,9 +226,25 @@ class Flow:
         if sender.full is not None:
             self.mail_taken(sender.kind.live.get(sender.full.id) or Actor(sender.kind, sender.full.id))
 
-    def _no_room(self, sender: Sender) -> MailboxFull:
-        if sender.line is self.line:
+    # --- refusals -------------------------------------------------------------------------------------------------
+
+    def _require_time_in_line(self, full: Actor, timeout_s: float) -> None:
+        line = self.mailbox_lines.get(full.stream)
+        if line is not None:
+            self._refuse_if_late(timeout_s, len(line) * line.pace.each_s + self.expected_wait_s)
+
+    def _refuse_if_late(self, timeout_s: float, expected_s: float) -> None:
+        if expected_s > min(timeout_s * _PART_FOR_WAITING, self._max_wait_s) >= 0:
+            raise self._overloaded("too many commands are before it: see Settings.max_wait_s", expected_s)
+
+    def _no_room(self, sender: Sender) -> Overloaded:
+        line = sender.line
+        if line is self.line:
             why = f"{self.limit} commands are in flight, the limit max_in_flight"
         else:
             why = f"{sender.full} has {self._mailbox_limit} commands waiting, the limit mailbox_limit"
-        return MailboxFull(f"no room in time: {why}; nothing was done, send again later")
+        return self._overloaded(f"no room in time: {why}", sender.envelope.timeout_s)
+
+    def _overloaded(self, why: str, retry_after_s: float) -> Overloaded:
+        self.refused += 1
+        return Overloaded(why, retry_after_s=retry_after_s)

@@ -256,16 +256,20 @@ class Runtime(Reads):
         """Have a command carried out; return when its events are durable and applied.
 
         command_id: makes the command idempotent: sent again with the same id, it takes effect once, for ever, and is
-        answered as the first time. timeout_s: how long to wait, backpressure included. expected_version: the version
-        its stream must be at. correlation_id, causation_id, headers: stored with its events. wait_for: projections that
-        must have its events before the call returns; QueryTimeout says that the command took effect and one has not.
+        answered as the first time. timeout_s: how long to wait, backpressure included; a command that would spend more
+        than a third of it behind others is refused at once. expected_version: the version its stream must be at.
+        correlation_id, causation_id, headers: stored with its events. wait_for: projections that must have its events
+        before the call returns; QueryTimeout says that the command took effect and one has not.
 
         Raises Rejected, NotFound, AlreadyExists, WrongExpectedVersion, CommandConflict, CommandFailed,
-        HydrationFailed, MailboxFull, CommandTimeout, StoreUnavailable, RuntimeClosed or ConfigurationError.
+        HydrationFailed, Overloaded, CommandTimeout, StoreUnavailable, RuntimeClosed or ConfigurationError.
         """
         if timeout_s is None:
             timeout_s = self._settings.default_timeout_s
-        dispatcher = self._running().dispatcher
+        engine = self._running()
+        if not self._has_middleware:
+            engine.flow.require_time(timeout_s)  # what is refused costs least here; middleware has to see it, though
+        dispatcher = engine.dispatcher
         envelope = dispatcher.envelope(
             command, command_id, expected_version, correlation_id, causation_id, headers, timeout_s
         )
@@ -305,11 +309,15 @@ class Runtime(Reads):
         )
 
     async def _tell_innermost(self, envelope: Envelope) -> Ack:
-        await self._running().dispatcher.tell(envelope)
+        engine = self._running()
+        engine.flow.require_time(envelope.timeout_s)
+        await engine.dispatcher.tell(envelope)
         return Ack(envelope.to, 0, 0, (), envelope.command_id)
 
     async def _innermost(self, envelope: Envelope) -> Ack:
-        return await self._running().dispatcher.send(envelope)
+        engine = self._running()
+        engine.flow.require_time(envelope.timeout_s)
+        return await engine.dispatcher.send(envelope)
 
     # --- reads ----------------------------------------------------------------------------------------------------
 
@@ -335,6 +343,7 @@ class Runtime(Reads):
             past: A = await state_at(self._store, kind, id, moment)
             return past
         timeout_s = self._settings.default_timeout_s if timeout_s is None else timeout_s
+        engine.flow.require_time(timeout_s)
         state: A = await engine.dispatcher.read(kind, id, timeout_s)
         return state
 

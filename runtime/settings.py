@@ -16,6 +16,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     mailbox_limit: commands that may wait for one aggregate.
     max_in_flight: commands accepted and not answered yet, over all aggregates.
+    max_wait_s: how long a command may be expected to wait behind others; it is refused where that is longer, or longer
+        than a third of its timeout.
     max_payload_bytes: size of one command, and of the events of one decision with their metadata.
     default_timeout_s: how long `send`, `tell` and `get` wait where the call does not say.
     turn_budget: commands one actor decides before the next actor has its turn.
@@ -37,6 +39,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     mailbox_limit: int = 1_000
     max_in_flight: int = 10_000
+    max_wait_s: float = 5.0
     max_payload_bytes: int = 1_048_576
     default_timeout_s: float = 30.0
     turn_budget: int = 64

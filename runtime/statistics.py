@@ -13,7 +13,9 @@ class RuntimeStatistics(msgspec.Struct, frozen=True, kw_only=True):
 
     acknowledged, rejected, failed: answers given (failed: every other error). duplicates: commands answered with an
     earlier effect, counted in the others too. dropped: commands whose caller left before they were decided.
-    in_flight: delivered and not answered. waiting_for_room: senders held back. live_actors, ready_actors,
+    refused: commands that Overloaded turned away. in_flight: delivered and not answered. waiting_for_room: senders held
+    back. expected_wait_s: how long a command that comes now waits behind others, by the pace of the last; 0 where
+    nothing is known of that. live_actors, ready_actors,
     failed_actors: in memory; with mail; refusing mail for a while. snapshots, snapshots_left_out: written; not written
     because too many waited. position: the end of the log. processors: where each projection, reaction and saga class
     stands.
@@ -24,8 +26,10 @@ class RuntimeStatistics(msgspec.Struct, frozen=True, kw_only=True):
     failed: int
     duplicates: int
     dropped: int
+    refused: int
     in_flight: int
     waiting_for_room: int
+    expected_wait_s: float
     live_actors: int
     ready_actors: int
     failed_actors: int

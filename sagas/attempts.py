@@ -15,7 +15,7 @@ from actorium.actors.commands import Ack, Command, Envelope
 from actorium.actors.errors import AlreadyExists, CommandConflict, CommandFailed, NotFound, Rejected
 from actorium.actors.kind import ActorKind
 from actorium.runtime.dispatcher import Dispatcher
-from actorium.runtime.errors import CommandTimeout, MailboxFull, RuntimeClosed
+from actorium.runtime.errors import CommandTimeout, Overloaded, RuntimeClosed
 from actorium.runtime.reactions import IdempotencyKey
 from actorium.runtime.retry import Retry
 from actorium.sagas.definition import SagaDefinition
@@ -39,7 +39,7 @@ EnvelopeOf = Callable[..., Envelope]
 # The domain's own answers: they will be the same however often one asks.
 _FINAL = (Rejected, NotFound, AlreadyExists, CommandConflict, WrongExpectedVersion)
 # The load on this runtime says nothing of the step: it waits, within its `timeout_s`, and uses up none of its attempts.
-_CROWDED = (MailboxFull, CommandTimeout)
+_CROWDED = (Overloaded, CommandTimeout)
 _CROWDED_RETRY = Retry(attempts=1, backoff_s=0.05, backoff_max_s=5.0)
 _ABSENT = object()
 

@@ -15,7 +15,7 @@ from actorium.actors.commands import Command, Envelope
 from actorium.actors.errors import Rejected
 from actorium.actors.kind import ActorKind
 from actorium.runtime.dispatcher import Dispatcher
-from actorium.runtime.errors import CommandTimeout, MailboxFull, RuntimeClosed
+from actorium.runtime.errors import CommandTimeout, Overloaded, RuntimeClosed
 from actorium.runtime.retry import Retry
 from actorium.sagas.intents import Intent, IntentKey
 from actorium.sagas.post import Post
@@ -23,7 +23,7 @@ from actorium.sagas.stream import Answered, Broke, SagaStream
 from actorium.store.errors import ActoriumError, StoreUnavailable
 from actorium.store.source import Source
 
-AWAY = (CommandTimeout, MailboxFull, StoreUnavailable)
+AWAY = (CommandTimeout, Overloaded, StoreUnavailable)
 AWAY_RETRY = Retry(attempts=3, backoff_s=0.05, backoff_max_s=5.0)
 
 

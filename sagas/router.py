@@ -12,7 +12,7 @@ from typing import Any
 from actorium.actors.commands import Envelope
 from actorium.actors.kind import ActorKind
 from actorium.runtime.dispatcher import Dispatcher
-from actorium.runtime.errors import CommandTimeout, MailboxFull
+from actorium.runtime.errors import CommandTimeout, Overloaded
 from actorium.runtime.feed import Delivered, Unread
 from actorium.runtime.retry import Retry
 from actorium.sagas.beginning import Beginning
@@ -92,7 +92,7 @@ class Router:
             try:
                 await self._dispatcher.ask(self._kind, self._envelope(saga_id, recorded), self._timeout_s)
                 return
-            except (CommandTimeout, MailboxFull, StoreUnavailable):
+            except (CommandTimeout, Overloaded, StoreUnavailable):
                 attempt += 1
                 await asyncio.sleep(_RETRY.wait_s(attempt, self._source))
 

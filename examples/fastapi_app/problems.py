@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from math import ceil
 from typing import Any, NamedTuple
 
 import structlog
@@ -16,8 +17,8 @@ from actorium import (
     AlreadyExists,
     CommandConflict,
     CommandTimeout,
-    MailboxFull,
     NotFound,
+    Overloaded,
     Rejected,
     RuntimeClosed,
     StoreUnavailable,
@@ -28,7 +29,7 @@ log = structlog.get_logger("bank")
 
 
 class Problem(NamedTuple):
-    """How one kind of error is answered; `retry_after_s` becomes the Retry-After header."""
+    """How one kind of error is answered; `retry_after_s` is the Retry-After header where the error does not know it."""
 
     status: HTTPStatus
     title: str
@@ -44,7 +45,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     WrongExpectedVersion: Problem(HTTPStatus.PRECONDITION_FAILED, "The account has changed: read it again"),
     CommandConflict: Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "The Idempotency-Key belongs to another command"),
     RequestValidationError: Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "The request has mistakes"),
-    MailboxFull: Problem(HTTPStatus.SERVICE_UNAVAILABLE, "Too busy: nothing was done", retry_after_s=1),
+    Overloaded: Problem(HTTPStatus.SERVICE_UNAVAILABLE, "Too busy: nothing was done"),
     StoreUnavailable: Problem(
         HTTPStatus.SERVICE_UNAVAILABLE, "The log is away: send again with the same Idempotency-Key", retry_after_s=5
     ),
@@ -64,7 +65,8 @@ async def answer_problem(request: Request, error: Exception) -> JSONResponse:
         body["detail"] = str(error) if kind is not RequestValidationError else "see errors"
     else:  # what is wrong with the server is for its log, not for its clients
         log.warning("request_failed", path=request.url.path, error=repr(error))
-    headers = {} if problem.retry_after_s is None else {"Retry-After": str(problem.retry_after_s)}
+    retry_after_s = ceil(error.retry_after_s) if isinstance(error, Overloaded) else problem.retry_after_s
+    headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
     if correlation_id := request.headers.get("x-correlation-id"):
         headers["X-Correlation-ID"] = correlation_id
     return JSONResponse(jsonable_encoder(body), problem.status, headers, media_type="application/problem+json")

@@ -13,7 +13,7 @@ from actorium.actors.errors import (
 from actorium.actors.passivation import Passivation
 from actorium.actors.snapshots import Snapshots
 from actorium.runtime.durable_subscription import DurableSubscription
-from actorium.runtime.errors import CommandTimeout, MailboxFull, QueryTimeout, RuntimeClosed
+from actorium.runtime.errors import CommandTimeout, Overloaded, QueryTimeout, RuntimeClosed
 from actorium.runtime.event_handlers import on
 from actorium.runtime.history import Change
 from actorium.runtime.processor import Processor, ProcessorStatistics
@@ -73,10 +73,10 @@ __all__ = [
     "EventStore",
     "HydrationFailed",
     "IdempotencyKey",
-    "MailboxFull",
     "Metadata",
     "NotFound",
     "Outbox",
+    "Overloaded",
     "Passivation",
     "Processor",
     "ProcessorStatistics",

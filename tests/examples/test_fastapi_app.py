@@ -240,7 +240,7 @@ async def test_no_answer_in_time_is_504_and_no_room_in_time_is_503(serve: Serve)
 
         refused = await deposit(server.client, 100, "salary")  # the first command is still in flight
         assert refused.status_code == 503
-        assert problem(refused)["type"] == "/problems/MailboxFull"
+        assert problem(refused)["type"] == "/problems/Overloaded"
         assert refused.headers["retry-after"] == "1"
 
         store.gate.set()

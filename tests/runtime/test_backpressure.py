@@ -8,7 +8,7 @@ from support.bank import Add, Added, Tally
 from support.stores import FaultyStore, GatedStore, PoisonedStore, append, whole_log
 from support.virtual_time import settled, steps, virtual
 
-from actorium import Ack, HydrationFailed, MailboxFull, Passivation, Settings
+from actorium import Ack, HydrationFailed, Overloaded, Passivation, Settings
 from actorium.runtime.runtime import Runtime
 from actorium.store.memory import MemoryStore
 
@@ -60,17 +60,17 @@ async def test_mailbox_limit_counts_what_waits_undecided_and_what_waits_uncommit
     ],
 )
 @virtual
-async def test_a_wait_that_lasts_too_long_ends_with_mailbox_full_and_nothing_done(settings: Settings, why: str) -> None:
+async def test_a_wait_that_lasts_too_long_ends_with_overloaded_and_nothing_done(settings: Settings, why: str) -> None:
     store = GatedStore()
     async with Runtime([Tally], store=store, settings=settings) as runtime:
         accepted = await full_of(runtime, store, "a")
         started = asyncio.get_running_loop().time()
-        with pytest.raises(MailboxFull, match=why):
+        with pytest.raises(Overloaded, match=why):
             await runtime.send(Add("a", 100), timeout_s=2.0)
         assert asyncio.get_running_loop().time() - started == pytest.approx(2.0)
-        with pytest.raises(MailboxFull, match=why):
+        with pytest.raises(Overloaded, match=why):
             await runtime.tell(Add("a", 100), timeout_s=2.0)
-        with pytest.raises(MailboxFull, match=why):
+        with pytest.raises(Overloaded, match=why):
             await runtime.get(Tally, "a", timeout_s=2.0)
         store.let_through()
         await asyncio.gather(*accepted)

@@ -18,7 +18,7 @@ from actorium import (
     CommandConflict,
     CommandTimeout,
     Event,
-    MailboxFull,
+    Overloaded,
     Rejected,
     Runtime,
     Settings,
@@ -250,7 +250,7 @@ async def test_mailbox_full_did_nothing_so_the_id_is_still_new() -> None:
         store.shut()
         first = asyncio.ensure_future(runtime.send(Add("t", 1)))
         await settled()
-        with pytest.raises(MailboxFull):
+        with pytest.raises(Overloaded):
             await runtime.send(Add("t", 5), command_id="five", timeout_s=1.0)
         store.let_through()
         await first

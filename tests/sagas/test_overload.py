@@ -7,7 +7,7 @@ import pytest
 from support.transfers import Ask, Deposit, Transfer, Withdraw, ask, balances, open_accounts, runtime_of, saga_in
 from support.virtual_time import virtual
 
-from actorium import ActoriumError, CommandTimeout, Envelope, MailboxFull, Retry, Settings, step
+from actorium import ActoriumError, CommandTimeout, Envelope, Overloaded, Retry, Settings, step
 from actorium.actors.commands import Ack
 from actorium.runtime.middleware import Middleware, Next
 
@@ -41,7 +41,7 @@ def crowded(times: int, error: Callable[[], ActoriumError]) -> Middleware:
 
 
 ERRORS: dict[str, Callable[[], ActoriumError]] = {
-    "no room": lambda: MailboxFull("no room"),
+    "no room": lambda: Overloaded("no room", retry_after_s=1.0),
     "no answer": lambda: CommandTimeout("no answer", command_id=""),
 }
 
@@ -57,7 +57,9 @@ async def test_what_finds_no_room_is_sent_again_without_being_counted(error: Cal
 
 @virtual
 async def test_the_timeout_of_the_step_ends_it_all_the_same() -> None:
-    async with runtime_of(Impatient, middleware=[crowded(10_000, lambda: MailboxFull("no room"))]) as runtime:
+    async with runtime_of(
+        Impatient, middleware=[crowded(10_000, lambda: Overloaded("no room", retry_after_s=1.0))]
+    ) as runtime:
         await open_accounts(runtime, alice=100, bob=0)
         saga = await saga_in(runtime, Impatient, await ask(runtime), "undone", within_s=700)
         assert saga.reason == "debit was not done within 600 s"

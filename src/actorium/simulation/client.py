@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Ack, Command
 from actorium.actors.errors import CommandFailed, HydrationFailed
-from actorium.runtime.errors import CommandTimeout, MailboxFull, QueryTimeout, RuntimeClosed
+from actorium.runtime.errors import CommandTimeout, Overloaded, QueryTimeout, RuntimeClosed
 from actorium.runtime.projection import Projection, Query
 from actorium.sagas.runtime import Runtime
 from actorium.sagas.saga import Saga
@@ -46,7 +46,7 @@ _TRY_AGAIN = (
     ConnectionLost,
     CommandTimeout,
     HydrationFailed,
-    MailboxFull,
+    Overloaded,
     QueryTimeout,
     RuntimeClosed,
     StoreUnavailable,
