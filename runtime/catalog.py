@@ -25,6 +25,13 @@ Part = type[Aggregate] | type[Projection] | Callable[..., Any] | Publisher
 """What a runtime is made of: classes of aggregates, projections and sagas, `@react` functions, outboxes."""
 
 
+def refuse_twice(parts: Sequence[Part]) -> None:
+    """Raise ConfigurationError for a part that is given more than once."""
+    for index, part in enumerate(parts):
+        if any(part is other for other in parts[:index]):
+            raise ConfigurationError(f"{_shown(part)} is given twice: a runtime takes each of its parts once")
+
+
 class Catalog:
     """What a runtime runs."""
 
@@ -83,8 +90,7 @@ class Catalog:
                     f"{holder.__qualname__} and {aggregate.__qualname__} both handle {command.__name__}: a command has "
                     "one handler"
                 )
-        if aggregate not in self.aggregates:
-            self.aggregates.append(aggregate)
+        self.aggregates.append(aggregate)
         return tuple(definition.evolvers)
 
     def _name(self, what: str, name: str, part: object, mend: str) -> None:

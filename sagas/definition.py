@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from actorium.actors.annotations import hints_of, is_proper_subclass, shown
+from actorium.actors.annotations import hints_of, is_proper_subclass, leaves, shown
 from actorium.actors.commands import Command
 from actorium.runtime.event_handlers import (
     Correlate,
@@ -159,6 +159,10 @@ class SagaDefinition:
         name = f"{owner}.{step.name}"
         parameters = list(inspect.signature(step.method).parameters.values())[1:]
         hints = hints_of(step.method, name, names)
+        if not step.is_effect:
+            _check_return(name, hints)
+        if step.undo_method is not None:
+            _check_return(f"{name}'s undo", hints_of(step.undo_method, f"{name}'s undo", names))
         if step.is_effect:
             if step.until is not None:
                 raise ConfigurationError(f"{name} is an effect: it is done when it returns; drop until=")
@@ -189,6 +193,15 @@ class SagaDefinition:
                     "another way: give all of them the same correlate="
                 )
             others.append(step)
+
+
+def _check_return(name: str, hints: Mapping[str, Any]) -> None:
+    """Raise ConfigurationError where an annotation, if there is one, says something else than commands or None."""
+    for part in leaves(hints.get("return", type(None))):
+        if inspect.isclass(part) and part is not type(None) and not issubclass(part, Command):
+            raise ConfigurationError(
+                f"{name} says that it returns {shown(part)}: it returns a Command, several, or None"
+            )
 
 
 def require_defaults(saga_class: type[Saga]) -> None:

@@ -11,7 +11,7 @@ import anyio.abc
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Ack, Command, Envelope
 from actorium.runtime import runtime as base
-from actorium.runtime.catalog import Catalog, Part
+from actorium.runtime.catalog import Catalog, Part, refuse_twice
 from actorium.runtime.engine import Engine
 from actorium.runtime.read_side import ReadSide
 from actorium.sagas.outbox import Outbox
@@ -50,6 +50,7 @@ class Runtime(base.Runtime):
         return tuple(self._outboxes.values())
 
     def _catalog_of(self, parts: Sequence[Part]) -> Catalog:
+        refuse_twice(parts)
         sagas: list[type[Saga]] = []
         others: list[Any] = []
         self._outboxes: dict[str, Outbox] = {}
@@ -61,7 +62,7 @@ class Runtime(base.Runtime):
                     raise ConfigurationError(f"two outboxes of this runtime have the name {part.name!r}: rename one")
             else:
                 others.append(part)
-        self._streams = {saga: saga_stream_of(saga.__definition__) for saga in dict.fromkeys(sagas)}
+        self._streams = {saga: saga_stream_of(saga.__definition__) for saga in sagas}
         processes: list[type[Aggregate]] = [Submission, *self._streams.values()]
         followed = [event for saga in self._streams for event in saga.__definition__.event_classes]
         followed += [event for outbox in self._outboxes.values() for event in outbox.types]

@@ -1,9 +1,11 @@
 """What the classes of one runtime have to agree on is checked when it is made."""
 
+from typing import Any
+
 import pytest
 from support.bank import Account, Add, Added, Tally
 
-from actorium import Aggregate, Command, ConfigurationError, Event, Runtime, decide, evolve
+from actorium import Aggregate, Command, ConfigurationError, Event, Runtime, Saga, decide, evolve, react, starts
 
 
 def test_two_aggregates_for_one_command_are_refused() -> None:
@@ -57,8 +59,19 @@ def test_a_runtime_without_aggregates_is_refused() -> None:
         Runtime([], store="memory://")
 
 
-def test_the_same_class_twice_is_the_class_once() -> None:
-    Runtime([Tally, Tally, Account], store="memory://")
+class Gone(Saga):
+    @starts
+    def added(self, event: Added) -> None: ...
+
+
+@react(on_replay="skip")
+async def tell(event: Added) -> None: ...
+
+
+@pytest.mark.parametrize("part", [Tally, Gone, tell])
+def test_a_part_that_is_given_twice_is_refused(part: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"{part.__name__} is given twice: a runtime takes each of its parts"):
+        Runtime([Tally, Account, part, part], store="memory://")
 
 
 def test_two_aggregates_may_share_an_event() -> None:

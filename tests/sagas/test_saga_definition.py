@@ -36,6 +36,21 @@ def no_undo() -> None:
             return Deposit("b", 1)
 
 
+def step_that_returns_an_event() -> None:
+    class Broken(Base):
+        @step
+        def pay(self) -> Deposited | None: ...
+
+
+def undo_that_returns_a_number() -> None:
+    class Broken(Base):
+        @step
+        def pay(self) -> list[Deposit]: ...
+
+        @pay.undo
+        def unpay(self) -> int: ...
+
+
 def two_pivots() -> None:
     class Broken(Base):
         @step(pivot=True)
@@ -228,6 +243,8 @@ def renamed_what_is_there() -> None:
         (effect_with_parameters, "Broken.pay", "one parameter of IdempotencyKey"),
         (effect_with_until, "Broken.pay", "drop until="),
         (no_default, "Broken.amount", "give the field one"),
+        (step_that_returns_an_event, "Broken.pay", "returns Deposited: it returns a Command, several, or None"),
+        (undo_that_returns_a_number, "Broken.pay's undo", "returns int: it returns a Command, several, or None"),
         (handled_twice, "Broken.told", "both handle Told: keep one"),
         (rejection_that_never_comes, "Broken.refused", "read self.reason in an undo method"),
         (rejection_of_no_command, "Broken.refused", "is no Command"),

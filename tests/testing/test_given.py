@@ -128,3 +128,13 @@ def test_the_given_aggregate_is_left_as_it_was() -> None:
     tally = Tally("t")
     given(tally, Added(5)).when(Add("t", 5)).then_state(total=10)
     assert tally == Tally("t")
+
+
+def test_a_command_for_another_id_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"Deposit is for 'bob', and given\(…\) has Account\('alice'\)"):
+        given(Account("alice"), OPENED).when(Deposit("bob", 5))
+
+
+def test_a_class_is_no_aggregate_with_an_id() -> None:
+    with pytest.raises(ConfigurationError, match=r'such as given\(Account\("a"\)\), not Account'):
+        given(Account, OPENED)  # type: ignore[arg-type]

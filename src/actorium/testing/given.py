@@ -24,6 +24,10 @@ class Given:
     """An aggregate with a history, ready for a command."""
 
     def __init__(self, aggregate: Aggregate, history: tuple[Event, ...]) -> None:
+        what: object = aggregate
+        if not isinstance(what, Aggregate):
+            name = getattr(what, "__name__", type(what).__name__)
+            raise ConfigurationError(f'given(…) takes an aggregate with its id, such as given({name}("a")), not {name}')
         self._definition = aggregate.__definition__
         self._state = copy.deepcopy(aggregate)
         self._codec = EventCodec(self._definition.evolvers)
@@ -35,6 +39,11 @@ class Given:
         handler = self._definition.handlers.get(type(command))
         if handler is None:
             raise ConfigurationError(f"{type(self._state).__name__} has no handler for {type(command).__name__}")
+        if command.to != self._state.id:
+            raise ConfigurationError(
+                f"{type(command).__name__} is for {command.to!r}, and given(…) has "
+                f"{type(self._state).__name__}({self._state.id!r})"
+            )
         checked, _ = handler.codec.admit(command, _MAX_PAYLOAD_BYTES)
         before = copy.deepcopy(self._state)
         refusal: Exception | None = None
