@@ -71,11 +71,17 @@ def test_list_says_what_is_parked_and_why(parked: str, capsys: pytest.CaptureFix
     assert "after 1 attempts: ValueError: poison" in out
 
 
-def test_retry_after_mending_leaves_nothing(mended: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_command("retry", f"{mended}:runtime", "--processor", NAME) == 0
+@pytest.mark.parametrize("name", [NAME, "Totals"])
+def test_retry_after_mending_leaves_nothing(mended: str, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command("retry", f"{mended}:runtime", "--processor", name) == 0
     assert "1 handled, 0 parked" in capsys.readouterr().out
     assert run_command("list", "--db", "log.db") == 0
     assert "nothing is parked" in capsys.readouterr().out
+
+
+def test_a_retry_that_parks_again_has_failed(parked: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command("retry", f"{parked}:runtime", "--processor", "Totals") == 1
+    assert "0 handled, 1 parked" in capsys.readouterr().err
 
 
 def test_discard_keeps_its_reason_and_goes_on(parked: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,12 +89,17 @@ def test_discard_keeps_its_reason_and_goes_on(parked: str, capsys: pytest.Captur
     assert run_command(*words) == 0
     assert "those behind it are handled" in capsys.readouterr().out
     assert run_command("list", "--db", "log.db") == 0
-    assert "given up because: was a test" in " ".join(capsys.readouterr().out.split())
+    assert "discarded: was a test" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_wrong_name_says_which_there_are(parked: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command("retry", f"{parked}:runtime", "--processor", "Sums") == 2
     assert NAME in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_directory_is_no_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command("list", "--db", str(tmp_path)) == 2
+    assert "is a directory, not a log" in capsys.readouterr().err
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

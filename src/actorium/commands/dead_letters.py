@@ -1,10 +1,11 @@
-"""`actorium dead-letters`: what projections and reactions could not handle, to list, try again or give up."""
+"""`actorium dead-letters`: what projections and reactions could not handle, to list, retry or discard."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from cyclopts import App
@@ -14,7 +15,7 @@ from actorium.commands.screen import Screen
 from actorium.inspection import load_app
 from actorium.runtime.processor import Processor
 
-dead_letters = App(name="dead-letters", help="List, try again or give up what projections and reactions have parked.")
+dead_letters = App(name="dead-letters", help="List, retry or discard what projections and reactions have parked.")
 
 _LIST = (
     "SELECT processor, position, stream_type || '<' || stream_id || '>', version, event_type, attempts, error, "
@@ -39,7 +40,10 @@ def list_letters(*, db: Path) -> None:
         finally:
             connection.close()
     except sqlite3.Error as error:
-        raise Problem(f"{db} cannot be read as a log: {error}") from error
+        why = f"{db} cannot be read as a log: {error}"
+        if not os.access(db.absolute().parent, os.W_OK):
+            why += "; SQLite needs to write beside it: copy the file to a folder where it may"
+        raise Problem(why) from error
     screen = Screen()
     if not rows:
         screen.say("nothing is parked")
@@ -48,57 +52,75 @@ def list_letters(*, db: Path) -> None:
         screen.say(f"{processor}, position {position}: {event_type} at {stream} version {version}")
         screen.say(f"  after {attempts} attempts: {why}")
         if discarded:
-            screen.say(f"  given up because: {discarded}")
+            screen.say(f"  discarded: {discarded}")
 
 
 @dead_letters.command
 def retry(app: str, /, *, processor: str, position: int | None = None) -> None:
     """Have an application deliver parked events again, and those behind them; it must not be running.
 
+    The exit code is 1 if what was tried is parked again.
+
     Parameters
     ----------
     app
         The application, as module:name of a Runtime or of a function that returns one.
     processor
-        The name of the processor, as `list` prints it.
+        The name of the projection or reaction, or the processor's as `list` prints it.
     position
         The position of the one event; without it all are tried, in order.
     """
 
-    async def work(found: Processor) -> str:
+    async def work(found: Processor) -> None:
         done = await found.retry(position)
-        return f"{done} handled, {len(found.dead_letters())} parked"
+        left = len(found.dead_letters())
+        said = f"{done} handled, {left} parked"
+        if left and (position is None or not done):
+            raise Problem(said)
+        Screen().say(said)
 
     asyncio.run(_with(app, processor, work))
 
 
 @dead_letters.command
 def discard(app: str, /, *, processor: str, position: int, reason: str) -> None:
-    """Have an application give a parked event up and deliver those behind it; it must not be running.
+    """Have an application leave a parked event out and deliver those behind it; it must not be running.
 
     Parameters
     ----------
     app
         The application, as module:name of a Runtime or of a function that returns one.
     processor
-        The name of the processor, as `list` prints it.
+        The name of the projection or reaction, or the processor's as `list` prints it.
     position
         The position of the event.
     reason
         Why; it is kept.
     """
 
-    async def work(found: Processor) -> str:
+    async def work(found: Processor) -> None:
         all_handled = await found.discard(position, reason)
-        return "given up, those behind it are handled" if all_handled else "given up, one behind it is parked now"
+        behind = "those behind it are handled" if all_handled else "one behind it is parked now"
+        Screen().say(f"discarded, {behind}")
 
     asyncio.run(_with(app, processor, work))
 
 
-async def _with(app: str, name: str, work: Callable[[Processor], Awaitable[str]]) -> None:
+async def _with(app: str, name: str, work: Callable[[Processor], Awaitable[None]]) -> None:
     async with load_app(app) as runtime:
-        found = next((one for one in runtime.processors() if one.name == name), None)
-        if found is None:
-            names = ", ".join(repr(one.name) for one in runtime.processors()) or "none"
-            raise WrongUse(f"{app} has no processor {name!r}; it has {names}")
-        Screen().say(await work(found))
+        await work(_found(app, runtime.processors(), name))
+
+
+def _found(app: str, processors: Sequence[Processor], name: str) -> Processor:
+    """Return the processor of a name: its own, or that of its projection or reaction where no other has that."""
+    found = [one for one in processors if name == one.name] or [one for one in processors if name == _plain(one.name)]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(repr(one.name) for one in found or processors) or "none"
+    raise WrongUse(f"{app} has {'several processors' if found else 'no processor'} {name!r}; it has {names}")
+
+
+def _plain(processor: str) -> str:
+    """Return the name that is left of "projection Sums version 1", or of "reaction mail"."""
+    kind, _, name = processor.partition(" ")
+    return name.rpartition(" version ")[0] if kind == "projection" else name
