@@ -1,0 +1,18 @@
+"""The tutorial is what it says: its blocks, one below the other, are a program."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "tutorial.md"
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def test_the_blocks_of_the_tutorial_are_a_file_that_runs_and_that_type_checkers_accept(tmp_path: Path) -> None:
+    program = tmp_path / "bank.py"
+    program.write_text("\n\n".join(BLOCK.findall(PAGE.read_text(encoding="utf-8"))), encoding="utf-8")
+    for command in ([program.name], ["-m", "mypy", "--strict", program.name]):
+        run = subprocess.run([sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, timeout=100)
+        assert run.returncode == 0, run.stdout + run.stderr
+    assert (tmp_path / "bank.db").exists()
