@@ -67,6 +67,13 @@ def _shown(thing: object) -> str:
     return str(getattr(thing, "__name__", None) or type(thing).__name__)
 
 
+def require_log(runtime: Runtime) -> None:
+    """Raise ConfigurationError where a runtime has no log yet, its file missing or empty: to open it would make one."""
+    store = runtime.store
+    if isinstance(store, SQLiteLog) and not store.exists():
+        raise ConfigurationError(f"there is no log yet: {store.describe()}")
+
+
 async def unreadable(runtime: Runtime, *, deep: bool) -> AsyncIterator[str]:
     """Open the log of a runtime that is not started, and yield a line for whatever in it the runtime cannot read.
 

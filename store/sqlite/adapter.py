@@ -213,6 +213,10 @@ class SQLiteLog:
         except StoreUnavailable as error:
             return [str(error)]
 
+    def exists(self) -> bool:
+        """Say whether there is a file that holds anything; nothing is opened or made."""
+        return self._file.size_bytes() > 0
+
     def describe(self) -> str:
         settings = self._settings
         return f"{self._file.engine} {self._file.path} (WAL, synchronous={settings.synchronous}: {settings.durability})"

@@ -197,6 +197,24 @@ def test_a_deep_check_ends_where_events_were_taken_out(shop: Path, capsys: pytes
     assert len(out.splitlines()) == 1
 
 
+@pytest.mark.parametrize("is_empty", [False, True])
+def test_a_check_makes_no_log_where_there_is_none(
+    shop: Path, capsys: pytest.CaptureFixture[str], is_empty: bool
+) -> None:
+    for file in shop.glob("orders.db*"):
+        file.unlink()
+    if is_empty:
+        (shop / "orders.db").touch()
+    before = sorted(shop.iterdir())
+    code, out, err = output(capsys, "check", "shop_app:one")
+    assert (code, out) == (2, "")
+    assert "there is no log yet" in err
+    assert sorted(path for path in shop.iterdir() if path.name != "__pycache__") == [
+        path for path in before if path.name != "__pycache__"
+    ]
+    assert not is_empty or (shop / "orders.db").stat().st_size == 0
+
+
 def test_a_check_of_no_application_is_an_error_in_one_line(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = output(capsys, "check", "shop_app:two")
     assert (code, out) == (2, "")

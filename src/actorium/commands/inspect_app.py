@@ -9,7 +9,7 @@ import msgspec
 from actorium.commands.problem import Problem
 from actorium.commands.screen import Screen
 from actorium.graphs import graphs
-from actorium.inspection import load_app, unreadable
+from actorium.inspection import load_app, require_log, unreadable
 from actorium.runtime.runtime import Runtime
 from actorium.schemas import Document
 from actorium.schemas import asyncapi as asyncapi_of
@@ -29,6 +29,7 @@ def check(app: str, /, *, deep: bool = False) -> None:
         Read every event, and not only the list of their types; and have SQLite hold its indexes against its tables.
     """
     runtime = load_app(app)
+    require_log(runtime)
     screen = Screen()
     found = asyncio.run(_report(screen, runtime, deep=deep))
     if found:
