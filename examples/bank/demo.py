@@ -98,7 +98,8 @@ class Demo:
             )
             self._say_what_was_found(crash, found)
             self._screen.head("Go on where the log ends")
-            run = ImportRun(self._screen, runtime, file, total=total, go_on=self._go_on(file, db))
+            is_kept = self._keep or self._db is not None
+            run = ImportRun(self._screen, runtime, file, total=total, go_on=self._go_on(file, db), is_kept=is_kept)
             await run.run(known=found.positions)
             self._screen.head("Check")
             outcome = await run.check()

@@ -22,17 +22,24 @@ from actorium.store.sqlite import SQLiteStore
 
 _BAD_ROWS_SHOWN = 20
 _WRONG_SHOWN = 10
+_UNLESS_SKIPPED: dict[OnBadRow, list[str]] = {"skip": [], "stop": ["--on-bad-row", "stop"]}
 
 
 class ImportRun:
-    """Imports one file of `total` rows into a running runtime. `go_on` is what to type after an interruption."""
+    """Imports one file of `total` rows into a running runtime.
 
-    def __init__(self, screen: Screen, runtime: Runtime, file: Path, *, total: int, go_on: str) -> None:
+    go_on: what to type after an interruption. is_kept: whether the log is there after it.
+    """
+
+    def __init__(
+        self, screen: Screen, runtime: Runtime, file: Path, *, total: int, go_on: str, is_kept: bool = True
+    ) -> None:
         self._screen = screen
         self._runtime = runtime
         self._file = file
         self._total = total
         self._go_on = go_on
+        self._is_kept = is_kept
         self.report = ImportReport()
 
     async def run(self, *, known: Container[str] = (), on_bad_row: OnBadRow = "skip") -> None:
@@ -92,7 +99,8 @@ class ImportRun:
 
     def _so_far(self) -> str:
         settled = self.report.booked + self.report.found
-        return f"{settled:,} transactions of {self._file} are in the log for certain"
+        where = "are in the log for certain" if self._is_kept else "were in the log, which was temporary and is removed"
+        return f"{settled:,} transactions of {self._file} {where}"
 
 
 def import_into(screen: Screen, file: Path, db: Path, *, on_bad_row: OnBadRow) -> None:
@@ -114,7 +122,7 @@ async def _import_into(screen: Screen, file: Path, db: Path, on_bad_row: OnBadRo
     async with Runtime([Account], store=store) as runtime:
         before = runtime.statistics().position
         screen.say(f"{file} into {store.describe()}, which has {before:,} events")
-        go_on = shlex.join(["actorium", "import", f"{file}", "--db", f"{db}"])
+        go_on = shlex.join(["actorium", "import", f"{file}", "--db", f"{db}", *_UNLESS_SKIPPED[on_bad_row]])
         run = ImportRun(screen, runtime, file, total=total, go_on=go_on)
         await run.run(on_bad_row=on_bad_row)
         after = runtime.statistics().position

@@ -100,7 +100,7 @@ def test_bad_rows_are_skipped_or_stop_the_import(file: Path, tmp_path: Path) -> 
     assert stopped.returncode == 1
     assert "line 101: 1 columns instead of 10" in stopped.stderr
     assert f"99 transactions of {damaged} are in the log for certain" in stopped.stderr
-    assert f"go on with: actorium import {damaged} --db {db}" in stopped.stderr
+    assert f"go on with: actorium import {damaged} --db {db} --on-bad-row stop" in stopped.stderr
     skipped = actorium("import", damaged, "--db", db)
     assert skipped.returncode == 0, skipped.stderr
     assert "line 101: 1 columns instead of 10" in skipped.stderr
@@ -156,6 +156,22 @@ def test_ctrl_c_ends_an_import_in_good_order(tmp_path: Path) -> None:
     rest = actorium("import", file, "--db", db)
     assert rest.returncode == 0, rest.stderr
     assert number(r"([\d,]+) found in the log", rest.stdout) == settled
+
+
+def test_ctrl_c_promises_nothing_of_a_log_that_is_removed() -> None:
+    command = [*ACTORIUM, "demo", "--rows", "8000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        is_restarted = False
+        for line in process.stdout:
+            is_restarted |= "Go on where the log ends" in line
+            if is_restarted and "importing: " in line:
+                break
+        process.send_signal(signal.SIGINT)
+        out, err = process.stdout.read(), process.stderr.read()
+    assert process.returncode == 130, out + err
+    assert "were in the log, which was temporary and is removed; go on with: actorium demo, from the beginning" in err
 
 
 @pytest.mark.asyncio
