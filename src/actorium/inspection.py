@@ -85,8 +85,8 @@ async def unreadable(runtime: Runtime, *, deep: bool) -> AsyncIterator[str]:
     await (store.open(verified=not deep) if isinstance(store, SQLiteLog) else store.open())
     try:
         shapes = await unreadable_types(store, codec)
-        for shape in shapes:
-            yield described(shape, codec)
+        for line in await described(store, codec, shapes):
+            yield line
         if deep:
             known = {(shape.type, shape.schema_version) for shape in shapes}
 

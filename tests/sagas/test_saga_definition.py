@@ -3,12 +3,24 @@
 import gc
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from support.transfers import Account, Deposit, Deposited, Desk, Told, Transfer, TransferRequested, Withdraw
+from support.transfers import Account, Ask, Deposit, Deposited, Desk, Told, Transfer, TransferRequested, Withdraw
 
-from actorium import ConfigurationError, IdempotencyKey, Rejected, Runtime, Saga, on, on_rejected, starts, step
+from actorium import (
+    ConfigurationError,
+    IdempotencyKey,
+    Rejected,
+    Runtime,
+    Saga,
+    UnreadableTypes,
+    on,
+    on_rejected,
+    starts,
+    step,
+)
 
 
 class Base(Saga):
@@ -292,3 +304,13 @@ def test_a_saga_class_goes_with_the_runtime_that_ran_it() -> None:
     passing = made_for_one_runtime()
     gc.collect()
     assert passing() is None
+
+
+@pytest.mark.asyncio
+async def test_a_saga_that_was_forgotten_is_named_by_its_streams(tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path / 'log.db'}"
+    async with Runtime([Account, Desk, Transfer], store=store) as runtime:
+        await runtime.send(Ask("desk", "alice", "bob"))
+        await runtime.saga(Transfer, "desk@1", ended_within_s=10)
+    with pytest.raises(UnreadableTypes, match=r"saga\.started .*first in a stream of Transfer\): .* or the saga that"):
+        await Runtime([Account, Desk], store=store).start()
