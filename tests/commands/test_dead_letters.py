@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.troubled_disks import immutable
 
 from actorium.commands.app import run
 
@@ -105,3 +106,11 @@ def test_a_directory_is_no_log(tmp_path: Path, capsys: pytest.CaptureFixture[str
 def test_a_file_that_is_not_there_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command("list", "--db", str(tmp_path / "no.db")) == 2
     assert "no.db" in "".join(capsys.readouterr().err.split())
+
+
+def test_a_folder_that_cannot_be_written_is_said_with_what_to_do(
+    parked: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with immutable(tmp_path):
+        assert run_command("list", "--db", "log.db") == 1
+    assert "SQLite needs to write beside it: copy the file to a folder" in capsys.readouterr().err
