@@ -64,7 +64,7 @@ def test_without_apsw_the_program_says_what_to_install(
     for name in ("connection", "place", "vfs"):
         monkeypatch.delitem(sys.modules, f"actorium.simulation.disk.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "apsw", None)
-    assert run([*FULL, "--jobs", "1"]) == 1
+    assert run([*FULL, "--jobs", "1"]) == 2
     assert 'pip install "actorium[simulation]"' in capsys.readouterr().err
 
 
