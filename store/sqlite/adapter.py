@@ -327,7 +327,7 @@ class SQLiteStore(SQLiteLog):
         cache_mb: int = 64,
         wal_autocheckpoint_pages: int = 10_000,
         busy_timeout_s: float = 5.0,
-        verify_mb: int = 256,
+        verify_mb: int = 64,
     ) -> None:
         settings = Settings(synchronous, cache_mb, wal_autocheckpoint_pages, busy_timeout_s, verify_mb)
         super().__init__(DatabaseFile(path), settings)

@@ -128,7 +128,7 @@ class BitRot:
     `after`: how the process that wrote the file ended. `verify_mb` is the store's (see `SQLiteStore`).
     """
 
-    def __init__(self, folder: Path, *, seed: int, after: Ending = "close", verify_mb: int = 256) -> None:
+    def __init__(self, folder: Path, *, seed: int, after: Ending = "close", verify_mb: int = 64) -> None:
         self._path = folder / "log.db"
         self._after = after
         self._verify_mb = verify_mb
