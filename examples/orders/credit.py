@@ -241,6 +241,10 @@ class Cancellation(Saga):
     def cancelled(self, event: OrderCancelled) -> None:
         self.customer = event.customer
 
+    @step(pivot=True)
+    def stand(self) -> None:
+        """The order is cancelled already: there is no way back, so it only goes forward."""
+
     @step
     def release(self) -> ReleaseCredit:
         return ReleaseCredit(self.customer, self.id)
