@@ -25,7 +25,7 @@ from actorium.examples.bank.transfers import (
     payment_key,
     payments_through,
 )
-from actorium.simulation import SimulatedRuntime, View, World, simulation
+from actorium.simulation import Faults, SimulatedRuntime, View, World, simulation
 
 _DAY = date(1993, 1, 1)
 _ACCOUNTS = ("a-0", "a-1", "a-2", "a-3")
@@ -36,7 +36,7 @@ _PATIENT = Retry(attempts=4, backoff_s=0.5, backoff_max_s=5.0)
 _BRIEF = Retry(attempts=2, backoff_s=0.5)
 
 
-@simulation(seeds=2_000)
+@simulation(seeds=2_000, faults=Faults.all(rate=0.02))
 async def transfers(world: World) -> None:
     """Four clients order three transfers each; some are refused, and some come back because the money is not there."""
     bank = await bank_of(world, _ACCOUNTS)

@@ -96,7 +96,7 @@ _PLACES = {
 }
 
 # How often each family is hit, as a multiple of the rate. The occasions differ in number: a life starts a few times in
-# a run, evolving happens hundreds of times, a write of the disk a thousand. The weights bring about some fifteen faults
+# a run, evolving happens hundreds of times, a write of the disk a thousand. The weights bring about some 25 faults
 # in a run of a dozen transfers, none of the families crowding out the others.
 _WEIGHTS = {
     "commit": 1.5,
