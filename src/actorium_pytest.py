@@ -7,6 +7,7 @@ installed, and importing anything of the package imports all of it.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,9 +19,23 @@ if TYPE_CHECKING:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of simulations."""
     group = parser.getgroup("actorium", "simulations of Actorium")
-    group.addoption("--simulation-seeds", type=int, metavar="N", help="seeds of each simulation, instead of its own")
-    group.addoption("--simulation-from", type=int, default=0, metavar="SEED", help="the first seed (default: 0)")
-    group.addoption("--simulation-rate", type=float, metavar="RATE", help="faults of every kind, at this rate (0 to 1)")
+    seeds, first, rate = _number(int, 1), _number(int, 0), _number(float, 0, 1)
+    group.addoption("--simulation-seeds", type=seeds, metavar="N", help="seeds of each simulation, instead of its own")
+    group.addoption("--simulation-from", type=first, default=0, metavar="SEED", help="the first seed (default: 0)")
+    group.addoption("--simulation-rate", type=rate, metavar="RATE", help="faults of every kind, at this rate (0 to 1)")
+
+
+def _number(kind: type[float], least: float, most: float = float("inf")) -> Callable[[str], float]:
+    """Return what reads a number of an option, and refuses others."""
+
+    def read(text: str) -> float:
+        number = kind(text)
+        if not least <= number <= most:
+            raise ValueError(text)
+        return number
+
+    read.__name__ = f"number from {least}" + (f" to {most}" if most < float("inf") else "")
+    return read
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -15,6 +16,15 @@ from actorium.commands.app import run
 from actorium.simulation.report import Report
 
 SUMS = Path(__file__).resolve().parents[1] / "support" / "small_scenarios.py"
+
+IDLE = """
+from actorium.simulation import simulation
+from simulated import Sum
+
+@simulation(seeds=1)
+async def idle(world):
+    world.runtime([Sum])
+"""
 
 
 @pytest.fixture
@@ -97,7 +107,10 @@ def test_every_fault_and_crash_is_tried(file: Path, capsys: pytest.CaptureFixtur
 
 
 def test_every_fault_and_crash_is_tried_of_what_is_made_for_it(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    small = "@simulation(exhaustive=True)\nasync def small(world: World) -> None:\n    world.runtime([Sum])\n"
+    small = (
+        "@simulation(exhaustive=True)\nasync def small(world: World) -> None:\n"
+        "    await world.runtime([Sum]).send(Add('a', 1))\n"
+    )
     file.write_text(f"{file.read_text(encoding='utf-8')}\n\n{small}", encoding="utf-8")
     assert simulate(file, "--exhaustive") == 0
     assert re.findall(r"^(\w+) \(", capsys.readouterr().out, re.MULTILINE) == ["small"]
@@ -105,6 +118,27 @@ def test_every_fault_and_crash_is_tried_of_what_is_made_for_it(file: Path, capsy
     assert re.findall(r"^(\w+) \(", capsys.readouterr().out, re.MULTILINE) == ["holding", "broken"]
     assert simulate(file, "--only", "small", "--seeds", 1) == 0
     assert re.findall(r"^(\w+) \(", capsys.readouterr().out, re.MULTILINE) == ["small"]
+
+
+def test_where_to_begin_and_how_long_to_go_on(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = file.with_name("report.json")
+    assert simulate(file, "--only", "holding", "--from", 7, "--minutes", 0.000_1, "--json", report) == 0
+    (found,) = msgspec.json.decode(report.read_bytes(), type=Report).simulations
+    assert (found.first_seed, found.seeds) == (7, 1)
+
+
+def test_an_order_of_hashes_is_the_same_in_every_process(file: Path) -> None:
+    names = file.with_name("names.py")
+    names.write_text(
+        "from actorium.simulation import simulation\nfrom simulated import Add, Sum\n\n@simulation(seeds=1)\n"
+        "async def names(world):\n    sums = world.runtime([Sum])\n"
+        "    for name in {f'name {number}' for number in range(9)}:\n        await sums.send(Add(name, 1))\n",
+        encoding="utf-8",
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONHASHSEED"}
+    command = [sys.executable, "-m", "actorium", "simulate", str(names), "--replay", "1"]
+    runs = {subprocess.run(command, env=environment, capture_output=True, check=True).stdout for _ in range(3)}
+    assert len(runs) == 1
 
 
 def test_what_asks_the_machine_is_named(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -133,6 +167,14 @@ def test_what_asks_the_machine_is_named(file: Path, capsys: pytest.CaptureFixtur
         (["simulated.py", "--only", "broken", "--story", "hello"], "this is no story of this version"),
         (["simulated.py", "--replay", "1", "--exhaustive"], "--replay and --exhaustive are different things to do"),
         (["simulated.py", "--audit", "--json", "a.json"], "--json is for the report on many seeds"),
+        (
+            ["simulated.py", "--only", "broken", "--replay", "1", "--seeds", "2", "--jobs", "2"],
+            "leave out --seeds and --jobs",
+        ),
+        (["simulated.py", "--exhaustive", "--minutes", "1"], "leave out --minutes: no meaning beside --exhaustive"),
+        (["simulated.py", "--html", "nowhere/page.html"], "cannot write in"),
+        (["simulated.py", "--json", "empty"], "is a directory"),
+        (["idle.py"], "no command was sent and no event written: nothing was tried"),
         (["simulated.py", "--seeds", "many"], "Invalid value"),
         (["simulated.py", "--store", "tape"], "Invalid value"),
     ],
@@ -141,7 +183,12 @@ def test_wrong_use_ends_with_2_and_says_what_to_do(
     words: list[str], message: str, file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(file.parent)
-    for name, text in {"notes.txt": "", "plain.py": "x = 1\n", "torn.py": "import nothing_of_the_kind\n"}.items():
+    for name, text in {
+        "notes.txt": "",
+        "plain.py": "x = 1\n",
+        "torn.py": "import nothing_of_the_kind\n",
+        "idle.py": IDLE,
+    }.items():
         Path(name).write_text(text, encoding="utf-8")
     Path("empty").mkdir()
     assert simulate(*words) == 2
@@ -161,5 +208,5 @@ def test_ctrl_c_ends_with_130_and_what_was_done_so_far(file: Path) -> None:
         out, err = process.stdout.read(), process.stderr.read()
     assert process.returncode == 130, out + err
     assert re.search(r"1\d\d seeds in", out)
-    assert "until then every invariant held" in err
+    assert "every invariant held in the runs that had ended" in err
     assert "Traceback" not in err

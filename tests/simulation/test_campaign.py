@@ -8,9 +8,11 @@ import pytest
 from support import small_bank
 
 from actorium import ConfigurationError
+from actorium.simulation import World, simulation
 from actorium.simulation.campaign import Tally, campaign
 from actorium.simulation.faults import Faults
 from actorium.simulation.place import Place
+from actorium.simulation.verdict import judge
 
 FILE = str(Path(__file__).resolve().parents[1] / "support" / "small_bank.py")
 
@@ -79,6 +81,61 @@ def test_a_thread_leaves_ctrl_c_to_the_main_one() -> None:
     with ThreadPoolExecutor(1) as threads:
         tally = threads.submit(campaign, Place(FILE, "transfers"), seeds=2).result()
     assert tally.seeds == 2
+
+
+def test_a_seed_that_takes_another_course_when_it_is_run_again_is_said_to() -> None:
+    names = iter(["a", "b"])
+
+    @simulation(seeds=1, faults=Faults.none())
+    async def capricious(world: World) -> None:
+        client = world.runtime([small_bank.Account])
+        await client.send(small_bank.Open(next(names), 7))
+        world.always("nobody has anything", lambda view: not any(one.balance for one in view.all(small_bank.Account)))
+
+    verdict = judge(capricious)
+    assert verdict.failure is None
+    assert verdict.unrepeatable is not None
+    assert verdict.unrepeatable.seed == 0
+    assert not verdict.is_good
+
+
+def test_ctrl_c_while_a_failure_is_shrunk_keeps_the_failure() -> None:
+    runs = 0
+
+    @simulation(seeds=1, faults=Faults.none())
+    async def poor(world: World) -> None:
+        nonlocal runs
+        runs += 1
+        if runs == 3:
+            signal.raise_signal(signal.SIGINT)
+        client = world.runtime([small_bank.Account])
+        await client.send(small_bank.Open("a", 1))
+        await client.send(small_bank.Open("b", 1))
+        world.always("nobody has anything", lambda view: not view.get(small_bank.Account, "a").balance)
+
+    verdict = judge(poor)
+    assert runs == 3
+    assert verdict.tally.is_cut_short
+    assert verdict.failure is not None
+    assert not verdict.failure.shrunk.is_smallest
+
+
+@pytest.mark.parametrize("bad", [{"seeds": 0}, {"seeds": -1}])
+def test_a_simulation_has_a_seed_at_least(bad: dict[str, int]) -> None:
+    with pytest.raises(ConfigurationError, match="shows nothing"):
+        simulation(**bad)  # type: ignore[call-overload]
+
+
+def test_what_is_no_scenario_is_refused_where_it_is_written() -> None:
+    def plain(world: World) -> None: ...
+
+    async def alone() -> None: ...
+
+    async def with_a_fixture(world: World, database: str) -> None: ...
+
+    for scenario, message in ((plain, "async def plain"), (alone, "takes \\(\\)"), (with_a_fixture, "database: str")):
+        with pytest.raises(ConfigurationError, match=message):
+            simulation(scenario)  # type: ignore[call-overload]
 
 
 def test_other_processes_need_to_know_where_the_simulation_is() -> None:

@@ -1,6 +1,7 @@
 """What a scenario states, and how it is told what went wrong in it."""
 
 import asyncio
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -8,11 +9,12 @@ import pytest
 from support.transfers import Account, Ask, Deposit, Desk, Open, Transfer, Withdraw
 
 from actorium.simulation import Faults, View, World
+from actorium.simulation.machine import STEPS_MAX
 from actorium.simulation.world import Violation
 
 
-def run(scenario: Callable[[World], Any]) -> Violation | None:
-    world = World(0, Faults.none())
+def run(scenario: Callable[[World], Any], *, steps_max: int = STEPS_MAX) -> Violation | None:
+    world = World(0, Faults.none(), steps_max=steps_max)
     world.run(scenario)
     return world.violation
 
@@ -38,7 +40,62 @@ def test_what_always_holds_is_looked_at_after_each_commit() -> None:
 
     violation = run(scenario)
     assert violation is not None
-    assert (violation.invariant, violation.actual) == ("never below five", "not after position 2")
+    assert (violation.invariant, violation.actual) == ("never below five", "after position 2: it does not")
+
+
+def test_what_always_holds_is_looked_at_even_if_stated_last() -> None:
+    async def scenario(world: World) -> None:
+        client = world.runtime([Account])
+        await client.send(Open("a", 10))
+        world.always("never", lambda view: False)
+
+    violation = run(scenario)
+    assert violation is not None
+    assert (violation.invariant, violation.actual) == ("never", "after position 1: it does not")
+
+
+@pytest.mark.parametrize("kind", ["always", "eventually"])
+def test_an_assertion_says_itself_what_was_found(kind: str) -> None:
+    def ten(view: View) -> bool:
+        assert balance(view) == 10, f"{balance(view)} is not ten"
+        return True
+
+    async def scenario(world: World) -> None:
+        client = world.runtime([Account])
+        getattr(world, kind)("ten", ten)
+        await client.send(Open("a", 9))
+
+    violation = run(scenario)
+    assert violation is not None
+    assert violation.expected.startswith("to hold")
+    assert "AssertionError: 9 is not ten" in violation.actual
+
+
+def test_a_condition_that_returns_nothing_does_not_hold() -> None:
+    async def scenario(world: World) -> None:
+        client = world.runtime([Account])
+        world.eventually("something", lambda view: None, within_s=1)
+        await client.send(Open("a", 9))
+
+    violation = run(scenario)
+    assert violation is not None
+    assert violation.actual == "None: a condition returns whether it holds, or raises AssertionError"
+
+
+@pytest.mark.parametrize("kind", ["always", "conserved", "eventually"])
+@pytest.mark.filterwarnings("error")
+def test_an_async_condition_is_refused(kind: str) -> None:
+    async def holds(view: View) -> bool:
+        return True
+
+    async def scenario(world: World) -> None:
+        client = world.runtime([Account])
+        getattr(world, kind)("it holds", holds)
+        await client.send(Open("a", 9))
+
+    violation = run(scenario)
+    assert violation is not None
+    assert "'it holds' is stated by an async function" in violation.actual
 
 
 # --- conserved ------------------------------------------------------------------------------------------------------
@@ -115,6 +172,43 @@ def test_an_error_of_the_stating_function_is_told_as_its_own(kind: str) -> None:
     assert violation.invariant == "ratio"
     assert violation.actual.startswith("ZeroDivisionError: division by zero (test_checks_of_scenarios.py, line ")
     assert violation.actual.endswith("in ratio)")
+
+
+def test_what_cannot_be_meant_is_refused() -> None:
+    async def no_runtime(world: World) -> None:
+        pass
+
+    async def no_choice(world: World) -> None:
+        world.runtime([Account])
+        world.choose("a colour", 0)
+
+    async def too_soon(world: World) -> None:
+        world.runtime([Account])
+        world.eventually("at last", lambda view: True, within_s=-1)
+
+    async def leaves(world: World) -> None:
+        world.runtime([Account])
+        sys.exit("bye")
+
+    messages = ["makes no runtime", "nothing to choose from for 'a colour'", "within -1 s", "SystemExit: bye"]
+    for scenario, message in zip((no_runtime, no_choice, too_soon, leaves), messages, strict=True):
+        violation = run(scenario)
+        assert violation is not None
+        assert violation.invariant == "the scenario runs through"
+        assert message in violation.actual
+
+
+def test_a_run_that_does_not_end_tells_where_it_stands() -> None:
+    async def scenario(world: World) -> None:
+        client = world.runtime([Account])
+        await client.send(Open("a", 9))
+        await asyncio.Event().wait()
+
+    violation = run(scenario, steps_max=2_000)
+    assert violation is not None
+    assert violation.invariant == "the run ends"
+    assert "not over after 2000 steps" in violation.actual
+    assert "what waits: test_checks_of_scenarios.py, line " in violation.actual
 
 
 def test_an_error_of_the_scenario_is_told_with_its_line() -> None:

@@ -110,6 +110,33 @@ def test_the_command_of_a_story_brings_the_failure_back(project: pytest.Pytester
     replayed.stdout.fnmatch_lines(["*VIOLATED: at most 2"])
 
 
+def test_numbers_that_make_no_sense_are_refused(project: pytest.Pytester) -> None:
+    for words in (["--simulation-seeds", "0"], ["--simulation-from", "-1"], ["--simulation-rate", "7"]):
+        result = project.runpytest_subprocess(*words)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines([f"*argument {words[0]}: invalid number from * value: *"])
+
+
+def test_ctrl_c_ends_the_run_and_makes_nothing_green(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\naddopts = -p actorium_pytest")
+    pressed = SCENARIOS.replace("@pytest.mark.slow", "").replace(
+        "    for _ in range(2):", "    import signal\n    signal.raise_signal(signal.SIGINT)\n    for _ in range(2):"
+    )
+    pytester.makepyfile(test_sums=pressed)
+    result = pytester.runpytest_subprocess()
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert "passed" not in result.outlines[-1]
+
+
+def test_one_that_tries_nothing_fails(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\naddopts = -p actorium_pytest")
+    idle = "@simulation(seeds=1)\nasync def idle(world):\n    world.runtime([Sum])\n"
+    pytester.makepyfile(f"{SCENARIOS.replace('@pytest.mark.slow', '')}\n\n{idle}")
+    result = pytester.runpytest_subprocess("-k", "idle")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*nothing was tried*"])
+
+
 def test_a_run_without_simulations_imports_nothing_of_the_package(tmp_path: Path) -> None:
     plain = "import sys\n\ndef test_it():\n    assert not {'actorium', 'apsw'} & set(sys.modules)\n"
     (tmp_path / "test_plain.py").write_text(plain, encoding="utf-8")

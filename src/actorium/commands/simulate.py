@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,16 +12,25 @@ import msgspec
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from actorium.commands.problem import WRONG_USE, Interrupted, Problem
+from actorium.commands.problem import Interrupted, Problem, WrongUse, require_place_for_report
 from actorium.commands.screen import Screen
 from actorium.store.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from actorium.simulation.faults import Faults
+    from actorium.simulation.place import Place
     from actorium.simulation.report import SimulationReport
     from actorium.simulation.run import Outcome
 
 Store = Literal["memory", "sqlite", "sqlite-normal"]
+
+# Which options about how to run have a meaning beside the other ways to look at a simulation.
+_GO_WITH = {
+    "--replay": {"--rate", "--store"},
+    "--story": set[str](),
+    "--exhaustive": {"--from", "--jobs", "--store"},
+    "--audit": {"--from"},
+}
 
 
 def simulate(
@@ -43,7 +53,7 @@ def simulate(
 ) -> None:
     """Run scenarios with injected faults, in virtual time, until there were enough seeds or an invariant broke.
 
-    The exit code is 1 if an invariant broke, 2 if this cannot be run as asked, 130 after Ctrl-C.
+    The exit code is 1 if an invariant broke, 2 if this cannot be run as asked, 130 after Ctrl-C (twice: at once).
 
     Parameters
     ----------
@@ -56,7 +66,7 @@ def simulate(
     from_
         The first seed.
     minutes
-        Run for as long instead.
+        Run for as long instead; beside --seeds, until either comes to its end.
     jobs
         Processes to run in.
     rate
@@ -80,7 +90,7 @@ def simulate(
     """
     asked = _Asked(target, only, seeds, from_, minutes, jobs, rate, store)
     ways = {"--replay": replay is not None, "--story": bool(story), "--exhaustive": exhaustive, "--audit": audit}
-    _require_one([way for way, is_given in ways.items() if is_given], json)
+    _require_sense(asked, [way for way, is_given in ways.items() if is_given], json, html)
     try:
         if replay is not None or story is not None:
             _replay(asked, replay, story, html)
@@ -91,14 +101,22 @@ def simulate(
         else:
             _campaigns(asked, json, html)
     except ConfigurationError as error:
-        raise Problem(str(error), exit_code=WRONG_USE) from error
+        raise WrongUse(str(error)) from error
 
 
-def _require_one(ways: Sequence[str], json: Path | None) -> None:
+def _require_sense(asked: _Asked, ways: Sequence[str], json: Path | None, html: Path | None) -> None:
+    """Raise WrongUse for options that say nothing together, reports with no place, a store whose library is missing."""
+    for file in (json, html):
+        require_place_for_report(file)
     if len(ways) > 1:
-        raise Problem(f"{' and '.join(ways)} are different things to do: give one", exit_code=WRONG_USE)
+        raise WrongUse(f"{' and '.join(ways)} are different things to do: give one")
     if json is not None and ways:
-        raise Problem("--json is for the report on many seeds", exit_code=WRONG_USE)
+        raise WrongUse("--json is for the report on many seeds")
+    for way in ways:
+        if idle := [option for option in asked.given() if option not in _GO_WITH[way]]:
+            raise WrongUse(f"leave out {' and '.join(idle)}: no meaning beside {way}")
+    if asked.store != "memory" and importlib.util.find_spec("apsw") is None:
+        raise WrongUse(f"--store {asked.store} needs apsw: pip install 'actorium[simulation]'")
 
 
 class _Asked(NamedTuple):
@@ -119,9 +137,21 @@ class _Asked(NamedTuple):
 
         return None if self.rate is None else Faults.all(rate=self.rate)
 
-    def command(self, name: str) -> str:
+    def given(self) -> list[str]:
+        """Return the options about how to run that are not as they are by themselves."""
+        options = {
+            "--seeds": self.seeds is not None,
+            "--minutes": self.minutes is not None,
+            "--from": self.first != 0,
+            "--jobs": self.jobs != 1,
+            "--rate": self.rate is not None,
+            "--store": self.store != "memory",
+        }
+        return [option for option, is_given in options.items() if is_given]
+
+    def command(self, place: Place) -> str:
         """Return the command line that runs one of the simulations."""
-        words = ["actorium", "simulate", self.target, "--only", name]
+        words = ["actorium", "simulate", place.module, "--only", place.name]
         if self.rate is not None:
             words += ["--rate", str(self.rate)]
         if self.store != "memory":
@@ -136,6 +166,7 @@ def _campaigns(asked: _Asked, json: Path | None, html: Path | None) -> None:
     from actorium.simulation.page import page
     from actorium.simulation.report import report_of, simulation_report
     from actorium.simulation.verdict import judge, shown_run
+    from actorium.simulation.words import NOTHING_TRIED
 
     screen = Screen()
     reports: list[SimulationReport] = []
@@ -155,7 +186,7 @@ def _campaigns(asked: _Asked, json: Path | None, html: Path | None) -> None:
                 store=asked.store,
                 progress=display.update,
             )
-        report = simulation_report(verdict, file=place.module, command=asked.command(place.name))
+        report = simulation_report(verdict, file=place.module, command=asked.command(place))
         say_simulation(screen, report)
         reports.append(report)
         if html is not None:
@@ -166,14 +197,16 @@ def _campaigns(asked: _Asked, json: Path | None, html: Path | None) -> None:
         html.write_text(page(outcomes, [report.name for report in reports], report_of(reports)), encoding="utf-8")
     if json is not None:
         json.write_bytes(msgspec.json.format(msgspec.json.encode(report_of(reports)), indent=2))
-    _end([report.name for report in reports if report.failure is not None], is_cut_short=reports[-1].is_cut_short)
+    _end([report.name for report in reports if not report.is_good], is_cut_short=reports[-1].is_cut_short)
+    if idle := [report.name for report in reports if not report.operations and not report.events]:
+        raise WrongUse(f"{', '.join(idle)}: {NOTHING_TRIED}")
 
 
 def _end(broken: Sequence[str], *, is_cut_short: bool = False) -> None:
     """End the program with what it found."""
     said = f"an invariant broke in {', '.join(broken)}"
     if is_cut_short:
-        raise Interrupted(f"stopped by Ctrl-C; {said if broken else 'until then every invariant held'}")
+        raise Interrupted(f"stopped by Ctrl-C; {said if broken else 'every invariant held in the runs that had ended'}")
     if broken:
         raise Problem(said)
 
@@ -182,20 +215,18 @@ def _replay(asked: _Asked, seed: int | None, token: str | None, html: Path | Non
     from actorium.commands.simulation_words import say_steps
     from actorium.simulation.discovery import find_simulations
     from actorium.simulation.page import page
-    from actorium.simulation.run import Wish, run
+    from actorium.simulation.run import run
     from actorium.simulation.story import wish_of
 
     places = find_simulations(asked.target, asked.only)
     if len(places) > 1:
-        raise Problem(
-            f"say which of {', '.join(place.name for place in places)} to replay, with --only", exit_code=WRONG_USE
-        )
+        raise WrongUse(f"say which of {', '.join(place.name for place in places)} to replay, with --only")
     simulation = places[0].load()
     if token is not None:
         wish = wish_of(token)
     else:
         assert seed is not None
-        wish = Wish(seed=seed, faults=asked.faults() or simulation.faults, store=asked.store)
+        wish = simulation.wish(seed, faults=asked.faults(), store=asked.store)
     outcome = run(simulation.scenario, wish)
     say_steps(Screen(), outcome)
     if html is not None:
@@ -222,7 +253,7 @@ def _exhaust(asked: _Asked, html: Path | None) -> None:
         is_cut_short = coverage.is_cut_short
         for counterexample in coverage.failures[:1]:
             broken[place.name] = run(place.load().scenario, counterexample.wish(asked.first, asked.store))
-            say_counterexample(screen, broken[place.name], asked.command(place.name))
+            say_counterexample(screen, broken[place.name], asked.command(place))
         if is_cut_short:
             break
     if html is not None and broken:

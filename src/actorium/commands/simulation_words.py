@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from actorium.commands.screen import Screen
+from actorium.simulation.campaign import SeedResult
 from actorium.simulation.exhaustive import Coverage
 from actorium.simulation.report import FailureReport, SimulationReport
 from actorium.simulation.run import Outcome
 from actorium.simulation.story import story, token_of
 from actorium.simulation.trace import Mark
-from actorium.simulation.words import counted, duration
+from actorium.simulation.words import UNREPEATABLE, counted, duration
 
 _STYLES = {Mark.FAULT: "yellow", Mark.CRASHED: "yellow", Mark.VIOLATED: "bold red", Mark.CALM: "dim"}
+_COMMAND_MAX = 4_000
 
 
 def say_simulation(screen: Screen, report: SimulationReport) -> None:
@@ -30,8 +32,22 @@ def say_simulation(screen: Screen, report: SimulationReport) -> None:
         screen.say(f"    {count:9,}  {kind}")
     if report.failure is not None:
         say_failure(screen, report.failure)
+    elif report.unrepeatable is not None:
+        say_unrepeatable(screen, report.unrepeatable, report.audit)
     elif not report.is_cut_short:
         screen.say("  every invariant held", style="green")
+
+
+def say_unrepeatable(screen: Screen, result: SeedResult, audit: str) -> None:
+    """Print what broke in a run that nobody can have again, and how to find out why."""
+    violation = result.violation
+    assert violation is not None
+    screen.say()
+    screen.say(f"  VIOLATED with seed {result.seed}: {violation.invariant}", style="bold red")
+    screen.say(f"    expected  {violation.expected}")
+    screen.say(f"    found     {violation.actual}")
+    screen.say(f"  {UNREPEATABLE}", style="bold")
+    screen.say(f"  the lines:  {audit}")
 
 
 def say_failure(screen: Screen, failure: FailureReport) -> None:
@@ -41,11 +57,11 @@ def say_failure(screen: Screen, failure: FailureReport) -> None:
     screen.say(f"    expected  {failure.found.expected}")
     screen.say(f"    found     {failure.found.actual}")
     screen.say(f"  {failure.smallest}", style="bold")
-    size = "nothing more can be left out" if failure.is_smallest else "time gave out: it may be smaller still"
     screen.say(f"    shrunk from {failure.story.partition(' → ')[2]}")
-    screen.say(f"    in {counted(failure.shrink_runs, 'run')}, {failure.shrink_s:.1f} s; {size}")
+    screen.say(f"    {failure.how_shrunk}")
     screen.say(f"  this seed:  {failure.replay}")
-    screen.say(f"  the story:  {failure.replay_smallest}")
+    if len(failure.replay_smallest) <= _COMMAND_MAX:  # no shell takes much more, and no person
+        screen.say(f"  the story:  {failure.replay_smallest}")
 
 
 def say_coverage(screen: Screen, coverage: Coverage) -> None:
@@ -74,10 +90,9 @@ def say_counterexample(screen: Screen, outcome: Outcome, command: str) -> None:
 
 def say_steps(screen: Screen, outcome: Outcome) -> None:
     """Print every line of a run, its faults and what it broke marked."""
-    start_s = outcome.trace[0].at_s if outcome.trace else 0.0
     for line in outcome.trace:
         mark = "!" if line.mark in (Mark.FAULT, Mark.CRASHED, Mark.VIOLATED) else " "
-        screen.say(f"{mark} {line.at_s - start_s:12.6f} {line.step:7} {line.text}", style=_STYLES.get(line.mark))
+        screen.say(f"{mark} {line}", style=_STYLES.get(line.mark))
     screen.say()
     screen.say(f"{story(outcome)}", style="bold")
     screen.say(

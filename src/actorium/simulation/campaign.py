@@ -18,7 +18,6 @@ from actorium.simulation.decorator import Simulation
 from actorium.simulation.faults import Faults, Kind
 from actorium.simulation.interruption import interruption
 from actorium.simulation.place import Place, simulation_of
-from actorium.simulation.run import Outcome, Wish, run
 from actorium.simulation.workers import spread
 from actorium.simulation.world import Violation
 
@@ -27,7 +26,7 @@ _COLLECT_SEEDS = 25
 
 
 class SeedResult(msgspec.Struct, frozen=True):
-    """What counts of one run; `violation` is None where every invariant held."""
+    """What counts of one run. Where every invariant held, `violation` is None, and so is the run's `fingerprint`."""
 
     seed: int
     faults: dict[Kind, int]
@@ -36,6 +35,7 @@ class SeedResult(msgspec.Struct, frozen=True):
     operations: int
     simulated_s: float
     violation: Violation | None
+    fingerprint: int | None = None
 
 
 class Tally(msgspec.Struct):
@@ -126,8 +126,7 @@ def _run_chunk(simulation: Simulation, chunk: _Chunk) -> Iterator[SeedResult]:
 
 
 def _result(simulation: Simulation, faults: Faults | None, store: str, seed: int) -> SeedResult:
-    wish = Wish(seed=seed, faults=simulation.faults if faults is None else faults, store=store)
-    outcome: Outcome = run(simulation.scenario, wish)
+    outcome = simulation.run(seed, faults=faults, store=store)
     return SeedResult(
         seed,
         dict(outcome.by_kind),
@@ -136,6 +135,7 @@ def _result(simulation: Simulation, faults: Faults | None, store: str, seed: int
         len(outcome.operations),
         outcome.simulated_s,
         outcome.violation,
+        None if outcome.violation is None else outcome.fingerprint(),
     )
 
 

@@ -6,10 +6,13 @@ it, like the callback of a weak reference, or the scenario's own `except BaseExc
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+_SAID = b"\nCtrl-C: it ends after the run it is at; press again to end it at once\n"
 
 
 @contextmanager
@@ -27,6 +30,7 @@ def interruption() -> Iterator[Callable[[], bool]]:
     def pressed(number: int, frame: object) -> None:
         nonlocal is_pressed
         is_pressed = True
+        os.write(2, _SAID)
         signal.signal(signal.SIGINT, before)
 
     signal.signal(signal.SIGINT, pressed)

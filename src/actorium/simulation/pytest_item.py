@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from _pytest.mark.structures import get_unpacked_marks
 
+from actorium.simulation.campaign import SeedResult
 from actorium.simulation.decorator import Simulation
 from actorium.simulation.faults import Faults
 from actorium.simulation.report import failure_report
 from actorium.simulation.verdict import Failure, judge
-from actorium.simulation.words import counted
+from actorium.simulation.words import NOTHING_TRIED, UNREPEATABLE, counted
 
 
 class InvariantBroken(AssertionError):
@@ -44,8 +45,14 @@ class SimulationItem(pytest.Item):
             first=option.simulation_from,
             faults=None if rate is None else Faults.all(rate=rate),
         )
+        if verdict.tally.is_cut_short:
+            raise KeyboardInterrupt
         if verdict.failure is not None:
             raise InvariantBroken(self._told(verdict.failure, verdict.tally.seeds))
+        if verdict.unrepeatable is not None:
+            raise InvariantBroken(self._told_unrepeatable(verdict.unrepeatable))
+        if not verdict.tally.operations and not verdict.tally.events:
+            raise InvariantBroken(NOTHING_TRIED)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any) -> Any:
         """Show a broken invariant without a traceback: that of a check says nothing about its cause."""
@@ -57,17 +64,34 @@ class SimulationItem(pytest.Item):
         """Return where the scenario is."""
         return self.path, inspect.unwrap(self._simulation.scenario).__code__.co_firstlineno - 1, self.name
 
-    def _told(self, failure: Failure, seeds: int) -> str:
+    def _command(self) -> str:
         file = shlex.quote(os.path.relpath(self.path, Path.cwd()))
         rate = self.config.option.simulation_rate
-        words = f"actorium simulate {file} --only {self._simulation.name}" + (f" --rate {rate}" if rate else "")
-        report = failure_report(failure, words)
+        words = f"actorium simulate {file} --only {self._simulation.name}"
+        return words if rate is None else f"{words} --rate {rate}"
+
+    def _told_unrepeatable(self, result: SeedResult) -> str:
+        violation = result.violation
+        assert violation is not None
+        return "\n".join(
+            (
+                f"{violation.invariant}: broken by seed {result.seed}",
+                f"  expected  {violation.expected}",
+                f"  found     {violation.actual}",
+                UNREPEATABLE,
+                f"the lines:  {self._command()} --audit",
+            )
+        )
+
+    def _told(self, failure: Failure, seeds: int) -> str:
+        report = failure_report(failure, self._command())
         return "\n".join(
             (
                 f"{report.violation.invariant}: broken by seed {report.seed}, after {counted(seeds, 'seed')}",
                 f"  expected  {report.found.expected}",
                 f"  found     {report.found.actual}",
                 report.smallest,
+                f"  {report.how_shrunk}",
                 f"this seed:  {report.replay}",
                 f"the story:  {report.replay_smallest}",
             )

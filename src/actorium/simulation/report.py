@@ -7,11 +7,12 @@ from importlib.metadata import version as installed_version
 
 import msgspec
 
+from actorium.simulation.campaign import SeedResult
 from actorium.simulation.faults import Kind
 from actorium.simulation.story import story, token_of
 from actorium.simulation.trace import Line
 from actorium.simulation.verdict import Failure, Verdict
-from actorium.simulation.words import per_minute
+from actorium.simulation.words import counted, per_minute
 from actorium.simulation.world import Violation
 
 VERSION = 1
@@ -36,9 +37,19 @@ class FailureReport(msgspec.Struct, frozen=True, kw_only=True):
     is_smallest: bool
     trace: tuple[Line, ...]
 
+    @property
+    def how_shrunk(self) -> str:
+        """In words: what the smallest took, and whether it is."""
+        size = "nothing more can be left out" if self.is_smallest else "time gave out: it may be smaller still"
+        return f"in {counted(self.shrink_runs, 'run')}, {self.shrink_s:.1f} s; {size}"
+
 
 class SimulationReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What the seeds of one simulation came to. elapsed_s is real time, simulated_s that of the worlds' clocks."""
+    """What the seeds of one simulation came to. elapsed_s is real time, simulated_s that of the worlds' clocks.
+
+    unrepeatable: a seed that broke an invariant and took another course when it was run again. audit: what to type to
+    find out why.
+    """
 
     name: str
     file: str
@@ -54,7 +65,14 @@ class SimulationReport(msgspec.Struct, frozen=True, kw_only=True):
     operations: int
     faults: dict[Kind, int]
     is_cut_short: bool
+    audit: str
     failure: FailureReport | None
+    unrepeatable: SeedResult | None = None
+
+    @property
+    def is_good(self) -> bool:
+        """Whether every invariant held."""
+        return self.failure is None and self.unrepeatable is None
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,7 +107,9 @@ def simulation_report(verdict: Verdict, *, file: str, command: str) -> Simulatio
         operations=tally.operations,
         faults=dict(tally.faults.most_common()),
         is_cut_short=tally.is_cut_short,
+        audit=f"{command} --audit",
         failure=None if verdict.failure is None else failure_report(verdict.failure, command),
+        unrepeatable=verdict.unrepeatable,
     )
 
 

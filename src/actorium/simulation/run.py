@@ -25,7 +25,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     crash_at: also kill a process at a step of one of its lives. reorder: whether the seed has a say in the order of
     what happens at once. invariant: if given, no other ends the run. look_closely: read and ask again after everything,
     where else after a sample. remember: whether the occasions for faults are kept, and the marks. store: "memory",
-    "sqlite" or "sqlite-normal".
+    "sqlite" or "sqlite-normal". steps_max: how many steps it may take.
     """
 
     seed: int
@@ -38,6 +38,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     look_closely: bool = False
     remember: bool = False
     store: str = "memory"
+    steps_max: int = STEPS_MAX
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,8 +72,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return crc32("\n".join(map(str, self.trace)).encode())
 
 
-def run(scenario: Scenario, wish: Wish, *, steps_max: int = STEPS_MAX) -> Outcome:
-    """Run a scenario once, as wished; one of more steps than it may have breaks the invariant that the run ends."""
+def run(scenario: Scenario, wish: Wish, *, steps_max: int | None = None) -> Outcome:
+    """Run a scenario once, as wished; one of more steps than it may have breaks the invariant that the run ends.
+
+    steps_max: fewer steps than the wish allows.
+    """
     world = World(
         wish.seed,
         wish.faults,
@@ -83,10 +87,9 @@ def run(scenario: Scenario, wish: Wish, *, steps_max: int = STEPS_MAX) -> Outcom
         looks_closely=wish.look_closely,
         invariant=wish.invariant,
         remember=wish.remember,
-        steps_max=steps_max,
+        steps_max=wish.steps_max if steps_max is None else min(steps_max, wish.steps_max),
         log=log_named(wish.store),
     )
-    started_s = world.now_s
     with unheard():
         world.run(scenario)
     return Outcome(
@@ -96,7 +99,7 @@ def run(scenario: Scenario, wish: Wish, *, steps_max: int = STEPS_MAX) -> Outcom
         operations=tuple(operation for node in world.nodes for operation in node.history.operations),
         trace=tuple(world.trace),
         steps=world.machine.steps,
-        simulated_s=world.now_s - started_s,
+        simulated_s=world.machine.elapsed_s,
         events=sum(node.witness.position for node in world.nodes),
         occasions=tuple(world.plan.occasions or ()),
         marks=tuple(dict.fromkeys(world.marks)),

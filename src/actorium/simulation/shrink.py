@@ -17,7 +17,6 @@ import msgspec
 
 from actorium.simulation.exhaustive import possible_faults
 from actorium.simulation.faults import FaultId
-from actorium.simulation.machine import STEPS_MAX
 from actorium.simulation.run import Outcome, Scenario, Wish, run
 
 T = TypeVar("T")
@@ -44,24 +43,34 @@ class Shrunk(msgspec.Struct, frozen=True):
     is_smallest: bool
 
 
-def shrink(scenario: Scenario, failed: Outcome, *, within_s: float = 10.0, runs_max: int = 5_000) -> Shrunk:
+def shrink(
+    scenario: Scenario,
+    failed: Outcome,
+    *,
+    within_s: float = 10.0,
+    runs_max: int = 5_000,
+    is_enough: Callable[[], bool] = lambda: False,
+) -> Shrunk:
     """Make a failing run smaller, as long as it fails in the same way and neither seconds nor runs give out.
 
-    The same way is the same invariant, and the same kind of error, where an error is what broke it.
+    The same way is the same invariant, and the same kind of error, where an error is what broke it. `is_enough` is
+    asked before each run: it ends the search with what was found by then.
     """
     if failed.violation is None:
         raise ValueError("a run that holds every invariant has nothing to shrink")
-    search = _Search(scenario, failed, within_s, runs_max)
+    search = _Search(scenario, failed, within_s, runs_max, is_enough)
     search.run()
     return search.found()
 
 
 class _Exhausted(Exception):
-    """Time or runs have given out."""
+    """Time, runs or somebody's patience have given out."""
 
 
 class _Search:
-    def __init__(self, scenario: Scenario, failed: Outcome, within_s: float, runs_max: int) -> None:
+    def __init__(
+        self, scenario: Scenario, failed: Outcome, within_s: float, runs_max: int, is_enough: Callable[[], bool]
+    ) -> None:
         self._scenario = scenario
         self._way = _way(failed)
         self._failed = failed
@@ -71,6 +80,7 @@ class _Search:
         self._held: set[Any] = set()
         self._runs = 0
         self._runs_max = runs_max
+        self._is_enough = is_enough
         self._started_s = time.monotonic()
         self._end_s = self._started_s + within_s
         self._is_smallest = False
@@ -190,10 +200,10 @@ class _Search:
         key = (*(getattr(wish, field) for field in _VARIED), wish.faults.vary_settings)
         if key in self._held and not wish.remember:
             return False
-        if self._runs >= self._runs_max or time.monotonic() >= self._end_s:
+        if self._runs >= self._runs_max or time.monotonic() >= self._end_s or self._is_enough():
             raise _Exhausted
         self._runs += 1
-        steps_max = min(STEPS_MAX, self._best.steps * _LONGER + _LONGER_STEPS)
+        steps_max = self._best.steps * _LONGER + _LONGER_STEPS
         outcome = self._last = run(self._scenario, wish, steps_max=steps_max)
         self._known.update(one.name for one in outcome.operations)
         if _way(outcome) != self._way or not is_better(outcome):

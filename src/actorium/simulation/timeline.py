@@ -66,8 +66,7 @@ def timeline(outcome: Outcome) -> Timeline:
         drawing.take(line)
     drawing.close()
     width = max(places.values(), default=0.0)
-    start_s = outcome.trace[0].at_s if outcome.trace else 0.0
-    return Timeline(width, drawing.in_order(), _ticks(places, start_s), drawing.calm, drawing.violated)
+    return Timeline(width, drawing.in_order(), _ticks(places), drawing.calm, drawing.violated)
 
 
 def _axis(trace: Sequence[Line]) -> dict[float, float]:
@@ -82,12 +81,11 @@ def _axis(trace: Sequence[Line]) -> dict[float, float]:
     return {at_s: place * scale for at_s, place in places.items()}
 
 
-def _ticks(places: dict[float, float], start_s: float) -> list[tuple[float, str]]:
+def _ticks(places: dict[float, float]) -> list[tuple[float, str]]:
     ticks: list[tuple[float, str]] = []
     for at_s, x in places.items():
         if not ticks or x - ticks[-1][0] >= _TICK_PX:
-            after_s = at_s - start_s
-            ticks.append((x, f"{after_s * 1000:.1f} ms" if after_s < 1 else f"{after_s:,.3f} s"))
+            ticks.append((x, f"{at_s * 1000:.1f} ms" if at_s < 1 else f"{at_s:,.3f} s"))
     return ticks
 
 

@@ -24,7 +24,10 @@ class Mark(StrEnum):
 
 
 class Line(msgspec.Struct, frozen=True):
-    """What happened, when, at which step. `who`: the process, or the operation of a client; `about`: streams, sites."""
+    """What happened, when (in seconds of the run), at which step.
+
+    who: the process, or the operation of a client. about: streams, sites.
+    """
 
     at_s: float
     step: int

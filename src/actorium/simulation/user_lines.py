@@ -1,10 +1,11 @@
-"""Errors of the code under test, told with the line of it that they came from."""
+"""The lines of the code under test: where its errors came from, and where it stands."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import PurePath
-from types import TracebackType
+from types import FrameType, TracebackType
+from typing import Any
 
 _LIBRARIES = sys.stdlib_module_names | {"anyio", "msgspec", "structlog", "importlib"}
 _OURS = frozenset({"actors", "runtime", "sagas", "simulation", "store", "testing"})
@@ -21,6 +22,17 @@ def described(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" + (f" ({place})" if place else "")
 
 
+def standing(awaitable: Any) -> str:
+    """Return the last line of the user's code on the way to what a coroutine waits for; "" if there is none of it."""
+    place = ""
+    while awaitable is not None:
+        frame: FrameType | None = getattr(awaitable, "cr_frame", None) or getattr(awaitable, "gi_frame", None)
+        if frame is not None and _is_users(frame.f_globals.get("__name__", "")):
+            place = _place(frame, frame.f_lineno)
+        awaitable = getattr(awaitable, "cr_await", None) or getattr(awaitable, "gi_yieldfrom", None)
+    return place
+
+
 def _last_place(trace: TracebackType | None) -> str:
     users = last = None
     while trace is not None:
@@ -31,8 +43,11 @@ def _last_place(trace: TracebackType | None) -> str:
     place = users or last
     if place is None:
         return ""
-    code = place.tb_frame.f_code
-    return f"{PurePath(code.co_filename).name}, line {place.tb_lineno}, in {code.co_qualname}"
+    return _place(place.tb_frame, place.tb_lineno)
+
+
+def _place(frame: FrameType, line: int) -> str:
+    return f"{PurePath(frame.f_code.co_filename).name}, line {line}, in {frame.f_code.co_qualname}"
 
 
 def _is_users(module: str) -> bool:

@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import msgspec
 
-from actorium.simulation.campaign import Tally, campaign
+from actorium.simulation.campaign import SeedResult, Tally, campaign
 from actorium.simulation.decorator import Simulation
 from actorium.simulation.faults import Faults
+from actorium.simulation.interruption import interruption
 from actorium.simulation.place import Place, simulation_of
-from actorium.simulation.run import Outcome, Wish, run
+from actorium.simulation.run import Outcome
 from actorium.simulation.shrink import Shrunk, shrink
 
 
@@ -22,7 +23,10 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What the seeds of one simulation came to; `failure` is None where every invariant held."""
+    """What the seeds of one simulation came to; `failure` is None where every invariant held.
+
+    unrepeatable: a seed that broke an invariant and, run again, took another course: it does not stand for a run.
+    """
 
     name: str
     first: int
@@ -31,6 +35,12 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     faults: Faults
     tally: Tally
     failure: Failure | None
+    unrepeatable: SeedResult | None = None
+
+    @property
+    def is_good(self) -> bool:
+        """Whether every invariant held."""
+        return self.failure is None and self.unrepeatable is None
 
 
 def judge(
@@ -47,22 +57,38 @@ def judge(
 ) -> Verdict:
     """Run seeds until there are enough or one fails, and shrink that one for up to `shrink_s` seconds of real time.
 
-    The other parameters are those of `campaign`.
+    The other parameters are those of `campaign`. Ctrl-C ends the shrinking too, with what was found by then.
     """
     simulation = simulation_of(where, jobs)
     used = simulation.faults if faults is None else faults
     tally = campaign(
         where, seeds=seeds, first=first, minutes=minutes, jobs=jobs, faults=used, store=store, progress=progress
     )
-    failure = None
+    failure = unrepeatable = None
     if tally.failures:
-        outcome = run(simulation.scenario, Wish(seed=tally.failures[0].seed, faults=used, store=store))
-        failure = Failure(outcome=outcome, shrunk=shrink(simulation.scenario, outcome, within_s=shrink_s))
-    return Verdict(name=simulation.name, first=first, jobs=jobs, store=store, faults=used, tally=tally, failure=failure)
+        first_failure = tally.failures[0]
+        with interruption() as is_pressed:
+            outcome = simulation.run(first_failure.seed, faults=used, store=store)
+            if outcome.fingerprint() != first_failure.fingerprint:
+                unrepeatable = first_failure
+            else:
+                shrunk = shrink(simulation.scenario, outcome, within_s=shrink_s, is_enough=is_pressed)
+                failure = Failure(outcome=outcome, shrunk=shrunk)
+            tally.is_cut_short = tally.is_cut_short or is_pressed()
+    return Verdict(
+        name=simulation.name,
+        first=first,
+        jobs=jobs,
+        store=store,
+        faults=used,
+        tally=tally,
+        failure=failure,
+        unrepeatable=unrepeatable,
+    )
 
 
 def shown_run(verdict: Verdict, simulation: Simulation) -> Outcome:
     """Return the run that shows best what a verdict is about: the smallest failure, or else the first seed."""
     if verdict.failure is not None:
         return verdict.failure.shrunk.outcome
-    return run(simulation.scenario, Wish(seed=verdict.first, faults=verdict.faults, store=verdict.store))
+    return simulation.run(verdict.first, faults=verdict.faults, store=verdict.store)

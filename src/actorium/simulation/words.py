@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 _MINUTE_S = 60
 _HOUR_S = 3_600
 _DAY_S = 86_400
+
+UNREPEATABLE: Final = (
+    "run again, this seed took another course, so it does not stand for a run: something asks the machine for the time "
+    "or for chance, or goes through a set of strings, whose order differs from process to process (PYTHONHASHSEED)"
+)
+
+NOTHING_TRIED: Final = "no command was sent and no event written: nothing was tried"
 
 
 def duration(seconds: float) -> str:

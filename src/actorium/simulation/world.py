@@ -32,7 +32,7 @@ from actorium.simulation.loop import SimulatedLoop
 from actorium.simulation.machine import STEPS_MAX, Endless, Machine, Stuck
 from actorium.simulation.node import Node
 from actorium.simulation.trace import Line, Mark
-from actorium.simulation.user_lines import described
+from actorium.simulation.user_lines import described, standing
 from actorium.simulation.view import SagaSeen, View
 from actorium.simulation.witness import Witness
 from actorium.store.errors import ConfigurationError
@@ -47,6 +47,7 @@ _PAUSE_PART = 0.1  # of the time that a rest has taken already: the longer it ta
 _AFTERMATH_S = 120.0
 # What faults leave behind goes on a little: an actor whose events could not be applied refuses mail for some seconds.
 _LOOKS_IN_S = 60.0
+_PLACES_MAX = 5  # that are named of those at which a run that does not end stands
 
 
 def _without_addresses(thing: object) -> str:
@@ -55,7 +56,7 @@ def _without_addresses(thing: object) -> str:
 
 
 class Violation(msgspec.Struct, frozen=True):
-    """An invariant that did not hold: its name, what should have been, what was, and when."""
+    """An invariant that did not hold: its name, what should have been, what was, and when (seconds of the run)."""
 
     invariant: str
     expected: str
@@ -162,6 +163,8 @@ class World:
         of: SimulatedRuntime | None = None,
     ) -> None:
         """State what comes about at most `within_s` of simulated time after the faults have stopped, and remains."""
+        if within_s < 0:
+            raise ConfigurationError(f"{name!r} cannot come about within {within_s} s")
         self._node(of).checks.rules.add(Rule("eventually", name, holds, within_s))
 
     def may_stand(
@@ -197,6 +200,8 @@ class World:
 
     def choose(self, what: str, options: int) -> int:
         """Return a number below `options`, drawn from the seed under a name of its own."""
+        if options < 1:
+            raise ConfigurationError(f"there is nothing to choose from for {what!r}: {options} options")
         return self.chance.bits(f"choice {what}", 0) % options
 
     async def rest(self, within_s: float = _REST_WITHIN_S) -> None:
@@ -221,7 +226,7 @@ class World:
     def note(self, text: str, mark: Mark, who: str = "", about: tuple[str, ...] = ()) -> None:
         """Write a line of the trace."""
         if not self._is_buried:
-            self.trace.append(Line(self.machine.now_s, self.machine.steps, text, mark, who, about))
+            self.trace.append(Line(self.machine.elapsed_s, self.machine.steps, text, mark, who, about))
 
     def note_fault(self, fault: FaultId, who: str = "") -> None:
         """Write a line of the trace for a fault that happens now."""
@@ -236,7 +241,7 @@ class World:
                     self._passed_over.add(invariant)
                     self.note(f"{invariant}: does not hold either, and is passed over", Mark.PASSED_OVER)
                 return
-            at = self.machine.now_s, self.machine.steps
+            at = self.machine.elapsed_s, self.machine.steps
             self.violation = Violation(invariant, _without_addresses(expected), _without_addresses(actual), *at)
             self.note(f"VIOLATED {self.violation}", Mark.VIOLATED)
             self.machine.is_over = True
@@ -268,9 +273,18 @@ class World:
             try:
                 self.machine.run()
             except (Stuck, Endless) as stuck:
-                self.violated("the run ends", "an end", stuck)
+                self.violated("the run ends", "an end", f"{stuck}{self._standing()}")
+            except SystemExit as end:
+                self.violated("the scenario runs through", "no error", described(end))
             finally:
                 self._bury()
+
+    def _standing(self) -> str:
+        """Return where the user's code stands, in words that can be said after others."""
+        loops = [self.loop, *(life.loop for node in self._nodes for life in node.lives if not life.loop.is_dead)]
+        places = dict.fromkeys(standing(task.get_coro()) for loop in loops for task in loop.unfinished())
+        places.pop("", None)
+        return f"; what waits: {'; '.join(list(places)[:_PLACES_MAX])}" if places else ""
 
     def _ended(self, story: asyncio.Task[None]) -> None:
         self.machine.is_over = True
@@ -279,6 +293,8 @@ class World:
 
     async def _story(self, scenario: Callable[[World], Any]) -> None:
         await scenario(self)
+        if not self._nodes:
+            raise ConfigurationError("the scenario makes no runtime: call world.runtime([…])")
         self.note("the scenario has ended", Mark.ENDED)
         await self._aftermath()
         self.note("the faults stop", Mark.CALM)

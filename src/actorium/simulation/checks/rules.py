@@ -1,11 +1,12 @@
 """`Rules`: what a scenario states of its own domain: what always holds, what is conserved, what comes about at last.
 
-They speak about what is durable, and never take part in the run: what a rule's function raises is told as its own
-error.
+They speak about what is durable, and never take part in the run. A condition holds if it returns something true; one
+that raises AssertionError does not hold, and says itself what was found; any other error is told as its own.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -53,8 +54,9 @@ class Rules:
     def committed(self) -> None:
         """Look at what always holds, after a commit."""
         for rule in self._always:
-            if not self._value(rule):
-                self._violated(rule.name, "to hold after every commit", f"not after position {self._view.position}")
+            if (found := self._broken(rule)) is not None:
+                after = f"after position {self._view.position}: {found}"
+                self._violated(rule.name, "to hold after every commit", after)
 
     def unmet(self, after_s: float) -> tuple[str, float] | None:
         """Return what is still to come about, and when it has to, in seconds after the faults stopped; None for none.
@@ -63,10 +65,10 @@ class Rules:
         """
         waiting = []
         for rule in self._eventually:
-            if self._value(rule):
+            if (found := self._broken(rule)) is None:
                 continue
             if after_s >= rule.within_s:
-                self._violated(rule.name, f"to hold {rule.within_s:g} s after the faults stopped", "it does not")
+                self._violated(rule.name, f"to hold {rule.within_s:g} s after the faults stopped", found)
             else:
                 waiting.append((rule.within_s, rule.name))
         if not waiting:
@@ -75,18 +77,45 @@ class Rules:
         return name, within_s
 
     def at_rest(self) -> None:
-        """Look at what is conserved, and whether what came about has remained."""
+        """Look at what is conserved, whether what came about has remained, and at what was stated after all commits."""
+        if self._view.position:
+            self.committed()
         for rule in self._conserved:
             value = self._value(rule)
             if value is not _RAISED and rule.first is not _RAISED and value != rule.first:
                 self._violated(rule.name, f"{rule.first!r} to the end", repr(value))
         for rule in self._eventually:
-            if not self._value(rule):
-                self._violated(rule.name, "to hold at the end", "it does not")
+            if (found := self._broken(rule)) is not None:
+                self._violated(rule.name, "to hold at the end", found)
+
+    def _broken(self, rule: Rule) -> str | None:
+        """Return what was found where a condition does not hold, None where it does."""
+        try:
+            value = self._asked(rule)
+        except AssertionError as error:
+            return described(error)
+        except Exception as error:
+            self._raised(rule, error)
+            return None
+        if value is None:
+            return "None: a condition returns whether it holds, or raises AssertionError"
+        return None if value else "it does not"
 
     def _value(self, rule: Rule) -> Any:
         try:
-            return rule.value(self._view)
+            return self._asked(rule)
         except Exception as error:
-            self._violated(rule.name, f"a value of the function that states what is {rule.kind}", described(error))
+            self._raised(rule, error)
             return _RAISED
+
+    def _asked(self, rule: Rule) -> object:
+        value = rule.value(self._view)
+        if inspect.iscoroutine(value):
+            value.close()
+            raise TypeError(
+                f"{rule.name!r} is stated by an async function: it is asked between two steps, and cannot wait"
+            )
+        return value
+
+    def _raised(self, rule: Rule, error: Exception) -> None:
+        self._violated(rule.name, f"a value of the function that states what is {rule.kind}", described(error))
