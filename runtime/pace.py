@@ -3,7 +3,8 @@
 A round begins with so many in the queue, or with the first to come where it was empty. It is over when as many had
 their turn, or a hundred in a twentieth of a second or more. A short round tells no more than how long a commit takes,
 which many could share: so the pace is that of long rounds, and a short one can only show that the queue goes faster by
-now. A queue that was empty for a while has no pace: what comes then is let in.
+now. So can one that began with an empty queue: while ten thousand come at once, the time goes into taking them in. A
+queue that was empty for a while has no pace: what comes then is let in.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Pace:
         if not is_whole and took_s < _ROUND_S:
             return
         each_s = took_s / gone
-        if gone >= _LONG_ROUND or each_s < self.each_s:
+        if (gone >= _LONG_ROUND and self._size) or each_s < self.each_s:
             self.each_s = each_s
         self._began = now
         self._size = waiting

@@ -213,11 +213,25 @@ def test_a_round_of_many_lasts_a_while() -> None:
     assert pace.each_s == 1 / 16 / 250
 
 
+def test_a_round_that_began_with_nobody_tells_how_fast_they_came() -> None:
+    """Ten thousand at once: most of the time to the first answers goes into taking them in."""
+    now = 10.0
+    pace = Pace(lambda: now)
+    pace.begin(now)
+    now += 1
+    pace.gone(1_000, 9_000)
+    assert pace.each_s == 0.0
+    now += 1
+    pace.gone(9_000, 1_000)
+    assert pace.each_s == 1 / 9_000
+
+
 @pytest.mark.parametrize(("idle_s", "known_s"), [(0.9, 0.01), (1.1, 0.0)])
 def test_the_pace_is_forgotten_once_the_queue_was_empty_for_a_while(idle_s: float, known_s: float) -> None:
     now = 10.0
     pace = Pace(lambda: now)
     pace.begin(now)
+    pace.gone(1, 100)
     now += 1
     pace.gone(100, 0)
     assert pace.each_s == 0.01
