@@ -10,6 +10,7 @@ from actorium.simulation.run import Outcome
 from actorium.simulation.story import story, token_of
 from actorium.simulation.trace import Mark
 from actorium.simulation.words import UNREPEATABLE, counted, duration
+from actorium.simulation.world import Violation
 
 _STYLES = {Mark.FAULT: "yellow", Mark.CRASHED: "yellow", Mark.VIOLATED: "bold red", Mark.CALM: "dim"}
 _COMMAND_MAX = 4_000
@@ -43,19 +44,23 @@ def say_unrepeatable(screen: Screen, result: SeedResult, audit: str) -> None:
     violation = result.violation
     assert violation is not None
     screen.say()
-    screen.say(f"  VIOLATED with seed {result.seed}: {violation.invariant}", style="bold red")
-    screen.say(f"    expected  {violation.expected}")
-    screen.say(f"    found     {violation.actual}")
+    _say_violation(screen, f"  VIOLATED with seed {result.seed}: ", violation)
     screen.say(f"  {UNREPEATABLE}", style="bold")
     screen.say(f"  the lines:  {audit}")
+
+
+def _say_violation(screen: Screen, head: str, violation: Violation) -> None:
+    """Print what broke, behind a head whose indentation the lines below it take up."""
+    indent = " " * (len(head) - len(head.lstrip()) + 2)
+    screen.say(f"{head}{violation.invariant}", style="bold red")
+    screen.say(f"{indent}expected  {violation.expected}")
+    screen.say(f"{indent}found     {violation.actual}")
 
 
 def say_failure(screen: Screen, failure: FailureReport) -> None:
     """Print a failure: what broke, the smallest story of it, and how to see both again."""
     screen.say()
-    screen.say(f"  VIOLATED with seed {failure.seed}: {failure.violation.invariant}", style="bold red")
-    screen.say(f"    expected  {failure.found.expected}")
-    screen.say(f"    found     {failure.found.actual}")
+    _say_violation(screen, f"  VIOLATED with seed {failure.seed}: ", failure.found)
     screen.say(f"  {failure.smallest}", style="bold")
     screen.say(f"    shrunk from {failure.story.partition(' → ')[2]}")
     screen.say(f"    {failure.how_shrunk}")
@@ -81,9 +86,7 @@ def say_counterexample(screen: Screen, outcome: Outcome, command: str) -> None:
     violation = outcome.violation
     assert violation is not None
     screen.say()
-    screen.say(f"  VIOLATED: {violation.invariant}", style="bold red")
-    screen.say(f"    expected  {violation.expected}")
-    screen.say(f"    found     {violation.actual}")
+    _say_violation(screen, "  VIOLATED: ", violation)
     screen.say(f"  {story(outcome)}", style="bold")
     screen.say(f"  again:  {command} --story {token_of(outcome.wish)}")
 
@@ -102,6 +105,4 @@ def say_steps(screen: Screen, outcome: Outcome) -> None:
     if outcome.violation is None:
         screen.say("every invariant held", style="green")
     else:
-        screen.say(f"VIOLATED: {outcome.violation.invariant}", style="bold red")
-        screen.say(f"  expected  {outcome.violation.expected}")
-        screen.say(f"  found     {outcome.violation.actual}")
+        _say_violation(screen, "VIOLATED: ", outcome.violation)
