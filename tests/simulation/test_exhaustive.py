@@ -5,7 +5,7 @@ from pathlib import Path
 
 from support import small_bank
 
-from actorium.simulation import Faults, Outcome, Wish, run
+from actorium.simulation import Faults, Outcome, Wish, run, simulation
 from actorium.simulation.exhaustive import crash_steps, exhaust
 from actorium.simulation.faults import CrashAt
 from actorium.simulation.place import Place
@@ -56,10 +56,20 @@ def test_what_takes_a_fault_and_a_crash_is_found_and_had_again() -> None:
     assert not coverage.is_complete
     assert found.fault is not None
     assert found.crash_at is not None
-    assert run(small_bank.restarted_at_most_once.scenario, found.wish(0)).violation == found.violation
+    assert (
+        run(small_bank.restarted_at_most_once.scenario, found.wish(small_bank.restarted_at_most_once, 0)).violation
+        == found.violation
+    )
 
 
 def test_ctrl_c_ends_it_after_the_fault_it_is_at() -> None:
     coverage = exhaust(small_bank.one_deposit, progress=lambda coverage: signal.raise_signal(signal.SIGINT))
     assert coverage.is_cut_short
     assert coverage.faults_run == 1
+
+
+def test_a_run_may_take_as_many_steps_as_its_simulation_says() -> None:
+    short = simulation(steps_max=10, faults=Faults.none())(small_bank.one_deposit.scenario)
+    found = exhaust(short).failures[0]
+    assert found.violation.invariant == "the run ends"
+    assert "after 10 steps" in found.violation.actual

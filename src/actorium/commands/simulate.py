@@ -252,7 +252,9 @@ def _exhaust(asked: _Asked, html: Path | None) -> None:
         say_coverage(screen, coverage)
         is_cut_short = coverage.is_cut_short
         for counterexample in coverage.failures[:1]:
-            broken[place.name] = run(place.load().scenario, counterexample.wish(asked.first, asked.store))
+            simulation = place.load()
+            wish = counterexample.wish(simulation, asked.first, asked.store)
+            broken[place.name] = run(simulation.scenario, wish)
             say_counterexample(screen, broken[place.name], asked.command(place))
         if is_cut_short:
             break

@@ -31,9 +31,9 @@ class Counterexample(msgspec.Struct, frozen=True):
     crash_at: CrashAt | None
     violation: Violation
 
-    def wish(self, seed: int, store: str = "memory") -> Wish:
+    def wish(self, simulation: Simulation, seed: int, store: str = "memory") -> Wish:
         """Return what asks for this run again."""
-        return _wish(seed, store, self.fault, self.crash_at)
+        return _wish(simulation, seed, store, self.fault, self.crash_at)
 
 
 class Coverage(msgspec.Struct):
@@ -89,7 +89,7 @@ def exhaust(
     """
     simulation = simulation_of(where, jobs)
     started_s = time.monotonic()
-    faults = [None, *possible_faults(run(simulation.scenario, _wish(seed, store, None, None)))]
+    faults = [None, *possible_faults(run(simulation.scenario, _wish(simulation, seed, store, None, None)))]
     coverage = Coverage(len(faults))
     pieces = (_Piece(seed, store, every_step, fault) for fault in faults)
     results = spread(where, jobs, _tried, pieces)
@@ -139,7 +139,7 @@ def _tried(simulation: Simulation, piece: _Piece) -> Iterator[_Found]:
     failures: list[Counterexample] = []
 
     def tried(crash_at: CrashAt | None) -> Outcome:
-        outcome = run(simulation.scenario, _wish(piece.seed, piece.store, piece.fault, crash_at))
+        outcome = run(simulation.scenario, _wish(simulation, piece.seed, piece.store, piece.fault, crash_at))
         if outcome.violation is not None:
             failures.append(Counterexample(piece.fault, crash_at, outcome.violation))
         return outcome
@@ -153,9 +153,9 @@ def _tried(simulation: Simulation, piece: _Piece) -> Iterator[_Found]:
     yield _Found(sum(life.step for life in alone.lives), len(crashes), 1 + len(crashes), failures)
 
 
-def _wish(seed: int, store: str, fault: FaultId | None, crash_at: CrashAt | None) -> Wish:
-    return Wish(
-        seed=seed,
+def _wish(simulation: Simulation, seed: int, store: str, fault: FaultId | None, crash_at: CrashAt | None) -> Wish:
+    return simulation.wish(
+        seed,
         faults=Faults.none(),
         only=frozenset() if fault is None else frozenset([fault]),
         crash_at=crash_at,
