@@ -71,7 +71,10 @@ class ProcessorStatistics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Processor:
-    """The way of one handler along the log; `runtime.processor(Balances)` gives it to a person who has to act."""
+    """The way of one handler along the log; `runtime.processor(Balances)` gives it to a person who has to act.
+
+    name: its own, under which its checkpoint and its dead letters are kept. plain_name: that of what it drives.
+    """
 
     def __init__(
         self,
@@ -82,11 +85,13 @@ class Processor:
         store: EventStore,
         source: Source,
         *,
+        plain_name: str,
         poll_s: float,
         parked_max: int = _PARKED_MAX,
         lane: Callable[[Delivered], StreamName | None] | None = None,
     ) -> None:
         self.name = ledger.name
+        self.plain_name = plain_name
         self.ledger = ledger
         self._work = work
         self._delivery = delivery

@@ -106,16 +106,17 @@ class ReadSide:
             work = MemoryProjection(projection, memory_ledger, self._store, self.feed)
         delivery = SequentialDelivery(work, ledger, self._settings.handler_retry, self._source)
         self._models[projection] = ReadModel(work, ledger)
-        self._processors[projection] = self._processor(work, delivery, ledger)
+        self._processors[projection] = self._processor(definition.name, work, delivery, ledger)
 
     def _add_reaction(self, reaction: Reaction) -> None:
         ledger = Ledger(f"reaction {reaction.name}", self._store, self._save)
         work = ReactionWork(reaction, ledger, self._store, lambda: self.feed.tail.position)
         delivery = ConcurrentDelivery(work, ledger, reaction.retry, self._source)
-        processor = self._processors[reaction.handler.method] = self._processor(work, delivery, ledger)
+        processor = self._processor(reaction.name, work, delivery, ledger)
+        self._processors[reaction.handler.method] = processor
         self._reactions.append(processor)
 
-    def _processor(self, work: Any, delivery: Any, ledger: Ledger) -> Processor:
+    def _processor(self, plain_name: str, work: Any, delivery: Any, ledger: Ledger) -> Processor:
         settings = self._settings
         return Processor(
             work,
@@ -124,6 +125,7 @@ class ReadSide:
             self.feed,
             self._store,
             self._source,
+            plain_name=plain_name,
             poll_s=settings.poll_s,
             parked_max=settings.max_parked,
         )

@@ -111,7 +111,14 @@ class Processes:
             max_waiting=max_waiting,
         )
         self._follower = Processor(
-            self._agenda, self._agenda, ledger, reads.feed, store, source, poll_s=settings.poll_s
+            self._agenda,
+            self._agenda,
+            ledger,
+            reads.feed,
+            store,
+            source,
+            plain_name="agenda",
+            poll_s=settings.poll_s,
         )
         self._tasks: anyio.abc.TaskGroup | None = None
         self._is_following = False
@@ -164,6 +171,7 @@ class Processes:
             self._reads.feed,
             self._store,
             self._source,
+            plain_name=definition.saga_type,
             poll_s=settings.poll_s,
             lane=router.lane,
         )
@@ -174,7 +182,8 @@ class Processes:
         ledger = Ledger(f"outbox {outbox.name}", store, engine.writer.save)
         new_after = feed.tail.position if outbox.start == "now" else 0
         work = OutboxWork(outbox, ledger, Beginning(ledger, store, new_after), source)
-        self._reads.add(outbox, Processor(work, work, ledger, feed, store, source, poll_s=settings.poll_s))
+        processor = Processor(work, work, ledger, feed, store, source, plain_name=outbox.name, poll_s=settings.poll_s)
+        self._reads.add(outbox, processor)
 
     async def run(self) -> None:
         """Carry out what is due until cancelled."""

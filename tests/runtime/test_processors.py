@@ -10,16 +10,21 @@ from support.stores import FaultyStore, append
 from support.virtual_time import settled, virtual
 
 from actorium import (
+    CloudEvent,
     Event,
+    Outbox,
     Projection,
     RecordedEvent,
     Runtime,
     RuntimeClosed,
+    Saga,
     Settings,
     StoreUnavailable,
     on,
     query,
     react,
+    starts,
+    step,
 )
 from actorium.store.memory import MemoryStore
 from actorium.store.source import SeededSource
@@ -99,6 +104,37 @@ async def test_the_statistics_of_the_runtime_hold_those_of_its_processors() -> N
         for name in ("projection Totals version 1", "projection Sums version 1", "reaction tell"):
             assert found[name] == (3, 3, 0)
         assert {runtime.processor(one) for one in (Totals, Sums, tell)} <= set(runtime.processors())
+
+
+@react(name="tell version 2", on_replay="run")
+async def tell_again(event: Added) -> None: ...
+
+
+async def no_sink(event: CloudEvent) -> None: ...
+
+
+class Pay(Saga):
+    @starts
+    def paid(self, event: Added) -> None: ...
+
+    @step(undo=None)
+    def add(self) -> Add:
+        return Add("b", 1)
+
+
+@virtual
+async def test_a_processor_is_found_by_the_plain_name_of_what_it_drives() -> None:
+    outbox = Outbox("post", types=[Added], sink=no_sink, source="/tallies", start="now")
+    async with Runtime([*PARTS, tell_again, Pay, outbox], store="memory://") as runtime:
+        names = {one.name: one.plain_name for one in runtime.processors()}
+    assert names == {
+        "projection Totals version 1": "Totals",
+        "projection Sums version 1": "Sums",
+        "reaction tell version 2": "tell version 2",
+        "saga Pay": "Pay",
+        "outbox post": "post",
+        "sagas agenda": "agenda",
+    }
 
 
 @virtual

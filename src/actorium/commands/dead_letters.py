@@ -113,14 +113,8 @@ async def _with(app: str, name: str, work: Callable[[Processor], Awaitable[None]
 
 def _found(app: str, processors: Sequence[Processor], name: str) -> Processor:
     """Return the processor of a name: its own, or that of its projection or reaction where no other has that."""
-    found = [one for one in processors if name == one.name] or [one for one in processors if name == _plain(one.name)]
+    found = [one for one in processors if name == one.name] or [one for one in processors if name == one.plain_name]
     if len(found) == 1:
         return found[0]
     names = ", ".join(repr(one.name) for one in found or processors) or "none"
     raise WrongUse(f"{app} has {'several processors' if found else 'no processor'} {name!r}; it has {names}")
-
-
-def _plain(processor: str) -> str:
-    """Return the name that is left of "projection Sums version 1", or of "reaction mail"."""
-    kind, _, name = processor.partition(" ")
-    return name.rpartition(" version ")[0] if kind == "projection" else name
