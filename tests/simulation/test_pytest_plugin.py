@@ -85,10 +85,35 @@ def test_one_that_holds_passes_and_one_that_breaks_tells_its_story(project: pyte
     result.stdout.fnmatch_lines(
         [
             "at most 2: broken by seed 0, after 1 seed",
-            "  expected  *",
+            "  expected  to hold after every commit",
+            "  found     after position *: it does not",
             "seed 0 → 3 commands (Add a*), no fault",
             "this seed:  actorium simulate test_sums.py --only counts_its_attempts --replay 0",
             "the story:  actorium simulate test_sums.py --only counts_its_attempts --story *",
+        ]
+    )
+
+
+def test_a_seed_that_takes_another_course_is_told_with_what_finds_out_why(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\naddopts = -p actorium_pytest")
+    capricious = """
+names = iter("abc")
+
+@simulation(seeds=1, faults=Faults.none())
+async def capricious(world: World) -> None:
+    sums = world.runtime([Sum])
+    await sums.send(Add(next(names), 1))
+    world.always("nothing is added", lambda view: total(view) == 0)
+"""
+    pytester.makepyfile(test_sums=SCENARIOS.replace("@pytest.mark.slow", "") + capricious)
+    result = pytester.runpytest_subprocess("-k", "capricious")
+    result.stdout.fnmatch_lines(
+        [
+            "nothing is added: broken by seed 0",
+            "  expected  to hold after every commit",
+            "  found     after position *: it does not",
+            "run again, this seed took another course*",
+            "the lines:  actorium simulate test_sums.py --only capricious --audit",
         ]
     )
 

@@ -17,6 +17,7 @@ from actorium.simulation.faults import Faults
 from actorium.simulation.report import failure_report
 from actorium.simulation.verdict import Failure, judge
 from actorium.simulation.words import NOTHING_TRIED, UNREPEATABLE, counted
+from actorium.simulation.world import Violation
 
 
 class InvariantBroken(AssertionError):
@@ -48,7 +49,7 @@ class SimulationItem(pytest.Item):
         if verdict.tally.is_cut_short:
             raise KeyboardInterrupt
         if verdict.failure is not None:
-            raise InvariantBroken(self._told(verdict.failure, verdict.tally.seeds))
+            raise InvariantBroken(self._told_failure(verdict.failure, verdict.tally.seeds))
         if verdict.unrepeatable is not None:
             raise InvariantBroken(self._told_unrepeatable(verdict.unrepeatable))
         if not verdict.tally.operations and not verdict.tally.events:
@@ -73,26 +74,25 @@ class SimulationItem(pytest.Item):
     def _told_unrepeatable(self, result: SeedResult) -> str:
         violation = result.violation
         assert violation is not None
-        return "\n".join(
-            (
-                f"{violation.invariant}: broken by seed {result.seed}",
-                f"  expected  {violation.expected}",
-                f"  found     {violation.actual}",
-                UNREPEATABLE,
-                f"the lines:  {self._command()} --audit",
-            )
+        return _told(
+            f"{violation.invariant}: broken by seed {result.seed}",
+            violation,
+            UNREPEATABLE,
+            f"the lines:  {self._command()} --audit",
         )
 
-    def _told(self, failure: Failure, seeds: int) -> str:
+    def _told_failure(self, failure: Failure, seeds: int) -> str:
         report = failure_report(failure, self._command())
-        return "\n".join(
-            (
-                f"{report.violation.invariant}: broken by seed {report.seed}, after {counted(seeds, 'seed')}",
-                f"  expected  {report.found.expected}",
-                f"  found     {report.found.actual}",
-                report.smallest,
-                f"  {report.how_shrunk}",
-                f"this seed:  {report.replay}",
-                f"the story:  {report.replay_smallest}",
-            )
+        return _told(
+            f"{report.violation.invariant}: broken by seed {report.seed}, after {counted(seeds, 'seed')}",
+            report.found,
+            report.smallest,
+            f"  {report.how_shrunk}",
+            f"this seed:  {report.replay}",
+            f"the story:  {report.replay_smallest}",
         )
+
+
+def _told(broken: str, found: Violation, *more: str) -> str:
+    """Return the text of a failure: what was broken by what, what was found instead, and how to look into it."""
+    return "\n".join((broken, f"  expected  {found.expected}", f"  found     {found.actual}", *more))
