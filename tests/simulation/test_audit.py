@@ -17,6 +17,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import pytest
 import structlog
 from support.transfers import Account, Ask, Desk, Open, Transfer
@@ -92,6 +93,16 @@ def test_what_gives_the_same_in_each_run_is_not_found() -> None:
         time.gmtime(0)
 
     assert found_in(plain) == []
+
+
+def test_what_an_installed_package_asks_is_said_to_be_the_packages() -> None:
+    with httpx.Client(transport=httpx.MockTransport(lambda request: httpx.Response(200))) as client:
+        found = found_in(lambda: client.get("http://rates"))
+    assert "httpx._client.get, which calls time.time" in [finding.what for finding in found]
+    for finding in found:
+        assert finding.file == __file__
+        assert "an installed package asks" in finding.advice
+        assert "recorded_at" not in finding.advice
 
 
 def test_the_time_of_a_log_line_does_not_count() -> None:

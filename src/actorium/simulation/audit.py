@@ -45,6 +45,7 @@ _THREAD = "use `asyncio.to_thread`, which a simulation runs in place, or leave t
 _PROCESS = "leave that part out of the scenario: another process runs in real time"
 _SLEEP = "`await asyncio.sleep(…)`, which costs no real time in a simulation"
 _NETWORK = "leave that part out of the scenario: put a function of the scenario's in its place"
+_PACKAGE = "an installed package asks, which you cannot mend there: put a function of the scenario's in its place"
 _FILE = "keep what has to last in events or a projection's tables: a file outlives the run and is there in the next"
 
 _CLOCKS = (
@@ -73,7 +74,8 @@ class _Whose(Enum):
     """Who answers for a frame."""
 
     USER = auto()  # the scenario, what it drives, or the runtime: it is named
-    LIBRARY = auto()  # whoever called it is named
+    LIBRARY = auto()  # the standard library: whoever called it is named
+    PACKAGE = auto()  # an installed package: whoever called it is named, with other advice
     IGNORED = auto()  # the simulator, imports, log lines: nobody is named
 
 
@@ -141,11 +143,15 @@ class _Watch:
     def _found(self, what: str, advice: str, frame: FrameType | None) -> None:
         """Name the line that answers for a call, if there is one."""
         called_by = ""
+        by_package = False
         while frame is not None:
             whose = self._whose_is(frame)
             if whose is _Whose.USER:
+                if by_package:
+                    called_by, advice = f"{called_by}, which calls {what}" if called_by else what, _PACKAGE
                 self._counts[called_by or what, frame.f_code.co_filename, frame.f_lineno, advice] += 1
                 return
+            by_package = by_package or whose is _Whose.PACKAGE
             if whose is _Whose.IGNORED or frame.f_code in self._functions:
                 return  # what that function is made of is found with it
             if not frame.f_code.co_name.startswith("_"):
@@ -200,10 +206,16 @@ def _functions() -> Iterator[tuple[CodeType, tuple[str, str]]]:
 
 
 _SEED = random.Random.seed.__code__
-_LIBRARIES = tuple(
-    {str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    | {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-)
+
+
+def _folders(*names: str) -> tuple[str, ...]:
+    """Return where the interpreter keeps what has these names, links resolved and not."""
+    paths = [sysconfig.get_path(name) for name in names]
+    return (*paths, *(str(Path(path).resolve()) for path in paths))
+
+
+_PACKAGES = _folders("purelib", "platlib")
+_LIBRARIES = _folders("stdlib", "platstdlib")
 _PASSED_OVER = ("actorium.simulation", "importlib", "logging", "structlog")
 _SOURCE = "actorium.store.source"
 
@@ -216,6 +228,8 @@ def _whose(file: str, module: str, own: str) -> _Whose:
         return _Whose.LIBRARY  # whoever asks the real source in a simulated run is named
     if top in ("actorium", own):
         return _Whose.USER
+    if file.startswith(_PACKAGES):  # in some installations a folder of the standard library
+        return _Whose.PACKAGE
     if file.startswith("<") or file.startswith(_LIBRARIES):
         return _Whose.IGNORED if file.startswith("<frozen importlib") else _Whose.LIBRARY
     return _Whose.USER
