@@ -57,7 +57,8 @@ class Envelope(msgspec.Struct):
     """A command (or a read of the state) on its way to one actor, with its identity and the future of its answer.
 
     `fresh` says that the id was made for this envelope, so that it cannot be in the log already. `future` is None
-    for a command whose sender does not wait. `attempts` counts decisions that a lost race undid.
+    for a command whose sender does not wait. `attempts` counts decisions that a lost race undid. `deadline` is its
+    number among the runtime's deadlines, 0 where it has none.
 
     The garbage collector has to see it: what a handler raises leads by its traceback to the envelope, and that by the
     future to what was raised.
@@ -76,6 +77,7 @@ class Envelope(msgspec.Struct):
     expected_version: int | None = None
     attempts: int = 0
     timeout_s: float = 0.0
+    deadline: int = 0
 
 
 class CommandCodec:

@@ -17,6 +17,7 @@ import msgspec
 from actorium.actors.commands import Ack, Envelope
 from actorium.actors.errors import CommandConflict, Rejected
 from actorium.actors.pending import PendingAppend
+from actorium.runtime.deadlines import Deadlines
 from actorium.runtime.flow import Flow
 from actorium.runtime.tail import Tail
 from actorium.store.codec import EventCodec
@@ -43,11 +44,14 @@ class _Question(msgspec.Struct):
 class Answers:
     """Resolves the futures of commands."""
 
-    def __init__(self, store: EventStore, codec: EventCodec, flow: Flow, tail: Tail) -> None:
+    def __init__(
+        self, store: EventStore, codec: EventCodec, flow: Flow, tail: Tail, deadlines: Deadlines[Envelope]
+    ) -> None:
         self._store = store
         self._codec = codec
         self._flow = flow
         self._tail = tail
+        self._with_deadline = deadlines.waiting
         self._questions: deque[_Question] = deque()
         self._asking: list[_Question] = []
         self._wake: asyncio.Future[None] | None = None
@@ -80,6 +84,7 @@ class Answers:
         envelope = request.envelope
         append = request.append
         self._acknowledged_now += 1
+        self._with_deadline.pop(envelope.deadline, None)
         future = envelope.future
         if future is not None and not future.done():
             count = len(append.events)
@@ -95,6 +100,7 @@ class Answers:
 
     def answer(self, envelope: Envelope, outcome: Any) -> None:
         """Give an envelope its last answer."""
+        self._with_deadline.pop(envelope.deadline, None)
         future = envelope.future
         if outcome is None:
             self.dropped += 1

@@ -1,52 +1,64 @@
-"""`Deadlines`: one sorted list and one timer of the loop for all that can time out.
+"""`Deadlines`: a sorted list of times, and one timer of the loop, for all that can time out.
 
-Invariants: the list is in the order of time; the timer is armed for its first entry, or earlier. An entry whose future
-is done stays in it until its time comes or until half of the list is such entries, so the list is at most about twice
-as long as what really waits. Most wait equally long: a new entry goes to the end, for less than a heap takes.
+Invariants: `waiting` holds exactly those that wait; whoever answers one takes it out, so that nothing that is over is
+kept alive until its time would have come (objects that live a little longer than most are what the garbage collector
+works for). `_whens` is sorted, `_numbers` goes with it, and both together are at most about twice as long as `waiting`;
+the timer is armed for the first entry, or earlier. Most wait equally long: a new entry goes to the end, for less than
+a heap takes.
 """
 
 from __future__ import annotations
 
 import asyncio
-from bisect import insort
+from bisect import bisect_right
 from collections.abc import Callable
-from operator import itemgetter
-from typing import Any
+from typing import Generic, TypeVar
 
 _PRUNE_FROM = 1024  # below this a sweep is not worth its while
 
-_Entry = tuple[float, asyncio.Future[Any], Callable[[Any], Exception], Any]
-_when: Callable[[_Entry], float] = itemgetter(0)
+W = TypeVar("W")
 
 
-class Deadlines:
-    """Ends futures with an error when their time comes."""
+class Deadlines(Generic[W]):
+    """Calls `expire` for those who still wait when their time comes."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, expire: Callable[[W], None]) -> None:
         self._loop = loop
-        self._entries: list[_Entry] = []
+        self._expire = expire
+        self.waiting: dict[int, W] = {}
+        self._whens: list[float] = []
+        self._numbers: list[int] = []
+        self._number = 0
         self._prune_at = _PRUNE_FROM
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for = 0.0
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._whens)
 
-    def add(self, when: float, future: asyncio.Future[Any], expired: Callable[[Any], Exception], about: Any) -> None:
-        """End `future` with `expired(about)` at loop time `when`, unless it is done by then."""
-        entries = self._entries
-        if not entries or when >= entries[-1][0]:
-            entries.append((when, future, expired, about))
+    def add(self, when: float, waiter: W) -> int:
+        """Expire `waiter` at loop time `when`; return its number, under which it is taken out of `waiting`."""
+        self._number = number = self._number + 1
+        self.waiting[number] = waiter
+        whens = self._whens
+        if not whens or when >= whens[-1]:
+            whens.append(when)
+            self._numbers.append(number)
         else:
-            insort(entries, (when, future, expired, about), key=_when)
+            place = bisect_right(whens, when)
+            whens.insert(place, when)
+            self._numbers.insert(place, number)
         if self._timer is None or when < self._armed_for:
             self._arm(when)
-        if len(entries) > self._prune_at:
+        if len(whens) > self._prune_at:
             self._prune()
+        return number
 
     def close(self) -> None:
-        """Forget everything."""
-        self._entries.clear()
+        """Forget everybody."""
+        self.waiting.clear()
+        self._whens.clear()
+        self._numbers.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -55,25 +67,25 @@ class Deadlines:
         if self._timer is not None:
             self._timer.cancel()
         self._armed_for = when
-        self._timer = self._loop.call_at(when, self._expire)
+        self._timer = self._loop.call_at(when, self._ring)
 
-    def _expire(self) -> None:
+    def _ring(self) -> None:
         self._timer = None
-        entries = self._entries
-        now = self._loop.time()
-        over = 0
-        for when, future, expired, about in entries:
-            if future.done():
-                over += 1
-            elif when <= now:
-                over += 1
-                future.set_exception(expired(about))
-            else:
-                break
-        del entries[:over]
-        if entries:
-            self._arm(entries[0][0])
+        due = self._numbers[: bisect_right(self._whens, self._loop.time())]
+        for number in due:
+            waiter = self.waiting.pop(number, None)
+            if waiter is not None:
+                self._expire(waiter)
+        # Those behind who were answered go with them, or the timer would ring for each.
+        over = next((n for n in range(len(due), len(self._numbers)) if self._numbers[n] in self.waiting), None)
+        del self._whens[:over], self._numbers[:over]
+        if self._whens:
+            self._arm(self._whens[0])
 
     def _prune(self) -> None:
-        self._entries = [entry for entry in self._entries if not entry[1].done()]
-        self._prune_at = max(_PRUNE_FROM, 2 * len(self._entries))
+        left = [
+            (when, number) for when, number in zip(self._whens, self._numbers, strict=True) if number in self.waiting
+        ]
+        self._whens = [when for when, _ in left]
+        self._numbers = [number for _, number in left]
+        self._prune_at = max(_PRUNE_FROM, 2 * len(left))

@@ -39,7 +39,7 @@ class Dispatcher:
         source: Source,
         settings: Settings,
         flow: Flow,
-        deadlines: Deadlines,
+        deadlines: Deadlines[Envelope],
         live: LiveActors,
         scheduler: Scheduler,
         supervisor: Supervisor,
@@ -92,7 +92,7 @@ class Dispatcher:
         """Deliver a command and wait for its answer, for the time that its envelope says."""
         if envelope.future is not None:
             # Middleware sends it again: as an envelope of its own, and its id may be in the log by now.
-            envelope = msgspec.structs.replace(envelope, future=None, fresh=False, attempts=0)
+            envelope = msgspec.structs.replace(envelope, future=None, fresh=False, attempts=0, deadline=0)
         command = envelope.command
         assert command is not None, "an envelope for `send` holds a command"
         return self.ask(self._kinds[type(command)][0], envelope, envelope.timeout_s)
@@ -132,14 +132,15 @@ class Dispatcher:
         envelope.future = future = self._loop.create_future()
         if not self._try_deliver(kind, envelope, now):
             return self._ask_when_there_is_room(kind, envelope, future, now + timeout_s)
-        self._deadlines.add(now + timeout_s, future, _timed_out, envelope)
+        envelope.deadline = self._deadlines.add(now + timeout_s, envelope)
         return future
 
     async def _ask_when_there_is_room(
         self, kind: ActorKind, envelope: Envelope, future: asyncio.Future[Any], deadline: float
     ) -> Any:
         await self._deliver(kind, envelope, deadline)
-        self._deadlines.add(deadline, future, _timed_out, envelope)
+        if not future.done():
+            envelope.deadline = self._deadlines.add(deadline, envelope)
         return await future
 
     async def tell(self, envelope: Envelope) -> None:
@@ -249,6 +250,13 @@ def _is_unicode(text: object) -> bool:
     except UnicodeEncodeError:  # a lone surrogate, which JSON and SQLite refuse
         return False
     return True
+
+
+def time_out(envelope: Envelope) -> None:
+    """End the waiting of a command's sender, its time being over; what becomes of the command is not known."""
+    future = envelope.future
+    if future is not None and not future.done():
+        future.set_exception(_timed_out(envelope))
 
 
 def _timed_out(envelope: Envelope) -> CommandTimeout:

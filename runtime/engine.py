@@ -19,7 +19,7 @@ from actorium.actors.pending import PendingAppend
 from actorium.runtime.answers import Answers
 from actorium.runtime.catalog import Catalog
 from actorium.runtime.deadlines import Deadlines
-from actorium.runtime.dispatcher import Dispatcher
+from actorium.runtime.dispatcher import Dispatcher, time_out
 from actorium.runtime.flow import Flow
 from actorium.runtime.registry import LiveActors
 from actorium.runtime.scheduler import Scheduler
@@ -49,10 +49,9 @@ class Engine:
         crashed: Callable[[Exception], None],
     ) -> None:
         self._loop = loop = asyncio.get_running_loop()
-        self.deadlines = Deadlines(loop)
+        self.deadlines = Deadlines(loop, time_out)
         self.flow = Flow(
             loop,
-            self.deadlines,
             limit=settings.max_in_flight,
             mailbox_limit=settings.mailbox_limit,
             max_wait_s=settings.max_wait_s,
@@ -64,7 +63,7 @@ class Engine:
         )
         self.live = LiveActors(settings.passivation, self.supervisor.recovered)
         self.hydrator = Hydrator(store, self._hydration_failed, self.supervisor.recovered)
-        self.answers = Answers(store, catalog.codec, self.flow, self.tail)
+        self.answers = Answers(store, catalog.codec, self.flow, self.tail, self.deadlines)
         self.writer: GroupCommitWriter[PendingAppend] = GroupCommitWriter(
             store,
             source,

@@ -56,14 +56,13 @@ class Flow:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        deadlines: Deadlines,
         *,
         limit: int,
         mailbox_limit: int,
         max_wait_s: float,
     ) -> None:
         self._loop = loop
-        self._deadlines = deadlines
+        self._deadlines = Deadlines(loop, self._time_out)
         self.limit = limit
         self._mailbox_limit = mailbox_limit
         self._max_wait_s = max_wait_s
@@ -159,7 +158,7 @@ class Flow:
             self._join(sender, self.line)
         else:
             self._join_mailbox_line(sender, full)
-        self._deadlines.add(deadline, sender.delivered, self._no_room, sender)
+        number = self._deadlines.add(deadline, sender)
         self.waiting += 1
         try:
             await sender.delivered
@@ -168,6 +167,7 @@ class Flow:
             raise
         finally:
             self.waiting -= 1
+            self._deadlines.waiting.pop(number, None)
 
     async def idle(self) -> None:
         """Return when no command is in flight."""
@@ -184,6 +184,7 @@ class Flow:
                     sender.delivered.set_exception(error)
             line.clear()
         self.mailbox_lines.clear()
+        self._deadlines.close()
 
     # --- the lines ------------------------------------------------------------------------------------------------
 
@@ -236,6 +237,10 @@ class Flow:
     def _refuse_if_late(self, timeout_s: float, expected_s: float) -> None:
         if expected_s > min(timeout_s * _PART_FOR_WAITING, self._max_wait_s) >= 0:
             raise self._overloaded("too many commands are before it: see Settings.max_wait_s", expected_s)
+
+    def _time_out(self, sender: Sender) -> None:
+        if not sender.delivered.done():
+            sender.delivered.set_exception(self._no_room(sender))
 
     def _no_room(self, sender: Sender) -> Overloaded:
         line = sender.line

@@ -79,6 +79,7 @@ async def test_timeouts_that_were_not_needed_do_not_pile_up() -> None:
         engine = runtime._engine
         assert engine is not None
         assert len(engine.deadlines) <= 1_100
+        assert not engine.deadlines.waiting
 
 
 @virtual
