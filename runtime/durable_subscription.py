@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from types import TracebackType
+from typing import Generic
 
 from actorium.runtime.subscriptions import Subscription
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import EventStore, SaveCheckpoint
-from actorium.store.events import Event, RecordedEvent
+from actorium.store.events import E_co, RecordedEvent
 from actorium.store.writer import Extra
 
 
-class DurableSubscription:
+class DurableSubscription(Generic[E_co]):
     """An async context and iterator: it goes on behind what was saved, after a restart too.
 
         async with runtime.subscribe("newsletter", types=[AccountOpened]) as subscription:
@@ -27,7 +28,7 @@ class DurableSubscription:
     def __init__(
         self,
         name: str,
-        open_subscription: Callable[[int], Subscription],
+        open_subscription: Callable[[int], Subscription[E_co]],
         store: EventStore,
         save: Callable[[Extra], asyncio.Future[None]],
         names_open: set[str],
@@ -43,9 +44,9 @@ class DurableSubscription:
         self._save = save
         self._names_open = names_open
         self._after = after
-        self._subscription: Subscription | None = None
+        self._subscription: Subscription[E_co] | None = None
 
-    async def __aenter__(self) -> DurableSubscription:
+    async def __aenter__(self) -> DurableSubscription[E_co]:
         if self.name in self._names_open:
             raise ConfigurationError(f"the subscription {self.name!r} is open already: a name has one reader at a time")
         self._names_open.add(self.name)
@@ -67,10 +68,10 @@ class DurableSubscription:
             subscription.close()
             self._names_open.discard(self.name)
 
-    def __aiter__(self) -> DurableSubscription:
+    def __aiter__(self) -> DurableSubscription[E_co]:
         return self
 
-    async def __anext__(self) -> RecordedEvent[Event]:
+    async def __anext__(self) -> RecordedEvent[E_co]:
         return await self._opened().__anext__()
 
     @property
@@ -89,7 +90,7 @@ class DurableSubscription:
         await self._save(SaveCheckpoint(self._checkpoint, position + 1))
         self.saved_position = position
 
-    def _opened(self) -> Subscription:
+    def _opened(self) -> Subscription[E_co]:
         if self._subscription is None:
             raise ConfigurationError(
                 f"the subscription {self.name!r} is not open: `async with runtime.subscribe(…) as subscription:`"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from actorium.actors.aggregate import Aggregate
 from actorium.runtime.durable_subscription import DurableSubscription
@@ -19,6 +19,7 @@ from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import EventStore
 from actorium.store.events import Event, StreamName
 
+E = TypeVar("E", bound=Event)
 R = TypeVar("R")
 
 
@@ -37,6 +38,26 @@ class Reads(ABC):
         assert self._read_side is not None, "a running runtime has its read side"
         return self._read_side
 
+    @overload
+    def events(
+        self,
+        *,
+        after: int = ...,
+        types: Collection[type[E]],
+        aggregate: type[Aggregate] | None = ...,
+        id: str | None = ...,
+    ) -> Subscription[E]: ...
+
+    @overload
+    def events(
+        self,
+        *,
+        after: int = ...,
+        types: Collection[type[Event]] | None = ...,
+        aggregate: type[Aggregate] | None = ...,
+        id: str | None = ...,
+    ) -> Subscription[Event]: ...
+
     def events(
         self,
         *,
@@ -44,7 +65,7 @@ class Reads(ABC):
         types: Collection[type[Event]] | None = None,
         aggregate: type[Aggregate] | None = None,
         id: str | None = None,
-    ) -> Subscription:
+    ) -> Subscription[Event]:
         """Return an async iterator over the log after a position: what is there, then what comes, without a seam.
 
         types: only these classes of events. aggregate and id, together: only the stream of that aggregate.
@@ -57,9 +78,17 @@ class Reads(ABC):
             raise ConfigurationError("events(aggregate=…, id=…): one stream has both; leave both out for the whole log")
         return Subscription(self._reads().feed, after=after, poll_s=self._settings.poll_s, stream=stream, classes=types)
 
+    @overload
+    def subscribe(self, name: str, *, types: Collection[type[E]], after: int = ...) -> DurableSubscription[E]: ...
+
+    @overload
+    def subscribe(
+        self, name: str, *, types: Collection[type[Event]] | None = ..., after: int = ...
+    ) -> DurableSubscription[Event]: ...
+
     def subscribe(
         self, name: str, *, types: Collection[type[Event]] | None = None, after: int = 0
-    ) -> DurableSubscription:
+    ) -> DurableSubscription[Event]:
         """Return a subscription that goes on where it was saved: an async context and iterator, see there.
 
         types: only these classes of events. after: the position behind which a name that was never saved begins.

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection
+from typing import Generic, cast
 
-from actorium.runtime.feed import Delivered, Feed, Slice, Unread
+from actorium.runtime.feed import Feed, Slice, Unread
 from actorium.store.errors import ConfigurationError, StoreUnavailable
-from actorium.store.events import Event, RecordedEvent, StreamName
+from actorium.store.events import E_co, RecordedEvent, StreamName
 
 
-class Subscription:
+class Subscription(Generic[E_co]):
     """An async iterator over recorded events; it ends when its runtime stops."""
 
     def __init__(
@@ -25,7 +26,7 @@ class Subscription:
         after: int,
         poll_s: float,
         stream: StreamName | None = None,
-        classes: Collection[type[Event]] | None = None,
+        classes: Collection[type[E_co]] | None = None,
     ) -> None:
         if after < 0:
             raise ConfigurationError(f"events(after={after}): a position, 0 for the beginning of the log")
@@ -33,7 +34,7 @@ class Subscription:
         self._poll_s = poll_s
         self._stream = stream
         self._classes = None if classes is None else frozenset(classes)
-        self._page: deque[Delivered] = deque()
+        self._page: deque[RecordedEvent[E_co] | Unread] = deque()
         self._open = True
         self._version = 0
         self._searched = after
@@ -51,10 +52,10 @@ class Subscription:
         following = self._page[0]
         return (following.record if isinstance(following, Unread) else following).position - 1
 
-    def __aiter__(self) -> Subscription:
+    def __aiter__(self) -> Subscription[E_co]:
         return self
 
-    async def __anext__(self) -> RecordedEvent[Event]:
+    async def __anext__(self) -> RecordedEvent[E_co]:
         page = self._page
         while not page:
             if not self._open:
@@ -73,7 +74,7 @@ class Subscription:
             # (the store failed after it had written) is in the log, and no notification told of it.
             if tail.position > self._searched or await tail.beyond(self._searched, self._poll_s):
                 found = await self._find()
-                self._page.extend(found.events)
+                self._page.extend(cast("list[RecordedEvent[E_co] | Unread]", found.events))  # only such were asked for
                 self._searched = found.position
                 return
         except StoreUnavailable:

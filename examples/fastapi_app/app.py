@@ -14,7 +14,7 @@ from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request, R
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from actorium import Command, EventStore, Runtime, Settings, Subscription
+from actorium import Command, Event, EventStore, Runtime, Settings, Subscription
 from actorium.examples.fastapi_app.account import Account, Deposit, OpenAccount, Withdraw
 from actorium.examples.fastapi_app.problems import PROBLEMS, answer_problem
 
@@ -156,14 +156,14 @@ async def subscription(
     bank: Bank,
     after: Annotated[int, Query(ge=0)] = 0,
     last_event_id: Annotated[int | None, Header(ge=0)] = None,
-) -> AsyncIterator[Subscription]:
+) -> AsyncIterator[Subscription[Event]]:
     """Return the log after what the client has seen: a browser that reconnects says so in Last-Event-ID."""
     with closing(bank.events(after=after if last_event_id is None else last_event_id)) as log:
         yield log
 
 
 @router.get("/events", response_class=EventSourceResponse)
-async def events(log: Annotated[Subscription, Depends(subscription)]) -> AsyncIterator[ServerSentEvent]:
+async def events(log: Annotated[Subscription[Event], Depends(subscription)]) -> AsyncIterator[ServerSentEvent]:
     """Stream the log as it grows, until the client leaves or the runtime stops."""
     async for recorded in log:
         data = {

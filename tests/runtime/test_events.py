@@ -30,7 +30,7 @@ class FollowedByNobody(Event):
     """No aggregate evolves it."""
 
 
-async def take(subscription: Subscription, count: int) -> list[Recorded]:
+async def take(subscription: Subscription[Event], count: int) -> list[Recorded]:
     return [await anext(subscription) for _ in range(count)]
 
 
