@@ -28,6 +28,10 @@ class Source(Protocol):
         ...
 
 
+# The last digits of an identifier: to format the whole number each time costs more than twice as much.
+_TWO_DIGITS = [f"{low:02x}" for low in range(256)]
+
+
 class SystemSource:
     """The real clock and the operating system's randomness.
 
@@ -36,11 +40,12 @@ class SystemSource:
     keys cost there.
     """
 
-    __slots__ = ("_count", "_prefix", "_random")
+    __slots__ = ("_count", "_prefix", "_random", "_run")
 
     def __init__(self) -> None:
         self._random = random.SystemRandom()
-        self._prefix = f"{time.time_ns() // 1_000_000:011x}-{self._random.getrandbits(48):012x}-"
+        self._run = f"{time.time_ns() // 1_000_000:011x}-{self._random.getrandbits(48):012x}-"
+        self._prefix = f"{self._run}{0:06x}"
         self._count = 0
 
     def now_us(self) -> int:
@@ -48,7 +53,10 @@ class SystemSource:
 
     def new_id(self) -> str:
         self._count = count = self._count + 1
-        return f"{self._prefix}{count:08x}"
+        low = count & 0xFF
+        if low == 0:
+            self._prefix = f"{self._run}{count >> 8:06x}"
+        return self._prefix + _TWO_DIGITS[low]
 
     def random(self) -> float:
         return self._random.random()
