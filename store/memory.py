@@ -169,9 +169,11 @@ class MemoryStore:
     def _save_checkpoints(self, checkpoints: Sequence[SaveCheckpoint]) -> dict[int, StatementFailed]:
         failed: dict[int, StatementFailed] = {}
         for index, checkpoint in enumerate(checkpoints):
-            self._tables.execute("BEGIN")
-            failure = tables.save_checkpoint(self._tables, checkpoint)
-            self._tables.execute("COMMIT")
+            try:
+                failure = tables.save_checkpoint(self._tables, checkpoint)
+            except BaseException:
+                self._tables.rollback()
+                raise
             if failure is not None:
                 failed[index] = failure
         return failed

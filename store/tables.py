@@ -75,7 +75,13 @@ _PRIMARY_CODE = 0xFF  # SQLite's extended result codes keep the primary one in t
 
 
 def save_checkpoint(db: sqlite3.Connection, checkpoint: SaveCheckpoint) -> StatementFailed | None:
-    """Write a checkpoint with what belongs to it, inside the open transaction; return why it was not written."""
+    """Write a checkpoint with what belongs to it; return why it was not written.
+
+    Where no transaction is open, it is one by itself; an error that is raised may leave that one open.
+    """
+    if not (checkpoint.statements or checkpoint.settled or checkpoint.parked):
+        _save_position(db, checkpoint)  # nothing that could fail alone: no savepoint
+        return None
     db.execute("SAVEPOINT checkpoint")
     try:
         run_statements(db, checkpoint.statements)
@@ -83,14 +89,18 @@ def save_checkpoint(db: sqlite3.Connection, checkpoint: SaveCheckpoint) -> State
             db.executemany(_SETTLE, [(checkpoint.name, position) for position in checkpoint.settled])
         if checkpoint.parked:
             db.executemany(_PARK, [_parked_row(letter) for letter in checkpoint.parked])
-        name, position = checkpoint.name, checkpoint.position
-        db.execute(_SAVE_CHECKPOINT, (name, position, _checksum((name, position))))
+        _save_position(db, checkpoint)
     except StatementFailed as failure:
         db.execute("ROLLBACK TO checkpoint")
         db.execute("RELEASE checkpoint")
         return failure
     db.execute("RELEASE checkpoint")
     return None
+
+
+def _save_position(db: sqlite3.Connection, checkpoint: SaveCheckpoint) -> None:
+    name, position = checkpoint.name, checkpoint.position
+    db.execute(_SAVE_CHECKPOINT, (name, position, _checksum((name, position))))
 
 
 def run_statements(db: sqlite3.Connection, statements: Sequence[Statement]) -> None:
