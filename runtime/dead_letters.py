@@ -131,8 +131,13 @@ def dead_letter(
         version,
         position,
         event_type,
-        f"{type(error).__name__}: {error}"[:_ERROR_MAX],
-        "".join(traceback.format_exception(error))[-_TRACEBACK_MAX:],
+        _storable(f"{type(error).__name__}: {error}"[:_ERROR_MAX]),
+        _storable("".join(traceback.format_exception(error))[-_TRACEBACK_MAX:]),
         attempts,
         parked_us,
     )
+
+
+def _storable(text: str) -> str:
+    """Return a text that UTF-8 has: the name of a file in an error may hold bytes that are none."""
+    return text.encode(errors="backslashreplace").decode()

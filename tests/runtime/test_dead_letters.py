@@ -1,6 +1,7 @@
 """P8: a poison event stops its own stream in one processor: parked, listed, retried or discarded, across restarts."""
 
 import asyncio
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from support.read_models import AT_ONCE, PARTS, Sums, Switch, Totals, caught_up,
 from support.stores import FaultyStore, GatedStore, PassedThrough, append
 from support.virtual_time import run_virtual, steps, virtual
 
-from actorium import ConfigurationError, DeadLetter, Runtime, Settings, StoreUnavailable
+from actorium import ConfigurationError, DeadLetter, Projection, Runtime, Settings, StoreUnavailable, on
 from actorium.runtime.retry import Retry
 from actorium.store.errors import StatementFailed
 from actorium.store.event_store import Append, Batch, Committed
@@ -89,6 +90,22 @@ async def test_letters_outlive_the_process_and_hold_back_what_comes_later() -> N
             assert parked(runtime, projection) == []
         assert await runtime.query(Totals.all) == {"a": (10, 4), "b": (1, 1)}
         assert await runtime.query(Sums.all) == {"a": 10, "b": 1}
+
+
+class Files(Projection):
+    read: int = 0
+
+    @on
+    def added(self, event: Added) -> None:
+        raise FileNotFoundError(os.fsdecode(b"no file \xff"))
+
+
+@virtual
+async def test_an_error_with_bytes_that_are_no_text_is_parked_like_any_other() -> None:
+    async with Runtime([Tally, Files], store="memory://", settings=AT_ONCE) as runtime:
+        await runtime.send(Add("a", 1), wait_for=[Files])
+        (letter,) = runtime.processor(Files).dead_letters()
+    assert letter.error == "FileNotFoundError: no file \\udcff"
 
 
 @virtual
