@@ -111,6 +111,11 @@ class Processor:
         self._called: asyncio.Future[bool] | None = None
         self._errands: deque[tuple[Callable[[], Awaitable[Any]], asyncio.Future[Any]]] = deque()
 
+    @property
+    def position(self) -> int:
+        """The position up to which everything is over."""
+        return self.ledger.position
+
     # --- for a person ---------------------------------------------------------------------------------------------
 
     def pause(self) -> None:

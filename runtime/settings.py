@@ -34,7 +34,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     hydration_backoff_s, hydration_backoff_max_s: how long an actor that cannot be hydrated refuses mail, doubled each
         time up to the maximum.
     poll_s: how often a subscriber at the end of the log looks by itself, should a notification have been lost.
-    tail_events, tail_bytes: committed events kept in memory for subscribers near the end of the log.
+    tail_events, tail_bytes: committed events kept in memory at most, for subscribers that have not seen them yet.
     """
 
     mailbox_limit: int = 1_000

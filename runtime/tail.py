@@ -2,7 +2,7 @@
 
 Invariants: `position` is the last position known to be committed, and only rises; the kept batches are contiguous and
 end at `position`; what is not kept is read from the log. A notification is a hint: each waiter also looks by itself
-every `poll_s` seconds.
+every `poll_s` seconds. What all followers have passed is let go: memory that was used just now is the fastest.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from operator import attrgetter
+from typing import Protocol
 from weakref import WeakSet
 
 from actorium.actors.pending import PendingAppend
@@ -19,7 +20,17 @@ from actorium.store.event_store import Committed, Head
 from actorium.store.events import Event, RecordedEvent
 
 _TIMES_KEPT = 1_024
+_LOOK_AT_EVENTS = 256  # to ask the followers how far they are is not worth its while for fewer
 _size_bytes: Callable[[PendingAppend], int] = attrgetter("size_bytes")
+
+
+class Follower(Protocol):
+    """Somebody who reads the end of the log as it grows."""
+
+    @property
+    def position(self) -> int:
+        """The position up to which it needs nothing any more."""
+        ...
 
 
 class _Batch:
@@ -64,9 +75,10 @@ class Tail:
         self._kept: deque[_Batch] = deque()
         self._kept_events = 0
         self._kept_bytes = 0
+        self._look_at = _LOOK_AT_EVENTS
         self._times: deque[tuple[int, int]] = deque(maxlen=_TIMES_KEPT)  # the first position of a commit, and its time
         # Weak: an `async for` that is left with `break` just drops its subscription.
-        self._followers: WeakSet[object] = WeakSet()
+        self._followers: WeakSet[Follower] = WeakSet()
         self._waiting: dict[asyncio.Future[bool], None] = {}
         self._closed = False
 
@@ -105,9 +117,17 @@ class Tail:
         self._kept_events += batch.last - batch.first + 1
         self._kept_bytes += batch.size_bytes
         while len(self._kept) > 1 and (self._kept_events > self._max_events or self._kept_bytes > self._max_bytes):
-            oldest = self._kept.popleft()
-            self._kept_events -= oldest.last - oldest.first + 1
-            self._kept_bytes -= oldest.size_bytes
+            self._drop_oldest()
+        if self._kept_events >= self._look_at:
+            passed = min(follower.position for follower in self._followers)
+            while len(self._kept) > 1 and self._kept[0].last <= passed:
+                self._drop_oldest()
+            self._look_at = max(_LOOK_AT_EVENTS, 2 * self._kept_events)
+
+    def _drop_oldest(self) -> None:
+        oldest = self._kept.popleft()
+        self._kept_events -= oldest.last - oldest.first + 1
+        self._kept_bytes -= oldest.size_bytes
 
     def after(self, position: int) -> list[RecordedEvent[Event]] | None:
         """Return the newest events after a position as far as one batch has them; None: read them from the log."""
@@ -130,11 +150,11 @@ class Tail:
                 return found
         return 0
 
-    def follow(self, follower: object) -> None:
+    def follow(self, follower: Follower) -> None:
         """Count a follower in; batches are kept while there is one."""
         self._followers.add(follower)
 
-    def unfollow(self, follower: object) -> None:
+    def unfollow(self, follower: Follower) -> None:
         """Count a follower out."""
         self._followers.discard(follower)
 

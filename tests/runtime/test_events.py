@@ -253,3 +253,24 @@ async def test_tail_bytes_bounds_what_is_kept_for_subscribers() -> None:
         assert engine is not None
         assert sum(batch.size_bytes for batch in engine.tail._kept) <= 100
         assert places(await take(events, 50)) == list(range(1, 51))
+
+
+@virtual
+async def test_the_tail_keeps_what_its_slowest_follower_still_needs_and_no_more() -> None:
+    async with Runtime([Tally], store="memory://") as runtime:
+        engine = runtime._engine
+        assert engine is not None
+        quick, slow = runtime.events(), runtime.events()
+
+        async def write_and_read(count: int) -> int:
+            for n in range(count):
+                await runtime.send(Add("t", n))
+                await anext(quick)
+            return sum(len(batch.events()) for batch in engine.tail._kept)
+
+        assert await write_and_read(1_000) >= 1_000
+        assert len(await take(slow, 1_000)) == 1_000
+        assert await write_and_read(2_000) >= 2_000
+        assert len(await take(slow, 2_000)) == 2_000
+        slow.close()
+        assert await write_and_read(4_000) <= 2 * 256
