@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -29,6 +29,7 @@ _SAVE_EVERY_S = 0.25  # how much work with effects outside a crash may repeat
 # What says nothing of the event, and is no attempt at it.
 _AWAY = (CommandTimeout, Overloaded, StoreUnavailable)
 Lane = deque[int]
+Ended = Callable[[asyncio.Future[Any]], None]
 
 
 class React(Protocol):
@@ -39,8 +40,8 @@ class React(Protocol):
     def lane(self, delivered: Delivered) -> StreamName | None:
         """Return the name of the line in which an event is handled; None for one that there is nothing to do about."""
 
-    def begin(self, recorded: RecordedEvent[Event]) -> asyncio.Future[Any] | None:
-        """Begin the effect of one event and return the future of its end; None where `react` has to do it in a task."""
+    def begin(self, recorded: RecordedEvent[Event], ended: Ended) -> bool:
+        """Begin the effect of one event, and have `ended` told its end; False where `react` has to do it in a task."""
 
     async def react(self, recorded: RecordedEvent[Event]) -> None:
         """Carry out the effect of one event."""
@@ -101,14 +102,14 @@ class ConcurrentDelivery:
     async def _save(self, position: int, parked: Sequence[DeadLetter]) -> None:
         await self._ledger.save(position, parked=sorted(parked, key=lambda letter: letter.position))
 
-    def begin(self, delivered: Delivered) -> asyncio.Future[Any] | None:
-        """Begin one event without a task; None where `deliver` has to see to it."""
+    def begin(self, delivered: Delivered, ended: Ended) -> bool:
+        """Begin one event without a task; False where `deliver` has to see to it."""
         if isinstance(delivered, Unread):
-            return None
+            return False
         try:
-            return self._handler.begin(delivered)
+            return self._handler.begin(delivered, ended)
         except Exception:
-            return None  # what fails here fails again in `react`
+            return False  # what fails here fails again in `react`
 
     async def deliver(self, delivered: Delivered, failed: BaseException | None = None) -> DeadLetter | None:
         """Deliver one event with all attempts; return its letter when they are used up.
@@ -206,11 +207,8 @@ class _Page:
                 await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _go_on(self, lane: Lane) -> None:
-        begun = self._delivery.begin(self._events[lane[0]])
-        if begun is None:
+        if not self._delivery.begin(self._events[lane[0]], partial(self._begun_ended, lane)):
             self._in_a_task(lane, None)
-        else:
-            begun.add_done_callback(partial(self._begun_ended, lane))
 
     def _begun_ended(self, lane: Lane, begun: asyncio.Future[Any]) -> None:
         failed = asyncio.CancelledError() if begun.cancelled() else begun.exception()

@@ -89,8 +89,9 @@ class ReactionWork:
         """Return the event's stream: streams side by side."""
         return place_of(delivered)[0]
 
-    def begin(self, recorded: RecordedEvent[Event]) -> None:
+    def begin(self, recorded: RecordedEvent[Event], ended: object) -> bool:
         """Leave every event to `react`: a user's function takes a task."""
+        return False
 
     async def react(self, recorded: RecordedEvent[Event]) -> None:
         """Call the function with one event, unless it is a replay that is to be skipped."""

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from actorium.actors.commands import Ack, Command, Envelope
+from actorium.actors.commands import MAX_ID_LENGTH, Command, Envelope
+from actorium.actors.definition import CommandHandler
 from actorium.actors.errors import AlreadyExists, CommandConflict, CommandFailed, NotFound, Rejected
 from actorium.actors.kind import ActorKind
 from actorium.runtime.dispatcher import Dispatcher
@@ -22,7 +23,7 @@ from actorium.sagas.definition import SagaDefinition
 from actorium.sagas.events import IssuedCommand
 from actorium.sagas.intents import Intent, IntentKey
 from actorium.sagas.plan import command_of, saga_of, state_of
-from actorium.sagas.post import Post
+from actorium.sagas.post import Answer, Post, Take
 from actorium.sagas.reports import AWAY, AWAY_RETRY, Reports
 from actorium.sagas.saga import Saga
 from actorium.sagas.steps import DEFAULT_STEP_RETRY
@@ -35,7 +36,6 @@ from actorium.store.source import Source
 log = logger("actorium.sagas")
 
 Send = Callable[..., Any]
-EnvelopeOf = Callable[..., Envelope]
 # The domain's own answers: they will be the same however often one asks.
 _FINAL = (Rejected, NotFound, AlreadyExists, CommandConflict, WrongExpectedVersion)
 # The load on this runtime says nothing of the step: it waits, within its `timeout_s`, and uses up none of its attempts.
@@ -44,15 +44,26 @@ _CROWDED_RETRY = Retry(attempts=1, backoff_s=0.05, backoff_max_s=5.0)
 _ABSENT = object()
 
 
+class Route(NamedTuple):
+    """Where a type of command goes: the actors that take it, and their handler of it."""
+
+    kind: ActorKind
+    handler: CommandHandler
+
+
 class Attempts:
-    """Carries out what intents consist of; `envelope_of` is None where commands have to pass through middleware."""
+    """Carries out what intents consist of.
+
+    `routes` are those of all commands by the stable names of their types. `accepts` says whether the runtime takes
+    commands; it is None where they have to pass through middleware.
+    """
 
     def __init__(
         self,
         definitions: Mapping[str, SagaDefinition],
-        commands: Mapping[str, type[Command]],
+        routes: Mapping[str, Route],
         send: Send,
-        envelope_of: EnvelopeOf | None,
+        accepts: Callable[[], bool] | None,
         dispatcher: Dispatcher,
         post: Post,
         reports: Reports,
@@ -60,34 +71,48 @@ class Attempts:
         source: Source,
         *,
         timeout_s: float,
+        max_payload_bytes: int,
     ) -> None:
         self._definitions = definitions
-        self._commands = commands
+        self._routes = routes
         self._send = send
-        self._envelope_of = envelope_of
+        self._accepts = accepts
         self._dispatcher = dispatcher
         self._post = post
         self._reports = reports
         self._store = store
         self._source = source
         self._timeout_s = timeout_s
+        self._max_payload_bytes = max_payload_bytes
 
     # --- commands -------------------------------------------------------------------------------------------------
 
-    def offer(self, key: IntentKey, intent: Intent, index: int) -> asyncio.Future[Ack] | None:
-        """Send one command at once and return its answer; None where that cannot be, and `command` finds out why."""
-        if self._envelope_of is None:
+    def offer(self, key: IntentKey, intent: Intent, index: int, take: Take) -> Answer | None:
+        """Send one command at once and have its answer taken; None where that cannot be, and `command` finds out why.
+
+        It is what `Dispatcher.envelope` makes of a command, without the way there: all commands of sagas come by here.
+        """
+        issued = intent.commands[index]
+        route = self._routes.get(issued.type)
+        command_id = key.command_id(index)
+        if route is None or len(command_id) > MAX_ID_LENGTH or self._accepts is None or not self._accepts():
             return None
+        kind, handler = route
         try:
-            command = self._made(intent.commands[index])
-            envelope = self._envelope_of(
+            command = command_of(issued, handler.command_class)
+            command, fingerprint = handler.codec.admit(command, self._max_payload_bytes)
+            envelope = Envelope(
+                command.to,
                 command,
-                command_id=key.command_id(index),
+                handler,
+                command_id=command_id,
+                fingerprint=fingerprint,
+                fresh=False,
                 correlation_id=intent.flow_id,
                 causation_id=f"{key.owner}<{key.id}>",
             )
-            return self._post.offer(self._dispatcher.kind_of(command), envelope)
-        except ActoriumError:
+            return self._post.offer(kind, envelope, take)
+        except (ActoriumError, msgspec.ValidationError):
             return None
 
     def is_last_word(self, key: IntentKey, intent: Intent, error: Exception | None) -> bool:
@@ -135,17 +160,17 @@ class Attempts:
 
         A read queued behind it at the same actor is answered when everything before it is durable or gone.
         """
-        if issued.type not in self._commands:
+        route = self._routes.get(issued.type)
+        if route is None:
             return False  # it cannot have been sent by this program, nor is it going to be
         try:
             command = self._made(issued)
         except CommandFailed:
             return False
-        kind = self._dispatcher.kind_of(command)
         attempt = 0
         while True:
             try:
-                await self._fence(kind, command, command_id)
+                await self._fence(route.kind, command, command_id)
                 return await self._store.find_command(command_id) is not None
             except AWAY:
                 attempt += 1
@@ -226,11 +251,11 @@ class Attempts:
     # --- what the definition says ---------------------------------------------------------------------------------
 
     def _made(self, issued: IssuedCommand) -> Command:
-        command_class = self._commands.get(issued.type)
-        if command_class is None:
+        route = self._routes.get(issued.type)
+        if route is None:
             raise CommandFailed(f"no aggregate of this runtime handles {issued.type}: register the one that does")
         try:
-            return command_of(issued, command_class)
+            return command_of(issued, route.handler.command_class)
         except msgspec.ValidationError as error:
             raise CommandFailed(f"{issued.type} was not sent: {error}") from error
 

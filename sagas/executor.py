@@ -153,17 +153,14 @@ class Executor:
             self._have_done(run, _WHOLE, partial(self._attempts.effect, run.key, intent))
             return
         for index in intent.commands:
-            answer = self._attempts.offer(run.key, intent, index)
+            answer = self._attempts.offer(run.key, intent, index, partial(self._answered, run, index))
             if answer is None:
                 self._have_done(run, index, partial(self._attempts.command, run.key, intent, index, None))
             else:
                 run.parts[index] = answer
-                answer.add_done_callback(partial(self._answered, run, index))
 
     def _answered(self, run: _Run, index: int, answer: asyncio.Future[Any]) -> None:
         """Take the answer to a command that was posted: report it, or have a task try again."""
-        if answer.cancelled():
-            return  # the run is stopped
         error = answer.exception()
         if run.stopped:
             return
@@ -174,18 +171,15 @@ class Executor:
             return
         said = self._reports.answered(key, index, error)
         try:
-            taken = self._reports.offer(key, intent.flow_id, said)
+            taken = self._reports.offer(key, intent.flow_id, said, partial(self._reported, run, index, said))
         except Exception:  # the saga takes no mail now; the task says why, and waits
             taken = None
         if taken is None:
             self._have_done(run, index, partial(self._reports.give, key, intent.flow_id, said))
         else:
             run.parts[index] = taken
-            taken.add_done_callback(partial(self._reported, run, index, said))
 
     def _reported(self, run: _Run, index: int, said: Any, taken: asyncio.Future[Any]) -> None:
-        if taken.cancelled():
-            return
         failed = taken.exception() is not None
         if run.stopped:
             return

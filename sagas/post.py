@@ -1,17 +1,46 @@
-"""`Post`: an envelope into its actor's mailbox at once, its answer a future to hang a callback on: no task waits.
+"""`Post`: an envelope into its actor's mailbox at once, and its answer to whoever takes it: no task waits.
 
 Where there is no room, or somebody waits for it, nothing is posted: who wants to wait in line does so with
 `Dispatcher.ask`, in a task. An envelope that is posted is always answered, so nothing here has a timeout.
+
+Invariant: while an answer is there that nobody took, `_hand_over` is on its way; answers are taken in their order.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from actorium.actors.commands import Envelope
 from actorium.actors.kind import ActorKind
 from actorium.runtime.flow import Flow
+
+Take = Callable[[asyncio.Future[Any]], None]
+"""Is called with an answer that has come, be it an error; not with one that was cancelled before."""
+
+
+class Answer(asyncio.Future[Any]):
+    """The future of one answer, handed over with the others that a commit brings: a callback for each costs more.
+
+    `Post` gives it `take` and `come`, which notes that it is there: an `__init__` would double what it costs to make.
+    """
+
+    __slots__ = ("come", "take")
+
+    take: Take
+    come: Callable[[Answer], None]
+
+    def set_result(self, result: Any, /) -> None:
+        """Have the answer handed over."""
+        super().set_result(result)
+        self.come(self)
+
+    def set_exception(self, error: type | BaseException, /) -> None:
+        """Have the error handed over."""
+        super().set_exception(error)
+        self.come(self)
 
 
 class Post:
@@ -20,17 +49,35 @@ class Post:
     def __init__(self, flow: Flow) -> None:
         self._flow = flow
         self._loop = asyncio.get_running_loop()
+        self._there: deque[Answer] = deque()
 
-    def offer(self, kind: ActorKind, envelope: Envelope) -> asyncio.Future[Any] | None:
-        """Deliver an envelope and return the future of its answer; None where there is no room.
+    def offer(self, kind: ActorKind, envelope: Envelope, take: Take) -> Answer | None:
+        """Deliver an envelope, have its answer taken, and return its future; None where there is no room.
 
         Raises what a failed actor refuses its mail with.
         """
         flow = self._flow
-        if not flow.has_room or flow.somebody_waits_for_a_mailbox:
+        # `has_room` and `somebody_waits_for_a_mailbox`, written out: each command and report of a saga comes by here.
+        if flow.in_flight >= flow.limit or flow.line or flow.mailbox_lines:
             return None
-        envelope.future = answer = self._loop.create_future()
+        envelope.future = answer = Answer(loop=self._loop)
+        answer.take, answer.come = take, self._has_come
         if flow.deliver(kind, envelope) is not None:
             envelope.future = None
             return None
         return answer
+
+    def _has_come(self, answer: Answer) -> None:
+        if not self._there:
+            self._loop.call_soon(self._hand_over)
+        self._there.append(answer)
+
+    def _hand_over(self) -> None:
+        there = self._there
+        try:
+            while there:
+                answer = there.popleft()
+                answer.take(answer)
+        finally:
+            if there:  # one of them raised, which the loop reports; the others are not held up by it
+                self._loop.call_soon(self._hand_over)

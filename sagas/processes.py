@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 
 import anyio.abc
 import msgspec
 
+from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Ack, Command, Envelope, command_type_of
 from actorium.actors.errors import NotFound
 from actorium.actors.kind import ActorKind
@@ -20,7 +21,7 @@ from actorium.runtime.processor import Processor
 from actorium.runtime.read_side import ReadSide
 from actorium.runtime.settings import Settings
 from actorium.sagas.agenda import Agenda, AgendaLedger
-from actorium.sagas.attempts import Attempts, EnvelopeOf, Send
+from actorium.sagas.attempts import Attempts, Route, Send
 from actorium.sagas.beginning import Beginning
 from actorium.sagas.ends import Ends
 from actorium.sagas.errors import SagaTimeout
@@ -65,8 +66,8 @@ class Processes:
         reads: ReadSide,
         store: EventStore,
         send: Send,
-        envelope_of: EnvelopeOf | None,
-        commands: Sequence[type[Command]],
+        accepts: Callable[[], bool] | None,
+        aggregates: Sequence[type[Aggregate]],
         source: Source,
         settings: Settings,
     ) -> None:
@@ -80,13 +81,18 @@ class Processes:
         self._submissions = engine.kinds[Submission]
         for kind in (*self._kinds.values(), self._submissions):
             kind.evolve_without_copies()  # these streams replace what their events hold, and change none of it
-        by_name = {command_type_of(command): command for command in commands}
+        routes = {
+            command_type_of(command): Route(engine.kinds[aggregate], handler)
+            for aggregate in aggregates
+            for command, handler in aggregate.__definition__.handlers.items()
+        }
+        by_name = {name: route.handler.command_class for name, route in routes.items()}
         for stream in streams.values():
             stream.commands = by_name
         max_running, max_waiting = settings.max_running_intents, settings.max_waiting_intents
         self._ends = Ends()
         self._post = Post(engine.flow)
-        self._executor = self._executor_of(by_name, send, envelope_of, max_running, max_waiting)
+        self._executor = self._executor_of(routes, send, accepts, settings)
         self._sender = Sender(
             self._submissions,
             by_name,
@@ -126,27 +132,33 @@ class Processes:
 
     def _executor_of(
         self,
-        commands: dict[str, type[Command]],
+        routes: dict[str, Route],
         send: Send,
-        envelope_of: EnvelopeOf | None,
-        max_running: int,
-        max_waiting: int,
+        accepts: Callable[[], bool] | None,
+        settings: Settings,
     ) -> Executor:
         kinds = {saga.__definition__.saga_type: kind for saga, kind in self._kinds.items()}
         reports = Reports(kinds, self._dispatcher, self._post, self._source, timeout_s=self._timeout_s)
         attempts = Attempts(
             {saga.__definition__.saga_type: saga.__definition__ for saga in self._kinds},
-            commands,
+            routes,
             send,
-            envelope_of,
+            accepts,
             self._dispatcher,
             self._post,
             reports,
             self._store,
             self._source,
             timeout_s=self._timeout_s,
+            max_payload_bytes=settings.max_payload_bytes,
         )
-        return Executor(attempts, reports, self._source, max_running=max_running, max_waiting=max_waiting)
+        return Executor(
+            attempts,
+            reports,
+            self._source,
+            max_running=settings.max_running_intents,
+            max_waiting=settings.max_waiting_intents,
+        )
 
     def _router(self, saga: type[Saga], kind: ActorKind, engine: Engine, settings: Settings) -> Processor:
         definition = saga.__definition__

@@ -18,7 +18,7 @@ from actorium.runtime.dispatcher import Dispatcher
 from actorium.runtime.errors import CommandTimeout, Overloaded, RuntimeClosed
 from actorium.runtime.retry import Retry
 from actorium.sagas.intents import Intent, IntentKey
-from actorium.sagas.post import Post
+from actorium.sagas.post import Answer, Post, Take
 from actorium.sagas.stream import Answered, Broke, SagaStream
 from actorium.store.errors import ActoriumError, StoreUnavailable
 from actorium.store.source import Source
@@ -51,9 +51,9 @@ class Reports:
             return Answered(key.id, key.key, index, self._source.now_us(), **more)
         return Answered(key.id, key.key, index, self._source.now_us(), *said(error), **more)
 
-    def offer(self, key: IntentKey, flow_id: str, answer: Answered) -> asyncio.Future[Any] | None:
-        """Give an answer to the saga at once; return None where that cannot be."""
-        return self._post.offer(self._kinds[key.owner], self._envelope(key, flow_id, answer))
+    def offer(self, key: IntentKey, flow_id: str, answer: Answered, take: Take) -> Answer | None:
+        """Give an answer to the saga at once, and have taken what it says of it; return None where that cannot be."""
+        return self._post.offer(self._kinds[key.owner], self._envelope(key, flow_id, answer), take)
 
     async def give(self, key: IntentKey, flow_id: str, answer: Answered) -> None:
         """Give an answer to the saga; where the saga's own code fails on it, let it stand for a person to see."""

@@ -7,7 +7,6 @@ the event's place. A saga whose handler raises is parked alone, with its later e
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from actorium.actors.commands import Envelope
 from actorium.actors.kind import ActorKind
@@ -17,7 +16,7 @@ from actorium.runtime.feed import Delivered, Unread
 from actorium.runtime.retry import Retry
 from actorium.sagas.beginning import Beginning
 from actorium.sagas.definition import SagaDefinition
-from actorium.sagas.post import Post
+from actorium.sagas.post import Post, Take
 from actorium.sagas.stream import Happened
 from actorium.store.errors import StoreUnavailable
 from actorium.store.events import Event, RecordedEvent, StreamName
@@ -77,10 +76,12 @@ class Router:
         prefix = f"{definition.saga_type}<"
         return cause[len(prefix) : -1] if cause.startswith(prefix) and cause.endswith(">") else None
 
-    def begin(self, recorded: RecordedEvent[Event]) -> asyncio.Future[Any] | None:
+    def begin(self, recorded: RecordedEvent[Event], ended: Take) -> bool:
         """Give one event to its saga at once, if there is room."""
         saga_id = self.saga_id(recorded)
-        return self._post.offer(self._kind, self._envelope(saga_id, recorded)) if saga_id else None
+        if not saga_id:
+            return False
+        return self._post.offer(self._kind, self._envelope(saga_id, recorded), ended) is not None
 
     async def react(self, recorded: RecordedEvent[Event]) -> None:
         """Give one event to its saga."""

@@ -9,11 +9,12 @@ from typing import Any
 import anyio.abc
 
 from actorium.actors.aggregate import Aggregate
-from actorium.actors.commands import Ack, Command, Envelope
+from actorium.actors.commands import Ack, Command
 from actorium.runtime import runtime as base
 from actorium.runtime.catalog import Catalog, Part, refuse_twice
 from actorium.runtime.engine import Engine
 from actorium.runtime.read_side import ReadSide
+from actorium.sagas.events import SAGA_EVENTS
 from actorium.sagas.outbox import Outbox
 from actorium.sagas.processes import Processes
 from actorium.sagas.saga import Saga
@@ -21,6 +22,7 @@ from actorium.sagas.stream import SagaStream, saga_stream_of
 from actorium.sagas.submissions import Submission
 from actorium.sagas.views import SagaSummary, SagaView
 from actorium.store.errors import ConfigurationError
+from actorium.store.events import Event
 
 
 class Runtime(base.Runtime):
@@ -64,7 +66,9 @@ class Runtime(base.Runtime):
                 others.append(part)
         self._streams = {saga: saga_stream_of(saga.__definition__) for saga in sagas}
         processes: list[type[Aggregate]] = [Submission, *self._streams.values()]
-        followed = [event for saga in self._streams for event in saga.__definition__.event_classes]
+        # Those of sagas' own streams always: the agenda would pass them over where no saga is registered.
+        followed: list[type[Event]] = list(SAGA_EVENTS)
+        followed += [event for saga in self._streams for event in saga.__definition__.event_classes]
         followed += [event for outbox in self._outboxes.values() for event in outbox.types]
         catalog = Catalog(others, processes=processes, followed=followed)
         emitted = {event for aggregate in catalog.aggregates for event in aggregate.__definition__.evolvers}
@@ -77,26 +81,19 @@ class Runtime(base.Runtime):
         return catalog
 
     async def _begin(self, engine: Engine, reads: ReadSide, tasks: anyio.abc.TaskGroup) -> None:
-        commands = [command for kind in self._catalog.aggregates for command in kind.__definition__.handlers]
         # Middleware is async: a command that has to pass through it needs a task of its own.
-        envelope_of = self._envelope_of if self._call == self._innermost else None
+        accepts = self._accepts if self._call == self._innermost else None
+        aggregates = self._catalog.aggregates
         self._processes = Processes(
-            self._streams, engine, reads, self._store, self.send, envelope_of, commands, self._source, self._settings
+            self._streams, engine, reads, self._store, self.send, accepts, aggregates, self._source, self._settings
         )
         for outbox in self._outboxes.values():
             self._processes.add_outbox(outbox, engine, self._settings)
         reads.start(tasks)
         await self._processes.ready(tasks)
 
-    def _envelope_of(self, command: Command, *, command_id: str, correlation_id: str, causation_id: str) -> Envelope:
-        return self._running().dispatcher.envelope(
-            command,
-            command_id=command_id,
-            expected_version=None,
-            correlation_id=correlation_id,
-            causation_id=causation_id,
-            headers=None,
-        )
+    def _accepts(self) -> bool:
+        return self._accepting
 
     def _begun(self, tasks: anyio.abc.TaskGroup) -> None:
         tasks.start_soon(self._running_processes().run)
