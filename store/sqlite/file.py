@@ -3,15 +3,10 @@
 A file that is removed or replaced under an open connection goes on taking commits, which nobody will ever read again.
 So a commit is acknowledged only after a look at the names: the database and its write-ahead log must be the same
 files as at the opening.
-
-A flush takes twice as long where the write-ahead log has grown since the last one, because the file system then writes
-down its new length too (measured on ext4: 230 against 480 microseconds). So the log is made longer ahead of the small
-commits, by zeros, which SQLite passes over as it does over what is left there from before a checkpoint.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sqlite3
 
@@ -19,16 +14,13 @@ from actorium.store.errors import ConfigurationError, StoreUnavailable
 from actorium.store.sqlite.connection import Connection, connect
 from actorium.store.sqlite.lock import FileLock
 from actorium.store.sqlite.seal import turned_pages, write_seal
-
-# What the log is made longer by; a commit that took more than a part of it is better off without.
-_ROOM_BYTES = 262_144
-_SMALL_COMMIT_BYTES = 65_536
+from actorium.store.sqlite.wal import WriteAheadLog, identity, loss
 
 
 class DatabaseFile:
     """A path that was made absolute, links resolved; `remember` and `check` watch the files behind it."""
 
-    __slots__ = ("_lock", "_loss", "_wal_bytes", "_watched", "engine", "path")
+    __slots__ = ("_identity", "_lock", "_loss", "_wal", "engine", "path")
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         text = os.fspath(path)
@@ -37,8 +29,8 @@ class DatabaseFile:
         self.path = os.path.realpath(text)
         self.engine = f"sqlite {sqlite3.sqlite_version}"
         self._lock = FileLock(self.path)
-        self._watched: list[tuple[str, tuple[int, int]]] = []
-        self._wal_bytes = 0  # the length of the write-ahead log when it was last made longer, or grew
+        self._identity = (0, 0)
+        self._wal: WriteAheadLog | None = None  # while the file is watched
         self._loss: str | None = None
 
     def require_directory(self) -> None:
@@ -54,7 +46,10 @@ class DatabaseFile:
         self._lock.acquire()
 
     def release(self) -> None:
-        """Give the right to write back."""
+        """Give the right to write back, and watch the files no longer."""
+        wal, self._wal = self._wal, None
+        if wal is not None:
+            wal.close()
         self._lock.release()
 
     def size_bytes(self) -> int:
@@ -85,49 +80,23 @@ class DatabaseFile:
     def remember(self) -> None:
         """Take the files that are at the path now for the ones to watch."""
         self._loss = None
-        self._watched = [(name, _identity(name)) for name in (self.path, self.path + "-wal")]
-        self._wal_bytes = os.stat(self.path + "-wal").st_size
+        self._identity = identity(self.path)
+        self._wal = WriteAheadLog(self.path + "-wal")
 
     def check(self) -> None:
         """Raise StoreUnavailable, now and ever after, if a watched file was removed or replaced."""
+        wal = self._wal
+        if wal is None:
+            return
         if self._loss is None:
-            for name, identity in self._watched:
-                try:
-                    status = os.stat(name)
-                except OSError:
-                    self._loss = f"{name} was removed"
-                    break
-                if (status.st_dev, status.st_ino) != identity:
-                    self._loss = f"{name} was replaced by another file"
-                    break
-            else:
-                return
-        raise StoreUnavailable(
-            f"{self._loss} while the store was open, so nothing more can be kept in it: "
-            f"stop the process, put the right file in place and start again"
-        )
+            self._loss = loss(self.path, self._identity) or wal.loss()
+        if self._loss is not None:
+            raise StoreUnavailable(
+                f"{self._loss} while the store was open, so nothing more can be kept in it: "
+                f"stop the process, put the right file in place and start again"
+            )
 
     def make_room(self, db: sqlite3.Connection) -> None:
         """Make the write-ahead log longer if the commit that just ended was small and had to; nothing depends on it."""
-        name = self.path + "-wal"
-        grown = os.stat(name).st_size - self._wal_bytes
-        if grown <= 0:
-            return
-        self._wal_bytes += grown
-        if grown > _SMALL_COMMIT_BYTES:
-            return
-        with contextlib.suppress(OSError, sqlite3.Error):
-            # The right to write, so that no other program's commit can lie where the zeros go.
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                with open(name, "r+b") as wal:
-                    wal.seek(0, os.SEEK_END)
-                    wal.write(bytes(_ROOM_BYTES))
-                    self._wal_bytes = wal.tell()
-            finally:
-                db.execute("ROLLBACK")
-
-
-def _identity(name: str) -> tuple[int, int]:
-    status = os.stat(name)
-    return status.st_dev, status.st_ino
+        if self._wal is not None:
+            self._wal.make_room(db)

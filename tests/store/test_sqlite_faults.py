@@ -16,7 +16,7 @@ from support.troubled_disks import fill, immutable, make_read_only, no_larger_fi
 from actorium.store.errors import ConfigurationError, StoreUnavailable, WrongExpectedVersion
 from actorium.store.event_store import Append, Batch, CommandMark, EventStore
 from actorium.store.events import EncodedEvent
-from actorium.store.sqlite import SQLiteStore
+from actorium.store.sqlite import SQLiteStore, wal
 from actorium.store.sqlite.connection import connect
 from actorium.store.sqlite.settings import Settings
 from actorium.testing.contract_words import ALICE, BOB, append, commit, event, read, versions
@@ -124,9 +124,15 @@ async def test_a_commit_waits_for_another_lock_as_long_as_asked(tmp_path: Path) 
 
 @pytest.mark.parametrize("name", ["log.db", "log.db-wal"])
 @pytest.mark.parametrize("replaced", [False, True])
+@pytest.mark.parametrize("named", [True, False], ids=["a system that names open files", "one that does not"])
 @pytest.mark.asyncio
-async def test_a_file_that_is_no_longer_there_acknowledges_nothing(tmp_path: Path, name: str, replaced: bool) -> None:
+async def test_a_file_that_is_no_longer_there_acknowledges_nothing(
+    tmp_path: Path, name: str, replaced: bool, named: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not named:
+        monkeypatch.setattr(wal, "_DESCRIPTORS", tmp_path / "nowhere")
     async with opened(tmp_path / "log.db") as store:
+        await commit(store, append(BOB, 0))
         if replaced:
             shutil.copy(tmp_path / name, tmp_path / "copy")
             os.replace(tmp_path / "copy", tmp_path / name)
