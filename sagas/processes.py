@@ -25,10 +25,10 @@ from actorium.sagas.attempts import Attempts, Route, Send
 from actorium.sagas.beginning import Beginning
 from actorium.sagas.ends import Ends
 from actorium.sagas.errors import SagaTimeout
-from actorium.sagas.events import UNDO
 from actorium.sagas.executor import Executor
 from actorium.sagas.index import SagaIndex
 from actorium.sagas.lagging import LaggingLedger
+from actorium.sagas.lost import refuse_lost_sagas
 from actorium.sagas.outbox import Outbox, OutboxWork
 from actorium.sagas.plan import issued_command
 from actorium.sagas.post import Post
@@ -49,10 +49,6 @@ _ENDED = ("completed", "undone", "failed")
 _LIST = (
     "SELECT type, id, status, step, reason, started_us, updated_us FROM sagas WHERE (? IS NULL OR status = ?) "
     "AND (? IS NULL OR type = ?) AND (type, id) > (?, ?) ORDER BY type, id LIMIT ?"
-)
-_STANDING = "SELECT DISTINCT type, step FROM sagas WHERE status IN ('running', 'undoing', 'failed') AND step <> ''"
-_STANDING_IDS = (
-    "SELECT id FROM sagas WHERE type = ? AND step = ? AND status IN ('running', 'undoing', 'failed') LIMIT 5"
 )
 
 
@@ -75,6 +71,7 @@ class Processes:
         self._store = store
         self._source = source
         self._timeout_s = settings.default_timeout_s
+        self._unreadable_types = settings.unreadable_types
         self._dispatcher = engine.dispatcher
         self._reads = reads
         self._kinds: dict[type[Saga], ActorKind] = {saga: engine.kinds[stream] for saga, stream in streams.items()}
@@ -211,13 +208,14 @@ class Processes:
     async def ready(self, tasks: anyio.abc.TaskGroup) -> None:
         """Wait until everything recorded is known, then let events come to their sagas.
 
-        Raises ConfigurationError where live sagas stand on lost steps; nothing was changed then.
+        Raises ConfigurationError where sagas have no class, or stand on lost steps; nothing was changed then.
         """
         self._tasks = tasks
         if not self._streams and not await self._has_history():
             return  # neither sagas nor submitted commands: the agenda is begun when the first is submitted
         await self._follow()
-        await self._refuse_lost_steps()
+        await self._agenda.save()
+        await refuse_lost_sagas(self._store, (saga.__definition__ for saga in self._streams), self._unreadable_types)
         for saga, router in self._routers.items():
             self._reads.add(saga, router)
             self._reads.feed.tail.follow(router)
@@ -371,26 +369,6 @@ class Processes:
         await self._follow()
         await self._reads.processor(self._agenda).ledger.reached(self._reads.feed.tail.position)
         await self._agenda.save()
-
-    async def _refuse_lost_steps(self) -> None:
-        await self._agenda.save()
-        lost = []
-        for type_, step in await self._store.query(_STANDING, ()):
-            name = str(step).removesuffix(UNDO)
-            saga = next((one for one in self._streams if one.__definition__.saga_type == type_), None)
-            if saga is None:
-                known = False
-            else:
-                definition = saga.__definition__
-                known = definition.today(name) in definition.steps
-            if not known:
-                ids = [row[0] for row in await self._store.query(_STANDING_IDS, (type_, step))]
-                lost.append(f"{type_}.{name} (live: {', '.join(map(str, ids))}{', …' if len(ids) == 5 else ''})")
-        if lost:
-            raise ConfigurationError(
-                f"live sagas stand on steps that this code does not have: {'; '.join(lost)}. Bring the steps back, or "
-                "map their names in the saga's renamed_steps"
-            )
 
 
 def _time(us: int | None) -> datetime:

@@ -10,6 +10,8 @@ from typing import Any
 
 from actorium.runtime.readability import described, unreadable_types
 from actorium.runtime.runtime import Runtime
+from actorium.sagas.lost import lost_sagas
+from actorium.sagas.runtime import Runtime as RuntimeWithSagas
 from actorium.store.codec import EventCodec
 from actorium.store.errors import ConfigurationError, UnreadableEvent
 from actorium.store.event_store import EventStore
@@ -77,8 +79,9 @@ def require_log(runtime: Runtime) -> None:
 async def unreadable(runtime: Runtime, *, deep: bool) -> AsyncIterator[str]:
     """Open the log of a runtime that is not started, and yield a line for whatever in it the runtime cannot read.
 
-    That is one line per shape of event that no class reads; `deep` reads every event and adds a line for each that is
-    damaged, or that an upcaster fails on, and what SQLite finds wrong in its file.
+    That is one line per shape of event that no class reads, and per class or step of sagas that is gone; `deep` reads
+    every event and adds a line for each that is damaged, or that an upcaster fails on, and what SQLite finds wrong in
+    its file.
     """
     store, codec = runtime.store, runtime.catalog.codec
     # A damaged file would not open; here, what is wrong with it is wanted.
@@ -87,6 +90,10 @@ async def unreadable(runtime: Runtime, *, deep: bool) -> AsyncIterator[str]:
         shapes = await unreadable_types(store, codec)
         for line in await described(store, codec, shapes):
             yield line
+        if isinstance(runtime, RuntimeWithSagas):
+            lost = await lost_sagas(store, [saga.__definition__ for saga in runtime.saga_classes])
+            for line in (*lost.live, *lost.over):
+                yield line
         if deep:
             known = {(shape.type, shape.schema_version) for shape in shapes}
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.transfers import Account, Ask, Desk, Transfer
 
 from actorium import ConfigurationError, Runtime
 from actorium.commands.app import run
@@ -174,6 +175,31 @@ def test_shapes_that_nobody_reads_are_listed_with_the_mend(shop: Path, capsys: p
         "@upcast(1, type='Seen')",
     ]
     assert "2 things in the log cannot be read" in err
+
+
+SAGAS = """
+from support.transfers import Account, Desk
+from actorium import Runtime
+
+def runtime() -> Runtime:
+    return Runtime([Account, Desk], store="sqlite:///transfers.db")
+"""
+
+
+def test_a_saga_class_that_was_forgotten_is_named(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (shop / "sagas_app.py").write_text(SAGAS, encoding="utf-8")
+
+    async def write() -> None:
+        async with Runtime([Account, Desk, Transfer], store="sqlite:///transfers.db") as runtime:
+            await runtime.send(Ask("desk", "alice", "bob"))
+            await runtime.saga(Transfer, "desk@1", ended_within_s=10)
+            assert [saga.id async for saga in runtime.sagas()] == ["desk@1"]
+
+    asyncio.run(write())
+    capsys.readouterr()
+    code, out, _ = output(capsys, "check", "sagas_app:runtime")
+    assert (code, len(out.splitlines())) == (1, 1)
+    assert "Transfer (none is live) is no saga of this runtime" in out
 
 
 def test_a_deep_check_finds_every_damaged_event_and_goes_on_behind_it(

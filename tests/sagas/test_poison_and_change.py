@@ -4,6 +4,7 @@ import asyncio
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 from support.stores import PassedThrough
 from support.transfers import (
     CALM,
@@ -190,14 +191,57 @@ async def test_a_start_without_a_step_that_live_sagas_stand_on_is_refused_with_t
         await runtime_of(Shorter, store=store, seed=1).start()
     assert "Move.confirm (live: desk@1, desk@2, desk@3)" in str(refused.value)
     assert "renamed_steps" in str(refused.value)
-    with pytest.raises(ConfigurationError, match=r"Move\.confirm"):
-        await runtime_of(store=store, seed=2, settings=_warning()).start()
     async with runtime_of(Old, store=store, seed=3) as runtime:
         assert [one.step async for one in runtime.sagas(status="running")] == ["confirm"] * 3
 
 
-def _warning() -> Settings:
-    return msgspec.structs.replace(CALM, unreadable_types="warn")
+WARNING = msgspec.structs.replace(CALM, unreadable_types="warn")
+
+
+class Apart(Saga):
+    """Another one, so that the runtime has sagas."""
+
+    @starts
+    def requested(self, event: TransferRequested) -> None: ...
+
+    @step(undo=None)
+    def note(self) -> Deposit:
+        return Deposit("notes", 1)
+
+
+@pytest.mark.parametrize("others", [[], [Apart]], ids=["no other", "another"])
+@virtual
+async def test_a_start_without_the_class_of_live_sagas_is_refused_with_their_list(others: list[type[Saga]]) -> None:
+    store = PassedThrough()
+    await begin_with_old(store)
+    with pytest.raises(ConfigurationError, match=r"Move \(live: desk@1, desk@2, desk@3\) is no saga of this runtime"):
+        await runtime_of(*others, store=store, seed=2, settings=WARNING).start()
+
+
+@virtual
+async def test_a_saga_that_stands_on_no_step_is_not_forgotten_either() -> None:
+    store = PassedThrough()
+    async with runtime_of(Touchy, store=store) as runtime:
+        await open_accounts(runtime, bob=0, notes=0)
+        await runtime.send(Tell("news", "s1", "hello"))
+        await saga_in(runtime, Touchy, "s1", "running")
+    with pytest.raises(ConfigurationError, match=r"Touchy \(live: s1\) is no saga of this runtime"):
+        await runtime_of(Apart, store=store, seed=1).start()
+
+
+@virtual
+async def test_a_class_whose_sagas_are_all_over_may_go_if_one_says_so() -> None:
+    store = PassedThrough()
+    async with runtime_of(Apart, store=store) as runtime:
+        await open_accounts(runtime, notes=0)
+        await saga_in(runtime, Apart, await ask(runtime), "completed")
+    with pytest.raises(ConfigurationError, match=r"Apart \(none is live\) is no saga of this runtime"):
+        await runtime_of(Touchy, store=store, seed=1).start()
+    with capture_logs() as lines:
+        async with runtime_of(Touchy, store=store, seed=2, settings=WARNING):
+            pass
+    (said,) = [line["types"] for line in lines if line["event"] == "unregistered_sagas"]
+    assert said[0].startswith("Apart (none is live)")
 
 
 @virtual
