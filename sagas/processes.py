@@ -70,8 +70,7 @@ class Processes:
         self._streams = streams
         self._store = store
         self._source = source
-        self._timeout_s = settings.default_timeout_s
-        self._unreadable_types = settings.unreadable_types
+        self._timeout_s, self._unreadable_types = settings.default_timeout_s, settings.unreadable_types
         self._dispatcher = engine.dispatcher
         self._reads = reads
         self._kinds: dict[type[Saga], ActorKind] = {saga: engine.kinds[stream] for saga, stream in streams.items()}

@@ -181,9 +181,8 @@ class EventCodec:
         known = self._newest.get(event_type)
         if known is None:
             return (
-                "no registered class reads this event type: register the aggregate that evolves it, or the saga that "
-                "keeps such streams, or name it in the class that it became, with "
-                f"@upcast({schema_version}, type={event_type!r})"
+                "no registered class reads this event type: register the aggregate that evolves it, or name it in the "
+                f"class that it became, with @upcast({schema_version}, type={event_type!r})"
             )
         name, newest = known.__qualname__, known.schema_version
         if schema_version > newest:

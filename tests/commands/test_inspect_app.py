@@ -171,7 +171,7 @@ def test_shapes_that_nobody_reads_are_listed_with_the_mend(shop: Path, capsys: p
         "Placed (schema version 9, 1 events): it is of schema version 9, Placed reads 1: run the code that wrote it, "
         "or newer",
         "Seen (schema version 1, 3 events): no registered class reads this event type: register the aggregate that "
-        "evolves it, or the saga that keeps such streams, or name it in the class that it became, with "
+        "evolves it, or name it in the class that it became, with "
         "@upcast(1, type='Seen')",
     ]
     assert "2 things in the log cannot be read" in err
