@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from actorium.benchmarks.catalog import BY_NAME
 from actorium.benchmarks.report import Environment, Report
 from actorium.benchmarks.words import number
 
@@ -15,6 +16,32 @@ def describe(environment: Environment) -> str:
         f"{packages}; databases on {environment.folder_file_system or 'an unknown file system'}, "
         f"a flush takes {number(environment.flush_ms)} ms; load average at the start {environment.load_average}"
     )
+
+
+def in_short(report: Report) -> str:
+    """Return the machine and the day in one line: what decides most of the figures."""
+    environment = report.environment
+    place = environment.folder_file_system or "an unknown file system"
+    how = ", a first look (--quick)" if report.quick else ""
+    return (
+        f"{environment.cpu}, {environment.cores} cores; {environment.python}; databases on {place}, "
+        f"where a flush takes {number(environment.flush_ms)} ms; measured {report.began[:10]}{how}"
+    )
+
+
+def when(report: Report) -> str:
+    """Return when it was measured, and how often each."""
+    runs = [len(result.runs) for result in report.results if result.runs] or [0]
+    least = f"{min(runs)} to " if min(runs) < max(runs) else ""
+    rounds = f"{least}{max(runs)} interleaved round{'s' if max(runs) != 1 else ''}"
+    how = "; --quick: small sizes, a first look" if report.quick else ""
+    return f"{report.began}; {rounds}, each run a process of its own{how}"
+
+
+def peers_missing(report: Report) -> list[str]:
+    """Return why something that is not ours stands nowhere, one line each."""
+    peers = {name for name, scenario in BY_NAME.items() if scenario.needs}
+    return list(dict.fromkeys(one.why for one in report.not_run if one.scenario in peers))
 
 
 def warnings(report: Report) -> list[str]:

@@ -4,46 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from actorium.benchmarks.caption import describe
+from actorium.benchmarks.caption import describe, when
 from actorium.benchmarks.prediction import predictions
-from actorium.benchmarks.ratios import ratios
+from actorium.benchmarks.ratios import Ratio, ratios
 from actorium.benchmarks.report import Report
 from actorium.benchmarks.scenario import STORE_TITLES
-from actorium.benchmarks.words import LATENCIES, amount, number, others, spread
+from actorium.benchmarks.words import LATENCIES, also, headline, number, spread, times, times_span
 
 
 def tables(report: Report) -> str:
-    """Return the machine, the figures, the ratios and the model, in that order."""
+    """Return the machine, the ratios to the same work elsewhere, all figures, the ratios among ours, and the model."""
     results = []
     for result in report.results:
         if result.runs:
-            headline = result.headline
+            figure = result.headline
             latencies = [result.median(name) for name in LATENCIES]
             results.append(
                 (
                     result.scenario,
                     STORE_TITLES[result.store],
-                    amount(headline, result.median(headline) or 0.0),
-                    spread(result.values(headline)),
+                    headline(figure, result.median(figure) or 0.0),
+                    spread(result.values(figure)),
                     " / ".join(number(value) for value in latencies if value is not None),
-                    others(result, headline),
+                    also(result),
                 )
             )
-    beside = [
-        (one.title, STORE_TITLES[one.store], number(one.first), number(one.second), f"{one.ratio:.2f}")
-        for one in ratios(report)
-    ]
+    found = ratios(report)
+    beside = [_cells(one) for one in found if not one.is_among_ours]
+    ours = [_cells(one) for one in found if one.is_among_ours]
     model = [
         (one.scenario, STORE_TITLES[one.store], number(one.predicted_per_s), number(one.measured_per_s), one.of)
         for one in predictions(report)
     ]
     parts = [
-        f"{describe(report.environment)}\n{report.began}, up to {report.rounds} rounds.\n",
+        f"{describe(report.environment)}\n{when(report)}.\n",
+        _table(("actorium", "beside", "store", "actorium/s", "beside/s", "ratio", "by the rounds"), beside),
         _table(("scenario", "store", "median", "spread", "p50 / p99 / p99.9 / max ms", "also"), results),
-        _table(("work", "store", "first", "second", "ratio"), beside),
+        _table(("scenario", "beside", "store", "first", "second", "ratio", "by the rounds"), ours),
         _table(("scenario", "store", "predicted/s", "measured/s", "made of, µs"), model),
     ]
     return "\n".join(part for part in parts if part)
+
+
+def _cells(one: Ratio) -> Sequence[str]:
+    figures = (number(one.first), number(one.second), times(one.ratio), times_span(one.low, one.high))
+    return (one.name, one.other, STORE_TITLES[one.store], *figures)
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

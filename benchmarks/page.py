@@ -2,71 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from itertools import groupby
 
 import msgspec
 
-from actorium.benchmarks.caption import describe, warnings
-from actorium.benchmarks.catalog import BY_NAME
+from actorium.benchmarks.caption import describe, in_short, warnings, when
+from actorium.benchmarks.front import front
 from actorium.benchmarks.latencies import Latencies
-from actorium.benchmarks.plots import Bar, Line, Point, bar_plot, line_plot, linear_axis, log_axis, percentile_axis
+from actorium.benchmarks.plots import Axis, Line, Point, line_plot, linear_axis, log_axis, percent_axis, percentile_axis
 from actorium.benchmarks.prediction import Prediction, predictions
 from actorium.benchmarks.ratios import ratios
 from actorium.benchmarks.report import Report, Result
-from actorium.benchmarks.scenario import OURS, STORE_TITLES, STORES, YARDSTICK, StoreName
+from actorium.benchmarks.scenario import OURS, STORE_TITLES, STORES, SURVIVES, YARDSTICK, StoreName
 from actorium.benchmarks.scenarios.overload import LOADS_PERCENT
-from actorium.benchmarks.words import LATENCIES, amount, number, others, spread, title
+from actorium.benchmarks.words import LATENCIES, also, amount, headline, number, question, spread, times, title
 
 _CALLERS = (("one-caller", 1), ("100-callers", 100), ("10000-callers", 10_000))
 _GROWTH = (("growth-1k", 1_000), ("growth-10k", 10_000), ("growth-100k", 100_000), ("growth-1m", 1_000_000))
-_SIDE_BY_SIDE: Sequence[tuple[str, StoreName, Sequence[tuple[str, str]]]] = (
-    (
-        "In memory, many at once: commands/s",
-        "memory",
-        (
-            ("100-callers", "actorium, 100 callers"),
-            ("eventsourcing", "eventsourcing, one thread"),
-            ("pykka-100", "pykka, 100 at once, no log"),
-            ("least-100-callers", "the least there is"),
-        ),
-    ),
-    (
-        "SQLite FULL, many at once: commands/s",
-        "full",
-        (
-            ("100-callers", "actorium, 100 callers"),
-            ("eventsourcing-8", "eventsourcing, 8 threads"),
-            ("least-100-callers", "the least there is"),
-        ),
-    ),
-    (
-        "SQLite FULL, one caller: commands/s",
-        "full",
-        (
-            ("one-caller", "actorium"),
-            ("eventsourcing", "eventsourcing"),
-            ("least-one-caller", "the least there is"),
-        ),
-    ),
-    (
-        "In memory, one caller: commands/s",
-        "memory",
-        (
-            ("one-caller", "actorium"),
-            ("eventsourcing", "eventsourcing"),
-            ("pykka", "pykka, no log"),
-            ("least-one-caller", "the least there is"),
-        ),
-    ),
-)
+_SHORT: Mapping[StoreName, str] = {"memory": "memory", "full": "FULL", "normal": "NORMAL"}
 _TILES: Sequence[tuple[str, StoreName, str, str]] = (
-    ("100-callers", "full", "commands_per_s", "100 callers, SQLite FULL"),
-    ("open-loop", "full", "p99_ms", "p99 at half of capacity, SQLite FULL"),
-    ("idle-actors", "full", "actor_bytes", "an idle actor beside its state"),
-    ("recovery", "full", "first_answer_ms", "to the first answer after SIGKILL"),
+    ("open-loop", "full", "p99_ms", "99 of 100 commands take no longer, at half of the capacity, SQLite FULL"),
+    ("recovery", "full", "first_answer_ms", "from opening the log after SIGKILL to the first answer, SQLite FULL"),
+    ("sagas", "full", "sagas_per_s", "sagas of three steps, SQLite FULL"),
+    ("replay", "full", "events_per_s", "of one stream replayed, SQLite FULL"),
+    ("idle-actors", "full", "actor_bytes", "an idle actor takes beside its state"),
 )
 
 
@@ -75,20 +37,18 @@ def page(report: Report) -> str:
     style = (files(__package__) / "page.css").read_text(encoding="utf-8")
     body = [
         "<h1>What Actorium does on this machine</h1>",
-        f"<p class='environment'>{escape(describe(report.environment))}<br>{escape(_when(report))}</p>",
+        f"<p>{escape(in_short(report))}</p>",
         *(f"<p class='warning'>{escape(text)}</p>" for text in warnings(report)),
-        *(f"<p class='warning'>WRONG {escape(text)}</p>" for text in report.failures),
+        *(_wrong(text) for text in report.failures),
+        front(report),
         _tiles(report),
-        "<div class='plots'>",
-        _throughput(report),
-        _latency(report),
-        _growth(report),
-        _overload(report),
-        _peers(report),
-        "</div>",
-        _table_of_results(report.results),
+        _plots(report),
+        _tables_of_results(report.results),
         _table_of_ratios(report),
         _table_of_predictions(predictions(report)),
+        _table_of_durabilities(report.results),
+        "<h2>The machine</h2>",
+        f"<p class='environment'>{escape(describe(report.environment))}\n{escape(when(report))}</p>",
         _not_run(report),
     ]
     data = msgspec.json.encode(report).decode().replace("</", "<\\/")
@@ -100,9 +60,11 @@ def page(report: Report) -> str:
     )
 
 
-def _when(report: Report) -> str:
-    how = "; --quick: small sizes, a first look" if report.quick else ""
-    return f"{report.began}; up to {report.rounds} interleaved rounds, each run a fresh process{how}"
+def _wrong(failure: str) -> str:
+    short, _, more = failure.partition("\n")
+    if not more:
+        return f"<p class='warning'>WRONG {escape(short)}</p>"
+    return f"<details class='warning'><summary>WRONG {escape(short)}</summary><pre>{escape(more)}</pre></details>"
 
 
 def _tiles(report: Report) -> str:
@@ -115,11 +77,17 @@ def _tiles(report: Report) -> str:
                 f"<div class='tile'><b>{escape(amount(figure, median))}</b><span>{escape(words)}</span>"
                 f"<small>{escape(spread(result.values(figure)))}</small></div>"
             )
-    return f"<div class='tiles'>{''.join(found)}</div>" if found else ""
+    return f"<h2>More at a glance</h2><div class='tiles'>{''.join(found)}</div>" if found else ""
+
+
+def _plots(report: Report) -> str:
+    found = "".join((_throughput(report), _latency(report), _growth(report), _overload(report)))
+    words = "A dot is the median of its rounds, the line through it their spread."
+    return f"<h2>How it behaves</h2><p>{escape(words)}</p><div class='plots'>{found}</div>" if found else ""
 
 
 def _figure(heading: str, words: str, drawing: str) -> str:
-    return f"<figure><h2>{escape(heading)}</h2><p>{escape(words)}</p>{drawing}</figure>" if drawing else ""
+    return f"<figure><h3>{escape(heading)}</h3><p>{escape(words)}</p>{drawing}</figure>"
 
 
 def _point(x: float, values: Sequence[float], median: float) -> Point:
@@ -140,17 +108,27 @@ def _series(
             yield store, points
 
 
+def _log_axis_of(title: str, lines: Sequence[Line]) -> Axis:
+    """Return an axis whose marks are the points of the lines."""
+    marks = sorted({point.x for line in lines for point in line.points})
+    return log_axis(title, marks)._replace(marks=marks)
+
+
+def _max_live(report: Report) -> str:
+    limits = {one.sizes.get("max_live", 0.0) for one in report.results if one.scenario in dict(_GROWTH)}
+    return " or ".join(f"{limit:,.0f}" for limit in sorted(limits))
+
+
 def _throughput(report: Report) -> str:
     lines = [
-        Line(STORE_TITLES[store], store, points)
+        Line(_SHORT[store], store, points)
         for store, points in _series(report, _CALLERS, lambda result: result.values("commands_per_s"))
     ]
     if not lines:
         return ""
-    x = log_axis("callers that wait for their answers", [x for _, x in _CALLERS])
-    x = x._replace(marks=[x for _, x in _CALLERS])
+    x = _log_axis_of("callers that wait for their answers", lines)
     y = log_axis("commands per second", [value for line in lines for p in line.points for value in (p.low, p.high)])
-    words = "Commands per second, over 1,000 aggregates. One flush of the disk serves all who wait for it."
+    words = "Over 1,000 aggregates. One flush of the disk serves all who wait for it."
     return _figure("Throughput by callers", words, line_plot(lines, x, y))
 
 
@@ -160,13 +138,15 @@ def _latency(report: Report) -> str:
         result = report.find("open-loop", store)
         curve = [] if result is None else Latencies.decoded(run.latencies for run in result.runs).curve()
         if curve:
-            lines.append(Line(STORE_TITLES[store], store, [Point(at, ms, ms, ms) for at, ms in curve if at]))
+            lines.append(Line(_SHORT[store], store, [Point(at, ms, ms, ms) for at, ms in curve if at]))
     if not lines:
         return ""
-    x = percentile_axis("commands that took no longer", [point.x for line in lines for point in line.points])
+    x = percentile_axis(
+        "part of the commands that took no longer", [point.x for line in lines for point in line.points]
+    )
     y = log_axis("milliseconds", [point.y for line in lines for point in line.points])
     words = (
-        "Milliseconds at half of capacity, from the moment a command was meant to come: one that waits behind a slow "
+        "At half of the capacity, from the moment at which a command was meant to come: one that waits behind a slow "
         "one counts its wait."
     )
     return _figure("Latency, open loop", words, line_plot(lines, x, y))
@@ -174,16 +154,16 @@ def _latency(report: Report) -> str:
 
 def _growth(report: Report) -> str:
     lines = [
-        Line(STORE_TITLES[store], store, points)
+        Line(_SHORT[store], store, points)
         for store, points in _series(report, _GROWTH, lambda one: [1e6 / rate for rate in one.values("commands_per_s")])
     ]
     if not lines:
         return ""
-    x = log_axis("aggregates in the log", [x for _, x in _GROWTH])
+    x = _log_axis_of("aggregates in the log", lines)
     y = linear_axis("µs per command", [point.high for line in lines for point in line.points])
     words = (
-        "Microseconds of wall time per command, 100 callers, any aggregate with the same chance while only 10,000 may "
-        "live (--quick: 1,000): beyond that a command hydrates its actor first."
+        f"Time over all of 100 callers, each aggregate with the same chance, while only {_max_live(report)} may live: "
+        "beyond that a command hydrates its actor first."
     )
     return _figure("Cost as aggregates become more", words, line_plot(lines, x, y))
 
@@ -196,40 +176,27 @@ def _overload(report: Report) -> str:
             continue
         points = []
         for percent in LOADS_PERCENT:
-            goodput = result.values(f"goodput_at_{percent}_per_s")
+            good = f"goodput_at_{percent}_per_s"
             shares = sorted(
-                good / most * 100 for good, most in zip(goodput, result.values("capacity_per_s"), strict=True)
+                run.figures[good] / run.figures["capacity_per_s"] * 100
+                for run in result.runs
+                if good in run.figures and run.figures.get("capacity_per_s")
             )
             if shares:
                 points.append(_point(percent, shares, shares[len(shares) // 2]))
         if points:
-            lines.append(Line(STORE_TITLES[store], store, points))
+            lines.append(Line(_SHORT[store], store, points))
     if not lines:
         return ""
-    x = linear_axis("offered, in % of what a closed loop gets", LOADS_PERCENT)
-    y = linear_axis("done in time", [point.high for line in lines for point in line.points])
+    x = percent_axis("offered, of what a closed loop gets", LOADS_PERCENT)
+    y = percent_axis(
+        "done in time, of what a closed loop gets", [point.high for line in lines for point in line.points]
+    )
     words = (
-        "Commands answered within a quarter of a second of the moment they were meant to come, in % of the capacity. "
-        "Whoever sends them runs in the same process, and costs it, too."
+        "Commands answered within a quarter of a second of the moment at which they were meant to come; the others are "
+        "refused at once. Whoever sends them runs in the same process, and costs it, too."
     )
     return _figure("Load beyond capacity", words, line_plot(lines, x, y))
-
-
-def _peers(report: Report) -> str:
-    groups = []
-    for heading, store, names in _SIDE_BY_SIDE:
-        bars = []
-        for name, words in names:
-            result = report.find(name, store)
-            median = None if result is None else result.median("commands_per_s")
-            if result is not None and median is not None:
-                values = result.values("commands_per_s")
-                style = {OURS: "ours", YARDSTICK: "yardstick"}.get(result.subject, "peer")
-                bars.append(Bar(words, style, median, min(values), max(values)))
-        if bars:
-            groups.append((heading, bars))
-    words = "The same work elsewhere, as far as it is installed; each group has its own scale."
-    return _figure("Side by side", words, bar_plot(groups, "side by side") if groups else "")
 
 
 def _table(heading: str, columns: Sequence[str], rows: Iterable[Sequence[str]], words: str = "") -> str:
@@ -244,36 +211,57 @@ def _table(heading: str, columns: Sequence[str], rows: Iterable[Sequence[str]], 
     )
 
 
-def _table_of_results(results: Sequence[Result]) -> str:
-    columns = ("", "median", "spread", *(f"{title(name)}, ms" for name in LATENCIES), "also")
+def _tables_of_results(results: Sequence[Result]) -> str:
+    of: dict[str, list[Result]] = {"All figures": [], "What bounds it": [], "Elsewhere": []}
+    for result in results:
+        if result.runs:
+            of[{OURS: "All figures", YARDSTICK: "What bounds it"}.get(result.subject, "Elsewhere")].append(result)
+    return "".join(_table_of_results(heading, group) for heading, group in of.items() if group)
+
+
+def _table_of_results(heading: str, results: Sequence[Result]) -> str:
+    columns = ("", "median", "rounds", "spread", *(f"{title(name)}, ms" for name in LATENCIES), "also")
     heads = "".join(f"<th>{escape(column)}</th>" for column in columns)
     lines = []
-    for name, group in groupby([one for one in results if one.runs], key=lambda one: one.scenario):
-        question = BY_NAME[name].question if name in BY_NAME else ""
-        asked = f"<b>{escape(name)}</b> {escape(question)}"
+    for name, group in groupby(results, key=lambda one: one.scenario):
+        of_a_kind = list(group)
+        asked = f"<b>{escape(name)}</b> {escape(question(of_a_kind[0]))}"
         lines.append(f"<tr class='question'><td colspan='{len(columns)}'>{asked}</td></tr>")
-        for result in group:
+        for result in of_a_kind:
             latencies = [result.median(figure) for figure in LATENCIES]
             cells = (
                 STORE_TITLES[result.store],
-                amount(result.headline, result.median(result.headline) or 0.0),
+                headline(result.headline, result.median(result.headline) or 0.0),
+                str(len(result.runs)),
                 spread(result.values(result.headline)),
                 *("" if value is None else number(value) for value in latencies),
-                others(result, result.headline),
+                also(result),
             )
-            lines.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
+            told = f" title='{escape(result.durability)}'" if result.durability else ""
+            lines.append(f"<tr{told}>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
     table = f"<table class='results'><thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
-    return f"<h2>All figures</h2><div class='wide'>{table}</div>" if lines else ""
+    return f"<h2>{escape(heading)}</h2><div class='wide'>{table}</div>"
 
 
 def _table_of_ratios(report: Report) -> str:
     rows = [
-        (line.title, STORE_TITLES[line.store], number(line.first), number(line.second), f"{line.ratio:.2f}")
+        (line.name, line.other, STORE_TITLES[line.store], number(line.first), number(line.second), times(line.ratio))
         for line in ratios(report)
+        if line.is_among_ours
     ]
-    words = "Ratios of medians; above 1 the first does more."
-    columns = ("work", "store", "first", "second", "ratio")
-    return _table("Beside each other, and the same work elsewhere", columns, rows, words)
+    columns = ("scenario", "beside", "store", "first", "second", "ratio")
+    return _table("Scenarios beside each other", columns, rows, "Ratios of medians; above 1 the first does more.")
+
+
+def _table_of_durabilities(results: Sequence[Result]) -> str:
+    """Say what each store promises, and what was in force, as the databases themselves said."""
+    rows = []
+    for store in STORES:
+        of_it = [one for one in results if one.store == store and one.runs]
+        said = {one.durability.partition(":")[0]: None for one in of_it if one.durability.startswith("journal_mode")}
+        if of_it:
+            rows.append((STORE_TITLES[store], SURVIVES[store], "; ".join(said)))
+    return _table("Durability", ("store", "what is promised", "in force, as SQLite said when asked"), rows)
 
 
 def _table_of_predictions(found: Sequence[Prediction]) -> str:

@@ -1,4 +1,6 @@
-"""Plots as SVG, drawn from numbers: lines over a logarithmic or a percentile axis, and bars side by side.
+"""Plots as SVG, drawn from numbers: lines over a linear, a logarithmic or a percentile axis.
+
+A drawing is about as wide as a narrow window, so that its text has the size of the text around it.
 
 Colours are classes of the page's style sheet, so that one drawing reads in light and dark.
 """
@@ -12,9 +14,8 @@ from typing import NamedTuple
 
 from actorium.benchmarks.words import mark, number
 
-_WIDTH, _HEIGHT = 640, 340
-_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 112, 16, 46
-_BAR_PX, _BAR_GAP_PX, _GROUP_GAP_PX, _BAR_LEFT = 18, 6, 34, 190
+_WIDTH, _HEIGHT = 420, 290
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 68, 34, 46
 _LABEL_GAP_PX = 14
 _AXIS_HEADROOM = 1.12
 
@@ -34,16 +35,6 @@ class Line(NamedTuple):
     name: str
     style: str
     points: Sequence[Point]
-
-
-class Bar(NamedTuple):
-    """One value with its spread; `note` stands behind the value."""
-
-    name: str
-    style: str
-    value: float
-    low: float
-    high: float
 
 
 class Axis(NamedTuple):
@@ -66,12 +57,17 @@ def log_axis(title: str, values: Sequence[float]) -> Axis:
 
 
 def linear_axis(title: str, values: Sequence[float]) -> Axis:
-    """Return an axis from 0 to beyond the largest value, with round marks."""
+    """Return an axis from 0 to the largest value and beyond, with round marks."""
     top = max(values) * _AXIS_HEADROOM
     step = 10.0 ** math.floor(math.log10(top))
     step = next(step * part for part in (0.2, 0.5, 1, 2) if top / (step * part) <= 6)
     marks = [step * n for n in range(int(top / step) + 1)]
     return Axis(lambda value: value / top, marks, mark, title)
+
+
+def percent_axis(title: str, values: Sequence[float]) -> Axis:
+    """Return a linear axis in percent."""
+    return linear_axis(title, values)._replace(write=lambda value: f"{value:g}%")
 
 
 def percentile_axis(title: str, percentiles: Sequence[float]) -> Axis:
@@ -86,13 +82,13 @@ def _nines(percentile: float) -> float:
 
 
 def line_plot(lines: Sequence[Line], x: Axis, y: Axis) -> str:
-    """Return a plot of lines; each is named at its end."""
+    """Return a plot of lines; each is named at its end, the vertical axis above it."""
     wide, high = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
 
     def at(px: float, py: float) -> tuple[float, float]:
         return _LEFT + wide * x.place(px), _TOP + high * (1 - y.place(py))
 
-    parts = [_open(_WIDTH, _HEIGHT, y.title)]
+    parts = [_open(_WIDTH, _HEIGHT, f"{y.title}, by {x.title}"), _text(0, 13, y.title, "axis")]
     for value in y.marks:
         top = _TOP + high * (1 - y.place(value))
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_LEFT + wide}" y1="{top:.1f}" y2="{top:.1f}"/>')
@@ -116,33 +112,6 @@ def line_plot(lines: Sequence[Line], x: Axis, y: Axis) -> str:
     for top, (left, line) in _apart([(top, (left, line)) for (left, top), line in ends]):
         parts.append(_text(left + 10, top + 4, line.name, f"name {line.style}"))
     return "".join(parts) + "</svg>"
-
-
-def bar_plot(groups: Sequence[tuple[str, Sequence[Bar]]], title: str) -> str:
-    """Return bars under one another, group by group, each group by its own scale."""
-    wide = _WIDTH - _BAR_LEFT - _RIGHT
-    parts: list[str] = []
-    top = 4.0
-    for name, bars in groups:
-        parts.append(_text(0, top + 14, name, "group"))
-        top += 24
-        largest = max(bar.high for bar in bars)
-        for bar in bars:
-            length = wide * bar.value / largest
-            told = f"{bar.name}: {number(bar.value)} ({number(bar.low)} – {number(bar.high)})"
-            parts.append(_text(_BAR_LEFT - 8, top + _BAR_PX - 5, bar.name, "mark end"))
-            parts.append(
-                f'<rect class="bar {bar.style}" x="{_BAR_LEFT}" y="{top:.1f}" width="{max(length, 1):.1f}" '
-                f'height="{_BAR_PX}" rx="2"><title>{escape(told)}</title></rect>'
-            )
-            low, high = (_BAR_LEFT + wide * value / largest for value in (bar.low, bar.high))
-            middle = top + _BAR_PX / 2
-            if high - low > 1:
-                parts.append(f'<line class="whisker" x1="{low:.1f}" x2="{high:.1f}" y1="{middle}" y2="{middle}"/>')
-            parts.append(_text(max(high, _BAR_LEFT + length) + 8, top + _BAR_PX - 5, number(bar.value), "mark"))
-            top += _BAR_PX + _BAR_GAP_PX
-        top += _GROUP_GAP_PX - 24
-    return _open(_WIDTH, round(top), title) + "".join(parts) + "</svg>"
 
 
 def _apart(labels: Sequence[tuple[float, tuple[float, Line]]]) -> list[tuple[float, tuple[float, Line]]]:

@@ -8,6 +8,7 @@ wrong answer is a failure.
 from __future__ import annotations
 
 import gc
+import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,12 @@ StoreName = Literal["memory", "full", "normal"]
 STORES: tuple[StoreName, ...] = get_args(StoreName)
 DURABLE: tuple[StoreName, ...] = ("full", "normal")
 STORE_TITLES: Mapping[StoreName, str] = {"memory": "memory", "full": "SQLite FULL", "normal": "SQLite NORMAL"}
+SURVIVES: Mapping[StoreName, str] = {
+    "memory": "nothing survives the process",
+    "full": "what is acknowledged survives a power cut",
+    "normal": "what is acknowledged survives the process; a power cut may take the last of it",
+}
+_LEVELS = ("OFF", "NORMAL", "FULL", "EXTRA")  # as SQLite numbers them
 
 OURS = "actorium"
 YARDSTICK = "yardstick"
@@ -102,6 +109,17 @@ class Bench:
             self._memory = MemoryStore()
         return self._memory
 
+    def require_durability(self, db: sqlite3.Connection) -> None:
+        """Keep what a connection says about itself; raise Wrong where it flushes otherwise than the store's name says.
+
+        For whoever sets SQLite up by itself: yardsticks and peers.
+        """
+        ((mode,),) = db.execute("PRAGMA journal_mode").fetchall()
+        ((level,),) = db.execute("PRAGMA synchronous").fetchall()
+        if _LEVELS[level] != self.synchronous:
+            raise Wrong(f"SQLite has synchronous={_LEVELS[level]} in force where it has to be {self.synchronous}")
+        self.durability = f"journal_mode={mode}, synchronous={_LEVELS[level]}"
+
     async def ask_durability(self, store: EventStore) -> None:
         """Keep what an open store says about itself.
 
@@ -130,10 +148,12 @@ class Bench:
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """One question, and how it is answered.
 
-    headline: the figure that two reports are compared by. sizes, quick: how much is done, in full and with `--quick`
+    question: with the names of sizes in braces, so that a report asks what it answers. headline: the figure that two
+    reports are compared by. also: what is worth showing of the other figures, in words with their names in braces; the
+    JSON holds all, and all are shown where nothing is said. sizes, quick: how much is done, in full and with `--quick`
     (None: it takes too long for that). quick_stores: what it runs on then, where nobody says. subject: whose figures
     these are: ours, a peer's, a yardstick's. beside: the scenarios that it is measured by. needs: a module that
-    has to be installed.
+    has to be installed. label: its name where it stands beside ours.
     """
 
     name: str
@@ -147,6 +167,12 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     subject: str = OURS
     beside: Sequence[str] = ()
     needs: str = ""
+    also: str = ""
+    label: str = ""
+
+    def asked(self, sizes: Sizes) -> str:
+        """Return the question with these sizes; one that is not among them is that of a full run."""
+        return self.question.format_map({name: f"{size:,.0f}" for name, size in {**self.sizes, **sizes}.items()})
 
 
 def more_is_better(figure: str) -> bool:

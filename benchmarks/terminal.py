@@ -1,25 +1,30 @@
-"""A report on the terminal: what was measured, beside what, what failed, what did not run."""
+"""A report on the terminal: all figures first; last, where the eye is when it is over, what they stand beside."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from actorium.benchmarks.caption import describe, warnings
+from actorium.benchmarks.caption import describe, peers_missing, warnings, when
 from actorium.benchmarks.catalog import CATALOG
 from actorium.benchmarks.compare import Comparison
-from actorium.benchmarks.ratios import ratios
+from actorium.benchmarks.ratios import fronts, ratios
 from actorium.benchmarks.report import Report, Result
+from actorium.benchmarks.scenario import STORE_TITLES, SURVIVES
 from actorium.benchmarks.suite import Suite
-from actorium.benchmarks.words import LATENCIES, amount, half_spread, number, others
+from actorium.benchmarks.words import LATENCIES, also, amount, half_spread, headline, number, times, times_span, title
 
 _PLAIN_WIDTH = 160  # of a table in a file or a pipe
 _WIDE = 130  # from here on there is room for every figure in one table
+_LATENCIES_IF_NARROW = ("p50_ms", "p99_ms", "max_ms")
+# Over the first table only: all have the same columns.
+_FRONT_COLUMNS = (("", 35), ("a second", 8), ("actorium", 8), ("by the rounds", 13))
 _STYLES = {"faster": "green", "slower": "red"}
 
 
@@ -40,7 +45,8 @@ class Terminal:
         table = self._table("scenario", "whose", "stores", "question")
         for scenario in CATALOG:
             needs = f" (needs {scenario.needs})" if scenario.needs else ""
-            table.add_row(scenario.name, scenario.subject, " ".join(scenario.stores), scenario.question + needs)
+            asked = scenario.asked(scenario.sizes) + needs
+            table.add_row(scenario.name, scenario.subject, " ".join(scenario.stores), asked)
         self._out.print(table)
 
     @contextmanager
@@ -55,17 +61,14 @@ class Terminal:
 
     def report(self, report: Report) -> None:
         """Print everything that a report holds."""
-        self.say(describe(report.environment))
-        self.say(f"{report.began}, {report.rounds} rounds, interleaved{', --quick' if report.quick else ''}")
-        for warning in warnings(report):
-            self.say(warning, style="yellow")
         self._results(report.results)
         self._ratios(report)
-        if report.not_run:
-            self.say("Not run", style="bold")
-            for why in dict.fromkeys(one.why for one in report.not_run):
-                names = [f"{one.scenario} ({one.store})" for one in report.not_run if one.why == why]
-                self.say(f"  {', '.join(names)}: {why}")
+        self._not_run(report)
+        self._fronts(report)
+        self.say(describe(report.environment))
+        self.say(when(report))
+        for warning in warnings(report):
+            self.say(warning, style="yellow")
         for failure in report.failures:
             self.say(f"WRONG {failure}", style="bold red")
 
@@ -83,36 +86,68 @@ class Terminal:
 
     def _results(self, results: Sequence[Result]) -> None:
         is_wide = self._out.width >= _WIDE
-        columns = ("scenario", "store", "median", "±", "p50", "p99", "p99.9", "max", *(("also",) if is_wide else ()))
-        table = self._table(*columns, right=range(2, 8))
-        also = self._table("scenario", "store", "also")
+        latencies = LATENCIES if is_wide else _LATENCIES_IF_NARROW
+        columns = ("scenario", "store", "median", "±", *(title(name) for name in latencies))
+        table = self._table(*columns, *(("also",) if is_wide else ()), right=range(2, len(columns)))
+        narrow = self._table("scenario", "store", "also")
         for result in [one for one in results if one.runs]:
-            headline = result.headline
-            latencies = [result.median(name) for name in LATENCIES]
-            more = others(result, headline)
+            figure, medians = result.headline, [result.median(name) for name in latencies]
             table.add_row(
                 result.scenario,
                 result.store,
-                amount(headline, result.median(headline) or 0.0),
-                half_spread(result.values(headline)),
-                *("" if value is None else number(value) for value in latencies),
-                *((more,) if is_wide else ()),
+                (headline if is_wide else amount)(figure, result.median(figure) or 0.0),
+                half_spread(result.values(figure)),
+                *("" if median is None else number(median) for median in medians),
+                *((also(result),) if is_wide else ()),
             )
-            also.add_row(result.scenario, result.store, more)
-        self.say("Medians with half of their spread; latencies in ms", style="bold")
+            if more := also(result):
+                narrow.add_row(result.scenario, result.store, more)
+        self.say("All figures: medians, ± half of the spread of their rounds, latencies in ms", style="bold")
         self._out.print(table)
         if not is_wide:
-            self._out.print(also)
+            self._out.print(narrow)
 
     def _ratios(self, report: Report) -> None:
-        lines = ratios(report)
+        lines = [line for line in ratios(report) if line.is_among_ours]
         if not lines:
             return
-        self.say("Beside each other and the same work elsewhere (ratios of medians)", style="bold")
-        table = self._table("work", "store", "first", "second", "ratio", right=(2, 3, 4))
+        self.say("Scenarios beside each other: ratios of medians", style="bold")
+        table = self._table("scenario", "beside", "store", "first", "second", "ratio", right=(3, 4, 5))
         for line in lines:
-            table.add_row(line.title, line.store, number(line.first), number(line.second), f"{line.ratio:.2f}")
+            cells = (number(line.first), number(line.second), times(line.ratio))
+            table.add_row(line.name, line.other, line.store, *cells)
         self._out.print(table)
+
+    def _not_run(self, report: Report) -> None:
+        if not report.not_run:
+            return
+        self.say("Not run", style="bold")
+        for why in dict.fromkeys(one.why for one in report.not_run):
+            names = [f"{one.scenario} ({one.store})" for one in report.not_run if one.why == why]
+            self.say(f"  {', '.join(names)}: {why}")
+        self.say()
+
+    def _fronts(self, report: Report) -> None:
+        found = fronts(report)
+        if not found:
+            return
+        self.say("Beside what you would use instead: commands a second, medians of the rounds", style="bold")
+        for store, group in groupby(found, key=lambda front: front.ours.store):
+            self.say(f"\n {STORE_TITLES[store]}: {SURVIVES[store]}")
+            table = Table(box=None, show_header=store == found[0].ours.store, padding=(0, 2, 0, 0), header_style="")
+            for head, width in _FRONT_COLUMNS:
+                table.add_column(head, justify="right" if head else "left", no_wrap=True, min_width=width)
+            for front in group:
+                ours = front.ours
+                name = f"actorium, {ours.scenario.replace('-', ' ')}"
+                table.add_row(name, number(ours.median(ours.headline) or 0.0), style="bold")
+                for one in front.ratios:
+                    span = times_span(one.low, one.high)
+                    table.add_row(f"  {one.label}", number(one.second), times(one.ratio), span)
+            self._out.print(table)
+        self.say("\n × says how many times as much actorium does\n", style="dim")
+        for why in peers_missing(report):
+            self.say(f"  {why}", style="yellow")
 
     def _table(self, *columns: str, right: Sequence[int] = ()) -> Table:
         table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))

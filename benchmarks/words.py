@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
+from actorium.benchmarks.catalog import BY_NAME
 from actorium.benchmarks.report import Result
+from actorium.benchmarks.scenario import more_is_better
 
 _UNITS = {"us": "µs", "ms": "ms", "s": "s", "bytes": "bytes", "mb": "MB"}
 LATENCIES = ("p50_ms", "p99_ms", "p99_9_ms", "max_ms")
@@ -21,29 +24,29 @@ def number(value: float) -> str:
 
 def title(figure: str) -> str:
     """Return a figure's name in words, without the unit that its number will carry."""
-    if figure.endswith("_per_s"):
-        return figure.removesuffix("_per_s").replace("_", " ")
     name, _, unit = figure.rpartition("_")
-    return (
-        (name if unit in _UNITS else figure).replace("p99_9", "p99.9").replace("_us_per", "_µs_per").replace("_", " ")
-    )
+    name = figure.removesuffix("_per_s") if figure.endswith("_per_s") else name if unit in _UNITS else figure
+    name = re.sub(r"_at_(\d+)$", r" at \1%", name.replace("p99_9", "p99.9"))
+    return re.sub(r"(^|_)us_", r"\1µs_", name).replace("_", " ")
 
 
 def mark(value: float) -> str:
     """Return a round number, as an axis has them."""
-    return f"{value:,.6g}"
-
-
-def unit(figure: str) -> str:
-    """Return what a figure counts."""
-    if figure.endswith("_per_s"):
-        return f"{title(figure)}/s"
-    return _UNITS.get(figure.rpartition("_")[2], "")
+    return f"{value:,.0f}" if value >= 1 else f"{value:g}"
 
 
 def amount(figure: str, value: float) -> str:
-    """Return a number with its unit."""
-    return f"{number(value)} {unit(figure)}".rstrip()
+    """Return a number with its unit, which for a rate of plain things is their name."""
+    if figure.endswith("_per_s"):
+        return f"{number(value)}/s" if "_at_" in figure else f"{number(value)} {title(figure)}/s"
+    return f"{number(value)} {_UNITS.get(figure.rpartition('_')[2], '')}".rstrip()
+
+
+def headline(figure: str, value: float) -> str:
+    """Return a number with its unit and, where that does not tell, what it is."""
+    if more_is_better(figure) and "_at_" not in figure:
+        return amount(figure, value)
+    return f"{title(figure)} {amount(figure, value)}"
 
 
 def spread(values: Sequence[float]) -> str:
@@ -57,13 +60,40 @@ def half_spread(values: Sequence[float]) -> str:
     return "" if len(values) < 2 or not middle else f"{(max(values) - middle) / middle:.0%}"
 
 
-def others(result: Result, headline: str) -> str:
-    """Return the figures that have no column of their own."""
-    names = {name: None for run in result.runs for name in run.figures if name != headline and name not in LATENCIES}
-    parts = []
-    for name in names:
-        median = result.median(name)
-        if median is not None:
-            value = f"{number(median)}/s" if name.endswith("_per_s") else amount(name, median)
-            parts.append(f"{title(name)} {value}")
-    return ", ".join(parts)
+def question(result: Result) -> str:
+    """Return what its scenario asks in these sizes; empty for one that is no more."""
+    scenario = BY_NAME.get(result.scenario)
+    return "" if scenario is None else scenario.asked(result.sizes)
+
+
+def also(result: Result) -> str:
+    """Return the figures beside the headline and the latencies that its scenario shows, in its words.
+
+    All of them where it does not say which, or is of another version and has others.
+    """
+    medians = {name: result.median(name) or 0.0 for run in result.runs for name in run.figures}
+    scenario = BY_NAME.get(result.scenario)
+    if scenario is not None and scenario.also:
+        try:
+            return scenario.also.format_map({name: number(median) for name, median in medians.items()})
+        except KeyError:
+            pass
+    return "; ".join(
+        f"{title(name)} {number(median)}/s" if more_is_better(name) else f"{title(name)} {amount(name, median)}"
+        for name, median in medians.items()
+        if name != result.headline and name not in LATENCIES
+    )
+
+
+def times(ratio: float) -> str:
+    """Return how many times as much something is."""
+    return f"{_plain(ratio)}×"
+
+
+def times_span(low: float, high: float) -> str:
+    """Return the least and the most of a ratio, empty where they are one."""
+    return f"{_plain(low)} – {_plain(high)}" if low < high else ""
+
+
+def _plain(ratio: float) -> str:
+    return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.1f}" if ratio >= 2 else f"{ratio:.2f}"

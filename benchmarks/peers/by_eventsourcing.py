@@ -1,8 +1,9 @@
 """The library `eventsourcing`, in the way that is nearest to a live actor: the caller holds the aggregates.
 
-Its calls block: with one thread its rate is bound by the disk's flush, so there is one case with a single caller and
-one with 8 threads. It sets nothing but WAL, so SQLite's own default holds, `synchronous=FULL`; for the other level each
-of its connections is told so.
+Its calls block: with one thread its rate is bound by the disk's flush, so there is one case with a single caller, one
+with 8 threads, and one with a caller who gathers 100 commands by itself and saves what they changed in one transaction,
+which all of them share: one conflict undoes all. It sets nothing but WAL, so SQLite's own default holds,
+`synchronous=FULL`; for the other level each of its connections is told so.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from actorium.benchmarks.scenario import STORES, Bench, Figures, Scenario, StoreName, Wrong
+from actorium.benchmarks.scenario import Bench, Figures, Scenario, StoreName, Wrong
 
 _MODULE = "eventsourcing"
 _REFERENCE = "ref-000000000000000000000000000000000000"
@@ -23,22 +24,26 @@ _WARM_UP = 0.2
 
 
 async def measure(bench: Bench) -> Figures:
-    """Return the rate of deposits, each saved before the next of its thread."""
+    """Return the rate of deposits, so many of them saved at once, before the next of their thread."""
     application, account, event_count = _application(bench)
     accounts = [account() for _ in range(bench.count("aggregates"))]
     for one in accounts:
         application.save(one)
-    threads = bench.count("threads")
+    threads, at_once = bench.count("threads"), bench.count("at_once")
 
-    def deposit(index: int) -> None:
-        accounts[index].deposit(5)
-        application.save(accounts[index])
+    def deposit(mine: Sequence[int], chance: Callable[[], float]) -> None:
+        changed = {}
+        for _ in range(at_once):
+            index = mine[int(chance() * len(mine))]
+            changed[index] = accounts[index]
+            accounts[index].deposit(5)
+        application.save(*changed.values())
 
     warmed = len(_all_threads(deposit, len(accounts), threads, bench.seconds() * _WARM_UP, bench.seed + 1))
     with bench.clock() as clock:
         bench.latencies_s = _all_threads(deposit, len(accounts), threads, bench.seconds(), bench.seed)
-    commands = len(bench.latencies_s)
-    found, expected = event_count(), len(accounts) + warmed + commands
+    commands = len(bench.latencies_s) * at_once
+    found, expected = event_count(), len(accounts) + warmed * at_once + commands
     application.close()
     if found != expected:
         raise Wrong(f"{expected} events were saved, {found} are in the log")
@@ -46,9 +51,13 @@ async def measure(bench: Bench) -> Figures:
 
 
 def _all_threads(
-    deposit: Callable[[int], None], aggregates: int, threads: int, seconds: float, seed: int
+    deposit: Callable[[Sequence[int], Callable[[], float]], None],
+    aggregates: int,
+    threads: int,
+    seconds: float,
+    seed: int,
 ) -> list[float]:
-    """Let each thread deposit on aggregates of its own, so that no two write one stream."""
+    """Let each thread deposit on aggregates of its own, so that no two write one stream; return how long saves took."""
     latencies_s: list[float] = []
     clock = time.perf_counter
     ends = clock() + seconds
@@ -59,7 +68,7 @@ def _all_threads(
         now = 0.0
         while now < ends:
             began = clock()
-            deposit(mine[int(chance() * len(mine))])
+            deposit(mine, chance)
             now = clock()
             latencies_s.append(now - began)
 
@@ -109,32 +118,54 @@ def _set_synchronous(bench: Bench) -> None:
         connection = create(pool)
         db: sqlite3.Connection = connection._sqlite_conn
         db.execute(f"PRAGMA synchronous={bench.synchronous}")
-        ((mode,),) = db.execute("PRAGMA journal_mode").fetchall()
-        ((level,),) = db.execute("PRAGMA synchronous").fetchall()
-        bench.durability = f"journal_mode={mode}, synchronous={level}"
+        bench.require_durability(db)
         return connection
 
     module.SQLiteConnectionPool._create_connection = connect
 
 
-def _scenario(name: str, question: str, threads: int, beside: Sequence[str], stores: Sequence[StoreName]) -> Scenario:
+def _scenario(
+    name: str, label: str, question: str, beside: Sequence[str], *, threads: int = 1, at_once: int = 1, **more: Any
+) -> Scenario:
     return Scenario(
         name=name,
         question=question,
         headline="commands_per_s",
         measure=measure,
-        stores=stores,
-        sizes={"aggregates": 1_000, "threads": threads, "seconds": 2.0},
-        quick={"aggregates": 200, "threads": threads, "seconds": 0.4},
-        quick_stores=("memory", "full") if "memory" in stores else ("full",),
+        sizes={"aggregates": 1_000, "threads": threads, "at_once": at_once, "seconds": 2.0},
+        quick={"aggregates": 200, "threads": threads, "at_once": at_once, "seconds": 0.4},
         subject="eventsourcing",
         beside=beside,
         needs=_MODULE,
+        label=label,
+        also="CPU {cpu_us_per_command} µs a command",
+        **more,
     )
 
 
-_BOTH = ("one-caller", "100-callers")
+_MEMORY_TOO: Sequence[StoreName] = ("memory", "full")
 SCENARIOS = (
-    _scenario("eventsourcing", "`eventsourcing`, one caller who holds the aggregates", 1, _BOTH, STORES),
-    _scenario("eventsourcing-8", "`eventsourcing`, 8 threads", 8, ("100-callers",), STORES),
+    _scenario(
+        "eventsourcing",
+        "eventsourcing, one caller",
+        "What does one caller of `eventsourcing` get who holds the aggregates?",
+        ("one-caller", "100-callers"),
+        quick_stores=_MEMORY_TOO,
+    ),
+    _scenario(
+        "eventsourcing-8",
+        "eventsourcing, 8 threads",
+        "What do 8 threads get that hold the aggregates of `eventsourcing`?",
+        ("100-callers",),
+        threads=8,
+        quick_stores=_MEMORY_TOO,
+    ),
+    _scenario(
+        "eventsourcing-100",
+        "eventsourcing, 100 commands a save",
+        "What does a caller of `eventsourcing` get who saves what {at_once} commands changed in one transaction, "
+        "to succeed or fail together? (latencies: of a save)",
+        ("100-callers",),
+        at_once=100,
+    ),
 )

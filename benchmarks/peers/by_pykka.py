@@ -55,7 +55,7 @@ def _ask(pykka: Any, accounts: list[Any], bench: Bench, seconds: float, latencie
     return asked
 
 
-def _scenario(name: str, question: str, beside: str, at_once: int) -> Scenario:
+def _scenario(name: str, label: str, question: str, beside: str, at_once: int) -> Scenario:
     return Scenario(
         name=name,
         question=question,
@@ -68,10 +68,25 @@ def _scenario(name: str, question: str, beside: str, at_once: int) -> Scenario:
         subject="pykka",
         beside=(beside,),
         needs="pykka",
+        label=label,
+        also="CPU {cpu_us_per_command} µs a command",
     )
 
 
 SCENARIOS = (
-    _scenario("pykka", "Pykka (no log at all), one question at a time", "one-caller", 1),
-    _scenario("pykka-100", "Pykka (no log at all), 100 questions at a time", "100-callers", 100),
+    _scenario(
+        "pykka",
+        "Pykka, one at a time, no log",
+        "How many questions do actors of Pykka answer, without any log, asked one at a time?",
+        "one-caller",
+        1,
+    ),
+    _scenario(
+        "pykka-100",
+        "Pykka, 100 at a time, no log",
+        "How many questions do actors of Pykka answer, without any log, asked {at_once} at a time? "
+        "(latencies: of {at_once})",
+        "100-callers",
+        100,
+    ),
 )

@@ -45,6 +45,7 @@ def _scenario(name: str, question: str, callers: int, aggregates: int, own_ids: 
         measure=measure,
         sizes={**sizes, "seconds": 2.0},
         quick={**sizes, "seconds": 0.4},
+        also="CPU {cpu_us_per_command} µs a command; {events_per_commit} commands to a commit",
         **more,
     )
 
@@ -52,8 +53,17 @@ def _scenario(name: str, question: str, callers: int, aggregates: int, own_ids: 
 SCENARIOS = (
     _scenario("one-caller", "What does one caller get who waits for each answer?", 1, 1_000, quick_stores=_BOTH),
     _scenario("100-callers", "What do 100 callers get over 1,000 aggregates?", 100, 1_000, quick_stores=_BOTH),
-    _scenario("own-ids", "And when they give each command an id of their own?", 100, 1_000, 1, beside=("100-callers",)),
-    _scenario("10000-callers", "And 10,000 callers?", 10_000, 1_000, beside=("100-callers",)),
+    _scenario(
+        "own-ids",
+        "What do 100 callers get who give each command an id of their own?",
+        100,
+        1_000,
+        1,
+        beside=("100-callers",),
+    ),
+    _scenario(
+        "10000-callers", "What do 10,000 callers get over 1,000 aggregates?", 10_000, 1_000, beside=("100-callers",)
+    ),
     _scenario("one-hot", "What do 100 callers get who all want the same aggregate?", 100, 1, beside=("100-callers",)),
-    _scenario("ten-hot", "And when they want the same ten?", 100, 10, beside=("100-callers",)),
+    _scenario("ten-hot", "What do 100 callers get who all want the same ten?", 100, 10, beside=("100-callers",)),
 )

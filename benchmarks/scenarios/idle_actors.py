@@ -75,4 +75,5 @@ SCENARIO = Scenario(
     stores=("full",),
     sizes={"traced": 20_000, "actors": 100_000},
     quick={"traced": 4_000, "actors": 5_000},
+    also="resident with its state {resident_bytes} bytes; woken {woken_per_s}/s",
 )

@@ -85,12 +85,13 @@ async def _write_until_killed(path: str, synchronous: str, wanted: int) -> None:
 
 SCENARIO = Scenario(
     name="recovery",
-    question="After SIGKILL under load with 1,000,000 events: how long until the first new answer? (--quick: 20,000)",
+    question="After SIGKILL under load with {events} events in the log: how long until the first new answer?",
     headline="first_answer_ms",
     measure=measure,
     stores=("full", "normal"),
     sizes={"events": 1_000_000, "acknowledged": 5_000},
     quick={"events": 20_000, "acknowledged": 500},
+    also="open after {open_ms} ms; {acknowledged_before} acknowledged before the kill, all there",
 )
 
 if __name__ == "__main__":

@@ -133,12 +133,13 @@ async def _start(path: str, sagas: int, per_second: int, burst: int) -> None:
 
 SCENARIO = Scenario(
     name="saga-timers",
-    question="50,000 sagas wait on timers: how long does a start take? (latencies: how late those that are due fire)",
+    question="{sagas} sagas wait on timers: how long does a start take? (latencies: how late those that are due fire)",
     headline="start_ms",
     measure=measure,
     stores=("full",),
     sizes={"sagas": 50_000, "per_second": 200, "burst": 1_000, "seconds": 5.0},
     quick=None,
+    also="{waiting_mb} MB for those that wait; {fired} fired",
 )
 
 if __name__ == "__main__":

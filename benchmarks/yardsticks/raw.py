@@ -80,6 +80,7 @@ async def measure_store(bench: Bench) -> Figures:
 
 async def measure_flush(bench: Bench) -> Figures:
     """Return the median time of a small write and its flush to the disk."""
+    bench.durability = "each write flushed to the disk"
     return {"flush_ms": flush_ms(bench.folder)}
 
 
@@ -92,15 +93,18 @@ def _store_alone(name: str, question: str, batch: int) -> Scenario:
         sizes={"batch": batch, "seconds": 2.0},
         quick={"batch": batch, "seconds": 0.3},
         subject=YARDSTICK,
+        also="{us_per_event} µs an event",
     )
 
 
 SCENARIOS = (
-    _store_alone("store-alone", "How many events does our store write, 100 to a commit? (latencies: of one)", 100),
-    _store_alone("store-alone-1", "And one to a commit?", 1),
+    _store_alone(
+        "store-alone", "How many events does our store write, {batch} to a commit? (latencies: of a commit)", 100
+    ),
+    _store_alone("store-alone-1", "How many events does our store write, one to a commit?", 1),
     Scenario(
         name="sqlite-alone",
-        question="How many rows does SQLite take by `executemany`, 100 to a transaction? (latencies: of one)",
+        question="How many rows does SQLite alone take by `executemany`, {batch} to a commit? (latencies: of one)",
         headline="rows_per_s",
         measure=measure_sqlite,
         stores=DURABLE,
@@ -108,6 +112,8 @@ SCENARIOS = (
         quick={"batch": 100, "seconds": 0.3},
         subject=YARDSTICK,
         beside=("100-callers",),
+        label="rows by SQLite alone",
+        also="{us_per_row} µs a row",
     ),
     Scenario(
         name="flush",
