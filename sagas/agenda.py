@@ -183,11 +183,17 @@ class Agenda:
 
     async def page(self, events: Sequence[Delivered], position: int) -> None:
         """Take events in order; the checkpoint follows when there is enough to save."""
+        takes, indexed = self._takes, self._index.event_classes
         for delivered in events:
             if isinstance(delivered, Unread):
                 log.error("process_event_unread", stream=str(delivered.record.stream), error=str(delivered.error))
-            else:
-                self._take(delivered)
+                continue
+            event = delivered.event
+            take = takes.get(type(event))
+            if take is not None:
+                take(delivered, event)
+            if type(event) in indexed:
+                self._index.take(delivered)
         self._position = position
         if position >= self._replay_to > 0:  # under load the end of the log may never be seen
             self._replay_to = 0
@@ -221,13 +227,6 @@ class Agenda:
                 self._stale.update(changes)
                 self._index.give_back(index)
                 raise
-
-    def _take(self, recorded: RecordedEvent[Event]) -> None:
-        take = self._takes.get(type(recorded.event))
-        if take is not None:
-            take(recorded, recorded.event)
-        if recorded.stream_type != SUBMISSION:
-            self._index.take(recorded)
 
     def _issued(self, recorded: RecordedEvent[Event], event: StepIssued) -> None:
         key = IntentKey(recorded.stream_type, recorded.stream_id, event.key)

@@ -135,7 +135,7 @@ class Executor:
     # --- runs -----------------------------------------------------------------------------------------------------
 
     def _begin(self, key: IntentKey, work: Intent | Literal["time out"] | None) -> None:
-        before = self._running.get(key)
+        before = self._running.get(key) if work is _TIME_OUT else None
         run = self._running[key] = _Run(key)
         if isinstance(work, Intent):
             self._carry_out(run, work)
@@ -166,7 +166,7 @@ class Executor:
             return
         assert not isinstance(error, BaseException) or isinstance(error, Exception), "answers are errors of ours"
         key, intent = run.key, run.intent
-        if not self._attempts.is_last_word(key, intent, error):
+        if error is not None and not self._attempts.is_last_word(key, intent, error):
             self._have_done(run, index, partial(self._attempts.command, key, intent, index, error))
             return
         said = self._reports.answered(key, index, error)
@@ -198,7 +198,8 @@ class Executor:
         if run.key in self._again:
             self._again.discard(run.key)
             self.start(run.key, None)
-        self._go_on()
+        if self._line:
+            self._go_on()
 
     def _go_on(self) -> None:
         while self._line and self._may_begin and not self._closed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from actorium.sagas.events import (
@@ -46,7 +46,7 @@ def _failed(event: SagaFailed) -> Said:
     return "failed", None if event.key.startswith(FREE + ":") else event.key or None, event.reason
 
 
-_SAYS: dict[type[Event], Callable[[Any], Said]] = {
+_SAYS: Mapping[type[Event], Callable[[Any], Said]] = {
     StepIssued: _issued,
     SagaStarted: lambda event: ("running", None, None),
     StepFailed: lambda event: ("undoing", None, event.reason),
@@ -60,6 +60,8 @@ _SAYS: dict[type[Event], Callable[[Any], Said]] = {
 class SagaIndex:
     """What has changed in the index and is not written yet; None stands for a column that did not change."""
 
+    event_classes = frozenset(_SAYS)
+
     def __init__(self) -> None:
         self._changes: dict[tuple[str, str], list[Any]] = {}
 
@@ -67,12 +69,9 @@ class SagaIndex:
         return len(self._changes)
 
     def take(self, recorded: RecordedEvent[Event]) -> None:
-        """Note what an event of a saga's stream says of it."""
+        """Note what an event of a saga's stream, one of `event_classes`, says of it."""
         event = recorded.event
-        says = _SAYS.get(type(event))
-        if says is None:
-            return
-        status, step, reason = says(event)
+        status, step, reason = _SAYS[type(event)](event)
         name = (recorded.stream_type, recorded.stream_id)
         row = self._changes.get(name)
         if row is None:

@@ -28,7 +28,7 @@ from actorium.sagas.events import (
     StepSucceeded,
     as_recorded,
 )
-from actorium.store.events import Event, RecordedEvent
+from actorium.store.events import Event, RecordedEvent, as_json
 
 if TYPE_CHECKING:
     from actorium.sagas.saga import Saga
@@ -168,11 +168,12 @@ class Plan:
         """Issue what a handler returned, and end the saga if it said so."""
         if commands:
             self._issue(f"{FREE}:{self._issued + 1}", FREE, False, commands, False)
-        self._end(saga.ended, saga.reason)
+        if saga.ended:
+            self._end(saga.ended, saga.reason)
 
     def _end(self, ended: str, reason: str) -> None:
-        """End the saga as its code said, if it did."""
-        if ended and self._status in ("running", "undoing"):
+        """End the saga as its code said."""
+        if self._status in ("running", "undoing"):
             self._status = ended
             self._events.append(SagaCompleted() if ended == "completed" else SagaFailed("", reason))
 
@@ -224,7 +225,8 @@ class Plan:
             self._undone.append(step)
         elif step != FREE:
             self._done[step] = commands
-        self._end(ended, reason)
+        if ended:
+            self._end(ended, reason)
         if go_on and undo and self._status == "undoing":
             self._undo_next()
         elif go_on and not undo and step != FREE and self._status == "running":
@@ -256,25 +258,27 @@ class Plan:
 
     def _go_on(self, after: str) -> None:
         """Issue the next step that has something to do, or complete."""
-        saga = self._saga()
         while (step := self._definition.next_step(after)) is not None:
             if step.is_effect:
                 self._issue(step.name, step.name, False, (), True)
                 return
+            saga = self._saga()
+            before = as_json(saga)
             try:
                 commands = _issued(step.method(saga), step.method.__qualname__)
-                self._require_unchanged(saga)
+                self._require_unchanged(saga, before)
             except Exception as bug:
                 self._events.append(SagaFailed(step.name, _bug(step.method.__qualname__, bug)))
                 return
             if commands or (step.until is not None and step.name not in self._stream.early):
                 self._issue(step.name, step.name, False, commands, False)
-                self._end(saga.ended, saga.reason)
+                if saga.ended:
+                    self._end(saga.ended, saga.reason)
                 return
             self._events.append(StepSucceeded(step.name, step.name, False))
             self._done[step.name] = ()
-            self._end(saga.ended, saga.reason)
-            if self._status != "running":
+            if saga.ended:
+                self._end(saga.ended, saga.reason)
                 return
             after = step.name
         self._events.append(SagaCompleted())
@@ -282,6 +286,7 @@ class Plan:
     def _undo_next(self) -> None:
         """Issue the undo of the last step that is done and not undone, or say that all is undone."""
         saga = self._saga()
+        before = as_json(saga)
         for name in reversed(self._done):
             if name in self._undone:
                 continue
@@ -293,7 +298,7 @@ class Plan:
                 continue
             try:
                 commands = self._undoing(step, saga, self._done[name])
-                self._require_unchanged(saga)
+                self._require_unchanged(saga, before)
             except Exception as bug:
                 self._events.append(SagaFailed(name + UNDO, _bug(step.undo_method.__qualname__, bug)))
                 return
@@ -324,12 +329,14 @@ class Plan:
         step: Step | None = self._definition.steps.get(intent.step)
         return step is not None and step.until is not None and not intent.undo and not intent.arrived
 
-    def _require_unchanged(self, saga: Saga) -> None:
-        """Raise TypeError where a step or an undo changed a field: nothing would record it."""
-        before = self._saga()
-        before.ended, before.reason = saga.ended, saga.reason
-        if saga != before:
-            names = [name for name in saga.__struct_fields__ if getattr(saga, name) != getattr(before, name)]
+    def _require_unchanged(self, saga: Saga, before: bytes) -> None:
+        """Raise TypeError where a step or an undo changed a field, since it was `before`: nothing would record it."""
+        if as_json(saga) == before:
+            return
+        recorded = self._saga()
+        recorded.ended, recorded.reason = saga.ended, saga.reason
+        if saga != recorded:
+            names = [name for name in saga.__struct_fields__ if getattr(saga, name) != getattr(recorded, name)]
             raise TypeError(
                 f"it changed {', '.join(names)}: a step and an undo only read the saga's fields; change them in a "
                 "@starts or @on method, or in an async step"
