@@ -56,7 +56,7 @@ class StoreHangs(StoreError):
 
 
 class UnsupportedSchema(StoreError):
-    """The store's file was written by a newer Actorium than this one."""
+    """The store's file is no log, was written by a newer Actorium, or by an older one and may only be read."""
 
 
 class WrongExpectedVersion(StoreError):

@@ -77,7 +77,7 @@ def require_log(runtime: Runtime) -> None:
 
 
 async def unreadable(runtime: Runtime, *, deep: bool) -> AsyncIterator[str]:
-    """Open the log of a runtime that is not started, and yield a line for whatever in it the runtime cannot read.
+    """Open the log of a runtime that is not started, to read only, and yield a line for whatever it cannot read in it.
 
     That is one line per shape of event that no class reads, and per class or step of sagas that is gone; `deep` reads
     every event and adds a line for each that is damaged, or that an upcaster fails on, and what SQLite finds wrong in
@@ -85,7 +85,7 @@ async def unreadable(runtime: Runtime, *, deep: bool) -> AsyncIterator[str]:
     """
     store, codec = runtime.store, runtime.catalog.codec
     # A damaged file would not open; here, what is wrong with it is wanted.
-    await (store.open(verified=not deep) if isinstance(store, SQLiteLog) else store.open())
+    await (store.open(verified=not deep, read_only=True) if isinstance(store, SQLiteLog) else store.open())
     try:
         shapes = await unreadable_types(store, codec)
         for line in await described(store, codec, shapes):

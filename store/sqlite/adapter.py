@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from actorium.store import tables
-from actorium.store.errors import StoreInUse, StoreUnavailable
+from actorium.store.errors import ConfigurationError, StoreInUse, StoreUnavailable
 from actorium.store.event_store import (
     Batch,
     CommandRecord,
@@ -41,10 +41,16 @@ from actorium.store.sqlite.damage import damage, damaged_marks, refuse_damage
 from actorium.store.sqlite.file import DatabaseFile
 from actorium.store.sqlite.journal import Journal
 from actorium.store.sqlite.reading import Reading
-from actorium.store.sqlite.schema import migrate, refuse_foreign
+from actorium.store.sqlite.schema import migrate, refuse_foreign, refuse_older
 from actorium.store.sqlite.settings import Settings
 
 T = TypeVar("T")
+
+# SQLite reads a write-ahead log by an index beside it, which only a process that has the file open keeps there.
+_HOW_TO_READ = (
+    "; a process was killed with it open, and what it left can be read only where SQLite may write beside it: copy the "
+    "file, with the -wal beside it, to such a folder"
+)
 
 # The first release without the WAL-reset bug. It needs two writing connections to one file, which we never have; a
 # tool that somebody points at the file beside us may be the second.
@@ -75,6 +81,10 @@ class Place(Protocol):
 
     def acquire(self) -> None:
         """Take the right to write the file, or raise StoreInUse at once."""
+        ...
+
+    def begin_to_read(self) -> None:
+        """Prepare for an opening that only reads, instead of `acquire`; ConfigurationError where there is none."""
         ...
 
     def release(self) -> None:
@@ -111,12 +121,11 @@ class Place(Protocol):
 
 
 class _Session(NamedTuple):
-    """What an open store holds."""
+    """What an open store holds; `writing` unless it only reads."""
 
-    writer: Connection
+    writing: tuple[Connection, Journal] | None
     reader: Connection
     queries: Connection
-    journal: Journal
     reading: Reading
 
 
@@ -132,24 +141,33 @@ class SQLiteLog:
         self._connecting: asyncio.Task[_Session] | None = None
         self._closing: asyncio.Task[None] | None = None
 
-    async def open(self, *, verified: bool = True) -> None:
-        """Open the file as `EventStore.open` says; StoreUnavailable where it is damaged, unless `verified` is False."""
+    async def open(self, *, verified: bool = True, read_only: bool = False) -> None:
+        """Open the file as `EventStore.open` says; StoreUnavailable where it is damaged, unless `verified` is False.
+
+        read_only: take no lock and change nothing, beside a running process too; UnsupportedSchema for an older file.
+        """
         if self._session is not None:
             raise StoreInUse(f"{self._file.path} is open already: one open() per close()", pid=os.getpid())
         if self._closing is not None:
             await asyncio.shield(self._closing)
             self._closing = None
         self._file.require_directory()
-        self._file.acquire()
+        if read_only:
+            self._file.begin_to_read()
+        else:
+            self._file.acquire()
         self._verifies = verified and self._settings.verifies(self._file.size_bytes())
-        self._connecting = asyncio.create_task(self._connect())
+        self._connecting = asyncio.create_task(self._connect_to_read() if read_only else self._connect())
         try:
             self._session = await asyncio.shield(self._connecting)
         except BaseException as error:
             await self._give_back()
             # A UnicodeDecodeError is Python's, about SQLite's own words on damaged definitions.
             if isinstance(error, sqlite3.Error | OSError | UnicodeDecodeError):
-                raise StoreUnavailable(f"cannot open {self._file.path}: {error}") from error
+                why = f"cannot open {self._file.path}: {error}"
+                if read_only and getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_CANTOPEN:
+                    why += _HOW_TO_READ
+                raise StoreUnavailable(why) from error
             raise
 
     async def close(self) -> None:
@@ -158,16 +176,19 @@ class SQLiteLog:
 
     async def commit(self, batch: Batch) -> Committed:
         session = self._require_open()
+        if session.writing is None:
+            raise ConfigurationError(f"{self._file.path} was opened to be read only: nothing can be committed")
+        writer, journal = session.writing
 
         def work(db: sqlite3.Connection) -> Committed:
-            committed = session.journal.commit(db, batch)
+            committed = journal.commit(db, batch)
             self._file.check()
             if self._settings.flushes:
                 self._file.make_room(db)
             return committed
 
         try:
-            return await session.writer.run(work)
+            return await writer.run(work)
         except (sqlite3.Error, ValueError) as error:
             if isinstance(error, ValueError) and self._session is session:
                 raise
@@ -237,7 +258,11 @@ class SQLiteLog:
 
         def checked(db: sqlite3.Connection) -> T:
             self._file.check()
-            return work(db)
+            try:
+                return work(db)
+            finally:
+                if session.writing is None:
+                    self._file.check()  # what was read of a file that changed meanwhile is worth nothing
 
         try:
             return await connection.run(checked)
@@ -252,20 +277,30 @@ class SQLiteLog:
         self._connections.append(writer)
         await writer.run(self._set_up)
         journal = await writer.run(Journal)
+        session = await self._connect_to_read((writer, journal))
+        self._file.remember()
+        self._is_verified = self._verifies
+        return session
+
+    async def _connect_to_read(self, writing: tuple[Connection, Journal] | None = None) -> _Session:
+        connect, timeout_s = self._file.connect, self._settings.busy_timeout_s
         reader = await connect(read_only=True, busy_timeout_s=timeout_s)
         self._connections.append(reader)
+        if writing is None:
+            await reader.run(lambda db: self._set_up(db, read_only=True))
         reading = await reader.run(Reading)
         queries = await connect(read_only=True, busy_timeout_s=timeout_s)
         self._connections.append(queries)
-        self._file.remember()
-        self._is_verified = self._verifies
-        return _Session(writer, reader, queries, journal, reading)
+        return _Session(writing, reader, queries, reading)
 
-    def _set_up(self, db: sqlite3.Connection) -> None:
+    def _set_up(self, db: sqlite3.Connection, *, read_only: bool = False) -> None:
         turned = self._file.turned_pages() if self._verifies else ()
         refuse_foreign(db, self._file.path)  # before the settings, which are written into the file
-        self._settings.apply(db)
-        migrate(db, self._file.path)
+        if read_only:
+            refuse_older(db, self._file.path)
+        else:
+            self._settings.apply(db)
+            migrate(db, self._file.path)
         if turned is None or turned:
             refuse_damage(db, self._file.path, turned or ())
 
@@ -332,8 +367,8 @@ class SQLiteStore(SQLiteLog):
         settings = Settings(synchronous, cache_mb, wal_autocheckpoint_pages, busy_timeout_s, verify_mb)
         super().__init__(DatabaseFile(path), settings)
 
-    async def open(self, *, verified: bool = True) -> None:
-        await super().open(verified=verified)
+    async def open(self, *, verified: bool = True, read_only: bool = False) -> None:
+        await super().open(verified=verified, read_only=read_only)
         _log_version()
 
 

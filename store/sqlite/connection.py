@@ -68,11 +68,14 @@ class Connection:
         await self._database.close()
 
 
-async def connect(path: str, *, read_only: bool, busy_timeout_s: float) -> Connection:
-    """Open the file at an absolute path, on a new thread; sqlite3.Error when it cannot be opened."""
+async def connect(path: str, *, read_only: bool, busy_timeout_s: float, at_rest: bool = False) -> Connection:
+    """Open the file at an absolute path, on a new thread; sqlite3.Error when it cannot be opened.
+
+    at_rest: nobody writes to the file meanwhile, so it is read without locks, and with no file made beside it.
+    """
     mode = "ro" if read_only else "rwc"
     database = aiosqlite.connect(
-        f"file:{quote(path)}?mode={mode}",
+        f"file:{quote(path)}?mode={mode}{'&immutable=1' if at_rest else ''}",
         uri=True,
         factory=_ErrandConnection,
         isolation_level=None,

@@ -16,11 +16,13 @@ from actorium.store.sqlite.lock import FileLock
 from actorium.store.sqlite.seal import turned_pages, write_seal
 from actorium.store.sqlite.wal import WriteAheadLog, identity, loss
 
+_State = tuple[int, int, int, int]
+
 
 class DatabaseFile:
     """A path that was made absolute, links resolved; `remember` and `check` watch the files behind it."""
 
-    __slots__ = ("_identity", "_lock", "_loss", "_wal", "engine", "path")
+    __slots__ = ("_at_rest", "_identity", "_is_shared", "_lock", "_loss", "_wal", "engine", "path")
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         text = os.fspath(path)
@@ -32,6 +34,8 @@ class DatabaseFile:
         self._identity = (0, 0)
         self._wal: WriteAheadLog | None = None  # while the file is watched
         self._loss: str | None = None
+        self._at_rest: _State | None = None  # as it was found by somebody who only reads, and that nobody else has open
+        self._is_shared = False  # by somebody who only reads, with who has it open, or had when it was killed
 
     def require_directory(self) -> None:
         """Raise ConfigurationError when the file cannot be at its path, because that is no place for a file."""
@@ -47,10 +51,23 @@ class DatabaseFile:
 
     def release(self) -> None:
         """Give the right to write back, and watch the files no longer."""
+        self._at_rest, self._is_shared = None, False
         wal, self._wal = self._wal, None
         if wal is not None:
             wal.close()
         self._lock.release()
+
+    def begin_to_read(self) -> None:
+        """Prepare for an opening that only reads, instead of `acquire`.
+
+        Beside a write-ahead log it is one connection more. Without one nobody has the file open, and it is read as it
+        lies: SQLite would make files beside it. Should somebody begin to write it then, `check` says so.
+        """
+        try:
+            self._is_shared = _is_shared(self.path)
+            self._at_rest = None if self._is_shared else _state(self.path)
+        except OSError as error:
+            raise StoreUnavailable(f"cannot read {self.path}: {error.strerror}") from error
 
     def size_bytes(self) -> int:
         """Return the length of the file, 0 where there is none yet."""
@@ -64,7 +81,7 @@ class DatabaseFile:
 
         To be called before the first connection reads: SQLite's locks on a file end when anybody here closes it.
         """
-        return turned_pages(self.path)
+        return None if self._is_shared else turned_pages(self.path)
 
     def seal(self, db: sqlite3.Connection) -> None:
         """Say beside the file what it holds, when `db` is the last connection and about to be closed."""
@@ -75,7 +92,9 @@ class DatabaseFile:
 
     async def connect(self, *, read_only: bool, busy_timeout_s: float) -> Connection:
         """Open the file on a new thread; sqlite3.Error when it cannot be opened."""
-        return await connect(self.path, read_only=read_only, busy_timeout_s=busy_timeout_s)
+        return await connect(
+            self.path, read_only=read_only, busy_timeout_s=busy_timeout_s, at_rest=self._at_rest is not None
+        )
 
     def remember(self) -> None:
         """Take the files that are at the path now for the ones to watch."""
@@ -87,6 +106,10 @@ class DatabaseFile:
         """Raise StoreUnavailable, now and ever after, if a watched file was removed or replaced."""
         wal = self._wal
         if wal is None:
+            if self._at_rest is not None and _state(self.path) != self._at_rest:
+                raise StoreUnavailable(
+                    f"{self.path} was written while it was read, so what was read may be wrong: read it again"
+                )
             return
         if self._loss is None:
             self._loss = loss(self.path, self._identity) or wal.loss()
@@ -100,3 +123,17 @@ class DatabaseFile:
         """Make the write-ahead log longer if the commit that just ended was small and had to; nothing depends on it."""
         if self._wal is not None:
             self._wal.make_room(db)
+
+
+def _is_shared(path: str) -> bool:
+    """Say whether somebody has a file open, or was killed with it open: then its write-ahead log belongs to it."""
+    try:
+        return os.stat(path + "-wal").st_size > 0 or os.path.exists(path + "-shm")
+    except FileNotFoundError:
+        return False
+
+
+def _state(path: str) -> _State:
+    """Return what is another as soon as somebody has written to a file."""
+    status = os.stat(path)
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

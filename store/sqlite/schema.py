@@ -109,6 +109,17 @@ def migrate(db: sqlite3.Connection, path: str) -> None:
     _refuse_damaged(db, path)
 
 
+def refuse_older(db: sqlite3.Connection, path: str) -> None:
+    """Raise UnsupportedSchema if the database would have to be migrated, or StoreUnavailable as `migrate` does."""
+    found = _schema_version(db)
+    if found < len(MIGRATIONS):
+        raise UnsupportedSchema(
+            f"{path} has schema {found}, and this Actorium reads schema {len(MIGRATIONS)}: an opening that only reads "
+            f"cannot migrate it; start the application on it once, or on a copy"
+        )
+    _refuse_damaged(db, path)
+
+
 def _migrate(db: sqlite3.Connection, found: int) -> None:
     db.execute("BEGIN IMMEDIATE")
     try:

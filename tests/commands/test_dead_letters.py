@@ -108,9 +108,15 @@ def test_a_file_that_is_not_there_is_said(tmp_path: Path, capsys: pytest.Capture
     assert "no.db" in "".join(capsys.readouterr().err.split())
 
 
-def test_a_folder_that_cannot_be_written_is_said_with_what_to_do(
+def test_a_log_is_listed_where_nobody_may_write(
     parked: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with immutable(tmp_path):
-        assert run_command("list", "--db", "log.db") == 1
-    assert "SQLite needs to write beside it: copy the file to a folder" in capsys.readouterr().err
+        assert run_command("list", "--db", "log.db") == 0
+    assert f"{NAME}, position 2" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_file_of_something_else_is_no_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "notes.db").write_text("This is no database.\n" * 100, encoding="utf-8")
+    assert run_command("list", "--db", str(tmp_path / "notes.db")) == 1
+    assert "notes.db: file is not a database" in capsys.readouterr().err

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from support.transfers import Account, Ask, Desk, Transfer
+from support.troubled_disks import immutable
 
 from actorium import ConfigurationError, Runtime
 from actorium.commands.app import run
@@ -222,6 +223,29 @@ def test_a_deep_check_ends_where_events_were_taken_out(shop: Path, capsys: pytes
     assert code == 1
     assert "position 3 follows position 1 in the log" in out
     assert len(out.splitlines()) == 1
+
+
+@pytest.mark.parametrize("deep", [[], ["--deep"]])
+def test_a_check_changes_nothing_and_needs_no_right_to_write(
+    shop: Path, capsys: pytest.CaptureFixture[str], deep: list[str]
+) -> None:
+    before = {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in shop.glob("orders.db*")}
+    with immutable(shop / "orders.db"), immutable(shop):
+        assert output(capsys, "check", "shop_app:one", *deep)[0] == 0
+    assert output(capsys, "check", "shop_app:one", *deep)[0] == 0
+    assert {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in shop.glob("orders.db*")} == before
+
+
+@pytest.mark.parametrize("deep", [[], ["--deep"]])
+@pytest.mark.asyncio
+async def test_a_log_is_checked_beside_the_application_that_runs_on_it(
+    shop: Path, capsys: pytest.CaptureFixture[str], deep: list[str]
+) -> None:
+    async with Runtime([v1.Order], store="sqlite:///orders.db") as runtime:
+        await runtime.send(v1.View("o-1", "Eve"))
+        code, _, err = await asyncio.to_thread(output, capsys, "check", "shop_app:three", *deep)
+        assert (code, err) == (0, "")
+        await runtime.send(v1.View("o-1", "Eve"))
 
 
 @pytest.mark.parametrize("is_empty", [False, True])

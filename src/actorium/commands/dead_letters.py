@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from cyclopts import App
 
@@ -14,6 +13,7 @@ from actorium.commands.problem import Problem, WrongUse, require_file
 from actorium.commands.screen import Screen
 from actorium.inspection import load_app
 from actorium.runtime.processor import Processor
+from actorium.store.sqlite import SQLiteStore
 
 dead_letters = App(name="dead-letters", help="List, retry or discard what projections and reactions have parked.")
 
@@ -25,7 +25,7 @@ _LIST = (
 
 @dead_letters.command(name="list")
 def list_letters(*, db: Path) -> None:
-    """Print the dead letters of a log; the application may be running.
+    """Print the dead letters of a log, which is read only; the application may be running.
 
     Parameters
     ----------
@@ -33,17 +33,7 @@ def list_letters(*, db: Path) -> None:
         The SQLite file of the log.
     """
     require_file(db, "a log")
-    try:
-        connection = sqlite3.connect(f"{db.absolute().as_uri()}?mode=ro", uri=True)
-        try:
-            rows = connection.execute(_LIST).fetchall()
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        why = f"{db} cannot be read as a log: {error}"
-        if not os.access(db.absolute().parent, os.W_OK):
-            why += "; SQLite needs to write beside it: copy the file to a folder where it may"
-        raise Problem(why) from error
+    rows = asyncio.run(_rows(db))
     screen = Screen()
     if not rows:
         screen.say("nothing is parked")
@@ -53,6 +43,15 @@ def list_letters(*, db: Path) -> None:
         screen.say(f"  after {attempts} attempts: {why}")
         if discarded:
             screen.say(f"  discarded: {discarded}")
+
+
+async def _rows(db: Path) -> list[tuple[Any, ...]]:
+    store = SQLiteStore(db)
+    await store.open(verified=False, read_only=True)
+    try:
+        return await store.query(_LIST, ())
+    finally:
+        await store.close()
 
 
 @dead_letters.command

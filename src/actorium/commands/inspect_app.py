@@ -19,7 +19,7 @@ from actorium.schemas import json_schema as json_schema_of
 def check(app: str, /, *, deep: bool = False) -> None:
     """Say what in the log of an application its code cannot read; the exit code is 1 if there is anything.
 
-    The application must not be running: a log is open in one process at a time.
+    The log is read only, and stays as it is: the application may be running, and a copy may lie where nobody may write.
 
     Parameters
     ----------

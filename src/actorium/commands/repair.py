@@ -35,7 +35,7 @@ def repair(file: Path, /) -> None:
 
 async def _damaged_events(file: Path) -> list[str]:
     store = SQLiteStore(file, verify_mb=0)
-    await store.open()
+    await store.open(read_only=True)
     try:
         return [str(error) async for error in damaged_events(store)]
     finally:

@@ -57,6 +57,9 @@ class DiskPlace:
     def acquire(self) -> None:
         self._disk.lock(self.path)
 
+    def begin_to_read(self) -> None:
+        raise ConfigurationError(f"{self.path} is on a simulated disk: its one store writes it")
+
     def release(self) -> None:
         self._database = None
         self._disk.unlock(self.path)

@@ -1,0 +1,174 @@
+"""An opening that only reads: beside a running process, in a folder nobody may write, and with no byte changed."""
+
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from support.troubled_disks import immutable
+
+from actorium import ConfigurationError, StoreUnavailable, UnsupportedSchema
+from actorium.store.event_store import Batch
+from actorium.store.sqlite import SQLiteStore
+from actorium.store.sqlite.schema import MIGRATIONS
+from actorium.testing.contract_words import ALICE, BOB, append, commit, versions
+
+
+@pytest_asyncio.fixture
+async def path(tmp_path: Path) -> Path:
+    """A log with two events, closed properly, in a folder of its own."""
+    (tmp_path / "log").mkdir()
+    store = SQLiteStore(tmp_path / "log" / "log.db")
+    await store.open()
+    await commit(store, append(ALICE, 0, 2))
+    await store.close()
+    return tmp_path / "log" / "log.db"
+
+
+@asynccontextmanager
+async def reading(path: Path, *, verified: bool = True) -> AsyncIterator[SQLiteStore]:
+    store = SQLiteStore(path)
+    await store.open(verified=verified, read_only=True)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def contents(path: Path) -> dict[str, tuple[bytes, int]]:
+    """What lies in a log's folder, and when it was written; the index of a write-ahead log belongs to who reads it."""
+    files = [file for file in path.parent.iterdir() if not file.name.endswith("-shm")]
+    return {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in files}
+
+
+async def killed(path: Path, *, with_index: bool) -> Path:
+    """A copy of the log as a process leaves it that is killed after a commit."""
+    copy = path.parent.with_name("killed") / path.name
+    copy.parent.mkdir()
+    store = SQLiteStore(path)
+    await store.open()
+    await commit(store, append(BOB, 0))
+    for ending in ("", "-wal", "-shm") if with_index else ("", "-wal"):
+        shutil.copy(f"{path}{ending}", f"{copy}{ending}")
+    await store.close()
+    return copy
+
+
+@pytest.mark.asyncio
+async def test_a_log_at_rest_is_read_with_nothing_changed_and_nothing_made(path: Path) -> None:
+    before = contents(path)
+    async with reading(path) as store:
+        assert await versions(store, ALICE) == [1, 2]
+        assert len(await store.read_log(0, 10)) == 2
+        assert await store.damage() == []
+        assert [file.name for file in path.parent.iterdir() if file.name.endswith("-shm")] == []
+    assert contents(path) == before
+
+
+@pytest.mark.asyncio
+async def test_a_log_is_read_where_nobody_may_write(path: Path) -> None:
+    with immutable(path), immutable(path.parent):
+        async with reading(path) as store:
+            assert await versions(store, ALICE) == [1, 2]
+
+
+@pytest.mark.asyncio
+async def test_a_log_is_read_beside_the_process_that_writes_it(path: Path) -> None:
+    service = SQLiteStore(path)
+    await service.open()
+    for _ in range(2):
+        await commit(service, append(BOB, len(await versions(service, BOB))))
+        before = contents(path)
+        async with reading(path) as store:
+            assert await versions(store, BOB) == await versions(service, BOB)
+            assert contents(path) == before
+            await commit(service, append(BOB, len(await versions(service, BOB))))
+            assert await versions(store, BOB) == await versions(service, BOB)
+    await service.close()
+    async with reading(path) as store:
+        assert await versions(store, BOB) == [1, 2, 3, 4]
+
+
+@pytest.mark.asyncio
+async def test_a_service_may_stop_and_start_beside_a_reader(path: Path) -> None:
+    service = SQLiteStore(path)
+    await service.open()
+    await commit(service, append(BOB, 0))
+    async with reading(path) as store:
+        await service.close()
+        assert await versions(store, BOB) == [1]
+        await service.open()
+        await commit(service, append(BOB, 1))
+        assert await versions(store, BOB) == [1, 2]
+    await service.close()
+
+
+@pytest.mark.parametrize("with_index", [True, False])
+@pytest.mark.asyncio
+async def test_what_a_killed_process_left_is_read_too(path: Path, with_index: bool) -> None:
+    copy = await killed(path, with_index=with_index)
+    before = contents(copy)
+    async with reading(copy) as store:
+        assert await versions(store, BOB) == [1]
+    assert contents(copy) == before
+
+
+@pytest.mark.asyncio
+async def test_what_a_killed_process_left_wants_a_folder_that_can_be_written(path: Path) -> None:
+    copy = await killed(path, with_index=False)
+    with immutable(copy.parent), pytest.raises(StoreUnavailable, match=r"copy the file, with the -wal beside it"):
+        await SQLiteStore(copy).open(read_only=True)
+
+
+@pytest.mark.asyncio
+async def test_a_log_of_an_older_schema_is_refused_and_stays_as_it_is(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute(f"PRAGMA user_version = {len(MIGRATIONS) - 1}")
+    before = contents(path)
+    with pytest.raises(UnsupportedSchema, match="only reads cannot migrate it; start the application on it once"):
+        await SQLiteStore(path).open(read_only=True)
+    assert contents(path) == before
+
+
+@pytest.mark.asyncio
+async def test_a_damaged_log_is_refused_unless_one_asks_for_it_as_it_is(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("PRAGMA writable_schema = 1")
+        (definition,) = db.execute("SELECT sql FROM sqlite_master WHERE name = 'commands'").fetchone()
+        db.execute("DROP INDEX commands")
+        db.execute(f"{definition} AND position > 99")
+        db.execute("UPDATE sqlite_master SET sql = ? WHERE name = 'commands'", (definition,))
+        db.execute("UPDATE events SET command_id = 'c1', command_events = 1 WHERE position = 2")
+    with pytest.raises(StoreUnavailable, match="missing from index commands"):
+        await SQLiteStore(path).open(read_only=True)
+    async with reading(path, verified=False) as store:
+        assert "row 2 missing from index commands" in await store.damage()
+
+
+@pytest.mark.asyncio
+async def test_a_log_that_somebody_writes_after_all_is_not_read_on(path: Path) -> None:
+    async with reading(path) as store:
+        service = SQLiteStore(path)
+        await service.open()
+        await commit(service, append(BOB, 0))
+        assert await versions(store, ALICE) == [1, 2]
+        await service.close()
+        with pytest.raises(StoreUnavailable, match="was written while it was read"):
+            await versions(store, ALICE)
+
+
+@pytest.mark.asyncio
+async def test_a_log_that_is_only_read_takes_no_commit(path: Path) -> None:
+    async with reading(path) as store:
+        with pytest.raises(ConfigurationError, match="to be read only"):
+            await store.commit(Batch(1, [append(BOB, 0)]))
+
+
+@pytest.mark.asyncio
+async def test_a_file_that_is_not_there_is_said_and_not_made(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable, match=r"cannot read .*no\.db: No such file"):
+        await SQLiteStore(tmp_path / "no.db").open(read_only=True)
+    assert list(tmp_path.iterdir()) == []
