@@ -57,19 +57,22 @@ class _EventTypes(dict[tuple[str, int], EventType]):
 
 
 class Journal:
-    """The writer's knowledge of the log, and the commit of a batch."""
+    """The writer's knowledge of the log, and the commit of a batch.
+
+    Readers of the log may offer `heads` what they found, on a thread of their own.
+    """
 
     __slots__ = (
         "_events",
         "_find_commands",
         "_find_heads",
-        "_heads",
         "_is_stale",
         "_next_position",
         "_next_stream",
         "_recorded_us",
         "_streams",
         "_types",
+        "heads",
     )
 
     def __init__(self, db: sqlite3.Connection, *, stream_heads_max: int = STREAM_HEADS_MAX) -> None:
@@ -77,7 +80,7 @@ class Journal:
         self._streams = RowStatement(_INSERT_STREAMS, 3, db=db)
         self._find_heads = HeadQuery(db)
         self._find_commands = RowStatement(_SELECT_COMMANDS, 1, db=db)
-        self._heads = StreamHeads(stream_heads_max)
+        self.heads = StreamHeads(stream_heads_max)
         self._types = _EventTypes(db)
         self._next_position = 1
         self._next_stream = 1
@@ -111,7 +114,9 @@ class Journal:
             self._refresh(db)
         plan = self._plan(db, batch, trusting=trusting)
         failed = self._write(db, plan, batch)
-        self._heads.forget()
+        for stream in plan.refused:
+            self.heads.drop(stream)
+        self.heads.forget()
         self._next_stream = plan.next_stream
         if plan.next_position > self._next_position:
             self._next_position = plan.next_position
@@ -119,7 +124,7 @@ class Journal:
         return Committed(plan.outcomes, plan.recorded_us, failed)
 
     def _refresh(self, db: sqlite3.Connection) -> None:
-        self._heads.clear()
+        self.heads.clear()
         last = last_event(db)
         self._next_position, self._recorded_us = last.position + 1, last.recorded_us
         self._next_stream = db.execute("SELECT coalesce(max(id), 0) + 1 FROM streams").fetchone()[0]
@@ -131,12 +136,12 @@ class Journal:
 
     def _plan(self, db: sqlite3.Connection, batch: Batch, *, trusting: bool) -> Plan:
         appends = batch.appends
-        heads = self._heads_of(db, batch)
+        heads = self._heads_of(db, batch, trusting=trusting)
         plan = Plan(
             next_position=self._next_position,
             next_stream=self._next_stream,
             recorded_us=max(batch.recorded_us, self._recorded_us),
-            heads=self._heads,
+            heads=self.heads,
             commands=self._commands_of(db, appends, trusting=trusting),
         )
         add, types = plan.add, self._types
@@ -144,13 +149,20 @@ class Journal:
             add(append, head, types)
         return plan
 
-    def _heads_of(self, db: sqlite3.Connection, batch: Batch) -> list[StreamHead | None]:
-        """Return what is remembered of the stream of each append, None for what is only looked up now."""
-        remembered = self._heads.get
-        heads = [remembered(append.stream) for append in batch.appends]
+    def _heads_of(self, db: sqlite3.Connection, batch: Batch, *, trusting: bool) -> list[StreamHead | None]:
+        """Return what is remembered or offered of the stream of each append, None for what is only looked up now."""
+        remembered, take = self.heads.get, self.heads.take
+        heads: list[StreamHead | None] = []
         unknown: dict[StreamName, None] = {}
-        if None in heads:
-            unknown = {one.stream: None for one, head in zip(batch.appends, heads, strict=True) if head is None}
+        for append in batch.appends:
+            stream = append.stream
+            head = remembered(stream)
+            if head is None:
+                if trusting and stream not in unknown:
+                    head = take(stream, append.expected_version)
+                if head is None:
+                    unknown[stream] = None
+            heads.append(head)
         for snapshot in batch.snapshots:
             if remembered(snapshot.stream) is None:
                 unknown[snapshot.stream] = None
@@ -158,7 +170,7 @@ class Journal:
             names = list(unknown)
             for index, stream_id, version in self._find_heads.find(db, names):
                 stream = names[index]
-                self._heads.add(stream, StreamHead(stream_id, version, stream_checksum(stream)))
+                self.heads.add(stream, StreamHead(stream_id, version, stream_checksum(stream)))
         return heads
 
     def _commands_of(
@@ -205,7 +217,7 @@ class Journal:
         return failed
 
     def _save_snapshot(self, db: sqlite3.Connection, snapshot: Snapshot) -> None:
-        head = self._heads.get(snapshot.stream)
+        head = self.heads.get(snapshot.stream)
         if head is None or snapshot.version > head.version:
             return  # the append it stands on failed
         db.execute(

@@ -34,13 +34,13 @@ class Plan:
         "_commands",
         "_heads",
         "_planned",
-        "_refused",
         "event_values",
         "new_stream_values",
         "next_position",
         "next_stream",
         "outcomes",
         "recorded_us",
+        "refused",
     )
 
     def __init__(
@@ -61,7 +61,7 @@ class Plan:
         self.event_values: list[Any] = []
         self.new_stream_values: list[Any] = []
         self.outcomes: list[AppendOutcome] = []
-        self._refused: set[StreamName] = set()
+        self.refused: set[StreamName] = set()
 
     def add(self, append: Append, head: StreamHead | None, types: Mapping[tuple[str, int], EventType]) -> None:
         """Check an append against what is known and plan its rows, or note why it fails.
@@ -71,14 +71,14 @@ class Plan:
         stream, mark = append.stream, append.command
         if mark is not None and (mark.command_id in self._planned or mark.command_id in self._commands):
             self.outcomes.append(DuplicateCommand(self._earlier(mark.command_id)))
-            self._refused.add(stream)
+            self.refused.add(stream)
             return
         if head is None:
             head = self._heads.get(stream)  # found meanwhile, or made for an append before this one
         version = head.version if head is not None else 0
-        if version != append.expected_version or (self._refused and stream in self._refused):
+        if version != append.expected_version or (self.refused and stream in self.refused):
             self.outcomes.append(WrongExpectedVersion(stream, expected=append.expected_version, actual=version))
-            self._refused.add(stream)
+            self.refused.add(stream)
             return
         position = self.next_position
         self.outcomes.append(position)

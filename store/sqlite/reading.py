@@ -12,7 +12,7 @@ Invariant: what is remembered here (names of streams, types of events) is never 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from zlib import crc32
 
@@ -26,8 +26,9 @@ from actorium.store.events import (
     stream_checksum,
 )
 from actorium.store.sqlite.examination import examine_log, examine_stream
+from actorium.store.sqlite.heads import StreamHead, StreamHeads
 from actorium.store.sqlite.marks import command_record
-from actorium.store.sqlite.packed import HeadQuery, InDoubt, integers, last_event, name_of, rows, texts
+from actorium.store.sqlite.packed import InDoubt, integers, last_event, name_of, rows, texts
 from actorium.store.sqlite.rows import RowStatement
 from actorium.store.sqlite.snapshots import snapshot_checksum
 
@@ -38,10 +39,17 @@ _EVENTS = (
     "group_concat(position), group_concat(recorded_us), group_concat(type), group_concat(checksum), "
     "group_concat(payload, char(10)), group_concat(metadata, char(10))"
 )
+# Two things in one statement, for each costs a wait for the interpreter lock: the events, each with the number of its
+# read; and once per stream, beside its first event or beside none, its id and its head, which the LIMIT keeps SQLite
+# from looking up for every event.
 _READ_STREAMS = (
-    f"SELECT group_concat(column1), {_EVENTS} "
+    "SELECT group_concat(CASE WHEN version > before + 1 THEN NULL ELSE number || ',' || id || ',' || head END), "
+    f"group_concat(CASE WHEN version THEN number END), {_EVENTS} "
+    "FROM (SELECT column1 AS number, column4 AS before, column5 AS until, streams.id AS id, "
+    "(SELECT coalesce(max(version), 0) FROM events WHERE events.stream = streams.id) AS head "
     "FROM (SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL) AS wanted "
-    "CROSS JOIN events ON events.stream = wanted.column2 AND version > wanted.column3 AND version <= wanted.column4"
+    "CROSS JOIN streams ON streams.type = wanted.column2 AND streams.name = wanted.column3 LIMIT -1) "
+    "LEFT JOIN events ON events.stream = id AND version > before AND version <= until"
 )
 _READ_SNAPSHOTS = (
     "SELECT group_concat(column1), group_concat(version), group_concat(checksum), group_concat(state, char(10)) "
@@ -73,15 +81,18 @@ Kind = tuple[int, str, int]
 
 
 class Reading:
-    """Queries over the log, and the names they have met."""
+    """Queries over the log, and the names they have met.
+
+    heads: what the writer remembers of the streams, where there is one; what is found here is offered to it.
+    """
 
     __slots__ = ("_heads", "_names", "_read_names", "_read_snapshots", "_read_streams", "_types")
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: sqlite3.Connection, heads: StreamHeads | None = None) -> None:
+        self._heads = heads
         db.text_factory = bytes  # payloads are passed on as bytes, and damaged text must not fail to decode
-        self._heads = HeadQuery(db)
         self._read_snapshots = RowStatement(_READ_SNAPSHOTS, 5, db=db)
-        self._read_streams = RowStatement(_READ_STREAMS, 4, db=db)
+        self._read_streams = RowStatement(_READ_STREAMS, 5, db=db)
         self._read_names = RowStatement(_READ_NAMES, 1, db=db)
         self._types: dict[int, EventType] = {}
         self._names: dict[int, StreamName] = {}
@@ -122,14 +133,24 @@ class Reading:
         befores = [read.after_version for read in reads]
         for index, snapshot in snapshots.items():
             befores[index] = snapshot.version
-        wanted, promised = self._find_heads(db, reads, befores, snapshots)
-        for columns in self._read_streams.fetch(db, wanted):
+        wanted: list[Any] = []
+        for index, (read, before) in enumerate(zip(reads, befores, strict=True)):
+            wanted += (index, read.stream.type, read.stream.id, before, before + read.limit)
+        heads: list[int] = []
+        for found, *columns in self._read_streams.fetch(db, wanted):
+            if found is not None:
+                heads += integers(found)
             if columns[0] is not None:
                 self._fill(db, reads, befores, pages, columns)
-        for index, count in promised:
+        for index, stream_id, head in rows(heads[0::3], heads[1::3], heads[2::3]):
+            before, stream = befores[index], reads[index].stream
+            if head < before and index in snapshots:
+                raise InDoubt("the stream ends before its snapshot")
             # The page holds fewer events than the stream has: the last ones are missing, or there is a hole.
-            if len(pages[index]) < count:
+            if len(pages[index]) < min(reads[index].limit, head - before):
                 raise InDoubt
+            if self._heads is not None:
+                self._heads.offer(stream, StreamHead(stream_id, head, stream_checksum(stream)))
         return [StreamPage(page, snapshots.get(index)) for index, page in enumerate(pages)]
 
     def _find_snapshots(self, db: sqlite3.Connection, reads: Sequence[StreamRead]) -> dict[int, Snapshot]:
@@ -150,25 +171,6 @@ class Reading:
                 if snapshot_checksum(snapshot) == crc:
                     found[index] = snapshot
         return found
-
-    def _find_heads(
-        self,
-        db: sqlite3.Connection,
-        reads: Sequence[StreamRead],
-        befores: Sequence[int],
-        snapshots: Mapping[int, Snapshot],
-    ) -> tuple[list[int], list[tuple[int, int]]]:
-        """Return the rows to ask `_READ_STREAMS` for, and how many events each read will find at least."""
-        wanted: list[int] = []
-        promised: list[tuple[int, int]] = []
-        for index, stream_id, head in self._heads.find(db, [read.stream for read in reads]):
-            before, limit = befores[index], reads[index].limit
-            if head > before:
-                wanted += (index, stream_id, before, before + limit)
-                promised.append((index, min(limit, head - before)))
-            elif head < before and index in snapshots:
-                raise InDoubt("the stream ends before its snapshot")
-        return wanted, promised
 
     def _fill(
         self,

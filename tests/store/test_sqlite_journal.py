@@ -1,15 +1,17 @@
 """What makes the SQLite adapter fast keeps its limits and its plans."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
+from actorium.store.errors import DuplicateCommand, WrongExpectedVersion
 from actorium.store.event_store import Append, Batch, CommandMark
 from actorium.store.events import StreamName, stream_checksum
 from actorium.store.sqlite import journal, packed, reading
-from actorium.store.sqlite.heads import StreamHead, StreamHeads
+from actorium.store.sqlite.heads import OFFERS_MAX, StreamHead, StreamHeads
 from actorium.store.sqlite.journal import Journal
+from actorium.store.sqlite.packed import HeadQuery
 from actorium.store.sqlite.rows import RowStatement, rows_max
 from actorium.store.sqlite.schema import migrate
 from actorium.testing.contract_words import append, event
@@ -32,7 +34,7 @@ def test_heads_of_streams_are_forgotten_over_the_limit_and_found_again(db: sqlit
         for name in NAMES:
             assert writer.commit(db, Batch(1, [append(name, version)])).outcomes == [position]
             position += 1
-            assert len(writer._heads) <= 8 + 2
+            assert len(writer.heads) <= 8 + 2
 
 
 def test_streams_used_often_stay_remembered() -> None:
@@ -54,6 +56,64 @@ def test_a_batch_of_events_is_one_statement(db: sqlite3.Connection) -> None:
     fresh = [Append(name, 1, (event(),), CommandMark(f"c{name.id}", 1, fresh=True)) for name in NAMES]
     writer.commit(db, Batch(1, fresh))
     assert [statement.split(" (")[0] for statement in statements] == ["INSERT INTO events"]
+
+
+def test_an_append_stands_on_the_head_that_a_reader_offered(db: sqlite3.Connection) -> None:
+    Journal(db).commit(db, Batch(1, [append(name, 0) for name in NAMES]))
+    writer = Journal(db)
+    writer.commit(db, Batch(1, [append(StreamName("Account", "other"), 0)]))
+    offer(writer, db, NAMES)
+    statements: list[str] = []
+    db.set_trace_callback(statements.append)
+    appends = [Append(name, 1 + more, (event(),)) for name in NAMES for more in range(2)]
+    assert writer.commit(db, Batch(1, appends)).outcomes == list(range(32, 92))
+    assert [statement.split(" (")[0] for statement in statements] == ["INSERT INTO events"]
+
+
+@pytest.mark.parametrize("expected_version", [0, 1, 2, 3, 4])
+def test_an_offered_head_that_is_behind_changes_no_outcome(db: sqlite3.Connection, expected_version: int) -> None:
+    stream, *others = NAMES[:3]
+    Journal(db).commit(db, Batch(1, [append(stream, 0)]))
+    writer = Journal(db)
+    writer.commit(db, Batch(1, [append(others[0], 0)]))
+    offer(writer, db, [stream])
+    other_writer = Journal(db)
+    other_writer.commit(db, Batch(1, [append(stream, 1, 2)]))
+    outcomes = writer.commit(db, Batch(1, [append(stream, expected_version), append(others[1], 0)])).outcomes
+    if expected_version == 3:
+        assert outcomes == [5, 6]
+    else:
+        assert isinstance(outcomes[0], WrongExpectedVersion)
+        assert (outcomes[0].actual, outcomes[1]) == (3, 5)
+    versions = db.execute("SELECT version FROM events WHERE stream = 1 ORDER BY version").fetchall()
+    assert [version for (version,) in versions] == list(range(1, len(versions) + 1))
+
+
+def test_an_offered_head_is_not_believed_for_an_append_that_was_refused(db: sqlite3.Connection) -> None:
+    stream, other = NAMES[:2]
+    known = CommandMark("known", 1)
+    Journal(db).commit(db, Batch(1, [Append(stream, 0, (event(),), known)]))
+    writer = Journal(db)
+    writer.commit(db, Batch(1, [append(other, 0)]))
+    offer(writer, db, [stream])
+    other_writer = Journal(db)
+    other_writer.commit(db, Batch(1, [append(stream, 1)]))
+    (refused,) = writer.commit(db, Batch(1, [Append(stream, 1, (event(),), known)])).outcomes
+    assert isinstance(refused, DuplicateCommand)
+    assert writer.commit(db, Batch(1, [append(other, 1), append(stream, 2)])).outcomes == [4, 5]
+
+
+def test_offers_that_no_append_takes_are_dropped_over_the_limit() -> None:
+    heads = StreamHeads(8)
+    for number in range(OFFERS_MAX + 1):
+        heads.offer(StreamName("Account", str(number)), StreamHead(number, 1, 0))
+    assert heads.take(StreamName("Account", "0"), 1) is None
+    assert heads.take(StreamName("Account", str(OFFERS_MAX)), 1) is not None
+
+
+def offer(writer: Journal, db: sqlite3.Connection, streams: Sequence[StreamName]) -> None:
+    for index, stream_id, version in HeadQuery(db).find(db, streams):
+        writer.heads.offer(streams[index], StreamHead(stream_id, version, stream_checksum(streams[index])))
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 7, 511, 512, 513, 1_500])
@@ -83,7 +143,7 @@ def test_statements_keep_the_limit_of_the_database(db: sqlite3.Connection) -> No
     [
         (packed._FIND_HEADS, 3),
         (journal._SELECT_COMMANDS, 1),
-        (reading._READ_STREAMS, 4),
+        (reading._READ_STREAMS, 5),
         (reading._READ_SNAPSHOTS, 5),
         (reading._READ_NAMES, 1),
         (reading._READ_LOG, 0),
