@@ -288,7 +288,8 @@ class SQLiteLog:
         self._connections.append(reader)
         if writing is None:
             await reader.run(lambda db: self._set_up(db, read_only=True))
-        reading = await reader.run(Reading)
+        heads = None if writing is None else writing[1].heads
+        reading = await reader.run(lambda db: Reading(db, heads))
         queries = await connect(read_only=True, busy_timeout_s=timeout_s)
         self._connections.append(queries)
         return _Session(writing, reader, queries, reading)
