@@ -60,8 +60,11 @@ _WAL_RESET_MENDED = (3, 51, 3)
 class Connection(Protocol):
     """A connection to the file; whoever opened it must `close` it."""
 
-    async def run(self, work: Work[T]) -> T:
-        """Run `work` where the connection lives and return what it returns; raise what it raises."""
+    async def run(self, work: Work[T], *, promptly: bool = False) -> T:
+        """Run `work` where the connection lives and return what it returns; raise what it raises.
+
+        promptly: many wait for it, so it goes before what else the event loop has to do.
+        """
         ...
 
     async def close(self) -> None:
@@ -188,7 +191,8 @@ class SQLiteLog:
             return committed
 
         try:
-            return await writer.run(work)
+            # With one append there is nobody else to wait for, as a rule, and the loop gives way by itself.
+            return await writer.run(work, promptly=len(batch.appends) > 1)
         except (sqlite3.Error, ValueError) as error:
             if isinstance(error, ValueError) and self._session is session:
                 raise

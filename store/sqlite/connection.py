@@ -4,6 +4,11 @@
 statements would pay five. So the connection's class is ours, and its `executemany` takes a function to run there: any
 number of statements for one hop, through aiosqlite's public face.
 
+A thread that was handed work needs the interpreter lock to begin it, and the event loop, which has it, goes on with
+whatever else is ready. So work that others wait for is handed over together with the lock (`promptly`): the loop stands
+still until the work has begun, and does the rest while SQLite and the disk are busy. (At 5,000 commands a second, one
+by one: a third less time from one commit to the next.)
+
 Invariants: the sqlite3 connection is touched on its own thread only; work that was handed over runs to its end even
 when the caller that awaits it is cancelled, so nobody ever leaves a transaction half-way.
 """
@@ -11,7 +16,9 @@ when the caller that awaits it is cancelled, so nobody ever leaves a transaction
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from threading import Lock
+from types import coroutine
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
@@ -25,17 +32,20 @@ _RUN = "-- run the work given as the parameter"
 
 # Every size of a multi-row statement (see rows.py) stays prepared, and the few others beside them.
 _STATEMENTS_MAX = 160
+# A thread begins within a tenth of this, unless the machine has no processor for it.
+_BEGINS_WITHIN_S = 0.001
 
 
 class _Errand(Generic[T]):
-    """A function on its way to the connection's thread, and what it returned."""
+    """A function on its way to the connection's thread, and what it returned; who waits for `begun` has locked it."""
 
-    __slots__ = ("result", "work")
+    __slots__ = ("begun", "result", "work")
 
     result: T
 
     def __init__(self, work: Work[T]) -> None:
         self.work = work
+        self.begun: Lock | None = None
 
 
 class _ErrandConnection(sqlite3.Connection):
@@ -45,6 +55,8 @@ class _ErrandConnection(sqlite3.Connection):
         if sql is not _RUN:
             return super().executemany(sql, parameters)
         for (errand,) in parameters:
+            if errand.begun is not None:
+                errand.begun.release()
             errand.result = errand.work(self)
         return self.cursor()
 
@@ -57,11 +69,31 @@ class Connection:
     def __init__(self, database: aiosqlite.Connection) -> None:
         self._database = database
 
-    async def run(self, work: Work[T]) -> T:
-        """Run `work` on the connection's thread and return what it returns; raise what it raises."""
+    async def run(self, work: Work[T], *, promptly: bool = False) -> T:
+        """Run `work` on the connection's thread and return what it returns; raise what it raises.
+
+        promptly: hold the event loop until the work has begun; for work that many wait for.
+        """
         errand = _Errand(work)
-        await self._database.executemany(_RUN, ((errand,),))
+        if promptly:
+            await self._begin(errand)
+        else:
+            await self._database.executemany(_RUN, ((errand,),))
         return errand.result
+
+    @coroutine
+    def _begin(self, errand: _Errand[Any]) -> Generator[Any, None, Any]:
+        """Await the errand, as a coroutine that is stopped once more on its way: between handing over and waiting."""
+        errand.begun = begun = Lock()
+        begun.acquire()
+        steps = self._database.executemany(_RUN, ((errand,),)).__await__()
+        future = next(steps)
+        begun.acquire(timeout=_BEGINS_WITHIN_S)
+        try:
+            yield future
+        except BaseException as error:
+            steps.throw(error)  # comes out of it again, as from any `await`
+        return (yield from steps)
 
     async def close(self) -> None:
         """Finish the work handed over so far, close the connection and end its thread."""

@@ -23,7 +23,7 @@ class InlineConnection:
         self._db = DiskConnection(database)
         self._reads_only = read_only
 
-    async def run(self, work: Work[T]) -> T:
+    async def run(self, work: Work[T], *, promptly: bool = False) -> T:
         db = self._db
         if not self._reads_only:
             return work(cast(sqlite3.Connection, db))  # as far as the store uses one, it is one
