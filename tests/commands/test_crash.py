@@ -28,8 +28,10 @@ def test_nothing_is_lost_doubled_or_gapped(tmp_path: Path, capsys: pytest.Captur
 
 
 def test_the_counts_come_as_json(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["crash", "--kills", "2", "--json"]) == 0
-    counts = json.loads(capsys.readouterr().out)
+    assert run(["crash", "--kills", "2", "--json", "-"]) == 0
+    printed = capsys.readouterr()
+    assert "2 kills by SIGKILL" in printed.err
+    counts = json.loads(printed.out)
     assert counts["kills"] == 2
     assert counts["acknowledged"] > 0
     assert counts["events"] >= counts["acknowledged"]

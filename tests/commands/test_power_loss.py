@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -22,7 +23,7 @@ def test_full_loses_nothing(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_normal_loses_and_the_program_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run([*FULL, "--synchronous", "NORMAL", "--seed", "4", "--jobs", "1", "--json"]) == 1
+    assert run([*FULL, "--synchronous", "NORMAL", "--seed", "4", "--jobs", "1", "--json", "-"]) == 1
     printed = capsys.readouterr()
     counts = json.loads(printed.out)
     assert (counts["synchronous"], counts["seed"], counts["wrong"]) == ("NORMAL", 4, 0)
@@ -32,10 +33,16 @@ def test_normal_loses_and_the_program_says_so(capsys: pytest.CaptureFixture[str]
     assert f"{counts['lossy']} states without something that was acknowledged" in printed.err
 
 
+def test_the_counts_are_written_to_a_file_beside_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*FULL, "--jobs", "1", "--json", str(tmp_path / "counts.json")]) == 0
+    assert "different states rebuilt" in capsys.readouterr().out
+    assert json.loads((tmp_path / "counts.json").read_text(encoding="utf-8"))["lossy"] == 0
+
+
 def test_several_processes_find_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     counts = []
     for jobs in ("1", "2"):
-        assert run([*FULL, "--jobs", jobs, "--json"]) == 0
+        assert run([*FULL, "--jobs", jobs, "--json", "-"]) == 0
         counts.append(json.loads(capsys.readouterr().out) | {"took_s": 0})
     assert counts[0] == counts[1]
 
@@ -70,7 +77,7 @@ def test_without_apsw_the_program_says_what_to_install(
 
 @pytest.mark.parametrize("options", [[], ["--after", "kill"], ["--no-verify"]])
 def test_flipped_bits_are_counted_by_what_came_of_them(capsys: pytest.CaptureFixture[str], options: list[str]) -> None:
-    assert run(["bit-rot", "--flips", "20", "--json", *options]) == 0
+    assert run(["bit-rot", "--flips", "20", "--json", "-", *options]) == 0
     counts = json.loads(capsys.readouterr().out)
     assert {sum(part[kind] for kind in ("right", "refused", "wrong")) for part in counts["parts"].values()} == {20}
     assert counts["parts"]["the log, in order"]["wrong"] == 0

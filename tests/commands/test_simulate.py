@@ -84,6 +84,21 @@ def test_the_report_is_written_as_json_and_as_a_page(file: Path, tmp_path: Path)
     assert "every invariant held" in page
 
 
+def test_a_report_on_standard_output_stands_there_alone(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert simulate(file, "--only", "holding", "--seeds", 2, "--json", "-") == 0
+    printed = capsys.readouterr()
+    assert msgspec.json.decode(printed.out, type=Report).simulations[0].seeds == 2
+    assert "every invariant held" in printed.err
+
+
+@pytest.mark.parametrize("command", ["simulate simulated.py", "crash", "power-loss", "bit-rot", "bench"])
+def test_a_place_where_no_report_can_be_written_is_said_before_the_work(
+    file: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    assert run([*command.split(), "--json", "no/such/place.json"]) == 2
+    assert "cannot write in" in capsys.readouterr().err
+
+
 def test_several_processes_find_the_same(file: Path, tmp_path: Path) -> None:
     reports = []
     for jobs in (1, 2):
@@ -166,6 +181,7 @@ def test_what_asks_the_machine_is_named(file: Path, capsys: pytest.CaptureFixtur
         (["simulated.py", "--replay", "1"], "say which of holding, broken to replay, with --only"),
         (["simulated.py", "--only", "broken", "--story", "hello"], "this is no story of this version"),
         (["simulated.py", "--replay", "1", "--exhaustive"], "--replay and --exhaustive are different things to do"),
+        (["simulated.py", "--json", "--seeds", "2"], "It is an option, not the name of a file"),
         (["simulated.py", "--audit", "--json", "a.json"], "--json is for the report on many seeds"),
         (
             ["simulated.py", "--only", "broken", "--replay", "1", "--seeds", "2", "--jobs", "2"],

@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import msgspec
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from actorium.commands.problem import Problem
+from actorium.commands.json_report import JsonFile, screen_beside, write_json
+from actorium.commands.problem import Problem, require_place_for_report
 from actorium.commands.screen import Screen
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ def bit_rot(
     seed: int = 1,
     after: Literal["close", "kill"] = "close",
     verify: bool = True,
-    json: bool = False,
+    json: JsonFile = None,
 ) -> None:
     """Turn single bits of a log's file over, read everything, and say whether what is read is what was written.
 
@@ -45,34 +44,29 @@ def bit_rot(
         Have the store look the file through when it opens it, as it does unless it is told not to. Without, parts are
         read through damaged indexes, which miss things: the table says how often, and how often `check --deep` would
         not find it.
-    json
-        Print the counts as JSON.
     """
     from actorium.simulation.disk.bit_rot import IN_ORDER, BitRot
 
-    screen, began = Screen(), time.perf_counter()
+    require_place_for_report(json)
+    screen, began = screen_beside(json), time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="actorium-bit-rot-") as folder:
         rot = BitRot(Path(folder), seed=seed, after=after, **({} if verify else {"verify_mb": 0}))
-        asyncio.run(_flip(screen, rot, flips, quiet=json))
+        asyncio.run(_flip(screen, rot, flips))
     took_s = time.perf_counter() - began
-    if json:
-        counts = {"flips": flips, "seed": seed, "took_s": round(took_s, 1), "parts": rot.parts}
-        screen.say(msgspec.json.encode(counts).decode())
-    else:
-        _show(screen, rot, took_s)
+    _show(screen, rot, took_s)
+    if json is not None:
+        write_json({"flips": flips, "seed": seed, "took_s": round(took_s, 1), "parts": rot.parts}, json)
     wrong = [name for name, part in rot.parts.items() if part.wrong and (verify or name == IN_ORDER)]
     if wrong:
         raise Problem(f"read wrong: {', '.join(wrong)}")
-    if not json:
-        what = "all that is read" if verify else "the log"
-        screen.say(f"{what} is what was written, or an error says that it is not", style="bold green")
+    what = "all that is read" if verify else "the log"
+    screen.say(f"{what} is what was written, or an error says that it is not", style="bold green")
 
 
-async def _flip(screen: Screen, rot: BitRot, flips: int, *, quiet: bool) -> None:
+async def _flip(screen: Screen, rot: BitRot, flips: int) -> None:
     size = await rot.prepare()
-    if not quiet:
-        screen.say(f"{flips:,} flips of one bit in a file of {size:,} bytes")
-    with nullcontext(lambda done: None) if quiet else screen.progress("flips", flips) as update:
+    screen.say(f"{flips:,} flips of one bit in a file of {size:,} bytes")
+    with screen.progress("flips", flips) as update:
         for flip in range(1, flips + 1):
             await rot.flip_one()
             update(flip)

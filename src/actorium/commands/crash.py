@@ -11,11 +11,12 @@ import msgspec
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from actorium.commands.problem import Interrupted, Problem, WrongUse, require_place_for
+from actorium.commands.json_report import JsonFile, screen_beside, write_json
+from actorium.commands.problem import Interrupted, Problem, WrongUse, require_place_for, require_place_for_report
 from actorium.commands.screen import Screen
 
 if TYPE_CHECKING:
-    from actorium.examples.bank.kills import Findings, Kills
+    from actorium.examples.bank.kills import Findings
 
 
 def crash(
@@ -23,7 +24,7 @@ def crash(
     kills: Annotated[int, Parameter(validator=Number(gte=1))] = 200,
     db: Path | None = None,
     seed: int = 1,
-    json: bool = False,
+    json: JsonFile = None,
 ) -> None:
     """Kill a bank under load by SIGKILL, restart from its log, look for everything it acknowledged; many times.
 
@@ -39,21 +40,22 @@ def crash(
         Where the log is written, and stays; without it, in a temporary directory that is removed afterwards.
     seed
         Another seed gives other moments for the kills.
-    json
-        Print the counts as JSON.
     """
     from actorium.examples.bank.crash import CrashFailed
     from actorium.examples.bank.kills import Kills
 
+    require_place_for_report(json)
     if db is not None:
         require_place_for(db)
         if db.exists():
             raise WrongUse(f"{db} exists already: name a new file with --db")
-    screen, began = Screen(), time.perf_counter()
+    screen, began = screen_beside(json), time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="actorium-crash-") as folder:
         run = Kills(db or Path(folder) / "bank.db", seed=seed)
         try:
-            _run(screen, run, kills, quiet=json)
+            screen.say(f"a bank under load, to be killed {kills:,} times")
+            with screen.progress("kills", kills) as update:
+                run.run(kills, update)
         except CrashFailed as error:
             raise Problem(f"{error}") from None
         except KeyboardInterrupt:
@@ -63,22 +65,11 @@ def crash(
                 f"{found.gaps:,} gaps"
             ) from None
     took_s = time.perf_counter() - began
-    if json:
-        counts = {"seed": seed, "took_s": round(took_s, 1), **msgspec.structs.asdict(run.findings)}
-        screen.say(msgspec.json.encode(counts).decode())
-    else:
-        _show(screen, run.findings, took_s)
+    _show(screen, run.findings, took_s)
+    if json is not None:
+        write_json({"seed": seed, "took_s": round(took_s, 1), **msgspec.structs.asdict(run.findings)}, json)
     if not run.findings.holds:
         raise Problem("NOT as promised")
-
-
-def _run(screen: Screen, run: Kills, kills: int, *, quiet: bool) -> None:
-    if quiet:
-        run.run(kills, lambda done: None)
-        return
-    screen.say(f"a bank under load, to be killed {kills:,} times")
-    with screen.progress("kills", kills) as update:
-        run.run(kills, update)
 
 
 def _show(screen: Screen, found: Findings, took_s: float) -> None:

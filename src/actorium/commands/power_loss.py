@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -17,7 +17,8 @@ import structlog
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from actorium.commands.problem import Problem
+from actorium.commands.json_report import JsonFile, screen_beside, write_json
+from actorium.commands.problem import Problem, require_place_for_report
 from actorium.commands.screen import Screen
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def power_loss(
     commands: Positive = 60,
     jobs: Positive | None = None,
     seed: int = 1,
-    json: bool = False,
+    json: JsonFile = None,
 ) -> None:
     """Rebuild what power cuts could leave of a log, open each, and look for everything that was acknowledged.
 
@@ -54,31 +55,26 @@ def power_loss(
         How many processes work. [default: one per processor]
     seed
         The first run's seed; each further run has the next one.
-    json
-        Print the counts as JSON.
     """
     from actorium.simulation.disk.power_loss import Outcome
 
-    screen, began, outcome = Screen(), time.perf_counter(), Outcome()
-    if not json:
-        screen.say(f"power cuts under synchronous={synchronous}, from seed {seed}")
-    progress = screen.progress("states", states) if not json else nullcontext(lambda done: None)
-    with _results(synchronous, commands, seed, jobs or os.cpu_count() or 1) as results, progress as update:
+    require_place_for_report(json)
+    screen, began, outcome = screen_beside(json), time.perf_counter(), Outcome()
+    screen.say(f"power cuts under synchronous={synchronous}, from seed {seed}")
+    with (
+        _results(synchronous, commands, seed, jobs or os.cpu_count() or 1) as results,
+        screen.progress("states", states) as update,
+    ):
         for result in results:
             outcome.add(result)
             update(min(outcome.states, states))
             if outcome.states >= states:
                 break
     took_s = time.perf_counter() - began
-    if json:
-        counts = msgspec.structs.asdict(outcome) | {
-            "synchronous": synchronous,
-            "seed": seed,
-            "took_s": round(took_s, 1),
-        }
-        screen.say(msgspec.json.encode(counts).decode())
-    else:
-        _show(screen, synchronous, outcome, took_s)
+    _show(screen, synchronous, outcome, took_s)
+    if json is not None:
+        how = {"synchronous": synchronous, "seed": seed, "took_s": round(took_s, 1)}
+        write_json(msgspec.structs.asdict(outcome) | how, json)
     if outcome.lossy or outcome.wrong:
         raise Problem(
             f"synchronous={synchronous}: {outcome.lossy:,} states without something that was acknowledged, "

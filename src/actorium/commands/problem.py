@@ -50,8 +50,11 @@ def require_file(path: Path, what: str) -> None:
 
 
 def require_place_for_report(file: Path | None) -> None:
-    """Raise WrongUse unless a report can be written there, if one is asked for: better now than after the work."""
-    if file is None:
+    """Raise WrongUse unless a report can be written there, if one is asked for: better now than after the work.
+
+    `-` is standard output, for reports that can go there.
+    """
+    if file is None or file == Path("-"):
         return
     if file.is_dir():
         raise WrongUse(f"{file} is a directory: name a file for the report")

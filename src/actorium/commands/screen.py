@@ -15,10 +15,13 @@ _PLAIN_LINES = 4  # where there is no terminal, a bar is this many lines
 
 
 class Screen:
-    """Standard output for what happens, standard error for what went wrong."""
+    """Standard output for what happens, standard error for what went wrong.
 
-    def __init__(self, out: Console | None = None, err: Console | None = None) -> None:
-        self._out = out or Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+    aside: standard error for both: something else has standard output to itself.
+    """
+
+    def __init__(self, out: Console | None = None, err: Console | None = None, *, aside: bool = False) -> None:
+        self._out = out or Console(highlight=False, markup=False, emoji=False, soft_wrap=True, stderr=aside)
         self._err = err or Console(highlight=False, markup=False, emoji=False, soft_wrap=True, stderr=True)
 
     @property

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
-import msgspec
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from actorium.commands.json_report import JsonFile, screen_beside, write_json
 from actorium.commands.problem import Interrupted, Problem, WrongUse, require_place_for_report
 from actorium.commands.screen import Screen
 from actorium.store.errors import ConfigurationError
@@ -48,7 +48,7 @@ def simulate(
     story: str | None = None,
     exhaustive: Annotated[bool, Parameter(negative="")] = False,
     audit: Annotated[bool, Parameter(negative="")] = False,
-    json: Path | None = None,
+    json: JsonFile = None,
     html: Path | None = None,
 ) -> None:
     """Run scenarios with injected faults, in virtual time, until there were enough seeds or an invariant broke.
@@ -83,10 +83,8 @@ def simulate(
         scenarios that are made for it, if there are any.
     audit
         Instead of seeds, run one and name the lines that ask the machine for time, chance, threads or files.
-    json
-        Write the report as JSON too.
     html
-        Write the report as a page too, with the timeline of a run.
+        A file for the report as a page, with the timeline of a run.
     """
     asked = _Asked(target, only, seeds, from_, minutes, jobs, rate, store)
     ways = {"--replay": replay is not None, "--story": bool(story), "--exhaustive": exhaustive, "--audit": audit}
@@ -168,7 +166,7 @@ def _campaigns(asked: _Asked, json: Path | None, html: Path | None) -> None:
     from actorium.simulation.verdict import judge, shown_run
     from actorium.simulation.words import NOTHING_TRIED
 
-    screen = Screen()
+    screen = screen_beside(json)
     reports: list[SimulationReport] = []
     outcomes: list[Outcome] = []
     for place in meant_for(find_simulations(asked.target, asked.only), exhaustive=False):
@@ -196,7 +194,7 @@ def _campaigns(asked: _Asked, json: Path | None, html: Path | None) -> None:
     if html is not None:
         html.write_text(page(outcomes, [report.name for report in reports], report_of(reports)), encoding="utf-8")
     if json is not None:
-        json.write_bytes(msgspec.json.format(msgspec.json.encode(report_of(reports)), indent=2))
+        write_json(report_of(reports), json)
     _end([report.name for report in reports if not report.is_good], is_cut_short=reports[-1].is_cut_short)
     if idle := [report.name for report in reports if not report.operations and not report.events]:
         raise WrongUse(f"{', '.join(idle)}: {NOTHING_TRIED}")

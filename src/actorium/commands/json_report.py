@@ -1,0 +1,47 @@
+"""`--json FILE`, the same in every command: the report as JSON in that file; `-` is standard output.
+
+There a program can read it only if it stands alone: what is for people goes to standard error then.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from cyclopts import Parameter
+
+from actorium.commands.screen import Screen
+
+STANDARD_OUTPUT = Path("-")
+
+
+def _require_name(_: object, file: Path | None) -> None:
+    if file is not None and str(file).startswith("-") and file != STANDARD_OUTPUT:
+        raise ValueError("It is an option, not the name of a file.")
+
+
+JsonFile = Annotated[
+    Path | None,
+    Parameter(
+        help="A file for the report as JSON; - is standard output, and all else goes to standard error then.",
+        allow_leading_hyphen=True,
+        validator=_require_name,
+    ),
+]
+"""The option `--json` of a command."""
+
+
+def screen_beside(json: Path | None) -> Screen:
+    """Return the screen for what people read beside a report, if one is asked for."""
+    return Screen(aside=json == STANDARD_OUTPUT)
+
+
+def write_json(report: Any, json: Path) -> None:
+    """Write a report where `--json` says."""
+    text = msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
+    if json == STANDARD_OUTPUT:
+        sys.stdout.write(text.decode())
+    else:
+        json.write_bytes(text)
