@@ -53,6 +53,8 @@ def warnings(report: Report) -> list[str]:
         )
     if report.environment.load_average > report.environment.cores / 2:
         found.append("other programs were busy when this began: expect wide spreads")
+    if report.disturbed:
+        found.append("another `actorium bench` measured at the same time: each disturbs the other, measure again")
     if report.interrupted:
         found.append("stopped from outside: these are the figures up to then")
     return found

@@ -22,7 +22,10 @@ PROFILE = "profile.html"
 
 
 class Job(msgspec.Struct, frozen=True):
-    """Which run to make. `shared` is a folder that outlives it; with `profile` a call tree is written beside it."""
+    """Which run to make. `shared` is a folder that outlives it; with `profile` a call tree is written beside it.
+
+    limit_s: after this long it is ended, and wrong.
+    """
 
     scenario: str
     store: StoreName
@@ -30,6 +33,7 @@ class Job(msgspec.Struct, frozen=True):
     shared: str
     seed: int
     profile: bool = False
+    limit_s: float = 600.0
 
 
 class Outcome(msgspec.Struct, frozen=True):

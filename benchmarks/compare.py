@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 
+from actorium.benchmarks.caption import warnings
 from actorium.benchmarks.report import Report, Result
 from actorium.benchmarks.scenario import StoreName, more_is_better
+from actorium.benchmarks.words import number
 
 Verdict = Literal["faster", "slower", "within noise", "too few rounds", "not comparable"]
 
 # Twice three runs, all of them on their own side of a line, happen by chance once in ten; twice five once in 126.
 ROUNDS_MIN = 3
+_FLUSH_FACTOR = 1.5
 # Less than this is no news, however quiet the machine.
 DIFFERENCE_MIN = 0.03
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """One scenario, then and now. `ratio` is the new median by the old one, for a rate and for a cost alike."""
+    """One scenario, then and now. `ratio` is the new median by the old one, for a rate and for a cost alike.
+
+    chance: how likely noise alone gives such rounds a verdict; 0 where there is none to give.
+    """
 
     scenario: str
     store: StoreName
@@ -30,6 +37,7 @@ class Comparison(msgspec.Struct, frozen=True):
     ratio: float
     verdict: Verdict
     why: str = ""
+    chance: float = 0.0
 
 
 def compare(old: Report, new: Report) -> list[Comparison]:
@@ -43,10 +51,14 @@ def compare(old: Report, new: Report) -> list[Comparison]:
 
 
 def differences(old: Report, new: Report) -> list[str]:
-    """Return what is not the same about the two machines, one line each: then a difference is not the code's alone."""
+    """Return what else is not the same, one line each: then a difference is not the code's alone."""
     then, now = msgspec.structs.asdict(old.environment), msgspec.structs.asdict(new.environment)
     names = ("cpu", "cores", "system", "python", "sqlite", "folder_file_system")
-    return [f"{name}: {then[name]} then, {now[name]} now" for name in names if then[name] != now[name]]
+    found = [f"{name}: {then[name]} then, {now[name]} now" for name in names if then[name] != now[name]]
+    flushes = old.environment.flush_ms, new.environment.flush_ms
+    if max(flushes) > min(flushes) * _FLUSH_FACTOR:
+        found.append(f"a flush of the disk took {number(flushes[0])} ms then, {number(flushes[1])} ms now")
+    return [*found, *(f"then, {warning}" for warning in warnings(old))]
 
 
 def _compare(figure: str, old: Result, new: Result) -> Comparison:
@@ -57,8 +69,21 @@ def _compare(figure: str, old: Result, new: Result) -> Comparison:
     ratio = medians[1] / medians[0] if medians[0] else 0.0
     verdict, why = _judge(then, now, ratio, more=more_is_better(figure))
     if old.sizes != new.sizes:
-        verdict, why = "not comparable", "other sizes"
-    return Comparison(*new.key, figure, *medians, ratio, verdict, why)
+        verdict, why, ratio = "not comparable", "other sizes", 0.0
+    is_judged = verdict in ("faster", "slower", "within noise")
+    chance = 2 / math.comb(len(then) + len(now), len(now)) if is_judged else 0.0
+    return Comparison(*new.key, figure, *medians, ratio, verdict, why, chance)
+
+
+def summary(lines: Sequence[Comparison]) -> str:
+    """Return how many are faster and slower, and how many would be said to be if nothing had changed at all."""
+    counts = [f"{sum(one.verdict == verdict for one in lines)} {verdict}" for verdict in ("faster", "slower")]
+    by_chance = sum(one.chance for one in lines)
+    expected = f"{by_chance:.0f}" if by_chance >= 1 else "less than one"
+    return (
+        f"{' and '.join(counts)} of {len(lines)}; noise alone would be taken for a difference in {expected} of them, "
+        "and in more where the machine itself was faster or slower that day"
+    )
 
 
 def _judge(then: Sequence[float], now: Sequence[float], ratio: float, *, more: bool) -> tuple[Verdict, str]:

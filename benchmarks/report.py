@@ -84,7 +84,10 @@ class NotRun(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it. `schema_version` rises when a reader of older reports would misunderstand a newer one."""
+    """All of it. `schema_version` rises when a reader of older reports would misunderstand a newer one.
+
+    disturbed: another one measured on the same machine meanwhile.
+    """
 
     schema_version: int = SCHEMA_VERSION
     kind: Literal["actorium benchmark report"] = "actorium benchmark report"
@@ -92,6 +95,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     quick: bool
     rounds: int
     interrupted: bool = False
+    disturbed: bool = False
     environment: Environment
     results: list[Result]
     not_run: list[NotRun] = []
@@ -115,9 +119,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
 
-def save(report: Report, path: Path) -> None:
-    """Write a report as JSON that a person can read, too."""
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
+def encoded(report: Report) -> str:
+    """Return a report as JSON that a person can read, too."""
+    return msgspec.json.format(msgspec.json.encode(report), indent=1).decode() + "\n"
 
 
 def load(path: Path) -> Report:
@@ -164,6 +168,7 @@ def merge(reports: Sequence[Report]) -> Report:
         first,
         rounds=max((len(one.runs) for one in results.values()), default=0),
         interrupted=any(report.interrupted for report in reports),
+        disturbed=any(report.disturbed for report in reports),
         results=list(results.values()),
         not_run=_without(not_run.values(), results),
     )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib.util
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -19,14 +20,17 @@ import msgspec
 
 from actorium.benchmarks.child import OUTCOME, PROFILE, Job, Outcome
 from actorium.benchmarks.environment import look_around
+from actorium.benchmarks.ratios import is_in_front
 from actorium.benchmarks.report import NotRun, Report, Result, Run
 from actorium.benchmarks.scenario import Scenario, Sizes, StoreName
 
 QUICK_S = 48.0  # no run is begun that would likely end after this, so that all is over within a minute
+_QUICK_RUN_S_MAX = 20.0
 QUICK_ROUNDS = 3
 ROUNDS = 3
 _RUN_S_MAX = 600.0
-_WORDS_OF_A_FAILURE = 400
+_LINES_OF_A_FAILURE = 30
+_FULL_BYTES = 1_000_000  # a disk with less than this left is full
 _ENDED_IN_TIME_S = 5.0
 
 
@@ -85,23 +89,48 @@ class Suite:
         shared = folder / "shared"
         shared.mkdir()
         done = 0
-        for number in range(self._plan.rounds):
-            order = list(self._cases)
-            random.Random(number).shuffle(order)
-            for case in order:
+        for number, cases in self._order():
+            for case in cases:
                 on_progress(done, f"{case.scenario.name} on {case.store}")
                 done += 1
                 self._run_one(case, number, folder, shared)
+
+    def _order(self) -> Iterator[tuple[int, list[_Case]]]:
+        """Yield the rounds, each in an order of its own.
+
+        With --quick there is seldom time for all: what is looked at first comes first in the first round, and has all
+        its rounds before the others have their second.
+        """
+        rounds = range(self._plan.rounds)
+        if not self._plan.quick:
+            for number in rounds:
+                yield number, self._shuffled(self._cases, number)
+            return
+        front = [case for case in self._cases if is_in_front(case.scenario, case.store)]
+        others = [case for case in self._cases if case not in front]
+        yield 0, self._shuffled(front, 0) + self._shuffled(others, 0)
+        for number in rounds[1:]:
+            yield number, self._shuffled(front, number)
+        for number in rounds[1:]:
+            yield number, self._shuffled(others, number)
+
+    @staticmethod
+    def _shuffled(cases: Sequence[_Case], number: int) -> list[_Case]:
+        return random.Random(number).sample(cases, len(cases))
 
     def _run_one(self, case: _Case, number: int, folder: Path, shared: Path) -> None:
         key = (case.scenario.name, case.store)
         began = time.monotonic()
         if began + self._took_s.get(key, 0.0) > self._ends:
             return
-        job = Job(*key, dict(case.sizes), str(shared), number, self._plan.profiles is not None)
-        with tempfile.TemporaryDirectory(prefix="run-", dir=folder) as own:
-            outcome = self._measure(job, Path(own))
-            self._keep_profile(key, Path(own) / PROFILE)
+        limit_s = _QUICK_RUN_S_MAX if self._plan.quick else _RUN_S_MAX
+        job = Job(*key, dict(case.sizes), str(shared), number, self._plan.profiles is not None, limit_s)
+        try:
+            with tempfile.TemporaryDirectory(prefix="run-", dir=folder) as own:
+                outcome = self._measure(job, Path(own))
+                self._keep_profile(key, Path(own) / PROFILE)
+        except OSError as error:  # a full disk, most likely: the rounds before this one count all the same
+            outcome = Outcome(wrong=str(error))
         self._outcomes.setdefault(key, []).append(outcome)
         self._took_s[key] = max(self._took_s.get(key, 0.0), time.monotonic() - began)
 
@@ -166,15 +195,22 @@ def run_job(job: Job, folder: Path) -> Outcome:
     with open(errors, "wb") as sink:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True)
         try:
-            code = process.wait(_RUN_S_MAX)
+            code = process.wait(job.limit_s)
         except subprocess.TimeoutExpired:
-            return Outcome(wrong=f"it was not over after {_RUN_S_MAX:.0f} s")
+            return Outcome(wrong=f"it was not over after {job.limit_s:.0f} s")
         finally:
             _take_down(process)
     if code or not (folder / OUTCOME).exists():
-        said = errors.read_text(encoding="utf-8", errors="replace").strip()
-        return Outcome(wrong=f"it ended with code {code}: {said[-_WORDS_OF_A_FAILURE:]}")
+        said = errors.read_text(encoding="utf-8", errors="replace")
+        return Outcome(wrong=_last_words(code, said, shutil.disk_usage(folder).free))
     return msgspec.json.decode((folder / OUTCOME).read_bytes(), type=Outcome)
+
+
+def _last_words(code: int, said: str, free_bytes: int) -> str:
+    """Return in a line why a run failed, and below it what it printed, its end first of all."""
+    lines = said.strip().splitlines() or ["it said nothing"]
+    full = "the disk is full, name a folder elsewhere with --folder: " if free_bytes < _FULL_BYTES else ""
+    return "\n".join((f"{full}it ended with code {code}: {lines[-1]}", *lines[-_LINES_OF_A_FAILURE:-1]))
 
 
 def _take_down(process: subprocess.Popen[bytes]) -> None:

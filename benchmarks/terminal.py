@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import groupby
 
+import msgspec
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -13,7 +15,7 @@ from rich.table import Table
 
 from actorium.benchmarks.caption import describe, peers_missing, warnings, when
 from actorium.benchmarks.catalog import CATALOG
-from actorium.benchmarks.compare import Comparison
+from actorium.benchmarks.compare import Comparison, summary
 from actorium.benchmarks.ratios import fronts, ratios
 from actorium.benchmarks.report import Report, Result
 from actorium.benchmarks.scenario import STORE_TITLES, SURVIVES
@@ -21,6 +23,7 @@ from actorium.benchmarks.suite import Suite
 from actorium.benchmarks.words import LATENCIES, also, amount, half_spread, headline, number, times, times_span, title
 
 _PLAIN_WIDTH = 160  # of a table in a file or a pipe
+_PLAIN_LINES = 10  # where there is no terminal, a bar is this many lines
 _WIDE = 130  # from here on there is room for every figure in one table
 _LATENCIES_IF_NARROW = ("p50_ms", "p99_ms", "max_ms")
 # Over the first table only: all have the same columns.
@@ -29,10 +32,11 @@ _STYLES = {"faster": "green", "slower": "red"}
 
 
 class Terminal:
-    """Standard output; a moving bar only where somebody sees it move."""
+    """Standard output for a report; standard error for how far it is, with a moving bar where somebody sees it move."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._out = console or Console(highlight=False, markup=False, emoji=False)
+        self._err = Console(highlight=False, markup=False, emoji=False, stderr=True)
         if not self._out.is_terminal:
             self._out.width = max(self._out.width, _PLAIN_WIDTH)
 
@@ -50,14 +54,21 @@ class Terminal:
         self._out.print(table)
 
     @contextmanager
-    def measuring(self, suite: Suite) -> Iterator[_Bar]:
-        """Show how far a suite is."""
-        if not self._out.is_terminal:
-            yield _Bar(None)
+    def measuring(self, suite: Suite, *, is_disturbed: bool) -> Iterator[Callable[[int, str], None]]:
+        """Say what has to be known before, and show how far a suite is."""
+        for warning in warnings(msgspec.structs.replace(suite.report(), disturbed=is_disturbed)):
+            self._err.print(warning, style="yellow", soft_wrap=True)
+        if not self._err.is_terminal:
+            yield partial(self._plain_progress, suite.runs)
             return
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=self._out, transient=True) as progress:
-            yield _Bar(progress, suite.runs)
+        with Progress(*columns, console=self._err, transient=True) as progress:
+            task = progress.add_task("", total=suite.runs)
+            yield lambda done, what: progress.update(task, completed=done, description=what)
+
+    def _plain_progress(self, runs: int, done: int, what: str) -> None:
+        if done * _PLAIN_LINES // runs != (done - 1) * _PLAIN_LINES // runs:
+            self._err.print(f"{done} of up to {runs} runs are over; next: {what}", soft_wrap=True)
 
     def report(self, report: Report) -> None:
         """Print everything that a report holds."""
@@ -76,15 +87,26 @@ class Terminal:
         """Print what became faster or slower."""
         self.say("Then and now", style="bold")
         for difference in differences:
-            self.say(f"  not the same machine: {difference}", style="yellow")
-        table = self._table("scenario", "store", "then", "now", "ratio", "verdict", right=(2, 3, 4))
+            self.say(f"  {difference}", style="yellow")
+        if not lines:
+            self.say("  no scenario was measured on the same store both times")
+            return
+        table = self._table("scenario", "store", "then", "now", "now / then", "verdict", right=(2, 3, 4))
         for one in lines:
             verdict = one.verdict + (f" ({one.why})" if one.why else "")
-            cells = (amount(one.figure, one.old), amount(one.figure, one.new), f"{one.ratio:.2f}", verdict)
+            cells = (
+                headline(one.figure, one.old),
+                headline(one.figure, one.new),
+                f"{one.ratio:.2f}" if one.ratio else "",
+                verdict,
+            )
             table.add_row(one.scenario, one.store, *cells, style=_STYLES.get(one.verdict))
         self._out.print(table)
+        self.say(f"  {summary(lines)}")
 
     def _results(self, results: Sequence[Result]) -> None:
+        if not any(one.runs for one in results):
+            return
         is_wide = self._out.width >= _WIDE
         latencies = LATENCIES if is_wide else _LATENCIES_IF_NARROW
         columns = ("scenario", "store", "median", "±", *(title(name) for name in latencies))
@@ -155,15 +177,3 @@ class Terminal:
             last = number_of == len(columns) - 1
             table.add_column(column, justify="right" if number_of in right else "left", no_wrap=not last)
         return table
-
-
-class _Bar:
-    """The place where a suite says how far it is."""
-
-    def __init__(self, progress: Progress | None, total: int = 0) -> None:
-        self._progress = progress
-        self._task = None if progress is None else progress.add_task("", total=total)
-
-    def __call__(self, done: int, what: str) -> None:
-        if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, completed=done, description=what)

@@ -118,7 +118,11 @@ class Least:
         self._db.execute("COMMIT")
 
     def _land(self, done: Future[None], batch: Sequence[tuple[asyncio.Future[int], Row]]) -> None:
-        done.result()
+        failure = done.exception()
+        if failure is not None:
+            for answer, _ in batch:
+                answer.set_exception(failure)
+            return
         self._answer(batch)
 
     def _answer(self, batch: Sequence[tuple[asyncio.Future[int], Row]]) -> None:

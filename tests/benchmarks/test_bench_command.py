@@ -8,9 +8,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from support.reports import ENVIRONMENT, report, result
+from support.reports import ENVIRONMENT, report, result, save
 
-from actorium.benchmarks.report import load, save
+from actorium.benchmarks.report import load
 from actorium.commands.app import run
 
 
@@ -48,7 +48,7 @@ def test_a_report_is_shown_and_compared_without_measuring(tmp_path: Path, capsys
     save(report(result([100, 101, 102])), tmp_path / "old.json")
     save(report(result([200, 201, 202])), tmp_path / "new.json")
     assert bench("--show", str(tmp_path / "new.json"), "--compare", str(tmp_path / "old.json")) == 0
-    assert "100-callers full 101 commands/s 201 commands/s 1.99 faster" in said(capsys)[0]
+    assert "100-callers full 101 commands/s 201 commands/s 1.99 faster 1 faster and 0 slower of 1" in said(capsys)[0]
 
 
 def test_a_wrong_figure_ends_it_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,7 +59,7 @@ def test_a_wrong_figure_ends_it_with_1(tmp_path: Path, capsys: pytest.CaptureFix
     assert "its figures do not count" in err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_stopped_from_outside_it_ends_with_130(
     number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -69,6 +69,37 @@ def test_stopped_from_outside_it_ends_with_130(
     monkeypatch.setattr("actorium.benchmarks.suite.run_job", measure)
     assert bench("--only", "flush", "--json", str(tmp_path / "report.json")) == 130
     assert load(tmp_path / "report.json").interrupted
+
+
+def test_a_report_that_cannot_be_written_is_on_the_screen_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save(report(result([100])), tmp_path / "report.json")
+    full, other = Path("/dev/full"), tmp_path / "report.md"
+    if not full.exists():
+        pytest.skip("this system has no full device")
+    assert bench("--show", str(tmp_path / "report.json"), "--json", str(full), "--markdown", str(other)) == 1
+    out, err = said(capsys)
+    assert "100-callers full 100 commands/s" in out
+    assert "cannot write /dev/full: No space left on device" in err
+    assert "100-callers" in other.read_text(encoding="utf-8")
+
+
+def test_what_stands_beside_it_comes_last_where_the_eye_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    peer = result([10], "eventsourcing", subject="eventsourcing")
+    save(report(result([100]), peer, result([300], store="memory")), tmp_path / "report.json")
+    assert bench("--show", str(tmp_path / "report.json")) == 0
+    _, _, last = said(capsys)[0].partition("Beside what you would use instead")
+    assert "SQLite FULL: what is acknowledged survives a power cut" in last
+    assert "actorium, 100 callers 100 eventsourcing, one caller 10.0 10×" in last
+    assert "memory: nothing survives the process actorium, 100 callers 300" in last
+
+
+def test_reports_with_nothing_in_common_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(report(result([100])), tmp_path / "old.json")
+    save(report(result([100], "one-hot")), tmp_path / "new.json")
+    assert bench("--show", str(tmp_path / "new.json"), "--compare", str(tmp_path / "old.json")) == 0
+    assert "no scenario was measured on the same store both times" in said(capsys)[0]
 
 
 def test_databases_in_memory_are_warned_about(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,6 +120,10 @@ def _saved(folder: Path, file_system: str) -> str:
     [
         (["--only", "warm"], "no scenario's name holds 'warm'; there are one-caller, "),
         (["--only", "pykka", "--stores", "full"], "nothing of it runs on full; `actorium bench --list` says on what"),
+        (["--only"], "--only names nothing: put one or more behind it, or leave it out"),
+        (["--stores", "--quick"], "--stores names nothing"),
+        (["--only", "flush", "--profile", "file"], "cannot make the folder file: File exists; name another with"),
+        (["--only", "flush", "--profile", "trees", "--rounds", "3"], "leave out --rounds"),
         (["--show", "none.json"], "cannot read none.json"),
         (["--show", "none.json", "--quick", "--only", "x"], "measures nothing: leave out --quick and --only"),
         (["--only", "flush", "--compare", "none.json"], "cannot read none.json"),
@@ -105,6 +140,7 @@ def test_a_wrong_wish_is_answered_with_what_to_do(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
     assert bench(*arguments) == 2
     assert message in said(capsys)[1]
 

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from support.reports import ENVIRONMENT, report, result
 
-from actorium.benchmarks.compare import compare, differences
+from actorium.benchmarks.compare import compare, differences, summary
 
 
 @pytest.mark.parametrize(
@@ -30,9 +30,18 @@ def test_of_a_cost_less_is_faster() -> None:
     assert (found.verdict, round(found.ratio, 2)) == ("faster", 0.52)
 
 
+def test_it_says_how_many_differences_noise_alone_would_make() -> None:
+    names = [f"scenario-{number}" for number in range(20)]
+    then = report(*(result([100, 101, 102], name) for name in names))
+    now = report(*(result([200, 201, 202] if name == names[3] else [100, 101, 102], name) for name in names))
+    assert summary(compare(then, now)).startswith("1 faster and 0 slower of 20; noise alone ")
+    assert "a difference in 2 of them" in summary(compare(then, now))  # one in ten with three rounds each
+    assert "in less than one of them" in summary(compare(then, now)[:3])
+
+
 def test_other_sizes_are_not_compared() -> None:
     (found,) = compare(report(result([1, 2, 3])), report(result([7, 8, 9], sizes={"callers": 5})))
-    assert found.verdict == "not comparable"
+    assert (found.verdict, found.ratio) == ("not comparable", 0.0)
 
 
 def test_what_only_one_report_has_is_left_out() -> None:
@@ -43,3 +52,9 @@ def test_another_machine_is_said() -> None:
     other = report(environment=msgspec.structs.replace(ENVIRONMENT, python="CPython 3.13.1"))
     assert differences(report(), other) == ["python: CPython 3.11.7 then, CPython 3.13.1 now"]
     assert differences(report(), report()) == []
+
+
+def test_a_slower_disk_is_said_and_what_disturbed_the_earlier_one() -> None:
+    other = report(environment=msgspec.structs.replace(ENVIRONMENT, flush_ms=1.5, load_average=3.9))
+    assert differences(report(), other) == ["a flush of the disk took 0.500 ms then, 1.50 ms now"]
+    assert differences(other, other) == ["then, other programs were busy when this began: expect wide spreads"]

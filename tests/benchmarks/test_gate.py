@@ -1,6 +1,7 @@
 """A fast wrong answer is a failure: every scenario counts what was acknowledged in the log."""
 
 import asyncio
+import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from actorium.benchmarks.catalog import BY_NAME
 from actorium.benchmarks.filling import filled
 from actorium.benchmarks.gate import require_log
 from actorium.benchmarks.scenario import Bench, Wrong
+from actorium.benchmarks.yardsticks.least import Least, connect
 from actorium.store.event_store import EventStore
 from actorium.store.memory import MemoryStore
 
@@ -96,3 +98,17 @@ def test_what_a_log_was_filled_with_is_not_read_again(tmp_path: Path) -> None:
     asyncio.run(compare(3))
     with pytest.raises(Wrong, match="1 are lost"):
         asyncio.run(compare(4))
+
+
+@pytest.mark.asyncio
+async def test_a_commit_that_fails_ends_the_yardsticks_callers(tmp_path: Path) -> None:
+    bench = Bench("full", {}, tmp_path, tmp_path, seed=1)
+    db = connect(bench)
+    db.execute("DROP TABLE log")
+    least = Least(db)
+    try:
+        with pytest.raises(sqlite3.OperationalError, match="no such table"):
+            await least.ask("account-0", 5)
+    finally:
+        least.close()
+        db.close()

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from support.reports import report, result
+from support.reports import report, result, save
 
-from actorium.benchmarks.report import NotRun, Report, ReportUnreadable, load, merge, save
+from actorium.benchmarks.report import NotRun, Report, ReportUnreadable, load, merge
 
 
 def test_a_report_survives_its_file(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The suite: rounds interleaved, each run by itself, a wrong one a failure, Ctrl-C an end with what there is."""
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,6 +32,21 @@ def test_rounds_are_interleaved_each_in_another_order() -> None:
     assert len(set(map(tuple, orders))) > 1
     assert [job.seed for job in jobs] == [0] * each + [1] * each + [2] * each
     assert {len(result.runs) for result in report.results} == {3}
+
+
+def test_quick_has_all_rounds_of_what_is_looked_at_first_before_the_second_of_the_others() -> None:
+    jobs: list[Job] = []
+
+    def measure(job: Job, folder: Path) -> Outcome:
+        jobs.append(job)
+        return RIGHT
+
+    carried_out(Plan(select(["100-callers", "hot"]), rounds=3, quick=True), measure)
+    order = [(job.scenario, job.store) for job in jobs]
+    front = {("100-callers", "full"), ("least-100-callers", "full")}
+    assert set(order[:2]) == set(order[6:8]) == set(order[8:10]) == front
+    assert len(order) == 3 * 6
+    assert not front & set(order[10:])
 
 
 def test_each_run_has_a_folder_of_its_own_and_all_share_one() -> None:
@@ -116,8 +132,26 @@ def test_a_run_is_a_process_of_its_own(tmp_path: Path) -> None:
 
 def test_a_process_that_fails_is_a_failure_with_its_last_words(tmp_path: Path) -> None:
     outcome = run_job(Job("no such scenario", "full", {}, str(tmp_path), seed=1), tmp_path)
-    assert outcome.wrong.startswith("it ended with code 1: ")
-    assert outcome.wrong.endswith("KeyError: 'no such scenario'")
+    first, *rest = outcome.wrong.splitlines()
+    assert first == "it ended with code 1: KeyError: 'no such scenario'"
+    assert any("in _measure" in line for line in rest)
+
+
+def test_a_run_that_does_not_end_is_taken_down(tmp_path: Path) -> None:
+    sizes = {"callers": 1.0, "aggregates": 1.0, "seconds": 600.0}
+    job = Job("least-one-caller", "memory", sizes, str(tmp_path), seed=1, limit_s=0.5)
+    assert run_job(job, tmp_path).wrong == "it was not over after 0 s"
+
+
+def test_a_full_disk_is_a_failure_of_one_run_and_the_others_go_on() -> None:
+    def measure(job: Job, folder: Path) -> Outcome:
+        if job.seed == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return RIGHT
+
+    report = carried_out(Plan([BY_NAME["flush"]], rounds=3), measure)
+    assert report.failures == ["flush on full: [Errno 28] No space left on device"]
+    assert len(report.results[0].runs) == 2
 
 
 def test_a_profile_is_a_page_of_its_own(tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
 """Benchmark reports that nobody had to measure for."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from actorium.benchmarks.latencies import Latencies
-from actorium.benchmarks.report import Environment, NotRun, Report, Result, Run
+from actorium.benchmarks.report import Environment, NotRun, Report, Result, Run, encoded
 from actorium.benchmarks.scenario import OURS, StoreName
 
 ENVIRONMENT = Environment(
@@ -45,6 +46,11 @@ def result(
         runs=[Run({**_FIGURES, **others, figure: value}, _ENCODED) for value in values],
         failures=list(failures),
     )
+
+
+def save(report: Report, path: Path) -> None:
+    """Write a report as the command does."""
+    path.write_text(encoded(report), encoding="utf-8")
 
 
 def report(*results: Result, not_run: Sequence[NotRun] = (), environment: Environment = ENVIRONMENT) -> Report:

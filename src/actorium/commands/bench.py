@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
+import msgspec
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 _OF_THE_EXTRA = {"hdrh", "pyinstrument"}
 _LIST = "Say which scenarios there are, and end."
+_STOPPED_BY = ("SIGTERM", "SIGHUP")
 Several = Parameter(consume_multiple=True, negative="")
 
 
@@ -68,6 +71,7 @@ def bench(
         Where the databases lie while it runs. [default: the temporary folder]
     """
     _require_extra()
+    _require_values(only, stores, show)
     if list_:
         from actorium.benchmarks.terminal import Terminal
 
@@ -83,8 +87,9 @@ def bench(
         report = _load(show)
     else:
         report = _measure(_plan(quick, only, stores, rounds, profile, folder))
-    _write(report, json, html, markdown)
+    complaints = _write(report, json, html, markdown)
     _tell(report, before, profile)
+    _end(report, complaints)
 
 
 def _plan(
@@ -108,7 +113,12 @@ def _plan(
     if folder is not None and not (folder.is_dir() and os.access(folder, os.W_OK)):
         raise WrongUse(f"cannot write in {folder}: name a folder that exists with --folder")
     if profile is not None:
-        profile.mkdir(parents=True, exist_ok=True)
+        if rounds not in (None, 1):
+            raise WrongUse("--profile makes one round, whose figures are not for comparing: leave out --rounds")
+        try:
+            profile.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WrongUse(f"cannot make the folder {profile}: {error.strerror}; name another with --profile") from None
         rounds = 1
     default = QUICK_ROUNDS if quick else ROUNDS
     return Plan(scenarios, stores, rounds or default, quick=quick, folder=folder, profiles=profile)
@@ -117,15 +127,23 @@ def _plan(
 def _measure(plan: Plan) -> Report:
     from actorium.benchmarks.suite import Suite
     from actorium.benchmarks.terminal import Terminal
+    from actorium.benchmarks.turn import turn
 
-    suite = Suite(plan)
-    # A time limit's SIGTERM keeps what was measured, as Ctrl-C does, and no run goes on behind it.
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with Terminal().measuring(suite) as bar:
-            return suite.run(bar)
+        suite = Suite(plan)
+    except OSError as error:
+        place = plan.folder or tempfile.gettempdir()
+        raise WrongUse(f"cannot write in {place}: {error.strerror}; name another folder with --folder") from None
+    # A time limit's SIGTERM and a terminal that closes keep what was measured, as Ctrl-C does, and end what runs.
+    numbers = [getattr(signal, name) for name in _STOPPED_BY if hasattr(signal, name)]
+    before = [(number, signal.signal(number, signal.default_int_handler)) for number in numbers]
+    try:
+        with turn() as mine, Terminal().measuring(suite, is_disturbed=mine.is_disturbed) as bar:
+            report = suite.run(bar)
+            return msgspec.structs.replace(report, disturbed=mine.is_disturbed)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before:
+            signal.signal(number, handler)
 
 
 def _load(files: Sequence[Path]) -> Report:
@@ -137,23 +155,23 @@ def _load(files: Sequence[Path]) -> Report:
         raise WrongUse(str(unreadable)) from None
 
 
-def _write(report: Report, json: Path | None, html: Path | None, markdown: Path | None) -> None:
-    if json is not None:
-        from actorium.benchmarks.report import save
+def _write(report: Report, json: Path | None, html: Path | None, markdown: Path | None) -> list[str]:
+    """Write what was asked for, the figures first; return what could not be written: the screen still has them."""
+    from actorium.benchmarks.markdown import tables
+    from actorium.benchmarks.page import page
+    from actorium.benchmarks.report import encoded
 
-        save(report, json)
-    if html is not None:
-        from actorium.benchmarks.page import page
-
-        html.write_text(page(report), encoding="utf-8")
-    if markdown is not None:
-        from actorium.benchmarks.markdown import tables
-
-        markdown.write_text(tables(report), encoding="utf-8")
+    complaints = []
+    for file, written in ((json, encoded), (html, page), (markdown, tables)):
+        if file is not None:
+            try:
+                file.write_text(written(report), encoding="utf-8")
+            except OSError as error:
+                complaints.append(f"cannot write {file}: {error.strerror}")
+    return complaints
 
 
 def _tell(report: Report, before: Report | None, profile: Path | None) -> None:
-    """Print the report, and how it compares; raise Problem where it is wrong or not whole."""
     from actorium.benchmarks.compare import compare, differences
     from actorium.benchmarks.terminal import Terminal
 
@@ -163,10 +181,16 @@ def _tell(report: Report, before: Report | None, profile: Path | None) -> None:
         terminal.comparison(compare(before, report), differences(before, report))
     if profile is not None:
         terminal.say(f"call trees are in {profile}; what was measured under a profiler is not for comparing", "yellow")
+
+
+def _end(report: Report, complaints: Sequence[str]) -> None:
+    """Raise Problem where not all is well."""
     if report.failures:
-        raise Problem("a result was wrong: its figures do not count (see above)")
+        complaints = ["a result was wrong: its figures do not count (see above)", *complaints]
     if report.interrupted:
-        raise Problem("stopped from outside; above is what was measured by then", exit_code=INTERRUPTED)
+        raise Problem("\n".join(("stopped from outside", *complaints)), exit_code=INTERRUPTED)
+    if complaints:
+        raise Problem("\n".join(complaints))
 
 
 def _require_extra() -> None:
@@ -176,6 +200,13 @@ def _require_extra() -> None:
         if missing.name is None or missing.name.partition(".")[0] not in _OF_THE_EXTRA:
             raise
         raise WrongUse(f"`actorium bench` needs {missing.name}: pip install 'actorium[bench]'") from None
+
+
+def _require_values(only: Sequence[str], stores: Sequence[str], show: Sequence[Path]) -> None:
+    """Raise WrongUse where a list was begun and nothing put into it: that is no wish for everything."""
+    for name, given in (("--only", only), ("--stores", stores), ("--show", show)):
+        if not given and isinstance(given, list):
+            raise WrongUse(f"{name} names nothing: put one or more behind it, or leave it out")
 
 
 def _require_alone(**given: bool) -> None:
