@@ -143,7 +143,7 @@ def connect(bench: Bench) -> sqlite3.Connection:
     for setting in (
         "journal_mode=WAL",
         f"synchronous={bench.synchronous}",
-        "wal_autocheckpoint=10000",
+        "wal_autocheckpoint=2000",
         "cache_size=-65536",
     ):
         db.execute(f"PRAGMA {setting}").fetchall()
