@@ -61,10 +61,11 @@ class SagaSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 def line_of(recorded: RecordedEvent[Event]) -> SagaLine:
     """Return what an event of a saga's stream says, as a line."""
-    return SagaLine(recorded.version, recorded.recorded_at, _text(recorded.event), recorded.event)
+    return SagaLine(recorded.version, recorded.recorded_at, text_of(recorded.event), recorded.event)
 
 
-def _text(event: Event) -> str:
+def text_of(event: Event) -> str:
+    """Return what an event of a saga's stream says, for a person."""
     match event:
         case SagaStarted():
             return f"started because of {event.because_of}"

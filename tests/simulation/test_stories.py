@@ -8,7 +8,9 @@ from html.parser import HTMLParser
 import pytest
 from support.small_bank import never_restarted_late
 from support.small_scenarios import broken, holding
+from support.transfers import Account, Ask, Desk, Open, Transfer
 
+from actorium.simulation import World, simulation
 from actorium.simulation.faults import CrashAt, FaultId, Faults, Kind
 from actorium.simulation.page import page
 from actorium.simulation.run import Wish
@@ -44,6 +46,24 @@ def test_commands_that_set_up_are_told_apart() -> None:
         "seed 0 → 1 command (Deposit a0) after 2 to set up (Open a0, Open a1), "
         "fault: crash after the commit (1st append to Account<a0>)"
     )
+
+
+@simulation(faults=Faults.none())
+async def overdrawn(world: World) -> None:
+    runtime = world.runtime([Account, Desk, Transfer])
+    for name, balance in (("alice", 50), ("bob", 0)):
+        await runtime.send(Open(name, balance))
+    await runtime.send(Ask("desk", "alice", "bob", 70))
+
+
+def test_the_steps_of_a_saga_are_told_with_their_commands_and_reasons() -> None:
+    outcome = overdrawn.run(0)
+    told = "\n".join(line.text for line in outcome.trace if line.mark is Mark.COMMITTED)
+    assert "commit Transfer<desk@1> v0 + saga started because of TransferRequested at Desk<desk> version 1" in told
+    assert "saga debit: sends Withdraw to 'alice' at " in told
+    assert "saga debit: failed: insufficient funds, saga undone, because: insufficient funds at " in told
+    (lane,) = [lane for lane in timeline(outcome).lanes if lane.name == "Transfer<desk@1>"]
+    assert any("saga debit: failed: insufficient funds" in spot.text for spot in lane.spots)
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,12 @@ from typing import Any, NoReturn, Protocol, TypeVar
 
 import msgspec
 
+from actorium.sagas.events import SAGA_EVENTS
+from actorium.sagas.views import text_of
 from actorium.simulation.disk.disk import PowerCut
 from actorium.simulation.faults import FaultId, Kind, Plan
 from actorium.simulation.witness import Loss, Witness
+from actorium.simulation.words import without_addresses
 from actorium.store.errors import StoreError, StoreUnavailable, WrongExpectedVersion
 from actorium.store.event_store import (
     AppendOutcome,
@@ -28,11 +31,13 @@ from actorium.store.event_store import (
     StreamPage,
     StreamRead,
 )
-from actorium.store.events import EncodedRecord
+from actorium.store.events import EncodedEvent, EncodedRecord, event_type_of
 
 R = TypeVar("R")
 
 _EVERYTHING = 1 << 40
+_SAGA_EVENTS = {event_type_of(one): one for one in SAGA_EVENTS}
+_TEXT_MAX = 200
 
 
 class Trouble:
@@ -280,9 +285,18 @@ def _told(batch: Batch, committed: Committed) -> str:
     """Return what a commit did, for the trace."""
     parts = []
     for append, outcome in zip(batch.appends, committed.outcomes, strict=True):
-        names = ", ".join(event.type for event in append.events)
+        names = ", ".join(map(_named, append.events))
         where = f"at {outcome}" if isinstance(outcome, int) else type(outcome).__name__
         parts.append(f"{append.stream} v{append.expected_version} + {names} {where}")
     parts += [f"checkpoint {one.name} at {one.position}" for one in batch.checkpoints]
     parts += [f"snapshot {one.stream} v{one.version}" for one in batch.snapshots]
     return "commit " + "; ".join(parts)
+
+
+def _named(event: EncodedEvent) -> str:
+    """Return the name of an event; of a saga's own what it says: its step and command, or its reason."""
+    said_by = _SAGA_EVENTS.get(event.type)
+    if said_by is None:
+        return event.type
+    text = without_addresses(text_of(msgspec.json.decode(event.payload, type=said_by)))
+    return f"saga {text if len(text) <= _TEXT_MAX else text[:_TEXT_MAX] + '…'}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 _MINUTE_S = 60
@@ -38,6 +39,11 @@ def ordinal(number: int) -> str:
     if number % 100 in (11, 12, 13):
         return f"{number}th"
     return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th') }"
+
+
+def without_addresses(thing: object) -> str:
+    """Return a thing in words, less where it lies in memory: that is another place in every process."""
+    return re.sub(r" at 0x[0-9a-f]+", "", str(thing))
 
 
 def counted(number: int, noun: str) -> str:

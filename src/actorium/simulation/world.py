@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import re
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from typing import Any
@@ -35,6 +34,7 @@ from actorium.simulation.trace import Line, Mark
 from actorium.simulation.user_lines import described, standing
 from actorium.simulation.view import SagaSeen, View
 from actorium.simulation.witness import Witness
+from actorium.simulation.words import without_addresses
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import EventStore
 from actorium.store.source import SeededSource
@@ -48,11 +48,6 @@ _AFTERMATH_S = 120.0
 # What faults leave behind goes on a little: an actor whose events could not be applied refuses mail for some seconds.
 _LOOKS_IN_S = 60.0
 _PLACES_MAX = 5  # that are named of those at which a run that does not end stands
-
-
-def _without_addresses(thing: object) -> str:
-    """Return a thing in words, less where it lies in memory: that is another place in every process."""
-    return re.sub(r" at 0x[0-9a-f]+", "", str(thing))
 
 
 class Violation(msgspec.Struct, frozen=True):
@@ -242,7 +237,7 @@ class World:
                     self.note(f"{invariant}: does not hold either, and is passed over", Mark.PASSED_OVER)
                 return
             at = self.machine.elapsed_s, self.machine.steps
-            self.violation = Violation(invariant, _without_addresses(expected), _without_addresses(actual), *at)
+            self.violation = Violation(invariant, without_addresses(expected), without_addresses(actual), *at)
             self.note(f"VIOLATED {self.violation}", Mark.VIOLATED)
             self.machine.is_over = True
 
