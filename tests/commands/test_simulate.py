@@ -99,6 +99,36 @@ def test_a_place_where_no_report_can_be_written_is_said_before_the_work(
     assert "cannot write in" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("options", [[], ["--rate", 0.01, "--store", "sqlite", "--steps-max", 4_000]])
+def test_what_is_printed_to_see_a_failure_again_can_be_typed(
+    file: Path, capsys: pytest.CaptureFixture[str], options: list[object]
+) -> None:
+    assert simulate(file, "--only", "broken", "--seeds", 1, "--shrink-s", 0, *options) == 1
+    out = capsys.readouterr().out
+    assert "time gave out: it may be smaller still" in out
+    for words in re.findall(r"actorium simulate (.*)", out):
+        assert simulate(*words.split()) == 1
+        assert "VIOLATED: nothing is added" in capsys.readouterr().out
+
+
+def test_how_many_steps_a_run_may_take_can_be_said(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert simulate(file, "--only", "holding", "--replay", 0, "--steps-max", 10) == 1
+    assert "was not over after 10 steps" in capsys.readouterr().out
+    assert simulate(file, "--only", "holding", "--seeds", 1, "--steps-max", 10, "--jobs", 2) == 1
+    assert "--steps-max 10 --replay 0" in capsys.readouterr().out
+
+
+def test_a_run_that_hangs_has_shown_what_it_did_before(file: Path) -> None:
+    dying = file.with_name("dying.py")
+    text = file.read_text(encoding="utf-8").replace("return Added(command.amount)", "return leave(command.amount)")
+    leave = "import os\n\ndef leave(amount):\n    os._exit(7)\n"
+    dying.write_text(f"{leave}\n{text}", encoding="utf-8")
+    command = [sys.executable, "-m", "actorium", "simulate", str(dying), "--only", "holding", "--replay", "0"]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 7
+    assert "node1" in run.stdout
+
+
 def test_several_processes_find_the_same(file: Path, tmp_path: Path) -> None:
     reports = []
     for jobs in (1, 2):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
+import msgspec
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
@@ -23,13 +24,15 @@ if TYPE_CHECKING:
     from actorium.simulation.run import Outcome
 
 Store = Literal["memory", "sqlite", "sqlite-normal"]
+_STEPS_MAX = "How many steps a run may take before it counts as endless. [default: as many as the scenario says]"
+_SHRINK_S = "How many seconds a failure may be made smaller for. [default: 10]"
 
 # Which options about how to run have a meaning beside the other ways to look at a simulation.
 _GO_WITH = {
-    "--replay": {"--rate", "--store"},
-    "--story": set[str](),
-    "--exhaustive": {"--from", "--jobs", "--store"},
-    "--audit": {"--from"},
+    "--replay": {"--rate", "--store", "--steps-max"},
+    "--story": {"--rate", "--store", "--steps-max"},  # it holds them, and is printed behind the command that had them
+    "--exhaustive": {"--from", "--jobs", "--store", "--steps-max"},
+    "--audit": {"--from", "--steps-max"},
 }
 
 
@@ -44,6 +47,8 @@ def simulate(
     jobs: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
     rate: Annotated[float | None, Parameter(validator=Number(gte=0, lte=1))] = None,
     store: Store = "memory",
+    steps_max: Annotated[int | None, Parameter(validator=Number(gte=1), help=_STEPS_MAX)] = None,
+    shrink_s: Annotated[float | None, Parameter(validator=Number(gte=0), help=_SHRINK_S)] = None,
     replay: Annotated[int | None, Parameter(validator=Number(gte=0))] = None,
     story: str | None = None,
     exhaustive: Annotated[bool, Parameter(negative="")] = False,
@@ -86,7 +91,7 @@ def simulate(
     html
         A file for the report as a page, with the timeline of a run.
     """
-    asked = _Asked(target, only, seeds, from_, minutes, jobs, rate, store)
+    asked = _Asked(target, only, seeds, from_, minutes, jobs, rate, store, steps_max, shrink_s)
     ways = {"--replay": replay is not None, "--story": bool(story), "--exhaustive": exhaustive, "--audit": audit}
     _require_sense(asked, [way for way, is_given in ways.items() if is_given], json, html)
     try:
@@ -128,6 +133,15 @@ class _Asked(NamedTuple):
     jobs: int
     rate: float | None
     store: Store
+    steps_max: int | None
+    shrink_s: float | None
+
+    def places(self) -> list[Place]:
+        """Return where the simulations are; raise ConfigurationError where there is none."""
+        from actorium.simulation.discovery import find_simulations
+
+        found = find_simulations(self.target, self.only)
+        return [msgspec.structs.replace(place, steps_max=self.steps_max) for place in found]
 
     def faults(self) -> Faults | None:
         """Return the faults that were asked for, None for the scenario's own."""
@@ -144,6 +158,8 @@ class _Asked(NamedTuple):
             "--jobs": self.jobs != 1,
             "--rate": self.rate is not None,
             "--store": self.store != "memory",
+            "--steps-max": self.steps_max is not None,
+            "--shrink-s": self.shrink_s is not None,
         }
         return [option for option, is_given in options.items() if is_given]
 
@@ -154,22 +170,24 @@ class _Asked(NamedTuple):
             words += ["--rate", str(self.rate)]
         if self.store != "memory":
             words += ["--store", self.store]
+        if self.steps_max is not None:
+            words += ["--steps-max", str(self.steps_max)]
         return shlex.join(words)
 
 
 def _campaigns(asked: _Asked, json: Path | None, html: Path | None) -> None:
     from actorium.commands.simulation_display import CampaignDisplay
     from actorium.commands.simulation_words import say_simulation
-    from actorium.simulation.discovery import find_simulations, meant_for
+    from actorium.simulation.discovery import meant_for
     from actorium.simulation.page import page
     from actorium.simulation.report import report_of, simulation_report
-    from actorium.simulation.verdict import judge, shown_run
+    from actorium.simulation.verdict import SHRINK_S, judge, shown_run
     from actorium.simulation.words import NOTHING_TRIED
 
     screen = screen_beside(json)
     reports: list[SimulationReport] = []
     outcomes: list[Outcome] = []
-    for place in meant_for(find_simulations(asked.target, asked.only), exhaustive=False):
+    for place in meant_for(asked.places(), exhaustive=False):
         screen.head(f"{place.name} ({place.module})")
         seeds = asked.seeds or (place.load().seeds if asked.minutes is None else None)
         display = CampaignDisplay(screen.out, place.name, seeds=seeds, minutes=asked.minutes)
@@ -182,6 +200,7 @@ def _campaigns(asked: _Asked, json: Path | None, html: Path | None) -> None:
                 jobs=asked.jobs,
                 faults=asked.faults(),
                 store=asked.store,
+                shrink_s=SHRINK_S if asked.shrink_s is None else asked.shrink_s,
                 progress=display.update,
             )
         report = simulation_report(verdict, file=place.module, command=asked.command(place))
@@ -210,13 +229,12 @@ def _end(broken: Sequence[str], *, is_cut_short: bool = False) -> None:
 
 
 def _replay(asked: _Asked, seed: int | None, token: str | None, html: Path | None) -> None:
-    from actorium.commands.simulation_words import say_steps
-    from actorium.simulation.discovery import find_simulations
+    from actorium.commands.simulation_words import say_end, say_line
     from actorium.simulation.page import page
     from actorium.simulation.run import run
     from actorium.simulation.story import wish_of
 
-    places = find_simulations(asked.target, asked.only)
+    places = asked.places()
     if len(places) > 1:
         raise WrongUse(f"say which of {', '.join(place.name for place in places)} to replay, with --only")
     simulation = places[0].load()
@@ -225,8 +243,9 @@ def _replay(asked: _Asked, seed: int | None, token: str | None, html: Path | Non
     else:
         assert seed is not None
         wish = simulation.wish(seed, faults=asked.faults(), store=asked.store)
-    outcome = run(simulation.scenario, wish)
-    say_steps(Screen(), outcome)
+    screen = Screen()
+    outcome = run(simulation.scenario, wish, told=lambda line: say_line(screen, line))  # at once: it may hang
+    say_end(screen, outcome)
     if html is not None:
         html.write_text(page([outcome], [simulation.name]), encoding="utf-8")
     _end([simulation.name] if outcome.violation else [])
@@ -235,7 +254,7 @@ def _replay(asked: _Asked, seed: int | None, token: str | None, html: Path | Non
 def _exhaust(asked: _Asked, html: Path | None) -> None:
     from actorium.commands.simulation_display import ExhaustionDisplay
     from actorium.commands.simulation_words import say_counterexample, say_coverage
-    from actorium.simulation.discovery import find_simulations, meant_for
+    from actorium.simulation.discovery import meant_for
     from actorium.simulation.exhaustive import exhaust
     from actorium.simulation.page import page
     from actorium.simulation.run import run
@@ -243,7 +262,7 @@ def _exhaust(asked: _Asked, html: Path | None) -> None:
     screen = Screen()
     broken: dict[str, Outcome] = {}
     is_cut_short = False
-    for place in meant_for(find_simulations(asked.target, asked.only), exhaustive=True):
+    for place in meant_for(asked.places(), exhaustive=True):
         screen.head(f"{place.name} ({place.module}): every fault, every crash, seed {asked.first}")
         with ExhaustionDisplay(screen.out).shown() as display:
             coverage = exhaust(place, seed=asked.first, jobs=asked.jobs, store=asked.store, progress=display.update)
@@ -263,11 +282,10 @@ def _exhaust(asked: _Asked, html: Path | None) -> None:
 
 def _audit(asked: _Asked) -> None:
     from actorium.simulation.audit import audit
-    from actorium.simulation.discovery import find_simulations
 
     screen = Screen()
     found = 0
-    for place in find_simulations(asked.target, asked.only):
+    for place in asked.places():
         findings = audit(place.load(), asked.first)
         found += len(findings)
         screen.head(f"{place.name} ({place.module})")

@@ -8,7 +8,7 @@ from actorium.simulation.exhaustive import Coverage
 from actorium.simulation.report import FailureReport, SimulationReport
 from actorium.simulation.run import Outcome
 from actorium.simulation.story import story, token_of
-from actorium.simulation.trace import Mark
+from actorium.simulation.trace import Line, Mark
 from actorium.simulation.words import UNREPEATABLE, counted, duration
 from actorium.simulation.world import Violation
 
@@ -91,11 +91,14 @@ def say_counterexample(screen: Screen, outcome: Outcome, command: str) -> None:
     screen.say(f"  again:  {command} --story {token_of(outcome.wish)}")
 
 
-def say_steps(screen: Screen, outcome: Outcome) -> None:
-    """Print every line of a run, its faults and what it broke marked."""
-    for line in outcome.trace:
-        mark = "!" if line.mark in (Mark.FAULT, Mark.CRASHED, Mark.VIOLATED) else " "
-        screen.say(f"{mark} {line}", style=_STYLES.get(line.mark))
+def say_line(screen: Screen, line: Line) -> None:
+    """Print a line of a run; a fault, or what it broke, is marked."""
+    mark = "!" if line.mark in (Mark.FAULT, Mark.CRASHED, Mark.VIOLATED) else " "
+    screen.say(f"{mark} {line}", style=_STYLES.get(line.mark))
+
+
+def say_end(screen: Screen, outcome: Outcome) -> None:
+    """Print what a run came to."""
     screen.say()
     screen.say(f"{story(outcome)}", style="bold")
     screen.say(

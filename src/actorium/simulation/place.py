@@ -17,10 +17,14 @@ from actorium.user_code import look_here
 
 
 class Place(msgspec.Struct, frozen=True):
-    """A simulation by the module it is in, by name or by the path of a file, and its name there."""
+    """A simulation by the module it is in, by name or by the path of a file, and its name there.
+
+    steps_max: how many steps a run of it may take, instead of as many as it says itself.
+    """
 
     module: str
     name: str
+    steps_max: int | None = None
 
     def __str__(self) -> str:
         return f"{self.module}:{self.name}"
@@ -30,7 +34,7 @@ class Place(msgspec.Struct, frozen=True):
         found = getattr(module_of(self.module), self.name, None)
         if not isinstance(found, Simulation):
             raise ConfigurationError(f"{self.name} in {self.module} is no scenario marked with @simulation")
-        return found
+        return found if self.steps_max is None else msgspec.structs.replace(found, steps_max=self.steps_max)
 
 
 def simulation_of(where: Place | Simulation, jobs: int = 1) -> Simulation:

@@ -72,10 +72,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return crc32("\n".join(map(str, self.trace)).encode())
 
 
-def run(scenario: Scenario, wish: Wish, *, steps_max: int | None = None) -> Outcome:
+def run(
+    scenario: Scenario, wish: Wish, *, steps_max: int | None = None, told: Callable[[Line], None] | None = None
+) -> Outcome:
     """Run a scenario once, as wished; one of more steps than it may have breaks the invariant that the run ends.
 
-    steps_max: fewer steps than the wish allows.
+    steps_max: fewer steps than the wish allows. told: is called with each line of the trace when it is written.
     """
     world = World(
         wish.seed,
@@ -88,6 +90,7 @@ def run(scenario: Scenario, wish: Wish, *, steps_max: int | None = None) -> Outc
         invariant=wish.invariant,
         remember=wish.remember,
         steps_max=wish.steps_max if steps_max is None else min(steps_max, wish.steps_max),
+        told=told,
         log=log_named(wish.store),
     )
     with unheard():

@@ -14,6 +14,9 @@ from actorium.simulation.place import Place, simulation_of
 from actorium.simulation.run import Outcome
 from actorium.simulation.shrink import Shrunk, shrink
 
+SHRINK_S = 10.0
+"""How many seconds of real time a failure is made smaller for, unless somebody says otherwise."""
+
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """A run that broke an invariant: as its seed has it, and the smallest one that breaks the same invariant."""
@@ -52,7 +55,7 @@ def judge(
     jobs: int = 1,
     faults: Faults | None = None,
     store: str = "memory",
-    shrink_s: float = 10.0,
+    shrink_s: float = SHRINK_S,
     progress: Callable[[Tally], None] = lambda tally: None,
 ) -> Verdict:
     """Run seeds until there are enough or one fails, and shrink that one for up to `shrink_s` seconds of real time.

@@ -79,6 +79,7 @@ class World:
         looks_closely: bool = False,
         invariant: str = "",
         steps_max: int = STEPS_MAX,
+        told: Callable[[Line], None] | None = None,
         log: MakeLog = lambda world, node: MemoryLog(),
     ) -> None:
         self.seed = seed
@@ -89,6 +90,7 @@ class World:
         self.machine = Machine(seed, reorder=faults.reorder if reorder else 0.0, steps_max=steps_max)
         self.loop = SimulatedLoop(self.machine, "world")
         self.trace: list[Line] = []
+        self._told = told
         self.violation: Violation | None = None
         self.crash_at = crash_at
         self.marks: list[CrashAt] = []
@@ -221,7 +223,10 @@ class World:
     def note(self, text: str, mark: Mark, who: str = "", about: tuple[str, ...] = ()) -> None:
         """Write a line of the trace."""
         if not self._is_buried:
-            self.trace.append(Line(self.machine.elapsed_s, self.machine.steps, text, mark, who, about))
+            line = Line(self.machine.elapsed_s, self.machine.steps, text, mark, who, about)
+            self.trace.append(line)
+            if self._told is not None:
+                self._told(line)
 
     def note_fault(self, fault: FaultId, who: str = "") -> None:
         """Write a line of the trace for a fault that happens now."""
