@@ -10,8 +10,9 @@ from typing import Literal
 import msgspec
 
 from actorium.benchmarks.caption import warnings
+from actorium.benchmarks.catalog import BY_NAME
 from actorium.benchmarks.report import Report, Result
-from actorium.benchmarks.scenario import StoreName, more_is_better
+from actorium.benchmarks.scenario import OURS, StoreName, more_is_better
 from actorium.benchmarks.words import number
 
 Verdict = Literal["faster", "slower", "within noise", "too few rounds", "not comparable"]
@@ -75,15 +76,27 @@ def _compare(figure: str, old: Result, new: Result) -> Comparison:
     return Comparison(*new.key, figure, *medians, ratio, verdict, why, chance)
 
 
-def summary(lines: Sequence[Comparison]) -> str:
-    """Return how many are faster and slower, and how many would be said to be if nothing had changed at all."""
+def summary(lines: Sequence[Comparison]) -> list[str]:
+    """Return how many are faster and slower, and how much of that the machine alone may have made, one line each."""
     counts = [f"{sum(one.verdict == verdict for one in lines)} {verdict}" for verdict in ("faster", "slower")]
     by_chance = sum(one.chance for one in lines)
-    expected = f"{by_chance:.0f}" if by_chance >= 1 else "less than one"
-    return (
-        f"{' and '.join(counts)} of {len(lines)}; noise alone would be taken for a difference in {expected} of them, "
-        "and in more where the machine itself was faster or slower that day"
-    )
+    said = f"{' and '.join(counts)} of {len(lines)}"
+    if by_chance:
+        said += f"; noise alone makes about {by_chance:.2g} of them, the fewer the more rounds there are"
+    others = [one.ratio for one in lines if one.ratio and _is_not_ours(one.scenario)]
+    if not others:
+        return [said]
+    span = f"{min(others):.2f} to {max(others):.2f}" if len(others) > 1 else f"{others[0]:.2f}"
+    return [
+        said,
+        f"what no change of Actorium moves has now / then at {span}: so much does the machine differ by itself",
+    ]
+
+
+def _is_not_ours(name: str) -> bool:
+    """Say whether it does the work of one of ours, and runs none of our code."""
+    scenario = BY_NAME.get(name)
+    return scenario is not None and scenario.subject != OURS and bool(scenario.beside)
 
 
 def _judge(then: Sequence[float], now: Sequence[float], ratio: float, *, more: bool) -> tuple[Verdict, str]:

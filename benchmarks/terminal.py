@@ -102,7 +102,8 @@ class Terminal:
             )
             table.add_row(one.scenario, one.store, *cells, style=_STYLES.get(one.verdict))
         self._out.print(table)
-        self.say(f"  {summary(lines)}")
+        for line in summary(lines):
+            self.say(f"  {line}")
 
     def _results(self, results: Sequence[Result]) -> None:
         if not any(one.runs for one in results):

@@ -45,7 +45,7 @@ def _scenario(name: str, question: str, callers: int, aggregates: int, own_ids: 
         measure=measure,
         sizes={**sizes, "seconds": 2.0},
         quick={**sizes, "seconds": 0.4},
-        also="CPU {cpu_us_per_command} µs a command; {events_per_commit} commands to a commit",
+        also="CPU {cpu_us_per_command} µs a command; {events_per_commit} to a commit",
         **more,
     )
 

@@ -44,6 +44,15 @@ def test_a_measurement_leaves_a_report_a_page_and_tables(tmp_path: Path, capsys:
     assert "flush full" in said(capsys)[0]
 
 
+def test_a_report_on_standard_output_stands_there_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(report(result([100])), tmp_path / "report.json")
+    assert bench("--show", str(tmp_path / "report.json"), "--json", "-") == 0
+    out, err = capsys.readouterr()
+    (tmp_path / "again.json").write_text(out, encoding="utf-8")
+    assert load(tmp_path / "again.json") == load(tmp_path / "report.json")
+    assert "100-callers full 100 commands/s" in " ".join(err.split())
+
+
 def test_a_report_is_shown_and_compared_without_measuring(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save(report(result([100, 101, 102])), tmp_path / "old.json")
     save(report(result([200, 201, 202])), tmp_path / "new.json")
