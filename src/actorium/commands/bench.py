@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 from cyclopts import Parameter
 from cyclopts.validators import Number
+from rich.console import Console
 
+from actorium.commands.json_report import STANDARD_OUTPUT, JsonFile, write_text
 from actorium.commands.problem import INTERRUPTED, Problem, WrongUse, require_place_for_report
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ def bench(
     only: Annotated[Sequence[str], Several] = (),
     stores: Annotated[Sequence[Literal["memory", "full", "normal"]], Several] = (),
     rounds: Annotated[int | None, Parameter(validator=Number(gte=1, lte=100))] = None,
-    json: Path | None = None,
+    json: JsonFile = None,
     html: Path | None = None,
     markdown: Path | None = None,
     compare: Path | None = None,
@@ -55,8 +57,6 @@ def bench(
         What they run on: memory; full: SQLite, commits survive a power cut; normal: they survive the process.
     rounds
         How often each is run. [default: 3; with --quick up to 3, as time allows]
-    json
-        A file for the report, to be compared with later.
     html
         A file for the report as one page with plots.
     markdown
@@ -88,7 +88,7 @@ def bench(
     else:
         report = _measure(_plan(quick, only, stores, rounds, profile, folder))
     complaints = _write(report, json, html, markdown)
-    _tell(report, before, profile)
+    _tell(report, before, profile, aside=json == STANDARD_OUTPUT)
     _end(report, complaints)
 
 
@@ -165,17 +165,17 @@ def _write(report: Report, json: Path | None, html: Path | None, markdown: Path 
     for file, written in ((json, encoded), (html, page), (markdown, tables)):
         if file is not None:
             try:
-                file.write_text(written(report), encoding="utf-8")
+                write_text(written(report), file)
             except OSError as error:
                 complaints.append(f"cannot write {file}: {error.strerror}")
     return complaints
 
 
-def _tell(report: Report, before: Report | None, profile: Path | None) -> None:
+def _tell(report: Report, before: Report | None, profile: Path | None, *, aside: bool) -> None:
     from actorium.benchmarks.compare import compare, differences
     from actorium.benchmarks.terminal import Terminal
 
-    terminal = Terminal()
+    terminal = Terminal(Console(highlight=False, markup=False, emoji=False, stderr=aside))
     terminal.report(report)
     if before is not None:
         terminal.comparison(compare(before, report), differences(before, report))

@@ -40,8 +40,12 @@ def screen_beside(json: Path | None) -> Screen:
 
 def write_json(report: Any, json: Path) -> None:
     """Write a report where `--json` says."""
-    text = msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
-    if json == STANDARD_OUTPUT:
-        sys.stdout.write(text.decode())
+    write_text(msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n", json)
+
+
+def write_text(text: str, file: Path) -> None:
+    """Write a text to a file, or to standard output where that is `-`."""
+    if file == STANDARD_OUTPUT:
+        sys.stdout.write(text)
     else:
-        json.write_bytes(text)
+        file.write_text(text, encoding="utf-8")
