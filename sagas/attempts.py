@@ -87,7 +87,7 @@ class Attempts:
 
     # --- commands -------------------------------------------------------------------------------------------------
 
-    def offer(self, key: IntentKey, intent: Intent, index: int, take: Take) -> Answer | None:
+    def offer(self, key: IntentKey, intent: Intent, index: int, take: Take, about: Any) -> Answer | None:
         """Send one command at once and have its answer taken; None where that cannot be, and `command` finds out why.
 
         It is what `Dispatcher.envelope` makes of a command, without the way there: all commands of sagas come by here.
@@ -111,7 +111,7 @@ class Attempts:
                 correlation_id=intent.flow_id,
                 causation_id=f"{key.owner}<{key.id}>",
             )
-            return self._post.offer(kind, envelope, take)
+            return self._post.offer(kind, envelope, take, about)
         except (ActoriumError, msgspec.ValidationError):
             return None
 

@@ -21,6 +21,7 @@ from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.retry import Retry
 from actorium.sagas.attempts import Attempts
 from actorium.sagas.intents import Intent, IntentKey
+from actorium.sagas.post import Answer
 from actorium.sagas.reports import Reports
 from actorium.store.log import logger
 from actorium.store.source import Source
@@ -67,6 +68,7 @@ class Executor:
         self._running: dict[IntentKey, _Run] = {}
         self._line: dict[IntentKey, Intent | Literal["time out"] | None] = {}
         self._again: set[IntentKey] = set()  # asked for while a run of theirs was ending
+        self._take_answer, self._take_receipt = self._answered, self._reported  # bound once, for all that is posted
         self._opened = False
         self._closed = False
 
@@ -153,14 +155,16 @@ class Executor:
             self._have_done(run, _WHOLE, partial(self._attempts.effect, run.key, intent))
             return
         for index in intent.commands:
-            answer = self._attempts.offer(run.key, intent, index, partial(self._answered, run, index))
+            answer = self._attempts.offer(run.key, intent, index, self._take_answer, (run, index))
             if answer is None:
                 self._have_done(run, index, partial(self._attempts.command, run.key, intent, index, None))
             else:
                 run.parts[index] = answer
 
-    def _answered(self, run: _Run, index: int, answer: asyncio.Future[Any]) -> None:
+    def _answered(self, answer: Answer) -> None:
         """Take the answer to a command that was posted: report it, or have a task try again."""
+        run: _Run
+        run, index = answer.about
         error = answer.exception()
         if run.stopped:
             return
@@ -171,7 +175,7 @@ class Executor:
             return
         said = self._reports.answered(key, index, error)
         try:
-            taken = self._reports.offer(key, intent.flow_id, said, partial(self._reported, run, index, said))
+            taken = self._reports.offer(key, intent.flow_id, said, self._take_receipt, (run, index, said))
         except Exception:  # the saga takes no mail now; the task says why, and waits
             taken = None
         if taken is None:
@@ -179,7 +183,9 @@ class Executor:
         else:
             run.parts[index] = taken
 
-    def _reported(self, run: _Run, index: int, said: Any, taken: asyncio.Future[Any]) -> None:
+    def _reported(self, taken: Answer) -> None:
+        run: _Run
+        run, index, said = taken.about
         failed = taken.exception() is not None
         if run.stopped:
             return

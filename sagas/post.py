@@ -17,20 +17,19 @@ from actorium.actors.commands import Envelope
 from actorium.actors.kind import ActorKind
 from actorium.runtime.flow import Flow
 
-Take = Callable[[asyncio.Future[Any]], None]
-"""Is called with an answer that has come, be it an error; not with one that was cancelled before."""
-
 
 class Answer(asyncio.Future[Any]):
     """The future of one answer, handed over with the others that a commit brings: a callback for each costs more.
 
-    `Post` sets `take` and `post` on it: an `__init__` would double what it costs to make.
+    `Post` sets its fields: an `__init__` would double what it costs to make. `about` is what `take` wants to know of
+    it: a partial function in its place would be three objects more that the garbage collector has to see.
     """
 
-    __slots__ = ("post", "take")
+    __slots__ = ("about", "post", "take")
 
-    take: Take
+    about: Any
     post: Post
+    take: Take
 
     def set_result(self, result: Any, /) -> None:
         """Have the answer handed over."""
@@ -43,6 +42,9 @@ class Answer(asyncio.Future[Any]):
         self.post.hand_over_soon(self)
 
 
+Take = Callable[[Answer], None]
+"""Is called with an answer that has come, be it an error; not with one that was cancelled before."""
+
 _set_result: Callable[[asyncio.Future[Any], Any], None] = asyncio.Future.set_result  # `super()` takes longer
 
 
@@ -54,7 +56,7 @@ class Post:
         self._loop = asyncio.get_running_loop()
         self._there: deque[Answer] = deque()
 
-    def offer(self, kind: ActorKind, envelope: Envelope, take: Take) -> Answer | None:
+    def offer(self, kind: ActorKind, envelope: Envelope, take: Take, about: Any = None) -> Answer | None:
         """Deliver an envelope, have its answer taken, and return its future; None where there is no room.
 
         Raises what a failed actor refuses its mail with.
@@ -64,6 +66,7 @@ class Post:
         if flow.in_flight >= flow.limit or flow.line or flow.mailbox_lines:
             return None
         envelope.future = answer = Answer(loop=self._loop)
+        answer.about = about
         answer.take = take
         answer.post = self
         if flow.deliver(kind, envelope) is not None:

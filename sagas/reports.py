@@ -51,9 +51,9 @@ class Reports:
             return Answered(key.id, key.key, index, self._source.now_us(), **more)
         return Answered(key.id, key.key, index, self._source.now_us(), *said(error), **more)
 
-    def offer(self, key: IntentKey, flow_id: str, answer: Answered, take: Take) -> Answer | None:
+    def offer(self, key: IntentKey, flow_id: str, answer: Answered, take: Take, about: Any) -> Answer | None:
         """Give an answer to the saga at once, and have taken what it says of it; return None where that cannot be."""
-        return self._post.offer(self._kinds[key.owner], self._envelope(key, flow_id, answer), take)
+        return self._post.offer(self._kinds[key.owner], self._envelope(key, flow_id, answer), take, about)
 
     async def give(self, key: IntentKey, flow_id: str, answer: Answered) -> None:
         """Give an answer to the saga; where the saga's own code fails on it, let it stand for a person to see."""
