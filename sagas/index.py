@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
+from msgspec.structs import astuple
+
 from actorium.sagas.events import (
     FREE,
     UNDO,
@@ -57,13 +60,27 @@ _SAYS: Mapping[type[Event], Callable[[Any], Said]] = {
 }
 
 
+class Change(msgspec.Struct, gc=False):
+    """What has changed in the row of a saga; None stands for a column that did not change."""
+
+    status: str | None = None
+    step: str | None = None
+    reason: str | None = None
+    started_us: int | None = None
+    updated_us: int = 0
+
+
+Changes = dict[tuple[str, str], Change]
+"""What has changed, by the type and the id of the saga."""
+
+
 class SagaIndex:
-    """What has changed in the index and is not written yet; None stands for a column that did not change."""
+    """What has changed in the index and is not written yet."""
 
     event_classes = frozenset(_SAYS)
 
     def __init__(self) -> None:
-        self._changes: dict[tuple[str, str], list[Any]] = {}
+        self._changes: Changes = {}
 
     def __len__(self) -> int:
         return len(self._changes)
@@ -73,38 +90,39 @@ class SagaIndex:
         event = recorded.event
         status, step, reason = _SAYS[type(event)](event)
         name = (recorded.stream_type, recorded.stream_id)
-        row = self._changes.get(name)
-        if row is None:
-            row = self._changes[name] = [None, None, None, None, 0]
+        change = self._changes.get(name)
+        if change is None:
+            change = self._changes[name] = Change()
         if status is not None:
-            row[0] = status
-            if row[3] is None and type(event) is SagaStarted:
-                row[3] = recorded.recorded_us
+            change.status = status
+            if change.started_us is None and type(event) is SagaStarted:
+                change.started_us = recorded.recorded_us
         if step is not None:
-            row[1] = step
+            change.step = step
         if reason is not None:
-            row[2] = reason
-        row[4] = recorded.recorded_us
+            change.reason = reason
+        change.updated_us = recorded.recorded_us
 
-    def take_changes(self) -> dict[tuple[str, str], list[Any]]:
+    def take_changes(self) -> Changes:
         """Return what is to be written, and forget it."""
         changes, self._changes = self._changes, {}
         return changes
 
-    def give_back(self, changes: dict[tuple[str, str], list[Any]]) -> None:
+    def give_back(self, changes: Changes) -> None:
         """Take back what could not be written; what came since goes before it."""
-        for key, row in changes.items():
-            newer = self._changes.get(key)
+        for name, change in changes.items():
+            newer = self._changes.get(name)
             if newer is None:
-                self._changes[key] = row
+                self._changes[name] = change
             else:
-                self._changes[key] = [old if new is None else new for old, new in zip(row, newer, strict=True)]
+                columns = zip(astuple(change), astuple(newer), strict=True)
+                self._changes[name] = Change(*[old if new is None else new for old, new in columns])
 
     def clear(self) -> None:
         """Forget everything."""
         self._changes.clear()
 
 
-def index_statements(changes: dict[tuple[str, str], list[Any]]) -> list[Statement]:
+def index_statements(changes: Changes) -> list[Statement]:
     """Return the statements that write changes."""
-    return [(_WRITE, (*key, *row)) for key, row in changes.items()]
+    return [(_WRITE, (*name, *astuple(change))) for name, change in changes.items()]
