@@ -8,7 +8,8 @@ connection with a thread of its own, or a simulated disk.
 
 Invariants between any two awaits:
 
-- the lock is held from before the first connection is opened until after the last is closed;
+- the lock is held from before the first connection is opened until after the last is closed; where the store was opened
+  to be read only there is neither a lock nor a connection that writes, whoever else has the file open;
 - a commit is acknowledged only if the file that took it is still the one at the path;
 - once `_session` is set, the store is open; it is None from the first moment of `close`;
 - `_is_verified` only while a file is open that was found sound at its opening.
