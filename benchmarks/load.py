@@ -14,7 +14,7 @@ from actorium.benchmarks.account import Account, Deposit
 from actorium.benchmarks.scenario import Bench, Wrong
 
 _AT_ONCE = 1_000
-_CAPACITY_S_MIN = 0.1  # what is shorter is decided by whatever the machine does at that moment
+_CAPACITY_S_MIN = 0.2  # what is shorter is decided by whatever the machine does at that moment
 _FOLLOWER_PATIENCE_S = 60.0
 WARM_UP = 0.2  # this part of the measured time goes before it, uncounted
 AMOUNT = 5

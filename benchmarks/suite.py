@@ -24,7 +24,7 @@ from actorium.benchmarks.ratios import is_in_front
 from actorium.benchmarks.report import NotRun, Report, Result, Run
 from actorium.benchmarks.scenario import Scenario, Sizes, StoreName
 
-QUICK_S = 48.0  # no run is begun that would likely end after this, so that all is over within a minute
+QUICK_S = 53.0  # no run is begun that would likely end after this, so that all is over within a minute
 _QUICK_RUN_S_MAX = 20.0
 QUICK_ROUNDS = 3
 ROUNDS = 3
@@ -121,7 +121,8 @@ class Suite:
     def _run_one(self, case: _Case, number: int, folder: Path, shared: Path) -> None:
         key = (case.scenario.name, case.store)
         began = time.monotonic()
-        if began + self._took_s.get(key, 0.0) > self._ends:
+        longest_s = max(self._took_s.values(), default=0.0)  # what was never run may take as long as anything did
+        if began + self._took_s.get(key, longest_s) > self._ends:
             return
         limit_s = _QUICK_RUN_S_MAX if self._plan.quick else _RUN_S_MAX
         job = Job(*key, dict(case.sizes), str(shared), number, self._plan.profiles is not None, limit_s)
@@ -148,7 +149,7 @@ class Suite:
                     why = f"{scenario.needs} is not installed: pip install 'actorium[bench-peers]'"
                     self._not_run.append(NotRun(scenario.name, store, why))
                 elif sizes is None:
-                    self._not_run.append(NotRun(scenario.name, store, "it takes too long for --quick"))
+                    self._not_run.append(NotRun(scenario.name, store, "left out of --quick, a first look"))
                 else:
                     cases.append(_Case(scenario, store, sizes))
         return cases
