@@ -6,8 +6,8 @@ number of statements for one hop, through aiosqlite's public face.
 
 A thread that was handed work needs the interpreter lock to begin it, and the event loop, which has it, goes on with
 whatever else is ready. So work that others wait for is handed over together with the lock (`promptly`): the loop stands
-still until the work has begun, and does the rest while SQLite and the disk are busy. (At 5,000 commands a second, one
-by one: a third less time from one commit to the next.)
+still until the work has begun, and does the rest while SQLite and the disk are busy. (6,500 commands a second that come
+one by one: half of them answered within 3.7 ms in place of 4.4, for 7% more processor, as commits are smaller.)
 
 Invariants: the sqlite3 connection is touched on its own thread only; work that was handed over runs to its end even
 when the caller that awaits it is cancelled, so nobody ever leaves a transaction half-way.
@@ -32,8 +32,8 @@ _RUN = "-- run the work given as the parameter"
 
 # Every size of a multi-row statement (see rows.py) stays prepared, and the few others beside them.
 _STATEMENTS_MAX = 160
-# A thread begins within a tenth of this, unless the machine has no processor for it.
-_BEGINS_WITHIN_S = 0.001
+# A thread begins within half of this, unless the machine has no processor for it: then the loop had better use its own.
+_BEGINS_WITHIN_S = 0.000_2
 
 
 class _Errand(Generic[T]):
