@@ -195,9 +195,14 @@ class Actor:
         if isinstance(decided, Event):
             decided = (decided,)  # of a class that nothing evolves: `encode` says so
         encode, metadata_json = self.kind.codec.encode, as_json(metadata)
-        pairs = [encode(event, metadata_json) for event in decided]
-        size_bytes = sum(len(one.payload) for one, _ in pairs) + len(metadata_json)
-        return tuple(one for one, _ in pairs), tuple(event for _, event in pairs), size_bytes
+        encoded, events = [], []
+        size_bytes = len(metadata_json)
+        for event in decided:
+            one, copy_of_it = encode(event, metadata_json)
+            encoded.append(one)
+            events.append(copy_of_it)
+            size_bytes += len(one.payload)
+        return tuple(encoded), tuple(events), size_bytes
 
     def _read(self, envelope: Envelope) -> None:
         if self.version == 0:
