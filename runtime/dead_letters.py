@@ -13,7 +13,7 @@ import msgspec
 
 from actorium.runtime.feed import Delivered, Unread
 from actorium.store.event_store import DeadLetter
-from actorium.store.events import StreamName, event_type_of
+from actorium.store.events import StreamName, event_type_of, storable
 
 _TRACEBACK_MAX = 8_000
 _ERROR_MAX = 1_000
@@ -131,13 +131,8 @@ def dead_letter(
         version,
         position,
         event_type,
-        _storable(f"{type(error).__name__}: {error}"[:_ERROR_MAX]),
-        _storable("".join(traceback.format_exception(error))[-_TRACEBACK_MAX:]),
+        storable(f"{type(error).__name__}: {error}"[:_ERROR_MAX]),
+        storable("".join(traceback.format_exception(error))[-_TRACEBACK_MAX:]),
         attempts,
         parked_us,
     )
-
-
-def _storable(text: str) -> str:
-    """Return a text that UTF-8 has: the name of a file in an error may hold bytes that are none."""
-    return text.encode(errors="backslashreplace").decode()

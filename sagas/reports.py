@@ -21,6 +21,7 @@ from actorium.sagas.intents import Intent, IntentKey
 from actorium.sagas.post import Answer, Post, Take
 from actorium.sagas.stream import Answered, Broke, SagaStream
 from actorium.store.errors import ActoriumError, StoreUnavailable
+from actorium.store.events import as_json, storable
 from actorium.store.source import Source
 
 AWAY = (CommandTimeout, Overloaded, StoreUnavailable)
@@ -113,12 +114,14 @@ def said(error: Exception | None) -> tuple[str, dict[str, Any]]:
     if error is None:
         return "", {}
     if isinstance(error, Rejected):
-        return error.reason, {name: _plain(value) for name, value in error.details.items()}
-    return f"{type(error).__name__}: {error}", {}
+        return storable(error.reason), {storable(name): _plain(value) for name, value in error.details.items()}
+    return storable(f"{type(error).__name__}: {error}"), {}
 
 
 def _plain(value: Any) -> Any:
     try:
-        return msgspec.to_builtins(value)
-    except TypeError:
-        return repr(value)
+        plain = msgspec.to_builtins(value)
+        as_json(plain)
+    except (TypeError, ValueError):  # a ValueError is a text that UTF-8 has not
+        return storable(repr(value))
+    return plain
