@@ -1,7 +1,5 @@
 """The step form: order, undo in reverse, retries, the pivot, and what a person does where a saga stands."""
 
-import os
-
 import pytest
 from support.stores import Fault, FaultyStore
 from support.transfers import (
@@ -21,7 +19,7 @@ from support.transfers import (
 )
 from support.virtual_time import settled, virtual
 
-from actorium import Aggregate, Command, ConfigurationError, Event, Rejected, Retry, Saga, decide, evolve, starts, step
+from actorium import ConfigurationError, Rejected, Retry, Saga, starts, step
 
 QUICK = Retry(attempts=3, backoff_s=1.0, backoff_max_s=2.0)
 
@@ -120,40 +118,6 @@ async def test_a_rejected_first_step_has_nothing_to_undo_and_its_details_are_kep
         (failed,) = [line.event for line in saga.history if "failed" in line.text]
         assert getattr(failed, "details") == {"balance": 5}  # noqa: B009
         assert await balances(runtime, "alice", "bob") == (5, 0)
-
-
-class Print(Command):
-    path: str
-
-
-class Printed(Event):
-    pass
-
-
-class Printer(Aggregate):
-    @decide
-    def print(self, command: Print) -> Printed:
-        raise Rejected(os.fsdecode(b"no file \xff"), path=os.fsdecode(b"\xff"), pages=3)
-
-    @evolve
-    def printed(self, event: Printed) -> None: ...
-
-
-@virtual
-async def test_a_rejection_with_bytes_that_are_no_text_turns_the_saga_round_like_any_other() -> None:
-    class Receipt(Saga):
-        @starts
-        def asked(self, event: TransferRequested) -> None: ...
-
-        @step(undo=None)
-        def paper(self) -> Print:
-            return Print("printer", "a")
-
-    async with runtime_of(Receipt, Printer) as runtime:
-        saga = await saga_in(runtime, Receipt, await ask(runtime), "undone")
-        assert saga.reason == "no file \\udcff"
-        (failed,) = [line.event for line in saga.history if "failed" in line.text]
-        assert getattr(failed, "details") == {"path": "'\\udcff'", "pages": 3}  # noqa: B009
 
 
 @virtual
