@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -100,11 +101,8 @@ def path(tmp_path: Path) -> Path:
 
 
 def tamper(path: Path, statement: str, *values: object) -> int:
-    db = sqlite3.connect(path)
-    with db:
-        changes = db.execute(statement, values).rowcount
-    db.close()
-    return changes
+    with closing(sqlite3.connect(path)) as db, db:
+        return db.execute(statement, values).rowcount
 
 
 def state_of(path: Path) -> Any:

@@ -1,6 +1,8 @@
 """A projection's SQL is read as SQL: its own names are replaced, nothing else, and it writes to its own tables only."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -28,11 +30,11 @@ def names() -> TableNames:
 
 
 @pytest.fixture
-def db(names: TableNames) -> sqlite3.Connection:
-    db = sqlite3.connect(":memory:")
-    for statement in names.schema():
-        db.execute(statement)
-    return db
+def db(names: TableNames) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(":memory:")) as db:
+        for statement in names.schema():
+            db.execute(statement)
+        yield db
 
 
 def test_everything_a_schema_creates_gets_the_prefix(names: TableNames, db: sqlite3.Connection) -> None:

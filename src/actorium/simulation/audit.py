@@ -155,7 +155,8 @@ class _Watch:
             if whose is _Whose.IGNORED or frame.f_code in self._functions:
                 return  # what that function is made of is found with it
             if not frame.f_code.co_name.startswith("_"):
-                called_by = f"{frame.f_globals.get('__name__', '')}.{frame.f_code.co_name}"
+                module = str(frame.f_globals.get("__name__", "")).removesuffix("._local")  # of pathlib, since 3.13
+                called_by = f"{module}.{frame.f_code.co_name}"
             frame = frame.f_back
 
     def _whose_is(self, frame: FrameType) -> _Whose:
