@@ -78,7 +78,7 @@ class Actor:
 
     def is_full(self, limit: int) -> bool:
         """Say whether no more mail may be delivered: what waits undecided and what waits uncommitted both count."""
-        return self.load >= limit
+        return (self.mailbox is not None or self.pending is not None) and self.load >= limit
 
     @property
     def load(self) -> int:

@@ -166,10 +166,8 @@ class Dispatcher:
     def _deliver_waiting(self, kind: ActorKind, envelope: Envelope) -> Actor | None:
         """Deliver for a sender that waits, there being room in the runtime; return its actor if that one is full."""
         now = self._time()
-        actor = kind.live.get(envelope.to)
-        if actor is None:
-            actor = self._live.create(kind, envelope.to, now)
-        elif (actor.mailbox is not None or actor.pending is not None) and actor.is_full(self._mailbox_limit):
+        actor = self._actor(kind, envelope.to, now)
+        if actor.is_full(self._mailbox_limit):
             return actor
         self._put(actor, envelope, now)
         return None
