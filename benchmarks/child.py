@@ -13,8 +13,8 @@ from pathlib import Path
 import msgspec
 
 from actorium.benchmarks.catalog import BY_NAME
-from actorium.benchmarks.latencies import Latencies
-from actorium.benchmarks.quiet import be_quiet
+from actorium.benchmarks.measuring.latencies import Latencies
+from actorium.benchmarks.measuring.quiet import be_quiet
 from actorium.benchmarks.scenario import Bench, Figures, StoreName, Wrong
 
 OUTCOME = "outcome.json"
@@ -36,7 +36,7 @@ class Job(msgspec.Struct, frozen=True):
     limit_s: float = 600.0
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class JobOutcome(msgspec.Struct, frozen=True):
     """What a run came to: figures with the latencies behind them (an encoded histogram), or why they do not count."""
 
     figures: Figures = {}
@@ -45,7 +45,7 @@ class Outcome(msgspec.Struct, frozen=True):
     wrong: str = ""
 
 
-def carry_out(job: Job, folder: Path) -> Outcome:
+def carry_out(job: Job, folder: Path) -> JobOutcome:
     """Make the run; its files lie in a folder of its own."""
     profiler = None
     if job.profile:
@@ -56,11 +56,11 @@ def carry_out(job: Job, folder: Path) -> Outcome:
     try:
         figures = asyncio.run(_measure(job, bench))
     except Wrong as wrong:
-        return Outcome(wrong=str(wrong))
+        return JobOutcome(wrong=str(wrong))
     latencies = Latencies.of(bench.latencies_s)
     if profiler is not None:
         (folder / PROFILE).write_text(profiler.output_html(), encoding="utf-8")
-    return Outcome({**figures, **latencies.figures()}, latencies.encoded(), bench.durability)
+    return JobOutcome({**figures, **latencies.figures()}, latencies.encoded(), bench.durability)
 
 
 async def _measure(job: Job, bench: Bench) -> Figures:

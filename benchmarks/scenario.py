@@ -52,7 +52,7 @@ class Profile(Protocol):
     def stop(self) -> Any: ...
 
 
-class Clock:
+class Stopwatch:
     """How long the measured part took, on the wall and on all of the process's processors."""
 
     wall_s = 0.0
@@ -130,9 +130,9 @@ class Bench:
             self.durability = f"journal_mode={mode}, {store.describe().partition('(WAL, ')[2].rstrip(')')}"
 
     @contextmanager
-    def clock(self) -> Iterator[Clock]:
+    def clock(self) -> Iterator[Stopwatch]:
         """Measure what happens inside, and nothing else; where a profile was asked for, it watches just this."""
-        clock = Clock()
+        clock = Stopwatch()
         gc.collect()
         if self._profile is not None:
             self._profile.start()

@@ -18,10 +18,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from actorium.benchmarks.child import OUTCOME, PROFILE, Job, Outcome
-from actorium.benchmarks.environment import look_around
-from actorium.benchmarks.ratios import is_in_front
-from actorium.benchmarks.report import NotRun, Report, Result, Run
+from actorium.benchmarks.child import OUTCOME, PROFILE, Job, JobOutcome
+from actorium.benchmarks.measuring.environment import look_around
+from actorium.benchmarks.reports.ratios import is_in_front
+from actorium.benchmarks.reports.report import BenchmarkReport, NotRun, Result, Run
 from actorium.benchmarks.scenario import Scenario, Sizes, StoreName
 
 QUICK_S = 53.0  # no run is begun that would likely end after this, so that all is over within a minute
@@ -34,7 +34,7 @@ _FULL_BYTES = 1_000_000  # a disk with less than this left is full
 _ENDED_IN_TIME_S = 5.0
 
 
-class Plan(NamedTuple):
+class SuitePlan(NamedTuple):
     """What is to be measured.
 
     stores: none stands for all of a scenario's, or for those that it has for `quick`. folder: where the databases lie.
@@ -58,12 +58,12 @@ class _Case(NamedTuple):
 class Suite:
     """Carries out a plan; `report` is what it has measured so far, at any moment."""
 
-    def __init__(self, plan: Plan, *, measure: Callable[[Job, Path], Outcome] | None = None) -> None:
+    def __init__(self, plan: SuitePlan, *, measure: Callable[[Job, Path], JobOutcome] | None = None) -> None:
         self._plan = plan
         self._measure = measure or run_job
         self._not_run: list[NotRun] = []
         self._cases = list(self._select())
-        self._outcomes: dict[tuple[str, StoreName], list[Outcome]] = {}
+        self._outcomes: dict[tuple[str, StoreName], list[JobOutcome]] = {}
         self._took_s: dict[tuple[str, StoreName], float] = {}
         self._began = datetime.now(UTC).isoformat(timespec="seconds")
         self._ends = time.monotonic() + (QUICK_S if plan.quick else float("inf"))
@@ -76,7 +76,7 @@ class Suite:
         """How many runs there will be."""
         return len(self._cases) * self._plan.rounds
 
-    def run(self, on_progress: Callable[[int, str], None]) -> Report:
+    def run(self, on_progress: Callable[[int, str], None]) -> BenchmarkReport:
         """Make all runs, `on_progress(done, what)` before each; KeyboardInterrupt ends it with what there is."""
         try:
             with tempfile.TemporaryDirectory(prefix="actorium-bench-", dir=self._plan.folder) as folder:
@@ -131,7 +131,7 @@ class Suite:
                 outcome = self._measure(job, Path(own))
                 self._keep_profile(key, Path(own) / PROFILE)
         except OSError as error:  # a full disk, most likely: the rounds before this one count all the same
-            outcome = Outcome(wrong=str(error))
+            outcome = JobOutcome(wrong=str(error))
         self._outcomes.setdefault(key, []).append(outcome)
         self._took_s[key] = max(self._took_s.get(key, 0.0), time.monotonic() - began)
 
@@ -154,7 +154,7 @@ class Suite:
                     cases.append(_Case(scenario, store, sizes))
         return cases
 
-    def report(self) -> Report:
+    def report(self) -> BenchmarkReport:
         """Return what is measured by now."""
         results, not_run = [], list(self._not_run)
         for scenario, store, sizes in self._cases:
@@ -176,7 +176,7 @@ class Suite:
                     failures=[one.wrong for one in outcomes if one.wrong],
                 )
             )
-        return Report(
+        return BenchmarkReport(
             began=self._began,
             quick=self._plan.quick,
             rounds=max((len(result.runs) for result in results), default=0),
@@ -187,7 +187,7 @@ class Suite:
         )
 
 
-def run_job(job: Job, folder: Path) -> Outcome:
+def run_job(job: Job, folder: Path) -> JobOutcome:
     """Make one run in a process of its own, and take that process and its own ones down however this ends."""
     path = folder / "job.json"
     path.write_bytes(msgspec.json.encode(job))
@@ -198,13 +198,13 @@ def run_job(job: Job, folder: Path) -> Outcome:
         try:
             code = process.wait(job.limit_s)
         except subprocess.TimeoutExpired:
-            return Outcome(wrong=f"it was not over after {job.limit_s:.0f} s")
+            return JobOutcome(wrong=f"it was not over after {job.limit_s:.0f} s")
         finally:
             _take_down(process)
     if code or not (folder / OUTCOME).exists():
         said = errors.read_text(encoding="utf-8", errors="replace")
-        return Outcome(wrong=_last_words(code, said, shutil.disk_usage(folder).free))
-    return msgspec.json.decode((folder / OUTCOME).read_bytes(), type=Outcome)
+        return JobOutcome(wrong=_last_words(code, said, shutil.disk_usage(folder).free))
+    return msgspec.json.decode((folder / OUTCOME).read_bytes(), type=JobOutcome)
 
 
 def _last_words(code: int, said: str, free_bytes: int) -> str:

@@ -7,22 +7,22 @@ from typing import Any, Protocol
 
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Command
-from actorium.runtime.projection import Projection
-from actorium.runtime.reactions import Reaction, reaction_of
+from actorium.runtime.processors.reactions import Reaction, reaction_of
+from actorium.runtime.projections.projection import Projection
 from actorium.store.codec import EventCodec
 from actorium.store.errors import ConfigurationError
 from actorium.store.events import Event
 
 
 class Publisher(Protocol):
-    """A part that a layer above knows and that follows events of some types: an outbox."""
+    """A part that a layer above knows and that follows events of some types: an outlet."""
 
     name: str
     types: frozenset[type[Event]]
 
 
 Part = type[Aggregate] | type[Projection] | Callable[..., Any] | Publisher
-"""What a runtime is made of: classes of aggregates, projections and sagas, `@react` functions, outboxes."""
+"""What a runtime is made of: classes of aggregates, projections and sagas, `@react` functions, outlets."""
 
 
 def refuse_twice(parts: Sequence[Part]) -> None:

@@ -16,18 +16,18 @@ from actorium.actors.definition import CommandHandler
 from actorium.actors.hydration import Hydrator
 from actorium.actors.kind import ActorKind
 from actorium.actors.pending import PendingAppend
-from actorium.runtime.answers import Answers
 from actorium.runtime.catalog import Catalog
-from actorium.runtime.deadlines import Deadlines
-from actorium.runtime.dispatcher import Dispatcher, time_out
-from actorium.runtime.flow import Flow
-from actorium.runtime.registry import LiveActors
-from actorium.runtime.scheduler import Scheduler
+from actorium.runtime.commands.admission import Admission
+from actorium.runtime.commands.deadlines import Deadlines
+from actorium.runtime.commands.dispatcher import Dispatcher, time_out
+from actorium.runtime.commands.live_actors import LiveActors
+from actorium.runtime.commands.replies import Replies
+from actorium.runtime.commands.scheduler import Scheduler
+from actorium.runtime.commands.snapshot_writer import SnapshotWriter
+from actorium.runtime.commands.supervision import Supervisor
+from actorium.runtime.log.log_tail import LogTail
 from actorium.runtime.settings import Settings
-from actorium.runtime.snapshots import SnapshotWriter
 from actorium.runtime.statistics import RuntimeStatistics
-from actorium.runtime.supervision import Supervisor
-from actorium.runtime.tail import Tail
 from actorium.store.errors import ActoriumError, ConfigurationError, DuplicateCommand
 from actorium.store.event_store import EventStore, Snapshot
 from actorium.store.log import logger
@@ -50,24 +50,24 @@ class Engine:
     ) -> None:
         self._loop = loop = asyncio.get_running_loop()
         self.deadlines = Deadlines(loop, time_out)
-        self.flow = Flow(
+        self.admission = Admission(
             loop,
             limit=settings.max_in_flight,
             mailbox_limit=settings.mailbox_limit,
             max_wait_s=settings.max_wait_s,
         )
-        self.tail = Tail(max_events=settings.tail_events, max_bytes=settings.tail_bytes)
-        self.scheduler = Scheduler(loop, self.flow, crashed, turn_budget=settings.turn_budget)
+        self.log_tail = LogTail(max_events=settings.tail_events, max_bytes=settings.tail_bytes)
+        self.scheduler = Scheduler(loop, self.admission, crashed, turn_budget=settings.turn_budget)
         self.supervisor = Supervisor(
             source, backoff_s=settings.hydration_backoff_s, backoff_max_s=settings.hydration_backoff_max_s
         )
         self.live = LiveActors(settings.passivation, self.supervisor.recovered)
         self.hydrator = Hydrator(store, self._hydration_failed, self.supervisor.recovered)
-        self.answers = Answers(store, catalog.codec, self.flow, self.tail, self.deadlines)
+        self.replies = Replies(store, catalog.codec, self.admission, self.log_tail, self.deadlines)
         self.writer: GroupCommitWriter[PendingAppend] = GroupCommitWriter(
             store,
             source,
-            self.answers.committed,
+            self.replies.committed,
             max_batch_events=settings.max_batch_events,
             max_batch_bytes=settings.max_batch_bytes,
         )
@@ -77,10 +77,10 @@ class Engine:
         self.hydrate: Callable[[Actor], None] = self.hydrator.request
         self.make_ready: Callable[[Actor], None] = self.scheduler.make_ready
         self.save_snapshot: Callable[[Snapshot], None] = self.snapshots.save
-        self.acknowledge: Callable[[PendingAppend, int], None] = self.answers.acknowledge
-        self.answer: Callable[[Envelope, Any], None] = self.answers.answer
-        self.answer_unwritten: Callable[[Envelope, Any], None] = self.answers.answer_unwritten
-        self.answer_duplicate: Callable[[Envelope, DuplicateCommand], None] = self.answers.answer_duplicate
+        self.acknowledge: Callable[[PendingAppend, int], None] = self.replies.acknowledge
+        self.answer: Callable[[Envelope, Any], None] = self.replies.answer
+        self.answer_unwritten: Callable[[Envelope, Any], None] = self.replies.answer_unwritten
+        self.answer_duplicate: Callable[[Envelope, DuplicateCommand], None] = self.replies.answer_duplicate
         self.kinds = {
             aggregate: ActorKind(
                 aggregate.__definition__, catalog.codec, self, max_payload_bytes=settings.max_payload_bytes
@@ -92,7 +92,7 @@ class Engine:
             loop,
             source,
             settings,
-            self.flow,
+            self.admission,
             self.deadlines,
             self.live,
             self.scheduler,
@@ -112,35 +112,35 @@ class Engine:
 
     def _hydration_failed(self, actor: Actor, error: ActoriumError) -> None:
         self.supervisor.hydration_failed(actor, error, self._loop.time())
-        self.flow.mail_taken(actor)
+        self.admission.mail_taken(actor)
 
     def fail_everything(self, error: ActoriumError) -> None:
         """Answer whatever was delivered and not answered with an error: the runtime ends without it."""
-        self.flow.close(error)
+        self.admission.close(error)
         for actor in self.live:
             for request in actor.pending or ():
-                self.answers.answer(request.envelope, error)
+                self.replies.answer(request.envelope, error)
                 for envelope, _ in request.followers or ():
-                    self.answers.answer(envelope, error)
+                    self.replies.answer(envelope, error)
             for envelope in actor.mailbox or ():
-                self.answers.answer(envelope, error)
+                self.replies.answer(envelope, error)
             actor.pending = actor.mailbox = None
-        self.answers.fail_questions(error)
+        self.replies.fail_questions(error)
         self.deadlines.close()
 
     def statistics(self) -> RuntimeStatistics:
         """Return the counters of all parts."""
-        answers = self.answers
+        replies = self.replies
         return RuntimeStatistics(
-            acknowledged=answers.acknowledged,
-            rejected=answers.rejected,
-            failed=answers.failed,
-            duplicates=answers.duplicates,
-            dropped=answers.dropped,
-            in_flight=self.flow.in_flight,
-            waiting_for_room=self.flow.waiting,
-            expected_wait_s=self.flow.expected_wait_s,
-            refused=self.flow.refused,
+            acknowledged=replies.acknowledged,
+            rejected=replies.rejected,
+            failed=replies.failed,
+            duplicates=replies.duplicates,
+            dropped=replies.dropped,
+            in_flight=self.admission.in_flight,
+            waiting_for_room=self.admission.waiting,
+            expected_wait_s=self.admission.expected_wait_s,
+            refused=self.admission.refused,
             live_actors=len(self.live),
             ready_actors=len(self.scheduler),
             failed_actors=len(self.supervisor),
@@ -148,7 +148,7 @@ class Engine:
             passivations=self.live.passivations,
             snapshots=self.snapshots.saved,
             snapshots_left_out=self.snapshots.left_out,
-            position=self.tail.position,
+            position=self.log_tail.position,
             writer=self.writer.statistics(),
         )
 

@@ -7,17 +7,17 @@ from typing import Any
 
 import anyio.abc
 
-from actorium.runtime.concurrent_delivery import ConcurrentDelivery
-from actorium.runtime.delivery import SequentialDelivery
-from actorium.runtime.feed import Feed
-from actorium.runtime.ledger import Ledger
-from actorium.runtime.memory_projection import MemoryLedger, MemoryProjection
-from actorium.runtime.processor import Processor, ProcessorStatistics
-from actorium.runtime.projection import Projection
-from actorium.runtime.queries import ReadModel
-from actorium.runtime.reactions import Reaction, ReactionWork
+from actorium.runtime.log.log_reader import LogReader
+from actorium.runtime.processors.checkpoint import Checkpoint
+from actorium.runtime.processors.concurrent_delivery import ConcurrentDelivery
+from actorium.runtime.processors.delivery import SequentialDelivery
+from actorium.runtime.processors.processor import Processor, ProcessorStatistics
+from actorium.runtime.processors.reactions import Reaction, ReactionWork
+from actorium.runtime.projections.memory_projection import MemoryCheckpoint, MemoryProjection
+from actorium.runtime.projections.projection import Projection
+from actorium.runtime.projections.queries import ReadModel
+from actorium.runtime.projections.table_projection import TableProjection, checkpoint_name
 from actorium.runtime.settings import Settings
-from actorium.runtime.table_projection import TableProjection, checkpoint_name
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import EventStore
 from actorium.store.source import Source
@@ -33,13 +33,13 @@ class ReadSide:
         reactions: Sequence[Reaction],
         store: EventStore,
         save: Callable[[Extra], Any],
-        feed: Feed,
+        log_reader: LogReader,
         source: Source,
         settings: Settings,
     ) -> None:
         self._store = store
         self._save = save
-        self.feed = feed
+        self.log_reader = log_reader
         self._source = source
         self._settings = settings
         self.names_open: set[str] = set()  # of durable subscriptions
@@ -63,7 +63,7 @@ class ReadSide:
     def start(self, tasks: anyio.abc.TaskGroup) -> None:
         """Begin to follow the log, all but the reactions."""
         for processor in self._processors.values():
-            self.feed.tail.follow(processor)
+            self.log_reader.log_tail.follow(processor)
             if processor not in self._reactions:
                 tasks.start_soon(processor.run)
 
@@ -99,30 +99,30 @@ class ReadSide:
         name = checkpoint_name(definition.name, definition.version)
         work: TableProjection | MemoryProjection
         if definition.has_tables:
-            ledger = Ledger(name, self._store, self._save)
-            work = TableProjection(projection, ledger, self._store)
+            checkpoint = Checkpoint(name, self._store, self._save)
+            work = TableProjection(projection, checkpoint, self._store)
         else:
-            ledger = memory_ledger = MemoryLedger(name, self._store, self._save)
-            work = MemoryProjection(projection, memory_ledger, self._store, self.feed)
-        delivery = SequentialDelivery(work, ledger, self._settings.handler_retry, self._source)
-        self._models[projection] = ReadModel(work, ledger)
-        self._processors[projection] = self._processor(definition.name, work, delivery, ledger)
+            checkpoint = memory_ledger = MemoryCheckpoint(name, self._store, self._save)
+            work = MemoryProjection(projection, memory_ledger, self._store, self.log_reader)
+        delivery = SequentialDelivery(work, checkpoint, self._settings.handler_retry, self._source)
+        self._models[projection] = ReadModel(work, checkpoint)
+        self._processors[projection] = self._processor(definition.name, work, delivery, checkpoint)
 
     def _add_reaction(self, reaction: Reaction) -> None:
-        ledger = Ledger(f"reaction {reaction.name}", self._store, self._save)
-        work = ReactionWork(reaction, ledger, self._store, lambda: self.feed.tail.position)
-        delivery = ConcurrentDelivery(work, ledger, reaction.retry, self._source)
-        processor = self._processor(reaction.name, work, delivery, ledger)
+        checkpoint = Checkpoint(f"reaction {reaction.name}", self._store, self._save)
+        work = ReactionWork(reaction, checkpoint, self._store, lambda: self.log_reader.log_tail.position)
+        delivery = ConcurrentDelivery(work, checkpoint, reaction.retry, self._source)
+        processor = self._processor(reaction.name, work, delivery, checkpoint)
         self._processors[reaction.handler.method] = processor
         self._reactions.append(processor)
 
-    def _processor(self, plain_name: str, work: Any, delivery: Any, ledger: Ledger) -> Processor:
+    def _processor(self, plain_name: str, work: Any, delivery: Any, checkpoint: Checkpoint) -> Processor:
         settings = self._settings
         return Processor(
             work,
             delivery,
-            ledger,
-            self.feed,
+            checkpoint,
+            self.log_reader,
             self._store,
             self._source,
             plain_name=plain_name,

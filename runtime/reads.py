@@ -7,14 +7,14 @@ from collections.abc import Collection
 from typing import Any, TypeVar, overload
 
 from actorium.actors.aggregate import Aggregate
-from actorium.runtime.durable_subscription import DurableSubscription
 from actorium.runtime.engine import Engine
-from actorium.runtime.processor import Processor
-from actorium.runtime.projection import Query
-from actorium.runtime.queries import Watch
+from actorium.runtime.log.durable_subscription import DurableSubscription
+from actorium.runtime.log.subscriptions import Subscription
+from actorium.runtime.processors.processor import Processor
+from actorium.runtime.projections.projection import Query
+from actorium.runtime.projections.queries import Watch
 from actorium.runtime.read_side import ReadSide
 from actorium.runtime.settings import Settings
-from actorium.runtime.subscriptions import Subscription
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import EventStore
 from actorium.store.events import Event, StreamName
@@ -76,7 +76,9 @@ class Reads(ABC):
             stream = StreamName(aggregate.__definition__.stream_type, id)
         elif aggregate is not None or id is not None:
             raise ConfigurationError("events(aggregate=…, id=…): one stream has both; leave both out for the whole log")
-        return Subscription(self._reads().feed, after=after, poll_s=self._settings.poll_s, stream=stream, classes=types)
+        return Subscription(
+            self._reads().log_reader, after=after, poll_s=self._settings.poll_s, stream=stream, classes=types
+        )
 
     @overload
     def subscribe(self, name: str, *, types: Collection[type[E]], after: int = ...) -> DurableSubscription[E]: ...
@@ -96,7 +98,9 @@ class Reads(ABC):
         engine, reads = self._running(), self._reads()
         return DurableSubscription(
             name,
-            lambda position: Subscription(reads.feed, after=position, poll_s=self._settings.poll_s, classes=types),
+            lambda position: Subscription(
+                reads.log_reader, after=position, poll_s=self._settings.poll_s, classes=types
+            ),
             self._store,
             engine.writer.save,
             reads.names_open,

@@ -20,17 +20,17 @@ import msgspec
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Ack, Command, Envelope
 from actorium.runtime.catalog import Catalog, Part
-from actorium.runtime.ending import Ending
+from actorium.runtime.commands.middleware import Middleware, chain
 from actorium.runtime.engine import Engine
 from actorium.runtime.errors import RuntimeClosed
-from actorium.runtime.feed import Feed
-from actorium.runtime.history import Change, Moment, changes, state_at
-from actorium.runtime.middleware import Middleware, chain
-from actorium.runtime.projection import Projection
+from actorium.runtime.log.history import Change, Moment, changes, state_at
+from actorium.runtime.log.log_reader import LogReader
+from actorium.runtime.log.readability import require_readable
+from actorium.runtime.projections.projection import Projection
 from actorium.runtime.read_side import ReadSide
-from actorium.runtime.readability import require_readable
 from actorium.runtime.reads import Reads
 from actorium.runtime.settings import Settings
+from actorium.runtime.shutdown import Shutdown
 from actorium.runtime.statistics import RuntimeStatistics
 from actorium.store.event_store import EventStore
 from actorium.store.log import logger
@@ -80,7 +80,7 @@ class Runtime(Reads):
         self._stop_wanted: asyncio.Event | None = None
         self._accepting = False
         self._failure: BaseException | None = None
-        self._ending = Ending(self._settings.close_s)
+        self._ending = Shutdown(self._settings.close_s)
 
     def _catalog_of(self, parts: Sequence[Any]) -> Catalog:
         """Return what this runtime runs; a layer above takes its own kinds of parts out first."""
@@ -185,7 +185,7 @@ class Runtime(Reads):
             closed.__cause__ = why
             if self._engine is not None:
                 self._engine.fail_everything(closed)
-                self._engine.tail.close()
+                self._engine.log_tail.close()
             await self._ending.close(self._store)
 
     async def _serve(
@@ -198,18 +198,18 @@ class Runtime(Reads):
             stop_wanted.set()
 
         engine = self._engine = Engine(self._catalog, self._store, self._settings, self._source, crashed)
-        engine.tail.open_at(await self._store.head())
+        engine.log_tail.open_at(await self._store.head())
         tasks.start_soon(engine.writer.run)
         tasks.start_soon(engine.hydrator.run)
-        tasks.start_soon(engine.answers.run)
+        tasks.start_soon(engine.replies.run)
         tasks.start_soon(self._passivate, engine)
-        feed = Feed(self._store, self._catalog.codec, engine.tail)
+        log_reader = LogReader(self._store, self._catalog.codec, engine.log_tail)
         self._read_side = ReadSide(
             self._catalog.projections,
             self._catalog.reactions,
             self._store,
             engine.writer.save,
-            feed,
+            log_reader,
             self._source,
             self._settings,
         )
@@ -218,15 +218,15 @@ class Runtime(Reads):
         self._accepting = True
         self._read_side.start_reactions(tasks)
         self._begun(tasks)
-        log.info("runtime_started", store=self._store.describe(), position=engine.tail.position)
+        log.info("runtime_started", store=self._store.describe(), position=engine.log_tail.position)
         started.set_result(None)
         await stop_wanted.wait()
         if crashes:
             raise crashes[0]
         with anyio.move_on_after(self._settings.drain_s) as drain:
-            await engine.flow.idle()
+            await engine.admission.idle()
             await engine.writer.drained()
-        log.info("runtime_stopped", unfinished=engine.flow.in_flight, in_time=not drain.cancelled_caught)
+        log.info("runtime_stopped", unfinished=engine.admission.in_flight, in_time=not drain.cancelled_caught)
         tasks.cancel_scope.cancel()
 
     async def _passivate(self, engine: Engine) -> None:
@@ -268,7 +268,9 @@ class Runtime(Reads):
             timeout_s = self._settings.default_timeout_s
         engine = self._running()
         if not self._has_middleware:
-            engine.flow.require_time(timeout_s)  # what is refused costs least here; middleware has to see it, though
+            engine.admission.require_time(
+                timeout_s
+            )  # what is refused costs least here; middleware has to see it, though
         dispatcher = engine.dispatcher
         envelope = dispatcher.envelope(
             command, command_id, expected_version, correlation_id, causation_id, headers, timeout_s
@@ -310,13 +312,13 @@ class Runtime(Reads):
 
     async def _tell_innermost(self, envelope: Envelope) -> Ack:
         engine = self._running()
-        engine.flow.require_time(envelope.timeout_s)
+        engine.admission.require_time(envelope.timeout_s)
         await engine.dispatcher.tell(envelope)
         return Ack(envelope.to, 0, 0, (), envelope.command_id)
 
     async def _innermost(self, envelope: Envelope) -> Ack:
         engine = self._running()
-        engine.flow.require_time(envelope.timeout_s)
+        engine.admission.require_time(envelope.timeout_s)
         return await engine.dispatcher.send(envelope)
 
     # --- reads ----------------------------------------------------------------------------------------------------
@@ -343,7 +345,7 @@ class Runtime(Reads):
             past: A = await state_at(self._store, kind, id, moment)
             return past
         timeout_s = self._settings.default_timeout_s if timeout_s is None else timeout_s
-        engine.flow.require_time(timeout_s)
+        engine.admission.require_time(timeout_s)
         state: A = await engine.dispatcher.read(kind, id, timeout_s)
         return state
 

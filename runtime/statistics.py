@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from actorium.runtime.processor import ProcessorStatistics
+from actorium.runtime.processors.processor import ProcessorStatistics
 from actorium.store.writer import WriterStatistics
 
 

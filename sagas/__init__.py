@@ -1,1 +1,1 @@
-"""Processes that survive: sagas, durable commands, timers, the outbox."""
+"""Processes that survive: sagas, durable commands, timers, the outlet."""

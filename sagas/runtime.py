@@ -13,14 +13,14 @@ from actorium.actors.commands import Ack, Command
 from actorium.runtime import runtime as base
 from actorium.runtime.catalog import Catalog, Part, refuse_twice
 from actorium.runtime.engine import Engine
+from actorium.runtime.processors.outlet import Outlet
 from actorium.runtime.read_side import ReadSide
-from actorium.sagas.events import SAGA_EVENTS
-from actorium.sagas.outbox import Outbox
-from actorium.sagas.processes import Processes
-from actorium.sagas.saga import Saga
-from actorium.sagas.stream import SagaStream, saga_stream_of
-from actorium.sagas.submissions import Submission
-from actorium.sagas.views import SagaSummary, SagaView
+from actorium.sagas.execution.saga_engine import SagaEngine
+from actorium.sagas.model.events import SAGA_EVENTS
+from actorium.sagas.model.saga import Saga
+from actorium.sagas.model.stream import SagaStream, saga_stream_of
+from actorium.sagas.model.submissions import Submission
+from actorium.sagas.model.views import SagaSummary, SagaView
 from actorium.store.errors import ConfigurationError
 from actorium.store.events import Event
 
@@ -32,14 +32,14 @@ class Runtime(base.Runtime):
     `stop`. Leaving the block, also by an exception or Ctrl-C, lets accepted commands finish for `Settings.drain_s`
     seconds.
 
-    parts: what it runs: classes of aggregates, projections and sagas, `@react` functions, outboxes.
+    parts: what it runs: classes of aggregates, projections and sagas, `@react` functions, outlets.
     store: a URL (`memory://`, `sqlite:///relative.db`, `sqlite:////absolute.db`) or an object that is an EventStore.
     settings: the limits. middleware: what each `send` and `tell` passes through, the first outermost.
     source: where time, ids and chance come from; leave it out unless you test.
     """
 
     _streams: dict[type[Saga], type[SagaStream]]
-    _processes: Processes | None = None
+    _saga_engine: SagaEngine | None = None
 
     @property
     def saga_classes(self) -> tuple[type[Saga], ...]:
@@ -47,21 +47,21 @@ class Runtime(base.Runtime):
         return tuple(self._streams)
 
     @property
-    def outboxes(self) -> tuple[Outbox, ...]:
-        """The outboxes it was given."""
-        return tuple(self._outboxes.values())
+    def outlets(self) -> tuple[Outlet, ...]:
+        """The outlets it was given."""
+        return tuple(self._outlets.values())
 
     def _catalog_of(self, parts: Sequence[Part]) -> Catalog:
         refuse_twice(parts)
         sagas: list[type[Saga]] = []
         others: list[Any] = []
-        self._outboxes: dict[str, Outbox] = {}
+        self._outlets: dict[str, Outlet] = {}
         for part in parts:
             if isinstance(part, type) and issubclass(part, Saga) and part is not Saga:
                 sagas.append(part)
-            elif isinstance(part, Outbox):
-                if self._outboxes.setdefault(part.name, part) is not part:
-                    raise ConfigurationError(f"two outboxes of this runtime have the name {part.name!r}: rename one")
+            elif isinstance(part, Outlet):
+                if self._outlets.setdefault(part.name, part) is not part:
+                    raise ConfigurationError(f"two outlets of this runtime have the name {part.name!r}: rename one")
             else:
                 others.append(part)
         self._streams = {saga: saga_stream_of(saga.__definition__) for saga in sagas}
@@ -69,7 +69,7 @@ class Runtime(base.Runtime):
         # Those of sagas' own streams always: the agenda would pass them over where no saga is registered.
         followed: list[type[Event]] = list(SAGA_EVENTS)
         followed += [event for saga in self._streams for event in saga.__definition__.event_classes]
-        followed += [event for outbox in self._outboxes.values() for event in outbox.types]
+        followed += [event for outlet in self._outlets.values() for event in outlet.types]
         catalog = Catalog(others, processes=processes, followed=followed)
         emitted = {event for aggregate in catalog.aggregates for event in aggregate.__definition__.evolvers}
         for saga in self._streams:
@@ -84,19 +84,19 @@ class Runtime(base.Runtime):
         # Middleware is async: a command that has to pass through it needs a task of its own.
         accepts = self._accepts if self._call == self._innermost else None
         aggregates = self._catalog.aggregates
-        self._processes = Processes(
+        self._saga_engine = SagaEngine(
             self._streams, engine, reads, self._store, self.send, accepts, aggregates, self._source, self._settings
         )
-        for outbox in self._outboxes.values():
-            self._processes.add_outbox(outbox, engine, self._settings)
+        for outlet in self._outlets.values():
+            self._saga_engine.add_outlet(outlet, engine, self._settings)
         reads.start(tasks)
-        await self._processes.ready(tasks)
+        await self._saga_engine.ready(tasks)
 
     def _accepts(self) -> bool:
         return self._accepting
 
     def _begun(self, tasks: anyio.abc.TaskGroup) -> None:
-        tasks.start_soon(self._running_processes().run)
+        tasks.start_soon(self._running_sagas().run)
 
     async def submit(
         self,
@@ -116,7 +116,7 @@ class Runtime(base.Runtime):
         domain says when it is sent is recorded in its submission. correlation_id, causation_id, headers: stored with
         the submission, and with the command's events.
         """
-        processes = self._running_processes()
+        saga_engine = self._running_sagas()
         envelope = self._running().dispatcher.envelope(
             command,
             command_id=command_id,
@@ -134,11 +134,11 @@ class Runtime(base.Runtime):
             due_us = round(at.timestamp() * 1_000_000)
         elif after_s is not None:
             due_us = self._source.now_us() + round(after_s * 1_000_000)
-        return await processes.submit(envelope, due_us)
+        return await saga_engine.submit(envelope, due_us)
 
     async def cancel(self, command_id: str, *, reason: str = "") -> bool:
         """Give up a submitted command that waits; return False if it was sent already, or is being sent."""
-        return await self._running_processes().cancel(command_id, reason)
+        return await self._running_sagas().cancel(command_id, reason)
 
     async def saga(self, saga: type[Saga], id: str, *, ended_within_s: float | None = None) -> SagaView:
         """Return a saga: where it stands, why, and its history line by line; raise NotFound.
@@ -146,32 +146,32 @@ class Runtime(base.Runtime):
         ended_within_s: wait so many seconds for it to begin and to end: completed, undone, or failed (which stands
         until a person acts). Raises SagaTimeout where it has not ended by then, NotFound where it has not begun.
         """
-        processes = self._running_processes()
+        saga_engine = self._running_sagas()
         if ended_within_s is None:
-            return await processes.view(saga, id)
+            return await saga_engine.view(saga, id)
         if not ended_within_s >= 0:
             raise ConfigurationError(f"saga(…, ended_within_s={ended_within_s!r}): seconds, 0 or more")
-        return await processes.ended(saga, id, ended_within_s)
+        return await saga_engine.ended(saga, id, ended_within_s)
 
     def sagas(self, saga: type[Saga] | None = None, *, status: str | None = None) -> AsyncIterator[SagaSummary]:
         """Iterate over the sagas there are: of one class or all, in one status or any."""
         if status not in (None, "running", "undoing", "completed", "undone", "failed"):
             raise ConfigurationError(f"sagas(status={status!r}): running, undoing, completed, undone or failed")
-        return self._running_processes().list(saga, status)
+        return self._running_sagas().list(saga, status)
 
     async def retry_saga(self, saga: type[Saga], id: str, *, reason: str) -> None:
         """Have a saga that stands try its step (or undo) again; raise Rejected if it does not stand."""
-        await self._running_processes().mend(saga, id, "retry", reason)
+        await self._running_sagas().mend(saga, id, "retry", reason)
 
     async def skip_step(self, saga: type[Saga], id: str, *, reason: str) -> None:
         """Have a saga that stands take its step (or undo) as done; raise Rejected if it does not stand."""
-        await self._running_processes().mend(saga, id, "skip", reason)
+        await self._running_sagas().mend(saga, id, "skip", reason)
 
     async def complete_saga(self, saga: type[Saga], id: str, *, reason: str) -> None:
         """End a saga that stands as completed, whatever is left; raise Rejected if it does not stand."""
-        await self._running_processes().mend(saga, id, "complete", reason)
+        await self._running_sagas().mend(saga, id, "complete", reason)
 
-    def _running_processes(self) -> Processes:
+    def _running_sagas(self) -> SagaEngine:
         self._running()
-        assert self._processes is not None, "a running runtime has its processes"
-        return self._processes
+        assert self._saga_engine is not None, "a running runtime has its saga_engine"
+        return self._saga_engine

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from actorium.benchmarks.gate import require_log
-from actorium.benchmarks.load import WARM_UP, Accounts, closed_loop, running
+from actorium.benchmarks.measuring.gate import require_log
+from actorium.benchmarks.measuring.load import WARM_UP, Accounts, closed_loop, running
 from actorium.benchmarks.scenario import Bench, Figures, Scenario, StoreName
 
 _BOTH: Sequence[StoreName] = ("memory", "full")

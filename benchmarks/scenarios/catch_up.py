@@ -7,9 +7,9 @@ import time
 
 from actorium import Event, Projection, Reader, RecordedEvent, Runtime, Transaction, on, query
 from actorium.benchmarks.account import Account, Deposited
-from actorium.benchmarks.filling import filled
-from actorium.benchmarks.gate import require_log
-from actorium.benchmarks.load import AMOUNT, Accounts
+from actorium.benchmarks.measuring.filling import filled
+from actorium.benchmarks.measuring.gate import require_log
+from actorium.benchmarks.measuring.load import AMOUNT, Accounts
 from actorium.benchmarks.scenario import Bench, Figures, Scenario, Wrong
 
 _STREAMS = 1_000

@@ -6,9 +6,9 @@ import asyncio
 import time
 
 from actorium.benchmarks.account import Account
-from actorium.benchmarks.filling import filled
-from actorium.benchmarks.gate import require_log
-from actorium.benchmarks.load import AMOUNT, Accounts, running
+from actorium.benchmarks.measuring.filling import filled
+from actorium.benchmarks.measuring.gate import require_log
+from actorium.benchmarks.measuring.load import AMOUNT, Accounts, running
 from actorium.benchmarks.scenario import Bench, Figures, Scenario, Wrong
 
 _CALLERS = 100

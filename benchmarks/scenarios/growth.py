@@ -7,10 +7,10 @@ of live actors: at a million with 10,000 live, 99 of 100 commands find their act
 from __future__ import annotations
 
 from actorium import Passivation, Settings
-from actorium.benchmarks.filling import filled
-from actorium.benchmarks.gate import require_log
-from actorium.benchmarks.load import WARM_UP, Accounts, closed_loop, running
-from actorium.benchmarks.resident import resident_mb
+from actorium.benchmarks.measuring.filling import filled
+from actorium.benchmarks.measuring.gate import require_log
+from actorium.benchmarks.measuring.load import WARM_UP, Accounts, closed_loop, running
+from actorium.benchmarks.measuring.resident import resident_mb
 from actorium.benchmarks.scenario import Bench, Figures, Scenario
 
 _CALLERS = 100

@@ -8,10 +8,10 @@ import tracemalloc
 
 from actorium import Passivation, Runtime, Settings
 from actorium.benchmarks.account import Account
-from actorium.benchmarks.filling import filled
-from actorium.benchmarks.gate import require_log
-from actorium.benchmarks.load import Accounts
-from actorium.benchmarks.resident import resident_mb
+from actorium.benchmarks.measuring.filling import filled
+from actorium.benchmarks.measuring.gate import require_log
+from actorium.benchmarks.measuring.load import Accounts
+from actorium.benchmarks.measuring.resident import resident_mb
 from actorium.benchmarks.scenario import Bench, Figures, Scenario, Wrong
 from actorium.store.sqlite.heads import OFFERS_MAX
 

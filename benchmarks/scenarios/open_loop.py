@@ -6,9 +6,9 @@ import random
 import time
 
 from actorium.benchmarks.account import Deposit
-from actorium.benchmarks.arrivals import arrive
-from actorium.benchmarks.gate import require_log
-from actorium.benchmarks.load import AMOUNT, Accounts, capacity_per_s, running
+from actorium.benchmarks.measuring.arrivals import arrive
+from actorium.benchmarks.measuring.gate import require_log
+from actorium.benchmarks.measuring.load import AMOUNT, Accounts, capacity_per_s, running
 from actorium.benchmarks.scenario import Bench, Figures, Scenario, Wrong
 
 _LOAD = 0.5

@@ -14,10 +14,10 @@ from typing import Any
 
 from actorium import CommandTimeout, Overloaded, Runtime
 from actorium.benchmarks.account import Deposit
-from actorium.benchmarks.arrivals import arrive
-from actorium.benchmarks.gate import require_log
-from actorium.benchmarks.latencies import Latencies
-from actorium.benchmarks.load import AMOUNT, Accounts, capacity_per_s, running
+from actorium.benchmarks.measuring.arrivals import arrive
+from actorium.benchmarks.measuring.gate import require_log
+from actorium.benchmarks.measuring.latencies import Latencies
+from actorium.benchmarks.measuring.load import AMOUNT, Accounts, capacity_per_s, running
 from actorium.benchmarks.scenario import Bench, Figures, Scenario, Wrong
 
 LOADS_PERCENT = (50, 75, 100, 150, 200, 300, 400)
@@ -25,7 +25,7 @@ _SHOWN_PERCENT = 200  # the step whose latencies are kept
 _WORTH_S = 0.25
 
 
-class Step:
+class LoadStep:
     """What became of the commands of one load, from the moment the first was meant to come to the last one's end."""
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Step:
 async def measure(bench: Bench) -> Figures:
     """Return goodput, refusals and the slowest answers by load, and the latencies at twice the capacity."""
     accounts = Accounts(bench.count("aggregates"))
-    steps: dict[int, Step] = {}
+    steps: dict[int, LoadStep] = {}
     async with running(bench) as runtime:
         await accounts.open(runtime)
         capacity = await capacity_per_s(runtime, accounts, bench)
@@ -64,8 +64,8 @@ async def measure(bench: Bench) -> Figures:
     }
 
 
-async def _step(runtime: Runtime, accounts: Accounts, rate: float, seconds: float, seed: int) -> Step:
-    step = Step()
+async def _step(runtime: Runtime, accounts: Accounts, rate: float, seconds: float, seed: int) -> LoadStep:
+    step = LoadStep()
     chance = random.Random(seed).random
     clock, send = time.perf_counter, runtime.send
 

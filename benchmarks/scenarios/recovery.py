@@ -13,10 +13,10 @@ from pathlib import Path
 
 from actorium import Runtime
 from actorium.benchmarks.account import Account, Deposit
-from actorium.benchmarks.filling import filled
-from actorium.benchmarks.gate import require_log
-from actorium.benchmarks.load import AMOUNT
-from actorium.benchmarks.quiet import be_quiet
+from actorium.benchmarks.measuring.filling import filled
+from actorium.benchmarks.measuring.gate import require_log
+from actorium.benchmarks.measuring.load import AMOUNT
+from actorium.benchmarks.measuring.quiet import be_quiet
 from actorium.benchmarks.scenario import Bench, Figures, Scenario, Wrong
 from actorium.store.sqlite import SQLiteStore
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from actorium import Runtime, Snapshots
 from actorium.benchmarks.account import Account
-from actorium.benchmarks.filling import filled
-from actorium.benchmarks.gate import require_log
-from actorium.benchmarks.load import AMOUNT
-from actorium.benchmarks.scenario import Bench, Clock, Figures, Scenario, Wrong
+from actorium.benchmarks.measuring.filling import filled
+from actorium.benchmarks.measuring.gate import require_log
+from actorium.benchmarks.measuring.load import AMOUNT
+from actorium.benchmarks.scenario import Bench, Figures, Scenario, Stopwatch, Wrong
 
 _ID = "account-0"
 
@@ -34,7 +34,7 @@ async def measure(bench: Bench) -> Figures:
     }
 
 
-async def _state(bench: Bench, aggregate: type[Account], events: int) -> Clock:
+async def _state(bench: Bench, aggregate: type[Account], events: int) -> Stopwatch:
     async with Runtime([aggregate], store=bench.store()) as runtime:
         await bench.ask_durability(runtime.store)
         with bench.clock() as clock:

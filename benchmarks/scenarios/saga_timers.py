@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 from actorium import Aggregate, Command, Event, Runtime, Saga, decide, evolve, starts, step
-from actorium.benchmarks.quiet import be_quiet
-from actorium.benchmarks.resident import resident_mb
+from actorium.benchmarks.measuring.quiet import be_quiet
+from actorium.benchmarks.measuring.resident import resident_mb
 from actorium.benchmarks.scenario import Bench, Figures, Scenario, Wrong
 from actorium.store.source import SystemSource
 
@@ -34,7 +34,7 @@ class Ordered(Event):
     """Something was asked for."""
 
 
-class Paid(Event):
+class OrderPaid(Event):
     """It was paid, which never happens."""
 
     order: str
@@ -54,7 +54,7 @@ class Shop(Aggregate):
         self.count += 1
 
     @evolve
-    def paid(self, event: Paid) -> None:
+    def paid(self, event: OrderPaid) -> None:
         self.count -= 1
 
 
@@ -64,7 +64,7 @@ class Patience(Saga):
     @starts
     def ordered(self, event: Ordered) -> None: ...
 
-    @step(until=Paid, correlate="order", timeout_s=_TIMEOUT_S)
+    @step(until=OrderPaid, correlate="order", timeout_s=_TIMEOUT_S)
     def wait(self) -> None: ...
 
 

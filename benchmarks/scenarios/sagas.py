@@ -10,7 +10,7 @@ import asyncio
 
 from actorium import Aggregate, Command, Event, Runtime, Saga, decide, evolve, starts, step
 from actorium.benchmarks.scenario import Bench, Figures, Scenario, Wrong
-from actorium.sagas.events import SagaCompleted
+from actorium.sagas.model.events import SagaCompleted
 
 _ACCOUNTS = 500
 _DESKS = 50
@@ -28,7 +28,7 @@ class Begun(Event):
     number: int
 
 
-class Mark(Command):
+class LeaveMark(Command):
     """Leave a mark on an account."""
 
     number: int
@@ -40,7 +40,7 @@ class Marked(Event):
     number: int
 
 
-class Account(Aggregate):
+class TransferAccount(Aggregate):
     """Counts what was left on it."""
 
     marks: int = 0
@@ -50,7 +50,7 @@ class Account(Aggregate):
         return Begun(command.number)
 
     @decide
-    def mark(self, command: Mark) -> Marked:
+    def mark(self, command: LeaveMark) -> Marked:
         return Marked(command.number)
 
     @evolve
@@ -72,16 +72,16 @@ class Journey(Saga):
         self.number = event.number
 
     @step(undo=None)
-    def first(self) -> Mark:
-        return Mark(f"account-{self.number % _ACCOUNTS}", self.number)
+    def first(self) -> LeaveMark:
+        return LeaveMark(f"account-{self.number % _ACCOUNTS}", self.number)
 
     @step(undo=None)
-    def second(self) -> Mark:
-        return Mark(f"account-{(self.number * 7 + 1) % _ACCOUNTS}", self.number)
+    def second(self) -> LeaveMark:
+        return LeaveMark(f"account-{(self.number * 7 + 1) % _ACCOUNTS}", self.number)
 
     @step
-    def third(self) -> Mark:
-        return Mark(f"account-{(self.number * 13 + 2) % _ACCOUNTS}", self.number)
+    def third(self) -> LeaveMark:
+        return LeaveMark(f"account-{(self.number * 13 + 2) % _ACCOUNTS}", self.number)
 
 
 class _Tally:
@@ -108,7 +108,7 @@ async def measure(bench: Bench) -> Figures:
     """Return the rate of completed sagas."""
     sagas = bench.count("sagas")
     tally = _Tally(sagas, bench.count("in_flight"))
-    async with Runtime([Account, Journey], store=bench.store()) as runtime:
+    async with Runtime([TransferAccount, Journey], store=bench.store()) as runtime:
         await bench.ask_durability(runtime.store)
         following = asyncio.create_task(tally.follow(runtime))
         with bench.clock() as clock:

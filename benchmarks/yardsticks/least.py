@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import msgspec
 
-from actorium.benchmarks.load import WARM_UP
+from actorium.benchmarks.measuring.load import WARM_UP
 from actorium.benchmarks.scenario import DURABLE, YARDSTICK, Bench, Figures, Scenario, StoreName, Wrong
 
 TABLE = """

@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 import time
 
-from actorium.benchmarks.environment import flush_ms
-from actorium.benchmarks.filling import deposited
-from actorium.benchmarks.gate import require_log
-from actorium.benchmarks.load import Accounts
+from actorium.benchmarks.measuring.environment import flush_ms
+from actorium.benchmarks.measuring.filling import deposited
+from actorium.benchmarks.measuring.gate import require_log
+from actorium.benchmarks.measuring.load import Accounts
 from actorium.benchmarks.scenario import DURABLE, YARDSTICK, Bench, Figures, Scenario, Wrong
 from actorium.benchmarks.yardsticks.least import INSERT, connect
 from actorium.store.event_store import Append, Batch, CommandMark

@@ -147,7 +147,7 @@ class StandingOrdersRun:
         end = self._bank.statistics().position
         for processor in self._bank.processors():
             if processor.name == "reaction bank.recalls":
-                await processor.ledger.reached(end)
+                await processor.checkpoint.reached(end)
 
     def _row(self, month: date) -> list[str]:
         transfers = {transfer_id(order.id, month): order for order in self._orders}

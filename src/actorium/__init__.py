@@ -12,24 +12,24 @@ from actorium.actors.errors import (
 )
 from actorium.actors.passivation import Passivation
 from actorium.actors.snapshots import Snapshots
-from actorium.runtime.durable_subscription import DurableSubscription
 from actorium.runtime.errors import CommandTimeout, Overloaded, QueryTimeout, RuntimeClosed
-from actorium.runtime.event_handlers import on
-from actorium.runtime.history import Change
-from actorium.runtime.processor import Processor, ProcessorStatistics
-from actorium.runtime.projection import Projection, Query, Reader, Transaction, query
-from actorium.runtime.queries import Watch
-from actorium.runtime.reactions import IdempotencyKey, react
+from actorium.runtime.log.durable_subscription import DurableSubscription
+from actorium.runtime.log.history import Change
+from actorium.runtime.log.subscriptions import Subscription
+from actorium.runtime.processors.event_handlers import on
+from actorium.runtime.processors.outlet import CloudEvent, Outlet
+from actorium.runtime.processors.processor import Processor, ProcessorStatistics
+from actorium.runtime.processors.reactions import IdempotencyKey, react
+from actorium.runtime.projections.projection import Projection, Query, Reader, Transaction, query
+from actorium.runtime.projections.queries import Watch
 from actorium.runtime.retry import Retry
 from actorium.runtime.settings import Settings
 from actorium.runtime.statistics import RuntimeStatistics
-from actorium.runtime.subscriptions import Subscription
 from actorium.sagas.errors import SagaTimeout
-from actorium.sagas.outbox import CloudEvent, Outbox
+from actorium.sagas.model.saga import Saga
+from actorium.sagas.model.steps import on_rejected, starts, step
+from actorium.sagas.model.views import SagaLine, SagaSummary, SagaView
 from actorium.sagas.runtime import Runtime
-from actorium.sagas.saga import Saga
-from actorium.sagas.steps import on_rejected, starts, step
-from actorium.sagas.views import SagaLine, SagaSummary, SagaView
 from actorium.store.errors import (
     ActoriumError,
     ConfigurationError,
@@ -75,7 +75,7 @@ __all__ = [
     "IdempotencyKey",
     "Metadata",
     "NotFound",
-    "Outbox",
+    "Outlet",
     "Overloaded",
     "Passivation",
     "Processor",

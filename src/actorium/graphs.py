@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from actorium.actors.aggregate import Aggregate
-from actorium.runtime.projection import Projection, Query
-from actorium.runtime.reactions import Reaction
+from actorium.runtime.processors.outlet import Outlet
+from actorium.runtime.processors.reactions import Reaction
+from actorium.runtime.projections.projection import Projection, Query
 from actorium.runtime.runtime import Runtime
-from actorium.sagas.definition import SagaDefinition
-from actorium.sagas.outbox import Outbox
+from actorium.sagas.model.definition import SagaDefinition
+from actorium.sagas.model.saga import Saga
+from actorium.sagas.model.steps import Step
 from actorium.sagas.runtime import Runtime as RuntimeWithProcesses
-from actorium.sagas.saga import Saga
-from actorium.sagas.steps import Step
 
 Lines = Iterator[str]
 
@@ -24,17 +24,17 @@ _FAILED = '  failed(["failed: a person acts"])'
 
 
 def graphs(runtime: Runtime) -> str:
-    """Return a Markdown page with a Mermaid diagram for each saga, aggregate, projection, reaction and outbox."""
+    """Return a Markdown page with a Mermaid diagram for each saga, aggregate, projection, reaction and outlet."""
     catalog = runtime.catalog
     sagas: tuple[type[Saga], ...] = ()
-    outboxes: tuple[Outbox, ...] = ()
+    outlets: tuple[Outlet, ...] = ()
     if isinstance(runtime, RuntimeWithProcesses):
-        sagas, outboxes = runtime.saga_classes, runtime.outboxes
+        sagas, outlets = runtime.saga_classes, runtime.outlets
     parts: list[tuple[str, Lines]] = [(f"Saga {saga.__name__}", saga_graph(saga)) for saga in sagas]
     parts += [(f"Aggregate {aggregate.__name__}", aggregate_graph(aggregate)) for aggregate in catalog.aggregates]
     parts += [(f"Projection {projection.__name__}", projection_graph(projection)) for projection in catalog.projections]
     parts += [(f"Reaction {reaction.name}", _reaction_graph(reaction)) for reaction in catalog.reactions]
-    parts += [(f"Outbox {outbox.name}", _outbox_graph(outbox)) for outbox in outboxes]
+    parts += [(f"Outlet {outlet.name}", _outlet_graph(outlet)) for outlet in outlets]
     return "\n\n".join("\n".join([f"## {title}", "", "```mermaid", *lines, "```"]) for title, lines in parts)
 
 
@@ -94,10 +94,10 @@ def _reaction_graph(reaction: Reaction) -> Lines:
         yield f'  {_event(event_class)} --> reaction["{_text(reaction.name)}"]'
 
 
-def _outbox_graph(outbox: Outbox) -> Lines:
+def _outlet_graph(outlet: Outlet) -> Lines:
     yield "flowchart LR"
-    for event_class in sorted(outbox.types, key=lambda one: one.__name__):
-        yield f'  {_event(event_class)} --> outbox>"{_text(outbox.source)}"]'
+    for event_class in sorted(outlet.types, key=lambda one: one.__name__):
+        yield f'  {_event(event_class)} --> outlet>"{_text(outlet.source)}"]'
 
 
 def _steps(definition: SagaDefinition, steps: list[Step]) -> Lines:

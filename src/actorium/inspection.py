@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Callable
 from types import ModuleType
 from typing import Any
 
-from actorium.runtime.readability import described, unreadable_types
+from actorium.runtime.log.readability import described, unreadable_types
 from actorium.runtime.runtime import Runtime
-from actorium.sagas.lost import lost_sagas
+from actorium.sagas.execution.missing_classes import lost_sagas
 from actorium.sagas.runtime import Runtime as RuntimeWithSagas
 from actorium.store.codec import EventCodec
 from actorium.store.errors import ConfigurationError, UnreadableEvent

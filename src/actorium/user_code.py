@@ -29,6 +29,6 @@ def blamed(what: str) -> Iterator[None]:
     except SyntaxError as error:
         raise ConfigurationError(f"{what}: {type(error).__name__}: {error}") from error  # it names its line itself
     except Exception as error:
-        from actorium.simulation.user_lines import described  # loads the simulator: only where it is needed
+        from actorium.simulation.record.user_lines import described  # loads the simulator: only where it is needed
 
         raise ConfigurationError(f"{what}: {described(error)}") from error

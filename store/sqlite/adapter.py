@@ -3,7 +3,7 @@
 Three connections: one reads and writes and is the only one in the world that writes (an operating system lock sees to
 that; two writing connections are also what SQLite's WAL-reset bug needs); one reads the log, so that a stream can be
 read while a batch is on its way to the disk; one runs queries over projections' tables, so that a slow query holds up
-neither. Where the file lies and how it is reached is the business of a `Place`: an operating system's file, each
+neither. Where the file lies and how it is reached is the business of a `Medium`: an operating system's file, each
 connection with a thread of its own, or a simulated disk.
 
 Invariants between any two awaits:
@@ -38,12 +38,12 @@ from actorium.store.event_store import (
 from actorium.store.events import EncodedRecord
 from actorium.store.log import logger
 from actorium.store.sqlite.connection import Work
-from actorium.store.sqlite.damage import damage, damaged_marks, refuse_damage
 from actorium.store.sqlite.file import DatabaseFile
+from actorium.store.sqlite.integrity.damage import damage, damaged_marks, refuse_damage
 from actorium.store.sqlite.journal import Journal
-from actorium.store.sqlite.reading import Reading
+from actorium.store.sqlite.reading import LogQueries
 from actorium.store.sqlite.schema import migrate, refuse_foreign, refuse_older
-from actorium.store.sqlite.settings import Settings
+from actorium.store.sqlite.settings import SQLiteSettings
 
 T = TypeVar("T")
 
@@ -58,7 +58,7 @@ _HOW_TO_READ = (
 _WAL_RESET_MENDED = (3, 51, 3)
 
 
-class Connection(Protocol):
+class MediumConnection(Protocol):
     """A connection to the file; whoever opened it must `close` it."""
 
     async def run(self, work: Work[T], *, promptly: bool = False) -> T:
@@ -73,7 +73,7 @@ class Connection(Protocol):
         ...
 
 
-class Place(Protocol):
+class Medium(Protocol):
     """Where the file lies: how it is locked, reached and watched. `engine` is SQLite with its version."""
 
     path: str
@@ -95,7 +95,7 @@ class Place(Protocol):
         """Give the right back; without it, nothing happens."""
         ...
 
-    async def connect(self, *, read_only: bool, busy_timeout_s: float) -> Connection:
+    async def connect(self, *, read_only: bool, busy_timeout_s: float) -> MediumConnection:
         """Open the file; sqlite3.Error when it cannot be opened."""
         ...
 
@@ -127,21 +127,21 @@ class Place(Protocol):
 class _Session(NamedTuple):
     """What an open store holds; `writing` unless it only reads."""
 
-    writing: tuple[Connection, Journal] | None
-    reader: Connection
-    queries: Connection
-    reading: Reading
+    writing: tuple[MediumConnection, Journal] | None
+    reader: MediumConnection
+    queries: MediumConnection
+    reading: LogQueries
 
 
 class SQLiteLog:
     """The log in an SQLite file at any place; `SQLiteStore` is the one to use."""
 
-    def __init__(self, place: Place, settings: Settings) -> None:
+    def __init__(self, place: Medium, settings: SQLiteSettings) -> None:
         self._settings = settings.checked()
         self._file = place
         self._session: _Session | None = None
         self._verifies = self._is_verified = False
-        self._connections: list[Connection] = []
+        self._connections: list[MediumConnection] = []
         self._connecting: asyncio.Task[_Session] | None = None
         self._closing: asyncio.Task[None] | None = None
 
@@ -258,7 +258,7 @@ class SQLiteLog:
     async def _query(self, work: Work[T]) -> T:
         return await self._run(self._require_open().queries, work)
 
-    async def _run(self, connection: Connection, work: Work[T]) -> T:
+    async def _run(self, connection: MediumConnection, work: Work[T]) -> T:
         session = self._require_open()
 
         def checked(db: sqlite3.Connection) -> T:
@@ -287,14 +287,14 @@ class SQLiteLog:
         self._is_verified = self._verifies
         return session
 
-    async def _connect_to_read(self, writing: tuple[Connection, Journal] | None = None) -> _Session:
+    async def _connect_to_read(self, writing: tuple[MediumConnection, Journal] | None = None) -> _Session:
         connect, timeout_s = self._file.connect, self._settings.busy_timeout_s
         reader = await connect(read_only=True, busy_timeout_s=timeout_s)
         self._connections.append(reader)
         if writing is None:
             await reader.run(lambda db: self._set_up(db, read_only=True))
         heads = None if writing is None else writing[1].heads
-        reading = await reader.run(lambda db: Reading(db, heads))
+        reading = await reader.run(lambda db: LogQueries(db, heads))
         queries = await connect(read_only=True, busy_timeout_s=timeout_s)
         self._connections.append(queries)
         return _Session(writing, reader, queries, reading)
@@ -338,7 +338,7 @@ class SQLiteLog:
             raise
         self._file.release()
 
-    async def _seal(self, writer: Connection) -> None:
+    async def _seal(self, writer: MediumConnection) -> None:
         """Seal what was sound when it was opened, and nothing else: damage must not be sealed in."""
         is_verified, self._is_verified = self._is_verified, False
         if is_verified and self._settings.verifies(self._file.size_bytes()):
@@ -372,7 +372,7 @@ class SQLiteStore(SQLiteLog):
         busy_timeout_s: float = 5.0,
         verify_mb: int = 64,
     ) -> None:
-        settings = Settings(synchronous, cache_mb, wal_autocheckpoint_pages, busy_timeout_s, verify_mb)
+        settings = SQLiteSettings(synchronous, cache_mb, wal_autocheckpoint_pages, busy_timeout_s, verify_mb)
         super().__init__(DatabaseFile(path), settings)
 
     async def open(self, *, verified: bool = True, read_only: bool = False) -> None:

@@ -12,8 +12,8 @@ import sqlite3
 
 from actorium.store.errors import ConfigurationError, StoreUnavailable
 from actorium.store.sqlite.connection import Connection, connect
+from actorium.store.sqlite.integrity.seal import turned_pages, write_seal
 from actorium.store.sqlite.lock import FileLock
-from actorium.store.sqlite.seal import turned_pages, write_seal
 from actorium.store.sqlite.wal import WriteAheadLog, identity, loss
 
 _State = tuple[int, int, int, int]

@@ -21,7 +21,7 @@ from actorium.store.events import StreamName, kind_bytes, stream_checksum
 from actorium.store.sqlite.heads import StreamHead, StreamHeads
 from actorium.store.sqlite.marks import command_record
 from actorium.store.sqlite.packed import HeadQuery, last_event
-from actorium.store.sqlite.plan import EVENT_COLUMN_COUNT, EVENT_COLUMNS, EventType, Plan
+from actorium.store.sqlite.plan import EVENT_COLUMN_COUNT, EVENT_COLUMNS, EventType, WritePlan
 from actorium.store.sqlite.rows import RowStatement
 from actorium.store.sqlite.snapshots import snapshot_checksum
 from actorium.store.tables import save_checkpoint
@@ -134,10 +134,10 @@ class Journal:
             self._types[name, schema_version] = (type_id, kind_bytes(name, schema_version))
         self._is_stale = False
 
-    def _plan(self, db: sqlite3.Connection, batch: Batch, *, trusting: bool) -> Plan:
+    def _plan(self, db: sqlite3.Connection, batch: Batch, *, trusting: bool) -> WritePlan:
         appends = batch.appends
         heads = self._heads_of(db, batch, trusting=trusting)
-        plan = Plan(
+        plan = WritePlan(
             next_position=self._next_position,
             next_stream=self._next_stream,
             recorded_us=max(batch.recorded_us, self._recorded_us),
@@ -187,7 +187,7 @@ class Journal:
                 found[row[0]] = command_record(*row)
         return found
 
-    def _write(self, db: sqlite3.Connection, plan: Plan, batch: Batch) -> dict[int, StatementFailed]:
+    def _write(self, db: sqlite3.Connection, plan: WritePlan, batch: Batch) -> dict[int, StatementFailed]:
         values = plan.event_values
         is_one_statement = (
             len(values) <= self._events.rows_max * EVENT_COLUMN_COUNT

@@ -23,7 +23,7 @@ EventType = tuple[int, bytes]
 """The id of an event type in the database, and `kind_bytes` of it."""
 
 
-class Plan:
+class WritePlan:
     """The rows of one transaction, and the outcome of each append if it succeeds.
 
     `heads`, which know all streams of the batch that there are, move on with each append, so that an append sees those

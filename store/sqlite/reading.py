@@ -25,8 +25,8 @@ from actorium.store.events import (
     kind_bytes,
     stream_checksum,
 )
-from actorium.store.sqlite.examination import examine_log, examine_stream
 from actorium.store.sqlite.heads import StreamHead, StreamHeads
+from actorium.store.sqlite.integrity.examination import examine_log, examine_stream
 from actorium.store.sqlite.marks import command_record
 from actorium.store.sqlite.packed import InDoubt, integers, last_event, name_of, rows, texts
 from actorium.store.sqlite.rows import RowStatement
@@ -80,7 +80,7 @@ Kind = tuple[int, str, int]
 """The checksum of a kind of event in one stream, and its type's name and schema version."""
 
 
-class Reading:
+class LogQueries:
     """Queries over the log, and the names they have met.
 
     heads: what the writer remembers of the streams, where there is one; what is found here is offered to it.

@@ -16,7 +16,7 @@ _SYNCHRONOUS = {
 }
 
 
-class Settings(NamedTuple):
+class SQLiteSettings(NamedTuple):
     """The options of a `SQLiteStore`, checked by `checked`."""
 
     synchronous: str
@@ -25,7 +25,7 @@ class Settings(NamedTuple):
     busy_timeout_s: float
     verify_mb: int
 
-    def checked(self) -> Settings:
+    def checked(self) -> SQLiteSettings:
         """Return these settings, `synchronous` in capitals; ConfigurationError for one that makes no sense."""
         synchronous = self.synchronous.upper()
         if synchronous not in _SYNCHRONOUS:

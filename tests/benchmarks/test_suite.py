@@ -7,25 +7,25 @@ from pathlib import Path
 import pytest
 
 from actorium.benchmarks.catalog import BY_NAME, select
-from actorium.benchmarks.child import Job, Outcome
-from actorium.benchmarks.report import NotRun, Report
-from actorium.benchmarks.suite import Plan, Suite, run_job
+from actorium.benchmarks.child import Job, JobOutcome
+from actorium.benchmarks.reports.report import BenchmarkReport, NotRun
+from actorium.benchmarks.suite import Suite, SuitePlan, run_job
 
-RIGHT = Outcome({"commands_per_s": 10.0}, "", "synchronous=FULL")
+RIGHT = JobOutcome({"commands_per_s": 10.0}, "", "synchronous=FULL")
 
 
-def carried_out(plan: Plan, measure: Callable[[Job, Path], Outcome] | None = None) -> Report:
+def carried_out(plan: SuitePlan, measure: Callable[[Job, Path], JobOutcome] | None = None) -> BenchmarkReport:
     return Suite(plan, measure=measure).run(lambda done, what: None)
 
 
 def test_rounds_are_interleaved_each_in_another_order() -> None:
     jobs: list[Job] = []
 
-    def measure(job: Job, folder: Path) -> Outcome:
+    def measure(job: Job, folder: Path) -> JobOutcome:
         jobs.append(job)
         return RIGHT
 
-    report = carried_out(Plan(select(["callers", "hot"]), rounds=3), measure)
+    report = carried_out(SuitePlan(select(["callers", "hot"]), rounds=3), measure)
     each = len(jobs) // 3
     orders = [[(job.scenario, job.store) for job in jobs[first : first + each]] for first in (0, each, 2 * each)]
     assert [set(order) for order in orders] == [set(orders[0])] * 3
@@ -37,11 +37,11 @@ def test_rounds_are_interleaved_each_in_another_order() -> None:
 def test_quick_has_all_rounds_of_what_is_looked_at_first_before_the_second_of_the_others() -> None:
     jobs: list[Job] = []
 
-    def measure(job: Job, folder: Path) -> Outcome:
+    def measure(job: Job, folder: Path) -> JobOutcome:
         jobs.append(job)
         return RIGHT
 
-    carried_out(Plan(select(["100-callers", "one-hot"]), rounds=3, quick=True), measure)
+    carried_out(SuitePlan(select(["100-callers", "one-hot"]), rounds=3, quick=True), measure)
     order = [(job.scenario, job.store) for job in jobs]
     front = {("100-callers", "full"), ("least-100-callers", "full")}
     assert set(order[:2]) == set(order[5:7]) == set(order[7:9]) == front
@@ -52,23 +52,23 @@ def test_quick_has_all_rounds_of_what_is_looked_at_first_before_the_second_of_th
 def test_each_run_has_a_folder_of_its_own_and_all_share_one() -> None:
     folders: list[tuple[Path, str]] = []
 
-    def measure(job: Job, folder: Path) -> Outcome:
+    def measure(job: Job, folder: Path) -> JobOutcome:
         assert list(folder.iterdir()) == []
         (folder / "log.db").touch()
         folders.append((folder, job.shared))
         return RIGHT
 
-    carried_out(Plan([BY_NAME["flush"]], rounds=2), measure)
+    carried_out(SuitePlan([BY_NAME["flush"]], rounds=2), measure)
     assert len({folder for folder, _ in folders}) == 2
     assert len({shared for _, shared in folders}) == 1
     assert not any(folder.exists() or Path(shared).exists() for folder, shared in folders)
 
 
 def test_a_wrong_run_is_a_failure_and_the_others_go_on() -> None:
-    def measure(job: Job, folder: Path) -> Outcome:
-        return Outcome(wrong="1 are lost") if (job.scenario, job.seed) == ("one-hot", 1) else RIGHT
+    def measure(job: Job, folder: Path) -> JobOutcome:
+        return JobOutcome(wrong="1 are lost") if (job.scenario, job.seed) == ("one-hot", 1) else RIGHT
 
-    report = carried_out(Plan(select(["hot"]), ("full",), rounds=3), measure)
+    report = carried_out(SuitePlan(select(["hot"]), ("full",), rounds=3), measure)
     assert report.failures == ["one-hot on full: 1 are lost"]
     assert {one.scenario: len(one.runs) for one in report.results} == {"one-hot": 2, "ten-hot": 3}
 
@@ -76,13 +76,13 @@ def test_a_wrong_run_is_a_failure_and_the_others_go_on() -> None:
 def test_ctrl_c_ends_it_with_what_was_measured() -> None:
     done: list[Job] = []
 
-    def measure(job: Job, folder: Path) -> Outcome:
+    def measure(job: Job, folder: Path) -> JobOutcome:
         if len(done) == 3:
             raise KeyboardInterrupt
         done.append(job)
         return RIGHT
 
-    report = carried_out(Plan(select(["hot"]), ("memory", "full"), rounds=3), measure)
+    report = carried_out(SuitePlan(select(["hot"]), ("memory", "full"), rounds=3), measure)
     assert report.interrupted
     assert sum(len(one.runs) for one in report.results) == 3
     assert [one.why for one in report.not_run] == ["stopped before its turn"]
@@ -90,7 +90,7 @@ def test_ctrl_c_ends_it_with_what_was_measured() -> None:
 
 def test_a_missing_peer_is_reported_as_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    report = carried_out(Plan([BY_NAME["pykka"]]))
+    report = carried_out(SuitePlan([BY_NAME["pykka"]]))
     why = "pykka is not installed: pip install 'actorium[bench-peers]'"
     assert (report.results, report.not_run) == ([], [NotRun("pykka", "memory", why)])
 
@@ -98,11 +98,11 @@ def test_a_missing_peer_is_reported_as_not_installed(monkeypatch: pytest.MonkeyP
 def test_quick_has_its_own_sizes_and_stores_and_leaves_out_what_takes_too_long() -> None:
     jobs: list[Job] = []
 
-    def measure(job: Job, folder: Path) -> Outcome:
+    def measure(job: Job, folder: Path) -> JobOutcome:
         jobs.append(job)
         return RIGHT
 
-    report = carried_out(Plan(select(["growth", "one-caller"]), rounds=1, quick=True), measure)
+    report = carried_out(SuitePlan(select(["growth", "one-caller"]), rounds=1, quick=True), measure)
     assert {(job.scenario, job.store) for job in jobs} == {
         ("one-caller", "memory"),
         ("one-caller", "full"),
@@ -120,7 +120,7 @@ def test_quick_has_its_own_sizes_and_stores_and_leaves_out_what_takes_too_long()
 
 def test_quick_begins_no_run_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("actorium.benchmarks.suite.QUICK_S", -1.0)
-    report = carried_out(Plan([BY_NAME["flush"]], quick=True), lambda job, folder: RIGHT)
+    report = carried_out(SuitePlan([BY_NAME["flush"]], quick=True), lambda job, folder: RIGHT)
     assert (report.results, report.not_run) == ([], [NotRun("flush", "full", "no time was left for it")])
 
 
@@ -130,11 +130,11 @@ def test_quick_begins_no_unknown_run_where_the_longest_so_far_would_end_too_late
     now = [0.0]
     monkeypatch.setattr("actorium.benchmarks.suite.time.monotonic", lambda: now[0])
 
-    def measure(job: Job, folder: Path) -> Outcome:
+    def measure(job: Job, folder: Path) -> JobOutcome:
         now[0] += 20.0
         return RIGHT
 
-    report = carried_out(Plan(select(["catch-up", "replay", "sagas"]), rounds=1, quick=True), measure)
+    report = carried_out(SuitePlan(select(["catch-up", "replay", "sagas"]), rounds=1, quick=True), measure)
     assert len(report.results) == 2  # a third one would end after 60 s
     assert [one.why for one in report.not_run] == ["no time was left for it"]
 
@@ -159,17 +159,17 @@ def test_a_run_that_does_not_end_is_taken_down(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_a_failure_of_one_run_and_the_others_go_on() -> None:
-    def measure(job: Job, folder: Path) -> Outcome:
+    def measure(job: Job, folder: Path) -> JobOutcome:
         if job.seed == 1:
             raise OSError(errno.ENOSPC, "No space left on device")
         return RIGHT
 
-    report = carried_out(Plan([BY_NAME["flush"]], rounds=3), measure)
+    report = carried_out(SuitePlan([BY_NAME["flush"]], rounds=3), measure)
     assert report.failures == ["flush on full: [Errno 28] No space left on device"]
     assert len(report.results[0].runs) == 2
 
 
 def test_a_profile_is_a_page_of_its_own(tmp_path: Path) -> None:
-    report = carried_out(Plan([BY_NAME["one-hot"]], ("memory",), rounds=1, quick=True, profiles=tmp_path))
+    report = carried_out(SuitePlan([BY_NAME["one-hot"]], ("memory",), rounds=1, quick=True, profiles=tmp_path))
     assert report.failures == []
     assert "<html" in (tmp_path / "one-hot-memory.html").read_text(encoding="utf-8")

@@ -49,7 +49,7 @@ def parked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         async with app.runtime() as runtime:
             for amount in (1, 666, 5):
                 ack = await runtime.send(deposit("alice", amount))
-            await runtime.processor(app.Totals).ledger.reached(ack.position)
+            await runtime.processor(app.Totals).checkpoint.reached(ack.position)
 
     asyncio.run(park())
     return module

@@ -13,7 +13,7 @@ from actorium import (
     Command,
     Event,
     IdempotencyKey,
-    Outbox,
+    Outlet,
     Projection,
     Reader,
     Rejected,
@@ -120,8 +120,8 @@ async def sink(event: CloudEvent) -> None: ...
 
 
 def office() -> Runtime:
-    outbox = Outbox("others", types=[Asked], sink=sink, source='/a"b<c>', start="now")
-    return Runtime([Desk, Questions, Answering, Free, outbox], store="memory://")
+    outlet = Outlet("others", types=[Asked], sink=sink, source='/a"b<c>', start="now")
+    return Runtime([Desk, Questions, Answering, Free, outlet], store="memory://")
 
 
 def test_a_saga_shows_its_way_down_and_its_way_back() -> None:
@@ -213,9 +213,9 @@ def test_the_page_names_everything_in_an_order() -> None:
         "Saga Free",
         "Aggregate Desk",
         "Projection Questions",
-        "Outbox others",
+        "Outlet others",
     ]
-    assert 'event_Asked(["Asked"]) --> outbox>"/a#quot;b#lt;c#gt;"]' in graphs(office())
+    assert 'event_Asked(["Asked"]) --> outlet>"/a#quot;b#lt;c#gt;"]' in graphs(office())
 
 
 def test_the_command_prints_the_page() -> None:

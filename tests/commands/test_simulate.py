@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from actorium.commands.app import run
-from actorium.simulation.report import Report
+from actorium.simulation.reports.report import CampaignReport
 
 SUMS = Path(__file__).resolve().parents[1] / "support" / "small_scenarios.py"
 
@@ -72,7 +72,7 @@ def test_a_failure_is_told_with_commands_that_bring_it_back(file: Path, capsys: 
 def test_the_report_is_written_as_json_and_as_a_page(file: Path, tmp_path: Path) -> None:
     json, html = tmp_path / "report.json", tmp_path / "report.html"
     assert simulate(file, "--seeds", 2, "--json", json, "--html", html) == 1
-    report = msgspec.json.decode(json.read_bytes(), type=Report)
+    report = msgspec.json.decode(json.read_bytes(), type=CampaignReport)
     assert report.version == 1
     holding, broken = report.simulations
     assert (holding.name, holding.seeds, holding.failure) == ("holding", 2, None)
@@ -87,7 +87,7 @@ def test_the_report_is_written_as_json_and_as_a_page(file: Path, tmp_path: Path)
 def test_a_report_on_standard_output_stands_there_alone(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert simulate(file, "--only", "holding", "--seeds", 2, "--json", "-") == 0
     printed = capsys.readouterr()
-    assert msgspec.json.decode(printed.out, type=Report).simulations[0].seeds == 2
+    assert msgspec.json.decode(printed.out, type=CampaignReport).simulations[0].seeds == 2
     assert "every invariant held" in printed.err
 
 
@@ -134,7 +134,7 @@ def test_several_processes_find_the_same(file: Path, tmp_path: Path) -> None:
     for jobs in (1, 2):
         json = tmp_path / f"{jobs}.json"
         assert simulate(file, "--only", "holding", "--seeds", 4, "--rate", 0.1, "--jobs", jobs, "--json", json) == 0
-        (one,) = msgspec.json.decode(json.read_bytes(), type=Report).simulations
+        (one,) = msgspec.json.decode(json.read_bytes(), type=CampaignReport).simulations
         reports.append((one.seeds, one.steps, one.events, one.faults))
     assert reports[0] == reports[1]
 
@@ -168,7 +168,7 @@ def test_every_fault_and_crash_is_tried_of_what_is_made_for_it(file: Path, capsy
 def test_where_to_begin_and_how_long_to_go_on(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report = file.with_name("report.json")
     assert simulate(file, "--only", "holding", "--from", 7, "--minutes", 0.000_1, "--json", report) == 0
-    (found,) = msgspec.json.decode(report.read_bytes(), type=Report).simulations
+    (found,) = msgspec.json.decode(report.read_bytes(), type=CampaignReport).simulations
     assert (found.first_seed, found.seeds) == (7, 1)
 
 

@@ -54,7 +54,7 @@ def sums_of(path: str | Path) -> Sums:
     return Sums(rows, balances, turnover)
 
 
-async def answers(
+async def replies(
     runtime: Runtime, accounts: Mapping[str, int], balances: Any = Balances, turnover: Any = Turnover
 ) -> tuple[dict[str, int | None], int, dict[tuple[str, str], tuple[int, int]]]:
     """All that the read models say, as of the end of the log."""
@@ -93,7 +93,7 @@ async def test_balances_and_turnover_equal_the_sums_of_the_file(url: str, file: 
     assert expected.rows == ROWS
     async with Runtime(PARTS, store=url.format(folder=tmp_path)) as runtime:
         await imported(runtime, file, ROWS)
-        by_account, total, by_place = await answers(runtime, expected.balances)
+        by_account, total, by_place = await replies(runtime, expected.balances)
         assert by_account == expected.balances
         assert total == sum(expected.balances.values())
         assert by_place == expected.turnover
@@ -105,7 +105,7 @@ async def test_models_that_are_added_to_an_old_log_say_the_same(store: str | Eve
     async with Runtime([Account], store=store) as runtime:
         await imported(runtime, file, ROWS)
     async with Runtime(PARTS, store=store) as runtime:
-        by_account, _, by_place = await answers(runtime, expected.balances)
+        by_account, _, by_place = await replies(runtime, expected.balances)
     assert (by_account, by_place) == (expected.balances, expected.turnover)
 
 
@@ -141,11 +141,11 @@ async def test_a_raised_version_is_built_from_the_log_and_says_the_same(store: s
     expected = sums_of(file)
     async with Runtime(PARTS, store=store) as runtime:
         await imported(runtime, file, ROWS)
-        first = await answers(runtime, expected.balances)
+        first = await replies(runtime, expected.balances)
         events = runtime.statistics().position
     raised: list[type[Projection]] = [type(old.__name__, (old,), {"version": 2}) for old in (Balances, Turnover)]
     async with Runtime([Account, *raised], store=store) as runtime:
-        assert await answers(runtime, expected.balances, *raised) == first
+        assert await replies(runtime, expected.balances, *raised) == first
         assert [runtime.processor(model).statistics().handled for model in raised] == [events, events - len(first[0])]
     assert first == (expected.balances, sum(expected.balances.values()), expected.turnover)
 
@@ -200,13 +200,13 @@ async def test_the_real_file_adds_up(store: str | EventStore) -> None:
     expected = sums_of(REAL_FILE)
     async with Runtime(PARTS, store=store) as runtime:
         await imported(runtime, REAL_FILE, 31_799)
-        assert await answers(runtime, expected.balances) == (
+        assert await replies(runtime, expected.balances) == (
             expected.balances,
             sum(expected.balances.values()),
             expected.turnover,
         )
     raised: list[type[Projection]] = [type(old.__name__, (old,), {"version": 2}) for old in (Balances, Turnover)]
     async with Runtime([Account, *raised], store=store) as runtime:
-        by_account, _, by_place = await answers(runtime, expected.balances, *raised)
+        by_account, _, by_place = await replies(runtime, expected.balances, *raised)
     assert (by_account, by_place) == (expected.balances, expected.turnover)
     assert (expected.rows, len(expected.balances)) == (31_799, 800)

@@ -173,14 +173,14 @@ async def test_an_account_that_exists_already_is_409(serve: Serve) -> None:
 
 async def test_an_account_that_does_not_exist_or_did_not_then_is_404(serve: Serve) -> None:
     async with serve(create_app("memory://")) as server:
-        answers = [await deposit(server.client, 1, "lost"), await server.client.get("/accounts/alice")]
+        replies = [await deposit(server.client, 1, "lost"), await server.client.get("/accounts/alice")]
         await open_alice(server.client)
-        answers += [
+        replies += [
             await server.client.get("/accounts/alice", params={"at_version": 2}),
             await server.client.get("/accounts/alice", params={"at_time": "1993-01-01T00:00:00Z"}),
         ]
-        assert [answer.status_code for answer in answers] == [404] * 4
-        assert {problem(answer)["type"] for answer in answers} == {"/problems/NotFound"}
+        assert [answer.status_code for answer in replies] == [404] * 4
+        assert {problem(answer)["type"] for answer in replies} == {"/problems/NotFound"}
 
 
 async def test_an_account_that_has_changed_since_it_was_read_is_412(serve: Serve) -> None:

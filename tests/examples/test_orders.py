@@ -1,15 +1,10 @@
 """The shop in both styles: the same domain comes to the same ends, whatever is refused and wherever it crashes."""
 
 import asyncio
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from support.stores import FaultyStore
 from support.virtual_time import virtual
 
@@ -203,10 +198,10 @@ async def test_all_that_belongs_to_an_order_can_be_found_by_its_correlation() ->
         await prepare(runtime)
         await runtime.send(PlaceOrder("o-1", *GOOD))
         await settled(runtime, "o-1")
-        assert await _flow(runtime, "o-1") == ["Charged", "StockReserved", "ShipmentArranged", "OrderConfirmed"]
+        assert await _admission(runtime, "o-1") == ["Charged", "StockReserved", "ShipmentArranged", "OrderConfirmed"]
 
 
-async def _flow(runtime: Runtime, correlation_id: str) -> list[str]:
+async def _admission(runtime: Runtime, correlation_id: str) -> list[str]:
     last = runtime.statistics().position
     found: list[RecordedEvent[Any]] = []
     async for recorded in runtime.events():

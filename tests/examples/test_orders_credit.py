@@ -1,13 +1,8 @@
 """Customers and orders: approved or rejected by the customer's credit, which no run of orders passes."""
 
 import asyncio
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from support.stores import FaultyStore
 from support.virtual_time import virtual
 

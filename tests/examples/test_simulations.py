@@ -3,12 +3,12 @@
 import pytest
 
 from actorium.simulation import Faults, Outcome, Simulation
-from actorium.simulation.discovery import find_simulations
-from actorium.simulation.exhaustive import crash_steps, possible_faults
-from actorium.simulation.faults import CrashAt, FaultId
-from actorium.simulation.place import Place
-from actorium.simulation.trace import Mark
-from actorium.simulation.verdict import judge
+from actorium.simulation.record.trace import TraceMark
+from actorium.simulation.reports.verdict import judge
+from actorium.simulation.search.discovery import find_simulations
+from actorium.simulation.search.exhaustive import crash_steps, possible_faults
+from actorium.simulation.search.place import ScenarioPlace
+from actorium.simulation.world.faults import CrashAt, FaultId
 
 SEEDS = 12
 FAULTS_APART, CRASHES_APART = 17, 23
@@ -39,7 +39,7 @@ def tried(simulation: Simulation, fault: FaultId | None = None, crash_at: CrashA
 
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.name)
-def test_a_few_seeds_hold(place: Place) -> None:
+def test_a_few_seeds_hold(place: ScenarioPlace) -> None:
     verdict = judge(place.load(), seeds=SEEDS)
     assert verdict.failure is None
     assert verdict.tally.seeds == SEEDS
@@ -59,7 +59,7 @@ def test_a_few_faults_hold_each_with_a_few_crashes(name: str) -> None:
 
 @pytest.mark.parametrize("name", ENDS)
 def test_without_a_fault_a_small_one_goes_the_way_that_it_is_there_for(name: str) -> None:
-    committed = [line.text for line in tried(SMALL[name]).trace if line.mark is Mark.COMMITTED]
+    committed = [line.text for line in tried(SMALL[name]).trace if line.mark is TraceMark.COMMITTED]
     assert any(ENDS[name] in text for text in committed)
 
 

@@ -31,8 +31,8 @@ from actorium import (
     decide,
     evolve,
 )
-from actorium.runtime.middleware import Next
-from actorium.sagas.submissions import Submission
+from actorium.runtime.commands.middleware import Next
+from actorium.sagas.model.submissions import Submission
 
 
 async def submission(runtime: Runtime, id: str) -> Submission:

@@ -1,15 +1,8 @@
-"""Lets the tests import what they share from `tests/support`."""
-
-import sys
-from pathlib import Path
+"""Keeps pytest from collecting the simulations that these tests are made of."""
 
 import pytest
 
 from actorium.simulation import Simulation
-
-TESTS = str(Path(__file__).resolve().parents[1])
-if TESTS not in sys.path:
-    sys.path.insert(0, TESTS)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -9,7 +9,7 @@ import pytest
 from actorium.store.errors import UnsupportedSchema
 from actorium.store.event_store import CommandRecord, Snapshot, StreamRead
 from actorium.store.sqlite import SQLiteStore
-from actorium.store.sqlite.repair import repair_file
+from actorium.store.sqlite.integrity.repair import repair_file
 from actorium.store.sqlite.schema import MIGRATIONS
 from actorium.testing.contract_words import ALICE, BOB, append, commit, versions
 

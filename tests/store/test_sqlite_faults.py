@@ -18,7 +18,7 @@ from actorium.store.event_store import Append, Batch, CommandMark, EventStore
 from actorium.store.events import EncodedEvent
 from actorium.store.sqlite import SQLiteStore, wal
 from actorium.store.sqlite.connection import connect
-from actorium.store.sqlite.settings import Settings
+from actorium.store.sqlite.settings import SQLiteSettings
 from actorium.testing.contract_words import ALICE, BOB, append, commit, event, read, versions
 
 BIG = Append(BOB, 0, (EncodedEvent("Deposited", 1, b'"' + b"x" * 400_000 + b'"', b"{}"),), CommandMark("big", 1))
@@ -207,7 +207,7 @@ async def test_an_opening_waits_for_the_closing_before_it(tmp_path: Path) -> Non
 def test_a_database_that_cannot_do_what_is_asked_is_refused() -> None:
     refused = pytest.raises(StoreUnavailable, match="keeps PRAGMA journal_mode at 'memory' instead of 'wal'")
     with contextlib.closing(sqlite3.connect(":memory:")) as db, refused:
-        Settings("FULL", 8, 1_000, 5.0, 0).checked().apply(db)
+        SQLiteSettings("FULL", 8, 1_000, 5.0, 0).checked().apply(db)
 
 
 @pytest.mark.asyncio

@@ -13,7 +13,7 @@ from actorium.commands.app import run
 from actorium.store.errors import CorruptEvent, StoreInUse, StoreUnavailable
 from actorium.store.event_store import Batch, SaveCheckpoint
 from actorium.store.sqlite import SQLiteStore
-from actorium.store.sqlite.repair import repair_file
+from actorium.store.sqlite.integrity.repair import repair_file
 from actorium.testing.contract_words import ALICE, BOB, append, commit, versions
 
 COMMANDS = "CREATE UNIQUE INDEX commands ON events (command_id) WHERE command_id IS NOT NULL"

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from support.bank import Account, Deposit, Deposited, OpenAccount
 
-from actorium import CloudEvent, Outbox, Runtime
+from actorium import CloudEvent, Outlet, Runtime
 
 
 async def main(database: str, taken: str, first: int, count: int, kill_at: int) -> None:
@@ -31,15 +31,15 @@ async def main(database: str, taken: str, first: int, count: int, kill_at: int) 
         if lines == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    outbox = Outbox("bank", types=[Deposited], sink=sink, source="/bank", start="beginning")
-    async with Runtime([Account, outbox], store=f"sqlite:///{database}") as runtime:
+    outlet = Outlet("bank", types=[Deposited], sink=sink, source="/bank", start="beginning")
+    async with Runtime([Account, outlet], store=f"sqlite:///{database}") as runtime:
         for name in ("alice", "bob"):
             await runtime.send(OpenAccount(name), command_id=f"open {name}")
         position = 0
         for number in range(first, first + count):
             ack = await runtime.send(Deposit("alice" if number % 2 else "bob", number), command_id=f"d{number}")
             position = ack.position
-        await runtime.processor(outbox).ledger.reached(position)
+        await runtime.processor(outlet).checkpoint.reached(position)
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ class Sums(Projection):
 async def caught_up(runtime: Runtime, *handlers: object) -> None:
     """Return when these have gone through everything there is."""
     for handler in handlers:
-        await runtime.processor(handler).ledger.reached(runtime.statistics().position)
+        await runtime.processor(handler).checkpoint.reached(runtime.statistics().position)
 
 
 def parked(runtime: Runtime, handler: object) -> list[tuple[str, int]]:

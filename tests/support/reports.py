@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from actorium.benchmarks.latencies import Latencies
-from actorium.benchmarks.report import Environment, NotRun, Report, Result, Run, encoded
+from actorium.benchmarks.measuring.latencies import Latencies
+from actorium.benchmarks.reports.report import BenchmarkReport, Environment, NotRun, Result, Run, encoded
 from actorium.benchmarks.scenario import OURS, StoreName
 
 ENVIRONMENT = Environment(
@@ -48,14 +48,14 @@ def result(
     )
 
 
-def save(report: Report, path: Path) -> None:
+def save(report: BenchmarkReport, path: Path) -> None:
     """Write a report as the command does."""
     path.write_text(encoded(report), encoding="utf-8")
 
 
-def report(*results: Result, not_run: Sequence[NotRun] = (), environment: Environment = ENVIRONMENT) -> Report:
+def report(*results: Result, not_run: Sequence[NotRun] = (), environment: Environment = ENVIRONMENT) -> BenchmarkReport:
     """Return the report of these results."""
-    return Report(
+    return BenchmarkReport(
         began="2026-11-22T20:00:00+00:00",
         quick=False,
         rounds=max((len(result.runs) for result in results), default=0),

@@ -25,7 +25,7 @@ from actorium import (
     starts,
     step,
 )
-from actorium.runtime.middleware import Middleware
+from actorium.runtime.commands.middleware import Middleware
 from actorium.testing import LoopSource
 
 # Nobody needs to look by itself where nothing gets lost: virtual time passes in few steps.

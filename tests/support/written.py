@@ -6,12 +6,12 @@ from typing import Any
 from support.transfers import Account, Desk, Transfer
 
 from actorium import Ack, Command, Event, Runtime
-from actorium.simulation.checks.answers import Answers
 from actorium.simulation.checks.effects import Effects
+from actorium.simulation.checks.replies import ReplyCheck
 from actorium.simulation.checks.streams import Streams
-from actorium.simulation.history import Delivery, History, Operation, Reading
-from actorium.simulation.view import View
-from actorium.simulation.witness import Witness
+from actorium.simulation.record.history import ClientDelivery, ClientRead, History, Operation
+from actorium.simulation.record.view import View
+from actorium.simulation.record.witness import Witness
 from actorium.store.events import EncodedRecord, Metadata, StreamName, as_json, event_type_of
 
 
@@ -26,7 +26,7 @@ class WrittenLog:
         self.runtime = Runtime([Account, Desk, Transfer, *parts], store="memory://")
         self.view = View(self.witness, self.runtime)
         self.effects = Effects(self.witness, self.view, self.violated)
-        self.answers = Answers(self.witness, self.view, self.effects, self.violated)
+        self.replies = ReplyCheck(self.witness, self.view, self.effects, self.violated)
         self.witness.listeners.append(self.effects.committed)
 
     def violated(self, invariant: str, expected: object, actual: object) -> None:
@@ -63,11 +63,11 @@ class WrittenLog:
         known: int | None = None,
         command_id: str | None = None,
         expected_version: int | None = None,
-    ) -> tuple[Operation, Delivery]:
+    ) -> tuple[Operation, ClientDelivery]:
         """Take note of a command that was sent and answered; by default with the whole log as it is now."""
         seen = self.witness.position if seen is None else seen
         operation = self.history.begin(command, command_id, 1, seen, expected_version=expected_version)
-        self.answers.asked(operation)
+        self.replies.asked(operation)
         delivery = operation.delivered(seen)
         delivery.known = self.witness.position if known is None else known
         delivery.answer = operation.answer = answer
@@ -75,11 +75,11 @@ class WrittenLog:
 
     def answered(self, command: Command, answer: object, **more: Any) -> None:
         """Have an answer looked at as it is given."""
-        self.answers.answered(*self.sent(command, answer, **more))
+        self.replies.answered(*self.sent(command, answer, **more))
 
     def was_read(self, id: str, answer: object, *, seen: int, known: int, at_version: int | None = None) -> None:
         """Take note of a look at an account."""
-        self.history.readings.append(Reading(Account, id, at_version, Delivery(seen, known, answer)))
+        self.history.readings.append(ClientRead(Account, id, at_version, ClientDelivery(seen, known, answer)))
 
     def judged(self) -> list[str]:
         """Have the streams judged; return what was found."""

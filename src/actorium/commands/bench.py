@@ -18,8 +18,8 @@ from actorium.commands.json_report import STANDARD_OUTPUT, JsonFile, write_text
 from actorium.commands.problem import INTERRUPTED, Problem, WrongUse, require_place_for_report
 
 if TYPE_CHECKING:
-    from actorium.benchmarks.report import Report
-    from actorium.benchmarks.suite import Plan
+    from actorium.benchmarks.reports.report import BenchmarkReport
+    from actorium.benchmarks.suite import SuitePlan
 
 _OF_THE_EXTRA = {"hdrh", "pyinstrument"}
 _LIST = "Say which scenarios there are, and end."
@@ -73,7 +73,7 @@ def bench(
     _require_extra()
     _require_values(only, stores, show)
     if list_:
-        from actorium.benchmarks.terminal import Terminal
+        from actorium.benchmarks.reports.terminal import Terminal
 
         Terminal().scenarios()
         return
@@ -99,9 +99,9 @@ def _plan(
     rounds: int | None,
     profile: Path | None,
     folder: Path | None,
-) -> Plan:
+) -> SuitePlan:
     from actorium.benchmarks.catalog import UnknownScenario, select
-    from actorium.benchmarks.suite import QUICK_ROUNDS, ROUNDS, Plan
+    from actorium.benchmarks.suite import QUICK_ROUNDS, ROUNDS, SuitePlan
 
     try:
         scenarios = select(only)
@@ -121,12 +121,12 @@ def _plan(
             raise WrongUse(f"cannot make the folder {profile}: {error.strerror}; name another with --profile") from None
         rounds = 1
     default = QUICK_ROUNDS if quick else ROUNDS
-    return Plan(scenarios, stores, rounds or default, quick=quick, folder=folder, profiles=profile)
+    return SuitePlan(scenarios, stores, rounds or default, quick=quick, folder=folder, profiles=profile)
 
 
-def _measure(plan: Plan) -> Report:
+def _measure(plan: SuitePlan) -> BenchmarkReport:
+    from actorium.benchmarks.reports.terminal import Terminal
     from actorium.benchmarks.suite import Suite
-    from actorium.benchmarks.terminal import Terminal
     from actorium.benchmarks.turn import turn
 
     try:
@@ -146,8 +146,8 @@ def _measure(plan: Plan) -> Report:
             signal.signal(number, handler)
 
 
-def _load(files: Sequence[Path]) -> Report:
-    from actorium.benchmarks.report import ReportUnreadable, load, merge
+def _load(files: Sequence[Path]) -> BenchmarkReport:
+    from actorium.benchmarks.reports.report import ReportUnreadable, load, merge
 
     try:
         return merge([load(file) for file in files])
@@ -155,11 +155,11 @@ def _load(files: Sequence[Path]) -> Report:
         raise WrongUse(str(unreadable)) from None
 
 
-def _write(report: Report, json: Path | None, html: Path | None, markdown: Path | None) -> list[str]:
+def _write(report: BenchmarkReport, json: Path | None, html: Path | None, markdown: Path | None) -> list[str]:
     """Write what was asked for, the figures first; return what could not be written: the screen still has them."""
-    from actorium.benchmarks.markdown import tables
-    from actorium.benchmarks.page import page
-    from actorium.benchmarks.report import encoded
+    from actorium.benchmarks.reports.markdown import tables
+    from actorium.benchmarks.reports.page import page
+    from actorium.benchmarks.reports.report import encoded
 
     complaints = []
     for file, written in ((json, encoded), (html, page), (markdown, tables)):
@@ -171,9 +171,9 @@ def _write(report: Report, json: Path | None, html: Path | None, markdown: Path 
     return complaints
 
 
-def _tell(report: Report, before: Report | None, profile: Path | None, *, aside: bool) -> None:
-    from actorium.benchmarks.compare import compare, differences
-    from actorium.benchmarks.terminal import Terminal
+def _tell(report: BenchmarkReport, before: BenchmarkReport | None, profile: Path | None, *, aside: bool) -> None:
+    from actorium.benchmarks.reports.compare import compare, differences
+    from actorium.benchmarks.reports.terminal import Terminal
 
     terminal = Terminal(Console(highlight=False, markup=False, emoji=False, stderr=aside))
     terminal.report(report)
@@ -183,7 +183,7 @@ def _tell(report: Report, before: Report | None, profile: Path | None, *, aside:
         terminal.say(f"call trees are in {profile}; what was measured under a profiler is not for comparing", "yellow")
 
 
-def _end(report: Report, complaints: Sequence[str]) -> None:
+def _end(report: BenchmarkReport, complaints: Sequence[str]) -> None:
     """Raise Problem where not all is well."""
     if report.failures:
         complaints = ["a result was wrong: its figures do not count (see above)", *complaints]
@@ -195,7 +195,7 @@ def _end(report: Report, complaints: Sequence[str]) -> None:
 
 def _require_extra() -> None:
     try:
-        import actorium.benchmarks.latencies  # noqa: F401
+        import actorium.benchmarks.measuring.latencies  # noqa: F401
     except ModuleNotFoundError as missing:
         if missing.name is None or missing.name.partition(".")[0] not in _OF_THE_EXTRA:
             raise

@@ -12,7 +12,7 @@ from cyclopts import App
 from actorium.commands.problem import Problem, WrongUse, require_file
 from actorium.commands.screen import Screen
 from actorium.inspection import load_app
-from actorium.runtime.processor import Processor
+from actorium.runtime.processors.processor import Processor
 from actorium.store.sqlite import SQLiteStore
 
 dead_letters = App(name="dead-letters", help="List, retry or discard what projections and reactions have parked.")

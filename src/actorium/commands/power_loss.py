@@ -22,7 +22,7 @@ from actorium.commands.problem import Problem, require_place_for_report
 from actorium.commands.screen import Screen
 
 if TYPE_CHECKING:
-    from actorium.simulation.disk.power_loss import Outcome
+    from actorium.simulation.disk.power_loss import PowerCutOutcome
 
 Positive = Annotated[int, Parameter(validator=Number(gte=1))]
 
@@ -56,10 +56,10 @@ def power_loss(
     seed
         The first run's seed; each further run has the next one.
     """
-    from actorium.simulation.disk.power_loss import Outcome
+    from actorium.simulation.disk.power_loss import PowerCutOutcome
 
     require_place_for_report(json)
-    screen, began, outcome = screen_beside(json), time.perf_counter(), Outcome()
+    screen, began, outcome = screen_beside(json), time.perf_counter(), PowerCutOutcome()
     screen.say(f"power cuts under synchronous={synchronous}, from seed {seed}")
     with (
         _results(synchronous, commands, seed, jobs or os.cpu_count() or 1) as results,
@@ -83,9 +83,9 @@ def power_loss(
 
 
 @contextmanager
-def _results(synchronous: str, commands: int, seed: int, jobs: int) -> Iterator[Iterator[Outcome]]:
+def _results(synchronous: str, commands: int, seed: int, jobs: int) -> Iterator[Iterator[PowerCutOutcome]]:
     """Give the outcomes of one run after the other, without an end; work is dropped when the block is left."""
-    from actorium.simulation.workers import Workers
+    from actorium.simulation.search.workers import Workers
 
     seeds = count(seed)
     if jobs == 1:
@@ -95,19 +95,19 @@ def _results(synchronous: str, commands: int, seed: int, jobs: int) -> Iterator[
         yield workers.map(seeds)
 
 
-def lose_power_once(seed: int, *, synchronous: str, commands: int) -> Outcome:
+def lose_power_once(seed: int, *, synchronous: str, commands: int) -> PowerCutOutcome:
     """Record one run and examine its states."""
     from actorium.simulation.disk.power_loss import lose_power
 
     return asyncio.run(lose_power(seed, synchronous, commands=commands))
 
 
-def _in_a_worker(seed: int, *, synchronous: str, commands: int) -> Outcome:
+def _in_a_worker(seed: int, *, synchronous: str, commands: int) -> PowerCutOutcome:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     return lose_power_once(seed, synchronous=synchronous, commands=commands)
 
 
-def _show(screen: Screen, synchronous: str, outcome: Outcome, took_s: float) -> None:
+def _show(screen: Screen, synchronous: str, outcome: PowerCutOutcome, took_s: float) -> None:
     counted = {
         "recorded runs": outcome.runs,
         "power cuts": outcome.cuts,

@@ -9,7 +9,7 @@ from actorium.commands.problem import Problem
 from actorium.commands.screen import Screen
 from actorium.inspection import damaged_events
 from actorium.store.sqlite import SQLiteStore
-from actorium.store.sqlite.repair import repair_file
+from actorium.store.sqlite.integrity.repair import repair_file
 
 
 def repair(file: Path, /) -> None:

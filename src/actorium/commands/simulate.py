@@ -18,10 +18,10 @@ from actorium.commands.screen import Screen
 from actorium.store.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from actorium.simulation.faults import Faults
-    from actorium.simulation.place import Place
-    from actorium.simulation.report import SimulationReport
-    from actorium.simulation.run import Outcome
+    from actorium.simulation.reports.report import SimulationReport
+    from actorium.simulation.search.place import ScenarioPlace
+    from actorium.simulation.search.run import Outcome
+    from actorium.simulation.world.faults import Faults
 
 Store = Literal["memory", "sqlite", "sqlite-normal"]
 _STEPS_MAX = "How many steps a run may take before it counts as endless. [default: as many as the scenario says]"
@@ -136,16 +136,16 @@ class _Asked(NamedTuple):
     steps_max: int | None
     shrink_s: float | None
 
-    def places(self) -> list[Place]:
+    def places(self) -> list[ScenarioPlace]:
         """Return where the simulations are; raise ConfigurationError where there is none."""
-        from actorium.simulation.discovery import find_simulations
+        from actorium.simulation.search.discovery import find_simulations
 
         found = find_simulations(self.target, self.only)
         return [msgspec.structs.replace(place, steps_max=self.steps_max) for place in found]
 
     def faults(self) -> Faults | None:
         """Return the faults that were asked for, None for the scenario's own."""
-        from actorium.simulation.faults import Faults
+        from actorium.simulation.world.faults import Faults
 
         return None if self.rate is None else Faults.all(rate=self.rate)
 
@@ -163,7 +163,7 @@ class _Asked(NamedTuple):
         }
         return [option for option, is_given in options.items() if is_given]
 
-    def command(self, place: Place) -> str:
+    def command(self, place: ScenarioPlace) -> str:
         """Return the command line that runs one of the simulations."""
         words = ["actorium", "simulate", place.module, "--only", place.name]
         if self.rate is not None:
@@ -178,11 +178,11 @@ class _Asked(NamedTuple):
 def _campaigns(asked: _Asked, json: Path | None, html: Path | None) -> None:
     from actorium.commands.simulation_display import CampaignDisplay
     from actorium.commands.simulation_words import say_simulation
-    from actorium.simulation.discovery import meant_for
-    from actorium.simulation.page import page
-    from actorium.simulation.report import report_of, simulation_report
-    from actorium.simulation.verdict import SHRINK_S, judge, shown_run
-    from actorium.simulation.words import NOTHING_TRIED
+    from actorium.simulation.reports.page import page
+    from actorium.simulation.reports.report import report_of, simulation_report
+    from actorium.simulation.reports.verdict import SHRINK_S, judge, shown_run
+    from actorium.simulation.reports.words import NOTHING_TRIED
+    from actorium.simulation.search.discovery import meant_for
 
     screen = screen_beside(json)
     reports: list[SimulationReport] = []
@@ -230,9 +230,9 @@ def _end(broken: Sequence[str], *, is_cut_short: bool = False) -> None:
 
 def _replay(asked: _Asked, seed: int | None, token: str | None, html: Path | None) -> None:
     from actorium.commands.simulation_words import say_end, say_line
-    from actorium.simulation.page import page
-    from actorium.simulation.run import run
-    from actorium.simulation.story import wish_of
+    from actorium.simulation.reports.page import page
+    from actorium.simulation.reports.story import wish_of
+    from actorium.simulation.search.run import run
 
     places = asked.places()
     if len(places) > 1:
@@ -254,10 +254,10 @@ def _replay(asked: _Asked, seed: int | None, token: str | None, html: Path | Non
 def _exhaust(asked: _Asked, html: Path | None) -> None:
     from actorium.commands.simulation_display import ExhaustionDisplay
     from actorium.commands.simulation_words import say_counterexample, say_coverage
-    from actorium.simulation.discovery import meant_for
-    from actorium.simulation.exhaustive import exhaust
-    from actorium.simulation.page import page
-    from actorium.simulation.run import run
+    from actorium.simulation.reports.page import page
+    from actorium.simulation.search.discovery import meant_for
+    from actorium.simulation.search.exhaustive import exhaust
+    from actorium.simulation.search.run import run
 
     screen = Screen()
     broken: dict[str, Outcome] = {}
@@ -281,7 +281,7 @@ def _exhaust(asked: _Asked, html: Path | None) -> None:
 
 
 def _audit(asked: _Asked) -> None:
-    from actorium.simulation.audit import audit
+    from actorium.simulation.record.audit import audit
 
     screen = Screen()
     found = 0

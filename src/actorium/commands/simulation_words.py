@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from actorium.commands.screen import Screen
-from actorium.simulation.campaign import SeedResult
-from actorium.simulation.exhaustive import Coverage
-from actorium.simulation.report import FailureReport, SimulationReport
-from actorium.simulation.run import Outcome
-from actorium.simulation.story import story, token_of
-from actorium.simulation.trace import Line, Mark
-from actorium.simulation.words import UNREPEATABLE, counted, duration
-from actorium.simulation.world import Violation
+from actorium.simulation.record.trace import TraceLine, TraceMark
+from actorium.simulation.reports.report import FailureReport, SimulationReport
+from actorium.simulation.reports.story import story, token_of
+from actorium.simulation.reports.words import UNREPEATABLE, counted, duration
+from actorium.simulation.search.campaign import SeedResult
+from actorium.simulation.search.exhaustive import Coverage
+from actorium.simulation.search.run import Outcome
+from actorium.simulation.world.world import Violation
 
-_STYLES = {Mark.FAULT: "yellow", Mark.CRASHED: "yellow", Mark.VIOLATED: "bold red", Mark.CALM: "dim"}
+_STYLES = {
+    TraceMark.FAULT: "yellow",
+    TraceMark.CRASHED: "yellow",
+    TraceMark.VIOLATED: "bold red",
+    TraceMark.CALM: "dim",
+}
 _COMMAND_MAX = 4_000
 
 
@@ -91,9 +96,9 @@ def say_counterexample(screen: Screen, outcome: Outcome, command: str) -> None:
     screen.say(f"  again:  {command} --story {token_of(outcome.wish)}")
 
 
-def say_line(screen: Screen, line: Line) -> None:
+def say_line(screen: Screen, line: TraceLine) -> None:
     """Print a line of a run; a fault, or what it broke, is marked."""
-    mark = "!" if line.mark in (Mark.FAULT, Mark.CRASHED, Mark.VIOLATED) else " "
+    mark = "!" if line.mark in (TraceMark.FAULT, TraceMark.CRASHED, TraceMark.VIOLATED) else " "
     screen.say(f"{mark} {line}", style=_STYLES.get(line.mark))
 
 

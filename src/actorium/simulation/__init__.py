@@ -1,11 +1,11 @@
 """Failure and recovery, simulated: your aggregates, sagas and projections in a world with faults and virtual time."""
 
-from actorium.simulation.client import SimulatedRuntime
 from actorium.simulation.decorator import Simulation, simulation
-from actorium.simulation.faults import FaultId, Faults, Kind
-from actorium.simulation.run import Outcome, Wish, run
-from actorium.simulation.view import View
-from actorium.simulation.world import Violation, World
+from actorium.simulation.record.view import View
+from actorium.simulation.search.run import Outcome, Wish, run
+from actorium.simulation.world.client import SimulatedRuntime
+from actorium.simulation.world.faults import FaultId, Faults, Kind
+from actorium.simulation.world.world import Violation, World
 
 __all__ = [
     "FaultId",

@@ -8,10 +8,10 @@ from typing import Any, overload
 
 import msgspec
 
-from actorium.simulation.faults import Faults
-from actorium.simulation.machine import STEPS_MAX
-from actorium.simulation.run import Outcome, Scenario, Wish, run
-from actorium.simulation.world import World
+from actorium.simulation.search.run import Outcome, Scenario, Wish, run
+from actorium.simulation.world.faults import Faults
+from actorium.simulation.world.machine import STEPS_MAX
+from actorium.simulation.world.world import World
 from actorium.store.errors import ConfigurationError
 
 

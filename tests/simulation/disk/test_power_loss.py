@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from actorium.simulation.disk import SimulatedDisk
-from actorium.simulation.disk.power_loss import Outcome, examine, lose_power
+from actorium.simulation.disk.power_loss import PowerCutOutcome, examine, lose_power
 from actorium.simulation.disk.recording import moments
 from actorium.simulation.disk.workload import FILE, Recording, record
 
@@ -23,7 +23,7 @@ def last(recording: Recording) -> SimulatedDisk:
     return moment.disk
 
 
-def lost(synchronous: str) -> Outcome:
+def lost(synchronous: str) -> PowerCutOutcome:
     return asyncio.run(lose_power(SEED, synchronous, commands=20))
 
 
@@ -67,7 +67,7 @@ def test_what_is_not_as_it_was_written_is_found(recording: Recording, before: by
 
 
 def test_outcomes_of_runs_add_up() -> None:
-    total = Outcome()
-    total.add(Outcome(1, 10, 100, 3, 2, 0, ["a", "b"]))
-    total.add(Outcome(1, 20, 200, 0, 5, 1, ["c", "d"]))
-    assert total == Outcome(2, 30, 300, 3, 5, 1, ["a", "b", "c"])
+    total = PowerCutOutcome()
+    total.add(PowerCutOutcome(1, 10, 100, 3, 2, 0, ["a", "b"]))
+    total.add(PowerCutOutcome(1, 20, 200, 0, 5, 1, ["c", "d"]))
+    assert total == PowerCutOutcome(2, 30, 300, 3, 5, 1, ["a", "b", "c"])

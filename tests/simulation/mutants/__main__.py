@@ -9,7 +9,7 @@ import structlog
 from simulation.mutants.mutant import MUTANTS, SEEDS, Mutant
 from simulation.mutants.planted import PLANTED
 
-from actorium.simulation.shrink import shrink
+from actorium.simulation.search.shrink import shrink
 
 
 class Hunted(NamedTuple):

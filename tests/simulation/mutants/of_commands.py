@@ -13,7 +13,7 @@ from actorium.actors.commands import Ack, Envelope
 from actorium.actors.hydration import Hydrator
 from actorium.actors.pending import PendingAppend
 from actorium.actors.snapshots import SnapshotKeeper
-from actorium.runtime.answers import Answers
+from actorium.runtime.commands.replies import Replies
 from actorium.store.errors import StoreError, WrongExpectedVersion
 from actorium.store.event_store import Append, Batch, Committed, Snapshot
 from actorium.store.memory import MemoryStore
@@ -29,7 +29,7 @@ def acknowledged_before_the_commit(patch: pytest.MonkeyPatch) -> None:
         enqueue(writer, request)
         envelope, append = request.envelope, request.append
         if envelope.future is not None and not envelope.future.done():
-            position = request.actor.kind.host.tail.position + len(append.events)
+            position = request.actor.kind.host.log_tail.position + len(append.events)
             version = append.expected_version + len(append.events)
             envelope.future.set_result(Ack(envelope.to, version, position, request.events, envelope.command_id))
 
@@ -84,7 +84,7 @@ def a_refused_append_is_taken_for_written(patch: pytest.MonkeyPatch) -> None:
 
     def swallow(actor: Actor, request: PendingAppend, outcome: Any) -> None:
         if isinstance(outcome, WrongExpectedVersion):
-            outcome = request.actor.kind.host.tail.position  # type: ignore[attr-defined]
+            outcome = request.actor.kind.host.log_tail.position  # type: ignore[attr-defined]
         outcome_known(actor, request, outcome)
 
     patch.setattr(Actor, "outcome_known", swallow)
@@ -139,20 +139,20 @@ def a_read_rests_on_what_is_not_written(patch: pytest.MonkeyPatch) -> None:
 def a_duplicate_is_answered_as_if_new(patch: pytest.MonkeyPatch) -> None:
     """A command that is sent again is answered as the first time; here with the end of the log and no events."""
 
-    async def answer_anything(answers: Answers, envelope: Envelope, record: Any) -> None:
-        answers.answer(envelope, answers._with_position(Ack(envelope.to, record.version, 0, (), envelope.command_id)))
+    async def answer_anything(replies: Replies, envelope: Envelope, record: Any) -> None:
+        replies.answer(envelope, replies._with_position(Ack(envelope.to, record.version, 0, (), envelope.command_id)))
 
-    patch.setattr(Answers, "_answer_first_effect", answer_anything)
+    patch.setattr(Replies, "_answer_first_effect", answer_anything)
 
 
 @mutant(accounts)
 def a_refused_repetition_is_not_looked_up(patch: pytest.MonkeyPatch) -> None:
     """A command that took effect stays acknowledged; here it is rejected where it comes again and fits no more."""
 
-    def answer_unwritten(answers: Answers, envelope: Envelope, outcome: Any) -> None:
-        answers.answer(envelope, answers._with_position(outcome) if type(outcome) is Ack else outcome)
+    def answer_unwritten(replies: Replies, envelope: Envelope, outcome: Any) -> None:
+        replies.answer(envelope, replies._with_position(outcome) if type(outcome) is Ack else outcome)
 
-    patch.setattr(Answers, "answer_unwritten", answer_unwritten)
+    patch.setattr(Replies, "answer_unwritten", answer_unwritten)
 
 
 @mutant(accounts)
@@ -191,7 +191,7 @@ def mail_is_handled_twice_after_hydration(patch: pytest.MonkeyPatch) -> None:
         if actor.mailbox and version and (first := actor.mailbox[0]).handler is not None:
             again = msgspec.structs.replace(first, command_id=f"{first.command_id} again", future=None)
             actor.mailbox.insert(0, again)
-            actor.kind.host.flow.in_flight += 1  # type: ignore[attr-defined]
+            actor.kind.host.admission.in_flight += 1  # type: ignore[attr-defined]
         hydrated(actor, state, version)
 
     patch.setattr(Actor, "hydrated", twice)
@@ -272,10 +272,10 @@ def a_failed_commit_is_told_to_nobody(patch: pytest.MonkeyPatch) -> None:
 @mutant(accounts)
 def a_task_outlives_the_runtime(patch: pytest.MonkeyPatch) -> None:
     """A stopped runtime leaves no task; here the look-up of a command is not waited for by anybody."""
-    ask = Answers._ask
+    ask = Replies._ask
 
-    def ask_and_watch(answers: Answers, question: Any) -> None:
-        ask(answers, question)
+    def ask_and_watch(replies: Replies, question: Any) -> None:
+        ask(replies, question)
         asyncio.get_running_loop().create_task(asyncio.Event().wait(), name="watch of a look-up")
 
-    patch.setattr(Answers, "_ask", ask_and_watch)
+    patch.setattr(Replies, "_ask", ask_and_watch)

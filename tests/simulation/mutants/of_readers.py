@@ -7,88 +7,92 @@ import pytest
 from simulation.mutants.mutant import mutant
 from simulation.mutants.scenarios import accounts
 
-from actorium.runtime.delivery import Attempts, SequentialDelivery
-from actorium.runtime.ledger import Ledger
-from actorium.runtime.queries import ReadModel
-from actorium.runtime.tail import Tail
+from actorium.runtime.log.log_tail import LogTail
+from actorium.runtime.processors.checkpoint import Checkpoint
+from actorium.runtime.processors.delivery import Attempts, SequentialDelivery
+from actorium.runtime.projections.queries import ReadModel
 from actorium.store.event_store import DeadLetter, Statement
 
 
 @mutant(accounts)
 def events_between_log_and_memory_are_missed(patch: pytest.MonkeyPatch) -> None:
     """A follower gets every event; here not those that left the memory before it came there from the log."""
-    after = Tail.after
+    after = LogTail.after
 
-    def after_with_a_gap(tail: Tail, position: int) -> Any:
-        kept = tail._kept
-        if kept and position < tail.position and position + 1 < kept[0].first:
+    def after_with_a_gap(log_tail: LogTail, position: int) -> Any:
+        kept = log_tail._kept
+        if kept and position < log_tail.position and position + 1 < kept[0].first:
             return kept[0].events()
-        return after(tail, position)
+        return after(log_tail, position)
 
-    patch.setattr(Tail, "after", after_with_a_gap)
+    patch.setattr(LogTail, "after", after_with_a_gap)
 
 
 @mutant(accounts)
 def what_only_the_log_has_is_passed_over(patch: pytest.MonkeyPatch) -> None:
     """What a failed commit wrote after all is in the log; here its place is taken by what comes next."""
 
-    def after(tail: Tail, position: int) -> Any:
-        for batch in tail._kept:
+    def after(log_tail: LogTail, position: int) -> Any:
+        for batch in log_tail._kept:
             if position < batch.last:
                 return batch.events()[max(0, position + 1 - batch.first) :]
         return None
 
-    patch.setattr(Tail, "_forget", lambda tail: None)
-    patch.setattr(Tail, "after", after)
+    patch.setattr(LogTail, "_forget", lambda log_tail: None)
+    patch.setattr(LogTail, "after", after)
 
 
 @mutant(accounts)
 def events_are_given_out_again_from_memory(patch: pytest.MonkeyPatch) -> None:
     """A follower gets an event once; here the whole batch again in the middle of which it stands."""
 
-    def whole_batch(tail: Tail, position: int) -> Any:
-        return next((batch.events() for batch in tail._kept if batch.first <= position + 1 <= batch.last), None)
+    def whole_batch(log_tail: LogTail, position: int) -> Any:
+        return next((batch.events() for batch in log_tail._kept if batch.first <= position + 1 <= batch.last), None)
 
-    patch.setattr(Tail, "after", whole_batch)
+    patch.setattr(LogTail, "after", whole_batch)
 
 
 @mutant(accounts)
 def a_checkpoint_is_read_one_too_low(patch: pytest.MonkeyPatch) -> None:
     """A projection handles an event once; here the last one again after each restart."""
-    load = Ledger.load
+    load = Checkpoint.load
 
-    async def load_one_less(ledger: Ledger) -> int:
-        position = await load(ledger)
+    async def load_one_less(checkpoint: Checkpoint) -> int:
+        position = await load(checkpoint)
         if position:
-            ledger.move_in_memory(position - 1)
-        return ledger.position
+            checkpoint.move_in_memory(position - 1)
+        return checkpoint.position
 
-    patch.setattr(Ledger, "load", load_one_less)
+    patch.setattr(Checkpoint, "load", load_one_less)
 
 
 @mutant(accounts)
 def a_checkpoint_is_saved_before_its_statements(patch: pytest.MonkeyPatch) -> None:
     """A checkpoint and what it stands for are one commit; here they are two, and a crash loses the second."""
-    save = Ledger.save
+    save = Checkpoint.save
 
-    async def save_in_two(ledger: Ledger, position: int, statements: Sequence[Statement] = (), **more: Any) -> None:
-        await save(ledger, position)
-        await save(ledger, position, statements, **more)
+    async def save_in_two(
+        checkpoint: Checkpoint, position: int, statements: Sequence[Statement] = (), **more: Any
+    ) -> None:
+        await save(checkpoint, position)
+        await save(checkpoint, position, statements, **more)
 
-    patch.setattr(Ledger, "save", save_in_two)
+    patch.setattr(Checkpoint, "save", save_in_two)
 
 
 @mutant(accounts)
 def statements_are_written_before_their_checkpoint(patch: pytest.MonkeyPatch) -> None:
     """A checkpoint and what it stands for are one commit; here they are two, and a crash repeats the first."""
-    save = Ledger.save
+    save = Checkpoint.save
 
-    async def save_in_two(ledger: Ledger, position: int, statements: Sequence[Statement] = (), **more: Any) -> None:
-        before = ledger.position
-        await save(ledger, before, statements, **more)
-        await save(ledger, position)
+    async def save_in_two(
+        checkpoint: Checkpoint, position: int, statements: Sequence[Statement] = (), **more: Any
+    ) -> None:
+        before = checkpoint.position
+        await save(checkpoint, before, statements, **more)
+        await save(checkpoint, position)
 
-    patch.setattr(Ledger, "save", save_in_two)
+    patch.setattr(Checkpoint, "save", save_in_two)
 
 
 @mutant(accounts)
@@ -112,22 +116,22 @@ def a_failed_event_is_passed_over(patch: pytest.MonkeyPatch) -> None:
 @mutant(accounts)
 def a_poison_event_is_not_parked(patch: pytest.MonkeyPatch) -> None:
     """An event that fails at every attempt is parked with its error; here the position moves on without it."""
-    save = Ledger.save
+    save = Checkpoint.save
 
     async def save_without_letters(
-        ledger: Ledger,
+        checkpoint: Checkpoint,
         position: int,
         statements: Sequence[Statement] = (),
         *,
         parked: Sequence[DeadLetter] = (),
         **more: Any,
     ) -> None:
-        await save(ledger, position, statements, **more)
+        await save(checkpoint, position, statements, **more)
 
     async def one_attempt(attempts: Attempts, delivered: Any, attempt: int, error: Exception) -> bool:
         return False
 
-    patch.setattr(Ledger, "save", save_without_letters)
+    patch.setattr(Checkpoint, "save", save_without_letters)
     patch.setattr(Attempts, "wait", one_attempt)
 
 
@@ -136,6 +140,6 @@ def a_query_does_not_wait_for_its_position(patch: pytest.MonkeyPatch) -> None:
     """Who asks a projection `after=` a command sees that command; here what there is."""
 
     async def at_least(model: ReadModel, position: int, timeout_s: float) -> None:
-        await model.ledger.ready.wait()
+        await model.checkpoint.ready.wait()
 
     patch.setattr(ReadModel, "at_least", at_least)

@@ -8,43 +8,43 @@ from simulation.mutants.mutant import mutant
 from simulation.mutants.scenarios import orders, transfers
 
 from actorium.actors.pending import PendingAppend
-from actorium.runtime.concurrent_delivery import ConcurrentDelivery
-from actorium.runtime.ledger import Ledger
-from actorium.sagas.agenda import Agenda
-from actorium.sagas.attempts import Attempts
-from actorium.sagas.definition import SagaDefinition
-from actorium.sagas.events import SagaUndone, StepIssued
-from actorium.sagas.executor import Executor
-from actorium.sagas.intents import Intent, IntentKey
-from actorium.sagas.plan import Plan
-from actorium.sagas.sender import Sender
+from actorium.runtime.processors.checkpoint import Checkpoint
+from actorium.runtime.processors.concurrent_delivery import ConcurrentDelivery
+from actorium.sagas.execution.agenda import Agenda
+from actorium.sagas.execution.executor import Executor
+from actorium.sagas.execution.step_runner import StepRunner
+from actorium.sagas.execution.submission_runner import SubmissionRunner
+from actorium.sagas.model.definition import SagaDefinition
+from actorium.sagas.model.events import SagaUndone, StepIssued
+from actorium.sagas.model.intents import Intent, IntentKey
+from actorium.sagas.model.plan import StepPlan
 from actorium.store.writer import GroupCommitWriter
 
 
 @mutant(transfers)
 def a_step_has_another_id_at_each_attempt(patch: pytest.MonkeyPatch) -> None:
     """A step's command has one id at every attempt, so that it takes effect once; here each attempt has its own."""
-    attempt = Attempts._attempt
+    attempt = StepRunner._attempt
 
-    async def attempt_with_new_id(attempts: Attempts, key: IntentKey, *more: Any) -> Any:
+    async def attempt_with_new_id(attempts: StepRunner, key: IntentKey, *more: Any) -> Any:
         class NewId(IntentKey):
             def command_id(self, index: int) -> str:
                 return attempts._source.new_id()
 
         return await attempt(attempts, NewId(*key), *more)
 
-    patch.setattr(Attempts, "offer", lambda *_: None)
-    patch.setattr(Attempts, "_attempt", attempt_with_new_id)
+    patch.setattr(StepRunner, "offer", lambda *_: None)
+    patch.setattr(StepRunner, "_attempt", attempt_with_new_id)
 
 
 @mutant(transfers)
 def nothing_is_undone(patch: pytest.MonkeyPatch) -> None:
     """A saga that turns round undoes what it has done; here it only says so."""
 
-    def undo_nothing(plan: Plan) -> None:
+    def undo_nothing(plan: StepPlan) -> None:
         plan._events.append(SagaUndone(plan._cause or ""))
 
-    patch.setattr(Plan, "_undo_next", undo_nothing)
+    patch.setattr(StepPlan, "_undo_next", undo_nothing)
 
 
 @mutant(transfers)
@@ -62,15 +62,15 @@ def a_step_is_left_out(patch: pytest.MonkeyPatch) -> None:
 @mutant(transfers)
 def steps_are_undone_in_the_order_of_their_doing(patch: pytest.MonkeyPatch) -> None:
     """What was done last is undone first; here what was done first."""
-    undo_next = Plan._undo_next
+    undo_next = StepPlan._undo_next
 
-    def undo_first(plan: Plan) -> None:
+    def undo_first(plan: StepPlan) -> None:
         done = plan._done
         plan._done = dict(reversed(done.items()))
         undo_next(plan)
         plan._done = done
 
-    patch.setattr(Plan, "_undo_next", undo_first)
+    patch.setattr(StepPlan, "_undo_next", undo_first)
 
 
 @mutant(transfers)
@@ -100,10 +100,10 @@ def a_step_is_sent_before_it_is_recorded(patch: pytest.MonkeyPatch) -> None:
 def what_is_under_way_at_a_deadline_counts_as_not_done(patch: pytest.MonkeyPatch) -> None:
     """At a deadline the log is asked what took effect; here nobody asks, and what did is not undone."""
 
-    async def settled(attempts: Attempts, *more: Any) -> bool:
+    async def settled(attempts: StepRunner, *more: Any) -> bool:
         return False
 
-    patch.setattr(Attempts, "_settled", settled)
+    patch.setattr(StepRunner, "_settled", settled)
 
 
 @mutant(transfers)
@@ -128,7 +128,7 @@ def an_event_is_over_before_its_saga_has_it(patch: pytest.MonkeyPatch) -> None:
     page = ConcurrentDelivery.page
 
     async def move_first(delivery: ConcurrentDelivery, events: Any, position: int) -> None:
-        await Ledger.save(delivery._ledger, position)
+        await Checkpoint.save(delivery._checkpoint, position)
         await page(delivery, events, position)
 
     patch.setattr(ConcurrentDelivery, "page", move_first)
@@ -137,12 +137,12 @@ def an_event_is_over_before_its_saga_has_it(patch: pytest.MonkeyPatch) -> None:
 @mutant(orders)
 def an_order_is_sent_under_a_new_id(patch: pytest.MonkeyPatch) -> None:
     """A submitted command has its own id at every attempt; here it is carried out again after a restart."""
-    sent = Sender._sent
+    sent = SubmissionRunner._sent
 
-    async def sent_anew(sender: Sender, id: str, accepted: Any) -> Any:
+    async def sent_anew(sender: SubmissionRunner, id: str, accepted: Any) -> Any:
         return await sent(sender, sender._source.new_id(), accepted)
 
-    patch.setattr(Sender, "_sent", sent_anew)
+    patch.setattr(SubmissionRunner, "_sent", sent_anew)
 
 
 @mutant(orders)
@@ -165,10 +165,10 @@ def an_order_for_later_is_forgotten_at_a_restart(patch: pytest.MonkeyPatch) -> N
 @mutant(orders)
 def an_order_is_concluded_before_it_is_sent(patch: pytest.MonkeyPatch) -> None:
     """A submission waits until its command took effect; here a crash after its conclusion loses the command."""
-    sent = Sender._sent
+    sent = SubmissionRunner._sent
 
-    async def conclude_and_send(sender: Sender, id: str, accepted: Any) -> Any:
+    async def conclude_and_send(sender: SubmissionRunner, id: str, accepted: Any) -> Any:
         await sender._conclude(id, None)
         return await sent(sender, id, accepted)
 
-    patch.setattr(Sender, "_sent", conclude_and_send)
+    patch.setattr(SubmissionRunner, "_sent", conclude_and_send)

@@ -7,7 +7,7 @@ import msgspec
 from simulation.mutants.domain import Account, Ask, Deposit, Deposited, Desk, Open, Statement, Transfer, Withdraw
 
 from actorium import NotFound, Passivation, Rejected, Settings
-from actorium.sagas.submissions import CommandSubmitted, SubmissionConcluded
+from actorium.sagas.model.submissions import CommandSubmitted, SubmissionConcluded
 from actorium.simulation import Faults, Kind, View, World, simulation
 
 NAMES = ("alice", "bob", "carol", "dave")

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import msgspec
 
 from actorium.simulation.checks.finding import Violated
-from actorium.simulation.view import View
-from actorium.simulation.witness import Witness
+from actorium.simulation.record.view import View
+from actorium.simulation.record.witness import Witness
 from actorium.store.codec import decode_metadata
 from actorium.store.event_store import Append, AppendOutcome
 from actorium.store.events import EncodedRecord, StreamName

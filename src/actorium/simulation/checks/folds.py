@@ -7,10 +7,10 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
-from actorium.runtime.event_handlers import arguments
-from actorium.runtime.projection import Projection, Query, Reader, Transaction
-from actorium.runtime.table_names import TableNames
-from actorium.runtime.table_projection import names_of
+from actorium.runtime.processors.event_handlers import arguments
+from actorium.runtime.projections.projection import Projection, Query, Reader, Transaction
+from actorium.runtime.projections.table_names import TableNames
+from actorium.runtime.projections.table_projection import names_of
 from actorium.store.event_store import Statement
 from actorium.store.events import Event, RecordedEvent
 from actorium.store.tables import query as fetch

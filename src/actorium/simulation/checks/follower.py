@@ -1,4 +1,4 @@
-"""`Follower`: a subscriber in each life of a process: it gets the whole log in order, nothing twice, nothing early."""
+"""`FollowerCheck`: a subscriber in each life of a process gets the whole log in order, nothing twice, nothing early."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from actorium.runtime.errors import RuntimeClosed
 from actorium.sagas.runtime import Runtime
 from actorium.simulation.checks.finding import Violated
-from actorium.simulation.view import View
-from actorium.simulation.witness import Witness
+from actorium.simulation.record.view import View
+from actorium.simulation.record.witness import Witness
 from actorium.store.errors import StoreUnavailable
 
 _PAUSE_S = 0.2
@@ -19,7 +19,7 @@ _LEAVES_SELDOM = 8 * _LEAVES_EVERY
 _NEAR_THE_END = 8  # events
 
 
-class Follower:
+class FollowerCheck:
     """Compares what a subscription gives out with what the world saw become durable."""
 
     def __init__(self, name: str, after: int, witness: Witness, view: View, violated: Violated) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from actorium.simulation.checks.effects import Effects
 from actorium.simulation.checks.finding import Violated
-from actorium.simulation.history import History
-from actorium.simulation.witness import Loss, Witness
+from actorium.simulation.record.history import History
+from actorium.simulation.record.witness import Loss, Witness
 from actorium.store.event_store import EventStore, StreamRead
 
 _EVERYTHING = 1 << 40

@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from actorium.runtime.projection import Projection
-from actorium.runtime.table_projection import checkpoint_name
+from actorium.runtime.projections.projection import Projection
+from actorium.runtime.projections.table_projection import checkpoint_name
 from actorium.sagas.runtime import Runtime
 from actorium.simulation.checks.finding import Violated
 from actorium.simulation.checks.folds import Fold, TableFold, Unanswerable, as_content, fold_of, select_all
-from actorium.simulation.history import UNKNOWN, Asking, History
-from actorium.simulation.user_lines import described
-from actorium.simulation.view import View
-from actorium.simulation.witness import Witness
+from actorium.simulation.record.history import UNKNOWN, Asking, History
+from actorium.simulation.record.user_lines import described
+from actorium.simulation.record.view import View
+from actorium.simulation.record.witness import Witness
 from actorium.store.event_store import SaveCheckpoint
 from actorium.store.events import EncodedRecord
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from actorium.actors.actor import Status
 from actorium.runtime.statistics import RuntimeStatistics
+from actorium.sagas.model.stream import SagaStream
+from actorium.sagas.model.submissions import Submission
 from actorium.sagas.runtime import Runtime
-from actorium.sagas.stream import SagaStream
-from actorium.sagas.submissions import Submission
 from actorium.simulation.checks.finding import Violated
-from actorium.simulation.view import SagaSeen, View
-from actorium.simulation.witness import Witness
+from actorium.simulation.record.view import SagaSeen, View
+from actorium.simulation.record.witness import Witness
 from actorium.store.errors import StatementFailed
 from actorium.store.event_store import EventStore
 

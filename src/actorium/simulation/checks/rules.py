@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from actorium.simulation.checks.finding import Violated
-from actorium.simulation.user_lines import described
-from actorium.simulation.view import View
+from actorium.simulation.record.user_lines import described
+from actorium.simulation.record.view import View
 
 _UNSET: Any = object()
 _RAISED: Any = object()

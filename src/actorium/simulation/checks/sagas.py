@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from actorium.sagas.definition import SagaDefinition
-from actorium.sagas.events import FREE, SagaUndone, StepFailed, StepIssued, StepSucceeded
+from actorium.sagas.model.definition import SagaDefinition
+from actorium.sagas.model.events import FREE, SagaUndone, StepFailed, StepIssued, StepSucceeded
 from actorium.simulation.checks.finding import Violated
-from actorium.simulation.view import View
-from actorium.simulation.witness import Witness
+from actorium.simulation.record.view import View
+from actorium.simulation.record.witness import Witness
 from actorium.store.events import EncodedRecord, Event, RecordedEvent, StreamName
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from actorium.simulation.checks.finding import Violated
-from actorium.simulation.view import View
-from actorium.simulation.witness import Witness
+from actorium.simulation.record.view import View
+from actorium.simulation.record.witness import Witness
 from actorium.store.event_store import Snapshot
 from actorium.store.events import StreamName
 

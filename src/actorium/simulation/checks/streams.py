@@ -28,9 +28,9 @@ from actorium.actors.commands import Ack
 from actorium.actors.errors import AlreadyExists, CommandConflict, NotFound, Rejected
 from actorium.simulation.checks.effects import Effect, Effects
 from actorium.simulation.checks.finding import Violated
-from actorium.simulation.history import UNKNOWN, Delivery, History, Operation, Reading
-from actorium.simulation.view import View
-from actorium.simulation.witness import Witness
+from actorium.simulation.record.history import UNKNOWN, ClientDelivery, ClientRead, History, Operation
+from actorium.simulation.record.view import View
+from actorium.simulation.record.witness import Witness
 from actorium.store.errors import WrongExpectedVersion
 from actorium.store.events import Event, StreamName
 
@@ -77,7 +77,7 @@ class Streams:
 
     # --- what was said --------------------------------------------------------------------------------------------
 
-    def _take(self, operation: Operation, delivery: Delivery) -> None:
+    def _take(self, operation: Operation, delivery: ClientDelivery) -> None:
         answer = delivery.answer
         if isinstance(answer, Ack):
             effect = self._effects.of(operation.effect_id)
@@ -104,7 +104,7 @@ class Streams:
         claim = Claim("a decision rests on what is before it", says, first - 1, first - 1, holds)
         self._claims.setdefault(effect.stream, []).append(claim)
 
-    def _had_nothing_to_do(self, operation: Operation, delivery: Delivery, ack: Ack) -> None:
+    def _had_nothing_to_do(self, operation: Operation, delivery: ClientDelivery, ack: Ack) -> None:
         def holds(state: Any, version: int) -> str | None:
             decided = self._redecided(operation, state, version)
             if decided != ():
@@ -113,7 +113,7 @@ class Streams:
 
         self._claim_before_effect(operation, delivery, f"{operation.name} had nothing to do", holds)
 
-    def _was_refused(self, operation: Operation, delivery: Delivery, refusal: Exception) -> None:
+    def _was_refused(self, operation: Operation, delivery: ClientDelivery, refusal: Exception) -> None:
         if isinstance(refusal, WrongExpectedVersion) and operation.expected_version is None:
             return  # it lost too many races, with other writers of its stream
 
@@ -124,7 +124,7 @@ class Streams:
         self._claim_before_effect(operation, delivery, f"{operation.name} refused: {refusal!r}", holds)
 
     def _claim_before_effect(
-        self, operation: Operation, delivery: Delivery, says: str, holds: Callable[[Any, int], str | None]
+        self, operation: Operation, delivery: ClientDelivery, says: str, holds: Callable[[Any, int], str | None]
     ) -> None:
         """What wrote nothing rests on a version of its time; if the command took effect, on one before that.
 
@@ -152,7 +152,7 @@ class Streams:
             same = f"one command under {operation.command_id}"
             self._violated("a command conflicts with none but another", same, "CommandConflict")
 
-    def _take_reading(self, reading: Reading) -> None:
+    def _take_reading(self, reading: ClientRead) -> None:
         delivery, answer = reading.delivery, reading.delivery.answer
         if delivery.known == UNKNOWN or (isinstance(answer, Exception) and not isinstance(answer, NotFound)):
             return
@@ -177,7 +177,7 @@ class Streams:
 
     # --- when it was said -----------------------------------------------------------------------------------------
 
-    def _versions(self, stream: StreamName, delivery: Delivery) -> tuple[int, int]:
+    def _versions(self, stream: StreamName, delivery: ClientDelivery) -> tuple[int, int]:
         """Return the first and last version that were a stream's last while a delivery was with the runtime."""
         positions = self._positions.get(stream)
         records = self._witness.streams.get(stream, ())

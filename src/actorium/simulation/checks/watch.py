@@ -15,27 +15,27 @@ from actorium.actors.commands import Ack
 from actorium.actors.errors import HydrationFailed
 from actorium.runtime.statistics import RuntimeStatistics
 from actorium.sagas.runtime import Runtime
-from actorium.simulation.chance import Chance
-from actorium.simulation.checks.answers import Answers
 from actorium.simulation.checks.effects import Effects
 from actorium.simulation.checks.finding import Violated
-from actorium.simulation.checks.follower import Follower
+from actorium.simulation.checks.follower import FollowerCheck
 from actorium.simulation.checks.log import read_back
 from actorium.simulation.checks.projections import ReadModels
+from actorium.simulation.checks.replies import ReplyCheck
 from actorium.simulation.checks.rest import AtRest, left_to_do
 from actorium.simulation.checks.rules import Rules
 from actorium.simulation.checks.sagas import SagaSteps
 from actorium.simulation.checks.snapshots import SavedStates
 from actorium.simulation.checks.streams import Streams
-from actorium.simulation.history import Delivery, History, Operation, Reading
-from actorium.simulation.user_lines import described
-from actorium.simulation.view import View
-from actorium.simulation.witness import Witness
+from actorium.simulation.record.history import ClientDelivery, ClientRead, History, Operation
+from actorium.simulation.record.user_lines import described
+from actorium.simulation.record.view import View
+from actorium.simulation.record.witness import Witness
+from actorium.simulation.world.chance import Chance
 from actorium.store.event_store import Batch, Committed
 from actorium.store.events import EncodedRecord
 
 if TYPE_CHECKING:
-    from actorium.simulation.node import Node
+    from actorium.simulation.world.node import Node
 
 # What is looked at by asking the runtime itself costs more than the rest together: a sample of each seed, but where
 # one failure is looked at closely.
@@ -69,7 +69,7 @@ class Checks:
         self._looks_closely = looks_closely
         self.rules = Rules(view, violated)
         self._effects = Effects(witness, view, violated)
-        self._answers = Answers(witness, view, self._effects, violated)
+        self._replies = ReplyCheck(witness, view, self._effects, violated)
         definitions = {one.__definition__.saga_type: one.__definition__ for one in described.saga_classes}
         self._steps = SagaSteps(definitions, witness, view, violated)
         self._saved = SavedStates(witness, view, violated)
@@ -77,7 +77,7 @@ class Checks:
         self._streams = Streams(witness, view, self._effects, history, violated)
         self.resting = AtRest(view, witness, violated)
         self._aggregates = {one.__definition__.stream_type: one for one in described.catalog.aggregates}
-        self._follower: Follower | None = None
+        self._follower: FollowerCheck | None = None
         self._following: asyncio.Task[None] | None = None
         self._read: Callable[[type[Aggregate], str], None] | None = None
         witness.listeners.append(self._grew)
@@ -88,7 +88,7 @@ class Checks:
     def began(self, name: str, number: int, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to look on in a new life of the node, from its own loop."""
         after = self._chance.bits(f"follower of {name}", 0) % (self._witness.position + 1) if number % 2 == 0 else 0
-        self._follower = Follower(f"the subscriber of {name}", after, self._witness, self._view, self._violated)
+        self._follower = FollowerCheck(f"the subscriber of {name}", after, self._witness, self._view, self._violated)
         self._following = loop.create_task(self._follower.follow(runtime), name=f"{name} subscriber")
 
         def read(aggregate: type[Aggregate], id: str) -> None:
@@ -115,11 +115,11 @@ class Checks:
 
     def asked(self, operation: Operation) -> None:
         """Take note that a client begins an operation."""
-        self._answers.asked(operation)
+        self._replies.asked(operation)
 
-    def answered(self, operation: Operation, delivery: Delivery) -> None:
+    def answered(self, operation: Operation, delivery: ClientDelivery) -> None:
         """Look at what the runtime said to a command."""
-        self._answers.answered(operation, delivery)
+        self._replies.answered(operation, delivery)
 
     def left_to_do(self, statistics: RuntimeStatistics, until_us: int) -> str | None:
         """Return what still goes on by itself, up to a time of the wall clock; None when nothing does."""
@@ -182,16 +182,16 @@ class Checks:
             self._violated("a command sent again is answered as before", operation.answer, described(error))
             return
         delivery.known = self._witness.position
-        self._answers.answered(operation, delivery)
+        self._replies.answered(operation, delivery)
 
     async def _looked_at(self, runtime: Runtime, aggregate: type[Aggregate], id: str) -> None:
-        delivery = Delivery(self._witness.position)
+        delivery = ClientDelivery(self._witness.position)
         try:
             delivery.answer = await runtime.get(aggregate, id)
         except Exception:
             return  # no answer is no wrong answer
         delivery.known = self._witness.position
-        self._history.readings.append(Reading(aggregate, id, None, delivery))
+        self._history.readings.append(ClientRead(aggregate, id, None, delivery))
 
     def _sample(self, what: str, found: list[Any], at_most: int) -> list[Any]:
         if self._looks_closely or len(found) <= at_most:

@@ -27,7 +27,7 @@ from actorium.store.event_store import (
 )
 from actorium.store.events import EncodedEvent, StreamName
 from actorium.store.sqlite import SQLiteStore
-from actorium.store.sqlite.seal import remove_seal
+from actorium.store.sqlite.integrity.seal import remove_seal
 
 _STREAMS = [StreamName("Account", f"account-{number}") for number in range(12)]
 _ROUNDS = 12

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from actorium.actors.commands import Ack
-from actorium.runtime.table_projection import checkpoint_name
+from actorium.runtime.projections.table_projection import checkpoint_name
 from actorium.simulation.disk.choices import every_state
 from actorium.simulation.disk.disk import SimulatedDisk
 from actorium.simulation.disk.recording import moments
@@ -33,7 +33,7 @@ _CHECKPOINT = checkpoint_name("purses", Purses.version)
 _PURSE_TABLES = "SELECT count(*) FROM sqlite_master WHERE name = 'purses'"
 
 
-class Outcome(msgspec.Struct):
+class PowerCutOutcome(msgspec.Struct):
     """What came out of one run or of several, counted.
 
     cuts: moments at which the power was cut. states: different disks that came of it, each opened and read whole.
@@ -49,7 +49,7 @@ class Outcome(msgspec.Struct):
     wrong: int = 0
     examples: list[str] = []
 
-    def add(self, other: Outcome) -> None:
+    def add(self, other: PowerCutOutcome) -> None:
         """Take in what came out of other runs."""
         self.runs += other.runs
         self.cuts += other.cuts
@@ -65,11 +65,11 @@ class Outcome(msgspec.Struct):
             self.examples.append(text)
 
 
-async def lose_power(seed: int, synchronous: str, *, commands: int = 60) -> Outcome:
+async def lose_power(seed: int, synchronous: str, *, commands: int = 60) -> PowerCutOutcome:
     """Record a run, cut its power after every step, and examine what is left; the same seed gives the same states."""
     recording = await record(seed, synchronous, commands=commands)
     positions = [ack.position for ack in recording.acknowledged]
-    chance, outcome = random.Random(seed), Outcome(runs=1)
+    chance, outcome = random.Random(seed), PowerCutOutcome(runs=1)
     heads: dict[bytes, int] = {}  # the end of the log in every state that was examined
     lossy: set[bytes] = set()
     for number, disk, acknowledged in moments(recording.steps):

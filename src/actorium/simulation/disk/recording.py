@@ -11,7 +11,7 @@ from actorium.simulation.disk.file import SimulatedFile
 Kind = Literal["create", "delete", "sync_directory", "write", "truncate", "sync", "acknowledged"]
 
 
-class Step(NamedTuple):
+class DiskStep(NamedTuple):
     """One operation on the disk; `file` counts the files in the order in which they were met.
 
     `acknowledged` is none: it says how many commands (`offset`) had been acknowledged at that moment.
@@ -24,7 +24,7 @@ class Step(NamedTuple):
     data: bytes = b""
 
 
-class Moment(NamedTuple):
+class DiskMoment(NamedTuple):
     """A disk after one of its steps, and how many commands had been acknowledged by then."""
 
     number: int
@@ -37,44 +37,44 @@ class RecordingDisk(SimulatedDisk):
 
     def __init__(self) -> None:
         super().__init__()
-        self.steps: list[Step] = []
+        self.steps: list[DiskStep] = []
         self._met: list[SimulatedFile] = []
 
     def acknowledged(self, count: int) -> None:
         """Note that so many commands have been acknowledged by now."""
-        self.steps.append(Step("acknowledged", offset=count))
+        self.steps.append(DiskStep("acknowledged", offset=count))
 
     def create(self, name: str) -> SimulatedFile:
         file = super().create(name)
         self._met.append(file)
-        self.steps.append(Step("create", name))
+        self.steps.append(DiskStep("create", name))
         return file
 
     def delete(self, name: str) -> None:
         super().delete(name)
-        self.steps.append(Step("delete", name))
+        self.steps.append(DiskStep("delete", name))
 
     def sync_directory(self) -> None:
         super().sync_directory()
-        self.steps.append(Step("sync_directory"))
+        self.steps.append(DiskStep("sync_directory"))
 
     def write(self, name: str, file: SimulatedFile, offset: int, data: bytes) -> DiskError | None:
-        self.steps.append(Step("write", name, self._number(file), offset, data))
+        self.steps.append(DiskStep("write", name, self._number(file), offset, data))
         return super().write(name, file, offset, data)
 
     def truncate(self, file: SimulatedFile, size: int) -> None:
-        self.steps.append(Step("truncate", file=self._number(file), offset=size))
+        self.steps.append(DiskStep("truncate", file=self._number(file), offset=size))
         super().truncate(file, size)
 
     def sync(self, name: str, file: SimulatedFile) -> DiskError | None:
-        self.steps.append(Step("sync", name, self._number(file)))
+        self.steps.append(DiskStep("sync", name, self._number(file)))
         return super().sync(name, file)
 
     def _number(self, file: SimulatedFile) -> int:
         return next(number for number, met in enumerate(self._met) if met is file)
 
 
-def moments(steps: list[Step]) -> Iterator[Moment]:
+def moments(steps: list[DiskStep]) -> Iterator[DiskMoment]:
     """Yield an empty disk after each of the steps; it is one disk, which goes on when the next one is asked for."""
     disk, met, acknowledged = SimulatedDisk(), list[SimulatedFile](), 0
     for number, (kind, name, file, offset, data) in enumerate(steps, 1):
@@ -93,4 +93,4 @@ def moments(steps: list[Step]) -> Iterator[Moment]:
             disk.truncate(met[file], offset)
         else:
             disk.sync(name, met[file])
-        yield Moment(number, disk, acknowledged)
+        yield DiskMoment(number, disk, acknowledged)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from actorium.simulation.disk.disk import SimulatedDisk
 from actorium.store.errors import ConfigurationError
 from actorium.store.sqlite.adapter import SQLiteLog
-from actorium.store.sqlite.settings import Settings
+from actorium.store.sqlite.settings import SQLiteSettings
 
 # Every commit of a small command writes three pages or four: a checkpoint every ten commits, so that a short run meets
 # some, cut power included.
@@ -39,5 +39,5 @@ class SimulatedSqliteStore(SQLiteLog):
             raise ConfigurationError(
                 'SQLite on a simulated disk needs apsw: pip install "actorium[simulation]"'
             ) from missing
-        settings = Settings(synchronous, cache_mb, wal_autocheckpoint_pages, busy_timeout_s=0, verify_mb=0)
+        settings = SQLiteSettings(synchronous, cache_mb, wal_autocheckpoint_pages, busy_timeout_s=0, verify_mb=0)
         super().__init__(DiskPlace(disk, name), settings)

@@ -20,7 +20,7 @@ from actorium import (
     evolve,
     on,
 )
-from actorium.simulation.disk.recording import RecordingDisk, Step
+from actorium.simulation.disk.recording import DiskStep, RecordingDisk
 from actorium.simulation.disk.store import SimulatedSqliteStore
 from actorium.store.events import EncodedRecord
 from actorium.store.source import SeededSource
@@ -48,7 +48,7 @@ class CoinsPut(Event):
     note: str
 
 
-class Purse(Aggregate):
+class DiskPurse(Aggregate):
     """What is in it."""
 
     snapshots = Snapshots(every=5)
@@ -81,7 +81,7 @@ class Purses(Projection):
 class Recording(NamedTuple):
     """What was done with the disk, what was acknowledged, in order, and the whole log at the end."""
 
-    steps: list[Step]
+    steps: list[DiskStep]
     acknowledged: list[Ack]
     log: list[EncodedRecord]
 
@@ -104,7 +104,7 @@ async def record(seed: int, synchronous: str, *, commands: int) -> Recording:
 
     for life in range(1, _LIVES + 1):
         store = SimulatedSqliteStore(disk, FILE, synchronous)
-        async with Runtime([Purse, Purses], store=store, source=SeededSource(seed * _LIVES + life)) as runtime:
+        async with Runtime([DiskPurse, Purses], store=store, source=SeededSource(seed * _LIVES + life)) as runtime:
             share = -(-commands // (_CALLERS * _LIVES))
             await asyncio.gather(*(call(runtime, share) for _ in range(_CALLERS)))
             log: list[EncodedRecord] = []

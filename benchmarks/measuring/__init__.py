@@ -1,0 +1,1 @@
+"""Load, clocks, checks and the machine that the scenarios share."""

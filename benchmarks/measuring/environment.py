@@ -1,0 +1,93 @@
+"""The environment block: without it a figure says nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sqlite3
+import statistics
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from actorium.benchmarks.reports.report import Environment
+
+_PACKAGES = ("actorium", "msgspec", "anyio", "aiosqlite", "eventsourcing", "pykka")
+_FLUSHES = 40
+_FLUSHED_BYTES = 4_096
+
+
+def look_around(folder: Path) -> Environment:
+    """Return what this machine is, and how long the disk under a folder takes."""
+    return Environment(
+        cpu=_cpu(),
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        memory_gb=round(_memory_bytes() / 1e9, 1),
+        system=f"{platform.system()} {platform.release()} {platform.machine()}",
+        python=f"{platform.python_implementation()} {platform.python_version()}",
+        sqlite=sqlite3.sqlite_version,
+        packages=_packages(),
+        folder_file_system=file_system(folder),
+        flush_ms=round(flush_ms(folder), 3),
+        load_average=round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else 0.0,
+    )
+
+
+def flush_ms(folder: Path) -> float:
+    """Return the median time of a small write at a file's end and its flush to the disk, in milliseconds."""
+    path = folder / "flush.probe"
+    flush = getattr(os, "fdatasync", os.fsync)
+    durations = []
+    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY)
+    try:
+        for _ in range(_FLUSHES):
+            began = time.perf_counter()
+            os.write(descriptor, bytes(_FLUSHED_BYTES))
+            flush(descriptor)
+            durations.append(time.perf_counter() - began)
+    finally:
+        os.close(descriptor)
+        path.unlink()
+    return statistics.median(durations) * 1e3
+
+
+def file_system(folder: Path) -> str:
+    """Return the kind of file system under a folder, empty where the system does not tell."""
+    try:
+        mounts = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    place = folder.resolve()
+    found = ("", "")
+    for line in mounts:
+        point, kind = line.split(" ")[1:3]
+        if place.is_relative_to(point) and len(point) >= len(found[0]):
+            found = (point, kind)
+    return found[1]
+
+
+def _packages() -> dict[str, str]:
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _cpu() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _memory_bytes() -> int:
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return 0

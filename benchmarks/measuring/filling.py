@@ -1,0 +1,74 @@
+"""Logs that are there before the clock starts: written past the runtime, and only once for all rounds of a suite."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from itertools import islice
+
+from actorium.benchmarks.account import Account, Deposited
+from actorium.benchmarks.measuring.load import AMOUNT
+from actorium.benchmarks.scenario import Bench
+from actorium.store.codec import EventCodec
+from actorium.store.event_store import Append, Batch, EventStore
+from actorium.store.events import EncodedEvent, Metadata, StreamName, as_json
+from actorium.store.sqlite import SQLiteStore
+
+_APPENDS_AT_ONCE = 5_000
+_ONE_STREAM_AT_ONCE = 1_000
+_T0_US = 1_700_000_000_000_000
+
+
+async def filled(bench: Bench, aggregates: int, events: int) -> EventStore:
+    """Return the run's store, closed, with so many events for each of `account-0` … `account-N`.
+
+    The streams lie interleaved in the log, as they do where many aggregates live at once.
+    """
+    if not bench.is_durable:
+        store = bench.store()
+        await _fill(store, aggregates, events)
+        return store
+    prepared = bench.shared / f"filled-{aggregates}-{events}.db"
+    if not prepared.exists():
+        unfinished = prepared.with_suffix(".part")
+        # It is thrown away with the suite, and read only after it is closed: no flush would make it any truer.
+        await _fill(SQLiteStore(unfinished, synchronous="OFF"), aggregates, events)
+        unfinished.rename(prepared)
+    shutil.copyfile(prepared, bench.path)
+    return bench.store()
+
+
+async def _fill(store: EventStore, aggregates: int, events: int) -> None:
+    await store.open()
+    try:
+        appends = _long(events) if aggregates == 1 else _many(aggregates, events)
+        size = 1 if aggregates == 1 else _APPENDS_AT_ONCE
+        while batch := list(islice(appends, size)):
+            await store.commit(Batch(_T0_US, batch))
+    finally:
+        await store.close()
+
+
+def _many(aggregates: int, events: int) -> Iterator[Append]:
+    one = [deposited(f"account-{number}", AMOUNT) for number in range(aggregates)]
+    streams = [StreamName(Account.__name__, f"account-{number}") for number in range(aggregates)]
+    for version in range(events):
+        for stream, event in zip(streams, one, strict=True):
+            yield Append(stream, version, (event,))
+
+
+def _long(events: int) -> Iterator[Append]:
+    event = deposited("account-0", AMOUNT)
+    for version in range(0, events, _ONE_STREAM_AT_ONCE):
+        part = (event,) * min(_ONE_STREAM_AT_ONCE, events - version)
+        yield Append(StreamName(Account.__name__, "account-0"), version, part)
+
+
+def deposited(account: str, amount: int) -> EncodedEvent:
+    """Return a deposit as the log stores it, with metadata of the usual size."""
+    event, _ = _CODEC.encode(Deposited(account, amount), _METADATA)
+    return event
+
+
+_CODEC = EventCodec([Deposited])
+_METADATA = as_json(Metadata("x" * 33))

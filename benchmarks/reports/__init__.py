@@ -1,0 +1,1 @@
+"""What a suite measured, on the terminal, as Markdown, JSON and a page."""

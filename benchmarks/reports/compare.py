@@ -1,0 +1,111 @@
+"""`compare`: faster, slower or within noise, by the spreads of two reports."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from actorium.benchmarks.catalog import BY_NAME
+from actorium.benchmarks.reports.caption import warnings
+from actorium.benchmarks.reports.report import BenchmarkReport, Result
+from actorium.benchmarks.reports.words import number
+from actorium.benchmarks.scenario import OURS, StoreName, more_is_better
+
+Verdict = Literal["faster", "slower", "within noise", "too few rounds", "not comparable"]
+
+# Twice three runs, all of them on their own side of a line, happen by chance once in ten; twice five once in 126.
+ROUNDS_MIN = 3
+_FLUSH_FACTOR = 1.5
+# Less than this is no news, however quiet the machine.
+DIFFERENCE_MIN = 0.03
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """One scenario, then and now. `ratio` is the new median by the old one, for a rate and for a cost alike.
+
+    chance: how likely noise alone gives such rounds a verdict; 0 where there is none to give.
+    """
+
+    scenario: str
+    store: StoreName
+    figure: str
+    old: float
+    new: float
+    ratio: float
+    verdict: Verdict
+    why: str = ""
+    chance: float = 0.0
+
+
+def compare(old: BenchmarkReport, new: BenchmarkReport) -> list[Comparison]:
+    """Return a verdict for each result of the new report that the old one has too."""
+    found = []
+    for result in new.results:
+        before = old.find(*result.key)
+        if before is not None and result.runs:
+            found.append(_compare(result.headline, before, result))
+    return found
+
+
+def differences(old: BenchmarkReport, new: BenchmarkReport) -> list[str]:
+    """Return what else is not the same, one line each: then a difference is not the code's alone."""
+    then, now = msgspec.structs.asdict(old.environment), msgspec.structs.asdict(new.environment)
+    names = ("cpu", "cores", "system", "python", "sqlite", "folder_file_system")
+    found = [f"{name}: {then[name]} then, {now[name]} now" for name in names if then[name] != now[name]]
+    flushes = old.environment.flush_ms, new.environment.flush_ms
+    if max(flushes) > min(flushes) * _FLUSH_FACTOR:
+        found.append(f"a flush of the disk took {number(flushes[0])} ms then, {number(flushes[1])} ms now")
+    return [*found, *(f"then, {warning}" for warning in warnings(old))]
+
+
+def _compare(figure: str, old: Result, new: Result) -> Comparison:
+    then, now = old.values(figure), new.values(figure)
+    if not then or not now:
+        return Comparison(*new.key, figure, 0.0, 0.0, 0.0, "not comparable", f"no {figure} in one of them")
+    medians = statistics.median(then), statistics.median(now)
+    ratio = medians[1] / medians[0] if medians[0] else 0.0
+    verdict, why = _judge(then, now, ratio, more=more_is_better(figure))
+    if old.sizes != new.sizes:
+        verdict, why, ratio = "not comparable", "other sizes", 0.0
+    is_judged = verdict in ("faster", "slower", "within noise")
+    chance = 2 / math.comb(len(then) + len(now), len(now)) if is_judged else 0.0
+    return Comparison(*new.key, figure, *medians, ratio, verdict, why, chance)
+
+
+def summary(lines: Sequence[Comparison]) -> list[str]:
+    """Return how many are faster and slower, and how much of that the machine alone may have made, one line each."""
+    counts = [f"{sum(one.verdict == verdict for one in lines)} {verdict}" for verdict in ("faster", "slower")]
+    by_chance = sum(one.chance for one in lines)
+    said = f"{' and '.join(counts)} of {len(lines)}"
+    if by_chance:
+        said += f"; noise alone makes about {by_chance:.2g} of them, the fewer the more rounds there are"
+    others = [one.ratio for one in lines if one.ratio and _is_not_ours(one.scenario)]
+    if not others:
+        return [said]
+    span = f"{min(others):.2f} to {max(others):.2f}" if len(others) > 1 else f"{others[0]:.2f}"
+    return [
+        said,
+        f"what no change of Actorium moves has now / then at {span}: so much does the machine differ by itself",
+    ]
+
+
+def _is_not_ours(name: str) -> bool:
+    """Say whether it does the work of one of ours, and runs none of our code."""
+    scenario = BY_NAME.get(name)
+    return scenario is not None and scenario.subject != OURS and bool(scenario.beside)
+
+
+def _judge(then: Sequence[float], now: Sequence[float], ratio: float, *, more: bool) -> tuple[Verdict, str]:
+    if min(len(then), len(now)) < ROUNDS_MIN:
+        return "too few rounds", f"a spread needs {ROUNDS_MIN} rounds on both sides"
+    if abs(ratio - 1) < DIFFERENCE_MIN:
+        return "within noise", f"less than {DIFFERENCE_MIN:.0%} apart"
+    if max(now) < min(then):
+        return ("slower" if more else "faster"), ""
+    if min(now) > max(then):
+        return ("faster" if more else "slower"), ""
+    return "within noise", "the spreads overlap"

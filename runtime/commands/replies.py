@@ -1,0 +1,219 @@
+"""`Replies`: the way back: what became durable, was refused or was a duplicate, to whoever waits for it.
+
+Invariants: every envelope that was delivered is answered exactly once; answers to one actor's commands go out in the
+order in which it decided them; a command with an id of its caller's that wrote nothing is answered only after the log
+was asked whether the id took effect before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from actorium.actors.commands import Ack, Envelope
+from actorium.actors.errors import CommandConflict, Rejected
+from actorium.actors.pending import PendingAppend
+from actorium.runtime.commands.admission import Admission
+from actorium.runtime.commands.deadlines import Deadlines
+from actorium.runtime.log.log_tail import LogTail
+from actorium.store.codec import EventCodec
+from actorium.store.errors import DuplicateCommand, StoreError, StoreUnavailable
+from actorium.store.event_store import CommandRecord, Committed, EventStore, StreamRead
+from actorium.store.log import logger
+
+log = logger("actorium.runtime")
+
+
+# Look-ups that are under way together: they share the store's reading thread, more would only wait there.
+LOOK_UPS_AT_ONCE = 32
+
+
+class _Question(msgspec.Struct):
+    """Whether a command's id took effect before (`outcome` is its answer if not), or where (`record`) it did."""
+
+    envelope: Envelope
+    outcome: Any
+    record: CommandRecord | None
+    answered: bool = False
+
+
+class Replies:
+    """Resolves the futures of commands."""
+
+    def __init__(
+        self,
+        store: EventStore,
+        codec: EventCodec,
+        admission: Admission,
+        log_tail: LogTail,
+        deadlines: Deadlines[Envelope],
+    ) -> None:
+        self._store = store
+        self._codec = codec
+        self._admission = admission
+        self._log_tail = log_tail
+        self._with_deadline = deadlines.waiting
+        self._questions: deque[_Question] = deque()
+        self._asking: list[_Question] = []
+        self._wake: asyncio.Future[None] | None = None
+        self._acknowledged_now = 0
+        self.acknowledged = self.rejected = self.failed = self.duplicates = self.dropped = 0
+
+    def committed(self, requests: Sequence[PendingAppend], outcome: Committed | StoreError) -> None:
+        """Take what the writer reports of one batch: tell the subscriptions and each actor."""
+        if isinstance(outcome, StoreError):
+            for request in requests:
+                request.actor.outcome_known(request, outcome)
+        else:
+            # First the tail: an answer that rests on these events names the end of the log with them.
+            self._log_tail.advance(requests, outcome)
+            for request, position in zip(requests, outcome.outcomes, strict=True):
+                request.actor.outcome_known(request, position)
+        # Acknowledgements come only from here, so they are counted once per batch.
+        count, self._acknowledged_now = self._acknowledged_now, 0
+        self.acknowledged += count
+        self._admission.answered(count)
+        self._let_others_in(requests)
+
+    def _let_others_in(self, requests: Sequence[PendingAppend]) -> None:
+        if self._admission.somebody_waits_for_a_mailbox:
+            for request in requests:
+                self._admission.mail_taken(request.actor)
+
+    def acknowledge(self, request: PendingAppend, position: int) -> None:
+        """Answer a command whose events are durable."""
+        envelope = request.envelope
+        append = request.append
+        self._acknowledged_now += 1
+        self._with_deadline.pop(envelope.deadline, None)
+        future = envelope.future
+        if future is not None and not future.done():
+            count = len(append.events)
+            future.set_result(
+                Ack(
+                    envelope.to,
+                    append.expected_version + count,
+                    position + count - 1,
+                    request.events,
+                    envelope.command_id,
+                )
+            )
+
+    def answer(self, envelope: Envelope, outcome: Any) -> None:
+        """Give an envelope its last answer."""
+        self._with_deadline.pop(envelope.deadline, None)
+        future = envelope.future
+        if outcome is None:
+            self.dropped += 1
+        elif isinstance(outcome, Rejected):
+            self.rejected += 1
+        elif isinstance(outcome, BaseException):
+            self.failed += 1
+        elif envelope.handler is not None:
+            self.acknowledged += 1
+        self._admission.answered(1)
+        if future is None:
+            if isinstance(outcome, BaseException):
+                log.warning("command_unanswered", command=_shown(envelope), error=str(outcome))
+        elif not future.done():
+            if isinstance(outcome, BaseException):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
+
+    def answer_unwritten(self, envelope: Envelope, outcome: Any) -> None:
+        """Answer a command that wrote nothing, unless its id took effect before."""
+        if envelope.fresh or envelope.handler is None:
+            if type(outcome) is Ack:
+                outcome = self._with_position(outcome)
+            self.answer(envelope, outcome)
+        else:
+            self._ask(_Question(envelope, outcome, None))
+
+    def answer_duplicate(self, envelope: Envelope, duplicate: DuplicateCommand) -> None:
+        """Answer a command whose id took effect before with that first effect."""
+        self._ask(_Question(envelope, None, duplicate.record))
+
+    def fail_questions(self, error: Exception) -> None:
+        """Answer the commands whose ids are still to be looked up with an error: the look-up will not end."""
+        for question in (*self._asking, *self._questions):
+            if not question.answered:
+                self.answer(question.envelope, error)
+        self._asking.clear()
+        self._questions.clear()
+
+    def _ask(self, question: _Question) -> None:
+        self._questions.append(question)
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    async def run(self) -> None:
+        """Look up command ids in the log until cancelled, several at a time."""
+        loop = asyncio.get_running_loop()
+        while True:
+            if not self._questions:
+                self._wake = loop.create_future()
+                await self._wake
+                self._wake = None
+            questions = self._questions
+            self._asking = [questions.popleft() for _ in range(min(len(questions), LOOK_UPS_AT_ONCE))]
+            await asyncio.gather(*map(self._look_up, self._asking))
+
+    async def _look_up(self, question: _Question) -> None:
+        if question.record is not None:
+            await self._answer_first_effect(question.envelope, question.record)
+        else:
+            await self._answer_if_new(question.envelope, question.outcome)
+        question.answered = True
+
+    async def _answer_if_new(self, envelope: Envelope, outcome: Any) -> None:
+        try:
+            record = await self._store.find_command(envelope.command_id)
+        except Exception as error:
+            self.answer(envelope, _unavailable(envelope, error))
+            return
+        if record is None:
+            self.answer(envelope, self._with_position(outcome) if type(outcome) is Ack else outcome)
+        else:
+            await self._answer_first_effect(envelope, record)
+
+    async def _answer_first_effect(self, envelope: Envelope, record: CommandRecord) -> None:
+        self.duplicates += 1
+        if record.fingerprint != envelope.fingerprint:
+            conflict = CommandConflict(
+                f"command_id {envelope.command_id!r} was used before, for another command ({record.stream} version "
+                f"{record.version}): give {_shown(envelope)} an id of its own"
+            )
+            self.answer(envelope, conflict)
+            return
+        count = record.version - record.first_version + 1
+        try:
+            read = StreamRead(record.stream, record.first_version - 1, count)
+            page = (await self._store.read_streams([read]))[0]
+            events = tuple(event for one in page.events for event in self._codec.decode(one))
+        except Exception as error:
+            self.answer(envelope, _unavailable(envelope, error))
+            return
+        self.answer(
+            envelope,
+            Ack(record.stream.id, record.version, record.position, events, envelope.command_id, duplicate=True),
+        )
+
+    def _with_position(self, ack: Ack) -> Ack:
+        return Ack(ack.stream_id, ack.version, self._log_tail.position, (), ack.command_id)
+
+
+def _shown(envelope: Envelope) -> str:
+    return f"{type(envelope.command).__name__} to {envelope.to!r}"
+
+
+def _unavailable(envelope: Envelope, error: Exception) -> Exception:
+    if isinstance(error, StoreError):
+        return error
+    unavailable = StoreUnavailable(f"whether {_shown(envelope)} took effect before cannot be read: {error!r}")
+    unavailable.__cause__ = error
+    return unavailable

@@ -1,0 +1,188 @@
+"""`LogReader`: the log as its readers get it, in pages that they share.
+
+Invariants: what is given out after a position is everything after it, in order; a page that is full never changes, so
+that it may be kept and given to any number of readers; at most `_PAGES_KEPT` full pages are kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from actorium.runtime.log.log_tail import LogTail
+from actorium.store.codec import EventCodec, decode_metadata
+from actorium.store.errors import CorruptEvent, UnreadableEvent
+from actorium.store.event_store import EventStore, StreamRead
+from actorium.store.events import EncodedRecord, Event, RecordedEvent, StreamName
+
+# A page is also a commit: larger ones catch up faster, and hold up the commands' commits for longer.
+PAGE_EVENTS = 4_000
+_PAGES_KEPT = 4
+
+
+class Unread(NamedTuple):
+    """An event that the log gave out and that no registered class can make sense of."""
+
+    record: EncodedRecord
+    error: UnreadableEvent
+
+
+def _left_out(payload: bytes) -> None:
+    """Mark a shape that nobody wants."""
+
+
+def _by_the_codec(payload: bytes) -> None:
+    """Mark a shape that upcasters read, or nothing."""
+
+
+Delivered = RecordedEvent[Event] | Unread
+
+
+class Slice(NamedTuple):
+    """What was found after a position, the position up to which the log was searched, and the time of what is there."""
+
+    events: list[Delivered]
+    position: int
+    recorded_us: int = 0
+
+
+class LogReader:
+    """Reads the log for subscriptions and processors."""
+
+    def __init__(self, store: EventStore, codec: EventCodec, log_tail: LogTail) -> None:
+        self._store = store
+        self._codec = codec
+        self.log_tail = log_tail
+        self._pages: OrderedDict[int, list[EncodedRecord]] = OrderedDict()
+        self._reading: dict[int, asyncio.Future[list[EncodedRecord]]] = {}
+
+    async def after(self, position: int, classes: Collection[type[Event]] | None = None) -> Slice:
+        """Return the next events after a position, those of some classes or all; none at the end of the log.
+
+        An event that cannot become one of the classes is not decoded.
+        """
+        kept = self.log_tail.after(position)
+        if kept is not None:
+            events: list[Delivered] = [one for one in kept if classes is None or type(one.event) in classes]
+            return Slice(events, kept[-1].position, kept[-1].recorded_us)
+        try:
+            records = await self._records(position)
+        except CorruptEvent:
+            return await self._around_damage(position, classes)
+        if not records:
+            return Slice([], position)
+        return Slice(self.decoded(records, classes), records[-1].position, records[-1].recorded_us)
+
+    async def _around_damage(self, position: int, classes: Collection[type[Event]] | None) -> Slice:
+        """Return what can be read before a damaged event, or that one by itself: it stops nothing but its stream."""
+        limit = PAGE_EVENTS
+        while True:
+            try:
+                records = await self._store.read_log(position, limit)
+                return Slice(self.decoded(records, classes), records[-1].position, records[-1].recorded_us)
+            except CorruptEvent as error:
+                if limit == 1:
+                    place = (error.stream, error.version, position + 1)
+                    record = EncodedRecord(*place, 0, error.event_type, 0, b"", b"")
+                    return Slice([Unread(record, error)], position + 1)
+                limit //= 2
+
+    async def recorded_us_after(self, position: int) -> int:
+        """Return when the event after a position was recorded, 0 where there is none or it is damaged."""
+        try:
+            records = await self._store.read_log(position, 1)
+        except CorruptEvent:
+            return 0
+        return records[0].recorded_us if records else 0
+
+    async def of_stream(
+        self, stream: StreamName, version: int, position: int, classes: Collection[type[Event]] | None = None
+    ) -> tuple[Slice, int]:
+        """Return the next events of one stream after a version and a position, and the version searched up to."""
+        kept = self.log_tail.after(position)
+        if kept is not None:
+            of_it = [one for one in kept if one.stream_id == stream.id and one.stream_type == stream.type]
+            wanted = [one for one in of_it if classes is None or type(one.event) in classes]
+            return Slice([*wanted], kept[-1].position), of_it[-1].version if of_it else version
+        head = self.log_tail.position
+        records = (await self._store.read_streams([StreamRead(stream, version, PAGE_EVENTS)]))[0].events
+        if not records:
+            return Slice([], max(head, position)), version
+        last = records[-1]
+        searched = last.position if len(records) == PAGE_EVENTS else max(head, last.position)
+        fresh = [record for record in records if record.position > position]
+        return Slice(self.decoded(fresh, classes), max(searched, position)), last.version
+
+    def decoded(
+        self, records: Iterable[EncodedRecord], classes: Collection[type[Event]] | None = None
+    ) -> list[Delivered]:
+        """Return what records hold, of some classes or all; an unreadable one with the reason for which it is."""
+        events: list[Delivered] = []
+        add = events.append
+        ways: dict[tuple[str, int], Callable[[bytes], Any]] = {}
+        for record in records:
+            shape = (record.type, record.schema_version)
+            way = ways.get(shape)
+            if way is None:
+                way = ways[shape] = self._way_of(record, classes)
+            if way is _left_out:
+                continue
+            if way is not _by_the_codec:
+                stream = record.stream
+                try:
+                    add(
+                        RecordedEvent(
+                            stream.type,
+                            stream.id,
+                            record.version,
+                            record.position,
+                            way(record.payload),
+                            decode_metadata(record.metadata),
+                            record.recorded_us,
+                        )
+                    )
+                    continue
+                except (msgspec.DecodeError, UnicodeDecodeError):
+                    pass  # the codec says it better
+            try:
+                made = self._codec.recorded(record)
+            except UnreadableEvent as error:
+                add(Unread(record, error))
+                continue
+            events.extend(made if classes is None else [one for one in made if type(one.event) in classes])
+        return events
+
+    def _way_of(self, record: EncodedRecord, classes: Collection[type[Event]] | None) -> Callable[[bytes], Any]:
+        """Return how a shape of record is read: its payload's decoder, or one of the two marks."""
+        if classes is not None and not self._codec.may_become(record, classes):
+            return _left_out
+        reader = self._codec.reader(record.type, record.schema_version)
+        return reader[1] if reader is not None else _by_the_codec
+
+    async def _records(self, position: int) -> list[EncodedRecord]:
+        """Return the rest of the page in which the position after this one lies."""
+        number, skip = divmod(position, PAGE_EVENTS)
+        page = self._pages.get(number)
+        if page is not None:
+            self._pages.move_to_end(number)
+            return page[skip:] if skip else page
+        if skip:  # a reader in the middle of a page reads to its end, and shares pages from there on
+            return await self._store.read_log(position, PAGE_EVENTS - skip)
+        return await self._read(number)
+
+    async def _read(self, number: int) -> list[EncodedRecord]:
+        reading = self._reading.get(number)
+        if reading is None:
+            reading = asyncio.ensure_future(self._store.read_log(number * PAGE_EVENTS, PAGE_EVENTS))
+            self._reading[number] = reading
+            reading.add_done_callback(lambda _: self._reading.pop(number, None))
+        page = await asyncio.shield(reading)
+        if len(page) == PAGE_EVENTS:
+            self._pages[number] = page
+            while len(self._pages) > _PAGES_KEPT:
+                self._pages.popitem(last=False)
+        return page

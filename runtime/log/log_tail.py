@@ -1,0 +1,192 @@
+"""`LogTail`: the end of the log as this process saw it grow, for subscribers that are nearly there.
+
+Invariants: `position` is the last position known to be committed, and only rises; the kept batches are contiguous and
+end at `position`; what is not kept is read from the log. A notification is a hint: each waiter also looks by itself
+every `poll_s` seconds. What all followers have passed is let go: memory that was used just now is the fastest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Protocol
+from weakref import WeakSet
+
+from actorium.actors.pending import PendingAppend
+from actorium.runtime.waits import end, ended
+from actorium.store.event_store import Committed, Head
+from actorium.store.events import Event, RecordedEvent
+
+_TIMES_KEPT = 1_024
+_LOOK_AT_EVENTS = 256  # to ask the followers how far they are is not worth its while for fewer
+_size_bytes: Callable[[PendingAppend], int] = attrgetter("size_bytes")
+
+
+class Follower(Protocol):
+    """Somebody who reads the end of the log as it grows."""
+
+    @property
+    def position(self) -> int:
+        """The position up to which it needs nothing any more."""
+        ...
+
+
+class _Batch:
+    """One commit, kept as what was appended; the recorded events are made when somebody first wants them."""
+
+    __slots__ = ("_made", "_outcome", "_requests", "first", "last", "size_bytes")
+
+    def __init__(self, first: int, last: int, requests: Sequence[PendingAppend], outcome: Committed) -> None:
+        self.first = first
+        self.last = last
+        self.size_bytes = sum(map(_size_bytes, requests))
+        self._requests = requests
+        self._outcome = outcome
+        self._made: list[RecordedEvent[Event]] | None = None
+
+    def events(self) -> list[RecordedEvent[Event]]:
+        if self._made is None:
+            recorded_us = self._outcome.recorded_us
+            made: list[RecordedEvent[Event]] = []
+            for request, position in zip(self._requests, self._outcome.outcomes, strict=True):
+                if type(position) is not int:
+                    continue
+                stream = request.append.stream
+                kind, id = stream.type, stream.id
+                version = request.append.expected_version
+                for event in request.events:
+                    version += 1
+                    made.append(RecordedEvent(kind, id, version, position, event, request.metadata, recorded_us))
+                    position += 1
+            self._made = made
+            self._requests = ()
+        return self._made
+
+
+class LogTail:
+    """The last committed position, who waits for it to move, and the newest events."""
+
+    def __init__(self, *, max_events: int, max_bytes: int) -> None:
+        self.position = 0
+        self._max_events = max_events
+        self._max_bytes = max_bytes
+        self._kept: deque[_Batch] = deque()
+        self._kept_events = 0
+        self._kept_bytes = 0
+        self._look_at = _LOOK_AT_EVENTS
+        self._times: deque[tuple[int, int]] = deque(maxlen=_TIMES_KEPT)  # the first position of a commit, and its time
+        # Weak: an `async for` that is left with `break` just drops its subscription.
+        self._followers: WeakSet[Follower] = WeakSet()
+        self._waiting: dict[asyncio.Future[bool], None] = {}
+        self._closed = False
+
+    def open_at(self, head: Head) -> None:
+        """Begin at the end of a log that was just opened."""
+        self.position = head.position
+
+    def advance(self, requests: Sequence[PendingAppend], outcome: Committed) -> None:
+        """Take a committed batch, and wake who waits."""
+        # As a rule the first and the last append were written: no need to look at those between.
+        first = next((position for position in outcome.outcomes if type(position) is int), 0)
+        if not first:
+            return
+        last = next(
+            position + len(request.append.events) - 1
+            for request, position in zip(reversed(requests), reversed(outcome.outcomes), strict=True)
+            if type(position) is int
+        )
+        follows_on = first == self.position + 1
+        self.position = last
+        self._times.append((first, outcome.recorded_us))
+        # What lies between came from a commit that failed after it had written: only the log has it.
+        if not (self._followers and follows_on):
+            self._forget()
+        if self._followers:
+            self._keep(_Batch(first, self.position, requests, outcome))
+        self._wake()
+
+    def _forget(self) -> None:
+        if self._kept:
+            self._kept.clear()
+            self._kept_events = self._kept_bytes = 0
+
+    def _keep(self, batch: _Batch) -> None:
+        self._kept.append(batch)
+        self._kept_events += batch.last - batch.first + 1
+        self._kept_bytes += batch.size_bytes
+        while len(self._kept) > 1 and (self._kept_events > self._max_events or self._kept_bytes > self._max_bytes):
+            self._drop_oldest()
+        if self._kept_events >= self._look_at:
+            passed = min(follower.position for follower in self._followers)
+            while len(self._kept) > 1 and self._kept[0].last <= passed:
+                self._drop_oldest()
+            self._look_at = max(_LOOK_AT_EVENTS, 2 * self._kept_events)
+
+    def _drop_oldest(self) -> None:
+        oldest = self._kept.popleft()
+        self._kept_events -= oldest.last - oldest.first + 1
+        self._kept_bytes -= oldest.size_bytes
+
+    def after(self, position: int) -> list[RecordedEvent[Event]] | None:
+        """Return the newest events after a position as far as one batch has them; None: read them from the log."""
+        kept = self._kept
+        if not kept or position >= self.position or position + 1 < kept[0].first:
+            return None
+        for batch in reversed(kept):
+            if batch.first <= position + 1 <= batch.last:
+                return batch.events()[position + 1 - batch.first :]
+        return None
+
+    def recorded_us_after(self, position: int) -> int:
+        """Return when the event after a position was recorded, 0 if that is longer ago than is remembered."""
+        found = 0
+        for first, recorded_us in reversed(self._times):
+            if first <= position:
+                return found or recorded_us
+            found = recorded_us
+            if first == position + 1:
+                return found
+        return 0
+
+    def follow(self, follower: Follower) -> None:
+        """Count a follower in; batches are kept while there is one."""
+        self._followers.add(follower)
+
+    def unfollow(self, follower: Follower) -> None:
+        """Count a follower out."""
+        self._followers.discard(follower)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the log will not grow any more."""
+        return self._closed
+
+    async def beyond(self, position: int, poll_s: float) -> bool:
+        """Wait until the log is longer than `position`, or `poll_s` seconds; False when it will not grow any more."""
+        if self.position > position or self._closed:
+            return self.position > position or not self._closed
+        await self.moved(asyncio.get_running_loop().create_future(), poll_s)
+        return self.position > position or not self._closed
+
+    async def moved(self, waiting: asyncio.Future[bool], within_s: float) -> bool:
+        """Wait until the log grows, or will not grow any more, or somebody ends the future; say whether anything did.
+
+        False after `within_s` seconds.
+        """
+        self._waiting[waiting] = None
+        try:
+            return await ended(waiting, within_s)
+        finally:
+            self._waiting.pop(waiting, None)
+
+    def close(self) -> None:
+        """Let everybody who waits know that nothing more comes."""
+        self._closed = True
+        self._wake()
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        for one in waiting:
+            end(one)

@@ -1,0 +1,96 @@
+"""`Subscription`: an ordered reader of the log, first from what is written, then as it grows, without a seam.
+
+Invariant: the events given out are exactly those with the positions after `after`, in order, none twice: the next page
+is always asked for by the last position searched, wherever it comes from (the log or the tail in memory). What is held
+is one page; a subscriber that is slow reads the log later and holds up nobody.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection
+from typing import Generic, cast
+
+from actorium.runtime.log.log_reader import LogReader, Slice, Unread
+from actorium.store.errors import ConfigurationError, StoreUnavailable
+from actorium.store.events import E_co, RecordedEvent, StreamName
+
+
+class Subscription(Generic[E_co]):
+    """An async iterator over recorded events; it ends when its runtime stops."""
+
+    def __init__(
+        self,
+        log_reader: LogReader,
+        *,
+        after: int,
+        poll_s: float,
+        stream: StreamName | None = None,
+        classes: Collection[type[E_co]] | None = None,
+    ) -> None:
+        if after < 0:
+            raise ConfigurationError(f"events(after={after}): a position, 0 for the beginning of the log")
+        self._log_reader = log_reader
+        self._poll_s = poll_s
+        self._stream = stream
+        self._classes = None if classes is None else frozenset(classes)
+        self._page: deque[RecordedEvent[E_co] | Unread] = deque()
+        self._open = True
+        self._version = 0
+        self._searched = after
+        log_reader.log_tail.follow(self)
+
+    @property
+    def position(self) -> int:
+        """The position up to which everything wanted has been given out.
+
+        Where upcasters made several events of one record, they have one position, and it is passed with the last of
+        them.
+        """
+        if not self._page:
+            return self._searched
+        following = self._page[0]
+        return (following.record if isinstance(following, Unread) else following).position - 1
+
+    def __aiter__(self) -> Subscription[E_co]:
+        return self
+
+    async def __anext__(self) -> RecordedEvent[E_co]:
+        page = self._page
+        while not page:
+            if not self._open:
+                raise StopAsyncIteration
+            await self._next_page()
+        delivered = page.popleft()
+        if isinstance(delivered, Unread):
+            page.appendleft(delivered)  # nothing behind it is given out by this subscription
+            raise delivered.error
+        return delivered
+
+    async def _next_page(self) -> None:
+        log_tail = self._log_reader.log_tail
+        try:
+            # At the end of the log it is read all the same after each wait: a commit whose outcome nobody learned
+            # (the store failed after it had written) is in the log, and no notification told of it.
+            if log_tail.position > self._searched or await log_tail.beyond(self._searched, self._poll_s):
+                found = await self._find()
+                self._page.extend(cast("list[RecordedEvent[E_co] | Unread]", found.events))  # only such were asked for
+                self._searched = found.position
+                return
+        except StoreUnavailable:
+            if not log_tail.is_closed:
+                raise
+        self.close()
+
+    async def _find(self) -> Slice:
+        if self._stream is None:
+            return await self._log_reader.after(self._searched, self._classes)
+        found, self._version = await self._log_reader.of_stream(
+            self._stream, self._version, self._searched, self._classes
+        )
+        return found
+
+    def close(self) -> None:
+        """End the subscription; iterating it any further stops."""
+        self._open = False
+        self._log_reader.log_tail.unfollow(self)

@@ -1,0 +1,117 @@
+"""`Checkpoint`: what one processor writes: its position, what belongs to it, and its dead letters.
+
+Invariants: `position` is what the store has as the processor's checkpoint; it moves only with a commit that holds
+everything the processor did up to there; everything at or before it was handled, parked, discarded or held back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from heapq import heapify, heappop, heappush
+
+from actorium.runtime.processors.dead_letters import DeadLetters
+from actorium.store.event_store import DeadLetter, EventStore, SaveCheckpoint, Statement
+from actorium.store.writer import Extra
+
+_PURGE_AT_MIN = 64
+
+
+class Checkpoint:
+    """A processor's progress, in memory and in the store."""
+
+    def __init__(self, name: str, store: EventStore, save: Callable[[Extra], asyncio.Future[None]]) -> None:
+        self.name = name
+        self.position = 0
+        self.letters = DeadLetters()
+        self._store = store
+        self.writer = save
+        self._waiters: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._purge_at = _PURGE_AT_MIN
+        self._count = 0
+        self._moved: asyncio.Future[None] | None = None
+        self._closed: Exception | None = None
+        self.ready = asyncio.Event()  # set when what the processor keeps may be asked
+
+    async def load(self) -> int:
+        """Read the position and the dead letters; return the position."""
+        self.letters = DeadLetters(await self._store.dead_letters(self.name))
+        self._move_to(await self._store.load_checkpoint(self.name))
+        return self.position
+
+    async def save(
+        self,
+        position: int,
+        statements: Sequence[Statement] = (),
+        *,
+        parked: Sequence[DeadLetter] = (),
+        settled: Sequence[DeadLetter] = (),
+    ) -> None:
+        """Commit a position with what belongs to it; raise StatementFailed with nothing written, or a StoreError."""
+        settled = [*settled, *self.letters.overtaken_by(parked)]
+        settled_positions = [letter.position for letter in settled]
+        # A processor that is cancelled meanwhile does not take its commit out of the writer's hands.
+        await self.writer(SaveCheckpoint(self.name, position, statements, parked, settled_positions))
+        for letter in settled:
+            self.letters.settle(letter)
+        for letter in parked:
+            self.letters.add(letter)
+        self._move_to(position)
+
+    def move_in_memory(self, position: int) -> None:
+        """Take a position that is not to be saved: of a processor that begins anew at each start."""
+        self._move_to(position)
+
+    def _move_to(self, position: int) -> None:
+        self.position = position
+        waiters = self._waiters
+        while waiters and waiters[0][0] <= position:
+            waiter = heappop(waiters)[2]
+            if not waiter.done():
+                waiter.set_result(None)
+        self.announce()
+
+    def announce(self) -> None:
+        """Wake those who wait for the next move: what the position stands for has changed."""
+        if self._moved is not None and not self._moved.done():
+            self._moved.set_result(None)
+
+    def reached(self, position: int) -> asyncio.Future[None]:
+        """Return a future that ends when the position is at least this one."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self.position >= position:
+            waiter.set_result(None)
+        elif self._closed is not None:
+            waiter.set_exception(self._closed)
+        else:
+            if len(self._waiters) >= self._purge_at:
+                # Those who left, at their timeouts, say, are forgotten before their number counts.
+                self._waiters = [one for one in self._waiters if not one[2].done()]
+                heapify(self._waiters)
+                self._purge_at = max(_PURGE_AT_MIN, 2 * len(self._waiters))
+            self._count += 1
+            heappush(self._waiters, (position, self._count, waiter))
+        return waiter
+
+    def moved(self) -> asyncio.Future[None]:
+        """Return a future that ends at the next move, or when there will be none."""
+        if self._moved is None or self._moved.done():
+            self._moved = asyncio.get_running_loop().create_future()
+            if self._closed is not None:
+                self._moved.set_result(None)
+        return self._moved
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the position moves no more."""
+        return self._closed is not None
+
+    def close(self, error: Exception) -> None:
+        """Let everybody who waits know that the position moves no more."""
+        self._closed = error
+        self.ready.set()
+        for _, _, waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_exception(error)
+        self._waiters.clear()
+        self.announce()

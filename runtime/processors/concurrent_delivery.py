@@ -1,0 +1,265 @@
+"""`ConcurrentDelivery`: events to a handler that takes its time: lanes side by side, each in its order.
+
+The policy is that of every delivery (`delivery.py`). Invariants: of a lane at most one event is being handled; the
+position never passes an event that is not over; when a page ends, by whatever cause, no task of it is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+import anyio
+
+from actorium.runtime.errors import CommandTimeout, Overloaded, RuntimeClosed
+from actorium.runtime.log.log_reader import Delivered, Unread
+from actorium.runtime.processors.checkpoint import Checkpoint
+from actorium.runtime.processors.dead_letters import moved_to, place_of
+from actorium.runtime.processors.delivery import Attempts
+from actorium.runtime.retry import Retry
+from actorium.store.errors import StoreError, StoreUnavailable
+from actorium.store.event_store import DeadLetter
+from actorium.store.events import Event, RecordedEvent, StreamName
+from actorium.store.source import Source
+
+_SAVE_EVERY_S = 0.25  # how much work with effects outside a crash may repeat
+# What says nothing of the event, and is no attempt at it.
+_AWAY = (CommandTimeout, Overloaded, StoreUnavailable)
+Lane = deque[int]
+Ended = Callable[[asyncio.Future[Any]], None]
+
+
+class React(Protocol):
+    """A handler with effects outside, which takes its time."""
+
+    concurrency: int
+
+    def lane(self, delivered: Delivered) -> StreamName | None:
+        """Return the name of the line in which an event is handled; None for one that there is nothing to do about."""
+
+    def begin(self, recorded: RecordedEvent[Event], ended: Ended) -> bool:
+        """Begin the effect of one event, and have `ended` told its end; False where `react` has to do it in a task."""
+
+    async def react(self, recorded: RecordedEvent[Event]) -> None:
+        """Carry out the effect of one event."""
+
+
+class ConcurrentDelivery:
+    """The delivery of one processor; its position follows the slowest lane, and is saved now and then."""
+
+    def __init__(self, handler: React, checkpoint: Checkpoint, retry: Retry, source: Source) -> None:
+        self._handler = handler
+        self._checkpoint = checkpoint
+        self._attempts = Attempts(checkpoint, retry, source)
+
+    async def page(self, events: Sequence[Delivered], position: int) -> None:
+        """Deliver events, those of a lane in order, and move the ledger to `position`."""
+        page = _Page(self, events, position)
+        page.begin(self._handler.concurrency)
+        if page.lanes_left:
+            try:
+                await self._see_through(page)
+            finally:
+                await page.close()
+        # What is saved for the second time is the same: a save that was just cancelled may have been written.
+        await self._save(position, page.parked)
+
+    async def again(self, letter: DeadLetter, events: Sequence[Delivered], following: Delivered | None) -> bool:
+        """Deliver a parked event and those behind it; return whether all went well."""
+        checkpoint = self._checkpoint
+        for delivered, behind in zip(events, [*events[1:], following], strict=True):
+            parked_again = await self.deliver(delivered)
+            if parked_again is not None:
+                await checkpoint.save(checkpoint.position, settled=[letter], parked=[parked_again])
+                return False
+            if behind is not None:
+                moved = moved_to(letter, behind)
+                await checkpoint.save(checkpoint.position, settled=[letter], parked=[moved])
+                letter = moved
+        if following is None:
+            await checkpoint.save(checkpoint.position, settled=[letter])
+        return True
+
+    async def _see_through(self, page: _Page) -> None:
+        """Wait for the end of a page; save how far a long one has come, so that a crash repeats little of it."""
+        saved = 0
+        is_store_away = False
+        while not page.ended.done():
+            await asyncio.wait((page.ended,), timeout=_SAVE_EVERY_S)
+            position = max(page.position, self._checkpoint.position)
+            if (
+                page.ended.done()
+                or is_store_away
+                or (position == self._checkpoint.position and len(page.parked) == saved)
+            ):
+                continue
+            saved = len(page.parked)
+            try:
+                await self._save(position, page.parked[:saved])
+            except StoreError:
+                is_store_away = True  # the save at the end of the page says it, if the store is still away
+        page.ended.result()
+
+    async def _save(self, position: int, parked: Sequence[DeadLetter]) -> None:
+        await self._checkpoint.save(position, parked=sorted(parked, key=lambda letter: letter.position))
+
+    def begin(self, delivered: Delivered, ended: Ended) -> bool:
+        """Begin one event without a task; False where `deliver` has to see to it."""
+        if isinstance(delivered, Unread):
+            return False
+        try:
+            return self._handler.begin(delivered, ended)
+        except Exception:
+            return False  # what fails here fails again in `react`
+
+    async def deliver(self, delivered: Delivered, failed: BaseException | None = None) -> DeadLetter | None:
+        """Deliver one event with all attempts; return its letter when they are used up.
+
+        `failed` is what the first attempt came to, if that is over.
+        """
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                if isinstance(delivered, Unread):
+                    raise delivered.error
+                if failed is not None:
+                    first, failed = failed, None
+                    raise first
+                await self._handler.react(delivered)
+                return None
+            except RuntimeClosed:
+                # The runtime stops under the handler, which says nothing of the event: it comes again at the next run.
+                await asyncio.get_running_loop().create_future()
+            except asyncio.CancelledError as cancellation:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                # Nobody cancelled us: the handler waited for something that was cancelled. It has not done its work.
+                error: Exception = _WorkCancelled("the handler waited for something that was cancelled")
+                error.__cause__ = cancellation
+            except Exception as failure:
+                error = failure
+            if not await self._attempts.wait(delivered, attempt, error):
+                return self._attempts.letter(delivered, attempt, error, self._lane_of(delivered))
+
+    def lanes(self, events: Sequence[Delivered], page: _Page) -> list[Lane]:
+        """Return the places of events by lane; note those that are over without being handled."""
+        lanes: dict[StreamName, Lane] = {}
+        letters = self._checkpoint.letters
+        any_letters = bool(letters)
+        for index, delivered in enumerate(events):
+            lane = self._lane_of(delivered)
+            if lane is None or (any_letters and letters.hold_back(delivered, lane)):
+                page.over(index)
+            elif (waiting := lanes.get(lane)) is None:
+                lanes[lane] = deque((index,))
+            else:
+                waiting.append(index)
+        return list(lanes.values())
+
+    def _lane_of(self, delivered: Delivered) -> StreamName | None:
+        try:
+            return self._handler.lane(delivered)
+        except Exception:
+            return place_of(delivered)[0]  # what fails here fails again in `react`, and is parked there
+
+
+class _Page:
+    """One page under way: how much of it is over without a hole, while its lanes go on at their own speeds."""
+
+    def __init__(self, delivery: ConcurrentDelivery, events: Sequence[Delivered], end: int) -> None:
+        self.parked: list[DeadLetter] = []
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._delivery = delivery
+        self._events = events
+        self._end = end
+        self._is_over = bytearray(len(events))
+        self._first_left = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
+        self._waiting: deque[Lane] = deque(delivery.lanes(events, self))
+        self.lanes_left = len(self._waiting)
+
+    @property
+    def position(self) -> int:
+        """The position up to which everything is over."""
+        return place_of(self._events[self._first_left])[1] - 1 if self._first_left < len(self._events) else self._end
+
+    def over(self, index: int) -> None:
+        """Note that an event was delivered, parked, held back or is nobody's."""
+        self._is_over[index] = True
+        while self._first_left < len(self._is_over) and self._is_over[self._first_left]:
+            self._first_left += 1
+
+    def begin(self, lanes: int) -> None:
+        """Let so many of the waiting lanes go."""
+        while self._waiting and lanes:
+            lanes -= 1
+            self._go_on(self._waiting.popleft())
+
+    async def close(self) -> None:
+        """Take nothing more; end the tasks there are."""
+        self._closed = True
+        if self._tasks:
+            for task in self._tasks:
+                task.cancel()
+            with anyio.CancelScope(shield=True):
+                await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _go_on(self, lane: Lane) -> None:
+        if not self._delivery.begin(self._events[lane[0]], partial(self._begun_ended, lane)):
+            self._in_a_task(lane, None)
+
+    def _begun_ended(self, lane: Lane, begun: asyncio.Future[Any]) -> None:
+        failed = asyncio.CancelledError() if begun.cancelled() else begun.exception()
+        if self._closed:
+            return
+        if failed is not None:
+            self._in_a_task(lane, None if isinstance(failed, _AWAY) else failed)
+            return
+        self.over(lane.popleft())
+        if lane:
+            self._go_on(lane)
+        else:
+            self._lane_ended()
+
+    def _in_a_task(self, lane: Lane, failed: BaseException | None) -> None:
+        task = asyncio.get_running_loop().create_task(self._deliver(lane, failed))
+        self._tasks.add(task)
+        task.add_done_callback(self._task_ended)
+
+    async def _deliver(self, lane: Lane, failed: BaseException | None) -> None:
+        while lane:
+            letter = await self._delivery.deliver(self._events[lane[0]], failed)
+            failed = None
+            if letter is not None:
+                self.parked.append(letter)
+                while lane:
+                    self.over(lane.popleft())
+                return
+            self.over(lane.popleft())
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled() or self._closed:
+            return
+        error = task.exception()
+        if error is None:
+            self._lane_ended()
+        elif not self.ended.done():
+            self.ended.set_exception(error)
+
+    def _lane_ended(self) -> None:
+        self.lanes_left -= 1
+        if self._waiting:
+            self._go_on(self._waiting.popleft())
+        elif not self.lanes_left and not self.ended.done():
+            self.ended.set_result(None)
+
+
+class _WorkCancelled(Exception):
+    """A handler ended cancelled, and nobody had cancelled it."""

@@ -1,0 +1,138 @@
+"""`DeadLetters`: the events that one processor has parked, and what waits behind them.
+
+Invariant: in memory as in the store. An event is held back if its stream has a parked event at or before it, or if it
+was itself discarded; the same rule holds live, in a rebuild and after a restart.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterable
+
+import msgspec
+
+from actorium.runtime.log.log_reader import Delivered, Unread
+from actorium.store.event_store import DeadLetter
+from actorium.store.events import StreamName, event_type_of, storable
+
+_TRACEBACK_MAX = 8_000
+_ERROR_MAX = 1_000
+
+
+class DeadLetters:
+    """What one processor has parked or discarded."""
+
+    def __init__(self, letters: Iterable[DeadLetter] = ()) -> None:
+        self._parked: dict[StreamName, DeadLetter] = {}
+        self._discarded: dict[int, DeadLetter] = {}
+        self.settlements = 0  # how often something was settled: a state folded before lacks it
+        for letter in letters:
+            self.add(letter)
+
+    def __len__(self) -> int:
+        return len(self._parked)
+
+    def __bool__(self) -> bool:
+        return bool(self._parked or self._discarded)
+
+    def add(self, letter: DeadLetter) -> None:
+        """Take a letter that was parked, or that is given up from now on."""
+        if letter.discarded:
+            self._discarded[letter.position] = letter
+            parked = self._parked.get(letter.stream)
+            if parked is not None and parked.position == letter.position:
+                del self._parked[letter.stream]
+        elif (parked := self._parked.get(letter.stream)) is None or letter.position <= parked.position:
+            self._parked[letter.stream] = letter
+
+    def overtaken_by(self, letters: Iterable[DeadLetter]) -> list[DeadLetter]:
+        """Return the parked letters whose lanes are now parked at an earlier event: they wait behind it like any other.
+
+        It happens where handlers of today fail at events that those of yesterday could handle.
+        """
+        overtaken = []
+        for letter in letters:
+            parked = self._parked.get(letter.stream)
+            if parked is not None and not letter.discarded and parked.position > letter.position:
+                overtaken.append(parked)
+        return overtaken
+
+    def forget_all(self) -> None:
+        """Forget everything: the processor begins anew."""
+        self.settlements += 1
+        self._parked.clear()
+        self._discarded.clear()
+
+    def settle(self, letter: DeadLetter) -> None:
+        """Forget a letter whose event was handled after all."""
+        self.settlements += 1
+        self._parked.pop(letter.stream, None)
+
+    def parked(self) -> list[DeadLetter]:
+        """Return the parked letters in the order of the log."""
+        return sorted(self._parked.values(), key=lambda letter: letter.position)
+
+    def discarded(self) -> list[DeadLetter]:
+        """Return the discarded letters in the order of the log."""
+        return sorted(self._discarded.values(), key=lambda letter: letter.position)
+
+    def is_discarded(self, position: int) -> bool:
+        """Say whether the event at a position was given up."""
+        return position in self._discarded
+
+    def at(self, position: int) -> DeadLetter | None:
+        """Return the letter parked at a position."""
+        return next((letter for letter in self._parked.values() if letter.position == position), None)
+
+    def hold_back(self, delivered: Delivered, lane: StreamName | None = None) -> bool:
+        """Say whether an event is not to be handled now; `lane` is where it waits, by default its stream."""
+        stream, position = place_of(delivered)
+        if position in self._discarded:
+            return True
+        letter = self._parked.get(lane or stream)
+        return letter is not None and position >= letter.position
+
+
+def place_of(delivered: Delivered) -> tuple[StreamName, int]:
+    """Return the stream and the position of an event."""
+    if isinstance(delivered, Unread):
+        return delivered.record.stream, delivered.record.position
+    return StreamName(delivered.stream_type, delivered.stream_id), delivered.position
+
+
+def moved_to(letter: DeadLetter, delivered: Delivered) -> DeadLetter:
+    """Return the letter for the next event of its lane, when the one it was for is over: that one waits now."""
+    _, position = place_of(delivered)
+    version, event_type = _version_and_type(delivered)
+    return msgspec.structs.replace(letter, position=position, version=version, event_type=event_type, attempts=0)
+
+
+def _version_and_type(delivered: Delivered) -> tuple[int, str]:
+    if isinstance(delivered, Unread):
+        return delivered.record.version, delivered.record.type
+    return delivered.version, event_type_of(type(delivered.event))
+
+
+def dead_letter(
+    processor: str,
+    delivered: Delivered,
+    error: BaseException,
+    *,
+    attempts: int,
+    parked_us: int,
+    lane: StreamName | None,
+) -> DeadLetter:
+    """Return the letter for an event that could not be handled."""
+    stream, position = place_of(delivered)
+    version, event_type = _version_and_type(delivered)
+    return DeadLetter(
+        processor,
+        lane or stream,
+        version,
+        position,
+        event_type,
+        storable(f"{type(error).__name__}: {error}"[:_ERROR_MAX]),
+        storable("".join(traceback.format_exception(error))[-_TRACEBACK_MAX:]),
+        attempts,
+        parked_us,
+    )

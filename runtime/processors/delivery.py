@@ -1,0 +1,243 @@
+"""Delivery: events to a handler, in order, with retries, and parked when nothing helps.
+
+One policy for live events, a rebuild and a retry by hand: an event whose handler fails is tried `Retry.attempts` times,
+then it is parked with its error, and later events of its stream are held back behind it. Other streams go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Protocol
+
+from actorium.runtime.log.log_reader import Delivered, Unread
+from actorium.runtime.processors.checkpoint import Checkpoint
+from actorium.runtime.processors.dead_letters import dead_letter, moved_to, place_of
+from actorium.runtime.retry import Retry
+from actorium.store.errors import StatementFailed, StoreError, UnreadableEvent
+from actorium.store.event_store import DeadLetter, Statement
+from actorium.store.events import Event, RecordedEvent, StreamName
+from actorium.store.log import logger
+from actorium.store.source import Source
+
+log = logger("actorium.runtime")
+
+
+class Delivery(Protocol):
+    """How a processor's events reach its handler."""
+
+    async def page(self, events: Sequence[Delivered], position: int) -> None:
+        """Deliver events in order and move the ledger to `position`."""
+
+    async def again(self, letter: DeadLetter, events: Sequence[Delivered], following: Delivered | None) -> bool:
+        """Deliver a parked event and those behind it; return whether all went well.
+
+        `following` is the next event behind `events`. With each commit the letter moves on to the first event that is
+        not over, so that a crash in between neither repeats what was written nor lets go of what was not.
+        """
+
+
+class Apply(Protocol):
+    """A handler that works at once: it changes state of its own, or records statements."""
+
+    def apply(self, recorded: RecordedEvent[Event], statements: list[Statement]) -> None:
+        """Handle one event; what is to be written with it goes into `statements`."""
+
+    def arranged(self, statements: list[Statement]) -> list[Statement]:
+        """Return statements in an order of the same effect in which they are cheaper to run."""
+
+    async def restore(self, position: int) -> None:
+        """Forget whatever a failed `apply` left behind: be as after the event at `position`."""
+
+
+class Attempts:
+    """The retries that both kinds of delivery share."""
+
+    def __init__(self, checkpoint: Checkpoint, retry: Retry, source: Source) -> None:
+        self._checkpoint = checkpoint
+        self._retry = retry
+        self._source = source
+
+    async def wait(self, delivered: Delivered, attempt: int, error: Exception) -> bool:
+        """Wait before the next attempt; return False when there is none."""
+        if attempt >= self._retry.attempts or isinstance(delivered, Unread):
+            return False
+        stream, position = place_of(delivered)
+        log.warning(
+            "event_retried",
+            processor=self._checkpoint.name,
+            stream=str(stream),
+            position=position,
+            attempt=attempt,
+            error=f"{type(error).__name__}: {error}",
+        )
+        await asyncio.sleep(self._retry.wait_s(attempt, self._source))
+        return True
+
+    def letter(
+        self, delivered: Delivered, attempt: int, error: Exception, lane: StreamName | None = None
+    ) -> DeadLetter:
+        """Return the letter for an event that is parked after so many attempts, and say it in the log."""
+        stream, position = place_of(delivered)
+        log.error(
+            "event_parked",
+            processor=self._checkpoint.name,
+            stream=str(stream),
+            position=position,
+            attempts=attempt,
+            error=f"{type(error).__name__}: {error}",
+        )
+        return dead_letter(
+            self._checkpoint.name, delivered, error, attempts=attempt, parked_us=self._source.now_us(), lane=lane
+        )
+
+
+class SequentialDelivery:
+    """One event after the other, many to a commit; what they write and the position move together."""
+
+    def __init__(self, handler: Apply, checkpoint: Checkpoint, retry: Retry, source: Source) -> None:
+        self._handler = handler
+        self._checkpoint = checkpoint
+        self._attempts = Attempts(checkpoint, retry, source)
+
+    async def page(self, events: Sequence[Delivered], position: int) -> None:
+        """Deliver events in order and move the ledger to `position`."""
+        begun, size = 0, len(events)
+        while True:
+            end = _part_end(events, begun, begun + size)
+            statements: list[Statement] = []
+            failed, error = self._apply(events, begun, end, statements)
+            reached = position if failed == len(events) else place_of(events[failed])[1] - 1
+            try:
+                if statements or reached > self._checkpoint.position:
+                    await self._checkpoint.save(reached, self._handler.arranged(statements))
+            except StatementFailed as failure:
+                await self._handler.restore(self._checkpoint.position)
+                if not statements:
+                    raise  # no event has a part in it: whatever is behind a parked one stays there
+                if _unit_end(events, begun + 1) >= failed:
+                    await self._one(events[begun:failed], failure)
+                    begun, size = failed, len(events)
+                else:  # one of them cannot be written: halve until it is found, so that only that one is parked
+                    size = (failed - begun + 1) // 2
+            else:
+                begun = failed
+                if error is not None:
+                    await self._handler.restore(reached)
+                    begun = _unit_end(events, failed + 1)
+                    await self._one(events[failed:begun], error)
+            if begun == len(events) and self._checkpoint.position >= position:
+                return
+
+    async def again(self, letter: DeadLetter, events: Sequence[Delivered], following: Delivered | None) -> bool:
+        """Deliver a parked event and those behind it; return whether all went well."""
+        try:
+            # All at once: by the rule there is nothing wrong with them any more.
+            await self._write_again(letter, list(events), following)
+            return True
+        except Exception as error:
+            if _is_store_away(error):
+                raise
+            await self._handler.restore(self._checkpoint.position)
+        units = _units(events)
+        for unit, behind in zip(units, [*units[1:], None], strict=True):
+            moved = await self._one_again(letter, unit, behind[0] if behind else following)
+            if moved is None:
+                return False
+            letter = moved
+        return True
+
+    async def _one_again(
+        self, letter: DeadLetter, unit: list[Delivered], following: Delivered | None
+    ) -> DeadLetter | None:
+        """Deliver what a letter stands at; return the letter where it stands then, None if it is parked again."""
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                await self._write_again(letter, unit, following)
+                return moved_to(letter, following) if following is not None else letter
+            except Exception as error:
+                if _is_store_away(error):
+                    raise
+                await self._handler.restore(self._checkpoint.position)
+                if not await self._attempts.wait(unit[0], attempt, error):
+                    again = self._attempts.letter(unit[0], letter.attempts + attempt, error)
+                    await self._checkpoint.save(self._checkpoint.position, settled=[letter], parked=[again])
+                    return None
+
+    async def _write_again(self, letter: DeadLetter, events: list[Delivered], following: Delivered | None) -> None:
+        parked = [moved_to(letter, following)] if following is not None else []
+        await self._checkpoint.save(self._checkpoint.position, self._applied(events), settled=[letter], parked=parked)
+
+    def _apply(
+        self, events: Sequence[Delivered], begun: int, end: int, statements: list[Statement]
+    ) -> tuple[int, Exception | None]:
+        """Apply events; return where the first that failed begins, and why; without one, the end."""
+        apply, letters = self._handler.apply, self._checkpoint.letters
+        letters_at_all = bool(letters)
+        start, mark, place = begun, 0, -1  # where the events of the record under way began
+        for index in range(begun, end):
+            delivered = events[index]
+            if letters_at_all and letters.hold_back(delivered):
+                continue
+            if type(delivered) is Unread:
+                return index, delivered.error
+            if delivered.position != place:  # type: ignore[union-attr]
+                place, start, mark = delivered.position, index, len(statements)  # type: ignore[union-attr]
+            try:
+                apply(delivered, statements)  # type: ignore[arg-type]
+            except Exception as error:
+                del statements[mark:]
+                return start, error
+        return end, None
+
+    async def _one(self, unit: Sequence[Delivered], error: Exception) -> None:
+        """Deliver the events of one record again, by themselves; park it when the attempts are used up."""
+        _, position = place_of(unit[0])
+        attempt = 1
+        while await self._attempts.wait(unit[0], attempt, error):
+            attempt += 1
+            try:
+                await self._checkpoint.save(position, self._applied(unit))
+                return
+            except Exception as failure:
+                if _is_store_away(failure):
+                    raise
+                error = failure
+            await self._handler.restore(position - 1)
+        await self._checkpoint.save(position, parked=[self._attempts.letter(unit[0], attempt, error)])
+
+    def _applied(self, unit: Sequence[Delivered]) -> list[Statement]:
+        statements: list[Statement] = []
+        for delivered in unit:
+            if isinstance(delivered, Unread):
+                raise delivered.error
+            self._handler.apply(delivered, statements)
+        return statements
+
+
+def _is_store_away(error: Exception) -> bool:
+    """Say whether an error is no fault of the event: the processor waits until the store is back."""
+    return isinstance(error, StoreError) and not isinstance(error, StatementFailed | UnreadableEvent)
+
+
+def _units(events: Sequence[Delivered]) -> list[list[Delivered]]:
+    """Return events in groups that stand or fall together: those that upcasters made of one record."""
+    return [list(unit) for _, unit in groupby(events, key=lambda one: place_of(one)[1])]
+
+
+def _part_end(events: Sequence[Delivered], begun: int, end: int) -> int:
+    """Return the nearest end at or before `end` that divides no record, or the end of the first record."""
+    end = min(end, len(events))
+    while begun < end < len(events) and place_of(events[end])[1] == place_of(events[end - 1])[1]:
+        end -= 1
+    return end if end > begun else _unit_end(events, min(begun + 1, len(events)))
+
+
+def _unit_end(events: Sequence[Delivered], end: int) -> int:
+    """Return the end of the record of which the event before `end` is a part."""
+    while 0 < end < len(events) and place_of(events[end])[1] == place_of(events[end - 1])[1]:
+        end += 1
+    return end

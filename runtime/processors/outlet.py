@@ -1,0 +1,211 @@
+"""`Outlet`: events published to the world outside, in the order of the log, at least once, as CloudEvents 1.0.
+
+The log takes the place of an outbox table: nothing is written when an event happens but the event. What is kept is how
+far it was published.
+
+Invariants: one event is offered to the sink at a time; the next one only when the sink has taken it; the saved position
+never passes an event that was not taken, so that a crash publishes some events again, under the same ids.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from datetime import datetime
+from typing import Any, ClassVar, Literal
+
+import msgspec
+
+from actorium.actors.annotations import is_proper_subclass, shown
+from actorium.runtime.log.log_reader import Delivered, Unread
+from actorium.runtime.processors.checkpoint import Checkpoint
+from actorium.runtime.processors.dead_letters import dead_letter, moved_to, place_of
+from actorium.runtime.processors.start_position import StartPosition
+from actorium.runtime.retry import Retry, TryLater
+from actorium.store.errors import ConfigurationError
+from actorium.store.event_store import DeadLetter
+from actorium.store.events import Event, RecordedEvent, event_type_of
+from actorium.store.source import Source
+
+# How many events a crash publishes again at most, and how long a slow sink goes without a saved position.
+_SAVE_EVERY_EVENTS = 100
+_SAVE_EVERY_S = 0.5
+_RETRY = Retry(attempts=1, backoff_s=0.2, backoff_max_s=30.0)
+
+
+class CloudEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An event as CloudEvents 1.0 describes it (github.com/cloudevents/spec); `as_json` is its structured mode.
+
+    `id` is `<stream type>/<stream id>/<version>`, the same at every delivery; `type` the event's stored name, `subject`
+    the stream's id, `time` when it was recorded. The extensions `correlationid`, `causationid` and `commandid` are the
+    event's metadata, `schemaversion` the shape of `data`; those that are empty are left out.
+    """
+
+    content_type: ClassVar[str] = "application/cloudevents+json"
+
+    specversion: str = msgspec.field(default_factory=lambda: "1.0")  # by a factory: a default would be omitted
+    id: str
+    source: str
+    type: str
+    time: datetime
+    subject: str
+    datacontenttype: str = msgspec.field(default_factory=lambda: "application/json")
+    data: dict[str, Any]
+    correlationid: str = ""
+    causationid: str = ""
+    commandid: str = ""
+    schemaversion: int
+
+    def as_json(self) -> bytes:
+        """Return the event as one JSON object, to be sent as `CloudEvent.content_type`."""
+        return _encode(self)
+
+
+_encode = msgspec.json.Encoder().encode
+Sink = Callable[[CloudEvent], Awaitable[None]]
+
+
+class Outlet:
+    """A part of a runtime that publishes events: `Runtime([Account, Outlet("bank", types=[…], sink=…, …)], …)`.
+
+    name: under which its progress is kept. types: the classes of events to publish. sink: an async function that has
+    taken an event when it returns; one that raises is offered the same event again, for ever, so that the order holds.
+    source: the CloudEvents source, a URI reference that says which application speaks. start: where an outlet that is
+    new to a log begins: "now", after what is there, or at the "beginning". retry: how long to wait between attempts.
+    timeout_s: how long the sink may take for one event before that counts as a failure.
+
+    `runtime.processor(outlet)` says where it stands; its `reset` publishes again what it has published.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        types: Collection[type[Event]],
+        sink: Sink,
+        source: str,
+        start: Literal["now", "beginning"],
+        retry: Retry = _RETRY,
+        timeout_s: float = 30.0,
+    ) -> None:
+        if not name or not source.strip():
+            raise ConfigurationError(
+                f"Outlet({name!r}, source={source!r}): it needs a name, under which its progress is kept, and the "
+                'source that CloudEvents want, such as "/bank"'
+            )
+        if start not in ("now", "beginning"):
+            raise ConfigurationError(f'Outlet({name!r}, start={start!r}): "now" or "beginning"')
+        if not types:
+            raise ConfigurationError(f"Outlet({name!r}, types=[]): name the classes of events that it publishes")
+        for one in types:
+            if not is_proper_subclass(one, Event):
+                raise ConfigurationError(f"Outlet({name!r}): {shown(one)} is no Event")
+        if timeout_s <= 0:
+            raise ConfigurationError(f"Outlet({name!r}, timeout_s={timeout_s!r}): more than 0")
+        self.name = name
+        self.types = frozenset(types)
+        self.sink = sink
+        self.source = source
+        self.start = start
+        self.retry = retry
+        self.timeout_s = timeout_s
+
+    def __repr__(self) -> str:
+        return f"<Outlet {self.name}>"
+
+
+def cloud_event(recorded: RecordedEvent[Event], source: str) -> CloudEvent:
+    """Return a recorded event as a CloudEvent of a source."""
+    event, metadata = recorded.event, recorded.metadata
+    part = f".{recorded.part}" if recorded.part else ""
+    # A slash in the type would leave it open where the stream's id begins.
+    stream_type = recorded.stream_type.replace("%", "%25").replace("/", "%2F")
+    return CloudEvent(
+        id=f"{stream_type}/{recorded.stream_id}/{recorded.version}{part}",
+        source=source,
+        type=event_type_of(type(event)),
+        time=recorded.recorded_at,
+        subject=recorded.stream_id,
+        data=msgspec.to_builtins(event),
+        correlationid=metadata.flow_id,
+        causationid=metadata.causation_id,
+        commandid=metadata.command_id,
+        schemaversion=event.schema_version,
+    )
+
+
+class OutletWork:
+    """The work, and the delivery, of the processor that publishes."""
+
+    def __init__(self, outlet: Outlet, checkpoint: Checkpoint, start_position: StartPosition, source: Source) -> None:
+        self.event_classes = outlet.types
+        self._outlet = outlet
+        self._checkpoint = checkpoint
+        self._start_position = start_position
+        self._source = source
+
+    async def prepare(self) -> None:
+        """Go on where the last run ended; where there was none, begin where `start` says."""
+        await self._start_position.prepare()
+
+    async def caught_up(self) -> None:
+        """Nothing waits for it."""
+
+    async def reset(self) -> None:
+        """Publish again what was published, from where the outlet once began."""
+        await self._start_position.reset()
+
+    async def page(self, events: Sequence[Delivered], position: int) -> None:
+        """Publish events in order and move the ledger behind them."""
+        loop = asyncio.get_running_loop()
+        saved_at, unsaved = loop.time(), 0
+        for index, delivered in enumerate(events):
+            if self._checkpoint.letters.hold_back(delivered):
+                continue
+            place = place_of(delivered)[1]
+            if isinstance(delivered, Unread):
+                await self._checkpoint.save(place, parked=[self._letter(delivered)])
+                continue
+            try:
+                await self._publish(delivered)
+            except Exception as error:
+                await self._move_to(place - 1)
+                raise TryLater(
+                    f"the sink of {self._checkpoint.name} does not take {delivered.stream} version "
+                    f"{delivered.version}: {type(error).__name__}: {error}",
+                    self._outlet.retry,
+                ) from error
+            unsaved += 1
+            is_last_part = index + 1 == len(events) or place_of(events[index + 1])[1] > place
+            if is_last_part and (unsaved >= _SAVE_EVERY_EVENTS or loop.time() - saved_at >= _SAVE_EVERY_S):
+                await self._move_to(place)
+                saved_at, unsaved = loop.time(), 0
+        await self._move_to(position)
+
+    async def again(self, letter: DeadLetter, events: Sequence[Delivered], following: Delivered | None) -> bool:
+        """Publish a parked event and those behind it; return whether all went well."""
+        parked: list[DeadLetter] = []
+        for delivered in events:
+            if isinstance(delivered, Unread):
+                parked.append(self._letter(delivered))
+                break
+            await self._publish(delivered)
+        if following is not None and not parked:
+            await self._checkpoint.save(
+                self._checkpoint.position, settled=[letter], parked=[moved_to(letter, following)]
+            )
+            return True
+        await self._checkpoint.save(self._checkpoint.position, settled=[letter], parked=parked)
+        return not parked
+
+    async def _publish(self, recorded: RecordedEvent[Event]) -> None:
+        async with asyncio.timeout(self._outlet.timeout_s):
+            await self._outlet.sink(cloud_event(recorded, self._outlet.source))
+
+    async def _move_to(self, position: int) -> None:
+        if position > self._checkpoint.position:
+            await self._checkpoint.save(position)
+
+    def _letter(self, unread: Unread) -> DeadLetter:
+        name, now_us = self._checkpoint.name, self._source.now_us()
+        return dead_letter(name, unread, unread.error, attempts=1, parked_us=now_us, lane=None)

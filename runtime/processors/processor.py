@@ -1,0 +1,372 @@
+"""`Processor`: what drives projections, reactions and sagas along the log.
+
+Invariants: one task per processor; events are delivered in the order of the log, each stream's in its order; the
+checkpoint moves without a hole; what a person asks of a processor (reset, retry, discard) is done by its own task,
+between two pages, never beside one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from actorium.runtime.errors import RuntimeClosed
+from actorium.runtime.log.log_reader import Delivered, LogReader
+from actorium.runtime.processors.checkpoint import Checkpoint
+from actorium.runtime.processors.dead_letters import moved_to, place_of
+from actorium.runtime.processors.delivery import Delivery
+from actorium.runtime.retry import Retry, TryLater
+from actorium.runtime.waits import end, ended
+from actorium.store.errors import ConfigurationError, StoreError
+from actorium.store.event_store import DeadLetter, EventStore, StreamRead
+from actorium.store.events import Event, StreamName
+from actorium.store.log import logger
+from actorium.store.source import Source
+
+log = logger("actorium.runtime")
+
+# A store that is away is asked again for ever: nothing else can be done, and it is cheap.
+_STORE_RETRY = Retry(attempts=1, backoff_s=0.1, backoff_max_s=5.0)
+_STREAM_PAGE = 1_000
+_PARKED_MAX = 1_000
+
+
+class Work(Protocol):
+    """What a processor needs of the projection or reaction it drives."""
+
+    event_classes: frozenset[type[Event]]
+
+    async def prepare(self) -> None:
+        """Make ready what it writes to, and bring the ledger to the position to begin after."""
+
+    async def caught_up(self) -> None:
+        """Be told, each time, that everything there is was handled."""
+
+    async def reset(self) -> None:
+        """Begin anew from the first event."""
+
+
+class ProcessorStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """How a processor stands.
+
+    state: "starting", "running", "paused", "waiting" (for the store, or for the sink of an outlet), "full" (`parked` is
+    at its limit), "failed" (its own code, not a handler, raised; it tries again) or "stopped"; `error` says why.
+    position: everything up to here is over. lag_events: how much longer the log is. lag_s: how old the first event is
+    that is not over. handled: events gone through since the start. parked: streams that wait behind a dead letter.
+    """
+
+    name: str
+    state: str
+    position: int
+    lag_events: int
+    lag_s: float
+    handled: int
+    parked: int
+    error: str
+
+
+class Processor:
+    """The way of one handler along the log; `runtime.processor(Balances)` gives it to a person who has to act.
+
+    name: its own, under which its checkpoint and its dead letters are kept. plain_name: that of what it drives.
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        delivery: Delivery,
+        checkpoint: Checkpoint,
+        log_reader: LogReader,
+        store: EventStore,
+        source: Source,
+        *,
+        plain_name: str,
+        poll_s: float,
+        parked_max: int = _PARKED_MAX,
+        lane: Callable[[Delivered], StreamName | None] | None = None,
+    ) -> None:
+        self.name = checkpoint.name
+        self.plain_name = plain_name
+        self.checkpoint = checkpoint
+        self._work = work
+        self._delivery = delivery
+        self._log_reader = log_reader
+        self._store = store
+        self._source = source
+        self._poll_s = poll_s
+        self._lane = lane
+        self._state = "starting"
+        self._error = ""
+        self._handled = 0
+        self._searched_us = 0  # when the last event that is over was recorded, as far as it was seen
+        self._parked_max = parked_max
+        self._is_prepared = False
+        self._paused = False
+        self._looks = True
+        self._called: asyncio.Future[bool] | None = None
+        self._errands: deque[tuple[Callable[[], Awaitable[Any]], asyncio.Future[Any]]] = deque()
+
+    @property
+    def position(self) -> int:
+        """The position up to which everything is over."""
+        return self.checkpoint.position
+
+    # --- for a person ---------------------------------------------------------------------------------------------
+
+    def pause(self) -> None:
+        """Deliver nothing more after the page under way, until `resume`. Not kept over a restart."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Go on where `pause` stopped."""
+        self._paused = False
+        self._call()
+
+    async def reset(self) -> None:
+        """Begin anew from the first event: a projection is emptied, a reaction treats what it did as a replay."""
+        await self._have_done(self._work.reset)
+
+    def dead_letters(self, *, discarded: bool = False) -> list[DeadLetter]:
+        """Return the events that are parked now (or those that were discarded), in the order of the log."""
+        letters = self.checkpoint.letters
+        return letters.discarded() if discarded else letters.parked()
+
+    async def retry(self, position: int | None = None) -> int:
+        """Deliver a parked event and those behind it again (None: all, in order); return how many are over."""
+
+        async def retry() -> int:
+            done = 0
+            for letter in self._chosen(position):
+                done += await self._redeliver(letter)
+            return done
+
+        return int(await self._have_done(retry))
+
+    async def discard(self, position: int, reason: str) -> bool:
+        """Give a parked event up, for a reason that is kept, and deliver those behind it; say whether all could be."""
+        if not reason.strip():
+            raise ConfigurationError(f"{self.name}: a reason is kept with what is discarded; give one")
+
+        async def discard() -> bool:
+            (letter,) = self._chosen(position)
+            behind: list[Delivered] = await anext(self._held(letter, with_itself=False), [])
+            # In one step: what waits behind it is never let go of.
+            parked = [msgspec.structs.replace(letter, discarded=reason)]
+            parked += [moved_to(letter, one) for one in behind[:1]]
+            await self.checkpoint.save(self.checkpoint.position, parked=parked)
+            return not behind or await self._redeliver(parked[1])
+
+        return bool(await self._have_done(discard))
+
+    def statistics(self) -> ProcessorStatistics:
+        """Return where the processor stands."""
+        position = self.checkpoint.position
+        lag_events = max(0, self._log_reader.log_tail.position - position)
+        since_us = (self._log_reader.log_tail.recorded_us_after(position) or self._searched_us) if lag_events else 0
+        lag_us = self._source.now_us() - since_us if since_us else 0
+        state, error = self._state, self._error
+        if state == "full":
+            parked = len(self.checkpoint.letters)
+            error = f"{parked} events are parked, the limit max_parked: mend the handler, then retry()"
+        if self._paused and state in ("starting", "running", "full"):
+            state = "paused"
+        return ProcessorStatistics(
+            name=self.name,
+            state=state,
+            position=position,
+            lag_events=lag_events,
+            lag_s=max(0, lag_us) / 1_000_000,
+            handled=self._handled,
+            parked=len(self.checkpoint.letters),
+            error=error,
+        )
+
+    # --- the task -------------------------------------------------------------------------------------------------
+
+    async def prepare(self) -> None:
+        """Make ready what it writes to, before it is run; raise what is wrong with it, as far as that can be known."""
+        await self._work.prepare()
+        position = self.checkpoint.position
+        if self._log_reader.log_tail.position > position:
+            self._searched_us = await self._log_reader.recorded_us_after(position)
+        self._is_prepared = True
+
+    async def run(self) -> None:
+        """Follow the log until cancelled."""
+        attempt = 0
+        tried_at = -1
+        try:
+            while True:
+                try:
+                    if not self._is_prepared:
+                        await self.prepare()
+                    await self._step()
+                    attempt, self._error = 0, ""
+                except Exception as error:
+                    attempt = attempt + 1 if self.checkpoint.position == tried_at else 1
+                    tried_at = self.checkpoint.position
+                    await self._recover(error, attempt)
+        finally:
+            self._state = "stopped"
+            closed = RuntimeClosed(f"the processor {self.name} has stopped")
+            self.checkpoint.close(closed)
+            self._refuse_errands(closed)
+
+    async def _recover(self, error: Exception, attempt: int) -> None:
+        """Wait until it makes sense to go on; whatever fails here, the engine and the other processors go on."""
+        is_awaited = isinstance(error, StoreError | TryLater)
+        self._state, self._error = "waiting" if is_awaited else "failed", f"{type(error).__name__}: {error}"
+        if is_awaited:
+            log.warning("processor_waits", processor=self.name, error=self._error, attempt=attempt)
+        else:
+            trace = "".join(traceback.format_exception(error))
+            log.error("processor_failed", processor=self.name, attempt=attempt, error=self._error, traceback=trace)
+        # What a commit came to that failed is unknown: it is asked of the store, so that nothing is done twice.
+        self._is_prepared = self._is_prepared and isinstance(error, TryLater)
+        if not self._is_prepared:
+            self._refuse_errands(error)
+        retry = error.retry if isinstance(error, TryLater) else _STORE_RETRY
+        await self._wait(retry.wait_s(attempt, self._source))
+
+    def _refuse_errands(self, error: Exception) -> None:
+        while self._errands:
+            _, answer = self._errands.popleft()
+            if not answer.done():
+                answer.set_exception(error)
+
+    async def _step(self) -> None:
+        while self._errands:
+            await self._do(*self._errands.popleft())
+        if self._paused:
+            await self._wait(self._poll_s)
+            return
+        if len(self.checkpoint.letters) >= self._parked_max:
+            # A handler that fails for so many streams is broken, not poisoned: nothing more is parked behind it.
+            if self._state != "full":
+                log.error("processor_full", processor=self.name, parked=len(self.checkpoint.letters))
+            self._state = "full"
+            await self._wait(self._poll_s)
+            return
+        self._state = "running"
+        position, head = self.checkpoint.position, self._log_reader.log_tail.position
+        if head > position or self._looks:
+            self._looks = False
+            found = await self._log_reader.after(position, self._work.event_classes)
+            if found.position > position:
+                await self._delivery.page(found.events, found.position)
+                self._searched_us = found.recorded_us or self._searched_us
+                self._handled += len(found.events)
+                if self.checkpoint.position >= head:
+                    # There may be more by now; under load there always is.
+                    await self._work.caught_up()
+                return
+        await self._work.caught_up()
+        if self._log_reader.log_tail.position <= position and not self._errands:
+            # Nobody came, nobody called: look by oneself, a notification may have been lost.
+            self._looks = not await self._log_reader.log_tail.moved(self._to_be_called(), self._poll_s)
+
+    async def _wait(self, timeout_s: float) -> None:
+        """Wait until somebody calls, for so many seconds at most."""
+        if not self._errands:
+            await ended(self._to_be_called(), timeout_s)
+
+    def _to_be_called(self) -> asyncio.Future[bool]:
+        self._called = asyncio.get_running_loop().create_future()
+        return self._called
+
+    def _call(self) -> None:
+        end(self._called)
+
+    async def _have_done(self, errand: Callable[[], Awaitable[Any]]) -> Any:
+        if self._state == "stopped":
+            raise RuntimeClosed(f"the processor {self.name} has stopped")
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._errands.append((errand, answer))
+        self._call()
+        return await answer
+
+    async def _do(self, errand: Callable[[], Awaitable[Any]], answer: asyncio.Future[Any]) -> None:
+        if answer.done():
+            return  # who asked for it has left
+        try:
+            result = await errand()
+        except asyncio.CancelledError:
+            if not answer.done():
+                answer.set_exception(RuntimeClosed(f"the processor {self.name} has stopped"))
+            raise
+        except Exception as error:
+            if not answer.done():
+                answer.set_exception(error)
+            if not isinstance(error, ConfigurationError):
+                raise
+        else:
+            if not answer.done():
+                answer.set_result(result)
+
+    def _chosen(self, position: int | None) -> list[DeadLetter]:
+        if position is None:
+            return self.checkpoint.letters.parked()
+        letter = self.checkpoint.letters.at(position)
+        if letter is None:
+            raise ConfigurationError(f"{self.name} has nothing parked at position {position}; see dead_letters()")
+        return [letter]
+
+    async def _redeliver(self, letter: DeadLetter) -> bool:
+        """Deliver a parked event and those behind it, page by page; say whether all went well."""
+        pages = self._held(letter)
+        page: list[Delivered] = await anext(pages, [])
+        while True:
+            following: list[Delivered] = await anext(pages, [])
+            if not await self._delivery.again(letter, page, following[0] if following else None):
+                return False
+            if not following:
+                return True
+            letter, page = moved_to(letter, following[0]), following
+
+    def _held(self, letter: DeadLetter, *, with_itself: bool = True) -> AsyncIterator[list[Delivered]]:
+        """Iterate over the parked event and the later ones of its lane that were held back behind it, in pages."""
+        return (
+            self._held_of_stream(letter, with_itself) if self._lane is None else self._held_of_lane(letter, with_itself)
+        )
+
+    async def _held_of_stream(self, letter: DeadLetter, with_itself: bool) -> AsyncIterator[list[Delivered]]:
+        version = letter.version - with_itself
+        while True:
+            page = (await self._store.read_streams([StreamRead(letter.stream, version, _STREAM_PAGE)]))[0].events
+            held = [record for record in page if record.position <= self.checkpoint.position]
+            events = self._not_discarded(self._log_reader.decoded(held, self._work.event_classes))
+            if events:
+                yield events
+            if len(held) < _STREAM_PAGE:
+                return
+            version = held[-1].version
+
+    async def _held_of_lane(self, letter: DeadLetter, with_itself: bool) -> AsyncIterator[list[Delivered]]:
+        """Find them in the whole log: the events of a lane that is no stream lie in many streams."""
+        position = letter.position - with_itself
+        while position < self.checkpoint.position:
+            found = await self._log_reader.after(position, self._work.event_classes)
+            if found.position == position:
+                return
+            events = [
+                one
+                for one in self._not_discarded(found.events)
+                if place_of(one)[1] <= self.checkpoint.position and self._is_in(letter.stream, one)
+            ]
+            if events:
+                yield events
+            position = found.position
+
+    def _is_in(self, name: StreamName, delivered: Delivered) -> bool:
+        try:
+            return self._lane is not None and self._lane(delivered) == name
+        except Exception:
+            return place_of(delivered)[0] == name  # as ConcurrentDelivery does with a lane that cannot be told
+
+    def _not_discarded(self, events: Sequence[Delivered]) -> list[Delivered]:
+        return [one for one in events if not self.checkpoint.letters.is_discarded(place_of(one)[1])]

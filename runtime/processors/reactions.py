@@ -1,0 +1,141 @@
+"""`@react`: plain side effects of events (a mail, a webhook, a message), at least once, with an idempotency key."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Literal, NewType, TypeVar
+
+from actorium.runtime.log.log_reader import Delivered
+from actorium.runtime.processors.checkpoint import Checkpoint
+from actorium.runtime.processors.dead_letters import place_of
+from actorium.runtime.processors.event_handlers import EventHandler, arguments, read_handler
+from actorium.runtime.retry import Retry
+from actorium.store.errors import ConfigurationError
+from actorium.store.event_store import EventStore, SaveCheckpoint
+from actorium.store.events import Event, RecordedEvent, StreamName
+
+F = TypeVar("F", bound=Callable[..., Awaitable[None]])
+_REACTION = "__actorium_reaction__"
+OnReplay = Literal["skip", "run"]
+
+IdempotencyKey = NewType("IdempotencyKey", str)
+"""Names one reaction to one event: the same at every delivery, so that the receiver can tell a second one."""
+
+
+def react(*, on_replay: OnReplay, retry: Retry | None = None, concurrency: int = 8, name: str = "") -> Callable[[F], F]:
+    """Mark an async function that carries out the effect of an event, once or more often.
+
+    The first annotated parameter is the event; further ones are given by annotation: `RecordedEvent`, and
+    `IdempotencyKey`, which the receiver should be told. on_replay: what happens to events that were in the log before
+    the reaction was first run, and after a reset to those it was given already: "skip" or "run". retry: how often to
+    try before the event is parked. concurrency: how many streams side by side. name: under which its progress is kept.
+    """
+    if on_replay not in ("skip", "run"):
+        raise ConfigurationError(f'@react(on_replay={on_replay!r}): "skip" or "run"')
+    if concurrency < 1:
+        raise ConfigurationError(f"@react(concurrency={concurrency!r}): 1 or more")
+
+    def marked(function: F) -> F:
+        names = sys._getframe(1).f_locals
+        shown = function.__qualname__
+        if not _is_async(function):
+            raise ConfigurationError(f"{shown} is not async: write `async def`, or make it a projection")
+        handler = read_handler(function, shown, names, extras=(RecordedEvent, IdempotencyKey), skip_self=False)
+        reaction = Reaction(name or function.__name__, handler, on_replay, retry or Retry(), concurrency)
+        setattr(function, _REACTION, reaction)
+        return function
+
+    return marked
+
+
+class Reaction:
+    """What `@react` says of a function."""
+
+    def __init__(self, name: str, handler: EventHandler, on_replay: OnReplay, retry: Retry, concurrency: int) -> None:
+        self.name = name
+        self.handler = handler
+        self.on_replay = on_replay
+        self.retry = retry
+        self.concurrency = concurrency
+
+
+def reaction_of(candidate: object) -> Reaction | None:
+    """Return what `@react` says of a function, None for anything else."""
+    reaction = getattr(candidate, _REACTION, None)
+    return reaction if isinstance(reaction, Reaction) else None
+
+
+class ReactionWork:
+    """The work of one reaction.
+
+    Invariant: `_replay_up_to` is a position up to which every event was given to the function at least once, or was
+    there before it; it only rises, and is kept under a checkpoint of its own, so that a reset does not forget it. What
+    is kept is one more than it, so that 0 stays the mark of a reaction that was never begun: one that was begun on an
+    empty log must get every event, also if it was killed before its first checkpoint.
+    """
+
+    def __init__(self, reaction: Reaction, checkpoint: Checkpoint, store: EventStore, head: Callable[[], int]) -> None:
+        self.event_classes = frozenset(reaction.handler.event_classes)
+        self.concurrency = reaction.concurrency
+        self._reaction = reaction
+        self._checkpoint = checkpoint
+        self._store = store
+        self._head = head
+        self._replay_up_to = 0
+
+    def lane(self, delivered: Delivered) -> StreamName:
+        """Return the event's stream: streams side by side."""
+        return place_of(delivered)[0]
+
+    def begin(self, recorded: RecordedEvent[Event], ended: object) -> bool:
+        """Leave every event to `react`: a user's function takes a task."""
+        return False
+
+    async def react(self, recorded: RecordedEvent[Event]) -> None:
+        """Call the function with one event, unless it is a replay that is to be skipped."""
+        if recorded.position <= self._replay_up_to and self._reaction.on_replay == "skip":
+            return
+        key = f"{self._reaction.name}:{recorded.stream_type}:{recorded.stream_id}:{recorded.version}:{recorded.part}"
+        handler = self._reaction.handler
+        await handler.method(*arguments(handler, recorded, {IdempotencyKey: key}))
+
+    async def prepare(self) -> None:
+        """Find where to go on; a reaction that is new to this log takes what is there as a replay."""
+        await self._checkpoint.load()
+        known = await self._store.load_checkpoint(self._replay_name)
+        if known:
+            self._replay_up_to = known - 1
+            return
+        head = self._head()
+        if self._reaction.on_replay == "skip" and self._checkpoint.position < head:
+            await self._checkpoint.save(head)
+        await self._take_as_replay(head)
+
+    async def caught_up(self) -> None:
+        """Nothing waits for a reaction to catch up."""
+
+    async def reset(self) -> None:
+        """Go through the log again; what was given already is a replay."""
+        letters = self._checkpoint.letters
+        if self._reaction.on_replay == "skip" and letters.parked():
+            raise ConfigurationError(
+                f"{self._checkpoint.name} has {len(letters)} parked events, which a reset would skip for ever: "
+                "retry or discard them first"
+            )
+        await self._take_as_replay(max(self._replay_up_to, self._checkpoint.position))
+        await self._checkpoint.save(0, settled=[*letters.parked(), *letters.discarded()])
+        letters.forget_all()
+
+    async def _take_as_replay(self, position: int) -> None:
+        await self._checkpoint.writer(SaveCheckpoint(self._replay_name, position + 1))
+        self._replay_up_to = position
+
+    @property
+    def _replay_name(self) -> str:
+        return f"{self._checkpoint.name} replays up to"
+
+
+def _is_async(function: object) -> bool:
+    return inspect.iscoroutinefunction(function)

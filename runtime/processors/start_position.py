@@ -1,0 +1,38 @@
+"""`StartPosition`: the position after which a follower of the log once began, kept for later starts and resets.
+
+The place is kept apart from how far the follower has come, and one higher, so that 0 means "not yet": a crash before
+the first checkpoint neither skips an event nor goes back before that place, and a reset goes back no further.
+"""
+
+from __future__ import annotations
+
+from actorium.runtime.processors.checkpoint import Checkpoint
+from actorium.store.event_store import EventStore, SaveCheckpoint
+
+
+class StartPosition:
+    """The first position of one ledger; `new_after` is where a follower begins that is new to the log."""
+
+    def __init__(self, checkpoint: Checkpoint, store: EventStore, new_after: int) -> None:
+        self._checkpoint = checkpoint
+        self._store = store
+        self._new_after = new_after
+        self._after = 0
+
+    async def prepare(self) -> None:
+        """Load the ledger, and bring it to where the last run ended or the first one begins."""
+        checkpoint = self._checkpoint
+        await checkpoint.load()
+        name = f"{checkpoint.name} begins after"
+        known = await self._store.load_checkpoint(name)
+        if known == 0:
+            known = 1 + self._new_after
+            await checkpoint.writer(SaveCheckpoint(name, known))
+        self._after = known - 1
+        checkpoint.move_in_memory(max(checkpoint.position, self._after))
+
+    async def reset(self) -> None:
+        """Go back to where it once began; what was parked or discarded comes again too."""
+        letters = self._checkpoint.letters
+        await self._checkpoint.save(self._after, settled=[*letters.parked(), *letters.discarded()])
+        letters.forget_all()

@@ -1,0 +1,185 @@
+"""`MemoryProjection`: the work of a projection that keeps plain Python state.
+
+Invariants: the state is the fold of the events up to the ledger's position, less those held back; it is folded from its
+kept state, or from the beginning of the log, at each start and whenever a handler failed half-way through a change;
+until that is done, nobody is shown it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import msgspec
+
+from actorium.runtime.log.log_reader import LogReader, Unread
+from actorium.runtime.processors.checkpoint import Checkpoint
+from actorium.runtime.processors.dead_letters import DeadLetters
+from actorium.runtime.processors.event_handlers import arguments
+from actorium.runtime.projections.projection import Projection
+from actorium.store.errors import StatementFailed
+from actorium.store.event_store import DeadLetter, EventStore, SaveCheckpoint, Statement
+from actorium.store.events import Event, RecordedEvent, as_json
+from actorium.store.log import logger
+
+log = logger("actorium.runtime")
+
+_STATES = (
+    "CREATE TABLE IF NOT EXISTS projection_states "
+    "(name TEXT PRIMARY KEY, version INTEGER NOT NULL, position INTEGER NOT NULL, state TEXT NOT NULL) WITHOUT ROWID"
+)
+_KEEP = "INSERT OR REPLACE INTO projection_states VALUES (?, ?, ?, ?)"
+_FORGET = "DELETE FROM projection_states WHERE name = ?"
+_KEPT = "SELECT position, state FROM projection_states WHERE name = ? AND version = ?"
+
+
+class MemoryCheckpoint(Checkpoint):
+    """The progress of a projection in memory: only its dead letters, and now and then its state, are written."""
+
+    async def load(self) -> int:
+        """Read the dead letters: the position is that of the state in memory."""
+        self.letters = DeadLetters(await self._store.dead_letters(self.name))
+        self.position = 0
+        return 0
+
+    async def save(
+        self,
+        position: int,
+        statements: Sequence[Statement] = (),
+        *,
+        parked: Sequence[DeadLetter] = (),
+        settled: Sequence[DeadLetter] = (),
+    ) -> None:
+        """Move in memory; write what has to outlive the process."""
+        if settled:
+            # A kept state was folded without what is handled now, and would never get it: it goes in the same step.
+            statements = [*statements, (_STATES, ()), (_FORGET, (self.name,))]
+        if statements or parked:
+            try:
+                await super().save(position, statements, parked=parked, settled=settled)
+            except BaseException:
+                self.ready.clear()  # the state may be ahead of what was written: nobody is shown it before it is clear
+                raise
+        else:
+            self.move_in_memory(position)
+
+
+class MemoryProjection:
+    """Events to changes of a Python object."""
+
+    def __init__(
+        self, projection: type[Projection], checkpoint: MemoryCheckpoint, store: EventStore, log_reader: LogReader
+    ) -> None:
+        self.definition = projection.__definition__
+        self.event_classes = frozenset(self.definition.handlers)
+        self.instance = projection()
+        self._class = projection
+        self._checkpoint = checkpoint
+        self._store = store
+        self._log_reader = log_reader
+        self._kept_at = 0
+        self._has_caught_up = False
+        self._copy: tuple[int, int, Projection] | None = None
+
+    def apply(self, recorded: RecordedEvent[Event], statements: list[Statement]) -> None:
+        """Have the handler change the state."""
+        handler = self.definition.handlers[type(recorded.event)]
+        try:
+            handler.method(self.instance, *arguments(handler, recorded, {}))
+        except BaseException:
+            self._checkpoint.ready.clear()  # it may be half changed: `restore` lets queries in again
+            raise
+
+    def arranged(self, statements: list[Statement]) -> list[Statement]:
+        """Nothing is written."""
+        return statements
+
+    async def restore(self, position: int) -> None:
+        """Fold the state anew up to a position: a handler that failed may have left it half changed."""
+        self._checkpoint.ready.clear()
+        reached = await self._begin_at_copy(position)
+        while reached < position:
+            found = await self._log_reader.after(reached, self.event_classes)
+            if found.position == reached:
+                break
+            for delivered in found.events:
+                if isinstance(delivered, Unread) or delivered.position > position:
+                    continue
+                if not self._checkpoint.letters.hold_back(delivered):
+                    self.apply(delivered, [])
+            reached = found.position
+        self._copy = (position, self._checkpoint.letters.settlements, copy.deepcopy(self.instance))
+        if self._has_caught_up:
+            self._checkpoint.ready.set()
+
+    async def _begin_at_copy(self, position: int) -> int:
+        """Take the copy that the last restoring left, if it is of use: several attempts begin at the same state."""
+        if self._copy is not None:
+            place, settlements, state = self._copy
+            if place <= position and settlements == self._checkpoint.letters.settlements:
+                self.instance = copy.deepcopy(state)
+                return place
+        return await self._begin()
+
+    async def prepare(self) -> None:
+        """Take the kept state, if there is one of this version, and go on from there."""
+        self._checkpoint.ready.clear()
+        self._has_caught_up = False
+        self._copy = None
+        await self._checkpoint.load()
+        self._checkpoint.move_in_memory(await self._begin())
+
+    async def caught_up(self) -> None:
+        """Let queries see the state, and keep it if it is time."""
+        self._has_caught_up = True
+        self._checkpoint.ready.set()
+        self._copy = None
+        every = self._class.snapshot_every
+        if every and self._checkpoint.position - self._kept_at >= every:
+            await self._keep()
+
+    async def reset(self) -> None:
+        """Begin anew from the first event, without what was parked or discarded."""
+        letters = self._checkpoint.letters
+        forget: list[Statement] = [(_STATES, ()), (_FORGET, (self._checkpoint.name,))]
+        await self._checkpoint.save(0, forget, settled=[*letters.parked(), *letters.discarded()])
+        letters.forget_all()
+        self._copy = None
+        self._fresh()
+
+    def _fresh(self) -> None:
+        self.instance = self._class()
+        self._kept_at = 0
+
+    async def _begin(self) -> int:
+        """Take the kept state or an empty one; return the position it stands for."""
+        self._fresh()
+        if not self._class.snapshot_every:
+            return 0
+        try:
+            rows = await self._store.query(_KEPT, (self._checkpoint.name, self.definition.version))
+            if rows:
+                self.instance = msgspec.json.decode(rows[0][1], type=self._class)
+                self._kept_at = int(rows[0][0])
+        except StatementFailed:
+            pass  # no projection of this store has kept a state yet: there is no table
+        except msgspec.MsgspecError as error:
+            log.info("projection_state_not_taken", projection=self._checkpoint.name, error=str(error))
+            self._fresh()
+        return self._kept_at
+
+    async def _keep(self) -> None:
+        position = self._checkpoint.position
+        try:
+            state = as_json(self.instance)
+            same = msgspec.json.decode(state, type=self._class) == self.instance
+            reason = "JSON changes it"
+        except (TypeError, ValueError, msgspec.MsgspecError) as error:
+            same, reason = False, str(error)
+        if not same:
+            log.warning("projection_state_not_kept", projection=self._checkpoint.name, reason=reason)
+            self._kept_at = position
+            return
+        row = (self._checkpoint.name, self.definition.version, position, state.decode())
+        await self._checkpoint.writer(SaveCheckpoint(self._checkpoint.name, position, [(_STATES, ()), (_KEEP, row)]))
+        self._kept_at = position

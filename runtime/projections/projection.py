@@ -1,0 +1,190 @@
+"""`Projection`: events to a read model: tables of the store, or plain Python state.
+
+A projection with a `schema` keeps tables; its handlers record statements in a `Transaction`, which are run together
+with the checkpoint. Without one, its fields are its state, which is folded anew from the log at each start.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar, overload
+
+import msgspec
+
+from actorium.actors.annotations import hints_of
+from actorium.runtime.processors.event_handlers import (
+    EventHandler,
+    by_event_class,
+    correlation_of,
+    marked_handlers,
+    read_handler,
+)
+from actorium.runtime.projections.table_names import TableNames
+from actorium.store.errors import ConfigurationError
+from actorium.store.event_store import Statement
+from actorium.store.events import Event, RecordedEvent
+from actorium.store.upcasting import is_version
+
+_NAME = re.compile(r"[^\W\d]\w*")
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Transaction:
+    """What a handler's statements are recorded in; they run with the checkpoint, all or none."""
+
+    __slots__ = ("_rewrite", "_rewritten", "_statements")
+
+    def __init__(self, statements: list[Statement], names: TableNames) -> None:
+        self._statements = statements
+        self._rewrite = names.rewrite
+        self._rewritten = names.rewritten  # asked directly: this is the hot path of a rebuild
+
+    def execute(self, sql: str, *parameters: Any) -> None:
+        """Record one SQL statement with its parameters: `tx.execute("INSERT INTO t VALUES (?)", 1)`."""
+        self._statements.append((self._rewritten.get(sql) or self._rewrite(sql), parameters))
+
+
+class Reader:
+    """What a query reads the projection's tables with: committed rows only.
+
+    One statement sees one state of them; two may see two, so ask for what belongs together in one.
+    """
+
+    __slots__ = ("_fetch",)
+
+    def __init__(self, fetch: Callable[[str, Sequence[Any]], Awaitable[list[tuple[Any, ...]]]]) -> None:
+        self._fetch = fetch
+
+    async def fetch_all(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Return all rows of a query."""
+        return await self._fetch(sql, parameters)
+
+    async def fetch_one(self, sql: str, *parameters: Any) -> tuple[Any, ...] | None:
+        """Return the first row of a query, None if there is none."""
+        rows = await self.fetch_all(sql, *parameters)
+        return rows[0] if rows else None
+
+
+class Query(Generic[R]):
+    """A question that a projection answers; asked with `runtime.query(Balances.of, "alice")`."""
+
+    def __init__(self, method: Callable[..., Any]) -> None:
+        self.method = method
+        self.projection: type[Projection] | None = None
+        self.wants_reader = False
+        self.__doc__ = method.__doc__
+        self.__name__ = method.__name__
+
+    def __set_name__(self, owner: type[Projection], name: str) -> None:
+        self.projection = owner
+
+    def __get__(self, instance: object, owner: type[Projection]) -> Query[R]:
+        if self.projection is owner:
+            return self
+        inherited: Query[R] = Query(self.method)
+        inherited.projection, inherited.wants_reader = owner, self.wants_reader
+        return inherited
+
+    def __repr__(self) -> str:
+        owner = self.projection.__name__ if self.projection is not None else "?"
+        return f"{owner}.{self.__name__}"
+
+
+@overload
+def query(method: Callable[Concatenate[Any, P], Awaitable[R]]) -> Query[R]: ...
+@overload
+def query(method: Callable[Concatenate[Any, P], R]) -> Query[R]: ...
+def query(method: Callable[..., Any]) -> Query[Any]:
+    """Mark a method that answers a question about the read model; a parameter annotated `Reader` gets its tables."""
+    return Query(method)
+
+
+class ProjectionDefinition:
+    """What a projection class says of itself, checked when the class is defined."""
+
+    __slots__ = ("handlers", "has_tables", "name", "projection_class", "schema", "version")
+
+    def __init__(self, projection_class: type[Projection], names: Mapping[str, Any]) -> None:
+        self.projection_class = projection_class
+        self.name: str = projection_class.__dict__.get("projection_name") or projection_class.__name__
+        self.version = projection_class.version
+        self.schema = projection_class.schema
+        self.has_tables = bool(self.schema.strip())
+        owner = projection_class.__name__
+        if not is_version(self.version):
+            raise ConfigurationError(f"{owner}.version = {self.version!r}: a whole number from 1, raised by hand")
+        if not _NAME.fullmatch(self.name):
+            raise ConfigurationError(
+                f"{owner}.projection_name = {self.name!r} begins the names of its tables: letters, digits and _ only"
+            )
+        _check_snapshot_every(projection_class, self.has_tables)
+        extras = (RecordedEvent, Transaction) if self.has_tables else (RecordedEvent,)
+        handlers = []
+        for method in marked_handlers(projection_class):
+            if inspect.iscoroutinefunction(method):
+                raise ConfigurationError(
+                    f"{owner}.{method.__name__} is async: a projection's handler waits for nothing; effects outside "
+                    "belong into a @react handler"
+                )
+            if inspect.isgeneratorfunction(method):
+                raise ConfigurationError(f"{owner}.{method.__name__} yields: calling it would do nothing; take it out")
+            if correlation_of(method) is not None:
+                raise ConfigurationError(f"{owner}.{method.__name__}: @on(correlate=…) is for sagas; write @on")
+            handlers.append(read_handler(method, f"{owner}.{method.__name__}", names, extras=extras))
+        if not handlers:
+            raise ConfigurationError(f"{owner} handles no event: give it @on methods")
+        self.handlers: dict[type[Event], EventHandler] = by_event_class(owner, handlers)
+        for value in vars(projection_class).values():
+            if isinstance(value, Query):
+                hints = hints_of(value.method, f"{owner}.{value.__name__}", names)
+                value.wants_reader = Reader in hints.values()
+                if value.wants_reader and not self.has_tables:
+                    raise ConfigurationError(f"{owner}.{value.__name__} wants a Reader, but {owner} has no schema")
+
+    def require_state(self) -> None:
+        """Raise ConfigurationError for fields that cannot be a read model's state."""
+        projection, owner = self.projection_class, self.projection_class.__name__
+        for field in msgspec.structs.fields(projection):
+            if self.has_tables:
+                # A change of it would neither be written with the checkpoint nor taken back with a failed event.
+                raise ConfigurationError(
+                    f"{owner}.{field.name}: the state of a projection with a schema is its tables; make a constant a "
+                    "ClassVar, and keep what changes in a table"
+                )
+            if field.required:
+                raise ConfigurationError(f"{owner}.{field.name} has no default: a projection begins empty; give it one")
+
+
+def _check_snapshot_every(projection: type[Projection], has_tables: bool) -> None:
+    every = projection.snapshot_every
+    if every and has_tables:
+        raise ConfigurationError(
+            f"{projection.__name__}.snapshot_every = {every!r}: a projection with a schema is kept in its tables; "
+            "leave it out"
+        )
+    if type(every) is not int or every < 0:
+        raise ConfigurationError(f"{projection.__name__}.snapshot_every = {every!r}: a number of events, 0 for never")
+
+
+class Projection(msgspec.Struct):
+    """A read model. Set `version` (raise it whenever handlers or schema change) and, for tables, `schema`.
+
+    A new version is built beside the old one, which answers queries until the new one has caught up.
+    `snapshot_every` lets a projection without tables keep its state every so many events, so that a start does not
+    fold the whole log.
+    """
+
+    version: ClassVar[int] = 1
+    schema: ClassVar[str] = ""
+    projection_name: ClassVar[str] = ""
+    snapshot_every: ClassVar[int] = 0
+    __definition__: ClassVar[ProjectionDefinition]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.__definition__ = ProjectionDefinition(cls, sys._getframe(1).f_locals)

@@ -1,0 +1,97 @@
+"""Queries: what a projection answers, once and as it changes."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import inspect
+from typing import Any, Generic, TypeVar
+
+from actorium.runtime.errors import QueryTimeout
+from actorium.runtime.processors.checkpoint import Checkpoint
+from actorium.runtime.projections.memory_projection import MemoryProjection
+from actorium.runtime.projections.projection import Query
+from actorium.runtime.projections.table_projection import TableProjection
+
+R = TypeVar("R")
+
+
+class ReadModel:
+    """One projection as queries see it."""
+
+    def __init__(self, work: TableProjection | MemoryProjection, checkpoint: Checkpoint) -> None:
+        self._work = work
+        self.checkpoint = checkpoint
+
+    async def at_least(self, position: int, timeout_s: float) -> None:
+        """Wait until what queries see holds everything up to a position; raise QueryTimeout."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self.checkpoint.ready.wait()
+                if position:
+                    await self._holds(position)
+        except TimeoutError:
+            raise QueryTimeout(
+                f"{self.checkpoint.name} is at position {self.checkpoint.position} and did not reach {position} within "
+                f"{timeout_s:g} s: ask again, or see runtime.processor(…).statistics()"
+            ) from None
+
+    async def _holds(self, position: int) -> None:
+        await self.checkpoint.reached(position)
+        work = self._work
+        if isinstance(work, TableProjection):
+            # An older version answers while this one is built, and holds nothing newer: not before the switch.
+            while not work.is_current and not self.checkpoint.is_closed:
+                await self.checkpoint.moved()
+
+    async def ask(self, query: Query[Any], args: tuple[Any, ...]) -> Any:
+        """Return the answer as the projection stands."""
+        if query.wants_reader and isinstance(self._work, TableProjection):
+            answer = query.method(self._work.instance, self._work.reader(), *args)
+        else:
+            answer = query.method(self._work.instance, *args)
+        answer = await answer if inspect.isawaitable(answer) else answer
+        # The state in memory goes on changing, and is nobody's to change outside.
+        return copy.deepcopy(answer) if isinstance(self._work, MemoryProjection) else answer
+
+
+class Watch(Generic[R]):
+    """An async iterator over the answers to one query: the answer now, then each answer that differs from the last.
+
+    It holds one answer. Who is slow misses answers in between, never the last.
+    """
+
+    def __init__(self, model: ReadModel, query: Query[R], args: tuple[Any, ...], *, poll_s: float) -> None:
+        self._model = model
+        self._query = query
+        self._args = args
+        self._poll_s = poll_s
+        self._last: Any = _NOTHING
+        self._open = True
+        self._called: asyncio.Future[None] | None = None
+
+    def __aiter__(self) -> Watch[R]:
+        return self
+
+    async def __anext__(self) -> R:
+        while self._open:
+            await self._model.checkpoint.ready.wait()
+            moved = self._model.checkpoint.moved()
+            if self._model.checkpoint.is_closed:
+                break
+            answer = await self._model.ask(self._query, self._args)
+            if self._last is _NOTHING or answer != self._last:
+                self._last = answer
+                return answer  # type: ignore[no-any-return]
+            self._called = asyncio.get_running_loop().create_future()
+            await asyncio.wait((moved, self._called), timeout=self._poll_s, return_when=asyncio.FIRST_COMPLETED)
+        raise StopAsyncIteration
+
+    def close(self) -> None:
+        """End it; iterating it any further stops, and who waits for the next answer is woken."""
+        self._open = False
+        if self._called is not None and not self._called.done():
+            self._called.set_result(None)
+
+
+_NOTHING: Any = object()

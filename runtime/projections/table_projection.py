@@ -1,0 +1,201 @@
+"""`TableProjection`: the work of one version of a projection that keeps tables.
+
+Invariants: the tables of a version, its checkpoint and its dead letters move together; queries see the version that
+`current` names, which changes in one commit, when the newer one has caught up; every other version is dropped in that
+same commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import MethodType
+from typing import Any
+from zlib import crc32
+
+from actorium.runtime.processors.checkpoint import Checkpoint
+from actorium.runtime.processors.event_handlers import arguments
+from actorium.runtime.projections.projection import Projection, Reader, Transaction
+from actorium.runtime.projections.table_names import TableNames
+from actorium.store.errors import ConfigurationError, StatementFailed
+from actorium.store.event_store import EventStore, SaveCheckpoint, Statement
+from actorium.store.events import Event, RecordedEvent
+from actorium.store.log import logger
+
+log = logger("actorium.runtime")
+
+_MOST_TAKE = (RecordedEvent, Transaction)  # after the event
+
+
+class TableProjection:
+    """Events to statements, and the life of the tables they go to."""
+
+    def __init__(self, projection: type[Projection], checkpoint: Checkpoint, store: EventStore) -> None:
+        definition = projection.__definition__
+        self.definition = definition
+        self.event_classes = frozenset(definition.handlers)
+        self.instance = projection()
+        self._checkpoint = checkpoint
+        self._store = store
+        self._current = Checkpoint(current_name(definition.name), store, checkpoint.writer)
+        self._names = names_of(projection, definition.version)
+        self._statements: list[Statement] = []
+        self._transaction = Transaction(self._statements, self._names)
+        # By class of event: the handler, and whether it takes just what most take.
+        self._handlers = {
+            event_class: (handler, MethodType(handler.method, self.instance), handler.extras == _MOST_TAKE)
+            for event_class, handler in definition.handlers.items()
+        }
+
+    # --- events ---------------------------------------------------------------------------------------------------
+
+    def apply(self, recorded: RecordedEvent[Event], statements: list[Statement]) -> None:
+        """Have the handler record its statements."""
+        if self._statements is not statements:
+            self._statements = statements
+            self._transaction = Transaction(statements, self._names)
+        event = recorded.event
+        handler, method, takes_what_most_take = self._handlers[type(event)]
+        if takes_what_most_take:
+            method(event, recorded, self._transaction)
+        else:
+            method(*arguments(handler, recorded, {Transaction: self._transaction}))
+
+    def arranged(self, statements: list[Statement]) -> list[Statement]:
+        """Return statements table by table where nothing ties the tables together: runs of one text are cheap."""
+        group_of = self._names.group_of
+        groups = {sql: group_of(sql) for sql in {sql for sql, _ in statements}}
+        if len(groups) < 2 or 0 in groups.values():
+            return statements
+        return sorted(statements, key=lambda statement: groups[statement[0]])
+
+    async def restore(self, position: int) -> None:
+        """Nothing is left behind by a handler that failed: its statements were only recorded."""
+
+    # --- tables ---------------------------------------------------------------------------------------------------
+
+    @property
+    def is_current(self) -> bool:
+        """Whether queries see this version."""
+        return self._current.position == self.definition.version
+
+    def reader(self) -> Reader:
+        """Return what queries read with: the tables of the version that is current."""
+        return Reader(self._fetch)
+
+    async def _fetch(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        if self.is_current:
+            return await self._store.query(self._names.rewrite_query(sql), parameters)
+        older = names_of(type(self.instance), self._current.position)
+        try:
+            return await self._store.query(older.rewrite_query(sql), parameters)
+        except StatementFailed:
+            # The store may have switched, and dropped what was asked, a moment before it says so.
+            if await self._store.load_checkpoint(self._current.name) != self.definition.version:
+                raise
+            return await self._store.query(self._names.rewrite_query(sql), parameters)
+
+    async def prepare(self) -> None:
+        """Make the tables of this version, unless they are there."""
+        await self._current.load()
+        await self._checkpoint.load()
+        if self._current.position > self.definition.version:
+            raise ConfigurationError(
+                f"{self._checkpoint.name}: the store holds version {self._current.position} of this projection, the "
+                f"code is version {self.definition.version}: run the newer code, or give this one a higher version"
+            )
+        if self._checkpoint.position == 0:
+            await self._make_tables()
+        elif await self._store.load_checkpoint(self._schema_name) != self._schema_fingerprint:
+            raise ConfigurationError(
+                f"{self._checkpoint.name}: its tables were made by another schema than the one it has now: raise its "
+                "version, and new tables are built beside the old ones"
+            )
+        if self._current.position == 0:
+            await self._switch()
+        self._checkpoint.ready.set()
+
+    async def caught_up(self) -> None:
+        """Let queries see this version, now that it is where the log is."""
+        if not self.is_current:
+            await self._switch()
+
+    async def reset(self) -> None:
+        """Empty the tables and begin anew."""
+        await self._make_tables()
+
+    async def _make_tables(self) -> None:
+        try:
+            statements: list[Statement] = [*await self._drops(self._names.prefix)]
+            statements += [(statement, ()) for statement in self._names.schema()]
+            letters = self._checkpoint.letters
+            # First what they are made of: tables without it would be taken for those of another schema.
+            await self._checkpoint.writer(SaveCheckpoint(self._schema_name, self._schema_fingerprint))
+            await self._checkpoint.save(0, statements, settled=[*letters.parked(), *letters.discarded()])
+            letters.forget_all()
+        except StatementFailed as failure:
+            raise ConfigurationError(f"the schema of {self._checkpoint.name} cannot be made: {failure}") from failure
+
+    async def _switch(self) -> None:
+        """Let queries, and people with an SQLite tool, see this version; drop every other."""
+        names, version = self._names, self.definition.version
+        prefix = projection_prefix(self.definition.name)
+        objects = await self._objects("")
+        statements: list[Statement] = []
+        taken: set[str] = set()
+        for kind, name, sql in objects:
+            if name.startswith(prefix) and not name.startswith(names.prefix):
+                statements.append((f'DROP {kind} IF EXISTS "{name}"', ()))
+            elif kind == "VIEW" and not name.startswith(prefix) and f'"{prefix}' in sql:
+                statements.append((f'DROP VIEW IF EXISTS "{name}"', ()))  # the plain name of an older version's table
+            else:
+                taken.add(name.lower())
+        own = {name for _, name, _ in objects}
+        for plain in names.plain:
+            # A plain name is a convenience for people: what has the name already keeps it.
+            if names.prefix + plain in own and plain.lower() not in taken:
+                statements.append((f'CREATE VIEW "{plain}" AS SELECT * FROM "{names.prefix}{plain}"', ()))
+        await self._current.save(version, statements)
+        self._checkpoint.announce()
+        log.info("projection_switched", projection=self.definition.name, version=version)
+
+    async def _drops(self, prefix: str) -> list[Statement]:
+        return [(f'DROP {kind} IF EXISTS "{name}"', ()) for kind, name, _ in await self._objects(prefix)]
+
+    async def _objects(self, prefix: str) -> list[tuple[str, str, str]]:
+        """Return the views and tables whose names begin so, with what made them."""
+        rows = await self._store.query(
+            "SELECT upper(type), name, coalesce(sql, '') FROM sqlite_master WHERE type IN ('table', 'view') "
+            "AND substr(name, 1, ?) = ? ORDER BY type DESC, name",
+            (len(prefix), prefix),
+        )
+        return [(str(kind), str(name), str(sql)) for kind, name, sql in rows]
+
+    @property
+    def _schema_name(self) -> str:
+        return f"{self._checkpoint.name} schema"
+
+    @property
+    def _schema_fingerprint(self) -> int:
+        """A number that another schema would hardly have, and never 0."""
+        return crc32("\0".join(self._names.schema()).encode()) + 1
+
+
+def checkpoint_name(name: str, version: int) -> str:
+    """Return the name of the checkpoint of one version of a projection."""
+    return f"projection {name} version {version}"
+
+
+def current_name(name: str) -> str:
+    """Return the name of the checkpoint whose position is the version that queries see."""
+    return f"projection {name} current version"
+
+
+def projection_prefix(name: str) -> str:
+    """Return what the names of all tables of a projection begin with."""
+    return f"{name}__v"
+
+
+def names_of(projection: type[Projection], version: int) -> TableNames:
+    """Return the table names of a version of a projection, as far as its code of today names them."""
+    definition = projection.__definition__
+    return TableNames(f"{projection_prefix(definition.name)}{version}__", definition.schema)

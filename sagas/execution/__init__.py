@@ -1,0 +1,1 @@
+"""Carrying out what sagas and submissions have recorded: routing, timing, retries, reports."""

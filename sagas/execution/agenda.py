@@ -1,0 +1,396 @@
+"""`Agenda`: what is to be carried out, and when: the open intents of all sagas, their deadlines, and waiting commands.
+
+It follows the events that record intents, starts those that are due, and keeps the rest in a table by the time they are
+due, so that a million of them cost no memory and a start looks only at what is due soon. The log is the truth; the
+table is a projection of it that may lag: what happened since its checkpoint is read again at the start. An intent that
+is over before the table was written never touches it. While the log is read again nothing is carried out: what is open
+at its end is.
+
+Invariants: everything open at the checkpoint has its rows; `_changes` holds what happened since; everything due within
+the horizon is in `_due` or has been started.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from actorium.runtime.log.log_reader import Delivered, Unread
+from actorium.runtime.processors.checkpoint import Checkpoint
+from actorium.runtime.waits import end, ended
+from actorium.sagas.execution.due_queue import DueQueue, Row
+from actorium.sagas.execution.end_waiters import EndWaiters
+from actorium.sagas.execution.executor import Executor
+from actorium.sagas.execution.saga_table import SAGA_TABLES, SagaTable, index_statements
+from actorium.sagas.execution.submission_runner import SubmissionRunner
+from actorium.sagas.model.events import (
+    SAGA_EVENTS,
+    CommandAnswered,
+    SagaCompleted,
+    SagaFailed,
+    SagaUndone,
+    StepFailed,
+    StepIssued,
+    StepSucceeded,
+)
+from actorium.sagas.model.intents import Intent, IntentKey
+from actorium.sagas.model.submissions import SUBMISSION, CommandSubmitted, SubmissionCancelled, SubmissionConcluded
+from actorium.store.event_store import DeadLetter, EventStore, SaveCheckpoint, Statement
+from actorium.store.events import Event, RecordedEvent
+from actorium.store.log import logger
+from actorium.store.source import Source
+
+log = logger("actorium.sagas")
+
+_RUN, _DEADLINE = "run", "deadline"
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS agenda (owner TEXT NOT NULL, id TEXT NOT NULL, key TEXT NOT NULL, what TEXT NOT NULL, "
+    "due_us INTEGER NOT NULL, PRIMARY KEY (owner, id, key, what)) WITHOUT ROWID",
+    "CREATE INDEX IF NOT EXISTS agenda_by_time ON agenda (due_us)",
+)
+_ADD = "INSERT OR REPLACE INTO agenda VALUES (?, ?, ?, ?, ?)"
+_REMOVE = "DELETE FROM agenda WHERE owner = ? AND id = ? AND key = ? AND what = ?"
+_DUE = (
+    "SELECT owner, id, key, what, due_us FROM agenda WHERE due_us <= ? "
+    "AND (due_us, owner, id, key, what) > (?, ?, ?, ?, ?) ORDER BY due_us, owner, id, key, what LIMIT ?"
+)
+
+_LOOK_EVERY_US = 5_000_000  # how often the table is looked at, unless the clock is looked at less often
+_LOOKS_AHEAD = 4  # what is due within so many looks is held in memory, so that nothing falls due unseen
+_ROWS_PER_READ = 1_000
+_CHANGES_MAX = 4_096
+_SAVE_EVERY_S = 0.5
+
+
+class AgendaCheckpoint(Checkpoint):
+    """A ledger whose position runs ahead in memory; what is saved follows behind."""
+
+    saved_position = -1
+
+    async def save_behind(self, position: int, statements: Sequence[Statement]) -> None:
+        """Write a position that was passed, with what it stands for."""
+        await self.writer(SaveCheckpoint(self.name, position, statements))
+        self.saved_position = position
+
+
+class _Live(msgspec.Struct, gc=False):
+    """An intent issued in this run: how many commands are waited for, and whether it has a deadline."""
+
+    waiting: int
+    has_deadline: bool
+
+
+class Agenda:
+    """The work, and the delivery, of the processor that follows intents."""
+
+    event_classes: frozenset[type[Event]] = frozenset(
+        (*SAGA_EVENTS, CommandSubmitted, SubmissionCancelled, SubmissionConcluded)
+    )
+
+    def __init__(
+        self,
+        checkpoint: AgendaCheckpoint,
+        store: EventStore,
+        source: Source,
+        executor: Executor,
+        submission_runner: SubmissionRunner,
+        saga_table: SagaTable,
+        end_waiters: EndWaiters,
+        *,
+        head: Callable[[], int],
+        poll_s: float,
+        max_waiting: int,
+    ) -> None:
+        self._checkpoint = checkpoint
+        self._store = store
+        self._source = source
+        self._executor = executor
+        self._submission_runner = submission_runner
+        self._saga_table = saga_table
+        self._end_waiters = end_waiters
+        self._head = head
+        self._takes: dict[type[Event], Callable[..., None]] = {
+            StepIssued: self._issued,
+            CommandAnswered: self._answered,
+            StepSucceeded: self._intent_ended,
+            StepFailed: self._intent_ended,
+            SagaFailed: self._failed,
+            SagaCompleted: self._saga_ended,
+            SagaUndone: self._saga_ended,
+            CommandSubmitted: self._submitted,
+            SubmissionCancelled: self._concluded,
+            SubmissionConcluded: self._concluded,
+        }
+        self._tick_s = poll_s  # the wall clock may step: it is looked at so often at least
+        self._look_every_us = max(_LOOK_EVERY_US, round(poll_s * 1_000_000))
+        self._horizon_us = _LOOKS_AHEAD * self._look_every_us
+        self._changes: dict[Row, int | None] = {}  # rows to write, with their time; None: to remove
+        self._stale: set[Row] = set()  # rows to write in place of one that the table may still have
+        self._live: dict[IntentKey, _Live] = {}
+        self._due = DueQueue(max_waiting)
+        self._left_out = False  # something that is due soon had no room in memory: the table has it
+        self._position = 0
+        self._looked_us = 0
+        self._replay_to = 0
+        self._saving = asyncio.Lock()
+        self._wake: asyncio.Future[bool] | None = None
+        self.started = asyncio.Event()
+
+    @property
+    def position(self) -> int:
+        """The position up to which it has seen the log."""
+        return self._position
+
+    # --- following the log ----------------------------------------------------------------------------------------
+
+    async def prepare(self) -> None:
+        """Make the tables, and take up what is due; after an error, go back to what is written."""
+        self.started.clear()
+        async with self._saving:  # what is being written would stand in the table unknown to what is read again
+            self._forget()
+            await self._checkpoint.load()
+            if self._checkpoint.position == 0:
+                await self._checkpoint.save(0, [(sql, ()) for sql in (*_TABLES, *SAGA_TABLES)])
+            self._checkpoint.saved_position = self._checkpoint.position
+            self._position = self._checkpoint.position
+            self._replay_to = self._head()
+        await self._look()
+
+    async def caught_up(self) -> None:
+        """Everything recorded is known: begin to carry out."""
+        if not self.started.is_set():
+            self.started.set()
+            self._awaken()
+
+    async def reset(self) -> None:
+        """Build the tables anew from the log; what is open is carried out when its end is reached."""
+        self.started.clear()
+        async with self._saving:
+            self._replay_to = self._head()
+            self._forget()
+            await self._checkpoint.save(0, [("DELETE FROM agenda", ()), ("DELETE FROM sagas", ())])
+            self._checkpoint.saved_position = self._position = 0
+
+    def _forget(self) -> None:
+        """Know only what is written; the position goes back with it, so that it is not saved without its rows."""
+        self._position = self._checkpoint.saved_position
+        for forgotten in (self._changes, self._stale, self._saga_table, self._live, self._due):
+            forgotten.clear()
+        self._left_out = False
+
+    async def page(self, events: Sequence[Delivered], position: int) -> None:
+        """Take events in order; the checkpoint follows when there is enough to save."""
+        takes, indexed = self._takes, self._saga_table.event_classes
+        for delivered in events:
+            if isinstance(delivered, Unread):
+                log.error("process_event_unread", stream=str(delivered.record.stream), error=str(delivered.error))
+                continue
+            event = delivered.event
+            take = takes.get(type(event))
+            if take is not None:
+                take(delivered, event)
+            if type(event) in indexed:
+                self._saga_table.take(delivered)
+        self._position = position
+        if position >= self._replay_to > 0:  # under load the end of the log may never be seen
+            self._replay_to = 0
+            await self.caught_up()
+        # The processor reads on from the ledger's position: it runs ahead in memory, the saved one follows.
+        self._checkpoint.move_in_memory(position)
+        if len(self._changes) + len(self._saga_table) >= _CHANGES_MAX:
+            await self.save()
+
+    async def again(self, letter: DeadLetter, events: Sequence[Delivered], following: Delivered | None) -> bool:
+        """Nothing is ever parked here."""
+        return True
+
+    async def save(self) -> None:
+        """Write what has changed, and the position that it stands for."""
+        async with self._saving:
+            position = self._position
+            if position == self._checkpoint.saved_position and not self._changes:
+                return
+            changes, self._changes, self._stale = self._changes, {}, set()
+            saga_table = self._saga_table.take_changes()
+            statements: list[Statement] = [
+                (_REMOVE, row) if due_us is None else (_ADD, (*row, due_us)) for row, due_us in changes.items()
+            ]
+            try:
+                await self._checkpoint.save_behind(position, [*statements, *index_statements(saga_table)])
+            except BaseException:
+                # Perhaps it was written all the same: whatever came since must be ready to find the old rows there.
+                self._stale.update(self._changes)
+                self._changes = {**changes, **self._changes}
+                self._stale.update(changes)
+                self._saga_table.give_back(saga_table)
+                raise
+
+    def _issued(self, recorded: RecordedEvent[Event], event: StepIssued) -> None:
+        key = IntentKey(recorded.stream_type, recorded.stream_id, event.key)
+        if event.commands or event.effect:
+            self._live[key] = _Live(len(event.commands) or 1, bool(event.deadline_us))
+            row = _row(key, _RUN)
+            self._change(row, 0)
+            if self.started.is_set():
+                commands = dict(enumerate(event.commands))
+                intent = Intent(event.step, event.undo, commands, event.effect, recorded.metadata.flow_id)
+                if not self._executor.start(key, intent):
+                    self._leave_out(key)
+            else:
+                self._add_soon(row, 0)  # it may be over before the end of what is already recorded
+        if event.deadline_us:
+            self._add(_row(key, _DEADLINE), event.deadline_us)
+
+    def _answered(self, recorded: RecordedEvent[Event], event: CommandAnswered) -> None:
+        key = IntentKey(recorded.stream_type, recorded.stream_id, event.key)
+        live = self._live.get(key)
+        if live is not None:
+            live.waiting -= 1
+            if not live.waiting:
+                del self._live[key]
+                self._drop(_row(key, _RUN))
+
+    def _intent_ended(self, recorded: RecordedEvent[Event], event: StepSucceeded | StepFailed | SagaFailed) -> None:
+        key = IntentKey(recorded.stream_type, recorded.stream_id, event.key)
+        live = self._live.pop(key, None)
+        self._drop(_row(key, _RUN))
+        if live is None or live.has_deadline:
+            self._drop(_row(key, _DEADLINE))
+
+    def _failed(self, recorded: RecordedEvent[Event], event: SagaFailed) -> None:
+        self._intent_ended(recorded, event)
+        self._saga_ended(recorded, event)
+        if self.started.is_set():
+            log.error("saga_failed", saga=str(recorded.stream), key=event.key, reason=event.reason)
+
+    def _saga_ended(self, recorded: RecordedEvent[Event], event: Event) -> None:
+        self._end_waiters.ended(recorded.stream)
+
+    def _submitted(self, recorded: RecordedEvent[Event], event: CommandSubmitted) -> None:
+        self._add((SUBMISSION, recorded.stream_id, "", _RUN), event.due_us)
+
+    def _concluded(self, recorded: RecordedEvent[Event], event: SubmissionCancelled | SubmissionConcluded) -> None:
+        self._drop((SUBMISSION, recorded.stream_id, "", _RUN))
+
+    def _change(self, row: Row, due_us: int) -> None:
+        if self._changes.get(row, due_us) is None:
+            self._stale.add(row)
+        self._changes[row] = due_us
+
+    def _add(self, row: Row, due_us: int) -> None:
+        self._change(row, due_us)
+        if due_us <= self._source.now_us() + self._horizon_us:
+            self._add_soon(row, due_us)
+
+    def _add_soon(self, row: Row, due_us: int) -> None:
+        if not self._due.add(row, due_us):
+            self._left_out = True
+        elif self._due.next_us() == due_us:
+            self._awaken()
+
+    def _leave_out(self, key: IntentKey) -> None:
+        """Keep nothing of an intent in memory: its row is looked up when there is room, and read from its saga."""
+        self._live.pop(key, None)
+        self._left_out = True
+
+    def _drop(self, row: Row) -> None:
+        self._due.drop(row)
+        if self._changes.get(row) is not None and row not in self._stale:
+            del self._changes[row]  # it was over before it was written
+        else:
+            self._changes[row] = None
+
+    # --- the clock ------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Start what falls due, and write the table now and then, until cancelled."""
+        loop = asyncio.get_running_loop()
+        saved_at = loop.time()
+        while True:
+            await self.started.wait()
+            self._start_due()
+            now = loop.time()
+            if now - saved_at >= _SAVE_EVERY_S:
+                saved_at = now
+                await self._unless_store_is_away(self.save)
+                if self._left_out and self._executor.has_room and self._submission_runner.has_room:
+                    await self._unless_store_is_away(self._look_again)
+            if abs(self._source.now_us() - self._looked_us) >= self._look_every_us:
+                await self._unless_store_is_away(self._look_again)
+            wait_s = min(self._tick_s, self._next_due_s())
+            if self._changes or len(self._saga_table) or self._left_out:
+                wait_s = min(wait_s, _SAVE_EVERY_S)
+            self._wake = loop.create_future()
+            await ended(self._wake, wait_s)
+
+    async def _look_again(self) -> None:
+        await self.save()  # where the wall clock was put forward, what is not written yet may be due
+        await self._look()
+
+    async def _unless_store_is_away(self, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except Exception as error:
+            log.warning("agenda_waits", error=f"{type(error).__name__}: {error}")
+
+    def _awaken(self) -> None:
+        end(self._wake)
+
+    def _next_due_s(self) -> float:
+        next_us = self._due.next_us()
+        if next_us is None:
+            return self._tick_s
+        return max(0.0, (next_us - self._source.now_us()) / 1_000_000)
+
+    def _start_due(self) -> None:
+        now_us = self._source.now_us()
+        while (next_us := self._due.next_us()) is not None and next_us <= now_us:
+            self._start(self._due.take())
+
+    def _start(self, row: Row) -> None:
+        owner, id, key, what = row
+        if owner == SUBMISSION:
+            is_taken = self._submission_runner.start(id)
+        elif what == _DEADLINE:
+            is_taken = self._executor.time_out(IntentKey(owner, id, key))
+        else:
+            is_taken = self._executor.start(IntentKey(owner, id, key), None)
+        if not is_taken:
+            self._left_out = True
+
+    async def _look(self) -> None:
+        """Take up the rows that fall due within the horizon, as far as there is room for them."""
+        looked_us = self._source.now_us()
+        until_us = looked_us + self._horizon_us
+        last: tuple[Any, ...] = (-1, "", "", "", "")
+        self._left_out = False
+        while True:
+            rows = await self._store.query(_DUE, (until_us, *last, _ROWS_PER_READ))
+            for owner, id, key, what, due_us in rows:
+                row = (owner, id, key, what)
+                is_over = row in self._changes and self._changes[row] is None
+                if row in self._due or is_over or self._is_busy_with(owner, id, key):
+                    continue
+                if due_us <= looked_us and self.started.is_set():
+                    self._start(row)  # what is due is not held up by what is due later
+                else:
+                    self._add_soon(row, due_us)
+                if self._left_out:
+                    break
+            if self._left_out or len(rows) < _ROWS_PER_READ:
+                self._looked_us = looked_us
+                return
+            owner, id, key, what, due_us = rows[-1]
+            last = (due_us, owner, id, key, what)
+
+    def _is_busy_with(self, owner: str, id: str, key: str) -> bool:
+        if owner == SUBMISSION:
+            return self._submission_runner.is_busy_with(id)
+        return self._executor.is_busy_with(IntentKey(owner, id, key))
+
+
+def _row(key: IntentKey, what: str) -> Row:
+    return (key.owner, key.id, key.key, what)

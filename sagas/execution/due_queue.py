@@ -1,0 +1,62 @@
+"""`DueQueue`: what falls due soon, in the order of time, and never more than so much of it."""
+
+from __future__ import annotations
+
+from heapq import heapify, heappop, heappush
+
+Row = tuple[str, str, str, str]
+"""Owner, id and key of an intent, and what is due: to carry it out, or its deadline."""
+
+_COMPACT_FROM = 64
+
+
+class DueQueue:
+    """Rows by the time they are due, at most `limit` of them.
+
+    Invariant: a row that was dropped, or has another time by now, may stay in the heap and is passed over; the heap is
+    at most about twice what counts.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._due_us: dict[Row, int] = {}
+        self._heap: list[tuple[int, Row]] = []
+
+    def __len__(self) -> int:
+        return len(self._due_us)
+
+    def __contains__(self, row: Row) -> bool:
+        return row in self._due_us
+
+    def add(self, row: Row, due_us: int) -> bool:
+        """Take a row, in place of the same row at another time; return False where there is no room."""
+        if row not in self._due_us and len(self._due_us) >= self._limit:
+            return False
+        self._due_us[row] = due_us
+        heappush(self._heap, (due_us, row))
+        if len(self._heap) > 2 * len(self._due_us) + _COMPACT_FROM:
+            self._heap = [(due, known) for known, due in self._due_us.items()]
+            heapify(self._heap)
+        return True
+
+    def drop(self, row: Row) -> None:
+        """Forget a row, if it is there."""
+        self._due_us.pop(row, None)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._due_us.clear()
+        self._heap.clear()
+
+    def next_us(self) -> int | None:
+        """Return when the first row is due, None if there is none."""
+        heap = self._heap
+        while heap and self._due_us.get(heap[0][1]) != heap[0][0]:
+            heappop(heap)
+        return heap[0][0] if heap else None
+
+    def take(self) -> Row:
+        """Return the first row, and forget it; to be called when `next_us` gave a time."""
+        row = heappop(self._heap)[1]
+        del self._due_us[row]
+        return row

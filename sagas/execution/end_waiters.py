@@ -1,0 +1,47 @@
+"""`EndWaiters`: who waits for a saga's end. Invariant: a stream is in the table exactly while somebody waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from actorium.store.events import StreamName
+
+
+class EndWaiters:
+    """Wakes those who wait for the end of a saga."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[StreamName, set[asyncio.Future[None]]] = {}
+        self._closed: Exception | None = None
+
+    @contextmanager
+    def awaited(self, saga: StreamName) -> Iterator[asyncio.Future[None]]:
+        """Give a future that ends when the saga ends, each time that is recorded."""
+        end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self._closed is not None:
+            raise self._closed
+        waiting = self._waiting.setdefault(saga, set())
+        waiting.add(end)
+        try:
+            yield end
+        finally:
+            waiting.discard(end)
+            if not waiting and self._waiting.get(saga) is waiting:
+                del self._waiting[saga]
+
+    def ended(self, saga: StreamName) -> None:
+        """Wake those who wait for a saga: it is completed, undone or failed."""
+        if self._waiting:
+            for end in self._waiting.get(saga, ()):
+                if not end.done():
+                    end.set_result(None)
+
+    def close(self, error: Exception) -> None:
+        """Refuse everybody who waits."""
+        self._closed = error
+        for waiting in self._waiting.values():
+            for end in waiting:
+                if not end.done():
+                    end.set_exception(error)

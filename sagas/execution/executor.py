@@ -1,0 +1,257 @@
+"""`Executor`: has recorded intents carried out, and their outcomes reported.
+
+Nothing is sent that was not recorded first. What goes smoothly costs no task: a command is posted, its answer calls
+back, the report is posted, its answer calls back. What does not (no room, an error, an effect, an intent of which only
+the key is known) is taken over by a task, which ends when the answer is recorded, or with the runtime; one that fails
+in any other way goes on with what the saga has recorded.
+
+Invariants: an intent is carried out by at most one run that is not stopped; what is beyond the limit waits in line,
+once, as what was last asked of it, and what is beyond that is left to the agenda; every part of a run is a future or
+task that somebody will end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any, Literal
+
+from actorium.runtime.errors import RuntimeClosed
+from actorium.runtime.retry import Retry
+from actorium.sagas.execution.post import Answer
+from actorium.sagas.execution.reports import Reports
+from actorium.sagas.execution.step_runner import StepRunner
+from actorium.sagas.model.intents import Intent, IntentKey
+from actorium.store.log import logger
+from actorium.store.source import Source
+
+log = logger("actorium.sagas")
+
+# A part whose task failed (a saga that cannot be read, a store that is away) is begun again for ever.
+_TASK_RETRY = Retry(attempts=1, backoff_s=0.2, backoff_max_s=30.0)
+_TIME_OUT: Literal["time out"] = "time out"
+_WHOLE = -1  # the part that speaks for the whole intent
+Work = Callable[[], Coroutine[Any, Any, None]]
+
+
+class _Run:
+    """One intent under way: for each of its commands, or for the whole, what is waited for."""
+
+    __slots__ = ("intent", "key", "parts", "stopped")
+
+    def __init__(self, key: IntentKey) -> None:
+        self.key = key
+        self.intent: Intent
+        self.parts: dict[int, asyncio.Future[Any]] = {}
+        self.stopped = False
+
+    def stop(self) -> None:
+        """Wait for nothing any more; what was posted and not decided is dropped."""
+        self.stopped = True
+        for part in self.parts.values():
+            part.cancel()
+
+
+class Executor:
+    """Carries out the intents of all sagas of a runtime."""
+
+    def __init__(
+        self, step_runner: StepRunner, reports: Reports, source: Source, *, max_running: int, max_waiting: int
+    ) -> None:
+        self._step_runner = step_runner
+        self._reports = reports
+        self._source = source
+        self._loop = asyncio.get_running_loop()
+        self._max_running = max_running
+        self._max_waiting = max_waiting
+        self._running: dict[IntentKey, _Run] = {}
+        self._line: dict[IntentKey, Intent | Literal["time out"] | None] = {}
+        self._again: set[IntentKey] = set()  # asked for while a run of theirs was ending
+        self._take_answer, self._take_receipt = self._answered, self._reported  # bound once, for all that is posted
+        self._opened = False
+        self._closed = False
+
+    def open(self) -> None:
+        """Begin to send: the runtime accepts commands now."""
+        self._opened = True
+        self._go_on()
+
+    def __len__(self) -> int:
+        return len(self._running) + len(self._line)
+
+    def is_busy_with(self, key: IntentKey) -> bool:
+        """Say whether an intent is being carried out, or stands in line for it."""
+        return key in self._running or key in self._line
+
+    def start(self, key: IntentKey, intent: Intent | None) -> bool:
+        """Carry an intent out, unless it is being done; return False where there is no room for it, also in line.
+
+        None: read from its saga what is still waited for.
+        """
+        if self._closed or key in self._line:
+            return True
+        if key in self._running:
+            self._again.add(key)  # perhaps it is issued anew, and the run is that of the first time
+        elif self._may_begin:
+            self._begin(key, intent)
+        elif self.has_room:
+            self._line[key] = intent
+        else:
+            return False
+        return True
+
+    def time_out(self, key: IntentKey) -> bool:
+        """End an intent whose deadline has passed: find out what it did, and let its saga turn round.
+
+        Return False where there is no room for it, also in line.
+        """
+        if self._closed:
+            return True
+        if key in self._running or self._may_begin:
+            self._line.pop(key, None)
+            self._begin(key, _TIME_OUT)
+        elif key in self._line or self.has_room:
+            self._line[key] = _TIME_OUT
+        else:
+            return False
+        return True
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another intent may stand in line."""
+        return len(self._line) < self._max_waiting
+
+    async def close(self) -> None:
+        """Stop; what is under way is carried out again by the next run."""
+        self._closed = True
+        parts = [part for run in self._running.values() for part in run.parts.values()]
+        for run in self._running.values():
+            run.stop()
+        await asyncio.gather(*parts, return_exceptions=True)
+
+    @property
+    def _may_begin(self) -> bool:
+        return self._opened and len(self._running) < self._max_running
+
+    # --- runs -----------------------------------------------------------------------------------------------------
+
+    def _begin(self, key: IntentKey, work: Intent | Literal["time out"] | None) -> None:
+        before = self._running.get(key) if work is _TIME_OUT else None
+        run = self._running[key] = _Run(key)
+        if isinstance(work, Intent):
+            self._carry_out(run, work)
+        elif work is None:
+            self._have_done(run, _WHOLE, partial(self._resume, run, _WHOLE))
+        else:
+            if before is not None:
+                before.stop()
+            time_out = partial(self._time_out, run, before)
+            self._have_done(run, _WHOLE, time_out, again=time_out)
+
+    def _carry_out(self, run: _Run, intent: Intent) -> None:
+        run.intent = intent
+        if intent.effect:
+            self._have_done(run, _WHOLE, partial(self._step_runner.effect, run.key, intent))
+            return
+        for index in intent.commands:
+            answer = self._step_runner.offer(run.key, intent, index, self._take_answer, (run, index))
+            if answer is None:
+                self._have_done(run, index, partial(self._step_runner.command, run.key, intent, index, None))
+            else:
+                run.parts[index] = answer
+
+    def _answered(self, answer: Answer) -> None:
+        """Take the answer to a command that was posted: report it, or have a task try again."""
+        run: _Run
+        run, index = answer.about
+        error = answer.exception()
+        if run.stopped:
+            return
+        assert not isinstance(error, BaseException) or isinstance(error, Exception), "replies are errors of ours"
+        key, intent = run.key, run.intent
+        if error is not None and not self._step_runner.is_last_word(key, intent, error):
+            self._have_done(run, index, partial(self._step_runner.command, key, intent, index, error))
+            return
+        said = self._reports.answered(key, index, error)
+        try:
+            taken = self._reports.offer(key, intent.flow_id, said, self._take_receipt, (run, index, said))
+        except Exception:  # the saga takes no mail now; the task says why, and waits
+            taken = None
+        if taken is None:
+            self._have_done(run, index, partial(self._reports.give, key, intent.flow_id, said))
+        else:
+            run.parts[index] = taken
+
+    def _reported(self, taken: Answer) -> None:
+        run: _Run
+        run, index, said = taken.about
+        failed = taken.exception() is not None
+        if run.stopped:
+            return
+        if failed:
+            self._have_done(run, index, partial(self._reports.give, run.key, run.intent.flow_id, said))
+        else:
+            self._part_is_over(run, index, taken)
+
+    def _part_is_over(self, run: _Run, index: int, part: asyncio.Future[Any]) -> None:
+        parts = run.parts
+        if parts.get(index) is part:
+            del parts[index]
+        if parts or self._running.get(run.key) is not run:
+            return
+        del self._running[run.key]
+        if run.key in self._again:
+            self._again.discard(run.key)
+            self.start(run.key, None)
+        if self._line:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        while self._line and self._may_begin and not self._closed:
+            waiting = next(iter(self._line))
+            self._begin(waiting, self._line.pop(waiting))
+
+    # --- tasks ----------------------------------------------------------------------------------------------------
+
+    def _have_done(self, run: _Run, index: int, work: Work, *, again: Work | None = None) -> None:
+        """Have a task do a part; should it fail, it goes on with `again`, or with what the saga has recorded."""
+        task = self._loop.create_task(self._kept_up(run, work, again or partial(self._resume, run, index)))
+        run.parts[index] = task
+        task.add_done_callback(partial(self._part_is_over, run, index))
+
+    async def _kept_up(self, run: _Run, work: Work, again: Work) -> None:
+        """Do the work until it is done, or the runtime ends: then it is taken up from the log by the next run."""
+        attempt = 0
+        while True:
+            try:
+                await work()
+                return
+            except RuntimeClosed:
+                return
+            except Exception as error:
+                attempt += 1
+                said = f"{type(error).__name__}: {error}"
+                log.error("intent_waits", intent=str(run.key), error=said, attempt=attempt)
+            await asyncio.sleep(_TASK_RETRY.wait_s(attempt, self._source))
+            work = again
+
+    async def _resume(self, run: _Run, index: int) -> None:
+        """Do what its saga has recorded of a part and still waits for."""
+        intent = await self._reports.recorded(run.key)
+        if intent is None:
+            return
+        if 0 < intent.deadline_us <= self._source.now_us() and await self._step_runner.past_deadline(run.key):
+            return
+        if index == _WHOLE and not intent.effect:
+            self._carry_out(run, intent)
+        elif intent.effect:
+            await self._step_runner.effect(run.key, intent)
+        elif index in intent.commands:
+            await self._step_runner.command(run.key, intent, index, None)
+
+    async def _time_out(self, run: _Run, before: _Run | None) -> None:
+        if before is not None and before.parts:
+            await asyncio.wait(before.parts.values())
+        if not await self._step_runner.past_deadline(run.key):
+            await self._resume(run, _WHOLE)

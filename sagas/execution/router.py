@@ -1,0 +1,132 @@
+"""`Router`: events to the sagas they start or concern.
+
+Each event reaches its saga at least once, and takes effect in it once: the id of what is sent to the saga is made of
+the event's place. A saga whose handler raises is parked alone, with its later events behind it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from actorium.actors.commands import Envelope
+from actorium.actors.kind import ActorKind
+from actorium.runtime.commands.dispatcher import Dispatcher
+from actorium.runtime.errors import CommandTimeout, Overloaded
+from actorium.runtime.log.log_reader import Delivered, Unread
+from actorium.runtime.processors.start_position import StartPosition
+from actorium.runtime.retry import Retry
+from actorium.sagas.execution.post import Post, Take
+from actorium.sagas.model.definition import SagaDefinition
+from actorium.sagas.model.stream import Happened
+from actorium.store.errors import StoreUnavailable
+from actorium.store.events import Event, RecordedEvent, StreamName
+from actorium.store.source import Source
+
+# Sagas that take events side by side; what they send is bounded by the runtime's own limits.
+_CONCURRENCY = 512
+# What says nothing about the event or the saga is tried again for ever.
+_RETRY = Retry(attempts=1, backoff_s=0.05, backoff_max_s=5.0)
+
+
+class Router:
+    """The work of the processor that feeds the sagas of one class."""
+
+    concurrency = _CONCURRENCY
+
+    def __init__(
+        self,
+        definition: SagaDefinition,
+        kind: ActorKind,
+        dispatcher: Dispatcher,
+        post: Post,
+        start_position: StartPosition,
+        source: Source,
+        *,
+        timeout_s: float,
+    ) -> None:
+        self.event_classes = definition.event_classes
+        self._definition = definition
+        self._kind = kind
+        self._dispatcher = dispatcher
+        self._post = post
+        self._start_position = start_position
+        self._source = source
+        self._timeout_s = timeout_s
+
+    def lane(self, delivered: Delivered) -> StreamName | None:
+        """Return the stream of the saga that an event concerns; None if there is none."""
+        if isinstance(delivered, Unread):
+            return delivered.record.stream
+        saga_id = self.saga_id(delivered)
+        return StreamName(self._definition.saga_type, saga_id) if saga_id else None
+
+    def saga_id(self, recorded: RecordedEvent[Event]) -> str | None:
+        """Return the id of the saga that an event starts or concerns, None if there is none."""
+        definition = self._definition
+        event_class = type(recorded.event)
+        known = definition.handlers.get(event_class)
+        if known is not None:
+            if known.correlate is not None:
+                return _correlated(known.correlate, recorded)
+            return _id_of_start(recorded)
+        for step in definition.untils.get(event_class, ()):
+            if step.correlate is not None:
+                return _correlated(step.correlate, recorded)
+        cause = recorded.metadata.causation_id
+        prefix = f"{definition.saga_type}<"
+        return cause[len(prefix) : -1] if cause.startswith(prefix) and cause.endswith(">") else None
+
+    def begin(self, recorded: RecordedEvent[Event], ended: Take) -> bool:
+        """Give one event to its saga at once, if there is room."""
+        saga_id = self.saga_id(recorded)
+        if not saga_id:
+            return False
+        return self._post.offer(self._kind, self._envelope(saga_id, recorded), ended) is not None
+
+    async def react(self, recorded: RecordedEvent[Event]) -> None:
+        """Give one event to its saga."""
+        saga_id = self.saga_id(recorded)
+        if not saga_id:
+            return
+        attempt = 0
+        while True:
+            try:
+                await self._dispatcher.ask(self._kind, self._envelope(saga_id, recorded), self._timeout_s)
+                return
+            except (CommandTimeout, Overloaded, StoreUnavailable):
+                attempt += 1
+                await asyncio.sleep(_RETRY.wait_s(attempt, self._source))
+
+    def _envelope(self, saga_id: str, recorded: RecordedEvent[Event]) -> Envelope:
+        # By the place in the log: ids that users give may hold any character, and two of them must never look like one.
+        place = f"{recorded.position}.{recorded.part}"
+        return Envelope(
+            saga_id,
+            Happened(saga_id, recorded, self._source.now_us()),
+            self._kind.definition.handlers[Happened],
+            command_id=f"{self._definition.saga_type}/{saga_id}<{place}",
+            fresh=False,
+            correlation_id=recorded.metadata.flow_id,
+            causation_id=recorded.metadata.command_id,
+        )
+
+    async def prepare(self) -> None:
+        """Go on where the last run ended; a class of saga that is new to the log begins where `begins_at` says."""
+        await self._start_position.prepare()
+
+    async def caught_up(self) -> None:
+        """Nothing waits for it."""
+
+    async def reset(self) -> None:
+        """Go through the log again from where it once began: what was taken before is not taken twice."""
+        await self._start_position.reset()
+
+
+def _correlated(correlate: object, recorded: RecordedEvent[Event]) -> str | None:
+    found = getattr(recorded.event, correlate) if isinstance(correlate, str) else correlate(recorded)  # type: ignore[operator]
+    return None if found is None else str(found)
+
+
+def _id_of_start(recorded: RecordedEvent[Event]) -> str:
+    part = f".{recorded.part}" if recorded.part else ""
+    return f"{recorded.stream_id}@{recorded.version}{part}"

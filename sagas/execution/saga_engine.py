@@ -1,0 +1,376 @@
+"""`SagaEngine`: the sagas and submitted commands of one runtime: its routers, its agenda, its executor."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime
+
+import anyio.abc
+import msgspec
+
+from actorium.actors.aggregate import Aggregate
+from actorium.actors.commands import Ack, Command, Envelope, command_type_of
+from actorium.actors.errors import NotFound
+from actorium.actors.kind import ActorKind
+from actorium.runtime.engine import Engine
+from actorium.runtime.errors import RuntimeClosed
+from actorium.runtime.processors.checkpoint import Checkpoint
+from actorium.runtime.processors.concurrent_delivery import ConcurrentDelivery
+from actorium.runtime.processors.lagging_checkpoint import LaggingCheckpoint
+from actorium.runtime.processors.outlet import Outlet, OutletWork
+from actorium.runtime.processors.processor import Processor
+from actorium.runtime.processors.start_position import StartPosition
+from actorium.runtime.read_side import ReadSide
+from actorium.runtime.settings import Settings
+from actorium.sagas.errors import SagaTimeout
+from actorium.sagas.execution.agenda import Agenda, AgendaCheckpoint
+from actorium.sagas.execution.end_waiters import EndWaiters
+from actorium.sagas.execution.executor import Executor
+from actorium.sagas.execution.missing_classes import refuse_lost_sagas
+from actorium.sagas.execution.post import Post
+from actorium.sagas.execution.reports import Reports
+from actorium.sagas.execution.router import Router
+from actorium.sagas.execution.saga_table import SagaTable
+from actorium.sagas.execution.step_runner import Route, Send, StepRunner
+from actorium.sagas.execution.submission_runner import SubmissionRunner
+from actorium.sagas.model.plan import issued_command
+from actorium.sagas.model.saga import Saga
+from actorium.sagas.model.stream import Mend, SagaStream
+from actorium.sagas.model.submissions import Cancel, Submission, Submit
+from actorium.sagas.model.views import SagaSummary, SagaView, line_of
+from actorium.store.errors import ConfigurationError
+from actorium.store.event_store import EventStore, StreamRead
+from actorium.store.events import StreamName, event_type_of
+from actorium.store.source import Source
+
+_PAGE = 1_000
+_ENDED = ("completed", "undone", "failed")
+_LIST = (
+    "SELECT type, id, status, step, reason, started_us, updated_us FROM sagas WHERE (? IS NULL OR status = ?) "
+    "AND (? IS NULL OR type = ?) AND (type, id) > (?, ?) ORDER BY type, id LIMIT ?"
+)
+
+
+class SagaEngine:
+    """What follows events with commands."""
+
+    def __init__(
+        self,
+        streams: dict[type[Saga], type[SagaStream]],
+        engine: Engine,
+        reads: ReadSide,
+        store: EventStore,
+        send: Send,
+        accepts: Callable[[], bool] | None,
+        aggregates: Sequence[type[Aggregate]],
+        source: Source,
+        settings: Settings,
+    ) -> None:
+        self._streams = streams
+        self._store = store
+        self._source = source
+        self._timeout_s, self._unreadable_types = settings.default_timeout_s, settings.unreadable_types
+        self._dispatcher = engine.dispatcher
+        self._reads = reads
+        self._kinds: dict[type[Saga], ActorKind] = {saga: engine.kinds[stream] for saga, stream in streams.items()}
+        self._submissions = engine.kinds[Submission]
+        for kind in (*self._kinds.values(), self._submissions):
+            kind.evolve_without_copies()  # these streams replace what their events hold, and change none of it
+        routes = {
+            command_type_of(command): Route(engine.kinds[aggregate], handler)
+            for aggregate in aggregates
+            for command, handler in aggregate.__definition__.handlers.items()
+        }
+        by_name = {name: route.handler.command_class for name, route in routes.items()}
+        for stream in streams.values():
+            stream.commands = by_name
+        max_running, max_waiting = settings.max_running_intents, settings.max_waiting_intents
+        self._end_waiters = EndWaiters()
+        self._post = Post(engine.admission)
+        self._executor = self._executor_of(routes, send, accepts, settings)
+        self._submission_runner = SubmissionRunner(
+            self._submissions,
+            by_name,
+            send,
+            engine.dispatcher,
+            source,
+            max_running=max_running,
+            max_waiting=max_waiting,
+            timeout_s=self._timeout_s,
+        )
+        checkpoint = AgendaCheckpoint("sagas agenda", store, engine.writer.save)
+        self._agenda = Agenda(
+            checkpoint,
+            store,
+            source,
+            self._executor,
+            self._submission_runner,
+            SagaTable(),
+            self._end_waiters,
+            head=lambda: reads.log_reader.log_tail.position,
+            poll_s=settings.poll_s,
+            max_waiting=max_waiting,
+        )
+        self._follower = Processor(
+            self._agenda,
+            self._agenda,
+            checkpoint,
+            reads.log_reader,
+            store,
+            source,
+            plain_name="agenda",
+            poll_s=settings.poll_s,
+        )
+        self._tasks: anyio.abc.TaskGroup | None = None
+        self._is_following = False
+        self._routers = {saga: self._router(saga, kind, engine, settings) for saga, kind in self._kinds.items()}
+
+    def _executor_of(
+        self,
+        routes: dict[str, Route],
+        send: Send,
+        accepts: Callable[[], bool] | None,
+        settings: Settings,
+    ) -> Executor:
+        kinds = {saga.__definition__.saga_type: kind for saga, kind in self._kinds.items()}
+        reports = Reports(kinds, self._dispatcher, self._post, self._source, timeout_s=self._timeout_s)
+        step_runner = StepRunner(
+            {saga.__definition__.saga_type: saga.__definition__ for saga in self._kinds},
+            routes,
+            send,
+            accepts,
+            self._dispatcher,
+            self._post,
+            reports,
+            self._store,
+            self._source,
+            timeout_s=self._timeout_s,
+            max_payload_bytes=settings.max_payload_bytes,
+        )
+        return Executor(
+            step_runner,
+            reports,
+            self._source,
+            max_running=settings.max_running_intents,
+            max_waiting=settings.max_waiting_intents,
+        )
+
+    def _router(self, saga: type[Saga], kind: ActorKind, engine: Engine, settings: Settings) -> Processor:
+        definition = saga.__definition__
+        checkpoint = LaggingCheckpoint(f"saga {definition.saga_type}", self._store, engine.writer.save)
+        # The end of the log as it was found: what comes later is never taken for what was there before.
+        new_after = self._reads.log_reader.log_tail.position if saga.begins_at == "now" else 0
+        start_position = StartPosition(checkpoint, self._store, new_after)
+        router = Router(
+            definition,
+            kind,
+            engine.dispatcher,
+            self._post,
+            start_position,
+            self._source,
+            timeout_s=settings.default_timeout_s,
+        )
+        delivery = ConcurrentDelivery(router, checkpoint, settings.handler_retry, self._source)
+        return Processor(
+            router,
+            delivery,
+            checkpoint,
+            self._reads.log_reader,
+            self._store,
+            self._source,
+            plain_name=definition.saga_type,
+            poll_s=settings.poll_s,
+            lane=router.lane,
+        )
+
+    def add_outlet(self, outlet: Outlet, engine: Engine, settings: Settings) -> None:
+        """Publish the events of an outlet: those committed from now on, and what its `start` says of the others."""
+        log_reader, store, source = self._reads.log_reader, self._store, self._source
+        checkpoint = Checkpoint(f"outlet {outlet.name}", store, engine.writer.save)
+        new_after = log_reader.log_tail.position if outlet.start == "now" else 0
+        work = OutletWork(outlet, checkpoint, StartPosition(checkpoint, store, new_after), source)
+        processor = Processor(
+            work, work, checkpoint, log_reader, store, source, plain_name=outlet.name, poll_s=settings.poll_s
+        )
+        self._reads.add(outlet, processor)
+
+    async def run(self) -> None:
+        """Carry out what is due until cancelled."""
+        self._executor.open()
+        try:
+            await self._agenda.run()
+        finally:
+            self._end_waiters.close(RuntimeClosed("the runtime stops; the saga goes on with the next start"))
+            with anyio.CancelScope(shield=True):
+                await self._executor.close()
+                await self._submission_runner.close()
+
+    async def ready(self, tasks: anyio.abc.TaskGroup) -> None:
+        """Wait until everything recorded is known, then let events come to their sagas.
+
+        Raises ConfigurationError where sagas have no class, or stand on lost steps; nothing was changed then.
+        """
+        self._tasks = tasks
+        if not self._streams and not await self._has_history():
+            return  # neither sagas nor submitted commands: the agenda is begun when the first is submitted
+        await self._follow()
+        await self._agenda.save()
+        await refuse_lost_sagas(self._store, (saga.__definition__ for saga in self._streams), self._unreadable_types)
+        for saga, router in self._routers.items():
+            self._reads.add(saga, router)
+            self._reads.log_reader.log_tail.follow(router)
+            tasks.start_soon(router.run)
+
+    async def _has_history(self) -> bool:
+        names = {event_type_of(event_class) for event_class in self._agenda.event_classes}
+        return any(stored.type in names for stored in await self._store.event_types())
+
+    async def _follow(self) -> None:
+        """Have the agenda follow the log, and wait until it knows everything that is recorded."""
+        if not self._is_following and self._tasks is not None:
+            self._is_following = True
+            self._reads.add(self._agenda, self._follower)
+            self._reads.log_reader.log_tail.follow(self._follower)
+            self._tasks.start_soon(self._follower.run)
+        await self._agenda.started.wait()
+
+    # --- submitted commands ---------------------------------------------------------------------------------------
+
+    async def submit(self, wanted: Envelope, due_us: int) -> Ack:
+        """Record a checked command; it is sent when it is due."""
+        await self._follow()
+        command = wanted.command
+        assert command is not None, "an envelope of a command holds it"
+        issued = issued_command(command)
+        id = wanted.command_id
+        envelope = Envelope(
+            id,
+            Submit(id, issued, due_us, wanted.headers, wanted.correlation_id, wanted.causation_id),
+            self._submissions.definition.handlers[Submit],
+            command_id=f"submit {id}",
+            fingerprint=wanted.fingerprint,
+            fresh=wanted.fresh,
+            correlation_id=wanted.correlation_id,
+            causation_id=wanted.causation_id,
+            headers=wanted.headers,
+        )
+        ack: Ack = await self._dispatcher.ask(self._submissions, envelope, self._timeout_s)
+        return msgspec.structs.replace(ack, command_id=id)
+
+    async def cancel(self, command_id: str, reason: str) -> bool:
+        """Give a submitted command up; False where it was sent already, or is being sent."""
+        with self._submission_runner.hold(command_id) as is_held:
+            if not is_held:
+                return False
+            ack = await self._ask(self._submissions, Cancel(command_id, reason))
+            return bool(ack.events)
+
+    # --- sagas ----------------------------------------------------------------------------------------------------
+
+    async def ended(self, saga: type[Saga], id: str, within_s: float) -> SagaView:
+        """Return a saga when it is over, or stands; raise SagaTimeout, or NotFound if it has not even begun by then."""
+        kind = self._kind(saga)
+        try:
+            async with asyncio.timeout(within_s):
+                while True:
+                    with self._end_waiters.awaited(StreamName(kind.type, id)) as end:
+                        if await self._has_ended(kind, id):
+                            break
+                        await end
+        except TimeoutError:
+            view = await self.view(saga, id)
+            if view.status not in _ENDED:
+                raise SagaTimeout(
+                    f"{kind.type}<{id}> has not ended within {within_s:.12g} s: it is {view.status} at "
+                    f"{view.step or 'no step'}, and goes on; ask again"
+                ) from None
+            return view
+        return await self.view(saga, id)
+
+    async def _has_ended(self, kind: ActorKind, id: str) -> bool:
+        try:
+            stream: SagaStream = await self._dispatcher.ask(kind, Envelope(id, None, None), self._timeout_s)
+        except NotFound:
+            return False
+        return stream.status in _ENDED
+
+    async def view(self, saga: type[Saga], id: str) -> SagaView:
+        """Return a saga with its history; raise NotFound."""
+        kind = self._kind(saga)
+        stream: SagaStream = await self._dispatcher.ask(kind, Envelope(id, None, None), self._timeout_s)
+        lines = []
+        version = 0
+        while True:
+            page = await self._store.read_streams([StreamRead(StreamName(kind.type, id), version, _PAGE)])
+            for record in page[0].events:
+                version = record.version
+                lines += [line_of(recorded) for recorded in kind.codec.recorded(record)]
+            if len(page[0].events) < _PAGE:
+                break
+        standing = [*stream.open, *stream.stands]
+        return SagaView(
+            type=kind.type,
+            id=id,
+            status=stream.status,
+            step=", ".join(standing),
+            reason=stream.reason,
+            state=msgspec.json.decode(stream.state),
+            history=tuple(lines),
+        )
+
+    async def list(self, saga: type[Saga] | None, status: str | None) -> AsyncIterator[SagaSummary]:
+        """Yield the sagas there are, of a class or all, in a status or any, by type and id."""
+        await self._written()
+        kind = None if saga is None else self._kind(saga).type
+        last = ("", "")
+        while True:
+            rows = await self._store.query(_LIST, (status, status, kind, kind, *last, _PAGE))
+            for type_, id, status_, step, reason, started_us, updated_us in rows:
+                yield SagaSummary(
+                    type=type_,
+                    id=id,
+                    status=status_,
+                    step=step or "",
+                    reason=reason or "",
+                    started_at=_time(started_us),
+                    updated_at=_time(updated_us),
+                )
+            if len(rows) < _PAGE:
+                return
+            last = (rows[-1][0], rows[-1][1])
+
+    async def mend(self, saga: type[Saga], id: str, action: str, reason: str) -> None:
+        """Act on a saga that stands."""
+        if not reason.strip():
+            raise ConfigurationError(f"{saga.__name__}<{id}>: what is done by hand is kept with its reason; give one")
+        kind = self._kind(saga)
+        mend = Mend(id, action, reason, self._source.now_us())
+        await self._ask(kind, mend)
+        # Events that came while it stood wait for it: they are delivered now.
+        router = self._reads.processor(saga)
+        for letter in router.dead_letters():
+            if letter.stream == StreamName(kind.type, id):
+                await router.retry(letter.position)
+
+    def _kind(self, saga: type[Saga]) -> ActorKind:
+        kind = self._kinds.get(saga)
+        if kind is None:
+            raise ConfigurationError(f"{saga!r} is none of this runtime's sagas: Runtime([…, Transfer], …)")
+        return kind
+
+    async def _ask(self, kind: ActorKind, command: Command) -> Ack:
+        handler = kind.definition.handlers[type(command)]
+        envelope = Envelope(command.to, command, handler, command_id=self._source.new_id())
+        ack: Ack = await self._dispatcher.ask(kind, envelope, self._timeout_s)
+        return ack
+
+    async def _written(self) -> None:
+        """Wait until the list holds everything that was committed before."""
+        await self._follow()
+        await self._reads.processor(self._agenda).checkpoint.reached(self._reads.log_reader.log_tail.position)
+        await self._agenda.save()
+
+
+def _time(us: int | None) -> datetime:
+    return datetime.fromtimestamp((us or 0) / 1_000_000, UTC)

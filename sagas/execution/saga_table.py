@@ -1,0 +1,128 @@
+"""`SagaTable`: which sagas there are and how they stand, as a table: what `runtime.sagas(status=…)` lists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+from msgspec.structs import astuple
+
+from actorium.sagas.model.events import (
+    FREE,
+    UNDO,
+    SagaCompleted,
+    SagaFailed,
+    SagaMended,
+    SagaStarted,
+    SagaUndone,
+    StepFailed,
+    StepIssued,
+)
+from actorium.store.event_store import Statement
+from actorium.store.events import Event, RecordedEvent
+
+SAGA_TABLES = (
+    "CREATE TABLE IF NOT EXISTS sagas (type TEXT NOT NULL, id TEXT NOT NULL, status TEXT, step TEXT, reason TEXT, "
+    "started_us INTEGER, updated_us INTEGER NOT NULL, PRIMARY KEY (type, id)) WITHOUT ROWID",
+    # Most sagas of a long life are completed: only the others are looked for by their status.
+    "CREATE INDEX IF NOT EXISTS sagas_by_status ON sagas (status, type) WHERE status <> 'completed'",
+)
+_WRITE = (
+    "INSERT INTO sagas VALUES (?, ?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT DO UPDATE SET status = coalesce(excluded.status, status), "
+    "step = coalesce(excluded.step, step), reason = coalesce(excluded.reason, reason), "
+    "started_us = coalesce(excluded.started_us, started_us), updated_us = excluded.updated_us"
+)
+
+
+Said = tuple[str | None, str | None, str | None]
+"""Status, step and reason of a saga after an event; None for what it leaves as it was."""
+
+
+def _issued(event: StepIssued) -> Said:
+    # Of the free form many may be open, none says where the saga stands.
+    return None, None if event.step == FREE else event.step + UNDO if event.undo else event.step, None
+
+
+def _failed(event: SagaFailed) -> Said:
+    return "failed", None if event.key.startswith(FREE + ":") else event.key or None, event.reason
+
+
+_SAYS: Mapping[type[Event], Callable[[Any], Said]] = {
+    StepIssued: _issued,
+    SagaStarted: lambda event: ("running", None, None),
+    StepFailed: lambda event: ("undoing", None, event.reason),
+    SagaCompleted: lambda event: ("completed", "", ""),
+    SagaUndone: lambda event: ("undone", "", event.reason),
+    SagaFailed: _failed,
+    SagaMended: lambda event: ("undoing" if event.undoing else "running", None, None),
+}
+
+
+class SagaRowChange(msgspec.Struct, gc=False):
+    """What has changed in the row of a saga; None stands for a column that did not change."""
+
+    status: str | None = None
+    step: str | None = None
+    reason: str | None = None
+    started_us: int | None = None
+    updated_us: int = 0
+
+
+Changes = dict[tuple[str, str], SagaRowChange]
+"""What has changed, by the type and the id of the saga."""
+
+
+class SagaTable:
+    """What has changed in the index and is not written yet."""
+
+    event_classes = frozenset(_SAYS)
+
+    def __init__(self) -> None:
+        self._changes: Changes = {}
+
+    def __len__(self) -> int:
+        return len(self._changes)
+
+    def take(self, recorded: RecordedEvent[Event]) -> None:
+        """Note what an event of a saga's stream, one of `event_classes`, says of it."""
+        event = recorded.event
+        status, step, reason = _SAYS[type(event)](event)
+        name = (recorded.stream_type, recorded.stream_id)
+        change = self._changes.get(name)
+        if change is None:
+            change = self._changes[name] = SagaRowChange()
+        if status is not None:
+            change.status = status
+            if change.started_us is None and type(event) is SagaStarted:
+                change.started_us = recorded.recorded_us
+        if step is not None:
+            change.step = step
+        if reason is not None:
+            change.reason = reason
+        change.updated_us = recorded.recorded_us
+
+    def take_changes(self) -> Changes:
+        """Return what is to be written, and forget it."""
+        changes, self._changes = self._changes, {}
+        return changes
+
+    def give_back(self, changes: Changes) -> None:
+        """Take back what could not be written; what came since goes before it."""
+        for name, change in changes.items():
+            newer = self._changes.get(name)
+            if newer is None:
+                self._changes[name] = change
+            else:
+                columns = zip(astuple(change), astuple(newer), strict=True)
+                self._changes[name] = SagaRowChange(*[old if new is None else new for old, new in columns])
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._changes.clear()
+
+
+def index_statements(changes: Changes) -> list[Statement]:
+    """Return the statements that write changes."""
+    return [(_WRITE, (*name, *astuple(change))) for name, change in changes.items()]

@@ -1,0 +1,244 @@
+"""`SagaDefinition`: what a saga class says of itself, read once and checked when the class is defined."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from actorium.actors.annotations import hints_of, is_proper_subclass, leaves, shown
+from actorium.actors.commands import Command
+from actorium.runtime.processors.event_handlers import (
+    Correlate,
+    EventHandler,
+    correlation_of,
+    marked_handlers,
+    read_handler,
+)
+from actorium.runtime.processors.reactions import IdempotencyKey
+from actorium.sagas.model.events import FREE
+from actorium.sagas.model.steps import Step, handles_rejection, starts_of
+from actorium.store.errors import ConfigurationError
+from actorium.store.events import Event, RecordedEvent
+
+if TYPE_CHECKING:
+    from actorium.sagas.model.saga import Saga
+
+
+class SagaHandler(msgspec.Struct, frozen=True):
+    """A `@starts` or `@on` method: the events it handles, and how they find their saga."""
+
+    handler: EventHandler
+    correlate: Correlate
+    is_start: bool
+
+
+class SagaDefinition:
+    """The steps and handlers of one saga class."""
+
+    __slots__ = ("_next", "handlers", "rejections", "saga_class", "saga_type", "steps", "stream_class", "untils")
+
+    def __init__(self, saga_class: type[Saga], names: Mapping[str, Any]) -> None:
+        own = saga_class.__dict__.get("saga_type")
+        self.saga_class = saga_class
+        self.stream_class: type[Any] | None = None  # kept here so that it goes when the saga's class does
+        self.saga_type: str = own if isinstance(own, str) and own else saga_class.__name__
+        self.steps: dict[str, Step] = {step.name: step for step in _steps_of(saga_class)}
+        self._next: dict[str, Step | None] = dict(zip(["", *self.steps], [*self.steps.values(), None], strict=True))
+        self.handlers: dict[type[Event], SagaHandler] = {}
+        self.untils: dict[type[Event], list[Step]] = {}
+        self.rejections: dict[type[Command], Callable[..., Any]] = {}
+        for method in _methods_of(saga_class):
+            self._read(method, names)
+        self._check(names)
+
+    @property
+    def event_classes(self) -> frozenset[type[Event]]:
+        """Every event that this saga follows."""
+        return frozenset((*self.handlers, *self.untils))
+
+    def reader_of(self, event_class: type[Event]) -> str:
+        """Return the name of the method that follows an event."""
+        known = self.handlers.get(event_class)
+        name = known.handler.method.__name__ if known is not None else self.untils[event_class][0].name
+        return f"{self.saga_class.__name__}.{name}"
+
+    def today(self, step: str) -> str:
+        """Return the name that a recorded step has today."""
+        return self.saga_class.renamed_steps.get(step, step)
+
+    def next_step(self, after: str) -> Step | None:
+        """Return the step after one (after "": the first), None after the last."""
+        return self._next[after]
+
+    def can_turn_round(self, at: str) -> bool:
+        """Say whether a saga that stands at a step may still be undone: no pivot was passed before it."""
+        for step in self.steps.values():
+            if step.name == at:
+                return True
+            if step.pivot:
+                return False
+        return True
+
+    def _read(self, method: Callable[..., Any], names: Mapping[str, Any]) -> None:
+        name = f"{self.saga_class.__name__}.{method.__name__}"
+        if inspect.iscoroutinefunction(method):
+            raise ConfigurationError(f"{name} is async: only a @step may wait; a handler decides at once")
+        starts = starts_of(method)
+        if handles_rejection(method):
+            command = next(iter(hints_of(method, name, names).values()), None)
+            if not is_proper_subclass(command, Command):
+                raise ConfigurationError(f"{name}: @on_rejected handles {shown(command)}, which is no Command")
+            if len(inspect.signature(method).parameters) > 3:
+                raise ConfigurationError(f"{name} takes too much: the command, and the Rejected if it wants it")
+            other_method = self.rejections.setdefault(command, method)  # type: ignore[arg-type]
+            if other_method is not method:
+                raise ConfigurationError(f"{name} and {other_method.__name__} both handle a rejected {shown(command)}")
+            return
+        handler = read_handler(method, name, names, extras=(RecordedEvent,))
+        correlate = starts[0] if starts is not None else correlation_of(method)
+        if starts is None and correlate is None:
+            raise ConfigurationError(
+                f'{name}: how does the event find its saga? Write @on(correlate="field"), the field of the event that '
+                "holds the saga's id, or a function of the recorded event"
+            )
+        for event_class in handler.event_classes:
+            _check_field(name, event_class, correlate)
+            if event_class in self.handlers:
+                other = self.handlers[event_class].handler.method.__name__
+                raise ConfigurationError(
+                    f"{name} and {self.saga_class.__name__}.{other} both handle {event_class.__name__}: keep one"
+                )
+            self.handlers[event_class] = SagaHandler(handler, correlate, starts is not None)
+
+    def _check(self, names: Mapping[str, Any]) -> None:
+        owner = self.saga_class.__name__
+        if not any(handler.is_start for handler in self.handlers.values()):
+            raise ConfigurationError(f"{owner} is started by nothing: mark the handler of its first event with @starts")
+        steps = list(self.steps.values())
+        pivots = [index for index, step in enumerate(steps) if step.pivot]
+        if len(pivots) > 1:
+            raise ConfigurationError(f"{owner} has {len(pivots)} pivots: a saga has one point of no return")
+        # Nothing after the last step can fail, so it need not be undone; the same goes for the pivot and what follows.
+        for step in steps[: pivots[0] if pivots else len(steps) - 1]:
+            if not step.says_undo:
+                raise ConfigurationError(
+                    f"{owner}.{step.name} says nothing of its undo, and a later step can fail: add "
+                    f"`@{step.name}.undo`, or write @step(undo=None) if it needs none"
+                )
+        for step in steps[pivots[0] + 1 :] if pivots else ():
+            if step.undo_method is not None:
+                raise ConfigurationError(
+                    f"{owner}.{step.name} is never undone, it comes after the pivot: drop its undo, or move the pivot"
+                )
+        for step in steps:
+            self._check_step(owner, step, names)
+        self._check_names(owner)
+        if self.rejections and steps and not any(not handler.is_start for handler in self.handlers.values()):
+            method = next(iter(self.rejections.values())).__name__
+            raise ConfigurationError(
+                f"{owner}.{method} is never called: the rejection of a step's command turns the saga round; read "
+                "self.reason in an undo method instead"
+            )
+
+    def _check_names(self, owner: str) -> None:
+        if set(self.saga_type) & set("/<>"):
+            raise ConfigurationError(f"{owner}: saga_type={self.saga_type!r} may not hold any of / < >")
+        if FREE in self.steps:
+            raise ConfigurationError(f"{owner}.{FREE} is no name for a step: it stands for what handlers issue; rename")
+        for before, today in self.saga_class.renamed_steps.items():
+            if before in self.steps or today not in self.steps:
+                raise ConfigurationError(
+                    f"{owner}.renamed_steps maps {before!r} to {today!r}: from a name that is gone, to a step that is "
+                    "there"
+                )
+
+    def _check_step(self, owner: str, step: Step, names: Mapping[str, Any]) -> None:
+        name = f"{owner}.{step.name}"
+        parameters = list(inspect.signature(step.method).parameters.values())[1:]
+        hints = hints_of(step.method, name, names)
+        if not step.is_effect:
+            _check_return(name, hints)
+        if step.undo_method is not None:
+            _check_return(f"{name}'s undo", hints_of(step.undo_method, f"{name}'s undo", names))
+        if step.is_effect:
+            if step.until is not None:
+                raise ConfigurationError(f"{name} is an effect: it is done when it returns; drop until=")
+            if step.correlate is not None:
+                raise ConfigurationError(f"{name}: correlate= is for until=, and an effect has none: drop it")
+            kinds = [hints.get(parameter.name) for parameter in parameters]
+            if kinds not in ([], [IdempotencyKey]):
+                raise ConfigurationError(f"{name}: an async step takes nothing, or one parameter of IdempotencyKey")
+        elif parameters:
+            raise ConfigurationError(f"{name} takes parameters: a step has only the saga's fields to go by")
+        if step.undo_method is not None and inspect.iscoroutinefunction(step.undo_method):
+            raise ConfigurationError(f"{name}'s undo is async: it returns the command that undoes the step")
+        if step.undo_method is not None and len(inspect.signature(step.undo_method).parameters) > 2:
+            raise ConfigurationError(f"{name}'s undo takes too much: the commands that took effect, if it wants them")
+        if step.until is None and step.correlate is not None:
+            raise ConfigurationError(f"{name}: correlate= says how the event of until= finds its saga: add until=")
+        if step.until is not None:
+            if not is_proper_subclass(step.until, Event):
+                raise ConfigurationError(f"{name}: until={shown(step.until)} is no Event")
+            _check_field(name, step.until, step.correlate)
+            others = self.untils.setdefault(step.until, [])
+            ways = [other.correlate for other in others]
+            if (known := self.handlers.get(step.until)) is not None:
+                ways.append(known.correlate)
+            if any(way != step.correlate for way in ways):
+                raise ConfigurationError(
+                    f"{name} waits for {step.until.__name__}, which another step or handler of {owner} finds in "
+                    "another way: give all of them the same correlate="
+                )
+            others.append(step)
+
+
+def _check_return(name: str, hints: Mapping[str, Any]) -> None:
+    """Raise ConfigurationError where an annotation, if there is one, says something else than commands or None."""
+    for part in leaves(hints.get("return", type(None))):
+        if inspect.isclass(part) and part is not type(None) and not issubclass(part, Command):
+            raise ConfigurationError(
+                f"{name} says that it returns {shown(part)}: it returns a Command, several, or None"
+            )
+
+
+def require_defaults(saga_class: type[Saga]) -> None:
+    """Raise ConfigurationError for a field without a default."""
+    names, defaults = saga_class.__struct_fields__, saga_class.__struct_defaults__
+    padded = (*[msgspec.NODEFAULT] * (len(names) - len(defaults)), *defaults)
+    for name, default in zip(names, padded, strict=True):
+        if default is msgspec.NODEFAULT:
+            raise ConfigurationError(without_default(saga_class.__name__, name))
+
+
+def without_default(saga: str, field: str) -> str:
+    """Return what is wrong with a field that has no default."""
+    return f"{saga}.{field} has no default: a saga begins empty; give the field one"
+
+
+def _check_field(name: str, event_class: type[Event], correlate: Correlate) -> None:
+    if isinstance(correlate, str) and correlate not in getattr(event_class, "__struct_fields__", ()):
+        raise ConfigurationError(f"{name}: correlate={correlate!r}, but {event_class.__name__} has no such field")
+
+
+def _members(saga_class: type) -> Iterator[Any]:
+    members: dict[str, Any] = {}
+    for base in reversed(saga_class.__mro__):
+        for name, value in base.__dict__.items():
+            members[name] = value  # an overriding step keeps the place of the overridden one
+    yield from members.values()
+
+
+def _steps_of(saga_class: type) -> Iterator[Step]:
+    return (member for member in _members(saga_class) if isinstance(member, Step))
+
+
+def _methods_of(saga_class: type) -> Iterator[Callable[..., Any]]:
+    marked = set(map(id, marked_handlers(saga_class)))
+    for member in _members(saga_class):
+        if inspect.isfunction(member) and (
+            id(member) in marked or starts_of(member) is not None or handles_rejection(member)
+        ):
+            yield member

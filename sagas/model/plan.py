@@ -1,0 +1,394 @@
+"""`StepPlan`: what a saga decides next: pure, from its state and what was reported, to the events of one append."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from actorium.actors.commands import Command, command_type_of
+from actorium.actors.errors import Rejected
+from actorium.runtime.processors.event_handlers import arguments
+from actorium.sagas.model.events import (
+    FREE,
+    NOTHING,
+    UNDO,
+    CommandAnswered,
+    EventArrived,
+    IssuedCommand,
+    SagaCompleted,
+    SagaFailed,
+    SagaMended,
+    SagaMoved,
+    SagaStarted,
+    SagaUndone,
+    StepFailed,
+    StepIssued,
+    StepSucceeded,
+    as_recorded,
+)
+from actorium.store.events import Event, RecordedEvent, as_json
+
+if TYPE_CHECKING:
+    from actorium.sagas.model.saga import Saga
+    from actorium.sagas.model.steps import Step
+    from actorium.sagas.model.stream import Answered, Open, SagaStream
+
+
+class SagaStands(Exception):
+    """An event cannot be taken now: its saga failed, and waits for a person; afterwards the event is delivered."""
+
+
+class StepPlan:
+    """One decision of one saga; every public method returns the events it consists of."""
+
+    def __init__(self, stream: SagaStream, at_us: int) -> None:
+        self._stream = stream
+        self._definition = stream.saga
+        self._at_us = at_us
+        self._events: list[Any] = []
+        self._status = stream.status
+        self._done = dict(stream.done)
+        self._undone = list(stream.undone)
+        self._cause = stream.cause
+        self._issued = stream.issued
+        self._state = stream.state
+
+    # --- what is reported -----------------------------------------------------------------------------------------
+
+    def happened(self, recorded: RecordedEvent[Event]) -> list[Any]:
+        """Take an event: begin, hand it to its handler, or end the step that waits for it."""
+        known = self._definition.handlers.get(type(recorded.event))
+        if not self._status:
+            return self._begin(recorded) if known is not None and known.is_start else []
+        if self._status == "failed" and self._stream.stands:
+            raise SagaStands(f"the saga failed ({self._stream.reason}) and waits for a person")
+        if self._status not in ("running", "undoing"):
+            return []
+        if known is not None and self._status == "running":
+            self._hand_over(recorded)
+        if self._status in ("running", "undoing"):
+            self._arrive(recorded)
+        return self._events
+
+    def answered(self, answer: Answered) -> list[Any]:
+        """Take the answer to one command of an intent (or the end of all of them)."""
+        intent = self._stream.open.get(answer.key)
+        if intent is None or (answer.index >= 0 and answer.index not in intent.waiting):
+            return []  # said before
+        if answer.index < 0:
+            effects = tuple(sorted({*intent.effects, *answer.effects}))
+            self._fail(intent, answer.error, answer.details, bool(effects) or answer.took_effect, effects)
+            return self._events
+        if answer.error and intent.step == FREE and self._take_rejection(intent, answer):
+            return self._events
+        rest = len(intent.waiting) - 1
+        error = answer.error or intent.error
+        if rest or (not error and self._waits_for_event(intent)):
+            self._events.append(CommandAnswered(answer.key, answer.index, answer.error, answer.details))
+        elif error:
+            effects = intent.effects if answer.error else tuple(sorted((*intent.effects, answer.index)))
+            self._fail(intent, error, answer.details or intent.details, bool(effects) or answer.took_effect, effects)
+        else:
+            self._succeed(intent.key, intent.step, intent.undo, intent.commands, answer.state)
+        return self._events
+
+    def mend(self, action: str, reason: str) -> list[Any]:
+        """Do what a person wants of a saga that stands."""
+        stream = self._stream
+        if self._status != "failed":
+            raise Rejected("the saga does not stand: there is nothing to mend", status=stream.status)
+        if not stream.stands and action != "complete":
+            raise Rejected("the saga ended itself: it can only be completed by hand", reason=stream.reason)
+        undoing = stream.cause is not None
+        for key in stream.stands or ("",):
+            self._events.append(SagaMended(action, key, reason, undoing))
+        if action == "complete":
+            self._events.append(SagaCompleted())
+            return self._events
+        self._status = "undoing" if undoing else "running"
+        for key, intent in stream.stands.items():
+            if action == "skip":
+                step = self._definition.today(key.removesuffix(UNDO)) if intent is None else intent.step
+                self._succeed(key, step, key.endswith(UNDO), intent.commands if intent else (), None, go_on=False)
+            elif intent is not None:
+                self._issue(key, intent.step, intent.undo, intent.commands, intent.effect)
+        if stream.ended:  # it had ended already, and only what it had sent before was left to do
+            self._events.append(
+                SagaCompleted() if stream.ended == "completed" else SagaFailed("", stream.ended_because)
+            )
+        else:
+            self._resume()
+        return self._events
+
+    # --- what follows ---------------------------------------------------------------------------------------------
+
+    def _begin(self, recorded: RecordedEvent[Event]) -> list[Any]:
+        saga = self._definition.saga_class()
+        saga.id = self._stream.id
+        commands = self._call(saga, recorded)
+        self._state = as_recorded(state_of(saga))
+        self._status = "running"
+        self._events.append(SagaStarted(_shown(recorded), recorded.metadata.flow_id, self._state))
+        self._follow_up(saga, commands)
+        if self._definition.steps and self._status == "running":
+            self._go_on("")
+        return self._events
+
+    def _hand_over(self, recorded: RecordedEvent[Event]) -> None:
+        saga = self._saga()
+        commands = self._call(saga, recorded)
+        self._state = as_recorded(state_of(saga))
+        self._events.append(SagaMoved(_shown(recorded), self._state))
+        self._follow_up(saga, commands)
+
+    def _arrive(self, recorded: RecordedEvent[Event]) -> None:
+        """Let the step that waits for an event have it: the one that is open, else the next that will be."""
+        steps = self._definition.untils.get(type(recorded.event), ())
+        for step in steps:
+            intent = next((one for one in self._stream.open.values() if one.step == step.name and not one.undo), None)
+            if intent is None or intent.arrived:
+                continue
+            if intent.waiting:
+                self._events.append(EventArrived(intent.key, _shown(recorded)))
+            else:
+                self._succeed(intent.key, intent.step, False, intent.commands, None)
+            return
+        for step in steps:
+            if self._status == "running" and step.name not in self._done and step.name not in self._stream.early:
+                self._events.append(EventArrived(step.name, _shown(recorded)))
+                return
+
+    def _call(self, saga: Saga, recorded: RecordedEvent[Event]) -> tuple[IssuedCommand, ...]:
+        handler = self._definition.handlers[type(recorded.event)].handler
+        return _issued(handler.method(saga, *arguments(handler, recorded, {})), handler.method.__qualname__)
+
+    def _follow_up(self, saga: Saga, commands: tuple[IssuedCommand, ...]) -> None:
+        """Issue what a handler returned, and end the saga if it said so."""
+        if commands:
+            self._issue(f"{FREE}:{self._issued + 1}", FREE, False, commands, False)
+        if saga.ended:
+            self._end(saga.ended, saga.reason)
+
+    def _end(self, ended: str, reason: str) -> None:
+        """End the saga as its code said."""
+        if self._status in ("running", "undoing"):
+            self._status = ended
+            self._events.append(SagaCompleted() if ended == "completed" else SagaFailed("", reason))
+
+    def _take_rejection(self, intent: Open, answer: Answered) -> bool:
+        """Give a rejected command of the free form to its handler; return False where there is none."""
+        issued = intent.commands[answer.index]
+        rejections = self._definition.rejections
+        command_class = next((one for one in rejections if command_type_of(one) == issued.type), None)
+        if command_class is None:
+            return False
+        handler = rejections[command_class]
+        saga = self._saga()
+        command = command_of(issued, command_class)
+        rejection = Rejected(answer.error, **answer.details)
+        wants = handler.__code__.co_argcount > 2
+        try:
+            returned = handler(saga, command, rejection) if wants else handler(saga, command)
+            commands = _issued(returned, handler.__qualname__)
+        except Exception as bug:
+            self._events.append(SagaFailed(intent.key, _bug(handler.__qualname__, bug)))
+            return True
+        self._state = as_recorded(state_of(saga))
+        self._events.append(SagaMoved(f"rejection of {issued.type}", self._state))
+        if len(intent.waiting) > 1:
+            self._events.append(CommandAnswered(answer.key, answer.index))
+        else:
+            self._events.append(StepSucceeded(intent.key, intent.step, False))
+        self._follow_up(saga, commands)
+        return True
+
+    def _succeed(
+        self,
+        key: str,
+        step: str,
+        undo: bool,
+        commands: tuple[IssuedCommand, ...],
+        changed: dict[str, Any] | None,
+        *,
+        go_on: bool = True,
+    ) -> None:
+        ended = reason = ""
+        if changed is not None:
+            changed = dict(changed)
+            ended, reason = changed.pop("ended", ""), changed.pop("reason", "")
+            if changed:
+                self._state = as_recorded({**msgspec.json.decode(self._state), **changed})
+        self._events.append(StepSucceeded(key, step, undo, self._state if changed else NOTHING))
+        if undo:
+            self._undone.append(step)
+        elif step != FREE:
+            self._done[step] = commands
+        if ended:
+            self._end(ended, reason)
+        if go_on and undo and self._status == "undoing":
+            self._undo_next()
+        elif go_on and not undo and step != FREE and self._status == "running":
+            self._go_on(step)
+
+    def _fail(self, intent: Open, error: str, details: Any, took_effect: bool, effects: tuple[int, ...]) -> None:
+        definition = self._definition
+        forward = intent.step == FREE or not definition.can_turn_round(intent.step)
+        if intent.undo or forward or self._status != "running":
+            self._events.append(SagaFailed(intent.key, error))
+            return
+        self._events.append(StepFailed(intent.key, intent.step, False, error, details, took_effect, effects))
+        self._cause, self._status = error, "undoing"
+        if took_effect:
+            self._done[intent.step] = tuple(intent.commands[index] for index in effects)
+        self._undo_next()
+
+    def _resume(self) -> None:
+        """Go on where nothing of the steps is open: what was open meanwhile is over, or never began."""
+        steps = self._definition.steps
+        if not steps or any(isinstance(event, StepIssued) and event.step != FREE for event in self._events):
+            return
+        if any(intent.step != FREE for intent in self._stream.open.values()):
+            return
+        if self._status == "undoing":
+            self._undo_next()
+        elif self._status == "running":
+            self._go_on(next((name for name in reversed(steps) if name in self._done), ""))
+
+    def _go_on(self, after: str) -> None:
+        """Issue the next step that has something to do, or complete."""
+        while (step := self._definition.next_step(after)) is not None:
+            if step.is_effect:
+                self._issue(step.name, step.name, False, (), True)
+                return
+            saga = self._saga()
+            before = as_json(saga)
+            try:
+                commands = _issued(step.method(saga), step.method.__qualname__)
+                self._require_unchanged(saga, before)
+            except Exception as bug:
+                self._events.append(SagaFailed(step.name, _bug(step.method.__qualname__, bug)))
+                return
+            if commands or (step.until is not None and step.name not in self._stream.early):
+                self._issue(step.name, step.name, False, commands, False)
+                if saga.ended:
+                    self._end(saga.ended, saga.reason)
+                return
+            self._events.append(StepSucceeded(step.name, step.name, False))
+            self._done[step.name] = ()
+            if saga.ended:
+                self._end(saga.ended, saga.reason)
+                return
+            after = step.name
+        self._events.append(SagaCompleted())
+
+    def _undo_next(self) -> None:
+        """Issue the undo of the last step that is done and not undone, or say that all is undone."""
+        saga = self._saga()
+        before = as_json(saga)
+        for name in reversed(self._done):
+            if name in self._undone:
+                continue
+            step = self._definition.steps.get(name)
+            if step is None:
+                self._events.append(SagaFailed(name + UNDO, f"{name} is done, and this code has no such step to undo"))
+                return
+            if step.undo_method is None:
+                continue
+            try:
+                commands = self._undoing(step, saga, self._done[name])
+                self._require_unchanged(saga, before)
+            except Exception as bug:
+                self._events.append(SagaFailed(name + UNDO, _bug(step.undo_method.__qualname__, bug)))
+                return
+            if commands:
+                self._issue(name + UNDO, name, True, commands, False)
+                return
+            self._events.append(StepSucceeded(name + UNDO, name, True))
+            self._undone.append(name)
+        self._events.append(SagaUndone(self._cause or ""))
+
+    def _undoing(self, step: Step, saga: Saga, done: tuple[IssuedCommand, ...]) -> tuple[IssuedCommand, ...]:
+        """Return what undoes a step, given its commands that took effect."""
+        undo = step.undo_method
+        assert undo is not None, "a step without an undo is passed over"
+        if not step.undo_wants_commands:
+            return _issued(undo(saga), undo.__qualname__)
+        known = self._stream.commands
+        return _issued(undo(saga, [command_of(one, known[one.type]) for one in done]), undo.__qualname__)
+
+    def _issue(self, key: str, step_name: str, undo: bool, commands: tuple[IssuedCommand, ...], effect: bool) -> None:
+        step = self._definition.steps.get(step_name)
+        timeout_s = step.timeout_s if step is not None and not undo else None
+        deadline_us = 0 if timeout_s is None else self._at_us + round(timeout_s * 1_000_000)
+        self._issued += 1
+        self._events.append(StepIssued(key, step_name, undo, commands, effect, deadline_us))
+
+    def _waits_for_event(self, intent: Open) -> bool:
+        step: Step | None = self._definition.steps.get(intent.step)
+        return step is not None and step.until is not None and not intent.undo and not intent.arrived
+
+    def _require_unchanged(self, saga: Saga, before: bytes) -> None:
+        """Raise TypeError where a step or an undo changed a field, since it was `before`: nothing would record it."""
+        if as_json(saga) == before:
+            return
+        recorded = self._saga()
+        recorded.ended, recorded.reason = saga.ended, saga.reason
+        if saga != recorded:
+            names = [name for name in saga.__struct_fields__ if getattr(saga, name) != getattr(recorded, name)]
+            raise TypeError(
+                f"it changed {', '.join(names)}: a step and an undo only read the saga's fields; change them in a "
+                "@starts or @on method, or in an async step"
+            )
+
+    def _saga(self) -> Saga:
+        return saga_of(self._definition.saga_class, self._state, self._stream.id, self._cause or self._stream.reason)
+
+
+def saga_of(saga_class: type[Saga], state: msgspec.Raw, id: str, reason: str) -> Saga:
+    """Return a saga with its fields as they were recorded."""
+    saga = msgspec.json.decode(state, type=saga_class)
+    saga.id, saga.reason = id, reason
+    return saga
+
+
+def state_of(saga: Saga) -> dict[str, Any]:
+    """Return a saga's fields as they are recorded: those that are the user's."""
+    state: dict[str, Any] = msgspec.to_builtins(saga, str_keys=True)
+    del state["id"], state["reason"], state["ended"]
+    return state
+
+
+def command_of(issued: IssuedCommand, command_class: type[Command]) -> Command:
+    """Return a recorded command; raise msgspec.ValidationError where its class has changed too much."""
+    return msgspec.json.decode(issued.fields, type=command_class)
+
+
+def issued_command(command: Command) -> IssuedCommand:
+    """Return a command as it is recorded; raise ValueError for a field that JSON would change."""
+    return IssuedCommand(command_type_of(type(command)), as_recorded(msgspec.to_builtins(command, str_keys=True)))
+
+
+def _bug(name: str, bug: Exception) -> str:
+    return f"{name} raised {type(bug).__name__}: {bug}"
+
+
+def _issued(returned: Any, name: str) -> tuple[IssuedCommand, ...]:
+    """Return what a step or a handler returned as commands to issue."""
+    if returned is None:
+        return ()
+    if isinstance(returned, Command):
+        return (issued_command(returned),)
+    if not isinstance(returned, Iterable):
+        raise TypeError(f"{name} returned {returned!r}: it returns a command, several, or None")
+    issued = []
+    for command in returned:
+        if not isinstance(command, Command):
+            raise TypeError(f"{name} returned {command!r}, which is no Command")
+        issued.append(issued_command(command))
+    return tuple(issued)
+
+
+def _shown(recorded: RecordedEvent[Event]) -> str:
+    return f"{type(recorded.event).__name__} at {recorded.stream_type}<{recorded.stream_id}> version {recorded.version}"

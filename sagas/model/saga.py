@@ -1,0 +1,62 @@
+"""`Saga`: a process over several aggregates (a process manager) that survives any crash.
+
+Its fields are its durable state, all with defaults. Two forms, one mechanism: `@starts` and `@step` methods in the
+order written, or `@starts` and `@on` methods that return the next commands.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, ClassVar, Literal
+
+import msgspec
+
+from actorium.sagas.model.definition import SagaDefinition, require_defaults, without_default
+from actorium.store.errors import ConfigurationError
+
+
+class SagaMeta(msgspec.StructMeta):
+    """Checks what is known of a saga class only when it is complete: its fields' defaults."""
+
+    def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:
+        try:
+            saga_class: Any = super().__new__(mcls, name, bases, namespace, **options)
+        except TypeError as error:
+            if "cannot follow optional fields" not in str(error):
+                raise
+            field = str(error).split("'")[1] if "'" in str(error) else str(error).split("`")[1]
+            raise ConfigurationError(without_default(name, field)) from error
+        require_defaults(saga_class)
+        return saga_class
+
+
+class Saga(msgspec.Struct, kw_only=True, metaclass=SagaMeta):
+    """The state of one process. `id` is its id; `reason` is why it turned round, for its undo methods to read.
+
+    The stored name of its streams is the class's name unless `saga_type` is set. `renamed_steps` maps names of steps
+    that live sagas may stand on to the names they have today. `begins_at` says what a class that is new to a log does
+    with the events before it: "now" starts no sagas for them, "beginning" one for each.
+    """
+
+    saga_type: ClassVar[str] = ""
+    begins_at: ClassVar[Literal["now", "beginning"]] = "now"
+    renamed_steps: ClassVar[dict[str, str]] = {}
+    __definition__: ClassVar[SagaDefinition]
+
+    id: str = ""
+    reason: str = ""
+    ended: str = ""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # The names of a class defined inside a function are found only in that function's frame, above the metaclass.
+        cls.__definition__ = SagaDefinition(cls, sys._getframe(2).f_locals)
+
+    def complete(self) -> None:
+        """End the saga: what its handler returns is still sent, and later events no longer find it."""
+        self.ended = "completed"
+
+    def fail(self, reason: str) -> None:
+        """End the saga as failed, listed with its reason until a person acts."""
+        self.ended = "failed"
+        self.reason = reason

@@ -1,0 +1,149 @@
+"""Steps of a saga: `@step`, its `.undo`, and what starts a saga."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar, overload
+
+from actorium.runtime.processors.event_handlers import Correlate
+from actorium.runtime.retry import Retry
+from actorium.store.errors import ConfigurationError
+from actorium.store.events import Event
+
+F = TypeVar("F", bound=Callable[..., Any])
+_STARTS = "__actorium_starts__"
+_REJECTED = "__actorium_rejected__"
+DEFAULT_STEP_RETRY = Retry(attempts=5, backoff_s=0.2, backoff_max_s=30.0)
+_UNSAID: Any = object()
+
+
+class Step:
+    """One step of a saga, made by `@step`; `@name.undo` gives it its compensation."""
+
+    def __init__(
+        self,
+        method: Callable[..., Any],
+        *,
+        timeout_s: float | None,
+        retry: Retry,
+        until: type[Event] | None,
+        correlate: Correlate,
+        pivot: bool,
+        undo: object,
+    ) -> None:
+        self.method = method
+        self.name = method.__name__
+        self.timeout_s = timeout_s
+        self.retry = retry
+        self.until = until
+        self.correlate = correlate
+        self.pivot = pivot
+        self.says_undo = undo is not _UNSAID
+        self.undo_method: Callable[..., Any] | None = None
+        self.undo_wants_commands = False
+        self.is_effect = inspect.iscoroutinefunction(method)  # outside the log
+        self.__doc__ = method.__doc__
+
+    def undo(self, method: F) -> F:
+        """Mark the method that returns the command (or commands) undoing this step: `@debit.undo`.
+
+        One that takes a parameter is given the list of the step's commands that took effect: of a step that sends
+        several, some may have been refused.
+        """
+        if self.undo_method is not None:
+            raise ConfigurationError(f"{self.method.__qualname__} has two undo methods: keep one")
+        self.undo_method = method
+        self.undo_wants_commands = len(inspect.signature(method).parameters) > 1
+        self.says_undo = True
+        return method
+
+    def __repr__(self) -> str:
+        return f"<step {self.method.__qualname__}>"
+
+
+@overload
+def step(method: Callable[..., Any], /) -> Step: ...
+@overload
+def step(
+    *,
+    timeout_s: float | None = None,
+    retry: Retry = DEFAULT_STEP_RETRY,
+    until: type[Event] | None = None,
+    correlate: Correlate = None,
+    pivot: bool = False,
+    undo: None = ...,
+) -> Callable[[Callable[..., Any]], Step]: ...
+def step(
+    method: Callable[..., Any] | None = None,
+    /,
+    *,
+    timeout_s: float | None = None,
+    retry: Retry = DEFAULT_STEP_RETRY,
+    until: type[Event] | None = None,
+    correlate: Correlate = None,
+    pivot: bool = False,
+    undo: Any = _UNSAID,
+) -> Any:
+    """Mark a step: a method that returns the command to send, several to send together, or None for nothing to do.
+
+    Steps run in the order written. A step succeeds when its commands are acknowledged, or with `until=` when that
+    event has come too: by default one that the step's own command caused, with `correlate=` one whose field (or
+    function) gives this saga's id. An `async def` step is an effect outside: it may change the saga's fields, gets an
+    `IdempotencyKey` if it asks for one, and succeeds when it returns.
+
+    A rejection, `retry` used up or `timeout_s` over turn the saga round: what was done is undone in reverse order.
+    `pivot=True`: after this step the saga only goes forward. `undo=None`: this step needs no undo.
+    """
+
+    def made(function: Callable[..., Any]) -> Step:
+        if timeout_s is not None and timeout_s <= 0:
+            raise ConfigurationError(f"{function.__qualname__}: @step(timeout_s={timeout_s!r}) must be above 0")
+        if undo is not _UNSAID and undo is not None:
+            raise ConfigurationError(
+                f"{function.__qualname__}: @step(undo=None) says that there is none; write `@{function.__name__}.undo` "
+                "above the method that undoes it"
+            )
+        return Step(
+            function, timeout_s=timeout_s, retry=retry, until=until, correlate=correlate, pivot=pivot, undo=undo
+        )
+
+    return made if method is None else made(method)
+
+
+@overload
+def starts(method: F, /) -> F: ...
+@overload
+def starts(*, correlate: Correlate = None) -> Callable[[F], F]: ...
+def starts(method: Any = None, /, *, correlate: Correlate = None) -> Any:
+    """Mark the handler of an event that starts a saga; it fills the saga's fields.
+
+    The saga's id is the event's stream and version, so that there is one saga per event; with `correlate=` it is the
+    value of that field (or function), by which later events find it.
+    """
+
+    def marked(function: F) -> F:
+        setattr(function, _STARTS, (correlate,))
+        return function
+
+    return marked if method is None else marked(method)
+
+
+def on_rejected(method: F) -> F:
+    """Mark the handler of a rejected command in a saga without steps: the first annotated parameter says which.
+
+    It returns the next command or commands, like an `@on` handler; a second parameter gets the `Rejected`. Without
+    one, the rejection of a command leaves the saga failed.
+    """
+    setattr(method, _REJECTED, True)
+    return method
+
+
+def starts_of(method: object) -> tuple[Correlate] | None:
+    """Return what `@starts` says of a method, None if it has none."""
+    return getattr(method, _STARTS, None)
+
+
+def handles_rejection(method: object) -> bool:
+    """Say whether a method is marked with `@on_rejected`."""
+    return getattr(method, _REJECTED, False) is True

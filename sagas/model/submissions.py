@@ -1,0 +1,101 @@
+"""Durable commands: `runtime.submit(command, at=…)`: accepted in one commit, carried out once in effect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from actorium.actors.aggregate import Aggregate, create, decide, evolve
+from actorium.actors.commands import Command
+from actorium.sagas.model.events import IssuedCommand
+from actorium.store.events import Event
+
+SUBMISSION = "actorium.submission"
+
+
+class Submit(Command):
+    """Accept a command; `to` is the command's own id."""
+
+    command: IssuedCommand
+    due_us: int
+    headers: dict[str, str] = {}
+    correlation_id: str = ""
+    causation_id: str = ""
+
+
+class Cancel(Command):
+    """Give a waiting command up."""
+
+    reason: str
+
+
+class Conclude(Command):
+    """Note how a submitted command ended."""
+
+    error: str = ""
+    details: Mapping[str, Any] = {}
+
+
+class CommandSubmitted(Event):
+    """A command was accepted; it is sent when it is due (microseconds since the epoch, 0: at once)."""
+
+    event_type = "command.submitted"
+
+    command: IssuedCommand
+    due_us: int
+    headers: dict[str, str] = {}
+    correlation_id: str = ""
+    causation_id: str = ""
+
+
+class SubmissionCancelled(Event):
+    """A waiting command was given up before it was sent."""
+
+    event_type = "command.cancelled"
+
+    reason: str
+
+
+class SubmissionConcluded(Event):
+    """A submitted command took effect, or cannot: `error` says why."""
+
+    event_type = "command.concluded"
+
+    error: str
+    details: Mapping[str, Any]
+
+
+class Submission(Aggregate):
+    """One submitted command: `status` is waiting, concluded or cancelled; `accepted` is what was submitted."""
+
+    stream_type = SUBMISSION
+
+    status: str = ""
+    accepted: CommandSubmitted | None = None
+    error: str = ""
+
+    @create
+    def submit(self, command: Submit) -> CommandSubmitted:
+        return CommandSubmitted(
+            command.command, command.due_us, command.headers, command.correlation_id, command.causation_id
+        )
+
+    @decide
+    def cancel(self, command: Cancel) -> SubmissionCancelled | None:
+        return SubmissionCancelled(command.reason) if self.status == "waiting" else None
+
+    @decide
+    def conclude(self, command: Conclude) -> SubmissionConcluded | None:
+        return SubmissionConcluded(command.error, command.details) if self.status == "waiting" else None
+
+    @evolve
+    def submitted(self, event: CommandSubmitted) -> None:
+        self.status, self.accepted = "waiting", event
+
+    @evolve
+    def cancelled(self, event: SubmissionCancelled) -> None:
+        self.status = "cancelled"
+
+    @evolve
+    def concluded(self, event: SubmissionConcluded) -> None:
+        self.status, self.error = "concluded", event.error

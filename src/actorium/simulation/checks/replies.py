@@ -1,0 +1,78 @@
+"""`ReplyCheck`: what the runtime acknowledges is in the log, as it says, and says the same each time it is asked."""
+
+from __future__ import annotations
+
+from actorium.actors.commands import Ack
+from actorium.simulation.checks.effects import Effects
+from actorium.simulation.checks.finding import Violated
+from actorium.simulation.record.history import ClientDelivery, Operation
+from actorium.simulation.record.view import View
+from actorium.simulation.record.witness import Witness
+
+
+class ReplyCheck:
+    """Looks at each answer as it leaves the runtime, whether or not it reaches anybody."""
+
+    def __init__(self, witness: Witness, view: View, effects: Effects, violated: Violated) -> None:
+        self._witness = witness
+        self._view = view
+        self._effects = effects
+        self._violated = violated
+        self._fresh: set[str] = set()
+        self._asked: dict[str, int] = {}
+
+    def asked(self, operation: Operation) -> None:
+        """Take note that a command is sent for the first time."""
+        self._asked.setdefault(operation.effect_id, operation.seen)
+
+    def answered(self, operation: Operation, delivery: ClientDelivery) -> None:
+        """Look at what the runtime said to one delivery of a command."""
+        ack = delivery.answer
+        if not isinstance(ack, Ack):
+            return
+        if ack.events:
+            self._took_effect(operation, delivery, ack)
+        else:
+            self._had_no_effect(operation, ack)
+
+    def _took_effect(self, operation: Operation, delivery: ClientDelivery, ack: Ack) -> None:
+        effect = self._effects.of(operation.effect_id)
+        says = f"{operation.name} at version {ack.version}, position {ack.position}"
+        if effect is None:
+            self._violated("what is acknowledged is durable", says, f"a log of {self._witness.position} without it")
+            return
+        if (ack.stream_id, ack.version, ack.position) != (effect.stream.id, effect.version, effect.position):
+            found = f"version {effect.version}, position {effect.position} of {effect.stream}"
+            self._violated("an acknowledgement says what is in the log", found, says)
+        first = effect.position - (effect.version - effect.first_version)
+        events = tuple(
+            one.event for position in range(first, effect.position + 1) for one in self._view.recorded(position)
+        )
+        if ack.events != events:
+            self._violated("an acknowledgement says what is in the log", f"{operation.name}: {events}", ack.events)
+        self._came_in_time(operation, delivery, ack, effect.position)
+
+    def _came_in_time(self, operation: Operation, delivery: ClientDelivery, ack: Ack, position: int) -> None:
+        name = operation.name
+        asked = self._asked.get(operation.effect_id, operation.seen)
+        if position <= asked:
+            self._violated("a command takes effect after it is sent", f"{name} after position {asked}", position)
+        if ack.duplicate:
+            return
+        if position <= delivery.seen:
+            self._violated("a second answer is marked duplicate", f"{name}, in effect at {position}, marked", ack)
+        if operation.effect_id in self._fresh:
+            self._violated("a second answer is marked duplicate", f"{name} answered before, and marked now", ack)
+        self._fresh.add(operation.effect_id)
+
+    def _had_no_effect(self, operation: Operation, ack: Ack) -> None:
+        stream = self._view.stream_of(operation.command)
+        records = self._witness.streams.get(stream, [])
+        if ack.version > len(records):
+            says = f"{operation.name} at version {ack.version}"
+            self._violated("what is acknowledged is durable", says, f"{stream} has {len(records)} versions")
+            return
+        rests_on = records[ack.version - 1].position if ack.version else 0
+        if not rests_on <= ack.position <= self._witness.position:
+            expected = f"{operation.name}: a position from {rests_on} to {self._witness.position}"
+            self._violated("an acknowledgement holds what it rests on", expected, ack.position)

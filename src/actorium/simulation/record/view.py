@@ -1,0 +1,152 @@
+"""`View`: the state of everything, folded from what is durable: what invariants speak about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+import msgspec
+
+from actorium.actors.aggregate import Aggregate
+from actorium.actors.commands import Command
+from actorium.actors.definition import AggregateDefinition
+from actorium.sagas.model.saga import Saga
+from actorium.sagas.model.stream import SagaStream
+from actorium.sagas.runtime import Runtime
+from actorium.simulation.record.witness import Witness
+from actorium.store.codec import EventCodec
+from actorium.store.events import EncodedRecord, Event, RecordedEvent, StreamName
+
+A = TypeVar("A", bound=Aggregate)
+E = TypeVar("E", bound=Event)
+
+_OPEN = ("running", "undoing")
+
+
+class SagaSeen(msgspec.Struct, frozen=True):
+    """A saga as the log has it: `status` is running, undoing, completed, undone or failed; `state` is its fields."""
+
+    type: str
+    id: str
+    status: str
+    reason: str
+    state: dict[str, Any]
+
+
+class View:
+    """All aggregates and sagas as the log has them now; each call sees the newest commit."""
+
+    def __init__(self, witness: Witness, runtime: Runtime) -> None:
+        self._witness = witness
+        self._codec: EventCodec = runtime.catalog.codec
+        catalog = runtime.catalog
+        self._classes: dict[str, type[Aggregate]] = {
+            one.__definition__.stream_type: one for one in (*catalog.aggregates, *catalog.processes)
+        }
+        self._commands = {
+            command: one.__definition__ for one in catalog.aggregates for command in one.__definition__.handlers
+        }
+        self._processes = {one.__definition__.stream_type for one in catalog.processes}
+        self._saga_types = {one.__definition__.saga_type: one for one in runtime.saga_classes}
+        self._recorded: list[tuple[RecordedEvent[Event], ...]] = []
+        self._by_type: dict[str, dict[str, Any]] = {}
+        self._seen: dict[StreamName, SagaSeen] = {}
+        self._position = 0
+
+    @property
+    def position(self) -> int:
+        """The end of the log."""
+        return self._witness.position
+
+    def all(self, aggregate: type[A]) -> list[A]:
+        """Return the states of all aggregates of a class, in the order in which they began."""
+        self._catch_up()
+        return list(self._by_type.get(aggregate.__definition__.stream_type, {}).values())
+
+    def get(self, aggregate: type[A], id: str) -> A | None:
+        """Return the state of one aggregate; None if its stream is empty."""
+        self._catch_up()
+        state: A | None = self._by_type.get(aggregate.__definition__.stream_type, {}).get(id)
+        return state
+
+    def sagas(
+        self, saga: type[Saga] | None = None, *, open: bool | None = None, status: str | None = None
+    ) -> list[SagaSeen]:
+        """Return the sagas, of one class or all, in the order in which they began; open ones, or those that ended."""
+        found = [self._as_seen(stream) for stream in self.saga_streams(saga)]
+        if open is not None:
+            found = [one for one in found if (one.status in _OPEN) is open]
+        return [one for one in found if status is None or one.status == status]
+
+    def saga_streams(self, saga: type[Saga] | None = None) -> list[SagaStream]:
+        """Return the sagas' own states, as the runtime keeps them."""
+        self._catch_up()
+        types = list(self._saga_types) if saga is None else [saga.__definition__.saga_type]
+        return [state for one in types for state in self._by_type.get(one, {}).values()]
+
+    def events(self, *classes: type[E]) -> Iterator[RecordedEvent[E]]:
+        """Iterate over the recorded events of some classes, in the order of the log."""
+        for record in self._witness.records:
+            if self._codec.may_become(record, classes):
+                for recorded in self.recorded(record.position):
+                    if isinstance(recorded.event, classes):
+                        yield recorded  # type: ignore[misc]
+
+    def class_of(self, stream_type: str) -> type[Aggregate] | None:
+        """Return the aggregate class that a kind of stream belongs to."""
+        return self._classes.get(stream_type)
+
+    def stream_of(self, command: Command) -> StreamName:
+        """Return the stream of whom a command is for."""
+        return StreamName(self._commands[type(command)].stream_type, command.to)
+
+    def definition_of(self, command: Command) -> AggregateDefinition:
+        """Return what the aggregate that a command is for says of itself."""
+        return self._commands[type(command)]
+
+    def is_process(self, stream_type: str) -> bool:
+        """Say whether streams of a kind are sagas, or submitted commands."""
+        return stream_type in self._processes
+
+    def is_saga(self, stream_type: str) -> bool:
+        """Say whether streams of a kind are sagas."""
+        return stream_type in self._saga_types
+
+    def recorded(self, position: int) -> tuple[RecordedEvent[Event], ...]:
+        """Return the events of the record at a position, decoded once for all who compare."""
+        known, records = self._recorded, self._witness.records
+        while len(known) < position:
+            known.append(self._codec.recorded(records[len(known)]))
+        return known[position - 1]
+
+    def evolve(self, state: Any, record: EncodedRecord) -> None:
+        """Apply a record to a state."""
+        evolvers = type(state).__definition__.evolvers
+        for recorded in self.recorded(record.position):
+            evolvers[type(recorded.event)](state, recorded.event)
+
+    def empty(self, stream: StreamName) -> Any:
+        """Return the state that a stream begins with."""
+        return self._classes[stream.type](stream.id)
+
+    def _catch_up(self) -> None:
+        if self._position == self._witness.position:
+            return
+        for record in self._witness.records[self._position :]:
+            if record.stream.type not in self._classes:
+                continue
+            states = self._by_type.setdefault(record.stream.type, {})
+            state = states.get(record.stream.id)
+            if state is None:
+                state = states[record.stream.id] = self.empty(record.stream)
+            self.evolve(state, record)
+            self._seen.pop(record.stream, None)
+        self._position = self._witness.position
+
+    def _as_seen(self, stream: SagaStream) -> SagaSeen:
+        name = StreamName(stream.saga.saga_type, stream.id)
+        seen = self._seen.get(name)
+        if seen is None:
+            state = msgspec.json.decode(stream.state)
+            seen = self._seen[name] = SagaSeen(name.type, name.id, stream.status, stream.reason, state)
+        return seen

@@ -1,0 +1,1 @@
+"""What a campaign found, as a story, JSON and a page."""

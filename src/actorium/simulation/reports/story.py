@@ -1,0 +1,71 @@
+"""`story`: a failing run in one line of words, and as a token that brings the very run back."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from actorium.simulation.record.history import Operation
+from actorium.simulation.reports.words import counted
+from actorium.simulation.search.run import Outcome, Wish
+from actorium.store.errors import ConfigurationError
+
+_NAMED_MAX = 3
+
+
+def story(outcome: Outcome) -> str:
+    """Tell a run in one line: its seed, the commands that were sent, the faults that happened."""
+    parts = [_commands(outcome)]
+    wish = outcome.wish
+    if wish.crash_at is not None:
+        parts.append(str(wish.crash_at))
+    faults = [str(fault) for fault in outcome.faults]
+    if not faults:
+        parts.append("no fault")
+    elif len(faults) <= _NAMED_MAX:
+        parts.append(f"{'fault' if len(faults) == 1 else 'faults'}: {'; '.join(faults)}")
+    else:
+        parts.append(f"{len(faults)} faults")
+    return f"seed {wish.seed} → {', '.join(parts)}"
+
+
+def _commands(outcome: Outcome) -> str:
+    sent = [one for one in outcome.operations if not one.left_out]
+    asked = [one for one in sent if not one.in_calm]
+    set_up = [one for one in sent if one.in_calm]
+    told = f"{counted(len(asked), 'command')}{_named(asked)}" if asked else "no command"
+    return f"{told} after {len(set_up)} to set up{_named(set_up)}" if set_up else told
+
+
+def _named(sent: Sequence[Operation]) -> str:
+    if len(sent) <= _NAMED_MAX:
+        return f" ({', '.join(one.name for one in sent)})"
+    kinds = Counter(type(one.command).__name__ for one in sent)
+    return f" ({', '.join(f'{count} {kind}' for kind, count in kinds.items())})"
+
+
+def token_of(wish: Wish) -> str:
+    """Return a wish as letters and digits that a shell takes as they are; `wish_of` makes it of them again."""
+    if wish.only is not None:  # then nothing is drawn, and the rates say nothing
+        wish = msgspec.structs.replace(wish, faults=msgspec.structs.replace(wish.faults, rates={}))
+    packed = zlib.compress(msgspec.msgpack.encode(wish, order="deterministic"), 9, wbits=-15)
+    checked = zlib.crc32(packed).to_bytes(4, "big")[2:] + packed
+    return base64.urlsafe_b64encode(checked).decode().rstrip("=")
+
+
+def wish_of(token: str) -> Wish:
+    """Return the wish that a token stands for; raise ConfigurationError for what is none, or is not complete."""
+    try:
+        checked = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        if zlib.crc32(checked[2:]).to_bytes(4, "big")[2:] != checked[:2]:
+            raise ValueError("the check does not fit")
+        return msgspec.msgpack.decode(zlib.decompress(checked[2:], wbits=-15), type=Wish)
+    except (ValueError, zlib.error, msgspec.MsgspecError) as error:
+        raise ConfigurationError(
+            f"this is no story of this version, or not all of it: {token[:40]}… ({error}); copy the whole command, "
+            "or replay the seed"
+        ) from error

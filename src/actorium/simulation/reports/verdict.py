@@ -1,0 +1,97 @@
+"""`Verdict`: what many seeds of one simulation came to, with the first failure made as small as it gets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from actorium.simulation.decorator import Simulation
+from actorium.simulation.search.campaign import SeedResult, Tally, campaign
+from actorium.simulation.search.interruption import interruption
+from actorium.simulation.search.place import ScenarioPlace, simulation_of
+from actorium.simulation.search.run import Outcome
+from actorium.simulation.search.shrink import Shrunk, shrink
+from actorium.simulation.world.faults import Faults
+
+SHRINK_S = 10.0
+"""How many seconds of real time a failure is made smaller for, unless somebody says otherwise."""
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that broke an invariant: as its seed has it, and the smallest one that breaks the same invariant."""
+
+    outcome: Outcome
+    shrunk: Shrunk
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What the seeds of one simulation came to; `failure` is None where every invariant held.
+
+    unrepeatable: a seed that broke an invariant and, run again, took another course: it does not stand for a run.
+    """
+
+    name: str
+    first: int
+    jobs: int
+    store: str
+    faults: Faults
+    tally: Tally
+    failure: Failure | None
+    unrepeatable: SeedResult | None = None
+
+    @property
+    def is_good(self) -> bool:
+        """Whether every invariant held."""
+        return self.failure is None and self.unrepeatable is None
+
+
+def judge(
+    where: ScenarioPlace | Simulation,
+    *,
+    seeds: int | None = None,
+    first: int = 0,
+    minutes: float | None = None,
+    jobs: int = 1,
+    faults: Faults | None = None,
+    store: str = "memory",
+    shrink_s: float = SHRINK_S,
+    progress: Callable[[Tally], None] = lambda tally: None,
+) -> Verdict:
+    """Run seeds until there are enough or one fails, and shrink that one for up to `shrink_s` seconds of real time.
+
+    The other parameters are those of `campaign`. Ctrl-C ends the shrinking too, with what was found by then.
+    """
+    simulation = simulation_of(where, jobs)
+    used = simulation.faults if faults is None else faults
+    tally = campaign(
+        where, seeds=seeds, first=first, minutes=minutes, jobs=jobs, faults=used, store=store, progress=progress
+    )
+    failure = unrepeatable = None
+    if tally.failures:
+        first_failure = tally.failures[0]
+        with interruption() as is_pressed:
+            outcome = simulation.run(first_failure.seed, faults=used, store=store)
+            if outcome.fingerprint() != first_failure.fingerprint:
+                unrepeatable = first_failure
+            else:
+                shrunk = shrink(simulation.scenario, outcome, within_s=shrink_s, is_enough=is_pressed)
+                failure = Failure(outcome=outcome, shrunk=shrunk)
+            tally.is_cut_short = tally.is_cut_short or is_pressed()
+    return Verdict(
+        name=simulation.name,
+        first=first,
+        jobs=jobs,
+        store=store,
+        faults=used,
+        tally=tally,
+        failure=failure,
+        unrepeatable=unrepeatable,
+    )
+
+
+def shown_run(verdict: Verdict, simulation: Simulation) -> Outcome:
+    """Return the run that shows best what a verdict is about: the smallest failure, or else the first seed."""
+    if verdict.failure is not None:
+        return verdict.failure.shrunk.outcome
+    return simulation.run(verdict.first, faults=verdict.faults, store=verdict.store)

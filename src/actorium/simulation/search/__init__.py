@@ -1,0 +1,1 @@
+"""Running many seeds, shrinking failures and exhausting single faults."""

@@ -1,0 +1,165 @@
+"""`exhaust`: every single fault of a scenario, and with each of them every step at which the process can be killed.
+
+The plain run tells the occasions at which a fault can happen. Each fault is run alone; that run tells the steps of the
+process, what follows from the fault included, and it is run again with the process killed before each. Steps between
+which nothing happened that anything outside the process can see (a request that came, an answer that left, a commit
+that began or was written, a fault) leave the same behind when the process dies: they are one class, of which one step
+is run, unless every step is asked for.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from actorium.simulation.decorator import Simulation
+from actorium.simulation.search.campaign import collected_seldom
+from actorium.simulation.search.interruption import interruption
+from actorium.simulation.search.place import ScenarioPlace, simulation_of
+from actorium.simulation.search.run import Outcome, Wish, run
+from actorium.simulation.search.workers import spread
+from actorium.simulation.world.faults import FAMILIES, CrashAt, FaultId, Faults
+from actorium.simulation.world.world import Violation
+
+
+class Counterexample(msgspec.Struct, frozen=True):
+    """A run that broke an invariant: the fault, the step at which the process was killed, either or both."""
+
+    fault: FaultId | None
+    crash_at: CrashAt | None
+    violation: Violation
+
+    def wish(self, simulation: Simulation, seed: int, store: str = "memory") -> Wish:
+        """Return what asks for this run again."""
+        return _wish(simulation, seed, store, self.fault, self.crash_at)
+
+
+class Coverage(msgspec.Struct):
+    """How far it has come: faults (no fault is one of them) that were run, of how many; pairs of fault and crash step.
+
+    `steps` are all steps of all those runs, `classes` the crashes that stand for them. Where the end was reached,
+    `faults_run == faults` and each class was run. elapsed_s is real time. is_cut_short: somebody pressed Ctrl-C.
+    """
+
+    faults: int
+    faults_run: int = 0
+    steps: int = 0
+    classes: int = 0
+    runs: int = 0
+    failures: list[Counterexample] = []
+    elapsed_s: float = 0.0
+    is_cut_short: bool = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything was run."""
+        return self.faults_run == self.faults
+
+
+class _Piece(msgspec.Struct, frozen=True):
+    seed: int
+    store: str
+    every_step: bool
+    fault: FaultId | None
+
+
+class _Found(msgspec.Struct, frozen=True):
+    steps: int
+    classes: int
+    runs: int
+    failures: list[Counterexample]
+
+
+def exhaust(
+    where: ScenarioPlace | Simulation,
+    *,
+    seed: int = 0,
+    jobs: int = 1,
+    stop_after: int = 1,
+    every_step: bool = False,
+    store: str = "memory",
+    progress: Callable[[Coverage], None] = lambda coverage: None,
+) -> Coverage:
+    """Run every single fault of a scenario with every crash step, over so many processes (more than one need a Place).
+
+    It ends after `stop_after` runs that broke an invariant. `progress` is called with the coverage as it grows. The
+    amounts of the faults (how long a pause is) and what the scenario chooses are those of the seed.
+    """
+    simulation = simulation_of(where, jobs)
+    started_s = time.monotonic()
+    faults = [None, *possible_faults(run(simulation.scenario, _wish(simulation, seed, store, None, None)))]
+    coverage = Coverage(len(faults))
+    pieces = (_Piece(seed, store, every_step, fault) for fault in faults)
+    results = spread(where, jobs, _tried, pieces)
+    try:
+        with interruption() as is_pressed:
+            for found in results:
+                coverage.faults_run += 1
+                coverage.steps += found.steps
+                coverage.classes += found.classes
+                coverage.runs += found.runs
+                coverage.failures += found.failures
+                coverage.elapsed_s = time.monotonic() - started_s
+                progress(coverage)
+                coverage.is_cut_short = is_pressed()
+                if coverage.is_cut_short or len(coverage.failures) >= stop_after:
+                    break
+    except KeyboardInterrupt:
+        coverage.is_cut_short = True
+    finally:
+        results.close()
+    return coverage
+
+
+def possible_faults(plain: Outcome) -> list[FaultId]:
+    """Return each fault that can happen in a run without any, by its place in the run."""
+    return [
+        FaultId(kind, site, occurrence) for family, site, occurrence in plain.occasions for kind in FAMILIES[family]
+    ]
+
+
+def crash_steps(outcome: Outcome, *, every_step: bool = False) -> Iterator[CrashAt]:
+    """Yield one step for each class of steps at which a crash leaves the same behind; or every step."""
+    marked: dict[tuple[str, int], set[int]] = {}
+    for mark in outcome.marks:
+        marked.setdefault((mark.node, mark.life), set()).add(mark.step)
+    for node, life, last in outcome.lives:
+        steps = range(1, last + 1)
+        # What happens at a step is there before the next: that is where a class begins.
+        begins = {1, *(step + 1 for step in marked.get((node, life), ()))}
+        for step in steps if every_step else sorted(begins):
+            if step <= last:
+                yield CrashAt(node, life, step)
+
+
+def _tried(simulation: Simulation, piece: _Piece) -> Iterator[_Found]:
+    """Run one fault alone, and with each crash."""
+    failures: list[Counterexample] = []
+
+    def tried(crash_at: CrashAt | None) -> Outcome:
+        outcome = run(simulation.scenario, _wish(simulation, piece.seed, piece.store, piece.fault, crash_at))
+        if outcome.violation is not None:
+            failures.append(Counterexample(piece.fault, crash_at, outcome.violation))
+        return outcome
+
+    with collected_seldom() as ran:
+        alone = tried(None)
+        crashes = list(crash_steps(alone, every_step=piece.every_step))
+        for crash_at in crashes:
+            tried(crash_at)
+            ran()
+    yield _Found(sum(life.step for life in alone.lives), len(crashes), 1 + len(crashes), failures)
+
+
+def _wish(simulation: Simulation, seed: int, store: str, fault: FaultId | None, crash_at: CrashAt | None) -> Wish:
+    return simulation.wish(
+        seed,
+        faults=Faults.none(),
+        only=frozenset() if fault is None else frozenset([fault]),
+        crash_at=crash_at,
+        reorder=False,
+        remember=crash_at is None,
+        store=store,
+    )

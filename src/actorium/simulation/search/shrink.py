@@ -1,0 +1,234 @@
+"""`shrink`: the smallest run that still fails in the same way: fewest faults, fewest commands, plainest order.
+
+Draws go by name, not by number: what is left out moves nothing else. So a smaller run is asked for by the faults that
+are to happen and the commands that are not to be sent, and delta debugging (Zeller, Hildebrandt 2002) does the rest,
+from above. What it cannot find is looked for from below: one or two of the commands, alone or with one fault of a kind
+that was there, wherever that can happen to them. Commands that set up are left out last, and do not count.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from itertools import combinations
+from typing import Any, TypeVar
+
+import msgspec
+
+from actorium.simulation.search.exhaustive import possible_faults
+from actorium.simulation.search.run import Outcome, Scenario, Wish, run
+from actorium.simulation.world.faults import FaultId
+
+T = TypeVar("T")
+
+# A run that goes on for so much longer than the failing one, in steps, does not fail in the same way.
+_LONGER = 3
+_LONGER_STEPS = 2_000
+_COMMANDS_FROM_BELOW = 2
+_GLANCE_RUNS, _LOOK_RUNS = 60, 100  # before the long way from above, and after it
+_OF_PROCESSES = ("start ", "life ")
+_VARIED = ("only", "leave_out", "crash_at", "reorder", "look_closely", "invariant")
+
+
+class Shrunk(msgspec.Struct, frozen=True):
+    """The smallest failing run that was found: its wish and outcome; `runs` were tried in `elapsed_s` of real time.
+
+    is_smallest: nothing more can be left out; False where time or runs gave out before.
+    """
+
+    wish: Wish
+    outcome: Outcome
+    runs: int
+    elapsed_s: float
+    is_smallest: bool
+
+
+def shrink(
+    scenario: Scenario,
+    failed: Outcome,
+    *,
+    within_s: float = 10.0,
+    runs_max: int = 5_000,
+    is_enough: Callable[[], bool] = lambda: False,
+) -> Shrunk:
+    """Make a failing run smaller, as long as it fails in the same way and neither seconds nor runs give out.
+
+    The same way is the same invariant, and the same kind of error, where an error is what broke it. `is_enough` is
+    asked before each run: it ends the search with what was found by then.
+    """
+    if failed.violation is None:
+        raise ValueError("a run that holds every invariant has nothing to shrink")
+    search = _Search(scenario, failed, within_s, runs_max, is_enough)
+    search.run()
+    return search.found()
+
+
+class _Exhausted(Exception):
+    """Time, runs or somebody's patience have given out."""
+
+
+class _Search:
+    def __init__(
+        self, scenario: Scenario, failed: Outcome, within_s: float, runs_max: int, is_enough: Callable[[], bool]
+    ) -> None:
+        self._scenario = scenario
+        self._way = _way(failed)
+        self._failed = failed
+        self._best = failed
+        self._last = failed
+        self._known = {one.name for one in failed.operations}
+        self._held: set[Any] = set()
+        self._runs = 0
+        self._runs_max = runs_max
+        self._is_enough = is_enough
+        self._started_s = time.monotonic()
+        self._end_s = self._started_s + within_s
+        self._is_smallest = False
+
+    def run(self) -> None:
+        try:
+            self._try(only=frozenset(self._best.faults))
+            self._simplify()
+            self._from_below(_GLANCE_RUNS)
+            self._from_above()
+            if self._from_below(_LOOK_RUNS):
+                self._from_above()
+        except _Exhausted:
+            pass
+
+    def found(self) -> Shrunk:
+        elapsed_s = time.monotonic() - self._started_s
+        return Shrunk(self._best.wish, self._best, self._runs, elapsed_s, self._is_smallest)
+
+    # --- what is tried --------------------------------------------------------------------------------------------
+
+    def _from_above(self) -> None:
+        """Leave out what can be left out, until no single thing can."""
+        self._is_smallest = False
+        self._try(remember=False)
+        before = None
+        while before != (before := _size(self._best)):
+            self._simplify()
+            self._reduce(lambda: self._best.faults, lambda kept: self._is_smaller(only=frozenset(kept)))
+            self._reduce(
+                lambda: _names(self._best), lambda kept: self._with([*kept, *_names(self._best, in_calm=True)])
+            )
+            self._reduce(
+                lambda: _names(self._best, in_calm=True), lambda kept: self._with([*_names(self._best), *kept])
+            )
+        self._is_smallest = True
+
+    def _simplify(self) -> None:
+        """Try the order in which things became ready, the usual limits, no crash; then look more closely."""
+        wish = self._best.wish
+        if wish.reorder:
+            self._try(reorder=False)
+        if wish.faults.vary_settings:
+            self._try(faults=msgspec.structs.replace(wish.faults, vary_settings=False))
+        if wish.crash_at is not None:
+            self._try(crash_at=None)
+        if not wish.look_closely:
+            self._try(look_closely=True)
+        if not wish.invariant:  # another, broken before it, would end the run
+            self._try(invariant=self._way[0])
+
+    def _reduce(self, there: Callable[[], Sequence[T]], fails_with: Callable[[Sequence[T]], bool]) -> None:
+        """Keep nothing, or one part, if that will do; else leave out half of what there is, down to single parts."""
+        if not there() or fails_with([]):
+            return
+        if len(there()) > 2 and any(fails_with([one]) for one in there()):
+            return
+        size = len(there()) // 2
+        while size:
+            start, is_smaller = 0, False
+            while start < len(there()):
+                items = there()
+                if fails_with([*items[:start], *items[start + size :]]):
+                    is_smaller = True
+                else:
+                    start += size
+            if size == 1 and not is_smaller:
+                return
+            size = min(max(1, size // 2), len(there()))
+
+    def _from_below(self, runs: int) -> bool:
+        """Look for few commands that fail alone, or with one fault that befalls them, of a kind that there was."""
+        in_calm = [one for one in self._failed.operations if one.in_calm and not one.left_out]
+        sent = [one for one in self._best.operations if not one.in_calm and not one.left_out]
+        runs_max = self._runs + runs
+        for count in range(_COMMANDS_FROM_BELOW + 1):
+            for kept in combinations(sent, count):
+                names = [one.name for one in (*kept, *in_calm)]
+                if count < _parts(self._best) and self._with(names, only=frozenset(), remember=True):
+                    return True
+                befalls = {one.command.to for one in (kept or in_calm)}
+                for fault in self._places(befalls) if count + 1 < _parts(self._best) else ():
+                    if self._runs >= runs_max:
+                        return False
+                    if self._with(names, only=frozenset([fault])):
+                        return True
+        return False
+
+    def _places(self, befalls: Collection[str]) -> list[FaultId]:
+        """Return where faults can happen in the last run to some aggregates, or to a process; likely kinds first."""
+        needed = {fault.kind for fault in self._best.faults}
+        kinds = needed | {fault.kind for fault in self._failed.faults}
+        found = [
+            fault
+            for fault in possible_faults(self._last)
+            if fault.kind in kinds and (fault.site.startswith(_OF_PROCESSES) or any(to in fault.site for to in befalls))
+        ]
+        return sorted(found, key=lambda fault: fault.kind not in needed)
+
+    # --- how ------------------------------------------------------------------------------------------------------
+
+    def _with(self, kept: Collection[str], **changes: Any) -> bool:
+        """Try to send these commands alone; those too that came only after the run had failed are left out."""
+        while True:
+            known = len(self._known)
+            if self._is_smaller(leave_out=frozenset(self._known.difference(kept)), **changes):
+                return True
+            if len(self._known) == known:
+                return False
+
+    def _is_smaller(self, **changes: Any) -> bool:
+        return self._try(lambda outcome: _size(outcome) < _size(self._best), **changes)
+
+    def _try(self, is_better: Callable[[Outcome], bool] = lambda outcome: True, **changes: Any) -> bool:
+        """Run with a wish changed; keep it if it fails in the same way, and is better."""
+        wish = msgspec.structs.replace(self._best.wish, **changes)
+        key = (*(getattr(wish, field) for field in _VARIED), wish.faults.vary_settings)
+        if key in self._held and not wish.remember:
+            return False
+        if self._runs >= self._runs_max or time.monotonic() >= self._end_s or self._is_enough():
+            raise _Exhausted
+        self._runs += 1
+        steps_max = self._best.steps * _LONGER + _LONGER_STEPS
+        outcome = self._last = run(self._scenario, wish, steps_max=steps_max)
+        self._known.update(one.name for one in outcome.operations)
+        if _way(outcome) != self._way or not is_better(outcome):
+            self._held.add(key)
+            return False
+        self._best = outcome
+        return True
+
+
+def _way(outcome: Outcome) -> tuple[str, str]:
+    """Return in which way a run failed: the invariant, and the kind of the error, where it is one that was found."""
+    if outcome.violation is None:
+        return "", ""
+    kind, colon, _ = outcome.violation.actual.partition(":")
+    return outcome.violation.invariant, kind if colon and kind.isidentifier() else ""
+
+
+def _names(outcome: Outcome, *, in_calm: bool = False) -> list[str]:
+    """Return the names of the commands that were sent, or of those that were to set up, in their order."""
+    return [one.name for one in outcome.operations if not one.left_out and one.in_calm is in_calm]
+
+
+def _parts(outcome: Outcome) -> int:
+    return len(outcome.faults) + len(_names(outcome))
+
+
+def _size(outcome: Outcome) -> tuple[int, int]:
+    return _parts(outcome), len(_names(outcome, in_calm=True))

@@ -1,0 +1,1 @@
+"""The simulated machine: virtual time, nodes, clients, stores and the faults between them."""

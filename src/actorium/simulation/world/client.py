@@ -1,0 +1,291 @@
+"""`SimulatedRuntime`: the runtime of a simulated node as its clients see it: across a network, and through crashes.
+
+Its methods are those of `Runtime`. A client here does what a good client does: it gives each command an id, and sends
+it again, with the same id, until it has an answer that is one. So a scenario reads as if nothing ever went wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import ExitStack
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from actorium.actors.aggregate import Aggregate
+from actorium.actors.commands import Ack, Command
+from actorium.actors.errors import CommandFailed, HydrationFailed
+from actorium.runtime.errors import CommandTimeout, Overloaded, QueryTimeout, RuntimeClosed
+from actorium.runtime.projections.projection import Projection, Query
+from actorium.sagas.model.saga import Saga
+from actorium.sagas.model.views import SagaSummary, SagaView
+from actorium.sagas.runtime import Runtime
+from actorium.simulation.record.history import Asking, ClientDelivery, ClientRead, Operation
+from actorium.simulation.record.trace import TraceMark
+from actorium.simulation.record.user_lines import described
+from actorium.simulation.record.witness import Witness
+from actorium.simulation.world.code_faults import InjectedFailure
+from actorium.simulation.world.faults import FaultId, Kind
+from actorium.simulation.world.node import ConnectionLost, Node
+from actorium.store.errors import StatementFailed, StoreUnavailable, WrongExpectedVersion
+
+if TYPE_CHECKING:
+    from actorium.simulation.world.world import World
+
+A = TypeVar("A", bound=Aggregate)
+R = TypeVar("R")
+
+_ANSWER_WITHIN_S = 45.0
+_FIRST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 5.0
+# So long a client is troubled by faults; then none happen until it is answered, and what still does not come is missing
+# by the runtime's own doing: the next crash would have mended it.
+_TROUBLED_S = 120.0
+_PATIENCE_S = 600.0
+_TRY_AGAIN = (
+    ConnectionLost,
+    CommandTimeout,
+    HydrationFailed,
+    Overloaded,
+    QueryTimeout,
+    RuntimeClosed,
+    StoreUnavailable,
+    TimeoutError,
+)
+
+
+class SimulatedRuntime:
+    """A client's connection to the runtime of a node."""
+
+    def __init__(self, world: World, node: Node) -> None:
+        self._world = world
+        self.node = node
+
+    async def send(
+        self,
+        command: Command,
+        *,
+        command_id: str | None = None,
+        timeout_s: float | None = None,
+        expected_version: int | None = None,
+        correlation_id: str = "",
+        causation_id: str = "",
+        headers: Mapping[str, str] | None = None,
+        wait_for: Collection[type[Projection]] = (),
+    ) -> Ack:
+        """Have a command carried out, whatever it takes; return or raise as `Runtime.send` does, at the end.
+
+        Without a `command_id` it gets one: its type, whom it is for, and the how manieth of those.
+        """
+        operation = self._begin(
+            command,
+            command_id,
+            expected_version=expected_version,
+            correlation_id=correlation_id,
+            causation_id=causation_id,
+            headers=headers or {},
+        )
+
+        def sent(runtime: Runtime) -> Awaitable[Ack]:
+            return runtime.send(
+                command,
+                command_id=operation.command_id,
+                timeout_s=timeout_s,
+                expected_version=expected_version,
+                correlation_id=correlation_id,
+                causation_id=causation_id,
+                headers=headers,
+                wait_for=wait_for,
+            )
+
+        return await self._carried_out(operation, operation.name, sent)
+
+    async def submit(
+        self,
+        command: Command,
+        *,
+        at: datetime | None = None,
+        after_s: float | None = None,
+        command_id: str | None = None,
+    ) -> Ack:
+        """Accept a command durably, as `Runtime.submit` does."""
+        operation = self._begin(command, command_id, how="submit")
+
+        def submitted(runtime: Runtime) -> Awaitable[Ack]:
+            return runtime.submit(command, at=at, after_s=after_s, command_id=operation.command_id)
+
+        return await self._carried_out(operation, f"submit {operation.name}", submitted)
+
+    def _begin(self, command: Command, command_id: str | None, **more: Any) -> Operation:
+        return self.node.history.begin(
+            command,
+            command_id,
+            self._world.machine.steps,
+            self.node.witness.position,
+            in_calm=self._world.is_calm,
+            **more,
+        )
+
+    async def _carried_out(self, operation: Operation, what: str, call: Callable[[Runtime], Awaitable[Ack]]) -> Ack:
+        """Send a command until it is answered; keep what the runtime said each time it got it."""
+        if operation.left_out:
+            return Ack(operation.command.to, 0, 0, (), operation.command_id)
+        world, witness = self._world, self.node.witness
+
+        async def delivered(runtime: Runtime) -> Ack:
+            delivery = operation.delivered(witness.position)
+            ack = await _noted(delivery, witness, call(runtime))
+            self.node.checks.answered(operation, delivery)
+            return ack
+
+        self.node.checks.asked(operation)
+        world.note(f"{what}: sent", TraceMark.SENT, what, (operation.command.to,))
+        try:
+            operation.answer = await self._answered(what, delivered, again_for=_races(operation))
+        except Exception as error:
+            operation.answer = error
+            world.note(f"{what}: {type(error).__name__}: {error}", TraceMark.ANSWERED, what, (operation.command.to,))
+            raise
+        finally:
+            operation.answered, operation.known = world.machine.steps, witness.position
+        world.note(
+            f"{what}: acknowledged at {operation.answer.position}", TraceMark.ANSWERED, what, (operation.command.to,)
+        )
+        ack: Ack = operation.answer
+        return ack
+
+    async def cancel(self, command_id: str, *, reason: str = "") -> bool:
+        """Give up a submitted command, as `Runtime.cancel` does."""
+        given_up: bool = await self._answered(
+            f"cancel {command_id}", lambda runtime: runtime.cancel(command_id, reason=reason)
+        )
+        return given_up
+
+    async def get(self, aggregate: type[A], id: str, *, at_version: int | None = None) -> A:
+        """Return the state of an aggregate, as `Runtime.get` does."""
+        witness = self.node.witness
+
+        async def read(runtime: Runtime) -> A:
+            delivery = ClientDelivery(witness.position)
+            self.node.history.readings.append(ClientRead(aggregate, id, at_version, delivery))
+            return await _noted(delivery, witness, runtime.get(aggregate, id, at_version=at_version))
+
+        state: A = await self._answered(f"get {aggregate.__name__} {id}", read)
+        return state
+
+    async def query(self, query: Query[R], *arguments: Any, after: int | None = None) -> R:
+        """Ask a projection, as `Runtime.query` does."""
+        witness = self.node.witness
+
+        async def asked(runtime: Runtime) -> R:
+            delivery = ClientDelivery(witness.position)
+            self.node.history.askings.append(Asking(query, arguments, after or 0, delivery))
+            return await _noted(delivery, witness, runtime.query(query, *arguments, after=after))
+
+        answer: R = await self._answered(f"query {query!r}", asked)
+        return answer
+
+    async def saga(self, saga: type[Saga], id: str) -> SagaView:
+        """Return a saga with its history, as `Runtime.saga` does."""
+        view: SagaView = await self._answered(f"saga {id}", lambda runtime: runtime.saga(saga, id))
+        return view
+
+    async def sagas(self, saga: type[Saga] | None = None, *, status: str | None = None) -> list[SagaSummary]:
+        """Return the sagas there are, of one class or all, in one status or any."""
+
+        async def listed(runtime: Runtime) -> list[SagaSummary]:
+            return [one async for one in runtime.sagas(saga, status=status)]
+
+        summaries: list[SagaSummary] = await self._answered("sagas", listed, (*_TRY_AGAIN, StatementFailed))
+        return summaries
+
+    async def retry_saga(self, saga: type[Saga], id: str, *, reason: str) -> None:
+        """Have a saga that stands try again, as `Runtime.retry_saga` does."""
+        await self._answered(f"retry {id}", lambda runtime: runtime.retry_saga(saga, id, reason=reason))
+
+    def crash(self) -> None:
+        """Kill the process, now; it is started again after a moment."""
+        self.node.crash("by the scenario")
+
+    async def _answered(
+        self,
+        what: str,
+        call: Callable[[Runtime], Awaitable[Any]],
+        again_for: tuple[type[Exception], ...] = _TRY_AGAIN,
+    ) -> Any:
+        """Return the answer of a call, asked again until it is one."""
+        machine = self._world.machine
+        began_s = machine.now_s
+        pause_s = _FIRST_PAUSE_S
+        is_spared = False
+        with ExitStack() as spared:
+            while True:
+                try:
+                    return await self._exchanged(what, call)
+                except again_for as error:
+                    if machine.now_s > began_s + _PATIENCE_S:
+                        wanted = f"an answer to {what} within {_PATIENCE_S:g} s, most of them without a fault"
+                        self._world.violated("who asks is answered in the end", wanted, described(error))
+                        raise
+                except CommandFailed as error:
+                    if not isinstance(error.__cause__, InjectedFailure):
+                        raise
+                if not is_spared and machine.now_s > began_s + _TROUBLED_S:
+                    is_spared = True
+                    spared.enter_context(self._world.plan.spared())
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    async def _exchanged(self, what: str, call: Callable[[Runtime], Awaitable[Any]]) -> Any:
+        """Send one request and wait for its reply, each with what befalls it on the way."""
+        plan = self._world.plan
+        fault = plan.draw("request", what)
+        if fault is not None:
+            self._world.note_fault(fault, what)
+            await self._before(fault, call)
+        answer, task = self.node.call_cancellable(call)
+        if fault is not None and fault.kind is Kind.REQUEST_CANCELLED:
+            self.node.world.loop.call_later(plan.amount(fault, 0.0, 0.02), task.cancel)
+        async with asyncio.timeout(_ANSWER_WITHIN_S):
+            result = await answer
+        fault = plan.draw("reply", what)
+        if fault is not None:
+            self._world.note_fault(fault, what)
+            if fault.kind is Kind.REPLY_LOST:
+                raise ConnectionLost("the reply was lost")
+            await asyncio.sleep(plan.amount(fault, 0.01, 10.0))
+        return result
+
+    async def _before(self, fault: FaultId, call: Callable[[Runtime], Awaitable[Any]]) -> None:
+        plan = self._world.plan
+        if fault.kind is Kind.REQUEST_LOST:
+            await asyncio.sleep(1.0)
+            raise ConnectionLost("the request was lost")
+        if fault.kind is Kind.REQUEST_DELAYED:
+            await asyncio.sleep(plan.amount(fault, 0.001, 10.0))
+        elif fault.kind is Kind.REQUEST_DOUBLED:
+            self._world.loop.call_later(plan.amount(fault, 0.0, 20.0), self._again, call)
+
+    def _again(self, call: Callable[[Runtime], Awaitable[Any]]) -> None:
+        """Deliver a request a second time; nobody waits for its answer."""
+        try:
+            answer = self.node.call(call)
+        except ConnectionLost:
+            return
+        answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+
+def _races(operation: Operation) -> tuple[type[Exception], ...]:
+    """Return what a command is sent again for: a lost race too, where its client did not ask for a version."""
+    return _TRY_AGAIN if operation.expected_version is not None else (*_TRY_AGAIN, WrongExpectedVersion)
+
+
+async def _noted(delivery: ClientDelivery, witness: Witness, answer: Awaitable[R]) -> R:
+    """Keep what the runtime says to a delivery; what was cancelled, or died with its process, said nothing."""
+    try:
+        result = await answer
+    except Exception as error:
+        delivery.answer, delivery.known = error, witness.position
+        raise
+    delivery.answer, delivery.known = result, witness.position
+    return result

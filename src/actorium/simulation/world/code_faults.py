@@ -1,0 +1,166 @@
+"""Faults in the user's own code: what raises where it did nothing wrong, and effects whose calls go astray.
+
+A handler that raises does so again whenever it is called at the same place, for a moment or some seconds: long enough
+that retries give out and an actor is hydrated anew, not so long that nothing ever ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from actorium.runtime.processors.reactions import ReactionWork
+from actorium.sagas.model.steps import Step
+from actorium.sagas.runtime import Runtime
+from actorium.simulation.world.faults import FaultId, Kind
+
+if TYPE_CHECKING:
+    from actorium.simulation.world.world import World
+
+R = TypeVar("R")
+
+# Half of the faults strike once, the others for up to so many seconds.
+_LASTS_S = (-8.0, 8.0)
+_ANSWER_LATE_S = (0.1, 60.0)
+
+
+class InjectedFailure(Exception):
+    """What a handler raised because the simulation made it."""
+
+
+class CodeFaults:
+    """The faults in what a world's runtimes run: put into the classes while the world lasts, and taken out again.
+
+    They strike the runtime alone. The world's own folding of states calls the same methods, and is spared.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._plan = world.plan
+        self._struck: set[int] = set()
+        self._until_s: dict[str, float] = {}
+        self._undo: list[Callable[[], None]] = []
+        self._react_fails()
+
+    def put_into(self, runtime: Runtime) -> None:
+        """Have the handlers of a runtime's parts fail, now and then; what does so already is left as it is."""
+        for aggregate in runtime.catalog.aggregates:
+            kind = aggregate.__definition__.stream_type
+            self._methods(aggregate.__definition__.handlers, "decide", lambda state, kind=kind: f"{kind}<{state.id}>")
+            self._functions(aggregate.__definition__.evolvers, "evolve", lambda state, kind=kind: f"{kind}<{state.id}>")
+        for projection in runtime.catalog.projections:
+            name = projection.__definition__.name
+            self._methods(projection.__definition__.handlers, "project", lambda state, name=name: name)
+        for saga in runtime.saga_classes:
+            self._saga(saga.__definition__)
+
+    def take_out(self) -> None:
+        """Leave the classes as they were."""
+        while self._undo:
+            self._undo.pop()()
+
+    def _strike(self, family: str, what: str) -> None:
+        """Raise, where the plan wants it or wanted it a moment ago."""
+        now_s = self._world.now_s
+        if self._until_s and self._until_s.get(site := f"{family} {what}", 0.0) > now_s:
+            raise InjectedFailure(f"{site} still fails")
+        fault = self._plan.draw(family, what)
+        if fault is not None:
+            self._world.note_fault(fault)
+            self._until_s[f"{family} {what}"] = now_s + self._plan.amount(fault, *_LASTS_S)
+            raise InjectedFailure(str(fault))
+
+    def _is_runtime(self) -> bool:
+        plan = self._plan
+        return not plan.is_watching and plan.is_active and asyncio._get_running_loop() is not self._world.loop
+
+    # --- what is put in -------------------------------------------------------------------------------------------
+
+    def _methods(self, handlers: dict[Any, Any], family: str, where: Callable[..., str]) -> None:
+        """Have the `method` of each handler in a definition strike first."""
+        if self._is_new(handlers):
+            for key, handler in handlers.items():
+                handlers[key] = msgspec.structs.replace(handler, method=self._striking(handler.method, family, where))
+
+    def _functions(self, functions: dict[Any, Any], family: str, where: Callable[..., str]) -> None:
+        if self._is_new(functions):
+            for key, function in functions.items():
+                functions[key] = self._striking(function, family, where)
+
+    def _is_new(self, handlers: dict[Any, Any]) -> bool:
+        """Say whether a definition's handlers were not touched yet; remember to restore them."""
+        if id(handlers) in self._struck:
+            return False
+        self._struck.add(id(handlers))
+        original = dict(handlers)
+        self._undo.append(lambda: handlers.update(original))
+        return True
+
+    def _striking(self, method: Callable[..., R], family: str, where: Callable[..., str]) -> Callable[..., R]:
+        strike, is_runtime = self._strike, self._is_runtime
+
+        @functools.wraps(method)
+        def struck(state: Any, *arguments: Any) -> R:
+            if is_runtime():
+                strike(family, where(state))
+            return method(state, *arguments)
+
+        return struck
+
+    def _saga(self, definition: Any) -> None:
+        kind = definition.saga_type
+        if self._is_new(definition.handlers):
+            for event, known in definition.handlers.items():
+                method = self._striking(known.handler.method, "saga", lambda saga, kind=kind: f"{kind}<{saga.id}>")
+                handler = msgspec.structs.replace(known.handler, method=method)
+                definition.handlers[event] = msgspec.structs.replace(known, handler=handler)
+        for step in definition.steps.values():
+            if id(step) not in self._struck:
+                self._struck.add(id(step))
+                self._undo.append(functools.partial(setattr, step, "method", step.method))
+                self._step(step, kind)
+
+    def _step(self, step: Step, kind: str) -> None:
+        method = step.method
+        if not step.is_effect:
+            step.method = self._striking(method, "saga", lambda saga: f"{kind}<{saga.id}>")
+            return
+
+        @functools.wraps(method)
+        async def effect(saga: Any) -> None:
+            await self._effect(f"{kind}<{saga.id}> {step.name}", functools.partial(method, saga))
+
+        @functools.wraps(method)
+        async def effect_with_key(saga: Any, key: Any) -> None:
+            await self._effect(f"{kind}<{saga.id}> {step.name}", functools.partial(method, saga, key))
+
+        # The runtime counts the parameters to know whether a step wants its key.
+        step.method = effect_with_key if method.__code__.co_argcount > 1 else effect
+
+    def _react_fails(self) -> None:
+        react, code = ReactionWork.react, self
+
+        async def struck(work: ReactionWork, recorded: Any) -> None:
+            await code._effect(f"{work._reaction.name} {recorded.stream_id}", lambda: react(work, recorded))
+
+        ReactionWork.react = struck  # type: ignore[assignment, method-assign]
+        self._undo.append(functools.partial(setattr, ReactionWork, "react", react))
+
+    async def _effect(self, what: str, call: Callable[[], Awaitable[None]]) -> None:
+        """Do something outside the log, which may not be reached, be asked twice, or not be heard."""
+        fault: FaultId | None = None
+        if self._is_runtime() and (fault := self._plan.draw("effect", what)) is not None:
+            self._world.note_fault(fault)
+            if fault.kind is Kind.EFFECT_FAILED:
+                raise InjectedFailure(str(fault))
+            if fault.kind is Kind.EFFECT_DOUBLED:
+                await call()
+        await call()
+        if fault is not None and fault.kind is Kind.EFFECT_LATE:
+            await asyncio.sleep(self._plan.amount(fault, *_ANSWER_LATE_S))
+        if fault is not None and fault.kind is Kind.EFFECT_UNHEARD:
+            raise InjectedFailure(str(fault))

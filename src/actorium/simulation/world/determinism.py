@@ -1,0 +1,78 @@
+"""What Python and the libraries beneath do that a simulated run cannot have, replaced while the run lasts."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import threading
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
+from itertools import count
+from typing import Any
+
+from anyio._backends import _asyncio as backend
+
+from actorium.simulation.world import loop as simulated
+from actorium.simulation.world.loop import NotSimulated
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """Make one run independent of memory addresses, threads, the garbage collector, and of the runs before it.
+
+    - anyio keeps cancel scopes in sets, which iterate in the order of hashes, which are addresses, and names scopes by
+      their addresses: scopes get numbers instead.
+    - Functions that anyio would give to a worker thread run in place; starting a thread raises NotSimulated.
+    - The garbage collector would end forgotten coroutines at steps of its own choice: it is off.
+    - What an abandoned async generator still has to do is a task of its loop, as asyncio has it.
+    """
+    following = count()
+    by_identity: dict[int, int] = {}
+    held: list[Any] = []
+
+    def number_of(thing: Any) -> int:
+        number = by_identity.get(id(thing))
+        if number is None:
+            number = by_identity[id(thing)] = next(following)
+            held.append(thing)  # its address must not be given to another while the run lasts
+        return number
+
+    async def in_place(cls: Any, func: Any, args: Any, abandon_on_cancel: bool = False, limiter: Any = None) -> Any:
+        await cls.checkpoint()
+        return func(*args)
+
+    simulated.begin_numbers()
+    scope, asyncio_backend, names = backend.CancelScope, backend.AsyncIOBackend, vars(backend)
+    before = scope.__hash__, asyncio_backend.__dict__["run_sync_in_worker_thread"], threading.Thread.start
+    hooks, collects = sys.get_asyncgen_hooks(), gc.isenabled()
+    scope.__hash__ = number_of  # type: ignore[assignment, method-assign]
+    names["id"] = number_of
+    asyncio_backend.run_sync_in_worker_thread = classmethod(in_place)  # type: ignore[method-assign, assignment]
+    threading.Thread.start = _refuse  # type: ignore[method-assign, assignment]
+    sys.set_asyncgen_hooks(firstiter=None, finalizer=_finish)
+    gc.disable()
+    try:
+        yield
+    finally:
+        scope.__hash__, asyncio_backend.run_sync_in_worker_thread, threading.Thread.start = before  # type: ignore[method-assign]
+        del names["id"]
+        sys.set_asyncgen_hooks(*hooks)
+        held.clear()
+        backend._task_states.clear()
+        if collects:
+            gc.enable()
+
+
+def _refuse(thread: threading.Thread) -> None:
+    raise NotSimulated(
+        f"the thread {thread.name!r} was started inside a simulated run, where it would run in real time: "
+        "give the work to asyncio.to_thread, which the simulation runs in place, or put what needs the thread behind "
+        "an object of your own and give the scenario another"
+    )
+
+
+def _finish(generator: AsyncGenerator[Any, Any]) -> None:
+    loop = asyncio._get_running_loop()
+    if loop is not None and not loop.is_closed():
+        loop.create_task(generator.aclose(), name="end of a generator")

@@ -1,0 +1,254 @@
+"""Faults: what can go wrong in a simulated world, how often, and the plan by which it does in one run.
+
+A fault has an identity: its kind, its site (what it happened to: `commit Account<alice>`) and its occurrence (the how
+manieth time that was asked). It is drawn from the seed and that identity alone, so that a run can be repeated with some
+of its faults left out and the others at their places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import NamedTuple
+
+import msgspec
+
+from actorium.simulation.reports.words import ordinal
+from actorium.simulation.world.chance import Chance
+from actorium.store.errors import ConfigurationError
+
+
+class Kind(StrEnum):
+    """The kinds of fault; the value is how a story tells it."""
+
+    CRASH = "crash"
+    CRASH_BEFORE_COMMIT = "crash before the commit"
+    CRASH_AFTER_COMMIT = "crash after the commit"
+    PAUSE = "long pause"
+    CLOCK_JUMP = "wall clock jumped"
+    STORE_FAILED = "store failed before the commit"
+    ANSWER_OF_STORE_LOST = "acknowledgement of the commit lost"
+    STORE_SLOW = "store slow"
+    STORE_OUTAGE = "store away for a while"
+    DISK_FULL = "disk full for some commits"
+    CONFLICT = "append refused as a conflict"
+    CHECKPOINT_FAILED = "checkpoint not saved"
+    READ_FAILED = "read failed"
+    READ_SLOW = "read slow"
+    REQUEST_LOST = "request lost"
+    REQUEST_DOUBLED = "request doubled"
+    REQUEST_DELAYED = "request delayed"
+    REQUEST_CANCELLED = "request cancelled"
+    REPLY_LOST = "reply lost"
+    REPLY_DELAYED = "reply delayed"
+    HANDLER_RAISED = "command handler raised"
+    EVOLVE_RAISED = "state could not be evolved"
+    PROJECTION_RAISED = "projection's handler raised"
+    SAGA_RAISED = "method of a saga raised"
+    EFFECT_FAILED = "effect not reached"
+    EFFECT_UNHEARD = "answer of the effect lost"
+    EFFECT_DOUBLED = "effect asked twice"
+    EFFECT_LATE = "answer of the effect late"
+    POWER_CUT = "power cut"
+
+
+# What is drawn together, as one question: at most one of a family happens at one occurrence of a site.
+FAMILIES: Mapping[str, tuple[Kind, ...]] = {
+    "commit": (
+        Kind.CRASH_BEFORE_COMMIT,
+        Kind.CRASH_AFTER_COMMIT,
+        Kind.STORE_FAILED,
+        Kind.ANSWER_OF_STORE_LOST,
+        Kind.STORE_SLOW,
+        Kind.STORE_OUTAGE,
+        Kind.DISK_FULL,
+        Kind.CONFLICT,
+    ),
+    "disk": (Kind.POWER_CUT,),
+    "checkpoint": (Kind.CHECKPOINT_FAILED,),
+    "read": (Kind.READ_FAILED, Kind.READ_SLOW),
+    "request": (Kind.REQUEST_LOST, Kind.REQUEST_DOUBLED, Kind.REQUEST_DELAYED, Kind.REQUEST_CANCELLED),
+    "reply": (Kind.REPLY_LOST, Kind.REPLY_DELAYED),
+    "decide": (Kind.HANDLER_RAISED,),
+    "evolve": (Kind.EVOLVE_RAISED,),
+    "project": (Kind.PROJECTION_RAISED,),
+    "saga": (Kind.SAGA_RAISED,),
+    "effect": (Kind.EFFECT_FAILED, Kind.EFFECT_UNHEARD, Kind.EFFECT_DOUBLED, Kind.EFFECT_LATE),
+    "start": (Kind.CRASH,),
+    "life": (Kind.CRASH, Kind.PAUSE, Kind.CLOCK_JUMP),
+}
+
+# How a story names the place of a fault.
+_PLACES = {
+    "commit": "append to {}",
+    "disk": "{}",
+    "checkpoint": "checkpoint of {}",
+    "request": "request of {}",
+    "reply": "reply to {}",
+    "decide": "command of {}",
+    "project": "event for {}",
+    "effect": "effect of {}",
+    "evolve": "event of {}",
+    "saga": "method of {}",
+    "start": "start of {}",
+    "life": "life of {}",
+}
+
+# How often each family is hit, as a multiple of the rate. The occasions differ in number: a life starts a few times in
+# a run, evolving happens hundreds of times, a write of the disk a thousand. The weights bring about some 25 faults
+# in a run of a dozen transfers, none of the families crowding out the others.
+_WEIGHTS = {
+    "commit": 1.5,
+    "disk": 0.06,
+    "checkpoint": 5.0,
+    "read": 0.45,
+    "request": 5.5,
+    "reply": 6.0,
+    "decide": 0.8,
+    "evolve": 0.08,
+    "project": 0.5,
+    "saga": 0.5,
+    "effect": 4.0,
+    "start": 2.0,
+    "life": 2.0,
+}
+
+
+class Faults(msgspec.Struct, frozen=True):
+    """How often each kind of fault happens, as a part of the occasions for it.
+
+    rates: by kind, 0 to 1. reorder: the part of the steps at which another than the next ready task runs.
+    vary_settings: whether the seed picks limits of the runtime (batches, mailboxes, caches) where the scenario gives
+    no Settings.
+    """
+
+    rates: Mapping[Kind, float] = {}
+    reorder: float = 0.0
+    vary_settings: bool = False
+
+    @classmethod
+    def all(cls, rate: float = 0.03) -> Faults:
+        """Return faults of every kind; `rate` is the part of the commits, reads and messages that are hit."""
+        _check_rate(rate)
+        rates: dict[Kind, float] = {}
+        for family, kinds in FAMILIES.items():
+            for kind in kinds:
+                rates[kind] = max(rates.get(kind, 0.0), min(0.9, rate * _WEIGHTS[family]) / len(kinds))
+        return cls(rates, reorder=min(0.5, rate * 5), vary_settings=True)
+
+    @classmethod
+    def only(cls, *kinds: Kind, rate: float = 0.03) -> Faults:
+        """Return faults of some kinds, each at `rate`."""
+        _check_rate(rate)
+        return cls(dict.fromkeys(kinds, rate))
+
+    @classmethod
+    def none(cls) -> Faults:
+        """Return no faults: the plain run."""
+        return cls()
+
+
+def _check_rate(rate: float) -> None:
+    if not 0 <= rate <= 1:
+        raise ConfigurationError(f"a rate of faults is a part of the occasions, from 0 to 1, not {rate!r}")
+
+
+class FaultId(NamedTuple):
+    """The identity of a fault within a scenario and seed."""
+
+    kind: Kind
+    site: str
+    occurrence: int
+
+    def __str__(self) -> str:
+        family, _, what = self.site.partition(" ")
+        place = _PLACES.get(family, f"{family} {{}}").format(what)
+        return f"{self.kind} ({ordinal(self.occurrence)} {place})"
+
+
+class CrashAt(NamedTuple):
+    """A place in a life of a process: before one of its steps, counted from 1, of one of its lives, counted from 1."""
+
+    node: str
+    life: int
+    step: int
+
+    def __str__(self) -> str:
+        return f"crash before step {self.step} of {self.node}.{self.life}"
+
+
+class FaultPlan:
+    """Which faults happen in one run; keeps those that did.
+
+    only: if given, exactly these happen, and nothing is drawn. remember: also keep every occasion at which a fault
+    could have been, for the exhaustive mode.
+    """
+
+    def __init__(
+        self, chance: Chance, faults: Faults, *, only: Iterable[FaultId] | None = None, remember: bool = False
+    ) -> None:
+        self._chance = chance
+        self._counts: dict[str, int] = {}
+        self._only = None if only is None else frozenset(only)
+        self._wanted_sites = frozenset(one.site for one in self._only) if self._only is not None else frozenset()
+        self._thresholds = {
+            family: [(kind, faults.rates.get(kind, 0.0)) for kind in kinds if faults.rates.get(kind, 0.0) > 0]
+            for family, kinds in FAMILIES.items()
+        }
+        self.occasions: list[tuple[str, str, int]] | None = [] if remember else None
+        self.happened: list[FaultId] = []
+        self._totals = {family: sum(rate for _, rate in kinds) for family, kinds in self._thresholds.items()}
+        self._is_active = True
+        self._spared = 0
+        self.is_watching = False  # the world looks at what was committed: nothing of that is the runtime's
+
+    @property
+    def is_active(self) -> bool:
+        """Whether faults happen now."""
+        return self._is_active and not self._spared
+
+    @is_active.setter
+    def is_active(self, is_active: bool) -> None:
+        self._is_active = is_active
+
+    @contextmanager
+    def spared(self) -> Iterator[None]:
+        """Have no faults meanwhile: somebody has had enough of them."""
+        self._spared += 1
+        try:
+            yield
+        finally:
+            self._spared -= 1
+
+    def draw(self, family: str, what: str) -> FaultId | None:
+        """Return the fault that happens at the next occurrence of a site, `what` happens to; mostly None."""
+        if not self._is_active or self._spared:
+            return None
+        site = f"{family} {what}"
+        occurrence = self._counts[site] = self._counts.get(site, 0) + 1
+        if self.occasions is not None:
+            self.occasions.append((family, site, occurrence))
+        if self._only is not None:
+            if site not in self._wanted_sites:
+                return None
+            for kind in FAMILIES[family]:
+                fault = FaultId(kind, site, occurrence)
+                if fault in self._only:
+                    self.happened.append(fault)
+                    return fault
+            return None
+        total = self._totals[family]
+        if not total or (number := self._chance.number(site, occurrence)) >= total:
+            return None
+        for kind, rate in self._thresholds[family]:
+            if number < rate:
+                fault = FaultId(kind, site, occurrence)
+                self.happened.append(fault)
+                return fault
+            number -= rate
+        return None
+
+    def amount(self, fault: FaultId, low: float, high: float) -> float:
+        """Return how much of it: a number between two, the same wherever this fault happens."""
+        return low + (high - low) * self._chance.number(f"{fault.site} amount", fault.occurrence)

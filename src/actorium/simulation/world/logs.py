@@ -1,0 +1,115 @@
+"""`Log`: what outlives a process of the simulated world: a model in memory, or SQLite on a simulated disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol
+
+from actorium.simulation.disk.disk import PowerCut, SimulatedDisk
+from actorium.simulation.disk.store import SimulatedSqliteStore
+from actorium.store.errors import ConfigurationError
+from actorium.store.event_store import EventStore
+from actorium.store.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from actorium.simulation.world.world import World
+
+
+class Log(Protocol):
+    """What each incarnation of a node connects to."""
+
+    def connect(self) -> EventStore:
+        """Return the store of the next incarnation, not open yet."""
+
+    def killed(self) -> None:
+        """Have the process die and the machine go on: all that it wrote is as the operating system has it."""
+
+    def lost_power(self) -> None:
+        """Have the machine lose its power: what was not on the platter may be gone, or torn."""
+
+    def bury(self) -> None:
+        """Let go of the world: the run is over."""
+
+
+class MemoryLog:
+    """The model: whatever was committed is there for ever."""
+
+    def __init__(self) -> None:
+        self._store = MemoryStore()
+
+    def connect(self) -> EventStore:
+        return self._store
+
+    def killed(self) -> None:
+        with suppress(StopIteration):
+            self._store.close().send(None)  # it waits for nothing
+
+    def lost_power(self) -> None:
+        self.killed()
+
+    def bury(self) -> None:
+        pass
+
+
+class DiskLog:
+    """The SQLite store that ships, on a disk of its own; the plan cuts the power inside any write or sync of it."""
+
+    def __init__(self, world: World, node: str, synchronous: str) -> None:
+        self._world = world
+        self._node = node
+        self._synchronous = synchronous
+        self._cuts = 0
+        self._disk = SimulatedDisk(before_write=self._before_write, before_sync=self._before_sync)
+
+    def connect(self) -> EventStore:
+        return SimulatedSqliteStore(self._disk, synchronous=self._synchronous)
+
+    def killed(self) -> None:
+        self._replace(self._disk.after_kill())
+
+    def lost_power(self) -> None:
+        self._cuts += 1
+        self._replace(self._disk.after_power_cut(self._choose))
+
+    def bury(self) -> None:
+        self._replace(SimulatedDisk())
+
+    def _replace(self, disk: SimulatedDisk) -> None:
+        """Go on with another disk; SQLite's files hold the old one where the garbage collector does not look."""
+        self._disk.is_off = True
+        self._disk.before_write = self._disk.before_sync = None
+        self._disk = disk
+
+    def _choose(self, site: str, options: int) -> int:
+        return self._world.chance.bits(f"{self._node} power cut: {site}", self._cuts) % options
+
+    def _before_write(self, name: str, offset: int, size: int) -> None:
+        self._draw(f"write to {name}")
+
+    def _before_sync(self, name: str) -> None:
+        self._draw(f"sync of {name}")
+
+    def _draw(self, what: str) -> None:
+        fault = self._world.plan.draw("disk", f"{what} of {self._node}")
+        if fault is not None:
+            self._world.note_fault(fault, self._node)
+            raise PowerCut
+
+
+MakeLog = Callable[["World", str], Log]
+
+LOGS: Mapping[str, MakeLog] = {
+    "memory": lambda world, node: MemoryLog(),
+    "sqlite": lambda world, node: DiskLog(world, node, "FULL"),
+    "sqlite-normal": lambda world, node: DiskLog(world, node, "NORMAL"),
+}
+"""The stores that a run can be on, by the name that a user gives. On the last a power cut may lose what was
+acknowledged: it is the control that shows that losses are found."""
+
+
+def log_named(name: str) -> MakeLog:
+    """Return what makes the logs of a kind."""
+    if name not in LOGS:
+        raise ConfigurationError(f"there is no store {name!r} to simulate: one of {', '.join(LOGS)}")
+    return LOGS[name]

@@ -1,0 +1,320 @@
+"""`Node`: a process of the simulated world: it is started, killed, held up and started again.
+
+Invariants: one incarnation lives at a time, each on a loop of its own; a killed one runs nothing more and is buried
+when the run is over; what outlives it is the log alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from actorium.actors.errors import Rejected
+from actorium.runtime.statistics import RuntimeStatistics
+from actorium.sagas.runtime import Runtime
+from actorium.simulation.checks import Checks
+from actorium.simulation.record.history import History
+from actorium.simulation.record.trace import TraceMark
+from actorium.simulation.record.user_lines import described
+from actorium.simulation.record.view import View
+from actorium.simulation.record.witness import Witness
+from actorium.simulation.world.faults import CrashAt, FaultId, Kind
+from actorium.simulation.world.logs import Log
+from actorium.simulation.world.loop import SimulatedLoop
+from actorium.simulation.world.source import SimulatedSource
+from actorium.simulation.world.store import SimulatedStore, Trouble
+from actorium.store.errors import ActoriumError
+
+if TYPE_CHECKING:
+    from actorium.simulation.world.world import World
+
+_EPOCH_US = 1_700_000_000_000_000
+_RESTART_S = (0.02, 3.0)
+# What a process does until it serves, about; and the stretches of its life after that, each of which has its fault, or
+# not: so a long life is as dangerous as a short one.
+_START_STEPS = 60
+_STRETCH_STEPS = 150
+_PAUSE_S = (0.5, 60.0)
+_MEND_ATTEMPTS = 1_000
+_LONGEST_READ_S = 30.0
+_JUMP_S = (-7_200.0, 7_200.0)
+# The shortest and the longest; what is below zero is done at once, as from a cache.
+_LATENCY_S = {"commit": (0.0004, 0.0024), "read": (-0.0005, 0.0005), "failure": (0.01, 0.06)}
+
+
+class ConnectionLost(ActoriumError):
+    """The process did not answer: it is down, or the message or its answer went astray. What it did is not known."""
+
+
+async def _statistics(runtime: Runtime) -> RuntimeStatistics:
+    return runtime.statistics()
+
+
+Call = Callable[[Runtime], Awaitable[Any]]
+
+
+class Node:
+    """A process with one runtime, and the log that it runs on."""
+
+    def __init__(
+        self,
+        world: World,
+        name: str,
+        log: Log,
+        make: Callable[..., Runtime],
+        witness: Witness,
+        history: History,
+        view: View,
+        checks: Checks,
+    ) -> None:
+        self.name = name
+        self.witness = witness
+        self.history = history
+        self.view = view
+        self.checks = checks
+        self.log = log
+        self.world = world
+        self.runtime: Runtime | None = None
+        self.life: Life | None = None
+        self.lives: list[Life] = []
+        self._clock_offset_us = 0
+        self._clock_furthest_us = 0
+        self._call_name = f"{name} call"
+        self.trouble = Trouble()
+        self._make = make
+        self._calls: set[asyncio.Future[Any]] = set()
+        self._stopping = False
+
+    def start(self) -> None:
+        """Begin an incarnation."""
+        self.life = Life(self, len(self.lives) + 1)
+        self.lives.append(self.life)
+        self.world.note(f"{self.name} starts", TraceMark.STARTED, self.name)
+        self.life.begin(self._make)
+
+    def crash(self, why: str, *, power: bool = False) -> None:
+        """Kill the incarnation that lives, if one does; another is started some time after. power: so is its disk."""
+        life, self.life, self.runtime = self.life, None, None
+        if life is None:
+            return
+        life.end()
+        if power:
+            self.log.lost_power()
+        else:
+            self.log.killed()
+        self.world.note(f"{self.name} crashes: {why}", TraceMark.CRASHED, self.name)
+        self._hang_up()
+        low, high = _RESTART_S
+        delay_s = low + (high - low) * self.world.chance.number(f"restart {self.name}", life.number)
+        self.world.loop.call_later(delay_s, self.start)
+
+    def ended(self, life: Life, error: BaseException | None) -> None:
+        """Take note that an incarnation ended by itself, before or after it served."""
+        if life is not self.life or self._stopping:
+            return
+        if self.runtime is not None:
+            self.world.violated("the runtime goes on", "a runtime that serves", f"it ended by itself: {error!r}")
+        self.crash(f"start failed: {error!r}")
+
+    async def stop(self) -> None:
+        """Stop the runtime in good order, from the world's own loop."""
+        self._stopping = True
+        if self.runtime is not None:
+            await self.call(lambda runtime: runtime.stop())
+        life = self.life
+        if life is not None:
+            await asyncio.sleep(0.001)  # what was told to end just now may do so
+            if [one for one in life.loop.unfinished() if one.get_name() == self._call_name]:
+                await asyncio.sleep(_LONGEST_READ_S)  # a caller may wait for the store itself
+            left = [task.get_name() for task in life.loop.unfinished()]
+            if left:
+                self.world.violated("a stopped runtime leaves no task", "none", ", ".join(left))
+            for error in life.loop.unseen_errors():
+                what = error if isinstance(error, str) else described(error)
+                self.world.violated("no error goes unseen", "none", what)
+
+    async def mend(self) -> None:
+        """Do what a person does when the trouble is over: have what stands, and what is parked, tried again."""
+        for _ in range(_MEND_ATTEMPTS - 1):
+            try:
+                await self.call(self._mend)
+                return
+            except ActoriumError:
+                await asyncio.sleep(0.1)  # an outage, or what was drawn before the faults stopped, may last a while
+        await self.call(self._mend)
+
+    async def _mend(self, runtime: Runtime) -> None:
+        for saga in runtime.saga_classes:
+            async for summary in runtime.sagas(saga, status="failed"):
+                with suppress(Rejected):  # it ended itself, or is not what it was a moment ago
+                    await runtime.retry_saga(saga, summary.id, reason="the faults are over")
+        for processor in runtime.processors():
+            await processor.retry()
+
+    async def busy(self, until_s: float) -> str | None:
+        """Return what still goes on, for a person; None when nothing does, but for commands due after `until_s`."""
+        try:
+            statistics = await self.call(_statistics)
+        except ConnectionLost as error:
+            return str(error)
+        return self.checks.left_to_do(statistics, self.wall_us(until_s))
+
+    def wall_us(self, at_s: float) -> int:
+        """Return what the process's wall clock says at a time of the world, in microseconds since the epoch."""
+        return _EPOCH_US + round(at_s * 1_000_000) + self._clock_offset_us
+
+    def jump_clock(self, by_us: int) -> None:
+        """Put the wall clock forward or back."""
+        self._clock_offset_us += by_us
+        self._clock_furthest_us = max(self._clock_furthest_us, self._clock_offset_us)
+
+    def set_clock(self) -> None:
+        """Put a wall clock that is behind what it showed before forward to that: what falls due by it does so now.
+
+        Else a world that comes to rest would go through hours of waiting, and find in them what it finds in minutes.
+        """
+        self._clock_offset_us = self._clock_furthest_us
+
+    def call(self, what: Call) -> asyncio.Future[Any]:
+        """Have something called in the process; the future, of the world's loop, ends with what it gives."""
+        return self.call_cancellable(what)[0]
+
+    def call_cancellable(self, what: Call) -> tuple[asyncio.Future[Any], asyncio.Task[None]]:
+        """Call like `call`; also return the task in the process."""
+        if self.life is None or self.runtime is None:
+            raise ConnectionLost(f"{self.name} is down")
+        answer = self.world.loop.create_future()
+        self._calls.add(answer)
+        self.life.mark()
+        task = self.life.loop.create_task(self._serve(self.runtime, what, answer), name=self._call_name)
+        return answer, task
+
+    async def _serve(self, runtime: Runtime, what: Call, answer: asyncio.Future[Any]) -> None:
+        result: Any = None
+        failure: BaseException | None = None
+        try:
+            result = await what(runtime)
+        except asyncio.CancelledError:
+            failure = ConnectionLost("the connection was closed")
+        except Exception as error:
+            failure = error
+        self._calls.discard(answer)
+        if answer.done():
+            return
+        if self.life is not None:
+            self.life.mark()
+        if failure is not None:
+            answer.set_exception(failure)
+        else:
+            answer.set_result(result)
+
+    def _hang_up(self) -> None:
+        calls, self._calls = self._calls, set()
+        for answer in sorted(calls, key=hash):
+            if not answer.done():
+                answer.set_exception(ConnectionLost(f"{self.name} went down"))
+
+
+class Life:
+    """One incarnation of a node: what the simulated store knows as its process."""
+
+    def __init__(self, node: Node, number: int) -> None:
+        self.node = node
+        self.number = number
+        self.is_dead = False
+        self.name = f"{node.name}.{number}"
+        self.loop = SimulatedLoop(node.world.machine, self.name)
+        self._latencies = random.Random(node.world.chance.bits(f"latencies of {self.name}", 0))
+        self._world = node.world
+        self._plan_life()
+
+    def begin(self, make: Callable[..., Runtime]) -> None:
+        """Start the runtime on this life's loop."""
+        world = self._world
+        store = SimulatedStore(self.node.log.connect(), world.plan, self.node.witness, self, self.node.trouble)
+        source = SimulatedSource(world, self.node, self.name)
+        self.loop.create_task(self._live(make, store, source), name=f"{self.name} main")
+
+    async def _live(self, make: Callable[..., Runtime], store: SimulatedStore, source: SimulatedSource) -> None:
+        try:
+            runtime = make(store=store, source=source)
+            await runtime.start()
+        except Exception as error:
+            self.node.ended(self, error)
+            return
+        self.node.runtime = runtime
+        self._world.note(f"{self.node.name} serves", TraceMark.SERVES, self.node.name)
+        self.node.checks.began(self.name, self.number, runtime, self.loop)
+        self.node.ended(self, await runtime.ended())
+
+    def end(self) -> None:
+        """Die: nothing of this incarnation runs any more."""
+        self.is_dead = True
+        self.loop.die()
+
+    def _plan_life(self) -> None:
+        """Draw what befalls this life from outside, and at which of its steps."""
+        if (at := self._world.crash_at) is not None and (at.node, at.life) == (self.node.name, self.number):
+            self.loop.set_alarm(at.step, lambda: self.crash(str(at)))
+        self._expect("start", 0, 0, _START_STEPS)
+        self._expect("life", 0, _START_STEPS, _STRETCH_STEPS)
+
+    def _expect(self, family: str, stretch: int, begin: int, steps: int) -> None:
+        """Draw at one of the next steps whether something befalls it there; then go on to the next stretch."""
+        part = self._world.chance.number(f"{family} of {self.name}", stretch)
+
+        def drawn() -> None:
+            if family == "life":
+                self._expect(family, stretch + 1, begin + steps, steps)
+            fault = self._world.plan.draw(family, self.node.name)
+            if fault is not None:
+                self._befall(fault)
+
+        self.loop.set_alarm(begin + 1 + int(part * steps), drawn)
+
+    def _befall(self, fault: FaultId) -> None:
+        world = self._world
+        world.note_fault(fault, self.node.name)
+        if fault.kind is Kind.CRASH:
+            self.crash("killed")
+        elif fault.kind is Kind.PAUSE:
+            self.loop.hold_until(world.machine.now_s + world.plan.amount(fault, *_PAUSE_S))
+        elif fault.kind is Kind.CLOCK_JUMP:
+            self.node.jump_clock(int(world.plan.amount(fault, *_JUMP_S) * 1_000_000))
+
+    # --- what the simulated store asks ----------------------------------------------------------------------------
+
+    def crash(self, why: str, *, power: bool = False) -> None:
+        if not self.is_dead:
+            self.mark()
+            self.node.crash(why, power=power)
+
+    def mark(self) -> None:
+        """Take note that at this step something happens that others can see, where the world wants to know."""
+        if self._world.remembers:
+            self._world.marks.append(CrashAt(self.node.name, self.number, self.loop.steps))
+
+    def now_s(self) -> float:
+        return self._world.machine.now_s
+
+    def step(self) -> int:
+        return self._world.machine.steps
+
+    def committed(self, text: str, streams: tuple[str, ...]) -> None:
+        self._world.note(f"{self.node.name} {text}", TraceMark.COMMITTED, self.node.name, streams)
+
+    def befell(self, fault: FaultId) -> None:
+        self._world.note_fault(fault, self.node.name)
+
+    def lost(self, why: str) -> None:
+        self._world.violated("nothing committed is lost", "the log as it was", why)
+
+    def pause(self, delay_s: float) -> asyncio.Future[None]:
+        return self.loop.pause(delay_s)
+
+    def latency_s(self, what: str) -> float:
+        shortest_s, longest_s = _LATENCY_S[what]
+        return shortest_s + (longest_s - shortest_s) * self._latencies.random()

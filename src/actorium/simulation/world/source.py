@@ -1,0 +1,31 @@
+"""`SimulatedSource`: wall time, ids and chance of one incarnation of a node."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from actorium.simulation.world.node import Node
+    from actorium.simulation.world.world import World
+
+
+class SimulatedSource:
+    """Wall time goes with the world's clock, plus what the faults made it jump; ids name the incarnation."""
+
+    def __init__(self, world: World, node: Node, name: str) -> None:
+        self._machine = world.machine
+        self._node = node
+        self._name = name
+        self._count = 0
+        self._random = random.Random(world.chance.bits("source", 0) ^ world.chance.bits(name, 0))
+
+    def now_us(self) -> int:
+        return self._node.wall_us(self._machine.now_s)
+
+    def new_id(self) -> str:
+        self._count += 1
+        return f"{self._name}-{self._count:06x}"
+
+    def random(self) -> float:
+        return self._random.random()

@@ -1,0 +1,302 @@
+"""`SimulatedStore`: one process's connection to a log that outlives it, with the faults of the plan in between.
+
+The log itself is any EventStore that keeps its content while it is closed: `MemoryStore` as the model, or SQLite on a
+simulated disk. When the process dies, its calls are left hanging: nothing of them is unwound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NoReturn, Protocol, TypeVar
+
+import msgspec
+
+from actorium.sagas.model.events import SAGA_EVENTS
+from actorium.sagas.model.views import text_of
+from actorium.simulation.disk.disk import PowerCut
+from actorium.simulation.record.witness import Loss, Witness
+from actorium.simulation.reports.words import without_addresses
+from actorium.simulation.world.faults import FaultId, FaultPlan, Kind
+from actorium.store.errors import StoreError, StoreUnavailable, WrongExpectedVersion
+from actorium.store.event_store import (
+    AppendOutcome,
+    Batch,
+    CommandRecord,
+    Committed,
+    DeadLetter,
+    EventStore,
+    Head,
+    StoredEventType,
+    StreamPage,
+    StreamRead,
+)
+from actorium.store.events import EncodedEvent, EncodedRecord, event_type_of
+
+R = TypeVar("R")
+
+_EVERYTHING = 1 << 40
+_SAGA_EVENTS = {event_type_of(one): one for one in SAGA_EVENTS}
+_TEXT_MAX = 200
+
+
+class Trouble:
+    """What ails the log of a node for longer than one call, whichever incarnation makes it."""
+
+    def __init__(self) -> None:
+        self.away_until_s = 0.0
+        self.full_commits = 0
+
+
+class Process(Protocol):
+    """What a store needs of the process that uses it."""
+
+    is_dead: bool
+
+    def crash(self, why: str, *, power: bool = False) -> None:
+        """Kill the process, now; with the power of its machine, or by itself."""
+
+    def mark(self) -> None:
+        """Take note that something happens at this step that outlives the process."""
+
+    def now_s(self) -> float:
+        """Return the world's time in seconds."""
+
+    def step(self) -> int:
+        """Return the number of the world's step."""
+
+    def committed(self, text: str, streams: tuple[str, ...]) -> None:
+        """Write a line of the trace for a commit."""
+
+    def befell(self, fault: FaultId) -> None:
+        """Write a line of the trace for a fault."""
+
+    def lost(self, why: str) -> None:
+        """Say that the log is not what it was."""
+
+    def pause(self, delay_s: float) -> Awaitable[None]:
+        """Return what takes so long, in seconds."""
+
+    def latency_s(self, what: str) -> float:
+        """Return how long the next operation takes without a fault, in seconds."""
+
+
+class SimulatedStore:
+    """An EventStore as one incarnation of a node sees it."""
+
+    def __init__(self, log: EventStore, plan: FaultPlan, witness: Witness, process: Process, trouble: Trouble) -> None:
+        self._log = log
+        self._plan = plan
+        self._witness = witness
+        self._process = process
+        self._trouble = trouble
+
+    async def open(self) -> None:
+        if self._process.is_dead:
+            await self._hang()
+        try:
+            await self._log.open()
+        except PowerCut:
+            await self._power_gone()
+        await self._compare(self._witness.compare, 0)
+
+    async def close(self) -> None:
+        if self._process.is_dead:
+            await self._hang()
+        try:
+            await self._log.close()
+        except PowerCut:
+            await self._power_gone()
+
+    async def commit(self, batch: Batch) -> Committed:
+        if self._process.is_dead:
+            await self._hang()
+        self._process.mark()
+        fault = self._drawn(batch)
+        if fault is not None:
+            batch = await self._before(fault, batch)
+        await self._wait(self._process.latency_s("commit"))
+        self._require_there()
+        if self._trouble.full_commits and self._plan.is_active:
+            self._trouble.full_commits -= 1
+            raise StoreUnavailable("no space left on the disk (simulated)")
+        refused = fault.site.removeprefix("commit ") if fault is not None and fault.kind is Kind.CONFLICT else None
+        self._process.mark()
+        try:
+            committed = await self._write(batch, refused)
+        except PowerCut:
+            await self._power_gone()
+        await self._compare(self._witness.saw, self._witness.position)
+        self._watched(self._witness.wrote, batch, committed)
+        self._process.committed(_told(batch, committed), tuple(str(append.stream) for append in batch.appends))
+        if fault is not None:
+            committed = await self._after(fault, committed)
+        return committed
+
+    async def _compare(self, take: Callable[[Sequence[EncodedRecord], int], None], after_position: int) -> None:
+        """Have the witness take what the log holds after a position."""
+        try:
+            found = await self._log.read_log(after_position, _EVERYTHING)
+            self._watched(take, found, self._process.step())
+        except PowerCut:
+            await self._power_gone()
+        except (Loss, StoreError) as error:
+            self._process.lost(str(error))
+            await self._hang()
+
+    def _watched(self, look: Callable[..., None], *arguments: Any) -> None:
+        """Let the world look; nothing it calls meanwhile meets a fault."""
+        self._plan.is_watching = True
+        try:
+            look(*arguments)
+        finally:
+            self._plan.is_watching = False
+
+    async def _write(self, batch: Batch, refused: str | None) -> Committed:
+        """Commit a batch; the appends to the refused stream as if another writer had been there first."""
+        if refused is None:
+            return await self._log.commit(batch)
+        kept = [append for append in batch.appends if str(append.stream) != refused]
+        committed = await self._log.commit(msgspec.structs.replace(batch, appends=kept))
+        written = iter(committed.outcomes)
+        outcomes: list[AppendOutcome] = []
+        for append in batch.appends:
+            if str(append.stream) != refused:
+                outcomes.append(next(written))
+            else:
+                actual = len(self._witness.streams.get(append.stream, ()))
+                outcomes.append(WrongExpectedVersion(append.stream, expected=append.expected_version, actual=actual))
+        return msgspec.structs.replace(committed, outcomes=outcomes)
+
+    def _drawn(self, batch: Batch) -> FaultId | None:
+        fault = None
+        for append in batch.appends:
+            fault = self._plan.draw("commit", str(append.stream)) or fault
+        for checkpoint in batch.checkpoints:
+            if checkpoint.statements:  # a position by itself is never refused
+                fault = self._plan.draw("checkpoint", checkpoint.name) or fault
+        if fault is not None:
+            self._process.befell(fault)
+        return fault
+
+    async def _before(self, fault: FaultId, batch: Batch) -> Batch:
+        match fault.kind:
+            case Kind.CRASH_BEFORE_COMMIT:
+                self._process.crash(str(fault))
+                await self._hang()
+            case Kind.STORE_FAILED:
+                await self._wait(self._process.latency_s("failure"))
+                raise StoreUnavailable("the store failed, and wrote nothing (simulated)")
+            case Kind.STORE_OUTAGE:
+                self._trouble.away_until_s = self._process.now_s() + self._plan.amount(fault, 0.01, 8.0)
+                raise StoreUnavailable("the store is away for a while (simulated)")
+            case Kind.STORE_SLOW:
+                await self._wait(self._plan.amount(fault, 0.05, 20.0))
+            case Kind.DISK_FULL:
+                self._trouble.full_commits = 1 + int(self._plan.amount(fault, 0.0, 8.0))
+            case Kind.CHECKPOINT_FAILED:
+                name = fault.site.removeprefix("checkpoint ")
+                return msgspec.structs.replace(
+                    batch, checkpoints=[one if one.name != name else _broken(one) for one in batch.checkpoints]
+                )
+        return batch
+
+    async def _after(self, fault: FaultId, committed: Committed) -> Committed:
+        match fault.kind:
+            case Kind.CRASH_AFTER_COMMIT:
+                self._process.crash(str(fault))
+                await self._hang()
+            case Kind.ANSWER_OF_STORE_LOST:
+                raise StoreUnavailable("the store wrote, and its answer was lost (simulated)")
+        return committed
+
+    async def read_streams(self, reads: Sequence[StreamRead]) -> list[StreamPage]:
+        return await self._read(str(reads[0].stream) if reads else "nothing", lambda: self._log.read_streams(reads))
+
+    async def read_log(self, after_position: int, limit: int) -> list[EncodedRecord]:
+        return await self._read("of the log", lambda: self._log.read_log(after_position, limit))
+
+    async def head(self) -> Head:
+        return await self._read("of the head", self._log.head)
+
+    async def find_command(self, command_id: str) -> CommandRecord | None:
+        return await self._read("of a command", lambda: self._log.find_command(command_id))
+
+    async def load_checkpoint(self, name: str) -> int:
+        return await self._read(f"of checkpoint {name}", lambda: self._log.load_checkpoint(name))
+
+    async def dead_letters(self, processor: str) -> list[DeadLetter]:
+        return await self._read(f"of dead letters {processor}", lambda: self._log.dead_letters(processor))
+
+    async def query(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        return await self._read("by query", lambda: self._log.query(sql, parameters))
+
+    async def event_types(self, *, counted: bool = False) -> list[StoredEventType]:
+        return await self._read("of event types", lambda: self._log.event_types(counted=counted))
+
+    def describe(self) -> str:
+        return f"simulated, on {self._log.describe()}"
+
+    async def _read(self, what: str, read: Callable[[], Awaitable[R]]) -> R:
+        if self._process.is_dead:
+            await self._hang()
+        fault = self._plan.draw("read", what)
+        if fault is not None:
+            self._process.befell(fault)
+            if fault.kind is Kind.READ_SLOW:
+                await self._wait(self._plan.amount(fault, 0.05, 20.0))
+        await self._wait(self._process.latency_s("read"))
+        self._require_there()
+        if fault is not None and fault.kind is Kind.READ_FAILED:
+            raise StoreUnavailable("the store cannot be read (simulated)")
+        try:
+            return await read()
+        except PowerCut:
+            await self._power_gone()
+
+    async def _power_gone(self) -> NoReturn:
+        """Go down with the machine."""
+        self._process.crash("the power is gone", power=True)
+        await self._hang()
+
+    def _require_there(self) -> None:
+        if self._trouble.away_until_s > self._process.now_s() and self._plan.is_active:
+            raise StoreUnavailable("the store is away for a while (simulated)")
+
+    async def _wait(self, delay_s: float) -> None:
+        if delay_s > 0:
+            await self._process.pause(delay_s)
+            if self._process.is_dead:
+                await self._hang()
+
+    async def _hang(self) -> NoReturn:
+        """Wait for ever: what a killed process does at whatever it was doing."""
+        while True:
+            await asyncio.get_running_loop().create_future()
+
+
+def _broken(checkpoint: Any) -> Any:
+    return msgspec.structs.replace(
+        checkpoint, statements=[*checkpoint.statements, ("INSERT INTO a_table_that_is_not_there VALUES (1)", ())]
+    )
+
+
+def _told(batch: Batch, committed: Committed) -> str:
+    """Return what a commit did, for the trace."""
+    parts = []
+    for append, outcome in zip(batch.appends, committed.outcomes, strict=True):
+        names = ", ".join(map(_named, append.events))
+        where = f"at {outcome}" if isinstance(outcome, int) else type(outcome).__name__
+        parts.append(f"{append.stream} v{append.expected_version} + {names} {where}")
+    parts += [f"checkpoint {one.name} at {one.position}" for one in batch.checkpoints]
+    parts += [f"snapshot {one.stream} v{one.version}" for one in batch.snapshots]
+    return "commit " + "; ".join(parts)
+
+
+def _named(event: EncodedEvent) -> str:
+    """Return the name of an event; of a saga's own what it says: its step and command, or its reason."""
+    said_by = _SAGA_EVENTS.get(event.type)
+    if said_by is None:
+        return event.type
+    text = without_addresses(text_of(msgspec.json.decode(event.payload, type=said_by)))
+    return f"saga {text if len(text) <= _TEXT_MAX else text[:_TEXT_MAX] + '…'}"

@@ -1,0 +1,350 @@
+"""`World`: one simulated run: nodes, clients, faults and invariants around a scenario.
+
+A run has two parts. While the scenario goes on, faults happen. When it has ended they stop, everything that is down is
+started, and the world is to come to rest: every saga ends, every projection catches up, nothing waits. Then everything
+is looked at once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from contextlib import ExitStack, asynccontextmanager
+from typing import Any
+
+import msgspec
+
+from actorium.runtime.settings import Settings
+from actorium.sagas.model.saga import Saga
+from actorium.sagas.runtime import Runtime
+from actorium.simulation.checks import Checks, Rule
+from actorium.simulation.record.history import History
+from actorium.simulation.record.trace import TraceLine, TraceMark
+from actorium.simulation.record.user_lines import described, standing
+from actorium.simulation.record.view import SagaSeen, View
+from actorium.simulation.record.witness import Witness
+from actorium.simulation.reports.words import without_addresses
+from actorium.simulation.world.chance import Chance
+from actorium.simulation.world.client import SimulatedRuntime
+from actorium.simulation.world.code_faults import CodeFaults
+from actorium.simulation.world.configuration import varied_settings
+from actorium.simulation.world.determinism import deterministic
+from actorium.simulation.world.faults import CrashAt, FaultId, FaultPlan, Faults
+from actorium.simulation.world.logs import MakeLog, MemoryLog
+from actorium.simulation.world.loop import SimulatedLoop
+from actorium.simulation.world.machine import STEPS_MAX, Endless, Machine, Stuck
+from actorium.simulation.world.node import Node
+from actorium.store.errors import ConfigurationError
+from actorium.store.event_store import EventStore
+from actorium.store.source import SeededSource
+
+# As long as what a scenario leaves to be done by itself may take: a deadline of a day passes in a run.
+_REST_WITHIN_S = 86_400.0
+_PAUSE_PART = 0.1  # of the time that a rest has taken already: the longer it takes, the less often one looks
+
+
+_AFTERMATH_S = 120.0
+# What faults leave behind goes on a little: an actor whose events could not be applied refuses mail for some seconds.
+_LOOKS_IN_S = 60.0
+_PLACES_MAX = 5  # that are named of those at which a run that does not end stands
+
+
+class Violation(msgspec.Struct, frozen=True):
+    """An invariant that did not hold: its name, what should have been, what was, and when (seconds of the run)."""
+
+    invariant: str
+    expected: str
+    actual: str
+    at_s: float
+    step: int
+
+    def __str__(self) -> str:
+        return f"{self.invariant}: expected {self.expected}, found {self.actual} (at {self.at_s:.3f} s)"
+
+
+class World:
+    """What a scenario is given: it makes a runtime here, states invariants, and drives clients with plain `send`."""
+
+    def __init__(
+        self,
+        seed: int,
+        faults: Faults,
+        *,
+        only: Iterable[FaultId] | None = None,
+        leave_out: Collection[str] = (),
+        reorder: bool = True,
+        remember: bool = False,
+        crash_at: CrashAt | None = None,
+        looks_closely: bool = False,
+        invariant: str = "",
+        steps_max: int = STEPS_MAX,
+        told: Callable[[TraceLine], None] | None = None,
+        log: MakeLog = lambda world, node: MemoryLog(),
+    ) -> None:
+        self.seed = seed
+        self.faults = faults
+        self.chance = Chance(seed)
+        self.plan = FaultPlan(self.chance, faults, only=only, remember=remember)
+        self.remembers = remember
+        self.machine = Machine(seed, reorder=faults.reorder if reorder else 0.0, steps_max=steps_max)
+        self.loop = SimulatedLoop(self.machine, "world")
+        self.trace: list[TraceLine] = []
+        self._told = told
+        self.violation: Violation | None = None
+        self.crash_at = crash_at
+        self.marks: list[CrashAt] = []
+        self.ended_lives: list[CrashAt] = []
+        self._log = log
+        self._looks_closely = looks_closely
+        self._invariant = invariant
+        self._passed_over: set[str] = set()
+        self._calms = 0
+        self._leave_out = leave_out
+        self._nodes: list[Node] = []
+        self._stack = ExitStack()
+        self._code_faults: CodeFaults | None = None
+        self._is_buried = False
+
+    # --- what a scenario uses -------------------------------------------------------------------------------------
+
+    def runtime(
+        self,
+        parts: Sequence[Any] | Callable[..., Runtime],
+        *,
+        settings: Settings | None = None,
+        name: str | None = None,
+    ) -> SimulatedRuntime:
+        """Start a process with a runtime of these parts, on an empty log of its own; return a client's connection.
+
+        In the place of parts may stand a function that returns the runtime, called at each start of the process with
+        `store`, `settings` and `source`, which it hands on: what reactions need that send commands themselves. Without
+        `settings` the seed picks the limits, where the faults say so.
+        """
+        used = settings or (varied_settings(self.chance) if self.faults.vary_settings else Settings())
+
+        def make(*, store: EventStore, source: Any) -> Runtime:
+            if callable(parts):
+                return parts(store=store, settings=used, source=source)
+            return Runtime(parts, store=store, settings=used, source=source)
+
+        name = name or f"node{len(self._nodes) + 1}"
+        log = self._log(self, name)
+        model = make(store=log.connect(), source=SeededSource())
+        witness, history = Witness(), History(self._leave_out)
+        view = View(witness, model)
+        checks = Checks(view, witness, history, model, self.violated, self.chance, looks_closely=self._looks_closely)
+        node = Node(self, name, log, make, witness, history, view, checks)
+        self._nodes.append(node)
+        if self._code_faults is None:
+            self._code_faults = CodeFaults(self)
+            self._stack.callback(self._code_faults.take_out)
+        self._code_faults.put_into(model)
+        node.start()
+        return SimulatedRuntime(self, node)
+
+    def always(self, name: str, holds: Callable[[View], object], *, of: SimulatedRuntime | None = None) -> None:
+        """State what holds after every commit: a condition over what is durable."""
+        self._node(of).checks.rules.add(Rule("always", name, holds))
+
+    def conserved(self, name: str, value: Callable[[View], object], *, of: SimulatedRuntime | None = None) -> None:
+        """State a value that is the same whenever the world is at rest: now (or after `calm`), and at the end."""
+        self._node(of).checks.rules.add(Rule("conserved", name, value))
+
+    def eventually(
+        self,
+        name: str,
+        holds: Callable[[View], object],
+        *,
+        within_s: float = _REST_WITHIN_S,
+        of: SimulatedRuntime | None = None,
+    ) -> None:
+        """State what comes about at most `within_s` of simulated time after the faults have stopped, and remains."""
+        if within_s < 0:
+            raise ConfigurationError(f"{name!r} cannot come about within {within_s} s")
+        self._node(of).checks.rules.add(Rule("eventually", name, holds, within_s))
+
+    def may_stand(
+        self,
+        saga: type[Saga] | None = None,
+        when: Callable[[SagaSeen], object] = lambda saga: True,
+        *,
+        of: SimulatedRuntime | None = None,
+    ) -> None:
+        """Say that sagas (of one class or all; those for which `when` holds) may have failed for good at the end.
+
+        `when` is asked with the saga as `View.sagas` gives it. All others have to end as completed or undone.
+        """
+        wanted = None if saga is None else saga.__definition__.saga_type
+
+        def may(found: SagaSeen) -> bool:
+            return wanted in (None, found.type) and bool(when(found))
+
+        self._node(of).checks.resting.may_stand.append(may)
+
+    @asynccontextmanager
+    async def calm(self) -> AsyncIterator[None]:
+        """Have no faults meanwhile, as for setting up; at the end the world comes to rest."""
+        self._calms += 1
+        try:
+            with self.plan.spared():
+                yield
+                await self.rest()
+                for node in self._nodes:
+                    node.checks.rules.calmed()
+        finally:
+            self._calms -= 1
+
+    def choose(self, what: str, options: int) -> int:
+        """Return a number below `options`, drawn from the seed under a name of its own."""
+        if options < 1:
+            raise ConfigurationError(f"there is nothing to choose from for {what!r}: {options} options")
+        return self.chance.bits(f"choice {what}", 0) % options
+
+    async def rest(self, within_s: float = _REST_WITHIN_S) -> None:
+        """Wait until nothing goes on any more; what still does after `within_s` of simulated time is a violation."""
+        start_s = self.machine.now_s
+        end_s = start_s + within_s
+        pause_s = 0.01
+        while busy := [why for node in self._nodes if (why := await node.busy(end_s))]:
+            if self.machine.now_s > end_s:
+                self.violated("the world comes to rest", "nothing left to do", "; ".join(busy))
+                return
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, 2.0 + (self.machine.now_s - start_s) * _PAUSE_PART)
+
+    @property
+    def now_s(self) -> float:
+        """The world's clock, in seconds."""
+        return self.machine.now_s
+
+    # --- what its parts use ---------------------------------------------------------------------------------------
+
+    def note(self, text: str, mark: TraceMark, who: str = "", about: tuple[str, ...] = ()) -> None:
+        """Write a line of the trace."""
+        if not self._is_buried:
+            line = TraceLine(self.machine.elapsed_s, self.machine.steps, text, mark, who, about)
+            self.trace.append(line)
+            if self._told is not None:
+                self._told(line)
+
+    def note_fault(self, fault: FaultId, who: str = "") -> None:
+        """Write a line of the trace for a fault that happens now."""
+        text = f"{who} fault: {fault}" if who else f"fault: {fault}"
+        self.note(text, TraceMark.FAULT, who, (fault.site.partition(" ")[2],))
+
+    def violated(self, invariant: str, expected: object, actual: object) -> None:
+        """Take note that an invariant does not hold; the run ends with the first that counts."""
+        if self.violation is None and not self._is_buried:
+            if self._invariant and invariant != self._invariant:
+                if invariant not in self._passed_over:
+                    self._passed_over.add(invariant)
+                    self.note(f"{invariant}: does not hold either, and is passed over", TraceMark.PASSED_OVER)
+                return
+            at = self.machine.elapsed_s, self.machine.steps
+            self.violation = Violation(invariant, without_addresses(expected), without_addresses(actual), *at)
+            self.note(f"VIOLATED {self.violation}", TraceMark.VIOLATED)
+            self.machine.is_over = True
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether the scenario has no faults now, as for setting up."""
+        return self._calms > 0
+
+    @property
+    def nodes(self) -> Sequence[Node]:
+        """The processes there are."""
+        return self._nodes
+
+    def _node(self, of: SimulatedRuntime | None) -> Node:
+        if of is not None:
+            return of.node
+        if not self._nodes:
+            raise ConfigurationError("an invariant speaks of a runtime: call world.runtime([…]) before it")
+        return self._nodes[0]
+
+    # --- the run --------------------------------------------------------------------------------------------------
+
+    def run(self, scenario: Callable[[World], Any]) -> None:
+        """Run a scenario to its end, or to the first violation."""
+        with deterministic(), self._stack:
+            task = self.loop.create_task(self._story(scenario), name="scenario")
+            task.add_done_callback(self._ended)
+            try:
+                self.machine.run()
+            except (Stuck, Endless) as stuck:
+                self.violated("the run ends", "an end", f"{stuck}{self._standing()}")
+            except SystemExit as end:
+                self.violated("the scenario runs through", "no error", described(end))
+            finally:
+                self._bury()
+
+    def _standing(self) -> str:
+        """Return where the user's code stands, in words that can be said after others."""
+        loops = [self.loop, *(life.loop for node in self._nodes for life in node.lives if not life.loop.is_dead)]
+        places = dict.fromkeys(standing(task.get_coro()) for loop in loops for task in loop.unfinished())
+        places.pop("", None)
+        return f"; what waits: {'; '.join(list(places)[:_PLACES_MAX])}" if places else ""
+
+    def _ended(self, story: asyncio.Task[None]) -> None:
+        self.machine.is_over = True
+        if not story.cancelled() and (error := story.exception()) is not None:
+            self.violated("the scenario runs through", "no error", described(error))
+
+    async def _story(self, scenario: Callable[[World], Any]) -> None:
+        await scenario(self)
+        if not self._nodes:
+            raise ConfigurationError("the scenario makes no runtime: call world.runtime([…])")
+        self.note("the scenario has ended", TraceMark.ENDED)
+        await self._aftermath()
+        self.note("the faults stop", TraceMark.CALM)
+        self.plan.is_active = False
+        self.machine.in_order()
+        stopped_s = self.machine.now_s
+        for node in self._nodes:
+            node.set_clock()
+            await node.mend()
+        for node in self._nodes:
+            await self._come_about(node, stopped_s)
+        await self.rest()
+        await self._mend_standing()
+        await self.rest()
+        lives = [life for node in self._nodes for life in node.lives]
+        self.ended_lives = [CrashAt(life.node.name, life.number, life.loop.steps) for life in lives]
+        for node in self._nodes:
+            await node.checks.at_rest(node)
+        for node in self._nodes:
+            await node.stop()
+
+    async def _come_about(self, node: Node, since_s: float) -> None:
+        """Wait for what is to come about, each in its time; a person looks in once more meanwhile."""
+        pause_s, looks_in_s = 0.01, since_s + _LOOKS_IN_S
+        while (unmet := node.checks.rules.unmet(self.machine.now_s - since_s)) is not None:
+            if self.machine.now_s >= looks_in_s:
+                looks_in_s = math.inf
+                await self._mend_standing()
+            await asyncio.sleep(min(pause_s, since_s + unmet[1] - self.machine.now_s))
+            pause_s = min(2 * pause_s, 2.0 + (self.machine.now_s - since_s) * _PAUSE_PART)
+
+    async def _mend_standing(self) -> None:
+        """Have what failed for the faults' sake after they stopped, by a deadline say, tried once more."""
+        for node in self._nodes:
+            if node.checks.resting.standing():
+                await node.mend()
+
+    async def _aftermath(self) -> None:
+        """Let faults happen while work is left, for a while: most of what sagas do is after the clients' part."""
+        end_s = self.machine.now_s + _AFTERMATH_S
+        pause_s = 0.01
+        while self.machine.now_s < end_s and [why for node in self._nodes if (why := await node.busy(end_s))]:
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, 2.0)
+
+    def _bury(self) -> None:
+        self._is_buried = True
+        for node in self._nodes:
+            for life in node.lives:
+                life.loop.bury()
+            node.log.bury()
+        self.loop.bury()
+        self.machine.clear()

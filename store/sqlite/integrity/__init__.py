@@ -1,0 +1,1 @@
+"""Finding and repairing damage in a SQLite log."""

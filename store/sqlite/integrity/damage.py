@@ -1,0 +1,69 @@
+"""What is wrong in a file as a whole: what no single read can know, because a page that a read goes by is damaged."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from actorium.store.errors import StoreUnavailable
+from actorium.store.sqlite.integrity.seal import PAGE_BYTES
+from actorium.store.sqlite.integrity.trees import owners
+from actorium.store.sqlite.marks import command_record
+from actorium.store.sqlite.packed import InDoubt
+from actorium.store.sqlite.schema import own_tables
+
+_MARKS = (
+    "SELECT CAST(command_id AS BLOB), command_fingerprint, NULL, NULL, command_events, version, position FROM events "
+    "WHERE command_id IS NOT NULL"
+)
+
+
+def damage(db: sqlite3.Connection) -> list[str]:
+    """Return what SQLite finds wrong in the whole file, its indexes held against its tables; it takes a while."""
+    return [text for (text,) in db.execute("PRAGMA integrity_check") if text != "ok"]
+
+
+def damaged_marks(db: sqlite3.Connection) -> list[str]:
+    """Return what is wrong with the marks of commands, which the checksums of events do not cover."""
+    found = []
+    for command_id, *rest in db.execute(_MARKS):
+        try:
+            command_record(bytes(command_id).decode(errors="replace"), *rest)
+        except InDoubt as error:
+            found.append(str(error))
+    return found
+
+
+def refuse_damage(db: sqlite3.Connection, path: str, turned: Sequence[int]) -> None:
+    """Raise StoreUnavailable where something in the file could be read wrong and nobody would know.
+
+    `turned` are pages whose bits turned over at rest. What stands in our own tables has checksums row by row, so that
+    the rest of it can go on being read; what stands in the tables of projections has none.
+    """
+    found = damage(db) or [
+        f"bits of table {table} turned over, which has no checksums" for table in turned_tables(db, path, turned)
+    ]
+    if found:
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        raise StoreUnavailable(
+            f"{path} is damaged: {found[0]}{more}; make a copy of it, then run `actorium repair {path}`, or put back a "
+            f"copy that is sound"
+        )
+
+
+def turned_tables(db: sqlite3.Connection, path: str, turned: Sequence[int]) -> list[str]:
+    """Return the tables that are not ours in which bits turned over; all of them where a page tells no table."""
+    if not turned:
+        return []
+    rows = db.execute("SELECT rootpage, tbl_name FROM sqlite_master WHERE rootpage > 0").fetchall()
+    roots = dict(rows)
+    others = sorted(set(roots.values()) - own_tables())
+    if not others:
+        return []
+    owner = owners(path, {1: "sqlite_schema", **roots})
+    (size,) = db.execute("PRAGMA page_size").fetchone()
+    names = set()
+    for block in turned:
+        first, behind = (block - 1) * PAGE_BYTES, block * PAGE_BYTES
+        names |= {owner.get(page) for page in range(first // size + 1, (behind - 1) // size + 2)}
+    return others if None in names else [name for name in others if name in names]

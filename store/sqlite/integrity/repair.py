@@ -1,0 +1,57 @@
+"""Building anew what can be built anew in a damaged file: its indexes, out of the rows that they lead to."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+
+from actorium.store.errors import StoreUnavailable
+from actorium.store.sqlite.integrity.damage import damage, turned_tables
+from actorium.store.sqlite.integrity.seal import remove_seal, turned_pages
+from actorium.store.sqlite.lock import FileLock
+from actorium.store.sqlite.schema import migrate, refuse_foreign
+
+_LAST = "SELECT coalesce(max(position), 0) FROM events NOT INDEXED"
+# Whole indexes, from end to end: by its key, a damaged index would not find what it holds.
+_IN_INDEXES = (
+    "SELECT 1 FROM events INDEXED BY sqlite_autoindex_events_1 WHERE +position = ? UNION ALL "
+    "SELECT 1 FROM events INDEXED BY commands WHERE command_id IS NOT NULL AND +position = ?"
+)
+
+
+def repair_file(path: str) -> list[str]:
+    """Build all indexes of a file that no process has open anew; return what is damaged beside them.
+
+    The rows are not touched: their checksums are for their readers. Raises StoreUnavailable, and changes nothing, where
+    the file is not ours, or lost its last events, which its indexes still know: only a copy brings those back.
+    """
+    path = os.path.realpath(path)
+    if not os.path.isfile(path):
+        raise StoreUnavailable(f"there is no file {path}")
+    lock = FileLock(path)
+    lock.acquire()
+    try:
+        turned = turned_pages(path) or ()
+        with closing(sqlite3.connect(path, isolation_level=None)) as db:
+            refuse_foreign(db, path)
+            migrate(db, path)
+            found = [f"bits of table {table} turned over: build it anew" for table in turned_tables(db, path, turned)]
+            _refuse_lost_events(db, path)
+            db.execute("REINDEX")
+            found += damage(db)
+        remove_seal(path)
+    except sqlite3.Error as error:
+        raise StoreUnavailable(f"{path} cannot be repaired: {error}; put back a copy") from error
+    finally:
+        lock.release()
+    return found
+
+
+def _refuse_lost_events(db: sqlite3.Connection, path: str) -> None:
+    (last,) = db.execute(_LAST).fetchone()
+    if db.execute(_IN_INDEXES, (last + 1, last + 1)).fetchone() is not None:
+        raise StoreUnavailable(
+            f"{path} cannot be repaired: its table of events ends at position {last}, and an index knows of more; "
+            f"put back a copy"
+        )

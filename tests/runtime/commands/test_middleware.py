@@ -1,0 +1,171 @@
+"""What goes round a command: middleware, metadata, correlation."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+import pytest
+from support.bank import Add, Reveal, Tally
+from support.stores import FaultyStore, whole_log
+from support.virtual_time import virtual
+
+from actorium import (
+    Ack,
+    ConfigurationError,
+    Envelope,
+    Event,
+    Metadata,
+    RecordedEvent,
+    Rejected,
+    Runtime,
+    StoreUnavailable,
+)
+from actorium.runtime.commands.middleware import Middleware, Next
+
+
+async def log_of(runtime: Runtime, count: int) -> list[RecordedEvent[Event]]:
+    events = runtime.events()
+    return [await anext(events) for _ in range(count)]
+
+
+def noting(notes: list[str], name: str) -> Middleware:
+    async def layer(envelope: Envelope, following: Next) -> Ack:
+        notes.append(f"{name} in")
+        try:
+            return await following(envelope)
+        finally:
+            notes.append(f"{name} out")
+
+    return layer
+
+
+@virtual
+async def test_the_first_is_outermost_and_runs_once_per_command() -> None:
+    notes: list[str] = []
+    async with Runtime([Tally], store="memory://", middleware=[noting(notes, "a"), noting(notes, "b")]) as runtime:
+        await runtime.send(Add("t"))
+        assert notes == ["a in", "b in", "b out", "a out"]
+        with pytest.raises(Rejected):
+            await runtime.send(Add("t", needs=50))
+        assert notes == ["a in", "b in", "b out", "a out"] * 2
+
+
+@virtual
+async def test_one_that_refuses_keeps_the_command_from_its_mailbox() -> None:
+    async def guard(envelope: Envelope, following: Next) -> Ack:
+        if "user" not in envelope.headers:
+            raise Rejected("who are you?")
+        return await following(envelope)
+
+    async with Runtime([Tally], store="memory://", middleware=[guard]) as runtime:
+        with pytest.raises(Rejected, match="who are you"):
+            await runtime.send(Add("t"))
+        assert runtime.statistics().live_actors == 0
+        assert (await runtime.send(Add("t"), headers={"user": "me"})).version == 1
+
+
+@virtual
+async def test_one_may_answer_by_itself() -> None:
+    async def cached(envelope: Envelope, following: Next) -> Ack:
+        return Ack(envelope.to, 99, 99, (), envelope.command_id)
+
+    async with Runtime([Tally], store="memory://", middleware=[cached]) as runtime:
+        assert (await runtime.send(Add("t"))).version == 99
+        assert runtime.statistics().live_actors == 0
+
+
+@virtual
+async def test_headers_that_one_adds_are_stored_with_these_events_and_no_others() -> None:
+    async def stamp(envelope: Envelope, following: Next) -> Ack:
+        if envelope.to == "stamped":
+            envelope.headers["stamp"] = "yes"
+        return await following(envelope)
+
+    async with Runtime([Tally], store="memory://", middleware=[stamp]) as runtime:
+        await runtime.send(Add("stamped"))
+        await runtime.send(Add("plain"))
+        recorded = await log_of(runtime, 2)
+        assert [dict(one.metadata.headers) for one in recorded] == [{"stamp": "yes"}, {}]
+
+
+@virtual
+async def test_headers_that_one_adds_are_checked() -> None:
+    async def stamp(envelope: Envelope, following: Next) -> Ack:
+        envelope.headers["stamp"] = 7  # type: ignore[assignment]
+        return await following(envelope)
+
+    async with Runtime([Tally], store="memory://", middleware=[stamp]) as runtime:
+        with pytest.raises(ConfigurationError, match="stamp"):
+            await runtime.send(Add("t"))
+        assert runtime.statistics().position == 0
+
+
+@virtual
+async def test_one_may_try_again_and_the_command_takes_effect_once() -> None:
+    async def insistent(envelope: Envelope, following: Next) -> Ack:
+        for _ in range(5):
+            try:
+                return await following(envelope)
+            except StoreUnavailable:
+                await asyncio.sleep(1.0)
+        raise AssertionError
+
+    store = FaultyStore()
+    async with Runtime([Tally], store=store, middleware=[insistent]) as runtime:
+        store.faults.extend(["before", "after"])
+        ack = await runtime.send(Add("t", 5))
+        assert ack.duplicate
+        assert (await runtime.get(Tally, "t")).total == 5
+        store.faults.extend(["after"])
+        assert (await runtime.send(Add("t", 5, needs=0))).version == 2
+        assert len(await whole_log(store.inner)) == 2
+
+
+@virtual
+async def test_what_is_no_middleware_is_refused() -> None:
+    wrong: Any = ["auth"]
+    with pytest.raises(ConfigurationError, match="'auth' is not callable"):
+        Runtime([Tally], store="memory://", middleware=wrong)
+
+
+@virtual
+async def test_metadata_is_stored_beside_each_event_of_the_command() -> None:
+    store = FaultyStore()
+    async with Runtime([Tally], store=store) as runtime:
+        ack = await runtime.send(
+            Add("t", events=2), correlation_id="flow", causation_id="cause", headers={"user": "me"}
+        )
+        expected = Metadata(ack.command_id, "flow", "cause", {"user": "me"})
+        assert [one.metadata for one in await log_of(runtime, 2)] == [expected] * 2
+        assert [msgspec.json.decode(one.metadata, type=Metadata) for one in await whole_log(store)] == [expected] * 2
+        assert expected.flow_id == "flow"
+        alone = await runtime.send(Add("t"))
+        assert (await log_of(runtime, 3))[2].metadata.flow_id == alone.command_id
+
+
+@virtual
+async def test_a_handler_may_ask_for_the_metadata_of_its_command() -> None:
+    async with Runtime([Tally], store="memory://") as runtime:
+        ack = await runtime.send(Reveal("t"), command_id="mine", correlation_id="flow")
+        assert msgspec.to_builtins(ack.events[0]) == {"command_id": "mine", "flow_id": "flow"}
+
+
+@virtual
+async def test_headers_are_copied_from_the_caller() -> None:
+    headers = {"user": "me"}
+    async with Runtime([Tally], store="memory://") as runtime:
+        sent = asyncio.ensure_future(runtime.send(Add("t"), headers=headers))
+        await asyncio.sleep(0)
+        headers["user"] = "somebody else"
+        await sent
+        assert (await log_of(runtime, 1))[0].metadata.headers == {"user": "me"}
+
+
+@virtual
+async def test_a_told_command_is_carried_out_and_its_failure_is_nobodys() -> None:
+    async with Runtime([Tally], store="memory://") as runtime:
+        await runtime.tell(Add("t", 5), correlation_id="flow", headers={"user": "me"})
+        await runtime.tell(Add("t", needs=50))
+        assert (await runtime.get(Tally, "t")).total == 5
+        assert (await log_of(runtime, 1))[0].metadata.headers == {"user": "me"}
+        assert runtime.statistics().rejected == 1

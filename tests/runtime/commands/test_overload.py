@@ -1,0 +1,240 @@
+"""Beyond its capacity a runtime refuses at once what it could not do in time, and goes on doing what it can."""
+
+import asyncio
+
+import pytest
+from support.bank import Add, Tally
+from support.stores import PassedThrough, whole_log
+from support.virtual_time import virtual
+
+from actorium import Ack, CommandTimeout, Envelope, Overloaded, Settings
+from actorium.runtime.commands.middleware import Next
+from actorium.runtime.commands.throughput import Throughput
+from actorium.runtime.runtime import Runtime
+from actorium.store.event_store import Batch, Committed
+
+EACH_S = 0.001
+CAPACITY_PER_S = 1_000
+BATCHES = Settings(max_batch_events=20)
+
+
+class PacedStore(PassedThrough):
+    """Takes a millisecond for each append; pauses once for as long as it is told to."""
+
+    pause_s = 0.0
+
+    async def commit(self, batch: Batch) -> Committed:
+        pause_s, self.pause_s = self.pause_s, 0.0
+        await asyncio.sleep(pause_s + len(batch.appends) * EACH_S)
+        return await super().commit(batch)
+
+
+def send(runtime: Runtime, to: str, timeout_s: float = 30.0) -> "asyncio.Future[Ack]":
+    return asyncio.ensure_future(runtime.send(Add(to), timeout_s=timeout_s))
+
+
+async def busy_with(runtime: Runtime, commands: int) -> "list[asyncio.Future[Ack]]":
+    """Send commands, and return when so many are done that the pace is known: one in five."""
+    sent = [send(runtime, f"t{number}") for number in range(commands)]
+    await asyncio.sleep(commands * EACH_S / 5)
+    assert runtime.statistics().in_flight > commands / 2
+    return sent
+
+
+@virtual
+async def test_what_would_wait_too_long_is_refused_at_once_and_nothing_is_done() -> None:
+    store = PacedStore()
+    async with Runtime([Tally], store=store, settings=BATCHES) as runtime:
+        sent = await busy_with(runtime, 2_000)
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(Overloaded, match=r"send again in 1\.6 s or later") as refused:
+            await runtime.send(Add("late"), timeout_s=3.0)
+        assert asyncio.get_running_loop().time() == began
+        assert refused.value.retry_after_s == pytest.approx(1.6, rel=0.05)
+        assert runtime.statistics().expected_wait_s == refused.value.retry_after_s
+        assert runtime.statistics().refused == 1
+        patient = send(runtime, "patient", timeout_s=6.0)
+        await asyncio.gather(*sent, patient)
+        assert (await runtime.send(Add("late"), timeout_s=3.0)).version == 1
+        assert len(await whole_log(store.inner)) == 2_002
+
+
+@virtual
+async def test_max_wait_s_refuses_however_patient_the_caller_is() -> None:
+    settings = Settings(max_batch_events=20, max_wait_s=1.0)
+    async with Runtime([Tally], store=PacedStore(), settings=settings) as runtime:
+        sent = await busy_with(runtime, 2_000)
+        with pytest.raises(Overloaded):
+            await runtime.send(Add("late"), timeout_s=3_600.0)
+        await asyncio.gather(*sent)
+
+
+@virtual
+async def test_reads_and_what_is_told_are_refused_too() -> None:
+    async with Runtime([Tally], store=PacedStore(), settings=BATCHES) as runtime:
+        sent = await busy_with(runtime, 2_000)
+        with pytest.raises(Overloaded):
+            await runtime.get(Tally, "t1", timeout_s=3.0)
+        with pytest.raises(Overloaded):
+            await runtime.tell(Add("late"), timeout_s=3.0)
+        await asyncio.gather(*sent)
+
+
+@virtual
+async def test_middleware_sees_what_is_refused() -> None:
+    seen: list[str] = []
+
+    async def note(envelope: Envelope, call: Next) -> Ack:
+        try:
+            return await call(envelope)
+        except Overloaded:
+            seen.append(envelope.to)
+            raise
+
+    async with Runtime([Tally], store=PacedStore(), settings=BATCHES, middleware=[note]) as runtime:
+        sent = await busy_with(runtime, 2_000)
+        with pytest.raises(Overloaded):
+            await runtime.send(Add("late"), timeout_s=3.0)
+        await asyncio.gather(*sent)
+    assert seen == ["late"]
+
+
+@virtual
+async def test_a_burst_on_an_idle_runtime_is_let_in() -> None:
+    """One commit may take all of it: what lone commands took says nothing of that."""
+    async with Runtime([Tally], store=PacedStore()) as runtime:
+        for number in range(20):
+            await runtime.send(Add(f"lone{number}"))
+        await asyncio.gather(*(runtime.send(Add(f"t{number}"), timeout_s=2.0) for number in range(1_500)))
+        assert runtime.statistics().refused == 0
+
+
+@virtual
+async def test_ten_thousand_callers_who_wait_for_their_answers_are_not_refused() -> None:
+    async with Runtime([Tally], store=PacedStore(), settings=Settings(max_in_flight=500, max_wait_s=20.0)) as runtime:
+
+        async def caller(number: int) -> None:
+            for _ in range(2):
+                await runtime.send(Add(f"t{number % 500}"), timeout_s=60.0)
+
+        await asyncio.gather(*(caller(number) for number in range(10_000)))
+        assert runtime.statistics().refused == 0
+
+
+@pytest.mark.parametrize("load", [1.5, 2.0, 4.0])
+@virtual
+async def test_beyond_capacity_goodput_levels_off_and_who_is_let_in_is_answered_in_time(load: float) -> None:
+    seconds = 3.0
+    outcomes: dict[type, int] = {}
+
+    async def caller(number: int) -> None:
+        await asyncio.sleep(number / (CAPACITY_PER_S * load))
+        try:
+            await runtime.send(Add(f"t{number % 300}"), timeout_s=0.5)
+        except (Overloaded, CommandTimeout) as error:
+            outcomes[type(error)] = outcomes.get(type(error), 0) + 1
+        else:
+            outcomes[Ack] = outcomes.get(Ack, 0) + 1
+
+    async with Runtime([Tally], store=PacedStore(), settings=BATCHES) as runtime:
+        await asyncio.gather(*(caller(number) for number in range(round(seconds * CAPACITY_PER_S * load))))
+    assert outcomes[Ack] > seconds * CAPACITY_PER_S * 0.95
+    # But for those who came before anybody knew: at first a queue may be a burst.
+    assert outcomes.get(CommandTimeout, 0) < sum(outcomes.values()) * 0.01
+
+
+@virtual
+async def test_a_hot_aggregate_has_its_own_senders_refused_and_not_those_of_the_others() -> None:
+    settings = Settings(max_batch_events=20, mailbox_limit=20)
+    refused = {"hot": 0, "cold": 0}
+
+    async def caller(number: int) -> None:
+        await asyncio.sleep(number / (CAPACITY_PER_S * 2))
+        kind = "cold" if number % 8 == 0 else "hot"
+        try:
+            await runtime.send(Add("hot" if kind == "hot" else f"cold{number}"), timeout_s=1.0)
+        except Overloaded:
+            refused[kind] += 1
+
+    async with Runtime([Tally], store=PacedStore(), settings=settings) as runtime:
+        await asyncio.gather(*(caller(number) for number in range(6_000)))
+    assert refused["hot"] > 1_500
+    assert refused["cold"] == 0
+
+
+@virtual
+async def test_after_a_pause_of_the_store_the_pace_is_soon_known_again() -> None:
+    store = PacedStore()
+    async with Runtime([Tally], store=store, settings=BATCHES) as runtime:
+        sent = await busy_with(runtime, 600)
+        store.pause_s = 10.0
+        await asyncio.sleep(10.0)
+        expected_s = []
+        for _ in range(30):
+            await asyncio.sleep(0.01)
+            expected_s.append(runtime.statistics().expected_wait_s)
+        assert max(expected_s) > 10.0
+        assert expected_s[-1] < 0.5
+        assert runtime.statistics().in_flight > 100
+        await asyncio.gather(*sent)
+
+
+def test_short_rounds_tell_nothing_of_a_long_queue_but_that_it_goes_faster() -> None:
+    now = 10.0
+    throughput = Throughput(lambda: now)
+    throughput.begin(now)
+
+    def gone(count: int, waiting: int, after_s: float) -> float:
+        nonlocal now
+        now += after_s
+        throughput.gone(count, waiting)
+        return throughput.each_s
+
+    assert gone(99, 5, after_s=1.0) == 0.0
+    assert gone(5, 150, after_s=1.0) == 0.0
+    assert gone(99, 150, after_s=25.0) == 0.0  # the round is not over yet
+    assert gone(1, 20, after_s=25.0) == 0.5
+    assert gone(20, 20, after_s=20.0) == 0.5
+    assert gone(20, 20, after_s=5.0) == 0.25
+
+
+def test_a_round_of_many_lasts_a_while() -> None:
+    """Answers come batch by batch: what a hundred took within one batch is not the pace."""
+    now = 10.0
+    throughput = Throughput(lambda: now)
+    throughput.begin(now)
+    throughput.gone(1, 1_000)
+    for _ in range(2):
+        now += 1 / 64
+        throughput.gone(100, 1_000)
+    assert throughput.each_s == 0.0
+    now += 1 / 32
+    throughput.gone(50, 1_000)
+    assert throughput.each_s == 1 / 16 / 250
+
+
+def test_a_round_that_began_with_nobody_tells_how_fast_they_came() -> None:
+    """Ten thousand at once: most of the time to the first answers goes into taking them in."""
+    now = 10.0
+    throughput = Throughput(lambda: now)
+    throughput.begin(now)
+    now += 1
+    throughput.gone(1_000, 9_000)
+    assert throughput.each_s == 0.0
+    now += 1
+    throughput.gone(9_000, 1_000)
+    assert throughput.each_s == 1 / 9_000
+
+
+@pytest.mark.parametrize(("idle_s", "known_s"), [(0.9, 0.01), (1.1, 0.0)])
+def test_the_pace_is_forgotten_once_the_queue_was_empty_for_a_while(idle_s: float, known_s: float) -> None:
+    now = 10.0
+    throughput = Throughput(lambda: now)
+    throughput.begin(now)
+    throughput.gone(1, 100)
+    now += 1
+    throughput.gone(100, 0)
+    assert throughput.each_s == 0.01
+    now += idle_s
+    throughput.begin(now)
+    assert throughput.each_s == known_s

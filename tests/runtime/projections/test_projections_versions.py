@@ -1,0 +1,179 @@
+"""A new version of a projection is built beside the old one, which answers until the new one has caught up."""
+
+import asyncio
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.bank import Add, Added, Tally
+from support.read_models import AT_ONCE, Switch, Totals, caught_up, next_version, parked
+from support.stores import GatedStore, append
+from support.virtual_time import steps, virtual
+
+from actorium import Event, QueryTimeout, RecordedEvent, Runtime, Transaction, on
+from actorium.store.memory import MemoryStore
+
+
+class Doubled(Totals):
+    """The next version: it counts everything twice."""
+
+    version = 2
+    projection_name = "Totals"
+
+    @on
+    def added(self, event: Added, recorded: RecordedEvent[Event], tx: Transaction) -> None:
+        Switch.calls.append(recorded.position)
+        if event.amount in Switch.raises:
+            raise ValueError("the new version cannot do it")
+        tx.execute(
+            "INSERT INTO totals VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET total = total + excluded.total, "
+            "events = events + 1",
+            recorded.stream_id,
+            2 * event.amount,
+        )
+
+
+@pytest.fixture(autouse=True)
+def nothing_fails() -> None:
+    Switch.off()
+
+
+async def old_store(events: int = 5_000) -> MemoryStore:
+    """A store with a log, and version 1 built over it."""
+    store = MemoryStore()
+    await store.open()
+    await append(store, ("Tally", "a"), 0, *[Added(1)] * events)
+    await store.close()
+    async with Runtime([Tally, Totals], store=store) as runtime:
+        await caught_up(runtime, Totals)
+    return store
+
+
+def tables_of(store: MemoryStore) -> list[str]:
+    rows = store._tables.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE '%totals'")
+    return sorted(name for (name,) in rows)
+
+
+@virtual
+async def test_the_old_version_answers_until_the_new_one_is_there() -> None:
+    inner = await old_store()
+    store = GatedStore(inner)
+    async with Runtime([Tally, Doubled], store=store) as runtime:
+        replies = set()
+        for _ in range(10_000):
+            replies.add((await runtime.query(Doubled.all))["a"])
+            if tables_of(inner) == ["Totals__v2__totals"]:
+                break
+            await asyncio.sleep(0)
+        assert replies - {(10_000, 5_000)} == {(5_000, 5_000)}, "half-built rows are never seen"
+        assert (await runtime.query(Doubled.all))["a"] == (10_000, 5_000)
+        assert tables_of(inner) == ["Totals__v2__totals"]
+    switches = [batch for batch in store.batches if any("current" in one.name for one in batch.checkpoints)]
+    assert len(switches) == 1, "the switch is one commit"
+
+
+@virtual
+async def test_a_query_that_waits_for_its_own_write_waits_for_the_switch() -> None:
+    store = GatedStore(await old_store())
+    async with Runtime([Tally, Doubled], store=store) as runtime:
+        runtime.processor(Doubled).pause()
+        ack = await runtime.send(Add("b", 3))
+        with pytest.raises(QueryTimeout):
+            await runtime.query(Doubled.of, "b", after=ack.position, timeout_s=1.0)
+        runtime.processor(Doubled).resume()
+        assert await runtime.query(Doubled.of, "b", after=ack.position) == 6
+
+
+@virtual
+async def test_commands_that_never_stop_do_not_put_the_switch_off() -> None:
+    store = await old_store(100)
+    async with Runtime([Tally, Doubled], store=store) as runtime:
+
+        async def load(id: str) -> None:
+            while True:
+                await runtime.send(Add(id, 1))
+
+        callers = [asyncio.ensure_future(load(f"t{n}")) for n in range(8)]
+        for _ in range(2_000):
+            await asyncio.sleep(0)
+            if tables_of(store) == ["Totals__v2__totals"]:
+                break
+        assert tables_of(store) == ["Totals__v2__totals"]
+        for caller in callers:
+            caller.cancel()
+        await asyncio.gather(*callers, return_exceptions=True)
+
+
+@virtual
+async def test_an_interrupted_rebuild_goes_on_where_it_was() -> None:
+    inner = await old_store(10_000)
+    Switch.calls.clear()
+    for _ in range(20):
+        store = GatedStore(inner)
+        runtime = Runtime([Tally, Doubled], store=store)
+        await runtime.start()
+        for _ in range(1_000):
+            if len(store.batches) < 3 and tables_of(inner) != ["Totals__v2__totals"]:
+                await steps(1)
+        (dying,) = [task for task in asyncio.all_tasks() if task.get_name() == "actorium"]
+        dying.cancel()
+        await asyncio.gather(dying, return_exceptions=True)
+        if tables_of(inner) == ["Totals__v2__totals"]:
+            break
+    async with Runtime([Tally, Doubled], store=inner) as runtime:
+        assert (await runtime.query(Doubled.all, after=10_000))["a"] == (20_000, 10_000)
+
+
+@virtual
+async def test_one_policy_a_rebuild_parks_what_a_live_handler_would() -> None:
+    store = MemoryStore()
+    await store.open()
+    for id, amount in (("a", 1), ("b", 7), ("c", 1)):
+        await append(store, ("Tally", id), 0, Added(amount))
+    await store.close()
+    Switch.raises.add(7)
+    live: list[Any] = []
+    for projection in (Totals, Doubled):
+        async with Runtime([Tally, projection], store=store, settings=AT_ONCE) as runtime:
+            await caught_up(runtime, projection)
+            live.append(parked(runtime, projection))
+            assert sorted(await runtime.query(projection.all)) == ["a", "c"]
+    assert live == [[("b", 1)]] * 2
+
+
+@virtual
+async def test_letters_of_the_old_version_do_not_bind_the_new_one() -> None:
+    store = MemoryStore()
+    await store.open()
+    await append(store, ("Tally", "a"), 0, Added(7), Added(1))
+    await store.close()
+    Switch.raises.add(7)
+    async with Runtime([Tally, Totals], store=store, settings=AT_ONCE) as runtime:
+        await caught_up(runtime, Totals)
+    Switch.raises.clear()
+    async with Runtime([Tally, Doubled], store=store, settings=AT_ONCE) as runtime:
+        assert await runtime.query(Doubled.all, after=2) == {"a": (16, 2)}
+        assert parked(runtime, Doubled) == []
+
+
+@pytest.mark.asyncio
+async def test_old_tables_and_their_plain_names_are_gone_from_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    schema = Totals.schema + "; CREATE TABLE extra (a); CREATE INDEX by_a ON extra (a)"
+    first: Any = type("Totals", (Totals,), {"schema": schema})
+    async with Runtime([Tally, first], store=f"sqlite:///{path}") as runtime:
+        await runtime.send(Add("a", 1), wait_for=[first])
+    second: Any = next_version(Totals)
+    async with Runtime([Tally, second], store=f"sqlite:///{path}") as runtime:
+        await runtime.query(second.of, "a", after=1)
+    with sqlite3.connect(path) as db:
+        names = {
+            name
+            for (name,) in db.execute(
+                "SELECT name FROM sqlite_master WHERE name LIKE '%totals%' OR name LIKE '%extra%'"
+            )
+        }
+        assert {name for name in names if "autoindex" not in name} == {"Totals__v2__totals", "totals"}
+        assert db.execute("SELECT total FROM totals").fetchall() == [(1,)]
+    db.close()

@@ -1,0 +1,214 @@
+"""Queries: read your own writes, answers as they change, and errors that say what to do."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from support.bank import Add, Added, Stay, Tally
+from support.read_models import PARTS, Sums, Switch, Totals, caught_up
+from support.stores import GatedStore
+from support.virtual_time import settled, virtual
+
+from actorium import (
+    ConfigurationError,
+    Event,
+    Projection,
+    Query,
+    QueryTimeout,
+    Reader,
+    RecordedEvent,
+    Runtime,
+    RuntimeClosed,
+    Settings,
+    StatementFailed,
+    on,
+    query,
+)
+
+
+@pytest.fixture(autouse=True)
+def nothing_fails() -> None:
+    Switch.off()
+
+
+@pytest.mark.parametrize("projection", [Totals, Sums])
+@virtual
+async def test_after_waits_for_ones_own_write(projection: Any) -> None:
+    async with Runtime(PARTS, store="memory://") as runtime:
+        runtime.processor(projection).pause()
+        ack = await runtime.send(Add("a", 3))
+        asking = asyncio.ensure_future(runtime.query(projection.of, "a", after=ack.position))
+        await settled()
+        assert not asking.done()
+        assert await runtime.query(Totals.of, "a") in (0, 3), "without after= nobody waits"
+        runtime.processor(projection).resume()
+        assert await asking == 3
+
+
+@pytest.mark.parametrize("projection", [Totals, Sums])
+@virtual
+async def test_send_waits_for_the_projections_it_names(projection: Any) -> None:
+    async with Runtime(PARTS, store="memory://") as runtime:
+        for n in range(1, 20):
+            await runtime.send(Add("a", 1), wait_for=[projection])
+            assert await runtime.query(projection.of, "a") == n
+        await runtime.send(Stay("a"), wait_for=[Totals, Sums])
+
+
+@virtual
+async def test_a_projection_that_is_too_slow_is_a_timeout_that_says_the_command_took_effect() -> None:
+    async with Runtime(PARTS, store="memory://") as runtime:
+        runtime.processor(Totals).pause()
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(QueryTimeout, match="position 0 and did not reach 1"):
+            await runtime.send(Add("a", 3), wait_for=[Totals, Sums], timeout_s=2.0)
+        assert asyncio.get_running_loop().time() - began == pytest.approx(2.0, abs=0.1)
+        assert (await runtime.get(Tally, "a")).total == 3
+        with pytest.raises(QueryTimeout):
+            await runtime.query(Totals.of, "a", after=1, timeout_s=0.5)
+
+
+@virtual
+async def test_the_default_timeout_is_that_of_the_settings() -> None:
+    async with Runtime(PARTS, store="memory://", settings=Settings(default_timeout_s=3.0)) as runtime:
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(QueryTimeout):
+            await runtime.query(Totals.of, "a", after=10)
+        assert asyncio.get_running_loop().time() - began == pytest.approx(3.0, abs=0.1)
+
+
+@virtual
+async def test_waiting_for_what_never_comes_leaves_nothing_behind() -> None:
+    async with Runtime(PARTS, store="memory://") as runtime:
+        for _ in range(1_000):
+            with pytest.raises(QueryTimeout):
+                await runtime.query(Totals.of, "a", after=10**9, timeout_s=0)
+        assert len(runtime.processor(Totals).checkpoint._waiters) < 200
+
+
+@virtual
+async def test_a_projection_that_the_runtime_has_not_is_named_before_anything_is_done() -> None:
+    async with Runtime([Tally, Totals], store="memory://") as runtime:
+        with pytest.raises(ConfigurationError, match="none of this runtime's projections"):
+            await runtime.send(Add("a", 1), wait_for=[Sums])
+        assert runtime.statistics().position == 0
+        with pytest.raises(ConfigurationError):
+            await runtime.query(Sums.of, "a")
+        with pytest.raises(ConfigurationError):
+            runtime.processor(Sums)
+
+
+class Broken(Totals):
+    @query
+    async def wrong(self, db: Reader) -> list[tuple[Any, ...]]:
+        return await db.fetch_all("SELECT a FROM nowhere")
+
+
+@virtual
+async def test_wrong_sql_is_an_error_of_the_query_alone() -> None:
+    async with Runtime([Tally, Broken], store="memory://") as runtime:
+        with pytest.raises(StatementFailed, match="no such table"):
+            await runtime.query(Broken.wrong)
+        await runtime.send(Add("a", 1), wait_for=[Broken])
+
+
+class Children(Totals):
+    projection_name = "Children"
+
+
+@virtual
+async def test_an_inherited_query_asks_the_class_it_is_asked_of() -> None:
+    async with Runtime([Tally, Totals, Children], store="memory://") as runtime:
+        runtime.processor(Totals).pause()
+        await runtime.send(Add("a", 3), wait_for=[Children])
+        assert (await runtime.query(Children.of, "a"), await runtime.query(Totals.of, "a")) == (3, 0)
+        assert (repr(Children.of), repr(Totals.of)) == ("Children.of", "Totals.of")
+        assert isinstance(Children.of, Query)
+
+
+@virtual
+async def test_a_query_sees_committed_rows_only() -> None:
+    store = GatedStore()
+    async with Runtime([Tally, Totals], store=store) as runtime:
+        runtime.processor(Totals).pause()
+        await runtime.send(Add("a", 3))
+        store.shut()
+        runtime.processor(Totals).resume()
+        await store.commits(len(store.batches) + 1)
+        assert await runtime.query(Totals.of, "a") == 0
+        store.let_through()
+        assert await runtime.query(Totals.of, "a", after=1) == 3
+
+
+def test_a_query_that_wants_a_reader_needs_a_schema() -> None:
+    with pytest.raises(ConfigurationError, match="has no schema"):
+
+        class Nowhere(Projection):
+            @on
+            def added(self, event: Added, recorded: RecordedEvent[Event]) -> None: ...
+
+            @query
+            async def ask(self, db: Reader) -> None: ...
+
+
+@pytest.mark.parametrize("projection", [Totals, Sums])
+@virtual
+async def test_watch_gives_the_answer_and_then_each_change_of_it(projection: Any) -> None:
+    async with Runtime(PARTS, store="memory://") as runtime:
+        watch = runtime.watch(projection.all)
+        assert await anext(watch) == {}
+        for n in range(1, 4):
+            waiting = asyncio.ensure_future(anext(watch))
+            await settled()
+            assert not waiting.done()
+            await runtime.send(Add("a", 1))
+            answer: Any = await waiting
+            assert answer["a"] == ((n, n) if projection is Totals else n)
+
+
+@virtual
+async def test_who_watches_slowly_misses_answers_in_between_never_the_last() -> None:
+    async with Runtime(PARTS, store="memory://") as runtime:
+        watch = runtime.watch(Totals.of, "a")
+        seen = [await anext(watch)]
+        for _ in range(50):
+            await runtime.send(Add("a", 1))
+        await caught_up(runtime, Totals)
+        seen.append(await anext(watch))
+        assert seen == [0, 50]
+
+
+@virtual
+async def test_a_change_of_something_else_is_no_answer() -> None:
+    async with Runtime(PARTS, store="memory://") as runtime:
+        watch = runtime.watch(Totals.of, "a")
+        assert await anext(watch) == 0
+        waiting = asyncio.ensure_future(anext(watch))
+        for _ in range(5):
+            await runtime.send(Add("b", 1), wait_for=[Totals])
+        await settled()
+        assert not waiting.done()
+        await runtime.send(Add("a", 2))
+        assert await waiting == 2
+
+
+@virtual
+async def test_a_watch_is_cancelled_closed_and_ended_with_the_runtime() -> None:
+    async with Runtime(PARTS, store="memory://") as runtime:
+        cancelled, closed, ended = (runtime.watch(Totals.of, "a") for _ in range(3))
+        for watch in (cancelled, closed, ended):
+            await anext(watch)
+        waiting = [asyncio.ensure_future(anext(watch, None)) for watch in (cancelled, closed, ended)]
+        await settled()
+        waiting[0].cancel()
+        closed.close()
+        await settled()
+        assert waiting[0].cancelled()
+        assert waiting[1].done()
+        assert not waiting[2].done()
+        await runtime.send(Add("a", 1), wait_for=[Totals])
+        assert await anext(cancelled) == 1
+    assert await waiting[2] == 1
+    assert await anext(ended, None) is None
+    with pytest.raises(RuntimeClosed):
+        runtime.watch(Totals.of, "a")

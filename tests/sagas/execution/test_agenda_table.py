@@ -1,0 +1,139 @@
+"""The agenda's table: it lags behind the log, is built from it again, and a start looks only at what is due."""
+
+import asyncio
+
+import pytest
+from support.stores import GatedStore, PassedThrough
+from support.transfers import Tell, Told, Transfer, ask, open_accounts, runtime_of, saga_in
+from support.virtual_time import virtual
+
+from actorium import DeadLetter, Runtime, Saga, StoreUnavailable, starts, step
+from actorium.store.events import EncodedRecord
+
+
+class Reads(PassedThrough):
+    """Notes from where the log is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read_from: list[int] = []
+
+    async def read_log(self, after_position: int, limit: int) -> list[EncodedRecord]:
+        self.read_from.append(after_position)
+        return await self.inner.read_log(after_position, limit)
+
+
+class Unread(PassedThrough):
+    """Dead letters cannot be read while it is broken."""
+
+    is_broken = False
+
+    async def dead_letters(self, processor: str) -> list[DeadLetter]:
+        if self.is_broken:
+            raise StoreUnavailable("the disk does not answer")
+        return await self.inner.dead_letters(processor)
+
+
+class Patience(Saga):
+    @starts(correlate="about")
+    def told(self, event: Told) -> None: ...
+
+    @step(until=Told, correlate="about", timeout_s=100_000)
+    def wait(self) -> None: ...
+
+
+async def rows(runtime: Runtime) -> list[tuple[object, ...]]:
+    _ = [saga async for saga in runtime.sagas()]  # everything is written when they are listed
+    return await runtime.store.query("SELECT id, key, what FROM agenda ORDER BY id", ())
+
+
+@virtual
+async def test_what_is_over_leaves_no_rows() -> None:
+    async with runtime_of(Transfer, Patience) as runtime:
+        await open_accounts(runtime, alice=100, bob=0, bob_closed=0)
+        await saga_in(runtime, Transfer, await ask(runtime), "completed")
+        await saga_in(runtime, Transfer, await ask(runtime, target="bob_closed"), "undone")
+        await runtime.send(Tell("news", "p1"))
+        await asyncio.sleep(1)
+        assert await rows(runtime) == [("p1", "wait", "deadline")]
+        await runtime.send(Tell("news", "p1"))
+        await asyncio.sleep(1)
+        assert await rows(runtime) == []
+
+
+@virtual
+async def test_what_is_over_leaves_no_rows_where_the_agenda_went_back_while_they_were_written() -> None:
+    store = GatedStore()
+    async with runtime_of(Patience, store=store) as runtime:
+        agenda = runtime._running_sagas()._agenda
+        await runtime.send(Tell("news", "p1"))
+        await asyncio.sleep(0.1)
+        runtime.processor(agenda).pause()
+        store.shut()
+        saved = asyncio.ensure_future(agenda.save())
+        await store.commits(len(store.batches) + 1)
+        back = asyncio.ensure_future(agenda.prepare())  # as after a failed read of the log
+        await asyncio.sleep(1)
+        store.let_through()
+        await asyncio.gather(saved, back)
+        await runtime.send(Tell("news", "p1"))
+        await asyncio.sleep(1)
+        runtime.processor(agenda).resume()
+        await asyncio.sleep(1)
+        assert [(saga.id, saga.status) async for saga in runtime.sagas()] == [("p1", "completed")]
+        assert await rows(runtime) == []
+
+
+@virtual
+async def test_what_is_open_keeps_its_rows_where_the_agenda_could_not_go_back() -> None:
+    store = Unread()
+    async with runtime_of(Patience, store=store) as runtime:
+        agenda = runtime._running_sagas()._agenda
+        await runtime.send(Tell("news", "p1"))
+        await asyncio.sleep(0.1)
+        store.is_broken = True
+        with pytest.raises(StoreUnavailable):
+            await agenda.prepare()  # as after a failed read of the log
+        await agenda.save()  # as the clock has it done now and then
+        store.is_broken = False
+        await agenda.prepare()
+        runtime.processor(agenda).resume()
+        await asyncio.sleep(1)
+        assert await rows(runtime) == [("p1", "wait", "deadline")]
+
+
+@virtual
+async def test_a_start_neither_reads_the_whole_log_nor_wakes_who_waits() -> None:
+    store = Reads()
+    async with runtime_of(Patience, store=store) as runtime:
+        await asyncio.gather(*(runtime.send(Tell(f"news{n}", f"p{n}")) for n in range(2_500)))
+        await asyncio.sleep(60)
+        assert len(await rows(runtime)) == 2_500
+        assert [one.position for one in runtime._reads().statistics()] == [runtime.statistics().position] * 2
+    store.read_from.clear()
+    async with runtime_of(Patience, store=store, seed=1) as runtime:
+        await asyncio.sleep(60)
+        assert set(store.read_from) <= {7_500}  # from the end, whether there is more
+        assert runtime.statistics().hydrations == 0
+        assert runtime.statistics().live_actors == 0
+        await asyncio.sleep(100_000)
+        assert sum([1 async for _ in runtime.sagas(status="undone")]) == 2_500
+        assert await rows(runtime) == []
+
+
+@virtual
+async def test_a_reset_builds_the_table_from_the_log() -> None:
+    async with runtime_of(Patience) as runtime:
+        for n in range(30):
+            await runtime.send(Tell("news", f"p{n % 20}"))
+        await asyncio.sleep(1)
+        before = await rows(runtime)
+        listed = [saga async for saga in runtime.sagas()]
+        assert len(before) == 10
+        for processor in runtime.processors():
+            await processor.reset()
+        await asyncio.sleep(1)
+        assert await rows(runtime) == before
+        assert [saga async for saga in runtime.sagas()] == listed
+        await asyncio.sleep(100_001)
+        assert await rows(runtime) == []

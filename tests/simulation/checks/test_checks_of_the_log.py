@@ -1,0 +1,154 @@
+"""The log read back, snapshots, subscribers: each check is fed what it is for, and what is right."""
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+import pytest
+from support.transfers import Account, Deposited, Opened, Withdraw, Withdrawn
+from support.written import WrittenLog
+
+from actorium import Event, RecordedEvent
+from actorium.simulation.checks.follower import FollowerCheck
+from actorium.simulation.checks.log import read_back
+from actorium.simulation.checks.snapshots import SavedStates
+from actorium.store.event_store import Append, Batch, CommandMark, Snapshot
+from actorium.store.events import EncodedEvent, Metadata, StreamName, as_json
+from actorium.store.memory import MemoryStore
+
+A = StreamName("Account", "a")
+
+
+# --- read back ------------------------------------------------------------------------------------------------------
+
+
+async def filled() -> tuple[MemoryStore, WrittenLog]:
+    """Return a log in which an account was opened and used, and what the world saw of it."""
+    store, log = MemoryStore(), WrittenLog()
+    await store.open()
+    for number, event in enumerate((Opened(100, True), Withdrawn(1), Withdrawn(2))):
+        id = f"c{number}"
+        metadata = as_json(Metadata(id, "", "", {}))
+        encoded = EncodedEvent(type(event).__name__, 1, as_json(event), metadata)
+        await store.commit(Batch(1_000, [Append(A, number, (encoded,), CommandMark(id, 7))]))
+        log.sent(Withdraw("a", number), None, command_id=id)
+    log.witness.saw(await store.read_log(0, 100), 1)
+    return store, log
+
+
+def found_in(change: Callable[[MemoryStore], object]) -> list[str]:
+    async def look() -> list[str]:
+        store, log = await filled()
+        change(store)
+        await read_back(store, log.witness, log.effects, log.history, log.violated)
+        return log.found
+
+    return asyncio.run(look())
+
+
+def test_a_log_that_was_left_alone_is_what_it_was() -> None:
+    assert found_in(lambda store: None) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "broken"),
+    [
+        (lambda store: store._log.pop(), "nothing committed is lost"),
+        (lambda store: store._log.pop(0), "nothing committed is lost"),
+        (lambda store: store._log.reverse(), "nothing committed is lost"),
+        (lambda store: store._streams[A].pop(), "nothing committed is lost"),
+        (lambda store: store._streams[A].reverse(), "nothing committed is lost"),
+        (lambda store: store._commands.pop("c1"), "a command's effect is found by its id"),
+        (lambda store: store._commands.update(c1=store._commands["c2"]), "a command's effect is found by its id"),
+    ],
+)
+def test_a_log_that_was_changed_is_found(change: Callable[[MemoryStore], object], broken: str) -> None:
+    assert found_in(change) == [broken]
+
+
+def test_what_nobody_saw_being_committed_is_found() -> None:
+    def add(store: MemoryStore) -> None:
+        unasked = as_json(Metadata("nobody asked for it", "", "", {}))
+        store._log.append(msgspec.structs.replace(store._log[-1], version=4, position=4, metadata=unasked))
+
+    assert "the log holds what was committed" in found_in(add)
+
+
+# --- snapshots ------------------------------------------------------------------------------------------------------
+
+
+def snapshot(version: int, state: object) -> Snapshot:
+    return Snapshot(A, version, "of this code", as_json(state))
+
+
+def judged(*snapshots: Snapshot) -> list[str]:
+    log = WrittenLog()
+    log.commit("a", Opened(100, True), Withdrawn(1), Withdrawn(2), Deposited(3), command_id="c")
+    SavedStates(log.witness, log.view, log.violated).committed(snapshots)
+    return log.found
+
+
+def test_a_snapshot_is_what_replay_gives_at_its_version() -> None:
+    right = [snapshot(2, Account("a", 99)), snapshot(4, Account("a", 100)), snapshot(3, Account("a", 97))]
+    assert judged(*right) == []
+
+
+@pytest.mark.parametrize(
+    "wrong", [snapshot(2, Account("a", 97)), snapshot(3, Account("b", 97)), snapshot(3, {"id": 7})]
+)
+def test_a_snapshot_that_says_otherwise_is_found(wrong: Snapshot) -> None:
+    assert judged(snapshot(4, Account("a", 100)), wrong) == ["a snapshot is what replay gives"]
+
+
+def test_a_snapshot_of_what_is_not_durable_is_found() -> None:
+    assert judged(snapshot(5, Account("a", 100))) == ["a snapshot is of what is durable"]
+
+
+# --- subscribers ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def log() -> WrittenLog:
+    log = WrittenLog()
+    log.commit("a", Opened(100, True), Withdrawn(1), command_id="c")
+    log.commit("b", Opened(100, True), command_id="d")
+    return log
+
+
+def events_of(log: WrittenLog, *positions: int) -> list[RecordedEvent[Event]]:
+    return [recorded for position in positions for recorded in log.view.recorded(position)]
+
+
+def follower(log: WrittenLog, *given: RecordedEvent[Event], after: int = 0) -> FollowerCheck:
+    one = FollowerCheck("s", after, log.witness, log.view, log.violated)
+    for recorded in given:
+        one.take(recorded)
+    return one
+
+
+def test_a_subscriber_gets_the_log_from_where_it_wants_it(log: WrittenLog) -> None:
+    assert follower(log, *events_of(log, 1, 2, 3)).left_to_do() is None
+    assert follower(log, *events_of(log, 3), after=2).left_to_do() is None
+    assert log.found == []
+
+
+def test_what_a_subscriber_was_not_given_is_left_to_do(log: WrittenLog) -> None:
+    assert follower(log, *events_of(log, 1, 2)).left_to_do() == "s is 1 events short of the end of the log"
+
+
+@pytest.mark.parametrize("positions", [(1, 1), (2,), (1, 3), (3, 2, 1)])
+def test_a_subscriber_that_misses_doubles_or_swaps_is_found(log: WrittenLog, positions: tuple[int, ...]) -> None:
+    follower(log, *events_of(log, *positions))
+    assert log.found[0] == "a subscriber gets the log in order"
+
+
+def test_a_subscriber_that_is_given_another_event_is_found(log: WrittenLog) -> None:
+    (first,) = events_of(log, 1)
+    follower(log, msgspec.structs.replace(first, event=Opened(1, True)))
+    assert log.found == ["a subscriber gets the log in order"]
+
+
+def test_a_subscriber_that_is_given_what_is_not_durable_is_found(log: WrittenLog) -> None:
+    (last,) = events_of(log, 3)
+    follower(log, last, msgspec.structs.replace(last, position=4), after=2)
+    assert log.found == ["nothing is read before it is durable"]

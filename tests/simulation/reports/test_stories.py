@@ -1,0 +1,157 @@
+"""What a failure is told as: the story in one line, the token that brings it back, the timeline, the page."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from support.small_bank import never_restarted_late
+from support.small_scenarios import broken, holding
+from support.transfers import Account, Ask, Desk, Open, Transfer
+
+from actorium.simulation import World, simulation
+from actorium.simulation.record.timeline import timeline
+from actorium.simulation.record.trace import TraceMark
+from actorium.simulation.reports.page import page
+from actorium.simulation.reports.story import story, token_of, wish_of
+from actorium.simulation.search.run import Wish
+from actorium.simulation.world.faults import CrashAt, FaultId, Faults, Kind
+from actorium.store.errors import ConfigurationError
+
+LOST = FaultId(Kind.ANSWER_OF_STORE_LOST, "commit Sum<a>", 1)
+
+
+def wish(**changes: object) -> Wish:
+    """A wish for one fault, with some fields changed."""
+    return Wish(**{"seed": 7, "faults": Faults.all(), "only": frozenset([LOST]), "reorder": False, **changes})  # type: ignore[arg-type]
+
+
+def test_a_story_names_what_is_left_of_a_run() -> None:
+    outcome = broken.run(7, only=frozenset([LOST]), leave_out=frozenset(["Add a #2", "Add a #3"]))
+    assert story(outcome) == (
+        "seed 7 → 1 command (Add a), fault: acknowledgement of the commit lost (1st append to Sum<a>)"
+    )
+
+
+def test_many_commands_are_counted_and_a_crash_is_told() -> None:
+    outcome = holding.run(0, only=frozenset(), crash_at=CrashAt("node1", 1, 40))
+    assert story(outcome) == "seed 0 → 4 commands (4 Add), crash before step 40 of node1.1, no fault"
+
+
+def test_commands_that_set_up_are_told_apart() -> None:
+    crash = frozenset([FaultId(Kind.CRASH_AFTER_COMMIT, "commit Account<a0>", 1)])
+    outcome = never_restarted_late.run(0, only=crash, leave_out=frozenset(f"Deposit a0 #{n}" for n in range(2, 7)))
+    assert story(outcome) == (
+        "seed 0 → 1 command (Deposit a0) after 2 to set up (Open a0, Open a1), "
+        "fault: crash after the commit (1st append to Account<a0>)"
+    )
+
+
+@simulation(faults=Faults.none())
+async def overdrawn(world: World) -> None:
+    runtime = world.runtime([Account, Desk, Transfer])
+    for name, balance in (("alice", 50), ("bob", 0)):
+        await runtime.send(Open(name, balance))
+    await runtime.send(Ask("desk", "alice", "bob", 70))
+
+
+def test_the_steps_of_a_saga_are_told_with_their_commands_and_reasons() -> None:
+    outcome = overdrawn.run(0)
+    told = "\n".join(line.text for line in outcome.trace if line.mark is TraceMark.COMMITTED)
+    assert "commit Transfer<desk@1> v0 + saga started because of TransferRequested at Desk<desk> version 1" in told
+    assert "saga debit: sends Withdraw to 'alice' at " in told
+    assert "saga debit: failed: insufficient funds, saga undone, because: insufficient funds at " in told
+    (lane,) = [lane for lane in timeline(outcome).lanes if lane.name == "Transfer<desk@1>"]
+    assert any("saga debit: failed: insufficient funds" in spot.text for spot in lane.spots)
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (FaultId(Kind.POWER_CUT, "disk write to log.db-wal of node1", 407), "407th write to log.db-wal of node1"),
+        (FaultId(Kind.CHECKPOINT_FAILED, "checkpoint Balances", 2), "2nd checkpoint of Balances"),
+        (FaultId(Kind.REPLY_LOST, "reply Add a", 11), "11th reply to Add a"),
+    ],
+)
+def test_a_fault_is_told_by_its_place(fault: FaultId, told: str) -> None:
+    assert str(fault) == f"{fault.kind} ({told})"
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        wish(),
+        wish(only=None),
+        wish(leave_out=frozenset(["Add a", "Add b #2"]), crash_at=CrashAt("node1", 2, 312), store="sqlite"),
+    ],
+)
+def test_a_token_brings_the_same_run_back(one: Wish) -> None:
+    token = token_of(one)
+    assert re.fullmatch(r"[\w-]+", token)
+    again = wish_of(token)
+    assert holding.run(one.seed, faults=again.faults, only=again.only).fingerprint() == (
+        holding.run(one.seed, faults=one.faults, only=one.only).fingerprint()
+    )
+    assert (again.only, again.leave_out, again.crash_at, again.store) == (
+        one.only,
+        one.leave_out,
+        one.crash_at,
+        one.store,
+    )
+
+
+@pytest.mark.parametrize("spoil", [lambda token: token[:-3], lambda token: "x" + token, lambda token: "hello"])
+def test_a_token_that_is_not_whole_is_refused(spoil: object) -> None:
+    with pytest.raises(ConfigurationError, match="copy the whole command"):
+        wish_of(spoil(token_of(wish())))  # type: ignore[operator]
+
+
+def test_a_timeline_has_a_lane_for_each_command_process_and_stream() -> None:
+    outcome = broken.run(7, only=frozenset([FaultId(Kind.CRASH_AFTER_COMMIT, "commit Sum<a>", 1)]))
+    drawing = timeline(outcome)
+    names = [(lane.group, lane.name) for lane in drawing.lanes]
+    assert names == [("clients", f"Add a{n}") for n in ("", " #2", " #3")] + [
+        ("processes", "node1"),
+        ("streams", "Sum<a>"),
+    ]
+    process, stream = drawing.lanes[-2:]
+    assert [bar.kind for bar in process.bars] == ["starts", "serves", "starts", "serves"]
+    assert [spot.mark for spot in process.spots if spot.mark is TraceMark.CRASHED] == [TraceMark.CRASHED]
+    assert [spot.mark for spot in stream.spots][:2] == [TraceMark.FAULT, TraceMark.COMMITTED]
+    assert drawing.violated == drawing.width
+    places = [spot.x for lane in drawing.lanes for spot in lane.spots]
+    assert all(0 <= x <= drawing.width for x in places)
+
+
+class Elements(HTMLParser):
+    """What a page is made of, and what it asks of the network."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.asked: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag != "meta":
+            self.open.append(tag)
+        self.asked += [name for name, _ in attrs if name in ("src", "href")]
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.asked += [name for name, _ in attrs if name in ("src", "href")]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_whole_and_needs_nothing_else() -> None:
+    outcome = broken.run(7, only=frozenset([LOST]))
+    html = page([outcome], ["a <broken> sum"])
+    elements = Elements()
+    elements.feed(html)
+    assert elements.open == []
+    assert elements.asked == []
+    assert "url(" not in html
+    assert "a &lt;broken&gt; sum" in html
+    assert "acknowledgement of the commit lost" in html
+    assert "prefers-color-scheme: dark" in html

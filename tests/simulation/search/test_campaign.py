@@ -1,0 +1,151 @@
+"""Campaigns: many seeds, over one process or several, to the first failures or to the end."""
+
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from support import small_bank
+
+from actorium import ConfigurationError
+from actorium.simulation import World, simulation
+from actorium.simulation.reports.verdict import judge
+from actorium.simulation.search.campaign import Tally, campaign
+from actorium.simulation.search.place import ScenarioPlace
+from actorium.simulation.world.faults import Faults
+
+FILE = str(Path(__file__).resolve().parents[2] / "support" / "small_bank.py")
+
+
+def sums(tally: Tally) -> tuple[object, ...]:
+    return tally.seeds, tally.steps, tally.events, tally.operations, tally.simulated_s, tally.faults, tally.failures
+
+
+def test_what_a_campaign_finds_does_not_depend_on_the_number_of_processes() -> None:
+    place = ScenarioPlace(FILE, "transfers")
+    alone, together = campaign(place, seeds=30), campaign(place, seeds=30, jobs=2)
+    assert sums(alone) == sums(together)
+    assert alone.seeds == 30
+    assert alone.failures == []
+    assert sum(alone.faults.values()) > 30
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_campaign_ends_with_its_last_failure_and_counts_none_beyond(jobs: int) -> None:
+    tally = campaign(ScenarioPlace(FILE, "too_rich"), seeds=60, first=7, jobs=jobs, stop_after=3)
+    assert [failure.seed for failure in tally.failures] == [7, 8, 9]
+    assert tally.seeds == 3
+
+
+def test_a_failing_seed_is_had_again() -> None:
+    failure = campaign(small_bank.too_rich, seeds=1).failures[0]
+    assert small_bank.too_rich.run(failure.seed).violation == failure.violation
+
+
+def test_a_campaign_has_the_seeds_of_its_simulation_and_tells_how_it_grows() -> None:
+    seen: list[int] = []
+    tally = campaign(small_bank.transfers, faults=Faults.none(), progress=lambda tally: seen.append(tally.seeds))
+    assert tally.seeds == small_bank.transfers.seeds
+    assert seen == list(range(1, 21))
+    assert tally.faults == {}
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_ends_a_campaign_with_what_there_is_even_where_it_would_be_swallowed(jobs: int, times: int) -> None:
+    heard: list[BaseException] = []
+
+    def press(tally: Tally) -> None:
+        for _ in range(times):
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt as error:
+                heard.append(error)
+
+    before = signal.getsignal(signal.SIGINT)
+    tally = campaign(ScenarioPlace(FILE, "transfers"), minutes=10.0, jobs=jobs, progress=press)
+    assert tally.is_cut_short
+    assert tally.seeds > 0
+    assert len(heard) == times - 1
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_ctrl_c_that_is_raised_ends_a_campaign_at_once() -> None:
+    def interrupted(tally: Tally) -> None:
+        raise KeyboardInterrupt
+
+    assert campaign(ScenarioPlace(FILE, "transfers"), minutes=10.0, progress=interrupted).is_cut_short
+
+
+def test_a_thread_leaves_ctrl_c_to_the_main_one() -> None:
+    with ThreadPoolExecutor(1) as threads:
+        tally = threads.submit(campaign, ScenarioPlace(FILE, "transfers"), seeds=2).result()
+    assert tally.seeds == 2
+
+
+def test_a_seed_that_takes_another_course_when_it_is_run_again_is_said_to() -> None:
+    names = iter(["a", "b"])
+
+    @simulation(seeds=1, faults=Faults.none())
+    async def capricious(world: World) -> None:
+        client = world.runtime([small_bank.Account])
+        await client.send(small_bank.Open(next(names), 7))
+        world.always("nobody has anything", lambda view: not any(one.balance for one in view.all(small_bank.Account)))
+
+    verdict = judge(capricious)
+    assert verdict.failure is None
+    assert verdict.unrepeatable is not None
+    assert verdict.unrepeatable.seed == 0
+    assert not verdict.is_good
+
+
+def test_ctrl_c_while_a_failure_is_shrunk_keeps_the_failure() -> None:
+    runs = 0
+
+    @simulation(seeds=1, faults=Faults.none())
+    async def poor(world: World) -> None:
+        nonlocal runs
+        runs += 1
+        if runs == 3:
+            signal.raise_signal(signal.SIGINT)
+        client = world.runtime([small_bank.Account])
+        await client.send(small_bank.Open("a", 1))
+        await client.send(small_bank.Open("b", 1))
+        world.always("nobody has anything", lambda view: not view.get(small_bank.Account, "a").balance)
+
+    verdict = judge(poor)
+    assert runs == 3
+    assert verdict.tally.is_cut_short
+    assert verdict.failure is not None
+    assert not verdict.failure.shrunk.is_smallest
+
+
+@pytest.mark.parametrize("bad", [{"seeds": 0}, {"seeds": -1}])
+def test_a_simulation_has_a_seed_at_least(bad: dict[str, int]) -> None:
+    with pytest.raises(ConfigurationError, match="shows nothing"):
+        simulation(**bad)  # type: ignore[call-overload]
+
+
+def test_what_is_no_scenario_is_refused_where_it_is_written() -> None:
+    def plain(world: World) -> None: ...
+
+    async def alone() -> None: ...
+
+    async def with_a_fixture(world: World, database: str) -> None: ...
+
+    for scenario, message in ((plain, "async def plain"), (alone, "takes \\(\\)"), (with_a_fixture, "database: str")):
+        with pytest.raises(ConfigurationError, match=message):
+            simulation(scenario)  # type: ignore[call-overload]
+
+
+def test_other_processes_need_to_know_where_the_simulation_is() -> None:
+    with pytest.raises(ConfigurationError, match="give its ScenarioPlace"):
+        campaign(small_bank.transfers, jobs=2)
+
+
+def test_a_place_names_a_simulation() -> None:
+    assert ScenarioPlace(FILE, "transfers").load().name == "transfers"
+    with pytest.raises(ConfigurationError, match="no scenario marked with @simulation"):
+        ScenarioPlace(FILE, "accounts").load()
+    with pytest.raises(ConfigurationError, match="there is no Python file"):
+        ScenarioPlace(FILE + "x.py", "transfers").load()

@@ -1,0 +1,75 @@
+"""Every single fault with every crash step: that all of them are run, and that a class of steps is one."""
+
+import signal
+from pathlib import Path
+
+from support import small_bank
+
+from actorium.simulation import Faults, Outcome, Wish, run, simulation
+from actorium.simulation.search.exhaustive import crash_steps, exhaust
+from actorium.simulation.search.place import ScenarioPlace
+from actorium.simulation.world.faults import CrashAt
+
+FILE = str(Path(__file__).resolve().parents[2] / "support" / "small_bank.py")
+PLAIN = Wish(seed=0, faults=Faults.none(), only=frozenset(), reorder=False, remember=True)
+
+
+def crashed(at: CrashAt) -> Outcome:
+    return run(
+        small_bank.one_deposit.scenario,
+        Wish(seed=0, faults=Faults.none(), only=frozenset(), crash_at=at, reorder=False),
+    )
+
+
+def told(outcome: Outcome) -> list[str]:
+    """What others saw of a run: what was committed, and what clients were told, without the times."""
+    return [line.text for line in outcome.trace if line.mark in ("committed", "answered", "sent")]
+
+
+def test_steps_of_one_class_leave_the_same_behind() -> None:
+    plain = run(small_bank.one_deposit.scenario, PLAIN)
+    classes = [at.step for at in crash_steps(plain)]
+    every = [at.step for at in crash_steps(plain, every_step=True)]
+    assert every == list(range(1, plain.lives[0].step + 1))
+    assert len(classes) < len(every) / 2
+    expected: list[str] = []
+    for step in every:
+        outcome = crashed(CrashAt("node1", 1, step))
+        assert outcome.violation is None
+        if step in classes:
+            expected = told(outcome)
+        assert told(outcome) == expected, f"the crash before step {step} is not like the one its class begins with"
+
+
+def test_every_fault_is_run_with_every_crash() -> None:
+    coverage = exhaust(ScenarioPlace(FILE, "one_deposit"), jobs=2)
+    assert coverage.failures == []
+    assert coverage.is_complete
+    assert coverage.faults > 20
+    assert coverage.runs == coverage.faults + coverage.classes
+    assert coverage.classes < coverage.steps
+
+
+def test_what_takes_a_fault_and_a_crash_is_found_and_had_again() -> None:
+    coverage = exhaust(small_bank.restarted_at_most_once, stop_after=1)
+    found = coverage.failures[0]
+    assert not coverage.is_complete
+    assert found.fault is not None
+    assert found.crash_at is not None
+    assert (
+        run(small_bank.restarted_at_most_once.scenario, found.wish(small_bank.restarted_at_most_once, 0)).violation
+        == found.violation
+    )
+
+
+def test_ctrl_c_ends_it_after_the_fault_it_is_at() -> None:
+    coverage = exhaust(small_bank.one_deposit, progress=lambda coverage: signal.raise_signal(signal.SIGINT))
+    assert coverage.is_cut_short
+    assert coverage.faults_run == 1
+
+
+def test_a_run_may_take_as_many_steps_as_its_simulation_says() -> None:
+    short = simulation(steps_max=10, faults=Faults.none())(small_bank.one_deposit.scenario)
+    found = exhaust(short).failures[0]
+    assert found.violation.invariant == "the run ends"
+    assert "after 10 steps" in found.violation.actual

@@ -1,0 +1,81 @@
+"""Shrinking: what is left of a failing run is what it takes to fail."""
+
+import pytest
+from support import small_bank
+
+from actorium.simulation.record.trace import TraceMark
+from actorium.simulation.search.run import Outcome
+from actorium.simulation.search.shrink import Shrunk, shrink
+
+
+def sent(outcome: Outcome) -> list[str]:
+    return [one.name for one in outcome.operations if not one.left_out]
+
+
+def first_failure_of(simulation: object) -> Outcome:
+    return next(outcome for seed in range(200) if (outcome := simulation.run(seed)).violation is not None)  # type: ignore[attr-defined]
+
+
+def test_commands_that_have_no_part_in_it_are_left_out_and_so_are_all_faults() -> None:
+    failed = first_failure_of(small_bank.too_rich)
+    shrunk = shrink(small_bank.too_rich.scenario, failed)
+    assert shrunk.is_smallest
+    assert len(sent(shrunk.outcome)) == 4  # an account is opened, and gets three deposits
+    assert shrunk.outcome.faults == ()
+    assert not shrunk.wish.reorder
+    assert not shrunk.wish.faults.vary_settings
+
+
+def test_one_fault_is_left_where_one_is_needed() -> None:
+    shrunk = shrink(small_bank.never_restarted.scenario, first_failure_of(small_bank.never_restarted))
+    assert len(shrunk.outcome.faults) == 1
+    assert len(sent(shrunk.outcome)) <= 1
+
+
+def test_a_fault_is_looked_for_at_another_place_where_it_takes_less_to_come_there() -> None:
+    failures = (small_bank.never_restarted_late.run(seed) for seed in range(200))
+    failed = next(one for one in failures if one.violation is not None and len(sent(one)) > 5)
+    shrunk = shrink(small_bank.never_restarted_late.scenario, failed)
+    assert sent(shrunk.outcome) == ["Open a0", "Deposit a0"]
+    assert [(fault.site, fault.occurrence) for fault in shrunk.outcome.faults] == [("commit Account<a0>", 1)]
+
+
+def test_an_invariant_that_breaks_before_the_one_in_question_is_passed_over() -> None:
+    failed = small_bank.guarded.run(0)
+    shrunk = shrink(small_bank.guarded.scenario, failed)
+    assert sent(shrunk.outcome) == ["Open a0", "Deposit a0", "Deposit a0 #2"]
+    assert shrunk.outcome.violation is not None
+    assert shrunk.outcome.violation.invariant == "no two deposits"
+    passed_over = [line.text for line in shrunk.outcome.trace if line.mark is TraceMark.PASSED_OVER]
+    assert passed_over == ["no deposit is too early: does not hold either, and is passed over"]
+
+
+def test_another_error_is_another_failure() -> None:
+    """Without its account a deposit is refused: the scenario does not run through either, but for another reason."""
+    failed = first_failure_of(small_bank.never_restarted_late)
+    shrunk = shrink(small_bank.never_restarted_late.scenario, failed)
+    assert shrunk.outcome.violation is not None
+    assert "AssertionError: it was restarted" in shrunk.outcome.violation.actual
+
+
+def test_the_shrunk_run_fails_again_in_the_same_way() -> None:
+    failed = first_failure_of(small_bank.too_rich)
+    shrunk = shrink(small_bank.too_rich.scenario, failed)
+    again = small_bank.too_rich.run(**{name: getattr(shrunk.wish, name) for name in shrunk.wish.__struct_fields__})
+    assert again.fingerprint() == shrunk.outcome.fingerprint()
+    assert failed.violation is not None
+    assert again.violation is not None
+    assert again.violation.invariant == failed.violation.invariant
+
+
+@pytest.mark.parametrize("limit", [{"runs_max": 3}, {"within_s": 0.0}])
+def test_shrinking_ends_where_runs_or_time_give_out(limit: dict[str, int]) -> None:
+    shrunk: Shrunk = shrink(small_bank.too_rich.scenario, first_failure_of(small_bank.too_rich), **limit)
+    assert not shrunk.is_smallest
+    assert shrunk.runs <= 3
+    assert shrunk.outcome.violation is not None
+
+
+def test_there_is_nothing_to_shrink_in_a_run_that_holds() -> None:
+    with pytest.raises(ValueError, match="nothing to shrink"):
+        shrink(small_bank.transfers.scenario, small_bank.transfers.run(0))

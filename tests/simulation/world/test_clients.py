@@ -1,0 +1,97 @@
+"""Clients across a bad line: what they do, what they are told, and what is kept of it."""
+
+from typing import Any
+
+import pytest
+from support.transfers import Account, Deposit, Open, Withdraw
+
+from actorium import Ack, NotFound, Rejected, WrongExpectedVersion
+from actorium.simulation import Faults, Kind, World
+from actorium.simulation.record.history import Operation
+
+
+def run(faults: Faults, *, leave_out: tuple[str, ...] = (), seed: int = 0) -> World:
+    """Have an account opened and used; return the world, in which nothing was violated."""
+    world = World(seed, faults, leave_out=leave_out)
+
+    async def scenario(world: World) -> None:
+        client = world.runtime([Account])
+        async with world.calm():
+            await client.send(Open("a", 10))
+        for amount in range(1, 7):
+            await client.send(Deposit("a", amount))
+        with pytest.raises(Rejected):
+            await client.send(Withdraw("a", 1_000))
+        with pytest.raises(NotFound):
+            await client.get(Account, "b")
+        await client.get(Account, "a")
+
+    world.run(scenario)
+    assert world.violation is None
+    return world
+
+
+def operations(world: World) -> list[Operation]:
+    return world.nodes[0].history.operations
+
+
+def balance(world: World) -> int:
+    account = world.nodes[0].view.get(Account, "a")
+    assert account is not None
+    return account.balance
+
+
+def test_a_plain_run_has_one_delivery_of_each_command_and_one_more_at_the_end() -> None:
+    world = run(Faults.none())
+    names = ["Open a", *["Deposit a" + (f" #{n}" if n > 1 else "") for n in range(1, 7)], "Withdraw a"]
+    assert [one.name for one in operations(world)] == names
+    assert {one.attempts for one in operations(world)} == {1, 2}
+    assert all(isinstance(one.answer, Ack) for one in operations(world)[:-1])
+    assert balance(world) == 10 + sum(range(1, 7))
+
+
+@pytest.mark.parametrize(
+    "kind", [Kind.REQUEST_LOST, Kind.REQUEST_DOUBLED, Kind.REQUEST_CANCELLED, Kind.REPLY_LOST, Kind.STORE_FAILED]
+)
+def test_whatever_is_lost_or_doubled_takes_effect_once(kind: Kind) -> None:
+    world = run(Faults.only(kind, rate=0.4))
+    assert kind in {fault.kind for fault in world.plan.happened}
+    assert balance(world) == 10 + sum(range(1, 7))
+
+
+def test_what_the_runtime_said_is_kept_though_nobody_heard_it() -> None:
+    world = run(Faults.only(Kind.REPLY_LOST, rate=0.4))
+    unheard = [one for one in operations(world) if one.attempts > 2]
+    assert unheard
+    for one in unheard:
+        replies = [delivery.answer for delivery in one.deliveries]
+        if isinstance(one.answer, Ack):
+            assert [answer.duplicate for answer in replies] == [False] + [True] * (len(replies) - 1)
+            assert len({(answer.version, answer.position) for answer in replies}) == 1
+
+
+def test_a_command_that_is_left_out_is_never_sent() -> None:
+    world = run(Faults.none(), leave_out=("Deposit a #3",))
+    (left_out,) = [one for one in operations(world) if one.left_out]
+    assert (left_out.name, left_out.attempts) == ("Deposit a #3", 0)
+    assert balance(world) == 10 + sum(range(1, 7)) - 3
+
+
+def test_who_asks_for_a_version_is_told_of_a_lost_race_and_who_does_not_tries_again() -> None:
+    told: list[Any] = []
+
+    async def scenario(world: World) -> None:
+        client = world.runtime([Account])
+        async with world.calm():
+            await client.send(Open("a", 10))
+        for version in (1, 1, 2):
+            try:
+                told.append((await client.send(Deposit("a", 1), expected_version=version)).version)
+            except WrongExpectedVersion as error:
+                told.append(error.actual)
+        await client.send(Deposit("a", 1))
+
+    world = World(0, Faults.only(Kind.CONFLICT, rate=0.3))
+    world.run(scenario)
+    assert world.violation is None
+    assert balance(world) == 10 + 1 + sum(1 for one in operations(world)[1:4] if isinstance(one.answer, Ack))

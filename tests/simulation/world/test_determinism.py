@@ -1,0 +1,101 @@
+"""That a seed stands for its run: in any process, at any address, after any other run."""
+
+import asyncio
+import gc
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import anyio
+import pytest
+from anyio._backends._asyncio import CancelScope
+from support import small_bank
+
+from actorium.simulation.world.determinism import deterministic
+from actorium.simulation.world.loop import SimulatedLoop
+from actorium.simulation.world.machine import Machine
+
+TESTS = Path(__file__).resolve().parents[2]
+PRINTS = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from actorium.simulation.search.place import ScenarioPlace
+found = ScenarioPlace(sys.argv[2], "everything").load()
+for seed in range(2):
+    print("\\n".join(map(str, found.run(seed).trace)))
+"""
+
+
+def test_three_processes_with_three_hash_seeds_write_the_same_trace() -> None:
+    program = [sys.executable, "-c", PRINTS, str(TESTS), str(TESTS / "support" / "small_bank.py")]
+    traces = {
+        subprocess.run(program, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True).stdout
+        for seed in ("0", "1", "4242")
+    }
+    assert len(traces) == 1
+    assert traces.pop().count(b"serves") >= 2
+
+
+def test_a_run_does_not_depend_on_the_runs_before_it_or_on_where_things_lie_in_memory() -> None:
+    before = small_bank.transfers.run(3).fingerprint()
+    ballast = [[n] * (n % 7) for n in range(20_000)]
+    small_bank.everything.run(1)
+    del ballast[::2]
+    assert small_bank.transfers.run(3).fingerprint() == before
+
+
+@pytest.mark.parametrize("ballast", [0, 3, 1_000])
+def test_sets_of_cancel_scopes_and_of_futures_have_one_order_at_any_address(ballast: int) -> None:
+    kept = []
+    with deterministic():
+        loop = SimulatedLoop(Machine(0), "node")
+        scopes, futures = [], []
+        for n in range(40):
+            scopes.append(CancelScope())
+            futures.append(loop.create_future())
+            kept += [object() for _ in range(ballast * (n % 3))]
+        numbers = [hash(one) for one in scopes], [hash(one) for one in futures]
+        assert numbers == (list(range(40)), list(range(40)))
+        assert [*set(scopes[::-1])] == scopes
+        assert [*set(futures[::-1])] == futures
+        loop.bury()
+
+
+def test_the_garbage_collector_is_off_during_a_run_and_as_it_was_after_it() -> None:
+    assert gc.isenabled()
+    with deterministic():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+
+
+def test_runs_leave_nothing_behind() -> None:
+    def objects_after(seeds: range) -> int:
+        for seed in seeds:
+            small_bank.transfers.run(seed)
+        gc.collect()
+        return len(gc.get_objects())
+
+    settled = objects_after(range(10))
+    assert objects_after(range(10, 30)) < settled + 500
+
+
+def test_a_name_made_of_an_address_is_a_number_instead() -> None:
+    """anyio writes the address of a scope into what it cancels with."""
+    reasons = []
+    for _ in range(2):
+        with deterministic():
+            machine = Machine(0)
+            loop = SimulatedLoop(machine, "node")
+
+            async def cancelled(machine: Machine = machine) -> None:
+                with anyio.CancelScope() as scope:
+                    scope.cancel("enough")
+                    reasons.append(scope._cancel_reason)  # type: ignore[attr-defined]
+                    await asyncio.sleep(0)
+                machine.is_over = True
+
+            loop.create_task(cancelled(), name="a task")
+            machine.run()
+            loop.bury()
+    assert reasons[0] == reasons[1] == "Cancelled via cancel scope 0 by <task a task pending>; reason: enough"
