@@ -2,6 +2,7 @@
 
 from actorium.testing.contract import EventStoreContract
 from actorium.testing.given import Given, When, given
+from actorium.testing.given_saga import GivenSaga, given_saga
 from actorium.testing.loop_source import LoopSource
 
-__all__ = ["EventStoreContract", "Given", "LoopSource", "When", "given"]
+__all__ = ["EventStoreContract", "Given", "GivenSaga", "LoopSource", "When", "given", "given_saga"]
