@@ -8,6 +8,8 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import msgspec
+
 from actorium.store.errors import ConfigurationError
 
 
@@ -42,7 +44,7 @@ def alternatives(annotation: Any) -> tuple[Any, ...]:
 def leaves(annotation: Any) -> Iterable[Any]:
     """Yield the types in a return annotation: through unions, list[…], tuple[…, ...], Iterable[…] and the like."""
     origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is None or not parts:
+    if origin is None or not parts or (inspect.isclass(origin) and issubclass(origin, msgspec.Struct)):
         yield annotation
         return
     for part in parts:

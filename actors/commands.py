@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 from zlib import crc32
 
@@ -11,8 +10,8 @@ import msgspec
 
 from actorium.actors.errors import CommandFailed
 from actorium.store.codec import InvalidMessage, checked_copy
-from actorium.store.errors import ConfigurationError
 from actorium.store.events import Event, MessageMeta
+from actorium.store.storable import decoder_of
 
 if TYPE_CHECKING:
     from actorium.actors.definition import CommandHandler
@@ -88,12 +87,7 @@ class CommandCodec:
     def __init__(self, command_class: type[Command]) -> None:
         self._name = command_type_of(command_class)
         self._seed = crc32(self._name.encode())
-        try:
-            self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(command_class).decode
-        except (TypeError, NameError) as error:
-            raise ConfigurationError(
-                f"{command_class.__qualname__} has a field that JSON cannot carry: {error}"
-            ) from error
+        self._decode = decoder_of(command_class)
 
     def admit(self, command: Command, max_payload_bytes: int) -> tuple[Any, int]:
         """Return a checked copy of a command and its fingerprint; raise CommandFailed where a field is wrong."""

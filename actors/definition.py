@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import typing
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,6 +15,7 @@ from actorium.actors.commands import Command, CommandCodec
 from actorium.actors.snapshots import Snapshots
 from actorium.store.errors import ConfigurationError
 from actorium.store.events import Event, Metadata, RecordedEvent
+from actorium.store.storable import decoder_of
 from actorium.store.upcasting import is_version
 
 if TYPE_CHECKING:
@@ -171,6 +173,7 @@ class _Reader:
         for event_class in alternatives(first):
             if not is_proper_subclass(event_class, Event):
                 raise ConfigurationError(f"{self._name} evolves {shown(event_class)}, which is no Event")
+            decoder_of(event_class)
             if event_class in definition.evolvers:
                 raise ConfigurationError(
                     f"{self._name} and {self._class.__name__}.{definition.evolvers[event_class].__name__} both evolve "
@@ -208,6 +211,11 @@ class _Reader:
             if part is type(None) or part is Ellipsis:
                 continue
             if not is_proper_subclass(part, Event):
+                if is_proper_subclass(typing.get_origin(part), Event):
+                    raise ConfigurationError(
+                        f"{self._name} returns {shown(part)}[…], a generic event: make a class of it, such as "
+                        f"`class Int{shown(part)}({shown(part)}[int])`, and return that"
+                    )
                 raise ConfigurationError(
                     f"{self._name} says that it returns {shown(part)}: it returns an Event, several, or None"
                 )

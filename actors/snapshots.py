@@ -20,6 +20,7 @@ from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import Snapshot
 from actorium.store.events import StreamName, as_json, event_type_of
 from actorium.store.log import logger
+from actorium.store.sameness import first_change
 
 if TYPE_CHECKING:
     from actorium.actors.aggregate import Aggregate
@@ -53,19 +54,20 @@ class Snapshots(msgspec.Struct, frozen=True, kw_only=True):
 class SnapshotKeeper:
     """Takes the snapshots of one aggregate class, and turns them back into states.
 
-    Each state is read back before it is saved: the first one of a class value by value, types included, the others as
-    quickly as equality and JSON can tell. Once the state of a class was seen to change on its way through JSON, no more
-    of it are taken by this process.
+    Each state is read back before it is saved. Every state is compared by equality and by its JSON; the first, second,
+    fourth, eighth … of a class, and with `every_time` each, also value by value, types included. If the state of a
+    class changes on its way through JSON, this process takes no more snapshots of it.
     """
 
-    __slots__ = ("_decode", "_name", "_policy", "_warned", "_was_checked", "fingerprint", "takes")
+    __slots__ = ("_decode", "_every_time", "_name", "_policy", "_taken", "_warned", "fingerprint", "takes")
 
-    def __init__(self, definition: AggregateDefinition, policy: Snapshots) -> None:
+    def __init__(self, definition: AggregateDefinition, policy: Snapshots, *, every_time: bool = False) -> None:
         aggregate_class = definition.aggregate_class
         self._name = aggregate_class.__qualname__
         self._policy = policy
         self._warned = False
-        self._was_checked = False
+        self._taken = 0
+        self._every_time = every_time
         self.takes = True
         self.fingerprint = fingerprint_of(definition)
         try:
@@ -105,15 +107,16 @@ class SnapshotKeeper:
         try:
             encoded = as_json(state)
             copy = self._decode(encoded)
+            self._taken += 1
+            is_checked = self._every_time or self._taken & (self._taken - 1) == 0
             change = None
-            if not (self._was_checked and copy == state and as_json(copy) == encoded):
-                change = _first_change(state, copy)
+            if is_checked or copy != state or as_json(copy) != encoded:
+                change = _change(state, copy)
         except Exception as error:
             change = f"{type(error).__name__}: {error}"
         if change is not None:
             self._give_up(change)
             return None
-        self._was_checked = True
         return Snapshot(stream, version, self.fingerprint, encoded)
 
     def restore(self, snapshot: Snapshot) -> Any:
@@ -140,36 +143,16 @@ def _no_decoder(encoded: bytes) -> Any:
     raise TypeError("the class has a field that JSON cannot carry")
 
 
-def _first_change(state: Aggregate, copy: Aggregate) -> str | None:
+def _change(state: Aggregate, copy: Aggregate) -> str | None:
     """Return what is different in a copy, for a person; None if nothing is."""
-    for field in state.__struct_fields__:
-        before, after = getattr(state, field), getattr(copy, field)
-        if not _is_same(before, after):
-            return f"the field {field} changes when it is stored as JSON: {before!r:.200} comes back as {after!r:.200}"
+    change = first_change(state, copy)
+    if change is not None:
+        return (
+            f"the field {change.name} changes when it is stored as JSON: {change.before} comes back as {change.after}"
+        )
     if getattr(state, "__dict__", None):
         return f"it holds {', '.join(vars(state))} beside its fields"
     return None
-
-
-def _is_same(one: Any, other: Any) -> bool:
-    """Say whether two values are equal and of the same types all through: 1 == 1.0 == True will not do."""
-    if type(one) is not type(other):
-        return False
-    if isinstance(one, msgspec.Struct):
-        return all(_is_same(getattr(one, name), getattr(other, name)) for name in one.__struct_fields__)
-    if isinstance(one, dict):
-        return len(one) == len(other) and all(
-            _is_same(*keys) and _is_same(one[keys[0]], other[keys[1]]) for keys in zip(one, other, strict=True)
-        )
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(_is_same, one, other))
-    if isinstance(one, set | frozenset):
-        return one == other and sorted(map(_kind, one)) == sorted(map(_kind, other))
-    return bool(one == other)
-
-
-def _kind(value: object) -> str:
-    return type(value).__qualname__
 
 
 def fingerprint_of(definition: AggregateDefinition) -> str:

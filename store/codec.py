@@ -19,9 +19,9 @@ from actorium.store.errors import (
     UpcastFailed,
 )
 from actorium.store.events import EncodedEvent, EncodedRecord, Event, Metadata, RecordedEvent, as_json, event_type_of
+from actorium.store.sameness import first_change
+from actorium.store.storable import Decode, decoder_of
 from actorium.store.upcasting import Chain, UpcastError
-
-Decode = Callable[[bytes], Any]
 
 M = TypeVar("M", bound=msgspec.Struct)
 
@@ -37,18 +37,13 @@ def checked_copy(message: M, encoded: bytes, decode: Callable[[bytes], M]) -> M:
     except msgspec.ValidationError as error:
         raise InvalidMessage(f"{type(message).__name__}: {error}") from None
     if copy != message:
-        raise InvalidMessage(
-            f"{type(message).__name__} changes when it is stored as JSON: {_first_change(message, copy)}"
-        )
+        change = first_change(message, copy)  # None: equal after all, times in the ambiguous hour of their zone
+        if change is not None:
+            raise InvalidMessage(
+                f"{type(message).__name__} changes when it is stored as JSON: {change.name}={change.before} comes back "
+                f"as {change.after}"
+            )
     return copy
-
-
-def _first_change(message: msgspec.Struct, copy: msgspec.Struct) -> str:
-    for field in message.__struct_fields__:
-        before, after = getattr(message, field), getattr(copy, field)
-        if before != after:
-            return f"{field}={before!r} comes back as {after!r}"
-    return repr(message)
 
 
 class EventCodec:
@@ -78,10 +73,7 @@ class EventCodec:
                 f"{event_class.__module__}.{event_class.__qualname__} and {other.__module__}.{other.__qualname__} are "
                 f'both stored as {name!r}: give one of them its own event_type = "…"'
             )
-        try:
-            decode = msgspec.json.Decoder(event_class).decode
-        except (TypeError, NameError) as error:
-            raise ConfigurationError(f"{event_class.__qualname__} cannot be stored as JSON: {error}") from error
+        decode = decoder_of(event_class)
         self._newest[name] = event_class
         self._kinds[event_class] = (name, event_class.schema_version, decode)
         self._readers[name, event_class.schema_version] = (event_class, decode)

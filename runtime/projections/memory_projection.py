@@ -21,6 +21,7 @@ from actorium.store.errors import StatementFailed
 from actorium.store.event_store import DeadLetter, EventStore, SaveCheckpoint, Statement
 from actorium.store.events import Event, RecordedEvent, as_json
 from actorium.store.log import logger
+from actorium.store.sameness import first_change
 
 log = logger("actorium.runtime")
 
@@ -172,11 +173,11 @@ class MemoryProjection:
         position = self._checkpoint.position
         try:
             state = as_json(self.instance)
-            same = msgspec.json.decode(state, type=self._class) == self.instance
-            reason = "JSON changes it"
+            change = first_change(self.instance, msgspec.json.decode(state, type=self._class))
+            reason = "" if change is None else f"{change.name}={change.before} comes back from JSON as {change.after}"
         except (TypeError, ValueError, msgspec.MsgspecError) as error:
-            same, reason = False, str(error)
-        if not same:
+            reason = str(error)
+        if reason:
             log.warning("projection_state_not_kept", projection=self._checkpoint.name, reason=reason)
             self._kept_at = position
             return

@@ -242,7 +242,7 @@ MISTAKES: list[tuple[Callable[[], None], str, str]] = [
         "default_factory=Limits",
     ),
     (a_name_that_is_only_there_for_type_checkers, "Wrong.one: its annotations cannot be read", "outside"),
-    (a_command_that_json_cannot_carry, "Strange has a field that JSON cannot carry", ""),
+    (a_command_that_json_cannot_carry, "Strange cannot be stored as JSON", ""),
     (an_overriding_method_that_says_less, "Wrong.one: the parameter 'command' has no annotation", ""),
 ]
 

@@ -1,8 +1,10 @@
 """Projections in memory: plain Python state, folded from the log, or from what was kept of it."""
 
 import asyncio
+from collections import defaultdict
 from typing import Any
 
+import msgspec
 import pytest
 from support.bank import Add, Added, Tally
 from support.read_models import AT_ONCE, Sums, Switch, caught_up, next_version, parked
@@ -103,6 +105,32 @@ async def test_a_state_that_cannot_be_kept_stops_nothing(amount: int) -> None:
             await runtime.send(Add("b", amount), wait_for=[Unkeepable])
             assert await runtime.query(Unkeepable.is_there)
             assert runtime.processor(Unkeepable).statistics().state == "running"
+
+
+class Counting(Projection):
+    """Its dict makes its entries by itself, which JSON forgets."""
+
+    snapshot_every = 1
+    counts: dict[str, int] = msgspec.field(default_factory=lambda: defaultdict(int))
+
+    @on
+    def added(self, event: Added, recorded: RecordedEvent[Event]) -> None:
+        self.counts[recorded.stream_id] += event.amount
+
+    @query
+    def all(self) -> dict[str, int]:
+        return dict(self.counts)
+
+
+@virtual
+async def test_a_state_whose_types_json_changes_is_folded_anew() -> None:
+    store = await log_of(("a", 1))
+    for name in ("b", "c"):
+        async with Runtime([Tally, Counting], store=store) as runtime:
+            await runtime.send(Add(name, 1), wait_for=[Counting])
+            assert parked(runtime, Counting) == []
+    async with Runtime([Tally, Counting], store=store) as runtime:
+        assert await runtime.query(Counting.all) == {"a": 1, "b": 1, "c": 1}
 
 
 @virtual

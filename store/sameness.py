@@ -1,0 +1,67 @@
+"""Whether a value that went through JSON is still the same value: equal, and of the same types all through."""
+
+from __future__ import annotations
+
+from datetime import datetime, time
+from typing import Any, NamedTuple
+
+import msgspec
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """Say whether two values are equal and of the same types all through.
+
+    `1`, `1.0` and `True` differ, and so do a `dict` and a `defaultdict`. Aware times are the same where they are the
+    same instant at the same offset, whatever object holds their time zone: Python's own `==` says otherwise for times
+    in the ambiguous hour of a time zone (PEP 495).
+    """
+    if one is other:
+        return True
+    if isinstance(one, datetime) and isinstance(other, datetime):
+        return _is_same_time(one, other)
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, msgspec.Struct):
+        return all(is_same(getattr(one, name), getattr(other, name)) for name in one.__struct_fields__)
+    if isinstance(one, dict):
+        return len(one) == len(other) and all(
+            is_same(*keys) and is_same(one[keys[0]], other[keys[1]]) for keys in zip(one, other, strict=True)
+        )
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(is_same(*pair) for pair in zip(one, other, strict=True))
+    if isinstance(one, set | frozenset):
+        return bool(one == other) and sorted(map(_kind, one)) == sorted(map(_kind, other))
+    if isinstance(one, time):
+        return bool(one == other) and one.fold == other.fold
+    equality: Any = type(one).__eq__
+    if equality is object.__eq__:  # equal only to itself: compare what it holds
+        return is_same(getattr(one, "__dict__", None), getattr(other, "__dict__", None))
+    return bool(one == other)
+
+
+def _is_same_time(one: datetime, other: datetime) -> bool:
+    if one.tzinfo is None or other.tzinfo is None:
+        return bool(one == other) and one.tzinfo is other.tzinfo and one.fold == other.fold
+    walls = one.replace(tzinfo=None, fold=0), other.replace(tzinfo=None, fold=0)
+    return one.utcoffset() == other.utcoffset() and bool(walls[0] == walls[1])
+
+
+def _kind(value: object) -> str:
+    return type(value).__qualname__
+
+
+class FieldChange(NamedTuple):
+    """A field that differs between two structs, with its values as text."""
+
+    name: str
+    before: str
+    after: str
+
+
+def first_change(message: msgspec.Struct, copy: msgspec.Struct) -> FieldChange | None:
+    """Return the first field that differs in a copy; None if nothing does."""
+    for name in message.__struct_fields__:
+        before, after = getattr(message, name), getattr(copy, name)
+        if not is_same(before, after):
+            return FieldChange(name, f"{before!r:.200}", f"{after!r:.200}")
+    return None
