@@ -9,11 +9,13 @@ from actorium.actors.commands import Envelope
 from actorium.actors.definition import AggregateDefinition
 from actorium.actors.immutability import is_immutable
 from actorium.actors.pending import PendingAppend
+from actorium.actors.purity import guarded
 from actorium.actors.snapshots import SnapshotKeeper
-from actorium.store.codec import Decode, EventCodec
+from actorium.store.codec import EventCodec
 from actorium.store.errors import DuplicateCommand
 from actorium.store.event_store import Snapshot
 from actorium.store.events import Event, as_json
+from actorium.store.storable import Decode
 
 if TYPE_CHECKING:
     from actorium.actors.actor import Actor
@@ -63,7 +65,10 @@ class EventForm(NamedTuple):
 
 
 class ActorKind:
-    """What all actors of one aggregate class share; `live` holds those in memory, by id."""
+    """What all actors of one aggregate class share; `live` holds those in memory, by id.
+
+    `handlers` check that decisions leave the state alone: the first ones, with `development` all.
+    """
 
     __slots__ = (
         "aggregate_class",
@@ -71,6 +76,7 @@ class ActorKind:
         "definition",
         "evolvers",
         "forms",
+        "handlers",
         "has_create",
         "host",
         "live",
@@ -80,11 +86,18 @@ class ActorKind:
     )
 
     def __init__(
-        self, definition: AggregateDefinition, codec: EventCodec, host: ActorHost, *, max_payload_bytes: int
+        self,
+        definition: AggregateDefinition,
+        codec: EventCodec,
+        host: ActorHost,
+        *,
+        max_payload_bytes: int,
+        development: bool = False,
     ) -> None:
         self.definition = definition
         self.aggregate_class = definition.aggregate_class
         self.type = definition.stream_type
+        self.handlers = guarded(definition.handlers, always=development)
         self.evolvers = definition.evolvers
         self.has_create = definition.has_create
         self.codec = codec
@@ -93,7 +106,7 @@ class ActorKind:
         self.max_payload_bytes = max_payload_bytes
         self.forms = {event: _form(event, evolve, codec) for event, evolve in definition.evolvers.items()}
         policy = definition.aggregate_class.snapshots
-        self.snapshots = None if policy is None else SnapshotKeeper(definition, policy)
+        self.snapshots = None if policy is None else SnapshotKeeper(definition, policy, every_time=development)
 
     def evolve_without_copies(self) -> None:
         """Let states see the very events that others see: for a class whose states change nothing inside of those."""

@@ -83,7 +83,11 @@ class Engine:
         self.answer_duplicate: Callable[[Envelope, DuplicateCommand], None] = self.replies.answer_duplicate
         self.kinds = {
             aggregate: ActorKind(
-                aggregate.__definition__, catalog.codec, self, max_payload_bytes=settings.max_payload_bytes
+                aggregate.__definition__,
+                catalog.codec,
+                self,
+                max_payload_bytes=settings.max_payload_bytes,
+                development=settings.development,
             )
             for aggregate in (*catalog.aggregates, *catalog.processes)
         }
@@ -156,6 +160,4 @@ class Engine:
 def _handlers(
     kinds: dict[type[Aggregate], ActorKind],
 ) -> dict[type[Command], tuple[ActorKind, CommandHandler]]:
-    return {
-        command: (kind, handler) for kind in kinds.values() for command, handler in kind.definition.handlers.items()
-    }
+    return {command: (kind, handler) for kind in kinds.values() for command, handler in kind.handlers.items()}

@@ -36,6 +36,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         time up to the maximum.
     poll_s: how often a subscriber at the end of the log looks by itself, should a notification have been lost.
     tail_events, tail_bytes: committed events kept in memory at most, for subscribers that have not seen them yet.
+    development: check every decision for changes of the state, and every snapshot value by value, not only the first
+        ones of each class. Costs a copy of the state per command.
     """
 
     mailbox_limit: int = 1_000
@@ -60,11 +62,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     poll_s: float = 1.0
     tail_events: int = 4_096
     tail_bytes: int = 16_777_216
+    development: bool = False
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
             value = getattr(self, name)
-            if isinstance(value, int | float) and not value > 0:
+            if isinstance(value, int | float) and not isinstance(value, bool) and not value > 0:
                 raise ConfigurationError(f"Settings({name}={value!r}): a number above 0")
         if self.hydration_backoff_max_s < self.hydration_backoff_s:
             raise ConfigurationError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from typing import Any
 
 import msgspec
@@ -249,3 +250,29 @@ def test_what_changes_the_meaning_of_a_state_changes_the_fingerprint(body: dict[
     same = changed(added=evolver("self.total += event.amount"))
     other = changed(**{"added": evolver("self.total += event.amount"), **body})
     assert fingerprint_of(other.__definition__) != fingerprint_of(same.__definition__)
+
+
+class Grouped(Aggregate):
+    snapshots = Snapshots(every=1)
+    groups: dict[str, dict[str, int]] = {}
+
+    @decide
+    def add(self, command: Add) -> Added:
+        return Added(command.amount)
+
+    @evolve
+    def added(self, event: Added) -> None:
+        if event.amount > 2:
+            self.groups.setdefault("late", defaultdict(int))["a"] += 1
+
+
+@virtual
+@pytest.mark.parametrize(("development", "taken"), [(False, 3), (True, 2)])
+async def test_a_later_state_of_another_type_is_found_soon_and_in_development_at_once(
+    development: bool, taken: int
+) -> None:
+    store = GatedStore()
+    async with Runtime([Grouped], store=store, settings=Settings(development=development)) as runtime:
+        for amount in range(1, 7):  # from the third on, the state holds a defaultdict, which JSON makes a dict
+            await runtime.send(Add("t", amount))
+    assert sum(len(batch.snapshots) for batch in store.batches) == taken

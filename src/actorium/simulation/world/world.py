@@ -122,6 +122,7 @@ class World:
         `settings` the seed picks the limits, where the faults say so.
         """
         used = settings or (varied_settings(self.chance) if self.faults.vary_settings else Settings())
+        used = msgspec.structs.replace(used, development=True)  # a simulated run checks every decision
 
         def make(*, store: EventStore, source: Any) -> Runtime:
             if callable(parts):

@@ -1,0 +1,85 @@
+"""`PurityGuard`: checks that command handlers only read the state.
+
+Only `@evolve` may change the state. A change by `@decide` works until the actor is rebuilt from its events, which know
+nothing of it, and a snapshot makes it permanent.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from actorium.actors.commands import Command
+from actorium.actors.definition import CommandHandler
+from actorium.store.sameness import first_change
+
+FIRST_DECISIONS = 8
+"""Decisions of each command class that are checked in production. One catches a handler that always changes the
+state; eight also catch most that do so on one branch."""
+
+
+class ImpureDecision(TypeError):
+    """A command handler changed the state. The state is as it was before."""
+
+
+def guarded(handlers: Mapping[type[Command], CommandHandler], *, always: bool) -> dict[type[Command], CommandHandler]:
+    """Return handlers whose decisions are checked: the first of each, or all with `always`.
+
+    The handlers are copies, so each runtime counts for itself. After its last check a handler costs nothing extra: its
+    method is the user's own again.
+    """
+    return {command: _guarded(handler, always) for command, handler in handlers.items()}
+
+
+def _guarded(handler: CommandHandler, always: bool) -> CommandHandler:
+    guard = PurityGuard(handler.method, None if always else FIRST_DECISIONS)
+    checked = msgspec.structs.replace(handler, method=guard)
+    guard.release = lambda: msgspec.structs.force_setattr(checked, "method", handler.method)
+    return checked
+
+
+class PurityGuard:
+    """Calls a handler and compares the state before and after; `release` ends the checks."""
+
+    def __init__(self, method: Callable[..., Any], decisions: int | None) -> None:
+        self._method = method
+        self._left = decisions
+        self.release: Callable[[], None] = _nothing
+
+    def __call__(self, state: Any, *arguments: Any) -> Any:
+        """Return what the handler returns.
+
+        Raises:
+            ImpureDecision: the handler changed the state.
+        """
+        try:
+            before = copy.deepcopy(state)
+        except Exception:  # it holds something that cannot be copied: there is nothing to compare with
+            self.release()
+            return self._method(state, *arguments)
+        if self._left is not None:
+            self._left -= 1
+            if self._left <= 0:
+                self.release()
+        try:
+            decided = self._method(state, *arguments)
+            return decided if decided is None or isinstance(decided, msgspec.Struct) else tuple(decided)
+        finally:
+            self._require_unchanged(state, before)
+
+    def _require_unchanged(self, state: Any, before: Any) -> None:
+        change = first_change(before, state)
+        if change is None:
+            return
+        for name in state.__struct_fields__:
+            setattr(state, name, getattr(before, name))
+        raise ImpureDecision(
+            f"{self._method.__qualname__} changed {change.name} from {change.before} to {change.after}: a command "
+            "handler only reads the state; return an event and change the state in its @evolve"
+        )
+
+
+def _nothing() -> None: ...
