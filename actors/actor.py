@@ -21,15 +21,16 @@ from typing import Any
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Ack, Envelope
 from actorium.actors.definition import CommandHandler
-from actorium.actors.errors import AlreadyExists, CommandFailed, NotFound, Rejected
+from actorium.actors.errors import AlreadyExists, CommandFailed, NotFound
 from actorium.actors.kind import ActorKind
 from actorium.actors.mailbox import Mailbox
 from actorium.actors.pending import PendingAppend
 from actorium.actors.snapshots import SnapshotKeeper
 from actorium.store.codec import InvalidMessage, checked_copy
-from actorium.store.errors import ActoriumError, DuplicateCommand, StoreError, WrongExpectedVersion
+from actorium.store.errors import ActoriumError, DuplicateCommand, Refused, Transient, WrongExpectedVersion
 from actorium.store.event_store import Append, AppendOutcome, CommandMark
-from actorium.store.events import EncodedEvent, Event, Metadata, StreamName, as_json
+from actorium.store.events import EncodedEvent, Event, Metadata, as_json
+from actorium.store.names import StreamName
 
 # A decision that keeps losing races belongs to a second writer on the stream; the caller is told rather than spun.
 MAX_ATTEMPTS = 3
@@ -116,14 +117,20 @@ class Actor:
         version = self.version
         encoded: tuple[EncodedEvent, ...]
         events: tuple[Event, ...]
+        if version == 0:
+            if kind.has_create and not handler.creates:
+                missing = NotFound(f"{self!r} does not exist: {_name(envelope)} needs one that was created")
+                self._reply_unwritten(envelope, missing)
+                return
+        elif handler.creates:
+            there = AlreadyExists(f"{self!r} exists already: {_name(envelope)} is for one that does not")
+            self._reply_unwritten(envelope, there)
+            return
+        if envelope.expected_version is not None and envelope.expected_version != version:
+            lost = WrongExpectedVersion(self.stream, expected=envelope.expected_version, actual=version)
+            self._reply_unwritten(envelope, lost)
+            return
         try:
-            if version == 0:
-                if kind.has_create and not handler.creates:
-                    raise NotFound(f"{self!r} does not exist: {_name(envelope)} needs one that was created")
-            elif handler.creates:
-                raise AlreadyExists(f"{self!r} exists already: {_name(envelope)} is for one that does not")
-            if envelope.expected_version is not None and envelope.expected_version != version:
-                raise WrongExpectedVersion(self.stream, expected=envelope.expected_version, actual=version)
             metadata = Metadata(envelope.command_id, envelope.correlation_id, envelope.causation_id, envelope.headers)
             if handler.wants_metadata:
                 decided = handler.method(self.state, envelope.command, metadata)
@@ -143,7 +150,7 @@ class Actor:
                 raise InvalidMessage(
                     f"its events take {size_bytes} bytes, the limit max_payload_bytes is {kind.max_payload_bytes}"
                 )
-        except (Rejected, NotFound, AlreadyExists, WrongExpectedVersion) as refusal:
+        except Refused as refusal:
             self._reply_unwritten(envelope, refusal)
             return
         except Exception as bug:
@@ -241,7 +248,7 @@ class Actor:
 
     # --- outcomes -------------------------------------------------------------------------------------------------
 
-    def outcome_known(self, request: PendingAppend, outcome: AppendOutcome | StoreError) -> None:
+    def outcome_known(self, request: PendingAppend, outcome: AppendOutcome | Transient) -> None:
         """Take the outcome of the oldest append whose outcome was not known."""
         pending = self.pending
         assert pending, "an outcome without a pending append"
@@ -312,7 +319,7 @@ class Actor:
             host.answer_duplicate(envelope, outcome)
         elif isinstance(outcome, WrongExpectedVersion) and envelope.attempts < MAX_ATTEMPTS:
             undone.append(envelope)
-        elif isinstance(outcome, StoreError):
+        elif isinstance(outcome, ActoriumError):
             host.answer(envelope, outcome)
         else:
             undone.append(envelope)  # withdrawn before it was sent

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard
 from zlib import crc32
 
 import msgspec
 
-from actorium.actors.errors import CommandFailed
 from actorium.store.codec import InvalidMessage, checked_copy
+from actorium.store.errors import InvalidCommand
 from actorium.store.events import Event, MessageMeta
 from actorium.store.storable import decoder_of
 
@@ -20,6 +20,33 @@ if TYPE_CHECKING:
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 MAX_ID_LENGTH = 512  # an id is a key in an index of the log, not a document
+
+
+def checked_id(id: object, what: str) -> str:
+    """Return an id that may be a key of the log; raise InvalidCommand, saying `what` it is, for anything else."""
+    if is_unicode(id) and 0 < len(id) <= MAX_ID_LENGTH:
+        return id
+    raise InvalidCommand(f"{what}={id!r}: a string of 1 to {MAX_ID_LENGTH} Unicode characters")
+
+
+def checked_text(text: object, what: str) -> str:
+    """Return a text that the log can hold; raise InvalidCommand, saying `what` it is, for anything else."""
+    if is_unicode(text):
+        return text
+    raise InvalidCommand(f"{what}={text!r}: a string of Unicode characters")
+
+
+def is_unicode(text: object) -> TypeGuard[str]:
+    """Say whether something is a text without lone surrogates, which JSON and SQLite refuse."""
+    if not isinstance(text, str):
+        return False
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class Command(msgspec.Struct, frozen=True, gc=False, metaclass=MessageMeta):
@@ -90,19 +117,19 @@ class CommandCodec:
         self._decode = decoder_of(command_class)
 
     def admit(self, command: Command, max_payload_bytes: int) -> tuple[Any, int]:
-        """Return a checked copy of a command and its fingerprint; raise CommandFailed where a field is wrong."""
+        """Return a checked copy of a command and its fingerprint; raise InvalidCommand where a field is wrong."""
         try:
             encoded = _encode(command)
             copy = checked_copy(command, encoded, self._decode)
         except (InvalidMessage, TypeError, ValueError) as error:
-            raise CommandFailed(f"{self._name} was not sent: {error}") from error
+            raise InvalidCommand(f"{self._name} was not sent: {error}") from error
         if len(encoded) > max_payload_bytes:
-            raise CommandFailed(
+            raise InvalidCommand(
                 f"{self._name} was not sent: it takes {len(encoded)} bytes, the limit max_payload_bytes is "
                 f"{max_payload_bytes}"
             )
         if not 0 < len(copy.to) <= MAX_ID_LENGTH:
-            raise CommandFailed(
+            raise InvalidCommand(
                 f"{self._name} was not sent: `to` is the aggregate's id, 1 to {MAX_ID_LENGTH} characters, "
                 f"not {copy.to[:40]!r}"
             )

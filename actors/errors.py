@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from actorium.store.errors import ActoriumError
+from actorium.store.errors import DamagedLog, HandlerFailed, Refused
 
 
-class Rejected(ActoriumError):
+class Rejected(Refused):
     """The domain said no. Raise it from `@decide`: `raise Rejected("insufficient funds", balance=self.balance)`.
 
     `reason` is for people and for comparison; `details` carries the values that explain it.
     """
+
+    reason: str
+    details: dict[str, Any]
 
     def __init__(self, reason: str, /, **details: Any) -> None:
         shown = ", ".join(f"{name}={value!r}" for name, value in details.items())
@@ -20,21 +23,31 @@ class Rejected(ActoriumError):
         self.details = details
 
 
-class NotFound(ActoriumError):
-    """The aggregate does not exist: its stream is empty, and the command (or the read) needs one that exists."""
+class NotFound(Refused):
+    """What was asked for does not exist: most often an aggregate whose stream is empty."""
+
+    http_status = 404
 
 
-class AlreadyExists(ActoriumError):
+class AlreadyExists(Refused):
     """A creating command met a stream that already has events."""
 
 
-class CommandFailed(ActoriumError):
-    """A command handler has a bug, or was given a command whose fields are wrong; the cause is chained."""
-
-
-class CommandConflict(ActoriumError):
+class CommandConflict(Refused):
     """A `command_id` was used before for a command with other content; nothing was done."""
 
+    http_status = 422
 
-class HydrationFailed(ActoriumError):
+
+class NotAllowed(Refused):
+    """The caller may not do this. Raise it from middleware that checks who sends what."""
+
+    http_status = 403
+
+
+class CommandFailed(HandlerFailed):
+    """The handler of a command has a bug; the cause is chained, and nothing was written."""
+
+
+class HydrationFailed(DamagedLog):
     """An actor cannot be rebuilt from its stream; the cause is chained, and the next try is allowed after a while."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from actorium.actors.commands import Envelope
-from actorium.store.errors import StoreError
+from actorium.store.errors import Transient
 from actorium.store.event_store import Append, AppendOutcome, Snapshot
 from actorium.store.events import Event, Metadata
 
@@ -32,6 +32,6 @@ class PendingAppend(msgspec.Struct):
     followers: list[tuple[Envelope, Any]] | None = None
     in_flight: bool = False
     withdrawn: bool = False
-    outcome: AppendOutcome | StoreError | None = None
+    outcome: AppendOutcome | Transient | None = None
     ends_recovery: bool = False
     snapshot: Snapshot | None = None

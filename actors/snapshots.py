@@ -18,9 +18,10 @@ import msgspec
 
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import Snapshot
-from actorium.store.events import StreamName, as_json, event_type_of
+from actorium.store.events import as_json, event_type_of
 from actorium.store.log import logger
 from actorium.store.sameness import first_change
+from actorium.store.names import StreamName
 
 if TYPE_CHECKING:
     from actorium.actors.aggregate import Aggregate

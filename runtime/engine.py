@@ -28,7 +28,7 @@ from actorium.runtime.commands.supervision import Supervisor
 from actorium.runtime.log.log_tail import LogTail
 from actorium.runtime.settings import Settings
 from actorium.runtime.statistics import RuntimeStatistics
-from actorium.store.errors import ActoriumError, ConfigurationError, DuplicateCommand
+from actorium.store.errors import ActoriumError, CommitUnknown, ConfigurationError, DuplicateCommand
 from actorium.store.event_store import EventStore, Snapshot
 from actorium.store.log import logger
 from actorium.store.source import Source
@@ -119,11 +119,16 @@ class Engine:
         self.admission.mail_taken(actor)
 
     def fail_everything(self, error: ActoriumError) -> None:
-        """Answer whatever was delivered and not answered with an error: the runtime ends without it."""
+        """Answer whatever was delivered and not answered with an error: the runtime ends without it.
+
+        A command whose events were given to the store may be in the log, and is told so.
+        """
         self.admission.close(error)
+        unknown = CommitUnknown(f"{error}; whether the commit in flight is in the log is not known")
+        unknown.__cause__ = error
         for actor in self.live:
             for request in actor.pending or ():
-                self.replies.answer(request.envelope, error)
+                self.replies.answer(request.envelope, unknown if request.in_flight else error)
                 for envelope, _ in request.followers or ():
                     self.replies.answer(envelope, error)
             for envelope in actor.mailbox or ():

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from actorium.store.errors import ActoriumError
+from actorium.store.errors import OutcomeUnknown, Unavailable
 
 
-class Overloaded(ActoriumError):
+class Overloaded(Unavailable):
     """A command would have waited too long, or has waited too long for room: there is more load than can be carried.
 
     Nothing was done. Send again after `retry_after_s` seconds or later: by then what waits now is done, as far as one
@@ -18,20 +18,22 @@ class Overloaded(ActoriumError):
 
     def __str__(self) -> str:
         # Written when somebody reads it: under overload this is raised more often than anything else.
-        return f"{super().__str__()}; nothing was done, send again in {self.retry_after_s:.2g} s or later"
+        return f"{self.message}; nothing was done, send again in {self.retry_after_s:.2g} s or later"
 
 
-class CommandTimeout(ActoriumError):
+class CommandTimeout(OutcomeUnknown):
     """No answer came in time, and the outcome is unknown: send again with the same `command_id`."""
+
+    command_id: str
 
     def __init__(self, message: str, *, command_id: str) -> None:
         super().__init__(message)
         self.command_id = command_id
 
 
-class RuntimeClosed(ActoriumError):
-    """The runtime has not been started, is stopping, or has stopped."""
+class RuntimeClosed(Unavailable):
+    """The runtime has not been started, is stopping, or has stopped; nothing was done by this call."""
 
 
-class QueryTimeout(ActoriumError):
+class QueryTimeout(OutcomeUnknown):
     """A projection did not come to the position that a query wants within its timeout; ask again."""

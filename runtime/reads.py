@@ -7,6 +7,7 @@ from collections.abc import Collection
 from typing import Any, TypeVar, overload
 
 from actorium.actors.aggregate import Aggregate
+from actorium.actors.commands import checked_id
 from actorium.runtime.engine import Engine
 from actorium.runtime.log.durable_subscription import DurableSubscription
 from actorium.runtime.log.subscriptions import Subscription
@@ -17,7 +18,8 @@ from actorium.runtime.read_side import ReadSide
 from actorium.runtime.settings import Settings
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import EventStore
-from actorium.store.events import Event, StreamName
+from actorium.store.events import Event
+from actorium.store.names import StreamName
 
 E = TypeVar("E", bound=Event)
 R = TypeVar("R")
@@ -73,7 +75,7 @@ class Reads(ABC):
         self._running()
         stream = None
         if aggregate is not None and id is not None:
-            stream = StreamName(aggregate.__definition__.stream_type, id)
+            stream = StreamName(aggregate.__definition__.stream_type, checked_id(id, "id"))
         elif aggregate is not None or id is not None:
             raise ConfigurationError("events(aggregate=…, id=…): one stream has both; leave both out for the whole log")
         return Subscription(

@@ -134,9 +134,10 @@ class Runtime(Reads):
     async def stop(self) -> None:
         """Take no new commands, let accepted ones commit for `Settings.drain_s` seconds, close the store.
 
-        What is not committed by then fails with RuntimeClosed. A second call waits for the first. It ends properly
-        also when its caller is cancelled meanwhile. The commit in flight, and then the closing, are given
-        `Settings.close_s` seconds each; raises StoreHangs where the store needs longer.
+        What was not given to the store by then fails with RuntimeClosed, and what may be in the log with CommitUnknown.
+        A second call waits for the first. It ends properly also when its caller is cancelled meanwhile. The commit in
+        flight, and then the closing, are given `Settings.close_s` seconds each; raises StoreHangs where the store needs
+        longer.
         """
         if self._root is None:
             return
@@ -261,8 +262,10 @@ class Runtime(Reads):
         correlation_id, causation_id, headers: stored with its events. wait_for: projections that must have its events
         before the call returns; QueryTimeout says that the command took effect and one has not.
 
-        Raises Rejected, NotFound, AlreadyExists, WrongExpectedVersion, CommandConflict, CommandFailed,
-        HydrationFailed, Overloaded, CommandTimeout, StoreUnavailable, RuntimeClosed or ConfigurationError.
+        Raises InvalidCommand for a value that cannot be; Refused (Rejected, NotFound, AlreadyExists, CommandConflict);
+        LostRace; CommandFailed for a bug of the handler; Unavailable where nothing was done (Overloaded,
+        StoreUnavailable, RuntimeClosed); OutcomeUnknown (CommandTimeout, CommitUnknown); DamagedLog (HydrationFailed);
+        ConfigurationError for a command that no aggregate handles.
         """
         if timeout_s is None:
             timeout_s = self._settings.default_timeout_s

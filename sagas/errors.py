@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from actorium.store.errors import ActoriumError
+from actorium.store.errors import OutcomeUnknown
 
 
-class SagaTimeout(ActoriumError):
+class SagaTimeout(OutcomeUnknown):
     """A saga did not end within the time that its caller gave it; it goes on by itself."""

@@ -21,8 +21,10 @@ from actorium.sagas.model.saga import Saga
 from actorium.sagas.model.stream import SagaStream, saga_stream_of
 from actorium.sagas.model.submissions import Submission
 from actorium.sagas.model.views import SagaSummary, SagaView
-from actorium.store.errors import ConfigurationError
+from actorium.store.errors import ConfigurationError, InvalidCommand
 from actorium.store.events import Event
+
+_AFTER_S_MAX = 1e11  # some 3,000 years: the log counts microseconds in 63 bits
 
 
 class Runtime(base.Runtime):
@@ -130,9 +132,11 @@ class Runtime(base.Runtime):
         due_us = 0
         if at is not None:
             if at.tzinfo is None:
-                raise ConfigurationError(f"submit(…, at={at!r}) has no time zone: give an aware datetime")
+                raise InvalidCommand(f"submit(…, at={at!r}) has no time zone: give an aware datetime")
             due_us = round(at.timestamp() * 1_000_000)
         elif after_s is not None:
+            if not abs(after_s) <= _AFTER_S_MAX:
+                raise InvalidCommand(f"submit(…, after_s={after_s!r}): seconds, at most {_AFTER_S_MAX:g}")
             due_us = self._source.now_us() + round(after_s * 1_000_000)
         return await saga_engine.submit(envelope, due_us)
 

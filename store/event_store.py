@@ -7,8 +7,8 @@ What holds for every adapter (and is checked by `actorium.testing.EventStoreCont
 
 - versions of a stream are 1, 2, 3 …; positions of the log are 1, 2, 3 …; both without a gap, in commit order;
 - a command id takes effect at most once, for ever, over the whole log;
-- when `commit` returns, what it reports is durable to the degree that the adapter promises; when it raises, nothing is
-  known, and the next read tells;
+- when `commit` returns, what it reports is durable to the degree that the adapter promises; when it raises
+  StoreUnavailable, nothing was written; when it raises anything else, nothing is known, and the next read tells;
 - `commit` is called by one task at a time and is never cancelled; reads may run beside it and see whole batches only.
 """
 
@@ -20,7 +20,8 @@ from typing import Any, Protocol
 import msgspec
 
 from actorium.store.errors import DuplicateCommand, StatementFailed, WrongExpectedVersion
-from actorium.store.events import EncodedEvent, EncodedRecord, StreamName
+from actorium.store.events import EncodedEvent, EncodedRecord
+from actorium.store.names import CommandRecord, StoredEventType, StreamName
 
 
 class CommandMark(msgspec.Struct, frozen=True, gc=False):
@@ -33,17 +34,6 @@ class CommandMark(msgspec.Struct, frozen=True, gc=False):
     command_id: str
     fingerprint: int
     fresh: bool = False
-
-
-class CommandRecord(msgspec.Struct, frozen=True, gc=False):
-    """Where the effect of a command is in the log: versions `first_version`..`version`, the last at `position`."""
-
-    command_id: str
-    fingerprint: int
-    stream: StreamName
-    first_version: int
-    version: int
-    position: int
 
 
 class Append(msgspec.Struct, frozen=True, gc=False):
@@ -161,14 +151,6 @@ class StreamPage(msgspec.Struct, frozen=True):
     snapshot: Snapshot | None = None
 
 
-class StoredEventType(msgspec.Struct, frozen=True, gc=False):
-    """A shape of event that the log holds; `events` is how many of it there are, None where nobody counted."""
-
-    type: str
-    schema_version: int
-    events: int | None = None
-
-
 class Head(msgspec.Struct, frozen=True, gc=False):
     """The end of the log: the last position (0: empty) and the time of its event."""
 
@@ -192,8 +174,10 @@ class EventStore(Protocol):
 
         Each append is checked in order against the log and the appends before it in the batch: first its command id
         (`DuplicateCommand`), then its expected version (`WrongExpectedVersion`). Once one was refused, the later ones
-        of its stream in the batch are refused too: they were decided on events that are not there. Raises
-        StoreUnavailable: nothing of the batch is known to be written, and the store still serves later calls if it can.
+        of its stream in the batch are refused too: they were decided on events that are not there.
+
+        Raises StoreUnavailable where certainly nothing of the batch was written, and CommitUnknown where it may be in
+        the log; the store still serves later calls if it can. Anything else that comes out is taken for CommitUnknown.
         """
         ...
 

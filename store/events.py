@@ -1,4 +1,4 @@
-"""What lies in the log: events, the names of streams, and the envelope an event is recorded in."""
+"""What lies in the log: events, and the envelope an event is recorded in."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from zlib import crc32
 
 import msgspec
 
+from actorium.store.names import StreamName
 from actorium.store.upcasting import Upcaster, read_upcasters
 
 
@@ -38,16 +39,6 @@ def event_type_of(event_class: type[Event]) -> str:
     """Return the stored name of an event class: its own `event_type`, or else its class name."""
     own = event_class.__dict__.get("event_type")
     return own if isinstance(own, str) and own else event_class.__name__
-
-
-class StreamName(msgspec.Struct, frozen=True, gc=False, order=True):
-    """The name of one aggregate's log: the kind of aggregate and its id. Written `Account<alice>`."""
-
-    type: str
-    id: str
-
-    def __str__(self) -> str:
-        return f"{self.type}<{self.id}>"
 
 
 class Metadata(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

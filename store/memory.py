@@ -29,18 +29,17 @@ from actorium.store.event_store import (
     Append,
     AppendOutcome,
     Batch,
-    CommandRecord,
     Committed,
     DeadLetter,
     Head,
     SaveCheckpoint,
     Snapshot,
-    StoredEventType,
     StreamPage,
     StreamRead,
     require_events,
 )
-from actorium.store.events import EncodedRecord, StreamName
+from actorium.store.events import EncodedRecord
+from actorium.store.names import CommandRecord, StoredEventType, StreamName
 
 
 class MemoryStore:

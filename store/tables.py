@@ -15,7 +15,7 @@ from zlib import crc32
 
 from actorium.store.errors import CorruptRow, StatementFailed
 from actorium.store.event_store import DeadLetter, SaveCheckpoint, Statement
-from actorium.store.events import StreamName
+from actorium.store.names import StreamName
 
 CHECKPOINTS_SCHEMA = """
 CREATE TABLE checkpoints (

@@ -20,7 +20,7 @@ from typing import Generic, Protocol, TypeVar
 import anyio
 import msgspec
 
-from actorium.store.errors import StoreError, StoreUnavailable
+from actorium.store.errors import ActoriumError, CommitUnknown, Transient
 from actorium.store.event_store import Append, Batch, Committed, EventStore, SaveCheckpoint, Snapshot
 from actorium.store.log import logger
 from actorium.store.source import Source
@@ -61,7 +61,7 @@ class GroupCommitWriter(Generic[R]):
         self,
         store: EventStore,
         source: Source,
-        completed: Callable[[Sequence[R], Committed | StoreError], None],
+        completed: Callable[[Sequence[R], Committed | Transient], None],
         *,
         max_batch_events: int,
         max_batch_bytes: int,
@@ -132,7 +132,7 @@ class GroupCommitWriter(Generic[R]):
     def give_up(self) -> list[R] | None:
         """End `run` though the store has not ended the commit in flight; return its requests, None if there is none.
 
-        They are reported as StoreUnavailable: whether they are in the log is unknown.
+        They are reported as CommitUnknown: whether they are in the log is not known.
         """
         flight = self._flying
         if flight is None or self._work is None:
@@ -193,7 +193,7 @@ class GroupCommitWriter(Generic[R]):
         extras, self._extras = self._extras, []
         return _Flight(requests, extras)
 
-    async def _commit(self, flight: _Flight[R]) -> Committed | StoreError:
+    async def _commit(self, flight: _Flight[R]) -> Committed | Transient:
         extras = flight.extras
         batch = Batch(
             self._source.now_us(),
@@ -203,17 +203,17 @@ class GroupCommitWriter(Generic[R]):
         )
         try:
             return await self._store.commit(batch)
-        except StoreError as error:
+        except Transient as error:
             return error
         except asyncio.CancelledError:
             work = asyncio.current_task()
             if work is not None and work.cancelling():
                 raise  # the loop itself is being taken down
-            return StoreUnavailable("the commit was cancelled by the store")
+            return CommitUnknown("the commit was cancelled by the store")
         except Exception as error:
-            unavailable = StoreUnavailable(f"the store failed in a way it does not name: {error!r}")
-            unavailable.__cause__ = error
-            return unavailable
+            unknown = CommitUnknown(f"the store failed in a way it does not name: {error!r}")
+            unknown.__cause__ = error
+            return unknown
 
     def _report_meanwhile(self) -> None:
         """Report the last commit while the next is on its way; a bug in what is told of it ends the writer."""
@@ -228,19 +228,20 @@ class GroupCommitWriter(Generic[R]):
             self._report(flight)
 
     def _report(self, flight: _Flight[R]) -> None:
-        outcome = flight.outcome or StoreUnavailable(
-            "the commit has not ended: whether it is in the log is unknown; send its commands again with the same "
+        outcome = flight.outcome or CommitUnknown(
+            "the commit has not ended: whether it is in the log is not known; send its commands again with the same "
             "command_id"
         )
-        if isinstance(outcome, StoreError):
+        failure = None if isinstance(outcome, Committed) else outcome
+        if failure is not None:
             self._failed += 1
-            log.error("commit_failed", appends=len(flight.requests), error=str(outcome), cause=repr(outcome.__cause__))
+            log.error("commit_failed", appends=len(flight.requests), error=str(failure), cause=repr(failure.__cause__))
         checkpoint = -1
         for extra, saved in flight.extras:
-            error = outcome if isinstance(outcome, StoreError) else None
+            error: ActoriumError | None = failure
             if isinstance(extra, SaveCheckpoint):
                 checkpoint += 1
-                if error is None and not isinstance(outcome, StoreError):
+                if isinstance(outcome, Committed):
                     error = outcome.failed_checkpoints.get(checkpoint)
             if saved.done():
                 continue
@@ -260,7 +261,7 @@ class _Flight(Generic[R]):
     def __init__(self, requests: list[R], extras: list[tuple[Extra, asyncio.Future[None]]]) -> None:
         self.requests = requests
         self.extras = extras
-        self.outcome: Committed | StoreError | None = None
+        self.outcome: Committed | Transient | None = None
 
     @property
     def all_written(self) -> bool:

@@ -11,7 +11,8 @@ from actorium.benchmarks.measuring.load import AMOUNT
 from actorium.benchmarks.scenario import Bench
 from actorium.store.codec import EventCodec
 from actorium.store.event_store import Append, Batch, EventStore
-from actorium.store.events import EncodedEvent, Metadata, StreamName, as_json
+from actorium.store.events import EncodedEvent, Metadata, as_json
+from actorium.store.names import StreamName
 from actorium.store.sqlite import SQLiteStore
 
 _APPENDS_AT_ONCE = 5_000

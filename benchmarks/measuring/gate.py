@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from actorium.benchmarks.scenario import Wrong
 from actorium.store.event_store import EventStore
-from actorium.store.events import EncodedRecord, StreamName
+from actorium.store.events import EncodedRecord
+from actorium.store.names import StreamName
 
 _PAGE_EVENTS = 5_000
 _STREAM_TYPE = "Account"

@@ -12,7 +12,7 @@ from actorium.benchmarks.measuring.load import Accounts
 from actorium.benchmarks.scenario import DURABLE, YARDSTICK, Bench, Figures, Scenario, Wrong
 from actorium.benchmarks.yardsticks.least import INSERT, connect
 from actorium.store.event_store import Append, Batch, CommandMark
-from actorium.store.events import StreamName
+from actorium.store.names import StreamName
 
 _PAYLOAD = b"p" * 120
 _METADATA = b"m" * 80

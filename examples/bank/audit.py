@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from actorium import Runtime
-from actorium.store.events import StreamName
+from actorium.store.names import StreamName
 
 
 class Audit(msgspec.Struct):

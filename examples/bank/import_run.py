@@ -17,7 +17,7 @@ from actorium.examples.bank.check import Check, check, sums
 from actorium.examples.bank.domain import Account
 from actorium.examples.bank.importer import Importer, ImportReport, OnBadRow, TooManyBadRows
 from actorium.examples.bank.transactions import NoTransactionsFile, count_rows, koruna, read_transactions
-from actorium.store.errors import StoreError
+from actorium.store.errors import Transient
 from actorium.store.sqlite import SQLiteStore
 
 _BAD_ROWS_SHOWN = 20
@@ -55,7 +55,7 @@ class ImportRun:
                     await importer.run(read_transactions(self._file))
                 except TooManyBadRows as error:
                     raise Problem(f"{error} {self._so_far()}") from None
-                except StoreError as error:
+                except Transient as error:
                     raise Problem(f"{error}\n{self._so_far()}; go on with: {self._go_on}") from error
         self._say_what_was_done(time.perf_counter() - began)
         if pressed:

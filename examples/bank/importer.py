@@ -18,16 +18,10 @@ from typing import Literal
 
 import msgspec
 
-from actorium import (
-    Ack,
-    AlreadyExists,
-    CommandConflict,
-    ConfigurationError,
-    Rejected,
-    Runtime,
-)
+from actorium import Ack, AlreadyExists, ConfigurationError, Runtime
 from actorium.examples.bank.domain import Credit, Debit, OpenAccount
 from actorium.examples.bank.transactions import BadRow, Transaction
+from actorium.store.errors import Refused
 
 MAX_PENDING = 1_000
 MAX_BAD_ROWS = 10_000
@@ -113,7 +107,7 @@ class Importer:
     async def run(self, rows: Iterable[Transaction | BadRow]) -> ImportReport:
         """Carry out rows until they end or a reason to stop comes; return the report.
 
-        Raises what the runtime raises where the outcome of a row is unknown (StoreUnavailable, CommandTimeout, …): the
+        Raises what the runtime raises where the outcome of a row is unknown (CommitUnknown, CommandTimeout, …): the
         next import of the same rows goes on where the log ends. Raises TooManyBadRows.
         """
         self._begins_after = self._runtime.statistics().position
@@ -172,7 +166,7 @@ class Importer:
     async def _book(self, row: Transaction) -> None:
         try:
             ack = await self._send(_command(row), command_id(row.id))
-        except (Rejected, CommandConflict) as refusal:
+        except Refused as refusal:
             self._not_taken(BadRow(row.line, f"transaction {row.id} of account {row.account}: {refusal}"))
             return
         if not ack.duplicate:

@@ -16,15 +16,15 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 
 from actorium import Command, Event, EventStore, Runtime, Settings, Subscription
 from actorium.examples.fastapi_app.account import Account, Deposit, OpenAccount, Withdraw
-from actorium.examples.fastapi_app.problems import PROBLEMS, answer_problem
+from actorium.examples.fastapi_app.problems import TITLES, answer_problem, status_of
 
-router = APIRouter(responses={problem.status: {"description": problem.title} for problem in PROBLEMS.values()})
+router = APIRouter(responses={status_of(kind): {"description": title} for kind, title in TITLES.items()})
 
 
 def create_app(store: str | EventStore = "sqlite:///bank.db", settings: Settings | None = None) -> FastAPI:
     """Return the application; its runtime starts and stops with it."""
     runtime = Runtime([Account], store=store, settings=settings)
-    app = FastAPI(title="Bank", lifespan=runtime.lifespan, exception_handlers=dict.fromkeys(PROBLEMS, answer_problem))
+    app = FastAPI(title="Bank", lifespan=runtime.lifespan, exception_handlers=dict.fromkeys(TITLES, answer_problem))
     app.state.runtime = runtime
     app.include_router(router)
     return app

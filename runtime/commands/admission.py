@@ -22,7 +22,7 @@ from actorium.actors.kind import ActorKind
 from actorium.runtime.commands.deadlines import Deadlines
 from actorium.runtime.commands.throughput import Throughput
 from actorium.runtime.errors import Overloaded
-from actorium.store.events import StreamName
+from actorium.store.names import StreamName
 
 # How much of its time a command may spend behind others; the rest is for its own way, and for what nobody foresaw.
 _PART_FOR_WAITING = 1 / 3

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from actorium.actors.actor import Actor, Status
-from actorium.actors.commands import MAX_ID_LENGTH, Ack, Command, Envelope
+from actorium.actors.commands import Ack, Command, Envelope, checked_id, checked_text, is_unicode
 from actorium.actors.definition import CommandHandler
 from actorium.actors.kind import ActorKind
 from actorium.runtime.commands.admission import Admission
@@ -23,7 +23,7 @@ from actorium.runtime.commands.scheduler import Scheduler
 from actorium.runtime.commands.supervision import Supervisor
 from actorium.runtime.errors import CommandTimeout
 from actorium.runtime.settings import Settings
-from actorium.store.errors import ConfigurationError
+from actorium.store.errors import ConfigurationError, InvalidCommand
 from actorium.store.source import Source
 
 _READY, _IDLE, _COLD, _FAILED = Status.READY, Status.IDLE, Status.COLD, Status.FAILED
@@ -67,17 +67,19 @@ class Dispatcher:
         headers: Mapping[str, str] | None,
         timeout_s: float = 0.0,
     ) -> Envelope:
-        """Return a checked command in its envelope; raise ConfigurationError or CommandFailed."""
+        """Return a checked command in its envelope; raise ConfigurationError or InvalidCommand."""
         known = self._kinds.get(type(command)) or self._known(command)
         handler = known[1]
         copy, fingerprint = handler.codec.admit(command, self._max_payload_bytes)
+        if expected_version is not None:
+            _check_version(expected_version)
         fresh = command_id is None
         return Envelope(
             copy.to,
             copy,
             handler,
             None,
-            self._new_id() if command_id is None else _checked_id(command_id),
+            self._new_id() if command_id is None else checked_id(command_id, "command_id"),
             fingerprint,
             fresh,
             correlation_id,
@@ -99,9 +101,7 @@ class Dispatcher:
 
     async def read(self, kind: ActorKind, id: str, timeout_s: float) -> Any:
         """Return a copy of an actor's latest state."""
-        if not _is_id(id):
-            raise ConfigurationError(f"get(…, {id!r}): an aggregate's id has 1 to {MAX_ID_LENGTH} Unicode characters")
-        return await self.ask(kind, Envelope(id, None, None), timeout_s)
+        return await self.ask(kind, Envelope(checked_id(id, "id"), None, None), timeout_s)
 
     def kind_of(self, command: Command) -> ActorKind:
         """Return the kind of actor that handles a command; raise ConfigurationError if none does."""
@@ -220,38 +220,20 @@ class Dispatcher:
             actor.kind.host.hydrate(actor)
 
 
-def _checked_id(command_id: object) -> str:
-    if _is_id(command_id):
-        return str(command_id)
-    raise ConfigurationError(f"command_id={command_id!r}: a string of 1 to {MAX_ID_LENGTH} Unicode characters")
+def _check_version(version: object) -> None:
+    if not isinstance(version, int) or isinstance(version, bool) or version < 0:
+        raise InvalidCommand(f"expected_version={version!r}: a whole number, 0 for a stream that is empty")
 
 
 def _check(envelope: Envelope, timeout_s: float) -> None:
-    """Raise ConfigurationError for metadata that the log would not give back, and for a wait that has no end."""
+    """Raise InvalidCommand for metadata that the log would not give back, ConfigurationError for an endless wait."""
     if not timeout_s >= 0:
         raise ConfigurationError(f"timeout_s={timeout_s!r}: seconds, 0 or more")
-    for name in ("correlation_id", "causation_id"):
-        if not _is_unicode(value := getattr(envelope, name)):
-            raise ConfigurationError(f"{name}={value!r}: a string of Unicode characters")
+    checked_text(envelope.correlation_id, "correlation_id")
+    checked_text(envelope.causation_id, "causation_id")
     for name, value in envelope.headers.items():
-        if not (_is_unicode(name) and _is_unicode(value)):
-            raise ConfigurationError(f"headers={{{name!r}: {value!r}}}: names and values are strings")
-
-
-def _is_id(text: object) -> bool:
-    return isinstance(text, str) and 0 < len(text) <= MAX_ID_LENGTH and _is_unicode(text)
-
-
-def _is_unicode(text: object) -> bool:
-    if not isinstance(text, str):
-        return False
-    if text.isascii():
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # a lone surrogate, which JSON and SQLite refuse
-        return False
-    return True
+        if not (is_unicode(name) and is_unicode(value)):
+            raise InvalidCommand(f"headers={{{name!r}: {value!r}}}: names and values are strings")
 
 
 def time_out(envelope: Envelope) -> None:

@@ -21,9 +21,10 @@ from actorium.runtime.commands.admission import Admission
 from actorium.runtime.commands.deadlines import Deadlines
 from actorium.runtime.log.log_tail import LogTail
 from actorium.store.codec import EventCodec
-from actorium.store.errors import DuplicateCommand, StoreError, StoreUnavailable
-from actorium.store.event_store import CommandRecord, Committed, EventStore, StreamRead
+from actorium.store.errors import ActoriumError, CommitUnknown, DamagedLog, DuplicateCommand, Transient
+from actorium.store.event_store import Committed, EventStore, StreamRead
 from actorium.store.log import logger
+from actorium.store.names import CommandRecord
 
 log = logger("actorium.runtime")
 
@@ -63,9 +64,9 @@ class Replies:
         self._acknowledged_now = 0
         self.acknowledged = self.rejected = self.failed = self.duplicates = self.dropped = 0
 
-    def committed(self, requests: Sequence[PendingAppend], outcome: Committed | StoreError) -> None:
+    def committed(self, requests: Sequence[PendingAppend], outcome: Committed | Transient) -> None:
         """Take what the writer reports of one batch: tell the subscriptions and each actor."""
-        if isinstance(outcome, StoreError):
+        if isinstance(outcome, Transient):
             for request in requests:
                 request.actor.outcome_known(request, outcome)
         else:
@@ -139,10 +140,10 @@ class Replies:
         self._ask(_Question(envelope, None, duplicate.record))
 
     def fail_questions(self, error: Exception) -> None:
-        """Answer the commands whose ids are still to be looked up with an error: the look-up will not end."""
+        """Answer the commands whose ids are still to be looked up: because of an error the look-up will not end."""
         for question in (*self._asking, *self._questions):
             if not question.answered:
-                self.answer(question.envelope, error)
+                self.answer(question.envelope, _unknown(question.envelope, error))
         self._asking.clear()
         self._questions.clear()
 
@@ -174,7 +175,7 @@ class Replies:
         try:
             record = await self._store.find_command(envelope.command_id)
         except Exception as error:
-            self.answer(envelope, _unavailable(envelope, error))
+            self.answer(envelope, _unknown(envelope, error))
             return
         if record is None:
             self.answer(envelope, self._with_position(outcome) if type(outcome) is Ack else outcome)
@@ -196,7 +197,7 @@ class Replies:
             page = (await self._store.read_streams([read]))[0]
             events = tuple(event for one in page.events for event in self._codec.decode(one))
         except Exception as error:
-            self.answer(envelope, _unavailable(envelope, error))
+            self.answer(envelope, _unknown(envelope, error))
             return
         self.answer(
             envelope,
@@ -211,9 +212,9 @@ def _shown(envelope: Envelope) -> str:
     return f"{type(envelope.command).__name__} to {envelope.to!r}"
 
 
-def _unavailable(envelope: Envelope, error: Exception) -> Exception:
-    if isinstance(error, StoreError):
+def _unknown(envelope: Envelope, error: Exception) -> ActoriumError:
+    if isinstance(error, DamagedLog):
         return error
-    unavailable = StoreUnavailable(f"whether {_shown(envelope)} took effect before cannot be read: {error!r}")
-    unavailable.__cause__ = error
-    return unavailable
+    unknown = CommitUnknown(f"whether {_shown(envelope)} took effect before cannot be read: {error!r}")
+    unknown.__cause__ = error
+    return unknown

@@ -82,7 +82,8 @@ class DurableSubscription(Generic[E_co]):
     async def save(self) -> None:
         """Keep `position`: what was given out up to now is over, and is not given out again.
 
-        Of the events that upcasters make of one record, the last takes the position with it. Raises StoreUnavailable.
+        Of the events that upcasters make of one record, the last takes the position with it. Raises
+        StoreUnavailable or CommitUnknown.
         """
         position = self._opened().position
         if position == self.saved_position:

@@ -11,12 +11,14 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from actorium.actors.aggregate import Aggregate
+from actorium.actors.commands import checked_id
 from actorium.actors.errors import NotFound
 from actorium.actors.hydration import refuse, replay
 from actorium.actors.kind import ActorKind
-from actorium.store.errors import ConfigurationError
+from actorium.store.errors import ConfigurationError, InvalidCommand
 from actorium.store.event_store import EventStore, StreamRead
-from actorium.store.events import EncodedRecord, Event, Metadata, StreamName
+from actorium.store.events import EncodedRecord, Event, Metadata
+from actorium.store.names import StreamName
 
 A = TypeVar("A", bound=Aggregate)
 
@@ -33,7 +35,7 @@ class Moment:
         if len(given) != 1:
             raise ConfigurationError(f"give one of at_version, at_position and at_time, not {len(given)}")
         if time is not None and time.tzinfo is None:
-            raise ConfigurationError(f"at_time={time!r} has no time zone: give an aware datetime")
+            raise InvalidCommand(f"at_time={time!r} has no time zone: give an aware datetime")
         self._version = version
         self._position = position
         self._time_us = None if time is None else round(time.timestamp() * 1_000_000)
@@ -73,7 +75,7 @@ class Change(msgspec.Struct, Generic[A], frozen=True):
 
 async def state_at(store: EventStore, kind: ActorKind, id: str, moment: Moment) -> Any:
     """Return the state of an aggregate at a moment, from committed events; raise NotFound where it had none."""
-    stream = StreamName(kind.type, id)
+    stream = StreamName(kind.type, checked_id(id, "id"))
     state = kind.aggregate_class(id)
     version = 0
     async with aclosing(_pages(store, stream)) as pages:
@@ -93,8 +95,8 @@ async def state_at(store: EventStore, kind: ActorKind, id: str, moment: Moment) 
 async def changes(store: EventStore, kind: ActorKind, id: str, after_version: int) -> AsyncGenerator[Change[Any], None]:
     """Yield the changes of an aggregate after a version, oldest first; raise NotFound where it has no events."""
     if after_version < 0:
-        raise ConfigurationError(f"after_version={after_version}: 0 for the whole history, or a version")
-    stream = StreamName(kind.type, id)
+        raise InvalidCommand(f"after_version={after_version}: 0 for the whole history, or a version")
+    stream = StreamName(kind.type, checked_id(id, "id"))
     state = kind.aggregate_class(id)
     is_empty = True
     async with aclosing(_pages(store, stream)) as pages:

@@ -17,7 +17,8 @@ from actorium.runtime.log.log_tail import LogTail
 from actorium.store.codec import EventCodec, decode_metadata
 from actorium.store.errors import CorruptEvent, UnreadableEvent
 from actorium.store.event_store import EventStore, StreamRead
-from actorium.store.events import EncodedRecord, Event, RecordedEvent, StreamName
+from actorium.store.events import EncodedRecord, Event, RecordedEvent
+from actorium.store.names import StreamName
 
 # A page is also a commit: larger ones catch up faster, and hold up the commands' commits for longer.
 PAGE_EVENTS = 4_000

@@ -7,8 +7,9 @@ from typing import Literal
 
 from actorium.store.codec import EventCodec
 from actorium.store.errors import UnreadableEvent, UnreadableTypes
-from actorium.store.event_store import EventStore, StoredEventType
+from actorium.store.event_store import EventStore
 from actorium.store.log import logger
+from actorium.store.names import StoredEventType
 
 log = logger("actorium.runtime")
 

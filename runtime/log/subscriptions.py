@@ -12,8 +12,9 @@ from collections.abc import Collection
 from typing import Generic, cast
 
 from actorium.runtime.log.log_reader import LogReader, Slice, Unread
-from actorium.store.errors import ConfigurationError, StoreUnavailable
-from actorium.store.events import E_co, RecordedEvent, StreamName
+from actorium.store.errors import InvalidCommand, StoreUnavailable
+from actorium.store.events import E_co, RecordedEvent
+from actorium.store.names import StreamName
 
 
 class Subscription(Generic[E_co]):
@@ -29,7 +30,7 @@ class Subscription(Generic[E_co]):
         classes: Collection[type[E_co]] | None = None,
     ) -> None:
         if after < 0:
-            raise ConfigurationError(f"events(after={after}): a position, 0 for the beginning of the log")
+            raise InvalidCommand(f"events(after={after}): a position, 0 for the beginning of the log")
         self._log_reader = log_reader
         self._poll_s = poll_s
         self._stream = stream

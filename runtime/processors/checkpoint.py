@@ -47,7 +47,7 @@ class Checkpoint:
         parked: Sequence[DeadLetter] = (),
         settled: Sequence[DeadLetter] = (),
     ) -> None:
-        """Commit a position with what belongs to it; raise StatementFailed with nothing written, or a StoreError."""
+        """Commit a position with what belongs to it; raise StatementFailed with nothing written, or a Transient."""
         settled = [*settled, *self.letters.overtaken_by(parked)]
         settled_positions = [letter.position for letter in settled]
         # A processor that is cancelled meanwhile does not take its commit out of the writer's hands.

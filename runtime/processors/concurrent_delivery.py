@@ -14,20 +14,19 @@ from typing import Any, Protocol
 
 import anyio
 
-from actorium.runtime.errors import CommandTimeout, Overloaded, RuntimeClosed
+from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.log.log_reader import Delivered, Unread
 from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.processors.dead_letters import moved_to, place_of
 from actorium.runtime.processors.delivery import Attempts
 from actorium.runtime.retry import Retry
-from actorium.store.errors import StoreError, StoreUnavailable
+from actorium.store.errors import Transient
 from actorium.store.event_store import DeadLetter
-from actorium.store.events import Event, RecordedEvent, StreamName
+from actorium.store.events import Event, RecordedEvent
+from actorium.store.names import StreamName
 from actorium.store.source import Source
 
 _SAVE_EVERY_S = 0.25  # how much work with effects outside a crash may repeat
-# What says nothing of the event, and is no attempt at it.
-_AWAY = (CommandTimeout, Overloaded, StoreUnavailable)
 Lane = deque[int]
 Ended = Callable[[asyncio.Future[Any]], None]
 
@@ -99,7 +98,7 @@ class ConcurrentDelivery:
             saved = len(page.parked)
             try:
                 await self._save(position, page.parked[:saved])
-            except StoreError:
+            except Transient:
                 is_store_away = True  # the save at the end of the page says it, if the store is still away
         page.ended.result()
 
@@ -219,7 +218,8 @@ class _Page:
         if self._closed:
             return
         if failed is not None:
-            self._in_a_task(lane, None if isinstance(failed, _AWAY) else failed)
+            # What is transient says nothing of the event, and is no attempt at it.
+            self._in_a_task(lane, None if isinstance(failed, Transient) else failed)
             return
         self.over(lane.popleft())
         if lane:

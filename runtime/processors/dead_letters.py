@@ -13,7 +13,8 @@ import msgspec
 
 from actorium.runtime.log.log_reader import Delivered, Unread
 from actorium.store.event_store import DeadLetter
-from actorium.store.events import StreamName, event_type_of, storable
+from actorium.store.events import event_type_of, storable
+from actorium.store.names import StreamName
 
 _TRACEBACK_MAX = 8_000
 _ERROR_MAX = 1_000

@@ -15,10 +15,11 @@ from actorium.runtime.log.log_reader import Delivered, Unread
 from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.processors.dead_letters import dead_letter, moved_to, place_of
 from actorium.runtime.retry import Retry
-from actorium.store.errors import StatementFailed, StoreError, UnreadableEvent
+from actorium.store.errors import StatementFailed, Transient
 from actorium.store.event_store import DeadLetter, Statement
-from actorium.store.events import Event, RecordedEvent, StreamName
+from actorium.store.events import Event, RecordedEvent
 from actorium.store.log import logger
+from actorium.store.names import StreamName
 from actorium.store.source import Source
 
 log = logger("actorium.runtime")
@@ -220,7 +221,7 @@ class SequentialDelivery:
 
 def _is_store_away(error: Exception) -> bool:
     """Say whether an error is no fault of the event: the processor waits until the store is back."""
-    return isinstance(error, StoreError) and not isinstance(error, StatementFailed | UnreadableEvent)
+    return isinstance(error, Transient)
 
 
 def _units(events: Sequence[Delivered]) -> list[list[Delivered]]:

@@ -15,6 +15,8 @@ from typing import Any, Protocol
 
 import msgspec
 
+from actorium.actors.commands import checked_text
+from actorium.actors.errors import NotFound
 from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.log.log_reader import Delivered, LogReader
 from actorium.runtime.processors.checkpoint import Checkpoint
@@ -22,10 +24,11 @@ from actorium.runtime.processors.dead_letters import moved_to, place_of
 from actorium.runtime.processors.delivery import Delivery
 from actorium.runtime.retry import Retry, TryLater
 from actorium.runtime.waits import end, ended
-from actorium.store.errors import ConfigurationError, StoreError
+from actorium.store.errors import ConfigurationError, InvalidCommand, Transient
 from actorium.store.event_store import DeadLetter, EventStore, StreamRead
-from actorium.store.events import Event, StreamName
+from actorium.store.events import Event
 from actorium.store.log import logger
+from actorium.store.names import StreamName
 from actorium.store.source import Source
 
 log = logger("actorium.runtime")
@@ -149,8 +152,8 @@ class Processor:
 
     async def discard(self, position: int, reason: str) -> bool:
         """Give a parked event up, for a reason that is kept, and deliver those behind it; say whether all could be."""
-        if not reason.strip():
-            raise ConfigurationError(f"{self.name}: a reason is kept with what is discarded; give one")
+        if not checked_text(reason, "reason").strip():
+            raise InvalidCommand(f"{self.name}: a reason is kept with what is discarded; give one")
 
         async def discard() -> bool:
             (letter,) = self._chosen(position)
@@ -219,7 +222,7 @@ class Processor:
 
     async def _recover(self, error: Exception, attempt: int) -> None:
         """Wait until it makes sense to go on; whatever fails here, the engine and the other processors go on."""
-        is_awaited = isinstance(error, StoreError | TryLater)
+        is_awaited = isinstance(error, Transient | TryLater)
         self._state, self._error = "waiting" if is_awaited else "failed", f"{type(error).__name__}: {error}"
         if is_awaited:
             log.warning("processor_waits", processor=self.name, error=self._error, attempt=attempt)
@@ -313,7 +316,7 @@ class Processor:
             return self.checkpoint.letters.parked()
         letter = self.checkpoint.letters.at(position)
         if letter is None:
-            raise ConfigurationError(f"{self.name} has nothing parked at position {position}; see dead_letters()")
+            raise NotFound(f"{self.name} has nothing parked at position {position}; see dead_letters()")
         return [letter]
 
     async def _redeliver(self, letter: DeadLetter) -> bool:

@@ -14,7 +14,8 @@ from actorium.runtime.processors.event_handlers import EventHandler, arguments, 
 from actorium.runtime.retry import Retry
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import EventStore, SaveCheckpoint
-from actorium.store.events import Event, RecordedEvent, StreamName
+from actorium.store.events import Event, RecordedEvent
+from actorium.store.names import StreamName
 
 F = TypeVar("F", bound=Callable[..., Awaitable[None]])
 _REACTION = "__actorium_reaction__"

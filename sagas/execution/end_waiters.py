@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from actorium.store.events import StreamName
+from actorium.store.names import StreamName
 
 
 class EndWaiters:

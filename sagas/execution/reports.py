@@ -9,22 +9,20 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from actorium.actors.commands import Command, Envelope
 from actorium.actors.errors import Rejected
 from actorium.actors.kind import ActorKind
 from actorium.runtime.commands.dispatcher import Dispatcher
-from actorium.runtime.errors import CommandTimeout, Overloaded, RuntimeClosed
+from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.retry import Retry
 from actorium.sagas.execution.post import Answer, Post, Take
 from actorium.sagas.model.intents import Intent, IntentKey
 from actorium.sagas.model.stream import Answered, Broke, SagaStream
-from actorium.store.errors import ActoriumError, StoreUnavailable
-from actorium.store.events import as_json, storable
+from actorium.store.error_wire import plain
+from actorium.store.errors import ActoriumError, Transient
+from actorium.store.events import storable
 from actorium.store.source import Source
 
-AWAY = (CommandTimeout, Overloaded, StoreUnavailable)
 AWAY_RETRY = Retry(attempts=3, backoff_s=0.05, backoff_max_s=5.0)
 
 
@@ -64,10 +62,10 @@ class Reports:
             try:
                 await self._ask(key, self._envelope(key, flow_id, answer))
                 return
-            except AWAY:
-                pass
             except RuntimeClosed:
                 raise
+            except Transient:
+                pass
             except ActoriumError as trouble:
                 if attempt >= AWAY_RETRY.attempts:
                     await self._ask(key, self._envelope(key, flow_id, Broke(key.id, key.key, str(trouble))))
@@ -81,7 +79,9 @@ class Reports:
             try:
                 stream: SagaStream = await self._ask(key, Envelope(key.id, None, None))
                 return stream
-            except AWAY:
+            except RuntimeClosed:
+                raise
+            except Transient:
                 attempt += 1
                 await asyncio.sleep(AWAY_RETRY.wait_s(attempt, self._source))
 
@@ -114,14 +114,5 @@ def said(error: Exception | None) -> tuple[str, dict[str, Any]]:
     if error is None:
         return "", {}
     if isinstance(error, Rejected):
-        return storable(error.reason), {storable(name): _plain(value) for name, value in error.details.items()}
+        return storable(error.reason), {storable(name): plain(value) for name, value in error.details.items()}
     return storable(f"{type(error).__name__}: {error}"), {}
-
-
-def _plain(value: Any) -> Any:
-    try:
-        plain = msgspec.to_builtins(value)
-        as_json(plain)
-    except (TypeError, ValueError):  # a ValueError is a text that UTF-8 has not
-        return storable(repr(value))
-    return plain

@@ -11,15 +11,16 @@ import asyncio
 from actorium.actors.commands import Envelope
 from actorium.actors.kind import ActorKind
 from actorium.runtime.commands.dispatcher import Dispatcher
-from actorium.runtime.errors import CommandTimeout, Overloaded
+from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.log.log_reader import Delivered, Unread
 from actorium.runtime.processors.start_position import StartPosition
 from actorium.runtime.retry import Retry
 from actorium.sagas.execution.post import Post, Take
 from actorium.sagas.model.definition import SagaDefinition
 from actorium.sagas.model.stream import Happened
-from actorium.store.errors import StoreUnavailable
-from actorium.store.events import Event, RecordedEvent, StreamName
+from actorium.store.errors import Transient
+from actorium.store.events import Event, RecordedEvent
+from actorium.store.names import StreamName
 from actorium.store.source import Source
 
 # Sagas that take events side by side; what they send is bounded by the runtime's own limits.
@@ -93,7 +94,9 @@ class Router:
             try:
                 await self._dispatcher.ask(self._kind, self._envelope(saga_id, recorded), self._timeout_s)
                 return
-            except (CommandTimeout, Overloaded, StoreUnavailable):
+            except RuntimeClosed:
+                raise
+            except Transient:
                 attempt += 1
                 await asyncio.sleep(_RETRY.wait_s(attempt, self._source))
 

@@ -10,7 +10,7 @@ import anyio.abc
 import msgspec
 
 from actorium.actors.aggregate import Aggregate
-from actorium.actors.commands import Ack, Command, Envelope, command_type_of
+from actorium.actors.commands import Ack, Command, Envelope, checked_id, checked_text, command_type_of
 from actorium.actors.errors import NotFound
 from actorium.actors.kind import ActorKind
 from actorium.runtime.engine import Engine
@@ -39,9 +39,10 @@ from actorium.sagas.model.saga import Saga
 from actorium.sagas.model.stream import Mend, SagaStream
 from actorium.sagas.model.submissions import Cancel, Submission, Submit
 from actorium.sagas.model.views import SagaSummary, SagaView, line_of
-from actorium.store.errors import ConfigurationError
+from actorium.store.errors import ConfigurationError, InvalidCommand
 from actorium.store.event_store import EventStore, StreamRead
-from actorium.store.events import StreamName, event_type_of
+from actorium.store.events import event_type_of
+from actorium.store.names import StreamName
 from actorium.store.source import Source
 
 _PAGE = 1_000
@@ -260,6 +261,8 @@ class SagaEngine:
 
     async def cancel(self, command_id: str, reason: str) -> bool:
         """Give a submitted command up; False where it was sent already, or is being sent."""
+        checked_id(command_id, "command_id")
+        checked_text(reason, "reason")
         with self._submission_runner.hold(command_id) as is_held:
             if not is_held:
                 return False
@@ -271,6 +274,7 @@ class SagaEngine:
     async def ended(self, saga: type[Saga], id: str, within_s: float) -> SagaView:
         """Return a saga when it is over, or stands; raise SagaTimeout, or NotFound if it has not even begun by then."""
         kind = self._kind(saga)
+        checked_id(id, "id")
         try:
             async with asyncio.timeout(within_s):
                 while True:
@@ -298,6 +302,7 @@ class SagaEngine:
     async def view(self, saga: type[Saga], id: str) -> SagaView:
         """Return a saga with its history; raise NotFound."""
         kind = self._kind(saga)
+        checked_id(id, "id")
         stream: SagaStream = await self._dispatcher.ask(kind, Envelope(id, None, None), self._timeout_s)
         lines = []
         version = 0
@@ -342,8 +347,9 @@ class SagaEngine:
 
     async def mend(self, saga: type[Saga], id: str, action: str, reason: str) -> None:
         """Act on a saga that stands."""
-        if not reason.strip():
-            raise ConfigurationError(f"{saga.__name__}<{id}>: what is done by hand is kept with its reason; give one")
+        checked_id(id, "id")
+        if not checked_text(reason, "reason").strip():
+            raise InvalidCommand(f"{saga.__name__}<{id}>: what is done by hand is kept with its reason; give one")
         kind = self._kind(saga)
         mend = Mend(id, action, reason, self._source.now_us())
         await self._ask(kind, mend)

@@ -13,14 +13,14 @@ import msgspec
 
 from actorium.actors.commands import MAX_ID_LENGTH, Command, Envelope
 from actorium.actors.definition import CommandHandler
-from actorium.actors.errors import AlreadyExists, CommandConflict, CommandFailed, NotFound, Rejected
+from actorium.actors.errors import CommandFailed, NotFound, Rejected
 from actorium.actors.kind import ActorKind
 from actorium.runtime.commands.dispatcher import Dispatcher
-from actorium.runtime.errors import CommandTimeout, Overloaded, RuntimeClosed
+from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.processors.reactions import IdempotencyKey
 from actorium.runtime.retry import Retry
 from actorium.sagas.execution.post import Answer, Post, Take
-from actorium.sagas.execution.reports import AWAY, AWAY_RETRY, Reports
+from actorium.sagas.execution.reports import AWAY_RETRY, Reports
 from actorium.sagas.model.definition import SagaDefinition
 from actorium.sagas.model.events import IssuedCommand
 from actorium.sagas.model.intents import Intent, IntentKey
@@ -28,7 +28,7 @@ from actorium.sagas.model.plan import command_of, saga_of, state_of
 from actorium.sagas.model.saga import Saga
 from actorium.sagas.model.steps import DEFAULT_STEP_RETRY
 from actorium.sagas.model.stream import Answered
-from actorium.store.errors import ActoriumError, ConfigurationError, WrongExpectedVersion
+from actorium.store.errors import ActoriumError, Refused, Transient
 from actorium.store.event_store import EventStore
 from actorium.store.log import logger
 from actorium.store.source import Source
@@ -36,11 +36,8 @@ from actorium.store.source import Source
 log = logger("actorium.sagas")
 
 Send = Callable[..., Any]
-# The domain's own answers: they will be the same however often one asks.
-_FINAL = (Rejected, NotFound, AlreadyExists, CommandConflict, WrongExpectedVersion)
-# The load on this runtime says nothing of the step: it waits, within its `timeout_s`, and uses up none of its attempts.
-_CROWDED = (Overloaded, CommandTimeout)
-_CROWDED_RETRY = Retry(attempts=1, backoff_s=0.05, backoff_max_s=5.0)
+# What is transient says nothing of the step: it waits, within its `timeout_s`, and uses up none of its attempts.
+_TRANSIENT_RETRY = Retry(attempts=1, backoff_s=0.05, backoff_max_s=5.0)
 _ABSENT = object()
 
 
@@ -118,7 +115,7 @@ class StepRunner:
     def is_last_word(self, key: IntentKey, intent: Intent, error: Exception | None) -> bool:
         """Say whether an answer is the last one: done, or refused by the domain where it may refuse."""
         # An undo, or a step after the pivot: what the domain refuses now it may take later.
-        return error is None or (isinstance(error, _FINAL) and not self._rules(key.owner, intent)[1])
+        return error is None or (isinstance(error, Refused) and not self._rules(key.owner, intent)[1])
 
     async def command(self, key: IntentKey, intent: Intent, index: int, error: Exception | None) -> None:
         """Send one command until its outcome is known, then report it; `error`: what came of its first attempt."""
@@ -128,16 +125,16 @@ class StepRunner:
         if error is None:
             error = await self._attempt(key, intent, index, issued)
         while not self.is_last_word(key, intent, error):
-            if isinstance(error, _CROWDED):
+            if isinstance(error, Transient):
                 crowded += 1
-                await asyncio.sleep(_CROWDED_RETRY.wait_s(crowded, self._source))
+                await asyncio.sleep(_TRANSIENT_RETRY.wait_s(crowded, self._source))
             elif attempt < retry.attempts:
                 await asyncio.sleep(retry.wait_s(attempt, self._source))
                 attempt += 1
             else:
                 break
             error = await self._attempt(key, intent, index, issued)
-        if error is not None and not isinstance(error, _FINAL) and await self._settled(issued, key.command_id(index)):
+        if error is not None and not isinstance(error, Refused) and await self._settled(issued, key.command_id(index)):
             error = None  # the last word was lost, not the command
         await self._reports.give(key, intent.flow_id, self._reports.answered(key, index, error))
 
@@ -172,7 +169,9 @@ class StepRunner:
             try:
                 await self._fence(route.kind, command, command_id)
                 return await self._store.find_command(command_id) is not None
-            except AWAY:
+            except RuntimeClosed:
+                raise
+            except Transient:
                 attempt += 1
                 await asyncio.sleep(AWAY_RETRY.wait_s(attempt, self._source))
 
@@ -180,9 +179,9 @@ class StepRunner:
         """Return when nothing that was sent to a command's actor before is under way any more."""
         try:
             await self._dispatcher.ask(kind, Envelope(command.to, None, None), self._timeout_s)
-        except (NotFound, ConfigurationError):
+        except NotFound:
             pass
-        except (*AWAY, RuntimeClosed):
+        except Transient:
             raise
         except ActoriumError as error:
             log.warning("fence_skipped", command_id=command_id, error=str(error))

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from actorium.actors.commands import Command, Envelope
-from actorium.actors.errors import AlreadyExists, CommandConflict, CommandFailed, NotFound, Rejected
+from actorium.actors.errors import CommandFailed
 from actorium.actors.kind import ActorKind
 from actorium.runtime.commands.dispatcher import Dispatcher
 from actorium.runtime.errors import RuntimeClosed
@@ -24,15 +24,14 @@ from actorium.runtime.retry import Retry
 from actorium.sagas.execution.reports import said
 from actorium.sagas.model.plan import command_of
 from actorium.sagas.model.submissions import CommandSubmitted, Conclude, Submission
-from actorium.store.errors import ActoriumError, ConfigurationError, WrongExpectedVersion
+from actorium.store.errors import ActoriumError, DamagedLog, Refused, Transient
 from actorium.store.log import logger
 from actorium.store.source import Source
 
 log = logger("actorium.sagas")
 
-_FINAL = (Rejected, NotFound, AlreadyExists, CommandConflict, WrongExpectedVersion, ConfigurationError)
 _RETRY = Retry(attempts=1, backoff_s=0.2, backoff_max_s=30.0)
-# A command whose handler fails is tried so often, then concluded with the error.
+# A command that fails for good reason, a bug in its handler mostly, is tried so often, then concluded with the error.
 _FAILED_ATTEMPTS_MAX = 5
 
 
@@ -140,13 +139,15 @@ class SubmissionRunner:
                 return
             except RuntimeClosed:
                 return
-            except CommandFailed as failure:
+            except Transient as trouble:
+                log.warning("submission_waits", command_id=id, error=str(trouble), attempt=attempt)
+            except DamagedLog as trouble:  # a person can put it right
+                log.warning("submission_waits", command_id=id, error=str(trouble), attempt=attempt)
+            except ActoriumError as failure:
                 failures += 1
                 if failures >= _FAILED_ATTEMPTS_MAX:
                     await self._conclude(id, failure)
                     return
-            except ActoriumError as trouble:
-                log.warning("submission_waits", command_id=id, error=str(trouble), attempt=attempt)
             await asyncio.sleep(_RETRY.wait_s(attempt, self._source))
 
     async def _sent(self, id: str, accepted: CommandSubmitted) -> Exception | None:
@@ -164,7 +165,7 @@ class SubmissionRunner:
             )
         except msgspec.ValidationError as error:
             raise CommandFailed(f"{issued.type} was not sent: {error}") from error
-        except _FINAL as refusal:
+        except Refused as refusal:
             return refusal
         return None
 

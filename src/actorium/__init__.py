@@ -2,17 +2,25 @@
 
 from actorium.actors.aggregate import Aggregate, create, decide, evolve
 from actorium.actors.commands import Ack, Command, Envelope
-from actorium.actors.errors import (
-    AlreadyExists,
-    CommandConflict,
-    CommandFailed,
-    HydrationFailed,
-    NotFound,
-    Rejected,
-)
 from actorium.actors.passivation import Passivation
 from actorium.actors.snapshots import Snapshots
-from actorium.runtime.errors import CommandTimeout, Overloaded, QueryTimeout, RuntimeClosed
+from actorium.errors import (
+    ActoriumError,
+    AlreadyExists,
+    CommandFailed,
+    CommandTimeout,
+    ConfigurationError,
+    DamagedLog,
+    InvalidCommand,
+    LostRace,
+    NotFound,
+    OutcomeUnknown,
+    Overloaded,
+    Refused,
+    Rejected,
+    Unavailable,
+    WrongExpectedVersion,
+)
 from actorium.runtime.log.durable_subscription import DurableSubscription
 from actorium.runtime.log.history import Change
 from actorium.runtime.log.subscriptions import Subscription
@@ -25,29 +33,10 @@ from actorium.runtime.projections.queries import Watch
 from actorium.runtime.retry import Retry
 from actorium.runtime.settings import Settings
 from actorium.runtime.statistics import RuntimeStatistics
-from actorium.sagas.errors import SagaTimeout
 from actorium.sagas.model.saga import Saga
 from actorium.sagas.model.steps import on_rejected, starts, step
 from actorium.sagas.model.views import SagaLine, SagaSummary, SagaView
 from actorium.sagas.runtime import Runtime
-from actorium.store.errors import (
-    ActoriumError,
-    ConfigurationError,
-    CorruptEvent,
-    CorruptRow,
-    StatementFailed,
-    StoreError,
-    StoreHangs,
-    StoreInUse,
-    StoreUnavailable,
-    UnknownEventType,
-    UnreadableEvent,
-    UnreadableTypes,
-    UnsupportedSchema,
-    UpcastFailed,
-    VersionGap,
-    WrongExpectedVersion,
-)
 from actorium.store.event_store import DeadLetter, EventStore
 from actorium.store.events import Event, Metadata, RecordedEvent
 from actorium.store.upcasting import upcast
@@ -60,21 +49,21 @@ __all__ = [
     "Change",
     "CloudEvent",
     "Command",
-    "CommandConflict",
     "CommandFailed",
     "CommandTimeout",
     "ConfigurationError",
-    "CorruptEvent",
-    "CorruptRow",
+    "DamagedLog",
     "DeadLetter",
     "DurableSubscription",
     "Envelope",
     "Event",
     "EventStore",
-    "HydrationFailed",
     "IdempotencyKey",
+    "InvalidCommand",
+    "LostRace",
     "Metadata",
     "NotFound",
+    "OutcomeUnknown",
     "Outlet",
     "Overloaded",
     "Passivation",
@@ -82,34 +71,22 @@ __all__ = [
     "ProcessorStatistics",
     "Projection",
     "Query",
-    "QueryTimeout",
     "Reader",
     "RecordedEvent",
+    "Refused",
     "Rejected",
     "Retry",
     "Runtime",
-    "RuntimeClosed",
     "RuntimeStatistics",
     "Saga",
     "SagaLine",
     "SagaSummary",
-    "SagaTimeout",
     "SagaView",
     "Settings",
     "Snapshots",
-    "StatementFailed",
-    "StoreError",
-    "StoreHangs",
-    "StoreInUse",
-    "StoreUnavailable",
     "Subscription",
     "Transaction",
-    "UnknownEventType",
-    "UnreadableEvent",
-    "UnreadableTypes",
-    "UnsupportedSchema",
-    "UpcastFailed",
-    "VersionGap",
+    "Unavailable",
     "Watch",
     "WrongExpectedVersion",
     "create",

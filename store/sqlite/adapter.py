@@ -24,23 +24,21 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from actorium.store import tables
-from actorium.store.errors import ConfigurationError, StoreInUse, StoreUnavailable
-from actorium.store.event_store import (
-    Batch,
-    CommandRecord,
-    Committed,
-    DeadLetter,
-    Head,
-    StoredEventType,
-    StreamPage,
-    StreamRead,
+from actorium.store.errors import (
+    CommitUnknown,
+    ConfigurationError,
+    CorruptStore,
+    StoreInUse,
+    StoreUnavailable,
 )
+from actorium.store.event_store import Batch, Committed, DeadLetter, Head, StreamPage, StreamRead
 from actorium.store.events import EncodedRecord
 from actorium.store.log import logger
+from actorium.store.names import CommandRecord, StoredEventType
 from actorium.store.sqlite.connection import Work
 from actorium.store.sqlite.file import DatabaseFile
-from actorium.store.sqlite.integrity.damage import damage, damaged_marks, refuse_damage
-from actorium.store.sqlite.journal import Journal
+from actorium.store.sqlite.integrity.damage import damage, damaged_marks, is_damage, refuse_damage
+from actorium.store.sqlite.journal import Journal, failed_commit
 from actorium.store.sqlite.reading import LogQueries
 from actorium.store.sqlite.schema import migrate, refuse_foreign, refuse_older
 from actorium.store.sqlite.settings import SQLiteSettings
@@ -146,7 +144,7 @@ class SQLiteLog:
         self._closing: asyncio.Task[None] | None = None
 
     async def open(self, *, verified: bool = True, read_only: bool = False) -> None:
-        """Open the file as `EventStore.open` says; StoreUnavailable where it is damaged, unless `verified` is False.
+        """Open the file as `EventStore.open` says; CorruptStore where it is damaged, unless `verified` is False.
 
         read_only: take no lock and change nothing, beside a running process too; UnsupportedSchema for an older file.
         """
@@ -171,7 +169,7 @@ class SQLiteLog:
                 why = f"cannot open {self._file.path}: {error}"
                 if read_only and getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_CANTOPEN:
                     why += _HOW_TO_READ
-                raise StoreUnavailable(why) from error
+                raise (CorruptStore if is_damage(error) else StoreUnavailable)(why) from error
             raise
 
     async def close(self) -> None:
@@ -194,10 +192,12 @@ class SQLiteLog:
         try:
             # With one append there is nobody else to wait for, as a rule, and the loop gives way by itself.
             return await writer.run(work, promptly=len(batch.appends) > 1)
+        except StoreUnavailable as lost:  # found when it had been written: into a file that nobody opens again
+            raise CommitUnknown(str(lost)) from lost
         except (sqlite3.Error, ValueError) as error:
             if isinstance(error, ValueError) and self._session is session:
                 raise
-            raise StoreUnavailable(
+            raise failed_commit(error)(
                 f"{self._file.path} did not take a commit: {error}; send its commands again with the same command_id"
             ) from error
 
@@ -236,7 +236,7 @@ class SQLiteLog:
         """
         try:
             return await self._query(lambda db: damage(db) + damaged_marks(db))
-        except StoreUnavailable as error:
+        except CorruptStore as error:
             return [str(error)]
 
     def exists(self) -> bool:
@@ -274,7 +274,8 @@ class SQLiteLog:
         except (sqlite3.Error, ValueError) as error:
             if isinstance(error, ValueError) and self._session is session:
                 raise
-            raise StoreUnavailable(f"{self._file.path} cannot be read: {error}") from error
+            failure = CorruptStore if is_damage(error) else StoreUnavailable
+            raise failure(f"{self._file.path} cannot be read: {error}") from error
 
     async def _connect(self) -> _Session:
         connect, timeout_s = self._file.connect, self._settings.busy_timeout_s

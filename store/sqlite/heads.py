@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from actorium.store.events import StreamName
+from actorium.store.names import StreamName
 
 # What readers offer is taken by the next commits or not at all. About 300 bytes each.
 OFFERS_MAX = 10_000

@@ -15,12 +15,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from actorium.store.errors import StatementFailed
-from actorium.store.event_store import Append, Batch, CommandRecord, Committed, Snapshot, require_events
-from actorium.store.events import StreamName, kind_bytes, stream_checksum
+from actorium.store.errors import ActoriumError, CommitUnknown, CorruptStore, StatementFailed, StoreUnavailable
+from actorium.store.event_store import Append, Batch, Committed, Snapshot, require_events
+from actorium.store.events import kind_bytes, stream_checksum
+from actorium.store.names import CommandRecord, StreamName
 from actorium.store.sqlite.heads import StreamHead, StreamHeads
+from actorium.store.sqlite.integrity.damage import is_damage
 from actorium.store.sqlite.marks import command_record
-from actorium.store.sqlite.packed import HeadQuery, last_event
+from actorium.store.sqlite.packed import PRIMARY_CODE, HeadQuery, last_event
 from actorium.store.sqlite.plan import EVENT_COLUMN_COUNT, EVENT_COLUMNS, EventType, WritePlan
 from actorium.store.sqlite.rows import RowStatement
 from actorium.store.sqlite.snapshots import snapshot_checksum
@@ -230,3 +232,19 @@ class Journal:
                 snapshot_checksum(snapshot),
             ),
         )
+
+
+# What SQLite answers before a transaction begins to write: another program has the lock, or nobody may write.
+_BEFORE_WRITING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
+
+
+def failed_commit(error: Exception) -> type[ActoriumError]:
+    """Return the class of error for a commit that ended with one of SQLite's.
+
+    A full disk does not say that nothing was written: the pages of the commit may be in the write-ahead log, and only
+    what comes behind them not.
+    """
+    if is_damage(error):
+        return CorruptStore
+    code = getattr(error, "sqlite_errorcode", 0) & PRIMARY_CODE
+    return StoreUnavailable if code in _BEFORE_WRITING else CommitUnknown

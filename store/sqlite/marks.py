@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 from zlib import crc32
 
-from actorium.store.event_store import CommandRecord
-from actorium.store.events import CHECKSUM_MASK, CHECKSUM_SPREAD, StreamName
+from actorium.store.events import CHECKSUM_MASK, CHECKSUM_SPREAD
+from actorium.store.names import CommandRecord, StreamName
 from actorium.store.sqlite.packed import InDoubt
 
 # The column's bits: 62 says that there is a checksum, 30 to 61 are the checksum, the rest is the number of events. Were

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from actorium.store.event_store import Head
-from actorium.store.events import StreamName
+from actorium.store.names import StreamName
 from actorium.store.sqlite.rows import RowStatement
 
 _FIND_HEADS = (
@@ -26,6 +26,9 @@ _FIND_HEADS = (
 )
 
 _decode_integers = msgspec.json.Decoder(list[int]).decode
+
+
+PRIMARY_CODE = 0xFF  # the part of SQLite's extended error codes that says what kind of error it is
 
 
 class InDoubt(sqlite3.DatabaseError):

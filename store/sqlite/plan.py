@@ -7,8 +7,9 @@ from typing import Any
 from zlib import crc32
 
 from actorium.store.errors import DuplicateCommand, WrongExpectedVersion
-from actorium.store.event_store import Append, AppendOutcome, CommandRecord
-from actorium.store.events import CHECKSUM_MASK, CHECKSUM_SPREAD, StreamName, stream_checksum
+from actorium.store.event_store import Append, AppendOutcome
+from actorium.store.events import CHECKSUM_MASK, CHECKSUM_SPREAD, stream_checksum
+from actorium.store.names import CommandRecord, StreamName
 from actorium.store.sqlite.heads import StreamHead, StreamHeads
 from actorium.store.sqlite.marks import events_column
 

@@ -16,15 +16,9 @@ from collections.abc import Sequence
 from typing import Any
 from zlib import crc32
 
-from actorium.store.event_store import CommandRecord, Head, Snapshot, StoredEventType, StreamPage, StreamRead
-from actorium.store.events import (
-    CHECKSUM_MASK,
-    CHECKSUM_SPREAD,
-    EncodedRecord,
-    StreamName,
-    kind_bytes,
-    stream_checksum,
-)
+from actorium.store.event_store import Head, Snapshot, StreamPage, StreamRead
+from actorium.store.events import CHECKSUM_MASK, CHECKSUM_SPREAD, EncodedRecord, kind_bytes, stream_checksum
+from actorium.store.names import CommandRecord, StoredEventType, StreamName
 from actorium.store.sqlite.heads import StreamHead, StreamHeads
 from actorium.store.sqlite.integrity.examination import examine_log, examine_stream
 from actorium.store.sqlite.marks import command_record

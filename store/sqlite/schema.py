@@ -10,7 +10,7 @@ import sqlite3
 from contextlib import closing
 from functools import cache
 
-from actorium.store.errors import StoreUnavailable, UnsupportedSchema
+from actorium.store.errors import CorruptStore, UnsupportedSchema
 from actorium.store.tables import CHECKSUMS_SCHEMA, DEAD_LETTERS_SCHEMA
 
 # "Acto": marks the file as ours for the `file` command and for us.
@@ -101,7 +101,7 @@ def refuse_foreign(db: sqlite3.Connection, path: str) -> None:
 def migrate(db: sqlite3.Connection, path: str) -> None:
     """Bring the database to the newest schema, all in one transaction.
 
-    Raises StoreUnavailable where the database holds another definition of one of our tables.
+    Raises CorruptStore where the database holds another definition of one of our tables.
     """
     found = _schema_version(db)
     if found < len(MIGRATIONS):
@@ -110,7 +110,7 @@ def migrate(db: sqlite3.Connection, path: str) -> None:
 
 
 def refuse_older(db: sqlite3.Connection, path: str) -> None:
-    """Raise UnsupportedSchema if the database would have to be migrated, or StoreUnavailable as `migrate` does."""
+    """Raise UnsupportedSchema if the database would have to be migrated, or CorruptStore as `migrate` does."""
     found = _schema_version(db)
     if found < len(MIGRATIONS):
         raise UnsupportedSchema(
@@ -147,7 +147,7 @@ def _refuse_damaged(db: sqlite3.Connection, path: str) -> None:
     found = _definitions(db)
     for name, definition in _own_definitions().items():
         if found.get(name) != definition:
-            raise StoreUnavailable(
+            raise CorruptStore(
                 f"{path} is damaged: what it says of {name} is not what Actorium wrote there, so nothing in it can be "
                 f"believed; put back a copy"
             )

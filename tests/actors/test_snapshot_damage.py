@@ -13,8 +13,9 @@ from structlog.testing import capture_logs
 from support.saved_tally import STREAM, Add, Added, Tally, add, changed, hydrated
 from support.virtual_time import virtual
 
-from actorium import HydrationFailed, Runtime, evolve
+from actorium import Runtime, evolve
 from actorium.actors.snapshots import fingerprint_of
+from actorium.errors import HydrationFailed
 from actorium.store.event_store import Batch, Snapshot
 from actorium.store.memory import MemoryStore
 from actorium.store.sqlite import SQLiteStore

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import actorium
-from actorium import Runtime, simulation
+from actorium import Runtime, errors, simulation
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
@@ -15,6 +15,11 @@ LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
 def test_every_public_name_has_its_line() -> None:
     rows = [name for name, _ in ROW.findall(REFERENCE) if "." not in name]
     assert sorted(rows) == list(actorium.__all__), "docs/reference.md: add or drop a line"
+
+
+def test_every_error_has_its_line() -> None:
+    rows = [name.removeprefix("errors.") for name, _ in ROW.findall(REFERENCE) if name.startswith("errors.")]
+    assert sorted(rows) == sorted(set(errors.__all__) - set(actorium.__all__))
 
 
 def test_everything_that_a_runtime_does_has_its_line() -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from actorium import Ack, ConfigurationError, Runtime, Settings, StoreUnavailable
+from actorium import Ack, ConfigurationError, Runtime, Settings
+from actorium.errors import StoreUnavailable
 from actorium.examples.bank.audit import audit
 from actorium.examples.bank.check import check, sums
 from actorium.examples.bank.domain import Account, Credited, Debited, OpenAccount

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from actorium import Aggregate, Runtime, UnreadableTypes
+from actorium import Aggregate, Runtime
+from actorium.errors import UnreadableTypes
 from actorium.examples.evolution import v1, v2, v3
 
 T = TypeVar("T")

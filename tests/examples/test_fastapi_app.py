@@ -248,15 +248,14 @@ async def test_no_answer_in_time_is_504_and_no_room_in_time_is_503(serve: Serve)
         assert (await server.client.get("/accounts/alice")).json()["version"] == 2
 
 
-async def test_a_log_that_is_away_is_503_and_says_nothing_of_the_server(serve: Serve, tmp_path: Path) -> None:
+async def test_a_log_that_is_gone_is_504_and_says_nothing_of_the_server(serve: Serve, tmp_path: Path) -> None:
     file = tmp_path / "bank.db"
     async with serve(create_app(f"sqlite:///{file}")) as server:
         await open_alice(server.client)
         file.unlink()
         answer = await deposit(server.client, 100, "salary")
-        assert answer.status_code == 503
-        assert problem(answer)["type"] == "/problems/StoreUnavailable"
-        assert answer.headers["retry-after"] == "5"
+        assert answer.status_code == 504
+        assert problem(answer)["type"] == "/problems/CommitUnknown"
         assert "bank.db" not in answer.text
 
 

@@ -14,7 +14,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 
-from actorium import Ack, Aggregate, Command, Event, Runtime, RuntimeClosed, decide, evolve
+from actorium import Ack, Aggregate, Command, Event, Runtime, decide, evolve
+from actorium.errors import RuntimeClosed
 
 pytestmark = pytest.mark.asyncio
 

@@ -8,7 +8,8 @@ import pytest
 from support.stores import FaultyStore
 from support.virtual_time import virtual
 
-from actorium import EventStore, NotFound, RecordedEvent, Runtime, StoreUnavailable
+from actorium import EventStore, NotFound, RecordedEvent, Runtime
+from actorium.errors import StoreUnavailable
 from actorium.examples.orders.choreography import choreographed
 from actorium.examples.orders.domain import (
     AddStock,

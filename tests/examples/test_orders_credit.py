@@ -6,7 +6,8 @@ import pytest
 from support.stores import FaultyStore
 from support.virtual_time import virtual
 
-from actorium import Rejected, Runtime, StoreUnavailable
+from actorium import Rejected, Runtime
+from actorium.errors import StoreUnavailable
 from actorium.examples.orders.credit import (
     CancelOrder,
     CreditOrder,

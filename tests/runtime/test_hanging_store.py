@@ -13,8 +13,10 @@ from support.bank import Add, Tally
 from support.stores import GatedStore, PassedThrough
 from support.virtual_time import settled, virtual
 
-from actorium import RuntimeClosed, Settings, StoreHangs, StoreUnavailable
+from actorium import Settings
+from actorium.errors import RuntimeClosed, StoreHangs
 from actorium.runtime.runtime import Runtime
+from actorium.store.errors import CommitUnknown
 from actorium.store.event_store import Batch, Committed, StreamPage, StreamRead
 
 SETTINGS = Settings(drain_s=3.0, close_s=2.0)
@@ -73,7 +75,7 @@ async def test_a_commit_that_never_ends_is_named() -> None:
     assert "Whether it is in the log is unknown" in str(error)
     assert "c-t" in error.command_ids
     for outcome in await asyncio.gather(*sent, behind, return_exceptions=True):
-        assert isinstance(outcome, StoreUnavailable | RuntimeClosed)
+        assert isinstance(outcome, CommitUnknown | RuntimeClosed)
     with pytest.raises(StoreHangs):
         await runtime.stop()
 
@@ -140,7 +142,7 @@ async def test_even_a_commit_that_cannot_be_cancelled_holds_up_no_stop() -> None
     took_s, error = await how_long(runtime)
     assert took_s == SETTINGS.drain_s + SETTINGS.close_s
     assert error.command_ids == ("c",)
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(CommitUnknown):
         await sent
     store.let_go.set()
 
@@ -164,7 +166,8 @@ async def test_a_read_that_never_ends_is_no_commit() -> None:
 def test_a_thread_that_is_stuck_in_the_store_does_not_keep_the_process_alive(tmp_path: Path) -> None:
     program = """
         import asyncio, sqlite3, sys
-        from actorium import Aggregate, Command, Event, Runtime, Settings, StoreHangs, decide, evolve
+        from actorium import Aggregate, Command, Event, Runtime, Settings, decide, evolve
+        from actorium.errors import StoreHangs
         from actorium.store.sqlite import SQLiteStore
 
         class Done(Event):

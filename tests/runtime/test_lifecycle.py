@@ -8,8 +8,10 @@ from support.bank import Add, Stay, Tally
 from support.stores import FaultyStore, GatedStore, PassedThrough
 from support.virtual_time import settled, steps, virtual
 
-from actorium import Ack, ConfigurationError, RuntimeClosed, Settings, StoreUnavailable
+from actorium import Ack, ConfigurationError, Settings
+from actorium.errors import RuntimeClosed, StoreUnavailable
 from actorium.runtime.runtime import Runtime
+from actorium.store.errors import CommitUnknown
 from actorium.store.event_store import Batch, Committed, StreamPage, StreamRead
 from actorium.store.memory import MemoryStore
 
@@ -202,8 +204,8 @@ async def test_a_crash_of_the_runtime_itself_tells_everybody() -> None:
         follower = asyncio.ensure_future(anext(runtime.events(), None))
         await settled()
         store.let_through()
-        for outcome in await asyncio.gather(*sent, return_exceptions=True):
-            assert isinstance(outcome, RuntimeClosed)
+        outcomes = await asyncio.gather(*sent, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [CommitUnknown] * 3 + [RuntimeClosed] * 2
         await follower
         with pytest.raises(RuntimeClosed):
             await runtime.send(Add("t"))

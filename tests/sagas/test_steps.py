@@ -19,7 +19,8 @@ from support.transfers import (
 )
 from support.virtual_time import settled, virtual
 
-from actorium import ConfigurationError, Rejected, Retry, Saga, starts, step
+from actorium import Rejected, Retry, Saga, starts, step
+from actorium.store.errors import InvalidCommand
 
 QUICK = Retry(attempts=3, backoff_s=1.0, backoff_max_s=2.0)
 
@@ -121,12 +122,12 @@ async def test_a_rejected_first_step_has_nothing_to_undo_and_its_details_are_kep
 
 
 @virtual
-async def test_trouble_that_says_nothing_of_the_command_is_tried_again_with_a_capped_backoff() -> None:
+async def test_a_store_that_is_away_uses_up_no_attempt_of_a_step() -> None:
     class Patient(Saga):
         @starts
         def asked(self, event: TransferRequested) -> None: ...
 
-        @step(retry=Retry(attempts=6, backoff_s=1.0, backoff_max_s=4.0))
+        @step(retry=Retry(attempts=1))
         def pay(self) -> Deposit:
             return Deposit("bob", 1)
 
@@ -144,6 +145,22 @@ async def test_trouble_that_says_nothing_of_the_command_is_tried_again_with_a_ca
         store.next_fault = fault
         saga = await saga_in(runtime, Patient, await ask(runtime), "completed")
         assert (failures, await balances(runtime, "bob")) == (5, (1,))
+        assert (saga.history[-1].at - saga.history[0].at).total_seconds() <= 2
+
+
+@virtual
+async def test_a_command_that_fails_is_tried_again_with_a_capped_backoff() -> None:
+    class Patient(Saga):
+        @starts
+        def asked(self, event: TransferRequested) -> None: ...
+
+        @step(retry=Retry(attempts=6, backoff_s=1.0, backoff_max_s=4.0))
+        def pay(self) -> Deposit:
+            return Deposit("bob", "much")  # type: ignore[arg-type]
+
+    async with runtime_of(Patient) as runtime:
+        await open_accounts(runtime, bob=0)
+        saga = await saga_in(runtime, Patient, await ask(runtime), "undone")
         # 1 + 2 + 4 + 4 + 4 s, each with up to a quarter more.
         assert 15 <= (saga.history[-1].at - saga.history[0].at).total_seconds() <= 19
 
@@ -212,7 +229,7 @@ async def test_a_person_may_skip_an_undo_or_complete_a_saga_by_hand() -> None:
         assert await balances(runtime, "alice_closed") == (80,)
         with pytest.raises(Rejected, match="does not stand"):
             await runtime.retry_saga(Fragile, first, reason="once more")
-        with pytest.raises(ConfigurationError, match="kept with its reason"):
+        with pytest.raises(InvalidCommand, match="kept with its reason"):
             await runtime.skip_step(Fragile, first, reason=" ")
 
 

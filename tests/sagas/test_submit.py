@@ -19,20 +19,19 @@ from actorium import (
     Ack,
     Aggregate,
     Command,
-    CommandConflict,
-    CommandFailed,
     ConfigurationError,
     Envelope,
     Event,
     NotFound,
     Runtime,
-    RuntimeClosed,
     Settings,
     decide,
     evolve,
 )
+from actorium.errors import CommandConflict, RuntimeClosed
 from actorium.runtime.commands.middleware import Next
 from actorium.sagas.model.submissions import Submission
+from actorium.store.errors import InvalidCommand
 
 
 async def submission(runtime: Runtime, id: str) -> Submission:
@@ -146,13 +145,13 @@ async def test_a_refusal_when_it_is_sent_is_recorded() -> None:
 async def test_what_cannot_be_accepted_is_refused_at_once() -> None:
     async with runtime_of() as runtime:
         await open_accounts(runtime, bob=0)
-        with pytest.raises(ConfigurationError, match="no time zone"):
+        with pytest.raises(InvalidCommand, match="no time zone"):
             await runtime.submit(Deposit("bob", 5), at=datetime(2030, 1, 1))
         with pytest.raises(ConfigurationError, match="not both"):
             await runtime.submit(Deposit("bob", 5), at=datetime(2030, 1, 1, tzinfo=UTC), after_s=1)
-        with pytest.raises(CommandFailed, match="Expected `int`"):
+        with pytest.raises(InvalidCommand, match="Expected `int`"):
             await runtime.submit(Deposit("bob", "much"))  # type: ignore[arg-type]
-        with pytest.raises(ConfigurationError, match="command_id"):
+        with pytest.raises(InvalidCommand, match="command_id"):
             await runtime.submit(Deposit("bob", 1), command_id="")
     with pytest.raises(RuntimeClosed):
         await runtime.submit(Deposit("bob", 1))

@@ -10,8 +10,9 @@ import pytest
 import pytest_asyncio
 
 from actorium.simulation.disk.bit_rot import BitRot
-from actorium.store.errors import CorruptEvent, CorruptRow, StoreUnavailable
-from actorium.store.event_store import Batch, CommandRecord, SaveCheckpoint
+from actorium.store.errors import CorruptEvent, CorruptRow, CorruptStore
+from actorium.store.event_store import Batch, SaveCheckpoint
+from actorium.store.names import CommandRecord
 from actorium.store.sqlite import SQLiteStore
 from actorium.testing.contract_words import ALICE, append, commit, dead_letter
 
@@ -89,7 +90,7 @@ async def test_a_damaged_definition_refuses_the_opening(path: Path, before: byte
     assert before in content
     path.write_bytes(content.replace(before, after))
     for _ in range(2):
-        with pytest.raises(StoreUnavailable, match=r"log\.db"):
+        with pytest.raises(CorruptStore, match=r"log\.db"):
             await SQLiteStore(path).open()
     path.write_bytes(content)
     async with opened(path) as store:
@@ -99,7 +100,7 @@ async def test_a_damaged_definition_refuses_the_opening(path: Path, before: byte
 @pytest.mark.asyncio
 async def test_a_definition_that_is_missing_refuses_the_opening(path: Path) -> None:
     change(path, "DROP INDEX commands")
-    with pytest.raises(StoreUnavailable, match="what it says of commands is not what Actorium wrote there"):
+    with pytest.raises(CorruptStore, match="what it says of commands is not what Actorium wrote there"):
         await SQLiteStore(path).open()
 
 
@@ -165,9 +166,9 @@ async def test_a_stream_without_a_name_is_refused(path: Path, column: str) -> No
 async def test_a_last_event_without_its_time_is_refused(path: Path) -> None:
     change(path, "UPDATE events SET recorded_us = 'noon' WHERE position = 2")
     async with opened(path) as store:
-        with pytest.raises(StoreUnavailable, match="time of the last event"):
+        with pytest.raises(CorruptStore, match="time of the last event"):
             await store.head()
-        with pytest.raises(StoreUnavailable, match="time of the last event"):
+        with pytest.raises(CorruptStore, match="time of the last event"):
             await commit(store, append(ALICE, 2))
 
 
@@ -195,9 +196,9 @@ async def test_rows_that_are_older_than_their_checksums_are_believed(path: Path)
 async def test_a_damaged_mark_of_a_command_is_refused(path: Path, column: str) -> None:
     change(path, f"UPDATE events SET {column} WHERE command_id = 'c1'")
     async with opened(path) as store:
-        with pytest.raises(StoreUnavailable, match="the mark of command 'c1' is damaged"):
+        with pytest.raises(CorruptStore, match="the mark of command 'c1' is damaged"):
             await store.find_command("c1")
-        with pytest.raises(StoreUnavailable, match="the mark of command 'c1' is damaged"):
+        with pytest.raises(CorruptStore, match="the mark of command 'c1' is damaged"):
             await commit(store, append(ALICE, 2, command="c1"))
         assert await commit(store, append(ALICE, 2, command="c2")) == [3]
 

@@ -17,15 +17,15 @@ from actorium.store.event_store import (
     Append,
     Batch,
     CommandMark,
-    CommandRecord,
     EventStore,
     Head,
     SaveCheckpoint,
     Snapshot,
     StreamRead,
 )
-from actorium.store.events import EncodedEvent, EncodedRecord, StreamName
+from actorium.store.events import EncodedEvent, EncodedRecord
 from actorium.store.memory import MemoryStore
+from actorium.store.names import CommandRecord, StreamName
 from actorium.store.sqlite import SQLiteStore
 
 STREAMS = [StreamName(type_, name) for type_ in ("Account", "Tally") for name in ("a", "b", "ž\n'")]

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from actorium.store.errors import UnsupportedSchema
-from actorium.store.event_store import CommandRecord, Snapshot, StreamRead
+from actorium.store.event_store import Snapshot, StreamRead
+from actorium.store.names import CommandRecord
 from actorium.store.sqlite import SQLiteStore
 from actorium.store.sqlite.integrity.repair import repair_file
 from actorium.store.sqlite.schema import MIGRATIONS

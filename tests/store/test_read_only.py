@@ -10,7 +10,9 @@ import pytest
 import pytest_asyncio
 from support.troubled_disks import immutable
 
-from actorium import ConfigurationError, StoreUnavailable, UnsupportedSchema
+from actorium import ConfigurationError
+from actorium.errors import StoreUnavailable, UnsupportedSchema
+from actorium.store.errors import CorruptStore
 from actorium.store.event_store import Batch
 from actorium.store.sqlite import SQLiteStore
 from actorium.store.sqlite.schema import MIGRATIONS
@@ -142,7 +144,7 @@ async def test_a_damaged_log_is_refused_unless_one_asks_for_it_as_it_is(path: Pa
         db.execute(f"{definition} AND position > 99")
         db.execute("UPDATE sqlite_master SET sql = ? WHERE name = 'commands'", (definition,))
         db.execute("UPDATE events SET command_id = 'c1', command_events = 1 WHERE position = 2")
-    with pytest.raises(StoreUnavailable, match="missing from index commands"):
+    with pytest.raises(CorruptStore, match="missing from index commands"):
         await SQLiteStore(path).open(read_only=True)
     async with reading(path, verified=False) as store:
         assert "row 2 missing from index commands" in await store.damage()

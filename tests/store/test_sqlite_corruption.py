@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from actorium.store.errors import CorruptEvent, StoreError, StoreUnavailable, UnreadableEvent, VersionGap
+from actorium.store.errors import ActoriumError, CorruptEvent, StoreUnavailable, UnreadableEvent, VersionGap
 from actorium.store.event_store import Append, Batch, Snapshot, StreamRead
-from actorium.store.events import EncodedEvent, StreamName
+from actorium.store.events import EncodedEvent
+from actorium.store.names import StreamName
 from actorium.store.sqlite import SQLiteStore
 from actorium.testing.contract_words import ALICE, BOB, append, read, versions
 
@@ -184,6 +185,6 @@ async def test_random_bytes_in_the_file_change_no_event_unnoticed(tmp_path: Path
                         refused += 1
                         continue
                     assert found == written[name][: len(found)]
-        except StoreError:
+        except ActoriumError:
             refused += 1
     assert refused, "no flip was ever noticed: the test flips nothing that matters"

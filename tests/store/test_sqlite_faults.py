@@ -13,7 +13,14 @@ import pytest
 import pytest_asyncio
 from support.troubled_disks import fill, immutable, make_read_only, no_larger_files, small_disk
 
-from actorium.store.errors import ConfigurationError, StoreUnavailable, WrongExpectedVersion
+from actorium.store.errors import (
+    CommitUnknown,
+    ConfigurationError,
+    CorruptStore,
+    StoreUnavailable,
+    Transient,
+    WrongExpectedVersion,
+)
 from actorium.store.event_store import Append, Batch, CommandMark, EventStore
 from actorium.store.events import EncodedEvent
 from actorium.store.sqlite import SQLiteStore, wal
@@ -42,11 +49,12 @@ async def opened(path: Path) -> AsyncIterator[SQLiteStore]:
         await store.close()
 
 
-async def expect_unavailable(store: EventStore, *appends: Append, words: str) -> None:
-    """A commit fails with StoreUnavailable, its cause chained, and leaves nothing that a reader could see."""
+async def expect_failure(store: EventStore, error: type[Transient], *appends: Append, words: str) -> None:
+    """A commit fails, its cause chained, and leaves nothing that a reader could see."""
     before = await store.head()
-    with pytest.raises(StoreUnavailable, match=words) as caught:
+    with pytest.raises(error, match=words) as caught:
         await commit(store, *appends)
+    assert type(caught.value) is error
     assert isinstance(caught.value.__cause__, sqlite3.Error)
     assert await store.head() == before
 
@@ -64,7 +72,7 @@ async def test_a_full_disk_fails_the_commit_and_is_forgotten_when_there_is_room(
     with small_disk(tmp_path / "disk") as disk:
         async with opened(disk / "log.db") as store:
             filler = fill(disk, free_bytes=100_000)
-            await expect_unavailable(store, BIG, append(ALICE, 1), words="full")
+            await expect_failure(store, CommitUnknown, BIG, append(ALICE, 1), words="full")
             assert await commit(store, append(ALICE, 5))  # a commit that writes nothing has nothing to fail with
             filler.unlink()
             await expect_service(store)
@@ -73,14 +81,14 @@ async def test_a_full_disk_fails_the_commit_and_is_forgotten_when_there_is_room(
 @pytest.mark.asyncio
 async def test_a_file_that_may_not_grow_fails_the_commit(store: SQLiteStore) -> None:
     with no_larger_files(200_000):
-        await expect_unavailable(store, BIG, append(ALICE, 1), words="log.db did not take a commit")
+        await expect_failure(store, CommitUnknown, BIG, append(ALICE, 1), words="log.db did not take a commit")
     await expect_service(store)
 
 
 @pytest.mark.asyncio
 async def test_a_read_only_file_fails_the_commit(store: SQLiteStore, tmp_path: Path) -> None:
     with immutable(tmp_path / "log.db-wal"):
-        await expect_unavailable(store, BIG, append(ALICE, 1), words="log.db did not take a commit")
+        await expect_failure(store, CommitUnknown, BIG, append(ALICE, 1), words="log.db did not take a commit")
         assert await versions(store, ALICE) == [1]
     await expect_service(store)
 
@@ -99,8 +107,8 @@ async def test_a_read_only_disk_cannot_be_opened(tmp_path: Path) -> None:
 async def test_a_locked_database_fails_the_commit(store: SQLiteStore, tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(tmp_path / "log.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        await expect_unavailable(store, append(ALICE, 1), words="locked")  # one statement
-        await expect_unavailable(store, BIG, append(ALICE, 1), words="locked")  # a transaction of several
+        await expect_failure(store, StoreUnavailable, append(ALICE, 1), words="locked")  # one statement
+        await expect_failure(store, StoreUnavailable, BIG, append(ALICE, 1), words="locked")  # a transaction of several
         other.rollback()
         await expect_service(store)
 
@@ -140,7 +148,7 @@ async def test_a_file_that_is_no_longer_there_acknowledges_nothing(
             (tmp_path / name).unlink()
         words = rf"{name} was {'replaced' if replaced else 'removed'}"
         for _ in range(2):
-            with pytest.raises(StoreUnavailable, match=words):
+            with pytest.raises(CommitUnknown, match=words):
                 await commit(store, append(ALICE, 1))
             with pytest.raises(StoreUnavailable, match=words):
                 await store.head()
@@ -183,7 +191,7 @@ async def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "log.db").write_bytes(b"certainly no database\n" * 400)
     store = SQLiteStore(tmp_path / "log.db")
     for _ in range(3):  # no opening finds a lock or a thread of the one before
-        with pytest.raises(StoreUnavailable, match="not a database"):
+        with pytest.raises(CorruptStore, match="not a database"):
             await store.open()
     (tmp_path / "log.db").unlink()
     await store.open()
@@ -215,12 +223,12 @@ async def test_no_thread_outlives_its_store(tmp_path: Path) -> None:
     before = set(threading.enumerate())
     async with opened(tmp_path / "log.db") as store:
         (tmp_path / "log.db").unlink()
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(CommitUnknown):
             await commit(store, append(ALICE, 1))
     (tmp_path / "broken.db").write_bytes(b"certainly no database\n" * 400)
     broken = SQLiteStore(tmp_path / "broken.db")
     for _ in range(2):
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(CorruptStore):
             await broken.open()
     for thread in set(threading.enumerate()) - before:
         thread.join(10)

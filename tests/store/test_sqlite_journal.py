@@ -7,7 +7,8 @@ import pytest
 
 from actorium.store.errors import DuplicateCommand, WrongExpectedVersion
 from actorium.store.event_store import Append, Batch, CommandMark
-from actorium.store.events import StreamName, stream_checksum
+from actorium.store.events import stream_checksum
+from actorium.store.names import StreamName
 from actorium.store.sqlite import journal, packed, reading
 from actorium.store.sqlite.heads import OFFERS_MAX, StreamHead, StreamHeads
 from actorium.store.sqlite.journal import Journal

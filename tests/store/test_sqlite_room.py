@@ -8,7 +8,7 @@ import pytest
 from support.stores import whole_log
 
 from actorium.store.event_store import Batch
-from actorium.store.events import StreamName
+from actorium.store.names import StreamName
 from actorium.store.sqlite import SQLiteStore
 from actorium.testing.contract_words import append
 

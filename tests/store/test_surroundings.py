@@ -19,7 +19,9 @@ from support.troubled_disks import (
     small_disk,
 )
 
-from actorium import Ack, Runtime, StoreInUse, StoreUnavailable, UnsupportedSchema
+from actorium import Ack, Runtime
+from actorium.errors import StoreInUse, StoreUnavailable, UnsupportedSchema
+from actorium.store.errors import Transient
 from actorium.store.sqlite import SQLiteStore
 from actorium.store.sqlite.schema import MIGRATIONS
 
@@ -33,7 +35,7 @@ class Bank:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.acks: dict[int, Ack] = {}
-        self.errors: list[StoreUnavailable] = []
+        self.errors: list[Transient] = []
 
     def runtime(self) -> Runtime:
         return Runtime([Tally], store=SQLiteStore(self.path, busy_timeout_s=0))
@@ -45,7 +47,7 @@ class Bank:
             events = 200 if large else 1
             try:
                 ack = await runtime.send(Add(f"t{number % 5}", number, events=events), command_id=f"c{number}")
-            except StoreUnavailable as error:
+            except Transient as error:
                 self.errors.append(error)
                 return
             earlier = self.acks.setdefault(number, ack)
@@ -115,7 +117,7 @@ async def test_trouble_acknowledges_nothing_falsely_and_service_resumes_by_itsel
                 assert error.__cause__ is not None
                 assert "log.db" in str(error)
                 assert "send its commands again with the same command_id" in str(error)
-            with pytest.raises(StoreUnavailable, match=words):
+            with pytest.raises(Transient, match=words):
                 raise bank.errors[-1]
             await bank.send_all(runtime, range(COMMANDS))
             await bank.send_all(runtime, range(COMMANDS, COMMANDS + 20), large=True)

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actorium import ConfigurationError, CorruptEvent, Event, UnknownEventType, UpcastFailed, upcast
+from actorium import ConfigurationError, Event, upcast
+from actorium.errors import CorruptEvent, UnknownEventType, UpcastFailed
 from actorium.store.codec import EventCodec
-from actorium.store.events import EncodedRecord, StreamName, as_json
+from actorium.store.events import EncodedRecord, as_json
+from actorium.store.names import StreamName
 
 Payload = dict[str, Any]
 

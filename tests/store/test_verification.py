@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from actorium.commands.app import run
-from actorium.store.errors import CorruptEvent, StoreInUse, StoreUnavailable
+from actorium.store.errors import CorruptEvent, CorruptStore, StoreInUse, StoreUnavailable
 from actorium.store.event_store import Batch, SaveCheckpoint
 from actorium.store.sqlite import SQLiteStore
 from actorium.store.sqlite.integrity.repair import repair_file
@@ -78,7 +78,7 @@ def seal_of(path: Path) -> Path:
 async def test_a_damaged_index_refuses_the_opening_and_says_what_to_do(path: Path) -> None:
     hide_commands(path)
     for _ in range(2):
-        with pytest.raises(StoreUnavailable, match=r"row 2 missing from index commands .*run `actorium repair /"):
+        with pytest.raises(CorruptStore, match=r"row 2 missing from index commands .*run `actorium repair /"):
             await SQLiteStore(path).open()
     assert repair_file(str(path)) == []
     async with opened(path) as store:
@@ -102,7 +102,7 @@ async def test_a_file_above_the_limit_is_not_looked_through(path: Path) -> None:
     hide_commands(path)
     async with opened(path, verify_mb=1) as store:
         assert "row 2 missing from index commands" in await store.damage()
-    with pytest.raises(StoreUnavailable, match="missing from index"):
+    with pytest.raises(CorruptStore, match="missing from index"):
         await SQLiteStore(path, verify_mb=2).open()
 
 
@@ -129,7 +129,7 @@ async def test_a_seal_that_is_damaged_vouches_for_nothing(path: Path, content: b
     async with opened(path):
         hide_commands(path)
     seal_of(path).write_bytes(content)
-    with pytest.raises(StoreUnavailable, match="missing from index"):
+    with pytest.raises(CorruptStore, match="missing from index"):
         await SQLiteStore(path).open()
 
 
@@ -146,7 +146,7 @@ async def test_a_bit_of_a_projection_that_turned_over_refuses_the_opening(path: 
     async with opened(path):
         pass
     flip(path, b"somebody", b"somebodx")
-    with pytest.raises(StoreUnavailable, match="bits of table balances turned over, which has no checksums"):
+    with pytest.raises(CorruptStore, match="bits of table balances turned over, which has no checksums"):
         await SQLiteStore(path).open()
     assert repair_file(str(path)) == ["bits of table balances turned over: build it anew"]
     async with opened(path) as store:
@@ -177,10 +177,10 @@ async def test_a_file_that_lost_its_last_events_is_not_repaired(path: Path) -> N
     assert content[cells : cells + 2] == b"\x00\x03"
     content[cells + 1] = 2
     path.write_bytes(content)
-    with pytest.raises(StoreUnavailable, match="is damaged"):
+    with pytest.raises(CorruptStore, match="is damaged"):
         await SQLiteStore(path).open()
     before = path.read_bytes()
-    with pytest.raises(StoreUnavailable, match="ends at position 2, and an index knows of more; put back a copy"):
+    with pytest.raises(CorruptStore, match="ends at position 2, and an index knows of more; put back a copy"):
         repair_file(str(path))
     assert path.read_bytes() == before
 
@@ -189,7 +189,7 @@ def test_what_is_no_log_is_not_repaired(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match="there is no file"):
         repair_file(str(tmp_path / "log.db"))
     (tmp_path / "text.db").write_text("not a database, but long enough to be taken for one" * 100)
-    with pytest.raises(StoreUnavailable, match="cannot be repaired: file is not a database; put back a copy"):
+    with pytest.raises(CorruptStore, match="cannot be repaired: file is not a database; put back a copy"):
         repair_file(str(tmp_path / "text.db"))
 
 

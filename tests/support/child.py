@@ -16,7 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from support.bank import Add, Tally
 
-from actorium import Runtime, RuntimeClosed
+from actorium import Runtime
+from actorium.errors import RuntimeClosed
 
 CALLERS = 24
 

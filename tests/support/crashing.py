@@ -6,9 +6,11 @@ from typing import Any
 
 from support.stores import PassedThrough
 
-from actorium import EventStore, Runtime, StoreUnavailable
-from actorium.store.event_store import Batch, CommandRecord, Committed, Head, StreamPage, StreamRead
+from actorium import EventStore, Runtime
+from actorium.errors import StoreUnavailable
+from actorium.store.event_store import Batch, Committed, Head, StreamPage, StreamRead
 from actorium.store.events import EncodedRecord
+from actorium.store.names import CommandRecord
 
 _DEAD = "the process is dead"
 

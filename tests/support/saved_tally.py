@@ -9,7 +9,7 @@ import msgspec
 from actorium import Aggregate, Command, Event, Runtime, Snapshots, decide, evolve
 from actorium.actors.snapshots import fingerprint_of
 from actorium.store.event_store import EventStore, Snapshot, StreamRead
-from actorium.store.events import StreamName
+from actorium.store.names import StreamName
 
 
 class Add(Command):

@@ -5,20 +5,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from actorium import EventStore, StoreUnavailable
-from actorium.store.event_store import (
-    Append,
-    Batch,
-    CommandRecord,
-    Committed,
-    DeadLetter,
-    Head,
-    StoredEventType,
-    StreamPage,
-    StreamRead,
-)
-from actorium.store.events import EncodedEvent, EncodedRecord, Event, StreamName, as_json, event_type_of
+from actorium import EventStore
+from actorium.errors import StoreUnavailable
+from actorium.store.errors import CommitUnknown
+from actorium.store.event_store import Append, Batch, Committed, DeadLetter, Head, StreamPage, StreamRead
+from actorium.store.events import EncodedEvent, EncodedRecord, Event, as_json, event_type_of
 from actorium.store.memory import MemoryStore
+from actorium.store.names import CommandRecord, StoredEventType, StreamName
 
 Fault = Literal["before", "after", "slow", "none"]
 
@@ -117,7 +110,7 @@ class FaultyStore(GatedStore):
             raise StoreUnavailable("the disk is full")
         committed = await self.inner.commit(batch)
         if fault == "after":
-            raise StoreUnavailable("the disk answered with an error after it had written")
+            raise CommitUnknown("the disk answered with an error after it had written")
         return committed
 
     async def read_streams(self, reads: Sequence[StreamRead]) -> list[StreamPage]:

@@ -12,7 +12,8 @@ from actorium.simulation.checks.streams import Streams
 from actorium.simulation.record.history import ClientDelivery, ClientRead, History, Operation
 from actorium.simulation.record.view import View
 from actorium.simulation.record.witness import Witness
-from actorium.store.events import EncodedRecord, Metadata, StreamName, as_json, event_type_of
+from actorium.store.events import EncodedRecord, Metadata, as_json, event_type_of
+from actorium.store.names import StreamName
 
 
 class WrittenLog:

@@ -21,7 +21,8 @@ from support.bank import (
     Withdrawn,
 )
 
-from actorium import Aggregate, Command, CommandFailed, ConfigurationError, Event, Metadata, decide, evolve
+from actorium import Aggregate, Command, ConfigurationError, Event, Metadata, decide, evolve
+from actorium.store.errors import InvalidCommand
 from actorium.testing import given
 
 OPENED = AccountOpened("Alice")
@@ -103,7 +104,7 @@ def test_a_handler_may_ask_for_metadata() -> None:
 
 
 def test_a_command_is_checked_as_the_runtime_checks_it() -> None:
-    with pytest.raises(CommandFailed, match="Expected `int`, got `str`"):
+    with pytest.raises(InvalidCommand, match="Expected `int`, got `str`"):
         given(Tally("t")).when(Add("t", "three"))  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="Tally has no handler for Deposit"):
         given(Tally("t")).when(Deposit("t", 3))

@@ -20,14 +20,14 @@ from actorium.store.event_store import (
     Append,
     Batch,
     CommandMark,
-    CommandRecord,
     EventStore,
     Head,
     SaveCheckpoint,
     Snapshot,
     StreamRead,
 )
-from actorium.store.events import EncodedEvent, StreamName
+from actorium.store.events import EncodedEvent
+from actorium.store.names import CommandRecord, StreamName
 from actorium.testing.contract_words import (
     ALICE,
     BOB,

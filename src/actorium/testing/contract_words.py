@@ -14,13 +14,13 @@ from actorium.store.event_store import (
     AppendOutcome,
     Batch,
     CommandMark,
-    CommandRecord,
     Committed,
     DeadLetter,
     EventStore,
     StreamRead,
 )
-from actorium.store.events import EncodedEvent, EncodedRecord, StreamName
+from actorium.store.events import EncodedEvent, EncodedRecord
+from actorium.store.names import CommandRecord, StreamName
 
 Suite = TypeVar("Suite")
 

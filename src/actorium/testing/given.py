@@ -9,7 +9,7 @@ from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Command
 from actorium.actors.errors import AlreadyExists, NotFound, Rejected
 from actorium.store.codec import EventCodec
-from actorium.store.errors import ConfigurationError
+from actorium.store.errors import ConfigurationError, Refused
 from actorium.store.events import Event, Metadata, as_json
 
 _MAX_PAYLOAD_BYTES = 1_048_576
@@ -55,7 +55,7 @@ class Given:
                 raise AlreadyExists(f"{type(command).__name__} is for one that does not exist")
             arguments = (metadata or Metadata(command_id="test"),) if handler.wants_metadata else ()
             decided = handler.method(self._state, checked, *arguments)
-        except (Rejected, NotFound, AlreadyExists) as no:
+        except Refused as no:
             refusal = no
         if self._state != before:
             raise AssertionError(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from actorium.store.errors import StoreUnavailable
+from actorium.store.errors import CorruptStore
 from actorium.store.sqlite.integrity.seal import PAGE_BYTES
 from actorium.store.sqlite.integrity.trees import owners
 from actorium.store.sqlite.marks import command_record
-from actorium.store.sqlite.packed import InDoubt
+from actorium.store.sqlite.packed import PRIMARY_CODE, InDoubt
 from actorium.store.sqlite.schema import own_tables
 
 _MARKS = (
@@ -34,8 +34,18 @@ def damaged_marks(db: sqlite3.Connection) -> list[str]:
     return found
 
 
+def is_damage(error: BaseException) -> bool:
+    """Say whether an error of SQLite, or of what was read through it, says that the file is damaged."""
+    if isinstance(error, InDoubt | UnicodeDecodeError):
+        return True
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:  # Python's own words: a text in the file is no UTF-8
+        return isinstance(error, sqlite3.OperationalError)
+    return code & PRIMARY_CODE in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
 def refuse_damage(db: sqlite3.Connection, path: str, turned: Sequence[int]) -> None:
-    """Raise StoreUnavailable where something in the file could be read wrong and nobody would know.
+    """Raise CorruptStore where something in the file could be read wrong and nobody would know.
 
     `turned` are pages whose bits turned over at rest. What stands in our own tables has checksums row by row, so that
     the rest of it can go on being read; what stands in the tables of projections has none.
@@ -45,7 +55,7 @@ def refuse_damage(db: sqlite3.Connection, path: str, turned: Sequence[int]) -> N
     ]
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        raise StoreUnavailable(
+        raise CorruptStore(
             f"{path} is damaged: {found[0]}{more}; make a copy of it, then run `actorium repair {path}`, or put back a "
             f"copy that is sound"
         )

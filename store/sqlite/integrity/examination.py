@@ -11,7 +11,8 @@ from typing import Any
 
 from actorium.store.errors import CorruptEvent, VersionGap
 from actorium.store.event_store import Snapshot, StreamPage, StreamRead
-from actorium.store.events import EncodedRecord, StreamName, checksum, kind_checksum
+from actorium.store.events import EncodedRecord, checksum, kind_checksum
+from actorium.store.names import StreamName
 from actorium.store.sqlite.snapshots import snapshot_checksum
 
 _COLUMNS = "version, position, recorded_us, events.type, events.checksum, payload, metadata"

@@ -6,7 +6,7 @@ import os
 import sqlite3
 from contextlib import closing
 
-from actorium.store.errors import StoreUnavailable
+from actorium.store.errors import CorruptStore, StoreUnavailable
 from actorium.store.sqlite.integrity.damage import damage, turned_tables
 from actorium.store.sqlite.integrity.seal import remove_seal, turned_pages
 from actorium.store.sqlite.lock import FileLock
@@ -23,7 +23,7 @@ _IN_INDEXES = (
 def repair_file(path: str) -> list[str]:
     """Build all indexes of a file that no process has open anew; return what is damaged beside them.
 
-    The rows are not touched: their checksums are for their readers. Raises StoreUnavailable, and changes nothing, where
+    The rows are not touched: their checksums are for their readers. Raises CorruptStore, and changes nothing, where
     the file is not ours, or lost its last events, which its indexes still know: only a copy brings those back.
     """
     path = os.path.realpath(path)
@@ -42,7 +42,7 @@ def repair_file(path: str) -> list[str]:
             found += damage(db)
         remove_seal(path)
     except sqlite3.Error as error:
-        raise StoreUnavailable(f"{path} cannot be repaired: {error}; put back a copy") from error
+        raise CorruptStore(f"{path} cannot be repaired: {error}; put back a copy") from error
     finally:
         lock.release()
     return found
@@ -51,7 +51,7 @@ def repair_file(path: str) -> list[str]:
 def _refuse_lost_events(db: sqlite3.Connection, path: str) -> None:
     (last,) = db.execute(_LAST).fetchone()
     if db.execute(_IN_INDEXES, (last + 1, last + 1)).fetchone() is not None:
-        raise StoreUnavailable(
+        raise CorruptStore(
             f"{path} cannot be repaired: its table of events ends at position {last}, and an index knows of more; "
             f"put back a copy"
         )

@@ -8,7 +8,8 @@ from support.bank import Add, Added, Tally
 from support.stores import FaultyStore, GatedStore, PoisonedStore, append, whole_log
 from support.virtual_time import settled, steps, virtual
 
-from actorium import Ack, HydrationFailed, Overloaded, Passivation, Settings
+from actorium import Ack, Overloaded, Passivation, Settings
+from actorium.errors import HydrationFailed
 from actorium.runtime.runtime import Runtime
 from actorium.store.memory import MemoryStore
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from support.bank import Account, Add, Deposit, OpenAccount, Stay, Tally, Withdraw
-from support.stores import FaultyStore, GatedStore, whole_log
+from support.stores import Fault, FaultyStore, GatedStore, whole_log
 from support.virtual_time import settled, virtual
 
 from actorium import (
@@ -15,17 +15,17 @@ from actorium import (
     Aggregate,
     AlreadyExists,
     Command,
-    CommandConflict,
     CommandTimeout,
     Event,
     Overloaded,
     Rejected,
     Runtime,
     Settings,
-    StoreUnavailable,
     decide,
     evolve,
 )
+from actorium.errors import CommandConflict, StoreUnavailable
+from actorium.store.errors import CommitUnknown
 
 
 class Tag(Command):
@@ -212,9 +212,10 @@ async def test_a_command_whose_caller_left_is_not_decided_any_more() -> None:
 async def test_an_outcome_that_the_store_did_not_know_is_found_out_by_sending_again() -> None:
     store = FaultyStore()
     async with Runtime([Tally], store=store) as runtime:
-        for fault in ("before", "after"):
+        failures: tuple[tuple[Fault, type[Exception]], ...] = (("before", StoreUnavailable), ("after", CommitUnknown))
+        for fault, error in failures:
             store.faults.append(fault)
-            with pytest.raises(StoreUnavailable):
+            with pytest.raises(error):
                 await runtime.send(Add("t", 5), command_id=fault)
         assert not (await runtime.send(Add("t", 5), command_id="before")).duplicate
         assert (await runtime.send(Add("t", 5), command_id="after")).duplicate
@@ -227,7 +228,7 @@ async def test_a_store_that_cannot_say_whether_an_id_is_known_says_so() -> None:
     async with Runtime([Tally], store=store) as runtime:
         await runtime.send(Add("t", 5))
         store.reads_fail = True
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(CommitUnknown, match="took effect before cannot be read"):
             await runtime.send(Add("t", 5, needs=50), command_id="needy")
         store.reads_fail = False
         with pytest.raises(Rejected):

@@ -9,18 +9,9 @@ from support.bank import Add, Reveal, Tally
 from support.stores import FaultyStore, whole_log
 from support.virtual_time import virtual
 
-from actorium import (
-    Ack,
-    ConfigurationError,
-    Envelope,
-    Event,
-    Metadata,
-    RecordedEvent,
-    Rejected,
-    Runtime,
-    StoreUnavailable,
-)
+from actorium import Ack, ConfigurationError, Envelope, Event, Metadata, RecordedEvent, Rejected, Runtime
 from actorium.runtime.commands.middleware import Middleware, Next
+from actorium.store.errors import InvalidCommand, Transient
 
 
 async def log_of(runtime: Runtime, count: int) -> list[RecordedEvent[Event]]:
@@ -95,7 +86,7 @@ async def test_headers_that_one_adds_are_checked() -> None:
         return await following(envelope)
 
     async with Runtime([Tally], store="memory://", middleware=[stamp]) as runtime:
-        with pytest.raises(ConfigurationError, match="stamp"):
+        with pytest.raises(InvalidCommand, match="stamp"):
             await runtime.send(Add("t"))
         assert runtime.statistics().position == 0
 
@@ -106,7 +97,7 @@ async def test_one_may_try_again_and_the_command_takes_effect_once() -> None:
         for _ in range(5):
             try:
                 return await following(envelope)
-            except StoreUnavailable:
+            except Transient:
                 await asyncio.sleep(1.0)
         raise AssertionError
 

@@ -25,7 +25,8 @@ from support.virtual_time import run_virtual, steps, until
 
 from actorium import Ack, ActoriumError, Command, NotFound, Passivation, Runtime, Settings
 from actorium.store.event_store import StreamRead
-from actorium.store.events import EncodedRecord, Metadata, StreamName
+from actorium.store.events import EncodedRecord, Metadata
+from actorium.store.names import StreamName
 
 IDS = ("a", "b", "c")
 

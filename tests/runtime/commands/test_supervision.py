@@ -9,19 +9,8 @@ from support.bank import Add, Added, FailToDecide, FailToEvolve, Tally
 from support.stores import FaultyStore, GatedStore, PoisonedStore, append
 from support.virtual_time import settled, virtual
 
-from actorium import (
-    Aggregate,
-    Command,
-    CommandFailed,
-    Event,
-    HydrationFailed,
-    Metadata,
-    Passivation,
-    Settings,
-    StoreUnavailable,
-    decide,
-    evolve,
-)
+from actorium import Aggregate, Command, CommandFailed, Event, Metadata, Passivation, Settings, decide, evolve
+from actorium.errors import HydrationFailed, StoreUnavailable
 from actorium.runtime.runtime import Runtime
 from actorium.store.memory import MemoryStore
 from actorium.store.source import SeededSource

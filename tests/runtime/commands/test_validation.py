@@ -22,6 +22,7 @@ from actorium import (
     decide,
     evolve,
 )
+from actorium.store.errors import InvalidCommand
 
 
 class Weigh(Command):
@@ -80,13 +81,13 @@ def nothing_done(runtime: Runtime) -> Iterator[None]:
     ],
 )
 @virtual
-async def test_a_field_that_is_wrong_fails_the_command(command: Callable[[], Command], why: str) -> None:
+async def test_a_field_that_is_wrong_is_refused_at_the_door(command: Callable[[], Command], why: str) -> None:
     async with Runtime([Scale], store="memory://", settings=Settings(max_payload_bytes=5_000)) as runtime:
         with nothing_done(runtime):
-            with pytest.raises(CommandFailed, match=r"Weigh was not sent") as failure:
+            with pytest.raises(InvalidCommand, match=r"Weigh was not sent") as failure:
                 await runtime.send(command())
             assert why in str(failure.value)
-            with pytest.raises(CommandFailed):
+            with pytest.raises(InvalidCommand):
                 await runtime.tell(command())
 
 
@@ -112,7 +113,7 @@ async def test_a_command_that_nobody_handles_is_refused() -> None:
 @virtual
 async def test_a_command_id_that_cannot_be_one_is_refused(command_id: Any) -> None:
     async with Runtime([Tally], store="memory://") as runtime:
-        with nothing_done(runtime), pytest.raises(ConfigurationError, match="command_id"):
+        with nothing_done(runtime), pytest.raises(InvalidCommand, match="command_id"):
             await runtime.send(Add("t"), command_id=command_id)
 
 
@@ -132,9 +133,9 @@ async def test_a_command_id_that_cannot_be_one_is_refused(command_id: Any) -> No
 async def test_metadata_that_the_log_would_not_give_back_is_refused(metadata: dict[str, Any]) -> None:
     async with Runtime([Tally], store="memory://") as runtime:
         with nothing_done(runtime):
-            with pytest.raises(ConfigurationError, match=next(iter(metadata))):
+            with pytest.raises(InvalidCommand, match=next(iter(metadata))):
                 await runtime.send(Add("t"), **metadata)
-            with pytest.raises(ConfigurationError, match=next(iter(metadata))):
+            with pytest.raises(InvalidCommand, match=next(iter(metadata))):
                 await runtime.tell(Add("t"), **metadata)
 
 

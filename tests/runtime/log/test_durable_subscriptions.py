@@ -8,7 +8,8 @@ from support.bank import Add, Added, Reveal, Revealed, Tally
 from support.stores import FaultyStore, append
 from support.virtual_time import settled, virtual
 
-from actorium import ConfigurationError, Event, RecordedEvent, Runtime, Settings, StoreUnavailable
+from actorium import ConfigurationError, Event, RecordedEvent, Runtime, Settings
+from actorium.errors import StoreUnavailable
 from actorium.store.memory import MemoryStore
 
 

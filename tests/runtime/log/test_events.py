@@ -9,17 +9,10 @@ from support.bank import Add, Added, Tally
 from support.stores import FaultyStore, GatedStore, PassedThrough, append
 from support.virtual_time import settled, virtual
 
-from actorium import (
-    ConfigurationError,
-    Event,
-    Metadata,
-    RecordedEvent,
-    Settings,
-    StoreUnavailable,
-    Subscription,
-    UnknownEventType,
-)
+from actorium import Event, Metadata, RecordedEvent, Settings, Subscription
+from actorium.errors import StoreUnavailable, UnknownEventType
 from actorium.runtime.runtime import Runtime
+from actorium.store.errors import CommitUnknown, InvalidCommand
 from actorium.store.event_store import Batch, Committed
 from actorium.store.memory import MemoryStore
 
@@ -114,7 +107,7 @@ async def test_a_position_beyond_the_end_waits_for_the_one_after_it() -> None:
 @virtual
 async def test_a_position_before_the_beginning_is_refused() -> None:
     async with Runtime([Tally], store="memory://") as runtime:
-        with pytest.raises(ConfigurationError, match="after=-1"):
+        with pytest.raises(InvalidCommand, match="after=-1"):
             runtime.events(after=-1)
 
 
@@ -187,7 +180,7 @@ async def test_events_of_a_commit_that_failed_after_it_wrote_are_not_skipped() -
         early = asyncio.ensure_future(take(events, 4))
         await runtime.send(Add("t", 1))
         store.faults.append("after")
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(CommitUnknown):
             await runtime.send(Add("t", 2, events=2))
         last = await runtime.send(Add("u", 3))
         assert last.position == 4

@@ -10,6 +10,7 @@ from support.bank import Account, Add, Deposit, OpenAccount, Tally
 from support.virtual_time import virtual
 
 from actorium import Aggregate, Command, ConfigurationError, Event, NotFound, Runtime, decide, evolve
+from actorium.store.errors import InvalidCommand
 from actorium.store.source import SeededSource
 
 START = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
@@ -129,7 +130,7 @@ async def test_a_state_as_it_was_at_a_time(store_url: str) -> None:
 async def test_a_time_without_its_zone_is_refused() -> None:
     async with Runtime([Tally], store="memory://") as runtime:
         await runtime.send(Add("t"))
-        with pytest.raises(ConfigurationError, match="has no time zone"):
+        with pytest.raises(InvalidCommand, match="has no time zone"):
             await runtime.get(Tally, "t", at_time=datetime(2024, 5, 1))
 
 
@@ -167,7 +168,7 @@ async def test_a_class_that_the_runtime_does_not_know_is_refused() -> None:
 @virtual
 async def test_what_cannot_be_an_id_is_refused_and_nobody_else_suffers(id: Any) -> None:
     async with Runtime([Tally], store="memory://") as runtime:
-        with pytest.raises(ConfigurationError, match="id"):
+        with pytest.raises(InvalidCommand, match="id"):
             await runtime.get(Tally, id)
         assert runtime.statistics().live_actors == 0
 

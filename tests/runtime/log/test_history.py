@@ -21,21 +21,20 @@ from actorium import (
     Command,
     ConfigurationError,
     Event,
-    HydrationFailed,
     NotFound,
     Runtime,
-    RuntimeClosed,
     Settings,
-    UnknownEventType,
-    UnreadableTypes,
     decide,
     evolve,
     upcast,
 )
+from actorium.errors import HydrationFailed, RuntimeClosed, UnknownEventType, UnreadableTypes
 from actorium.runtime.log.history import PAGE_EVENTS
+from actorium.store.errors import InvalidCommand
 from actorium.store.event_store import Append, Batch
-from actorium.store.events import EncodedEvent, StreamName, as_json
+from actorium.store.events import EncodedEvent, as_json
 from actorium.store.memory import MemoryStore
+from actorium.store.names import StreamName
 from actorium.store.source import SeededSource
 
 
@@ -141,7 +140,7 @@ async def test_a_history_is_asked_of_what_the_runtime_runs() -> None:
     async with runtime:
         with pytest.raises(ConfigurationError, match="none of this runtime's aggregates"):
             runtime.history(Tally, "t")
-        with pytest.raises(ConfigurationError, match="after_version=-1"):
+        with pytest.raises(InvalidCommand, match="after_version=-1"):
             await told(runtime, after_version=-1)
 
 

@@ -13,12 +13,14 @@ from support.read_models import AT_ONCE, PARTS, Sums, Switch, Totals, caught_up,
 from support.stores import FaultyStore, GatedStore, PassedThrough, append
 from support.virtual_time import run_virtual, steps, virtual
 
-from actorium import ConfigurationError, DeadLetter, Projection, Runtime, Settings, StoreUnavailable, on
+from actorium import DeadLetter, Projection, Runtime, Settings, on
+from actorium.actors.errors import NotFound
 from actorium.runtime.retry import Retry
-from actorium.store.errors import StatementFailed
+from actorium.store.errors import CommitUnknown, InvalidCommand, StatementFailed
 from actorium.store.event_store import Append, Batch, Committed
-from actorium.store.events import EncodedEvent, StreamName
+from actorium.store.events import EncodedEvent
 from actorium.store.memory import MemoryStore
+from actorium.store.names import StreamName
 from actorium.store.sqlite import SQLiteStore
 
 
@@ -135,7 +137,7 @@ async def test_one_letter_is_retried_or_all() -> None:
         assert parked(runtime, Totals) == [("a", 1), ("c", 1)]
         assert await processor.retry() == 2
         assert await runtime.query(Totals.all) == {id: (7, 1) for id in "abc"}
-        with pytest.raises(ConfigurationError, match="nothing parked at position 2"):
+        with pytest.raises(NotFound, match="nothing parked at position 2"):
             await processor.retry(2)
 
 
@@ -148,7 +150,7 @@ async def test_what_is_discarded_is_left_out_for_ever_and_what_waited_behind_it_
         await caught_up(runtime, Totals, Sums)
         for projection in (Totals, Sums):
             processor = runtime.processor(projection)
-            with pytest.raises(ConfigurationError, match="reason"):
+            with pytest.raises(InvalidCommand, match="reason"):
                 await processor.discard(2, "  ")
             assert await processor.discard(2, "a test deposit")
             assert [letter.discarded for letter in processor.dead_letters(discarded=True)] == ["a test deposit"]
@@ -206,7 +208,7 @@ async def test_a_repair_whose_commit_is_unknown_is_not_repeated() -> None:
         await caught_up(runtime, Totals)
         Switch.raises.clear()
         store.faults.append("after")
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(CommitUnknown):
             await runtime.processor(Totals).retry()
         assert await runtime.processor(Totals).retry() == 0
         assert await runtime.query(Totals.all) == {"a": (8, 2)}

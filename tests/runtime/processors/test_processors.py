@@ -16,16 +16,15 @@ from actorium import (
     Projection,
     RecordedEvent,
     Runtime,
-    RuntimeClosed,
     Saga,
     Settings,
-    StoreUnavailable,
     on,
     query,
     react,
     starts,
     step,
 )
+from actorium.errors import RuntimeClosed, StoreUnavailable
 from actorium.store.memory import MemoryStore
 from actorium.store.source import SeededSource
 

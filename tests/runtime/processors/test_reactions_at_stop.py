@@ -7,9 +7,11 @@ import pytest
 from support.bank import Add, Added, Tally
 from support.virtual_time import settled, virtual
 
-from actorium import Runtime, RuntimeClosed, react
-from actorium.store.event_store import StoredEventType, StreamPage, StreamRead
+from actorium import Runtime, react
+from actorium.errors import RuntimeClosed
+from actorium.store.event_store import StreamPage, StreamRead
 from actorium.store.memory import MemoryStore
+from actorium.store.names import StoredEventType
 
 
 class SlowToRead(MemoryStore):

@@ -17,7 +17,7 @@ from support.read_models import AT_ONCE, Sums, Switch, Totals
 from support.stores import FaultyStore, append
 from support.virtual_time import VirtualLoop, steps
 
-from actorium import DeadLetter, Runtime, StoreError
+from actorium import ActoriumError, DeadLetter, Runtime
 from actorium.store import tables
 from actorium.store.event_store import Batch, Committed
 from actorium.store.memory import MemoryStore
@@ -96,7 +96,7 @@ class ReadSide(RuleBasedStateMachine):
             runtime = Runtime([Tally, Totals, Sums, KEEPING], store=self.store, settings=AT_ONCE, source=self.source)
             try:
                 await runtime.start()
-            except StoreError:
+            except ActoriumError:
                 continue  # a fault that was planned; the next start has one less
             self.runtime = runtime
             return

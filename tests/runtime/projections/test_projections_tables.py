@@ -17,12 +17,12 @@ from actorium import (
     Reader,
     RecordedEvent,
     Runtime,
-    StatementFailed,
     Transaction,
     on,
     query,
     upcast,
 )
+from actorium.errors import StatementFailed
 from actorium.store.event_store import Batch
 from actorium.store.memory import MemoryStore
 
@@ -192,7 +192,8 @@ class Halves(Projection):
 @virtual
 async def test_the_events_of_one_record_are_applied_all_or_none(breaks: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from actorium.store.event_store import Append
-    from actorium.store.events import EncodedEvent, StreamName
+    from actorium.store.events import EncodedEvent
+    from actorium.store.names import StreamName
 
     monkeypatch.setattr(Halves, "breaks", breaks)
     store = MemoryStore()

@@ -11,7 +11,8 @@ from support.read_models import AT_ONCE, Switch, Totals, caught_up, next_version
 from support.stores import GatedStore, append
 from support.virtual_time import steps, virtual
 
-from actorium import Event, QueryTimeout, RecordedEvent, Runtime, Transaction, on
+from actorium import Event, RecordedEvent, Runtime, Transaction, on
+from actorium.errors import QueryTimeout
 from actorium.store.memory import MemoryStore
 
 

@@ -9,21 +9,8 @@ from support.read_models import PARTS, Sums, Switch, Totals, caught_up
 from support.stores import GatedStore
 from support.virtual_time import settled, virtual
 
-from actorium import (
-    ConfigurationError,
-    Event,
-    Projection,
-    Query,
-    QueryTimeout,
-    Reader,
-    RecordedEvent,
-    Runtime,
-    RuntimeClosed,
-    Settings,
-    StatementFailed,
-    on,
-    query,
-)
+from actorium import ConfigurationError, Event, Projection, Query, Reader, RecordedEvent, Runtime, Settings, on, query
+from actorium.errors import QueryTimeout, RuntimeClosed, StatementFailed
 
 
 @pytest.fixture(autouse=True)

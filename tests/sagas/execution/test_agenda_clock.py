@@ -6,7 +6,8 @@ from support.bank import Account, Deposit, OpenAccount
 from support.stores import PassedThrough
 from support.virtual_time import virtual
 
-from actorium import Runtime, StoreUnavailable
+from actorium import Runtime
+from actorium.errors import StoreUnavailable
 from actorium.store.source import SeededSource
 
 DAY_US = 86_400_000_000

@@ -6,7 +6,8 @@ import pytest
 from support.transfers import Ask, Told, Transfer, TransferRequested, ask, open_accounts, runtime_of
 from support.virtual_time import virtual
 
-from actorium import ConfigurationError, NotFound, RuntimeClosed, Saga, SagaTimeout, SagaView, starts, step
+from actorium import ConfigurationError, NotFound, Saga, SagaView, starts, step
+from actorium.errors import RuntimeClosed, SagaTimeout
 
 
 class Waiting(Saga):

@@ -10,7 +10,8 @@ from actorium.sagas.model.events import CommandAnswered, IssuedCommand, SagaStar
 from actorium.simulation.record.witness import Loss
 from actorium.store.errors import StoreUnavailable
 from actorium.store.event_store import Append
-from actorium.store.events import EncodedEvent, EncodedRecord, StreamName, as_json
+from actorium.store.events import EncodedEvent, EncodedRecord, as_json
+from actorium.store.names import StreamName
 
 A = StreamName("Account", "a")
 

@@ -13,8 +13,9 @@ from actorium.simulation.checks.follower import FollowerCheck
 from actorium.simulation.checks.log import read_back
 from actorium.simulation.checks.snapshots import SavedStates
 from actorium.store.event_store import Append, Batch, CommandMark, Snapshot
-from actorium.store.events import EncodedEvent, Metadata, StreamName, as_json
+from actorium.store.events import EncodedEvent, Metadata, as_json
 from actorium.store.memory import MemoryStore
+from actorium.store.names import StreamName
 
 A = StreamName("Account", "a")
 

@@ -14,7 +14,7 @@ from actorium.actors.hydration import Hydrator
 from actorium.actors.pending import PendingAppend
 from actorium.actors.snapshots import SnapshotKeeper
 from actorium.runtime.commands.replies import Replies
-from actorium.store.errors import StoreError, WrongExpectedVersion
+from actorium.store.errors import Transient, WrongExpectedVersion
 from actorium.store.event_store import Append, Batch, Committed, Snapshot
 from actorium.store.memory import MemoryStore
 from actorium.store.writer import GroupCommitWriter
@@ -65,7 +65,7 @@ def state_is_kept_after_an_uncertain_write(patch: pytest.MonkeyPatch) -> None:
     outcome_known = Actor.outcome_known
 
     def keep_state(actor: Actor, request: PendingAppend, outcome: Any) -> None:
-        if isinstance(outcome, StoreError) and not isinstance(outcome, WrongExpectedVersion) and actor.pending:
+        if isinstance(outcome, Transient) and actor.pending:
             del actor.pending[0]
             actor.pending = actor.pending or None
             actor.kind.host.answer(request.envelope, outcome)
@@ -262,7 +262,7 @@ def a_failed_commit_is_told_to_nobody(patch: pytest.MonkeyPatch) -> None:
     report = GroupCommitWriter._report
 
     def report_success_only(writer: Any, flight: Any) -> None:
-        if isinstance(flight.outcome, StoreError):
+        if isinstance(flight.outcome, Transient):
             flight.requests = []
         report(writer, flight)
 

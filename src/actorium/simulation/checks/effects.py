@@ -11,7 +11,8 @@ from actorium.simulation.record.view import View
 from actorium.simulation.record.witness import Witness
 from actorium.store.codec import decode_metadata
 from actorium.store.event_store import Append, AppendOutcome
-from actorium.store.events import EncodedRecord, StreamName
+from actorium.store.events import EncodedRecord
+from actorium.store.names import StreamName
 
 
 class Effect(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ from actorium.sagas.runtime import Runtime
 from actorium.simulation.checks.finding import Violated
 from actorium.simulation.record.view import View
 from actorium.simulation.record.witness import Witness
-from actorium.store.errors import StoreUnavailable
+from actorium.store.errors import Transient
 
 _PAUSE_S = 0.2
 # Events after which it leaves: often where the log grows, and seldom on the long way there.
@@ -36,11 +36,11 @@ class FollowerCheck:
             try:
                 if not await self._follow_a_while(runtime):
                     return
-            except StoreUnavailable:
-                self._rest = []
-                await asyncio.sleep(_PAUSE_S)
             except RuntimeClosed:
                 return
+            except Transient:
+                self._rest = []
+                await asyncio.sleep(_PAUSE_S)
 
     async def _follow_a_while(self, runtime: Runtime) -> bool:
         """Read until it is time to leave and come back, often in the middle of a commit; False: the runtime ended."""

@@ -11,7 +11,8 @@ from actorium.sagas.model.events import FREE, SagaUndone, StepFailed, StepIssued
 from actorium.simulation.checks.finding import Violated
 from actorium.simulation.record.view import View
 from actorium.simulation.record.witness import Witness
-from actorium.store.events import EncodedRecord, Event, RecordedEvent, StreamName
+from actorium.store.events import EncodedRecord, Event, RecordedEvent
+from actorium.store.names import StreamName
 
 
 class _Steps(msgspec.Struct):

@@ -11,7 +11,7 @@ from actorium.simulation.checks.finding import Violated
 from actorium.simulation.record.view import View
 from actorium.simulation.record.witness import Witness
 from actorium.store.event_store import Snapshot
-from actorium.store.events import StreamName
+from actorium.store.names import StreamName
 
 
 class SavedStates:

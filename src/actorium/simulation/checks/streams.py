@@ -32,7 +32,8 @@ from actorium.simulation.record.history import UNKNOWN, ClientDelivery, ClientRe
 from actorium.simulation.record.view import View
 from actorium.simulation.record.witness import Witness
 from actorium.store.errors import WrongExpectedVersion
-from actorium.store.events import Event, StreamName
+from actorium.store.events import Event
+from actorium.store.names import StreamName
 
 _REFUSALS = (Rejected, NotFound, AlreadyExists, WrongExpectedVersion)
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from actorium.store.errors import StoreError
+from actorium.store.errors import ActoriumError
 from actorium.store.event_store import (
     Append,
     Batch,
@@ -25,7 +25,8 @@ from actorium.store.event_store import (
     Snapshot,
     StreamRead,
 )
-from actorium.store.events import EncodedEvent, StreamName
+from actorium.store.events import EncodedEvent
+from actorium.store.names import StreamName
 from actorium.store.sqlite import SQLiteStore
 from actorium.store.sqlite.integrity.seal import remove_seal
 
@@ -163,7 +164,7 @@ class BitRot:
         os.utime(self._path, ns=(self._written_ns, self._written_ns))  # a bit that turns over does not write
         found, is_found_by_a_check = await self._read()
         for name, part in self.parts.items():
-            if isinstance(found[name], StoreError):
+            if isinstance(found[name], ActoriumError):
                 part.refused += 1
             elif found[name] == self._expected[name]:
                 part.right += 1
@@ -177,7 +178,7 @@ class BitRot:
         store = SQLiteStore(self._path, verify_mb=self._verify_mb)
         try:
             await store.open()
-        except StoreError as error:
+        except ActoriumError as error:
             return dict.fromkeys(READINGS, error), True
         found = {}
         try:
@@ -185,8 +186,8 @@ class BitRot:
             for name, reading in READINGS.items():
                 try:
                     found[name] = await reading(store)
-                except StoreError as error:
+                except ActoriumError as error:
                     found[name] = error
-            return found, isinstance(found[IN_ORDER], StoreError) or bool(damage)
+            return found, isinstance(found[IN_ORDER], ActoriumError) or bool(damage)
         finally:
             await store.close()

@@ -20,9 +20,10 @@ from actorium.simulation.disk.disk import SimulatedDisk
 from actorium.simulation.disk.recording import moments
 from actorium.simulation.disk.store import SimulatedSqliteStore
 from actorium.simulation.disk.workload import FILE, CoinsPut, Purses, Recording, record
-from actorium.store.errors import StoreError
+from actorium.store.errors import ActoriumError
 from actorium.store.event_store import Append, Batch, EventStore, StreamRead
-from actorium.store.events import EncodedEvent, EncodedRecord, StreamName
+from actorium.store.events import EncodedEvent, EncodedRecord
+from actorium.store.names import StreamName
 
 _EVERY_STATE_SECTORS_MAX = 2
 _SAMPLES = 6  # beside all lost and all kept
@@ -80,7 +81,7 @@ async def lose_power(seed: int, synchronous: str, *, commands: int = 60) -> Powe
             if key not in heads:
                 try:
                     heads[key] = await examine(state, recording, acknowledged)
-                except (StoreError, AssertionError) as error:
+                except (ActoriumError, AssertionError) as error:
                     outcome.wrong += 1
                     outcome.note(f"{place}: {type(error).__name__}: {error}")
                     heads[key] = len(recording.log)
@@ -107,7 +108,7 @@ def states_after_a_cut(disk: SimulatedDisk, chance: random.Random) -> Iterator[S
 async def examine(state: SimulatedDisk, recording: Recording, acknowledged: int) -> int:
     """Open a log, read everything, and write to it; return its last position before that.
 
-    Raises StoreError for what cannot be read and AssertionError for what is not as it was written.
+    Raises ActoriumError for what cannot be read and AssertionError for what is not as it was written.
     """
     store = SimulatedSqliteStore(state, FILE)
     await store.open()

@@ -15,7 +15,8 @@ from actorium.sagas.model.stream import SagaStream
 from actorium.sagas.runtime import Runtime
 from actorium.simulation.record.witness import Witness
 from actorium.store.codec import EventCodec
-from actorium.store.events import EncodedRecord, Event, RecordedEvent, StreamName
+from actorium.store.events import EncodedRecord, Event, RecordedEvent
+from actorium.store.names import StreamName
 
 A = TypeVar("A", bound=Aggregate)
 E = TypeVar("E", bound=Event)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from actorium.store.event_store import Batch, Committed
-from actorium.store.events import EncodedRecord, StreamName
+from actorium.store.events import EncodedRecord
+from actorium.store.names import StreamName
 
 
 class Loss(Exception):

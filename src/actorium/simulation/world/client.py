@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Ack, Command
 from actorium.actors.errors import CommandFailed, HydrationFailed
-from actorium.runtime.errors import CommandTimeout, Overloaded, QueryTimeout, RuntimeClosed
 from actorium.runtime.projections.projection import Projection, Query
 from actorium.sagas.model.saga import Saga
 from actorium.sagas.model.views import SagaSummary, SagaView
@@ -27,7 +26,7 @@ from actorium.simulation.record.witness import Witness
 from actorium.simulation.world.code_faults import InjectedFailure
 from actorium.simulation.world.faults import FaultId, Kind
 from actorium.simulation.world.node import ConnectionLost, Node
-from actorium.store.errors import StatementFailed, StoreUnavailable, WrongExpectedVersion
+from actorium.store.errors import LostRace, StatementFailed, Transient
 
 if TYPE_CHECKING:
     from actorium.simulation.world.world import World
@@ -42,16 +41,7 @@ _LONGEST_PAUSE_S = 5.0
 # by the runtime's own doing: the next crash would have mended it.
 _TROUBLED_S = 120.0
 _PATIENCE_S = 600.0
-_TRY_AGAIN = (
-    ConnectionLost,
-    CommandTimeout,
-    HydrationFailed,
-    Overloaded,
-    QueryTimeout,
-    RuntimeClosed,
-    StoreUnavailable,
-    TimeoutError,
-)
+_TRY_AGAIN = (Transient, HydrationFailed, TimeoutError)
 
 
 class SimulatedRuntime:
@@ -277,7 +267,7 @@ class SimulatedRuntime:
 
 def _races(operation: Operation) -> tuple[type[Exception], ...]:
     """Return what a command is sent again for: a lost race too, where its client did not ask for a version."""
-    return _TRY_AGAIN if operation.expected_version is not None else (*_TRY_AGAIN, WrongExpectedVersion)
+    return _TRY_AGAIN if operation.expected_version is not None else (*_TRY_AGAIN, LostRace)
 
 
 async def _noted(delivery: ClientDelivery, witness: Witness, answer: Awaitable[R]) -> R:

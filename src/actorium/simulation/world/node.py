@@ -26,7 +26,7 @@ from actorium.simulation.world.logs import Log
 from actorium.simulation.world.loop import SimulatedLoop
 from actorium.simulation.world.source import SimulatedSource
 from actorium.simulation.world.store import SimulatedStore, Trouble
-from actorium.store.errors import ActoriumError
+from actorium.store.errors import ActoriumError, OutcomeUnknown
 
 if TYPE_CHECKING:
     from actorium.simulation.world.world import World
@@ -45,7 +45,7 @@ _JUMP_S = (-7_200.0, 7_200.0)
 _LATENCY_S = {"commit": (0.0004, 0.0024), "read": (-0.0005, 0.0005), "failure": (0.01, 0.06)}
 
 
-class ConnectionLost(ActoriumError):
+class ConnectionLost(OutcomeUnknown):
     """The process did not answer: it is down, or the message or its answer went astray. What it did is not known."""
 
 

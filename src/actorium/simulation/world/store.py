@@ -18,20 +18,19 @@ from actorium.simulation.disk.disk import PowerCut
 from actorium.simulation.record.witness import Loss, Witness
 from actorium.simulation.reports.words import without_addresses
 from actorium.simulation.world.faults import FaultId, FaultPlan, Kind
-from actorium.store.errors import StoreError, StoreUnavailable, WrongExpectedVersion
+from actorium.store.errors import ActoriumError, CommitUnknown, StoreUnavailable, WrongExpectedVersion
 from actorium.store.event_store import (
     AppendOutcome,
     Batch,
-    CommandRecord,
     Committed,
     DeadLetter,
     EventStore,
     Head,
-    StoredEventType,
     StreamPage,
     StreamRead,
 )
 from actorium.store.events import EncodedEvent, EncodedRecord, event_type_of
+from actorium.store.names import CommandRecord, StoredEventType
 
 R = TypeVar("R")
 
@@ -140,7 +139,7 @@ class SimulatedStore:
             self._watched(take, found, self._process.step())
         except PowerCut:
             await self._power_gone()
-        except (Loss, StoreError) as error:
+        except (Loss, ActoriumError) as error:
             self._process.lost(str(error))
             await self._hang()
 
@@ -207,7 +206,7 @@ class SimulatedStore:
                 self._process.crash(str(fault))
                 await self._hang()
             case Kind.ANSWER_OF_STORE_LOST:
-                raise StoreUnavailable("the store wrote, and its answer was lost (simulated)")
+                raise CommitUnknown("the store wrote, and its answer was lost (simulated)")
         return committed
 
     async def read_streams(self, reads: Sequence[StreamRead]) -> list[StreamPage]:

@@ -1,0 +1,102 @@
+"""Every error that Actorium raises on purpose, as a tree by what the caller can do.
+
+ActoriumError
+├── ConfigurationError   fix the program          UnsupportedSchema
+├── InvalidCommand       fix the input
+├── Refused              the answer is no         Rejected, NotFound, AlreadyExists, CommandConflict, NotAllowed,
+│                                                 DuplicateCommand
+├── LostRace             read again, decide again WrongExpectedVersion
+├── HandlerFailed        fix a handler            CommandFailed, StatementFailed
+├── Transient            send again later, with the same command_id
+│   ├── Unavailable      nothing was done         Overloaded, StoreUnavailable, StoreInUse, RuntimeClosed
+│   └── OutcomeUnknown   nobody knows             CommandTimeout, CommitUnknown, StoreHangs, QueryTimeout,
+│                                                 SagaTimeout
+└── DamagedLog           stop and look            UnreadableEvent (CorruptEvent, VersionGap, UnknownEventType,
+                                                  UpcastFailed), UnreadableTypes, CorruptRow, CorruptStore,
+                                                      HydrationFailed
+"""
+
+from actorium.actors.errors import (
+    AlreadyExists,
+    CommandConflict,
+    CommandFailed,
+    HydrationFailed,
+    NotAllowed,
+    NotFound,
+    Rejected,
+)
+from actorium.runtime.errors import CommandTimeout, Overloaded, QueryTimeout, RuntimeClosed
+from actorium.sagas.errors import SagaTimeout
+from actorium.store.error_wire import ErrorWire, error_from_wire, error_to_wire
+from actorium.store.errors import (
+    ActoriumError,
+    CommitUnknown,
+    ConfigurationError,
+    CorruptEvent,
+    CorruptRow,
+    CorruptStore,
+    DamagedLog,
+    DuplicateCommand,
+    HandlerFailed,
+    InvalidCommand,
+    LostRace,
+    OutcomeUnknown,
+    Refused,
+    StatementFailed,
+    StoreHangs,
+    StoreInUse,
+    StoreUnavailable,
+    Transient,
+    Unavailable,
+    UnknownEventType,
+    UnreadableEvent,
+    UnreadableTypes,
+    UnsupportedSchema,
+    UpcastFailed,
+    VersionGap,
+    WrongExpectedVersion,
+)
+
+__all__ = [
+    "ActoriumError",
+    "AlreadyExists",
+    "CommandConflict",
+    "CommandFailed",
+    "CommandTimeout",
+    "CommitUnknown",
+    "ConfigurationError",
+    "CorruptEvent",
+    "CorruptRow",
+    "CorruptStore",
+    "DamagedLog",
+    "DuplicateCommand",
+    "ErrorWire",
+    "HandlerFailed",
+    "HydrationFailed",
+    "InvalidCommand",
+    "LostRace",
+    "NotAllowed",
+    "NotFound",
+    "OutcomeUnknown",
+    "Overloaded",
+    "QueryTimeout",
+    "Refused",
+    "Rejected",
+    "RuntimeClosed",
+    "SagaTimeout",
+    "StatementFailed",
+    "StoreHangs",
+    "StoreInUse",
+    "StoreUnavailable",
+    "Transient",
+    "Unavailable",
+    "UnknownEventType",
+    "UnreadableEvent",
+    "UnreadableTypes",
+    "UnsupportedSchema",
+    "UpcastFailed",
+    "VersionGap",
+    "WrongExpectedVersion",
+    "error_from_wire",
+    "error_to_wire",
+]

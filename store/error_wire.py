@@ -1,0 +1,76 @@
+"""`ErrorWire`: an error as it travels to another process, and back into the same error."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, get_type_hints
+
+import msgspec
+
+from actorium.store.errors import ActoriumError
+from actorium.store.events import as_json, storable
+
+
+class ErrorWire(msgspec.Struct, frozen=True):
+    """An error in JSON's terms.
+
+    lineage: the names of its class and of the classes above it, up to the branch of the tree. message: the text it was
+    made with. fields: its attributes; what JSON cannot carry is text.
+    """
+
+    lineage: tuple[str, ...]
+    message: str
+    fields: dict[str, Any] = {}
+
+
+def error_to_wire(error: ActoriumError) -> ErrorWire:
+    """Return an error as it travels; its cause and its traceback stay here."""
+    lineage = [one.__name__ for one in type(error).__mro__ if issubclass(one, ActoriumError)]
+    fields = {storable(name): plain(value) for name, value in vars(error).items() if not name.startswith("__")}
+    return ErrorWire(tuple(lineage), storable(error.message), fields)
+
+
+def error_from_wire(wire: ErrorWire) -> ActoriumError:
+    """Return the error that travelled: of the same class, or of the nearest one above it that this process knows."""
+    known = _classes()
+    for name in wire.lineage:
+        error_class = known.get(name)
+        if error_class is not None and (fields := _fields_of(error_class, wire.fields)) is not None:
+            return error_class.restored((wire.message,), fields)
+    return ActoriumError(wire.message)
+
+
+def plain(value: Any) -> Any:
+    """Return a value in JSON's terms: as it is where JSON carries it, and as text where it does not."""
+    if isinstance(value, dict):
+        return {storable(str(name)): plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    try:
+        built = msgspec.to_builtins(value, str_keys=True)
+        if msgspec.json.decode(as_json(built)) == built:
+            return built
+    except (TypeError, ValueError):  # a ValueError is a text that UTF-8 has not
+        pass
+    return storable(repr(value))
+
+
+def _classes() -> dict[str, type[ActoriumError]]:
+    """Return every class of the tree by its name; of several, the one nearest to the root, so ours."""
+    found: dict[str, type[ActoriumError]] = {}
+    waiting = deque([ActoriumError])
+    while waiting:
+        one = waiting.popleft()
+        found.setdefault(one.__name__, one)
+        waiting.extend(one.__subclasses__())
+    return found
+
+
+def _fields_of(error_class: type[ActoriumError], fields: dict[str, Any]) -> dict[str, Any] | None:
+    """Return attributes with the types that a class declares; None where they do not fit it."""
+    try:
+        hints = get_type_hints(error_class)
+        found = {name: msgspec.convert(value, hints.get(name, Any)) for name, value in fields.items()}
+    except (NameError, msgspec.ValidationError):
+        return None
+    return found if all(name in found or hasattr(error_class, name) for name in hints) else None
