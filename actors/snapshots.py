@@ -20,8 +20,8 @@ from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import Snapshot
 from actorium.store.events import as_json, event_type_of
 from actorium.store.log import logger
-from actorium.store.sameness import first_change
 from actorium.store.names import StreamName
+from actorium.store.sameness import first_change
 
 if TYPE_CHECKING:
     from actorium.actors.aggregate import Aggregate
