@@ -19,8 +19,7 @@ from enum import Enum
 from typing import Any
 
 from actorium.actors.aggregate import Aggregate
-from actorium.actors.commands import Ack, Envelope
-from actorium.actors.definition import CommandHandler
+from actorium.actors.commands import Ack, CommandHandler, Envelope
 from actorium.actors.errors import AlreadyExists, CommandFailed, NotFound
 from actorium.actors.kind import ActorKind
 from actorium.actors.mailbox import Mailbox
@@ -58,14 +57,14 @@ class Actor:
 
     __slots__ = ("id", "kind", "mailbox", "pending", "seen_at", "state", "status", "used_at", "version")
 
-    def __init__(self, kind: ActorKind, id: str) -> None:
+    def __init__(self, kind: ActorKind[Actor], id: str) -> None:
         self.kind = kind
         self.id = id
         self.state: Any = None
         self.version = 0
         self.status = Status.COLD
         self.mailbox: Mailbox | None = None
-        self.pending: list[PendingAppend] | None = None
+        self.pending: list[PendingAppend[Actor]] | None = None
         self.used_at = 0.0  # loop time of the last delivery
         self.seen_at = 0.0  # loop time when passivation last looked
 
@@ -185,7 +184,7 @@ class Actor:
             pending.append(request)
         kind.host.enqueue(request)
 
-    def _take_snapshot(self, request: PendingAppend, snapshots: SnapshotKeeper) -> None:
+    def _take_snapshot(self, request: PendingAppend[Actor], snapshots: SnapshotKeeper) -> None:
         """Save the state after an append beside it, where it is due and none waits: one in flight is enough."""
         append = request.append
         if snapshots.is_due(self.state, append.expected_version, self.version) and not any(
@@ -248,7 +247,7 @@ class Actor:
 
     # --- outcomes -------------------------------------------------------------------------------------------------
 
-    def outcome_known(self, request: PendingAppend, outcome: AppendOutcome | Transient) -> None:
+    def outcome_known(self, request: PendingAppend[Actor], outcome: AppendOutcome | Transient) -> None:
         """Take the outcome of the oldest append whose outcome was not known."""
         pending = self.pending
         assert pending, "an outcome without a pending append"
@@ -268,7 +267,7 @@ class Actor:
         elif request.ends_recovery:
             self._end_recovery()
 
-    def _give_what_hung_on(self, request: PendingAppend) -> None:
+    def _give_what_hung_on(self, request: PendingAppend[Actor]) -> None:
         """Give the answers, and the snapshot, that waited for an append to be durable."""
         host = self.kind.host
         if request.snapshot is not None:
@@ -312,7 +311,7 @@ class Actor:
         else:
             self.passivate()
 
-    def _undo(self, request: PendingAppend, undone: list[Envelope]) -> None:
+    def _undo(self, request: PendingAppend[Actor], undone: list[Envelope]) -> None:
         """Answer the command of an append that was not written, or have it decided again."""
         host, envelope, outcome = self.kind.host, request.envelope, request.outcome
         if isinstance(outcome, DuplicateCommand):

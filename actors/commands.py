@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeGuard
 from zlib import crc32
 
 import msgspec
@@ -12,9 +13,6 @@ from actorium.store.codec import InvalidMessage, checked_copy
 from actorium.store.errors import InvalidCommand
 from actorium.store.events import Event, MessageMeta
 from actorium.store.storable import decoder_of
-
-if TYPE_CHECKING:
-    from actorium.actors.definition import CommandHandler
 
 # In one order whatever the order of a dict or a set: a command that is sent again has the same fingerprint.
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -79,33 +77,6 @@ class Ack(msgspec.Struct, frozen=True, gc=False):
     duplicate: bool = False
 
 
-class Envelope(msgspec.Struct):
-    """A command (or a read of the state) on its way to one actor, with its identity and the future of its answer.
-
-    `fresh` says that the id was made for this envelope, so that it cannot be in the log already. `future` is None
-    for a command whose sender does not wait. `attempts` counts decisions that a lost race undid. `deadline` is its
-    number among the runtime's deadlines, 0 where it has none.
-
-    The garbage collector has to see it: what a handler raises leads by its traceback to the envelope, and that by the
-    future to what was raised.
-    """
-
-    to: str
-    command: Command | None
-    handler: CommandHandler | None
-    future: asyncio.Future[Any] | None = None
-    command_id: str = ""
-    fingerprint: int = 0
-    fresh: bool = True
-    correlation_id: str = ""
-    causation_id: str = ""
-    headers: dict[str, str] = {}
-    expected_version: int | None = None
-    attempts: int = 0
-    timeout_s: float = 0.0
-    deadline: int = 0
-
-
 class CommandCodec:
     """Checks one class of command on its way in: fields, size, and that JSON does not change it."""
 
@@ -134,3 +105,41 @@ class CommandCodec:
                 f"not {copy.to[:40]!r}"
             )
         return copy, crc32(encoded, self._seed)
+
+
+class CommandHandler(msgspec.Struct, frozen=True):
+    """One `@create` or `@decide` method: the command it handles, and the events it says it returns."""
+
+    command_class: type[Command]
+    method: Callable[..., Any]
+    creates: bool
+    wants_metadata: bool
+    returns: tuple[type[Event], ...]
+    codec: CommandCodec
+
+
+class Envelope(msgspec.Struct):
+    """A command (or a read of the state) on its way to one actor, with its identity and the future of its answer.
+
+    `fresh` says that the id was made for this envelope, so that it cannot be in the log already. `future` is None
+    for a command whose sender does not wait. `attempts` counts decisions that a lost race undid. `deadline` is its
+    number among the runtime's deadlines, 0 where it has none.
+
+    The garbage collector has to see it: what a handler raises leads by its traceback to the envelope, and that by the
+    future to what was raised.
+    """
+
+    to: str
+    command: Command | None
+    handler: CommandHandler | None
+    future: asyncio.Future[Any] | None = None
+    command_id: str = ""
+    fingerprint: int = 0
+    fresh: bool = True
+    correlation_id: str = ""
+    causation_id: str = ""
+    headers: dict[str, str] = {}
+    expected_version: int | None = None
+    attempts: int = 0
+    timeout_s: float = 0.0
+    deadline: int = 0

@@ -6,20 +6,17 @@ import inspect
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from actorium.actors.annotations import alternatives, hints_of, is_proper_subclass, leaves, shown
-from actorium.actors.commands import Command, CommandCodec
+from actorium.actors.commands import Command, CommandCodec, CommandHandler
 from actorium.actors.snapshots import Snapshots
 from actorium.store.errors import ConfigurationError
 from actorium.store.events import Event, Metadata, RecordedEvent
 from actorium.store.storable import decoder_of
 from actorium.store.upcasting import is_version
-
-if TYPE_CHECKING:
-    from actorium.actors.aggregate import Aggregate
 
 F = TypeVar("F", bound=Callable[..., Any])
 _ROLE = "__actorium_role__"
@@ -45,17 +42,6 @@ def mark(method: F, role: Role) -> F:
         )
     setattr(method, _ROLE, role)
     return method
-
-
-class CommandHandler(msgspec.Struct, frozen=True):
-    """One `@create` or `@decide` method: the command it handles, and the events it says it returns."""
-
-    command_class: type[Command]
-    method: Callable[..., Any]
-    creates: bool
-    wants_metadata: bool
-    returns: tuple[type[Event], ...]
-    codec: CommandCodec
 
 
 class AggregateDefinition:

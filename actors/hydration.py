@@ -140,7 +140,7 @@ class Hydrator:
             self._apply(one, page, limit)
 
     def _apply(self, one: _Hydration, page: StreamPage, limit: int) -> None:
-        kind: ActorKind = one.actor.kind
+        kind: ActorKind[Actor] = one.actor.kind
         one.fingerprint = None
         if page.snapshot is not None and not self._begin_at(one, page.snapshot):
             self._waiting.append(one)
@@ -169,7 +169,7 @@ class Hydrator:
         one.version = one.begun_at = snapshot.version
         return True
 
-    def _save_snapshot(self, one: _Hydration, kind: ActorKind) -> None:
+    def _save_snapshot(self, one: _Hydration, kind: ActorKind[Actor]) -> None:
         keeper = kind.snapshots
         if keeper is not None and keeper.is_overdue(one.state, one.begun_at, one.version):
             snapshot = keeper.take(one.actor.stream, one.state, one.version)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from actorium.actors.commands import Envelope
 from actorium.actors.definition import AggregateDefinition
@@ -17,23 +17,22 @@ from actorium.store.event_store import Snapshot
 from actorium.store.events import Event, as_json
 from actorium.store.storable import Decode
 
-if TYPE_CHECKING:
-    from actorium.actors.actor import Actor
+A = TypeVar("A")
 
 
-class ActorHost(Protocol):
+class ActorHost(Protocol[A]):
     """What an actor needs of the runtime around it."""
 
-    def enqueue(self, request: PendingAppend) -> None:
+    def enqueue(self, request: PendingAppend[A]) -> None:
         """Give an append to the writer."""
 
-    def hydrate(self, actor: Actor) -> None:
+    def hydrate(self, actor: A) -> None:
         """Have an actor's stream read; ends in `hydrated` or `hydration_failed`."""
 
-    def make_ready(self, actor: Actor) -> None:
+    def make_ready(self, actor: A) -> None:
         """Put an actor with mail on the ready queue."""
 
-    def acknowledge(self, request: PendingAppend, position: int) -> None:
+    def acknowledge(self, request: PendingAppend[A], position: int) -> None:
         """Answer a command whose events are durable, the first of them at `position`."""
 
     def answer(self, envelope: Envelope, outcome: Any) -> None:
@@ -48,7 +47,7 @@ class ActorHost(Protocol):
     def save_snapshot(self, snapshot: Snapshot) -> None:
         """Have the snapshot of a committed state written some time; or never, if there is no room for it."""
 
-    def actor_failed(self, actor: Actor, error: Exception) -> None:
+    def actor_failed(self, actor: A, error: Exception) -> None:
         """Be told that an actor's own code broke its state."""
 
 
@@ -64,7 +63,7 @@ class EventForm(NamedTuple):
     evolve: Callable[[Any, Any], Any]
 
 
-class ActorKind:
+class ActorKind(Generic[A]):
     """What all actors of one aggregate class share; `live` holds those in memory, by id.
 
     `handlers` check that decisions leave the state alone: the first ones, with `development` all.
@@ -89,7 +88,7 @@ class ActorKind:
         self,
         definition: AggregateDefinition,
         codec: EventCodec,
-        host: ActorHost,
+        host: ActorHost[A],
         *,
         max_payload_bytes: int,
         development: bool = False,
@@ -102,7 +101,7 @@ class ActorKind:
         self.has_create = definition.has_create
         self.codec = codec
         self.host = host
-        self.live: dict[str, Actor] = {}
+        self.live: dict[str, A] = {}
         self.max_payload_bytes = max_payload_bytes
         self.forms = {event: _form(event, evolve, codec) for event, evolve in definition.evolvers.items()}
         policy = definition.aggregate_class.snapshots

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -11,19 +11,18 @@ from actorium.store.errors import Transient
 from actorium.store.event_store import Append, AppendOutcome, Snapshot
 from actorium.store.events import Event, Metadata
 
-if TYPE_CHECKING:
-    from actorium.actors.actor import Actor
+A = TypeVar("A")
 
 
-class PendingAppend(msgspec.Struct):
-    """An append whose outcome is not known, and the answers that hang on it.
+class PendingAppend(msgspec.Struct, Generic[A]):
+    """An append of an actor whose outcome is not known, and the answers that hang on it.
 
     `size_bytes` is the size of its events with their metadata.
     `ends_recovery` marks the last one in flight of a recovering actor. `snapshot` is the state after these events, to
     be saved once they are durable.
     """
 
-    actor: Actor
+    actor: A
     envelope: Envelope
     append: Append
     events: tuple[Event, ...]

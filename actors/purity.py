@@ -12,8 +12,7 @@ from typing import Any
 
 import msgspec
 
-from actorium.actors.commands import Command
-from actorium.actors.definition import CommandHandler
+from actorium.actors.commands import Command, CommandHandler
 from actorium.store.sameness import first_change
 
 FIRST_DECISIONS = 8

@@ -11,8 +11,7 @@ from typing import Any
 
 from actorium.actors.actor import Actor
 from actorium.actors.aggregate import Aggregate
-from actorium.actors.commands import Command, Envelope
-from actorium.actors.definition import CommandHandler
+from actorium.actors.commands import Command, CommandHandler, Envelope
 from actorium.actors.hydration import Hydrator
 from actorium.actors.kind import ActorKind
 from actorium.actors.pending import PendingAppend
@@ -64,7 +63,7 @@ class Engine:
         self.live = LiveActors(settings.passivation, self.supervisor.recovered)
         self.hydrator = Hydrator(store, self._hydration_failed, self.supervisor.recovered)
         self.replies = Replies(store, catalog.codec, self.admission, self.log_tail, self.deadlines)
-        self.writer: GroupCommitWriter[PendingAppend] = GroupCommitWriter(
+        self.writer: GroupCommitWriter[PendingAppend[Actor]] = GroupCommitWriter(
             store,
             source,
             self.replies.committed,
@@ -73,11 +72,11 @@ class Engine:
         )
         self.snapshots = SnapshotWriter(self.writer.save, max_bytes=settings.max_snapshot_bytes)
         # What an actor calls of its host, without a detour on the hot path.
-        self.enqueue: Callable[[PendingAppend], None] = self.writer.enqueue
+        self.enqueue: Callable[[PendingAppend[Actor]], None] = self.writer.enqueue
         self.hydrate: Callable[[Actor], None] = self.hydrator.request
         self.make_ready: Callable[[Actor], None] = self.scheduler.make_ready
         self.save_snapshot: Callable[[Snapshot], None] = self.snapshots.save
-        self.acknowledge: Callable[[PendingAppend, int], None] = self.replies.acknowledge
+        self.acknowledge: Callable[[PendingAppend[Actor], int], None] = self.replies.acknowledge
         self.answer: Callable[[Envelope, Any], None] = self.replies.answer
         self.answer_unwritten: Callable[[Envelope, Any], None] = self.replies.answer_unwritten
         self.answer_duplicate: Callable[[Envelope, DuplicateCommand], None] = self.replies.answer_duplicate
@@ -103,7 +102,7 @@ class Engine:
             self.supervisor,
         )
 
-    def kind_of(self, aggregate: type[Aggregate]) -> ActorKind:
+    def kind_of(self, aggregate: type[Aggregate]) -> ActorKind[Actor]:
         """Return the kind of a registered aggregate class; raise ConfigurationError for any other."""
         kind = self.kinds.get(aggregate)
         if kind is None:
@@ -163,6 +162,6 @@ class Engine:
 
 
 def _handlers(
-    kinds: dict[type[Aggregate], ActorKind],
-) -> dict[type[Command], tuple[ActorKind, CommandHandler]]:
+    kinds: dict[type[Aggregate], ActorKind[Actor]],
+) -> dict[type[Command], tuple[ActorKind[Actor], CommandHandler]]:
     return {command: (kind, handler) for kind in kinds.values() for command, handler in kind.handlers.items()}

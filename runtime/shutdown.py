@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from actorium.actors.actor import Actor
 from actorium.actors.pending import PendingAppend
 from actorium.store.errors import StoreHangs
 from actorium.store.event_store import EventStore
@@ -21,12 +22,12 @@ class Shutdown:
         self._limit_s = limit_s
         self._timer: asyncio.TimerHandle | None = None
 
-    def begin(self, writer: GroupCommitWriter[PendingAppend] | None) -> None:
+    def begin(self, writer: GroupCommitWriter[PendingAppend[Actor]] | None) -> None:
         """Give the commit in flight its time; then the writer is told to end without it."""
         if writer is not None:
             self._timer = asyncio.get_running_loop().call_later(self._limit_s, self._give_up, writer)
 
-    def _give_up(self, writer: GroupCommitWriter[PendingAppend]) -> None:
+    def _give_up(self, writer: GroupCommitWriter[PendingAppend[Actor]]) -> None:
         requests = writer.give_up()
         if requests is not None:
             self.error = StoreHangs(_hanging_commit(requests, self._limit_s), _command_ids(requests))
@@ -67,7 +68,7 @@ class Shutdown:
             raise self.error
 
 
-def _hanging_commit(requests: Sequence[PendingAppend], limit_s: float) -> str:
+def _hanging_commit(requests: Sequence[PendingAppend[Actor]], limit_s: float) -> str:
     appends = [request.append for request in requests]
     streams = [f"{append.stream} from version {append.expected_version + 1}" for append in appends[:_NAMED_MAX]]
     if len(appends) > _NAMED_MAX:
@@ -79,5 +80,5 @@ def _hanging_commit(requests: Sequence[PendingAppend], limit_s: float) -> str:
     )
 
 
-def _command_ids(requests: Sequence[PendingAppend]) -> tuple[str, ...]:
+def _command_ids(requests: Sequence[PendingAppend[Actor]]) -> tuple[str, ...]:
     return tuple(request.append.command.command_id for request in requests if request.append.command is not None)

@@ -43,7 +43,7 @@ class WaitingSender(msgspec.Struct, eq=False):
     """One who waits for room; `number` counts arrivals, `full` names the aggregate whose mailbox was full."""
 
     number: int
-    kind: ActorKind
+    kind: ActorKind[Actor]
     envelope: Envelope
     delivered: asyncio.Future[None]
     queue: WaitQueue
@@ -75,7 +75,7 @@ class Admission:
         self._letting_in = False
         self._idle: asyncio.Future[None] | None = None
         # Delivers and returns None, or returns the actor whose mailbox is full; set by the dispatcher.
-        self.deliver: Callable[[ActorKind, Envelope], Actor | None]
+        self.deliver: Callable[[ActorKind[Actor], Envelope], Actor | None]
 
     @property
     def has_room(self) -> bool:
@@ -146,7 +146,7 @@ class Admission:
         if not queue and self.mailbox_queues.get(stream) is queue:
             del self.mailbox_queues[stream]
 
-    async def room(self, kind: ActorKind, envelope: Envelope, full: Actor | None, deadline: float) -> None:
+    async def room(self, kind: ActorKind[Actor], envelope: Envelope, full: Actor | None, deadline: float) -> None:
         """Wait until a command is delivered, in the line of a full mailbox or of the runtime.
 
         Raises Overloaded at the deadline, or at once where that many wait for the mailbox, and whatever its delivery

@@ -13,8 +13,7 @@ from typing import Any
 import msgspec
 
 from actorium.actors.actor import Actor, Status
-from actorium.actors.commands import Ack, Command, Envelope, checked_id, checked_text, is_unicode
-from actorium.actors.definition import CommandHandler
+from actorium.actors.commands import Ack, Command, CommandHandler, Envelope, checked_id, checked_text, is_unicode
 from actorium.actors.kind import ActorKind
 from actorium.runtime.commands.admission import Admission
 from actorium.runtime.commands.deadlines import Deadlines
@@ -34,7 +33,7 @@ class Dispatcher:
 
     def __init__(
         self,
-        kinds: Mapping[type[Command], tuple[ActorKind, CommandHandler]],
+        kinds: Mapping[type[Command], tuple[ActorKind[Actor], CommandHandler]],
         loop: asyncio.AbstractEventLoop,
         source: Source,
         settings: Settings,
@@ -99,15 +98,15 @@ class Dispatcher:
         assert command is not None, "an envelope for `send` holds a command"
         return self.ask(self._kinds[type(command)][0], envelope, envelope.timeout_s)
 
-    async def read(self, kind: ActorKind, id: str, timeout_s: float) -> Any:
+    async def read(self, kind: ActorKind[Actor], id: str, timeout_s: float) -> Any:
         """Return a copy of an actor's latest state."""
         return await self.ask(kind, Envelope(checked_id(id, "id"), None, None), timeout_s)
 
-    def kind_of(self, command: Command) -> ActorKind:
+    def kind_of(self, command: Command) -> ActorKind[Actor]:
         """Return the kind of actor that handles a command; raise ConfigurationError if none does."""
         return self._known(command)[0]
 
-    def _known(self, command: Command) -> tuple[ActorKind, CommandHandler]:
+    def _known(self, command: Command) -> tuple[ActorKind[Actor], CommandHandler]:
         known = self._kinds.get(type(command))
         if known is None:
             raise ConfigurationError(
@@ -116,11 +115,11 @@ class Dispatcher:
             )
         return known
 
-    def _kind(self, envelope: Envelope) -> ActorKind:
+    def _kind(self, envelope: Envelope) -> ActorKind[Actor]:
         assert envelope.command is not None, "an envelope for `send` or `tell` holds a command"
         return self._kinds[type(envelope.command)][0]
 
-    def ask(self, kind: ActorKind, envelope: Envelope, timeout_s: float) -> Awaitable[Any]:
+    def ask(self, kind: ActorKind[Actor], envelope: Envelope, timeout_s: float) -> Awaitable[Any]:
         """Deliver an envelope to an actor of a kind, and return what gives its answer when awaited.
 
         Where there is room that is the future itself: a coroutine around it would be entered twice per command.
@@ -136,7 +135,7 @@ class Dispatcher:
         return future
 
     async def _ask_when_there_is_room(
-        self, kind: ActorKind, envelope: Envelope, future: asyncio.Future[Any], deadline: float
+        self, kind: ActorKind[Actor], envelope: Envelope, future: asyncio.Future[Any], deadline: float
     ) -> Any:
         await self._deliver(kind, envelope, deadline)
         if not future.done():
@@ -152,7 +151,7 @@ class Dispatcher:
         if not self._try_deliver(kind, envelope, now):
             await self._deliver(kind, envelope, now + timeout_s)
 
-    async def _deliver(self, kind: ActorKind, envelope: Envelope, deadline: float) -> None:
+    async def _deliver(self, kind: ActorKind[Actor], envelope: Envelope, deadline: float) -> None:
         """Wait for room and delivery; raise Overloaded at the deadline, or at once where it would pass."""
         actor = self._actor(kind, envelope.to, self._time())
         must_wait = actor.is_full(self._mailbox_limit) or self._admission.is_awaited(actor)
@@ -163,7 +162,7 @@ class Dispatcher:
                 envelope.future.cancel()  # it may have been delivered in the same breath: it need not be decided
             raise
 
-    def _deliver_waiting(self, kind: ActorKind, envelope: Envelope) -> Actor | None:
+    def _deliver_waiting(self, kind: ActorKind[Actor], envelope: Envelope) -> Actor | None:
         """Deliver for a sender that waits, there being room in the runtime; return its actor if that one is full."""
         now = self._time()
         actor = self._actor(kind, envelope.to, now)
@@ -172,7 +171,7 @@ class Dispatcher:
         self._put(actor, envelope, now)
         return None
 
-    def _try_deliver(self, kind: ActorKind, envelope: Envelope, now: float) -> bool:
+    def _try_deliver(self, kind: ActorKind[Actor], envelope: Envelope, now: float) -> bool:
         """Deliver if there is room in the runtime and in the mailbox, and nobody waits for it."""
         admission = self._admission
         if (
@@ -189,7 +188,7 @@ class Dispatcher:
         self._put(actor, envelope, now)
         return True
 
-    def _actor(self, kind: ActorKind, id: str, now: float) -> Actor:
+    def _actor(self, kind: ActorKind[Actor], id: str, now: float) -> Actor:
         actor = kind.live.get(id)
         if actor is None:
             return self._live.create(kind, id, now)

@@ -36,7 +36,7 @@ class LiveActors:
     def __iter__(self) -> Iterator[Actor]:
         return iter(list(self._round))
 
-    def create(self, kind: ActorKind, id: str, now: float) -> Actor:
+    def create(self, kind: ActorKind[Actor], id: str, now: float) -> Actor:
         """Add a cold actor, and make room for it where the limit wants it."""
         actor = Actor(kind, id)
         actor.used_at = now

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from actorium.actors.actor import Actor
 from actorium.actors.commands import Ack, Envelope
 from actorium.actors.errors import CommandConflict, Rejected
 from actorium.actors.pending import PendingAppend
@@ -64,7 +65,7 @@ class Replies:
         self._acknowledged_now = 0
         self.acknowledged = self.rejected = self.failed = self.duplicates = self.dropped = 0
 
-    def committed(self, requests: Sequence[PendingAppend], outcome: Committed | Transient) -> None:
+    def committed(self, requests: Sequence[PendingAppend[Actor]], outcome: Committed | Transient) -> None:
         """Take what the writer reports of one batch: tell the subscriptions and each actor."""
         if isinstance(outcome, Transient):
             for request in requests:
@@ -80,12 +81,12 @@ class Replies:
         self._admission.answered(count)
         self._let_others_in(requests)
 
-    def _let_others_in(self, requests: Sequence[PendingAppend]) -> None:
+    def _let_others_in(self, requests: Sequence[PendingAppend[Actor]]) -> None:
         if self._admission.somebody_waits_for_a_mailbox:
             for request in requests:
                 self._admission.mail_taken(request.actor)
 
-    def acknowledge(self, request: PendingAppend, position: int) -> None:
+    def acknowledge(self, request: PendingAppend[Actor], position: int) -> None:
         """Answer a command whose events are durable."""
         envelope = request.envelope
         append = request.append

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from actorium.actors.actor import Actor
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import checked_id
 from actorium.actors.errors import NotFound
@@ -73,7 +74,7 @@ class Change(msgspec.Struct, Generic[A], frozen=True):
     after: A
 
 
-async def state_at(store: EventStore, kind: ActorKind, id: str, moment: Moment) -> Any:
+async def state_at(store: EventStore, kind: ActorKind[Actor], id: str, moment: Moment) -> Any:
     """Return the state of an aggregate at a moment, from committed events; raise NotFound where it had none."""
     stream = StreamName(kind.type, checked_id(id, "id"))
     state = kind.aggregate_class(id)
@@ -92,7 +93,9 @@ async def state_at(store: EventStore, kind: ActorKind, id: str, moment: Moment) 
     return state
 
 
-async def changes(store: EventStore, kind: ActorKind, id: str, after_version: int) -> AsyncGenerator[Change[Any], None]:
+async def changes(
+    store: EventStore, kind: ActorKind[Actor], id: str, after_version: int
+) -> AsyncGenerator[Change[Any], None]:
     """Yield the changes of an aggregate after a version, oldest first; raise NotFound where it has no events."""
     if after_version < 0:
         raise InvalidCommand(f"after_version={after_version}: 0 for the whole history, or a version")
@@ -112,7 +115,7 @@ async def changes(store: EventStore, kind: ActorKind, id: str, after_version: in
         raise NotFound(f"{stream} has no history: its stream is empty")
 
 
-def _changes_in(record: EncodedRecord, kind: ActorKind, state: Aggregate) -> list[Change[Any]]:
+def _changes_in(record: EncodedRecord, kind: ActorKind[Actor], state: Aggregate) -> list[Change[Any]]:
     """Apply a record to a state and return what it changed, event by event."""
     found = []
     before = copy.deepcopy(state)

@@ -14,6 +14,7 @@ from operator import attrgetter
 from typing import Protocol
 from weakref import WeakSet
 
+from actorium.actors.actor import Actor
 from actorium.actors.pending import PendingAppend
 from actorium.runtime.waits import end, ended
 from actorium.store.event_store import Committed, Head
@@ -21,7 +22,7 @@ from actorium.store.events import Event, RecordedEvent
 
 _TIMES_KEPT = 1_024
 _LOOK_AT_EVENTS = 256  # to ask the followers how far they are is not worth its while for fewer
-_size_bytes: Callable[[PendingAppend], int] = attrgetter("size_bytes")
+_size_bytes: Callable[[PendingAppend[Actor]], int] = attrgetter("size_bytes")
 
 
 class Follower(Protocol):
@@ -38,7 +39,7 @@ class _Batch:
 
     __slots__ = ("_made", "_outcome", "_requests", "first", "last", "size_bytes")
 
-    def __init__(self, first: int, last: int, requests: Sequence[PendingAppend], outcome: Committed) -> None:
+    def __init__(self, first: int, last: int, requests: Sequence[PendingAppend[Actor]], outcome: Committed) -> None:
         self.first = first
         self.last = last
         self.size_bytes = sum(map(_size_bytes, requests))
@@ -86,7 +87,7 @@ class LogTail:
         """Begin at the end of a log that was just opened."""
         self.position = head.position
 
-    def advance(self, requests: Sequence[PendingAppend], outcome: Committed) -> None:
+    def advance(self, requests: Sequence[PendingAppend[Actor]], outcome: Committed) -> None:
         """Take a committed batch, and wake who waits."""
         # As a rule the first and the last append were written: no need to look at those between.
         first = next((position for position in outcome.outcomes if type(position) is int), 0)

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from actorium.actors.actor import Actor
 from actorium.actors.commands import Envelope
 from actorium.actors.kind import ActorKind
 from actorium.runtime.commands.admission import Admission
@@ -56,7 +57,7 @@ class Post:
         self._loop = asyncio.get_running_loop()
         self._there: deque[Answer] = deque()
 
-    def offer(self, kind: ActorKind, envelope: Envelope, take: Take, about: Any = None) -> Answer | None:
+    def offer(self, kind: ActorKind[Actor], envelope: Envelope, take: Take, about: Any = None) -> Answer | None:
         """Deliver an envelope, have its answer taken, and return its future; None where there is no room.
 
         Raises what a failed actor refuses its mail with.

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from actorium.actors.actor import Actor
 from actorium.actors.commands import Command, Envelope
 from actorium.actors.errors import Rejected
 from actorium.actors.kind import ActorKind
@@ -31,7 +32,7 @@ class Reports:
 
     def __init__(
         self,
-        kinds: Mapping[str, ActorKind],
+        kinds: Mapping[str, ActorKind[Actor]],
         dispatcher: Dispatcher,
         post: Post,
         source: Source,

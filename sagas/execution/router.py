@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
+from actorium.actors.actor import Actor
 from actorium.actors.commands import Envelope
 from actorium.actors.kind import ActorKind
 from actorium.runtime.commands.dispatcher import Dispatcher
@@ -37,7 +38,7 @@ class Router:
     def __init__(
         self,
         definition: SagaDefinition,
-        kind: ActorKind,
+        kind: ActorKind[Actor],
         dispatcher: Dispatcher,
         post: Post,
         start_position: StartPosition,

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import anyio.abc
 import msgspec
 
+from actorium.actors.actor import Actor
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Ack, Command, Envelope, checked_id, checked_text, command_type_of
 from actorium.actors.errors import NotFound
@@ -74,7 +75,9 @@ class SagaEngine:
         self._timeout_s, self._unreadable_types = settings.default_timeout_s, settings.unreadable_types
         self._dispatcher = engine.dispatcher
         self._reads = reads
-        self._kinds: dict[type[Saga], ActorKind] = {saga: engine.kinds[stream] for saga, stream in streams.items()}
+        self._kinds: dict[type[Saga], ActorKind[Actor]] = {
+            saga: engine.kinds[stream] for saga, stream in streams.items()
+        }
         self._submissions = engine.kinds[Submission]
         for kind in (*self._kinds.values(), self._submissions):
             kind.evolve_without_copies()  # these streams replace what their events hold, and change none of it
@@ -157,7 +160,7 @@ class SagaEngine:
             max_waiting=settings.max_waiting_intents,
         )
 
-    def _router(self, saga: type[Saga], kind: ActorKind, engine: Engine, settings: Settings) -> Processor:
+    def _router(self, saga: type[Saga], kind: ActorKind[Actor], engine: Engine, settings: Settings) -> Processor:
         definition = saga.__definition__
         checkpoint = LaggingCheckpoint(f"saga {definition.saga_type}", self._store, engine.writer.save)
         # The end of the log as it was found: what comes later is never taken for what was there before.
@@ -292,7 +295,7 @@ class SagaEngine:
             return view
         return await self.view(saga, id)
 
-    async def _has_ended(self, kind: ActorKind, id: str) -> bool:
+    async def _has_ended(self, kind: ActorKind[Actor], id: str) -> bool:
         try:
             stream: SagaStream = await self._dispatcher.ask(kind, Envelope(id, None, None), self._timeout_s)
         except NotFound:
@@ -359,13 +362,13 @@ class SagaEngine:
             if letter.stream == StreamName(kind.type, id):
                 await router.retry(letter.position)
 
-    def _kind(self, saga: type[Saga]) -> ActorKind:
+    def _kind(self, saga: type[Saga]) -> ActorKind[Actor]:
         kind = self._kinds.get(saga)
         if kind is None:
             raise ConfigurationError(f"{saga!r} is none of this runtime's sagas: Runtime([…, Transfer], …)")
         return kind
 
-    async def _ask(self, kind: ActorKind, command: Command) -> Ack:
+    async def _ask(self, kind: ActorKind[Actor], command: Command) -> Ack:
         handler = kind.definition.handlers[type(command)]
         envelope = Envelope(command.to, command, handler, command_id=self._source.new_id())
         ack: Ack = await self._dispatcher.ask(kind, envelope, self._timeout_s)

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from actorium.actors.commands import MAX_ID_LENGTH, Command, Envelope
-from actorium.actors.definition import CommandHandler
+from actorium.actors.actor import Actor
+from actorium.actors.commands import MAX_ID_LENGTH, Command, CommandHandler, Envelope
 from actorium.actors.errors import CommandFailed, NotFound, Rejected
 from actorium.actors.kind import ActorKind
 from actorium.runtime.commands.dispatcher import Dispatcher
@@ -44,7 +44,7 @@ _ABSENT = object()
 class Route(NamedTuple):
     """Where a type of command goes: the actors that take it, and their handler of it."""
 
-    kind: ActorKind
+    kind: ActorKind[Actor]
     handler: CommandHandler
 
 
@@ -175,7 +175,7 @@ class StepRunner:
                 attempt += 1
                 await asyncio.sleep(AWAY_RETRY.wait_s(attempt, self._source))
 
-    async def _fence(self, kind: ActorKind, command: Command, command_id: str) -> None:
+    async def _fence(self, kind: ActorKind[Actor], command: Command, command_id: str) -> None:
         """Return when nothing that was sent to a command's actor before is under way any more."""
         try:
             await self._dispatcher.ask(kind, Envelope(command.to, None, None), self._timeout_s)

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from actorium.actors.actor import Actor
 from actorium.actors.commands import Command, Envelope
 from actorium.actors.errors import CommandFailed
 from actorium.actors.kind import ActorKind
@@ -40,7 +41,7 @@ class SubmissionRunner:
 
     def __init__(
         self,
-        kind: ActorKind,
+        kind: ActorKind[Actor],
         commands: Mapping[str, type[Command]],
         send: Callable[..., Any],
         dispatcher: Dispatcher,

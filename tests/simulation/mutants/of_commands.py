@@ -25,7 +25,7 @@ def acknowledged_before_the_commit(patch: pytest.MonkeyPatch) -> None:
     """An acknowledgement means that the events are durable; here it goes out when they are given to the writer."""
     enqueue = GroupCommitWriter.enqueue
 
-    def acknowledge_and_enqueue(writer: Any, request: PendingAppend) -> None:
+    def acknowledge_and_enqueue(writer: Any, request: PendingAppend[Actor]) -> None:
         enqueue(writer, request)
         envelope, append = request.envelope, request.append
         if envelope.future is not None and not envelope.future.done():
@@ -64,7 +64,7 @@ def state_is_kept_after_an_uncertain_write(patch: pytest.MonkeyPatch) -> None:
     """When the store failed, the log says what is true; here the actor goes on with what it had decided."""
     outcome_known = Actor.outcome_known
 
-    def keep_state(actor: Actor, request: PendingAppend, outcome: Any) -> None:
+    def keep_state(actor: Actor, request: PendingAppend[Actor], outcome: Any) -> None:
         if isinstance(outcome, Transient) and actor.pending:
             del actor.pending[0]
             actor.pending = actor.pending or None
@@ -82,7 +82,7 @@ def a_refused_append_is_taken_for_written(patch: pytest.MonkeyPatch) -> None:
     """An append that lost a race is decided again; here it is acknowledged."""
     outcome_known = Actor.outcome_known
 
-    def swallow(actor: Actor, request: PendingAppend, outcome: Any) -> None:
+    def swallow(actor: Actor, request: PendingAppend[Actor], outcome: Any) -> None:
         if isinstance(outcome, WrongExpectedVersion):
             outcome = request.actor.kind.host.log_tail.position  # type: ignore[attr-defined]
         outcome_known(actor, request, outcome)
@@ -174,7 +174,7 @@ def mail_is_lost_in_a_recovery(patch: pytest.MonkeyPatch) -> None:
     """Each command that was delivered is answered; here the last of those that are decided again is dropped."""
     undo = Actor._undo
 
-    def undo_but_the_last(actor: Actor, request: PendingAppend, undone: list[Envelope]) -> None:
+    def undo_but_the_last(actor: Actor, request: PendingAppend[Actor], undone: list[Envelope]) -> None:
         undo(actor, request, undone)
         if request.ends_recovery and undone:
             undone.pop()
@@ -231,7 +231,7 @@ def a_snapshot_is_taken_of_what_is_not_written(patch: pytest.MonkeyPatch) -> Non
     """A snapshot holds committed events; here it is saved when they are decided, and stays if they are refused."""
     take_snapshot = Actor._take_snapshot
 
-    def take_and_save(actor: Actor, request: PendingAppend, snapshots: SnapshotKeeper) -> None:
+    def take_and_save(actor: Actor, request: PendingAppend[Actor], snapshots: SnapshotKeeper) -> None:
         take_snapshot(actor, request, snapshots)
         if request.snapshot is not None:
             actor.kind.host.save_snapshot(request.snapshot)

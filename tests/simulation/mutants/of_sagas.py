@@ -7,6 +7,7 @@ import pytest
 from simulation.mutants.mutant import mutant
 from simulation.mutants.scenarios import orders, transfers
 
+from actorium.actors.actor import Actor
 from actorium.actors.pending import PendingAppend
 from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.processors.concurrent_delivery import ConcurrentDelivery
@@ -83,7 +84,7 @@ def a_step_is_sent_before_it_is_recorded(patch: pytest.MonkeyPatch) -> None:
         init(executor, *more, **options)
         executors[asyncio.get_running_loop()] = executor
 
-    def enqueue_and_send(writer: Any, request: PendingAppend) -> None:
+    def enqueue_and_send(writer: Any, request: PendingAppend[Actor]) -> None:
         enqueue(writer, request)
         for event in request.events:
             if isinstance(event, StepIssued) and event.commands:
