@@ -10,6 +10,8 @@ import msgspec
 
 from actorium.actors.definition import AggregateDefinition, Role, mark
 from actorium.actors.snapshots import Snapshots
+from actorium.store.errors import ConfigurationError
+from actorium.store.upcasting import is_version
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -55,7 +57,7 @@ class Aggregate(msgspec.Struct):
     stream_type: ClassVar[str] = ""
     snapshots: ClassVar[Snapshots | None] = None
     state_version: ClassVar[int] = 1
-    __definition__: ClassVar[AggregateDefinition]
+    __definition__: ClassVar[AggregateDefinition[Aggregate]]
 
     id: str
 
@@ -63,3 +65,17 @@ class Aggregate(msgspec.Struct):
         super().__init_subclass__(**kwargs)
         # The names of a class defined inside a function are found only in that function's frame.
         cls.__definition__ = AggregateDefinition(cls, sys._getframe(1).f_locals)
+        _check_snapshots(cls)
+
+
+def _check_snapshots(aggregate_class: type[Aggregate]) -> None:
+    """Raise ConfigurationError where what a class says of its snapshots cannot be."""
+    name, namespace = aggregate_class.__name__, aggregate_class.__dict__
+    policy, state_version = namespace.get("snapshots"), namespace.get("state_version", 1)
+    if policy is not None and not isinstance(policy, Snapshots):
+        raise ConfigurationError(
+            f"{name}.snapshots is {policy!r}: it is the policy, Snapshots(every=…) or Snapshots(when=…); give a "
+            "field another name"
+        )
+    if not is_version(state_version):
+        raise ConfigurationError(f"{name}.state_version is {state_version!r}: it is a whole number from 1")

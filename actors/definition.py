@@ -6,18 +6,17 @@ import inspect
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from actorium.actors.annotations import alternatives, hints_of, is_proper_subclass, leaves, shown
 from actorium.actors.commands import Command, CommandCodec, CommandHandler
-from actorium.actors.snapshots import Snapshots
 from actorium.store.errors import ConfigurationError
 from actorium.store.events import Event, Metadata, RecordedEvent
 from actorium.store.storable import decoder_of
-from actorium.store.upcasting import is_version
 
+A = TypeVar("A", bound=msgspec.Struct)
 F = TypeVar("F", bound=Callable[..., Any])
 _ROLE = "__actorium_role__"
 _RESERVED = frozenset({"id"})
@@ -44,12 +43,12 @@ def mark(method: F, role: Role) -> F:
     return method
 
 
-class AggregateDefinition:
+class AggregateDefinition(Generic[A]):
     """The handlers of one aggregate class, by the type of what they handle."""
 
     __slots__ = ("aggregate_class", "evolvers", "handlers", "has_create", "stream_type")
 
-    def __init__(self, aggregate_class: type[Aggregate], names: Mapping[str, Any]) -> None:
+    def __init__(self, aggregate_class: type[A], names: Mapping[str, Any]) -> None:
         self.aggregate_class = aggregate_class
         own = aggregate_class.__dict__.get("stream_type")
         self.stream_type: str = own if isinstance(own, str) and own else aggregate_class.__name__
@@ -59,7 +58,6 @@ class AggregateDefinition:
             _Reader(aggregate_class, method, role, names).read_into(self)
         self.has_create = any(handler.creates for handler in self.handlers.values())
         self._check_every_event_evolves()
-        self._check_snapshots()
 
     def _check_every_event_evolves(self) -> None:
         for handler in self.handlers.values():
@@ -92,17 +90,6 @@ class AggregateDefinition:
                     f"`msgspec.field(default_factory={type(default).__name__})`"
                 )
 
-    def _check_snapshots(self) -> None:
-        name, namespace = self.aggregate_class.__name__, self.aggregate_class.__dict__
-        policy, state_version = namespace.get("snapshots"), namespace.get("state_version", 1)
-        if policy is not None and not isinstance(policy, Snapshots):
-            raise ConfigurationError(
-                f"{name}.snapshots is {policy!r}: it is the policy, Snapshots(every=…) or Snapshots(when=…); give a "
-                "field another name"
-            )
-        if not is_version(state_version):
-            raise ConfigurationError(f"{name}.state_version is {state_version!r}: it is a whole number from 1")
-
 
 def _marked(aggregate_class: type) -> Iterable[tuple[Callable[..., Any], Role]]:
     """Yield the decorated methods of a class and its bases, an overriding method in place of the overridden one."""
@@ -118,16 +105,14 @@ def _marked(aggregate_class: type) -> Iterable[tuple[Callable[..., Any], Role]]:
 class _Reader:
     """Reads the annotations of one decorated method into a definition."""
 
-    def __init__(
-        self, aggregate_class: type[Aggregate], method: Callable[..., Any], role: Role, names: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, aggregate_class: type, method: Callable[..., Any], role: Role, names: Mapping[str, Any]) -> None:
         self._class = aggregate_class
         self._method = method
         self._role = role
         self._name = f"{aggregate_class.__name__}.{method.__name__}"
         self._hints = hints_of(method, self._name, names)
 
-    def read_into(self, definition: AggregateDefinition) -> None:
+    def read_into(self, definition: AggregateDefinition[Any]) -> None:
         first, second = self._parameters()
         if self._role is Role.EVOLVE:
             self._read_evolver(definition, first, second)
@@ -150,7 +135,7 @@ class _Reader:
             )
         return hints[0], hints[1] if len(hints) > 1 else None
 
-    def _read_evolver(self, definition: AggregateDefinition, first: Any, second: Any) -> None:
+    def _read_evolver(self, definition: AggregateDefinition[Any], first: Any, second: Any) -> None:
         if second is not None or len(inspect.signature(self._method).parameters) > 2:
             taken = f"{RecordedEvent.__name__} is for projections" if second is RecordedEvent else "it takes one event"
             raise ConfigurationError(
@@ -167,7 +152,7 @@ class _Reader:
                 )
             definition.evolvers[event_class] = self._method
 
-    def _read_handler(self, definition: AggregateDefinition, first: Any, second: Any) -> None:
+    def _read_handler(self, definition: AggregateDefinition[Any], first: Any, second: Any) -> None:
         if second is None and len(inspect.signature(self._method).parameters) > 2:
             raise ConfigurationError(f"{self._name}: the second parameter has no annotation: it can be Metadata")
         if second not in (None, Metadata):

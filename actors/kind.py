@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
+from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Envelope
 from actorium.actors.definition import AggregateDefinition
 from actorium.actors.immutability import is_immutable
@@ -86,7 +87,7 @@ class ActorKind(Generic[A]):
 
     def __init__(
         self,
-        definition: AggregateDefinition,
+        definition: AggregateDefinition[Aggregate],
         codec: EventCodec,
         host: ActorHost[A],
         *,

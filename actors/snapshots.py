@@ -12,20 +12,17 @@ import inspect
 import types
 from collections.abc import Callable, Iterator
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
+from actorium.actors.definition import AggregateDefinition
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import Snapshot
 from actorium.store.events import as_json, event_type_of
 from actorium.store.log import logger
 from actorium.store.names import StreamName
 from actorium.store.sameness import first_change
-
-if TYPE_CHECKING:
-    from actorium.actors.aggregate import Aggregate
-    from actorium.actors.definition import AggregateDefinition
 
 log = logger("actorium.actors")
 
@@ -62,7 +59,7 @@ class SnapshotKeeper:
 
     __slots__ = ("_decode", "_every_time", "_name", "_policy", "_taken", "_warned", "fingerprint", "takes")
 
-    def __init__(self, definition: AggregateDefinition, policy: Snapshots, *, every_time: bool = False) -> None:
+    def __init__(self, definition: AggregateDefinition[Any], policy: Snapshots, *, every_time: bool = False) -> None:
         aggregate_class = definition.aggregate_class
         self._name = aggregate_class.__qualname__
         self._policy = policy
@@ -77,21 +74,21 @@ class SnapshotKeeper:
             self._decode = _no_decoder
             self._give_up(f"a field has a type that JSON cannot carry: {error}")
 
-    def is_due(self, state: Aggregate, before: int, version: int) -> bool:
+    def is_due(self, state: msgspec.Struct, before: int, version: int) -> bool:
         """Say whether the policy wants a snapshot of a state that came from version `before` to `version`."""
         every = self._policy.every
         if every is not None:
             return version // every > before // every
         return self._asked(state, version)
 
-    def is_overdue(self, state: Aggregate, begun_at: int, version: int) -> bool:
+    def is_overdue(self, state: msgspec.Struct, begun_at: int, version: int) -> bool:
         """Say whether hydration from `begun_at` to `version` was so long that a snapshot would have been worth it."""
         every = self._policy.every
         if every is not None:
             return version - begun_at >= every
         return version > begun_at and self._asked(state, version)
 
-    def _asked(self, state: Aggregate, version: int) -> bool:
+    def _asked(self, state: msgspec.Struct, version: int) -> bool:
         assert self._policy.when is not None
         if not self.takes:
             return False
@@ -101,7 +98,7 @@ class SnapshotKeeper:
             self._give_up(f"Snapshots(when=…) raised {type(error).__name__}: {error}")
             return False
 
-    def take(self, stream: StreamName, state: Aggregate, version: int) -> Snapshot | None:
+    def take(self, stream: StreamName, state: msgspec.Struct, version: int) -> Snapshot | None:
         """Return the snapshot of a state as it is now; None if JSON would not give the same state back."""
         if not self.takes:
             return None
@@ -144,7 +141,7 @@ def _no_decoder(encoded: bytes) -> Any:
     raise TypeError("the class has a field that JSON cannot carry")
 
 
-def _change(state: Aggregate, copy: Aggregate) -> str | None:
+def _change(state: msgspec.Struct, copy: msgspec.Struct) -> str | None:
     """Return what is different in a copy, for a person; None if nothing is."""
     change = first_change(state, copy)
     if change is not None:
@@ -156,7 +153,7 @@ def _change(state: Aggregate, copy: Aggregate) -> str | None:
     return None
 
 
-def fingerprint_of(definition: AggregateDefinition) -> str:
+def fingerprint_of(definition: AggregateDefinition[Any]) -> str:
     """Return a short name for the code by which a state follows from events.
 
     In it are the stream's type, `state_version`, the fields of the aggregate with their types and defaults down to the

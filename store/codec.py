@@ -56,7 +56,7 @@ class EventCodec:
     def __init__(self, event_classes: Iterable[type[Event]]) -> None:
         self._kinds: dict[type[Event], tuple[str, int, Decode]] = {}
         self._readers: dict[tuple[str, int], tuple[type[Event], Decode]] = {}
-        self._chains: dict[tuple[str, int], Chain] = {}
+        self._chains: dict[tuple[str, int], Chain[Event]] = {}
         self._newest: dict[str, type[Event]] = {}
         for event_class in event_classes:
             self._register(event_class)
@@ -145,7 +145,7 @@ class EventCodec:
         except UpcastError as error:
             raise _at(record, UpcastFailed, str(error)) from error.__cause__
 
-    def _made(self, chain: Chain, part: dict[str, Any] | Event) -> Event:
+    def _made(self, chain: Chain[Event], part: dict[str, Any] | Event) -> Event:
         """Return a checked event of what an upcaster returned, by way of JSON like any other."""
         event_class = chain.event_class if isinstance(part, dict) else type(part)
         kind = self._kinds.get(event_class)

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
+from typing import Any, Generic, TypeGuard, TypeVar
 
 import msgspec
 
 from actorium.store.errors import ConfigurationError
 
-if TYPE_CHECKING:
-    from actorium.store.events import Event
-
 _MARK = "__actorium_upcast__"
 
+E = TypeVar("E", bound=msgspec.Struct)
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -119,12 +117,12 @@ class UpcastError(Exception):
     """An upcaster raised, or returned what is no payload; the message names it."""
 
 
-class Chain:
+class Chain(Generic[E]):
     """The way of one older shape to the newest one: its upcasters, one after the other."""
 
     __slots__ = ("_steps", "event_class")
 
-    def __init__(self, event_class: type[Event], steps: tuple[Upcaster, ...]) -> None:
+    def __init__(self, event_class: type[E], steps: tuple[Upcaster, ...]) -> None:
         self.event_class = event_class
         self._steps = steps
 
@@ -133,9 +131,9 @@ class Chain:
         """The upcasters of this way, for a person."""
         return " → ".join(step.label for step in self._steps)
 
-    def run(self, payload: dict[str, Any]) -> list[dict[str, Any] | Event]:
+    def run(self, payload: dict[str, Any]) -> list[dict[str, Any] | E]:
         """Return what a payload becomes: payloads of the newest shape, and events that are ready; raise UpcastError."""
-        parts: list[dict[str, Any] | Event] = [payload]
+        parts: list[Any] = [payload]
         for step in self._steps:
             parts = [new for part in parts for new in ([part] if _is_event(part) else _taken(step, part))]
         return parts
@@ -145,7 +143,7 @@ def _is_event(part: object) -> bool:
     return isinstance(part, msgspec.Struct)
 
 
-def _taken(step: Upcaster, payload: Any) -> list[dict[str, Any] | Event]:
+def _taken(step: Upcaster, payload: Any) -> list[Any]:
     try:
         result = step.function(payload)
     except Exception as error:

@@ -18,7 +18,8 @@ from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.retry import Retry
 from actorium.sagas.execution.post import Answer, Post, Take
 from actorium.sagas.model.intents import Intent, IntentKey
-from actorium.sagas.model.stream import Answered, Broke, SagaStream
+from actorium.sagas.model.messages import Answered, Broke
+from actorium.sagas.model.stream import SagaStream
 from actorium.store.error_wire import plain
 from actorium.store.errors import ActoriumError, Transient
 from actorium.store.events import storable

@@ -18,7 +18,7 @@ from actorium.runtime.processors.start_position import StartPosition
 from actorium.runtime.retry import Retry
 from actorium.sagas.execution.post import Post, Take
 from actorium.sagas.model.definition import SagaDefinition
-from actorium.sagas.model.stream import Happened
+from actorium.sagas.model.messages import Happened
 from actorium.store.errors import Transient
 from actorium.store.events import Event, RecordedEvent
 from actorium.store.names import StreamName

@@ -35,9 +35,10 @@ from actorium.sagas.execution.router import Router
 from actorium.sagas.execution.saga_table import SagaTable
 from actorium.sagas.execution.step_runner import Route, Send, StepRunner
 from actorium.sagas.execution.submission_runner import SubmissionRunner
+from actorium.sagas.model.messages import Mend
 from actorium.sagas.model.plan import issued_command
 from actorium.sagas.model.saga import Saga
-from actorium.sagas.model.stream import Mend, SagaStream
+from actorium.sagas.model.stream import SagaStream
 from actorium.sagas.model.submissions import Cancel, Submission, Submit
 from actorium.sagas.model.views import SagaSummary, SagaView, line_of
 from actorium.store.errors import ConfigurationError, InvalidCommand

@@ -24,10 +24,10 @@ from actorium.sagas.execution.reports import AWAY_RETRY, Reports
 from actorium.sagas.model.definition import SagaDefinition
 from actorium.sagas.model.events import IssuedCommand
 from actorium.sagas.model.intents import Intent, IntentKey
+from actorium.sagas.model.messages import Answered
 from actorium.sagas.model.plan import command_of, saga_of, state_of
-from actorium.sagas.model.saga import Saga
+from actorium.sagas.model.state import SagaState
 from actorium.sagas.model.steps import DEFAULT_STEP_RETRY
-from actorium.sagas.model.stream import Answered
 from actorium.store.errors import ActoriumError, Refused, Transient
 from actorium.store.event_store import EventStore
 from actorium.store.log import logger
@@ -267,7 +267,7 @@ class StepRunner:
         return step.retry, intent.undo or not definition.can_turn_round(intent.step)
 
 
-def _changes(before: dict[str, Any], saga: Saga) -> dict[str, Any]:
+def _changes(before: dict[str, Any], saga: SagaState) -> dict[str, Any]:
     """Return the fields that an effect changed, and how it ended its saga, if it did."""
     changed = {name: value for name, value in state_of(saga).items() if before.get(name, _ABSENT) != value}
     return {**changed, "ended": saga.ended, "reason": saga.reason} if saga.ended else changed

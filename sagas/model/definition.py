@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -19,12 +19,10 @@ from actorium.runtime.processors.event_handlers import (
 )
 from actorium.runtime.processors.reactions import IdempotencyKey
 from actorium.sagas.model.events import FREE
+from actorium.sagas.model.state import SagaState
 from actorium.sagas.model.steps import Step, handles_rejection, starts_of
 from actorium.store.errors import ConfigurationError
 from actorium.store.events import Event, RecordedEvent
-
-if TYPE_CHECKING:
-    from actorium.sagas.model.saga import Saga
 
 
 class SagaHandler(msgspec.Struct, frozen=True):
@@ -40,7 +38,7 @@ class SagaDefinition:
 
     __slots__ = ("_next", "handlers", "rejections", "saga_class", "saga_type", "steps", "stream_class", "untils")
 
-    def __init__(self, saga_class: type[Saga], names: Mapping[str, Any]) -> None:
+    def __init__(self, saga_class: type[SagaState], names: Mapping[str, Any]) -> None:
         own = saga_class.__dict__.get("saga_type")
         self.saga_class = saga_class
         self.stream_class: type[Any] | None = None  # kept here so that it goes when the saga's class does
@@ -202,20 +200,6 @@ def _check_return(name: str, hints: Mapping[str, Any]) -> None:
             raise ConfigurationError(
                 f"{name} says that it returns {shown(part)}: it returns a Command, several, or None"
             )
-
-
-def require_defaults(saga_class: type[Saga]) -> None:
-    """Raise ConfigurationError for a field without a default."""
-    names, defaults = saga_class.__struct_fields__, saga_class.__struct_defaults__
-    padded = (*[msgspec.NODEFAULT] * (len(names) - len(defaults)), *defaults)
-    for name, default in zip(names, padded, strict=True):
-        if default is msgspec.NODEFAULT:
-            raise ConfigurationError(without_default(saga_class.__name__, name))
-
-
-def without_default(saga: str, field: str) -> str:
-    """Return what is wrong with a field that has no default."""
-    return f"{saga}.{field} has no default: a saga begins empty; give the field one"
 
 
 def _check_field(name: str, event_class: type[Event], correlate: Correlate) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -28,12 +28,11 @@ from actorium.sagas.model.events import (
     StepSucceeded,
     as_recorded,
 )
+from actorium.sagas.model.messages import Answered
+from actorium.sagas.model.progress import Open, SagaProgress
+from actorium.sagas.model.state import SagaState
+from actorium.sagas.model.steps import Step
 from actorium.store.events import Event, RecordedEvent, as_json
-
-if TYPE_CHECKING:
-    from actorium.sagas.model.saga import Saga
-    from actorium.sagas.model.steps import Step
-    from actorium.sagas.model.stream import Answered, Open, SagaStream
 
 
 class SagaStands(Exception):
@@ -43,7 +42,7 @@ class SagaStands(Exception):
 class StepPlan:
     """One decision of one saga; every public method returns the events it consists of."""
 
-    def __init__(self, stream: SagaStream, at_us: int) -> None:
+    def __init__(self, stream: SagaProgress, at_us: int) -> None:
         self._stream = stream
         self._definition = stream.saga
         self._at_us = at_us
@@ -160,11 +159,11 @@ class StepPlan:
                 self._events.append(EventArrived(step.name, _shown(recorded)))
                 return
 
-    def _call(self, saga: Saga, recorded: RecordedEvent[Event]) -> tuple[IssuedCommand, ...]:
+    def _call(self, saga: SagaState, recorded: RecordedEvent[Event]) -> tuple[IssuedCommand, ...]:
         handler = self._definition.handlers[type(recorded.event)].handler
         return _issued(handler.method(saga, *arguments(handler, recorded, {})), handler.method.__qualname__)
 
-    def _follow_up(self, saga: Saga, commands: tuple[IssuedCommand, ...]) -> None:
+    def _follow_up(self, saga: SagaState, commands: tuple[IssuedCommand, ...]) -> None:
         """Issue what a handler returned, and end the saga if it said so."""
         if commands:
             self._issue(f"{FREE}:{self._issued + 1}", FREE, False, commands, False)
@@ -309,7 +308,7 @@ class StepPlan:
             self._undone.append(name)
         self._events.append(SagaUndone(self._cause or ""))
 
-    def _undoing(self, step: Step, saga: Saga, done: tuple[IssuedCommand, ...]) -> tuple[IssuedCommand, ...]:
+    def _undoing(self, step: Step, saga: SagaState, done: tuple[IssuedCommand, ...]) -> tuple[IssuedCommand, ...]:
         """Return what undoes a step, given its commands that took effect."""
         undo = step.undo_method
         assert undo is not None, "a step without an undo is passed over"
@@ -329,7 +328,7 @@ class StepPlan:
         step: Step | None = self._definition.steps.get(intent.step)
         return step is not None and step.until is not None and not intent.undo and not intent.arrived
 
-    def _require_unchanged(self, saga: Saga, before: bytes) -> None:
+    def _require_unchanged(self, saga: SagaState, before: bytes) -> None:
         """Raise TypeError where a step or an undo changed a field, since it was `before`: nothing would record it."""
         if as_json(saga) == before:
             return
@@ -342,18 +341,18 @@ class StepPlan:
                 "@starts or @on method, or in an async step"
             )
 
-    def _saga(self) -> Saga:
+    def _saga(self) -> SagaState:
         return saga_of(self._definition.saga_class, self._state, self._stream.id, self._cause or self._stream.reason)
 
 
-def saga_of(saga_class: type[Saga], state: msgspec.Raw, id: str, reason: str) -> Saga:
+def saga_of(saga_class: type[SagaState], state: msgspec.Raw, id: str, reason: str) -> SagaState:
     """Return a saga with its fields as they were recorded."""
     saga = msgspec.json.decode(state, type=saga_class)
     saga.id, saga.reason = id, reason
     return saga
 
 
-def state_of(saga: Saga) -> dict[str, Any]:
+def state_of(saga: SagaState) -> dict[str, Any]:
     """Return a saga's fields as they are recorded: those that are the user's."""
     state: dict[str, Any] = msgspec.to_builtins(saga, str_keys=True)
     del state["id"], state["reason"], state["ended"]

@@ -7,30 +7,13 @@ order written, or `@starts` and `@on` methods that return the next commands.
 from __future__ import annotations
 
 import sys
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
-import msgspec
-
-from actorium.sagas.model.definition import SagaDefinition, require_defaults, without_default
-from actorium.store.errors import ConfigurationError
+from actorium.sagas.model.definition import SagaDefinition
+from actorium.sagas.model.state import SagaState
 
 
-class SagaMeta(msgspec.StructMeta):
-    """Checks what is known of a saga class only when it is complete: its fields' defaults."""
-
-    def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:
-        try:
-            saga_class: Any = super().__new__(mcls, name, bases, namespace, **options)
-        except TypeError as error:
-            if "cannot follow optional fields" not in str(error):
-                raise
-            field = str(error).split("'")[1] if "'" in str(error) else str(error).split("`")[1]
-            raise ConfigurationError(without_default(name, field)) from error
-        require_defaults(saga_class)
-        return saga_class
-
-
-class Saga(msgspec.Struct, kw_only=True, metaclass=SagaMeta):
+class Saga(SagaState, kw_only=True):
     """The state of one process. `id` is its id; `reason` is why it turned round, for its undo methods to read.
 
     The stored name of its streams is the class's name unless `saga_type` is set. `renamed_steps` maps names of steps
@@ -38,14 +21,7 @@ class Saga(msgspec.Struct, kw_only=True, metaclass=SagaMeta):
     with the events before it: "now" starts no sagas for them, "beginning" one for each.
     """
 
-    saga_type: ClassVar[str] = ""
-    begins_at: ClassVar[Literal["now", "beginning"]] = "now"
-    renamed_steps: ClassVar[dict[str, str]] = {}
     __definition__: ClassVar[SagaDefinition]
-
-    id: str = ""
-    reason: str = ""
-    ended: str = ""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

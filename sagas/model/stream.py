@@ -9,20 +9,11 @@ that were recorded, for the commands' ids are made of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
-
-import msgspec
-
-from actorium.actors.aggregate import Aggregate, decide, evolve
-from actorium.actors.commands import Command
+from actorium.actors.aggregate import decide
 from actorium.sagas.model.definition import SagaDefinition
 from actorium.sagas.model.events import (
-    FREE,
-    NOTHING,
     CommandAnswered,
     EventArrived,
-    IssuedCommand,
     SagaCompleted,
     SagaFailed,
     SagaMended,
@@ -33,8 +24,9 @@ from actorium.sagas.model.events import (
     StepIssued,
     StepSucceeded,
 )
+from actorium.sagas.model.messages import Answered, Broke, Happened, Mend
 from actorium.sagas.model.plan import StepPlan
-from actorium.store.events import Event, RecordedEvent
+from actorium.sagas.model.progress import SagaProgress
 
 SagaEvent = (
     SagaStarted
@@ -51,94 +43,8 @@ SagaEvent = (
 )
 
 
-class Happened(Command):
-    """An event came that this saga follows; `at_us` is the time, in microseconds since the epoch."""
-
-    recorded: RecordedEvent[Event]
-    at_us: int
-
-
-class Answered(Command):
-    """A command of an intent took effect, or cannot be carried out, and `error` says why.
-
-    `index` is the command's place in the intent; -1 speaks for all that are still waited for, and `effects` are the
-    places of those that did something all the same. `took_effect` says so of an effect that failed. `state` is what an
-    effect made of the saga's fields: those that it changed.
-    """
-
-    key: str
-    index: int
-    at_us: int
-    error: str = ""
-    details: Mapping[str, Any] = {}
-    took_effect: bool = False
-    effects: tuple[int, ...] = ()
-    state: dict[str, Any] | None = None
-
-
-class Broke(Command):
-    """What a saga makes of an answer cannot be recorded, whatever is tried: the saga stands until a person acts."""
-
-    key: str
-    reason: str
-
-
-class Mend(Command):
-    """A person acts on a saga that stands: "retry", "skip" or "complete"."""
-
-    action: str
-    reason: str
-    at_us: int
-
-
-class Open(msgspec.Struct):
-    """An intent that is not over: which of its commands are waited for, which failed, whether its event has come."""
-
-    key: str
-    step: str
-    undo: bool
-    commands: tuple[IssuedCommand, ...]
-    effect: bool
-    deadline_us: int
-    waiting: set[int]
-    arrived: bool = False
-    error: str = ""
-    details: Mapping[str, Any] = {}
-    failed: set[int] = set()
-
-    @property
-    def effects(self) -> tuple[int, ...]:
-        """The places of the commands that took effect."""
-        if self.effect:
-            return ()
-        return tuple(n for n in range(len(self.commands)) if n not in self.waiting and n not in self.failed)
-
-
-class SagaStream(Aggregate):
-    """The state of one saga instance; `saga_stream_of` makes the class for a saga class.
-
-    `state` is the saga's fields as JSON. `done` holds the finished steps in their order with the commands that took
-    effect, `early` the steps whose event came before their turn, `stands` the keys at which a saga that failed waits
-    for a person, with the intent if there is one. `cause` is why it turned round. `ended` is how it ended, and
-    `ended_because` why it failed itself: kept for when a person mends a command that failed after that.
-    """
-
-    saga: ClassVar[SagaDefinition]
-    commands: ClassVar[Mapping[str, type[Command]]] = {}
-
-    status: str = ""
-    state: msgspec.Raw = msgspec.Raw(b"{}")
-    correlation_id: str = ""
-    open: dict[str, Open] = {}
-    done: dict[str, tuple[IssuedCommand, ...]] = {}
-    undone: tuple[str, ...] = ()
-    early: tuple[str, ...] = ()
-    stands: dict[str, Open | None] = {}
-    issued: int = 0
-    reason: str = ""
-    cause: str | None = None
-    ended: str = ""
-    ended_because: str = ""
+class SagaStream(SagaProgress):
+    """The decisions of one saga; `saga_stream_of` makes the class for a saga class."""
 
     @decide
     def happened(self, command: Happened) -> list[SagaEvent]:
@@ -155,88 +61,6 @@ class SagaStream(Aggregate):
     @decide
     def mend(self, command: Mend) -> list[SagaEvent]:
         return StepPlan(self, command.at_us).mend(command.action, command.reason)
-
-    @evolve
-    def started(self, event: SagaStarted) -> None:
-        self.status = "running"
-        self.correlation_id = event.correlation_id
-        self.state = event.state
-
-    @evolve
-    def moved(self, event: SagaMoved) -> None:
-        self.state = event.state
-
-    @evolve
-    def step_issued(self, event: StepIssued) -> None:
-        self.issued += 1
-        step = self.saga.today(event.step)
-        waiting = {0} if event.effect else set(range(len(event.commands)))
-        arrived = not event.undo and step in self.early
-        self.open[event.key] = Open(
-            event.key, step, event.undo, event.commands, event.effect, event.deadline_us, waiting, arrived
-        )
-
-    @evolve
-    def command_answered(self, event: CommandAnswered) -> None:
-        intent = self.open[event.key]
-        intent.waiting.discard(event.index)
-        if event.error:
-            intent.failed.add(event.index)
-            intent.error, intent.details = event.error, event.details
-
-    @evolve
-    def event_arrived(self, event: EventArrived) -> None:
-        intent = self.open.get(event.key)
-        if intent is not None:
-            intent.arrived = True
-        self.early = (*self.early, self.saga.today(event.key))
-
-    @evolve
-    def step_succeeded(self, event: StepSucceeded) -> None:
-        intent = self.open.pop(event.key, None) or self.stands.pop(event.key, None)
-        step = self.saga.today(event.step)
-        if event.undo:
-            self.undone = (*self.undone, step)
-        elif step != FREE:
-            self.done[step] = intent.commands if intent is not None else ()
-        if event.state != NOTHING:
-            self.state = event.state
-
-    @evolve
-    def step_failed(self, event: StepFailed) -> None:
-        intent = self.open.pop(event.key, None)
-        self.reason = self.cause = event.reason
-        self.status = "undoing"
-        if event.took_effect:
-            commands = intent.commands if intent is not None else ()
-            self.done[self.saga.today(event.step)] = tuple(commands[index] for index in event.effects)
-
-    @evolve
-    def completed(self, event: SagaCompleted) -> None:
-        self.status = self.ended = "completed"
-        self.reason = ""
-        self.stands.clear()
-        self.done.clear()  # nothing will be undone any more
-
-    @evolve
-    def all_undone(self, event: SagaUndone) -> None:
-        self.status = "undone"
-        self.reason = event.reason
-
-    @evolve
-    def failed(self, event: SagaFailed) -> None:
-        self.status = "failed"
-        self.reason = event.reason
-        if event.key:
-            self.stands[event.key] = self.open.pop(event.key, None)
-        else:
-            self.ended, self.ended_because = "failed", event.reason
-
-    @evolve
-    def mended(self, event: SagaMended) -> None:
-        self.status = "undoing" if event.undoing else "running"
-        if event.action == "retry":
-            self.stands.pop(event.key, None)
 
 
 def saga_stream_of(definition: SagaDefinition) -> type[SagaStream]:

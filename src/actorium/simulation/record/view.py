@@ -101,7 +101,7 @@ class View:
         """Return the stream of whom a command is for."""
         return StreamName(self._commands[type(command)].stream_type, command.to)
 
-    def definition_of(self, command: Command) -> AggregateDefinition:
+    def definition_of(self, command: Command) -> AggregateDefinition[Aggregate]:
         """Return what the aggregate that a command is for says of itself."""
         return self._commands[type(command)]
 

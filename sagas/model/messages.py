@@ -1,0 +1,49 @@
+"""What is reported to a saga, as commands for its stream."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from actorium.actors.commands import Command
+from actorium.store.events import Event, RecordedEvent
+
+
+class Happened(Command):
+    """An event came that this saga follows; `at_us` is the time, in microseconds since the epoch."""
+
+    recorded: RecordedEvent[Event]
+    at_us: int
+
+
+class Answered(Command):
+    """A command of an intent took effect, or cannot be carried out, and `error` says why.
+
+    `index` is the command's place in the intent; -1 speaks for all that are still waited for, and `effects` are the
+    places of those that did something all the same. `took_effect` says so of an effect that failed. `state` is what an
+    effect made of the saga's fields: those that it changed.
+    """
+
+    key: str
+    index: int
+    at_us: int
+    error: str = ""
+    details: Mapping[str, Any] = {}
+    took_effect: bool = False
+    effects: tuple[int, ...] = ()
+    state: dict[str, Any] | None = None
+
+
+class Broke(Command):
+    """What a saga makes of an answer cannot be recorded, whatever is tried: the saga stands until a person acts."""
+
+    key: str
+    reason: str
+
+
+class Mend(Command):
+    """A person acts on a saga that stands: "retry", "skip" or "complete"."""
+
+    action: str
+    reason: str
+    at_us: int

@@ -1,0 +1,50 @@
+"""`SagaState`: the fields of a saga: those that every saga has, and the check of those that a class adds."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import msgspec
+
+from actorium.store.errors import ConfigurationError
+
+
+def _require_defaults(saga_class: type[msgspec.Struct]) -> None:
+    """Raise ConfigurationError for a field without a default."""
+    names, defaults = saga_class.__struct_fields__, saga_class.__struct_defaults__
+    padded = (*[msgspec.NODEFAULT] * (len(names) - len(defaults)), *defaults)
+    for name, default in zip(names, padded, strict=True):
+        if default is msgspec.NODEFAULT:
+            raise ConfigurationError(_without_default(saga_class.__name__, name))
+
+
+def _without_default(saga: str, field: str) -> str:
+    """Return what is wrong with a field that has no default."""
+    return f"{saga}.{field} has no default: a saga begins empty; give the field one"
+
+
+class SagaMeta(msgspec.StructMeta):
+    """Checks what is known of a saga class only when it is complete: its fields' defaults."""
+
+    def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:
+        try:
+            saga_class: Any = super().__new__(mcls, name, bases, namespace, **options)
+        except TypeError as error:
+            if "cannot follow optional fields" not in str(error):
+                raise
+            field = str(error).split("'")[1] if "'" in str(error) else str(error).split("`")[1]
+            raise ConfigurationError(_without_default(name, field)) from error
+        _require_defaults(saga_class)
+        return saga_class
+
+
+class SagaState(msgspec.Struct, kw_only=True, metaclass=SagaMeta):
+    """What every saga has: its id, why it compensates, how its own code ended it, and what its class says of itself."""
+
+    saga_type: ClassVar[str] = ""
+    begins_at: ClassVar[Literal["now", "beginning"]] = "now"
+    renamed_steps: ClassVar[dict[str, str]] = {}
+
+    id: str = ""
+    reason: str = ""
+    ended: str = ""
