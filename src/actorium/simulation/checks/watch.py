@@ -7,8 +7,8 @@ a whole, everything that was read or refused on the way, every read model, and w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Ack
@@ -33,9 +33,6 @@ from actorium.simulation.record.witness import Witness
 from actorium.simulation.world.chance import Chance
 from actorium.store.event_store import Batch, Committed
 from actorium.store.events import EncodedRecord
-
-if TYPE_CHECKING:
-    from actorium.simulation.world.node import Node
 
 # What is looked at by asking the runtime itself costs more than the rest together: a sample of each seed, but where
 # one failure is looked at closely.
@@ -128,9 +125,9 @@ class Checks:
 
     # --- at rest --------------------------------------------------------------------------------------------------
 
-    async def at_rest(self, node: Node) -> None:
+    async def at_rest(self, call: Callable[[Callable[[Runtime], Awaitable[Any]]], Awaitable[Any]]) -> None:
         """Look at everything, now that the world is at rest."""
-        await node.call(self._look)
+        await call(self._look)
         if self._following is not None:
             self._following.cancel()
 

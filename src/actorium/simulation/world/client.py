@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import ExitStack
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Ack, Command
@@ -23,13 +23,11 @@ from actorium.simulation.record.history import Asking, ClientDelivery, ClientRea
 from actorium.simulation.record.trace import TraceMark
 from actorium.simulation.record.user_lines import described
 from actorium.simulation.record.witness import Witness
+from actorium.simulation.surroundings import Surroundings
 from actorium.simulation.world.code_faults import InjectedFailure
 from actorium.simulation.world.faults import FaultId, Kind
 from actorium.simulation.world.node import ConnectionLost, Node
 from actorium.store.errors import LostRace, StatementFailed, Transient
-
-if TYPE_CHECKING:
-    from actorium.simulation.world.world import World
 
 A = TypeVar("A", bound=Aggregate)
 R = TypeVar("R")
@@ -47,7 +45,7 @@ _TRY_AGAIN = (Transient, HydrationFailed, TimeoutError)
 class SimulatedRuntime:
     """A client's connection to the runtime of a node."""
 
-    def __init__(self, world: World, node: Node) -> None:
+    def __init__(self, world: Surroundings, node: Node) -> None:
         self._world = world
         self.node = node
 

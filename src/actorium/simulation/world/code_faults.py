@@ -9,17 +9,15 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from actorium.runtime.processors.reactions import ReactionWork
 from actorium.sagas.model.steps import Step
 from actorium.sagas.runtime import Runtime
+from actorium.simulation.surroundings import Surroundings
 from actorium.simulation.world.faults import FaultId, Kind
-
-if TYPE_CHECKING:
-    from actorium.simulation.world.world import World
 
 R = TypeVar("R")
 
@@ -38,7 +36,7 @@ class CodeFaults:
     They strike the runtime alone. The world's own folding of states calls the same methods, and is spared.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Surroundings) -> None:
         self._world = world
         self._plan = world.plan
         self._struck: set[int] = set()

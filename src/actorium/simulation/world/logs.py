@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from actorium.simulation.disk.disk import PowerCut, SimulatedDisk
 from actorium.simulation.disk.store import SimulatedSqliteStore
+from actorium.simulation.surroundings import Surroundings
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import EventStore
 from actorium.store.memory import MemoryStore
-
-if TYPE_CHECKING:
-    from actorium.simulation.world.world import World
 
 
 class Log(Protocol):
@@ -55,7 +53,7 @@ class MemoryLog:
 class DiskLog:
     """The SQLite store that ships, on a disk of its own; the plan cuts the power inside any write or sync of it."""
 
-    def __init__(self, world: World, node: str, synchronous: str) -> None:
+    def __init__(self, world: Surroundings, node: str, synchronous: str) -> None:
         self._world = world
         self._node = node
         self._synchronous = synchronous
@@ -97,7 +95,7 @@ class DiskLog:
             raise PowerCut
 
 
-MakeLog = Callable[["World", str], Log]
+MakeLog = Callable[[Surroundings, str], Log]
 
 LOGS: Mapping[str, MakeLog] = {
     "memory": lambda world, node: MemoryLog(),

@@ -15,9 +15,7 @@ from contextvars import Context, copy_context
 from itertools import count
 from typing import Any, NoReturn, TypeVar
 
-import msgspec
-
-from actorium.simulation.world.machine import Machine
+from actorium.simulation.world.machine import Machine, SimulatedHandle
 
 T = TypeVar("T")
 
@@ -53,33 +51,6 @@ _REFUSED = (
 
 class NotSimulated(RuntimeError):
     """Something was asked for that no simulated run has: a network, a subprocess, a signal, a thread."""
-
-
-class SimulatedHandle(msgspec.Struct, eq=False):
-    """A callback that is to run, as `asyncio.Handle` and `TimerHandle` are; a struct, because there are so many.
-
-    `_when` is 0 for one that is ready. `_is_step`: it runs as a step of its loop; else it is called at its time.
-    """
-
-    _when: float
-    _callback: Callable[..., Any]
-    _args: tuple[Any, ...]
-    _loop: Any  # a SimulatedLoop
-    _context: Context
-    _is_step: bool = True
-    _cancelled: bool = False
-
-    def __repr__(self) -> str:
-        return f"<handle of {self._loop.name}: {getattr(self._callback, '__qualname__', 'a callback')}>"
-
-    def cancel(self) -> None:
-        self._cancelled = True
-
-    def cancelled(self) -> bool:
-        return self._cancelled
-
-    def when(self) -> float:
-        return self._when
 
 
 class SimulatedLoop(asyncio.BaseEventLoop):

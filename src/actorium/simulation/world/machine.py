@@ -13,11 +13,12 @@ import math
 import random
 from asyncio.events import _set_running_loop
 from collections import deque
+from collections.abc import Callable
+from contextvars import Context
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    from actorium.simulation.world.loop import SimulatedHandle, SimulatedLoop
+import msgspec
 
 STEPS_MAX = 500_000
 """A run of so many steps never ends, unless its simulation says that it does."""
@@ -38,6 +39,33 @@ class Stuck(Exception):
 
 class Endless(Exception):
     """The run took more steps than it may: something spins."""
+
+
+class SimulatedHandle(msgspec.Struct, eq=False):
+    """A callback that is to run, as `asyncio.Handle` and `TimerHandle` are; a struct, because there are so many.
+
+    `_when` is 0 for one that is ready. `_is_step`: it runs as a step of its loop; else it is called at its time.
+    """
+
+    _when: float
+    _callback: Callable[..., Any]
+    _args: tuple[Any, ...]
+    _loop: Any  # a SimulatedLoop
+    _context: Context
+    _is_step: bool = True
+    _cancelled: bool = False
+
+    def __repr__(self) -> str:
+        return f"<handle of {self._loop.name}: {getattr(self._callback, '__qualname__', 'a callback')}>"
+
+    def cancel(self) -> None:
+        self._cancelled = True
+
+    def cancelled(self) -> bool:
+        return self._cancelled
+
+    def when(self) -> float:
+        return self._when
 
 
 class Machine:
@@ -82,7 +110,7 @@ class Machine:
     def run(self) -> None:
         """Run step by step until `is_over`; raise Stuck or Endless."""
         ready, timers = self.ready, self._timers
-        running: SimulatedLoop | None = None
+        running: Any = None
         before = asyncio._get_running_loop()
         try:
             while not self.is_over:
@@ -90,7 +118,7 @@ class Machine:
                     self._jump()
                     continue
                 handle = ready.popleft()
-                loop: SimulatedLoop = handle._loop
+                loop = handle._loop
                 if handle._cancelled or (loop.is_apart and not loop.admits(handle)):
                     continue
                 self.steps = steps = self.steps + 1

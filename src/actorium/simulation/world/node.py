@@ -10,7 +10,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from actorium.actors.errors import Rejected
 from actorium.runtime.statistics import RuntimeStatistics
@@ -21,15 +21,13 @@ from actorium.simulation.record.trace import TraceMark
 from actorium.simulation.record.user_lines import described
 from actorium.simulation.record.view import View
 from actorium.simulation.record.witness import Witness
+from actorium.simulation.surroundings import Surroundings
 from actorium.simulation.world.faults import CrashAt, FaultId, Kind
 from actorium.simulation.world.logs import Log
 from actorium.simulation.world.loop import SimulatedLoop
 from actorium.simulation.world.source import SimulatedSource
 from actorium.simulation.world.store import SimulatedStore, Trouble
 from actorium.store.errors import ActoriumError, OutcomeUnknown
-
-if TYPE_CHECKING:
-    from actorium.simulation.world.world import World
 
 _EPOCH_US = 1_700_000_000_000_000
 _RESTART_S = (0.02, 3.0)
@@ -61,7 +59,7 @@ class Node:
 
     def __init__(
         self,
-        world: World,
+        world: Surroundings,
         name: str,
         log: Log,
         make: Callable[..., Runtime],
@@ -235,7 +233,7 @@ class Life:
         """Start the runtime on this life's loop."""
         world = self._world
         store = SimulatedStore(self.node.log.connect(), world.plan, self.node.witness, self, self.node.trouble)
-        source = SimulatedSource(world, self.node, self.name)
+        source = SimulatedSource(world, self.node.wall_us, self.name)
         self.loop.create_task(self._live(make, store, source), name=f"{self.name} main")
 
     async def _live(self, make: Callable[..., Runtime], store: SimulatedStore, source: SimulatedSource) -> None:

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-if TYPE_CHECKING:
-    from actorium.simulation.world.node import Node
-    from actorium.simulation.world.world import World
+from actorium.simulation.surroundings import Surroundings
 
 
 class SimulatedSource:
     """Wall time goes with the world's clock, plus what the faults made it jump; ids name the incarnation."""
 
-    def __init__(self, world: World, node: Node, name: str) -> None:
+    def __init__(self, world: Surroundings, wall_us: Callable[[float], int], name: str) -> None:
         self._machine = world.machine
-        self._node = node
+        self._wall_us = wall_us
         self._name = name
         self._count = 0
         self._random = random.Random(world.chance.bits("source", 0) ^ world.chance.bits(name, 0))
 
     def now_us(self) -> int:
-        return self._node.wall_us(self._machine.now_s)
+        return self._wall_us(self._machine.now_s)
 
     def new_id(self) -> str:
         self._count += 1

@@ -313,7 +313,7 @@ class World:
         lives = [life for node in self._nodes for life in node.lives]
         self.ended_lives = [CrashAt(life.node.name, life.number, life.loop.steps) for life in lives]
         for node in self._nodes:
-            await node.checks.at_rest(node)
+            await node.checks.at_rest(node.call)
         for node in self._nodes:
             await node.stop()
 

@@ -1,0 +1,46 @@
+"""`Surroundings`: what the parts of a world may use of it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from actorium.simulation.record.trace import TraceMark
+from actorium.simulation.world.chance import Chance
+from actorium.simulation.world.faults import CrashAt, FaultId, FaultPlan, Faults
+from actorium.simulation.world.loop import SimulatedLoop
+from actorium.simulation.world.machine import Machine
+
+
+class Surroundings(Protocol):
+    """The clock, the chance and the faults of a world, and what is told to it."""
+
+    machine: Machine
+    loop: SimulatedLoop
+    chance: Chance
+    plan: FaultPlan
+    faults: Faults
+    marks: list[CrashAt]
+    crash_at: CrashAt | None
+    remembers: bool
+
+    @property
+    def now_s(self) -> float:
+        """The world's clock, in seconds."""
+        ...
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether the scenario has no faults now, as for setting up."""
+        ...
+
+    def note(self, text: str, mark: TraceMark, who: str = "", about: tuple[str, ...] = ()) -> None:
+        """Write a line of the trace."""
+        ...
+
+    def note_fault(self, fault: FaultId, who: str = "") -> None:
+        """Write a line of the trace for a fault that happens now."""
+        ...
+
+    def violated(self, invariant: str, expected: object, actual: object) -> None:
+        """Take note that an invariant does not hold."""
+        ...
