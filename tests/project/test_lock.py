@@ -27,7 +27,7 @@ def test_no_place_to_download_from_is_named(lock: str) -> None:
 def test_the_lock_knows_every_direct_dependency(root: Path, lock: str) -> None:
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    direct = [*project["dependencies"], *extras["cli"], *extras["test"], *extras["dev"]]
+    direct = [*project["dependencies"], *extras["sql"], *extras["cli"], *extras["test"], *extras["dev"]]
     names = {re.split(r"[^\w-]", line)[0].lower() for line in direct} - {"actorium"}
     pinned = set(re.findall(r"^([\w.-]+)==", lock, re.MULTILINE))
     assert names - pinned == set(), "run `make lock`"

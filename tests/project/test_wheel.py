@@ -111,6 +111,13 @@ def test_the_core_needs_four_libraries_and_nothing_else(wheel: Path) -> None:
     assert {re.split(r"[^\w-]", line)[0] for line in core} == CORE_DEPENDENCIES
 
 
+def test_the_extra_all_installs_everything_optional(config: dict[str, Any]) -> None:
+    extras = config["project"]["optional-dependencies"]
+    (everything,) = extras["all"]
+    named = set(everything.removeprefix("actorium[").removesuffix("]").split(","))
+    assert named == set(extras) - {"all", "test", "dev"}
+
+
 def test_every_folder_is_linked_for_editable_installs(
     root: Path, folders: dict[str, str], config: dict[str, Any]
 ) -> None:
