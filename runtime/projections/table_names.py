@@ -6,19 +6,12 @@ renamed with it, in all statements alike, which changes nothing but its name in 
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Iterator
-from functools import lru_cache
-from typing import NamedTuple
 
+from actorium.runtime.projections.sql_tokens import STATEMENTS_KEPT, SqlToken, sql_tokens
 from actorium.store.errors import ConfigurationError
 
-_TOKEN = re.compile(
-    r"(?P<skip>[xX]?'(?:[^']|'')*'|--[^\n]*|/\*.*?(?:\*/|\Z)|\s+|[:@$#]\w+|\d\w*(?:\.\w*)?)"
-    r"|\"(?P<double>(?:[^\"]|\"\")+)\"|\[(?P<square>[^\]]+)\]|`(?P<back>(?:[^`]|``)+)`|(?P<word>[^\W\d]\w*)|(?P<mark>.)",
-    re.DOTALL,
-)
 _MAKES = frozenset({"TABLE", "VIEW", "INDEX", "TRIGGER"})
 _BEFORE_NAME = frozenset({"IF", "NOT", "EXISTS"})
 _SCHEMA_BEGINS = frozenset({"CREATE", "INSERT", "REPLACE", "UPDATE", "DELETE", "WITH"})
@@ -28,15 +21,6 @@ _QUERY_BEGINS = frozenset({"SELECT", "WITH", "VALUES"})
 _NO_UPDATE_AFTER = frozenset({"DO", "ON", "AFTER", "BEFORE", "OF"})
 _NO_UPDATE_BEFORE = frozenset({"ON", "OF"})
 _CONFLICT_CLAUSES = frozenset({"ROLLBACK", "ABORT", "REPLACE", "FAIL", "IGNORE"})
-_STATEMENTS_KEPT = 1_000
-
-
-class _Token(NamedTuple):
-    """One word, name or mark of a statement; `keyword` is a bare word in capitals, `name` what may name something."""
-
-    text: str
-    keyword: str
-    name: str
 
 
 class TableNames:
@@ -52,7 +36,7 @@ class TableNames:
         self._groups: dict[str, int] = {}
         self._tables = {self._own[name.lower()]: n for n, name in enumerate(self.plain, 1)}
         # A trigger, a view or a foreign key makes what is done to one table matter to another.
-        keywords = {token.keyword for statement in self.statements for token in _tokens(statement)}
+        keywords = {token.keyword for statement in self.statements for token in sql_tokens(statement)}
         self._are_tied = bool(keywords & {"TRIGGER", "VIEW", "REFERENCES", "VIRTUAL"})
         self._queries: dict[str, str] = {}
 
@@ -74,23 +58,23 @@ class TableNames:
         """Return the number of the one table that a rewritten statement works on; 0 if its order matters to others."""
         group = self._groups.get(rewritten)
         if group is None:
-            if len(self._groups) >= _STATEMENTS_KEPT:
+            if len(self._groups) >= STATEMENTS_KEPT:
                 self._groups.clear()
-            names = {token.name for token in _tokens(rewritten)}
+            names = {token.name for token in sql_tokens(rewritten)}
             used = [number for name, number in self._tables.items() if name in names]
             group = self._groups[rewritten] = used[0] if len(used) == 1 and not self._are_tied else 0
         return group
 
     def _keep(self, kept: dict[str, str], sql: str, begins: frozenset[str], what: str) -> str:
         rewritten = self._checked(sql, begins, what)
-        if len(kept) >= _STATEMENTS_KEPT:
+        if len(kept) >= STATEMENTS_KEPT:
             kept.clear()  # statements are meant to be few and parameterised; these are not
         kept[sql] = rewritten
         return rewritten
 
     def _checked(self, sql: str, begins: frozenset[str], what: str) -> str:
-        tokens = _tokens(sql)
-        words = [token for token in tokens if token.keyword or token.name or token.text == "."]
+        tokens = sql_tokens(sql)
+        words = [token for token in tokens if token.keyword or token.name or token.string or token.text == "."]
         first = words[0].keyword if words else ""
         if first not in begins:
             raise ConfigurationError(f"{sql!r}: {what} of a projection begins with {', '.join(sorted(begins))}")
@@ -98,7 +82,8 @@ class TableNames:
             raise ConfigurationError(f"{sql!r}: it creates no table, view, index or trigger, or a TEMP one")
         if any(word.keyword == "ROLLBACK" for word in words):
             raise ConfigurationError(f"{sql!r}: ROLLBACK would take other people's events with it; ABORT is enough")
-        for name in _written(words):
+        for word in _written(words):
+            name = word.name or word.text
             if begins is _QUERY_BEGINS:
                 raise ConfigurationError(f"{sql!r} writes to {name!r}: a query only reads")
             if name.lower() not in self._own:
@@ -108,23 +93,14 @@ class TableNames:
                 )
         return "".join(self._renamed(token) for token in tokens)
 
-    def _renamed(self, token: _Token) -> str:
+    def _renamed(self, token: SqlToken) -> str:
         own = self._own.get(token.name.lower()) if token.name else None
-        return token.text if own is None else f'"{own}"'
-
-
-@lru_cache(_STATEMENTS_KEPT)
-def _tokens(sql: str) -> tuple[_Token, ...]:
-    found = []
-    for match in _TOKEN.finditer(sql):
-        word = match["word"] or ""
-        found.append(_Token(match[0], word.upper(), word or match["double"] or match["square"] or match["back"] or ""))
-    return tuple(found)
+        return token.text if own is None else '"' + own.replace('"', '""') + '"'
 
 
 def _created(sql: str) -> str | None:
     """Return the name that a CREATE statement makes, None for any other."""
-    words = [token for token in _tokens(sql) if token.keyword or token.name]
+    words = [token for token in sql_tokens(sql) if token.keyword or token.name]
     kinds = [token.keyword for token in words[:3]]
     if kinds[:1] != ["CREATE"]:
         return None
@@ -137,8 +113,11 @@ def _created(sql: str) -> str | None:
     return words[place].name if place < len(words) else None
 
 
-def _written(words: list[_Token]) -> Iterator[str]:
-    """Yield the names of what a statement writes to; one with a database before it as that database's name."""
+def _written(words: list[SqlToken]) -> Iterator[SqlToken]:
+    """Yield the names of what a statement writes to; one with a database before it as that database's name.
+
+    SQLite takes a string for a name where it expects one, so a string is yielded, too: it is nobody's table.
+    """
     for n, word in enumerate(words):
         before = words[n - 1].keyword if n else ""
         behind = n + 1
@@ -151,7 +130,7 @@ def _written(words: list[_Token]) -> Iterator[str]:
         elif not (word.keyword == "INTO" or (word.keyword == "FROM" and before == "DELETE")):
             continue
         if behind < len(words):
-            yield words[behind].name
+            yield words[behind]
 
 
 def split_statements(script: str) -> list[str]:
@@ -168,4 +147,4 @@ def split_statements(script: str) -> list[str]:
 
 
 def _is_code(sql: str) -> bool:
-    return any(token.keyword or token.name for token in _tokens(sql))
+    return any(token.keyword or token.name for token in sql_tokens(sql))

@@ -1,12 +1,17 @@
 """A projection's SQL is read as SQL: its own names are replaced, nothing else, and it writes to its own tables only."""
 
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from actorium import ConfigurationError
+from actorium.runtime.projections import sql_tokens as sql_tokens_module
+from actorium.runtime.projections.sql_tokens import sql_tokens
 from actorium.runtime.projections.table_names import TableNames, split_statements
 
 SCHEMA = """
@@ -144,3 +149,88 @@ def test_statements_that_are_never_the_same_do_not_fill_the_memory(names: TableN
     for n in range(2_500):
         names.rewrite(f"DELETE FROM balance WHERE id = {n}")
     assert len(names.rewritten) <= 1_000
+
+
+@pytest.mark.parametrize(
+    ("sql", "rewritten"),
+    [
+        ("SELECT :balance, @balance, $balance FROM rich", 'SELECT :balance, @balance, $balance FROM "P__v1__rich"'),
+        ("SELECT b.id FROM main.balance AS b", 'SELECT b.id FROM main."P__v1__balance" AS b'),
+        (
+            "WITH balances AS (SELECT * FROM [balance]) SELECT * FROM balances -- rich\r rich\n, `rich`",
+            'WITH balances AS (SELECT * FROM "P__v1__balance") SELECT * FROM balances -- rich\r rich\n, "P__v1__rich"',
+        ),
+        ("SELECT 'it''s rich', \"it's rich\" FROM RICH", "SELECT 'it''s rich', \"it's rich\" FROM \"P__v1__rich\""),
+        ("SELECT 'rich\\', rich.id, 'rich'", "SELECT 'rich\\', \"P__v1__rich\".id, 'rich'"),
+        (
+            "SELECT/* /* rich */rich.id/**/FROM/*+rich*/rich",
+            'SELECT/* /* rich */"P__v1__rich".id/**/FROM/*+rich*/"P__v1__rich"',
+        ),
+        ("SELECT 0x1F, 1e5, .5, x'0a' , riché FROM ricH", "SELECT 0x1F, 1e5, .5, x'0a' , riché FROM \"P__v1__rich\""),
+        ("SELECT note ->> '$.rich' -> 'rich' FROM rich", "SELECT note ->> '$.rich' -> 'rich' FROM \"P__v1__rich\""),
+        ("SELECT replace(note, 'rich', '') FROM rich", "SELECT replace(note, 'rich', '') FROM \"P__v1__rich\""),
+        ("SELECT begin show FROM rich", 'SELECT begin show FROM "P__v1__rich"'),
+    ],
+)
+def test_only_names_are_replaced_and_the_rest_stays_to_the_letter(names: TableNames, sql: str, rewritten: str) -> None:
+    assert names.rewrite_query(sql) == rewritten
+
+
+@pytest.mark.parametrize("name", ['"two words"', '"a""b"', "`a``b`", "[a`b]", "a$b", "émigré", '"begin"', '"group by"'])
+def test_a_table_may_have_any_name(name: str) -> None:
+    names = TableNames("P__v1__", f"CREATE TABLE {name} (x)")
+    with closing(sqlite3.connect(":memory:")) as db:
+        for statement in names.schema():
+            db.execute(statement)
+        db.execute(names.rewrite(f"INSERT INTO {name} VALUES (1)"))
+        assert db.execute(names.rewrite_query(f"SELECT x FROM {name}")).fetchall() == [(1,)]
+        assert db.execute("SELECT name FROM sqlite_master").fetchall() == [(f"P__v1__{names.plain[0]}",)]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DELETE FROM 'events'",
+        "DELETE FROM 'balance'",
+        "INSERT INTO 'balance' VALUES (1, 1, '')",
+        "WITH x AS (SELECT begin show FROM balance) DELETE FROM events",
+        "WITH x AS (SELECT '\\' FROM balance) DELETE FROM events -- ' FROM balance",
+        "/* /* */ DELETE FROM events -- */",
+        "REPLACE INTO events VALUES ('balance')",
+    ],
+)
+def test_no_write_hides_from_the_tokenizer(names: TableNames, sql: str) -> None:
+    with pytest.raises(ConfigurationError, match="none of the projection's tables"):
+        names.rewrite(sql)
+
+
+@pytest.mark.parametrize("sql", ["SELECT 'rich", 'SELECT "rich', "SELECT [rich", "SELECT `rich", "SELECT 1 /* rich"])
+def test_a_statement_that_does_not_end_is_refused_with_what_to_do(names: TableNames, sql: str) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be read as SQL: close every string") as caught:
+        names.rewrite_query(sql)
+    assert repr(sql) in str(caught.value)
+
+
+PARTS = [
+    "'", "''", '"', "[", "]", "`", "--", "/*", "*/", "\n", "\r", " ", ":", "@", "$", "?", ".", "1", "0x", "x'00'", "\\",
+    "balance", "Rich", "é", "begin", "show", "replace", "group by", "{#", "#}", "{%", "->>", "||", ";", "n'",
+    "e'", "(", ")",
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=12).map("".join))
+def test_what_is_split_is_what_was_written(sql: str) -> None:
+    try:
+        tokens = sql_tokens(sql)
+    except ConfigurationError:
+        return
+    assert "".join(token.text for token in tokens) == sql
+
+
+def test_without_sqlglot_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sqlglot", None)
+    for module in [name for name in sys.modules if name.startswith("sqlglot.")]:
+        monkeypatch.delitem(sys.modules, module)
+    sql_tokens_module._splitter.cache_clear()
+    with pytest.raises(ConfigurationError, match=r"pip install 'actorium\[sql\]'"):
+        TableNames("P__v1__", "CREATE TABLE never_seen_before (a)")
