@@ -10,6 +10,8 @@ import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import psutil
+
 from actorium.benchmarks.reports.report import Environment
 
 _PACKAGES = ("actorium", "msgspec", "anyio", "aiosqlite", "eventsourcing", "pykka")
@@ -21,15 +23,15 @@ def look_around(folder: Path) -> Environment:
     """Return what this machine is, and how long the disk under a folder takes."""
     return Environment(
         cpu=_cpu(),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        memory_gb=round(_memory_bytes() / 1e9, 1),
+        cores=_cores(),
+        memory_gb=round(psutil.virtual_memory().total / 1e9, 1),
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         python=f"{platform.python_implementation()} {platform.python_version()}",
         sqlite=sqlite3.sqlite_version,
         packages=_packages(),
         folder_file_system=file_system(folder),
         flush_ms=round(flush_ms(folder), 3),
-        load_average=round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else 0.0,
+        load_average=round(psutil.getloadavg()[0], 2),
     )
 
 
@@ -53,17 +55,10 @@ def flush_ms(folder: Path) -> float:
 
 def file_system(folder: Path) -> str:
     """Return the kind of file system under a folder, empty where the system does not tell."""
-    try:
-        mounts = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return ""
     place = folder.resolve()
-    found = ("", "")
-    for line in mounts:
-        point, kind = line.split(" ")[1:3]
-        if place.is_relative_to(point) and len(point) >= len(found[0]):
-            found = (point, kind)
-    return found[1]
+    under = [one for one in psutil.disk_partitions(all=True) if place.is_relative_to(one.mountpoint)]
+    # Of several mounts at one point, the last hides the others.
+    return max(reversed(under), key=lambda one: len(one.mountpoint)).fstype if under else ""
 
 
 def _packages() -> dict[str, str]:
@@ -76,7 +71,16 @@ def _packages() -> dict[str, str]:
     return found
 
 
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    process = psutil.Process()
+    if hasattr(process, "cpu_affinity"):  # not on macOS
+        return len(process.cpu_affinity())
+    return psutil.cpu_count() or 1
+
+
 def _cpu() -> str:
+    """Return the processor's name, which psutil does not tell."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
@@ -84,10 +88,3 @@ def _cpu() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
-
-
-def _memory_bytes() -> int:
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return 0

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from actorium.benchmarks.reports.report import BenchmarkReport
     from actorium.benchmarks.suite import SuitePlan
 
-_OF_THE_EXTRA = {"hdrh", "pyinstrument"}
+_OF_THE_EXTRA = {"hdrh", "psutil", "pyinstrument"}
 _LIST = "Say which scenarios there are, and end."
 _STOPPED_BY = ("SIGTERM", "SIGHUP")
 Several = Parameter(consume_multiple=True, negative="")
@@ -195,6 +195,7 @@ def _end(report: BenchmarkReport, complaints: Sequence[str]) -> None:
 
 def _require_extra() -> None:
     try:
+        import actorium.benchmarks.measuring.environment
         import actorium.benchmarks.measuring.latencies  # noqa: F401
     except ModuleNotFoundError as missing:
         if missing.name is None or missing.name.partition(".")[0] not in _OF_THE_EXTRA:
