@@ -1,4 +1,4 @@
-"""Plots as SVG, drawn from numbers: lines over a linear, a logarithmic or a percentile axis.
+"""Plots drawn from numbers: lines over a linear, a logarithmic or a percentile axis; `plot.html` makes SVG of them.
 
 A drawing is about as wide as a narrow window, so that its text has the size of the text around it.
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from html import escape
 from typing import NamedTuple
 
 from actorium.benchmarks.reports.words import mark, number
@@ -18,6 +17,7 @@ _WIDTH, _HEIGHT = 420, 290
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 68, 34, 46
 _LABEL_GAP_PX = 14
 _AXIS_HEADROOM = 1.12
+_WHISKER_MIN_PX = 2
 
 
 class Point(NamedTuple):
@@ -35,6 +35,45 @@ class PlotLine(NamedTuple):
     name: str
     style: str
     points: Sequence[Point]
+
+
+class Text(NamedTuple):
+    """Words at a place; `style` is its classes."""
+
+    left: float
+    top: float
+    text: str
+    style: str
+
+
+class Dot(NamedTuple):
+    """A point with what a reader sees who points at it; a `whisker` reaches from the smallest to the largest round."""
+
+    left: float
+    top: float
+    told: str
+    whisker: tuple[float, float] | None
+
+
+class Curve(NamedTuple):
+    """A series: its colour class, the corners of its line, its points."""
+
+    style: str
+    path: str
+    dots: Sequence[Dot]
+
+
+class Plot(NamedTuple):
+    """A plot, all places in pixels of a box of this width and height; `grid` holds the heights of its lines."""
+
+    title: str
+    width: int
+    height: int
+    left: int
+    right: int
+    grid: Sequence[float]
+    texts: Sequence[Text]
+    curves: Sequence[Curve]
 
 
 class Axis(NamedTuple):
@@ -81,37 +120,43 @@ def _nines(percentile: float) -> float:
     return -math.log10(max(1 - percentile / 100, 1e-9))
 
 
-def line_plot(lines: Sequence[PlotLine], x: Axis, y: Axis) -> str:
+def line_plot(lines: Sequence[PlotLine], x: Axis, y: Axis) -> Plot:
     """Return a plot of lines; each is named at its end, the vertical axis above it."""
     wide, high = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
 
-    def at(px: float, py: float) -> tuple[float, float]:
-        return _LEFT + wide * x.place(px), _TOP + high * (1 - y.place(py))
+    def left(value: float) -> float:
+        return round(_LEFT + wide * x.place(value), 1)
 
-    parts = [_open(_WIDTH, _HEIGHT, f"{y.title}, by {x.title}"), _text(0, 13, y.title, "axis")]
-    for value in y.marks:
-        top = _TOP + high * (1 - y.place(value))
-        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_LEFT + wide}" y1="{top:.1f}" y2="{top:.1f}"/>')
-        parts.append(_text(_LEFT - 8, top + 4, y.write(value), "mark end"))
-    for value in x.marks:
-        left = _LEFT + wide * x.place(value)
-        parts.append(_text(left, _TOP + high + 18, x.write(value), "mark middle"))
-    parts.append(_text(_LEFT + wide / 2, _HEIGHT - 8, x.title, "axis middle"))
+    def top(value: float) -> float:
+        return round(_TOP + high * (1 - y.place(value)), 1)
+
+    def dot(line: PlotLine, point: Point) -> Dot:
+        told = f"{line.name}: {x.write(point.x)} → {number(point.y)} ({number(point.low)} – {number(point.high)})"
+        low, high = top(point.low), top(point.high)
+        return Dot(left(point.x), top(point.y), told, (low, high) if abs(high - low) >= _WHISKER_MIN_PX else None)
+
+    curves = []
     for line in lines:
-        places = [at(point.x, point.y) for point in line.points]
-        path = " ".join(f"{left:.1f},{top:.1f}" for left, top in places)
-        parts.append(f'<polyline class="line {line.style}" points="{path}"/>')
-        for point, (left, top) in zip(line.points, places, strict=True):
-            parts.append(_whisker(left, at(point.x, point.low)[1], at(point.x, point.high)[1], line.style))
-            told = f"{line.name}: {x.write(point.x)} → {number(point.y)} ({number(point.low)} – {number(point.high)})"
-            parts.append(
-                f'<circle class="dot {line.style}" cx="{left:.1f}" cy="{top:.1f}" r="3.5">'
-                f"<title>{escape(told)}</title></circle>"
-            )
-    ends = [(at(line.points[-1].x, line.points[-1].y), line) for line in lines]
-    for top, (left, line) in _apart([(top, (left, line)) for (left, top), line in ends]):
-        parts.append(_text(left + 10, top + 4, line.name, f"name {line.style}"))
-    return "".join(parts) + "</svg>"
+        dots = [dot(line, point) for point in line.points]
+        curves.append(Curve(line.style, " ".join(f"{one.left},{one.top}" for one in dots), dots))
+    ends = [(curve.dots[-1].top, (curve.dots[-1].left, line)) for curve, line in zip(curves, lines, strict=True)]
+    texts = [
+        Text(0, 13, y.title, "axis"),
+        *(Text(_LEFT - 8, top(value) + 4, y.write(value), "mark end") for value in y.marks),
+        *(Text(left(value), _TOP + high + 18, x.write(value), "mark middle") for value in x.marks),
+        Text(_LEFT + wide / 2, _HEIGHT - 8, x.title, "axis middle"),
+        *(Text(at + 10, down + 4, line.name, f"name {line.style}") for down, (at, line) in _apart(ends)),
+    ]
+    return Plot(
+        title=f"{y.title}, by {x.title}",
+        width=_WIDTH,
+        height=_HEIGHT,
+        left=_LEFT,
+        right=_LEFT + wide,
+        grid=[top(value) for value in y.marks],
+        texts=texts,
+        curves=curves,
+    )
 
 
 def _apart(labels: Sequence[tuple[float, tuple[float, PlotLine]]]) -> list[tuple[float, tuple[float, PlotLine]]]:
@@ -121,17 +166,3 @@ def _apart(labels: Sequence[tuple[float, tuple[float, PlotLine]]]) -> list[tuple
         least = placed[-1][0] + _LABEL_GAP_PX if placed else top
         placed.append((max(top, least), label))
     return placed
-
-
-def _open(width: int, height: int, title: str) -> str:
-    return f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}">'
-
-
-def _text(left: float, top: float, text: str, style: str) -> str:
-    return f'<text class="{style}" x="{left:.1f}" y="{top:.1f}">{escape(text)}</text>'
-
-
-def _whisker(left: float, low: float, high: float, style: str) -> str:
-    if abs(high - low) < 2:
-        return ""
-    return f'<line class="whisker {style}" x1="{left:.1f}" x2="{left:.1f}" y1="{low:.1f}" y2="{high:.1f}"/>'

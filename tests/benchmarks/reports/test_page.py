@@ -36,7 +36,7 @@ def everything() -> BenchmarkReport:
 
 
 def embedded(html: str) -> BenchmarkReport:
-    found = re.search(r"<script type='application/json' id='report'>(.*)</script>", html, re.DOTALL)
+    found = re.search(r'<script type="application/json" id="report">(.*)</script>', html, re.DOTALL)
     assert found is not None
     return msgspec.convert(json.loads(found[1]), BenchmarkReport)
 
@@ -99,7 +99,7 @@ def test_the_tables_hold_medians_spreads_and_ratios() -> None:
 
 def card(html: str, words: str) -> str:
     """What stands in the first look about one of our scenarios, without the tags."""
-    (found,) = [one for one in re.findall(r"<figure class='front'>(.*?)</figure>", html, re.DOTALL) if words in one]
+    (found,) = [one for one in re.findall(r'<figure class="front">(.*?)</figure>', html, re.DOTALL) if words in one]
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", found)).strip()
 
 
