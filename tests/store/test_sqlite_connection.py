@@ -2,6 +2,8 @@
 
 import asyncio
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -70,3 +72,74 @@ async def test_a_thread_that_does_not_come_to_prompt_work_holds_up_nobody_else(d
     asyncio.get_running_loop().call_soon(loop_went_on.set)
     assert await db.run(lambda db: "second", promptly=True) == "second"
     assert await first
+
+
+@pytest_asyncio.fixture(params=[True, False], ids=["reads", "writes"])
+async def either(request: pytest.FixtureRequest, db: Connection, tmp_path: Path) -> Connection:
+    """A connection of each kind to one file; the test closes it."""
+    return await connect(str(tmp_path / "log.db"), read_only=request.param, busy_timeout_s=0)
+
+
+@pytest.mark.asyncio
+async def test_work_handed_over_before_the_close_is_done_and_nothing_after_it(either: Connection) -> None:
+    first = asyncio.ensure_future(either.run(lambda db: db.execute("SELECT 1").fetchone()))
+    await asyncio.sleep(0)
+    await either.close()
+    assert await first == (1,)
+    with pytest.raises(ValueError, match=r"Connection closed|no active connection"):
+        await either.run(lambda db: None)
+    await either.close()
+
+
+@pytest.mark.asyncio
+async def test_the_thread_ends_with_its_connection(either: Connection) -> None:
+    thread = await either.run(lambda db: threading.current_thread())
+    await either.close()
+    await asyncio.to_thread(thread.join, 60)
+    assert not thread.is_alive()
+
+
+@pytest.mark.asyncio
+async def test_a_connection_that_nobody_closed_warns_and_ends_its_thread(tmp_path: Path) -> None:
+    kept = [await connect(str(tmp_path / "log.db"), read_only=False, busy_timeout_s=0)]
+    thread = await kept[0].run(lambda db: threading.current_thread())
+    with pytest.warns(ResourceWarning, match="was not closed"):
+        kept.clear()
+    await asyncio.to_thread(thread.join, 60)
+    assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+@pytest.mark.asyncio
+async def test_a_file_that_cannot_be_opened_leaves_no_thread(tmp_path: Path, read_only: bool) -> None:
+    before = threading.active_count()
+    with pytest.raises(sqlite3.OperationalError, match="unable to open"):
+        await connect(str(tmp_path / "none" / "log.db"), read_only=read_only, busy_timeout_s=0)
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_process_ends_while_a_connection_is_stuck_in_its_work(tmp_path: Path, read_only: bool) -> None:
+    program = f"""
+import asyncio, threading
+from actorium.store.sqlite.connection import connect
+
+path = {str(tmp_path / "log.db")!r}
+began = threading.Event()
+kept = []
+
+def stuck(db):
+    began.set()
+    threading.Event().wait()
+
+async def main():
+    kept.append(await connect(path, read_only=False, busy_timeout_s=0))
+    kept.append(await connect(path, read_only={read_only}, busy_timeout_s=0))
+    kept.append(asyncio.ensure_future(kept[1].run(stuck)))
+    await asyncio.to_thread(began.wait)
+    print("stuck", flush=True)
+
+asyncio.run(main())
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (run.returncode, run.stdout) == (0, "stuck\n"), run.stderr
