@@ -19,7 +19,8 @@ from enum import Enum
 from typing import Any
 
 from actorium.actors.aggregate import Aggregate
-from actorium.actors.commands import Ack, CommandHandler, Envelope
+from actorium.actors.commands import Ack, CommandHandler
+from actorium.actors.envelope import Envelope
 from actorium.actors.errors import AlreadyExists, CommandFailed, NotFound
 from actorium.actors.kind import ActorKind
 from actorium.actors.mailbox import Mailbox

@@ -1,8 +1,7 @@
-"""Commands: what a caller wants of one aggregate, and the envelope in which it travels."""
+"""Commands: what a caller wants of one aggregate, how it is checked and by what handled, and the reply to it."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeGuard
 from zlib import crc32
@@ -22,7 +21,7 @@ MAX_ID_LENGTH = 512  # an id is a key in an index of the log, not a document
 
 def checked_id(id: object, what: str) -> str:
     """Return an id that may be a key of the log; raise InvalidCommand, saying `what` it is, for anything else."""
-    if is_unicode(id) and 0 < len(id) <= MAX_ID_LENGTH:
+    if isinstance(id, str) and 0 < len(id) <= MAX_ID_LENGTH and (id.isascii() or is_unicode(id)):
         return id
     raise InvalidCommand(f"{what}={id!r}: a string of 1 to {MAX_ID_LENGTH} Unicode characters")
 
@@ -116,30 +115,3 @@ class CommandHandler(msgspec.Struct, frozen=True):
     wants_metadata: bool
     returns: tuple[type[Event], ...]
     codec: CommandCodec
-
-
-class Envelope(msgspec.Struct):
-    """A command (or a read of the state) on its way to one actor, with its identity and the future of its answer.
-
-    `fresh` says that the id was made for this envelope, so that it cannot be in the log already. `future` is None
-    for a command whose sender does not wait. `attempts` counts decisions that a lost race undid. `deadline` is its
-    number among the runtime's deadlines, 0 where it has none.
-
-    The garbage collector has to see it: what a handler raises leads by its traceback to the envelope, and that by the
-    future to what was raised.
-    """
-
-    to: str
-    command: Command | None
-    handler: CommandHandler | None
-    future: asyncio.Future[Any] | None = None
-    command_id: str = ""
-    fingerprint: int = 0
-    fresh: bool = True
-    correlation_id: str = ""
-    causation_id: str = ""
-    headers: dict[str, str] = {}
-    expected_version: int | None = None
-    attempts: int = 0
-    timeout_s: float = 0.0
-    deadline: int = 0

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from actorium.actors.aggregate import Aggregate
-from actorium.actors.commands import Envelope
 from actorium.actors.definition import AggregateDefinition
+from actorium.actors.envelope import Envelope
 from actorium.actors.immutability import is_immutable
 from actorium.actors.pending import PendingAppend
 from actorium.actors.purity import guarded

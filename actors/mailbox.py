@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actorium.actors.commands import Envelope
+from actorium.actors.envelope import Envelope
 
 Mailbox = list[Envelope]
 """The envelopes that wait for one actor, oldest first.

@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from actorium.actors.commands import Envelope
+from actorium.actors.envelope import Envelope
 from actorium.store.errors import Transient
 from actorium.store.event_store import Append, AppendOutcome, Snapshot
 from actorium.store.events import Event, Metadata

@@ -6,17 +6,17 @@ A command flows through them in one direction: dispatcher → mailbox → schedu
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from actorium.actors.actor import Actor
 from actorium.actors.aggregate import Aggregate
-from actorium.actors.commands import Command, CommandHandler, Envelope
+from actorium.actors.commands import Command, CommandHandler
+from actorium.actors.envelope import Envelope
 from actorium.actors.hydration import Hydrator
 from actorium.actors.kind import ActorKind
 from actorium.actors.pending import PendingAppend
 from actorium.runtime.catalog import Catalog
-from actorium.runtime.commands.admission import Admission
 from actorium.runtime.commands.deadlines import Deadlines
 from actorium.runtime.commands.dispatcher import Dispatcher, time_out
 from actorium.runtime.commands.live_actors import LiveActors
@@ -49,18 +49,32 @@ class Engine:
     ) -> None:
         self._loop = loop = asyncio.get_running_loop()
         self.deadlines = Deadlines(loop, time_out)
-        self.admission = Admission(
-            loop,
-            limit=settings.max_in_flight,
-            mailbox_limit=settings.mailbox_limit,
-            max_wait_s=settings.max_wait_s,
-        )
         self.log_tail = LogTail(max_events=settings.tail_events, max_bytes=settings.tail_bytes)
-        self.scheduler = Scheduler(loop, self.admission, crashed, turn_budget=settings.turn_budget)
         self.supervisor = Supervisor(
             source, backoff_s=settings.hydration_backoff_s, backoff_max_s=settings.hydration_backoff_max_s
         )
         self.live = LiveActors(settings.passivation, self.supervisor.recovered)
+        self.kinds: dict[type[Aggregate], ActorKind[Actor]] = {
+            aggregate: ActorKind(
+                aggregate.__definition__,
+                catalog.codec,
+                self,
+                max_payload_bytes=settings.max_payload_bytes,
+                development=settings.development,
+            )
+            for aggregate in (*catalog.aggregates, *catalog.processes)
+        }
+        self.dispatcher = Dispatcher(
+            {kind.type: kind for kind in self.kinds.values()},
+            _handlers(self.kinds[aggregate] for aggregate in catalog.aggregates),
+            self.deadlines,
+            self.live,
+            self.supervisor,
+            source,
+            settings,
+        )
+        self.admission = self.dispatcher.admission
+        self.scheduler = Scheduler(loop, self.admission, crashed, turn_budget=settings.turn_budget)
         self.hydrator = Hydrator(store, self._hydration_failed, self.supervisor.recovered)
         self.replies = Replies(store, catalog.codec, self.admission, self.log_tail, self.deadlines)
         self.writer: GroupCommitWriter[PendingAppend[Actor]] = GroupCommitWriter(
@@ -80,27 +94,6 @@ class Engine:
         self.answer: Callable[[Envelope, Any], None] = self.replies.answer
         self.answer_unwritten: Callable[[Envelope, Any], None] = self.replies.answer_unwritten
         self.answer_duplicate: Callable[[Envelope, DuplicateCommand], None] = self.replies.answer_duplicate
-        self.kinds = {
-            aggregate: ActorKind(
-                aggregate.__definition__,
-                catalog.codec,
-                self,
-                max_payload_bytes=settings.max_payload_bytes,
-                development=settings.development,
-            )
-            for aggregate in (*catalog.aggregates, *catalog.processes)
-        }
-        self.dispatcher = Dispatcher(
-            _handlers({aggregate: self.kinds[aggregate] for aggregate in catalog.aggregates}),
-            loop,
-            source,
-            settings,
-            self.admission,
-            self.deadlines,
-            self.live,
-            self.scheduler,
-            self.supervisor,
-        )
 
     def kind_of(self, aggregate: type[Aggregate]) -> ActorKind[Actor]:
         """Return the kind of a registered aggregate class; raise ConfigurationError for any other."""
@@ -161,7 +154,5 @@ class Engine:
         )
 
 
-def _handlers(
-    kinds: dict[type[Aggregate], ActorKind[Actor]],
-) -> dict[type[Command], tuple[ActorKind[Actor], CommandHandler]]:
-    return {command: (kind, handler) for kind in kinds.values() for command, handler in kind.handlers.items()}
+def _handlers(kinds: Iterable[ActorKind[Actor]]) -> dict[type[Command], tuple[str, CommandHandler]]:
+    return {command: (kind.type, handler) for kind in kinds for command, handler in kind.handlers.items()}

@@ -18,7 +18,8 @@ import anyio.abc
 import msgspec
 
 from actorium.actors.aggregate import Aggregate
-from actorium.actors.commands import Ack, Command, Envelope
+from actorium.actors.commands import Ack, Command
+from actorium.actors.envelope import Envelope
 from actorium.runtime.catalog import Catalog, Part
 from actorium.runtime.commands.middleware import Middleware, chain
 from actorium.runtime.engine import Engine
@@ -271,9 +272,8 @@ class Runtime(Reads):
             timeout_s = self._settings.default_timeout_s
         engine = self._running()
         if not self._has_middleware:
-            engine.admission.require_time(
-                timeout_s
-            )  # what is refused costs least here; middleware has to see it, though
+            # Rejected here a command costs least; middleware must see it first, though.
+            engine.admission.require_time(timeout_s)
         dispatcher = engine.dispatcher
         envelope = dispatcher.envelope(
             command, command_id, expected_version, correlation_id, causation_id, headers, timeout_s
@@ -282,7 +282,7 @@ class Runtime(Reads):
             return await self._send_and_wait(envelope, wait_for)
         if self._has_middleware:
             return await self._call(envelope)
-        return await dispatcher.send(envelope)
+        return await dispatcher.ask(envelope)
 
     async def _send_and_wait(self, envelope: Envelope, wait_for: Collection[type[Projection]]) -> Ack:
         models = [self._reads().model(projection) for projection in wait_for]
@@ -322,7 +322,7 @@ class Runtime(Reads):
     async def _innermost(self, envelope: Envelope) -> Ack:
         engine = self._running()
         engine.admission.require_time(envelope.timeout_s)
-        return await engine.dispatcher.send(envelope)
+        return await engine.dispatcher.ask(envelope)
 
     # --- reads ----------------------------------------------------------------------------------------------------
 
@@ -349,7 +349,7 @@ class Runtime(Reads):
             return past
         timeout_s = self._settings.default_timeout_s if timeout_s is None else timeout_s
         engine.admission.require_time(timeout_s)
-        state: A = await engine.dispatcher.read(kind, id, timeout_s)
+        state: A = await engine.dispatcher.read(kind.type, id, timeout_s)
         return state
 
     def history(self, aggregate: type[A], id: str, *, after_version: int = 0) -> AsyncIterator[Change[A]]:

@@ -126,6 +126,7 @@ class Runtime(base.Runtime):
             correlation_id=correlation_id,
             causation_id=causation_id,
             headers=headers,
+            timeout_s=self._settings.default_timeout_s,
         )
         if at is not None and after_s is not None:
             raise ConfigurationError("submit(…): give at= or after_s=, not both")

@@ -17,8 +17,7 @@ from collections.abc import Callable
 import msgspec
 
 from actorium.actors.actor import Actor
-from actorium.actors.commands import Envelope
-from actorium.actors.kind import ActorKind
+from actorium.actors.envelope import Envelope
 from actorium.runtime.commands.deadlines import Deadlines
 from actorium.runtime.commands.throughput import Throughput
 from actorium.runtime.errors import Overloaded
@@ -40,28 +39,32 @@ class WaitQueue(dict[int, "WaitingSender"]):
 
 
 class WaitingSender(msgspec.Struct, eq=False):
-    """One who waits for room; `number` counts arrivals, `full` names the aggregate whose mailbox was full."""
+    """One who waits for room; `number` counts arrivals, `full` is the actor whose mailbox was full."""
 
     number: int
-    kind: ActorKind[Actor]
     envelope: Envelope
     delivered: asyncio.Future[None]
     queue: WaitQueue
-    full: StreamName | None = None
+    full: Actor | None = None
 
 
 class Admission:
-    """Counts commands in flight, and lines up senders where there is no room for theirs."""
+    """Counts commands in flight, and lines up senders where there is no room for theirs.
+
+    `deliver` puts the envelope of a sender that waits into its mailbox and returns None, or returns the actor whose
+    mailbox is full.
+    """
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
+        deliver: Callable[[Envelope], Actor | None],
         *,
         limit: int,
         mailbox_limit: int,
         max_wait_s: float,
     ) -> None:
-        self._loop = loop
+        self._loop = loop = asyncio.get_running_loop()
+        self._deliver = deliver
         self._deadlines = Deadlines(loop, self._time_out)
         self.limit = limit
         self._mailbox_limit = mailbox_limit
@@ -74,8 +77,6 @@ class Admission:
         self.mailbox_queues: dict[StreamName, WaitQueue] = {}  # those who wait for room in a mailbox
         self._letting_in = False
         self._idle: asyncio.Future[None] | None = None
-        # Delivers and returns None, or returns the actor whose mailbox is full; set by the dispatcher.
-        self.deliver: Callable[[ActorKind[Actor], Envelope], Actor | None]
 
     @property
     def has_room(self) -> bool:
@@ -107,15 +108,15 @@ class Admission:
         Raises Overloaded.
         """
         queue = self.queue
-        expected_s = (
-            self.in_flight + len(queue)
-        ) * queue.throughput.each_s  # written out, as each command comes by here
+        # `expected_wait_s`, inlined: hot path.
+        expected_s = (self.in_flight + len(queue)) * queue.throughput.each_s
         if expected_s > timeout_s * _PART_FOR_WAITING or expected_s > self._max_wait_s:
             self._refuse_if_late(timeout_s, expected_s)
 
     def answered(self, count: int) -> None:
         """Count envelopes as answered, and let as many senders in, as soon as the loop comes round."""
         self.in_flight -= count
+        assert self.in_flight >= 0, "an envelope was answered twice"
         if count:
             self.queue.throughput.gone(count, self.ahead)
         if self.queue and not self._letting_in:
@@ -146,7 +147,7 @@ class Admission:
         if not queue and self.mailbox_queues.get(stream) is queue:
             del self.mailbox_queues[stream]
 
-    async def room(self, kind: ActorKind[Actor], envelope: Envelope, full: Actor | None, deadline: float) -> None:
+    async def room(self, envelope: Envelope, full: Actor | None, deadline: float) -> None:
         """Wait until a command is delivered, in the line of a full mailbox or of the runtime.
 
         Raises Overloaded at the deadline, or at once where that many wait for the mailbox, and whatever its delivery
@@ -155,7 +156,7 @@ class Admission:
         if full is not None:
             self._require_time_in_queue(full, envelope.timeout_s)
         self._arrivals = number = self._arrivals + 1
-        sender = WaitingSender(number, kind, envelope, self._loop.create_future(), self.queue)
+        sender = WaitingSender(number, envelope, self._loop.create_future(), self.queue)
         if full is None:
             self._join(sender, self.queue)
         else:
@@ -200,7 +201,7 @@ class Admission:
         if sender.delivered.done():
             return  # it is leaving
         try:
-            full = self.deliver(sender.kind, sender.envelope)
+            full = self._deliver(sender.envelope)
         except Exception as refusal:
             sender.delivered.set_exception(refusal)
             return
@@ -214,7 +215,8 @@ class Admission:
         queue[sender.number] = sender
 
     def _join_mailbox_queue(self, sender: WaitingSender, full: Actor) -> None:
-        stream = sender.full = full.stream
+        sender.full = full
+        stream = full.stream
         queue = self.mailbox_queues.get(stream)
         if queue is None:
             queue = self.mailbox_queues[stream] = WaitQueue(self._loop)
@@ -226,8 +228,9 @@ class Admission:
     def _leave(self, sender: WaitingSender) -> None:
         """Take a sender out that was not delivered; who waits behind it for the same mailbox moves up."""
         sender.queue.pop(sender.number, None)
-        if sender.full is not None:
-            self.mail_taken(sender.kind.live.get(sender.full.id) or Actor(sender.kind, sender.full.id))
+        full = sender.full
+        if full is not None:
+            self.mail_taken(full.kind.live.get(full.id) or full)  # one that was passivated meanwhile has no mail
 
     # --- refusals -------------------------------------------------------------------------------------------------
 
@@ -249,7 +252,8 @@ class Admission:
         if queue is self.queue:
             why = f"{self.limit} commands are in flight, the limit max_in_flight"
         else:
-            why = f"{sender.full} has {self._mailbox_limit} commands waiting, the limit mailbox_limit"
+            assert sender.full is not None, "who waits for a mailbox knows whose"
+            why = f"{sender.full.stream} has {self._mailbox_limit} commands waiting, the limit mailbox_limit"
         return self._overloaded(f"no room in time: {why}", sender.envelope.timeout_s)
 
     def _overloaded(self, why: str, retry_after_s: float) -> Overloaded:

@@ -1,7 +1,9 @@
-"""`Dispatcher`: a command's way from the caller into the mailbox of its actor.
+"""`Dispatcher`: the one door through which commands and reads go to actors.
 
-Everything that can be wrong with a command is found here, before the mailbox: its type, its fields, its size, the
-room there is. Invariant: an envelope that is delivered is counted in flight until `Answers` answers it.
+Here the address of an envelope becomes an actor. Everything that can be wrong with a command is found here, before the
+mailbox: its type, its fields, its size, the room there is.
+
+Invariants: an envelope is delivered once; one that is delivered is counted in flight until `Replies` answers it.
 """
 
 from __future__ import annotations
@@ -10,15 +12,14 @@ import asyncio
 from collections.abc import Awaitable, Mapping
 from typing import Any
 
-import msgspec
-
 from actorium.actors.actor import Actor, Status
-from actorium.actors.commands import Ack, Command, CommandHandler, Envelope, checked_id, checked_text, is_unicode
+from actorium.actors.commands import Ack, Command, CommandHandler, checked_id, checked_text, is_unicode
+from actorium.actors.envelope import Envelope
 from actorium.actors.kind import ActorKind
 from actorium.runtime.commands.admission import Admission
+from actorium.runtime.commands.answer_batch import Answer, AnswerBatch, Take
 from actorium.runtime.commands.deadlines import Deadlines
 from actorium.runtime.commands.live_actors import LiveActors
-from actorium.runtime.commands.scheduler import Scheduler
 from actorium.runtime.commands.supervision import Supervisor
 from actorium.runtime.errors import CommandTimeout
 from actorium.runtime.settings import Settings
@@ -29,32 +30,41 @@ _READY, _IDLE, _COLD, _FAILED = Status.READY, Status.IDLE, Status.COLD, Status.F
 
 
 class Dispatcher:
-    """Checks commands, finds their actors and delivers to their mailboxes."""
+    """Makes checked envelopes, and delivers envelopes to the mailboxes of their actors.
+
+    `kinds` are those of all actors by stream type. `handlers` are the commands that users may send, with the stream
+    type of the actor that handles each.
+    """
 
     def __init__(
         self,
-        kinds: Mapping[type[Command], tuple[ActorKind[Actor], CommandHandler]],
-        loop: asyncio.AbstractEventLoop,
-        source: Source,
-        settings: Settings,
-        admission: Admission,
+        kinds: Mapping[str, ActorKind[Actor]],
+        handlers: Mapping[type[Command], tuple[str, CommandHandler]],
         deadlines: Deadlines[Envelope],
         live: LiveActors,
-        scheduler: Scheduler,
         supervisor: Supervisor,
+        source: Source,
+        settings: Settings,
     ) -> None:
         self._kinds = kinds
-        self._loop = loop
-        self._time = loop.time
+        self._handlers = handlers
+        self._deadlines = deadlines
+        self._live = live
+        self._supervisor = supervisor
         self._new_id = source.new_id
         self._max_payload_bytes = settings.max_payload_bytes
         self._mailbox_limit = settings.mailbox_limit
-        self._admission = admission
-        admission.deliver = self._deliver_waiting
-        self._deadlines = deadlines
-        self._live = live
-        self._scheduler = scheduler
-        self._supervisor = supervisor
+        self._loop = loop = asyncio.get_running_loop()
+        self._time = loop.time
+        self._answers = AnswerBatch(loop)
+        self.admission = Admission(
+            self._deliver_waiting,
+            limit=settings.max_in_flight,
+            mailbox_limit=settings.mailbox_limit,
+            max_wait_s=settings.max_wait_s,
+        )
+
+    # --- envelopes ------------------------------------------------------------------------------------------------
 
     def envelope(
         self,
@@ -64,21 +74,34 @@ class Dispatcher:
         correlation_id: str,
         causation_id: str,
         headers: Mapping[str, str] | None,
-        timeout_s: float = 0.0,
+        timeout_s: float,
     ) -> Envelope:
-        """Return a checked command in its envelope; raise ConfigurationError or InvalidCommand."""
-        known = self._kinds.get(type(command)) or self._known(command)
-        handler = known[1]
+        """Return a checked copy of a command in an envelope.
+
+        command_id: None for a new id, which cannot be in the log.
+        timeout_s: how long `ask` and `tell` may take.
+
+        Raises ConfigurationError where no aggregate handles the command, InvalidCommand for a wrong value.
+        """
+        try:
+            stream_type, handler = self._handlers[type(command)]
+        except KeyError:
+            raise _unhandled(command) from None
         copy, fingerprint = handler.codec.admit(command, self._max_payload_bytes)
+        if command_id is None:
+            fresh, command_id = True, self._new_id()
+        else:
+            fresh = False
+            command_id = checked_id(command_id, "command_id")
         if expected_version is not None:
             _check_version(expected_version)
-        fresh = command_id is None
         return Envelope(
+            stream_type,
             copy.to,
             copy,
             handler,
             None,
-            self._new_id() if command_id is None else checked_id(command_id, "command_id"),
+            command_id,
             fingerprint,
             fresh,
             correlation_id,
@@ -89,45 +112,29 @@ class Dispatcher:
             timeout_s,
         )
 
-    def send(self, envelope: Envelope) -> Awaitable[Ack]:
-        """Deliver a command and wait for its answer, for the time that its envelope says."""
-        if envelope.future is not None:
-            # Middleware sends it again: as an envelope of its own, and its id may be in the log by now.
-            envelope = msgspec.structs.replace(envelope, future=None, fresh=False, attempts=0, deadline=0)
-        command = envelope.command
-        assert command is not None, "an envelope for `send` holds a command"
-        return self.ask(self._kinds[type(command)][0], envelope, envelope.timeout_s)
-
-    async def read(self, kind: ActorKind[Actor], id: str, timeout_s: float) -> Any:
-        """Return a copy of an actor's latest state."""
-        return await self.ask(kind, Envelope(checked_id(id, "id"), None, None), timeout_s)
-
-    def kind_of(self, command: Command) -> ActorKind[Actor]:
-        """Return the kind of actor that handles a command; raise ConfigurationError if none does."""
-        return self._known(command)[0]
-
-    def _known(self, command: Command) -> tuple[ActorKind[Actor], CommandHandler]:
-        known = self._kinds.get(type(command))
+    def stream_type_of(self, command: Command) -> str:
+        """Return the type of the streams that a command is for; raise ConfigurationError if nothing handles it."""
+        known = self._handlers.get(type(command))
         if known is None:
-            raise ConfigurationError(
-                f"no aggregate of this runtime handles {type(command).__name__}: give Runtime([…]) the aggregate whose "
-                "@create or @decide takes it"
-            )
-        return known
+            raise _unhandled(command)
+        return known[0]
 
-    def _kind(self, envelope: Envelope) -> ActorKind[Actor]:
-        assert envelope.command is not None, "an envelope for `send` or `tell` holds a command"
-        return self._kinds[type(envelope.command)][0]
+    # --- the door -------------------------------------------------------------------------------------------------
 
-    def ask(self, kind: ActorKind[Actor], envelope: Envelope, timeout_s: float) -> Awaitable[Any]:
-        """Deliver an envelope to an actor of a kind, and return what gives its answer when awaited.
+    def ask(self, envelope: Envelope) -> Awaitable[Ack]:
+        """Deliver an envelope, waiting for room, and return an awaitable of its answer.
 
-        Where there is room that is the future itself: a coroutine around it would be entered twice per command.
+        Where there is room that is the future itself: a coroutine around it would be entered twice per command. The
+        awaitable raises CommandTimeout after the `timeout_s` of the envelope, Overloaded where there was no room until
+        then, and what the command raises. Raises what a failed actor refuses its mail with, and InvalidCommand for
+        metadata that cannot be stored.
         """
+        timeout_s = envelope.timeout_s
         if not timeout_s >= 0 or envelope.headers or envelope.correlation_id != "" or envelope.causation_id != "":
-            _check(envelope, timeout_s)
+            _check(envelope)
+        assert envelope.future is None, "an envelope is delivered once"
+        kind = self._kinds[envelope.stream_type]
         now = self._time()
-        envelope.timeout_s = timeout_s
         envelope.future = future = self._loop.create_future()
         if not self._try_deliver(kind, envelope, now):
             return self._ask_when_there_is_room(kind, envelope, future, now + timeout_s)
@@ -142,59 +149,73 @@ class Dispatcher:
             envelope.deadline = self._deadlines.add(deadline, envelope)
         return await future
 
+    def ask_nowait(self, envelope: Envelope, take: Take, about: Any = None) -> Answer | None:
+        """Deliver an envelope at once and return the future of its answer; None where it would have to wait for room.
+
+        take: is called with the answer when it has come, after those that came before it.
+        about: what `take` finds in `answer.about`.
+
+        An envelope that is delivered is always answered, so nothing here has a timeout. Raises what a failed actor
+        refuses its mail with.
+        """
+        assert envelope.future is None, "an envelope is delivered once"
+        if not self._try_deliver(self._kinds[envelope.stream_type], envelope, self._time()):
+            return None
+        # No actor has a turn before the loop comes round: there is no answer yet.
+        envelope.future = answer = Answer(loop=self._loop)
+        answer.about = about
+        answer.take = take
+        answer.batch = self._answers
+        return answer
+
     async def tell(self, envelope: Envelope) -> None:
         """Deliver a command that nobody waits for, in the time that its envelope says; return when a mailbox has it."""
-        timeout_s = envelope.timeout_s
-        _check(envelope, timeout_s)
-        kind = self._kind(envelope)
+        _check(envelope)
+        kind = self._kinds[envelope.stream_type]
         now = self._time()
         if not self._try_deliver(kind, envelope, now):
-            await self._deliver(kind, envelope, now + timeout_s)
+            await self._deliver(kind, envelope, now + envelope.timeout_s)
+
+    def read(self, stream_type: str, id: str, timeout_s: float) -> Awaitable[Any]:
+        """Return an awaitable of a copy of an actor's latest state; it raises NotFound where the stream is empty."""
+        return self.ask(Envelope(stream_type, checked_id(id, "id"), None, None, timeout_s=timeout_s))
+
+    # --- delivery -------------------------------------------------------------------------------------------------
 
     async def _deliver(self, kind: ActorKind[Actor], envelope: Envelope, deadline: float) -> None:
         """Wait for room and delivery; raise Overloaded at the deadline, or at once where it would pass."""
-        actor = self._actor(kind, envelope.to, self._time())
-        must_wait = actor.is_full(self._mailbox_limit) or self._admission.is_awaited(actor)
+        actor = kind.live.get(envelope.to) or self._live.create(kind, envelope.to, self._time())
+        must_wait = actor.is_full(self._mailbox_limit) or self.admission.is_awaited(actor)
         try:
-            await self._admission.room(kind, envelope, actor if must_wait else None, deadline)
+            await self.admission.room(envelope, actor if must_wait else None, deadline)
         except BaseException:
             if envelope.future is not None:
                 envelope.future.cancel()  # it may have been delivered in the same breath: it need not be decided
             raise
 
-    def _deliver_waiting(self, kind: ActorKind[Actor], envelope: Envelope) -> Actor | None:
-        """Deliver for a sender that waits, there being room in the runtime; return its actor if that one is full."""
-        now = self._time()
-        actor = self._actor(kind, envelope.to, now)
-        if actor.is_full(self._mailbox_limit):
-            return actor
-        self._put(actor, envelope, now)
-        return None
+    def _deliver_waiting(self, envelope: Envelope) -> Actor | None:
+        """Deliver for the next sender that waits, there being room in the runtime; return its actor if that is full."""
+        kind = self._kinds[envelope.stream_type]
+        if self._try_deliver(kind, envelope, self._time(), is_next=True):
+            return None
+        return kind.live[envelope.to]
 
-    def _try_deliver(self, kind: ActorKind[Actor], envelope: Envelope, now: float) -> bool:
-        """Deliver if there is room in the runtime and in the mailbox, and nobody waits for it."""
-        admission = self._admission
-        if (
-            admission.in_flight >= admission.limit or admission.queue
-        ):  # `has_room`, written out: each command comes by here
+    def _try_deliver(self, kind: ActorKind[Actor], envelope: Envelope, now: float, is_next: bool = False) -> bool:
+        """Deliver if there is room in the runtime and in the mailbox, and nobody waits for it.
+
+        is_next: it is the turn of this sender, so it passes nobody by.
+        """
+        admission = self.admission
+        # `has_room`, inlined: hot path.
+        if (admission.in_flight >= admission.limit or admission.queue) and not is_next:
             return False
         actor = kind.live.get(envelope.to)
         if actor is None:
             actor = self._live.create(kind, envelope.to, now)
         elif (actor.mailbox is not None or actor.pending is not None) and actor.is_full(self._mailbox_limit):
             return False
-        if admission.mailbox_queues and admission.is_awaited(actor):
+        if admission.mailbox_queues and not is_next and admission.is_awaited(actor):
             return False
-        self._put(actor, envelope, now)
-        return True
-
-    def _actor(self, kind: ActorKind[Actor], id: str, now: float) -> Actor:
-        actor = kind.live.get(id)
-        if actor is None:
-            return self._live.create(kind, id, now)
-        return actor
-
-    def _put(self, actor: Actor, envelope: Envelope, now: float) -> None:
         status = actor.status
         if status is _FAILED:
             refusal = self._supervisor.refusal(actor, now)
@@ -202,7 +223,6 @@ class Dispatcher:
                 raise refusal
             status = _COLD
         actor.used_at = now
-        admission = self._admission
         if not admission.in_flight:
             admission.queue.throughput.begin(now)
         admission.in_flight += 1
@@ -213,10 +233,18 @@ class Dispatcher:
             mailbox.append(envelope)
         if status is _IDLE:
             actor.status = _READY
-            self._scheduler.make_ready(actor)
+            kind.host.make_ready(actor)
         elif status is _COLD:
             actor.status = Status.HYDRATING
-            actor.kind.host.hydrate(actor)
+            kind.host.hydrate(actor)
+        return True
+
+
+def _unhandled(command: Command) -> ConfigurationError:
+    return ConfigurationError(
+        f"no aggregate of this runtime handles {type(command).__name__}: give Runtime([…]) the aggregate whose "
+        "@create or @decide takes it"
+    )
 
 
 def _check_version(version: object) -> None:
@@ -224,8 +252,9 @@ def _check_version(version: object) -> None:
         raise InvalidCommand(f"expected_version={version!r}: a whole number, 0 for a stream that is empty")
 
 
-def _check(envelope: Envelope, timeout_s: float) -> None:
+def _check(envelope: Envelope) -> None:
     """Raise InvalidCommand for metadata that the log would not give back, ConfigurationError for an endless wait."""
+    timeout_s = envelope.timeout_s
     if not timeout_s >= 0:
         raise ConfigurationError(f"timeout_s={timeout_s!r}: seconds, 0 or more")
     checked_text(envelope.correlation_id, "correlation_id")

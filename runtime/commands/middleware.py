@@ -1,33 +1,114 @@
-"""Middleware: what every command passes through on its way in, for cross-cutting matters."""
+"""Middleware: what every command passes through on its way in, for what concerns all commands."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
-from actorium.actors.commands import Ack, Envelope
+import msgspec
+
+from actorium.actors.commands import Ack, Command
+from actorium.actors.envelope import Envelope
 from actorium.store.errors import ConfigurationError
 
-Next = Callable[[Envelope], Awaitable[Ack]]
-Middleware = Callable[[Envelope, Next], Awaitable[Ack]]
-"""`async def (envelope, next) -> Ack`: do something, `return await next(envelope)`, do something more.
-
-It may read the envelope, put headers into it (a new dict), refuse by raising, or answer by itself. It runs in the
-caller's task, once per `send`, before the mailbox.
-"""
+Deliver = Callable[[Envelope], Awaitable[Ack]]
 
 
-def chain(middleware: Sequence[Middleware], innermost: Next) -> Next:
-    """Return one call that goes through all middleware, the first of the sequence outermost."""
-    call = innermost
+class CommandContext(msgspec.Struct, eq=False):
+    """What middleware sees of one `send` or `tell`. Nothing of it can be set; `headers` is a dict to write into."""
+
+    _envelope: Envelope
+    _is_sent: bool = False
+
+    @property
+    def command(self) -> Command:
+        """The command, checked; `command.to` is the id of its aggregate."""
+        command = self._envelope.command
+        assert command is not None, "only commands pass through middleware, not reads"
+        return command
+
+    @property
+    def command_id(self) -> str:
+        """The id that makes the command idempotent: its sender's, or a new one."""
+        return self._envelope.command_id
+
+    @property
+    def correlation_id(self) -> str:
+        """The id of the business flow that the command belongs to; empty where its sender named none."""
+        return self._envelope.correlation_id
+
+    @property
+    def causation_id(self) -> str:
+        """What caused the command; empty where its sender named nothing."""
+        return self._envelope.causation_id
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What is stored beside the command's events. Middleware may add, change and remove entries."""
+        return self._envelope.headers
+
+    @property
+    def timeout_s(self) -> float:
+        """How long the sender waits for the answer, in seconds."""
+        return self._envelope.timeout_s
+
+    @property
+    def expected_version(self) -> int | None:
+        """The version that the aggregate's stream must be at; None for any."""
+        return self._envelope.expected_version
+
+    def __repr__(self) -> str:
+        return f"CommandContext({self.command!r}, command_id={self.command_id!r})"
+
+
+class Next(Protocol):
+    """What follows a middleware: `await next(context)` goes on to the mailbox and returns the Ack.
+
+    It may be called again with the same context: the command keeps its id, so it takes effect once. Raises what `send`
+    raises.
+    """
+
+    def __call__(self, context: CommandContext, /) -> Awaitable[Ack]: ...
+
+
+class Middleware(Protocol):
+    """`async def (context, next) -> Ack`: do something, `ack = await next(context)`, do something more, return it.
+
+    It may read the context, write headers, refuse the command by raising, or answer it by returning an Ack of its own.
+    It runs in the caller's task, once per `send` or `tell`, before the mailbox. The Ack that follows a `tell` is empty.
+    """
+
+    def __call__(self, context: CommandContext, following: Next, /) -> Awaitable[Ack]: ...
+
+
+def chain(middleware: Sequence[Middleware], innermost: Deliver) -> Deliver:
+    """Return one call that takes an envelope through all middleware, the first of the sequence outermost."""
+    if not middleware:
+        return innermost
+    call: Next = _delivering(innermost)
     for layer in reversed(middleware):
         if not callable(layer):
-            raise ConfigurationError(f"middleware {layer!r} is not callable: give an `async def (envelope, next)`")
+            raise ConfigurationError(f"middleware {layer!r} is not callable: give an `async def (context, next)`")
         call = _through(layer, call)
-    return call
+    outermost = call
+    return lambda envelope: outermost(CommandContext(envelope))
 
 
 def _through(layer: Middleware, following: Next) -> Next:
-    async def call(envelope: Envelope) -> Ack:
-        return await layer(envelope, following)
+    def call(context: CommandContext) -> Awaitable[Ack]:
+        return layer(context, following)
+
+    return call
+
+
+def _delivering(deliver: Deliver) -> Next:
+    def call(context: CommandContext) -> Awaitable[Ack]:
+        if type(context) is not CommandContext:
+            raise ConfigurationError(f"next({context!r}): give it the context that the middleware was given")
+        envelope = context._envelope
+        if context._is_sent:  # an envelope is delivered once, and the id may be in the log by now
+            envelope = msgspec.structs.replace(envelope, future=None, fresh=False, attempts=0, deadline=0)
+        context._is_sent = True
+        return deliver(envelope)
 
     return call

@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 
 from actorium.actors.actor import Actor
-from actorium.actors.commands import Ack, Envelope
+from actorium.actors.commands import Ack
+from actorium.actors.envelope import Envelope
 from actorium.actors.errors import CommandConflict, Rejected
 from actorium.actors.pending import PendingAppend
 from actorium.runtime.commands.admission import Admission

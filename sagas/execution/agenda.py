@@ -20,12 +20,13 @@ import msgspec
 
 from actorium.runtime.log.log_reader import Delivered, Unread
 from actorium.runtime.processors.checkpoint import Checkpoint
+from actorium.runtime.settings import Settings
 from actorium.runtime.waits import end, ended
 from actorium.sagas.execution.due_queue import DueQueue, Row
 from actorium.sagas.execution.end_waiters import EndWaiters
-from actorium.sagas.execution.executor import Executor
+from actorium.sagas.execution.intent_runner import IntentRunners
 from actorium.sagas.execution.saga_table import SAGA_TABLES, SagaTable, index_statements
-from actorium.sagas.execution.submission_runner import SubmissionRunner
+from actorium.sagas.execution.services import Services
 from actorium.sagas.model.events import (
     SAGA_EVENTS,
     CommandAnswered,
@@ -38,10 +39,9 @@ from actorium.sagas.model.events import (
 )
 from actorium.sagas.model.intents import Intent, IntentKey
 from actorium.sagas.model.submissions import SUBMISSION, CommandSubmitted, SubmissionCancelled, SubmissionConcluded
-from actorium.store.event_store import DeadLetter, EventStore, SaveCheckpoint, Statement
+from actorium.store.event_store import DeadLetter, SaveCheckpoint, Statement
 from actorium.store.events import Event, RecordedEvent
 from actorium.store.log import logger
-from actorium.store.source import Source
 
 log = logger("actorium.sagas")
 
@@ -93,22 +93,18 @@ class Agenda:
     def __init__(
         self,
         checkpoint: AgendaCheckpoint,
-        store: EventStore,
-        source: Source,
-        executor: Executor,
-        submission_runner: SubmissionRunner,
+        services: Services,
+        runners: IntentRunners,
         saga_table: SagaTable,
         end_waiters: EndWaiters,
         *,
         head: Callable[[], int],
-        poll_s: float,
-        max_waiting: int,
+        settings: Settings,
     ) -> None:
         self._checkpoint = checkpoint
-        self._store = store
-        self._source = source
-        self._executor = executor
-        self._submission_runner = submission_runner
+        self._store = services.store
+        self._source = services.source
+        self._runners = runners
         self._saga_table = saga_table
         self._end_waiters = end_waiters
         self._head = head
@@ -124,13 +120,13 @@ class Agenda:
             SubmissionCancelled: self._concluded,
             SubmissionConcluded: self._concluded,
         }
-        self._tick_s = poll_s  # the wall clock may step: it is looked at so often at least
+        self._tick_s = poll_s = settings.poll_s  # the wall clock may step: it is looked at so often at least
         self._look_every_us = max(_LOOK_EVERY_US, round(poll_s * 1_000_000))
         self._horizon_us = _LOOKS_AHEAD * self._look_every_us
         self._changes: dict[Row, int | None] = {}  # rows to write, with their time; None: to remove
         self._stale: set[Row] = set()  # rows to write in place of one that the table may still have
         self._live: dict[IntentKey, _Live] = {}
-        self._due = DueQueue(max_waiting)
+        self._due = DueQueue(settings.max_waiting_intents)
         self._left_out = False  # something that is due soon had no room in memory: the table has it
         self._position = 0
         self._looked_us = 0
@@ -236,8 +232,9 @@ class Agenda:
             self._change(row, 0)
             if self.started.is_set():
                 commands = dict(enumerate(event.commands))
-                intent = Intent(event.step, event.undo, commands, event.effect, recorded.metadata.flow_id)
-                if not self._executor.start(key, intent):
+                cause = f"{key.owner}<{key.id}>"
+                intent = Intent(event.step, event.undo, commands, event.effect, recorded.metadata.flow_id, cause)
+                if not self._runners.steps.start(key, intent):
                     self._leave_out(key)
             else:
                 self._add_soon(row, 0)  # it may be over before the end of what is already recorded
@@ -316,7 +313,7 @@ class Agenda:
             if now - saved_at >= _SAVE_EVERY_S:
                 saved_at = now
                 await self._unless_store_is_away(self.save)
-                if self._left_out and self._executor.has_room and self._submission_runner.has_room:
+                if self._left_out and self._runners.has_room:
                     await self._unless_store_is_away(self._look_again)
             if abs(self._source.now_us() - self._looked_us) >= self._look_every_us:
                 await self._unless_store_is_away(self._look_again)
@@ -352,12 +349,8 @@ class Agenda:
 
     def _start(self, row: Row) -> None:
         owner, id, key, what = row
-        if owner == SUBMISSION:
-            is_taken = self._submission_runner.start(id)
-        elif what == _DEADLINE:
-            is_taken = self._executor.time_out(IntentKey(owner, id, key))
-        else:
-            is_taken = self._executor.start(IntentKey(owner, id, key), None)
+        runner, intent = self._runners.of(owner), IntentKey(owner, id, key)
+        is_taken = runner.time_out(intent) if what == _DEADLINE else runner.start(intent, None)
         if not is_taken:
             self._left_out = True
 
@@ -387,9 +380,7 @@ class Agenda:
             last = (due_us, owner, id, key, what)
 
     def _is_busy_with(self, owner: str, id: str, key: str) -> bool:
-        if owner == SUBMISSION:
-            return self._submission_runner.is_busy_with(id)
-        return self._executor.is_busy_with(IntentKey(owner, id, key))
+        return self._runners.of(owner).is_busy_with(IntentKey(owner, id, key))
 
 
 def _row(key: IntentKey, what: str) -> Row:

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import asyncio
 
-from actorium.actors.actor import Actor
-from actorium.actors.commands import Envelope
-from actorium.actors.kind import ActorKind
-from actorium.runtime.commands.dispatcher import Dispatcher
+from actorium.actors.envelope import Envelope
+from actorium.runtime.commands.answer_batch import Take
 from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.log.log_reader import Delivered, Unread
 from actorium.runtime.processors.start_position import StartPosition
 from actorium.runtime.retry import Retry
-from actorium.sagas.execution.post import Post, Take
+from actorium.sagas.execution.services import Services
 from actorium.sagas.model.definition import SagaDefinition
 from actorium.sagas.model.messages import Happened
+from actorium.sagas.model.stream import SagaStream
 from actorium.store.errors import Transient
 from actorium.store.events import Event, RecordedEvent
 from actorium.store.names import StreamName
-from actorium.store.source import Source
 
 # Sagas that take events side by side; what they send is bounded by the runtime's own limits.
 _CONCURRENCY = 512
@@ -38,22 +36,16 @@ class Router:
     def __init__(
         self,
         definition: SagaDefinition,
-        kind: ActorKind[Actor],
-        dispatcher: Dispatcher,
-        post: Post,
         start_position: StartPosition,
-        source: Source,
-        *,
-        timeout_s: float,
+        services: Services,
     ) -> None:
         self.event_classes = definition.event_classes
         self._definition = definition
-        self._kind = kind
-        self._dispatcher = dispatcher
-        self._post = post
+        self._handler = SagaStream.__definition__.handlers[Happened]
+        self._dispatcher = services.dispatcher
         self._start_position = start_position
-        self._source = source
-        self._timeout_s = timeout_s
+        self._source = services.source
+        self._timeout_s = services.timeout_s
 
     def lane(self, delivered: Delivered) -> StreamName | None:
         """Return the stream of the saga that an event concerns; None if there is none."""
@@ -83,7 +75,7 @@ class Router:
         saga_id = self.saga_id(recorded)
         if not saga_id:
             return False
-        return self._post.offer(self._kind, self._envelope(saga_id, recorded), ended) is not None
+        return self._dispatcher.ask_nowait(self._envelope(saga_id, recorded), ended) is not None
 
     async def react(self, recorded: RecordedEvent[Event]) -> None:
         """Give one event to its saga."""
@@ -93,7 +85,7 @@ class Router:
         attempt = 0
         while True:
             try:
-                await self._dispatcher.ask(self._kind, self._envelope(saga_id, recorded), self._timeout_s)
+                await self._dispatcher.ask(self._envelope(saga_id, recorded))
                 return
             except RuntimeClosed:
                 raise
@@ -105,13 +97,15 @@ class Router:
         # By the place in the log: ids that users give may hold any character, and two of them must never look like one.
         place = f"{recorded.position}.{recorded.part}"
         return Envelope(
+            self._definition.saga_type,
             saga_id,
             Happened(saga_id, recorded, self._source.now_us()),
-            self._kind.definition.handlers[Happened],
+            self._handler,
             command_id=f"{self._definition.saga_type}/{saga_id}<{place}",
             fresh=False,
             correlation_id=recorded.metadata.flow_id,
             causation_id=recorded.metadata.command_id,
+            timeout_s=self._timeout_s,
         )
 
     async def prepare(self) -> None:

@@ -1,9 +1,9 @@
-"""`SagaEngine`: the sagas and submitted commands of one runtime: its routers, its agenda, its executor."""
+"""`SagaEngine`: the sagas and submitted commands of one runtime: its routers, its agenda, its runners."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 import anyio.abc
@@ -11,7 +11,8 @@ import msgspec
 
 from actorium.actors.actor import Actor
 from actorium.actors.aggregate import Aggregate
-from actorium.actors.commands import Ack, Command, Envelope, checked_id, checked_text, command_type_of
+from actorium.actors.commands import Ack, Command, checked_id, checked_text, command_type_of
+from actorium.actors.envelope import Envelope
 from actorium.actors.errors import NotFound
 from actorium.actors.kind import ActorKind
 from actorium.runtime.engine import Engine
@@ -27,19 +28,19 @@ from actorium.runtime.settings import Settings
 from actorium.sagas.errors import SagaTimeout
 from actorium.sagas.execution.agenda import Agenda, AgendaCheckpoint
 from actorium.sagas.execution.end_waiters import EndWaiters
-from actorium.sagas.execution.executor import Executor
+from actorium.sagas.execution.intent_runner import IntentRunner, IntentRunners
 from actorium.sagas.execution.missing_classes import refuse_lost_sagas
-from actorium.sagas.execution.post import Post
-from actorium.sagas.execution.reports import Reports
 from actorium.sagas.execution.router import Router
 from actorium.sagas.execution.saga_table import SagaTable
-from actorium.sagas.execution.step_runner import Route, Send, StepRunner
+from actorium.sagas.execution.services import Send, Services
+from actorium.sagas.execution.step_runner import StepRunner
 from actorium.sagas.execution.submission_runner import SubmissionRunner
+from actorium.sagas.model.intents import IntentKey
 from actorium.sagas.model.messages import Mend
 from actorium.sagas.model.plan import issued_command
 from actorium.sagas.model.saga import Saga
 from actorium.sagas.model.stream import SagaStream
-from actorium.sagas.model.submissions import Cancel, Submission, Submit
+from actorium.sagas.model.submissions import SUBMISSION, Cancel, Submission, Submit
 from actorium.sagas.model.views import SagaSummary, SagaView, line_of
 from actorium.store.errors import ConfigurationError, InvalidCommand
 from actorium.store.event_store import EventStore, StreamRead
@@ -82,40 +83,25 @@ class SagaEngine:
         self._submissions = engine.kinds[Submission]
         for kind in (*self._kinds.values(), self._submissions):
             kind.evolve_without_copies()  # these streams replace what their events hold, and change none of it
-        routes = {
-            command_type_of(command): Route(engine.kinds[aggregate], handler)
+        by_name = {
+            command_type_of(command): command
             for aggregate in aggregates
-            for command, handler in aggregate.__definition__.handlers.items()
+            for command in aggregate.__definition__.handlers
         }
-        by_name = {name: route.handler.command_class for name, route in routes.items()}
         for stream in streams.values():
             stream.commands = by_name
-        max_running, max_waiting = settings.max_running_intents, settings.max_waiting_intents
+        self._services = Services(engine.dispatcher, store, source, by_name, send, accepts, self._timeout_s)
+        self._runners = _runners(self._services, streams, settings)
         self._end_waiters = EndWaiters()
-        self._post = Post(engine.admission)
-        self._executor = self._executor_of(routes, send, accepts, settings)
-        self._submission_runner = SubmissionRunner(
-            self._submissions,
-            by_name,
-            send,
-            engine.dispatcher,
-            source,
-            max_running=max_running,
-            max_waiting=max_waiting,
-            timeout_s=self._timeout_s,
-        )
         checkpoint = AgendaCheckpoint("sagas agenda", store, engine.writer.save)
         self._agenda = Agenda(
             checkpoint,
-            store,
-            source,
-            self._executor,
-            self._submission_runner,
+            self._services,
+            self._runners,
             SagaTable(),
             self._end_waiters,
             head=lambda: reads.log_reader.log_tail.position,
-            poll_s=settings.poll_s,
-            max_waiting=max_waiting,
+            settings=settings,
         )
         self._follower = Processor(
             self._agenda,
@@ -129,53 +115,15 @@ class SagaEngine:
         )
         self._tasks: anyio.abc.TaskGroup | None = None
         self._is_following = False
-        self._routers = {saga: self._router(saga, kind, engine, settings) for saga, kind in self._kinds.items()}
+        self._routers = {saga: self._router(saga, engine, settings) for saga in streams}
 
-    def _executor_of(
-        self,
-        routes: dict[str, Route],
-        send: Send,
-        accepts: Callable[[], bool] | None,
-        settings: Settings,
-    ) -> Executor:
-        kinds = {saga.__definition__.saga_type: kind for saga, kind in self._kinds.items()}
-        reports = Reports(kinds, self._dispatcher, self._post, self._source, timeout_s=self._timeout_s)
-        step_runner = StepRunner(
-            {saga.__definition__.saga_type: saga.__definition__ for saga in self._kinds},
-            routes,
-            send,
-            accepts,
-            self._dispatcher,
-            self._post,
-            reports,
-            self._store,
-            self._source,
-            timeout_s=self._timeout_s,
-            max_payload_bytes=settings.max_payload_bytes,
-        )
-        return Executor(
-            step_runner,
-            reports,
-            self._source,
-            max_running=settings.max_running_intents,
-            max_waiting=settings.max_waiting_intents,
-        )
-
-    def _router(self, saga: type[Saga], kind: ActorKind[Actor], engine: Engine, settings: Settings) -> Processor:
+    def _router(self, saga: type[Saga], engine: Engine, settings: Settings) -> Processor:
         definition = saga.__definition__
         checkpoint = LaggingCheckpoint(f"saga {definition.saga_type}", self._store, engine.writer.save)
         # The end of the log as it was found: what comes later is never taken for what was there before.
         new_after = self._reads.log_reader.log_tail.position if saga.begins_at == "now" else 0
         start_position = StartPosition(checkpoint, self._store, new_after)
-        router = Router(
-            definition,
-            kind,
-            engine.dispatcher,
-            self._post,
-            start_position,
-            self._source,
-            timeout_s=settings.default_timeout_s,
-        )
+        router = Router(definition, start_position, self._services)
         delivery = ConcurrentDelivery(router, checkpoint, settings.handler_retry, self._source)
         return Processor(
             router,
@@ -202,14 +150,13 @@ class SagaEngine:
 
     async def run(self) -> None:
         """Carry out what is due until cancelled."""
-        self._executor.open()
+        self._runners.open()
         try:
             await self._agenda.run()
         finally:
             self._end_waiters.close(RuntimeClosed("the runtime stops; the saga goes on with the next start"))
             with anyio.CancelScope(shield=True):
-                await self._executor.close()
-                await self._submission_runner.close()
+                await self._runners.close()
 
     async def ready(self, tasks: anyio.abc.TaskGroup) -> None:
         """Wait until everything recorded is known, then let events come to their sagas.
@@ -250,6 +197,7 @@ class SagaEngine:
         issued = issued_command(command)
         id = wanted.command_id
         envelope = Envelope(
+            SUBMISSION,
             id,
             Submit(id, issued, due_us, wanted.headers, wanted.correlation_id, wanted.causation_id),
             self._submissions.definition.handlers[Submit],
@@ -259,15 +207,16 @@ class SagaEngine:
             correlation_id=wanted.correlation_id,
             causation_id=wanted.causation_id,
             headers=wanted.headers,
+            timeout_s=wanted.timeout_s,
         )
-        ack: Ack = await self._dispatcher.ask(self._submissions, envelope, self._timeout_s)
+        ack = await self._dispatcher.ask(envelope)
         return msgspec.structs.replace(ack, command_id=id)
 
     async def cancel(self, command_id: str, reason: str) -> bool:
         """Give a submitted command up; False where it was sent already, or is being sent."""
         checked_id(command_id, "command_id")
         checked_text(reason, "reason")
-        with self._submission_runner.hold(command_id) as is_held:
+        with self._runners.submissions.hold(IntentKey(SUBMISSION, command_id, "")) as is_held:
             if not is_held:
                 return False
             ack = await self._ask(self._submissions, Cancel(command_id, reason))
@@ -298,7 +247,7 @@ class SagaEngine:
 
     async def _has_ended(self, kind: ActorKind[Actor], id: str) -> bool:
         try:
-            stream: SagaStream = await self._dispatcher.ask(kind, Envelope(id, None, None), self._timeout_s)
+            stream: SagaStream = await self._dispatcher.read(kind.type, id, self._timeout_s)
         except NotFound:
             return False
         return stream.status in _ENDED
@@ -306,8 +255,7 @@ class SagaEngine:
     async def view(self, saga: type[Saga], id: str) -> SagaView:
         """Return a saga with its history; raise NotFound."""
         kind = self._kind(saga)
-        checked_id(id, "id")
-        stream: SagaStream = await self._dispatcher.ask(kind, Envelope(id, None, None), self._timeout_s)
+        stream: SagaStream = await self._dispatcher.read(kind.type, id, self._timeout_s)
         lines = []
         version = 0
         while True:
@@ -371,15 +319,29 @@ class SagaEngine:
 
     async def _ask(self, kind: ActorKind[Actor], command: Command) -> Ack:
         handler = kind.definition.handlers[type(command)]
-        envelope = Envelope(command.to, command, handler, command_id=self._source.new_id())
-        ack: Ack = await self._dispatcher.ask(kind, envelope, self._timeout_s)
-        return ack
+        id = self._source.new_id()
+        envelope = Envelope(kind.type, command.to, command, handler, command_id=id, timeout_s=self._timeout_s)
+        return await self._dispatcher.ask(envelope)
 
     async def _written(self) -> None:
         """Wait until the list holds everything that was committed before."""
         await self._follow()
         await self._reads.processor(self._agenda).checkpoint.reached(self._reads.log_reader.log_tail.position)
         await self._agenda.save()
+
+
+def _runners(services: Services, streams: Iterable[type[Saga]], settings: Settings) -> IntentRunners:
+    definitions = {saga.__definition__.saga_type: saga.__definition__ for saga in streams}
+    steps, submissions = (
+        IntentRunner(
+            policy,
+            services.source,
+            max_running=settings.max_running_intents,
+            max_waiting=settings.max_waiting_intents,
+        )
+        for policy in (StepRunner(definitions, services), SubmissionRunner(services))
+    )
+    return IntentRunners(steps, submissions)
 
 
 def _time(us: int | None) -> datetime:

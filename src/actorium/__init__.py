@@ -1,7 +1,7 @@
 """Event-sourced actors and sagas inside an asyncio app: everything that an application imports."""
 
 from actorium.actors.aggregate import Aggregate, create, decide, evolve
-from actorium.actors.commands import Ack, Command, Envelope
+from actorium.actors.commands import Ack, Command
 from actorium.actors.passivation import Passivation
 from actorium.actors.snapshots import Snapshots
 from actorium.errors import (
@@ -21,6 +21,7 @@ from actorium.errors import (
     Unavailable,
     WrongExpectedVersion,
 )
+from actorium.runtime.commands.middleware import CommandContext, Middleware, Next
 from actorium.runtime.log.durable_subscription import DurableSubscription
 from actorium.runtime.log.history import Change
 from actorium.runtime.log.subscriptions import Subscription
@@ -49,19 +50,21 @@ __all__ = [
     "Change",
     "CloudEvent",
     "Command",
+    "CommandContext",
     "CommandFailed",
     "CommandTimeout",
     "ConfigurationError",
     "DamagedLog",
     "DeadLetter",
     "DurableSubscription",
-    "Envelope",
     "Event",
     "EventStore",
     "IdempotencyKey",
     "InvalidCommand",
     "LostRace",
     "Metadata",
+    "Middleware",
+    "Next",
     "NotFound",
     "OutcomeUnknown",
     "Outlet",

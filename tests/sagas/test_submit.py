@@ -19,8 +19,8 @@ from actorium import (
     Ack,
     Aggregate,
     Command,
+    CommandContext,
     ConfigurationError,
-    Envelope,
     Event,
     NotFound,
     Runtime,
@@ -30,13 +30,12 @@ from actorium import (
 )
 from actorium.errors import CommandConflict, RuntimeClosed
 from actorium.runtime.commands.middleware import Next
-from actorium.sagas.model.submissions import Submission
+from actorium.sagas.model.submissions import SUBMISSION, Submission
 from actorium.store.errors import InvalidCommand
 
 
 async def submission(runtime: Runtime, id: str) -> Submission:
-    kind = next(kind for aggregate, kind in runtime._running().kinds.items() if aggregate is Submission)
-    state: Submission = await runtime._running().dispatcher.read(kind, id, 5.0)
+    state: Submission = await runtime._running().dispatcher.read(SUBMISSION, id, 5.0)
     return state
 
 
@@ -219,12 +218,12 @@ async def test_every_field_that_json_can_carry_comes_back_as_it_was() -> None:
 async def test_many_due_at_once_are_sent_a_few_at_a_time() -> None:
     under_way = most = 0
 
-    async def count(envelope: Envelope, call: Next) -> Ack:
+    async def count(context: CommandContext, call: Next) -> Ack:
         nonlocal under_way, most
         under_way += 1
         most = max(most, under_way)
         try:
-            return await call(envelope)
+            return await call(context)
         finally:
             under_way -= 1
 

@@ -9,7 +9,7 @@ from support.bank import Add, Reveal, Tally
 from support.stores import FaultyStore, whole_log
 from support.virtual_time import virtual
 
-from actorium import Ack, ConfigurationError, Envelope, Event, Metadata, RecordedEvent, Rejected, Runtime
+from actorium import Ack, CommandContext, ConfigurationError, Event, Metadata, RecordedEvent, Rejected, Runtime
 from actorium.runtime.commands.middleware import Middleware, Next
 from actorium.store.errors import InvalidCommand, Transient
 
@@ -20,10 +20,10 @@ async def log_of(runtime: Runtime, count: int) -> list[RecordedEvent[Event]]:
 
 
 def noting(notes: list[str], name: str) -> Middleware:
-    async def layer(envelope: Envelope, following: Next) -> Ack:
+    async def layer(context: CommandContext, following: Next) -> Ack:
         notes.append(f"{name} in")
         try:
-            return await following(envelope)
+            return await following(context)
         finally:
             notes.append(f"{name} out")
 
@@ -43,10 +43,10 @@ async def test_the_first_is_outermost_and_runs_once_per_command() -> None:
 
 @virtual
 async def test_one_that_refuses_keeps_the_command_from_its_mailbox() -> None:
-    async def guard(envelope: Envelope, following: Next) -> Ack:
-        if "user" not in envelope.headers:
+    async def guard(context: CommandContext, following: Next) -> Ack:
+        if "user" not in context.headers:
             raise Rejected("who are you?")
-        return await following(envelope)
+        return await following(context)
 
     async with Runtime([Tally], store="memory://", middleware=[guard]) as runtime:
         with pytest.raises(Rejected, match="who are you"):
@@ -57,8 +57,8 @@ async def test_one_that_refuses_keeps_the_command_from_its_mailbox() -> None:
 
 @virtual
 async def test_one_may_answer_by_itself() -> None:
-    async def cached(envelope: Envelope, following: Next) -> Ack:
-        return Ack(envelope.to, 99, 99, (), envelope.command_id)
+    async def cached(context: CommandContext, following: Next) -> Ack:
+        return Ack(context.command.to, 99, 99, (), context.command_id)
 
     async with Runtime([Tally], store="memory://", middleware=[cached]) as runtime:
         assert (await runtime.send(Add("t"))).version == 99
@@ -67,10 +67,10 @@ async def test_one_may_answer_by_itself() -> None:
 
 @virtual
 async def test_headers_that_one_adds_are_stored_with_these_events_and_no_others() -> None:
-    async def stamp(envelope: Envelope, following: Next) -> Ack:
-        if envelope.to == "stamped":
-            envelope.headers["stamp"] = "yes"
-        return await following(envelope)
+    async def stamp(context: CommandContext, following: Next) -> Ack:
+        if context.command.to == "stamped":
+            context.headers["stamp"] = "yes"
+        return await following(context)
 
     async with Runtime([Tally], store="memory://", middleware=[stamp]) as runtime:
         await runtime.send(Add("stamped"))
@@ -81,9 +81,9 @@ async def test_headers_that_one_adds_are_stored_with_these_events_and_no_others(
 
 @virtual
 async def test_headers_that_one_adds_are_checked() -> None:
-    async def stamp(envelope: Envelope, following: Next) -> Ack:
-        envelope.headers["stamp"] = 7  # type: ignore[assignment]
-        return await following(envelope)
+    async def stamp(context: CommandContext, following: Next) -> Ack:
+        context.headers["stamp"] = 7  # type: ignore[assignment]
+        return await following(context)
 
     async with Runtime([Tally], store="memory://", middleware=[stamp]) as runtime:
         with pytest.raises(InvalidCommand, match="stamp"):
@@ -93,10 +93,10 @@ async def test_headers_that_one_adds_are_checked() -> None:
 
 @virtual
 async def test_one_may_try_again_and_the_command_takes_effect_once() -> None:
-    async def insistent(envelope: Envelope, following: Next) -> Ack:
+    async def insistent(context: CommandContext, following: Next) -> Ack:
         for _ in range(5):
             try:
-                return await following(envelope)
+                return await following(context)
             except Transient:
                 await asyncio.sleep(1.0)
         raise AssertionError

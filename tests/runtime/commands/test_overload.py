@@ -7,7 +7,7 @@ from support.bank import Add, Tally
 from support.stores import PassedThrough, whole_log
 from support.virtual_time import virtual
 
-from actorium import Ack, CommandTimeout, Envelope, Overloaded, Settings
+from actorium import Ack, CommandContext, CommandTimeout, Overloaded, Settings
 from actorium.runtime.commands.middleware import Next
 from actorium.runtime.commands.throughput import Throughput
 from actorium.runtime.runtime import Runtime
@@ -84,11 +84,11 @@ async def test_reads_and_what_is_told_are_refused_too() -> None:
 async def test_middleware_sees_what_is_refused() -> None:
     seen: list[str] = []
 
-    async def note(envelope: Envelope, call: Next) -> Ack:
+    async def note(context: CommandContext, call: Next) -> Ack:
         try:
-            return await call(envelope)
+            return await call(context)
         except Overloaded:
-            seen.append(envelope.to)
+            seen.append(context.command.to)
             raise
 
     async with Runtime([Tally], store=PacedStore(), settings=BATCHES, middleware=[note]) as runtime:

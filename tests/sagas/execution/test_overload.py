@@ -7,7 +7,7 @@ import pytest
 from support.transfers import Ask, Deposit, Transfer, Withdraw, ask, balances, open_accounts, runtime_of, saga_in
 from support.virtual_time import virtual
 
-from actorium import ActoriumError, CommandTimeout, Envelope, Overloaded, Retry, Settings, step
+from actorium import ActoriumError, CommandContext, CommandTimeout, Overloaded, Retry, Settings, step
 from actorium.actors.commands import Ack
 from actorium.runtime.commands.middleware import Middleware, Next
 
@@ -30,12 +30,12 @@ def crowded(times: int, error: Callable[[], ActoriumError]) -> Middleware:
     """Return middleware that has no room for withdrawals so many times."""
     left = times
 
-    async def refuse(envelope: Envelope, call: Next) -> Ack:
+    async def refuse(context: CommandContext, call: Next) -> Ack:
         nonlocal left
-        if type(envelope.command) is Withdraw and left:
+        if type(context.command) is Withdraw and left:
             left -= 1
             raise error()
-        return await call(envelope)
+        return await call(context)
 
     return refuse
 

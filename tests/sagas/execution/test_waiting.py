@@ -21,7 +21,7 @@ from support.transfers import (
 )
 from support.virtual_time import VirtualLoop, virtual
 
-from actorium import Ack, Envelope, Retry, Saga, Settings, on, starts, step
+from actorium import Ack, CommandContext, Retry, Saga, Settings, on, starts, step
 from actorium.runtime.commands.middleware import Next
 
 DAY_S = 86_400.0
@@ -177,10 +177,10 @@ async def test_a_command_that_is_late_but_took_effect_is_undone() -> None:
 async def test_a_command_that_never_left_is_not_undone_and_never_sent_afterwards() -> None:
     held = asyncio.Event()
 
-    async def hold_back(envelope: Envelope, call: Next) -> Ack:
-        if type(envelope.command) is Withdraw:
+    async def hold_back(context: CommandContext, call: Next) -> Ack:
+        if type(context.command) is Withdraw:
             await held.wait()
-        return await call(envelope)
+        return await call(context)
 
     async with runtime_of(Hurried, middleware=[hold_back]) as runtime:
         await open_accounts(runtime, alice=100, bob=0)

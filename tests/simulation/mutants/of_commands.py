@@ -9,7 +9,8 @@ from simulation.mutants.mutant import mutant
 from simulation.mutants.scenarios import accounts, accounts_on_a_slow_store, transfers
 
 from actorium.actors.actor import Actor, Status
-from actorium.actors.commands import Ack, Envelope
+from actorium.actors.commands import Ack
+from actorium.actors.envelope import Envelope
 from actorium.actors.hydration import Hydrator
 from actorium.actors.pending import PendingAppend
 from actorium.actors.snapshots import SnapshotKeeper

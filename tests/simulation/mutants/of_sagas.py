@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from msgspec.structs import astuple
 from simulation.mutants.mutant import mutant
 from simulation.mutants.scenarios import orders, transfers
 
@@ -12,7 +13,8 @@ from actorium.actors.pending import PendingAppend
 from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.processors.concurrent_delivery import ConcurrentDelivery
 from actorium.sagas.execution.agenda import Agenda
-from actorium.sagas.execution.executor import Executor
+from actorium.sagas.execution.command_runner import CommandRunner
+from actorium.sagas.execution.intent_runner import IntentRunner
 from actorium.sagas.execution.step_runner import StepRunner
 from actorium.sagas.execution.submission_runner import SubmissionRunner
 from actorium.sagas.model.definition import SagaDefinition
@@ -22,20 +24,24 @@ from actorium.sagas.model.plan import StepPlan
 from actorium.store.writer import GroupCommitWriter
 
 
+def send_under_new_ids(patch: pytest.MonkeyPatch, policy: type[CommandRunner]) -> None:
+    attempt = policy._attempt
+
+    async def attempt_with_new_id(runner: CommandRunner, key: IntentKey, *more: Any) -> Any:
+        class NewId(IntentKey):
+            def command_id(self, index: int) -> str:
+                return runner._source.new_id()
+
+        return await attempt(runner, NewId(*astuple(key)), *more)
+
+    patch.setattr(policy, "offer", lambda *_: None)
+    patch.setattr(policy, "_attempt", attempt_with_new_id)
+
+
 @mutant(transfers)
 def a_step_has_another_id_at_each_attempt(patch: pytest.MonkeyPatch) -> None:
     """A step's command has one id at every attempt, so that it takes effect once; here each attempt has its own."""
-    attempt = StepRunner._attempt
-
-    async def attempt_with_new_id(attempts: StepRunner, key: IntentKey, *more: Any) -> Any:
-        class NewId(IntentKey):
-            def command_id(self, index: int) -> str:
-                return attempts._source.new_id()
-
-        return await attempt(attempts, NewId(*key), *more)
-
-    patch.setattr(StepRunner, "offer", lambda *_: None)
-    patch.setattr(StepRunner, "_attempt", attempt_with_new_id)
+    send_under_new_ids(patch, StepRunner)
 
 
 @mutant(transfers)
@@ -77,12 +83,13 @@ def steps_are_undone_in_the_order_of_their_doing(patch: pytest.MonkeyPatch) -> N
 @mutant(transfers)
 def a_step_is_sent_before_it_is_recorded(patch: pytest.MonkeyPatch) -> None:
     """A step's commands leave after the event that records them is durable; here when it is decided."""
-    executors: dict[asyncio.AbstractEventLoop, Executor] = {}
-    init, enqueue = Executor.__init__, GroupCommitWriter.enqueue
+    runners: dict[asyncio.AbstractEventLoop, IntentRunner] = {}
+    init, enqueue = IntentRunner.__init__, GroupCommitWriter.enqueue
 
-    def init_and_tell(executor: Executor, *more: Any, **options: Any) -> None:
-        init(executor, *more, **options)
-        executors[asyncio.get_running_loop()] = executor
+    def init_and_tell(runner: IntentRunner, policy: CommandRunner, *more: Any, **options: Any) -> None:
+        init(runner, policy, *more, **options)
+        if isinstance(policy, StepRunner):
+            runners[asyncio.get_running_loop()] = runner
 
     def enqueue_and_send(writer: Any, request: PendingAppend[Actor]) -> None:
         enqueue(writer, request)
@@ -90,10 +97,10 @@ def a_step_is_sent_before_it_is_recorded(patch: pytest.MonkeyPatch) -> None:
             if isinstance(event, StepIssued) and event.commands:
                 key = IntentKey(request.actor.kind.type, request.actor.id, event.key)
                 commands = dict(enumerate(event.commands))
-                intent = Intent(event.step, event.undo, commands, event.effect, request.metadata.flow_id)
-                executors[asyncio.get_running_loop()].start(key, intent)
+                intent = Intent(event.step, event.undo, commands, event.effect, request.metadata.flow_id, "")
+                runners[asyncio.get_running_loop()].start(key, intent)
 
-    patch.setattr(Executor, "__init__", init_and_tell)
+    patch.setattr(IntentRunner, "__init__", init_and_tell)
     patch.setattr(GroupCommitWriter, "enqueue", enqueue_and_send)
 
 
@@ -101,7 +108,7 @@ def a_step_is_sent_before_it_is_recorded(patch: pytest.MonkeyPatch) -> None:
 def what_is_under_way_at_a_deadline_counts_as_not_done(patch: pytest.MonkeyPatch) -> None:
     """At a deadline the log is asked what took effect; here nobody asks, and what did is not undone."""
 
-    async def settled(attempts: StepRunner, *more: Any) -> bool:
+    async def settled(runner: StepRunner, *more: Any) -> bool:
         return False
 
     patch.setattr(StepRunner, "_settled", settled)
@@ -138,12 +145,7 @@ def an_event_is_over_before_its_saga_has_it(patch: pytest.MonkeyPatch) -> None:
 @mutant(orders)
 def an_order_is_sent_under_a_new_id(patch: pytest.MonkeyPatch) -> None:
     """A submitted command has its own id at every attempt; here it is carried out again after a restart."""
-    sent = SubmissionRunner._sent
-
-    async def sent_anew(sender: SubmissionRunner, id: str, accepted: Any) -> Any:
-        return await sent(sender, sender._source.new_id(), accepted)
-
-    patch.setattr(SubmissionRunner, "_sent", sent_anew)
+    send_under_new_ids(patch, SubmissionRunner)
 
 
 @mutant(orders)
@@ -166,10 +168,11 @@ def an_order_for_later_is_forgotten_at_a_restart(patch: pytest.MonkeyPatch) -> N
 @mutant(orders)
 def an_order_is_concluded_before_it_is_sent(patch: pytest.MonkeyPatch) -> None:
     """A submission waits until its command took effect; here a crash after its conclusion loses the command."""
-    sent = SubmissionRunner._sent
+    attempt = SubmissionRunner._attempt
 
-    async def conclude_and_send(sender: SubmissionRunner, id: str, accepted: Any) -> Any:
-        await sender._conclude(id, None)
-        return await sent(sender, id, accepted)
+    async def conclude_and_send(runner: SubmissionRunner, key: IntentKey, intent: Intent, index: int) -> Any:
+        await runner.report(key, intent.flow_id, runner.outcome(key, index, None))
+        return await attempt(runner, key, intent, index)
 
-    patch.setattr(SubmissionRunner, "_sent", conclude_and_send)
+    patch.setattr(SubmissionRunner, "offer", lambda *_: None)
+    patch.setattr(SubmissionRunner, "_attempt", conclude_and_send)

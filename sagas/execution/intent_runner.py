@@ -1,34 +1,36 @@
-"""`Executor`: has recorded intents carried out, and their outcomes reported.
+"""`IntentRunner`: has recorded intents carried out, and their outcomes reported.
 
-Nothing is sent that was not recorded first. What goes smoothly costs no task: a command is posted, its answer calls
-back, the report is posted, its answer calls back. What does not (no room, an error, an effect, an intent of which only
-the key is known) is taken over by a task, which ends when the answer is recorded, or with the runtime; one that fails
-in any other way goes on with what the saga has recorded.
+Nothing is sent that was not recorded first. What goes smoothly costs no task: a command is delivered, its answer calls
+back, the report is delivered, its answer calls back. What does not (no room, an error, an effect, an intent of which
+only the key is known) is taken over by a task, which ends when the answer is recorded, or with the runtime; one that
+fails in any other way goes on with what the intent's owner has recorded.
 
-Invariants: an intent is carried out by at most one run that is not stopped; what is beyond the limit waits in line,
-once, as what was last asked of it, and what is beyond that is left to the agenda; every part of a run is a future or
-task that somebody will end.
+Invariants: an intent is carried out by at most one run that is not stopped; one that is held is not begun; what is
+beyond the limit waits in line, once, as what was last asked of it, and what is beyond that is left to the agenda; every
+part of a run is a future or task that somebody will end.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from functools import partial
+from itertools import islice
 from typing import Any, Literal
 
+from actorium.runtime.commands.answer_batch import Answer
 from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.retry import Retry
-from actorium.sagas.execution.post import Answer
-from actorium.sagas.execution.reports import Reports
-from actorium.sagas.execution.step_runner import StepRunner
+from actorium.sagas.execution.command_runner import CommandRunner
 from actorium.sagas.model.intents import Intent, IntentKey
+from actorium.sagas.model.submissions import SUBMISSION
 from actorium.store.log import logger
 from actorium.store.source import Source
 
 log = logger("actorium.sagas")
 
-# A part whose task failed (a saga that cannot be read, a store that is away) is begun again for ever.
+# A part whose task failed (an owner that cannot be read, a store that is away) is begun again forever.
 _TASK_RETRY = Retry(attempts=1, backoff_s=0.2, backoff_max_s=30.0)
 _TIME_OUT: Literal["time out"] = "time out"
 _WHOLE = -1  # the part that speaks for the whole intent
@@ -47,20 +49,17 @@ class _Run:
         self.stopped = False
 
     def stop(self) -> None:
-        """Wait for nothing any more; what was posted and not decided is dropped."""
+        """Wait for nothing any more; what was delivered and not decided is dropped."""
         self.stopped = True
         for part in self.parts.values():
             part.cancel()
 
 
-class Executor:
-    """Carries out the intents of all sagas of a runtime."""
+class IntentRunner:
+    """Carries out intents as its policy says, at most so many at once: saga steps, or submitted commands."""
 
-    def __init__(
-        self, step_runner: StepRunner, reports: Reports, source: Source, *, max_running: int, max_waiting: int
-    ) -> None:
-        self._step_runner = step_runner
-        self._reports = reports
+    def __init__(self, policy: CommandRunner, source: Source, *, max_running: int, max_waiting: int) -> None:
+        self._policy = policy
         self._source = source
         self._loop = asyncio.get_running_loop()
         self._max_running = max_running
@@ -68,7 +67,8 @@ class Executor:
         self._running: dict[IntentKey, _Run] = {}
         self._line: dict[IntentKey, Intent | Literal["time out"] | None] = {}
         self._again: set[IntentKey] = set()  # asked for while a run of theirs was ending
-        self._take_answer, self._take_receipt = self._answered, self._reported  # bound once, for all that is posted
+        self._held: set[IntentKey] = set()
+        self._take_answer, self._take_receipt = self._answered, self._reported  # bound once, for all that is sent
         self._opened = False
         self._closed = False
 
@@ -87,13 +87,13 @@ class Executor:
     def start(self, key: IntentKey, intent: Intent | None) -> bool:
         """Carry an intent out, unless it is being done; return False where there is no room for it, also in line.
 
-        None: read from its saga what is still waited for.
+        None: read from its owner what is still waited for.
         """
         if self._closed or key in self._line:
             return True
         if key in self._running:
             self._again.add(key)  # perhaps it is issued anew, and the run is that of the first time
-        elif self._may_begin:
+        elif self._may_begin and key not in self._held:
             self._begin(key, intent)
         elif self.has_room:
             self._line[key] = intent
@@ -102,7 +102,7 @@ class Executor:
         return True
 
     def time_out(self, key: IntentKey) -> bool:
-        """End an intent whose deadline has passed: find out what it did, and let its saga turn round.
+        """End an intent whose deadline has passed: find out what it did, and report that.
 
         Return False where there is no room for it, also in line.
         """
@@ -116,6 +116,20 @@ class Executor:
         else:
             return False
         return True
+
+    @contextmanager
+    def hold(self, key: IntentKey) -> Iterator[bool]:
+        """Keep an intent from being begun meanwhile; give False where it is being carried out already."""
+        if key in self._running or key in self._held:
+            yield False
+            return
+        self._held.add(key)
+        try:
+            yield True
+        finally:
+            self._held.discard(key)
+            if key in self._line:
+                self._go_on()
 
     @property
     def has_room(self) -> bool:
@@ -137,7 +151,8 @@ class Executor:
     # --- runs -----------------------------------------------------------------------------------------------------
 
     def _begin(self, key: IntentKey, work: Intent | Literal["time out"] | None) -> None:
-        before = self._running.get(key) if work is _TIME_OUT else None
+        before = self._running.get(key)
+        assert before is None or work is _TIME_OUT, "an intent is carried out by one run"
         run = self._running[key] = _Run(key)
         if isinstance(work, Intent):
             self._carry_out(run, work)
@@ -152,45 +167,46 @@ class Executor:
     def _carry_out(self, run: _Run, intent: Intent) -> None:
         run.intent = intent
         if intent.effect:
-            self._have_done(run, _WHOLE, partial(self._step_runner.effect, run.key, intent))
+            self._have_done(run, _WHOLE, partial(self._policy.effect, run.key, intent))
             return
         for index in intent.commands:
-            answer = self._step_runner.offer(run.key, intent, index, self._take_answer, (run, index))
+            answer = self._policy.offer(run.key, intent, index, self._take_answer, (run, index))
             if answer is None:
-                self._have_done(run, index, partial(self._step_runner.command, run.key, intent, index, None))
+                self._have_done(run, index, partial(self._policy.command, run.key, intent, index, None))
             else:
                 run.parts[index] = answer
 
     def _answered(self, answer: Answer) -> None:
-        """Take the answer to a command that was posted: report it, or have a task try again."""
+        """Take the answer to a command that was sent: report it, or have a task try again."""
         run: _Run
         run, index = answer.about
         error = answer.exception()
         if run.stopped:
             return
-        assert not isinstance(error, BaseException) or isinstance(error, Exception), "replies are errors of ours"
-        key, intent = run.key, run.intent
-        if error is not None and not self._step_runner.is_last_word(key, intent, error):
-            self._have_done(run, index, partial(self._step_runner.command, key, intent, index, error))
-            return
-        said = self._reports.answered(key, index, error)
+        key, intent, policy = run.key, run.intent, self._policy
+        if error is not None:
+            assert isinstance(error, Exception), "replies are errors of ours"
+            if not policy.is_final(key, intent, error):
+                self._have_done(run, index, partial(policy.command, key, intent, index, error))
+                return
+        outcome = policy.outcome(key, index, error)
         try:
-            taken = self._reports.offer(key, intent.flow_id, said, self._take_receipt, (run, index, said))
-        except Exception:  # the saga takes no mail now; the task says why, and waits
+            taken = policy.report_nowait(key, intent.flow_id, outcome, self._take_receipt, (run, index, outcome))
+        except Exception:  # the owner takes no mail now; the task says why, and waits
             taken = None
         if taken is None:
-            self._have_done(run, index, partial(self._reports.give, key, intent.flow_id, said))
+            self._have_done(run, index, partial(policy.report, key, intent.flow_id, outcome))
         else:
             run.parts[index] = taken
 
     def _reported(self, taken: Answer) -> None:
         run: _Run
-        run, index, said = taken.about
+        run, index, outcome = taken.about
         failed = taken.exception() is not None
         if run.stopped:
             return
         if failed:
-            self._have_done(run, index, partial(self._reports.give, run.key, run.intent.flow_id, said))
+            self._have_done(run, index, partial(self._policy.report, run.key, run.intent.flow_id, outcome))
         else:
             self._part_is_over(run, index, taken)
 
@@ -208,14 +224,16 @@ class Executor:
             self._go_on()
 
     def _go_on(self) -> None:
-        while self._line and self._may_begin and not self._closed:
-            waiting = next(iter(self._line))
-            self._begin(waiting, self._line.pop(waiting))
+        """Begin what stands in line, as far as there is room; what is held stays there."""
+        free = max(0, self._max_running - len(self._running))
+        for key in [*islice(self._line, free + len(self._held))]:
+            if self._may_begin and not self._closed and key not in self._held:
+                self._begin(key, self._line.pop(key))
 
     # --- tasks ----------------------------------------------------------------------------------------------------
 
     def _have_done(self, run: _Run, index: int, work: Work, *, again: Work | None = None) -> None:
-        """Have a task do a part; should it fail, it goes on with `again`, or with what the saga has recorded."""
+        """Have a task do a part; should it fail, it goes on with `again`, or with what the owner has recorded."""
         task = self._loop.create_task(self._kept_up(run, work, again or partial(self._resume, run, index)))
         run.parts[index] = task
         task.add_done_callback(partial(self._part_is_over, run, index))
@@ -237,21 +255,48 @@ class Executor:
             work = again
 
     async def _resume(self, run: _Run, index: int) -> None:
-        """Do what its saga has recorded of a part and still waits for."""
-        intent = await self._reports.recorded(run.key)
+        """Do what its owner has recorded of a part and still waits for."""
+        intent = await self._policy.recorded(run.key)
         if intent is None:
             return
-        if 0 < intent.deadline_us <= self._source.now_us() and await self._step_runner.past_deadline(run.key):
+        if 0 < intent.deadline_us <= self._source.now_us() and await self._policy.past_deadline(run.key):
             return
         if index == _WHOLE and not intent.effect:
             self._carry_out(run, intent)
         elif intent.effect:
-            await self._step_runner.effect(run.key, intent)
+            await self._policy.effect(run.key, intent)
         elif index in intent.commands:
-            await self._step_runner.command(run.key, intent, index, None)
+            await self._policy.command(run.key, intent, index, None)
 
     async def _time_out(self, run: _Run, before: _Run | None) -> None:
         if before is not None and before.parts:
             await asyncio.wait(before.parts.values())
-        if not await self._step_runner.past_deadline(run.key):
+        if not await self._policy.past_deadline(run.key):
             await self._resume(run, _WHOLE)
+
+
+class IntentRunners:
+    """The two runners of one runtime: neither steps nor submissions take the other's places."""
+
+    def __init__(self, steps: IntentRunner, submissions: IntentRunner) -> None:
+        self.steps = steps
+        self.submissions = submissions
+
+    def of(self, owner: str) -> IntentRunner:
+        """Return the runner of an owner's intents."""
+        return self.submissions if owner == SUBMISSION else self.steps
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another intent of either kind may stand in line."""
+        return self.steps.has_room and self.submissions.has_room
+
+    def open(self) -> None:
+        """Begin to send: the runtime accepts commands now."""
+        self.steps.open()
+        self.submissions.open()
+
+    async def close(self) -> None:
+        """Stop; what is under way is carried out again by the next run."""
+        await self.steps.close()
+        await self.submissions.close()

@@ -1,0 +1,42 @@
+"""`Envelope`: a command, or a read of the state, on its way to one actor."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from actorium.actors.commands import Command, CommandHandler
+
+
+class Envelope(msgspec.Struct):
+    """A command with its address, its metadata and the future of its answer; it is delivered once.
+
+    stream_type, to: the address: which actor it goes to.
+    command, handler: what the actor decides, and by which method; both None for a read of the state.
+    future: who waits for the answer; None for a command whose sender does not wait.
+    fresh: the id was made for this envelope, so it cannot be in the log already.
+    attempts: the decisions that a lost race undid.
+    timeout_s: how long its sender waits, in seconds.
+    deadline: its number among the runtime's deadlines; 0 where it has none.
+
+    The garbage collector must track it: the traceback of a handler's exception refers to the envelope, and the
+    envelope's future to the exception.
+    """
+
+    stream_type: str
+    to: str
+    command: Command | None
+    handler: CommandHandler | None
+    future: asyncio.Future[Any] | None = None
+    command_id: str = ""
+    fingerprint: int = 0
+    fresh: bool = True
+    correlation_id: str = ""
+    causation_id: str = ""
+    headers: dict[str, str] = {}
+    expected_version: int | None = None
+    attempts: int = 0
+    timeout_s: float = 0.0
+    deadline: int = 0

@@ -1,0 +1,253 @@
+"""`CommandRunner`: one command of an intent until its outcome is known and recorded.
+
+What saga steps and submissions have in common; what they do not is in `StepRunner` and `SubmissionRunner`. Every
+command has an id made of its intent, so sending it again, after a crash or a timeout, takes effect once.
+
+Whatever says nothing about the intent's owner (no room, no answer, a store that is away) is tried again forever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from actorium.actors.commands import Command, CommandHandler
+from actorium.actors.envelope import Envelope
+from actorium.actors.errors import CommandFailed, NotFound, Rejected
+from actorium.runtime.commands.answer_batch import Answer, Take
+from actorium.runtime.errors import Overloaded, RuntimeClosed
+from actorium.runtime.retry import Retry
+from actorium.sagas.execution.services import Services
+from actorium.sagas.model.events import IssuedCommand
+from actorium.sagas.model.intents import Intent, IntentKey
+from actorium.sagas.model.plan import command_of
+from actorium.store.error_wire import plain
+from actorium.store.errors import ActoriumError, Refused, Transient
+from actorium.store.events import storable
+from actorium.store.log import logger
+
+log = logger("actorium.sagas")
+
+_TRANSIENT_RETRY = Retry(attempts=3, backoff_s=0.05, backoff_max_s=5.0)
+
+
+class CommandRunner(ABC):
+    """The policy of an `IntentRunner`: how commands are sent and retried, and to whom their outcome is reported.
+
+    `handlers` are those of the stream that owns an intent: what it can be told.
+    """
+
+    # How long an attempt waits that does not count.
+    patience: Retry
+
+    def __init__(self, services: Services, handlers: Mapping[type[Command], CommandHandler]) -> None:
+        self._dispatcher = services.dispatcher
+        self._store = services.store
+        self._source = services.source
+        self._commands = services.commands
+        self._send = services.send
+        self._accepts = services.accepts
+        self._timeout_s = services.timeout_s
+        self._handlers = handlers
+
+    # --- what the owner of an intent says -------------------------------------------------------------------------
+
+    @abstractmethod
+    async def recorded(self, key: IntentKey) -> Intent | None:
+        """Return what is still waited for of an intent, as its owner has it; None where it is over."""
+
+    @abstractmethod
+    def retry_of(self, key: IntentKey, intent: Intent) -> Retry:
+        """Return how often a command is tried whose attempts count."""
+
+    @abstractmethod
+    def counts(self, error: Exception) -> bool:
+        """Say whether an error uses up an attempt."""
+
+    @abstractmethod
+    def outcome(self, key: IntentKey, index: int, error: Exception | None) -> Command:
+        """Return what the owner is told of one command of an intent."""
+
+    @abstractmethod
+    def broken(self, key: IntentKey, trouble: ActoriumError) -> Command | None:
+        """Return what the owner is told when its own code fails on an outcome; None to go on telling it."""
+
+    def is_final(self, key: IntentKey, intent: Intent, error: Exception) -> bool:
+        """Say whether an error is the last answer: it will be the same however often one asks."""
+        return isinstance(error, Refused)
+
+    async def effect(self, key: IntentKey, intent: Intent) -> None:
+        """Carry out an effect outside the log, and report it."""
+        raise AssertionError(f"{key}: only a saga's step has an effect")
+
+    async def past_deadline(self, key: IntentKey) -> bool:
+        """Report the end of an intent whose deadline has passed; False where it was put off meanwhile."""
+        raise AssertionError(f"{key}: only a saga's step has a deadline")
+
+    # --- commands -------------------------------------------------------------------------------------------------
+
+    def offer(self, key: IntentKey, intent: Intent, index: int, take: Take, about: Any) -> Answer | None:
+        """Send one command at once and have its answer taken; None where it takes `command` to find out why not."""
+        issued = intent.commands[index]
+        command_class = self._commands.get(issued.type)
+        if command_class is None or self._accepts is None or not self._accepts():
+            return None
+        dispatcher = self._dispatcher
+        try:
+            envelope = dispatcher.envelope(
+                command_of(issued, command_class),
+                key.command_id(index),
+                None,
+                intent.flow_id,
+                intent.causation_id,
+                intent.headers,
+                self._timeout_s,
+            )
+            return dispatcher.ask_nowait(envelope, take, about)
+        except (ActoriumError, msgspec.ValidationError):
+            return None
+
+    async def command(self, key: IntentKey, intent: Intent, index: int, error: Exception | None) -> None:
+        """Send one command until its outcome is known, then report it; `error`: what came of its first attempt."""
+        retry = self.retry_of(key, intent)
+        attempt, uncounted = 1, 0
+        if error is None:
+            error = await self._attempt(key, intent, index)
+        while error is not None and not self.is_final(key, intent, error):
+            if not self.counts(error):
+                uncounted += 1
+                wait_s = self.patience.wait_s(uncounted, self._source)
+            elif attempt < retry.attempts:
+                wait_s = retry.wait_s(attempt, self._source)
+                attempt += 1
+            else:
+                break
+            if not isinstance(error, Overloaded):  # there would be a line for each, just when there are too many
+                said = f"{type(error).__name__}: {error}"
+                log.warning("command_retried", intent=str(key), error=said, retry_after_s=round(wait_s, 3))
+            await asyncio.sleep(wait_s)
+            error = await self._attempt(key, intent, index)
+        is_certain = error is None or isinstance(error, Refused)
+        if not is_certain and await self._settled(key, intent.commands[index], index):
+            error = None  # the last word was lost, not the command
+        await self.report(key, intent.flow_id, self.outcome(key, index, error))
+
+    async def _attempt(self, key: IntentKey, intent: Intent, index: int) -> Exception | None:
+        try:
+            await self._send(
+                self._made(intent.commands[index]),
+                command_id=key.command_id(index),
+                correlation_id=intent.flow_id,
+                causation_id=intent.causation_id,
+                headers=intent.headers,
+            )
+        except RuntimeClosed:
+            raise
+        except ActoriumError as trouble:
+            return trouble
+        return None
+
+    def _made(self, issued: IssuedCommand) -> Command:
+        command_class = self._commands.get(issued.type)
+        if command_class is None:
+            raise CommandFailed(f"no aggregate of this runtime handles {issued.type}: register the one that does")
+        try:
+            return command_of(issued, command_class)
+        except msgspec.ValidationError as error:
+            raise CommandFailed(f"{issued.type} was not sent: {error}") from error
+
+    async def _settled(self, key: IntentKey, issued: IssuedCommand, index: int) -> bool:
+        """Say whether a command that is not sent any more took effect.
+
+        A read queued behind it at the same actor is answered when everything before it is durable or gone.
+        """
+        try:
+            command = self._made(issued)
+        except CommandFailed:
+            return False  # this program cannot have sent it, nor is it going to
+        command_id = key.command_id(index)
+        attempt = 0
+        while True:
+            try:
+                await self._fence(command, command_id)
+                return await self._store.find_command(command_id) is not None
+            except RuntimeClosed:
+                raise
+            except Transient:
+                attempt += 1
+                await asyncio.sleep(_TRANSIENT_RETRY.wait_s(attempt, self._source))
+
+    async def _fence(self, command: Command, command_id: str) -> None:
+        """Return when nothing that was sent to a command's actor before is under way any more."""
+        dispatcher = self._dispatcher
+        try:
+            await dispatcher.read(dispatcher.stream_type_of(command), command.to, self._timeout_s)
+        except NotFound:
+            pass
+        except Transient:
+            raise
+        except ActoriumError as error:
+            log.warning("fence_skipped", command_id=command_id, error=str(error))
+
+    # --- the owner of an intent -----------------------------------------------------------------------------------
+
+    def report_nowait(self, key: IntentKey, flow_id: str, outcome: Command, take: Take, about: Any) -> Answer | None:
+        """Tell the owner at once, and have taken what it says of it; None where that cannot be."""
+        return self._dispatcher.ask_nowait(self._envelope(key, flow_id, outcome), take, about)
+
+    async def report(self, key: IntentKey, flow_id: str, outcome: Command) -> None:
+        """Tell the owner; where the owner's own code fails on it, tell it that."""
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                await self._dispatcher.ask(self._envelope(key, flow_id, outcome))
+                return
+            except RuntimeClosed:
+                raise
+            except Transient:
+                pass
+            except ActoriumError as trouble:
+                if attempt >= _TRANSIENT_RETRY.attempts:
+                    broken = self.broken(key, trouble)
+                    if broken is None:
+                        raise
+                    await self._dispatcher.ask(self._envelope(key, flow_id, broken))
+                    return
+            await asyncio.sleep(_TRANSIENT_RETRY.wait_s(attempt, self._source))
+
+    async def _state(self, key: IntentKey) -> Any:
+        """Return the owner of an intent as it stands."""
+        attempt = 0
+        while True:
+            try:
+                return await self._dispatcher.read(key.owner, key.id, self._timeout_s)
+            except RuntimeClosed:
+                raise
+            except Transient:
+                attempt += 1
+                await asyncio.sleep(_TRANSIENT_RETRY.wait_s(attempt, self._source))
+
+    def _envelope(self, key: IntentKey, flow_id: str, report: Command) -> Envelope:
+        return Envelope(
+            key.owner,
+            key.id,
+            report,
+            self._handlers[type(report)],
+            command_id=self._source.new_id(),
+            correlation_id=flow_id,
+            timeout_s=self._timeout_s,
+        )
+
+
+def said(error: Exception | None) -> tuple[str, dict[str, Any]]:
+    """Return an error as it is recorded: its reason, and details that JSON can carry."""
+    if error is None:
+        return "", {}
+    if isinstance(error, Rejected):
+        return storable(error.reason), {storable(name): plain(value) for name, value in error.details.items()}
+    return storable(f"{type(error).__name__}: {error}"), {}

@@ -1,0 +1,33 @@
+"""`Services`: what carrying out intents needs of the runtime around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from actorium.actors.commands import Command
+from actorium.runtime.commands.dispatcher import Dispatcher
+from actorium.store.event_store import EventStore
+from actorium.store.source import Source
+
+Send = Callable[..., Any]
+
+
+class Services(msgspec.Struct, frozen=True):
+    """The parts of one runtime that routers, runners and the agenda share.
+
+    commands: the classes of commands that may be sent, by their stable names.
+    send: `Runtime.send`, with the middleware.
+    accepts: whether the runtime takes commands now; None where they have to pass through middleware.
+    timeout_s: how long one command, report or read may take, in seconds.
+    """
+
+    dispatcher: Dispatcher
+    store: EventStore
+    source: Source
+    commands: Mapping[str, type[Command]]
+    send: Send
+    accepts: Callable[[], bool] | None
+    timeout_s: float
