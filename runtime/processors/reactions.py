@@ -22,7 +22,10 @@ _REACTION = "__actorium_reaction__"
 OnReplay = Literal["skip", "run"]
 
 IdempotencyKey = NewType("IdempotencyKey", str)
-"""Names one reaction to one event: the same at every delivery, so that the receiver can tell a second one."""
+IdempotencyKey.__doc__ = """A string that names one effect of one event or step.
+
+It is the same at every attempt, so the receiver can recognise a second one.
+"""
 
 
 def react(*, on_replay: OnReplay, retry: Retry | None = None, concurrency: int = 8, name: str = "") -> Callable[[F], F]:

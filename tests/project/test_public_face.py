@@ -1,6 +1,9 @@
 """The public face: what `import actorium` promises is there, in order and explained."""
 
 import inspect
+import pydoc
+
+import pytest
 
 import actorium
 
@@ -27,3 +30,11 @@ def test_every_listed_class_and_function_is_explained() -> None:
 def test_every_public_name_of_the_package_is_listed() -> None:
     public = {name for name, thing in vars(actorium).items() if name[0] != "_" and not inspect.ismodule(thing)}
     assert public - set(actorium.__all__) - {"TYPE_CHECKING", "annotations"} == set()
+
+
+@pytest.mark.parametrize("name", actorium.__all__)
+def test_help_explains_every_listed_name(name: str) -> None:
+    thing = getattr(actorium, name)
+    own = explanation(thing)
+    assert own != type(thing).__doc__, f"help({name}) explains {type(thing).__name__}, not {name}"
+    assert own.strip().splitlines()[0] in pydoc.render_doc(thing, renderer=pydoc.plaintext)

@@ -22,6 +22,7 @@ from actorium import (
     CommandContext,
     ConfigurationError,
     Event,
+    Next,
     NotFound,
     Runtime,
     Settings,
@@ -29,7 +30,6 @@ from actorium import (
     evolve,
 )
 from actorium.errors import CommandConflict, RuntimeClosed
-from actorium.runtime.commands.middleware import Next
 from actorium.sagas.model.submissions import SUBMISSION, Submission
 from actorium.store.errors import InvalidCommand
 

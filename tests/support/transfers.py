@@ -12,6 +12,7 @@ from actorium import (
     Command,
     Event,
     EventStore,
+    Middleware,
     NotFound,
     Passivation,
     Rejected,
@@ -25,7 +26,6 @@ from actorium import (
     starts,
     step,
 )
-from actorium.runtime.commands.middleware import Middleware
 from actorium.testing import LoopSource
 
 # Nobody needs to look by itself where nothing gets lost: virtual time passes in few steps.

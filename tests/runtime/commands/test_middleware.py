@@ -9,8 +9,18 @@ from support.bank import Add, Reveal, Tally
 from support.stores import FaultyStore, whole_log
 from support.virtual_time import virtual
 
-from actorium import Ack, CommandContext, ConfigurationError, Event, Metadata, RecordedEvent, Rejected, Runtime
-from actorium.runtime.commands.middleware import Middleware, Next
+from actorium import (
+    Ack,
+    CommandContext,
+    ConfigurationError,
+    Event,
+    Metadata,
+    Middleware,
+    Next,
+    RecordedEvent,
+    Rejected,
+    Runtime,
+)
 from actorium.store.errors import InvalidCommand, Transient
 
 
@@ -110,6 +120,64 @@ async def test_one_may_try_again_and_the_command_takes_effect_once() -> None:
         store.faults.extend(["after"])
         assert (await runtime.send(Add("t", 5, needs=0))).version == 2
         assert len(await whole_log(store.inner)) == 2
+
+
+@virtual
+async def test_a_told_command_that_one_sends_again_takes_effect_once() -> None:
+    async def twice(context: CommandContext, following: Next) -> Ack:
+        await following(context)
+        return await following(context)
+
+    async with Runtime([Tally], store="memory://", middleware=[twice]) as runtime:
+        await runtime.tell(Add("t", 5))
+        assert (await runtime.get(Tally, "t")).total == 5
+        assert runtime.statistics().duplicates == 1
+
+
+@virtual
+async def test_one_sees_everything_that_the_sender_said() -> None:
+    seen: list[Any] = []
+
+    async def look(context: CommandContext, following: Next) -> Ack:
+        seen.extend((context.command, context.command_id, context.correlation_id, context.causation_id))
+        seen.extend((dict(context.headers), context.timeout_s, context.expected_version, repr(context)))
+        return await following(context)
+
+    async with Runtime([Tally], store="memory://", middleware=[look]) as runtime:
+        await runtime.send(
+            Add("t"),
+            command_id="mine",
+            correlation_id="flow",
+            causation_id="cause",
+            headers={"user": "me"},
+            timeout_s=7.0,
+            expected_version=0,
+        )
+    shown = f"CommandContext({Add('t')!r}, command_id='mine')"
+    assert seen == [Add("t"), "mine", "flow", "cause", {"user": "me"}, 7.0, 0, shown]
+
+
+@virtual
+async def test_one_cannot_change_the_command_or_its_metadata() -> None:
+    async def meddle(context: CommandContext, following: Next) -> Ack:
+        for name in ("command", "command_id", "correlation_id", "causation_id", "headers", "timeout_s"):
+            with pytest.raises(AttributeError):
+                setattr(context, name, None)
+        return await following(context)
+
+    async with Runtime([Tally], store="memory://", middleware=[meddle]) as runtime:
+        assert (await runtime.send(Add("t"))).version == 1
+
+
+@virtual
+async def test_what_one_gives_to_next_is_the_context_that_it_was_given() -> None:
+    async def lose(context: CommandContext, following: Next) -> Ack:
+        wrong: Any = context.command
+        return await following(wrong)
+
+    async with Runtime([Tally], store="memory://", middleware=[lose]) as runtime:
+        with pytest.raises(ConfigurationError, match="give it the context"):
+            await runtime.send(Add("t"))
 
 
 @virtual

@@ -7,8 +7,7 @@ from support.bank import Add, Tally
 from support.stores import PassedThrough, whole_log
 from support.virtual_time import virtual
 
-from actorium import Ack, CommandContext, CommandTimeout, Overloaded, Settings
-from actorium.runtime.commands.middleware import Next
+from actorium import Ack, CommandContext, CommandTimeout, Next, Overloaded, Settings
 from actorium.runtime.commands.throughput import Throughput
 from actorium.runtime.runtime import Runtime
 from actorium.store.event_store import Batch, Committed

@@ -7,9 +7,8 @@ import pytest
 from support.transfers import Ask, Deposit, Transfer, Withdraw, ask, balances, open_accounts, runtime_of, saga_in
 from support.virtual_time import virtual
 
-from actorium import ActoriumError, CommandContext, CommandTimeout, Overloaded, Retry, Settings, step
+from actorium import ActoriumError, CommandContext, CommandTimeout, Middleware, Next, Overloaded, Retry, Settings, step
 from actorium.actors.commands import Ack
-from actorium.runtime.commands.middleware import Middleware, Next
 
 
 class Impatient(Transfer):

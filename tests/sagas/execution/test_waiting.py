@@ -21,8 +21,7 @@ from support.transfers import (
 )
 from support.virtual_time import VirtualLoop, virtual
 
-from actorium import Ack, CommandContext, Retry, Saga, Settings, on, starts, step
-from actorium.runtime.commands.middleware import Next
+from actorium import Ack, CommandContext, Next, Retry, Saga, Settings, on, starts, step
 
 DAY_S = 86_400.0
 
