@@ -253,6 +253,7 @@ class Actor:
         pending = self.pending
         assert pending, "an outcome without a pending append"
         if type(outcome) is int and self.status is not _RECOVERING:
+            assert pending[0] is request, "outcomes are not in the order of the appends"
             del pending[0]
             if not pending:
                 self.pending = None
@@ -279,6 +280,7 @@ class Actor:
 
     def _begin_recovery(self, *, withdraw: bool) -> None:
         """Give up the speculative state; go on when the outcome of everything in flight is known."""
+        assert self.status is not _RECOVERING, f"{self!r} is recovering already"
         self.status = Status.RECOVERING
         self.state = None
         last = None
@@ -328,6 +330,8 @@ class Actor:
 
     def hydrated(self, state: Aggregate, version: int) -> None:
         """Begin to live with the state that the stream gives."""
+        assert self.status is Status.HYDRATING, f"{self!r} was hydrated while {self.status.value}"
+        assert self.pending is None, f"{self!r} was hydrated with an append in flight"
         self.state = state
         self.version = version
         if self.mailbox:
@@ -339,6 +343,7 @@ class Actor:
 
     def hydration_failed(self, error: ActoriumError, *, status: Status) -> None:
         """Refuse all waiting mail; `status` says whether the next mail may try again at once (COLD) or not (FAILED)."""
+        assert self.status is Status.HYDRATING, f"{self!r} was hydrated while {self.status.value}"
         mailbox, self.mailbox = self.mailbox, None
         self.status = status
         self.state = None
@@ -352,6 +357,8 @@ class Actor:
 
     def passivate(self) -> None:
         """Drop the state; the next mail reads it from the log."""
+        assert not self.mailbox, f"{self!r} was passivated with mail"
+        assert not self.pending, f"{self!r} was passivated with an append in flight"
         self.state = None
         self.version = 0
         self.mailbox = None

@@ -165,6 +165,7 @@ class GroupCommitWriter(Generic[R]):
                     flight.outcome = await self._commit(flight)
                 finally:
                     self._report_landed()
+                    assert self._landed is None, "a commit has landed before the last one was reported"
                     if self._flying is flight:  # else it was given up, and is reported
                         self._landed, self._flying = flight, None
                 if self._bug is not None:
@@ -176,6 +177,7 @@ class GroupCommitWriter(Generic[R]):
         return bool(self._waiting or self._extras)
 
     def _gather(self) -> _Flight[R]:
+        assert self._flying is None, "at most one commit is in flight"
         waiting = self._waiting
         requests: list[R] = []
         events = size_bytes = 0

@@ -200,6 +200,7 @@ class Admission:
     def _admit(self, sender: WaitingSender) -> None:
         if sender.delivered.done():
             return  # it is leaving
+        assert self.in_flight < self.limit, "a sender was let in where there is no room"
         try:
             full = self._deliver(sender.envelope)
         except Exception as refusal:
@@ -211,6 +212,7 @@ class Admission:
             self._join_mailbox_queue(sender, full)
 
     def _join(self, sender: WaitingSender, queue: WaitQueue) -> None:
+        assert sender.number not in sender.queue, "a sender stands in one queue"
         sender.queue = queue
         queue[sender.number] = sender
 

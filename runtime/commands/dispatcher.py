@@ -198,7 +198,9 @@ class Dispatcher:
         kind = self._kinds[envelope.stream_type]
         if self._try_deliver(kind, envelope, self._time(), is_next=True):
             return None
-        return kind.live[envelope.to]
+        actor = kind.live[envelope.to]
+        assert actor.is_full(self._mailbox_limit), f"{actor!r} has room and took no mail"
+        return actor
 
     def _try_deliver(self, kind: ActorKind[Actor], envelope: Envelope, now: float, is_next: bool = False) -> bool:
         """Deliver if there is room in the runtime and in the mailbox, and nobody waits for it.

@@ -1,10 +1,11 @@
 """`SagaStream`: a saga as an event-sourced actor.
 
-Its inputs are what the router and the executor report; its decisions are events of its own stream, intents among them:
-a step's commands leave only after the event that records them is committed. Invariants: an intent is open from its
-`StepIssued` until it succeeded, failed or the saga stands; of the steps at most one is open; a saga that has ended has
-nothing open and issues nothing more, unless a person mends it; steps in the state have the names of today, keys those
-that were recorded, for the commands' ids are made of them.
+Its inputs are what the router and the intent runner report; its decisions are events of its own stream, intents among
+them: a step's commands leave only after the event that records them is committed.
+
+Invariants: an intent is open from its `StepIssued` until it succeeded, failed or the saga stands; of the steps at most
+one is open; a saga that has ended has nothing open and issues nothing more, unless a person mends it; steps in the
+state have the names of today, keys those that were recorded, for the commands' ids are made of them.
 """
 
 from __future__ import annotations

@@ -97,7 +97,9 @@ def a_step_is_sent_before_it_is_recorded(patch: pytest.MonkeyPatch) -> None:
             if isinstance(event, StepIssued) and event.commands:
                 key = IntentKey(request.actor.kind.type, request.actor.id, event.key)
                 commands = dict(enumerate(event.commands))
-                intent = Intent(event.step, event.undo, commands, event.effect, request.metadata.flow_id, "")
+                intent = Intent(
+                    event.step, event.undo, commands, event.effect, request.metadata.flow_id, f"{key.owner}<{key.id}>"
+                )
                 runners[asyncio.get_running_loop()].start(key, intent)
 
     patch.setattr(IntentRunner, "__init__", init_and_tell)
