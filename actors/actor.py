@@ -253,7 +253,6 @@ class Actor:
         pending = self.pending
         assert pending, "an outcome without a pending append"
         if type(outcome) is int and self.status is not _RECOVERING:
-            assert pending[0] is request, "outcomes are not in the order of the appends"
             del pending[0]
             if not pending:
                 self.pending = None
