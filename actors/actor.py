@@ -27,7 +27,7 @@ from actorium.actors.mailbox import Mailbox
 from actorium.actors.pending import PendingAppend
 from actorium.actors.snapshots import SnapshotKeeper
 from actorium.store.codec import InvalidMessage, checked_copy
-from actorium.store.errors import ActoriumError, DuplicateCommand, Refused, Transient, WrongExpectedVersion
+from actorium.store.errors import ActoriumError, DuplicateCommand, LostRace, Refused, Transient, WrongExpectedVersion
 from actorium.store.event_store import Append, AppendOutcome, CommandMark
 from actorium.store.events import EncodedEvent, Event, Metadata, as_json
 from actorium.store.names import StreamName
@@ -117,20 +117,14 @@ class Actor:
         version = self.version
         encoded: tuple[EncodedEvent, ...]
         events: tuple[Event, ...]
-        if version == 0:
-            if kind.has_create and not handler.creates:
-                missing = NotFound(f"{self!r} does not exist: {_name(envelope)} needs one that was created")
-                self._reply_unwritten(envelope, missing)
-                return
-        elif handler.creates:
-            there = AlreadyExists(f"{self!r} exists already: {_name(envelope)} is for one that does not")
-            self._reply_unwritten(envelope, there)
-            return
-        if envelope.expected_version is not None and envelope.expected_version != version:
-            lost = WrongExpectedVersion(self.stream, expected=envelope.expected_version, actual=version)
-            self._reply_unwritten(envelope, lost)
-            return
         try:
+            if version == 0:
+                if kind.has_create and not handler.creates:
+                    raise NotFound(f"{self!r} does not exist: {_name(envelope)} needs one that was created")
+            elif handler.creates:
+                raise AlreadyExists(f"{self!r} exists already: {_name(envelope)} is for one that does not")
+            if envelope.expected_version is not None and envelope.expected_version != version:
+                raise WrongExpectedVersion(self.stream, expected=envelope.expected_version, actual=version)
             metadata = Metadata(envelope.command_id, envelope.correlation_id, envelope.causation_id, envelope.headers)
             if handler.wants_metadata:
                 decided = handler.method(self.state, envelope.command, metadata)
@@ -152,6 +146,9 @@ class Actor:
                 )
         except Refused as refusal:
             self._reply_unwritten(envelope, refusal)
+            return
+        except LostRace as lost:
+            self._reply_unwritten(envelope, lost)
             return
         except Exception as bug:
             self._reply_unwritten(envelope, self._command_failed(envelope, "its handler", bug))

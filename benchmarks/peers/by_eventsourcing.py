@@ -87,7 +87,7 @@ def _application(bench: Bench) -> tuple[Any, Callable[[], Any], Callable[[], int
     from eventsourcing.application import Application
     from eventsourcing.domain import Aggregate, event
 
-    class Account(Aggregate):  # type: ignore[misc]  # the peer may not be installed where types are checked
+    class EventsourcingAccount(Aggregate):  # type: ignore[misc]  # the peer may not be installed where types are checked
         @event("Opened")  # type: ignore[untyped-decorator]
         def __init__(self) -> None:
             self.balance = 0
@@ -106,7 +106,7 @@ def _application(bench: Bench) -> tuple[Any, Callable[[], Any], Callable[[], int
         os.environ["PERSISTENCE_MODULE"] = "eventsourcing.sqlite"
         os.environ["SQLITE_DBNAME"] = str(bench.path)
     application = Application()
-    return application, Account, lambda: len(application.recorder.select_notifications(1, 2_000_000_000))
+    return application, EventsourcingAccount, lambda: len(application.recorder.select_notifications(1, 2_000_000_000))
 
 
 def _set_synchronous(bench: Bench) -> None:

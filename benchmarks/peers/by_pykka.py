@@ -15,7 +15,7 @@ async def measure(bench: Bench) -> Figures:
     """Return the rate of questions, so many of them at once."""
     import pykka
 
-    class Account(pykka.ThreadingActor):  # type: ignore[misc]  # the peer may not be installed where types are checked
+    class PykkaAccount(pykka.ThreadingActor):  # type: ignore[misc]  # the peer may not be installed where types are checked
         def __init__(self) -> None:
             super().__init__()
             self.balance = self.version = 0
@@ -26,7 +26,7 @@ async def measure(bench: Bench) -> Figures:
                 self.version += 1
             return self.version
 
-    accounts = [Account.start() for _ in range(bench.count("aggregates"))]
+    accounts = [PykkaAccount.start() for _ in range(bench.count("aggregates"))]
     try:
         warmed = _ask(pykka, accounts, bench, bench.seconds() * _WARM_UP, [])
         with bench.clock() as clock:

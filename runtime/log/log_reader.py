@@ -31,6 +31,16 @@ class Unread(NamedTuple):
     record: EncodedRecord
     error: UnreadableEvent
 
+    @property
+    def stream(self) -> StreamName:
+        """The name of the stream that holds the event."""
+        return self.record.stream
+
+    @property
+    def position(self) -> int:
+        """The place of the event in the whole log."""
+        return self.record.position
+
 
 def _left_out(payload: bytes) -> None:
     """Mark a shape that nobody wants."""

@@ -17,7 +17,7 @@ import anyio
 from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.log.log_reader import Delivered, Unread
 from actorium.runtime.processors.checkpoint import Checkpoint
-from actorium.runtime.processors.dead_letters import moved_to, place_of
+from actorium.runtime.processors.dead_letters import moved_to
 from actorium.runtime.processors.delivery import Attempts
 from actorium.runtime.retry import Retry
 from actorium.store.errors import Transient
@@ -164,7 +164,7 @@ class ConcurrentDelivery:
         try:
             return self._handler.lane(delivered)
         except Exception:
-            return place_of(delivered)[0]  # what fails here fails again in `react`, and is parked there
+            return delivered.stream  # what fails here fails again in `react`, and is parked there
 
 
 class _Page:
@@ -186,7 +186,7 @@ class _Page:
     @property
     def position(self) -> int:
         """The position up to which everything is over."""
-        return place_of(self._events[self._first_left])[1] - 1 if self._first_left < len(self._events) else self._end
+        return self._events[self._first_left].position - 1 if self._first_left < len(self._events) else self._end
 
     def over(self, index: int) -> None:
         """Note that an event was delivered, parked, held back or is nobody's."""

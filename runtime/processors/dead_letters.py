@@ -87,25 +87,19 @@ class DeadLetters:
 
     def hold_back(self, delivered: Delivered, lane: StreamName | None = None) -> bool:
         """Say whether an event is not to be handled now; `lane` is where it waits, by default its stream."""
-        stream, position = place_of(delivered)
+        stream, position = delivered.stream, delivered.position
         if position in self._discarded:
             return True
         letter = self._parked.get(lane or stream)
         return letter is not None and position >= letter.position
 
 
-def place_of(delivered: Delivered) -> tuple[StreamName, int]:
-    """Return the stream and the position of an event."""
-    if isinstance(delivered, Unread):
-        return delivered.record.stream, delivered.record.position
-    return StreamName(delivered.stream_type, delivered.stream_id), delivered.position
-
-
 def moved_to(letter: DeadLetter, delivered: Delivered) -> DeadLetter:
     """Return the letter for the next event of its lane, when the one it was for is over: that one waits now."""
-    _, position = place_of(delivered)
     version, event_type = _version_and_type(delivered)
-    return msgspec.structs.replace(letter, position=position, version=version, event_type=event_type, attempts=0)
+    return msgspec.structs.replace(
+        letter, position=delivered.position, version=version, event_type=event_type, attempts=0
+    )
 
 
 def _version_and_type(delivered: Delivered) -> tuple[int, str]:
@@ -124,7 +118,7 @@ def dead_letter(
     lane: StreamName | None,
 ) -> DeadLetter:
     """Return the letter for an event that could not be handled."""
-    stream, position = place_of(delivered)
+    stream, position = delivered.stream, delivered.position
     version, event_type = _version_and_type(delivered)
     return DeadLetter(
         processor,

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from actorium.runtime.log.log_reader import Delivered, Unread
 from actorium.runtime.processors.checkpoint import Checkpoint
-from actorium.runtime.processors.dead_letters import dead_letter, moved_to, place_of
+from actorium.runtime.processors.dead_letters import dead_letter, moved_to
 from actorium.runtime.retry import Retry
 from actorium.store.errors import StatementFailed, Transient
 from actorium.store.event_store import DeadLetter, Statement
@@ -64,7 +64,7 @@ class Attempts:
         """Wait before the next attempt; return False when there is none."""
         if attempt >= self._retry.attempts or isinstance(delivered, Unread):
             return False
-        stream, position = place_of(delivered)
+        stream, position = delivered.stream, delivered.position
         log.warning(
             "event_retried",
             processor=self._checkpoint.name,
@@ -80,7 +80,7 @@ class Attempts:
         self, delivered: Delivered, attempt: int, error: Exception, lane: StreamName | None = None
     ) -> DeadLetter:
         """Return the letter for an event that is parked after so many attempts, and say it in the log."""
-        stream, position = place_of(delivered)
+        stream, position = delivered.stream, delivered.position
         log.error(
             "event_parked",
             processor=self._checkpoint.name,
@@ -109,7 +109,7 @@ class SequentialDelivery:
             end = _part_end(events, begun, begun + size)
             statements: list[Statement] = []
             failed, error = self._apply(events, begun, end, statements)
-            reached = position if failed == len(events) else place_of(events[failed])[1] - 1
+            reached = position if failed == len(events) else events[failed].position - 1
             try:
                 if statements or reached > self._checkpoint.position:
                     await self._checkpoint.save(reached, self._handler.arranged(statements))
@@ -183,12 +183,12 @@ class SequentialDelivery:
             delivered = events[index]
             if letters_at_all and letters.hold_back(delivered):
                 continue
-            if type(delivered) is Unread:
+            if isinstance(delivered, Unread):
                 return index, delivered.error
-            if delivered.position != place:  # type: ignore[union-attr]
-                place, start, mark = delivered.position, index, len(statements)  # type: ignore[union-attr]
+            if delivered.position != place:
+                place, start, mark = delivered.position, index, len(statements)
             try:
-                apply(delivered, statements)  # type: ignore[arg-type]
+                apply(delivered, statements)
             except Exception as error:
                 del statements[mark:]
                 return start, error
@@ -196,7 +196,7 @@ class SequentialDelivery:
 
     async def _one(self, unit: Sequence[Delivered], error: Exception) -> None:
         """Deliver the events of one record again, by themselves; park it when the attempts are used up."""
-        _, position = place_of(unit[0])
+        position = unit[0].position
         attempt = 1
         while await self._attempts.wait(unit[0], attempt, error):
             attempt += 1
@@ -226,19 +226,19 @@ def _is_store_away(error: Exception) -> bool:
 
 def _units(events: Sequence[Delivered]) -> list[list[Delivered]]:
     """Return events in groups that stand or fall together: those that upcasters made of one record."""
-    return [list(unit) for _, unit in groupby(events, key=lambda one: place_of(one)[1])]
+    return [list(unit) for _, unit in groupby(events, key=lambda one: one.position)]
 
 
 def _part_end(events: Sequence[Delivered], begun: int, end: int) -> int:
     """Return the nearest end at or before `end` that divides no record, or the end of the first record."""
     end = min(end, len(events))
-    while begun < end < len(events) and place_of(events[end])[1] == place_of(events[end - 1])[1]:
+    while begun < end < len(events) and events[end].position == events[end - 1].position:
         end -= 1
     return end if end > begun else _unit_end(events, min(begun + 1, len(events)))
 
 
 def _unit_end(events: Sequence[Delivered], end: int) -> int:
     """Return the end of the record of which the event before `end` is a part."""
-    while 0 < end < len(events) and place_of(events[end])[1] == place_of(events[end - 1])[1]:
+    while 0 < end < len(events) and events[end].position == events[end - 1].position:
         end += 1
     return end

@@ -19,7 +19,7 @@ import msgspec
 from actorium.actors.annotations import is_proper_subclass, shown
 from actorium.runtime.log.log_reader import Delivered, Unread
 from actorium.runtime.processors.checkpoint import Checkpoint
-from actorium.runtime.processors.dead_letters import dead_letter, moved_to, place_of
+from actorium.runtime.processors.dead_letters import dead_letter, moved_to
 from actorium.runtime.processors.start_position import StartPosition
 from actorium.runtime.retry import Retry, TryLater
 from actorium.store.errors import ConfigurationError
@@ -162,7 +162,7 @@ class OutletWork:
         for index, delivered in enumerate(events):
             if self._checkpoint.letters.hold_back(delivered):
                 continue
-            place = place_of(delivered)[1]
+            place = delivered.position
             if isinstance(delivered, Unread):
                 await self._checkpoint.save(place, parked=[self._letter(delivered)])
                 continue
@@ -176,7 +176,7 @@ class OutletWork:
                     self._outlet.retry,
                 ) from error
             unsaved += 1
-            is_last_part = index + 1 == len(events) or place_of(events[index + 1])[1] > place
+            is_last_part = index + 1 == len(events) or events[index + 1].position > place
             if is_last_part and (unsaved >= _SAVE_EVERY_EVENTS or loop.time() - saved_at >= _SAVE_EVERY_S):
                 await self._move_to(place)
                 saved_at, unsaved = loop.time(), 0

@@ -20,7 +20,7 @@ from actorium.actors.errors import NotFound
 from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.log.log_reader import Delivered, LogReader
 from actorium.runtime.processors.checkpoint import Checkpoint
-from actorium.runtime.processors.dead_letters import moved_to, place_of
+from actorium.runtime.processors.dead_letters import moved_to
 from actorium.runtime.processors.delivery import Delivery
 from actorium.runtime.retry import Retry, TryLater
 from actorium.runtime.waits import end, ended
@@ -359,7 +359,7 @@ class Processor:
             events = [
                 one
                 for one in self._not_discarded(found.events)
-                if place_of(one)[1] <= self.checkpoint.position and self._is_in(letter.stream, one)
+                if one.position <= self.checkpoint.position and self._is_in(letter.stream, one)
             ]
             if events:
                 yield events
@@ -369,7 +369,7 @@ class Processor:
         try:
             return self._lane is not None and self._lane(delivered) == name
         except Exception:
-            return place_of(delivered)[0] == name  # as ConcurrentDelivery does with a lane that cannot be told
+            return delivered.stream == name  # as ConcurrentDelivery does with a lane that cannot be told
 
     def _not_discarded(self, events: Sequence[Delivered]) -> list[Delivered]:
-        return [one for one in events if not self.checkpoint.letters.is_discarded(place_of(one)[1])]
+        return [one for one in events if not self.checkpoint.letters.is_discarded(one.position)]

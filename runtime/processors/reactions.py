@@ -9,7 +9,6 @@ from typing import Literal, NewType, TypeVar
 
 from actorium.runtime.log.log_reader import Delivered
 from actorium.runtime.processors.checkpoint import Checkpoint
-from actorium.runtime.processors.dead_letters import place_of
 from actorium.runtime.processors.event_handlers import EventHandler, arguments, read_handler
 from actorium.runtime.retry import Retry
 from actorium.store.errors import ConfigurationError
@@ -91,7 +90,7 @@ class ReactionWork:
 
     def lane(self, delivered: Delivered) -> StreamName:
         """Return the event's stream: streams side by side."""
-        return place_of(delivered)[0]
+        return delivered.stream
 
     def begin(self, recorded: RecordedEvent[Event], ended: object) -> bool:
         """Leave every event to `react`: a user's function takes a task."""

@@ -77,9 +77,7 @@ class SagaEngine:
         self._timeout_s, self._unreadable_types = settings.default_timeout_s, settings.unreadable_types
         self._dispatcher = engine.dispatcher
         self._reads = reads
-        self._kinds: dict[type[Saga], ActorKind[Actor]] = {
-            saga: engine.kinds[stream] for saga, stream in streams.items()
-        }
+        self._kinds = {saga: engine.kinds[stream] for saga, stream in streams.items()}
         self._submissions = engine.kinds[Submission]
         for kind in (*self._kinds.values(), self._submissions):
             kind.evolve_without_copies()  # these streams replace what their events hold, and change none of it

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from actorium.store.errors import ConfigurationError
+from actorium.user_lines import described
 
 
 def look_here() -> str:
@@ -29,6 +30,4 @@ def blamed(what: str) -> Iterator[None]:
     except SyntaxError as error:
         raise ConfigurationError(f"{what}: {type(error).__name__}: {error}") from error  # it names its line itself
     except Exception as error:
-        from actorium.simulation.record.user_lines import described  # loads the simulator: only where it is needed
-
         raise ConfigurationError(f"{what}: {described(error)}") from error

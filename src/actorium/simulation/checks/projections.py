@@ -16,11 +16,11 @@ from actorium.sagas.runtime import Runtime
 from actorium.simulation.checks.finding import Violated
 from actorium.simulation.checks.folds import Fold, TableFold, Unanswerable, as_content, fold_of, select_all
 from actorium.simulation.record.history import UNKNOWN, Asking, History
-from actorium.simulation.record.user_lines import described
 from actorium.simulation.record.view import View
 from actorium.simulation.record.witness import Witness
 from actorium.store.event_store import SaveCheckpoint
 from actorium.store.events import EncodedRecord
+from actorium.user_lines import described
 
 
 class ReadModels:

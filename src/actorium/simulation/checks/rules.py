@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from actorium.simulation.checks.finding import Violated
-from actorium.simulation.record.user_lines import described
 from actorium.simulation.record.view import View
+from actorium.user_lines import described
 
 _UNSET: Any = object()
 _RAISED: Any = object()

@@ -27,12 +27,12 @@ from actorium.simulation.checks.sagas import SagaSteps
 from actorium.simulation.checks.snapshots import SavedStates
 from actorium.simulation.checks.streams import Streams
 from actorium.simulation.record.history import ClientDelivery, ClientRead, History, Operation
-from actorium.simulation.record.user_lines import described
 from actorium.simulation.record.view import View
 from actorium.simulation.record.witness import Witness
 from actorium.simulation.world.chance import Chance
 from actorium.store.event_store import Batch, Committed
 from actorium.store.events import EncodedRecord
+from actorium.user_lines import described
 
 # What is looked at by asking the runtime itself costs more than the rest together: a sample of each seed, but where
 # one failure is looked at closely.

@@ -21,13 +21,13 @@ from actorium.sagas.model.views import SagaSummary, SagaView
 from actorium.sagas.runtime import Runtime
 from actorium.simulation.record.history import Asking, ClientDelivery, ClientRead, Operation
 from actorium.simulation.record.trace import TraceMark
-from actorium.simulation.record.user_lines import described
 from actorium.simulation.record.witness import Witness
 from actorium.simulation.surroundings import Surroundings
 from actorium.simulation.world.code_faults import InjectedFailure
 from actorium.simulation.world.faults import FaultId, Kind
 from actorium.simulation.world.node import ConnectionLost, Node
 from actorium.store.errors import LostRace, StatementFailed, Transient
+from actorium.user_lines import described
 
 A = TypeVar("A", bound=Aggregate)
 R = TypeVar("R")

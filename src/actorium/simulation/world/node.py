@@ -18,7 +18,6 @@ from actorium.sagas.runtime import Runtime
 from actorium.simulation.checks import Checks
 from actorium.simulation.record.history import History
 from actorium.simulation.record.trace import TraceMark
-from actorium.simulation.record.user_lines import described
 from actorium.simulation.record.view import View
 from actorium.simulation.record.witness import Witness
 from actorium.simulation.surroundings import Surroundings
@@ -28,6 +27,7 @@ from actorium.simulation.world.loop import SimulatedLoop
 from actorium.simulation.world.source import SimulatedSource
 from actorium.simulation.world.store import SimulatedStore, Trouble
 from actorium.store.errors import ActoriumError, OutcomeUnknown
+from actorium.user_lines import described
 
 _EPOCH_US = 1_700_000_000_000_000
 _RESTART_S = (0.02, 3.0)

@@ -21,7 +21,6 @@ from actorium.sagas.runtime import Runtime
 from actorium.simulation.checks import Checks, Rule
 from actorium.simulation.record.history import History
 from actorium.simulation.record.trace import TraceLine, TraceMark
-from actorium.simulation.record.user_lines import described, standing
 from actorium.simulation.record.view import SagaSeen, View
 from actorium.simulation.record.witness import Witness
 from actorium.simulation.reports.words import without_addresses
@@ -38,6 +37,7 @@ from actorium.simulation.world.node import Node
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import EventStore
 from actorium.store.source import SeededSource
+from actorium.user_lines import described, standing
 
 # As long as what a scenario leaves to be done by itself may take: a deadline of a day passes in a run.
 _REST_WITHIN_S = 86_400.0
