@@ -1,6 +1,6 @@
 """`python -m actorium`: the program `actorium`, where its own name is not on the path."""
 
-from actorium.cli import main
+from actorium_cli import main
 
 if __name__ == "__main__":
     main()

@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import msgspec
+
 from actorium.actors.aggregate import Aggregate
 from actorium.runtime.processors.outlet import Outlet
 from actorium.runtime.processors.reactions import Reaction
@@ -23,19 +25,32 @@ _UNDONE = '  undone(["undone"])'
 _FAILED = '  failed(["failed: a person acts"])'
 
 
-def graphs(runtime: Runtime) -> str:
-    """Return a Markdown page with a Mermaid diagram for each saga, aggregate, projection, reaction and outlet."""
+class Diagram(msgspec.Struct, frozen=True):
+    """One drawing: what is drawn ("Saga", "Aggregate", ...), its name, and the text for Mermaid."""
+
+    kind: str
+    name: str
+    mermaid: str
+
+
+def diagrams(runtime: Runtime) -> list[Diagram]:
+    """Return a diagram for each saga, aggregate, projection, reaction and outlet."""
     catalog = runtime.catalog
     sagas: tuple[type[Saga], ...] = ()
     outlets: tuple[Outlet, ...] = ()
     if isinstance(runtime, RuntimeWithProcesses):
         sagas, outlets = runtime.saga_classes, runtime.outlets
-    parts: list[tuple[str, Lines]] = [(f"Saga {saga.__name__}", saga_graph(saga)) for saga in sagas]
-    parts += [(f"Aggregate {aggregate.__name__}", aggregate_graph(aggregate)) for aggregate in catalog.aggregates]
-    parts += [(f"Projection {projection.__name__}", projection_graph(projection)) for projection in catalog.projections]
-    parts += [(f"Reaction {reaction.name}", _reaction_graph(reaction)) for reaction in catalog.reactions]
-    parts += [(f"Outlet {outlet.name}", _outlet_graph(outlet)) for outlet in outlets]
-    return "\n\n".join("\n".join([f"## {title}", "", "```mermaid", *lines, "```"]) for title, lines in parts)
+    parts: list[tuple[str, str, Lines]] = [("Saga", saga.__name__, saga_graph(saga)) for saga in sagas]
+    parts += [("Aggregate", aggregate.__name__, aggregate_graph(aggregate)) for aggregate in catalog.aggregates]
+    parts += [("Projection", projection.__name__, projection_graph(projection)) for projection in catalog.projections]
+    parts += [("Reaction", reaction.name, _reaction_graph(reaction)) for reaction in catalog.reactions]
+    parts += [("Outlet", outlet.name, _outlet_graph(outlet)) for outlet in outlets]
+    return [Diagram(kind, name, "\n".join(lines)) for kind, name, lines in parts]
+
+
+def page(diagrams: Iterable[Diagram]) -> str:
+    """Return a Markdown page with diagrams."""
+    return "\n\n".join(f"## {one.kind} {one.name}\n\n```mermaid\n{one.mermaid}\n```" for one in diagrams)
 
 
 def saga_graph(saga: type[Saga]) -> Lines:

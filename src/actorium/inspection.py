@@ -1,12 +1,8 @@
-"""Looking at an application from outside: finding it by name, and asking whether it can read its log."""
+"""Looking at an application from outside: asking whether it can read its log."""
 
 from __future__ import annotations
 
-import importlib
-import inspect
 from collections.abc import AsyncIterator, Callable
-from types import ModuleType
-from typing import Any
 
 from actorium.runtime.log.readability import described, unreadable_types
 from actorium.runtime.runtime import Runtime
@@ -17,56 +13,8 @@ from actorium.store.errors import ConfigurationError, UnreadableEvent
 from actorium.store.event_store import EventStore
 from actorium.store.events import EncodedRecord
 from actorium.store.sqlite.adapter import SQLiteLog
-from actorium.user_code import blamed, look_here
 
 _PAGE_EVENTS = 1_000
-
-
-def load_app(reference: str) -> Runtime:
-    """Return the runtime that `module:name` names: a Runtime, or a function without parameters that returns one.
-
-    The module is looked for in the current directory too. Raises ConfigurationError where there is none.
-    """
-    module_name, colon, name = reference.partition(":")
-    if not (module_name and colon and name):
-        raise ConfigurationError(f"{reference!r} names no application: write module:name, such as shop.app:runtime")
-    found: Any = _module(module_name)
-    for part in name.split("."):
-        if not hasattr(found, part):
-            raise ConfigurationError(f"{reference!r}: {_shown(found)} has no {part!r}")
-        found = getattr(found, part)
-    if callable(found):
-        found = _made(reference, found)
-    if not isinstance(found, Runtime):
-        raise ConfigurationError(f"{reference!r} is {_shown(found)}: name a Runtime, or a function that returns one")
-    return found
-
-
-def _module(name: str) -> ModuleType:
-    here = look_here()
-    with blamed(f"{name} cannot be imported"):
-        try:
-            return importlib.import_module(name)
-        except ModuleNotFoundError as missing:
-            if missing.name is None or not f"{name}.".startswith(f"{missing.name}."):
-                raise
-            absent = missing.name
-    raise ConfigurationError(f"there is no module {absent!r} to be found from {here}")
-
-
-def _made(reference: str, factory: Callable[..., Any]) -> Any:
-    if inspect.iscoroutinefunction(factory):
-        raise ConfigurationError(f"{reference!r} is async: name a function that returns its Runtime without waiting")
-    try:
-        inspect.signature(factory).bind()
-    except (TypeError, ValueError) as error:
-        raise ConfigurationError(f"{reference!r} cannot be called without arguments: {error}") from error
-    with blamed(f"{reference!r} failed"):
-        return factory()
-
-
-def _shown(thing: object) -> str:
-    return str(getattr(thing, "__name__", None) or type(thing).__name__)
 
 
 def require_log(runtime: Runtime) -> None:

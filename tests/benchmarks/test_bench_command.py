@@ -11,7 +11,7 @@ import pytest
 from support.reports import ENVIRONMENT, report, result, save
 
 from actorium.benchmarks.reports.report import load
-from actorium.commands.app import run
+from actorium_cli import run
 
 
 def bench(*arguments: str) -> int:
@@ -155,7 +155,7 @@ def test_a_wrong_wish_is_answered_with_what_to_do(
 
 
 def test_a_missing_library_is_named_with_its_extra() -> None:
-    code = "import sys; sys.modules['hdrh'] = None; from actorium.commands.app import run; sys.exit(run(['bench']))"
+    code = "import sys; sys.modules['hdrh'] = None; from actorium_cli import run; sys.exit(run(['bench']))"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert ended.returncode == 2
     assert "`actorium bench` needs hdrh" in ended.stderr

@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import importlib
 import sys
 from pathlib import Path
 
 import pytest
+from support.troubled_app import TROUBLED, write_troubled_log
 from support.troubled_disks import immutable
 
-from actorium.commands.app import run
+from actorium_cli import run
 
-APP = """
-from actorium import Projection, RecordedEvent, Retry, Runtime, Settings, Transaction, on
-from actorium.benchmarks.account import Account, Deposited
-
-class Totals(Projection):
-    schema = "CREATE TABLE totals (account TEXT PRIMARY KEY, amount INTEGER NOT NULL)"
-    poison = frozenset({666})
-
-    @on
-    def deposited(self, event: Deposited, recorded: RecordedEvent, tx: Transaction) -> None:
-        if event.amount in self.poison:
-            raise ValueError("poison")
-        tx.execute(
-            "INSERT INTO totals VALUES (?, ?) ON CONFLICT DO UPDATE SET amount = amount + excluded.amount",
-            recorded.stream_id, event.amount,
-        )
-
-def runtime() -> Runtime:
-    return Runtime([Account, Totals], store="sqlite:///log.db", settings=Settings(handler_retry=Retry(attempts=1)))
-"""
 NAME = "projection Totals version 1"
 
 
@@ -39,19 +18,10 @@ NAME = "projection Totals version 1"
 def parked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """An application whose projection has parked one event, with one behind it; its module's name."""
     module = f"letters_{tmp_path.name}".replace("-", "_")
-    (tmp_path / f"{module}.py").write_text(APP, encoding="utf-8")
+    (tmp_path / f"{module}.py").write_text(TROUBLED, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    app = importlib.import_module(module)
-    deposit = importlib.import_module("actorium.benchmarks.account").Deposit
-
-    async def park() -> None:
-        async with app.runtime() as runtime:
-            for amount in (1, 666, 5):
-                ack = await runtime.send(deposit("alice", amount))
-            await runtime.processor(app.Totals).checkpoint.reached(ack.position)
-
-    asyncio.run(park())
+    write_troubled_log(module)
     return module
 
 
@@ -66,7 +36,7 @@ def mended(parked: str) -> str:
 
 
 def test_list_says_what_is_parked_and_why(parked: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_command("list", "--db", "log.db") == 0
+    assert run_command("list", "--db", "troubled.db") == 0
     out = " ".join(capsys.readouterr().out.split())
     assert f"{NAME}, position 2: Deposited at Account<alice> version 2" in out
     assert "after 1 attempts: ValueError: poison" in out
@@ -76,7 +46,7 @@ def test_list_says_what_is_parked_and_why(parked: str, capsys: pytest.CaptureFix
 def test_retry_after_mending_leaves_nothing(mended: str, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command("retry", f"{mended}:runtime", "--processor", name) == 0
     assert "1 handled, 0 parked" in capsys.readouterr().out
-    assert run_command("list", "--db", "log.db") == 0
+    assert run_command("list", "--db", "troubled.db") == 0
     assert "nothing is parked" in capsys.readouterr().out
 
 
@@ -89,7 +59,7 @@ def test_discard_keeps_its_reason_and_goes_on(parked: str, capsys: pytest.Captur
     words = ("discard", f"{parked}:runtime", "--processor", NAME, "--position", "2", "--reason", "was a test")
     assert run_command(*words) == 0
     assert "those behind it are handled" in capsys.readouterr().out
-    assert run_command("list", "--db", "log.db") == 0
+    assert run_command("list", "--db", "troubled.db") == 0
     assert "discarded: was a test" in " ".join(capsys.readouterr().out.split())
 
 
@@ -112,7 +82,7 @@ def test_a_log_is_listed_where_nobody_may_write(
     parked: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with immutable(tmp_path):
-        assert run_command("list", "--db", "log.db") == 0
+        assert run_command("list", "--db", "troubled.db") == 0
     assert f"{NAME}, position 2" in " ".join(capsys.readouterr().out.split())
 
 

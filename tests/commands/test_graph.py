@@ -28,11 +28,11 @@ from actorium import (
     starts,
     step,
 )
-from actorium.commands.app import run
 from actorium.examples.orders.choreography import choreographed
 from actorium.examples.orders.credit import customers_and_orders
 from actorium.examples.orders.orchestration import Fulfilment, orchestrated
-from actorium.graphs import aggregate_graph, graphs, projection_graph, saga_graph
+from actorium.graphs import aggregate_graph, diagrams, page, projection_graph, saga_graph
+from actorium_cli import run
 
 
 class Ask(Command):
@@ -191,10 +191,10 @@ def test_a_projection_shows_its_events_and_its_queries() -> None:
 
 @pytest.mark.parametrize("app", [office, orchestrated, choreographed, customers_and_orders])
 def test_every_diagram_is_whole(app: "type[Runtime]") -> None:
-    page = graphs(app())
-    diagrams = re.findall(r"^```mermaid\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    assert len(diagrams) == page.count("## ") > 3
-    for diagram in diagrams:
+    text = page(diagrams(app()))
+    drawn = re.findall(r"^```mermaid\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert len(drawn) == text.count("## ") > 3
+    for diagram in drawn:
         first, *lines = diagram.splitlines()
         assert first in ("flowchart TD", "flowchart LR")
         ends = {
@@ -208,22 +208,22 @@ def test_every_diagram_is_whole(app: "type[Runtime]") -> None:
 
 
 def test_the_page_names_everything_in_an_order() -> None:
-    assert re.findall(r"^## (.*)$", graphs(office()), re.MULTILINE) == [
+    assert re.findall(r"^## (.*)$", page(diagrams(office())), re.MULTILINE) == [
         "Saga Answering",
         "Saga Free",
         "Aggregate Desk",
         "Projection Questions",
         "Outlet others",
     ]
-    assert 'event_Asked(["Asked"]) --> outlet>"/a#quot;b#lt;c#gt;"]' in graphs(office())
+    assert 'event_Asked(["Asked"]) --> outlet>"/a#quot;b#lt;c#gt;"]' in page(diagrams(office()))
 
 
 def test_the_command_prints_the_page() -> None:
     app = "actorium.examples.orders.choreography:choreographed"
-    command = [sys.executable, "-m", "actorium.cli", "graph", app]
+    command = [sys.executable, "-m", "actorium", "graph", app]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.strip() == graphs(choreographed())
+    assert done.stdout.strip() == page(diagrams(choreographed()))
 
 
 def test_an_application_that_is_not_there_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The program: the demo with its kill, the import, and what it says when something is wrong."""
+"""The bank's commands: the demo with its kill, the import, and what they say when something is wrong."""
 
 import asyncio
 import os
@@ -13,18 +13,20 @@ import pytest
 import structlog
 
 from actorium import Runtime
-from actorium.commands import app
+from actorium.examples.bank.commands import run
 from actorium.examples.bank.domain import Account
 from actorium.examples.bank.generate import generate
 from actorium.examples.bank.transactions import COLUMNS
 from actorium.store.sqlite import SQLiteStore
+from actorium_cli import run as run_actorium
 
-ACTORIUM = [sys.executable, "-m", "actorium.cli"]
+BANK = [sys.executable, "-m", "actorium.examples.bank"]
+GO_ON = "python -m actorium.examples.bank"
 
 
-def actorium(*arguments: object) -> subprocess.CompletedProcess[str]:
+def bank(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*ACTORIUM, *map(str, arguments)],
+        [*BANK, *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=100,
@@ -48,30 +50,30 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_demo_is_killed_half_way_and_finds_everything_again(tmp_path: Path) -> None:
     db = tmp_path / "bank.db"
-    run = actorium("demo", "--rows", 600, "--seed", 5, "--db", db)
-    assert run.returncode == 0, run.stdout + run.stderr
-    assert run.stderr == ""
-    acknowledged = number(r"acknowledged before the kill: ([\d,]+) transactions", run.stdout)
+    done = bank("demo", "--rows", 600, "--seed", 5, "--db", db)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    acknowledged = number(r"acknowledged before the kill: ([\d,]+) transactions", done.stdout)
     assert acknowledged == 300
-    assert "is dead by SIGKILL" in run.stdout
-    assert f"found again: {acknowledged} of {acknowledged} acknowledged transactions" in run.stdout
-    new = number(r"([\d,]+) new", run.stdout)
+    assert "is dead by SIGKILL" in done.stdout
+    assert f"found again: {acknowledged} of {acknowledged} acknowledged transactions" in done.stdout
+    new = number(r"([\d,]+) new", done.stdout)
     assert new <= 300
-    assert new + number(r"([\d,]+) found in the log", run.stdout) == 600
-    assert "synchronous=FULL" in run.stdout
-    assert "18 of 18 balances equal the exact sum" in run.stdout
-    assert run.stdout.splitlines()[-1] == "all 300 acknowledged transactions found again, 0 lost, 0 doubled"
+    assert new + number(r"([\d,]+) found in the log", done.stdout) == 600
+    assert "synchronous=FULL" in done.stdout
+    assert "18 of 18 balances equal the exact sum" in done.stdout
+    assert done.stdout.splitlines()[-1] == "all 300 acknowledged transactions found again, 0 lost, 0 doubled"
     assert db.exists()
 
 
 def test_the_demo_takes_a_file_and_leaves_it_and_the_log_where_asked(file: Path) -> None:
     before = file.read_bytes()
-    run = actorium("demo", "--data", file, "--keep")
-    assert run.returncode == 0, run.stdout + run.stderr
-    assert "all 200 acknowledged transactions found again, 0 lost, 0 doubled" in run.stdout
+    done = bank("demo", "--data", file, "--keep")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "all 200 acknowledged transactions found again, 0 lost, 0 doubled" in done.stdout
     assert file.read_bytes() == before
-    kept = Path(re.findall(r"kept: (.+)", run.stdout)[0])
-    again = actorium("import", file, "--db", kept / "bank.db")
+    kept = Path(re.findall(r"kept: (.+)", done.stdout)[0])
+    again = bank("import", file, "--db", kept / "bank.db")
     assert again.returncode == 0, again.stdout + again.stderr
     assert "as before: nothing changed" in again.stdout
     for name in kept.iterdir():
@@ -80,11 +82,11 @@ def test_the_demo_takes_a_file_and_leaves_it_and_the_log_where_asked(file: Path)
 
 
 def test_a_file_is_imported_once_however_often(file: Path, tmp_path: Path) -> None:
-    first = actorium("import", file, "--db", tmp_path / "bank.db")
+    first = bank("import", file, "--db", tmp_path / "bank.db")
     assert first.returncode == 0, first.stdout + first.stderr
     assert "400 new, 0 found in the log, 0 bad; 12 accounts opened" in first.stdout
     assert "12 of 12 balances equal the exact sum" in first.stdout
-    second = actorium("import", file, "--db", tmp_path / "bank.db")
+    second = bank("import", file, "--db", tmp_path / "bank.db")
     assert second.returncode == 0, second.stdout + second.stderr
     assert "0 new, 400 found in the log" in second.stdout
     assert "ends at position 412 as before: nothing changed" in second.stdout
@@ -96,12 +98,12 @@ def test_bad_rows_are_skipped_or_stop_the_import(file: Path, tmp_path: Path) -> 
     damaged = tmp_path / "damaged.csv"
     damaged.write_text("\n".join(lines))
     db = tmp_path / "bank.db"
-    stopped = actorium("import", damaged, "--db", db, "--on-bad-row", "stop")
+    stopped = bank("import", damaged, "--db", db, "--on-bad-row", "stop")
     assert stopped.returncode == 1
     assert "line 101: 1 columns instead of 10" in stopped.stderr
     assert f"99 transactions of {damaged} are in the log for certain" in stopped.stderr
-    assert f"go on with: actorium import {damaged} --db {db} --on-bad-row stop" in stopped.stderr
-    skipped = actorium("import", damaged, "--db", db)
+    assert f"go on with: {GO_ON} import {damaged} --db {db} --on-bad-row stop" in stopped.stderr
+    skipped = bank("import", damaged, "--db", db)
     assert skipped.returncode == 0, skipped.stderr
     assert "line 101: 1 columns instead of 10" in skipped.stderr
     assert "300 new, 99 found in the log, 1 bad" in skipped.stdout
@@ -114,11 +116,11 @@ def test_a_log_with_other_transactions_does_not_pass_the_check(file: Path, tmp_p
     one_more = lines[-1].split(",")
     one_more[0], one_more[6] = "99999999", "0.01"
     other.write_text("\n".join([*lines, ",".join(one_more)]))
-    assert actorium("import", other, "--db", tmp_path / "bank.db").returncode == 0
-    run = actorium("import", file, "--db", tmp_path / "bank.db")
-    assert run.returncode == 1
-    assert "11 of 12 balances equal the exact sum" in run.stdout
-    assert "does the log hold transactions of another file?" in run.stderr
+    assert bank("import", other, "--db", tmp_path / "bank.db").returncode == 0
+    done = bank("import", file, "--db", tmp_path / "bank.db")
+    assert done.returncode == 1
+    assert "11 of 12 balances equal the exact sum" in done.stdout
+    assert "does the log hold transactions of another file?" in done.stderr
 
 
 def test_a_file_whose_own_balances_do_not_follow_from_its_amounts_does_not_pass_the_check(
@@ -129,17 +131,17 @@ def test_a_file_whose_own_balances_do_not_follow_from_its_amounts_does_not_pass_
     last[7] = "999999.00"
     falsified = tmp_path / "falsified.csv"
     falsified.write_text("\n".join([*lines[:-1], ",".join(last)]))
-    run = actorium("import", falsified, "--db", tmp_path / "bank.db")
-    assert run.returncode == 1
-    assert "12 of 12 balances equal the exact sum" in run.stdout
-    assert f"account {last[1]}:" in run.stderr
-    assert "the bank printed 999999.00" in run.stderr
+    done = bank("import", falsified, "--db", tmp_path / "bank.db")
+    assert done.returncode == 1
+    assert "12 of 12 balances equal the exact sum" in done.stdout
+    assert f"account {last[1]}:" in done.stderr
+    assert "the bank printed 999999.00" in done.stderr
 
 
 def test_ctrl_c_ends_an_import_in_good_order(tmp_path: Path) -> None:
     file, db = tmp_path / "transactions.csv", tmp_path / "bank.db"
     generate(file, rows=8_000)
-    command = [*ACTORIUM, "import", str(file), "--db", str(db)]
+    command = [*BANK, "import", str(file), "--db", str(db)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -151,15 +153,15 @@ def test_ctrl_c_ends_an_import_in_good_order(tmp_path: Path) -> None:
     assert process.returncode == 130, out + err
     settled = number(r"stopped by Ctrl-C\. ([\d,]+) transactions", err)
     assert 2_000 <= settled < 8_000
-    assert f"go on with: actorium import {file} --db {db}" in err
+    assert f"go on with: {GO_ON} import {file} --db {db}" in err
     assert "Traceback" not in err
-    rest = actorium("import", file, "--db", db)
+    rest = bank("import", file, "--db", db)
     assert rest.returncode == 0, rest.stderr
     assert number(r"([\d,]+) found in the log", rest.stdout) == settled
 
 
 def test_ctrl_c_promises_nothing_of_a_log_that_is_removed() -> None:
-    command = [*ACTORIUM, "demo", "--rows", "8000"]
+    command = [*BANK, "demo", "--rows", "8000"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -171,24 +173,25 @@ def test_ctrl_c_promises_nothing_of_a_log_that_is_removed() -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.stdout.read(), process.stderr.read()
     assert process.returncode == 130, out + err
-    assert "were in the log, which was temporary and is removed; go on with: actorium demo, from the beginning" in err
+    assert "were in the log, which was temporary and is removed;" in err
+    assert f"go on with: {GO_ON} demo, from the beginning" in err
 
 
 @pytest.mark.asyncio
 async def test_a_log_that_is_in_use_is_left_alone_and_the_user_of_it_named(file: Path, tmp_path: Path) -> None:
     db = tmp_path / "bank.db"
     async with Runtime([Account], store=SQLiteStore(db)) as runtime:
-        run = await asyncio.to_thread(actorium, "import", file, "--db", db)
+        done = await asyncio.to_thread(bank, "import", file, "--db", db)
         assert runtime.statistics().position == 0
-    assert run.returncode == 1
-    assert f"{db} is in use by process {os.getpid()}" in run.stderr
-    assert "Traceback" not in run.stderr
+    assert done.returncode == 1
+    assert f"{db} is in use by process {os.getpid()}" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.fixture
 def in_process() -> Iterator[Callable[[Sequence[object]], int]]:
     """Carries out a command line in this process, and gives structlog back as it was."""
-    yield lambda arguments: app.run([str(argument) for argument in arguments])
+    yield lambda arguments: run([str(argument) for argument in arguments])
     structlog.reset_defaults()
 
 
@@ -212,7 +215,7 @@ def test_what_is_wrong_is_said_in_a_line(
         (["import", file, "--db", "/proc/bank.db"], "cannot write in /proc"),
         (["demo", "--data", header], f"{header} is no transactions file"),
         (["demo", "--data", empty], f"{empty} has 0 rows: there is no half-way in it"),
-        (["demo", "--data", file, "--rows", 10], "--rows and --seed are for the set that the demo writes itself"),
+        (["demo", "--data", file, "--rows", 10], "--rows and --seed are for the set that the demo generates"),
         (["demo", "--db", broken], f"{broken} exists already"),
     ]:
         # That a file is no database is found out by the store, when it opens it.
@@ -221,13 +224,15 @@ def test_what_is_wrong_is_said_in_a_line(
         assert not db.exists()
 
 
-def test_without_the_extra_the_program_says_what_to_install() -> None:
-    code = "import sys; sys.modules['cyclopts'] = None; from actorium.cli import main; main()"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert run.returncode == 2
-    assert run.stderr.strip().endswith("pip install 'actorium[cli]'")
-    assert "Traceback" not in run.stderr
+def test_without_the_extra_the_bank_says_what_to_install() -> None:
+    start = "runpy.run_module('actorium.examples.bank', run_name='__main__')"
+    code = f"import runpy, sys; sys.modules['cyclopts'] = None; {start}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.strip().endswith("pip install 'actorium[cli]'")
+    assert "Traceback" not in done.stderr
 
 
-def test_the_version_is_said() -> None:
-    assert re.fullmatch(r"actorium \d+\.\d+\.\d+\S*\n", actorium("version").stdout)
+def test_the_demo_is_a_command_of_actorium_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_actorium(["demo", "--rows", "20"]) == 0
+    assert "all 10 acknowledged transactions found again, 0 lost, 0 doubled" in capsys.readouterr().out

@@ -170,15 +170,15 @@ async def test_credits_and_debits_of_one_purpose_stand_side_by_side() -> None:
         assert await runtime.query(Balances.total) == 440
 
 
-def actorium(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "actorium.cli", *map(str, arguments)]
+def bank(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "actorium.examples.bank", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=100, env={**os.environ, "NO_COLOR": "1"})
 
 
 async def test_the_program_prints_the_turnover_of_an_import_as_often_as_asked(file: Path, tmp_path: Path) -> None:
     db = tmp_path / "bank.db"
-    assert actorium("import", file, "--db", db).returncode == 0
-    first, second = actorium("turnover", "--db", db), actorium("turnover", "--db", db)
+    assert bank("import", file, "--db", db).returncode == 0
+    first, second = bank("turnover", "--db", db), bank("turnover", "--db", db)
     assert (first.returncode, first.stderr) == (0, "")
     assert second.stdout == first.stdout
     printed = re.findall(r"^ *(\d{4}-\d\d) +(\S+) +([\d.]+) +([\d.]+) *$", first.stdout, re.MULTILINE)
@@ -189,7 +189,7 @@ async def test_the_program_prints_the_turnover_of_an_import_as_often_as_asked(fi
 
 
 async def test_the_program_makes_no_log_where_there_is_none(tmp_path: Path) -> None:
-    run = actorium("turnover", "--db", tmp_path / "bank.db")
+    run = bank("turnover", "--db", tmp_path / "bank.db")
     assert (run.returncode, run.stdout) == (2, "")
     assert "there is no file" in run.stderr
     assert list(tmp_path.iterdir()) == []

@@ -16,7 +16,7 @@ import pytest
 from support.virtual_time import until, virtual
 
 from actorium import Rejected, Retry, Runtime
-from actorium.commands.app import run
+from actorium.examples.bank.commands import run
 from actorium.examples.bank.domain import Account, Credit, OpenAccount
 from actorium.examples.bank.partner import PartnerBank
 from actorium.examples.bank.payment_orders import (
@@ -36,7 +36,7 @@ from actorium.examples.bank.standing_orders import (
 from actorium.examples.bank.transfers import OrderTransfer, TransferOrder, payment_key
 
 DAY = date(1993, 1, 1)
-ACTORIUM = [sys.executable, "-m", "actorium.cli"]
+ACTORIUM = [sys.executable, "-m", "actorium.examples.bank"]
 
 
 @asynccontextmanager

@@ -130,7 +130,7 @@ def test_the_command_of_a_story_brings_the_failure_back(project: pytest.Pytester
     # Where CI is set, pytest's summary shows the whole message once more.
     (line,) = {line for line in result.stdout.lines if line.startswith("the story:")}
     words = line.partition("simulate ")[2].split()
-    replayed = project.run(sys.executable, "-m", "actorium.cli", "simulate", *words)
+    replayed = project.run(sys.executable, "-m", "actorium", "simulate", *words)
     assert replayed.ret == 1
     replayed.stdout.fnmatch_lines(["*VIOLATED: at most 2"])
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from actorium.commands.app import run
 from actorium.store.errors import CorruptEvent, CorruptStore, StoreInUse, StoreUnavailable
 from actorium.store.event_store import Batch, SaveCheckpoint
 from actorium.store.sqlite import SQLiteStore
 from actorium.store.sqlite.integrity.repair import repair_file
 from actorium.testing.contract_words import ALICE, BOB, append, commit, versions
+from actorium_cli import run
 
 COMMANDS = "CREATE UNIQUE INDEX commands ON events (command_id) WHERE command_id IS NOT NULL"
 PAGE = 4_096
@@ -204,7 +204,7 @@ async def test_a_file_in_use_is_not_repaired(path: Path) -> None:
 def test_the_program_repairs_and_names_what_it_cannot(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     hide_commands(path)
     assert run(["repair", str(path)]) == 0
-    assert "all indexes are built anew" in capsys.readouterr().out
+    assert "all indexes are rebuilt" in capsys.readouterr().out
     change(path, "UPDATE events SET payload = '{}' WHERE position = 3")
     assert run(["repair", str(path)]) == 1
     printed = capsys.readouterr()

@@ -42,7 +42,7 @@ def bench(
     folder: Path | None = None,
     list_: Annotated[bool, Parameter(name="--list", negative="", help=_LIST)] = False,
 ) -> None:
-    """Measure this runtime, beside yardsticks and, where they are installed, other packages.
+    """Measure this runtime beside yardsticks and, where they are installed, other packages.
 
     Every run is a fresh process, the rounds are interleaved, and what was acknowledged is counted in the log
     afterwards: a wrong answer ends the program with 1, whatever its speed.
@@ -77,7 +77,7 @@ def bench(
 
         Terminal().scenarios()
         return
-    for file in (json, html, markdown):
+    for file in (html, markdown):
         require_place_for_report(file)
     before = None if compare is None else _load([compare])
     if show:

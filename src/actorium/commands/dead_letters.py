@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from cyclopts import App
+import msgspec
+from cyclopts import Parameter
 
+from actorium.commands.json_report import JsonFile, screen_beside, write_json
 from actorium.commands.problem import Problem, WrongUse, require_file
-from actorium.commands.screen import Screen
-from actorium.inspection import load_app
+from actorium.commands.target import Target
 from actorium.runtime.processors.processor import Processor
 from actorium.store.sqlite import SQLiteStore
+from actorium.targets import load_app
 
-dead_letters = App(name="dead-letters", help="List, retry or discard what projections and reactions have parked.")
+_NAME = "The name of the projection or reaction, or the processor's name as `list` prints it."
+ProcessorName = Annotated[str, Parameter(help=_NAME)]
 
 _LIST = (
     "SELECT processor, position, stream_type || '<' || stream_id || '>', version, event_type, attempts, error, "
@@ -23,9 +26,23 @@ _LIST = (
 )
 
 
-@dead_letters.command(name="list")
-def list_letters(*, db: Path) -> None:
-    """Print the dead letters of a log, which is read only; the application may be running.
+class ListedLetter(msgspec.Struct, frozen=True):
+    """A dead letter as it is listed; `discarded` is the reason why it was, else empty."""
+
+    processor: str
+    position: int
+    stream: str
+    version: int
+    event_type: str
+    attempts: int
+    error: str
+    discarded: str
+
+
+def list_letters(*, db: Path, json: JsonFile = None) -> None:
+    """List the dead letters in a log.
+
+    The log is opened read-only; the application may be running.
 
     Parameters
     ----------
@@ -33,16 +50,20 @@ def list_letters(*, db: Path) -> None:
         The SQLite file of the log.
     """
     require_file(db, "a log")
-    rows = asyncio.run(_rows(db))
-    screen = Screen()
-    if not rows:
+    letters = [ListedLetter(*row) for row in asyncio.run(_rows(db))]
+    screen = screen_beside(json)
+    for letter in letters:
+        screen.say(
+            f"{letter.processor}, position {letter.position}: {letter.event_type} at {letter.stream} "
+            f"version {letter.version}"
+        )
+        screen.say(f"  after {letter.attempts} attempts: {letter.error}")
+        if letter.discarded:
+            screen.say(f"  discarded: {letter.discarded}")
+    if not letters:
         screen.say("nothing is parked")
-        return
-    for processor, position, stream, version, event_type, attempts, why, discarded in rows:
-        screen.say(f"{processor}, position {position}: {event_type} at {stream} version {version}")
-        screen.say(f"  after {attempts} attempts: {why}")
-        if discarded:
-            screen.say(f"  discarded: {discarded}")
+    if json is not None:
+        write_json({"log": str(db), "dead_letters": letters}, json)
 
 
 async def _rows(db: Path) -> list[tuple[Any, ...]]:
@@ -54,53 +75,50 @@ async def _rows(db: Path) -> list[tuple[Any, ...]]:
         await store.close()
 
 
-@dead_letters.command
-def retry(app: str, /, *, processor: str, position: int | None = None) -> None:
-    """Have an application deliver parked events again, and those behind them; it must not be running.
+def retry(app: Target, /, *, processor: ProcessorName, position: int | None = None, json: JsonFile = None) -> None:
+    """Deliver parked events again, and those waiting behind them.
 
-    The exit code is 1 if what was tried is parked again.
+    This starts the application, which must not be running. The exit code is 1 if an event that was tried is parked
+    again.
 
     Parameters
     ----------
-    app
-        The application, as module:name of a Runtime or of a function that returns one.
-    processor
-        The name of the projection or reaction, or the processor's as `list` prints it.
     position
-        The position of the one event; without it all are tried, in order.
+        The position of the one event to retry; without it, all are retried in order.
     """
 
     async def work(found: Processor) -> None:
         done = await found.retry(position)
         left = len(found.dead_letters())
+        if json is not None:
+            write_json({"processor": found.name, "handled": done, "parked": left}, json)
         said = f"{done} handled, {left} parked"
         if left and (position is None or not done):
             raise Problem(said)
-        Screen().say(said)
+        screen_beside(json).say(said)
 
     asyncio.run(_with(app, processor, work))
 
 
-@dead_letters.command
-def discard(app: str, /, *, processor: str, position: int, reason: str) -> None:
-    """Have an application leave a parked event out and deliver those behind it; it must not be running.
+def discard(app: Target, /, *, processor: ProcessorName, position: int, reason: str, json: JsonFile = None) -> None:
+    """Skip a parked event, and deliver those waiting behind it.
+
+    This starts the application, which must not be running.
 
     Parameters
     ----------
-    app
-        The application, as module:name of a Runtime or of a function that returns one.
-    processor
-        The name of the projection or reaction, or the processor's as `list` prints it.
     position
         The position of the event.
     reason
-        Why; it is kept.
+        Why the event is skipped; it is stored with the dead letter.
     """
 
     async def work(found: Processor) -> None:
         all_handled = await found.discard(position, reason)
+        if json is not None:
+            write_json({"processor": found.name, "discarded": position, "parked": len(found.dead_letters())}, json)
         behind = "those behind it are handled" if all_handled else "one behind it is parked now"
-        Screen().say(f"discarded, {behind}")
+        screen_beside(json).say(f"discarded, {behind}")
 
     asyncio.run(_with(app, processor, work))
 

@@ -1,6 +1,6 @@
-"""`--json FILE`, the same in every command: the report as JSON in that file; `-` is standard output.
+"""`--json FILE`, the same in every command that reports: the report as JSON in that file; `-` is standard output.
 
-There a program can read it only if it stands alone: what is for people goes to standard error then.
+With `-`, text for people goes to standard error, so that a program can read standard output.
 """
 
 from __future__ import annotations
@@ -12,22 +12,24 @@ from typing import Annotated, Any
 import msgspec
 from cyclopts import Parameter
 
+from actorium.commands.problem import require_place_for_report
 from actorium.commands.screen import Screen
 
 STANDARD_OUTPUT = Path("-")
 
 
-def _require_name(_: object, file: Path | None) -> None:
+def _require_place(_: object, file: Path | None) -> None:
     if file is not None and str(file).startswith("-") and file != STANDARD_OUTPUT:
         raise ValueError("It is an option, not the name of a file.")
+    require_place_for_report(file)
 
 
 JsonFile = Annotated[
     Path | None,
     Parameter(
-        help="A file for the report as JSON; - is standard output, and all else goes to standard error then.",
+        help="A file for the report as JSON. With - it goes to standard output, and everything else to standard error.",
         allow_leading_hyphen=True,
-        validator=_require_name,
+        validator=_require_place,
     ),
 ]
 """The option `--json` of a command."""

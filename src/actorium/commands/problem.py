@@ -9,6 +9,8 @@ import os
 import tempfile
 from pathlib import Path
 
+from actorium.store.errors import ActoriumError, ConfigurationError
+
 FAILED = 1
 WRONG_USE = 2  # what shells and Python report for a command line that makes no sense
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
@@ -34,6 +36,20 @@ class Interrupted(Problem):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, exit_code=INTERRUPTED)
+
+
+def explained(error: BaseException) -> Problem | None:
+    """Return what an error that ends a program is to whoever typed the command; None for a bug of the program."""
+    match error:
+        case Problem():
+            return error
+        case ConfigurationError():
+            return WrongUse(str(error))
+        case ActoriumError() | OSError():
+            return Problem(str(error))
+        case KeyboardInterrupt():
+            return Interrupted("interrupted")
+    return None
 
 
 def require_file(path: Path, what: str) -> None:

@@ -1,34 +1,36 @@
-"""`actorium repair`: the indexes of a damaged log built anew."""
+"""`actorium repair`: the indexes of a damaged log, rebuilt from its rows."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
 
+from actorium.commands.json_report import JsonFile, screen_beside, write_json
 from actorium.commands.problem import Problem
-from actorium.commands.screen import Screen
 from actorium.inspection import damaged_events
 from actorium.store.sqlite import SQLiteStore
 from actorium.store.sqlite.integrity.repair import repair_file
 
 
-def repair(file: Path, /) -> None:
-    """Build the indexes of a damaged log anew out of its rows, and say what is left that is damaged.
+def repair(file: Path, /, *, json: JsonFile = None) -> None:
+    """Rebuild the indexes of a damaged log, and list the damage that is left.
 
-    Make a copy of the file first. Nothing in the rows is changed: an event that is not what was written stays one that
-    is refused. The exit code is 1 if there is any, or if the file cannot be repaired.
+    Make a copy of the file first. Rows do not change: a damaged event stays damaged, and reads refuse it. The exit code
+    is 1 if there is damage left, or if the file cannot be repaired.
 
     Parameters
     ----------
     file
-        The log, such as bank.db. No process may have it open.
+        The SQLite file of the log, such as bank.db. No process may have it open.
     """
-    screen = Screen()
+    screen = screen_beside(json)
     left = repair_file(str(file))
     left += asyncio.run(_damaged_events(file))
     for line in left:
         screen.say(line)
-    screen.say(f"{file}: all indexes are built anew")
+    screen.say(f"{file}: all indexes are rebuilt")
+    if json is not None:
+        write_json({"log": str(file), "damaged": left}, json)
     if left:
         raise Problem(f"{len(left)} {'thing is' if len(left) == 1 else 'things are'} damaged beside the indexes")
 

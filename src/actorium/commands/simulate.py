@@ -56,7 +56,7 @@ def simulate(
     json: JsonFile = None,
     html: Path | None = None,
 ) -> None:
-    """Run scenarios with injected faults, in virtual time, until there were enough seeds or an invariant broke.
+    """Run scenarios with injected faults in virtual time, until a limit is reached or an invariant breaks.
 
     The exit code is 1 if an invariant broke, 2 if this cannot be run as asked, 130 after Ctrl-C (twice: at once).
 
@@ -109,8 +109,7 @@ def simulate(
 
 def _require_sense(asked: _Asked, ways: Sequence[str], json: Path | None, html: Path | None) -> None:
     """Raise WrongUse for options that say nothing together, reports with no place, a store whose library is missing."""
-    for file in (json, html):
-        require_place_for_report(file)
+    require_place_for_report(html)
     if len(ways) > 1:
         raise WrongUse(f"{' and '.join(ways)} are different things to do: give one")
     if json is not None and ways:

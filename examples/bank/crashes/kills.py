@@ -16,9 +16,9 @@ import msgspec
 
 from actorium import ActoriumError, NotFound, Runtime
 from actorium.examples.bank.audit import Audit, audit
-from actorium.examples.bank.crash import CrashFailed
+from actorium.examples.bank.crashes.crash import CrashFailed
+from actorium.examples.bank.crashes.under_load import CALLERS, account_of, amount_of
 from actorium.examples.bank.domain import Account
-from actorium.examples.bank.under_load import CALLERS, account_of, amount_of
 from actorium.store.sqlite import SQLiteStore
 
 # One kill in so many comes while the process is still on its way to its first acknowledgement.
@@ -81,7 +81,7 @@ class Kills:
         # The last numbers once more: some were acknowledged, some were under way, and all must have one effect.
         last = max((int(id[1:]) for id in self._acknowledged if id.startswith("c")), default=0)
         first = str(max(0, last - 2 * CALLERS))
-        command = [sys.executable, "-m", "actorium.examples.bank.under_load", str(self._db), first]
+        command = [sys.executable, "-m", "actorium.examples.bank.crashes.under_load", str(self._db), first]
         is_early = self._chance.randrange(_ONE_OF_SO_MANY_IS_EARLY) == 0
         wanted = 0 if is_early else self._chance.randint(1, _ACKS_MAX)
         delay_s = self._chance.random() * (_EARLY_S_MAX if is_early else _DELAY_S_MAX)

@@ -16,6 +16,7 @@ from actorium.commands.screen import Screen
 from actorium.examples.bank.check import Check, check, sums
 from actorium.examples.bank.domain import Account
 from actorium.examples.bank.importer import Importer, ImportReport, OnBadRow, TooManyBadRows
+from actorium.examples.bank.runs import PROGRAM
 from actorium.examples.bank.transactions import NoTransactionsFile, count_rows, koruna, read_transactions
 from actorium.store.errors import Transient
 from actorium.store.sqlite import SQLiteStore
@@ -122,7 +123,7 @@ async def _import_into(screen: Screen, file: Path, db: Path, on_bad_row: OnBadRo
     async with Runtime([Account], store=store) as runtime:
         before = runtime.statistics().position
         screen.say(f"{file} into {store.describe()}, which has {before:,} events")
-        go_on = shlex.join(["actorium", "import", f"{file}", "--db", f"{db}", *_UNLESS_SKIPPED[on_bad_row]])
+        go_on = shlex.join([*PROGRAM, "import", f"{file}", "--db", f"{db}", *_UNLESS_SKIPPED[on_bad_row]])
         run = ImportRun(screen, runtime, file, total=total, go_on=go_on)
         await run.run(on_bad_row=on_bad_row)
         after = runtime.statistics().position

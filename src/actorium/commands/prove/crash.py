@@ -1,4 +1,4 @@
-"""`actorium crash`: a process under load, killed again and again, that forgets nothing."""
+"""`actorium prove crash`: a process under load that is killed again and again, and loses nothing."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from actorium.commands.json_report import JsonFile, screen_beside, write_json
-from actorium.commands.problem import Interrupted, Problem, WrongUse, require_place_for, require_place_for_report
+from actorium.commands.problem import Interrupted, Problem, WrongUse, require_place_for
 from actorium.commands.screen import Screen
 
 if TYPE_CHECKING:
-    from actorium.examples.bank.kills import Findings
+    from actorium.examples.bank.crashes.kills import Findings
 
 
 def crash(
@@ -26,25 +26,24 @@ def crash(
     seed: int = 1,
     json: JsonFile = None,
 ) -> None:
-    """Kill a bank under load by SIGKILL, restart from its log, look for everything it acknowledged; many times.
+    """Kill a bank under load with SIGKILL, restart it, and look for everything it acknowledged.
 
-    After each kill the log is read from its first event: every acknowledged command must be there once, at the place
-    that the acknowledgement named, with no gap in any stream. The commands sent last are sent again by the next
-    process, and must not take effect again. The exit code is 1 if anything is not as promised.
+    After each kill the whole log is read: every acknowledged command must be there once, at the position that was
+    acknowledged, with no gap in any stream. The next process sends the last commands again, and they must not take
+    effect twice. The exit code is 1 if anything is lost, doubled or out of order.
 
     Parameters
     ----------
     kills
         How many times the process is killed.
     db
-        Where the log is written, and stays; without it, in a temporary directory that is removed afterwards.
+        The SQLite file of the log, which must not exist yet; without it, the log is temporary.
     seed
-        Another seed gives other moments for the kills.
+        Another seed kills at other moments.
     """
-    from actorium.examples.bank.crash import CrashFailed
-    from actorium.examples.bank.kills import Kills
+    from actorium.examples.bank.crashes.crash import CrashFailed
+    from actorium.examples.bank.crashes.kills import Kills
 
-    require_place_for_report(json)
     if db is not None:
         require_place_for(db)
         if db.exists():

@@ -45,7 +45,7 @@ class Crash:
 
     def run(self, file: Path, db: Path, *, kill_after: int, on_progress: Callable[[int], None]) -> None:
         """Import a file into a log until `kill_after` rows are done; raise CrashFailed if no SIGKILL ends it."""
-        command = [sys.executable, "-m", "actorium.examples.bank.crash", str(file), str(db), str(kill_after)]
+        command = [sys.executable, "-m", "actorium.examples.bank.crashes.crash", str(file), str(db), str(kill_after)]
         failed = ""
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
             self.pid = process.pid

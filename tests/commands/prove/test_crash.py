@@ -1,4 +1,4 @@
-"""`actorium crash`: kills that lose nothing, and a program that ends cleanly itself."""
+"""`actorium prove crash`: kills that lose nothing, and a program that ends cleanly itself."""
 
 import json
 import os
@@ -9,26 +9,26 @@ from pathlib import Path
 
 import pytest
 
-from actorium.commands.app import run
-from actorium.examples.bank.kills import Findings, Kills
+from actorium.examples.bank.crashes.kills import Findings, Kills
+from actorium_cli import run
 
-ACTORIUM = [sys.executable, "-m", "actorium.cli"]
+ACTORIUM = [sys.executable, "-m", "actorium"]
 
 
 def test_nothing_is_lost_doubled_or_gapped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     database = tmp_path / "bank.db"
-    assert run(["crash", "--kills", "4", "--seed", "7", "--db", str(database)]) == 0
+    assert run(["prove", "crash", "--kills", "4", "--seed", "7", "--db", str(database)]) == 0
     printed = capsys.readouterr()
     assert "acknowledged commands found again after every kill, 0 lost, 0 doubled, 0 gaps" in printed.out
     assert "4 kills by SIGKILL" in printed.out
     assert printed.err == ""
     assert database.exists()
-    assert run(["crash", "--db", str(database)]) == 2
+    assert run(["prove", "crash", "--db", str(database)]) == 2
     assert "exists already" in capsys.readouterr().err
 
 
 def test_the_counts_come_as_json(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["crash", "--kills", "2", "--json", "-"]) == 0
+    assert run(["prove", "crash", "--kills", "2", "--json", "-"]) == 0
     printed = capsys.readouterr()
     assert "2 kills by SIGKILL" in printed.err
     counts = json.loads(printed.out)
@@ -49,7 +49,7 @@ def test_what_is_lost_is_found_out(tmp_path: Path) -> None:
 
 def test_ctrl_c_leaves_no_process_behind(tmp_path: Path) -> None:
     database = tmp_path / "bank.db"
-    command = [*ACTORIUM, "crash", "--kills", "1000", "--db", str(database)]
+    command = [*ACTORIUM, "prove", "crash", "--kills", "1000", "--db", str(database)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as program:

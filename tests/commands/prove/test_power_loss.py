@@ -1,4 +1,4 @@
-"""`actorium power-loss` and `actorium bit-rot`: what they count, and what they end with."""
+"""`actorium prove power-loss` and `actorium prove bit-rot`: what they count, and what they end with."""
 
 import json
 import os
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from actorium.commands.app import run
+from actorium_cli import run
 
-FULL = ["power-loss", "--states", "120", "--commands", "12"]
+FULL = ["prove", "power-loss", "--states", "120", "--commands", "12"]
 
 
 def test_full_loses_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,7 +48,7 @@ def test_several_processes_find_the_same(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_ctrl_c_leaves_no_process_behind() -> None:
-    command = [sys.executable, "-m", "actorium.cli", "power-loss", "--jobs", "2"]
+    command = [sys.executable, "-m", "actorium", "prove", "power-loss", "--jobs", "2"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as program:
@@ -62,7 +62,7 @@ def test_ctrl_c_leaves_no_process_behind() -> None:
 
 def test_what_makes_no_sense_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (["--states", "0"], ["--jobs", "0"], ["--synchronous", "HALF"]):
-        assert run(["power-loss", *arguments]) == 2
+        assert run(["prove", "power-loss", *arguments]) == 2
 
 
 def test_without_apsw_the_program_says_what_to_install(
@@ -77,12 +77,12 @@ def test_without_apsw_the_program_says_what_to_install(
 
 @pytest.mark.parametrize("options", [[], ["--after", "kill"], ["--no-verify"]])
 def test_flipped_bits_are_counted_by_what_came_of_them(capsys: pytest.CaptureFixture[str], options: list[str]) -> None:
-    assert run(["bit-rot", "--flips", "20", "--json", "-", *options]) == 0
+    assert run(["prove", "bit-rot", "--flips", "20", "--json", "-", *options]) == 0
     counts = json.loads(capsys.readouterr().out)
     assert {sum(part[kind] for kind in ("right", "refused", "wrong")) for part in counts["parts"].values()} == {20}
     assert counts["parts"]["the log, in order"]["wrong"] == 0
 
-    assert run(["bit-rot", "--flips", "4", *options]) == 0
+    assert run(["prove", "bit-rot", "--flips", "4", *options]) == 0
     printed = capsys.readouterr().out
     assert "4 flips of one bit in a file of" in printed
     what = "the log" if options == ["--no-verify"] else "all that is read"

@@ -16,11 +16,12 @@ from actorium.commands.problem import Interrupted, Problem, WrongUse
 from actorium.commands.screen import Screen
 from actorium.examples.bank.audit import Audit, audit
 from actorium.examples.bank.check import Check
-from actorium.examples.bank.crash import Crash, CrashFailed
+from actorium.examples.bank.crashes.crash import Crash, CrashFailed
 from actorium.examples.bank.domain import Account
 from actorium.examples.bank.generate import DEFAULT_ROWS, DEFAULT_SEED, generate
-from actorium.examples.bank.import_run import ImportRun, rows_in
 from actorium.examples.bank.importer import opening_id
+from actorium.examples.bank.runs import PROGRAM
+from actorium.examples.bank.runs.imports import ImportRun, rows_in
 from actorium.examples.bank.transactions import koruna
 from actorium.store.sqlite import SQLiteStore
 
@@ -153,9 +154,9 @@ class Demo:
     def _go_on(self, file: Path, db: Path) -> str:
         gone = not self._keep and (self._db is None or self._data is None)
         return (
-            "actorium demo, from the beginning"
+            f"{' '.join(PROGRAM)} demo, from the beginning"
             if gone
-            else shlex.join(["actorium", "import", f"{file}", "--db", f"{db}"])
+            else shlex.join([*PROGRAM, "import", f"{file}", "--db", f"{db}"])
         )
 
     def _interrupted(self, file: Path, db: Path, acknowledged: int) -> str:

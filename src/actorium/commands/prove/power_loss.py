@@ -1,4 +1,4 @@
-"""`actorium power-loss`: every way in which a power cut could leave the log, rebuilt and read."""
+"""`actorium prove power-loss`: the files that a power cut could leave of a log, rebuilt and read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from actorium.commands.json_report import JsonFile, screen_beside, write_json
-from actorium.commands.problem import Problem, require_place_for_report
+from actorium.commands.problem import Problem
 from actorium.commands.screen import Screen
 
 if TYPE_CHECKING:
@@ -36,29 +36,28 @@ def power_loss(
     seed: int = 1,
     json: JsonFile = None,
 ) -> None:
-    """Rebuild what power cuts could leave of a log, open each, and look for everything that was acknowledged.
+    """Rebuild the files that a power cut could leave, open each, and look for everything acknowledged.
 
-    An application runs on a simulated disk, its SQLite file on it; each write and each sync is recorded. A power cut
-    after every one of them is played through: what was synced stays, of the rest any sector may be lost or torn. Each
-    state is opened, read whole and written to. The exit code is 1 if something acknowledged is gone in one of them, as
-    it has to be with NORMAL and OFF, or if one holds anything that was not written.
+    An application runs with its SQLite file on a simulated disk, which records each write and each sync. The power is
+    cut after each of them: what was synced stays; of the rest, any sector may be lost or torn. Each state is opened,
+    read completely and written to. The exit code is 1 if a state lacks something acknowledged, as is expected with
+    NORMAL and OFF, or holds anything that was not written.
 
     Parameters
     ----------
     states
         How many different states to rebuild, at least.
     synchronous
-        The setting of the store: what FULL keeps, NORMAL is the control for.
+        The setting of the store. FULL loses nothing; NORMAL is the control.
     commands
-        How many commands each recorded run sends, one half before the application is restarted.
+        How many commands each recorded run sends; half of them before the application is restarted.
     jobs
-        How many processes work. [default: one per processor]
+        How many processes to use. [default: one per processor]
     seed
-        The first run's seed; each further run has the next one.
+        The seed of the first run; each further run takes the next.
     """
     from actorium.simulation.disk.power_loss import PowerCutOutcome
 
-    require_place_for_report(json)
     screen, began, outcome = screen_beside(json), time.perf_counter(), PowerCutOutcome()
     screen.say(f"power cuts under synchronous={synchronous}, from seed {seed}")
     with (

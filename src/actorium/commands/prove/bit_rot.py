@@ -1,4 +1,4 @@
-"""`actorium bit-rot`: what readers are told of a log's file in which bits turned over."""
+"""`actorium prove bit-rot`: what readers get from a log file in which bits have flipped."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from actorium.commands.json_report import JsonFile, screen_beside, write_json
-from actorium.commands.problem import Problem, require_place_for_report
+from actorium.commands.problem import Problem
 from actorium.commands.screen import Screen
 
 if TYPE_CHECKING:
@@ -27,27 +27,25 @@ def bit_rot(
     verify: bool = True,
     json: JsonFile = None,
 ) -> None:
-    """Turn single bits of a log's file over, read everything, and say whether what is read is what was written.
+    """Flip single bits in a log file, and check that every read is right or raises an error.
 
-    Each flip is made in a fresh copy of a small file that holds something of everything. The exit code is 1 if anything
-    is ever read that is neither what was written nor an error; without `--verify`, if the log in its order is.
+    Each flip is made in a fresh copy of a small file that has some of everything. The exit code is 1 if a read returns
+    something that was not written; with `--no-verify`, only if a read of the log in order does.
 
     Parameters
     ----------
     flips
-        How many bits, one at a time.
+        How many bits to flip, one at a time.
     seed
         Another seed flips other bits.
     after
-        How the process that wrote the file ended: after a clean close there is a seal beside it.
+        How the process that wrote the file ended; a clean close leaves a seal beside the file.
     verify
-        Have the store look the file through when it opens it, as it does unless it is told not to. Without, parts are
-        read through damaged indexes, which miss things: the table says how often, and how often `check --deep` would
-        not find it.
+        Let the store verify the file when it opens it, as it does by default. Without this, reads go through damaged
+        indexes, which miss rows: the table shows how often, and how often `check --deep` would not find it.
     """
     from actorium.simulation.disk.bit_rot import IN_ORDER, BitRot
 
-    require_place_for_report(json)
     screen, began = screen_beside(json), time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="actorium-bit-rot-") as folder:
         rot = BitRot(Path(folder), seed=seed, after=after, **({} if verify else {"verify_mb": 0}))

@@ -1,8 +1,8 @@
-"""A process that keeps a bank busy until it is killed: `python -m actorium.examples.bank.under_load <db> <first>`.
+"""A process that keeps a bank busy until it is killed.
 
-Several callers book at once, numbered from `first` on. After each acknowledgement one line goes to standard output at
-once and without a buffer, `ack <command id> <version> <position>`: when the process is gone, the other end of the pipe
-knows exactly what was promised.
+It runs as `python -m actorium.examples.bank.crashes.under_load <db> <first>`. Several callers book at once, numbered
+from `first` on. Each acknowledgement is written to standard output at once, without a buffer, as one line: `ack
+<command id> <version> <position>`. When the process is gone, the other end of the pipe knows what was promised.
 """
 
 from __future__ import annotations

@@ -1,0 +1,147 @@
+"""`python -m actorium.examples.bank`: the commands of the bank."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from actorium.commands.problem import Interrupted, WrongUse, require_file, require_place_for
+from actorium.commands.screen import Screen
+from actorium.examples.bank.payment_orders import (
+    DEFAULT_SEED,
+    BadPaymentOrders,
+    generate_payment_orders,
+    read_payment_orders,
+)
+from actorium.examples.bank.runs import PROGRAM
+from actorium.examples.bank.runs.demo import Demo
+from actorium.examples.bank.runs.imports import import_into
+from actorium.examples.bank.runs.standing_orders import StandingOrdersRun
+from actorium.examples.bank.runs.turnover import print_turnover
+from actorium_cli import carry_out, new_app
+
+_MONTHS = 12
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Carry out a command line of the bank; return the exit code."""
+    app = new_app(" ".join(PROGRAM), "A bank on an event log: import its transactions, and pay its standing orders.")
+    app.command(demo)
+    app.command(import_file, name="import")
+    app.command(turnover)
+    app.command(standing_orders)
+    return carry_out(app, arguments)
+
+
+def demo(
+    *,
+    data: Path | None = None,
+    rows: Annotated[int | None, Parameter(validator=Number(gte=2))] = None,
+    seed: int | None = None,
+    db: Path | None = None,
+    keep: bool = False,
+) -> None:
+    """Import bank transactions, kill the import half-way, restart from the log, and show that nothing is lost.
+
+    Parameters
+    ----------
+    data
+        A file of transactions; without it, the demo generates a seeded set.
+    rows
+        How many transactions to generate. [default: 10,000]
+    seed
+        Another seed generates another set.
+    db
+        The SQLite file of the log, which must not exist yet; without it, the log is temporary.
+    keep
+        Keep the temporary directory, and print its name.
+    """
+    if data is not None:
+        if rows is not None or seed is not None:
+            raise WrongUse("--rows and --seed are for the set that the demo generates: leave them out with --data")
+        require_file(data, "a file of transactions")
+    if db is not None:
+        require_place_for(db)
+        if db.exists():
+            raise WrongUse(f"{db} exists already: the demo begins with an empty log, so name a new file with --db")
+    Demo(Screen(), data=data, rows=rows, seed=seed, db=db, keep=keep).run()
+
+
+def import_file(file: Path, /, *, db: Path, on_bad_row: Literal["skip", "stop"] = "skip") -> None:
+    """Import a file of bank transactions; those that the log has already are not imported again.
+
+    Parameters
+    ----------
+    file
+        The file of transactions.
+    db
+        The SQLite file of the log, created if it does not exist.
+    on_bad_row
+        Whether to skip a row that cannot be imported, or to stop there.
+    """
+    require_file(file, "a file of transactions")
+    require_place_for(db)
+    import_into(Screen(), file, db, on_bad_row=on_bad_row)
+
+
+def turnover(*, db: Path) -> None:
+    """Print what was booked in each month for each purpose, from a read model that follows the log.
+
+    Parameters
+    ----------
+    db
+        The SQLite file of the log that `import` wrote.
+    """
+    require_file(db, "a log")
+    require_place_for(db)
+    asyncio.run(print_turnover(Screen(), db))
+
+
+def standing_orders(
+    *,
+    data: Path | None = None,
+    months: Annotated[int, Parameter(validator=Number(gte=1, lte=600))] = _MONTHS,
+    seed: int | None = None,
+    db: Path | None = None,
+) -> None:
+    """Pay standing orders by durable timers, and check that no money is lost and nothing is paid twice.
+
+    The partner bank is simulated: it times out, rejects, and answers twice. If this process is killed, the same command
+    continues from the end of the log.
+
+    Parameters
+    ----------
+    data
+        A file of payment orders; without it, a seeded set is paid.
+    months
+        How many months to simulate.
+    seed
+        Another seed gives another set, other balances and another partner bank.
+    db
+        The SQLite file of the log, created if it does not exist; the partner bank's own is beside it. Without it, both
+        are temporary.
+    """
+    seed = DEFAULT_SEED if seed is None else seed
+    if data is not None:
+        require_file(data, "a file of payment orders")
+    if db is not None:
+        require_place_for(db)
+    try:
+        orders = generate_payment_orders(seed=seed) if data is None else read_payment_orders(data)
+    except (BadPaymentOrders, UnicodeDecodeError) as error:
+        raise WrongUse(str(error)) from None
+    if not orders:
+        raise WrongUse(f"{data} holds no payment orders")
+    with tempfile.TemporaryDirectory(prefix="actorium-standing-orders-") as folder:
+        run = StandingOrdersRun(Screen(), orders, months=months, db=db or Path(folder) / "bank.db", seed=seed)
+        try:
+            asyncio.run(run.run())
+        except KeyboardInterrupt:
+            how = "the same command continues from the end of the log" if db else "nothing is kept without --db"
+            raise Interrupted(f"stopped by Ctrl-C; {how}") from None

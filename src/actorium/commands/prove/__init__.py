@@ -1,0 +1,1 @@
+"""Proofs of what the log promises: kills, power cuts, flipped bits."""

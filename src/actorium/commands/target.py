@@ -1,0 +1,16 @@
+"""`Target`: the parameter that names the application which a command is about."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+Target = Annotated[
+    str,
+    Parameter(
+        help="The application, as module:name of a Runtime, of an ASGI application that holds one in its state or "
+        "lifespan, or of a function that returns either."
+    ),
+]
+"""The application that a command is about."""

@@ -1,0 +1,143 @@
+"""`actorium check`: what an application cannot read in its log."""
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+from support.command_line import output
+from support.transfers import Account, Ask, Desk, Transfer
+from support.troubled_disks import immutable
+
+from actorium import Runtime
+from actorium.examples.evolution import v1
+
+
+def change(shop: Path, *statements: str) -> None:
+    db = sqlite3.connect(shop / "orders.db")
+    with db:
+        for statement in statements:
+            db.execute(statement)
+    db.close()
+
+
+@pytest.mark.parametrize("deep", [[], ["--deep"]])
+@pytest.mark.parametrize("app", ["one", "three"])
+def test_a_log_that_can_be_read_is_said_to_be(
+    shop: Path, capsys: pytest.CaptureFixture[str], app: str, deep: list[str]
+) -> None:
+    code, out, err = output(capsys, "check", f"shop_app:{app}", *deep)
+    assert (code, err) == (0, "")
+    assert f"every {'event' if deep else 'type of event'} can be read" in out
+
+
+def test_shapes_that_nobody_reads_are_listed_with_the_mend(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change(
+        shop,
+        "UPDATE event_types SET schema_version = 9 WHERE name = 'Placed'",
+        "UPDATE event_types SET name = 'Seen' WHERE name = 'Viewed'",
+    )
+    code, out, err = output(capsys, "check", "shop_app:one")
+    assert code == 1
+    assert out.splitlines() == [
+        "Placed (schema version 9, 1 events): it is of schema version 9, Placed reads 1: run the code that wrote it, "
+        "or newer",
+        "Seen (schema version 1, 3 events): no registered class reads this event type: register the aggregate that "
+        "evolves it, or name it in the class that it became, with "
+        "@upcast(1, type='Seen')",
+    ]
+    assert "2 things in the log cannot be read" in err
+
+
+SAGAS = """
+from support.transfers import Account, Desk
+from actorium import Runtime
+
+def runtime() -> Runtime:
+    return Runtime([Account, Desk], store="sqlite:///transfers.db")
+"""
+
+
+def test_a_saga_class_that_was_forgotten_is_named(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (shop / "sagas_app.py").write_text(SAGAS, encoding="utf-8")
+
+    async def write() -> None:
+        async with Runtime([Account, Desk, Transfer], store="sqlite:///transfers.db") as runtime:
+            await runtime.send(Ask("desk", "alice", "bob"))
+            await runtime.saga(Transfer, "desk@1", ended_within_s=10)
+            assert [saga.id async for saga in runtime.sagas()] == ["desk@1"]
+
+    asyncio.run(write())
+    capsys.readouterr()
+    code, out, _ = output(capsys, "check", "sagas_app:runtime")
+    assert (code, len(out.splitlines())) == (1, 1)
+    assert "Transfer (none is live) is no saga of this runtime" in out
+
+
+def test_a_deep_check_finds_every_damaged_event_and_goes_on_behind_it(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change(shop, "UPDATE events SET payload = replace(payload, 'Bob', 'Eve') WHERE position IN (2, 4)")
+    assert output(capsys, "check", "shop_app:one")[0] == 0
+    code, out, err = output(capsys, "check", "shop_app:one", "--deep")
+    assert code == 1
+    assert [line.partition(":")[0] for line in out.splitlines()] == [
+        "Viewed at Order<o-1> version 2",
+        "Viewed at Order<o-1> version 4",
+    ]
+    assert "2 things in the log cannot be read" in err
+
+
+def test_a_deep_check_ends_where_events_were_taken_out(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change(shop, "DELETE FROM events WHERE position = 2")
+    code, out, _ = output(capsys, "check", "shop_app:one", "--deep")
+    assert code == 1
+    assert "position 3 follows position 1 in the log" in out
+    assert len(out.splitlines()) == 1
+
+
+@pytest.mark.parametrize("deep", [[], ["--deep"]])
+def test_a_check_changes_nothing_and_needs_no_right_to_write(
+    shop: Path, capsys: pytest.CaptureFixture[str], deep: list[str]
+) -> None:
+    before = {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in shop.glob("orders.db*")}
+    with immutable(shop / "orders.db"), immutable(shop):
+        assert output(capsys, "check", "shop_app:one", *deep)[0] == 0
+    assert output(capsys, "check", "shop_app:one", *deep)[0] == 0
+    assert {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in shop.glob("orders.db*")} == before
+
+
+@pytest.mark.parametrize("deep", [[], ["--deep"]])
+@pytest.mark.asyncio
+async def test_a_log_is_checked_beside_the_application_that_runs_on_it(
+    shop: Path, capsys: pytest.CaptureFixture[str], deep: list[str]
+) -> None:
+    async with Runtime([v1.Order], store="sqlite:///orders.db") as runtime:
+        await runtime.send(v1.View("o-1", "Eve"))
+        code, _, err = await asyncio.to_thread(output, capsys, "check", "shop_app:three", *deep)
+        assert (code, err) == (0, "")
+        await runtime.send(v1.View("o-1", "Eve"))
+
+
+@pytest.mark.parametrize("is_empty", [False, True])
+def test_a_check_makes_no_log_where_there_is_none(
+    shop: Path, capsys: pytest.CaptureFixture[str], is_empty: bool
+) -> None:
+    for file in shop.glob("orders.db*"):
+        file.unlink()
+    if is_empty:
+        (shop / "orders.db").touch()
+    before = sorted(shop.iterdir())
+    code, out, err = output(capsys, "check", "shop_app:one")
+    assert (code, out) == (2, "")
+    assert "there is no log yet" in err
+    assert sorted(path for path in shop.iterdir() if path.name != "__pycache__") == [
+        path for path in before if path.name != "__pycache__"
+    ]
+    assert not is_empty or (shop / "orders.db").stat().st_size == 0
+
+
+def test_a_check_of_no_application_is_an_error_in_one_line(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = output(capsys, "check", "shop_app:two")
+    assert (code, out) == (2, "")
+    assert err.strip() == "'shop_app:two': shop_app has no 'two'"
