@@ -1,0 +1,112 @@
+"""`--json FILE`, in every command that reports: one loop over all of them."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support.command_line import output
+from support.reports import report, result, save
+from support.troubled_app import TROUBLED, write_troubled_log
+
+from actorium_cli import COMMANDS
+
+# What each command is called with, its exit code there, and what its report holds at the top.
+CALLS: dict[str, tuple[list[str], int, set[str]]] = {
+    "check": (["shop_app:one"], 0, {"log", "deep", "unreadable"}),
+    "repair": (["orders.db"], 0, {"log", "damaged"}),
+    "dead-letters list": (["--db", "troubled.db"], 0, {"log", "dead_letters"}),
+    "dead-letters retry": (["troubled_app:runtime", "--processor", "Totals"], 1, {"processor", "handled", "parked"}),
+    "dead-letters discard": (
+        ["troubled_app:runtime", "--processor", "Totals", "--position", "2", "--reason", "a test"],
+        0,
+        {"processor", "discarded", "parked"},
+    ),
+    "schema": (["shop_app:three"], 0, {"$schema", "anyOf", "$defs"}),
+    "asyncapi": (
+        ["shop_app:three"],
+        0,
+        {"asyncapi", "info", "defaultContentType", "channels", "operations", "components"},
+    ),
+    "graph": (["shop_app:three"], 0, {"diagrams"}),
+    "simulate": (
+        ["actorium.examples.orders.simulated", "--only", "orchestration", "--seeds", "1"],
+        0,
+        {"simulations"},
+    ),
+    "bench": (["--show", "bench.json"], 0, {"results"}),
+    "prove crash": (["--kills", "1"], 0, {"seed", "took_s", "kills", "acknowledged", "lost", "doubled", "gaps"}),
+    "prove power-loss": (
+        ["--states", "20", "--commands", "6", "--jobs", "1"],
+        0,
+        {"synchronous", "seed", "took_s", "states", "lossy", "wrong"},
+    ),
+    "prove bit-rot": (["--flips", "2"], 0, {"flips", "seed", "took_s", "parts"}),
+}
+NO_REPORT = {"demo"}
+
+
+def test_every_command_is_called_here_or_has_no_report() -> None:
+    names = {
+        name if isinstance(second, str) else f"{name} {inner}"
+        for name, (_, second) in COMMANDS.items()
+        for inner in ([""] if isinstance(second, str) else second)
+    }
+    assert names == CALLS.keys() | NO_REPORT
+
+
+@pytest.fixture
+def call(
+    shop: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[..., tuple[int, str, str]]]:
+    """Carries out a command in a directory with two logs and a report, which is the same before each call."""
+    (shop / "troubled_app.py").write_text(TROUBLED, encoding="utf-8")
+    monkeypatch.syspath_prepend(shop)
+    write_troubled_log("troubled_app")
+    save(report(result([100])), shop / "bench.json")
+    kept = tmp_path_factory.mktemp("kept")
+    shutil.copytree(shop, kept, dirs_exist_ok=True)
+
+    def carry_out(*arguments: str) -> tuple[int, str, str]:
+        for file in kept.glob("*.db*"):
+            shutil.copy(file, shop / file.name)
+        capsys.readouterr()
+        return output(capsys, *arguments)
+
+    yield carry_out
+    sys.modules.pop("troubled_app")
+
+
+@pytest.mark.parametrize("command", CALLS)
+def test_a_report_is_one_json_document_in_a_file_or_alone_on_standard_output(
+    command: str, call: Callable[..., tuple[int, str, str]], shop: Path
+) -> None:
+    arguments, expected, keys = CALLS[command]
+    words = [*command.split(), *arguments]
+
+    code, out, err = call(*words, "--json", "no/such/place.json")
+    assert (code, out) == (2, "")
+    assert "cannot write in" in err
+
+    code, out, _ = call(*words, "--json", "-")
+    assert code == expected
+    alone = json.loads(out)
+    assert alone.keys() >= keys
+
+    code, text, _ = call(*words, "--json", "report.json")
+    assert code == expected
+    in_file = json.loads((shop / "report.json").read_text(encoding="utf-8"))
+    assert in_file.keys() == alone.keys()
+    assert not text.startswith("{")
+
+    code, plain, _ = call(*words)
+    assert code == expected
+    if command in ("schema", "asyncapi"):  # their output for people is the document itself
+        assert json.loads(plain) == alone == in_file
+    elif command not in ("simulate", "prove crash", "prove power-loss", "prove bit-rot"):  # these print times
+        assert plain == text
