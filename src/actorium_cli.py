@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cyclopts import App
 
-Command = tuple[str, str]  # where its function is, as module:name; the first line of its docstring
-Group = tuple[str, Mapping[str, Command]]
+CommandEntry = tuple[str, str]  # where its function is, as module:name; the first line of its docstring
+CommandGroup = tuple[str, Mapping[str, CommandEntry]]
 
 _COMMANDS = "actorium.commands"
-COMMANDS: Mapping[str, Command | Group] = {
+COMMANDS: Mapping[str, CommandEntry | CommandGroup] = {
     "check": (f"{_COMMANDS}.check:check", "List what the application cannot read in its log."),
     "repair": (f"{_COMMANDS}.repair:repair", "Rebuild the indexes of a damaged log, and list the damage that is left."),
     "dead-letters": (
@@ -119,7 +119,7 @@ def new_app(name: str, help: str) -> App:
     )
 
 
-def add_commands(app: App, commands: Mapping[str, Command | Group], arguments: Sequence[str]) -> None:
+def add_commands(app: App, commands: Mapping[str, CommandEntry | CommandGroup], arguments: Sequence[str]) -> None:
     """Add commands to an app that are imported when they are called.
 
     arguments: the command line. Help on a command that it names is the whole docstring; on others it is one line.

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.troubled_app import TROUBLED, write_troubled_log
+from support.command_line import TROUBLED, write_troubled_log
 from support.troubled_disks import immutable
 
 from actorium_cli import run

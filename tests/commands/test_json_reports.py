@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support.command_line import output
+from support.command_line import TROUBLED, output, write_troubled_log
 from support.reports import report, result, save
-from support.troubled_app import TROUBLED, write_troubled_log
 
 from actorium_cli import COMMANDS
 
