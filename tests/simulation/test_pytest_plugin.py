@@ -87,7 +87,7 @@ def test_one_that_holds_passes_and_one_that_breaks_tells_its_story(project: pyte
             "at most 2: broken by seed 0, after 1 seed",
             "  expected  to hold after every commit",
             "  found     after position *: it does not",
-            "seed 0 → 3 commands (Add a*), no fault",
+            "seed 0 → 3 commands (Add a*), no fault, found in Sum.add",
             "this seed:  actorium simulate test_sums.py --only counts_its_attempts --replay 0",
             "the story:  actorium simulate test_sums.py --only counts_its_attempts --story *",
         ]

@@ -30,7 +30,9 @@ class WrittenLog:
         self.replies = ReplyCheck(self.witness, self.view, self.effects, self.violated)
         self.witness.listeners.append(self.effects.committed)
 
-    def violated(self, invariant: str, expected: object, actual: object) -> None:
+    def violated(
+        self, invariant: str, expected: object, actual: object, *, culprit: str = "", is_stated: bool = False
+    ) -> None:
         self.found.append(invariant)
         self.told.append((expected, actual))
 

@@ -30,7 +30,7 @@ def wish(**changes: object) -> Wish:
 def test_a_story_names_what_is_left_of_a_run() -> None:
     outcome = broken.run(7, only=frozenset([LOST]), leave_out=frozenset(["Add a #2", "Add a #3"]))
     assert story(outcome) == (
-        "seed 7 → 1 command (Add a), fault: acknowledgement of the commit lost (1st append to Sum<a>)"
+        "seed 7 → 1 command (Add a), fault: acknowledgement of the commit lost (1st append to Sum<a>), found in Sum.add"
     )
 
 

@@ -1,18 +1,21 @@
 """Clients across a bad line: what they do, what they are told, and what is kept of it."""
 
+import asyncio
 from typing import Any
 
+import anyio
 import pytest
 from support.transfers import Account, Deposit, Open, Withdraw
 
 from actorium import Ack, NotFound, Rejected, WrongExpectedVersion
 from actorium.simulation import Faults, Kind, World
 from actorium.simulation.record.history import Operation
+from actorium.simulation.record.trace import TraceMark
 
 
-def run(faults: Faults, *, leave_out: tuple[str, ...] = (), seed: int = 0) -> World:
+def run(faults: Faults, *, leave_out: tuple[str, ...] = (), goes_on: bool = False, seed: int = 0) -> World:
     """Have an account opened and used; return the world, in which nothing was violated."""
-    world = World(seed, faults, leave_out=leave_out)
+    world = World(seed, faults, leave_out=leave_out, goes_on=goes_on)
 
     async def scenario(world: World) -> None:
         client = world.runtime([Account])
@@ -71,7 +74,7 @@ def test_what_the_runtime_said_is_kept_though_nobody_heard_it() -> None:
 
 
 def test_a_command_that_is_left_out_is_never_sent() -> None:
-    world = run(Faults.none(), leave_out=("Deposit a #3",))
+    world = run(Faults.none(), leave_out=("Deposit a #3",), goes_on=True)
     (left_out,) = [one for one in operations(world) if one.left_out]
     assert (left_out.name, left_out.attempts) == ("Deposit a #3", 0)
     assert balance(world) == 10 + sum(range(1, 7)) - 3
@@ -95,3 +98,64 @@ def test_who_asks_for_a_version_is_told_of_a_lost_race_and_who_does_not_tries_ag
     world.run(scenario)
     assert world.violation is None
     assert balance(world) == 10 + 1 + sum(1 for one in operations(world)[1:4] if isinstance(one.answer, Ack))
+
+
+def scenario_without(leave_out: tuple[str, ...], *, goes_on: bool, scenario: Any) -> World:
+    world = World(0, Faults.none(), leave_out=leave_out, goes_on=goes_on)
+    world.run(scenario)
+    assert world.violation is None
+    return world
+
+
+@pytest.mark.parametrize(("goes_on", "reached"), [(False, []), (True, ["went on"])])
+def test_a_task_ends_at_a_command_that_is_left_out_or_goes_on_until_it_needs_the_answer(
+    goes_on: bool, reached: list[str]
+) -> None:
+    told: list[str] = []
+
+    async def scenario(world: World) -> None:
+        client = world.runtime([Account])
+        ack = await client.send(Open("a", 10))
+        told.append("went on")
+        told.append(f"at {ack.version}")
+
+    scenario_without(("Open a",), goes_on=goes_on, scenario=scenario)
+    assert told == reached
+
+
+def test_the_tasks_beside_one_whose_command_is_left_out_go_on() -> None:
+    told: list[str] = []
+
+    async def scenario(world: World) -> None:
+        client = world.runtime([Account])
+
+        async def opened(name: str) -> None:
+            await client.send(Open(name, 10))
+            told.append(name)
+
+        await asyncio.gather(opened("a"), opened("b"))
+        async with anyio.create_task_group() as clients:
+            clients.start_soon(opened, "c")
+            clients.start_soon(opened, "d")
+        told.append("end")
+
+    world = scenario_without(("Open a", "Open c"), goes_on=False, scenario=scenario)
+    assert told == ["b", "d", "end"]
+    assert [line.text for line in world.trace if line.mark is TraceMark.LEFT_OUT] == [
+        "Open a: left out",
+        "Open c: left out",
+    ]
+
+
+def test_no_handler_of_errors_takes_a_command_that_is_left_out_for_one() -> None:
+    told: list[str] = []
+
+    async def scenario(world: World) -> None:
+        client = world.runtime([Account])
+        try:
+            await client.send(Open("a", 10))
+        except Exception:
+            told.append("an error")
+
+    scenario_without(("Open a",), goes_on=False, scenario=scenario)
+    assert told == []

@@ -13,6 +13,7 @@ from typing import Any
 from actorium.runtime.projections.projection import Projection
 from actorium.runtime.projections.table_projection import checkpoint_name
 from actorium.sagas.runtime import Runtime
+from actorium.simulation.checks.culprits import handlers_of
 from actorium.simulation.checks.finding import Violated
 from actorium.simulation.checks.folds import Fold, TableFold, Unanswerable, as_content, fold_of, select_all
 from actorium.simulation.record.history import UNKNOWN, Asking, History
@@ -78,7 +79,8 @@ class ReadModels:
         if isinstance(expected, dict):
             table = next(table for table in expected if expected[table] != found[table])
             expected, found = f"{table}: {expected[table]}", found[table]
-        self._violated("a projection is the fold of the log", f"{name}: {expected}", found)
+        culprit = handlers_of(projection, self._view)
+        self._violated("a projection is the fold of the log", f"{name}: {expected}", found, culprit=culprit)
 
     def _judge(self, fold: Fold, askings: list[Asking]) -> None:
         """Fold the whole log; on the way find a position for each answer at which it was right."""
@@ -103,7 +105,8 @@ class ReadModels:
         if position < asking.delivery.known:
             return False
         what = f"{asking.query!r}{asking.arguments} asked after {asking.after}, answered {asking.delivery.answer!r}"
-        self._violated("an answer of a projection was right once", what, f"at position {position}: {answer!r}")
+        found = f"at position {position}: {answer!r}"
+        self._violated("an answer of a projection was right once", what, found, culprit=repr(asking.query))
         return True
 
     def _order_matters(self, projection: type[Projection], in_order: Any) -> bool:

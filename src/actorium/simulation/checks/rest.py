@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from actorium.actors.actor import Status
+from actorium.actors.actor import Actor, Status
 from actorium.runtime.statistics import RuntimeStatistics
 from actorium.sagas.model.stream import SagaStream
 from actorium.sagas.model.submissions import Submission
 from actorium.sagas.runtime import Runtime
+from actorium.simulation.checks.culprits import evolvers_of
 from actorium.simulation.checks.finding import Violated
 from actorium.simulation.record.view import SagaSeen, View
 from actorium.simulation.record.witness import Witness
@@ -76,11 +77,15 @@ class AtRest:
                 continue
             version = len(self._witness.streams.get(actor.stream, ()))
             if version != actor.version:
-                self._violated("a state in memory is what replay gives", f"{actor.stream} at {version}", actor)
+                self._in_memory(actor, f"{actor.stream} at {version}", actor)
             elif version:
                 state = self._view.get(actor.kind.aggregate_class, actor.id)
                 if state != actor.state:
-                    self._violated("a state in memory is what replay gives", f"{actor!r}: {state}", actor.state)
+                    self._in_memory(actor, f"{actor!r}: {state}", actor.state)
+
+    def _in_memory(self, actor: Actor, expected: str, found: object) -> None:
+        culprit = evolvers_of(self._view, actor.stream)
+        self._violated("a state in memory is what replay gives", expected, found, culprit=culprit)
 
     async def agenda(self, log: EventStore) -> None:
         """Nothing is to be carried out any more but submitted commands whose time has not come.

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from actorium.simulation.checks.culprits import written_since
 from actorium.simulation.checks.finding import Violated
 from actorium.simulation.record.view import View
 from actorium.user_lines import described
@@ -56,7 +57,7 @@ class Rules:
         for rule in self._always:
             if (found := self._broken(rule)) is not None:
                 after = f"after position {self._view.position}: {found}"
-                self._violated(rule.name, "to hold after every commit", after)
+                self._broke(rule, "to hold after every commit", after)
 
     def unmet(self, after_s: float) -> tuple[str, float] | None:
         """Return what is still to come about, and when it has to, in seconds after the faults stopped; None for none.
@@ -68,7 +69,7 @@ class Rules:
             if (found := self._broken(rule)) is None:
                 continue
             if after_s >= rule.within_s:
-                self._violated(rule.name, f"to hold {rule.within_s:g} s after the faults stopped", found)
+                self._broke(rule, f"to hold {rule.within_s:g} s after the faults stopped", found)
             else:
                 waiting.append((rule.within_s, rule.name))
         if not waiting:
@@ -83,10 +84,10 @@ class Rules:
         for rule in self._conserved:
             value = self._value(rule)
             if value is not _RAISED and rule.first is not _RAISED and value != rule.first:
-                self._violated(rule.name, f"{rule.first!r} to the end", repr(value))
+                self._broke(rule, f"{rule.first!r} to the end", repr(value))
         for rule in self._eventually:
             if (found := self._broken(rule)) is not None:
-                self._violated(rule.name, "to hold at the end", found)
+                self._broke(rule, "to hold at the end", found)
 
     def _broken(self, rule: Rule) -> str | None:
         """Return what was found where a condition does not hold, None where it does."""
@@ -118,4 +119,19 @@ class Rules:
         return value
 
     def _raised(self, rule: Rule, error: Exception) -> None:
-        self._violated(rule.name, f"a value of the function that states what is {rule.kind}", described(error))
+        wanted = f"a value of the function that states what is {rule.kind}"
+        self._violated(rule.name, wanted, described(error), is_stated=True)
+
+    def _broke(self, rule: Rule, expected: str, found: str) -> None:
+        """Tell of a rule that does not hold, with what wrote the event since which it does not."""
+        culprit = written_since(self._view, lambda past: self._held(rule, past))
+        self._violated(rule.name, expected, found, culprit=culprit, is_stated=True)
+
+    @staticmethod
+    def _held(rule: Rule, past: View) -> bool:
+        """Say whether a rule held for a part of the log."""
+        try:
+            value = rule.value(past)
+        except Exception:
+            return False
+        return bool(value == rule.first if rule.kind == "conserved" else value)

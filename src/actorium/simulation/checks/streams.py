@@ -26,6 +26,7 @@ import msgspec
 
 from actorium.actors.commands import Ack
 from actorium.actors.errors import AlreadyExists, CommandConflict, NotFound, Rejected
+from actorium.simulation.checks.culprits import evolvers_of
 from actorium.simulation.checks.effects import Effect, Effects
 from actorium.simulation.checks.finding import Violated
 from actorium.simulation.record.history import UNKNOWN, ClientDelivery, ClientRead, History, Operation
@@ -50,6 +51,7 @@ class Claim(msgspec.Struct, eq=False):
     low: int
     high: int
     holds: Callable[[Any, int], str | None]
+    culprit: str
 
 
 class Streams:
@@ -102,7 +104,8 @@ class Streams:
             return None if decided == written else repr(decided)
 
         says = f"{operation.name} decided {written!r}"
-        claim = Claim("a decision rests on what is before it", says, first - 1, first - 1, holds)
+        before = first - 1
+        claim = Claim("a decision rests on what is before it", says, before, before, holds, self._handler_of(operation))
         self._claims.setdefault(effect.stream, []).append(claim)
 
     def _had_nothing_to_do(self, operation: Operation, delivery: ClientDelivery, ack: Ack) -> None:
@@ -140,7 +143,9 @@ class Streams:
             if low > high:
                 self._violated(invariant, f"{operation.name} answered with its effect, {effect}", says)
                 return
-        self._claims.setdefault(stream, []).append(Claim(invariant, says, low, high, holds))
+        self._claims.setdefault(stream, []).append(
+            Claim(invariant, says, low, high, holds, self._handler_of(operation))
+        )
 
     def _was_in_conflict(self, operation: Operation) -> None:
         """A conflict is with another command of the same id."""
@@ -174,7 +179,8 @@ class Streams:
                 return None if missing else "it was there"
             return None if state == answer else repr(state)
 
-        self._claims.setdefault(stream, []).append(Claim("a read is of a state that was", says, low, high, holds))
+        claim = Claim("a read is of a state that was", says, low, high, holds, evolvers_of(self._view, stream))
+        self._claims.setdefault(stream, []).append(claim)
 
     # --- when it was said -----------------------------------------------------------------------------------------
 
@@ -213,8 +219,13 @@ class Streams:
             return True
         if version < claim.high:
             return False
-        self._violated(claim.invariant, f"{claim.says} (at {_span(claim)})", f"at version {version}: {otherwise}")
+        said = f"{claim.says} (at {_span(claim)})"
+        self._violated(claim.invariant, said, f"at version {version}: {otherwise}", culprit=claim.culprit)
         return True
+
+    def _handler_of(self, operation: Operation) -> str:
+        handlers = self._view.definition_of(operation.command).handlers
+        return handlers[type(operation.command)].method.__qualname__
 
     def _redecided(self, operation: Operation, state: Any, version: int) -> Any:
         """Return what the aggregate's code says to a command now: its events, or the refusal it raises."""

@@ -16,6 +16,7 @@ class TraceMark(StrEnum):
     COMMITTED = "committed"
     SENT = "sent"
     ANSWERED = "answered"
+    LEFT_OUT = "left out"  # a command that the run does not send
     FAULT = "fault"
     VIOLATED = "violated"
     PASSED_OVER = "passed over"  # an invariant does not hold, and the run is about another

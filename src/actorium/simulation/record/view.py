@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -58,6 +59,22 @@ class View:
     def position(self) -> int:
         """The end of the log."""
         return self._witness.position
+
+    @property
+    def records(self) -> Sequence[EncodedRecord]:
+        """Everything in the log, as it is stored."""
+        return self._witness.records
+
+    def records_of(self, stream: StreamName) -> Sequence[EncodedRecord]:
+        """Return what is stored of one stream."""
+        return self._witness.streams.get(stream, ())
+
+    def over(self, witness: Witness) -> View:
+        """Return a view over another witness, with the same classes."""
+        other = copy.copy(self)
+        other._witness, other._position = witness, 0
+        other._recorded, other._by_type, other._seen = [], {}, {}
+        return other
 
     def all(self, aggregate: type[A]) -> list[A]:
         """Return the states of all aggregates of a class, in the order in which they began."""

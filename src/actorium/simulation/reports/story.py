@@ -18,7 +18,7 @@ _NAMED_MAX = 3
 
 
 def story(outcome: Outcome) -> str:
-    """Tell a run in one line: its seed, the commands that were sent, the faults that happened."""
+    """Tell a run in one line: its seed, the commands that were sent, the faults that happened, and the culprit."""
     parts = [_commands(outcome)]
     wish = outcome.wish
     if wish.crash_at is not None:
@@ -30,6 +30,8 @@ def story(outcome: Outcome) -> str:
         parts.append(f"{'fault' if len(faults) == 1 else 'faults'}: {'; '.join(faults)}")
     else:
         parts.append(f"{len(faults)} faults")
+    if outcome.violation is not None and outcome.violation.culprit:
+        parts.append(f"found in {outcome.violation.culprit}")
     return f"seed {wish.seed} → {', '.join(parts)}"
 
 

@@ -22,16 +22,18 @@ Scenario = Callable[[World], Awaitable[None]]
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked of one run: the faults of the seed, or exactly `only` these; operations by name to `leave_out`.
 
-    crash_at: also kill a process at a step of one of its lives. reorder: whether the seed has a say in the order of
-    what happens at once. invariant: if given, no other ends the run. look_closely: read and ask again after everything,
-    where else after a sample. remember: whether the occasions for faults are kept, and the marks. store: "memory",
-    "sqlite" or "sqlite-normal". steps_max: how many steps it may take.
+    goes_on: whether a task goes on after a command that is left out, with an answer that it cannot look at, instead of
+    ending there. crash_at: also kill a process at a step of one of its lives. reorder: whether the seed has a say in
+    the order of what happens at once. invariant: if given, no other ends the run. look_closely: read and ask again
+    after everything, where else after a sample. remember: whether the occasions for faults are kept, and the marks.
+    store: "memory", "sqlite" or "sqlite-normal". steps_max: how many steps it may take.
     """
 
     seed: int
     faults: Faults
     only: frozenset[FaultId] | None = None
     leave_out: frozenset[str] = frozenset()
+    goes_on: bool = False
     crash_at: CrashAt | None = None
     reorder: bool = True
     invariant: str = ""
@@ -84,6 +86,7 @@ def run(
         wish.faults,
         only=wish.only,
         leave_out=wish.leave_out,
+        goes_on=wish.goes_on,
         crash_at=wish.crash_at,
         reorder=wish.reorder,
         looks_closely=wish.look_closely,

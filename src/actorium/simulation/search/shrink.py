@@ -17,7 +17,7 @@ import msgspec
 
 from actorium.simulation.search.exhaustive import possible_faults
 from actorium.simulation.search.run import Outcome, Scenario, Wish, run
-from actorium.simulation.world.faults import FaultId
+from actorium.simulation.world.faults import FaultId, Kind
 
 T = TypeVar("T")
 
@@ -26,8 +26,9 @@ _LONGER = 3
 _LONGER_STEPS = 2_000
 _COMMANDS_FROM_BELOW = 2
 _GLANCE_RUNS, _LOOK_RUNS = 60, 100  # before the long way from above, and after it
+_SHORT = 2  # a story of so many commands and so many faults is not looked at for a shorter one with other faults
 _OF_PROCESSES = ("start ", "life ")
-_VARIED = ("only", "leave_out", "crash_at", "reorder", "look_closely", "invariant")
+_VARIED = ("only", "leave_out", "goes_on", "crash_at", "reorder", "look_closely", "invariant")
 
 
 class Shrunk(msgspec.Struct, frozen=True):
@@ -53,7 +54,8 @@ def shrink(
 ) -> Shrunk:
     """Make a failing run smaller, as long as it fails in the same way and neither seconds nor runs give out.
 
-    The same way is the same invariant, and the same kind of error, where an error is what broke it. `is_enough` is
+    The same way is the same invariant, broken by the same code and with the same kind of error, where those are known.
+    `is_enough` is
     asked before each run: it ends the search with what was found by then.
     """
     if failed.violation is None:
@@ -84,21 +86,71 @@ class _Search:
         self._started_s = time.monotonic()
         self._end_s = self._started_s + within_s
         self._is_smallest = False
+        self._may_leave_out = True
+        # A run in which nothing goes wrong: what breaks an invariant there too does so without any fault.
+        self._breaks_by_itself = False
 
     def run(self) -> None:
         try:
             self._try(only=frozenset(self._best.faults))
             self._simplify()
+            self._learn_to_leave_out()
             self._from_below(_GLANCE_RUNS)
             self._from_above()
             if self._from_below(_LOOK_RUNS):
+                self._from_above()
+            if not _is_short(self._best) and self._with_other_faults():
                 self._from_above()
         except _Exhausted:
             pass
 
     def found(self) -> Shrunk:
+        """Return the smallest run, or the failed one where the smallest does not fail again in the same way."""
+        again = run(self._scenario, self._best.wish)
+        if _way(again) != self._way or again.fingerprint() != self._best.fingerprint():
+            self._best, self._is_smallest = self._failed, False
         elapsed_s = time.monotonic() - self._started_s
         return Shrunk(self._best.wish, self._best, self._runs, elapsed_s, self._is_smallest)
+
+    # --- what may be left out -------------------------------------------------------------------------------------
+
+    def _learn_to_leave_out(self) -> None:
+        """Find out what a command that is left out does to an invariant that the scenario has a part in.
+
+        Such an invariant may count on a command: a scenario that keeps what it sent, or waits for what comes of it,
+        breaks it when the command is left out, and no bug has a part in that. So an invariant that does not hold when
+        nothing is sent says nothing about a run from which commands are left out. Mostly the scenario may go on behind
+        a command that is left out; else the task that would send it ends there, which leaves out more.
+        """
+        if not self._is_stated():
+            self._best = msgspec.structs.replace(
+                self._best, wish=msgspec.structs.replace(self._best.wish, goes_on=True)
+            )
+            return
+        plain: dict[str, Any] = {"only": frozenset(), "reorder": False, "crash_at": None}
+        self._breaks_by_itself = self._fails(**plain)
+        asked = frozenset(_names(self._best))
+        for goes_on in (True, False):
+            ways_out = (asked, asked.union(_names(self._best, in_calm=True)))
+            if not any(self._fails(leave_out=one, goes_on=goes_on, **plain) for one in ways_out):
+                self._best = msgspec.structs.replace(
+                    self._best, wish=msgspec.structs.replace(self._best.wish, goes_on=goes_on)
+                )
+                return
+        self._may_leave_out = False
+
+    def _is_stated(self) -> bool:
+        """Say whether the scenario has a part in the invariant: it states it, or is what does not run through."""
+        violation = self._failed.violation
+        assert violation is not None
+        return violation.is_stated
+
+    def _is_caused(self, wish: Wish) -> bool:
+        """Say whether it is not what was left out that makes a run fail: without its faults it holds."""
+        if not self._is_stated() or self._breaks_by_itself or not wish.leave_out:
+            return True
+        plain = msgspec.structs.replace(wish, only=frozenset(), reorder=False, crash_at=None, remember=False)
+        return not self._breaks(self._run(plain))
 
     # --- what is tried --------------------------------------------------------------------------------------------
 
@@ -180,16 +232,46 @@ class _Search:
         ]
         return sorted(found, key=lambda fault: fault.kind not in needed)
 
+    def _with_other_faults(self) -> bool:
+        """Look for few commands that fail with one fault of any kind, or with two of those that there were."""
+        in_calm = [one.name for one in self._failed.operations if one.in_calm and not one.left_out]
+        sent = [one.name for one in self._best.operations if not one.in_calm and not one.left_out]
+        rates = self._failed.wish.faults.rates
+        kinds = {fault.kind for fault in self._failed.faults}
+        for count in range(1, _COMMANDS_FROM_BELOW + 1):
+            for kept in combinations(sent, count):
+                names = [*kept, *in_calm]
+                for any_kind in (rates.keys() - kinds, kinds):
+                    places = self._places_with(names, frozenset(), any_kind)
+                    if any(self._with(names, only=frozenset([one])) for one in places):
+                        return True
+        for count in range(1, _COMMANDS_FROM_BELOW + 1):
+            for kept in combinations(sent, count):
+                names = [*kept, *in_calm]
+                for first in self._places_with(names, frozenset(), kinds):
+                    for second in self._places_with(names, frozenset([first]), kinds):
+                        if second != first and self._with(names, only=frozenset([first, second])):
+                            return True
+        return False
+
+    def _places_with(self, names: Collection[str], only: frozenset[FaultId], kinds: Collection[Kind]) -> list[FaultId]:
+        """Return where faults of some kinds can happen while these commands are sent, and these faults happen."""
+        left_out = frozenset(self._known.difference(names))
+        outcome = self._run(msgspec.structs.replace(self._best.wish, leave_out=left_out, only=only, remember=True))
+        self._known.update(one.name for one in outcome.operations)
+        return [fault for fault in possible_faults(outcome) if fault.kind in kinds]
+
     # --- how ------------------------------------------------------------------------------------------------------
 
     def _with(self, kept: Collection[str], **changes: Any) -> bool:
         """Try to send these commands alone; those too that came only after the run had failed are left out."""
-        while True:
+        while self._may_leave_out:
             known = len(self._known)
             if self._is_smaller(leave_out=frozenset(self._known.difference(kept)), **changes):
                 return True
             if len(self._known) == known:
                 return False
+        return False
 
     def _is_smaller(self, **changes: Any) -> bool:
         return self._try(lambda outcome: _size(outcome) < _size(self._best), **changes)
@@ -200,30 +282,44 @@ class _Search:
         key = (*(getattr(wish, field) for field in _VARIED), wish.faults.vary_settings)
         if key in self._held and not wish.remember:
             return False
-        if self._runs >= self._runs_max or time.monotonic() >= self._end_s or self._is_enough():
-            raise _Exhausted
-        self._runs += 1
-        steps_max = self._best.steps * _LONGER + _LONGER_STEPS
-        outcome = self._last = run(self._scenario, wish, steps_max=steps_max)
+        outcome = self._last = self._run(wish)
         self._known.update(one.name for one in outcome.operations)
-        if _way(outcome) != self._way or not is_better(outcome):
+        if _way(outcome) != self._way or not is_better(outcome) or not self._is_caused(wish):
             self._held.add(key)
             return False
         self._best = outcome
         return True
 
+    def _fails(self, **changes: Any) -> bool:
+        """Run with the best wish changed, and say whether that breaks the invariant at all; keep nothing of it."""
+        return self._breaks(self._run(msgspec.structs.replace(self._best.wish, **changes)))
 
-def _way(outcome: Outcome) -> tuple[str, str]:
-    """Return in which way a run failed: the invariant, and the kind of the error, where it is one that was found."""
-    if outcome.violation is None:
-        return "", ""
-    kind, colon, _ = outcome.violation.actual.partition(":")
-    return outcome.violation.invariant, kind if colon and kind.isidentifier() else ""
+    def _breaks(self, outcome: Outcome) -> bool:
+        return outcome.violation is not None and outcome.violation.invariant == self._way[0]
+
+    def _run(self, wish: Wish) -> Outcome:
+        if self._runs >= self._runs_max or time.monotonic() >= self._end_s or self._is_enough():
+            raise _Exhausted
+        self._runs += 1
+        return run(self._scenario, wish, steps_max=self._best.steps * _LONGER + _LONGER_STEPS)
+
+
+def _way(outcome: Outcome) -> tuple[str, str, str]:
+    """Return in which way a run failed: the invariant, the culprit, and the kind of the error, where one was found."""
+    violation = outcome.violation
+    if violation is None:
+        return "", "", ""
+    kind, colon, _ = violation.actual.partition(":")
+    return violation.invariant, violation.culprit, kind if colon and kind.isidentifier() else ""
 
 
 def _names(outcome: Outcome, *, in_calm: bool = False) -> list[str]:
     """Return the names of the commands that were sent, or of those that were to set up, in their order."""
     return [one.name for one in outcome.operations if not one.left_out and one.in_calm is in_calm]
+
+
+def _is_short(outcome: Outcome) -> bool:
+    return len(outcome.faults) <= _SHORT and len(_names(outcome)) <= _SHORT
 
 
 def _parts(outcome: Outcome) -> int:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import ExitStack
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Ack, Command
@@ -117,7 +117,7 @@ class SimulatedRuntime:
     async def _carried_out(self, operation: Operation, what: str, call: Callable[[Runtime], Awaitable[Ack]]) -> Ack:
         """Send a command until it is answered; keep what the runtime said each time it got it."""
         if operation.left_out:
-            return Ack(operation.command.to, 0, 0, (), operation.command_id)
+            return cast(Ack, self._world.leave_out(what, operation.command.to))
         world, witness = self._world, self.node.witness
 
         async def delivered(runtime: Runtime) -> Ack:

@@ -229,12 +229,12 @@ def _end(future: asyncio.Future[None]) -> None:
 
 
 def _within(coroutine: Any) -> list[Any]:
-    """Return a coroutine, and behind it the one that anyio would have had it run, had it ever begun."""
+    """Return a coroutine, and behind it those that it would have run, had it ever begun."""
     frame = coroutine.cr_frame if inspect.iscoroutine(coroutine) else None
     if frame is None or inspect.getcoroutinestate(coroutine) != inspect.CORO_CREATED:
         return [coroutine]
-    behind = getattr(frame.f_locals.get("self"), "_coro", None)
-    return [coroutine, behind] if inspect.iscoroutine(behind) else [coroutine]
+    behind = frame.f_locals.get("coro") or getattr(frame.f_locals.get("self"), "_coro", None)
+    return [coroutine, *_within(behind)] if inspect.iscoroutine(behind) else [coroutine]
 
 
 def _refusing(name: str) -> Callable[..., NoReturn]:

@@ -31,9 +31,9 @@ from actorium.simulation.world.configuration import varied_settings
 from actorium.simulation.world.determinism import deterministic
 from actorium.simulation.world.faults import CrashAt, FaultId, FaultPlan, Faults
 from actorium.simulation.world.logs import MakeLog, MemoryLog
-from actorium.simulation.world.loop import SimulatedLoop
 from actorium.simulation.world.machine import STEPS_MAX, Endless, Machine, Stuck
 from actorium.simulation.world.node import Node
+from actorium.simulation.world.scenario_loop import LeftOut, NoAnswer, ScenarioLoop, until_left_out
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import EventStore
 from actorium.store.source import SeededSource
@@ -51,13 +51,19 @@ _PLACES_MAX = 5  # that are named of those at which a run that does not end stan
 
 
 class Violation(msgspec.Struct, frozen=True):
-    """An invariant that did not hold: its name, what should have been, what was, and when (seconds of the run)."""
+    """An invariant that did not hold: its name, what should have been, what was, and when (seconds of the run).
+
+    culprit: the user's code that broke it, where that is known. is_stated: the scenario has a part in the invariant: it
+    states it, or is itself what does not run through.
+    """
 
     invariant: str
     expected: str
     actual: str
     at_s: float
     step: int
+    culprit: str = ""
+    is_stated: bool = False
 
     def __str__(self) -> str:
         return f"{self.invariant}: expected {self.expected}, found {self.actual} (at {self.at_s:.3f} s)"
@@ -73,6 +79,7 @@ class World:
         *,
         only: Iterable[FaultId] | None = None,
         leave_out: Collection[str] = (),
+        goes_on: bool = False,
         reorder: bool = True,
         remember: bool = False,
         crash_at: CrashAt | None = None,
@@ -88,7 +95,7 @@ class World:
         self.plan = FaultPlan(self.chance, faults, only=only, remember=remember)
         self.remembers = remember
         self.machine = Machine(seed, reorder=faults.reorder if reorder else 0.0, steps_max=steps_max)
-        self.loop = SimulatedLoop(self.machine, "world")
+        self.loop = ScenarioLoop(self.machine)
         self.trace: list[TraceLine] = []
         self._told = told
         self.violation: Violation | None = None
@@ -101,6 +108,7 @@ class World:
         self._passed_over: set[str] = set()
         self._calms = 0
         self._leave_out = leave_out
+        self._goes_on = goes_on
         self._nodes: list[Node] = []
         self._stack = ExitStack()
         self._code_faults: CodeFaults | None = None
@@ -234,7 +242,16 @@ class World:
         text = f"{who} fault: {fault}" if who else f"fault: {fault}"
         self.note(text, TraceMark.FAULT, who, (fault.site.partition(" ")[2],))
 
-    def violated(self, invariant: str, expected: object, actual: object) -> None:
+    def leave_out(self, what: str, to: str) -> NoAnswer:
+        """Return what stands for the answer to a command that is not sent, or raise LeftOut, as the run wants it."""
+        self.note(f"{what}: left out", TraceMark.LEFT_OUT, what, (to,))
+        if not self._goes_on:
+            raise LeftOut(what)
+        return NoAnswer(what)
+
+    def violated(
+        self, invariant: str, expected: object, actual: object, *, culprit: str = "", is_stated: bool = False
+    ) -> None:
         """Take note that an invariant does not hold; the run ends with the first that counts."""
         if self.violation is None and not self._is_buried:
             if self._invariant and invariant != self._invariant:
@@ -243,7 +260,14 @@ class World:
                     self.note(f"{invariant}: does not hold either, and is passed over", TraceMark.PASSED_OVER)
                 return
             at = self.machine.elapsed_s, self.machine.steps
-            self.violation = Violation(invariant, without_addresses(expected), without_addresses(actual), *at)
+            self.violation = Violation(
+                invariant,
+                without_addresses(expected),
+                without_addresses(actual),
+                *at,
+                culprit=culprit,
+                is_stated=is_stated,
+            )
             self.note(f"VIOLATED {self.violation}", TraceMark.VIOLATED)
             self.machine.is_over = True
 
@@ -274,9 +298,9 @@ class World:
             try:
                 self.machine.run()
             except (Stuck, Endless) as stuck:
-                self.violated("the run ends", "an end", f"{stuck}{self._standing()}")
+                self.violated("the run ends", "an end", f"{stuck}{self._standing()}", is_stated=True)
             except SystemExit as end:
-                self.violated("the scenario runs through", "no error", described(end))
+                self.violated("the scenario runs through", "no error", described(end), is_stated=True)
             finally:
                 self._bury()
 
@@ -290,10 +314,10 @@ class World:
     def _ended(self, story: asyncio.Task[None]) -> None:
         self.machine.is_over = True
         if not story.cancelled() and (error := story.exception()) is not None:
-            self.violated("the scenario runs through", "no error", described(error))
+            self.violated("the scenario runs through", "no error", described(error), is_stated=True)
 
     async def _story(self, scenario: Callable[[World], Any]) -> None:
-        await scenario(self)
+        await until_left_out(scenario(self))
         if not self._nodes:
             raise ConfigurationError("the scenario makes no runtime: call world.runtime([…])")
         self.note("the scenario has ended", TraceMark.ENDED)

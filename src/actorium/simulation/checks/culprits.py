@@ -1,0 +1,69 @@
+"""Culprits: which of the user's methods stands behind an event or a state, for the story of a failure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from actorium.runtime.projections.projection import Projection
+from actorium.sagas.model.events import StepIssued
+from actorium.sagas.model.intents import IntentKey
+from actorium.simulation.record.view import View
+from actorium.simulation.record.witness import Witness
+from actorium.store.codec import decode_metadata
+from actorium.store.events import EncodedRecord, StreamName
+
+
+def written_since(view: View, held: Callable[[View], bool]) -> str:
+    """Return what wrote the event after which a condition, which held before, held no more; "" if it never held.
+
+    The log is gone through from its beginning, so it is asked once per event, and with nothing but a part of the log.
+    """
+    witness = Witness()
+    past = view.over(witness)
+    since: EncodedRecord | None = None
+    has_held = held(past)
+    for record in view.records:
+        witness.saw([record], 0)
+        if held(past):
+            has_held, since = True, None
+        elif has_held and since is None:
+            since = record
+    return "" if since is None else writer_of(view, since)
+
+
+def writer_of(view: View, record: EncodedRecord) -> str:
+    """Return the methods that decided an event: the aggregate's, and the saga's step that asked for it."""
+    aggregate = view.class_of(record.stream.type)
+    if aggregate is None or view.is_process(record.stream.type):
+        return ""
+    events = {type(recorded.event) for recorded in view.recorded(record.position)}
+    handlers = aggregate.__definition__.handlers.values()
+    decided = " or ".join(one.method.__qualname__ for one in handlers if events & set(one.returns))
+    step = _step_behind(view, decode_metadata(record.metadata).command_id)
+    return f"{decided}, asked by {step}" if step else decided
+
+
+def evolvers_of(view: View, stream: StreamName) -> str:
+    """Return the methods that make up the state of an aggregate, in the order in which they came up."""
+    aggregate = view.class_of(stream.type)
+    if aggregate is None:
+        return ""
+    evolvers = aggregate.__definition__.evolvers
+    events = [recorded.event for record in view.records_of(stream) for recorded in view.recorded(record.position)]
+    return ", ".join(dict.fromkeys(evolvers[type(event)].__qualname__ for event in events))
+
+
+def handlers_of(projection: type[Projection], view: View) -> str:
+    """Return the methods of a projection that take what is in the log."""
+    handlers = projection.__definition__.handlers
+    methods = (handlers[type(recorded.event)].method for recorded in view.events(*handlers))
+    return ", ".join(dict.fromkeys(method.__qualname__ for method in methods))
+
+
+def _step_behind(view: View, command_id: str) -> str:
+    for recorded in view.events(StepIssued):
+        issued, saga = recorded.event, recorded.stream
+        key = IntentKey(saga.type, saga.id, issued.key)
+        if any(key.command_id(index) == command_id for index in range(len(issued.commands))):
+            return f"{saga.type}.{issued.step}{' (undo)' if issued.undo else ''}"
+    return ""
