@@ -242,6 +242,39 @@ def test_an_error_that_a_command_raises_is_told_with_the_line_that_sent_it() -> 
 # --- the run as a whole ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("when", ["at once", "in the aftermath", "while nothing else goes on"])
+def test_a_task_of_the_scenario_that_fails_unseen_fails_the_run(when: str) -> None:
+    async def scenario(world: World) -> None:
+        client = world.runtime([Account])
+
+        async def client_task() -> None:
+            if when == "in the aftermath":
+                await client.submit(Open("b", 10), after_s=30)
+                await asyncio.sleep(10)
+            raise KeyError("lost")
+
+        task = asyncio.create_task(client_task())  # noqa: F841, RUF006  # nothing waits for it
+        await client.send(Open("a", 10))
+        if when == "while nothing else goes on":
+            await asyncio.Event().wait()
+
+    violation = run(scenario, steps_max=20_000)
+    assert violation is not None
+    assert violation.invariant == "no task of the scenario fails unseen"
+    assert "KeyError: 'lost' (test_checks_of_scenarios.py, line" in violation.actual
+
+
+def test_a_task_whose_error_the_scenario_looks_at_does_not_fail_the_run() -> None:
+    async def scenario(world: World) -> None:
+        client = world.runtime([Account])
+        sending = asyncio.create_task(client.send(Deposit("nobody", 1)))
+        await asyncio.wait([sending])
+        await client.send(Open("a", 10))
+        assert sending.exception() is not None
+
+    assert run(scenario) is None
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_a_run_with_faults_of_every_kind_holds(seed: int) -> None:
     async def scenario(world: World) -> None:

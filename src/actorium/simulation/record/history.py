@@ -46,7 +46,7 @@ class Operation(msgspec.Struct, eq=False):
     attempts: int = 0
     left_out: bool = False
     in_calm: bool = False
-    how: Literal["send", "submit"] = "send"
+    how: Literal["send", "submit", "tell"] = "send"
     expected_version: int | None = None
     correlation_id: str = ""
     causation_id: str = ""
@@ -55,8 +55,8 @@ class Operation(msgspec.Struct, eq=False):
 
     @property
     def effect_id(self) -> str:
-        """The command id under which its own effect is in the log."""
-        return self.command_id if self.how == "send" else f"submit {self.command_id}"
+        """The command id under which its own effect is in the log; that of what was told is not known."""
+        return self.command_id if self.how == "send" else f"{self.how} {self.command_id}"
 
     @property
     def metadata(self) -> Metadata:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
@@ -23,6 +23,7 @@ from actorium.simulation.record.history import Asking, ClientDelivery, ClientRea
 from actorium.simulation.record.trace import TraceMark
 from actorium.simulation.record.witness import Witness
 from actorium.simulation.surroundings import Surroundings
+from actorium.simulation.world.client_reads import ReadFace
 from actorium.simulation.world.code_faults import InjectedFailure
 from actorium.simulation.world.faults import FaultId, Kind
 from actorium.simulation.world.node import ConnectionLost, Node
@@ -42,7 +43,7 @@ _PATIENCE_S = 600.0
 _TRY_AGAIN = (Transient, HydrationFailed, TimeoutError)
 
 
-class SimulatedRuntime:
+class SimulatedRuntime(ReadFace):
     """A client's connection to the runtime of a node."""
 
     def __init__(self, world: Surroundings, node: Node) -> None:
@@ -95,14 +96,54 @@ class SimulatedRuntime:
         at: datetime | None = None,
         after_s: float | None = None,
         command_id: str | None = None,
+        correlation_id: str = "",
+        causation_id: str = "",
+        headers: Mapping[str, str] | None = None,
     ) -> Ack:
         """Accept a command durably, as `Runtime.submit` does."""
-        operation = self._begin(command, command_id, how="submit")
+        more: dict[str, Any] = {
+            "correlation_id": correlation_id,
+            "causation_id": causation_id,
+            "headers": headers or {},
+        }
+        operation = self._begin(command, command_id, how="submit", **more)
 
         def submitted(runtime: Runtime) -> Awaitable[Ack]:
-            return runtime.submit(command, at=at, after_s=after_s, command_id=operation.command_id)
+            return runtime.submit(command, at=at, after_s=after_s, command_id=operation.command_id, **more)
 
         return await self._carried_out(operation, f"submit {operation.name}", submitted)
+
+    async def tell(
+        self,
+        command: Command,
+        *,
+        timeout_s: float | None = None,
+        correlation_id: str = "",
+        causation_id: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Have a mailbox take a command and return, as `Runtime.tell` does: once, and nothing is promised."""
+        operation = self._begin(command, None, how="tell")
+        what = f"tell {operation.name}"
+        if operation.left_out:
+            self._world.leave_out(what, command.to)
+            return
+
+        def told(runtime: Runtime) -> Awaitable[None]:
+            return runtime.tell(
+                command,
+                timeout_s=timeout_s,
+                correlation_id=correlation_id,
+                causation_id=causation_id,
+                headers=headers,
+            )
+
+        self._world.note(f"{what}: sent", TraceMark.SENT, what, (command.to,))
+        await self.start()
+        with suppress(ConnectionLost):
+            await self.node.call(told)
+        operation.answered, operation.known = self._world.machine.steps, self.node.witness.position
+        self._world.note(f"{what}: taken", TraceMark.ANSWERED, what, (command.to,))
 
     def _begin(self, command: Command, command_id: str | None, **more: Any) -> Operation:
         return self.node.history.begin(
@@ -149,26 +190,37 @@ class SimulatedRuntime:
         )
         return given_up
 
-    async def get(self, aggregate: type[A], id: str, *, at_version: int | None = None) -> A:
+    async def get(
+        self,
+        aggregate: type[A],
+        id: str,
+        *,
+        at_version: int | None = None,
+        at_position: int | None = None,
+        at_time: datetime | None = None,
+        timeout_s: float | None = None,
+    ) -> A:
         """Return the state of an aggregate, as `Runtime.get` does."""
         witness = self.node.witness
+        moment: dict[str, Any] = {"at_version": at_version, "at_position": at_position, "at_time": at_time}
 
         async def read(runtime: Runtime) -> A:
             delivery = ClientDelivery(witness.position)
-            self.node.history.readings.append(ClientRead(aggregate, id, at_version, delivery))
-            return await _noted(delivery, witness, runtime.get(aggregate, id, at_version=at_version))
+            if at_position is None and at_time is None:
+                self.node.history.readings.append(ClientRead(aggregate, id, at_version, delivery))
+            return await _noted(delivery, witness, runtime.get(aggregate, id, timeout_s=timeout_s, **moment))
 
         state: A = await self._answered(f"get {aggregate.__name__} {id}", read)
         return state
 
-    async def query(self, query: Query[R], *arguments: Any, after: int | None = None) -> R:
+    async def query(self, query: Query[R], *args: Any, after: int | None = None, timeout_s: float | None = None) -> R:
         """Ask a projection, as `Runtime.query` does."""
         witness = self.node.witness
 
         async def asked(runtime: Runtime) -> R:
             delivery = ClientDelivery(witness.position)
-            self.node.history.askings.append(Asking(query, arguments, after or 0, delivery))
-            return await _noted(delivery, witness, runtime.query(query, *arguments, after=after))
+            self.node.history.askings.append(Asking(query, args, after or 0, delivery))
+            return await _noted(delivery, witness, runtime.query(query, *args, after=after, timeout_s=timeout_s))
 
         answer: R = await self._answered(f"query {query!r}", asked)
         return answer
@@ -190,10 +242,6 @@ class SimulatedRuntime:
     async def retry_saga(self, saga: type[Saga], id: str, *, reason: str) -> None:
         """Have a saga that stands try again, as `Runtime.retry_saga` does."""
         await self._answered(f"retry {id}", lambda runtime: runtime.retry_saga(saga, id, reason=reason))
-
-    def crash(self) -> None:
-        """Kill the process, now; it is started again after a moment."""
-        self.node.crash("by the scenario")
 
     async def _answered(
         self,

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from actorium.actors.errors import Rejected
+from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.statistics import RuntimeStatistics
 from actorium.sagas.runtime import Runtime
 from actorium.simulation.checks import Checks
@@ -67,8 +68,10 @@ class Node:
         history: History,
         view: View,
         checks: Checks,
+        model: Runtime,
     ) -> None:
         self.name = name
+        self.model = model  # tells what it runs; it is never started
         self.witness = witness
         self.history = history
         self.view = view
@@ -76,6 +79,7 @@ class Node:
         self.log = log
         self.world = world
         self.runtime: Runtime | None = None
+        self.serves = asyncio.Event()
         self.life: Life | None = None
         self.lives: list[Life] = []
         self._clock_offset_us = 0
@@ -96,6 +100,7 @@ class Node:
     def crash(self, why: str, *, power: bool = False) -> None:
         """Kill the incarnation that lives, if one does; another is started some time after. power: so is its disk."""
         life, self.life, self.runtime = self.life, None, None
+        self.serves.clear()
         if life is None:
             return
         life.end()
@@ -113,9 +118,24 @@ class Node:
         """Take note that an incarnation ended by itself, before or after it served."""
         if life is not self.life or self._stopping:
             return
+        if life.is_stopping:
+            self.crash("stopped by the scenario")
+            return
         if self.runtime is not None:
             self.world.violated("the runtime goes on", "a runtime that serves", f"it ended by itself: {error!r}")
         self.crash(f"start failed: {error!r}")
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the run is over for this process: it is not started again."""
+        return self._stopping
+
+    async def restart(self) -> None:
+        """Stop the runtime in good order, as a deploy does; as after a crash, another is started some time after."""
+        if self.life is not None and self.runtime is not None:
+            self.life.is_stopping = True
+            with suppress(ConnectionLost):
+                await self.call(lambda runtime: runtime.stop())
 
     async def stop(self) -> None:
         """Stop the runtime in good order, from the world's own loop."""
@@ -156,7 +176,7 @@ class Node:
         """Return what still goes on, for a person; None when nothing does, but for commands due after `until_s`."""
         try:
             statistics = await self.call(_statistics)
-        except ConnectionLost as error:
+        except (ConnectionLost, RuntimeClosed) as error:
             return str(error)
         return self.checks.left_to_do(statistics, self.wall_us(until_s))
 
@@ -223,6 +243,7 @@ class Life:
         self.node = node
         self.number = number
         self.is_dead = False
+        self.is_stopping = False
         self.name = f"{node.name}.{number}"
         self.loop = SimulatedLoop(node.world.machine, self.name)
         self._latencies = random.Random(node.world.chance.bits(f"latencies of {self.name}", 0))
@@ -244,6 +265,7 @@ class Life:
             self.node.ended(self, error)
             return
         self.node.runtime = runtime
+        self.node.serves.set()
         self._world.note(f"{self.node.name} serves", TraceMark.SERVES, self.node.name)
         self.node.checks.began(self.name, self.number, runtime, self.loop)
         self.node.ended(self, await runtime.ended())

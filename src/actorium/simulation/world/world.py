@@ -143,7 +143,7 @@ class World:
         witness, history = Witness(), History(self._leave_out)
         view = View(witness, model)
         checks = Checks(view, witness, history, model, self.violated, self.chance, looks_closely=self._looks_closely)
-        node = Node(self, name, log, make, witness, history, view, checks)
+        node = Node(self, name, log, make, witness, history, view, checks, model)
         self._nodes.append(node)
         if self._code_faults is None:
             self._code_faults = CodeFaults(self)
@@ -298,11 +298,18 @@ class World:
             try:
                 self.machine.run()
             except (Stuck, Endless) as stuck:
+                self._look_at_tasks()
                 self.violated("the run ends", "an end", f"{stuck}{self._standing()}", is_stated=True)
             except SystemExit as end:
                 self.violated("the scenario runs through", "no error", described(end), is_stated=True)
             finally:
                 self._bury()
+
+    def _look_at_tasks(self) -> None:
+        """A task of the scenario that failed, and that nothing waited for, fails the run."""
+        for error in self.loop.unseen_errors():
+            what = error if isinstance(error, str) else described(error)
+            self.violated("no task of the scenario fails unseen", "none", what, is_stated=True)
 
     def _standing(self) -> str:
         """Return where the user's code stands, in words that can be said after others."""
@@ -322,6 +329,7 @@ class World:
             raise ConfigurationError("the scenario makes no runtime: call world.runtime([…])")
         self.note("the scenario has ended", TraceMark.ENDED)
         await self._aftermath()
+        self._look_at_tasks()
         self.note("the faults stop", TraceMark.CALM)
         self.plan.is_active = False
         self.machine.in_order()
@@ -338,6 +346,7 @@ class World:
         self.ended_lives = [CrashAt(life.node.name, life.number, life.loop.steps) for life in lives]
         for node in self._nodes:
             await node.checks.at_rest(node.call)
+        self._look_at_tasks()
         for node in self._nodes:
             await node.stop()
 
