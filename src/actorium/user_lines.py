@@ -7,6 +7,8 @@ from pathlib import PurePath
 from types import FrameType, TracebackType
 from typing import Any
 
+from actorium.simulation.reports.words import printed
+
 _LIBRARIES = sys.stdlib_module_names | {"anyio", "msgspec", "structlog", "importlib"}
 _OURS = frozenset({"actors", "runtime", "sagas", "simulation", "store", "testing"})
 
@@ -19,7 +21,7 @@ def described(error: BaseException) -> str:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     place = _last_place(error.__traceback__)
-    return f"{type(error).__name__}: {error}" + (f" ({place})" if place else "")
+    return f"{type(error).__name__}: {printed(error)}" + (f" ({place})" if place else "")
 
 
 def standing(awaitable: Any) -> str:

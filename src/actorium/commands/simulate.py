@@ -29,8 +29,13 @@ _SHRINK_S = "How many seconds a failure may be made smaller for. [default: 10]"
 
 # Which options about how to run have a meaning beside the other ways to look at a simulation.
 _GO_WITH = {
-    "--replay": {"--rate", "--store", "--steps-max"},
-    "--story": {"--rate", "--store", "--steps-max"},  # it holds them, and is printed behind the command that had them
+    "--replay": {"--rate", "--hostile", "--store", "--steps-max"},
+    "--story": {
+        "--rate",
+        "--hostile",
+        "--store",
+        "--steps-max",
+    },  # it holds them, and is printed behind the command that had them
     "--exhaustive": {"--from", "--jobs", "--store", "--steps-max"},
     "--audit": {"--from", "--steps-max"},
 }
@@ -46,6 +51,7 @@ def simulate(
     minutes: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
     jobs: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
     rate: Annotated[float | None, Parameter(validator=Number(gte=0, lte=1))] = None,
+    hostile: Annotated[bool, Parameter(negative="")] = False,
     store: Store = "memory",
     steps_max: Annotated[int | None, Parameter(validator=Number(gte=1), help=_STEPS_MAX)] = None,
     shrink_s: Annotated[float | None, Parameter(validator=Number(gte=0), help=_SHRINK_S)] = None,
@@ -76,6 +82,9 @@ def simulate(
         Processes to run in.
     rate
         Faults of every kind, at this part of the occasions, instead of the scenario's own.
+    hostile
+        Faults of every kind, and those that little software is ready for: user code that raises a BaseException, a
+        CancelledError or an error that cannot be printed, a clock that jumps years ahead, a deploy.
     store
         What the log is on: a model in memory, or the SQLite store on a simulated disk, its power cut too;
         sqlite-normal may lose what was acknowledged, and so shows that it would be found.
@@ -91,7 +100,7 @@ def simulate(
     html
         A file for the report as a page, with the timeline of a run.
     """
-    asked = _Asked(target, only, seeds, from_, minutes, jobs, rate, store, steps_max, shrink_s)
+    asked = _Asked(target, only, seeds, from_, minutes, jobs, rate, hostile, store, steps_max, shrink_s)
     ways = {"--replay": replay is not None, "--story": bool(story), "--exhaustive": exhaustive, "--audit": audit}
     _require_sense(asked, [way for way, is_given in ways.items() if is_given], json, html)
     try:
@@ -131,6 +140,7 @@ class _Asked(NamedTuple):
     minutes: float | None
     jobs: int
     rate: float | None
+    hostile: bool
     store: Store
     steps_max: int | None
     shrink_s: float | None
@@ -146,7 +156,9 @@ class _Asked(NamedTuple):
         """Return the faults that were asked for, None for the scenario's own."""
         from actorium.simulation.world.faults import Faults
 
-        return None if self.rate is None else Faults.all(rate=self.rate)
+        if self.rate is None and not self.hostile:
+            return None
+        return Faults.all(**({} if self.rate is None else {"rate": self.rate}), hostile=self.hostile)
 
     def given(self) -> list[str]:
         """Return the options about how to run that are not as they are by themselves."""
@@ -156,6 +168,7 @@ class _Asked(NamedTuple):
             "--from": self.first != 0,
             "--jobs": self.jobs != 1,
             "--rate": self.rate is not None,
+            "--hostile": self.hostile,
             "--store": self.store != "memory",
             "--steps-max": self.steps_max is not None,
             "--shrink-s": self.shrink_s is not None,
@@ -167,6 +180,8 @@ class _Asked(NamedTuple):
         words = ["actorium", "simulate", place.module, "--only", place.name]
         if self.rate is not None:
             words += ["--rate", str(self.rate)]
+        if self.hostile:
+            words += ["--hostile"]
         if self.store != "memory":
             words += ["--store", self.store]
         if self.steps_max is not None:

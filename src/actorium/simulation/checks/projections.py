@@ -30,12 +30,16 @@ class ReadModels:
     def __init__(
         self, projections: Sequence[type[Projection]], witness: Witness, view: View, violated: Violated
     ) -> None:
-        self._names = {_name(one): one for one in projections}
+        self.adopt(projections)
         self._witness = witness
         self._view = view
         self._violated = violated
         self._parked: set[str] = set()
         self._checkpoints: dict[str, int] = {}
+
+    def adopt(self, projections: Sequence[type[Projection]]) -> None:
+        """Have these projections from now on."""
+        self._names = {_name(one): one for one in projections}
 
     def committed(self, checkpoints: Iterable[SaveCheckpoint]) -> None:
         """Take the checkpoints of one commit, those that were written."""

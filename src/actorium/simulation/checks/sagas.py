@@ -28,7 +28,7 @@ class SagaSteps:
     def __init__(
         self, definitions: Mapping[str, SagaDefinition], witness: Witness, view: View, violated: Violated
     ) -> None:
-        self._definitions = definitions
+        self.definitions = definitions
         self._witness = witness
         self._view = view
         self._violated = violated
@@ -37,7 +37,7 @@ class SagaSteps:
     def committed(self, records: Sequence[EncodedRecord]) -> None:
         """Take the records of one commit, in order."""
         for record in records:
-            definition = self._definitions.get(record.stream.type)
+            definition = self.definitions.get(record.stream.type)
             if definition is not None:
                 steps = self._steps.setdefault(record.stream, _Steps())
                 for recorded in self._view.recorded(record.position):
@@ -82,7 +82,7 @@ class SagaSteps:
         """Hold that every event that starts a saga has started it."""
         for record in self._witness.records:
             for recorded in self._view.recorded(record.position):
-                for definition in self._definitions.values():
+                for definition in self.definitions.values():
                     id = _id_of_started(definition, recorded)
                     if id and StreamName(definition.saga_type, id) not in self._witness.streams:
                         self._violated(

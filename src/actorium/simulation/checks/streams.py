@@ -72,7 +72,8 @@ class Streams:
         for operation in self._history.operations:
             if operation.how == "send":
                 for delivery in operation.deliveries:
-                    self._take(operation, delivery)
+                    if not delivery.is_of_old_release:
+                        self._take(operation, delivery)
         for reading in self._history.readings:
             self._take_reading(reading)
         for stream, claims in self._claims.items():
@@ -85,7 +86,8 @@ class Streams:
         if isinstance(answer, Ack):
             effect = self._effects.of(operation.effect_id)
             if effect is not None and answer.events:
-                self._decided(operation, effect)
+                if effect.position > self._history.deployed_at:
+                    self._decided(operation, effect)
             elif not answer.events:
                 self._had_nothing_to_do(operation, delivery, answer)
         elif isinstance(answer, _REFUSALS):

@@ -14,6 +14,7 @@ from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Ack
 from actorium.actors.errors import HydrationFailed
 from actorium.runtime.statistics import RuntimeStatistics
+from actorium.sagas.model.definition import SagaDefinition
 from actorium.sagas.runtime import Runtime
 from actorium.simulation.checks.effects import Effects
 from actorium.simulation.checks.finding import Violated
@@ -67,13 +68,12 @@ class Checks:
         self.rules = Rules(view, violated)
         self._effects = Effects(witness, view, violated)
         self._replies = ReplyCheck(witness, view, self._effects, violated)
-        definitions = {one.__definition__.saga_type: one.__definition__ for one in described.saga_classes}
-        self._steps = SagaSteps(definitions, witness, view, violated)
+        self._steps = SagaSteps(_saga_definitions(described), witness, view, violated)
         self._saved = SavedStates(witness, view, violated)
         self._models = ReadModels(described.catalog.projections, witness, view, violated)
         self._streams = Streams(witness, view, self._effects, history, violated)
         self.resting = AtRest(view, witness, violated)
-        self._aggregates = {one.__definition__.stream_type: one for one in described.catalog.aggregates}
+        self._aggregates = _aggregates(described)
         self._follower: FollowerCheck | None = None
         self._following: asyncio.Task[None] | None = None
         self._read: Callable[[type[Aggregate], str], None] | None = None
@@ -109,6 +109,14 @@ class Checks:
         self._saved.committed(batch.snapshots)
         failed = committed.failed_checkpoints
         self._models.committed(one for n, one in enumerate(batch.checkpoints) if n not in failed)
+
+    def deployed(self, described: Runtime) -> None:
+        """Take note that the next life of the node has other classes."""
+        self._view.adopt(described)
+        self._history.deployed(self._witness.position)
+        self._steps.definitions = _saga_definitions(described)
+        self._models.adopt(described.catalog.projections)
+        self._aggregates = _aggregates(described)
 
     def asked(self, operation: Operation) -> None:
         """Take note that a client begins an operation."""
@@ -195,3 +203,11 @@ class Checks:
             return found
         first = self._chance.bits(what, len(found)) % len(found)
         return [found[(first + n * len(found) // at_most) % len(found)] for n in range(at_most)]
+
+
+def _saga_definitions(described: Runtime) -> dict[str, SagaDefinition]:
+    return {one.__definition__.saga_type: one.__definition__ for one in described.saga_classes}
+
+
+def _aggregates(described: Runtime) -> dict[str, type[Aggregate]]:
+    return {one.__definition__.stream_type: one for one in described.catalog.aggregates}

@@ -18,11 +18,13 @@ class ClientDelivery(msgspec.Struct, eq=False):
     """One request that reached the runtime, and what the runtime said to it, whether or not anybody heard.
 
     `seen` is the end of the log when it came, `known` when it was answered; UNKNOWN: it never was, the process died.
+    is_of_old_release: other classes than those of now said it.
     """
 
     seen: int
     known: int = UNKNOWN
     answer: Any = None
+    is_of_old_release: bool = False
 
 
 class Operation(msgspec.Struct, eq=False):
@@ -98,6 +100,16 @@ class History:
         self.askings: list[Asking] = []
         self._counts: dict[str, int] = {}
         self._leave_out = frozenset(leave_out)
+        self.deployed_at = 0
+
+    def deployed(self, position: int) -> None:
+        """Take note that what was said and decided up to a position was by other classes than what will be."""
+        self.deployed_at = position
+        self.readings.clear()
+        self.askings.clear()
+        for operation in self.operations:
+            for delivery in operation.deliveries:
+                delivery.is_of_old_release = True
 
     def begin(self, command: Command, command_id: str | None, step: int, position: int, **more: Any) -> Operation:
         """Take note of a command that a client is about to send; `more` are further fields of the operation."""

@@ -40,6 +40,10 @@ class View:
 
     def __init__(self, witness: Witness, runtime: Runtime) -> None:
         self._witness = witness
+        self.adopt(runtime)
+
+    def adopt(self, runtime: Runtime) -> None:
+        """Have the classes of a runtime, and fold everything anew with them."""
         self._codec: EventCodec = runtime.catalog.codec
         catalog = runtime.catalog
         self._classes: dict[str, type[Aggregate]] = {

@@ -41,9 +41,17 @@ def ordinal(number: int) -> str:
     return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th') }"
 
 
+def printed(thing: object) -> str:
+    """Return a thing in words; of one that cannot be printed, its type."""
+    try:
+        return str(thing)
+    except BaseException:
+        return f"{type(thing).__name__} that cannot be printed"
+
+
 def without_addresses(thing: object) -> str:
     """Return a thing in words, less where it lies in memory: that is another place in every process."""
-    return re.sub(r" at 0x[0-9a-f]+", "", str(thing))
+    return re.sub(r" at 0x[0-9a-f]+", "", printed(thing))
 
 
 def counted(number: int, noun: str) -> str:

@@ -20,7 +20,7 @@ from actorium.simulation.search.interruption import interruption
 from actorium.simulation.search.place import ScenarioPlace, simulation_of
 from actorium.simulation.search.run import Outcome, Wish, run
 from actorium.simulation.search.workers import spread
-from actorium.simulation.world.faults import FAMILIES, CrashAt, FaultId, Faults
+from actorium.simulation.world.faults import FAMILIES, HOSTILE, CrashAt, FaultId, Faults
 from actorium.simulation.world.world import Violation
 
 
@@ -114,9 +114,12 @@ def exhaust(
 
 
 def possible_faults(plain: Outcome) -> list[FaultId]:
-    """Return each fault that can happen in a run without any, by its place in the run."""
+    """Return each fault that can happen in a run without any, by its place in the run; none that is hostile."""
     return [
-        FaultId(kind, site, occurrence) for family, site, occurrence in plain.occasions for kind in FAMILIES[family]
+        FaultId(kind, site, occurrence)
+        for family, site, occurrence in plain.occasions
+        for kind in FAMILIES[family]
+        if kind not in HOSTILE
     ]
 
 

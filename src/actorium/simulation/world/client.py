@@ -24,7 +24,7 @@ from actorium.simulation.record.trace import TraceMark
 from actorium.simulation.record.witness import Witness
 from actorium.simulation.surroundings import Surroundings
 from actorium.simulation.world.client_reads import ReadFace
-from actorium.simulation.world.code_faults import InjectedFailure
+from actorium.simulation.world.code_faults import INJECTED
 from actorium.simulation.world.faults import FaultId, Kind
 from actorium.simulation.world.node import ConnectionLost, Node
 from actorium.store.errors import LostRace, StatementFailed, Transient
@@ -264,7 +264,7 @@ class SimulatedRuntime(ReadFace):
                         self._world.violated("who asks is answered in the end", wanted, described(error))
                         raise
                 except CommandFailed as error:
-                    if not isinstance(error.__cause__, InjectedFailure):
+                    if not isinstance(error.__cause__, INJECTED):
                         raise
                 if not is_spared and machine.now_s > began_s + _TROUBLED_S:
                     is_spared = True

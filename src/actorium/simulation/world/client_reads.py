@@ -209,6 +209,11 @@ class ReadFace:
     node: Node
 
     @property
+    def release(self) -> int:
+        """Which release the node runs, counted from 0."""
+        return self.node.release
+
+    @property
     def catalog(self) -> Catalog:
         """What the node runs: the classes and functions it was given."""
         return self.node.model.catalog

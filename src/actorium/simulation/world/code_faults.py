@@ -30,6 +30,31 @@ class InjectedFailure(Exception):
     """What a handler raised because the simulation made it."""
 
 
+class InjectedUnprintable(InjectedFailure):
+    """One whose words cannot be had."""
+
+    def __str__(self) -> str:
+        raise ValueError("this error cannot be printed")
+
+    __repr__ = __str__
+
+
+class InjectedBaseException(BaseException):
+    """One that is no Exception, as those of some test tools and of `sys.exit` are."""
+
+
+class InjectedCancellation(asyncio.CancelledError):
+    """One that says of a task that it was cancelled, which it was not."""
+
+
+_RAISED: dict[Kind, type[BaseException]] = {
+    Kind.BASE_EXCEPTION: InjectedBaseException,
+    Kind.FOREIGN_CANCELLATION: InjectedCancellation,
+    Kind.UNPRINTABLE_ERROR: InjectedUnprintable,
+}
+INJECTED = (InjectedFailure, InjectedBaseException, InjectedCancellation)
+
+
 class CodeFaults:
     """The faults in what a world's runtimes run: put into the classes while the world lasts, and taken out again.
 
@@ -40,7 +65,7 @@ class CodeFaults:
         self._world = world
         self._plan = world.plan
         self._struck: set[int] = set()
-        self._until_s: dict[str, float] = {}
+        self._until_s: dict[str, tuple[float, type[BaseException]]] = {}
         self._undo: list[Callable[[], None]] = []
         self._react_fails()
 
@@ -64,13 +89,14 @@ class CodeFaults:
     def _strike(self, family: str, what: str) -> None:
         """Raise, where the plan wants it or wanted it a moment ago."""
         now_s = self._world.now_s
-        if self._until_s and self._until_s.get(site := f"{family} {what}", 0.0) > now_s:
-            raise InjectedFailure(f"{site} still fails")
+        if self._until_s and (until := self._until_s.get(site := f"{family} {what}")) and until[0] > now_s:
+            raise until[1](f"{site} still fails")
         fault = self._plan.draw(family, what)
         if fault is not None:
             self._world.note_fault(fault)
-            self._until_s[f"{family} {what}"] = now_s + self._plan.amount(fault, *_LASTS_S)
-            raise InjectedFailure(str(fault))
+            kind = _RAISED.get(fault.kind, InjectedFailure)
+            self._until_s[f"{family} {what}"] = now_s + self._plan.amount(fault, *_LASTS_S), kind
+            raise kind(str(fault))
 
     def _is_runtime(self) -> bool:
         plan = self._plan
@@ -153,8 +179,8 @@ class CodeFaults:
         fault: FaultId | None = None
         if self._is_runtime() and (fault := self._plan.draw("effect", what)) is not None:
             self._world.note_fault(fault)
-            if fault.kind is Kind.EFFECT_FAILED:
-                raise InjectedFailure(str(fault))
+            if fault.kind is Kind.EFFECT_FAILED or fault.kind in _RAISED:
+                raise _RAISED.get(fault.kind, InjectedFailure)(str(fault))
             if fault.kind is Kind.EFFECT_DOUBLED:
                 await call()
         await call()

@@ -51,7 +51,17 @@ class Kind(StrEnum):
     EFFECT_DOUBLED = "effect asked twice"
     EFFECT_LATE = "answer of the effect late"
     POWER_CUT = "power cut"
+    BASE_EXCEPTION = "user code raised a BaseException"
+    FOREIGN_CANCELLATION = "user code raised a CancelledError"
+    UNPRINTABLE_ERROR = "user code raised an error that cannot be printed"
+    CLOCK_FAR = "wall clock jumped years ahead and came back"
+    DEPLOYED = "deployed with other classes"
 
+
+# What raises in the user's code is drawn where its ordinary errors are.
+OF_CODE = (Kind.BASE_EXCEPTION, Kind.FOREIGN_CANCELLATION, Kind.UNPRINTABLE_ERROR)
+# What befalls a process rarely, and what little software is ready for: only where it is asked for.
+HOSTILE = frozenset({*OF_CODE, Kind.CLOCK_FAR, Kind.DEPLOYED})
 
 # What is drawn together, as one question: at most one of a family happens at one occurrence of a site.
 FAMILIES: Mapping[str, tuple[Kind, ...]] = {
@@ -70,13 +80,14 @@ FAMILIES: Mapping[str, tuple[Kind, ...]] = {
     "read": (Kind.READ_FAILED, Kind.READ_SLOW),
     "request": (Kind.REQUEST_LOST, Kind.REQUEST_DOUBLED, Kind.REQUEST_DELAYED, Kind.REQUEST_CANCELLED),
     "reply": (Kind.REPLY_LOST, Kind.REPLY_DELAYED),
-    "decide": (Kind.HANDLER_RAISED,),
-    "evolve": (Kind.EVOLVE_RAISED,),
-    "project": (Kind.PROJECTION_RAISED,),
-    "saga": (Kind.SAGA_RAISED,),
-    "effect": (Kind.EFFECT_FAILED, Kind.EFFECT_UNHEARD, Kind.EFFECT_DOUBLED, Kind.EFFECT_LATE),
+    "decide": (Kind.HANDLER_RAISED, *OF_CODE),
+    "evolve": (Kind.EVOLVE_RAISED, *OF_CODE),
+    "project": (Kind.PROJECTION_RAISED, *OF_CODE),
+    "saga": (Kind.SAGA_RAISED, *OF_CODE),
+    "effect": (Kind.EFFECT_FAILED, Kind.EFFECT_UNHEARD, Kind.EFFECT_DOUBLED, Kind.EFFECT_LATE, *OF_CODE),
     "start": (Kind.CRASH,),
-    "life": (Kind.CRASH, Kind.PAUSE, Kind.CLOCK_JUMP),
+    "life": (Kind.CRASH, Kind.PAUSE, Kind.CLOCK_JUMP, Kind.CLOCK_FAR),
+    "deploy": (Kind.DEPLOYED,),
 }
 
 # How a story names the place of a fault.
@@ -93,6 +104,7 @@ _PLACES = {
     "saga": "method of {}",
     "start": "start of {}",
     "life": "life of {}",
+    "deploy": "restart of {}",
 }
 
 # How often each family is hit, as a multiple of the rate. The occasions differ in number: a life starts a few times in
@@ -113,6 +125,8 @@ _WEIGHTS = {
     "start": 2.0,
     "life": 2.0,
 }
+# Hostile faults are asked for at few of the occasions, but a deploy is one of few occasions.
+_HOSTILE_WEIGHTS = {**dict.fromkeys(OF_CODE, 0.05), Kind.CLOCK_FAR: 0.3, Kind.DEPLOYED: 15.0}
 
 
 class Faults(msgspec.Struct, frozen=True):
@@ -128,13 +142,21 @@ class Faults(msgspec.Struct, frozen=True):
     vary_settings: bool = False
 
     @classmethod
-    def all(cls, rate: float = 0.03) -> Faults:
-        """Return faults of every kind; `rate` is the part of the commits, reads and messages that are hit."""
+    def all(cls, rate: float = 0.03, *, hostile: bool = False) -> Faults:
+        """Return faults of every kind; `rate` is the part of the commits, reads and messages that are hit.
+
+        hostile: also what little software is ready for: user code that raises a BaseException, a CancelledError of its
+        own or an error that cannot be printed, a clock that jumps years ahead and comes back, a deploy with other
+        classes between two lives of a node (of a runtime that has `releases`).
+        """
         _check_rate(rate)
         rates: dict[Kind, float] = {}
         for family, kinds in FAMILIES.items():
-            for kind in kinds:
-                rates[kind] = max(rates.get(kind, 0.0), min(0.9, rate * _WEIGHTS[family]) / len(kinds))
+            usual = [kind for kind in kinds if kind not in HOSTILE]
+            for kind in usual:
+                rates[kind] = max(rates.get(kind, 0.0), min(0.9, rate * _WEIGHTS[family]) / len(usual))
+        if hostile:
+            rates |= {kind: min(0.9, rate * weight) for kind, weight in _HOSTILE_WEIGHTS.items()}
         return cls(rates, reorder=min(0.5, rate * 5), vary_settings=True)
 
     @classmethod

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
+
+import msgspec
 
 from actorium.actors.errors import Rejected
 from actorium.runtime.errors import RuntimeClosed
@@ -40,6 +42,8 @@ _PAUSE_S = (0.5, 60.0)
 _MEND_ATTEMPTS = 1_000
 _LONGEST_READ_S = 30.0
 _JUMP_S = (-7_200.0, 7_200.0)
+_FAR_US = 10 * 365 * 86_400 * 1_000_000
+_FAR_FOR_S = (0.001, 60.0)
 # The shortest and the longest; what is below zero is done at once, as from a cache.
 _LATENCY_S = {"commit": (0.0004, 0.0024), "read": (-0.0005, 0.0005), "failure": (0.01, 0.06)}
 
@@ -55,6 +59,13 @@ async def _statistics(runtime: Runtime) -> RuntimeStatistics:
 Call = Callable[[Runtime], Awaitable[Any]]
 
 
+class Release(msgspec.Struct):
+    """What a process runs: how its runtime is made, and one that tells of its classes and is never started."""
+
+    make: Callable[..., Runtime]
+    model: Runtime
+
+
 class Node:
     """A process with one runtime, and the log that it runs on."""
 
@@ -63,15 +74,15 @@ class Node:
         world: Surroundings,
         name: str,
         log: Log,
-        make: Callable[..., Runtime],
+        releases: Sequence[Release],
         witness: Witness,
         history: History,
         view: View,
         checks: Checks,
-        model: Runtime,
     ) -> None:
         self.name = name
-        self.model = model  # tells what it runs; it is never started
+        self._releases = releases
+        self.release = 0
         self.witness = witness
         self.history = history
         self.view = view
@@ -86,16 +97,26 @@ class Node:
         self._clock_furthest_us = 0
         self._call_name = f"{name} call"
         self.trouble = Trouble()
-        self._make = make
         self._calls: set[asyncio.Future[Any]] = set()
         self._stopping = False
 
     def start(self) -> None:
-        """Begin an incarnation."""
+        """Begin an incarnation, of the next release if one is deployed."""
+        if self.lives and self.release + 1 < len(self._releases):
+            fault = self.world.plan.draw("deploy", self.name)
+            if fault is not None:
+                self.world.note_fault(fault, self.name)
+                self.release += 1
+                self.checks.deployed(self.model)
         self.life = Life(self, len(self.lives) + 1)
         self.lives.append(self.life)
         self.world.note(f"{self.name} starts", TraceMark.STARTED, self.name)
-        self.life.begin(self._make)
+        self.life.begin(self._releases[self.release].make)
+
+    @property
+    def model(self) -> Runtime:
+        """What tells of the classes of the release that runs; it is never started."""
+        return self._releases[self.release].model
 
     def crash(self, why: str, *, power: bool = False) -> None:
         """Kill the incarnation that lives, if one does; another is started some time after. power: so is its disk."""
@@ -304,6 +325,9 @@ class Life:
             self.loop.hold_until(world.machine.now_s + world.plan.amount(fault, *_PAUSE_S))
         elif fault.kind is Kind.CLOCK_JUMP:
             self.node.jump_clock(int(world.plan.amount(fault, *_JUMP_S) * 1_000_000))
+        elif fault.kind is Kind.CLOCK_FAR:
+            self.node.jump_clock(_FAR_US)
+            world.loop.call_later(world.plan.amount(fault, *_FAR_FOR_S), self.node.jump_clock, -_FAR_US)
 
     # --- what the simulated store asks ----------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -32,7 +33,7 @@ from actorium.simulation.world.determinism import deterministic
 from actorium.simulation.world.faults import CrashAt, FaultId, FaultPlan, Faults
 from actorium.simulation.world.logs import MakeLog, MemoryLog
 from actorium.simulation.world.machine import STEPS_MAX, Endless, Machine, Stuck
-from actorium.simulation.world.node import Node
+from actorium.simulation.world.node import Node, Release
 from actorium.simulation.world.scenario_loop import LeftOut, NoAnswer, ScenarioLoop, until_left_out
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import EventStore
@@ -122,33 +123,41 @@ class World:
         *,
         settings: Settings | None = None,
         name: str | None = None,
+        releases: Sequence[Sequence[Any] | Callable[..., Runtime]] = (),
     ) -> SimulatedRuntime:
         """Start a process with a runtime of these parts, on an empty log of its own; return a client's connection.
 
         In the place of parts may stand a function that returns the runtime, called at each start of the process with
         `store`, `settings` and `source`, which it hands on: what reactions need that send commands themselves. Without
         `settings` the seed picks the limits, where the faults say so.
+
+        releases: what a process started later runs in the place of parts, from `Kind.DEPLOYED` on, one after the other.
+        They take the same commands and read the same events; the classes of aggregates, sagas and projections may
+        differ. The release that runs is `SimulatedRuntime.release`, counted from 0.
         """
         used = settings or (varied_settings(self.chance) if self.faults.vary_settings else Settings())
         used = msgspec.structs.replace(used, development=True)  # a simulated run checks every decision
 
-        def make(*, store: EventStore, source: Any) -> Runtime:
+        def made(parts: Sequence[Any] | Callable[..., Runtime], *, store: EventStore, source: Any) -> Runtime:
             if callable(parts):
                 return parts(store=store, settings=used, source=source)
             return Runtime(parts, store=store, settings=used, source=source)
 
         name = name or f"node{len(self._nodes) + 1}"
         log = self._log(self, name)
-        model = make(store=log.connect(), source=SeededSource())
+        makes = [partial(made, one) for one in (parts, *releases)]
+        all_releases = [Release(make, make(store=log.connect(), source=SeededSource())) for make in makes]
+        model = all_releases[0].model
         witness, history = Witness(), History(self._leave_out)
         view = View(witness, model)
         checks = Checks(view, witness, history, model, self.violated, self.chance, looks_closely=self._looks_closely)
-        node = Node(self, name, log, make, witness, history, view, checks, model)
+        node = Node(self, name, log, all_releases, witness, history, view, checks)
         self._nodes.append(node)
         if self._code_faults is None:
             self._code_faults = CodeFaults(self)
             self._stack.callback(self._code_faults.take_out)
-        self._code_faults.put_into(model)
+        for release in all_releases:
+            self._code_faults.put_into(release.model)
         node.start()
         return SimulatedRuntime(self, node)
 
