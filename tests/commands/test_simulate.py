@@ -47,6 +47,12 @@ def test_seeds_that_hold_end_with_0_and_a_report(file: Path, capsys: pytest.Capt
     assert "every invariant held" in out
 
 
+def test_hostile_faults_are_asked_for_and_named_in_the_commands(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert simulate(file, "--only", "broken", "--hostile", "--seeds", 1) == 1
+    out = capsys.readouterr().out
+    assert "--only broken --hostile --replay 0" in out
+
+
 def test_a_folder_and_a_file_stand_for_all_simulations_in_them(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for target in (file, file.parent):
         assert simulate(target, "--seeds", 1) == 1

@@ -30,12 +30,8 @@ _SHRINK_S = "How many seconds a failure may be made smaller for. [default: 10]"
 # Which options about how to run have a meaning beside the other ways to look at a simulation.
 _GO_WITH = {
     "--replay": {"--rate", "--hostile", "--store", "--steps-max"},
-    "--story": {
-        "--rate",
-        "--hostile",
-        "--store",
-        "--steps-max",
-    },  # it holds them, and is printed behind the command that had them
+    # It holds them, and is printed behind the command that had them.
+    "--story": {"--rate", "--hostile", "--store", "--steps-max"},
     "--exhaustive": {"--from", "--jobs", "--store", "--steps-max"},
     "--audit": {"--from", "--steps-max"},
 }
