@@ -9,6 +9,7 @@ from actorium.simulation.world.chance import Chance
 from actorium.simulation.world.faults import CrashAt, FaultId, FaultPlan, Faults
 from actorium.simulation.world.loop import SimulatedLoop
 from actorium.simulation.world.machine import Machine
+from actorium.simulation.world.scenario_loop import NoAnswer
 
 
 class Surroundings(Protocol):
@@ -41,6 +42,12 @@ class Surroundings(Protocol):
         """Write a line of the trace for a fault that happens now."""
         ...
 
-    def violated(self, invariant: str, expected: object, actual: object) -> None:
-        """Take note that an invariant does not hold."""
+    def leave_out(self, what: str, to: str) -> NoAnswer:
+        """Return what stands for the answer to a command that is not sent, or raise LeftOut, as the run wants it."""
+        ...
+
+    def violated(
+        self, invariant: str, expected: object, actual: object, *, culprit: str = "", is_stated: bool = False
+    ) -> None:
+        """Take note that an invariant does not hold; see `Violated`."""
         ...

@@ -10,7 +10,8 @@ from actorium.sagas.model.intents import IntentKey
 from actorium.simulation.record.view import View
 from actorium.simulation.record.witness import Witness
 from actorium.store.codec import decode_metadata
-from actorium.store.events import EncodedRecord, StreamName
+from actorium.store.events import EncodedRecord
+from actorium.store.names import StreamName
 
 
 def written_since(view: View, held: Callable[[View], bool]) -> str:

@@ -32,6 +32,7 @@ from actorium.simulation.world.configuration import varied_settings
 from actorium.simulation.world.determinism import deterministic
 from actorium.simulation.world.faults import CrashAt, FaultId, FaultPlan, Faults
 from actorium.simulation.world.logs import MakeLog, MemoryLog
+from actorium.simulation.world.loop import SimulatedLoop
 from actorium.simulation.world.machine import STEPS_MAX, Endless, Machine, Stuck
 from actorium.simulation.world.node import Node, Release
 from actorium.simulation.world.scenario_loop import LeftOut, NoAnswer, ScenarioLoop, until_left_out
@@ -96,7 +97,7 @@ class World:
         self.plan = FaultPlan(self.chance, faults, only=only, remember=remember)
         self.remembers = remember
         self.machine = Machine(seed, reorder=faults.reorder if reorder else 0.0, steps_max=steps_max)
-        self.loop = ScenarioLoop(self.machine)
+        self.loop: SimulatedLoop = ScenarioLoop(self.machine)
         self.trace: list[TraceLine] = []
         self._told = told
         self.violation: Violation | None = None
