@@ -70,7 +70,7 @@ class Runtime(Reads):
         source: Source | None = None,
     ) -> None:
         self._catalog = self._catalog_of(parts)
-        self._store: EventStore = open_store(store) if isinstance(store, str) else store
+        self._store: EventStore = open_store(store)
         self._settings = settings or Settings()
         self._source: Source = source or SystemSource()
         self._has_middleware = bool(middleware)

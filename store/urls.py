@@ -1,10 +1,15 @@
-"""Store URLs: `memory://`, `sqlite:///relative.db`, `sqlite:////absolute.db`."""
+"""Store URLs: `memory://`, `sqlite:///relative.db`, `sqlite:////absolute.db`.
+
+A path is taken as it stands up to the first `?`, which begins the options; in a file's name `%3F` is a question mark,
+and `%25` a percent sign before two hexadecimal digits. A `#` is part of the name: a store URL has no fragment.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import EventStore
@@ -20,34 +25,54 @@ _SQLITE_OPTIONS: dict[str, Callable[[str], Any]] = {
 }
 
 
-def open_store(url: str) -> EventStore:
-    """Return the store that a URL names, not opened yet; ConfigurationError for a URL that names none."""
-    parts = urlsplit(url)
-    make = _SCHEMES.get(parts.scheme)
+def open_store(store: str | EventStore) -> EventStore:
+    """Return the store that a URL names, not opened yet, or the store itself where one is given.
+
+    Raises ConfigurationError for a URL that names no store, and for anything else.
+    """
+    if not isinstance(store, str):
+        if callable(getattr(store, "commit", None)):
+            return store
+        advice = f"; for a file write f'sqlite:///{{path}}', here {f'sqlite:///{store}'!r}"
+        raise ConfigurationError(
+            f"store={store!r} is neither a URL nor an EventStore; there are {', '.join(_SHAPES)}"
+            f"{advice if isinstance(store, os.PathLike) else ''}"
+        )
+    if any(character < " " or character == "\x7f" for character in store):
+        raise ConfigurationError(f"store {store!r} holds a line break or another control character; write it as %0A")
+    scheme, separator, rest = store.partition("://")
+    make = _SCHEMES.get(scheme.lower()) if separator else None
     if make is None:
-        raise ConfigurationError(f"store {url!r} has no known scheme; there are {', '.join(_SHAPES)}")
+        raise ConfigurationError(f"store {store!r} has no known scheme; there are {', '.join(_SHAPES)}")
+    place, _, query = rest.partition("?")
     options: dict[str, str] = {}
-    for name, text in parse_qsl(parts.query, keep_blank_values=True):
+    for name, text in parse_qsl(query, keep_blank_values=True):
         if name in options:
-            raise ConfigurationError(f"store {url!r}: {name} is given twice")
+            raise ConfigurationError(f"store {store!r}: {name} is given twice")
         options[name] = text
-    return make(url, parts.netloc, unquote(parts.path), options)
+    return make(store, place, options)
 
 
-def _memory(url: str, host: str, path: str, options: dict[str, str]) -> EventStore:
-    if host or path:
+def _memory(url: str, place: str, options: dict[str, str]) -> EventStore:
+    if place:
         raise ConfigurationError(f"store {url!r}: a store in memory has no place; write memory://")
     _read_options(url, options, {})
     return MemoryStore()
 
 
-def _sqlite(url: str, host: str, path: str, options: dict[str, str]) -> EventStore:
-    if host or len(path) < 2:
+def _sqlite(url: str, place: str, options: dict[str, str]) -> EventStore:
+    if len(place) < 2 or not place.startswith("/"):
         raise ConfigurationError(
             f"store {url!r} names no file; write three slashes before a relative path and four before an absolute "
             f"one: sqlite:///relative.db, sqlite:////absolute.db"
         )
-    return SQLiteStore(path[1:], **_read_options(url, options, _SQLITE_OPTIONS))
+    try:
+        path = unquote(place[1:], errors="strict")
+    except UnicodeDecodeError:
+        raise ConfigurationError(
+            f"store {url!r}: its percent signs make no UTF-8; write %25 for a percent sign"
+        ) from None
+    return SQLiteStore(path, **_read_options(url, options, _SQLITE_OPTIONS))
 
 
 def _read_options(url: str, options: dict[str, str], known: dict[str, Callable[[str], Any]]) -> dict[str, Any]:
@@ -56,7 +81,8 @@ def _read_options(url: str, options: dict[str, str], known: dict[str, Callable[[
         read = known.get(name)
         if read is None:
             raise ConfigurationError(
-                f"store {url!r}: no option {name!r}; there are {', '.join(known) or 'none for this scheme'}"
+                f"store {url!r}: no option {name!r}; there are {', '.join(known) or 'none for this scheme'}; "
+                f"a question mark in a file's name is written %3F"
             )
         try:
             values[name] = read(text)
@@ -65,5 +91,5 @@ def _read_options(url: str, options: dict[str, str], known: dict[str, Callable[[
     return values
 
 
-_SCHEMES: dict[str, Callable[[str, str, str, dict[str, str]], EventStore]] = {"memory": _memory, "sqlite": _sqlite}
+_SCHEMES: dict[str, Callable[[str, str, dict[str, str]], EventStore]] = {"memory": _memory, "sqlite": _sqlite}
 _SHAPES = ("memory://", "sqlite:///relative.db", "sqlite:////absolute.db")

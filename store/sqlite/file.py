@@ -28,6 +28,8 @@ class DatabaseFile:
         text = os.fspath(path)
         if not text or text == ":memory:":
             raise ConfigurationError(f"SQLiteStore needs the path of a file, not {text!r}; for memory use memory://")
+        if "\0" in text:
+            raise ConfigurationError(f"SQLiteStore needs the path of a file, and {text!r} has a NUL in it")
         self.path = os.path.realpath(text)
         self.engine = f"sqlite {sqlite3.sqlite_version}"
         self._lock = FileLock(self.path)

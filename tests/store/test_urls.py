@@ -1,9 +1,12 @@
 """A URL names a store, or the error names what is wrong with it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from support.transfers import Account
 
+from actorium import Runtime
 from actorium.store.errors import ConfigurationError
 from actorium.store.memory import MemoryStore
 from actorium.store.sqlite import SQLiteStore
@@ -28,6 +31,41 @@ def test_an_absolute_file_with_options() -> None:
     assert "a power cut may take the last ones" in text
 
 
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("sqlite:///acme#1.db", "acme#1.db"),
+        ("sqlite:///what%3F.db", "what?.db"),
+        ("sqlite:///a b.db", "a b.db"),
+        ("sqlite:///50%.db", "50%.db"),
+        ("sqlite:///a%2520.db", "a%20.db"),
+        ("sqlite:///two%0Alines.db", "two\nlines.db"),
+        ("SQLITE:///up.db?cache_mb=8", "up.db"),
+    ],
+)
+@pytest.mark.asyncio
+async def test_exactly_the_named_file_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = open_store(url)
+    assert isinstance(store, SQLiteStore)
+    await store.open()
+    await store.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, f"{name}.lock", f"{name}.seal"])
+
+
+@pytest.mark.parametrize("store", [Path("bank.db"), None, 5, b"sqlite:///bank.db"])
+def test_what_is_neither_a_url_nor_a_store_is_refused(store: Any) -> None:
+    with pytest.raises(ConfigurationError, match="is neither a URL nor an EventStore"):
+        Runtime([Account], store=store)
+
+
+def test_a_path_is_told_its_url() -> None:
+    with pytest.raises(ConfigurationError, match=r"here 'sqlite:///some/bank\.db'"):
+        open_store(Path("some/bank.db"))  # type: ignore[arg-type]
+
+
 @pytest.mark.asyncio
 async def test_options_reach_the_database(tmp_path: Path) -> None:
     store = open_store(f"sqlite:///{tmp_path}/bank.db?synchronous=OFF&cache_mb=8&wal_autocheckpoint_pages=100")
@@ -48,6 +86,13 @@ async def test_options_reach_the_database(tmp_path: Path) -> None:
         ("bank.db", "no known scheme"),
         ("", "no known scheme"),
         ("sqlite://bank.db", "names no file; write three slashes"),
+        ("sqlite:bank.db", "no known scheme"),
+        ("sqlite+aiosqlite:///bank.db", "no known scheme"),
+        ("sqlite:///a\nb.db", "holds a line break"),
+        ("sqlite:///a%00b.db", "has a NUL in it"),
+        ("sqlite:///a%ff.db", "make no UTF-8"),
+        ("sqlite:///what?.db", "a question mark in a file's name is written %3F"),
+        ("sqlite:///file:bank.db?mode=ro", "no option 'mode'"),
         ("sqlite://", "names no file"),
         ("sqlite:///", "names no file"),
         ("sqlite:///:memory:", "for memory use memory://"),
