@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeGuard
-from zlib import crc32
 
 import msgspec
 
+from actorium.actors.fingerprint import Fingerprints, encode_sorted
 from actorium.store.codec import InvalidMessage, checked_copy
 from actorium.store.errors import InvalidCommand
 from actorium.store.events import Event, MessageMeta
 from actorium.store.storable import decoder_of
-
-# In one order whatever the order of a dict or a set: a command that is sent again has the same fingerprint.
-_encode = msgspec.json.Encoder(order="deterministic").encode
 
 MAX_ID_LENGTH = 512  # an id is a key in an index of the log, not a document
 
@@ -79,17 +76,19 @@ class Ack(msgspec.Struct, frozen=True, gc=False):
 class CommandCodec:
     """Checks one class of command on its way in: fields, size, and that JSON does not change it."""
 
-    __slots__ = ("_decode", "_name", "_seed")
+    __slots__ = ("_command_class", "_decode", "_fingerprints", "_name", "_stream_type")
 
-    def __init__(self, command_class: type[Command]) -> None:
+    def __init__(self, command_class: type[Command], stream_type: str) -> None:
+        self._command_class = command_class
+        self._stream_type = stream_type
         self._name = command_type_of(command_class)
-        self._seed = crc32(self._name.encode())
-        self._decode = decoder_of(command_class)
+        self._fingerprints: Fingerprints | None = None
+        self._decode: Callable[[bytes], Any] = decoder_of(command_class)
 
     def admit(self, command: Command, max_payload_bytes: int) -> tuple[Any, int]:
         """Return a checked copy of a command and its fingerprint; raise InvalidCommand where a field is wrong."""
         try:
-            encoded = _encode(command)
+            encoded = encode_sorted(command)
             copy = checked_copy(command, encoded, self._decode)
         except (InvalidMessage, TypeError, ValueError) as error:
             raise InvalidCommand(f"{self._name} was not sent: {error}") from error
@@ -103,7 +102,10 @@ class CommandCodec:
                 f"{self._name} was not sent: `to` is the aggregate's id, 1 to {MAX_ID_LENGTH} characters, "
                 f"not {copy.to[:40]!r}"
             )
-        return copy, crc32(encoded, self._seed)
+        fingerprints = self._fingerprints
+        if fingerprints is None:  # a struct knows its defaults only when its class is complete
+            fingerprints = self._fingerprints = Fingerprints(self._stream_type, self._name, self._command_class)
+        return copy, fingerprints.of(copy, encoded)
 
 
 class CommandHandler(msgspec.Struct, frozen=True):

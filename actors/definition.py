@@ -168,7 +168,12 @@ class _Reader:
             )
         creates = self._role is Role.CREATE
         definition.handlers[first] = CommandHandler(
-            first, self._method, creates, second is Metadata, self._returned_events(), CommandCodec(first)
+            first,
+            self._method,
+            creates,
+            second is Metadata,
+            self._returned_events(),
+            CommandCodec(first, definition.stream_type),
         )
 
     def _returned_events(self) -> tuple[type[Event], ...]:

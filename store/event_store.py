@@ -27,8 +27,8 @@ from actorium.store.names import CommandRecord, StoredEventType, StreamName
 class CommandMark(msgspec.Struct, frozen=True, gc=False):
     """The identity of the command whose events are appended, stored with them.
 
-    `fingerprint` is a checksum of the command's content, by which a second use of the id for something else is found
-    out. `fresh` says that the id was made just now and cannot be in the log: no look-up is needed.
+    `fingerprint`, a signed number of 64 bits, is a hash of the command's content, by which a second use of the id for
+    something else is found. `fresh` says that the id was made just now and cannot be in the log: no look-up is needed.
     """
 
     command_id: str

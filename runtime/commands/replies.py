@@ -18,6 +18,7 @@ from actorium.actors.actor import Actor
 from actorium.actors.commands import Ack
 from actorium.actors.envelope import Envelope
 from actorium.actors.errors import CommandConflict, Rejected
+from actorium.actors.fingerprint import is_narrow
 from actorium.actors.pending import PendingAppend
 from actorium.runtime.commands.admission import Admission
 from actorium.runtime.commands.deadlines import Deadlines
@@ -186,7 +187,10 @@ class Replies:
 
     async def _answer_first_effect(self, envelope: Envelope, record: CommandRecord) -> None:
         self.duplicates += 1
-        if record.fingerprint != envelope.fingerprint:
+        is_same = record.fingerprint == envelope.fingerprint
+        if is_narrow(record.fingerprint):
+            is_same = record.stream.id == envelope.to
+        if not is_same:
             conflict = CommandConflict(
                 f"command_id {envelope.command_id!r} was used before, for another command ({record.stream} version "
                 f"{record.version}): give {_shown(envelope)} an id of its own"

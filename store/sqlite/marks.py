@@ -22,7 +22,7 @@ _COUNT_MASK = (1 << _CHECKSUM_SHIFT) - 1
 
 def events_column(command_id: str, fingerprint: int, version: int, count: int) -> int:
     """Return what stands for the number of events in the mark of a command whose last event has this version."""
-    seed = (fingerprint ^ (version * CHECKSUM_SPREAD + count)) & CHECKSUM_MASK
+    seed = (fingerprint ^ fingerprint >> 32 ^ (version * CHECKSUM_SPREAD + count)) & CHECKSUM_MASK
     return _HAS_CHECKSUM | crc32(command_id.encode(), seed) << _CHECKSUM_SHIFT | count
 
 

@@ -1,7 +1,7 @@
 """P4: a command id takes effect once, for ever, and every later answer is the first one."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -26,6 +26,9 @@ from actorium import (
 )
 from actorium.errors import CommandConflict, StoreUnavailable
 from actorium.store.errors import CommitUnknown
+from actorium.store.event_store import Append, Batch, CommandMark
+from actorium.store.events import EncodedEvent, StreamName
+from actorium.store.sqlite import SQLiteStore
 
 
 class Tag(Command):
@@ -47,6 +50,47 @@ class Label(Aggregate):
     @evolve
     def tagged(self, event: Tagged) -> None:
         self.count += 1
+
+
+class Put(Command):
+    count: int
+
+
+class DeployedPut(Command):
+    command_type = "Put"
+
+    note: str = ""
+    count: int = 0
+
+
+class PutIn(Event):
+    count: int
+
+
+class Shelf(Aggregate):
+    count: int = 0
+
+    @decide
+    def put(self, command: Put) -> PutIn:
+        return PutIn(command.count)
+
+    @evolve
+    def put_in(self, event: PutIn) -> None:
+        self.count += event.count
+
+
+class DeployedShelf(Aggregate):
+    stream_type = "Shelf"
+
+    count: int = 0
+
+    @decide
+    def put(self, command: DeployedPut) -> PutIn:
+        return PutIn(command.count)
+
+    @evolve
+    def put_in(self, event: PutIn) -> None:
+        self.count += event.count
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -153,6 +197,37 @@ async def test_sent_again_after_a_restart(tmp_path: Path) -> None:
         with pytest.raises(CommandConflict):
             await runtime.send(Add("t", 6), command_id="add")
         assert (await runtime.get(Tally, "t")).total == 11
+
+
+@pytest.mark.asyncio
+async def test_sent_again_after_a_deploy_that_added_a_field_with_a_default(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'log.db'}"
+    deploys: list[tuple[type[Aggregate], Callable[[int], Command], bool]] = [
+        (Shelf, lambda count: Put("s", count), False),
+        (DeployedShelf, lambda count: DeployedPut("s", count=count), True),
+        (Shelf, lambda count: Put("s", count), True),
+    ]
+    for aggregate, put, is_again in deploys:
+        async with Runtime([aggregate], store=url) as runtime:
+            assert (await runtime.send(put(5), command_id="one")).duplicate is is_again
+            assert (await runtime.submit(put(7), after_s=3_600, command_id="two")).duplicate is is_again
+            with pytest.raises(CommandConflict):
+                await runtime.send(put(6), command_id="one")
+            assert [entry.version async for entry in runtime.history(aggregate, "s")] == [1]
+
+
+@pytest.mark.asyncio
+async def test_a_mark_with_a_checksum_of_an_older_version_is_known_by_its_stream(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "log.db")
+    await store.open()
+    event = EncodedEvent("Added", 1, b'{"amount":1}', b"{}")
+    stream = StreamName("Tally", "t")
+    await store.commit(Batch(1, [Append(stream, 0, (event,), CommandMark("one", 0x9A1B_2C3D))]))
+    await store.close()
+    async with Runtime([Tally], store=store) as runtime:
+        assert (await runtime.send(Add("t", 1), command_id="one")).duplicate
+        with pytest.raises(CommandConflict):
+            await runtime.send(Add("u", 1), command_id="one")
 
 
 @pytest.mark.asyncio
