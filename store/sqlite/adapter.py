@@ -39,6 +39,7 @@ from actorium.store.sqlite.connection import Work
 from actorium.store.sqlite.file import DatabaseFile
 from actorium.store.sqlite.integrity.damage import damage, damaged_marks, is_damage, refuse_damage
 from actorium.store.sqlite.journal import Journal, failed_commit
+from actorium.store.sqlite.packed import last_position
 from actorium.store.sqlite.reading import LogQueries
 from actorium.store.sqlite.schema import migrate, refuse_foreign, refuse_older
 from actorium.store.sqlite.settings import SQLiteSettings
@@ -50,10 +51,6 @@ _HOW_TO_READ = (
     "; a process was killed with it open, and what it left can be read only where SQLite may write beside it: copy the "
     "file, with the -wal beside it, to such a folder"
 )
-
-# The first release without the WAL-reset bug. It needs two writing connections to one file, which we never have; a
-# tool that somebody points at the file beside us may be the second.
-_WAL_RESET_MENDED = (3, 51, 3)
 
 
 class MediumConnection(Protocol):
@@ -97,8 +94,16 @@ class Medium(Protocol):
         """Open the file; sqlite3.Error when it cannot be opened."""
         ...
 
-    def remember(self) -> None:
-        """Take the file that is at the path now for the one to watch."""
+    def remember(self, position: int | None) -> None:
+        """Take the file at the path for the one to watch; `position`: the end of its log, None: not to be marked."""
+        ...
+
+    def missing(self, position: int) -> str | None:
+        """Return what is missing from a log that ends at this position, if more was acknowledged."""
+        ...
+
+    def acknowledge(self, position: int) -> None:
+        """Mark the position up to which commits are about to be acknowledged."""
         ...
 
     def check(self) -> None:
@@ -186,6 +191,7 @@ class SQLiteLog:
             committed = journal.commit(db, batch)
             self._file.check()
             if self._settings.flushes:
+                self._file.acknowledge(journal.position)
                 self._file.make_room(db)
             return committed
 
@@ -284,7 +290,8 @@ class SQLiteLog:
         await writer.run(self._set_up)
         journal = await writer.run(Journal)
         session = await self._connect_to_read((writer, journal))
-        self._file.remember()
+        position = await writer.run(last_position)
+        self._file.remember(position if self._settings.flushes else None)
         self._is_verified = self._verifies
         return session
 
@@ -310,6 +317,8 @@ class SQLiteLog:
             migrate(db, self._file.path)
         if turned is None or turned:
             refuse_damage(db, self._file.path, turned or ())
+        if (missing := self._file.missing(last_position(db))) is not None:
+            raise StoreUnavailable(missing)
 
     async def _give_back(self) -> None:
         """Close what is open, in a task of its own: a cancelled caller must not leave a thread behind."""
@@ -375,21 +384,3 @@ class SQLiteStore(SQLiteLog):
     ) -> None:
         settings = SQLiteSettings(synchronous, cache_mb, wal_autocheckpoint_pages, busy_timeout_s, verify_mb)
         super().__init__(DatabaseFile(path), settings)
-
-    async def open(self, *, verified: bool = True, read_only: bool = False) -> None:
-        await super().open(verified=verified, read_only=read_only)
-        _log_version()
-
-
-_version_was_logged = False
-
-
-def _log_version() -> None:
-    global _version_was_logged
-    if sqlite3.sqlite_version_info < _WAL_RESET_MENDED and not _version_was_logged:
-        _version_was_logged = True
-        logger(__name__).info(
-            "store.sqlite_version",
-            version=sqlite3.sqlite_version,
-            advice="open the file with no second program that writes: before 3.51.3 SQLite can corrupt it then",
-        )

@@ -12,7 +12,8 @@ import sqlite3
 
 from actorium.store.errors import ConfigurationError, StoreUnavailable
 from actorium.store.sqlite.connection import Connection, connect
-from actorium.store.sqlite.integrity.seal import turned_pages, write_seal
+from actorium.store.sqlite.integrity.head_mark import HeadMark
+from actorium.store.sqlite.integrity.seal import seal_of, turned_pages, write_seal
 from actorium.store.sqlite.lock import FileLock
 from actorium.store.sqlite.wal import WriteAheadLog, identity, loss
 
@@ -22,7 +23,7 @@ _State = tuple[int, int, int, int]
 class DatabaseFile:
     """A path that was made absolute, links resolved; `remember` and `check` watch the files behind it."""
 
-    __slots__ = ("_at_rest", "_identity", "_is_shared", "_lock", "_loss", "_wal", "engine", "path")
+    __slots__ = ("_at_rest", "_identity", "_is_shared", "_lock", "_loss", "_mark", "_wal", "engine", "path")
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         text = os.fspath(path)
@@ -33,6 +34,7 @@ class DatabaseFile:
         self.path = os.path.realpath(text)
         self.engine = f"sqlite {sqlite3.sqlite_version}"
         self._lock = FileLock(self.path)
+        self._mark = HeadMark(self.path)
         self._identity = (0, 0)
         self._wal: WriteAheadLog | None = None  # while the file is watched
         self._loss: str | None = None
@@ -48,14 +50,30 @@ class DatabaseFile:
             raise ConfigurationError(f"cannot open {self.path}: it is a directory, not a file")
 
     def acquire(self) -> None:
-        """Take the right to write the file; raise StoreInUse if another process, or this one, has it."""
+        """Take the right to write the file; raise StoreInUse if another process, or this one, has it.
+
+        Raises StoreUnavailable where the file is gone and what is beside it says that there was a log.
+        """
+        self._refuse_lost()
         self._lock.acquire()
+
+    def _refuse_lost(self) -> None:
+        """Refuse to begin a new log where an older one was lost: what belongs to one is still beside it."""
+        if self.size_bytes() > 0:
+            return
+        for witness in (seal_of(self.path), self.path + "-wal"):
+            if _has_bytes(witness):
+                raise StoreUnavailable(
+                    f"{self.path} is {'empty' if os.path.exists(self.path) else 'missing'}, and {witness} says that "
+                    f"there was a log: put back a copy, or remove {witness} to begin a new one"
+                )
 
     def release(self) -> None:
         """Give the right to write back, and watch the files no longer."""
         self._at_rest, self._is_shared = None, False
         wal, self._wal = self._wal, None
         if wal is not None:
+            self._mark.end(remove=self._loss is None and not _has_bytes(self.path + "-wal"))
             wal.close()
         self._lock.release()
 
@@ -65,6 +83,7 @@ class DatabaseFile:
         Beside a write-ahead log it is one connection more. Without one nobody has the file open, and it is read as it
         lies: SQLite would make files beside it. Should somebody begin to write it then, `check` says so.
         """
+        self._refuse_lost()
         try:
             self._is_shared = _is_shared(self.path)
             self._at_rest = None if self._is_shared else _state(self.path)
@@ -98,11 +117,34 @@ class DatabaseFile:
             self.path, read_only=read_only, busy_timeout_s=busy_timeout_s, at_rest=self._at_rest is not None
         )
 
-    def remember(self) -> None:
-        """Take the files that are at the path now for the ones to watch."""
+    def remember(self, position: int | None) -> None:
+        """Take the files that are at the path now for the ones to watch, and mark the end of the log; None: do not."""
         self._loss = None
         self._identity = identity(self.path)
         self._wal = WriteAheadLog(self.path + "-wal")
+        if position is None:
+            self._mark.end(remove=True)
+        else:
+            self._mark.begin(position)
+
+    def acknowledged(self) -> int:
+        """Return the position that whoever did not close the file last acknowledged, 0 if nobody can tell."""
+        return self._mark.read()
+
+    def acknowledge(self, position: int) -> None:
+        """Mark the position up to which commits are about to be acknowledged."""
+        self._mark.move(position)
+
+    def missing(self, position: int) -> str | None:
+        """Return what is missing from a log that ends at this position, if the mark says that there was more."""
+        acknowledged = self.acknowledged()
+        if position >= acknowledged:
+            return None
+        return (
+            f"{self.path} ends at position {position}, but events up to {acknowledged} were acknowledged: its "
+            f"write-ahead log {self.path}-wal is missing or damaged; put it back, or a copy of both, and to go on with "
+            f"a log that ends earlier remove {self._mark.path}"
+        )
 
     def check(self) -> None:
         """Raise StoreUnavailable, now and ever after, if a watched file was removed or replaced."""
@@ -127,12 +169,16 @@ class DatabaseFile:
             self._wal.make_room(db)
 
 
-def _is_shared(path: str) -> bool:
-    """Say whether somebody has a file open, or was killed with it open: then its write-ahead log belongs to it."""
+def _has_bytes(path: str) -> bool:
     try:
-        return os.stat(path + "-wal").st_size > 0 or os.path.exists(path + "-shm")
+        return os.stat(path).st_size > 0
     except FileNotFoundError:
         return False
+
+
+def _is_shared(path: str) -> bool:
+    """Say whether somebody has a file open, or was killed with it open: then its write-ahead log belongs to it."""
+    return _has_bytes(path + "-wal") or (os.path.exists(path + "-wal") and os.path.exists(path + "-shm"))
 
 
 def _state(path: str) -> _State:

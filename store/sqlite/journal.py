@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from actorium.store.errors import ActoriumError, CommitUnknown, CorruptStore, StatementFailed, StoreUnavailable
 from actorium.store.event_store import Append, Batch, Committed, Snapshot, require_events
 from actorium.store.events import kind_bytes, stream_checksum
+from actorium.store.log import logger
 from actorium.store.names import CommandRecord, StreamName
 from actorium.store.sqlite.heads import StreamHead, StreamHeads
 from actorium.store.sqlite.integrity.damage import is_damage
@@ -27,6 +28,10 @@ from actorium.store.sqlite.plan import EVENT_COLUMN_COUNT, EVENT_COLUMNS, EventT
 from actorium.store.sqlite.rows import RowStatement
 from actorium.store.sqlite.snapshots import snapshot_checksum
 from actorium.store.tables import save_checkpoint
+
+# The first release without the WAL-reset bug. It needs two writing connections to one file, which we never have; a
+# tool that somebody points at the file beside us may be the second.
+_WAL_RESET_MENDED = (3, 51, 3)
 
 # About 400 bytes each: 40 MB at most.
 STREAM_HEADS_MAX = 100_000
@@ -89,6 +94,11 @@ class Journal:
         self._recorded_us = 0
         self._is_stale = True
 
+    @property
+    def position(self) -> int:
+        """The position of the last event, after a commit."""
+        return self._next_position - 1
+
     def commit(self, db: sqlite3.Connection, batch: Batch) -> Committed:
         """Write a batch in one transaction; whatever it raises, no transaction is left open."""
         require_events(batch)
@@ -98,8 +108,9 @@ class Journal:
             except sqlite3.IntegrityError:
                 # The database knows better than our memory: somebody else wrote, or a `fresh` command id was not.
                 # Ask it about everything, so that only the append at fault fails.
+                expected = None if self._is_stale else self._next_position
                 self._give_up(db)
-                return self._commit(db, batch, trusting=False)
+                return self._commit(db, batch, trusting=False, expected=expected)
         except BaseException:
             self._give_up(db)
             raise
@@ -109,11 +120,15 @@ class Journal:
         if db.in_transaction:
             db.rollback()
 
-    def _commit(self, db: sqlite3.Connection, batch: Batch, *, trusting: bool) -> Committed:
+    def _commit(
+        self, db: sqlite3.Connection, batch: Batch, *, trusting: bool, expected: int | None = None
+    ) -> Committed:
         if not trusting:
             db.execute("BEGIN IMMEDIATE")
         if self._is_stale:
             self._refresh(db)
+            if expected is not None and self._next_position > expected:
+                _warn_of_second_writer(expected)
         plan = self._plan(db, batch, trusting=trusting)
         failed = self._write(db, plan, batch)
         for stream in plan.refused:
@@ -248,3 +263,10 @@ def failed_commit(error: Exception) -> type[ActoriumError]:
         return CorruptStore
     code = getattr(error, "sqlite_errorcode", 0) & PRIMARY_CODE
     return StoreUnavailable if code in _BEFORE_WRITING else CommitUnknown
+
+
+def _warn_of_second_writer(position: int) -> None:
+    advice = "end that program: only one may write the file"
+    if sqlite3.sqlite_version_info < _WAL_RESET_MENDED:
+        advice += f"; SQLite {sqlite3.sqlite_version} can corrupt it where two do (fixed in 3.51.3)"
+    logger(__name__).warning("store.second_writer", position=position, advice=advice)

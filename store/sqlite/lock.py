@@ -3,11 +3,22 @@
 It is an advisory lock of the operating system on `<file>.lock` beside the database, which the system itself takes
 back when the holder dies, however it dies. The file stays where it is: its content is the pid of the last holder, and
 removing it would let two processes lock two different files of that name.
+
+One file can have two names: a hard link, or a bind mount into another container. SQLite keeps its write-ahead log by
+name, so what one name acknowledged the other does not find. A file with a hard link is refused, and on Linux the file
+itself is locked too. (Elsewhere such a lock would meet SQLite's own.)
+
+Invariants:
+
+- a forked child holds no lock: it closes its copies of the descriptors, so a lock dies with the process that took it;
+- a file that this process holds is not opened here a second time: SQLite's own locks on it, which are POSIX locks,
+  end when any descriptor of it is closed in the process. Its descriptor here is closed after SQLite's connections.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 
 from actorium.store.errors import ConfigurationError, StoreInUse, StoreUnavailable
 
@@ -16,22 +27,57 @@ try:
 except ImportError:  # a system without POSIX locks
     fcntl = None  # type: ignore[assignment]
 
+_LOCKS_FILES = sys.platform == "linux"
+
 
 class FileLock:
     """The right to write one database, held from `acquire` to `release`."""
 
-    __slots__ = ("_descriptor", "_path", "_subject")
+    __slots__ = ("_descriptor", "_file", "_path", "_subject")
 
     def __init__(self, database_path: str) -> None:
         """Name the lock of a database by the path that `os.path.realpath` gave, so that links meet the same lock."""
         self._subject = database_path
         self._path = database_path + ".lock"
         self._descriptor: int | None = None
+        self._file: int | None = None  # the descriptor by which the database itself is locked
 
     def acquire(self) -> None:
-        """Take the lock or raise StoreInUse at once; StoreUnavailable when the lock's file cannot be made."""
+        """Take the lock, making the database where there is none, or raise StoreInUse at once.
+
+        Raises ConfigurationError for a database with two names, StoreUnavailable when the lock's file cannot be made.
+        """
         if fcntl is None:
             raise ConfigurationError("the SQLite store needs POSIX file locks, which this system does not have")
+        self._refuse_second_name()
+        self._descriptor = self._lock_name()
+        _held.add(self)
+        try:
+            if _LOCKS_FILES:
+                self._file = self._lock_file()
+        except BaseException:
+            self.release()
+            raise
+
+    def release(self) -> None:
+        """Give the lock back; without it, nothing happens."""
+        for descriptor in (self._file, self._descriptor):
+            if descriptor is not None:
+                # Unlocked by word, not only by closing: a process forked past Python may hold a copy.
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
+                os.close(descriptor)
+        self._descriptor = self._file = None
+        _held.discard(self)
+
+    def leave_to_parent(self) -> None:
+        """Close this process's copies of the descriptors, when it was forked from the one that holds the lock."""
+        for descriptor in (self._file, self._descriptor):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._descriptor = self._file = None
+        _held.discard(self)
+
+    def _lock_name(self) -> int:
         while True:
             try:
                 descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -42,8 +88,7 @@ class FileLock:
                 if self._is_current(descriptor):
                     os.ftruncate(descriptor, 0)
                     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-                    self._descriptor = descriptor
-                    return
+                    return descriptor
             except BlockingIOError:
                 pid = _pid_in(descriptor)
                 os.close(descriptor)
@@ -53,13 +98,42 @@ class FileLock:
                 raise StoreUnavailable(f"cannot lock {self._path}: {error}") from error
             os.close(descriptor)  # somebody removed the file between the two calls: lock the one that is there now
 
-    def release(self) -> None:
-        """Give the lock back; without it, nothing happens."""
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
-            # Unlocked by word, not only by closing: a forked child may hold a copy of the descriptor.
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
+    def _lock_file(self) -> int:
+        if any(lock._holds(self._subject) for lock in _held):
+            raise StoreInUse(self._refusal(os.getpid()), pid=os.getpid())
+        try:
+            descriptor = os.open(self._subject, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise StoreUnavailable(f"cannot open {self._subject}: {error}") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
             os.close(descriptor)
+            raise StoreInUse(
+                f"{self._subject} is in use under another name, by a bind mount or from another container: stop the "
+                "process that has it open, or give this one a file of its own"
+            ) from None
+        except OSError as error:
+            os.close(descriptor)
+            raise StoreUnavailable(f"cannot lock {self._subject}: {error}") from error
+        return descriptor
+
+    def _refuse_second_name(self) -> None:
+        try:
+            names = os.stat(self._subject).st_nlink
+        except OSError:
+            return
+        if names > 1:
+            raise ConfigurationError(
+                f"{self._subject} has {names} names (hard links), and the write-ahead log goes by one of them, so the "
+                "other would not find what was acknowledged: remove the other name, or make a copy"
+            )
+
+    def _holds(self, path: str) -> bool:
+        try:
+            return self._file is not None and os.path.samestat(os.fstat(self._file), os.stat(path))
+        except FileNotFoundError:
+            return False
 
     def _is_current(self, descriptor: int) -> bool:
         try:
@@ -71,6 +145,11 @@ class FileLock:
     def _refusal(self, pid: int | None) -> str:
         if pid == os.getpid():
             return f"{self._subject} is open in this process already: use that store, or close it first"
+        if pid is not None and not _is_running(pid):
+            return (
+                f"{self._subject} is in use: process {pid}, which took it, is not running here, so a process forked "
+                "from it holds it, or one in another container: stop that one first"
+            )
         holder = f"process {pid}" if pid is not None else "another process"
         return f"{self._subject} is in use by {holder}: stop that one first, or give this one a file of its own"
 
@@ -80,3 +159,25 @@ def _pid_in(descriptor: int) -> int | None:
         return int(os.pread(descriptor, 32, 0))
     except ValueError:
         return None
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # it is somebody else's
+    return True
+
+
+_held: set[FileLock] = set()  # of stores that nobody closed, too: their locks stay with the process
+
+
+def _leave_all_to_parent() -> None:
+    for lock in tuple(_held):
+        lock.leave_to_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_all_to_parent)

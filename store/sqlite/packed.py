@@ -67,6 +67,11 @@ def rows(*columns: list[Any]) -> Iterator[tuple[Any, ...]]:
     return zip(*columns, strict=True)
 
 
+def last_position(db: sqlite3.Connection) -> int:
+    """Return the position of the last event, 0 in an empty log."""
+    return int(db.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()[0])
+
+
 def last_event(db: sqlite3.Connection) -> Head:
     """Return the end of the log; InDoubt if the time of its last event is none."""
     row = db.execute("SELECT position, recorded_us FROM events ORDER BY position DESC LIMIT 1").fetchone()

@@ -1,15 +1,16 @@
 """One process per file: the second is told who the first is, and a dead one holds nothing."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from actorium.store.errors import StoreInUse, StoreUnavailable
+from actorium.store.errors import ConfigurationError, StoreInUse, StoreUnavailable
 from actorium.store.sqlite import SQLiteStore
 from actorium.store.sqlite.lock import FileLock
 from actorium.testing.contract_words import ALICE, append, commit, versions
@@ -114,3 +115,128 @@ def test_a_lock_file_that_was_removed_is_made_anew(tmp_path: Path) -> None:
     second.acquire()
     assert (tmp_path / "log.db.lock").read_text() == f"{os.getpid()}\n"
     second.release()
+
+
+FORK = """
+import asyncio, os, signal, sys, time
+from actorium.store.sqlite import SQLiteStore
+
+async def hold():
+    await SQLiteStore(sys.argv[1]).open()
+    child = os.fork()
+    if child == 0:
+        time.sleep(600)
+    print(child, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(hold())
+"""
+
+LOCK_ALONE = """
+import fcntl, os, sys
+descriptor = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+fcntl.flock(descriptor, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def hold_file() -> Iterator[Callable[[Path], None]]:
+    """Have another process lock a file, by whatever name it reaches it."""
+    with contextlib.ExitStack() as stack:
+
+        def hold(path: Path) -> None:
+            command = [sys.executable, "-c", LOCK_ALONE, str(path)]
+            process = stack.enter_context(
+                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            )
+            stack.callback(process.kill)
+            assert process.stdout is not None
+            assert process.stdout.readline() == "held\n"
+
+        yield hold
+
+
+@pytest.fixture
+def orphan(tmp_path: Path) -> Iterator[int]:
+    """The pid of a process that was forked from one that held the store, and was killed."""
+    with subprocess.Popen([sys.executable, "-c", FORK, str(tmp_path / "log.db")], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        parent.wait()
+        yield child
+        os.kill(child, signal.SIGKILL)
+
+
+@pytest.fixture
+def pid_of_the_past() -> int:
+    """The pid of a process that has ended."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        return ended.pid
+
+
+@pytest.mark.asyncio
+async def test_the_lock_dies_with_its_process_though_a_forked_child_lives(tmp_path: Path, orphan: int) -> None:
+    store = SQLiteStore(tmp_path / "log.db")
+    await store.open()
+    assert await commit(store, append(ALICE, 0)) == [1]
+    await store.close()
+    os.kill(orphan, 0)  # it lives
+
+
+@pytest.mark.asyncio
+async def test_a_lock_that_its_process_left_behind_says_so(
+    tmp_path: Path, hold_file: Callable[[Path], None], pid_of_the_past: int
+) -> None:
+    hold_file(tmp_path / "log.db.lock")
+    (tmp_path / "log.db.lock").write_text(f"{pid_of_the_past}\n")
+    with pytest.raises(StoreInUse, match=f"process {pid_of_the_past}, which took it, is not running here") as caught:
+        await SQLiteStore(tmp_path / "log.db").open()
+    assert caught.value.pid == pid_of_the_past
+
+
+@pytest.mark.asyncio
+async def test_a_file_with_a_hard_link_is_refused_under_both_names(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "log.db")
+    await store.open()
+    await commit(store, append(ALICE, 0))
+    await store.close()
+    os.link(tmp_path / "log.db", tmp_path / "alias.db")
+    for name in ("log.db", "alias.db"):
+        with pytest.raises(ConfigurationError, match=f"{name} has 2 names .* remove the other name, or make a copy"):
+            await SQLiteStore(tmp_path / name).open()
+    (tmp_path / "alias.db").unlink()
+    await store.open()
+    assert await versions(store, ALICE) == [1]
+    await store.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a lock on the file would meet SQLite's own")
+@pytest.mark.asyncio
+async def test_a_file_that_another_process_reaches_by_another_name_is_refused(
+    tmp_path: Path, hold_file: Callable[[Path], None]
+) -> None:
+    hold_file(tmp_path / "log.db")  # as a bind mount would: the same file, without this name's lock
+    with pytest.raises(StoreInUse, match="in use under another name, by a bind mount"):
+        await SQLiteStore(tmp_path / "log.db").open()
+
+
+def another_program_says(path: Path, sql: str) -> str:
+    """Return what SQLite says to another process that runs a statement."""
+    script = "import sqlite3, sys; print(*sqlite3.connect(sys.argv[1], timeout=0).execute(sys.argv[2]).fetchone())"
+    told = subprocess.run([sys.executable, "-c", script, str(path), sql], capture_output=True, text=True, check=False)
+    return told.stdout + told.stderr
+
+
+@pytest.mark.asyncio
+async def test_a_refused_opening_leaves_sqlite_its_locks(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "log.db")
+    await store.open()
+    await commit(store, append(ALICE, 0))
+    with pytest.raises(StoreInUse):
+        await SQLiteStore(tmp_path / "log.db").open()
+    # Another program could take the write-ahead log away if the locks were gone.
+    assert "database is locked" in another_program_says(tmp_path / "log.db", "PRAGMA journal_mode=DELETE")
+    await store.close()
+    assert "delete" in another_program_says(tmp_path / "log.db", "PRAGMA journal_mode=DELETE")

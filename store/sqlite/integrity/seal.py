@@ -32,14 +32,14 @@ def write_seal(path: str) -> None:
         status = os.fstat(file.fileno())
         sums = _sums(file.fileno()).tobytes()
     seal = _Seal(status.st_size, status.st_mtime_ns, sums, crc32(sums))
-    with open(_seal_of(path), "wb") as out:
+    with open(seal_of(path), "wb") as out:
         out.write(msgspec.msgpack.encode(seal))
 
 
 def remove_seal(path: str) -> None:
     """Take the seal away, if there is one: whoever opens the file next has it looked through."""
     try:
-        os.unlink(_seal_of(path))
+        os.unlink(seal_of(path))
     except FileNotFoundError:
         pass
 
@@ -50,7 +50,7 @@ def turned_pages(path: str) -> list[int] | None:
     Nobody can where there is no seal, or something was written since: another program, or a write-ahead log.
     """
     try:
-        with open(_seal_of(path), "rb") as file:
+        with open(seal_of(path), "rb") as file:
             seal = msgspec.msgpack.decode(file.read(), type=_Seal)
         with open(path, "rb", buffering=0) as file:
             status = os.fstat(file.fileno())
@@ -83,5 +83,6 @@ def _has_more(path: str) -> bool:
         return False
 
 
-def _seal_of(path: str) -> str:
+def seal_of(path: str) -> str:
+    """Return where the seal of a file is."""
     return path + ".seal"

@@ -79,7 +79,13 @@ class DiskPlace:
             self._database = DiskDatabase(self._disk, self.path)
         return InlineConnection(self._database, read_only=read_only)
 
-    def remember(self) -> None:
+    def remember(self, position: int | None) -> None:
+        pass
+
+    def missing(self, position: int) -> None:
+        return None
+
+    def acknowledge(self, position: int) -> None:
         pass
 
     def check(self) -> None:
