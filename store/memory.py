@@ -40,6 +40,8 @@ from actorium.store.event_store import (
 )
 from actorium.store.events import EncodedRecord
 from actorium.store.names import CommandRecord, StoredEventType, StreamName
+from actorium.store.guard import StatementGuard
+from actorium.store.sqlite.schema import own_names
 
 
 class MemoryStore:
@@ -54,6 +56,8 @@ class MemoryStore:
         self._tables.execute(tables.CHECKPOINTS_SCHEMA)
         self._tables.execute(tables.DEAD_LETTERS_SCHEMA)
         self._tables.executescript(tables.CHECKSUMS_SCHEMA)
+        self._guard = StatementGuard(own_names(), reads_only=False)
+        self._query_guard = StatementGuard(own_names(), reads_only=True)
         self._snapshots: dict[tuple[StreamName, str], Snapshot] = {}
         self._recorded_us = 0
         self._is_open = False
@@ -110,7 +114,7 @@ class MemoryStore:
         self._require_open()
         self._tables.execute("PRAGMA query_only = 1")
         try:
-            return tables.query(self._tables, sql, parameters)
+            return tables.query(self._tables, sql, parameters, self._query_guard)
         finally:
             self._tables.execute("PRAGMA query_only = 0")
 
@@ -169,7 +173,7 @@ class MemoryStore:
         failed: dict[int, StatementFailed] = {}
         for index, checkpoint in enumerate(checkpoints):
             try:
-                failure = tables.save_checkpoint(self._tables, checkpoint)
+                failure = tables.save_checkpoint(self._tables, checkpoint, self._guard)
             except BaseException:
                 self._tables.rollback()
                 raise

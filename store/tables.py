@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -15,6 +16,7 @@ from zlib import crc32
 
 from actorium.store.errors import CorruptRow, StatementFailed
 from actorium.store.event_store import DeadLetter, SaveCheckpoint, Statement
+from actorium.store.guard import StatementGuard
 from actorium.store.names import StreamName
 
 CHECKPOINTS_SCHEMA = """
@@ -74,8 +76,10 @@ _NOT_THE_STATEMENT = frozenset(
 _PRIMARY_CODE = 0xFF  # SQLite's extended result codes keep the primary one in the lowest byte
 
 
-def save_checkpoint(db: sqlite3.Connection, checkpoint: SaveCheckpoint) -> StatementFailed | None:
-    """Write a checkpoint with what belongs to it; return why it was not written.
+def save_checkpoint(
+    db: sqlite3.Connection, checkpoint: SaveCheckpoint, guard: StatementGuard
+) -> StatementFailed | None:
+    """Write a checkpoint with what belongs to it, as far as the guard lets it; return why it was not written.
 
     Where no transaction is open, it is one by itself; an error that is raised may leave that one open.
     """
@@ -84,7 +88,7 @@ def save_checkpoint(db: sqlite3.Connection, checkpoint: SaveCheckpoint) -> State
         return None
     db.execute("SAVEPOINT checkpoint")
     try:
-        run_statements(db, checkpoint.statements)
+        run_statements(db, checkpoint.statements, guard)
         if checkpoint.settled:
             db.executemany(_SETTLE, [(checkpoint.name, position) for position in checkpoint.settled])
         if checkpoint.parked:
@@ -103,21 +107,27 @@ def _save_position(db: sqlite3.Connection, checkpoint: SaveCheckpoint) -> None:
     db.execute(_SAVE_CHECKPOINT, (name, position, _checksum((name, position))))
 
 
-def run_statements(db: sqlite3.Connection, statements: Sequence[Statement]) -> None:
+def run_statements(db: sqlite3.Connection, statements: Sequence[Statement], guard: StatementGuard) -> None:
     """Run statements in order, those of the same text in a row as one call; raise StatementFailed."""
     sql = ""
     try:
         for sql, run in groupby(statements, key=itemgetter(0)):
             rows = [parameters for _, parameters in run]
-            if len(rows) == 1:
-                db.execute(sql, rows[0])
-            else:
-                db.executemany(sql, rows)
+            guard.run(db, sql, partial(_execute, db, sql, rows))
+    except StatementFailed:
+        raise
     except Exception as error:  # what an adapter of a parameter's type raises is the statement's fault too
         raise_if_database_failed(error, db)
         failure = StatementFailed(f"{sql!r} failed: {error}")
         failure.__cause__ = error
         raise failure from error
+
+
+def _execute(db: sqlite3.Connection, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+    if len(rows) == 1:
+        db.execute(sql, rows[0])
+    else:
+        db.executemany(sql, rows)
 
 
 def raise_if_database_failed(error: Exception, db: sqlite3.Connection) -> None:
@@ -165,10 +175,11 @@ def dead_letters(db: sqlite3.Connection, processor: str) -> list[DeadLetter]:
     return letters
 
 
-def query(db: sqlite3.Connection, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """Return the rows of a query; raise StatementFailed for one that cannot be run."""
+def query(db: sqlite3.Connection, sql: str, parameters: Sequence[Any], guard: StatementGuard) -> list[tuple[Any, ...]]:
+    """Return the rows of a query; raise StatementFailed for one that cannot be run, or that the guard refuses."""
     try:
-        return db.execute(sql, parameters).fetchall()
+        rows: list[tuple[Any, ...]] = guard.run(db, sql, lambda: db.execute(sql, parameters).fetchall())
+        return rows
     except (sqlite3.Error, sqlite3.Warning, TypeError, ValueError, OverflowError) as error:
         if getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE != sqlite3.SQLITE_READONLY:  # a query that writes
             raise_if_database_failed(error, db)

@@ -33,6 +33,7 @@ from actorium.store.errors import (
 )
 from actorium.store.event_store import Batch, Committed, DeadLetter, Head, StreamPage, StreamRead
 from actorium.store.events import EncodedRecord
+from actorium.store.guard import StatementGuard
 from actorium.store.log import logger
 from actorium.store.names import CommandRecord, StoredEventType
 from actorium.store.sqlite.connection import Work
@@ -41,7 +42,7 @@ from actorium.store.sqlite.integrity.damage import damage, damaged_marks, is_dam
 from actorium.store.sqlite.journal import Journal, failed_commit
 from actorium.store.sqlite.packed import last_position
 from actorium.store.sqlite.reading import LogQueries
-from actorium.store.sqlite.schema import migrate, refuse_foreign, refuse_older
+from actorium.store.sqlite.schema import migrate, own_names, refuse_foreign, refuse_older
 from actorium.store.sqlite.settings import SQLiteSettings
 
 T = TypeVar("T")
@@ -142,6 +143,7 @@ class SQLiteLog:
     def __init__(self, place: Medium, settings: SQLiteSettings) -> None:
         self._settings = settings.checked()
         self._file = place
+        self._guard = StatementGuard(own_names(), reads_only=True)  # used on the thread of the connection for queries
         self._session: _Session | None = None
         self._verifies = self._is_verified = False
         self._connections: list[MediumConnection] = []
@@ -229,7 +231,7 @@ class SQLiteLog:
         return await self._query(lambda db: tables.dead_letters(db, processor))
 
     async def query(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-        return await self._query(lambda db: tables.query(db, sql, parameters))
+        return await self._query(lambda db: tables.query(db, sql, parameters, self._guard))
 
     async def event_types(self, *, counted: bool = False) -> list[StoredEventType]:
         reading = self._require_open().reading

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from actorium.store.errors import ActoriumError, CommitUnknown, CorruptStore, StatementFailed, StoreUnavailable
 from actorium.store.event_store import Append, Batch, Committed, Snapshot, require_events
 from actorium.store.events import kind_bytes, stream_checksum
+from actorium.store.guard import StatementGuard
 from actorium.store.log import logger
 from actorium.store.names import CommandRecord, StreamName
 from actorium.store.sqlite.heads import StreamHead, StreamHeads
@@ -26,6 +27,7 @@ from actorium.store.sqlite.marks import command_record
 from actorium.store.sqlite.packed import PRIMARY_CODE, HeadQuery, last_event
 from actorium.store.sqlite.plan import EVENT_COLUMN_COUNT, EVENT_COLUMNS, EventType, WritePlan
 from actorium.store.sqlite.rows import RowStatement
+from actorium.store.sqlite.schema import own_names
 from actorium.store.sqlite.snapshots import snapshot_checksum
 from actorium.store.tables import save_checkpoint
 
@@ -73,6 +75,7 @@ class Journal:
         "_events",
         "_find_commands",
         "_find_heads",
+        "_guard",
         "_is_stale",
         "_next_position",
         "_next_stream",
@@ -87,6 +90,7 @@ class Journal:
         self._streams = RowStatement(_INSERT_STREAMS, 3, db=db)
         self._find_heads = HeadQuery(db)
         self._find_commands = RowStatement(_SELECT_COMMANDS, 1, db=db)
+        self._guard = StatementGuard(own_names(), reads_only=False)
         self.heads = StreamHeads(stream_heads_max)
         self._types = _EventTypes(db)
         self._next_position = 1
@@ -225,7 +229,7 @@ class Journal:
             self._events.execute(db, values)
         failed: dict[int, StatementFailed] = {}
         for index, checkpoint in enumerate(batch.checkpoints):
-            failure = save_checkpoint(db, checkpoint)
+            failure = save_checkpoint(db, checkpoint, self._guard)
             if failure is not None:
                 failed[index] = failure
         for snapshot in batch.snapshots:

@@ -11,6 +11,7 @@ from contextlib import closing
 from functools import cache
 
 from actorium.store.errors import CorruptStore, UnsupportedSchema
+from actorium.store.guard import is_foreign
 from actorium.store.tables import CHECKSUMS_SCHEMA, DEAD_LETTERS_SCHEMA
 
 # "Acto": marks the file as ours for the `file` command and for us.
@@ -144,18 +145,42 @@ def _schema_version(db: sqlite3.Connection) -> int:
 
 def _refuse_damaged(db: sqlite3.Connection, path: str) -> None:
     """Refuse definitions that are not ours: SQLite believes them, and one bit can make a full table look empty."""
-    found = _definitions(db)
-    for name, definition in _own_definitions().items():
+    found, own = _definitions(db), _own_definitions()
+    for name, definition in own.items():
         if found.get(name) != definition:
             raise CorruptStore(
                 f"{path} is damaged: what it says of {name} is not what Actorium wrote there, so nothing in it can be "
                 f"believed; put back a copy"
             )
+    _refuse_additions(db, path)
+
+
+def _refuse_additions(db: sqlite3.Connection, path: str) -> None:
+    """Refuse a trigger, an index or a view that was not made through the store: it can change what a commit writes."""
+    own = own_names()
+    found = db.execute("SELECT type, name, tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name")
+    additions = [
+        (kind, name, f"on {table}" if kind in ("index", "trigger") else "")
+        for kind, name, table, sql in found.fetchall()
+        if name.lower() not in own
+        and (is_foreign(kind, name, table, sql) or (kind in ("index", "trigger") and table.lower() in own))
+    ]
+    if additions:
+        kind, name, _ = additions[0]
+        raise UnsupportedSchema(
+            f"{path} holds what Actorium did not make: {', '.join(' '.join(one).rstrip() for one in additions[:5])}; "
+            f'the log is its alone, so remove it (DROP {kind.upper()} "{name}") while no process has the file open'
+        )
 
 
 def _definitions(db: sqlite3.Connection) -> dict[str, str]:
     rows = db.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
     return {name: " ".join(str(sql).split()) for name, sql in rows}
+
+
+def own_names() -> frozenset[str]:
+    """Return the names of everything in our schema, in small letters; no statement of a user changes any of it."""
+    return frozenset(name.lower() for name in _own_definitions())
 
 
 def own_tables() -> frozenset[str]:

@@ -9,6 +9,7 @@ import pytest
 
 from actorium.store import tables
 from actorium.store.event_store import Batch, SaveCheckpoint
+from actorium.store.guard import StatementGuard
 from actorium.store.memory import MemoryStore
 from actorium.store.sqlite import SQLiteStore
 from actorium.store.sqlite.schema import migrate
@@ -28,7 +29,7 @@ def statements_of(db: sqlite3.Connection, checkpoint: SaveCheckpoint) -> list[st
     """The first words of the statements that saving it takes where no transaction is open."""
     statements: list[str] = []
     db.set_trace_callback(statements.append)
-    tables.save_checkpoint(db, checkpoint)
+    tables.save_checkpoint(db, checkpoint, StatementGuard(frozenset(), reads_only=False))
     db.set_trace_callback(None)
     assert not db.in_transaction
     return [" ".join(statement.split()[:3]) for statement in statements]

@@ -13,6 +13,7 @@ from actorium.runtime.projections.table_names import TableNames
 from actorium.runtime.projections.table_projection import names_of
 from actorium.store.event_store import Statement
 from actorium.store.events import Event, RecordedEvent
+from actorium.store.guard import StatementGuard
 from actorium.store.tables import query as fetch
 from actorium.store.tables import run_statements
 
@@ -49,7 +50,9 @@ class TableFold:
         self._instance = projection()
         self._db = sqlite3.connect(":memory:", isolation_level=None)
         self._reads = 0
-        run_statements(self._db, [(statement, ()) for statement in self.names.schema()])
+        self._guard = StatementGuard(frozenset(), reads_only=False)
+        self._query_guard = StatementGuard(frozenset(), reads_only=True)
+        run_statements(self._db, [(statement, ()) for statement in self.names.schema()], self._guard)
 
     def apply(self, recorded: RecordedEvent[Event]) -> bool:
         handler = self._handlers.get(type(recorded.event))
@@ -58,7 +61,7 @@ class TableFold:
         statements: list[Statement] = []
         transaction = Transaction(statements, self.names)
         handler.method(self._instance, *arguments(handler, recorded, {Transaction: transaction}))
-        run_statements(self._db, statements)
+        run_statements(self._db, statements, self._guard)
         return True
 
     def tables(self) -> list[str]:
@@ -78,7 +81,7 @@ class TableFold:
         self._reads += 1
         if self._reads > 1:
             raise Unanswerable
-        return fetch(self._db, self.names.rewrite_query(sql), parameters)
+        return fetch(self._db, self.names.rewrite_query(sql), parameters, self._query_guard)
 
     def close(self) -> None:
         self._db.close()

@@ -10,7 +10,7 @@ before, it raises PowerCut and nothing else.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
 import apsw
@@ -97,6 +97,9 @@ class DiskConnection:
     def rollback(self) -> None:
         if self._db.in_transaction:
             self.execute("ROLLBACK")
+
+    def set_authorizer(self, authorizer: Callable[..., int] | None) -> None:
+        self._db.authorizer = authorizer
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
         if self._disk.is_off:
