@@ -238,7 +238,14 @@ class CorruptEvent(UnreadableEvent):
 
 
 class VersionGap(UnreadableEvent):
-    """A stream's versions are not 1, 2, 3 …: an event was taken out of the log."""
+    """A stream's versions, or the log's positions, are not 1, 2, 3 …: an event was taken out of the log.
+
+    `position` is that of the event behind a gap in the log; 0 for a gap in a stream.
+    """
+
+    def __init__(self, reason: str, *, stream: StreamName, version: int, event_type: str, position: int = 0) -> None:
+        super().__init__(reason, stream=stream, version=version, event_type=event_type)
+        self.position = position
 
 
 class UnreadableTypes(DamagedLog):

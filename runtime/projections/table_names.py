@@ -17,8 +17,8 @@ _BEFORE_NAME = frozenset({"IF", "NOT", "EXISTS"})
 _SCHEMA_BEGINS = frozenset({"CREATE", "INSERT", "REPLACE", "UPDATE", "DELETE", "WITH"})
 _HANDLER_BEGINS = frozenset({"INSERT", "REPLACE", "UPDATE", "DELETE", "WITH", "SELECT"})
 _QUERY_BEGINS = frozenset({"SELECT", "WITH", "VALUES"})
-# Around the word UPDATE where it begins no statement: DO UPDATE, ON UPDATE, AFTER UPDATE, UPDATE OF, UPDATE ON.
-_NO_UPDATE_AFTER = frozenset({"DO", "ON", "AFTER", "BEFORE", "OF"})
+# Around the word UPDATE where it begins no statement: DO UPDATE, AFTER UPDATE, UPDATE OF, UPDATE ON.
+_NO_UPDATE_AFTER = frozenset({"DO", "AFTER", "BEFORE", "OF"})
 _NO_UPDATE_BEFORE = frozenset({"ON", "OF"})
 _CONFLICT_CLAUSES = frozenset({"ROLLBACK", "ABORT", "REPLACE", "FAIL", "IGNORE"})
 
@@ -35,9 +35,9 @@ class TableNames:
         self.rewritten: dict[str, str] = {}
         self._groups: dict[str, int] = {}
         self._tables = {self._own[name.lower()]: n for n, name in enumerate(self.plain, 1)}
-        # A trigger, a view or a foreign key makes what is done to one table matter to another.
+        # A trigger or a view makes what is done to one table matter to another.
         keywords = {token.keyword for statement in self.statements for token in sql_tokens(statement)}
-        self._are_tied = bool(keywords & {"TRIGGER", "VIEW", "REFERENCES", "VIRTUAL"})
+        self._are_tied = bool(keywords & {"TRIGGER", "VIEW", "VIRTUAL"})
         self._queries: dict[str, str] = {}
 
     def schema(self) -> list[str]:
@@ -82,6 +82,11 @@ class TableNames:
             raise ConfigurationError(f"{sql!r}: it creates no table, view, index or trigger, or a TEMP one")
         if any(word.keyword == "ROLLBACK" for word in words):
             raise ConfigurationError(f"{sql!r}: ROLLBACK would take other people's events with it; ABORT is enough")
+        if any(word.keyword == "REFERENCES" for word in words):
+            raise ConfigurationError(
+                f"{sql!r}: a foreign key is not enforced in a projection, for SQLite could refuse a whole commit for "
+                "it: leave REFERENCES out, and delete what belongs together in the handler or by a trigger"
+            )
         for word in _written(words):
             name = word.name or word.text
             if begins is _QUERY_BEGINS:

@@ -9,7 +9,7 @@ from actorium.runtime.runtime import Runtime
 from actorium.sagas.execution.missing_classes import lost_sagas
 from actorium.sagas.runtime import Runtime as RuntimeWithSagas
 from actorium.store.codec import EventCodec
-from actorium.store.errors import ConfigurationError, UnreadableEvent
+from actorium.store.errors import ConfigurationError, UnreadableEvent, VersionGap
 from actorium.store.event_store import EventStore
 from actorium.store.events import EncodedRecord
 from actorium.store.sqlite.adapter import SQLiteLog
@@ -71,11 +71,14 @@ async def damaged_events(
                 limit = 1  # which of the page it is, and what lies behind it, is found one by one
                 continue
             yield error
-            position += 1
+            # Behind a gap the log goes on with the event that told of it, however far away that is.
+            position = error.position - 1 if isinstance(error, VersionGap) and error.position else position + 1
             continue
         for error_of_it in filter(None, map(error_of, records)):
             yield error_of_it
-        position += len(records) or 1
+        if not records:
+            break
+        position += len(records)
         if position % _PAGE_EVENTS == 0:
             limit = _PAGE_EVENTS
 

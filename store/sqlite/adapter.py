@@ -38,7 +38,7 @@ from actorium.store.log import logger
 from actorium.store.names import CommandRecord, StoredEventType
 from actorium.store.sqlite.connection import Work
 from actorium.store.sqlite.file import DatabaseFile
-from actorium.store.sqlite.integrity.damage import damage, damaged_marks, is_damage, refuse_damage
+from actorium.store.sqlite.integrity.damage import damage, damaged_marks, is_damage, misplaced_events, refuse_damage
 from actorium.store.sqlite.journal import Journal, failed_commit
 from actorium.store.sqlite.packed import last_position
 from actorium.store.sqlite.reading import LogQueries
@@ -243,7 +243,7 @@ class SQLiteLog:
         A read by an index that a damaged disk spoiled can miss what is in the table: only this finds it out.
         """
         try:
-            return await self._query(lambda db: damage(db) + damaged_marks(db))
+            return await self._query(lambda db: damage(db) + misplaced_events(db) + damaged_marks(db))
         except CorruptStore as error:
             return [str(error)]
 

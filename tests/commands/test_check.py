@@ -88,6 +88,26 @@ def test_a_deep_check_finds_every_damaged_event_and_goes_on_behind_it(
     assert "2 things in the log cannot be read" in err
 
 
+@pytest.mark.parametrize(
+    ("position", "words"),
+    [
+        (2**63 - 1, "position 9223372036854775807 follows position 3 in the log"),
+        (2**40, "position 1099511627776 follows position 3 in the log"),
+        (6, "position 6 follows position 3 in the log"),
+        (-5, "1 of the events stand before position 1, the first at -5"),
+        (0, "1 of the events stand before position 1, the first at 0"),
+    ],
+)
+def test_a_deep_check_reports_a_position_out_of_place_at_once(
+    shop: Path, capsys: pytest.CaptureFixture[str], position: int, words: str
+) -> None:
+    change(shop, f"UPDATE events SET position = {position} WHERE position = 4")
+    code, out, _ = output(capsys, "check", "shop_app:one", "--deep")
+    assert code == 1
+    assert words in out
+    assert len(out.splitlines()) == 1
+
+
 def test_a_deep_check_ends_where_events_were_taken_out(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     change(shop, "DELETE FROM events WHERE position = 2")
     code, out, _ = output(capsys, "check", "shop_app:one", "--deep")

@@ -23,6 +23,14 @@ def damage(db: sqlite3.Connection) -> list[str]:
     return [text for (text,) in db.execute("PRAGMA integrity_check") if text != "ok"]
 
 
+def misplaced_events(db: sqlite3.Connection) -> list[str]:
+    """Return how many events stand where no log begins, which a read of the log never meets."""
+    count, least = db.execute("SELECT count(*), min(position) FROM events WHERE position < 1").fetchone()
+    if not count:
+        return []
+    return [f"{count} of the events stand before position 1, the first at {least}: a hand changed them"]
+
+
 def damaged_marks(db: sqlite3.Connection) -> list[str]:
     """Return what is wrong with the marks of commands, which the checksums of events do not cover."""
     found = []

@@ -67,6 +67,7 @@ def examine_log(db: sqlite3.Connection, after_position: int, limit: int) -> list
                 stream=stream,
                 version=version,
                 event_type=_type_name(db, row),
+                position=position,
             )
         before += 1
         records.append(_examine_event(db, stream, row, version=version))

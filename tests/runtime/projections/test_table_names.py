@@ -17,7 +17,7 @@ from actorium.runtime.projections.table_names import TableNames, split_statement
 SCHEMA = """
 -- a comment; with a semicolon, and balance in it
 CREATE TABLE IF NOT EXISTS balance (
-    id INTEGER PRIMARY KEY, balance INTEGER, owner TEXT REFERENCES owners (id) ON UPDATE CASCADE ON DELETE SET NULL
+    id INTEGER PRIMARY KEY, balance INTEGER, owner TEXT
 );
 CREATE TABLE "owners" (id TEXT PRIMARY KEY, note TEXT DEFAULT 'x; balance');
 CREATE UNIQUE INDEX by_owner ON balance (owner);
@@ -127,6 +127,21 @@ def test_a_schema_makes_tables_and_nothing_else(schema: str) -> None:
         TableNames("P__v1__", schema).schema()
 
 
+@pytest.mark.parametrize(
+    "column",
+    ["owner TEXT REFERENCES owners (id) ON DELETE CASCADE", "owner TEXT, FOREIGN KEY (owner) references owners"],
+)
+def test_a_foreign_key_is_refused_with_the_reason(column: str) -> None:
+    names = TableNames("P__v1__", f"CREATE TABLE owners (id TEXT PRIMARY KEY); CREATE TABLE cars ({column})")
+    with pytest.raises(ConfigurationError, match="a foreign key is not enforced in a projection"):
+        names.schema()
+
+
+def test_a_column_may_be_called_like_the_word_for_a_foreign_key() -> None:
+    names = TableNames("P__v1__", "CREATE TABLE books (\"references\" TEXT DEFAULT 'REFERENCES')")
+    assert len(names.schema()) == 1
+
+
 def test_a_schema_may_fill_its_tables() -> None:
     names = TableNames("P__v1__", "CREATE TABLE t (a); INSERT INTO t VALUES (1)")
     assert names.schema()[1] == 'INSERT INTO "P__v1__t" VALUES (1)'
@@ -140,7 +155,11 @@ def test_statements_of_tables_that_nothing_ties_are_grouped_and_others_keep_thei
     free = TableNames("P__v1__", "CREATE TABLE a (x); CREATE TABLE b (x)")
     assert free.group_of(free.rewrite("INSERT INTO a VALUES (1)")) != free.group_of(free.rewrite("DELETE FROM b"))
     assert free.group_of(free.rewrite("INSERT INTO a SELECT x FROM b")) == 0
-    for tie in ("CREATE VIEW v AS SELECT * FROM a", "CREATE TABLE c (x REFERENCES a (x))"):
+    for tie in (
+        "CREATE VIEW v AS SELECT * FROM a",
+        "CREATE TRIGGER t AFTER UPDATE ON a BEGIN DELETE FROM b; END",
+        "CREATE VIRTUAL TABLE w USING fts5 (body)",
+    ):
         tied = TableNames("P__v1__", f"CREATE TABLE a (x); CREATE TABLE b (x); {tie}")
         assert tied.group_of(tied.rewrite("INSERT INTO a VALUES (1)")) == 0
 
