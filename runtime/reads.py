@@ -113,10 +113,13 @@ class Reads(ABC):
         """Return a projection's answer: `await runtime.query(Balances.of, "alice", after=ack.position)`.
 
         after: wait until the projection holds everything up to this position (read your own writes); raises
-        QueryTimeout if that takes longer than timeout_s. StatementFailed says that the query's SQL is wrong.
+        QueryTimeout if that takes longer than timeout_s, and PositionBeyondLog at once for one behind the end of the
+        log. StatementFailed says that the query's SQL is wrong.
         """
         self._running()
         model = self._reads().model(query.projection)
+        if after:
+            await self._reads().log_reader.require_within(after)
         await model.at_least(after or 0, self._settings.default_timeout_s if timeout_s is None else timeout_s)
         answer: R = await model.ask(query, args)
         return answer

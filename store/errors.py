@@ -219,6 +219,21 @@ class CorruptRow(DamagedLog):
     """A checkpoint or a dead letter does not match its checksum: the disk or a hand changed it."""
 
 
+class PositionBeyondLog(InvalidCommand):
+    """A position lies behind the end of the log, which ends at `head`: it comes from a log that was longer.
+
+    So it is after an older copy was put back. What follows the log may hold what came of events that are gone.
+    """
+
+    position: int
+    head: int
+
+    def __init__(self, message: str, position: int = 0, head: int = 0) -> None:
+        super().__init__(message)
+        self.position = position
+        self.head = head
+
+
 class UnreadableEvent(DamagedLog):
     """An event in the log cannot be given out as it was written; the stream, version and type say which."""
 
@@ -242,6 +257,8 @@ class VersionGap(UnreadableEvent):
 
     `position` is that of the event behind a gap in the log; 0 for a gap in a stream.
     """
+
+    position: int
 
     def __init__(self, reason: str, *, stream: StreamName, version: int, event_type: str, position: int = 0) -> None:
         super().__init__(reason, stream=stream, version=version, event_type=event_type)

@@ -15,7 +15,7 @@ import msgspec
 
 from actorium.runtime.log.log_tail import LogTail
 from actorium.store.codec import EventCodec, decode_metadata
-from actorium.store.errors import CorruptEvent, UnreadableEvent
+from actorium.store.errors import CorruptEvent, PositionBeyondLog, UnreadableEvent
 from actorium.store.event_store import EventStore, StreamRead
 from actorium.store.events import EncodedRecord, Event, RecordedEvent
 from actorium.store.names import StreamName
@@ -101,6 +101,20 @@ class LogReader:
                     record = EncodedRecord(*place, 0, error.event_type, 0, b"", b"")
                     return Slice([Unread(record, error)], position + 1)
                 limit //= 2
+
+    async def require_within(self, position: int) -> None:
+        """Raise PositionBeyondLog for a position behind the end of the log."""
+        if position <= self.log_tail.position:
+            return
+        head = (await self._store.head()).position  # a commit whose outcome nobody learned may have moved it
+        if position > head:
+            raise PositionBeyondLog(
+                f"position {position} lies behind the end of the log, {head}: it comes from a log that was longer, as "
+                "before an older copy was put back. Take back what was made of the events that are gone, then go on "
+                f"after {head}, or begin after 0",
+                position,
+                head,
+            )
 
     async def recorded_us_after(self, position: int) -> int:
         """Return when the event after a position was recorded, 0 where there is none or it is damaged."""

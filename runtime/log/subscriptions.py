@@ -18,7 +18,10 @@ from actorium.store.names import StreamName
 
 
 class Subscription(Generic[E_co]):
-    """An async iterator over recorded events; it ends when its runtime stops."""
+    """An async iterator over recorded events; it ends when its runtime stops.
+
+    Raises PositionBeyondLog at the first event where `after` lies behind the end of the log.
+    """
 
     def __init__(
         self,
@@ -37,6 +40,7 @@ class Subscription(Generic[E_co]):
         self._classes = None if classes is None else frozenset(classes)
         self._page: deque[RecordedEvent[E_co] | Unread] = deque()
         self._open = True
+        self._is_within = False  # the log, as far as `after` goes
         self._version = 0
         self._searched = after
         log_reader.log_tail.follow(self)
@@ -71,6 +75,9 @@ class Subscription(Generic[E_co]):
     async def _next_page(self) -> None:
         log_tail = self._log_reader.log_tail
         try:
+            if not self._is_within:
+                await self._log_reader.require_within(self._searched)
+                self._is_within = True
             # At the end of the log it is read all the same after each wait: a commit whose outcome nobody learned
             # (the store failed after it had written) is in the log, and no notification told of it.
             if log_tail.position > self._searched or await log_tail.beyond(self._searched, self._poll_s):

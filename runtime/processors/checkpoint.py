@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from heapq import heapify, heappop, heappush
 
 from actorium.runtime.processors.dead_letters import DeadLetters
+from actorium.store.errors import PositionBeyondLog
 from actorium.store.event_store import DeadLetter, EventStore, SaveCheckpoint, Statement
 from actorium.store.writer import Extra
 
@@ -34,10 +35,28 @@ class Checkpoint:
         self.ready = asyncio.Event()  # set when what the processor keeps may be asked
 
     async def load(self) -> int:
-        """Read the position and the dead letters; return the position."""
+        """Read the position and the dead letters; return the position, or raise PositionBeyondLog."""
         self.letters = DeadLetters(await self._store.dead_letters(self.name))
+        position = await self.load_number()
+        if position:
+            await self.require_within(position)
+        return position
+
+    async def load_number(self) -> int:
+        """Read and return what is kept under this name where that is no position."""
         self._move_to(await self._store.load_checkpoint(self.name))
         return self.position
+
+    async def require_within(self, position: int) -> None:
+        """Raise PositionBeyondLog for a position behind the end of the log."""
+        head = (await self._store.head()).position
+        if position > head:
+            raise PositionBeyondLog(
+                f"{self.name} has come to position {position}, and the log ends at {head}: events were taken from its "
+                "end, or a part of an older copy was put back. Put back a whole copy",
+                position,
+                head,
+            )
 
     async def save(
         self,

@@ -29,6 +29,8 @@ class StartPosition:
             known = 1 + self._new_after
             await checkpoint.writer(SaveCheckpoint(name, known))
         self._after = known - 1
+        if self._after > checkpoint.position:
+            await checkpoint.require_within(self._after)
         checkpoint.move_in_memory(max(checkpoint.position, self._after))
 
     async def reset(self) -> None:

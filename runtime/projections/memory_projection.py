@@ -159,7 +159,7 @@ class MemoryProjection:
             return 0
         try:
             rows = await self._store.query(_KEPT, (self._checkpoint.name, self.definition.version))
-            if rows:
+            if rows and int(rows[0][0]) <= self._log_reader.log_tail.position:  # or it was folded from a longer log
                 self.instance = msgspec.json.decode(rows[0][1], type=self._class)
                 self._kept_at = int(rows[0][0])
         except StatementFailed:

@@ -96,7 +96,7 @@ class TableProjection:
 
     async def prepare(self) -> None:
         """Make the tables of this version, unless they are there."""
-        await self._current.load()
+        await self._current.load_number()
         await self._checkpoint.load()
         if self._current.position > self.definition.version:
             raise ConfigurationError(

@@ -58,18 +58,22 @@ async def test_a_projection_that_is_too_slow_is_a_timeout_that_says_the_command_
 @virtual
 async def test_the_default_timeout_is_that_of_the_settings() -> None:
     async with Runtime(PARTS, store="memory://", settings=Settings(default_timeout_s=3.0)) as runtime:
+        runtime.processor(Totals).pause()
+        await runtime.send(Add("a", 3))
         began = asyncio.get_running_loop().time()
         with pytest.raises(QueryTimeout):
-            await runtime.query(Totals.of, "a", after=10)
+            await runtime.query(Totals.of, "a", after=1)
         assert asyncio.get_running_loop().time() - began == pytest.approx(3.0, abs=0.1)
 
 
 @virtual
 async def test_waiting_for_what_never_comes_leaves_nothing_behind() -> None:
     async with Runtime(PARTS, store="memory://") as runtime:
+        runtime.processor(Totals).pause()
+        await runtime.send(Add("a", 3))
         for _ in range(1_000):
             with pytest.raises(QueryTimeout):
-                await runtime.query(Totals.of, "a", after=10**9, timeout_s=0)
+                await runtime.query(Totals.of, "a", after=1, timeout_s=0)
         assert len(runtime.processor(Totals).checkpoint._waiters) < 200
 
 

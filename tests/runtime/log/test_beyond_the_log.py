@@ -1,0 +1,113 @@
+"""A position that comes from a longer log, as before an older copy was put back, is refused at once."""
+
+import asyncio
+import contextlib
+import sqlite3
+from pathlib import Path
+
+import pytest
+from support.bank import Add, Added, Tally
+from support.read_models import Sums, Switch, Totals, caught_up
+from support.stores import append
+
+from actorium import PositionBeyondLog, Runtime, react
+from actorium.runtime.processors.checkpoint import Checkpoint
+from actorium.runtime.processors.start_position import StartPosition
+from actorium.store.event_store import Batch, SaveCheckpoint
+from actorium.store.memory import MemoryStore
+
+
+@pytest.fixture(autouse=True)
+def nothing_fails() -> None:
+    Switch.off()
+
+
+@react(on_replay="run")
+async def mail(event: Added) -> None:
+    """Do nothing: only how far it has come matters."""
+
+
+@pytest.mark.asyncio
+async def test_a_reader_after_a_position_beyond_the_log_is_told_at_once() -> None:
+    async with Runtime([Tally], store="memory://") as runtime:
+        await runtime.send(Add("a", 1))
+        for reader in (
+            runtime.events(after=50),
+            runtime.events(after=2, types=[Added]),
+            runtime.events(after=50, aggregate=Tally, id="a"),
+        ):
+            with pytest.raises(
+                PositionBeyondLog, match=r"lies behind the end of the log, 1: .* go on after 1"
+            ) as caught:
+                await anext(reader)
+            assert (caught.value.position > 1, caught.value.head) == (True, 1)
+        at_the_end = runtime.events(after=1)
+        await runtime.send(Add("a", 2))
+        assert (await anext(at_the_end)).position == 2
+
+
+@pytest.mark.asyncio
+async def test_a_query_after_a_position_beyond_the_log_does_not_wait_for_its_timeout() -> None:
+    async with Runtime([Tally, Totals], store="memory://") as runtime:
+        ack = await runtime.send(Add("a", 1))
+        assert await runtime.query(Totals.of, "a", after=ack.position) is not None
+        with pytest.raises(PositionBeyondLog):
+            await runtime.query(Totals.of, "a", after=ack.position + 1, timeout_s=60)
+
+
+@pytest.mark.asyncio
+async def test_a_saved_subscription_beyond_the_log_is_told() -> None:
+    store = MemoryStore()
+    await store.open()
+    await append(store, ("Tally", "a"), 0, Added(1))
+    await store.commit(Batch(1, checkpoints=[SaveCheckpoint("subscription letters", 1 + 7)]))
+    await store.close()
+    async with Runtime([Tally], store=store) as runtime:
+        with pytest.raises(PositionBeyondLog, match="position 7"):
+            async with runtime.subscribe("letters") as subscription:
+                await anext(subscription)
+
+
+@pytest.mark.parametrize(
+    ("part", "name"), [(Totals, "projection Totals version 1"), (mail, "reaction mail")], ids=["projection", "reaction"]
+)
+@pytest.mark.asyncio
+async def test_a_start_refuses_a_follower_that_is_beyond_the_log(tmp_path: Path, part: object, name: str) -> None:
+    url = f"sqlite:///{tmp_path / 'log.db'}"
+    async with Runtime([Tally, part], store=url) as runtime:  # type: ignore[list-item]
+        await runtime.send(Add("a", 1, events=3))
+        await caught_up(runtime, part)
+    with contextlib.closing(sqlite3.connect(tmp_path / "log.db", isolation_level=None)) as db:
+        db.execute("DELETE FROM events WHERE position = 3")
+    with pytest.raises(PositionBeyondLog, match=f"{name} has come to position 3, and the log ends at 2") as caught:
+        async with Runtime([Tally, part], store=url):  # type: ignore[list-item]
+            pass
+    assert (caught.value.position, caught.value.head) == (3, 2)
+    async with Runtime([Tally], store=url) as runtime:
+        assert (await runtime.get(Tally, "a")).total == 2
+
+
+@pytest.mark.asyncio
+async def test_a_follower_that_began_beyond_the_log_is_told() -> None:
+    store = MemoryStore()
+    await store.open()
+    await append(store, ("Tally", "a"), 0, Added(1))
+    await store.commit(Batch(1, checkpoints=[SaveCheckpoint("outlet feed begins after", 1 + 7)]))
+    checkpoint = Checkpoint("outlet feed", store, lambda extra: asyncio.get_running_loop().create_future())
+    with pytest.raises(PositionBeyondLog, match="outlet feed has come to position 7, and the log ends at 1"):
+        await StartPosition(checkpoint, store, 0).prepare()
+
+
+@pytest.mark.asyncio
+async def test_a_kept_state_of_a_longer_log_is_folded_anew(tmp_path: Path) -> None:
+    class Kept(Sums):
+        snapshot_every = 1
+
+    url = f"sqlite:///{tmp_path / 'log.db'}"
+    async with Runtime([Tally, Kept], store=url) as runtime:
+        await runtime.send(Add("a", 1, events=3), wait_for=[Kept])
+    with contextlib.closing(sqlite3.connect(tmp_path / "log.db", isolation_level=None)) as db:
+        assert db.execute("SELECT position FROM projection_states").fetchall() == [(3,)]
+        db.execute("DELETE FROM events WHERE position = 3")
+    async with Runtime([Tally, Kept], store=url) as runtime:
+        assert await runtime.query(Kept.of, "a", after=2) == 2
