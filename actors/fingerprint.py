@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from hashlib import blake2b
+from struct import Struct
 from typing import Any
 
 import msgspec
 
 # Before it had 64 bits, a fingerprint was a CRC-32 of all fields: what such a log holds cannot be computed any more.
 _NARROW_END = 2**32
+
+_FINGERPRINT = Struct(">q")
 
 encode_sorted = msgspec.json.Encoder(order="sorted").encode
 
@@ -28,10 +31,10 @@ def is_narrow(fingerprint: int) -> bool:
 class Fingerprints:
     """Computes the fingerprints of one class of command; a signed number of 64 bits each."""
 
-    __slots__ = ("_begin", "_content")
+    __slots__ = ("_begun", "_content")
 
     def __init__(self, stream_type: str, command_type: str, command_class: type[msgspec.Struct]) -> None:
-        self._begin = msgspec.json.encode([stream_type, command_type])
+        self._begun = blake2b(msgspec.json.encode([stream_type, command_type]), digest_size=_FINGERPRINT.size)
         reachable = _structs(command_class)
         self._content: Callable[[Any], Any] | None = None
         if any(_has_default(field) for struct in reachable for field in msgspec.structs.fields(struct)):
@@ -41,7 +44,9 @@ class Fingerprints:
         """Return the fingerprint of a command, `encoded` by `encode_sorted`."""
         if self._content is not None:
             encoded = encode_sorted(self._content(command))
-        fingerprint = int.from_bytes(blake2b(self._begin + encoded, digest_size=8).digest(), "big", signed=True)
+        begun = self._begun.copy()
+        begun.update(encoded)
+        fingerprint: int = _FINGERPRINT.unpack(begun.digest())[0]
         # One in four thousand million would pass for a narrow one.
         return fingerprint if fingerprint < 0 or fingerprint >= _NARROW_END else fingerprint - _NARROW_END
 
