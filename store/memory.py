@@ -39,8 +39,8 @@ from actorium.store.event_store import (
     require_events,
 )
 from actorium.store.events import EncodedRecord
-from actorium.store.names import CommandRecord, StoredEventType, StreamName
 from actorium.store.guard import StatementGuard
+from actorium.store.names import CommandRecord, StoredEventType, StreamName
 from actorium.store.sqlite.schema import own_names
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from heapq import heapify, heappop, heappush
 
 from actorium.runtime.processors.dead_letters import DeadLetters
-from actorium.store.errors import PositionBeyondLog
+from actorium.store.errors import CorruptRow
 from actorium.store.event_store import DeadLetter, EventStore, SaveCheckpoint, Statement
 from actorium.store.writer import Extra
 
@@ -35,7 +35,7 @@ class Checkpoint:
         self.ready = asyncio.Event()  # set when what the processor keeps may be asked
 
     async def load(self) -> int:
-        """Read the position and the dead letters; return the position, or raise PositionBeyondLog."""
+        """Read the position and the dead letters; return the position, or raise CorruptRow."""
         self.letters = DeadLetters(await self._store.dead_letters(self.name))
         position = await self.load_number()
         if position:
@@ -48,14 +48,12 @@ class Checkpoint:
         return self.position
 
     async def require_within(self, position: int) -> None:
-        """Raise PositionBeyondLog for a position behind the end of the log."""
+        """Raise CorruptRow for a position behind the end of the log."""
         head = (await self._store.head()).position
         if position > head:
-            raise PositionBeyondLog(
+            raise CorruptRow(
                 f"{self.name} has come to position {position}, and the log ends at {head}: events were taken from its "
                 "end, or a part of an older copy was put back. Put back a whole copy",
-                position,
-                head,
             )
 
     async def save(

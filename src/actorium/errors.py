@@ -2,7 +2,7 @@
 
 ActoriumError
 ├── ConfigurationError   fix the program          UnsupportedSchema
-├── InvalidCommand       fix the input
+├── InvalidCommand       fix the input            PositionBeyondLog
 ├── Refused              the answer is no         Rejected, NotFound, AlreadyExists, CommandConflict, NotAllowed,
 │                                                 DuplicateCommand
 ├── LostRace             read again, decide again WrongExpectedVersion
@@ -41,6 +41,7 @@ from actorium.store.errors import (
     InvalidCommand,
     LostRace,
     OutcomeUnknown,
+    PositionBeyondLog,
     Refused,
     StatementFailed,
     StoreHangs,
@@ -79,6 +80,7 @@ __all__ = [
     "NotFound",
     "OutcomeUnknown",
     "Overloaded",
+    "PositionBeyondLog",
     "QueryTimeout",
     "Refused",
     "Rejected",

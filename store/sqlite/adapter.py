@@ -320,7 +320,7 @@ class SQLiteLog:
         if turned is None or turned:
             refuse_damage(db, self._file.path, turned or ())
         if (missing := self._file.missing(last_position(db))) is not None:
-            raise StoreUnavailable(missing)
+            raise CorruptStore(missing)
 
     async def _give_back(self) -> None:
         """Close what is open, in a task of its own: a cancelled caller must not leave a thread behind."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 
-from actorium.store.errors import ConfigurationError, StoreUnavailable
+from actorium.store.errors import ConfigurationError, CorruptStore, StoreUnavailable
 from actorium.store.sqlite.connection import Connection, connect
 from actorium.store.sqlite.integrity.head_mark import HeadMark
 from actorium.store.sqlite.integrity.seal import seal_of, turned_pages, write_seal
@@ -52,7 +52,7 @@ class DatabaseFile:
     def acquire(self) -> None:
         """Take the right to write the file; raise StoreInUse if another process, or this one, has it.
 
-        Raises StoreUnavailable where the file is gone and what is beside it says that there was a log.
+        Raises CorruptStore where the file is gone and what is beside it says that there was a log.
         """
         self._refuse_lost()
         self._lock.acquire()
@@ -63,7 +63,7 @@ class DatabaseFile:
             return
         for witness in (seal_of(self.path), self.path + "-wal"):
             if _has_bytes(witness):
-                raise StoreUnavailable(
+                raise CorruptStore(
                     f"{self.path} is {'empty' if os.path.exists(self.path) else 'missing'}, and {witness} says that "
                     f"there was a log: put back a copy, or remove {witness} to begin a new one"
                 )

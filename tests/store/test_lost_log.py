@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from actorium.store.errors import StoreUnavailable
+from actorium.store.errors import CorruptStore
 from actorium.store.sqlite import SQLiteStore
 from actorium.testing.contract_words import ALICE, append, commit, versions
 
@@ -74,9 +74,7 @@ async def test_a_file_lost_beside_its_seal_is_refused(tmp_path: Path, lose: Call
     await given_a_closed_log(path)
     lose(path)
     for read_only in (False, True):
-        with pytest.raises(
-            StoreUnavailable, match=rf"log\.db is {word}, and .*log\.db\.seal says that there was a log"
-        ):
+        with pytest.raises(CorruptStore, match=rf"log\.db is {word}, and .*log\.db\.seal says that there was a log"):
             await SQLiteStore(path).open(read_only=read_only)
     assert not path.exists() or path.stat().st_size == 0
     (tmp_path / "log.db.seal").unlink()
@@ -89,7 +87,7 @@ async def test_a_file_lost_beside_its_write_ahead_log_is_refused(tmp_path: Path,
     path = tmp_path / "log.db"
     given_a_killed_log(path)
     lose(path)
-    with pytest.raises(StoreUnavailable, match=r"log\.db-wal says that there was a log"):
+    with pytest.raises(CorruptStore, match=r"log\.db-wal says that there was a log"):
         await SQLiteStore(path).open()
     assert (tmp_path / "log.db-wal").stat().st_size > 0
 
@@ -106,9 +104,7 @@ async def test_a_write_ahead_log_that_hides_what_was_acknowledged_is_refused(
     os.truncate(wal, len(wal.read_bytes().rstrip(b"\0")))
     lose(wal)
     for _ in range(2):
-        with pytest.raises(
-            StoreUnavailable, match=rf"ends at position \d, but events up to {COMMITS} were acknowledged"
-        ):
+        with pytest.raises(CorruptStore, match=rf"ends at position \d, but events up to {COMMITS} were acknowledged"):
             await SQLiteStore(path).open()
     (tmp_path / "log.db.head").unlink()
     store = SQLiteStore(path)
