@@ -146,6 +146,9 @@ async def test_what_cannot_be_accepted_is_refused_at_once() -> None:
         await open_accounts(runtime, bob=0)
         with pytest.raises(InvalidCommand, match="no time zone"):
             await runtime.submit(Deposit("bob", 5), at=datetime(2030, 1, 1))
+        for after_s in (float("nan"), float("inf"), 1e12):
+            with pytest.raises(InvalidCommand, match="after_s"):
+                await runtime.submit(Deposit("bob", 5), after_s=after_s)
         with pytest.raises(ConfigurationError, match="not both"):
             await runtime.submit(Deposit("bob", 5), at=datetime(2030, 1, 1, tzinfo=UTC), after_s=1)
         with pytest.raises(InvalidCommand, match="Expected `int`"):

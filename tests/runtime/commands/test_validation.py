@@ -22,7 +22,8 @@ from actorium import (
     decide,
     evolve,
 )
-from actorium.store.errors import InvalidCommand
+from actorium.actors.errors import NotAllowed
+from actorium.store.errors import InvalidCommand, Refused
 
 
 class Weigh(Command):
@@ -185,3 +186,40 @@ async def test_a_rejection_carries_its_reason_and_details() -> None:
         with pytest.raises(Rejected) as refusal:
             await runtime.send(Add("t", needs=5))
         assert (refusal.value.reason, refusal.value.details) == ("not enough", {"total": 0})
+
+
+@pytest.mark.parametrize("version", [-1, 1.0, "1", True])
+@virtual
+async def test_a_version_that_cannot_be_one_is_refused(version: Any) -> None:
+    async with Runtime([Tally], store="memory://") as runtime:
+        with nothing_done(runtime), pytest.raises(InvalidCommand, match="expected_version"):
+            await runtime.send(Add("t"), expected_version=version)
+
+
+@pytest.mark.parametrize("id", ["", "x" * 513, 7, "\ud800"])
+@virtual
+async def test_an_id_that_cannot_be_one_is_refused_at_every_door(id: Any) -> None:
+    async with Runtime([Tally], store="memory://") as runtime:
+        with nothing_done(runtime):
+            for read in (
+                runtime.get(Tally, id),
+                runtime.get(Tally, id, at_version=1),
+                anext(runtime.history(Tally, id)),
+            ):
+                with pytest.raises(InvalidCommand, match="id="):
+                    await read
+            with pytest.raises(InvalidCommand, match="id="):
+                runtime.events(aggregate=Tally, id=id)
+            with pytest.raises(InvalidCommand, match="command_id="):
+                await runtime.cancel(id)
+
+
+@virtual
+async def test_what_middleware_does_not_allow_is_told_to_the_caller_and_not_done() -> None:
+    async def guard(*_: Any) -> Any:
+        raise NotAllowed("only tellers add")
+
+    async with Runtime([Tally], store="memory://", middleware=[guard]) as runtime:
+        with nothing_done(runtime), pytest.raises(Refused, match="only tellers add") as refused:
+            await runtime.send(Add("t"))
+        assert refused.value.http_status == 403

@@ -8,6 +8,7 @@ from support.virtual_time import virtual
 
 from actorium import ConfigurationError, NotFound, Saga, SagaView, starts, step
 from actorium.errors import RuntimeClosed, SagaTimeout
+from actorium.store.errors import InvalidCommand
 
 
 class Waiting(Saga):
@@ -62,6 +63,9 @@ async def test_one_that_never_begins_is_not_found() -> None:
     async with runtime_of(Waiting) as runtime:
         with pytest.raises(NotFound):
             await runtime.saga(Waiting, "nobody", ended_within_s=5)
+        for within_s in (None, 1):
+            with pytest.raises(InvalidCommand, match="id="):
+                await runtime.saga(Waiting, "\ud800", ended_within_s=within_s)
         with pytest.raises(ConfigurationError, match="ended_within_s=-1"):
             await runtime.saga(Waiting, "nobody", ended_within_s=-1)
 
