@@ -91,7 +91,6 @@ class Hydrator:
         self._succeeded = succeeded
         self._waiting: deque[_Hydration] = deque()
         self._wake: asyncio.Future[None] | None = None
-        self.hydrations = 0
 
     def request(self, actor: Actor) -> None:
         """Have an actor hydrated; it is HYDRATING until then."""
@@ -154,10 +153,9 @@ class Hydrator:
         if len(page.events) == limit:
             self._waiting.append(one)
             return
-        self.hydrations += 1
         self._save_snapshot(one, kind)
-        self._succeeded(one.actor)
         one.actor.hydrated(one.state, one.version)
+        self._succeeded(one.actor)
 
     def _begin_at(self, one: _Hydration, snapshot: Snapshot) -> bool:
         """Take a snapshot for the state so far; False: it cannot be read, and everything begins at version 1."""

@@ -1,13 +1,15 @@
-"""`Engine`: one runtime's parts, put together; the `ActorHost` that its actors see.
+"""`Engine`: everything between `send` and the log, put together; the `ActorHost` that its actors see.
 
-A command flows through them in one direction: dispatcher → mailbox → scheduler → actor → writer → answers.
+A command flows through it in one direction: dispatcher → mailbox → scheduler → actor → writer → replies.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
+
+import anyio.abc
 
 from actorium.actors.actor import Actor
 from actorium.actors.aggregate import Aggregate
@@ -16,69 +18,84 @@ from actorium.actors.envelope import Envelope
 from actorium.actors.hydration import Hydrator
 from actorium.actors.kind import ActorKind
 from actorium.actors.pending import PendingAppend
-from actorium.runtime.catalog import Catalog
 from actorium.runtime.commands.deadlines import Deadlines
 from actorium.runtime.commands.dispatcher import Dispatcher, time_out
 from actorium.runtime.commands.live_actors import LiveActors
+from actorium.runtime.commands.observed import CommandObserver, ObservedDispatcher, ObservedReplies, ObservedStore
 from actorium.runtime.commands.replies import Replies
 from actorium.runtime.commands.scheduler import Scheduler
 from actorium.runtime.commands.snapshot_writer import SnapshotWriter
 from actorium.runtime.commands.supervision import Supervisor
+from actorium.runtime.component import Component
+from actorium.runtime.environment import Environment
+from actorium.runtime.instrument import Tell
 from actorium.runtime.log.log_tail import LogTail
-from actorium.runtime.settings import Settings
-from actorium.runtime.statistics import RuntimeStatistics
+from actorium.runtime.statistics import Counters, RuntimeStatistics
 from actorium.store.errors import ActoriumError, CommitUnknown, ConfigurationError, DuplicateCommand
-from actorium.store.event_store import EventStore, Snapshot
+from actorium.store.event_store import Head, Snapshot
 from actorium.store.log import logger
-from actorium.store.source import Source
 from actorium.store.writer import GroupCommitWriter
 
 log = logger("actorium.runtime")
 
 
-class Engine:
-    """Everything that runs between `send` and the log."""
+class Engine(Component):
+    """Accepts commands, has actors decide them, and writes what they decide.
+
+    aggregates: the classes whose commands callers send.
+    own_aggregates: the runtime's own, such as the streams of sagas, whose commands nobody sends by type.
+    head: where the log ends when the engine starts.
+    counters: count what `statistics` reports and no part of the engine counts for itself; among the instruments.
+    crashed: is called with a bug of the engine itself, which has to end the runtime.
+    """
 
     def __init__(
         self,
-        catalog: Catalog,
-        store: EventStore,
-        settings: Settings,
-        source: Source,
+        aggregates: Sequence[type[Aggregate]],
+        own_aggregates: Sequence[type[Aggregate]],
+        environment: Environment,
+        head: Head,
+        counters: Counters,
         crashed: Callable[[Exception], None],
     ) -> None:
         self._loop = loop = asyncio.get_running_loop()
+        store, settings, source = environment.store, environment.settings, environment.source
+        codec, instruments = environment.codec, environment.instruments
+        self._counters = counters
         self.deadlines = Deadlines(loop, time_out)
         self.log_tail = LogTail(max_events=settings.tail_events, max_bytes=settings.tail_bytes)
+        self.log_tail.open_at(head)
         self.supervisor = Supervisor(
             source, backoff_s=settings.hydration_backoff_s, backoff_max_s=settings.hydration_backoff_max_s
         )
-        self.live = LiveActors(settings.passivation, self.supervisor.recovered)
+        recovered = self.supervisor.recovered
+        self.live = LiveActors(settings.passivation, _also_told(recovered, instruments.teller("actor_passivated")))
         self.kinds: dict[type[Aggregate], ActorKind[Actor]] = {
             aggregate: ActorKind(
                 aggregate.__definition__,
-                catalog.codec,
+                codec,
                 self,
                 max_payload_bytes=settings.max_payload_bytes,
                 development=settings.development,
             )
-            for aggregate in (*catalog.aggregates, *catalog.processes)
+            for aggregate in (*aggregates, *own_aggregates)
         }
-        self.dispatcher = Dispatcher(
-            {kind.type: kind for kind in self.kinds.values()},
-            _handlers(self.kinds[aggregate] for aggregate in catalog.aggregates),
-            self.deadlines,
-            self.live,
-            self.supervisor,
-            source,
-            settings,
-        )
+        self._observer = CommandObserver.of(instruments, loop)
+        self.dispatcher = self._dispatcher(_handlers(self.kinds[aggregate] for aggregate in aggregates), environment)
         self.admission = self.dispatcher.admission
         self.scheduler = Scheduler(loop, self.admission, crashed, turn_budget=settings.turn_budget)
-        self.hydrator = Hydrator(store, self._hydration_failed, self.supervisor.recovered)
-        self.replies = Replies(store, catalog.codec, self.admission, self.log_tail, self.deadlines)
+        self.hydrator = Hydrator(
+            store, self._hydration_failed, _also_told(recovered, instruments.teller("actor_hydrated"))
+        )
+        if self._observer is None:
+            self.replies = Replies(store, codec, self.admission, self.log_tail, self.deadlines)
+        else:
+            self.replies = ObservedReplies(
+                store, codec, self.admission, self.log_tail, self.deadlines, observer=self._observer
+            )
+        committed = instruments.teller("batch_committed")
         self.writer: GroupCommitWriter[PendingAppend[Actor]] = GroupCommitWriter(
-            store,
+            store if committed is None else ObservedStore(store, committed, loop),
             source,
             self.replies.committed,
             max_batch_events=settings.max_batch_events,
@@ -94,6 +111,32 @@ class Engine:
         self.answer: Callable[[Envelope, Any], None] = self.replies.answer
         self.answer_unwritten: Callable[[Envelope, Any], None] = self.replies.answer_unwritten
         self.answer_duplicate: Callable[[Envelope, DuplicateCommand], None] = self.replies.answer_duplicate
+
+    def _dispatcher(
+        self, handlers: dict[type[Command], tuple[str, CommandHandler]], environment: Environment
+    ) -> Dispatcher:
+        wanted = (
+            {kind.type: kind for kind in self.kinds.values()},
+            handlers,
+            self.deadlines,
+            self.live,
+            self.supervisor,
+            environment.source,
+            environment.settings,
+        )
+        return Dispatcher(*wanted) if self._observer is None else ObservedDispatcher(*wanted, observer=self._observer)
+
+    async def start(self, tasks: anyio.abc.TaskGroup) -> None:
+        """Start the writer, the hydrator, the look-ups of command ids, and passivation."""
+        tasks.start_soon(self.writer.run)
+        tasks.start_soon(self.hydrator.run)
+        tasks.start_soon(self.replies.run)
+        tasks.start_soon(self.live.run)
+
+    async def stop(self) -> None:
+        """Wait until every accepted command is answered and everything is written."""
+        await self.admission.idle()
+        await self.writer.drained()
 
     def kind_of(self, aggregate: type[Aggregate]) -> ActorKind[Actor]:
         """Return the kind of a registered aggregate class; raise ConfigurationError for any other."""
@@ -128,6 +171,9 @@ class Engine:
             actor.pending = actor.mailbox = None
         self.replies.fail_questions(error)
         self.deadlines.close()
+        self.log_tail.close()
+        if self._observer is not None:
+            self._observer.flush()
 
     def statistics(self) -> RuntimeStatistics:
         """Return the counters of all parts."""
@@ -145,8 +191,8 @@ class Engine:
             live_actors=len(self.live),
             ready_actors=len(self.scheduler),
             failed_actors=len(self.supervisor),
-            hydrations=self.hydrator.hydrations,
-            passivations=self.live.passivations,
+            hydrations=self._counters.hydrations,
+            passivations=self._counters.passivations,
             snapshots=self.snapshots.saved,
             snapshots_left_out=self.snapshots.left_out,
             position=self.log_tail.position,
@@ -156,3 +202,15 @@ class Engine:
 
 def _handlers(kinds: Iterable[ActorKind[Actor]]) -> dict[type[Command], tuple[str, CommandHandler]]:
     return {command: (kind.type, handler) for kind in kinds for command, handler in kind.handlers.items()}
+
+
+def _also_told(call: Callable[[Actor], None], tell: Tell | None) -> Callable[[Actor], None]:
+    """Return what makes a call and then tells the instruments of its actor."""
+    if tell is None:
+        return call
+
+    def both(actor: Actor) -> None:
+        call(actor)
+        tell(actor.kind.type, actor.id, actor.version)
+
+    return both

@@ -1,76 +1,121 @@
-"""`ReadSide`: the processors of one runtime, and the read models they keep."""
+"""`ReadSide`: what follows the log in one runtime, and the read models it keeps."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, TypeVar
 
 import anyio.abc
 
+from actorium.actors.aggregate import Aggregate
+from actorium.actors.commands import checked_id
+from actorium.runtime.component import BackgroundTask, Component
+from actorium.runtime.environment import Environment
+from actorium.runtime.log.durable_subscription import DurableSubscription
 from actorium.runtime.log.log_reader import LogReader
+from actorium.runtime.log.subscriptions import Subscription
 from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.processors.concurrent_delivery import ConcurrentDelivery
 from actorium.runtime.processors.delivery import SequentialDelivery
+from actorium.runtime.processors.outlet import Outlet, OutletWork
 from actorium.runtime.processors.processor import Processor, ProcessorStatistics
 from actorium.runtime.processors.reactions import Reaction, ReactionWork
+from actorium.runtime.processors.start_position import StartPosition
 from actorium.runtime.projections.memory_projection import MemoryCheckpoint, MemoryProjection
-from actorium.runtime.projections.projection import Projection
+from actorium.runtime.projections.projection import Projection, Query
 from actorium.runtime.projections.queries import ReadModel
 from actorium.runtime.projections.table_projection import TableProjection, checkpoint_name
-from actorium.runtime.settings import Settings
 from actorium.store.errors import ConfigurationError
-from actorium.store.event_store import EventStore
-from actorium.store.source import Source
+from actorium.store.events import Event
+from actorium.store.names import StreamName
 from actorium.store.writer import Extra
 
+R = TypeVar("R")
 
-class ReadSide:
-    """Everything that follows the log."""
+
+class ReadSide(Component):
+    """Everything that follows the log.
+
+    projections, reactions, outlets: what it drives; layers above add processors of their own with `add`.
+    environment: the store, the limits and the instruments.
+    log_reader: reads the log, and its newest events from memory.
+    save: writes a checkpoint with the next commit.
+    """
 
     def __init__(
         self,
         projections: Sequence[type[Projection]],
         reactions: Sequence[Reaction],
-        store: EventStore,
-        save: Callable[[Extra], Any],
+        outlets: Sequence[Outlet],
+        environment: Environment,
         log_reader: LogReader,
-        source: Source,
-        settings: Settings,
+        save: Callable[[Extra], Any],
     ) -> None:
-        self._store = store
+        self._store = environment.store
         self._save = save
         self.log_reader = log_reader
-        self._source = source
-        self._settings = settings
-        self.names_open: set[str] = set()  # of durable subscriptions
+        self._source = environment.source
+        self._settings = environment.settings
+        self._instruments = environment.instruments
+        self._names_open: set[str] = set()  # of durable subscriptions
         self._models: dict[type[Projection], ReadModel] = {}
         self._processors: dict[Any, Processor] = {}
         self._reactions: list[Processor] = []
+        self._outlets: list[Processor] = []
         for projection in projections:
             self._add_projection(projection)
         for reaction in reactions:
             self._add_reaction(reaction)
+        for outlet in outlets:
+            self._add_outlet(outlet)
+
+    @property
+    def processors(self) -> Mapping[object, Processor]:
+        """Every processor, by what it drives."""
+        return self._processors
+
+    @property
+    def reactions(self) -> list[BackgroundTask]:
+        """The components that drive the reactions: they start once commands are accepted, and may send some at once."""
+        return [BackgroundTask(processor.run) for processor in self._reactions]
 
     def add(self, handler: object, processor: Processor) -> None:
-        """Take the processor of a handler that a layer above drives."""
+        """Take the processor of a handler; who adds one later than `start` runs it."""
+        processor.observe(self._instruments)
         self._processors[handler] = processor
 
     async def prepare(self) -> None:
-        """Make ready what there is, before anything is served; raise what is wrong with it."""
+        """Prepare projections and reactions before anything is served; raise what is wrong with one."""
         for processor in self._processors.values():
-            await processor.prepare()
+            if processor not in self._outlets:  # an outlet that cannot begin now tries again by itself
+                await processor.prepare()
 
-    def start(self, tasks: anyio.abc.TaskGroup) -> None:
-        """Begin to follow the log, all but the reactions."""
+    async def start(self, tasks: anyio.abc.TaskGroup) -> None:
+        """Follow the log with everything but the reactions."""
         for processor in self._processors.values():
             self.log_reader.log_tail.follow(processor)
             if processor not in self._reactions:
                 tasks.start_soon(processor.run)
 
-    def start_reactions(self, tasks: anyio.abc.TaskGroup) -> None:
-        """Have the reactions begin, now that commands are accepted: a reaction may send some at its first event."""
-        for processor in self._reactions:
-            tasks.start_soon(processor.run)
+    def events(
+        self, after: int, types: Collection[type[Event]] | None, aggregate: type[Aggregate] | None, id: str | None
+    ) -> Subscription[Any]:
+        """Return a subscription to the log, or to one stream, behind a position."""
+        stream = None
+        if aggregate is not None and id is not None:
+            stream = StreamName(aggregate.__definition__.stream_type, checked_id(id, "id"))
+        elif aggregate is not None or id is not None:
+            raise ConfigurationError("events(aggregate=…, id=…): one stream has both; leave both out for the whole log")
+        poll_s = self._settings.poll_s
+        return Subscription(self.log_reader, after=after, poll_s=poll_s, stream=stream, classes=types)
+
+    def subscribe(self, name: str, types: Collection[type[Event]] | None, after: int) -> DurableSubscription[Any]:
+        """Return a subscription that keeps its position under a name."""
+
+        def behind(position: int) -> Subscription[Any]:
+            return Subscription(self.log_reader, after=position, poll_s=self._settings.poll_s, classes=types)
+
+        return DurableSubscription(name, behind, self._store, self._save, self._names_open, after=after)
 
     def model(self, projection: type[Projection] | None) -> ReadModel:
         """Return the read model of a projection class; raise ConfigurationError for one that the runtime has not."""
@@ -79,19 +124,17 @@ class ReadSide:
             raise ConfigurationError(f"{projection!r} is none of this runtime's projections: Runtime([…, Balances], …)")
         return model
 
-    def processor(self, handler: object) -> Processor:
-        """Return the processor of a projection class or a @react function."""
-        processor = self._processors.get(handler)
-        if processor is None:
-            raise ConfigurationError(f"{handler!r} is no projection and no @react function of this runtime")
-        return processor
-
-    def processors(self) -> list[Processor]:
-        """Return all processors."""
-        return list(self._processors.values())
+    async def query(self, query: Query[R], arguments: tuple[Any, ...], after: int, timeout_s: float | None) -> R:
+        """Return a projection's answer, once it holds everything up to a position."""
+        model = self.model(query.projection)
+        if after:
+            await self.log_reader.require_within(after)
+        await model.at_least(after, self._settings.default_timeout_s if timeout_s is None else timeout_s)
+        answer: R = await model.ask(query, arguments)
+        return answer
 
     def statistics(self) -> tuple[ProcessorStatistics, ...]:
-        """Return where each processor stands."""
+        """Return the state of every processor."""
         return tuple(processor.statistics() for processor in self._processors.values())
 
     def _add_projection(self, projection: type[Projection]) -> None:
@@ -106,15 +149,24 @@ class ReadSide:
             work = MemoryProjection(projection, memory_ledger, self._store, self.log_reader)
         delivery = SequentialDelivery(work, checkpoint, self._settings.handler_retry, self._source)
         self._models[projection] = ReadModel(work, checkpoint)
-        self._processors[projection] = self._processor(definition.name, work, delivery, checkpoint)
+        self.add(projection, self._processor(definition.name, work, delivery, checkpoint))
 
     def _add_reaction(self, reaction: Reaction) -> None:
         checkpoint = Checkpoint(f"reaction {reaction.name}", self._store, self._save)
         work = ReactionWork(reaction, checkpoint, self._store, lambda: self.log_reader.log_tail.position)
         delivery = ConcurrentDelivery(work, checkpoint, reaction.retry, self._source)
         processor = self._processor(reaction.name, work, delivery, checkpoint)
-        self._processors[reaction.handler.method] = processor
+        self.add(reaction.handler.method, processor)
         self._reactions.append(processor)
+
+    def _add_outlet(self, outlet: Outlet) -> None:
+        checkpoint = Checkpoint(f"outlet {outlet.name}", self._store, self._save)
+        # The end of the log as it was found: what comes later is never taken for what was there before.
+        new_after = self.log_reader.log_tail.position if outlet.start == "now" else 0
+        work = OutletWork(outlet, checkpoint, StartPosition(checkpoint, self._store, new_after), self._source)
+        processor = self._processor(outlet.name, work, work, checkpoint)
+        self.add(outlet, processor)
+        self._outlets.append(processor)
 
     def _processor(self, plain_name: str, work: Any, delivery: Any, checkpoint: Checkpoint) -> Processor:
         settings = self._settings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from actorium.runtime.instrument import Instrument
 from actorium.runtime.processors.processor import ProcessorStatistics
 from actorium.store.writer import WriterStatistics
 
@@ -40,3 +41,18 @@ class RuntimeStatistics(msgspec.Struct, frozen=True, kw_only=True):
     position: int
     writer: WriterStatistics
     processors: tuple[ProcessorStatistics, ...] = ()
+
+
+class Counters(Instrument):
+    """The instrument that every runtime has: it counts what happens seldom enough to cost nothing."""
+
+    def __init__(self) -> None:
+        self.hydrations = self.passivations = 0
+
+    def actor_hydrated(self, stream_type: str, stream_id: str, version: int) -> None:
+        """Count it."""
+        self.hydrations += 1
+
+    def actor_passivated(self, stream_type: str, stream_id: str, version: int) -> None:
+        """Count it."""
+        self.passivations += 1

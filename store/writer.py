@@ -21,7 +21,7 @@ import anyio
 import msgspec
 
 from actorium.store.errors import ActoriumError, CommitUnknown, Transient
-from actorium.store.event_store import Append, Batch, Committed, EventStore, SaveCheckpoint, Snapshot
+from actorium.store.event_store import Append, Batch, Committed, SaveCheckpoint, Snapshot
 from actorium.store.log import logger
 from actorium.store.source import Source
 
@@ -38,6 +38,13 @@ class AppendRequest(Protocol):
     size_bytes: int
     withdrawn: bool
     in_flight: bool
+
+
+class CommitsBatches(Protocol):
+    """What the writer needs of a store."""
+
+    async def commit(self, batch: Batch) -> Committed:
+        """Write a batch, as `EventStore.commit` does."""
 
 
 R = TypeVar("R", bound=AppendRequest)
@@ -59,7 +66,7 @@ class GroupCommitWriter(Generic[R]):
 
     def __init__(
         self,
-        store: EventStore,
+        store: CommitsBatches,
         source: Source,
         completed: Callable[[Sequence[R], Committed | Transient], None],
         *,

@@ -50,7 +50,7 @@ async def measure(bench: Bench) -> Figures:
     store = await filled(bench, _STREAMS, per_stream)
     with bench.clock() as clock:
         async with Runtime([Account, Balances], store=store) as runtime:
-            processor = runtime.processor(Balances)
+            processor = runtime.processors[Balances]
             patience = time.perf_counter() + _PATIENCE_S
             while processor.statistics().position < events and time.perf_counter() < patience:  # noqa: ASYNC110
                 await asyncio.sleep(_LOOK_EVERY_S)

@@ -95,12 +95,12 @@ async def measure(bench: Bench) -> Figures:
             await bench.ask_durability(runtime.store)
             waiting_mb = resident_mb() - before_mb
             await asyncio.sleep(_BEFORE_S + bench.seconds())
-            async for saga in runtime.sagas(status="undone"):
+            async for saga in runtime.sagas.list(status="undone"):
                 due_s = saga.started_at.timestamp() + _TIMEOUT_S
                 bench.latencies_s.append(saga.updated_at.timestamp() - due_s)
             now_s = source.now_us() / 1e6 - _OVERDUE_S
             overdue = 0
-            async for saga in runtime.sagas(status="running"):
+            async for saga in runtime.sagas.list(status="running"):
                 overdue += saga.started_at.timestamp() + _TIMEOUT_S < now_s
     fired = len(bench.latencies_s)
     if overdue or fired < min(burst, sagas):
@@ -125,9 +125,9 @@ async def _start(path: str, sagas: int, per_second: int, burst: int) -> None:
         for first in range(0, sagas, _SHOPS):
             source.put_to(_T0_US + max(0, first - burst) * 1_000_000 // per_second)
             await asyncio.gather(*(runtime.send(Order(f"shop-{n}")) for n in range(min(_SHOPS, sagas - first))))
-            while runtime.processor(Patience).statistics().lag_events:  # noqa: ASYNC110
+            while runtime.processors[Patience].statistics().lag_events:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
-        while sum([1 async for _ in runtime.sagas(status="running")]) < sagas:  # noqa: ASYNC110
+        while sum([1 async for _ in runtime.sagas.list(status="running")]) < sagas:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
 
 

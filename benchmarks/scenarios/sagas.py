@@ -116,7 +116,7 @@ async def measure(bench: Bench) -> Figures:
                 await tally.places.acquire()
                 await runtime.tell(Begin(f"desk-{number % _DESKS}", number))
             await tally.all_completed.wait()
-        completed = sum([1 async for _ in runtime.sagas(Journey, status="completed")])
+        completed = sum([1 async for _ in runtime.sagas.list(Journey, status="completed")])
         following.cancel()
     if completed != sagas or tally.marks != 3 * sagas:
         raise Wrong(f"{completed} of {sagas} sagas completed, {tally.marks} marks left")

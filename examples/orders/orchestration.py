@@ -1,6 +1,7 @@
 """Orchestration: one saga that says what comes next, and what to undo. The services know nothing of each other.
 
-The way of an order can be read here, from top to bottom, and each order's own in `runtime.saga(Fulfilment, "o-1")`.
+The way of an order can be read here, from top to bottom, and each order's own in
+`runtime.sagas.get(Fulfilment, "o-1")`.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ once in the hand's round; only this module changes the tables.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
 
@@ -13,6 +14,10 @@ from actorium.actors.actor import Actor
 from actorium.actors.kind import ActorKind
 from actorium.actors.passivation import Passivation
 
+# How often a round of passivation begins, as a part of the idle time, and at most.
+_SWEEPS_PER_IDLE_TIME = 4
+_SWEEP_EVERY_S_MAX = 60.0
+_SWEEP_STEP_PAUSE_S = 0.01
 # Actors looked at per step, so that a sweep over a million does not hold the loop.
 _SWEEP_STEP = 2_000
 # Actors looked at for each one that is created over the limit: enough to find an idle one, and bounded.
@@ -28,7 +33,6 @@ class LiveActors:
         self._max_live = passivation.max_live
         self._round: deque[Actor] = deque()
         self._swept = 0
-        self.passivations = 0
 
     def __len__(self) -> int:
         return len(self._round)
@@ -46,7 +50,18 @@ class LiveActors:
             self._make_room(actor, now)
         return actor
 
-    def sweep_step(self, now: float) -> bool:
+    async def run(self) -> None:
+        """Passivate idle actors, a few at a time, until cancelled."""
+        idle_s = self._policy.idle_s
+        if idle_s is None:
+            return
+        pause_s = min(idle_s / _SWEEPS_PER_IDLE_TIME, _SWEEP_EVERY_S_MAX)
+        loop = asyncio.get_running_loop()
+        while True:
+            round_is_over = self._sweep_step(loop.time())
+            await asyncio.sleep(pause_s if round_is_over else min(pause_s, _SWEEP_STEP_PAUSE_S))
+
+    def _sweep_step(self, now: float) -> bool:
         """Passivate what has been idle too long among the next actors; return whether a whole round is over."""
         idle_s = self._policy.idle_s
         if idle_s is None:
@@ -79,4 +94,3 @@ class LiveActors:
     def _forget(self, actor: Actor) -> None:
         del actor.kind.live[actor.id]
         self._forgotten(actor)
-        self.passivations += 1

@@ -74,7 +74,7 @@ class Outlet:
     new to a log begins: "now", after what is there, or at the "beginning". retry: how long to wait between attempts.
     timeout_s: how long the sink may take for one event before that counts as a failure.
 
-    `runtime.processor(outlet)` says where it stands; its `reset` publishes again what it has published.
+    `runtime.processors[outlet]` says where it stands; its `reset` publishes again what it has published.
     """
 
     def __init__(

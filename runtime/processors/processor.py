@@ -18,6 +18,7 @@ import msgspec
 from actorium.actors.commands import checked_text
 from actorium.actors.errors import NotFound
 from actorium.runtime.errors import RuntimeClosed
+from actorium.runtime.instrument import Instruments, Tell
 from actorium.runtime.log.log_reader import Delivered, LogReader
 from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.processors.dead_letters import moved_to
@@ -74,7 +75,7 @@ class ProcessorStatistics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Processor:
-    """The way of one handler along the log; `runtime.processor(Balances)` gives it to a person who has to act.
+    """The way of one handler along the log; `runtime.processors[Balances]` gives it to a person who has to act.
 
     name: its own, under which its checkpoint and its dead letters are kept. plain_name: that of what it drives.
     """
@@ -113,6 +114,13 @@ class Processor:
         self._looks = True
         self._called: asyncio.Future[bool] | None = None
         self._errands: deque[tuple[Callable[[], Awaitable[Any]], asyncio.Future[Any]]] = deque()
+        self._tell_delivered: Tell | None = None
+        self._tell_lag: Tell | None = None
+
+    def observe(self, instruments: Instruments) -> None:
+        """Tell instruments what is delivered and how far the processor is behind, from now on."""
+        self._tell_delivered = instruments.teller("events_delivered")
+        self._tell_lag = instruments.teller("processor_lag")
 
     @property
     def position(self) -> int:
@@ -168,10 +176,7 @@ class Processor:
 
     def statistics(self) -> ProcessorStatistics:
         """Return where the processor stands."""
-        position = self.checkpoint.position
-        lag_events = max(0, self._log_reader.log_tail.position - position)
-        since_us = (self._log_reader.log_tail.recorded_us_after(position) or self._searched_us) if lag_events else 0
-        lag_us = self._source.now_us() - since_us if since_us else 0
+        lag_events, lag_s = self._lag()
         state, error = self._state, self._error
         if state == "full":
             parked = len(self.checkpoint.letters)
@@ -181,9 +186,9 @@ class Processor:
         return ProcessorStatistics(
             name=self.name,
             state=state,
-            position=position,
+            position=self.checkpoint.position,
             lag_events=lag_events,
-            lag_s=max(0, lag_us) / 1_000_000,
+            lag_s=lag_s,
             handled=self._handled,
             parked=len(self.checkpoint.letters),
             error=error,
@@ -233,8 +238,22 @@ class Processor:
         self._is_prepared = self._is_prepared and isinstance(error, TryLater)
         if not self._is_prepared:
             self._refuse_errands(error)
+        self._report_lag()
         retry = error.retry if isinstance(error, TryLater) else _STORE_RETRY
         await self._wait(retry.wait_s(attempt, self._source))
+
+    def _report_lag(self) -> None:
+        if self._tell_lag is not None:
+            lag_events, lag_s = self._lag()
+            self._tell_lag(self.name, lag_events, lag_s)
+
+    def _lag(self) -> tuple[int, float]:
+        """Return how much longer the log is, and how old the first event is, in seconds, that is not over."""
+        position, log_tail = self.checkpoint.position, self._log_reader.log_tail
+        lag_events = max(0, log_tail.position - position)
+        since_us = (log_tail.recorded_us_after(position) or self._searched_us) if lag_events else 0
+        lag_us = self._source.now_us() - since_us if since_us else 0
+        return lag_events, max(0, lag_us) / 1_000_000
 
     def _refuse_errands(self, error: Exception) -> None:
         while self._errands:
@@ -246,6 +265,7 @@ class Processor:
         while self._errands:
             await self._do(*self._errands.popleft())
         if self._paused:
+            self._report_lag()
             await self._wait(self._poll_s)
             return
         if len(self.checkpoint.letters) >= self._parked_max:
@@ -253,6 +273,7 @@ class Processor:
             if self._state != "full":
                 log.error("processor_full", processor=self.name, parked=len(self.checkpoint.letters))
             self._state = "full"
+            self._report_lag()
             await self._wait(self._poll_s)
             return
         self._state = "running"
@@ -264,6 +285,9 @@ class Processor:
                 await self._delivery.page(found.events, found.position)
                 self._searched_us = found.recorded_us or self._searched_us
                 self._handled += len(found.events)
+                if self._tell_delivered is not None:
+                    self._tell_delivered(self.name, len(found.events), self.checkpoint.position)
+                self._report_lag()
                 if self.checkpoint.position >= head:
                     # There may be more by now; under load there always is.
                     await self._work.caught_up()

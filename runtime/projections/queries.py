@@ -33,7 +33,7 @@ class ReadModel:
         except TimeoutError:
             raise QueryTimeout(
                 f"{self.checkpoint.name} is at position {self.checkpoint.position} and did not reach {position} within "
-                f"{timeout_s:g} s: ask again, or see runtime.processor(…).statistics()"
+                f"{timeout_s:g} s: ask again, or see runtime.processors[…].statistics()"
             ) from None
 
     async def _holds(self, position: int) -> None:

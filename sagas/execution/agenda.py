@@ -18,14 +18,16 @@ from typing import Any
 
 import msgspec
 
+from actorium.runtime.instrument import Instruments
 from actorium.runtime.log.log_reader import Delivered, Unread
 from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.settings import Settings
 from actorium.runtime.waits import end, ended
+from actorium.sagas.execution.agenda_tables import AgendaTables
 from actorium.sagas.execution.due_queue import DueQueue, Row
 from actorium.sagas.execution.end_waiters import EndWaiters
 from actorium.sagas.execution.intent_runner import IntentRunners
-from actorium.sagas.execution.saga_table import SAGA_TABLES, SagaTable, index_statements
+from actorium.sagas.execution.observed_steps import observe_steps
 from actorium.sagas.execution.services import Services
 from actorium.sagas.model.events import (
     SAGA_EVENTS,
@@ -51,6 +53,7 @@ _TABLES = (
     "due_us INTEGER NOT NULL, PRIMARY KEY (owner, id, key, what)) WITHOUT ROWID",
     "CREATE INDEX IF NOT EXISTS agenda_by_time ON agenda (due_us)",
 )
+_CLEAR = ("DELETE FROM agenda", *AgendaTables.clearing)
 _ADD = "INSERT OR REPLACE INTO agenda VALUES (?, ?, ?, ?, ?)"
 _REMOVE = "DELETE FROM agenda WHERE owner = ? AND id = ? AND key = ? AND what = ?"
 _DUE = (
@@ -86,17 +89,16 @@ class _Live(msgspec.Struct, gc=False):
 class Agenda:
     """The work, and the delivery, of the processor that follows intents."""
 
-    event_classes: frozenset[type[Event]] = frozenset(
-        (*SAGA_EVENTS, CommandSubmitted, SubmissionCancelled, SubmissionConcluded)
-    )
+    event_classes: frozenset[type[Event]] = frozenset((*SAGA_EVENTS, *AgendaTables.submission_events))
 
     def __init__(
         self,
         checkpoint: AgendaCheckpoint,
         services: Services,
         runners: IntentRunners,
-        saga_table: SagaTable,
+        tables: AgendaTables,
         end_waiters: EndWaiters,
+        instruments: Instruments,
         *,
         head: Callable[[], int],
         settings: Settings,
@@ -105,7 +107,7 @@ class Agenda:
         self._store = services.store
         self._source = services.source
         self._runners = runners
-        self._saga_table = saga_table
+        self._tables = tables
         self._end_waiters = end_waiters
         self._head = head
         self._takes: dict[type[Event], Callable[..., None]] = {
@@ -134,6 +136,7 @@ class Agenda:
         self._saving = asyncio.Lock()
         self._wake: asyncio.Future[bool] | None = None
         self.started = asyncio.Event()
+        observe_steps(self._takes, instruments, self.started.is_set)
 
     @property
     def position(self) -> int:
@@ -149,7 +152,7 @@ class Agenda:
             self._forget()
             await self._checkpoint.load()
             if self._checkpoint.position == 0:
-                await self._checkpoint.save(0, [(sql, ()) for sql in (*_TABLES, *SAGA_TABLES)])
+                await self._checkpoint.save(0, [(sql, ()) for sql in (*_TABLES, *AgendaTables.creating, *_CLEAR)])
             self._checkpoint.saved_position = self._checkpoint.position
             self._position = self._checkpoint.position
             self._replay_to = self._head()
@@ -167,19 +170,19 @@ class Agenda:
         async with self._saving:
             self._replay_to = self._head()
             self._forget()
-            await self._checkpoint.save(0, [("DELETE FROM agenda", ()), ("DELETE FROM sagas", ())])
+            await self._checkpoint.save(0, [(sql, ()) for sql in _CLEAR])
             self._checkpoint.saved_position = self._position = 0
 
     def _forget(self) -> None:
         """Know only what is written; the position goes back with it, so that it is not saved without its rows."""
         self._position = self._checkpoint.saved_position
-        for forgotten in (self._changes, self._stale, self._saga_table, self._live, self._due):
+        for forgotten in (self._changes, self._stale, self._tables, self._live, self._due):
             forgotten.clear()
         self._left_out = False
 
     async def page(self, events: Sequence[Delivered], position: int) -> None:
         """Take events in order; the checkpoint follows when there is enough to save."""
-        takes, indexed = self._takes, self._saga_table.event_classes
+        takes, listed = self._takes, self._tables.takes
         for delivered in events:
             if isinstance(delivered, Unread):
                 log.error("process_event_unread", stream=str(delivered.record.stream), error=str(delivered.error))
@@ -188,15 +191,16 @@ class Agenda:
             take = takes.get(type(event))
             if take is not None:
                 take(delivered, event)
-            if type(event) in indexed:
-                self._saga_table.take(delivered)
+            listing = listed.get(type(event))
+            if listing is not None:
+                listing(delivered)
         self._position = position
         if position >= self._replay_to > 0:  # under load the end of the log may never be seen
             self._replay_to = 0
             await self.caught_up()
         # The processor reads on from the ledger's position: it runs ahead in memory, the saved one follows.
         self._checkpoint.move_in_memory(position)
-        if len(self._changes) + len(self._saga_table) >= _CHANGES_MAX:
+        if len(self._changes) + len(self._tables) >= _CHANGES_MAX:
             await self.save()
 
     async def again(self, letter: DeadLetter, events: Sequence[Delivered], following: Delivered | None) -> bool:
@@ -210,18 +214,18 @@ class Agenda:
             if position == self._checkpoint.saved_position and not self._changes:
                 return
             changes, self._changes, self._stale = self._changes, {}, set()
-            saga_table = self._saga_table.take_changes()
+            listed = self._tables.take_changes()
             statements: list[Statement] = [
                 (_REMOVE, row) if due_us is None else (_ADD, (*row, due_us)) for row, due_us in changes.items()
             ]
             try:
-                await self._checkpoint.save_behind(position, [*statements, *index_statements(saga_table)])
+                await self._checkpoint.save_behind(position, [*statements, *AgendaTables.statements(listed)])
             except BaseException:
                 # Perhaps it was written all the same: whatever came since must be ready to find the old rows there.
                 self._stale.update(self._changes)
                 self._changes = {**changes, **self._changes}
                 self._stale.update(changes)
-                self._saga_table.give_back(saga_table)
+                self._tables.give_back(listed)
                 raise
 
     def _issued(self, recorded: RecordedEvent[Event], event: StepIssued) -> None:
@@ -318,7 +322,7 @@ class Agenda:
             if abs(self._source.now_us() - self._looked_us) >= self._look_every_us:
                 await self._unless_store_is_away(self._look_again)
             wait_s = min(self._tick_s, self._next_due_s())
-            if self._changes or len(self._saga_table) or self._left_out:
+            if self._changes or len(self._tables) or self._left_out:
                 wait_s = min(wait_s, _SAVE_EVERY_S)
             self._wake = loop.create_future()
             await ended(self._wake, wait_s)

@@ -15,38 +15,39 @@ from actorium.actors.commands import Ack, Command, checked_id, checked_text, com
 from actorium.actors.envelope import Envelope
 from actorium.actors.errors import NotFound
 from actorium.actors.kind import ActorKind
+from actorium.runtime.component import Component
 from actorium.runtime.engine import Engine
+from actorium.runtime.environment import Environment
 from actorium.runtime.errors import RuntimeClosed
-from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.processors.concurrent_delivery import ConcurrentDelivery
 from actorium.runtime.processors.lagging_checkpoint import LaggingCheckpoint
-from actorium.runtime.processors.outlet import Outlet, OutletWork
 from actorium.runtime.processors.processor import Processor
 from actorium.runtime.processors.start_position import StartPosition
 from actorium.runtime.read_side import ReadSide
 from actorium.runtime.settings import Settings
 from actorium.sagas.errors import SagaTimeout
 from actorium.sagas.execution.agenda import Agenda, AgendaCheckpoint
+from actorium.sagas.execution.agenda_tables import AgendaTables
 from actorium.sagas.execution.end_waiters import EndWaiters
 from actorium.sagas.execution.intent_runner import IntentRunner, IntentRunners
 from actorium.sagas.execution.missing_classes import refuse_lost_sagas
 from actorium.sagas.execution.router import Router
-from actorium.sagas.execution.saga_table import SagaTable
 from actorium.sagas.execution.services import Send, Services
 from actorium.sagas.execution.step_runner import StepRunner
 from actorium.sagas.execution.submission_runner import SubmissionRunner
+from actorium.sagas.execution.submission_table import listed
 from actorium.sagas.model.intents import IntentKey
 from actorium.sagas.model.messages import Mend
 from actorium.sagas.model.plan import issued_command
 from actorium.sagas.model.saga import Saga
 from actorium.sagas.model.stream import SagaStream
+from actorium.sagas.model.submission_views import SubmissionView, view_of
 from actorium.sagas.model.submissions import SUBMISSION, Cancel, Submission, Submit
 from actorium.sagas.model.views import SagaSummary, SagaView, line_of
 from actorium.store.errors import ConfigurationError, InvalidCommand
-from actorium.store.event_store import EventStore, StreamRead
+from actorium.store.event_store import StreamRead
 from actorium.store.events import event_type_of
 from actorium.store.names import StreamName
-from actorium.store.source import Source
 
 _PAGE = 1_000
 _ENDED = ("completed", "undone", "failed")
@@ -56,21 +57,30 @@ _LIST = (
 )
 
 
-class SagaEngine:
-    """What follows events with commands."""
+class SagaEngine(Component):
+    """Follows events with commands.
+
+    streams: the class of actors that keeps each saga class.
+    aggregates: the classes whose commands sagas may send.
+    engine: carries commands out.
+    reads: drives what follows the log, the sagas' routers included.
+    environment: the store, the limits and the instruments.
+    send: `Runtime.send`.
+    accepts: says whether the runtime accepts commands; None where each command has to pass through middleware, which is
+        async and needs a task.
+    """
 
     def __init__(
         self,
         streams: dict[type[Saga], type[SagaStream]],
+        aggregates: Sequence[type[Aggregate]],
         engine: Engine,
         reads: ReadSide,
-        store: EventStore,
+        environment: Environment,
         send: Send,
         accepts: Callable[[], bool] | None,
-        aggregates: Sequence[type[Aggregate]],
-        source: Source,
-        settings: Settings,
     ) -> None:
+        store, source, settings = environment.store, environment.source, environment.settings
         self._streams = streams
         self._store = store
         self._source = source
@@ -91,13 +101,14 @@ class SagaEngine:
         self._services = Services(engine.dispatcher, store, source, by_name, send, accepts, self._timeout_s)
         self._runners = _runners(self._services, streams, settings)
         self._end_waiters = EndWaiters()
-        checkpoint = AgendaCheckpoint("sagas agenda", store, engine.writer.save)
+        checkpoint = AgendaCheckpoint("sagas agenda 2", store, engine.writer.save)
         self._agenda = Agenda(
             checkpoint,
             self._services,
             self._runners,
-            SagaTable(),
+            AgendaTables(),
             self._end_waiters,
+            environment.instruments,
             head=lambda: reads.log_reader.log_tail.position,
             settings=settings,
         )
@@ -135,17 +146,6 @@ class SagaEngine:
             lane=router.lane,
         )
 
-    def add_outlet(self, outlet: Outlet, engine: Engine, settings: Settings) -> None:
-        """Publish the events of an outlet: those committed from now on, and what its `start` says of the others."""
-        log_reader, store, source = self._reads.log_reader, self._store, self._source
-        checkpoint = Checkpoint(f"outlet {outlet.name}", store, engine.writer.save)
-        new_after = log_reader.log_tail.position if outlet.start == "now" else 0
-        work = OutletWork(outlet, checkpoint, StartPosition(checkpoint, store, new_after), source)
-        processor = Processor(
-            work, work, checkpoint, log_reader, store, source, plain_name=outlet.name, poll_s=settings.poll_s
-        )
-        self._reads.add(outlet, processor)
-
     async def run(self) -> None:
         """Carry out what is due until cancelled."""
         self._runners.open()
@@ -156,7 +156,7 @@ class SagaEngine:
             with anyio.CancelScope(shield=True):
                 await self._runners.close()
 
-    async def ready(self, tasks: anyio.abc.TaskGroup) -> None:
+    async def start(self, tasks: anyio.abc.TaskGroup) -> None:
         """Wait until everything recorded is known, then let events come to their sagas.
 
         Raises ConfigurationError where sagas have no class, or stand on lost steps; nothing was changed then.
@@ -219,6 +219,22 @@ class SagaEngine:
                 return False
             ack = await self._ask(self._submissions, Cancel(command_id, reason))
             return bool(ack.events)
+
+    async def submission(self, command_id: str) -> SubmissionView:
+        """Return a submitted command; raise NotFound."""
+        stream = StreamName(self._submissions.type, command_id)
+        (page,) = await self._store.read_streams([StreamRead(stream, 0, _PAGE)])
+        codec = self._submissions.codec
+        view = view_of(command_id, (one for record in page.events for one in codec.recorded(record)))
+        if view is None:
+            raise NotFound(f"no command was submitted under the id {command_id!r}")
+        return view
+
+    async def submissions(self, status: str | None) -> AsyncIterator[SubmissionView]:
+        """Yield the submitted commands, in a status or any, by their ids."""
+        await self._written()
+        async for view in listed(self._store, status):
+            yield view
 
     # --- sagas ----------------------------------------------------------------------------------------------------
 
@@ -304,7 +320,7 @@ class SagaEngine:
         mend = Mend(id, action, reason, self._source.now_us())
         await self._ask(kind, mend)
         # Events that came while it stood wait for it: they are delivered now.
-        router = self._reads.processor(saga)
+        router = self._reads.processors[saga]
         for letter in router.dead_letters():
             if letter.stream == StreamName(kind.type, id):
                 await router.retry(letter.position)
@@ -324,7 +340,7 @@ class SagaEngine:
     async def _written(self) -> None:
         """Wait until the list holds everything that was committed before."""
         await self._follow()
-        await self._reads.processor(self._agenda).checkpoint.reached(self._reads.log_reader.log_tail.position)
+        await self._reads.processors[self._agenda].checkpoint.reached(self._reads.log_reader.log_tail.position)
         await self._agenda.save()
 
 

@@ -1,4 +1,4 @@
-"""`SagaTable`: which sagas there are and how they stand, as a table: what `runtime.sagas(status=…)` lists."""
+"""`SagaTable`: which sagas there are and how they stand, as a table: what `runtime.sagas.list(status=…)` lists."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from actorium.actors.aggregate import Aggregate, create, decide, evolve
 from actorium.actors.commands import Ack, Command
 from actorium.actors.passivation import Passivation
 from actorium.actors.snapshots import Snapshots
+from actorium.application import Runtime
 from actorium.errors import (
     ActoriumError,
     AlreadyExists,
@@ -22,6 +23,7 @@ from actorium.errors import (
     WrongExpectedVersion,
 )
 from actorium.runtime.commands.middleware import CommandContext, Middleware, Next
+from actorium.runtime.instrument import Instrument
 from actorium.runtime.log.durable_subscription import DurableSubscription
 from actorium.runtime.log.history import Change
 from actorium.runtime.log.subscriptions import Subscription
@@ -36,8 +38,8 @@ from actorium.runtime.settings import Settings
 from actorium.runtime.statistics import RuntimeStatistics
 from actorium.sagas.model.saga import Saga
 from actorium.sagas.model.steps import on_rejected, starts, step
+from actorium.sagas.model.submission_views import SubmissionView
 from actorium.sagas.model.views import SagaLine, SagaSummary, SagaView
-from actorium.sagas.runtime import Runtime
 from actorium.store.event_store import DeadLetter, EventStore
 from actorium.store.events import Event, Metadata, RecordedEvent
 from actorium.store.upcasting import upcast
@@ -60,6 +62,7 @@ __all__ = [
     "Event",
     "EventStore",
     "IdempotencyKey",
+    "Instrument",
     "InvalidCommand",
     "LostRace",
     "Metadata",
@@ -87,6 +90,7 @@ __all__ = [
     "SagaView",
     "Settings",
     "Snapshots",
+    "SubmissionView",
     "Subscription",
     "Transaction",
     "Unavailable",

@@ -10,14 +10,13 @@ from typing import Any
 import msgspec
 
 from actorium.actors.aggregate import Aggregate
+from actorium.application import Runtime
 from actorium.runtime.processors.outlet import Outlet
 from actorium.runtime.processors.reactions import Reaction
 from actorium.runtime.projections.projection import Projection, Query
-from actorium.runtime.runtime import Runtime
 from actorium.sagas.model.definition import SagaDefinition
 from actorium.sagas.model.saga import Saga
 from actorium.sagas.model.steps import Step
-from actorium.sagas.runtime import Runtime as RuntimeWithProcesses
 
 Lines = Iterator[str]
 
@@ -36,15 +35,11 @@ class Diagram(msgspec.Struct, frozen=True):
 def diagrams(runtime: Runtime) -> list[Diagram]:
     """Return a diagram for each saga, aggregate, projection, reaction and outlet."""
     catalog = runtime.catalog
-    sagas: tuple[type[Saga], ...] = ()
-    outlets: tuple[Outlet, ...] = ()
-    if isinstance(runtime, RuntimeWithProcesses):
-        sagas, outlets = runtime.saga_classes, runtime.outlets
-    parts: list[tuple[str, str, Lines]] = [("Saga", saga.__name__, saga_graph(saga)) for saga in sagas]
+    parts: list[tuple[str, str, Lines]] = [("Saga", saga.__name__, saga_graph(saga)) for saga in catalog.sagas]
     parts += [("Aggregate", aggregate.__name__, aggregate_graph(aggregate)) for aggregate in catalog.aggregates]
     parts += [("Projection", projection.__name__, projection_graph(projection)) for projection in catalog.projections]
     parts += [("Reaction", reaction.name, _reaction_graph(reaction)) for reaction in catalog.reactions]
-    parts += [("Outlet", outlet.name, _outlet_graph(outlet)) for outlet in outlets]
+    parts += [("Outlet", outlet.name, _outlet_graph(outlet)) for outlet in catalog.outlets]
     return [Diagram(kind, name, "\n".join(lines)) for kind, name, lines in parts]
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 
+from actorium.application import Runtime
 from actorium.runtime.log.readability import described, unreadable_types
-from actorium.runtime.runtime import Runtime
 from actorium.sagas.execution.missing_classes import lost_sagas
-from actorium.sagas.runtime import Runtime as RuntimeWithSagas
 from actorium.store.codec import EventCodec
 from actorium.store.errors import ConfigurationError, UnreadableEvent, VersionGap
 from actorium.store.event_store import EventStore
@@ -38,10 +37,9 @@ async def unreadable(runtime: Runtime, *, deep: bool) -> AsyncIterator[str]:
         shapes = await unreadable_types(store, codec)
         for line in await described(store, codec, shapes):
             yield line
-        if isinstance(runtime, RuntimeWithSagas):
-            lost = await lost_sagas(store, [saga.__definition__ for saga in runtime.saga_classes])
-            for line in (*lost.live, *lost.over):
-                yield line
+        lost = await lost_sagas(store, [saga.__definition__ for saga in runtime.catalog.sagas])
+        for line in (*lost.live, *lost.over):
+            yield line
         if deep:
             known = {(shape.type, shape.schema_version) for shape in shapes}
 

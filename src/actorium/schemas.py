@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from actorium.actors.commands import Command, command_type_of
-from actorium.runtime.catalog import Catalog
+from actorium.catalog import Catalog
 from actorium.store.events import Event, event_type_of
 
 Document = dict[str, Any]

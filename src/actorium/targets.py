@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
-from actorium.runtime.runtime import Runtime
+from actorium.application import Runtime
 from actorium.store.errors import ConfigurationError
 from actorium.user_code import blamed, look_here
 

@@ -64,8 +64,8 @@ def test_a_saga_class_that_was_forgotten_is_named(shop: Path, capsys: pytest.Cap
     async def write() -> None:
         async with Runtime([Account, Desk, Transfer], store="sqlite:///transfers.db") as runtime:
             await runtime.send(Ask("desk", "alice", "bob"))
-            await runtime.saga(Transfer, "desk@1", ended_within_s=10)
-            assert [saga.id async for saga in runtime.sagas()] == ["desk@1"]
+            await runtime.sagas.get(Transfer, "desk@1", ended_within_s=10)
+            assert [saga.id async for saga in runtime.sagas.list()] == ["desk@1"]
 
     asyncio.run(write())
     capsys.readouterr()

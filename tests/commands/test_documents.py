@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from support.command_line import output
 
+from actorium.catalog import Catalog
 from actorium.examples.evolution import v3
-from actorium.runtime.catalog import Catalog
 from actorium.schemas import asyncapi, json_schema
 
 

@@ -97,7 +97,7 @@ async def test_balances_and_turnover_equal_the_sums_of_the_file(url: str, file: 
         assert by_account == expected.balances
         assert total == sum(expected.balances.values())
         assert by_place == expected.turnover
-        assert [runtime.processor(model).dead_letters() for model in (Balances, Turnover)] == [[], []]
+        assert [runtime.processors[model].dead_letters() for model in (Balances, Turnover)] == [[], []]
 
 
 async def test_models_that_are_added_to_an_old_log_say_the_same(store: str | EventStore, file: Path) -> None:
@@ -127,7 +127,7 @@ async def test_a_query_after_a_position_waits_for_a_model_that_is_behind(store: 
     async with Runtime(PARTS, store=store) as runtime:
         opened = await runtime.send(OpenAccount("1"))
         assert await runtime.query(Balances.of, "1", after=opened.position) == 0
-        processor = runtime.processor(Balances)
+        processor = runtime.processors[Balances]
         processor.pause()
         ack = await runtime.send(Credit("1", 7, date(1993, 1, 1), "cash_deposit"))
         waiting = asyncio.create_task(runtime.query(Balances.of, "1", after=ack.position))
@@ -146,7 +146,7 @@ async def test_a_raised_version_is_built_from_the_log_and_says_the_same(store: s
     raised: list[type[Projection]] = [type(old.__name__, (old,), {"version": 2}) for old in (Balances, Turnover)]
     async with Runtime([Account, *raised], store=store) as runtime:
         assert await replies(runtime, expected.balances, *raised) == first
-        assert [runtime.processor(model).statistics().handled for model in raised] == [events, events - len(first[0])]
+        assert [runtime.processors[model].statistics().handled for model in raised] == [events, events - len(first[0])]
     assert first == (expected.balances, sum(expected.balances.values()), expected.turnover)
 
 

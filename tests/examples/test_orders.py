@@ -166,7 +166,7 @@ async def test_the_sagas_way_can_be_read() -> None:
         await prepare(runtime)
         await runtime.send(PlaceOrder("o-1", *UNREACHABLE))
         await settled(runtime, "o-1")
-        saga = await runtime.saga(Fulfilment, "o-1")
+        saga = await runtime.sagas.get(Fulfilment, "o-1")
         assert (saga.status, saga.reason) == ("undone", "no carrier goes there")
         sent = [line.text.partition(": sends ")[2] for line in saga.history if ": sends " in line.text]
     assert sent == [
@@ -186,7 +186,7 @@ async def test_an_event_that_comes_twice_does_nothing_twice() -> None:
         await runtime.send(PlaceOrder("o-1", *GOOD))
         await settled(runtime, "o-1")
         before, position = await end(runtime, "o-1"), runtime.statistics().position
-        for processor in runtime.processors():
+        for processor in runtime.processors.values():
             if processor.name.startswith("reaction"):
                 await processor.reset()
         await asyncio.sleep(100)

@@ -14,8 +14,8 @@ from support.stores import GatedStore, PassedThrough
 from support.virtual_time import settled, virtual
 
 from actorium import Settings
+from actorium.application import Runtime
 from actorium.errors import RuntimeClosed, StoreHangs
-from actorium.runtime.runtime import Runtime
 from actorium.store.errors import CommitUnknown
 from actorium.store.event_store import Batch, Committed, StreamPage, StreamRead
 

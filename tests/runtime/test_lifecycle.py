@@ -9,8 +9,8 @@ from support.stores import FaultyStore, GatedStore, PassedThrough
 from support.virtual_time import settled, steps, virtual
 
 from actorium import Ack, ConfigurationError, Settings
+from actorium.application import Runtime
 from actorium.errors import RuntimeClosed, StoreUnavailable
-from actorium.runtime.runtime import Runtime
 from actorium.store.errors import CommitUnknown
 from actorium.store.event_store import Batch, Committed, StreamPage, StreamRead
 from actorium.store.memory import MemoryStore

@@ -17,7 +17,7 @@ from actorium import (
     RuntimeStatistics,
     Settings,
 )
-from actorium.runtime.runtime import Runtime
+from actorium.application import Runtime
 
 
 def send(runtime: Runtime, *ids: str) -> "list[asyncio.Future[Ack]]":

@@ -195,7 +195,7 @@ async def play(story: Story, runtime: Runtime) -> None:
 
 
 async def view_status(runtime: Runtime, saga: type[Saga]) -> str:
-    return next(iter([one.status async for one in runtime.sagas(saga)]), "")
+    return next(iter([one.status async for one in runtime.sagas.list(saga)]), "")
 
 
 async def run_with_crashes(story: Story, crashes: list[tuple[int, bool]]) -> int:

@@ -168,11 +168,13 @@ async def test_a_reset_of_the_bookkeeping_calls_nothing_again() -> None:
         for number in range(3):
             await runtime.send(Tell("news", f"p{number}"))
             await saga_in(runtime, Payment, f"p{number}", "completed")
-        for processor in runtime.processors():
+        for processor in runtime.processors.values():
             await processor.reset()
         await asyncio.sleep(600)
         assert len(bank.calls) == 3
-        assert [(one.id, one.status) async for one in runtime.sagas()] == [(f"p{n}", "completed") for n in range(3)]
+        assert [(one.id, one.status) async for one in runtime.sagas.list()] == [
+            (f"p{n}", "completed") for n in range(3)
+        ]
         await runtime.send(Tell("news", "p9"))
         await saga_in(runtime, Payment, "p9", "undone", "completed")
 

@@ -97,7 +97,7 @@ async def test_the_sum_is_constant_at_every_position_under_a_thousand_transfers(
     async with Runtime([Account, Desk, Transfer], store=store) as runtime:
         await transfer(runtime, 1_000)
         await ended(runtime, 1_000)
-        assert [one async for one in runtime.sagas(status="failed")] == []
+        assert [one async for one in runtime.sagas.list(status="failed")] == []
         await check_books(store, 1_000)
 
 

@@ -55,7 +55,7 @@ async def test_an_event_is_tried_as_often_as_the_settings_say_before_it_is_parke
         await asyncio.gather(*(runtime.send(Tell("news", f"s{n}", "hello")) for n in range(3)))
         await asyncio.sleep(30)
         assert sorted(calls) == [f"s{n}" for n in range(3) for _ in range(4)]
-        assert [letter.attempts for letter in runtime.processor(Failing).dead_letters()] == [4, 4, 4]
+        assert [letter.attempts for letter in runtime.processors[Failing].dead_letters()] == [4, 4, 4]
 
 
 @virtual
@@ -71,23 +71,23 @@ async def test_a_poisoned_saga_is_parked_alone_with_its_events_behind_it() -> No
         assert (await saga_in(runtime, Touchy, "s1", "running")).state["heard"] == ["hello"]
         assert (await saga_in(runtime, Touchy, "s2", "running")).state["heard"] == ["hello"]
         with pytest.raises(NotFound):
-            await runtime.saga(Touchy, "s3")
-        letters = runtime.processor(Touchy).dead_letters()
+            await runtime.sagas.get(Touchy, "s3")
+        letters = runtime.processors[Touchy].dead_letters()
         assert [letter.stream.id for letter in letters] == ["s1", "s3"]
         assert "ZeroDivisionError: a bug" in letters[0].error
     async with runtime_of(Touchy, store=store, seed=1) as runtime:
         await runtime.send(Tell("news", "s1", "later"))
         await runtime.send(Tell("news", "s2", "later"))
         await asyncio.sleep(10)
-        assert (await runtime.saga(Touchy, "s1")).state["heard"] == ["hello"]
-        assert (await runtime.saga(Touchy, "s2")).state["heard"] == ["hello", "later"]
+        assert (await runtime.sagas.get(Touchy, "s1")).state["heard"] == ["hello"]
+        assert (await runtime.sagas.get(Touchy, "s2")).state["heard"] == ["hello", "later"]
         is_mended = True
-        await runtime.processor(Touchy).retry()
+        await runtime.processors[Touchy].retry()
         await asyncio.sleep(10)
-        assert (await runtime.saga(Touchy, "s1")).state["heard"] == ["hello", "poison", "after", "later"]
-        assert (await runtime.saga(Touchy, "s3")).state["heard"] == ["poison"]
+        assert (await runtime.sagas.get(Touchy, "s1")).state["heard"] == ["hello", "poison", "after", "later"]
+        assert (await runtime.sagas.get(Touchy, "s3")).state["heard"] == ["poison"]
         assert await balances(runtime, "bob") == (7,)
-        await runtime.processor(Touchy).reset()  # goes through the log again: nothing is taken twice
+        await runtime.processors[Touchy].reset()  # goes through the log again: nothing is taken twice
         await asyncio.sleep(10)
         assert await balances(runtime, "bob") == (7,)
 
@@ -192,7 +192,7 @@ async def test_a_start_without_a_step_that_live_sagas_stand_on_is_refused_with_t
     assert "Move.confirm (live: desk@1, desk@2, desk@3)" in str(refused.value)
     assert "renamed_steps" in str(refused.value)
     async with runtime_of(Old, store=store, seed=3) as runtime:
-        assert [one.step async for one in runtime.sagas(status="running")] == ["confirm"] * 3
+        assert [one.step async for one in runtime.sagas.list(status="running")] == ["confirm"] * 3
 
 
 WARNING = msgspec.structs.replace(CALM, unreadable_types="warn")
@@ -278,5 +278,5 @@ async def test_an_undo_that_the_code_has_no_more_is_said_loudly() -> None:
         saga = await saga_in(runtime, Poorer, first, "failed", within_s=5_000)
         assert saga.step == "debit:undo"
         assert saga.reason == "debit is done, and this code has no such step to undo"
-        await runtime.skip_step(Poorer, first, reason="paid back by hand")
+        await runtime.sagas.skip(Poorer, first, reason="paid back by hand")
         assert (await saga_in(runtime, Poorer, first, "undone")).reason == "confirm was not done within 3600 s"

@@ -205,14 +205,14 @@ async def test_an_undo_that_cannot_be_done_leaves_the_saga_failed_until_it_is_re
         id = await ask(runtime, "alice_closed", "bob_closed")
         saga = await saga_in(runtime, Fragile, id, "failed")
         assert (saga.step, saga.reason) == ("debit:undo", "account closed")
-        (listed,) = [one async for one in runtime.sagas(status="failed")]
+        (listed,) = [one async for one in runtime.sagas.list(status="failed")]
         assert (listed.type, listed.id, listed.step, listed.reason) == ("Fragile", id, "debit:undo", "account closed")
         await runtime.send(Unlock("alice_closed"))
-        await runtime.retry_saga(Fragile, id, reason="the account is open again")
+        await runtime.sagas.retry(Fragile, id, reason="the account is open again")
         saga = await saga_in(runtime, Fragile, id, "undone")
         assert await balances(runtime, "alice_closed") == (100,)
         assert "retry by hand of debit:undo: the account is open again" in [line.text for line in saga.history]
-        assert [one async for one in runtime.sagas(status="failed")] == []
+        assert [one async for one in runtime.sagas.list(status="failed")] == []
 
 
 @virtual
@@ -222,15 +222,15 @@ async def test_a_person_may_skip_an_undo_or_complete_a_saga_by_hand() -> None:
         first, second = [await ask(runtime, "alice_closed", "bob_closed") for _ in range(2)]
         await saga_in(runtime, Fragile, first, "failed")
         await saga_in(runtime, Fragile, second, "failed")
-        await runtime.skip_step(Fragile, first, reason="paid back in cash")
-        await runtime.complete_saga(Fragile, second, reason="written off")
+        await runtime.sagas.skip(Fragile, first, reason="paid back in cash")
+        await runtime.sagas.complete(Fragile, second, reason="written off")
         assert (await saga_in(runtime, Fragile, first, "undone")).reason == "account closed"
         assert (await saga_in(runtime, Fragile, second, "completed")).reason == ""
         assert await balances(runtime, "alice_closed") == (80,)
         with pytest.raises(Rejected, match="does not stand"):
-            await runtime.retry_saga(Fragile, first, reason="once more")
+            await runtime.sagas.retry(Fragile, first, reason="once more")
         with pytest.raises(InvalidCommand, match="kept with its reason"):
-            await runtime.skip_step(Fragile, first, reason=" ")
+            await runtime.sagas.skip(Fragile, first, reason=" ")
 
 
 class Shipment(Saga):
@@ -269,7 +269,7 @@ async def test_after_the_pivot_a_refused_step_is_tried_again_and_then_stands() -
         assert (saga.step, saga.reason) == ("ship", "account closed")
         assert (saga.history[-1].at - saga.history[0].at).total_seconds() >= 3
         await runtime.send(Unlock("bob_closed"))
-        await runtime.retry_saga(Shipment, id, reason="open again")
+        await runtime.sagas.retry(Shipment, id, reason="open again")
         await saga_in(runtime, Shipment, id, "completed")
         assert await balances(runtime, "alice", "bob_closed", "book") == (0, 1, 1)
 
@@ -325,7 +325,7 @@ async def test_a_bug_in_a_later_step_leaves_the_saga_failed_there_and_nothing_is
         await saga_in(runtime, Transfer, id, "completed")  # nobody else is touched
         before = await texts(runtime, Buggy, id)
         is_mended = True
-        await runtime.retry_saga(Buggy, id, reason="mended")
+        await runtime.sagas.retry(Buggy, id, reason="mended")
         await saga_in(runtime, Buggy, id, "completed")
         assert await balances(runtime, "alice", "bob") == (80, 20)
         assert (await texts(runtime, Buggy, id))[len(before) :] == [
@@ -357,12 +357,12 @@ async def test_a_step_with_a_bug_may_be_skipped_and_one_in_an_undo_too() -> None
         await open_accounts(runtime, alice=100, bob_closed=0)
         id = await ask(runtime, target="bob_closed")
         await saga_in(runtime, Buggy, id, "failed")
-        await runtime.skip_step(Buggy, id, reason="done on paper")
+        await runtime.sagas.skip(Buggy, id, reason="done on paper")
         await saga_in(runtime, Buggy, id, "completed")
         saga = await saga_in(runtime, Worse, id, "failed")
         assert saga.step == "debit:undo"
         assert "refund raised ZeroDivisionError" in saga.reason
-        await runtime.skip_step(Worse, id, reason="paid back in cash")
+        await runtime.sagas.skip(Worse, id, reason="paid back in cash")
         saga = await saga_in(runtime, Worse, id, "undone")
         assert saga.reason == "account closed"
 

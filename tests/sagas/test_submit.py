@@ -100,11 +100,11 @@ async def test_one_that_waits_can_be_cancelled_and_stays_so() -> None:
         await runtime.submit(Deposit("bob", 5), after_s=10, command_id="late")
         await runtime.submit(Deposit("bob", 1), command_id="now")
         await settled()
-        assert await runtime.cancel("late", reason="changed my mind")
-        assert not await runtime.cancel("late")
-        assert not await runtime.cancel("now")
+        assert await runtime.submissions.cancel("late", reason="changed my mind")
+        assert not await runtime.submissions.cancel("late")
+        assert not await runtime.submissions.cancel("now")
         with pytest.raises(NotFound):
-            await runtime.cancel("never submitted")
+            await runtime.submissions.cancel("never submitted")
     async with runtime_of(store=store, seed=1) as runtime:
         await asyncio.sleep(60)
         assert await balances(runtime, "bob") == (1,)
@@ -120,7 +120,7 @@ async def test_what_is_cancelled_at_the_moment_it_is_due_is_either_sent_or_cance
             await runtime.submit(Deposit("bob", 5), after_s=10, command_id="late")
             await asyncio.sleep(delay_s)
             store.shut()
-            cancelled = asyncio.create_task(runtime.cancel("late"))
+            cancelled = asyncio.create_task(runtime.submissions.cancel("late"))
             await asyncio.sleep(1)
             store.let_through()
             was_cancelled = await cancelled

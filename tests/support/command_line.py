@@ -38,7 +38,7 @@ def write_troubled_log(module: str) -> None:
         async with app.runtime() as runtime:
             for amount in (1, 666, 5):
                 ack = await runtime.send(Deposit("alice", amount))
-            await runtime.processor(app.Totals).checkpoint.reached(ack.position)
+            await runtime.processors[app.Totals].checkpoint.reached(ack.position)
 
     asyncio.run(park())
 

@@ -42,7 +42,7 @@ class CrashingStore(PassedThrough):
                 others(loop, context)
 
         loop.set_exception_handler(unless_it_is_dead)  # nobody is left to see what its last calls raise
-        root = runtime._root
+        root = runtime._lifecycle._root
         assert root is not None
         root.cancel()
         await asyncio.wait((root,))

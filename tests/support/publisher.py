@@ -39,7 +39,7 @@ async def main(database: str, taken: str, first: int, count: int, kill_at: int) 
         for number in range(first, first + count):
             ack = await runtime.send(Deposit("alice" if number % 2 else "bob", number), command_id=f"d{number}")
             position = ack.position
-        await runtime.processor(outlet).checkpoint.reached(position)
+        await runtime.processors[outlet].checkpoint.reached(position)
 
 
 if __name__ == "__main__":

@@ -85,12 +85,12 @@ class Sums(Projection):
 async def caught_up(runtime: Runtime, *handlers: object) -> None:
     """Return when these have gone through everything there is."""
     for handler in handlers:
-        await runtime.processor(handler).checkpoint.reached(runtime.statistics().position)
+        await runtime.processors[handler].checkpoint.reached(runtime.statistics().position)
 
 
 def parked(runtime: Runtime, handler: object) -> list[tuple[str, int]]:
     """The streams and versions of the parked events."""
-    letters: list[DeadLetter] = runtime.processor(handler).dead_letters()
+    letters: list[DeadLetter] = runtime.processors[handler].dead_letters()
     return [(letter.stream.id, letter.version) for letter in letters]
 
 

@@ -52,7 +52,7 @@ async def ended(runtime: Runtime, count: int) -> None:
     """Return when as many sagas are over."""
     while True:
         over = 0
-        async for saga in runtime.sagas(Transfer):
+        async for saga in runtime.sagas.list(Transfer):
             over += saga.status in ("completed", "undone")
         if over == count:
             return

@@ -12,6 +12,7 @@ from actorium import (
     Command,
     Event,
     EventStore,
+    Instrument,
     Middleware,
     NotFound,
     Passivation,
@@ -181,10 +182,18 @@ def runtime_of(
     settings: Settings = CALM,
     seed: int = 0,
     middleware: Sequence[Middleware] = (),
+    instruments: Sequence[Instrument] = (),
 ) -> Runtime:
     """Return a runtime with accounts and the desk, whose clock is the loop's; each run on a log has its own seed."""
     parts = (Account, Desk, *parts)
-    return Runtime(parts, store=store, settings=settings, source=LoopSource(seed), middleware=middleware)
+    return Runtime(
+        parts,
+        store=store,
+        settings=settings,
+        source=LoopSource(seed),
+        middleware=middleware,
+        instruments=instruments,
+    )
 
 
 async def open_accounts(runtime: Runtime, **balances: int) -> None:
@@ -228,7 +237,7 @@ async def saga_where(
         async with asyncio.timeout(within_s):
             while True:
                 try:
-                    view = await runtime.saga(saga, id)
+                    view = await runtime.sagas.get(saga, id)
                     if await condition(view):
                         return view
                 except NotFound:
@@ -241,7 +250,7 @@ async def saga_where(
 
 async def texts(runtime: Runtime, saga: type[Saga], id: str) -> list[str]:
     """Return what happened in a saga, as a person reads it."""
-    return [line.text for line in (await runtime.saga(saga, id)).history]
+    return [line.text for line in (await runtime.sagas.get(saga, id)).history]
 
 
 async def command_ids(store: EventStore) -> list[str]:

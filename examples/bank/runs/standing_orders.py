@@ -139,13 +139,13 @@ class StandingOrdersRun:
             self.paid.add(transfer)
 
     async def _why_nothing_comes(self, waited_for: set[str]) -> str:
-        standing = [f"{saga.id}: {saga.reason}" async for saga in self._bank.sagas(status="failed")]
+        standing = [f"{saga.id}: {saga.reason}" async for saga in self._bank.sagas.list(status="failed")]
         shown = ", ".join(sorted(waited_for)[:_WRONG_SHOWN])
         return f"nothing was heard of {len(waited_for):,} payments ({shown}, …). Sagas that stand: {standing or 'none'}"
 
     async def _recalls_are_over(self) -> None:
         end = self._bank.statistics().position
-        for processor in self._bank.processors():
+        for processor in self._bank.processors.values():
             if processor.name == "reaction bank.recalls":
                 await processor.checkpoint.reached(end)
 

@@ -24,7 +24,7 @@ async def print_turnover(screen: Screen, db: Path) -> None:
             for month in months
             for line in await runtime.query(Turnover.of, month)
         ]
-        parked = runtime.processor(Turnover).statistics().parked
+        parked = runtime.processors[Turnover].statistics().parked
     screen.table(("month", "purpose", "credits", "debits"), rows)
     screen.say(f"{len(months)} months, up to position {end:,} of {db}")
     if parked:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+from actorium.application import Runtime
 from actorium.commands.json_report import JsonFile, screen_beside, write_json
 from actorium.commands.problem import Problem
 from actorium.commands.screen import Screen
 from actorium.commands.target import Target
 from actorium.inspection import require_log, unreadable
-from actorium.runtime.runtime import Runtime
 from actorium.targets import load_app
 
 

@@ -125,7 +125,7 @@ def discard(app: Target, /, *, processor: ProcessorName, position: int, reason: 
 
 async def _with(app: str, name: str, work: Callable[[Processor], Awaitable[None]]) -> None:
     async with load_app(app) as runtime:
-        await work(_found(app, runtime.processors(), name))
+        await work(_found(app, [*runtime.processors.values()], name))
 
 
 def _found(app: str, processors: Sequence[Processor], name: str) -> Processor:

@@ -9,8 +9,8 @@ from support.stores import FaultyStore, GatedStore, PoisonedStore, append, whole
 from support.virtual_time import settled, steps, virtual
 
 from actorium import Ack, Overloaded, Passivation, Settings
+from actorium.application import Runtime
 from actorium.errors import HydrationFailed
-from actorium.runtime.runtime import Runtime
 from actorium.store.memory import MemoryStore
 
 

@@ -8,8 +8,8 @@ from support.stores import PassedThrough, whole_log
 from support.virtual_time import virtual
 
 from actorium import Ack, CommandContext, CommandTimeout, Next, Overloaded, Settings
+from actorium.application import Runtime
 from actorium.runtime.commands.throughput import Throughput
-from actorium.runtime.runtime import Runtime
 from actorium.store.event_store import Batch, Committed
 
 EACH_S = 0.001

@@ -8,7 +8,7 @@ from support.stores import GatedStore
 from support.virtual_time import settled, virtual
 
 from actorium import ConfigurationError, NotFound, Passivation, Settings
-from actorium.runtime.runtime import Runtime
+from actorium.application import Runtime
 
 
 def passivation(**policy: float | None) -> Settings:

@@ -10,8 +10,8 @@ from support.stores import FaultyStore, GatedStore, PoisonedStore, append
 from support.virtual_time import settled, virtual
 
 from actorium import Aggregate, Command, CommandFailed, Event, Metadata, Passivation, Settings, decide, evolve
+from actorium.application import Runtime
 from actorium.errors import HydrationFailed, StoreUnavailable
-from actorium.runtime.runtime import Runtime
 from actorium.store.memory import MemoryStore
 from actorium.store.source import SeededSource
 

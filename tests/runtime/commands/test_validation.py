@@ -211,7 +211,7 @@ async def test_an_id_that_cannot_be_one_is_refused_at_every_door(id: Any) -> Non
             with pytest.raises(InvalidCommand, match="id="):
                 runtime.events(aggregate=Tally, id=id)
             with pytest.raises(InvalidCommand, match="command_id="):
-                await runtime.cancel(id)
+                await runtime.submissions.cancel(id)
 
 
 @virtual

@@ -10,8 +10,8 @@ from support.stores import FaultyStore, GatedStore, PassedThrough, append
 from support.virtual_time import settled, virtual
 
 from actorium import Event, Metadata, RecordedEvent, Settings, Subscription
+from actorium.application import Runtime
 from actorium.errors import StoreUnavailable, UnknownEventType
-from actorium.runtime.runtime import Runtime
 from actorium.store.errors import CommitUnknown, InvalidCommand
 from actorium.store.event_store import Batch, Committed
 from actorium.store.memory import MemoryStore

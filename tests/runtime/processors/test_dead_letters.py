@@ -62,13 +62,13 @@ async def test_one_poison_event_in_10_000_parks_one_stream_of_100(tmp_path: Path
     async with Runtime([Tally, Totals], store=f"sqlite:///{path}?synchronous=OFF", settings=AT_ONCE) as runtime:
         assert await runtime.query(Totals.all, after=10_000) == expected
         assert parked(runtime, Totals) == [("t42", 43)]
-        (letter,) = runtime.processor(Totals).dead_letters()
+        (letter,) = runtime.processors[Totals].dead_letters()
         assert (letter.position, letter.event_type, letter.attempts) == (4_243, "Added", 1)
         assert "1000000" in letter.error or "NOT NULL" in letter.error
         assert "Traceback" in letter.traceback
         switch.clear()
         Switch.calls.clear()
-        assert await runtime.processor(Totals).retry() == 1
+        assert await runtime.processors[Totals].retry() == 1
         assert Switch.calls == sorted(Switch.calls), "the stream's events are delivered in order"
         whole = sum(n % 9 for n in range(42, 10_000, 100)) - 4_242 % 9 + 1_000_000
         assert (await runtime.query(Totals.all))["t42"] == (whole, 100)
@@ -88,7 +88,7 @@ async def test_letters_outlive_the_process_and_hold_back_what_comes_later() -> N
     Switch.off()
     async with Runtime(PARTS, store=store, settings=AT_ONCE) as runtime:
         for projection in (Totals, Sums):
-            assert await runtime.processor(projection).retry() == 1
+            assert await runtime.processors[projection].retry() == 1
             assert parked(runtime, projection) == []
         assert await runtime.query(Totals.all) == {"a": (10, 4), "b": (1, 1)}
         assert await runtime.query(Sums.all) == {"a": 10, "b": 1}
@@ -106,7 +106,7 @@ class Files(Projection):
 async def test_an_error_with_bytes_that_are_no_text_is_parked_like_any_other() -> None:
     async with Runtime([Tally, Files], store="memory://", settings=AT_ONCE) as runtime:
         await runtime.send(Add("a", 1), wait_for=[Files])
-        (letter,) = runtime.processor(Files).dead_letters()
+        (letter,) = runtime.processors[Files].dead_letters()
     assert letter.error == "FileNotFoundError: no file \\udcff"
 
 
@@ -118,7 +118,7 @@ async def test_a_retry_that_fails_further_on_parks_there() -> None:
         await caught_up(runtime, Totals, Sums)
         Switch.raises.remove(7)
         for projection, query, then in ((Totals, Totals.of, 8), (Sums, Sums.of, 8)):
-            processor = runtime.processor(projection)
+            processor = runtime.processors[projection]
             assert await processor.retry() == 0
             assert parked(runtime, projection) == [("a", 3)]
             assert await runtime.query(query, "a") == then
@@ -131,7 +131,7 @@ async def test_one_letter_is_retried_or_all() -> None:
     Switch.raises.add(7)
     async with Runtime([Tally, Totals], store=store, settings=AT_ONCE) as runtime:
         await caught_up(runtime, Totals)
-        processor = runtime.processor(Totals)
+        processor = runtime.processors[Totals]
         Switch.raises.clear()
         assert await processor.retry(2) == 1
         assert parked(runtime, Totals) == [("a", 1), ("c", 1)]
@@ -149,7 +149,7 @@ async def test_what_is_discarded_is_left_out_for_ever_and_what_waited_behind_it_
     async with Runtime(PARTS, store=store, settings=AT_ONCE) as runtime:
         await caught_up(runtime, Totals, Sums)
         for projection in (Totals, Sums):
-            processor = runtime.processor(projection)
+            processor = runtime.processors[projection]
             with pytest.raises(InvalidCommand, match="reason"):
                 await processor.discard(2, "  ")
             assert await processor.discard(2, "a test deposit")
@@ -178,7 +178,7 @@ def test_a_crash_in_the_middle_of_a_retry_or_discard_repeats_and_loses_nothing(c
         store = GatedStore(inner)
         runtime = Runtime([Tally, Totals], store=store, settings=Settings(handler_retry=Retry(attempts=1), drain_s=0.1))
         await runtime.start()
-        processor = runtime.processor(Totals)
+        processor = runtime.processors[Totals]
         await caught_up(runtime, Totals)
         begun = len(store.batches)
         repair = processor.retry() if what == "retry" else processor.discard(1, "a reason")
@@ -192,8 +192,8 @@ def test_a_crash_in_the_middle_of_a_retry_or_discard_repeats_and_loses_nothing(c
         await asyncio.gather(*dying, repairing, return_exceptions=True)
         async with Runtime([Tally, Totals], store=inner, settings=AT_ONCE) as again:
             await caught_up(again, Totals)
-            await again.processor(Totals).retry()
-            discarded = bool(again.processor(Totals).dead_letters(discarded=True))
+            await again.processors[Totals].retry()
+            discarded = bool(again.processors[Totals].dead_letters(discarded=True))
             total = 4 if discarded else 11
             assert await again.query(Totals.all) == {"a": (total, 4 + (not discarded)), "b": (1, 1)}
 
@@ -209,8 +209,8 @@ async def test_a_repair_whose_commit_is_unknown_is_not_repeated() -> None:
         Switch.raises.clear()
         store.faults.append("after")
         with pytest.raises(CommitUnknown):
-            await runtime.processor(Totals).retry()
-        assert await runtime.processor(Totals).retry() == 0
+            await runtime.processors[Totals].retry()
+        assert await runtime.processors[Totals].retry() == 0
         assert await runtime.query(Totals.all) == {"a": (8, 2)}
 
 
@@ -223,7 +223,7 @@ async def test_a_handler_is_tried_as_often_as_the_settings_say_with_growing_paus
     async with Runtime([Tally, Totals], store=store, settings=settings) as runtime:
         await caught_up(runtime, Totals)
         assert Switch.calls == [1] * 4
-        assert runtime.processor(Totals).dead_letters()[0].attempts == 4
+        assert runtime.processors[Totals].dead_letters()[0].attempts == 4
         assert 7.0 <= asyncio.get_running_loop().time() - began <= 7.0 * 1.25 + 0.1
 
 
@@ -244,7 +244,7 @@ async def test_a_broken_handler_stops_at_the_limit_and_goes_on_when_it_is_mended
     settings = Settings(handler_retry=Retry(attempts=1), max_parked=5)
     async with Runtime([Tally, Totals], store=store, settings=settings) as runtime:
         await caught_up(runtime, Totals)
-        processor = runtime.processor(Totals)
+        processor = runtime.processors[Totals]
         await runtime.send(Add("new", 1))
         await asyncio.sleep(5)
         statistics = processor.statistics()
@@ -270,10 +270,10 @@ async def test_a_damaged_event_stops_its_stream_only(tmp_path: Path) -> None:
         totals = {"t0": 40, "t1": 45, "t2": 2, "t3": 55}
         assert {id: total for id, (total, _) in (await runtime.query(Totals.all)).items()} == totals
         assert await runtime.query(Sums.all) == totals
-        letters: list[DeadLetter] = runtime.processor(Totals).dead_letters()
+        letters: list[DeadLetter] = runtime.processors[Totals].dead_letters()
         assert [(letter.stream.id, letter.version, letter.position) for letter in letters] == [("t2", 2, 7)]
         assert "checksum" in letters[0].error
-        assert await runtime.processor(Totals).discard(7, "the disk lost it")
+        assert await runtime.processors[Totals].discard(7, "the disk lost it")
         assert await runtime.query(Totals.of, "t2") == 2 + 10 + 14 + 18
 
 
@@ -286,7 +286,7 @@ async def test_a_state_that_was_kept_before_a_retry_is_not_believed_after_it(kep
     async with Runtime([Tally, keeping], store=store, settings=AT_ONCE) as runtime:
         await caught_up(runtime, keeping)
         Switch.raises.clear()
-        assert await runtime.processor(keeping).retry() == 1
+        assert await runtime.processors[keeping].retry() == 1
     async with Runtime([Tally, keeping], store=store, settings=AT_ONCE) as runtime:
         assert await runtime.query(keeping.all, after=4) == {"a": 8, "b": 2}
 
@@ -321,5 +321,5 @@ async def test_what_is_held_back_stays_there_though_its_checkpoint_is_refused() 
         assert store.times == 0
         assert await runtime.query(Totals.all) == {}
         Switch.off()
-        assert await runtime.processor(Totals).retry() == 1
+        assert await runtime.processors[Totals].retry() == 1
         assert await runtime.query(Totals.all) == {"a": (12, 2)}

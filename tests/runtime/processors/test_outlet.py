@@ -116,7 +116,7 @@ async def test_a_sink_that_fails_is_asked_for_the_same_event_for_ever_and_ever_l
         await runtime.send(OpenAccount("alice"))
         await runtime.send(Deposit("alice", 1))
         await asyncio.sleep(1_000)
-        statistics = runtime.processor(box).statistics()
+        statistics = runtime.processors[box].statistics()
         assert (statistics.state, statistics.position, statistics.lag_events) == ("waiting", 0, 2)
         assert statistics.error == (
             "TryLater: the sink of outlet bank does not take Account<alice> version 1: ConnectionError: nobody there"
@@ -128,7 +128,10 @@ async def test_a_sink_that_fails_is_asked_for_the_same_event_for_ever_and_ever_l
         receiver.trouble = None
         await until(lambda: len(receiver.taken) == 2)
         await settled()
-        assert (runtime.processor(box).statistics().state, runtime.processor(box).statistics().error) == ("running", "")
+        assert (runtime.processors[box].statistics().state, runtime.processors[box].statistics().error) == (
+            "running",
+            "",
+        )
     assert receiver.ids == ["Account/alice/1", "Account/alice/2"]
 
 
@@ -177,12 +180,12 @@ async def test_it_pauses_and_goes_on() -> None:
     async with Runtime([Account, box], store="memory://") as runtime:
         await runtime.send(OpenAccount("alice"))
         await settled()
-        runtime.processor(box).pause()
+        runtime.processors[box].pause()
         await settled()
         await runtime.send(Deposit("alice", 1))
         await asyncio.sleep(100)
-        assert (receiver.ids, runtime.processor(box).statistics().state) == (["Account/alice/1"], "paused")
-        runtime.processor(box).resume()
+        assert (receiver.ids, runtime.processors[box].statistics().state) == (["Account/alice/1"], "paused")
+        runtime.processors[box].resume()
         await settled()
         assert receiver.ids == ["Account/alice/1", "Account/alice/2"]
 
@@ -196,7 +199,7 @@ async def test_resuming_asks_a_failing_sink_at_once() -> None:
         await runtime.send(OpenAccount("alice"))
         await settled()
         receiver.trouble = None
-        runtime.processor(box).resume()
+        runtime.processors[box].resume()
         await settled()
         assert receiver.ids == ["Account/alice/1"]
 
@@ -214,7 +217,7 @@ def test_a_new_outlet_begins_where_it_is_told(start: str, expected: list[int]) -
             await runtime.send(Deposit("alice", 2))  # at once: it is never taken for something that was there before
             await settled()
             assert receiver.ids == [f"Account/alice/{version}" for version in expected]
-            await runtime.processor(box).reset()
+            await runtime.processors[box].reset()
             await settled()
             assert receiver.ids == [f"Account/alice/{version}" for version in expected] * 2
 
@@ -273,7 +276,7 @@ async def test_an_event_that_cannot_be_read_is_parked_and_the_others_go_on() -> 
     async with Runtime([Account, box], store=store) as runtime:
         await runtime.send(OpenAccount("bob"))
         await settled()
-        processor = runtime.processor(box)
+        processor = runtime.processors[box]
         assert receiver.ids == ["Account/bob/1"]
         (letter,) = processor.dead_letters()
         assert (letter.stream.id, letter.version) == ("alice", 1)
@@ -298,7 +301,7 @@ async def test_outlets_stand_side_by_side() -> None:
         await runtime.send(Deposit("alice", 1))
         await settled()
         assert (one.ids, two.ids) == ([], ["Account/alice/1"])
-        assert {one.name: one.state for one in (p.statistics() for p in runtime.processors())} == {
+        assert {one.name: one.state for one in (p.statistics() for p in runtime.processors.values())} == {
             "outlet first": "waiting",
             "outlet second": "running",
         }

@@ -23,7 +23,7 @@ async def test_it_has_one_dead_letter_and_a_retry_leaves_none() -> None:
             await caught_up(runtime, Sums)
             assert [letter.version for letter in await store.dead_letters("projection Sums version 1")] == [2]
             Switch.raises = set()
-            assert await runtime.processor(Sums).retry() == 1
+            assert await runtime.processors[Sums].retry() == 1
             assert await store.dead_letters("projection Sums version 1") == []
         async with Runtime(parts, store=store, settings=AT_ONCE) as runtime:
             await caught_up(runtime, Sums)

@@ -45,7 +45,7 @@ async def tell(event: Added) -> None:
 @virtual
 async def test_a_paused_processor_delivers_nothing_until_it_goes_on(handler: Any) -> None:
     async with Runtime([Tally, handler], store="memory://") as runtime:
-        processor = runtime.processor(handler)
+        processor = runtime.processors[handler]
         processor.pause()
         await runtime.send(Add("a", 3))
         await asyncio.sleep(10)
@@ -61,7 +61,7 @@ async def test_a_paused_processor_still_does_what_a_person_asks() -> None:
     Switch.raises.add(7)
     async with Runtime(PARTS, store="memory://") as runtime:
         await runtime.send(Add("a", 7), wait_for=[Totals])
-        processor = runtime.processor(Totals)
+        processor = runtime.processors[Totals]
         processor.pause()
         Switch.raises.clear()
         assert await processor.retry() == 1
@@ -74,7 +74,7 @@ async def test_the_lag_is_counted_in_events_and_in_seconds_of_the_oldest_that_wa
     source = SeededSource(1)
     store = MemoryStore()
     async with Runtime([Tally, Totals], store=store, source=source) as runtime:
-        processor = runtime.processor(Totals)
+        processor = runtime.processors[Totals]
         await runtime.send(Add("a", 1), wait_for=[Totals])
         source.time_us += 100 * _SECOND_US
         assert (processor.statistics().lag_events, processor.statistics().lag_s) == (0, 0.0)
@@ -85,13 +85,13 @@ async def test_the_lag_is_counted_in_events_and_in_seconds_of_the_oldest_that_wa
         source.time_us += 2 * _SECOND_US
         assert (processor.statistics().lag_events, processor.statistics().lag_s) == (3, 5.0)
     async with Runtime([Tally, Totals], store=store, source=source) as runtime:
-        runtime.processor(Totals).pause()
+        runtime.processors[Totals].pause()
         source.time_us += 10 * _SECOND_US
-        statistics = runtime.processor(Totals).statistics()
+        statistics = runtime.processors[Totals].statistics()
         assert (statistics.state, statistics.lag_events, statistics.lag_s) == ("paused", 3, 15.0)
-        runtime.processor(Totals).resume()
+        runtime.processors[Totals].resume()
         await caught_up(runtime, Totals)
-        assert runtime.processor(Totals).statistics().lag_s == 0
+        assert runtime.processors[Totals].statistics().lag_s == 0
 
 
 @virtual
@@ -102,7 +102,7 @@ async def test_the_statistics_of_the_runtime_hold_those_of_its_processors() -> N
         found = {one.name: (one.position, one.handled, one.parked) for one in runtime.statistics().processors}
         for name in ("projection Totals version 1", "projection Sums version 1", "reaction tell"):
             assert found[name] == (3, 3, 0)
-        assert {runtime.processor(one) for one in (Totals, Sums, tell)} <= set(runtime.processors())
+        assert {runtime.processors[one] for one in (Totals, Sums, tell)} <= set(runtime.processors.values())
 
 
 @react(name="tell version 2", on_replay="run")
@@ -125,14 +125,14 @@ class Pay(Saga):
 async def test_a_processor_is_found_by_the_plain_name_of_what_it_drives() -> None:
     outlet = Outlet("post", types=[Added], sink=no_sink, source="/tallies", start="now")
     async with Runtime([*PARTS, tell_again, Pay, outlet], store="memory://") as runtime:
-        names = {one.name: one.plain_name for one in runtime.processors()}
+        names = {one.name: one.plain_name for one in runtime.processors.values()}
     assert names == {
         "projection Totals version 1": "Totals",
         "projection Sums version 1": "Sums",
         "reaction tell version 2": "tell version 2",
         "saga Pay": "Pay",
         "outlet post": "post",
-        "sagas agenda": "agenda",
+        "sagas agenda 2": "agenda",
     }
 
 
@@ -171,12 +171,12 @@ async def test_what_fails_outside_of_an_event_stops_its_processor_and_is_tried_a
         Switch.raises.add(-1)
         await runtime.send(Add("a", 1))
         await settled()
-        statistics = runtime.processor(Crumbling).statistics()
+        statistics = runtime.processors[Crumbling].statistics()
         assert (statistics.state, statistics.error) == ("failed", "ValueError: not again")
         assert (await runtime.send(Add("a", 1), wait_for=[Totals])).version == 4
         Switch.raises.clear()
         await runtime.query(Crumbling.count, after=4)
-        assert runtime.processor(Crumbling).statistics().state == "running"
+        assert runtime.processors[Crumbling].statistics().state == "running"
 
 
 @virtual
@@ -184,7 +184,7 @@ async def test_an_errand_while_the_store_is_away_says_so_and_the_processor_recov
     store = FaultyStore()
     async with Runtime([Tally, Totals], store=store) as runtime:
         await runtime.send(Add("a", 1), wait_for=[Totals])
-        processor = runtime.processor(Totals)
+        processor = runtime.processors[Totals]
         store.faults.extend(["before", "before"])
         with pytest.raises(StoreUnavailable):
             await processor.reset()
@@ -201,7 +201,7 @@ async def test_an_errand_while_the_store_is_away_says_so_and_the_processor_recov
 async def test_who_leaves_before_an_errand_begins_leaves_it_undone() -> None:
     async with Runtime([Tally, Totals], store="memory://") as runtime:
         await runtime.send(Add("a", 1), wait_for=[Totals])
-        resetting = asyncio.ensure_future(runtime.processor(Totals).reset())
+        resetting = asyncio.ensure_future(runtime.processors[Totals].reset())
         await asyncio.sleep(0)
         resetting.cancel()
         await settled()
@@ -211,7 +211,7 @@ async def test_who_leaves_before_an_errand_begins_leaves_it_undone() -> None:
 @virtual
 async def test_a_stopped_processor_answers_nobody_any_more() -> None:
     async with Runtime([Tally, Totals], store="memory://") as runtime:
-        processor = runtime.processor(Totals)
+        processor = runtime.processors[Totals]
     with pytest.raises(RuntimeClosed):
         await processor.reset()
     assert processor.statistics().state == "stopped"

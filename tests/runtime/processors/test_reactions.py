@@ -51,7 +51,7 @@ def reaction(outside: Outside, **options: Any) -> Callable[..., Any]:
 
 
 async def idle(runtime: Runtime, handler: object) -> None:
-    await runtime.processor(handler).checkpoint.reached(runtime.statistics().position)
+    await runtime.processors[handler].checkpoint.reached(runtime.statistics().position)
 
 
 async def crash() -> None:
@@ -112,7 +112,7 @@ async def test_a_reset_repeats_only_what_may_be_repeated(on_replay: str, again: 
         for id in "abc":
             await runtime.send(Add(id, 1))
         await idle(runtime, tell)
-        await runtime.processor(tell).reset()
+        await runtime.processors[tell].reset()
         await idle(runtime, tell)
         await runtime.send(Add("d", 1))
         await idle(runtime, tell)
@@ -131,9 +131,9 @@ async def test_a_reset_that_would_skip_parked_events_for_ever_is_refused() -> No
         await runtime.send(Add("a", 7))
         await idle(runtime, tell)
         with pytest.raises(ConfigurationError, match="retry or discard"):
-            await runtime.processor(tell).reset()
+            await runtime.processors[tell].reset()
         outside.refuses.clear()
-        assert await runtime.processor(tell).retry() == 1
+        assert await runtime.processors[tell].retry() == 1
         assert outside.calls == [("a", 1)]
 
 
@@ -145,7 +145,7 @@ async def test_the_key_is_the_same_at_every_delivery_and_another_for_every_event
         await runtime.send(Add("a", 1, events=2))
         await runtime.send(Add("b", 1))
         await idle(runtime, tell)
-        await runtime.processor(tell).reset()
+        await runtime.processors[tell].reset()
         await idle(runtime, tell)
     assert set(outside.keys) == {"tell:Tally:a:1:0", "tell:Tally:a:2:0", "tell:Tally:b:1:0"}
     assert len(outside.keys) == 6
@@ -176,7 +176,7 @@ async def test_a_crash_in_the_middle_of_a_page_repeats_little_and_skips_nothing(
     before = len(outside.calls)
     assert 400 <= before <= 600
     async with Runtime([Tally, tell], store=store) as runtime:
-        assert runtime.processor(tell).checkpoint.position > 0, "a long page is saved on its way"
+        assert runtime.processors[tell].checkpoint.position > 0, "a long page is saved on its way"
         await idle(runtime, tell)
     assert set(outside.calls) == {(f"t{n % 20}", n // 20 + 1) for n in range(1_000)}
 
@@ -197,7 +197,7 @@ async def test_a_slow_stream_holds_the_checkpoint_back_so_that_no_hole_is_passed
     await runtime.start()
     await asyncio.sleep(5)
     assert len(outside.calls) == 50
-    assert runtime.processor(tell).checkpoint.position == 0
+    assert runtime.processors[tell].checkpoint.position == 0
     await crash()
     stuck.set()
     async with Runtime([Tally, tell], store=store) as runtime:
@@ -214,12 +214,12 @@ async def test_what_fails_is_tried_again_then_parked_alone() -> None:
     async with Runtime([Tally, tell], store=store) as runtime:
         await idle(runtime, tell)
         assert sorted(outside.calls) == [("a", 1), ("a", 2)]
-        (letter,) = runtime.processor(tell).dead_letters()
+        (letter,) = runtime.processors[tell].dead_letters()
         assert (letter.stream.id, letter.attempts, letter.error) == ("b", 3, "ConnectionError: the world refuses")
         await runtime.send(Add("b", 1))
         await idle(runtime, tell)
         outside.refuses.clear()
-        assert await runtime.processor(tell).retry() == 1
+        assert await runtime.processors[tell].retry() == 1
         assert [call for call in outside.calls if call[0] == "b"] == [("b", 1), ("b", 2), ("b", 3)]
 
 
@@ -238,7 +238,7 @@ async def test_a_handler_that_ends_cancelled_has_not_done_its_work() -> None:
         await runtime.send(Add("a", 1))
         await idle(runtime, tell)
         assert tries == [1, 1]
-        assert len(runtime.processor(tell).dead_letters()) == 1
+        assert len(runtime.processors[tell].dead_letters()) == 1
 
 
 @virtual

@@ -58,7 +58,7 @@ async def test_it_is_not_parked_but_runs_again_at_the_next_start() -> None:
         async for recorded in runtime.events():
             if recorded.stream_id == "copy":
                 break
-        assert runtime.processor(copy).dead_letters() == []
+        assert runtime.processors[copy].dead_letters() == []
         assert (await runtime.get(Tally, "copy")).total == 101
 
 
@@ -84,4 +84,4 @@ async def test_one_that_finds_events_at_the_start_can_send_at_once() -> None:
     runtime = Runtime([Tally, copy], store=store)
     async with runtime:
         await settled()
-        assert runtime.processor(copy).statistics().position == 2
+        assert runtime.processors[copy].statistics().position == 2

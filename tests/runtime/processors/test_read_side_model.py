@@ -155,7 +155,7 @@ class ReadSide(RuleBasedStateMachine):
 
         async def done() -> None:
             assert self.runtime is not None
-            errands = [asyncio.ensure_future(work(self.runtime.processor(one))) for one in PROJECTIONS]
+            errands = [asyncio.ensure_future(work(self.runtime.processors[one])) for one in PROJECTIONS]
             if crash_after:
                 await steps(crash_after)
                 await self.end(gently=False)
@@ -174,7 +174,7 @@ class ReadSide(RuleBasedStateMachine):
     async def compare(self) -> None:
         assert self.runtime is not None
         for projection in (Sums, KEEPING):
-            processor = self.runtime.processor(projection)
+            processor = self.runtime.processors[projection]
             if not processor.checkpoint.ready.is_set():
                 continue
             found = await self.runtime.query(projection.all)
@@ -190,9 +190,9 @@ class ReadSide(RuleBasedStateMachine):
             head = len(self.store.memory._log)
             for projection in PROJECTIONS:
                 await self.runtime.query(projection.all, after=head)
-                await self.runtime.processor(projection).retry()
-                assert self.runtime.processor(projection).dead_letters() == []
-                letters = self.runtime.processor(projection).dead_letters(discarded=True)
+                await self.runtime.processors[projection].retry()
+                assert self.runtime.processors[projection].dead_letters() == []
+                letters = self.runtime.processors[projection].dead_letters(discarded=True)
                 found = await self.runtime.query(projection.all)
                 totals = {id: row[0] for id, row in found.items()} if projection is Totals else found
                 assert totals == self.store.fold(head, letters)

@@ -136,7 +136,7 @@ async def main(database: str, rebuild: str, killer: str, count: int) -> None:
         numbers = iter(range(COMMANDS))
         callers = [asyncio.create_task(move_money(runtime, numbers)) for _ in range(CALLERS)]
         if rebuild == "again":
-            await runtime.processor(Books).reset()
+            await runtime.processors[Books].reset()
         await asyncio.gather(*callers)
 
 
@@ -191,7 +191,7 @@ async def test_through_15_kills_the_balances_are_the_sum_of_the_log_up_to_their_
         balances = await runtime.query(Books.balances, after=runtime.statistics().position)
         assert balances == {id: (await runtime.get(Account, id)).balance for id in balances}
         assert len(balances) == ACCOUNTS
-        assert runtime.processor(Books).dead_letters() == []
+        assert runtime.processors[Books].dead_letters() == []
         assert await check_books(store) == 0
 
 

@@ -104,7 +104,7 @@ async def test_a_state_that_cannot_be_kept_stops_nothing(amount: int) -> None:
         async with Runtime([Tally, Unkeepable], store=store) as runtime:
             await runtime.send(Add("b", amount), wait_for=[Unkeepable])
             assert await runtime.query(Unkeepable.is_there)
-            assert runtime.processor(Unkeepable).statistics().state == "running"
+            assert runtime.processors[Unkeepable].statistics().state == "running"
 
 
 class Counting(Projection):
@@ -142,7 +142,7 @@ async def test_what_a_failed_handler_left_half_changed_is_taken_back() -> None:
         assert await runtime.query(Sums.count) == 2
         assert parked(runtime, Sums) == [("b", 1)]
         Switch.raises.clear()
-        await runtime.processor(Sums).retry()
+        await runtime.processors[Sums].retry()
         assert (await runtime.query(Sums.all), await runtime.query(Sums.count)) == ({"a": 3, "b": 10}, 4)
 
 
@@ -161,7 +161,7 @@ async def test_a_reset_folds_anew_without_the_letters() -> None:
     async with Runtime([Tally, Sums], store=store, settings=AT_ONCE) as runtime:
         await caught_up(runtime, Sums)
         Switch.raises.clear()
-        await runtime.processor(Sums).reset()
+        await runtime.processors[Sums].reset()
         assert await runtime.query(Sums.all, after=2) == {"a": 1, "b": 7}
         assert parked(runtime, Sums) == []
 

@@ -47,7 +47,7 @@ async def test_rows_follow_the_log_and_go_on_after_a_restart() -> None:
 async def test_a_commit_whose_outcome_is_unknown_is_never_repeated(faults: list[Any]) -> None:
     store = FaultyStore()
     async with Runtime([Tally, Totals], store=store) as runtime:
-        processor = runtime.processor(Totals)
+        processor = runtime.processors[Totals]
         processor.pause()
         await runtime.send(Add("a", 5, events=3))
         store.faults.extend(faults)
@@ -107,7 +107,7 @@ async def test_a_handler_that_writes_to_itself_is_parked_not_believed() -> None:
 
     async with Runtime([Tally, Scribbling], store="memory://", settings=AT_ONCE) as runtime:
         await runtime.send(Add("a", 1), wait_for=[Scribbling])
-        assert "AttributeError" in runtime.processor(Scribbling).dead_letters()[0].error
+        assert "AttributeError" in runtime.processors[Scribbling].dead_letters()[0].error
 
 
 @pytest.mark.parametrize(
@@ -148,10 +148,10 @@ async def test_a_parameter_that_sqlite_does_not_take_parks_its_event_and_nobody_
             tx.execute("INSERT INTO totals VALUES (?, ?, 1)", recorded.stream_id, value if event.amount == 7 else 1)
 
     async with Runtime([Tally, Odd], store="memory://", settings=AT_ONCE) as runtime:
-        runtime.processor(Odd).pause()
+        runtime.processors[Odd].pause()
         for id, amount in (("a", 1), ("b", 7), ("c", 1)):
             await runtime.send(Add(id, amount))
-        runtime.processor(Odd).resume()
+        runtime.processors[Odd].resume()
         await caught_up(runtime, Odd)
         assert parked(runtime, Odd) == [("b", 1)]
         assert sorted(await runtime.query(Odd.all)) == ["a", "c"]
@@ -207,7 +207,7 @@ async def test_the_events_of_one_record_are_applied_all_or_none(breaks: str, mon
         assert await runtime.query(Halves.all, after=3) == whole
         assert parked(runtime, Halves) == [("b", 1)]
         monkeypatch.setattr(Halves, "breaks", "")
-        assert await runtime.processor(Halves).retry() == 1
+        assert await runtime.processors[Halves].retry() == 1
         assert await runtime.query(Halves.all) == sorted([*whole, (2, 0, 7), (2, 1, -7)])
 
 
@@ -245,7 +245,7 @@ async def test_a_query_cannot_write_and_a_handler_cannot_write_elsewhere() -> No
 
     async with Runtime([Tally, Nosy], store="memory://", settings=AT_ONCE) as runtime:
         await runtime.send(Add("a", 1), wait_for=[Nosy])
-        assert "none of the projection's tables" in runtime.processor(Nosy).dead_letters()[0].error
+        assert "none of the projection's tables" in runtime.processors[Nosy].dead_letters()[0].error
         with pytest.raises(ConfigurationError):
             await runtime.query(Nosy.ask, "DELETE FROM totals")
         with pytest.raises((ConfigurationError, StatementFailed)):
@@ -267,6 +267,6 @@ async def test_people_find_the_rows_under_their_plain_names(tmp_path: Path) -> N
 async def test_a_reset_builds_the_rows_anew() -> None:
     async with Runtime([Tally, Totals], store="memory://") as runtime:
         await runtime.send(Add("a", 3, events=2), wait_for=[Totals])
-        await runtime.processor(Totals).reset()
+        await runtime.processors[Totals].reset()
         assert await runtime.query(Totals.all, after=2) == {"a": (6, 2)}
         assert Switch.calls == [1, 2, 1, 2]

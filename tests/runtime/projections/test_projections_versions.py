@@ -78,11 +78,11 @@ async def test_the_old_version_answers_until_the_new_one_is_there() -> None:
 async def test_a_query_that_waits_for_its_own_write_waits_for_the_switch() -> None:
     store = GatedStore(await old_store())
     async with Runtime([Tally, Doubled], store=store) as runtime:
-        runtime.processor(Doubled).pause()
+        runtime.processors[Doubled].pause()
         ack = await runtime.send(Add("b", 3))
         with pytest.raises(QueryTimeout):
             await runtime.query(Doubled.of, "b", after=ack.position, timeout_s=1.0)
-        runtime.processor(Doubled).resume()
+        runtime.processors[Doubled].resume()
         assert await runtime.query(Doubled.of, "b", after=ack.position) == 6
 
 

@@ -22,13 +22,13 @@ def nothing_fails() -> None:
 @virtual
 async def test_after_waits_for_ones_own_write(projection: Any) -> None:
     async with Runtime(PARTS, store="memory://") as runtime:
-        runtime.processor(projection).pause()
+        runtime.processors[projection].pause()
         ack = await runtime.send(Add("a", 3))
         asking = asyncio.ensure_future(runtime.query(projection.of, "a", after=ack.position))
         await settled()
         assert not asking.done()
         assert await runtime.query(Totals.of, "a") in (0, 3), "without after= nobody waits"
-        runtime.processor(projection).resume()
+        runtime.processors[projection].resume()
         assert await asking == 3
 
 
@@ -45,7 +45,7 @@ async def test_send_waits_for_the_projections_it_names(projection: Any) -> None:
 @virtual
 async def test_a_projection_that_is_too_slow_is_a_timeout_that_says_the_command_took_effect() -> None:
     async with Runtime(PARTS, store="memory://") as runtime:
-        runtime.processor(Totals).pause()
+        runtime.processors[Totals].pause()
         began = asyncio.get_running_loop().time()
         with pytest.raises(QueryTimeout, match="position 0 and did not reach 1"):
             await runtime.send(Add("a", 3), wait_for=[Totals, Sums], timeout_s=2.0)
@@ -58,7 +58,7 @@ async def test_a_projection_that_is_too_slow_is_a_timeout_that_says_the_command_
 @virtual
 async def test_the_default_timeout_is_that_of_the_settings() -> None:
     async with Runtime(PARTS, store="memory://", settings=Settings(default_timeout_s=3.0)) as runtime:
-        runtime.processor(Totals).pause()
+        runtime.processors[Totals].pause()
         await runtime.send(Add("a", 3))
         began = asyncio.get_running_loop().time()
         with pytest.raises(QueryTimeout):
@@ -69,12 +69,12 @@ async def test_the_default_timeout_is_that_of_the_settings() -> None:
 @virtual
 async def test_waiting_for_what_never_comes_leaves_nothing_behind() -> None:
     async with Runtime(PARTS, store="memory://") as runtime:
-        runtime.processor(Totals).pause()
+        runtime.processors[Totals].pause()
         await runtime.send(Add("a", 3))
         for _ in range(1_000):
             with pytest.raises(QueryTimeout):
                 await runtime.query(Totals.of, "a", after=1, timeout_s=0)
-        assert len(runtime.processor(Totals).checkpoint._waiters) < 200
+        assert len(runtime.processors[Totals].checkpoint._waiters) < 200
 
 
 @virtual
@@ -86,7 +86,7 @@ async def test_a_projection_that_the_runtime_has_not_is_named_before_anything_is
         with pytest.raises(ConfigurationError):
             await runtime.query(Sums.of, "a")
         with pytest.raises(ConfigurationError):
-            runtime.processor(Sums)
+            runtime.processors[Sums]
 
 
 class Broken(Totals):
@@ -110,7 +110,7 @@ class Children(Totals):
 @virtual
 async def test_an_inherited_query_asks_the_class_it_is_asked_of() -> None:
     async with Runtime([Tally, Totals, Children], store="memory://") as runtime:
-        runtime.processor(Totals).pause()
+        runtime.processors[Totals].pause()
         await runtime.send(Add("a", 3), wait_for=[Children])
         assert (await runtime.query(Children.of, "a"), await runtime.query(Totals.of, "a")) == (3, 0)
         assert (repr(Children.of), repr(Totals.of)) == ("Children.of", "Totals.of")
@@ -121,10 +121,10 @@ async def test_an_inherited_query_asks_the_class_it_is_asked_of() -> None:
 async def test_a_query_sees_committed_rows_only() -> None:
     store = GatedStore()
     async with Runtime([Tally, Totals], store=store) as runtime:
-        runtime.processor(Totals).pause()
+        runtime.processors[Totals].pause()
         await runtime.send(Add("a", 3))
         store.shut()
-        runtime.processor(Totals).resume()
+        runtime.processors[Totals].resume()
         await store.commits(len(store.batches) + 1)
         assert await runtime.query(Totals.of, "a") == 0
         store.let_through()

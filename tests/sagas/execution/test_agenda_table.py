@@ -44,7 +44,7 @@ class Patience(Saga):
 
 
 async def rows(runtime: Runtime) -> list[tuple[object, ...]]:
-    _ = [saga async for saga in runtime.sagas()]  # everything is written when they are listed
+    _ = [saga async for saga in runtime.sagas.list()]  # everything is written when they are listed
     return await runtime.store.query("SELECT id, key, what FROM agenda ORDER BY id", ())
 
 
@@ -69,7 +69,7 @@ async def test_what_is_over_leaves_no_rows_where_the_agenda_went_back_while_they
         agenda = runtime._running_sagas()._agenda
         await runtime.send(Tell("news", "p1"))
         await asyncio.sleep(0.1)
-        runtime.processor(agenda).pause()
+        runtime.processors[agenda].pause()
         store.shut()
         saved = asyncio.ensure_future(agenda.save())
         await store.commits(len(store.batches) + 1)
@@ -79,9 +79,9 @@ async def test_what_is_over_leaves_no_rows_where_the_agenda_went_back_while_they
         await asyncio.gather(saved, back)
         await runtime.send(Tell("news", "p1"))
         await asyncio.sleep(1)
-        runtime.processor(agenda).resume()
+        runtime.processors[agenda].resume()
         await asyncio.sleep(1)
-        assert [(saga.id, saga.status) async for saga in runtime.sagas()] == [("p1", "completed")]
+        assert [(saga.id, saga.status) async for saga in runtime.sagas.list()] == [("p1", "completed")]
         assert await rows(runtime) == []
 
 
@@ -98,7 +98,7 @@ async def test_what_is_open_keeps_its_rows_where_the_agenda_could_not_go_back() 
         await agenda.save()  # as the clock has it done now and then
         store.is_broken = False
         await agenda.prepare()
-        runtime.processor(agenda).resume()
+        runtime.processors[agenda].resume()
         await asyncio.sleep(1)
         assert await rows(runtime) == [("p1", "wait", "deadline")]
 
@@ -110,7 +110,7 @@ async def test_a_start_neither_reads_the_whole_log_nor_wakes_who_waits() -> None
         await asyncio.gather(*(runtime.send(Tell(f"news{n}", f"p{n}")) for n in range(2_500)))
         await asyncio.sleep(60)
         assert len(await rows(runtime)) == 2_500
-        assert [one.position for one in runtime._reads().statistics()] == [runtime.statistics().position] * 2
+        assert [one.position for one in runtime.statistics().processors] == [runtime.statistics().position] * 2
     store.read_from.clear()
     async with runtime_of(Patience, store=store, seed=1) as runtime:
         await asyncio.sleep(60)
@@ -118,7 +118,7 @@ async def test_a_start_neither_reads_the_whole_log_nor_wakes_who_waits() -> None
         assert runtime.statistics().hydrations == 0
         assert runtime.statistics().live_actors == 0
         await asyncio.sleep(100_000)
-        assert sum([1 async for _ in runtime.sagas(status="undone")]) == 2_500
+        assert sum([1 async for _ in runtime.sagas.list(status="undone")]) == 2_500
         assert await rows(runtime) == []
 
 
@@ -129,12 +129,12 @@ async def test_a_reset_builds_the_table_from_the_log() -> None:
             await runtime.send(Tell("news", f"p{n % 20}"))
         await asyncio.sleep(1)
         before = await rows(runtime)
-        listed = [saga async for saga in runtime.sagas()]
+        listed = [saga async for saga in runtime.sagas.list()]
         assert len(before) == 10
-        for processor in runtime.processors():
+        for processor in runtime.processors.values():
             await processor.reset()
         await asyncio.sleep(1)
         assert await rows(runtime) == before
-        assert [saga async for saga in runtime.sagas()] == listed
+        assert [saga async for saga in runtime.sagas.list()] == listed
         await asyncio.sleep(100_001)
         assert await rows(runtime) == []

@@ -1,4 +1,4 @@
-"""`runtime.saga(…, ended_within_s=…)`: whoever asked for a saga can wait for its end."""
+"""`runtime.sagas.get(…, ended_within_s=…)`: whoever asked for a saga can wait for its end."""
 
 import asyncio
 
@@ -34,7 +34,7 @@ async def test_it_waits_for_the_beginning_and_for_every_kind_of_end() -> None:
         await open_accounts(runtime, alice=10, bob=0)
 
         async def end_of(saga: type[Saga], id: str) -> SagaView:
-            return await runtime.saga(saga, id, ended_within_s=100)
+            return await runtime.sagas.get(saga, id, ended_within_s=100)
 
         cases = [(Transfer, 1), (Transfer, 1), (Transfer, 2), (Waiting, 1), (Broken, 1)]
         waiting = [asyncio.create_task(end_of(saga, f"desk@{number}")) for saga, number in cases]
@@ -53,37 +53,37 @@ async def test_one_that_goes_on_says_where_it_is() -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
         with pytest.raises(SagaTimeout, match=r"Waiting<desk@1> has not ended within 5 s: it is running at word"):
-            await runtime.saga(Waiting, "desk@1", ended_within_s=5)
+            await runtime.sagas.get(Waiting, "desk@1", ended_within_s=5)
         assert loop.time() - began == pytest.approx(5)
-        assert (await runtime.saga(Waiting, "desk@1", ended_within_s=100)).status == "undone"
+        assert (await runtime.sagas.get(Waiting, "desk@1", ended_within_s=100)).status == "undone"
 
 
 @virtual
 async def test_one_that_never_begins_is_not_found() -> None:
     async with runtime_of(Waiting) as runtime:
         with pytest.raises(NotFound):
-            await runtime.saga(Waiting, "nobody", ended_within_s=5)
+            await runtime.sagas.get(Waiting, "nobody", ended_within_s=5)
         for within_s in (None, 1):
             with pytest.raises(InvalidCommand, match="id="):
-                await runtime.saga(Waiting, "\ud800", ended_within_s=within_s)
+                await runtime.sagas.get(Waiting, "\ud800", ended_within_s=within_s)
         with pytest.raises(ConfigurationError, match="ended_within_s=-1"):
-            await runtime.saga(Waiting, "nobody", ended_within_s=-1)
+            await runtime.sagas.get(Waiting, "nobody", ended_within_s=-1)
 
 
 @virtual
 async def test_a_mended_saga_is_waited_for_again() -> None:
     async with runtime_of(Broken) as runtime:
         await ask(runtime)
-        assert (await runtime.saga(Broken, "desk@1", ended_within_s=5)).status == "failed"
-        await runtime.skip_step(Broken, "desk@1", reason="it is a bug")
-        assert (await runtime.saga(Broken, "desk@1", ended_within_s=5)).status == "completed"
+        assert (await runtime.sagas.get(Broken, "desk@1", ended_within_s=5)).status == "failed"
+        await runtime.sagas.skip(Broken, "desk@1", reason="it is a bug")
+        assert (await runtime.sagas.get(Broken, "desk@1", ended_within_s=5)).status == "completed"
 
 
 @virtual
 async def test_a_stop_is_told_to_those_who_wait() -> None:
     async with runtime_of(Waiting) as runtime:
         await ask(runtime)
-        waiting = asyncio.create_task(runtime.saga(Waiting, "desk@1", ended_within_s=50))
+        waiting = asyncio.create_task(runtime.sagas.get(Waiting, "desk@1", ended_within_s=50))
         await asyncio.sleep(1)
     with pytest.raises(RuntimeClosed):
         await waiting

@@ -62,9 +62,9 @@ async def test_thirty_days_pass_in_few_steps_and_what_took_effect_is_undone() ->
         id = await ask(runtime)
         await saga_in(runtime, Waiter, id, reached="credit: command 0 done")
         await asyncio.sleep(29.9 * DAY_S)
-        assert (await runtime.saga(Waiter, id)).status == "running"
+        assert (await runtime.sagas.get(Waiter, id)).status == "running"
         await asyncio.sleep(0.2 * DAY_S)
-        saga = await runtime.saga(Waiter, id)
+        saga = await runtime.sagas.get(Waiter, id)
         assert (saga.status, saga.reason) == ("undone", "credit was not done within 2592000 s")
         assert (saga.history[-1].at - saga.history[0].at).days == 30
         assert await balances(runtime, "alice", "bob") == (100, 0)

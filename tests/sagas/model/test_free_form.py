@@ -64,7 +64,10 @@ async def test_either_event_starts_it_and_the_other_finds_it() -> None:
             saga = await saga_in(runtime, Deal, id, "running")
             assert saga.state == {"words": ["hello"], "requests": 1, "refused": ""}
         assert await balances(runtime, "word", "alice", "fees") == (2, 90, 97)
-        assert [(one.id, one.status) async for one in runtime.sagas(Deal)] == [("d1", "running"), ("d2", "running")]
+        assert [(one.id, one.status) async for one in runtime.sagas.list(Deal)] == [
+            ("d1", "running"),
+            ("d2", "running"),
+        ]
 
 
 @virtual
@@ -90,10 +93,10 @@ async def test_it_fails_itself_with_its_reason_and_can_only_be_completed_by_hand
         saga = await saga_in(runtime, Deal, "d1", "failed")
         assert saga.reason == "somebody said so"
         with pytest.raises(Rejected, match="only be completed"):
-            await runtime.retry_saga(Deal, "d1", reason="try")
+            await runtime.sagas.retry(Deal, "d1", reason="try")
         with pytest.raises(Rejected, match="only be completed"):
-            await runtime.skip_step(Deal, "d1", reason="try")
-        await runtime.complete_saga(Deal, "d1", reason="settled by telephone")
+            await runtime.sagas.skip(Deal, "d1", reason="try")
+        await runtime.sagas.complete(Deal, "d1", reason="settled by telephone")
         assert (await saga_in(runtime, Deal, "d1", "completed")).state["words"] == ["hello", "bad"]
 
 
@@ -135,12 +138,12 @@ async def test_a_refusal_without_a_handler_stands_and_later_events_wait_for_the_
         await asyncio.sleep(5)
         assert await balances(runtime, "other") == (0,)
         await runtime.send(Deposit("poor", 1))
-        await runtime.retry_saga(Strict, "s1", reason="there is money now")
+        await runtime.sagas.retry(Strict, "s1", reason="there is money now")
         await asyncio.sleep(5)
         saga = await saga_in(runtime, Strict, "s1", "running")
         assert saga.state["count"] == 2
         assert await balances(runtime, "poor", "other") == (0, 2)
-        assert runtime.processor(Strict).dead_letters() == []
+        assert runtime.processors[Strict].dead_letters() == []
 
 
 @virtual
@@ -153,7 +156,7 @@ async def test_several_commands_that_stand_are_all_tried_again() -> None:
         saga = await saga_in(runtime, Strict, "s1", "failed")
         for name in ("poor", "poorer"):
             await runtime.send(Deposit(name, 1))
-        await runtime.retry_saga(Strict, "s1", reason="there is money now")
+        await runtime.sagas.retry(Strict, "s1", reason="there is money now")
         await asyncio.sleep(5)
         saga = await saga_in(runtime, Strict, "s1", "running")
         assert saga.step == ""
@@ -167,7 +170,7 @@ async def test_an_event_that_starts_nothing_and_finds_nothing_is_passed_over() -
         await runtime.send(Ask("desk", "other", "unknown"))
         await asyncio.sleep(5)
         with pytest.raises(NotFound):
-            await runtime.saga(Strict, "unknown")
+            await runtime.sagas.get(Strict, "unknown")
         assert await balances(runtime, "other") == (0,)
 
 
@@ -179,11 +182,11 @@ async def test_a_saga_that_had_ended_when_its_last_command_failed_has_ended_when
         await runtime.send(Tell("news", "d1", "done"))
         await saga_in(runtime, Deal, "d1", "failed")
         await runtime.send(Unlock("end"))
-        await runtime.retry_saga(Deal, "d1", reason="it takes deposits now")
+        await runtime.sagas.retry(Deal, "d1", reason="it takes deposits now")
         await saga_in(runtime, Deal, "d1", "completed")
         await runtime.send(Tell("news", "d1", "hello"))
         await asyncio.sleep(5)
-        assert (await runtime.saga(Deal, "d1")).status == "completed"
+        assert (await runtime.sagas.get(Deal, "d1")).status == "completed"
         assert await balances(runtime, "end", "word") == (1, 0)
 
 
@@ -196,8 +199,8 @@ async def test_a_saga_that_had_failed_itself_when_its_command_failed_has_failed_
         await saga_in(runtime, Deal, "d1", reached="stands at on:1")
         await saga_in(runtime, Deal, "d1", reached="stands: somebody said so")
         await runtime.send(Unlock("word"))
-        await runtime.retry_saga(Deal, "d1", reason="it takes deposits now")
+        await runtime.sagas.retry(Deal, "d1", reason="it takes deposits now")
         await asyncio.sleep(5)
-        view = await runtime.saga(Deal, "d1")
+        view = await runtime.sagas.get(Deal, "d1")
         assert (view.status, view.reason, view.step) == ("failed", "somebody said so", "")
         assert await balances(runtime, "word") == (1,)

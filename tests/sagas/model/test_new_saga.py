@@ -73,5 +73,5 @@ async def test_it_starts_for_events_before_it_only_if_it_says_so(saga: type[Saga
         async for recorded in runtime.events(types=[Shipped]):
             if recorded.version == 3 + shipped:
                 break
-        assert [one.status async for one in runtime.sagas(saga)].count("failed") == 0
+        assert [one.status async for one in runtime.sagas.list(saga)].count("failed") == 0
         assert (await runtime.get(Shop, "shop")).shipped == shipped

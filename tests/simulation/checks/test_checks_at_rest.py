@@ -73,7 +73,7 @@ def run(tamper: Tampering, *more: Callable[[World, SimulatedRuntime], Any]) -> V
         for one in more:
             await one(world, client)
         await world.rest()
-        await client.sagas()  # what lags is written
+        _ = [one async for one in client.sagas.list()]  # what lags is written
         node = world.nodes[0]
         assert node.runtime is not None
         tamper(node.runtime.store._log, node.runtime)  # type: ignore[attr-defined]
@@ -91,7 +91,7 @@ def nothing(log: Any, runtime: Runtime) -> None:
 
 
 def work_of(runtime: Runtime, projection: type[Projection]) -> Any:
-    return runtime.processor(projection)._work
+    return runtime.processors[projection]._work
 
 
 def live(runtime: Runtime, id: str) -> Any:

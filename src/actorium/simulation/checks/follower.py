@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from actorium.application import Runtime
 from actorium.runtime.errors import RuntimeClosed
-from actorium.sagas.runtime import Runtime
 from actorium.simulation.checks.finding import Violated
 from actorium.simulation.record.view import View
 from actorium.simulation.record.witness import Witness

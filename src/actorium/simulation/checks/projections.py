@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from actorium.application import Runtime
 from actorium.runtime.projections.projection import Projection
 from actorium.runtime.projections.table_projection import checkpoint_name
-from actorium.sagas.runtime import Runtime
 from actorium.simulation.checks.culprits import handlers_of
 from actorium.simulation.checks.finding import Violated
 from actorium.simulation.checks.folds import Fold, TableFold, Unanswerable, as_content, fold_of, select_all
@@ -137,7 +137,7 @@ async def _found(fold: Fold, projection: type[Projection], runtime: Runtime) -> 
     """Return what the runtime's own read model holds."""
     if isinstance(fold, TableFold):
         return {table: as_content(await runtime.store.query(select_all(table), ())) for table in fold.tables()}
-    work: Any = runtime.processor(projection)._work
+    work: Any = runtime.processors[projection]._work
     return work.instance
 
 

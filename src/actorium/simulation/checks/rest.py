@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from actorium.actors.actor import Actor, Status
+from actorium.application import Runtime
 from actorium.runtime.statistics import RuntimeStatistics
 from actorium.sagas.model.stream import SagaStream
 from actorium.sagas.model.submissions import Submission
-from actorium.sagas.runtime import Runtime
 from actorium.simulation.checks.culprits import evolvers_of
 from actorium.simulation.checks.finding import Violated
 from actorium.simulation.record.view import SagaSeen, View
@@ -62,7 +62,7 @@ class AtRest:
         for saga in self.standing():
             what = f"{saga.type}<{saga.id}> failed: {saga.reason}"
             self._violated("every saga ends", "completed or undone", what)
-        for processor in runtime.processors():
+        for processor in runtime.processors.values():
             for letter in processor.dead_letters():
                 what = f"{letter.event_type} of {letter.stream} at {letter.position}: {letter.error}"
                 self._violated("nothing stays parked", f"{processor.name} with nothing parked", what)

@@ -13,9 +13,9 @@ from typing import Any
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Ack
 from actorium.actors.errors import HydrationFailed
+from actorium.application import Runtime
 from actorium.runtime.statistics import RuntimeStatistics
 from actorium.sagas.model.definition import SagaDefinition
-from actorium.sagas.runtime import Runtime
 from actorium.simulation.checks.effects import Effects
 from actorium.simulation.checks.finding import Violated
 from actorium.simulation.checks.follower import FollowerCheck
@@ -153,7 +153,7 @@ class Checks:
     async def _ask_again(self, runtime: Runtime) -> None:
         """Have the runtime say again what it said: to commands that took effect, and of aggregates."""
         if any(self._view.is_process(stream.type) for stream in self._witness.streams):
-            self.resting.listed([one async for one in runtime.sagas()])
+            self.resting.listed([one async for one in runtime.sagas.list()])
         before = self._witness.position
         acknowledged = [one for one in self._history.operations if isinstance(one.answer, Ack) and one.answer.events]
         again = self._sample("sent again", acknowledged, _SENT_AGAIN_MAX)
@@ -206,7 +206,7 @@ class Checks:
 
 
 def _saga_definitions(described: Runtime) -> dict[str, SagaDefinition]:
-    return {one.__definition__.saga_type: one.__definition__ for one in described.saga_classes}
+    return {one.__definition__.saga_type: one.__definition__ for one in described.catalog.sagas}
 
 
 def _aggregates(described: Runtime) -> dict[str, type[Aggregate]]:

@@ -11,9 +11,9 @@ import msgspec
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Command
 from actorium.actors.definition import AggregateDefinition
+from actorium.application import Runtime
 from actorium.sagas.model.saga import Saga
 from actorium.sagas.model.stream import SagaStream
-from actorium.sagas.runtime import Runtime
 from actorium.simulation.record.witness import Witness
 from actorium.store.codec import EventCodec
 from actorium.store.events import EncodedRecord, Event, RecordedEvent
@@ -47,13 +47,13 @@ class View:
         self._codec: EventCodec = runtime.catalog.codec
         catalog = runtime.catalog
         self._classes: dict[str, type[Aggregate]] = {
-            one.__definition__.stream_type: one for one in (*catalog.aggregates, *catalog.processes)
+            one.__definition__.stream_type: one for one in (*catalog.aggregates, *catalog.own_aggregates)
         }
         self._commands = {
             command: one.__definition__ for one in catalog.aggregates for command in one.__definition__.handlers
         }
-        self._processes = {one.__definition__.stream_type for one in catalog.processes}
-        self._saga_types = {one.__definition__.saga_type: one for one in runtime.saga_classes}
+        self._processes = {one.__definition__.stream_type for one in catalog.own_aggregates}
+        self._saga_types = {one.__definition__.saga_type: one for one in runtime.catalog.sagas}
         self._recorded: list[tuple[RecordedEvent[Event], ...]] = []
         self._by_type: dict[str, dict[str, Any]] = {}
         self._seen: dict[StreamName, SagaSeen] = {}

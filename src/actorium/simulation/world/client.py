@@ -14,20 +14,19 @@ from typing import Any, TypeVar, cast
 
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Ack, Command
-from actorium.actors.errors import CommandFailed, HydrationFailed
+from actorium.actors.errors import CommandFailed
+from actorium.application import Runtime
 from actorium.runtime.projections.projection import Projection, Query
-from actorium.sagas.model.saga import Saga
-from actorium.sagas.model.views import SagaSummary, SagaView
-from actorium.sagas.runtime import Runtime
 from actorium.simulation.record.history import Asking, ClientDelivery, ClientRead, Operation
 from actorium.simulation.record.trace import TraceMark
 from actorium.simulation.record.witness import Witness
 from actorium.simulation.surroundings import Surroundings
+from actorium.simulation.world.client_groups import TRY_AGAIN, SimulatedSagas, SimulatedSubmissions
 from actorium.simulation.world.client_reads import ReadFace
 from actorium.simulation.world.code_faults import INJECTED
 from actorium.simulation.world.faults import FaultId, Kind
 from actorium.simulation.world.node import ConnectionLost, Node
-from actorium.store.errors import LostRace, StatementFailed, Transient
+from actorium.store.errors import LostRace
 from actorium.user_lines import described
 
 A = TypeVar("A", bound=Aggregate)
@@ -40,7 +39,6 @@ _LONGEST_PAUSE_S = 5.0
 # by the runtime's own doing: the next crash would have mended it.
 _TROUBLED_S = 120.0
 _PATIENCE_S = 600.0
-_TRY_AGAIN = (Transient, HydrationFailed, TimeoutError)
 
 
 class SimulatedRuntime(ReadFace):
@@ -49,6 +47,8 @@ class SimulatedRuntime(ReadFace):
     def __init__(self, world: Surroundings, node: Node) -> None:
         self._world = world
         self.node = node
+        self.sagas = SimulatedSagas(self._answered)
+        self.submissions = SimulatedSubmissions(self._answered)
 
     async def send(
         self,
@@ -183,13 +183,6 @@ class SimulatedRuntime(ReadFace):
         ack: Ack = operation.answer
         return ack
 
-    async def cancel(self, command_id: str, *, reason: str = "") -> bool:
-        """Give up a submitted command, as `Runtime.cancel` does."""
-        given_up: bool = await self._answered(
-            f"cancel {command_id}", lambda runtime: runtime.cancel(command_id, reason=reason)
-        )
-        return given_up
-
     async def get(
         self,
         aggregate: type[A],
@@ -225,29 +218,11 @@ class SimulatedRuntime(ReadFace):
         answer: R = await self._answered(f"query {query!r}", asked)
         return answer
 
-    async def saga(self, saga: type[Saga], id: str) -> SagaView:
-        """Return a saga with its history, as `Runtime.saga` does."""
-        view: SagaView = await self._answered(f"saga {id}", lambda runtime: runtime.saga(saga, id))
-        return view
-
-    async def sagas(self, saga: type[Saga] | None = None, *, status: str | None = None) -> list[SagaSummary]:
-        """Return the sagas there are, of one class or all, in one status or any."""
-
-        async def listed(runtime: Runtime) -> list[SagaSummary]:
-            return [one async for one in runtime.sagas(saga, status=status)]
-
-        summaries: list[SagaSummary] = await self._answered("sagas", listed, (*_TRY_AGAIN, StatementFailed))
-        return summaries
-
-    async def retry_saga(self, saga: type[Saga], id: str, *, reason: str) -> None:
-        """Have a saga that stands try again, as `Runtime.retry_saga` does."""
-        await self._answered(f"retry {id}", lambda runtime: runtime.retry_saga(saga, id, reason=reason))
-
     async def _answered(
         self,
         what: str,
         call: Callable[[Runtime], Awaitable[Any]],
-        again_for: tuple[type[Exception], ...] = _TRY_AGAIN,
+        again_for: tuple[type[Exception], ...] = TRY_AGAIN,
     ) -> Any:
         """Return the answer of a call, asked again until it is one."""
         machine = self._world.machine
@@ -313,7 +288,7 @@ class SimulatedRuntime(ReadFace):
 
 def _races(operation: Operation) -> tuple[type[Exception], ...]:
     """Return what a command is sent again for: a lost race too, where its client did not ask for a version."""
-    return _TRY_AGAIN if operation.expected_version is not None else (*_TRY_AGAIN, LostRace)
+    return TRY_AGAIN if operation.expected_version is not None else (*TRY_AGAIN, LostRace)
 
 
 async def _noted(delivery: ClientDelivery, witness: Witness, answer: Awaitable[R]) -> R:

@@ -10,13 +10,13 @@ from typing import Any, Generic, Self, TypeVar, overload
 
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.errors import HydrationFailed
-from actorium.runtime.catalog import Catalog
+from actorium.application import Runtime
+from actorium.catalog import Catalog
 from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.log.durable_subscription import DurableSubscription
 from actorium.runtime.log.history import Change
 from actorium.runtime.projections.projection import Query
 from actorium.runtime.statistics import RuntimeStatistics
-from actorium.sagas.runtime import Runtime
 from actorium.simulation.world.node import ConnectionLost, Node
 from actorium.store.errors import StoreUnavailable
 from actorium.store.event_store import EventStore

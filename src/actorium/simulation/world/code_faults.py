@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from actorium.application import Runtime
 from actorium.runtime.processors.reactions import ReactionWork
 from actorium.sagas.model.steps import Step
-from actorium.sagas.runtime import Runtime
 from actorium.simulation.surroundings import Surroundings
 from actorium.simulation.world.faults import FaultId, Kind
 
@@ -78,7 +78,7 @@ class CodeFaults:
         for projection in runtime.catalog.projections:
             name = projection.__definition__.name
             self._methods(projection.__definition__.handlers, "project", lambda state, name=name: name)
-        for saga in runtime.saga_classes:
+        for saga in runtime.catalog.sagas:
             self._saga(saga.__definition__)
 
     def take_out(self) -> None:

@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 
 from actorium.actors.errors import Rejected
+from actorium.application import Runtime
 from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.statistics import RuntimeStatistics
-from actorium.sagas.runtime import Runtime
 from actorium.simulation.checks import Checks
 from actorium.simulation.record.history import History
 from actorium.simulation.record.trace import TraceMark
@@ -186,11 +186,11 @@ class Node:
         await self.call(self._mend)
 
     async def _mend(self, runtime: Runtime) -> None:
-        for saga in runtime.saga_classes:
-            async for summary in runtime.sagas(saga, status="failed"):
+        for saga in runtime.catalog.sagas:
+            async for summary in runtime.sagas.list(saga, status="failed"):
                 with suppress(Rejected):  # it ended itself, or is not what it was a moment ago
-                    await runtime.retry_saga(saga, summary.id, reason="the faults are over")
-        for processor in runtime.processors():
+                    await runtime.sagas.retry(saga, summary.id, reason="the faults are over")
+        for processor in runtime.processors.values():
             await processor.retry()
 
     async def busy(self, until_s: float) -> str | None:

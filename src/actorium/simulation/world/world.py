@@ -16,9 +16,9 @@ from typing import Any
 
 import msgspec
 
+from actorium.application import Runtime
 from actorium.runtime.settings import Settings
 from actorium.sagas.model.saga import Saga
-from actorium.sagas.runtime import Runtime
 from actorium.simulation.checks import Checks, Rule
 from actorium.simulation.record.history import History
 from actorium.simulation.record.trace import TraceLine, TraceMark

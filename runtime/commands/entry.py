@@ -1,0 +1,45 @@
+"""`CommandEntry`: the way of a command from its caller through the middleware to the dispatcher."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from actorium.actors.commands import Ack
+from actorium.actors.envelope import Envelope
+from actorium.runtime.commands.middleware import Middleware, chain
+from actorium.runtime.engine import Engine
+from actorium.runtime.projections.queries import ReadModel
+
+
+class CommandEntry:
+    """What `send` and `tell` call where middleware may have a say.
+
+    running: returns the engine; raises RuntimeClosed while no commands are accepted.
+    """
+
+    def __init__(self, middleware: Sequence[Middleware], running: Callable[[], Engine]) -> None:
+        self._running = running
+        self.has_middleware = bool(middleware)
+        self.call = chain(middleware, self._innermost)
+        self.call_and_leave = chain(middleware, self._tell_innermost)
+
+    async def call_and_wait(self, envelope: Envelope, models: Sequence[ReadModel]) -> Ack:
+        """Carry a command out, then wait, within its timeout, until read models have its events."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + envelope.timeout_s
+        ack = await self.call(envelope)
+        for model in models:
+            await model.at_least(ack.position, max(0.0, deadline - loop.time()))
+        return ack
+
+    async def _tell_innermost(self, envelope: Envelope) -> Ack:
+        engine = self._running()
+        engine.admission.require_time(envelope.timeout_s)
+        await engine.dispatcher.tell(envelope)
+        return Ack(envelope.to, 0, 0, (), envelope.command_id)
+
+    async def _innermost(self, envelope: Envelope) -> Ack:
+        engine = self._running()
+        engine.admission.require_time(envelope.timeout_s)
+        return await engine.dispatcher.ask(envelope)

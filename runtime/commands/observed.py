@@ -1,0 +1,160 @@
+"""The command path as instruments see it: what is put in place of its parts where somebody observes them.
+
+Without instruments nothing here runs. With them, commands and answers are collected and handed over once per turn of
+the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from actorium.actors.actor import Actor
+from actorium.actors.envelope import Envelope
+from actorium.actors.errors import Rejected
+from actorium.actors.kind import ActorKind
+from actorium.actors.pending import PendingAppend
+from actorium.runtime.commands.dispatcher import Dispatcher
+from actorium.runtime.commands.replies import Replies
+from actorium.runtime.instrument import Instruments, ObservedAnswer, ObservedBatch, ObservedCommand, Tell
+from actorium.store.event_store import Batch, Committed
+from actorium.store.writer import CommitsBatches
+
+
+class CommandObserver:
+    """Collects commands and answers between two turns of the event loop.
+
+    Invariant: `_open` holds the commands that are received and not answered, so at most `Settings.max_in_flight`.
+    """
+
+    def __init__(self, received: Tell | None, answered: Tell | None, loop: asyncio.AbstractEventLoop) -> None:
+        self._tell_received = received
+        self._tell_answered = answered
+        self._loop = loop
+        self._open: dict[int, tuple[ObservedCommand, float]] = {}
+        self._received: list[ObservedCommand] = []
+        self._answered: list[ObservedAnswer] = []
+        self._is_scheduled = False
+
+    @classmethod
+    def of(cls, instruments: Instruments, loop: asyncio.AbstractEventLoop) -> CommandObserver | None:
+        """Return an observer for these instruments, None where none of them looks at commands."""
+        received, answered = instruments.teller("commands_received"), instruments.teller("commands_answered")
+        if received is None and answered is None:
+            return None
+        return cls(received, answered, loop)
+
+    def received(self, envelope: Envelope) -> None:
+        """Note an envelope that a mailbox has; a read of an actor's state is no command."""
+        if envelope.command is None:
+            return
+        command = ObservedCommand(
+            envelope.command, envelope.command_id, envelope.correlation_id, envelope.causation_id, envelope.headers
+        )
+        self._open[id(envelope)] = (command, self._loop.time())
+        self._received.append(command)
+        self._schedule()
+
+    def refused(self, envelope: Envelope) -> None:
+        """Forget an envelope that its mailbox did not take after all."""
+        if self._open.pop(id(envelope), None) is not None:
+            self._received.pop()
+
+    def answered(self, envelope: Envelope, outcome: Any) -> None:
+        """Note the answer to an envelope: an error, None for a dropped one, or what it was acknowledged with."""
+        noted = self._open.pop(id(envelope), None)
+        if noted is None:
+            return
+        command, received_at = noted
+        error = outcome if isinstance(outcome, Exception) else None
+        if error is not None:
+            ended = "rejected" if isinstance(error, Rejected) else "failed"
+        else:
+            ended = "dropped" if outcome is None else "acknowledged"
+        self._answered.append(ObservedAnswer(command, ended, error, self._loop.time() - received_at))  # type: ignore[arg-type]
+        self._schedule()
+
+    def flush(self) -> None:
+        """Hand over what was collected."""
+        self._is_scheduled = False
+        received, self._received = self._received, []
+        answered, self._answered = self._answered, []
+        if received and self._tell_received is not None:
+            self._tell_received(received)
+        if answered and self._tell_answered is not None:
+            self._tell_answered(answered)
+
+    def _schedule(self) -> None:
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._loop.call_soon(self.flush)
+
+
+class ObservedDispatcher(Dispatcher):
+    """A dispatcher whose deliveries are observed."""
+
+    def __init__(self, *wanted: Any, observer: CommandObserver) -> None:
+        super().__init__(*wanted)
+        self._observer = observer
+
+    def _try_deliver(self, kind: ActorKind[Actor], envelope: Envelope, now: float, is_next: bool = False) -> bool:
+        self._observer.received(envelope)  # first: an actor that cannot even begin answers within the call
+        try:
+            is_delivered = super()._try_deliver(kind, envelope, now, is_next)
+        except BaseException:
+            self._observer.refused(envelope)
+            raise
+        if not is_delivered:
+            self._observer.refused(envelope)
+        return is_delivered
+
+
+class ObservedReplies(Replies):
+    """Replies that are observed."""
+
+    def __init__(self, *wanted: Any, observer: CommandObserver) -> None:
+        super().__init__(*wanted)
+        self._observer = observer
+
+    def acknowledge(self, request: PendingAppend[Actor], position: int) -> None:
+        """Answer a command whose events are durable."""
+        super().acknowledge(request, position)
+        self._observer.answered(request.envelope, request)
+
+    def answer(self, envelope: Envelope, outcome: Any) -> None:
+        """Give an envelope its last answer."""
+        super().answer(envelope, outcome)
+        self._observer.answered(envelope, outcome)
+
+
+class ObservedStore:
+    """The store of a writer whose commits are observed."""
+
+    def __init__(self, store: CommitsBatches, tell: Callable[..., None], loop: asyncio.AbstractEventLoop) -> None:
+        self._store = store
+        self._tell = tell
+        self._time = loop.time
+
+    async def commit(self, batch: Batch) -> Committed:
+        """Write a batch and tell how it went."""
+        began = self._time()
+        try:
+            committed = await self._store.commit(batch)
+        except Exception as error:
+            self._tell_of(batch, began, error)
+            raise
+        self._tell_of(batch, began, None)
+        return committed
+
+    def _tell_of(self, batch: Batch, began: float, error: Exception | None) -> None:
+        events = [event for append in batch.appends for event in append.events]
+        self._tell(
+            ObservedBatch(
+                appends=len(batch.appends),
+                events=len(events),
+                size_bytes=sum(len(event.payload) for event in events),
+                took_s=self._time() - began,
+                error=error,
+            )
+        )

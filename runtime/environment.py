@@ -1,0 +1,21 @@
+"""`Environment`: what every component of one runtime works with."""
+
+from __future__ import annotations
+
+import msgspec
+
+from actorium.runtime.instrument import Instruments
+from actorium.runtime.settings import Settings
+from actorium.store.codec import EventCodec
+from actorium.store.event_store import EventStore
+from actorium.store.source import Source
+
+
+class Environment(msgspec.Struct, frozen=True):
+    """The store, the codec, the limits, the source of time and ids, and the instruments of one runtime."""
+
+    store: EventStore
+    codec: EventCodec
+    settings: Settings
+    source: Source
+    instruments: Instruments

@@ -1,0 +1,170 @@
+"""`Lifecycle`: a runtime's life from start to stop, and the order in which its components begin and end.
+
+Invariants: every task of the runtime lives in one task group inside one root task, so that no caller's cancel scope
+reaches it; `start` and `stop` only signal that task; a lifecycle runs once; commands are accepted only while
+`accepting`, which is between the start of all followers and the call of `stop`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import anyio
+import anyio.abc
+
+from actorium.runtime.component import Component
+from actorium.runtime.engine import Engine
+from actorium.runtime.environment import Environment
+from actorium.runtime.errors import RuntimeClosed
+from actorium.runtime.log.readability import require_readable
+from actorium.runtime.shutdown import Shutdown
+from actorium.store.event_store import Head
+from actorium.store.log import logger
+
+log = logger("actorium.runtime")
+
+
+class Assembly(NamedTuple):
+    """The components of a runtime.
+
+    engine: begins first and stops last: the others write through it.
+    followers: begin in this order, before commands are accepted.
+    senders: begin in this order, once commands are accepted: they may send some at once.
+    """
+
+    engine: Engine
+    followers: Sequence[Component]
+    senders: Sequence[Component]
+
+
+class Lifecycle:
+    """Starts, drains and ends one runtime.
+
+    environment: what its components work with; the lifecycle opens and closes the store.
+    assemble: makes the components, given where the log ends. It is called when the store is open and the event loop
+        runs.
+    """
+
+    def __init__(self, environment: Environment, assemble: Callable[[Head], Assembly]) -> None:
+        self._environment = environment
+        self._assemble = assemble
+        self._assembly: Assembly | None = None
+        self._root: asyncio.Task[None] | None = None
+        self._stop_wanted: asyncio.Event | None = None
+        self._crash: Exception | None = None
+        self._failure: BaseException | None = None
+        self._shutdown = Shutdown(environment.settings.close_s)
+        self.accepting = False
+
+    async def start(self) -> None:
+        """Open the store and start every component; return when commands are accepted.
+
+        Raises RuntimeClosed for a second start, and what the store or a component raises.
+        """
+        if self._root is not None:
+            raise RuntimeClosed("this runtime was started before: make a new Runtime for another run")
+        loop = asyncio.get_running_loop()
+        self._stop_wanted = asyncio.Event()
+        started: asyncio.Future[None] = loop.create_future()
+        self._root = loop.create_task(self._run(started, self._stop_wanted), name="actorium")
+        try:
+            await asyncio.shield(started)
+        except BaseException:
+            await self.stop()  # what was opened is closed before the caller, and perhaps its loop, goes on
+            raise
+
+    async def stop(self) -> None:
+        """Accept no more commands, let the components finish for `Settings.drain_s` seconds, then close the store.
+
+        A second call waits for the first. A cancelled caller still waits for the end, then raises its cancellation.
+        Raises StoreHangs where the store needs longer than `Settings.close_s` for the commit in flight or to close.
+        """
+        if self._root is None:
+            return
+        self.accepting = False
+        if self._stop_wanted is not None:
+            self._stop_wanted.set()
+        settings = self._environment.settings
+        # Longer than all that is waited for in turn.
+        await self._shutdown.of(self._root, settings.drain_s + 3 * settings.close_s)
+
+    async def ended(self) -> BaseException | None:
+        """Wait for the end; return the error that caused it, None after a stop. Raises RuntimeClosed before a start."""
+        if self._root is None:
+            raise RuntimeClosed("the runtime has not been started: there is no end to wait for")
+        await asyncio.wait((self._root,))
+        return self._failure
+
+    def crashed(self, error: Exception) -> None:
+        """End the runtime with an error that is a bug of the runtime itself."""
+        self._crash = self._crash or error
+        if self._stop_wanted is not None:
+            self._stop_wanted.set()
+
+    def closed(self) -> RuntimeClosed:
+        """Return the error for a call while no commands are accepted."""
+        when = "is stopping or has stopped" if self._root is not None else "has not been started"
+        return RuntimeClosed(f"the runtime {when}: use it inside `async with Runtime(…)`")
+
+    async def _run(self, started: asyncio.Future[None], stop_wanted: asyncio.Event) -> None:
+        environment = self._environment
+        why: BaseException | None = None
+        try:
+            await environment.store.open()
+            await require_readable(environment.store, environment.codec, environment.settings.unreadable_types)
+            assembly = self._assembly = self._assemble(await environment.store.head())
+            async with anyio.create_task_group() as tasks:
+                try:
+                    await self._serve(assembly, tasks, started, stop_wanted)
+                finally:
+                    self._shutdown.begin(assembly.engine.writer)
+        except BaseException as error:
+            why = self._failure = _single(error)
+            if not started.done():
+                started.set_exception(why)
+                started.exception()  # seen: `start` raises it, unless its caller is gone
+            else:
+                log.critical("runtime_failed", error=repr(why))
+        finally:
+            self.accepting = False
+            closed = RuntimeClosed("the runtime has stopped" if why is None else f"the runtime has failed: {why!r}")
+            closed.__cause__ = why
+            if self._assembly is not None:
+                self._assembly.engine.fail_everything(closed)
+            await self._shutdown.close(environment.store)
+
+    async def _serve(
+        self,
+        assembly: Assembly,
+        tasks: anyio.abc.TaskGroup,
+        started: asyncio.Future[None],
+        stop_wanted: asyncio.Event,
+    ) -> None:
+        engine, followers, senders = assembly
+        for component in (engine, *followers):
+            await component.prepare()
+            await component.start(tasks)
+        for component in senders:
+            await component.prepare()
+        self.accepting = True
+        for component in senders:
+            await component.start(tasks)
+        log.info("runtime_started", store=self._environment.store.describe(), position=engine.log_tail.position)
+        started.set_result(None)
+        await stop_wanted.wait()
+        if self._crash is not None:
+            raise self._crash
+        with anyio.move_on_after(self._environment.settings.drain_s) as drain:
+            for component in reversed((engine, *followers, *senders)):
+                await component.stop()
+        log.info("runtime_stopped", unfinished=engine.admission.in_flight, in_time=not drain.cancelled_caught)
+        tasks.cancel_scope.cancel()
+
+
+def _single(error: BaseException) -> BaseException:
+    """Return the one error that a task group wrapped, or the group of several."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,95 @@
+"""`Processors` and `AllDeadLetters`: what drives a runtime's handlers, for a person who has to act."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from actorium.runtime.processors.processor import Processor
+from actorium.store.errors import ConfigurationError
+from actorium.store.event_store import DeadLetter
+
+
+class Processors(Mapping[object, Processor]):
+    """`runtime.processors`: the processor of each projection class, `@react` function, outlet and saga class.
+
+    A mapping from what is driven to its processor: `runtime.processors[Balances].pause()`. The agenda, which follows
+    the sagas' own events, is among them once sagas or submitted commands exist. Every use raises RuntimeClosed while
+    the runtime does not run.
+    """
+
+    def __init__(self, running: Callable[[], Mapping[object, Processor]]) -> None:
+        self._running = running
+
+    def __getitem__(self, handler: object) -> Processor:
+        """Return the processor of a handler; raise ConfigurationError for one that the runtime was not given."""
+        processor = self._running().get(handler)
+        if processor is None:
+            raise ConfigurationError(
+                f"{handler!r} is no projection, @react function, outlet or saga of this runtime: Runtime([…]) takes it"
+            )
+        return processor
+
+    def __iter__(self) -> Iterator[object]:
+        return iter(list(self._running()))
+
+    def __len__(self) -> int:
+        return len(self._running())
+
+    def __contains__(self, handler: object) -> bool:
+        return handler in self._running()
+
+    def get(self, handler: object, default: Any = None, /) -> Any:
+        """Return the processor of a handler, or the default."""
+        return self._running().get(handler, default)
+
+
+class AllDeadLetters:
+    """`runtime.dead_letters`: the parked events of all processors.
+
+    Every method raises RuntimeClosed while the runtime does not run, and ConfigurationError for a handler that the
+    runtime was not given.
+    """
+
+    def __init__(self, processors: Processors) -> None:
+        self._processors = processors
+
+    def list(self, handler: object = None, *, discarded: bool = False) -> list[DeadLetter]:
+        """Return what is parked, in the order of the log.
+
+        handler: only those of this projection class, `@react` function, outlet or saga class.
+        discarded: return what was discarded in place of what is parked.
+        """
+        letters = [letter for one in self._chosen(handler) for letter in one.dead_letters(discarded=discarded)]
+        return sorted(letters, key=lambda letter: (letter.position, letter.processor))
+
+    async def retry(self, letter: DeadLetter | None = None, *, handler: object = None) -> int:
+        """Deliver parked events, and what waits behind each, again; return how many of them are over.
+
+        letter: only this one. Raises NotFound where it is not parked any more.
+        handler: only those of this handler.
+        """
+        if letter is not None:
+            return await self._processor_of(letter).retry(letter.position)
+        done = 0
+        for processor in self._chosen(handler):
+            if processor.dead_letters():
+                done += await processor.retry()
+        return done
+
+    async def discard(self, letter: DeadLetter, *, reason: str) -> bool:
+        """Give a parked event up and deliver what waits behind it; return whether all of that could be delivered.
+
+        letter: as `list` returns it. Raises NotFound where it is not parked any more.
+        reason: is kept with it; not empty.
+        """
+        return await self._processor_of(letter).discard(letter.position, reason)
+
+    def _chosen(self, handler: object) -> Iterator[Processor]:
+        return iter(self._processors.values() if handler is None else [self._processors[handler]])
+
+    def _processor_of(self, letter: DeadLetter) -> Processor:
+        for processor in self._processors.values():
+            if processor.name == letter.processor:
+                return processor
+        raise ConfigurationError(f"this runtime has no processor of the name {letter.processor!r}, whose letter it is")

@@ -1,0 +1,62 @@
+"""`AgendaTables`: the tables that the agenda keeps for lists: that of sagas and that of submitted commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from actorium.sagas.execution.saga_table import SAGA_TABLES, Changes, SagaTable, index_statements
+from actorium.sagas.execution.submission_table import (
+    CLEAR_SUBMISSIONS,
+    SUBMISSION_TABLES,
+    SubmissionChanges,
+    SubmissionTable,
+    submission_statements,
+)
+from actorium.store.event_store import Statement
+from actorium.store.events import Event, RecordedEvent
+
+
+class TableChanges(NamedTuple):
+    """What is to be written."""
+
+    sagas: Changes
+    submissions: SubmissionChanges
+
+
+class AgendaTables:
+    """What has changed in both tables and is not written yet; `takes` says what notes each class of events."""
+
+    creating = (*SAGA_TABLES, *SUBMISSION_TABLES)
+    clearing = ("DELETE FROM sagas", CLEAR_SUBMISSIONS)
+    submission_events = SubmissionTable.event_classes
+
+    def __init__(self) -> None:
+        self._sagas = SagaTable()
+        self._submissions = SubmissionTable()
+        self.takes: Mapping[type[Event], Callable[[RecordedEvent[Event]], None]] = {
+            **dict.fromkeys(self._sagas.event_classes, self._sagas.take),
+            **dict.fromkeys(self._submissions.event_classes, self._submissions.take),
+        }
+
+    def __len__(self) -> int:
+        return len(self._sagas) + len(self._submissions)
+
+    def take_changes(self) -> TableChanges:
+        """Return what is to be written, and forget it."""
+        return TableChanges(self._sagas.take_changes(), self._submissions.take_changes())
+
+    def give_back(self, changes: TableChanges) -> None:
+        """Take back what could not be written; what came since goes before it."""
+        self._sagas.give_back(changes.sagas)
+        self._submissions.give_back(changes.submissions)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._sagas.clear()
+        self._submissions.clear()
+
+    @staticmethod
+    def statements(changes: TableChanges) -> list[Statement]:
+        """Return the statements that write changes."""
+        return [*index_statements(changes.sagas), *submission_statements(changes.submissions)]

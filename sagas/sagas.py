@@ -1,0 +1,77 @@
+"""`Sagas`: `runtime.sagas`: look at the sagas of a runtime, and act on those that are stuck."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+
+from actorium.sagas.execution.saga_engine import SagaEngine
+from actorium.sagas.model.saga import Saga
+from actorium.sagas.model.views import SagaSummary, SagaView
+from actorium.store.errors import ConfigurationError
+
+_STATUSES = ("running", "undoing", "completed", "undone", "failed")
+
+
+class Sagas:
+    """The sagas of a runtime.
+
+    Every method raises RuntimeClosed while the runtime does not run, and ConfigurationError for a saga class that the
+    runtime was not given.
+    """
+
+    def __init__(self, running: Callable[[], SagaEngine]) -> None:
+        self._running = running
+
+    async def get(self, saga: type[Saga], id: str, *, ended_within_s: float | None = None) -> SagaView:
+        """Return a saga: its status, the reason for it, its fields, and its history line by line.
+
+        saga: its class.
+        id: what its `@starts` handler made of the event that started it.
+        ended_within_s: wait so many seconds for it to start and to end: completed, undone, or failed, which lasts until
+            a person acts.
+
+        Raises NotFound where it has not started, and SagaTimeout where it has not ended in time; it goes on then.
+        """
+        engine = self._running()
+        if ended_within_s is None:
+            return await engine.view(saga, id)
+        if not ended_within_s >= 0:
+            raise ConfigurationError(f"sagas.get(…, ended_within_s={ended_within_s!r}): seconds, 0 or more")
+        return await engine.ended(saga, id, ended_within_s)
+
+    def list(self, saga: type[Saga] | None = None, *, status: str | None = None) -> AsyncIterator[SagaSummary]:
+        """Iterate over the sagas there are, by type and id: `async for saga in runtime.sagas.list(status="failed")`.
+
+        saga: only those of this class.
+        status: only those that are "running", "undoing", "completed", "undone" or "failed".
+        """
+        if status is not None and status not in _STATUSES:
+            raise ConfigurationError(f"sagas.list(status={status!r}): running, undoing, completed, undone or failed")
+        return self._running().list(saga, status)
+
+    async def retry(self, saga: type[Saga], id: str, *, reason: str) -> None:
+        """Retry the current step, or undo, of a stuck saga.
+
+        reason: is kept in its history; not empty.
+
+        Raises Rejected where the saga is not stuck, NotFound where there is none.
+        """
+        await self._running().mend(saga, id, "retry", reason)
+
+    async def skip(self, saga: type[Saga], id: str, *, reason: str) -> None:
+        """Take the current step, or undo, of a stuck saga as done.
+
+        reason: is kept in its history; not empty.
+
+        Raises Rejected where the saga is not stuck, NotFound where there is none.
+        """
+        await self._running().mend(saga, id, "skip", reason)
+
+    async def complete(self, saga: type[Saga], id: str, *, reason: str) -> None:
+        """End a stuck saga as completed, whatever is left of it.
+
+        reason: is kept in its history; not empty.
+
+        Raises Rejected where the saga is not stuck, NotFound where there is none.
+        """
+        await self._running().mend(saga, id, "complete", reason)

@@ -1,0 +1,403 @@
+"""`Runtime`: what an application embeds: it makes the components, and groups what a person looks for."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, Self, TypeVar, overload
+
+import msgspec
+
+from actorium.actors.aggregate import Aggregate
+from actorium.actors.commands import Ack, Command
+from actorium.catalog import Catalog, Part
+from actorium.components import assembled
+from actorium.runtime.commands.entry import CommandEntry
+from actorium.runtime.commands.middleware import Middleware
+from actorium.runtime.engine import Engine
+from actorium.runtime.environment import Environment
+from actorium.runtime.instrument import Instrument, Instruments
+from actorium.runtime.lifecycle import Assembly, Lifecycle
+from actorium.runtime.log.durable_subscription import DurableSubscription
+from actorium.runtime.log.history import Change, Moment, changes, state_at
+from actorium.runtime.log.subscriptions import Subscription
+from actorium.runtime.processors.processor import Processor
+from actorium.runtime.processors.processors import AllDeadLetters, Processors
+from actorium.runtime.projections.projection import Projection, Query
+from actorium.runtime.projections.queries import Watch
+from actorium.runtime.read_side import ReadSide
+from actorium.runtime.settings import Settings
+from actorium.runtime.statistics import Counters, RuntimeStatistics
+from actorium.sagas.execution.saga_engine import SagaEngine
+from actorium.sagas.sagas import Sagas
+from actorium.sagas.submissions import Submissions, due_at_us
+from actorium.store.event_store import EventStore, Head
+from actorium.store.events import Event
+from actorium.store.source import Source, SystemSource
+from actorium.store.urls import open_store
+
+A = TypeVar("A", bound=Aggregate)
+E = TypeVar("E", bound=Event)
+R = TypeVar("R")
+
+
+class Runtime:
+    """Aggregates, projections and sagas on a durable log, inside an asyncio program.
+
+    Use it as `async with Runtime([Account, Transfer], store="sqlite:///bank.db") as runtime:`, or call `start` and
+    `stop`. Leaving the block, for whatever reason, lets accepted commands finish for `Settings.drain_s` seconds.
+
+    parts: what it runs: classes of aggregates, projections and sagas, `@react` functions, outlets.
+    store: a URL (`memory://`, `sqlite:///relative.db`, `sqlite:////absolute.db`) or an object that is an EventStore.
+    settings: the limits.
+    middleware: what each `send` and `tell` passes through, the first outermost.
+    instruments: what is told of commands, commits, deliveries and steps; without any, that costs nothing.
+    source: where time, ids and chance come from; leave it out unless you test.
+
+    Raises ConfigurationError for a part, a URL or an instrument that cannot work. Every method but `start`, `stop`,
+    `ended` and `lifespan` raises RuntimeClosed while the runtime does not run.
+    """
+
+    _engine: Engine
+    _reads: ReadSide
+    _saga_engine: SagaEngine
+
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        *,
+        store: str | EventStore,
+        settings: Settings | None = None,
+        middleware: Sequence[Middleware] = (),
+        instruments: Sequence[Instrument] = (),
+        source: Source | None = None,
+    ) -> None:
+        self._catalog = Catalog(parts)
+        self._store: EventStore = open_store(store)
+        self._settings = settings or Settings()
+        self._source: Source = source or SystemSource()
+        self._counters = Counters()
+        observers = Instruments([self._counters, *instruments])
+        self._environment = Environment(self._store, self._catalog.codec, self._settings, self._source, observers)
+        self._entry = CommandEntry(middleware, self._running)
+        self._has_middleware = self._entry.has_middleware
+        self._lifecycle = Lifecycle(self._environment, self._assemble)
+        self._processors = Processors(self._running_processors)
+        self._dead_letters = AllDeadLetters(self._processors)
+        self._sagas = Sagas(self._running_sagas)
+        self._submissions = Submissions(self._running_sagas)
+
+    def _assemble(self, head: Head) -> Assembly:
+        # Middleware is async: a command that has to pass through it needs a task of its own.
+        accepts = None if self._has_middleware else lambda: self._lifecycle.accepting
+        components = assembled(
+            self._catalog, self._environment, head, self._counters, self._lifecycle.crashed, self.send, accepts
+        )
+        self._engine, self._reads, self._saga_engine = components
+        return components.in_order()
+
+    def _running(self) -> Engine:
+        if not self._lifecycle.accepting:
+            raise self._lifecycle.closed()
+        return self._engine
+
+    def _running_processors(self) -> Mapping[object, Processor]:
+        self._running()
+        return self._reads.processors
+
+    def _running_sagas(self) -> SagaEngine:
+        self._running()
+        return self._saga_engine
+
+    # --- what it is made of, and what it groups -------------------------------------------------------------------
+
+    @property
+    def catalog(self) -> Catalog:
+        """What it runs: the classes and functions it was given."""
+        return self._catalog
+
+    @property
+    def store(self) -> EventStore:
+        """The log that it runs on."""
+        return self._store
+
+    @property
+    def sagas(self) -> Sagas:
+        """The sagas: `get`, `list`, and `retry`, `skip`, `complete` for one that is stuck."""
+        return self._sagas
+
+    @property
+    def submissions(self) -> Submissions:
+        """The submitted commands: `get`, `list`, `cancel`."""
+        return self._submissions
+
+    @property
+    def processors(self) -> Processors:
+        """A mapping from each projection class, `@react` function, outlet and saga class to its `Processor`."""
+        return self._processors
+
+    @property
+    def dead_letters(self) -> AllDeadLetters:
+        """The parked events of all processors: `list`, `retry`, `discard`."""
+        return self._dead_letters
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Open the store and begin to serve. A runtime starts once.
+
+        Raises what the store raises, UnreadableTypes where the log holds events that no registered class reads (see
+        `Settings`), and RuntimeClosed for a second start.
+        """
+        await self._lifecycle.start()
+
+    async def stop(self) -> None:
+        """Accept no new commands, let accepted ones commit for `Settings.drain_s` seconds, close the store.
+
+        What was not given to the store by then fails with RuntimeClosed, and what may be in the log with CommitUnknown.
+        A second call waits for the first. A cancelled caller waits for the end too. Raises StoreHangs where the commit
+        in flight, or then the closing, takes longer than `Settings.close_s` seconds.
+        """
+        await self._lifecycle.stop()
+
+    async def ended(self) -> BaseException | None:
+        """Wait until the runtime has ended; return the error that ended it, None where it was stopped.
+
+        Raises RuntimeClosed where it was not started.
+        """
+        return await self._lifecycle.ended()
+
+    @asynccontextmanager
+    async def lifespan(self, app: object = None) -> AsyncIterator[None]:
+        """Run for as long as a web application does: `FastAPI(lifespan=runtime.lifespan)`, Starlette, Litestar.
+
+        Give it to the outermost application: those mounted inside have no lifespan of their own. `app` is not used.
+        """
+        async with self:
+            yield
+
+    # --- commands -------------------------------------------------------------------------------------------------
+
+    async def send(
+        self,
+        command: Command,
+        *,
+        command_id: str | None = None,
+        timeout_s: float | None = None,
+        expected_version: int | None = None,
+        correlation_id: str = "",
+        causation_id: str = "",
+        headers: Mapping[str, str] | None = None,
+        wait_for: Collection[type[Projection]] = (),
+    ) -> Ack:
+        """Have a command carried out; return when its events are durable and applied.
+
+        command_id: makes the command idempotent: sent again with the same id, it takes effect once, permanently, and
+            is answered as the first time.
+        timeout_s: how long to wait, backpressure included; a command that would spend more than a third of it behind
+            others is rejected immediately.
+        expected_version: the version its stream must be at.
+        correlation_id, causation_id, headers: stored with its events.
+        wait_for: projections that must have its events before the call returns; QueryTimeout says that the command
+            took effect and one has not.
+
+        Raises InvalidCommand for a value that cannot be; Refused (Rejected, NotFound, AlreadyExists, CommandConflict);
+        LostRace; CommandFailed for a bug of the handler; Unavailable where nothing was done (Overloaded,
+        StoreUnavailable, RuntimeClosed); OutcomeUnknown (CommandTimeout, CommitUnknown); DamagedLog (HydrationFailed);
+        ConfigurationError for a command that no aggregate handles.
+        """
+        if timeout_s is None:
+            timeout_s = self._settings.default_timeout_s
+        engine = self._running()
+        if not self._has_middleware:
+            engine.admission.require_time(timeout_s)  # a refusal costs least here; middleware has to see it, though
+        dispatcher = engine.dispatcher
+        envelope = dispatcher.envelope(
+            command, command_id, expected_version, correlation_id, causation_id, headers, timeout_s
+        )
+        if wait_for:
+            return await self._entry.call_and_wait(envelope, [self._reads.model(one) for one in wait_for])
+        if self._has_middleware:
+            return await self._entry.call(envelope)
+        return await dispatcher.ask(envelope)
+
+    async def tell(
+        self,
+        command: Command,
+        *,
+        timeout_s: float | None = None,
+        correlation_id: str = "",
+        causation_id: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Have a mailbox take a command and return; nothing is promised, and what goes wrong is only logged.
+
+        It passes through the middleware, whose `next` returns an Ack of nothing as soon as the mailbox has the command.
+
+        timeout_s: how long to wait for room in the mailbox.
+        correlation_id, causation_id, headers: stored with its events.
+
+        Raises InvalidCommand, Unavailable, ConfigurationError, or what a middleware raises.
+        """
+        engine = self._running()
+        if timeout_s is None:
+            timeout_s = self._settings.default_timeout_s
+        await self._entry.call_and_leave(
+            engine.dispatcher.envelope(command, None, None, correlation_id, causation_id, headers, timeout_s)
+        )
+
+    async def submit(
+        self,
+        command: Command,
+        *,
+        at: datetime | None = None,
+        after_s: float | None = None,
+        command_id: str | None = None,
+        correlation_id: str = "",
+        causation_id: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> Ack:
+        """Accept a command durably, and return: it is carried out even if the process dies now, once in effect.
+
+        The acknowledgement's `command_id` is what `runtime.submissions` wants, which tells how it ended.
+
+        at: not before this time, an aware datetime.
+        after_s: not before so many seconds from now.
+        command_id: submitted again with the same id, it is accepted once.
+        correlation_id, causation_id, headers: stored with the submission, and with the command's events.
+
+        Raises what `send` raises about the submission; what the domain says to the command is recorded.
+        """
+        envelope = self._running().dispatcher.envelope(
+            command, command_id, None, correlation_id, causation_id, headers, self._settings.default_timeout_s
+        )
+        return await self._saga_engine.submit(envelope, due_at_us(self._source, at, after_s))
+
+    # --- reads ----------------------------------------------------------------------------------------------------
+
+    async def get(
+        self,
+        aggregate: type[A],
+        id: str,
+        *,
+        at_version: int | None = None,
+        at_position: int | None = None,
+        at_time: datetime | None = None,
+        timeout_s: float | None = None,
+    ) -> A:
+        """Return the state of an aggregate, a copy: the latest, or as it was at a version, position or time.
+
+        The latest includes every command acknowledged before the call.
+
+        at_version: the state after this event of its stream.
+        at_position: the state after everything up to this position of the log.
+        at_time: an aware datetime; the state after the last event recorded at or before it.
+        timeout_s: how long to wait for the latest.
+
+        Raises NotFound where there was no such state, and CommandTimeout.
+        """
+        engine = self._running()
+        kind = engine.kind_of(aggregate)
+        if at_version is not None or at_position is not None or at_time is not None:
+            moment = Moment(version=at_version, position=at_position, time=at_time)
+            past: A = await state_at(self._store, kind, id, moment)
+            return past
+        timeout_s = self._settings.default_timeout_s if timeout_s is None else timeout_s
+        engine.admission.require_time(timeout_s)
+        state: A = await engine.dispatcher.read(kind.type, id, timeout_s)
+        return state
+
+    def history(self, aggregate: type[A], id: str, *, after_version: int = 0) -> AsyncIterator[Change[A]]:
+        """Return an async iterator over the changes of an aggregate after a version: who, when, why, before and after.
+
+        It reads committed events, page by page, and ends with the newest. Iterating raises NotFound where the stream
+        is empty, and HydrationFailed at an event that cannot be read or applied.
+        """
+        return changes(self._store, self._running().kind_of(aggregate), id, after_version)
+
+    @overload
+    def events(
+        self,
+        *,
+        after: int = ...,
+        types: Collection[type[E]],
+        aggregate: type[Aggregate] | None = ...,
+        id: str | None = ...,
+    ) -> Subscription[E]: ...
+
+    @overload
+    def events(
+        self,
+        *,
+        after: int = ...,
+        types: Collection[type[Event]] | None = ...,
+        aggregate: type[Aggregate] | None = ...,
+        id: str | None = ...,
+    ) -> Subscription[Event]: ...
+
+    def events(
+        self,
+        *,
+        after: int = 0,
+        types: Collection[type[Event]] | None = None,
+        aggregate: type[Aggregate] | None = None,
+        id: str | None = None,
+    ) -> Subscription[Event]:
+        """Return an async iterator over the log after a position: what is there, then what comes, without a seam.
+
+        after: the position to begin behind; 0 for the whole log.
+        types: only these classes of events.
+        aggregate, id: only the stream of that aggregate; give both or neither.
+        """
+        self._running()
+        return self._reads.events(after, types, aggregate, id)
+
+    @overload
+    def subscribe(self, name: str, *, types: Collection[type[E]], after: int = ...) -> DurableSubscription[E]: ...
+
+    @overload
+    def subscribe(
+        self, name: str, *, types: Collection[type[Event]] | None = ..., after: int = ...
+    ) -> DurableSubscription[Event]: ...
+
+    def subscribe(
+        self, name: str, *, types: Collection[type[Event]] | None = None, after: int = 0
+    ) -> DurableSubscription[Event]:
+        """Return a subscription that goes on where it was saved: an async context and iterator, see there.
+
+        name: under which its position is kept.
+        types: only these classes of events.
+        after: the position behind which a name that was never saved begins.
+        """
+        self._running()
+        return self._reads.subscribe(name, types, after)
+
+    async def query(self, query: Query[R], *args: Any, after: int | None = None, timeout_s: float | None = None) -> R:
+        """Return a projection's answer: `await runtime.query(Balances.of, "alice", after=ack.position)`.
+
+        after: wait until the projection holds everything up to this position (read your own writes).
+        timeout_s: how long to wait for that.
+
+        Raises QueryTimeout, PositionBeyondLog for a position behind the end of the log, and StatementFailed for SQL
+        that is wrong.
+        """
+        self._running()
+        return await self._reads.query(query, args, after or 0, timeout_s)
+
+    def watch(self, query: Query[R], *args: Any) -> Watch[R]:
+        """Return an async iterator over a query's answers: the one of now, then each that differs from the last."""
+        self._running()
+        return Watch(self._reads.model(query.projection), query, args, poll_s=self._settings.poll_s)
+
+    def statistics(self) -> RuntimeStatistics:
+        """Return the runtime's counters as they are now."""
+        statistics = self._running().statistics()
+        return msgspec.structs.replace(statistics, processors=self._reads.statistics())

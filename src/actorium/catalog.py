@@ -1,0 +1,155 @@
+"""`Catalog`: the classes and functions that a runtime was given, sorted by kind and checked against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from actorium.actors.aggregate import Aggregate
+from actorium.actors.commands import Command
+from actorium.runtime.processors.outlet import Outlet
+from actorium.runtime.processors.reactions import Reaction, reaction_of
+from actorium.runtime.projections.projection import Projection
+from actorium.sagas.model.events import SAGA_EVENTS
+from actorium.sagas.model.saga import Saga
+from actorium.sagas.model.stream import SagaStream, saga_stream_of
+from actorium.sagas.model.submissions import Submission
+from actorium.store.codec import EventCodec
+from actorium.store.errors import ConfigurationError
+from actorium.store.events import Event
+
+Part = type[Aggregate] | type[Projection] | type[Saga] | Outlet | Callable[..., Any]
+"""What a runtime is made of: classes of aggregates, projections and sagas, `@react` functions, outlets."""
+
+
+class Catalog:
+    """What a runtime runs, by kind.
+
+    aggregates, projections, sagas: the classes.
+    reactions: the `@react` functions.
+    outlets: the outlets.
+    saga_streams: the class of actors that keeps each saga class.
+    own_aggregates: the runtime's own classes of actors, whose commands nobody sends by type.
+    codec: reads and writes every event class that the parts decide or handle.
+    """
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self.aggregates: list[type[Aggregate]] = []
+        self.projections: list[type[Projection]] = []
+        self.reactions: list[Reaction] = []
+        self.outlets: list[Outlet] = []
+        self.saga_streams: dict[type[Saga], type[SagaStream]] = {}
+        self._names: dict[tuple[str, str], object] = {}
+        self._commands: dict[type[Command], type[Aggregate]] = {}
+        # Those of sagas' own streams always: the agenda would pass them over where no saga is registered.
+        events: dict[type[Event], None] = dict.fromkeys(SAGA_EVENTS)
+        for index, part in enumerate(parts):
+            if any(part is other for other in parts[:index]):
+                raise ConfigurationError(f"{_shown(part)} is given twice: a runtime takes each of its parts once")
+            events.update(dict.fromkeys(self._add(part)))
+        if not self.aggregates:
+            raise ConfigurationError("a runtime needs at least one aggregate class: Runtime([Account], store=…)")
+        self.own_aggregates: list[type[Aggregate]] = [Submission, *self.saga_streams.values()]
+        for aggregate in self.own_aggregates:
+            self._name("streams", aggregate.__definition__.stream_type, aggregate, "another name")
+            events.update(dict.fromkeys(aggregate.__definition__.evolvers))
+        self._require_emitters()
+        self.codec = EventCodec(events)
+
+    @property
+    def sagas(self) -> tuple[type[Saga], ...]:
+        """The saga classes."""
+        return tuple(self.saga_streams)
+
+    def _add(self, part: object) -> Iterable[type[Event]]:
+        """Sort a part; return the events that it decides or handles."""
+        for kind in _KINDS:
+            known = kind.recognised(part)
+            if known is not None:
+                return kind.add(self, known)
+        raise ConfigurationError(
+            f"{part!r} is no Aggregate class, no Projection class and no @react function: Runtime takes classes, not "
+            "instances"
+        )
+
+    def _add_aggregate(self, aggregate: type[Aggregate]) -> Iterable[type[Event]]:
+        definition = aggregate.__definition__
+        definition.require_defaults()
+        self._name("streams", definition.stream_type, aggregate, 'its own stream_type = "…"')
+        for command in definition.handlers:
+            holder = self._commands.setdefault(command, aggregate)
+            if holder is not aggregate:
+                raise ConfigurationError(
+                    f"{holder.__qualname__} and {aggregate.__qualname__} both handle {command.__name__}: a command has "
+                    "one handler"
+                )
+        self.aggregates.append(aggregate)
+        return definition.evolvers
+
+    def _add_projection(self, projection: type[Projection]) -> Iterable[type[Event]]:
+        definition = projection.__definition__
+        definition.require_state()
+        # SQLite does not tell capitals from small letters in names of tables.
+        self._name("projections", definition.name.lower(), projection, 'its own projection_name = "…"')
+        self.projections.append(projection)
+        return definition.handlers
+
+    def _add_reaction(self, reaction: Reaction) -> Iterable[type[Event]]:
+        self._name("reactions", reaction.name, reaction.handler.method, 'its own name: @react(…, name="…")')
+        self.reactions.append(reaction)
+        return reaction.handler.event_classes
+
+    def _add_saga(self, saga: type[Saga]) -> Iterable[type[Event]]:
+        self.saga_streams[saga] = saga_stream_of(saga.__definition__)
+        return saga.__definition__.event_classes
+
+    def _add_outlet(self, outlet: Outlet) -> Iterable[type[Event]]:
+        if any(outlet.name == other.name for other in self.outlets):
+            raise ConfigurationError(f"two outlets of this runtime have the name {outlet.name!r}: rename one")
+        self.outlets.append(outlet)
+        return outlet.types
+
+    def _require_emitters(self) -> None:
+        """Refuse a saga that follows an event which nothing here emits: it would wait permanently."""
+        emitted = {event for aggregate in self.aggregates for event in aggregate.__definition__.evolvers}
+        for saga in self.saga_streams:
+            for event in sorted(saga.__definition__.event_classes - emitted, key=lambda one: one.__name__):
+                raise ConfigurationError(
+                    f"{saga.__definition__.reader_of(event)} follows {event.__name__}, which no aggregate of this "
+                    "runtime emits: give Runtime([…]) the aggregate that does"
+                )
+
+    def _name(self, what: str, name: str, part: object, mend: str) -> None:
+        """Hold that no two parts keep the same thing under one name."""
+        other = self._names.setdefault((what, name), part)
+        if other is not part:
+            raise ConfigurationError(
+                f"{_shown(other)} and {_shown(part)} both keep {what} of the name {name!r}: give one of them {mend}"
+            )
+
+
+class _Kind(NamedTuple):
+    """A kind of part: what makes a part one of this kind (else None), and how a catalog takes it."""
+
+    recognised: Callable[[object], Any]
+    add: Callable[[Catalog, Any], Iterable[type[Event]]]
+
+
+def _subclass_of(base: type) -> Callable[[object], Any]:
+    def recognised(part: object) -> Any:
+        return part if isinstance(part, type) and issubclass(part, base) and part is not base else None
+
+    return recognised
+
+
+_KINDS = (
+    _Kind(_subclass_of(Saga), Catalog._add_saga),
+    _Kind(_subclass_of(Projection), Catalog._add_projection),
+    _Kind(_subclass_of(Aggregate), Catalog._add_aggregate),
+    _Kind(lambda part: part if isinstance(part, Outlet) else None, Catalog._add_outlet),
+    _Kind(reaction_of, Catalog._add_reaction),
+)
+
+
+def _shown(part: object) -> str:
+    return str(getattr(part, "__qualname__", part))

@@ -1,0 +1,59 @@
+"""`Components`: the parts of a runtime, made and put in the order in which they start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from actorium.catalog import Catalog
+from actorium.runtime.component import BackgroundTask
+from actorium.runtime.engine import Engine
+from actorium.runtime.environment import Environment
+from actorium.runtime.lifecycle import Assembly
+from actorium.runtime.log.log_reader import LogReader
+from actorium.runtime.read_side import ReadSide
+from actorium.runtime.statistics import Counters
+from actorium.sagas.execution.saga_engine import SagaEngine
+from actorium.sagas.execution.services import Send
+from actorium.store.event_store import Head
+
+
+class Components(NamedTuple):
+    """What carries out commands, what follows the log, and what follows it with commands."""
+
+    engine: Engine
+    reads: ReadSide
+    sagas: SagaEngine
+
+    def in_order(self) -> Assembly:
+        """Return the order of the start; the stop goes the other way.
+
+        The read side prepares its tables through the engine's writer. Sagas need everything that is recorded, so they
+        wait for it before commands are accepted. Reactions and the intents of sagas send commands.
+        """
+        senders = [*self.reads.reactions, BackgroundTask(self.sagas.run)]
+        return Assembly(self.engine, followers=[self.reads, self.sagas], senders=senders)
+
+
+def assembled(
+    catalog: Catalog,
+    environment: Environment,
+    head: Head,
+    counters: Counters,
+    crashed: Callable[[Exception], None],
+    send: Send,
+    accepts: Callable[[], bool] | None,
+) -> Components:
+    """Make the components of a runtime; the event loop runs and the store is open.
+
+    head: where the log ends.
+    counters: those of `statistics`, among the instruments of the environment.
+    crashed: ends the runtime with a bug of its own.
+    send, accepts: as `SagaEngine` wants them.
+    """
+    engine = Engine(catalog.aggregates, catalog.own_aggregates, environment, head, counters, crashed)
+    log_reader = LogReader(environment.store, catalog.codec, engine.log_tail)
+    save = engine.writer.save
+    reads = ReadSide(catalog.projections, catalog.reactions, catalog.outlets, environment, log_reader, save)
+    sagas = SagaEngine(catalog.saga_streams, catalog.aggregates, engine, reads, environment, send, accepts)
+    return Components(engine, reads, sagas)

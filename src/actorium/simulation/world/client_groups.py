@@ -1,0 +1,70 @@
+"""What a client of a simulated node finds in groups, as `Runtime` has them: its sagas and its submitted commands."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, Protocol
+
+from actorium.actors.errors import HydrationFailed
+from actorium.application import Runtime
+from actorium.sagas.model.saga import Saga
+from actorium.sagas.model.submission_views import SubmissionView
+from actorium.sagas.model.views import SagaSummary, SagaView
+from actorium.store.errors import StatementFailed, Transient
+
+# What a good client asks again for.
+TRY_AGAIN = (Transient, HydrationFailed, TimeoutError)
+
+
+class Ask(Protocol):
+    """Returns the answer of a call to the runtime of a node, asked again until it is one."""
+
+    async def __call__(
+        self, what: str, call: Callable[[Runtime], Awaitable[Any]], again_for: tuple[type[Exception], ...] = ...
+    ) -> Any: ...
+
+
+class SimulatedSagas:
+    """The sagas of a node, with methods of `runtime.sagas`."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+
+    async def get(self, saga: type[Saga], id: str) -> SagaView:
+        """Return a saga with its history."""
+        view: SagaView = await self._ask(f"saga {id}", lambda runtime: runtime.sagas.get(saga, id))
+        return view
+
+    async def list(self, saga: type[Saga] | None = None, *, status: str | None = None) -> AsyncIterator[SagaSummary]:
+        """Iterate over the sagas there are, of one class or all, in one status or any."""
+
+        async def listed(runtime: Runtime) -> Sequence[SagaSummary]:
+            return [one async for one in runtime.sagas.list(saga, status=status)]
+
+        for summary in await self._ask("sagas", listed, (*TRY_AGAIN, StatementFailed)):
+            yield summary
+
+    async def retry(self, saga: type[Saga], id: str, *, reason: str) -> None:
+        """Retry the current step of a stuck saga."""
+        await self._ask(f"retry {id}", lambda runtime: runtime.sagas.retry(saga, id, reason=reason))
+
+
+class SimulatedSubmissions:
+    """The submitted commands of a node, with methods of `runtime.submissions`."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+
+    async def get(self, command_id: str) -> SubmissionView:
+        """Return a submitted command."""
+        view: SubmissionView = await self._ask(
+            f"submission {command_id}", lambda runtime: runtime.submissions.get(command_id)
+        )
+        return view
+
+    async def cancel(self, command_id: str, *, reason: str = "") -> bool:
+        """Cancel a submitted command that waits."""
+        cancelled: bool = await self._ask(
+            f"cancel {command_id}", lambda runtime: runtime.submissions.cancel(command_id, reason=reason)
+        )
+        return cancelled

@@ -1,0 +1,119 @@
+"""`runtime.submissions`: what was submitted can be found, with its status, whatever became of it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from support.stores import FaultyStore, PassedThrough
+from support.transfers import Deposit, Withdraw, open_accounts, runtime_of
+from support.virtual_time import virtual
+
+from actorium import ConfigurationError, NotFound, Runtime, RuntimeClosed, SubmissionView
+
+
+async def statuses(views: AsyncIterator[SubmissionView]) -> dict[str, str]:
+    return {view.command_id: view.status async for view in views}
+
+
+async def submit_some(runtime: Runtime) -> None:
+    """Submit one command for each status."""
+    await open_accounts(runtime, bob=0)
+    await runtime.submit(Deposit("bob", 5), command_id="done")
+    await runtime.submit(Withdraw("bob", 100), command_id="failed")
+    await runtime.submit(Deposit("bob", 5), after_s=1_000, command_id="waiting")
+    await runtime.submit(Deposit("bob", 5), after_s=10, command_id="cancelled")
+    await runtime.submissions.cancel("cancelled", reason="not needed")
+    await asyncio.sleep(60)
+
+
+@virtual
+async def test_each_is_listed_in_its_status_in_this_run_and_the_next() -> None:
+    store = PassedThrough()
+    for seed in (0, 1):
+        async with runtime_of(store=store, seed=seed) as runtime:
+            if seed == 0:
+                await submit_some(runtime)
+            names = ("cancelled", "done", "failed", "waiting")
+            assert await statuses(runtime.submissions.list()) == {name: name for name in names}
+            for name in names:
+                assert await statuses(runtime.submissions.list(status=name)) == {name: name}
+
+
+@virtual
+async def test_one_is_found_by_its_id_with_its_times_its_type_and_its_reason() -> None:
+    async with runtime_of() as runtime:
+        before = datetime.fromtimestamp(runtime._source.now_us() / 1e6, UTC)
+        await submit_some(runtime)
+        waiting = await runtime.submissions.get("waiting")
+        assert (waiting.command_type, waiting.reason, waiting.ended_at) == ("Deposit", "", None)
+        assert waiting.due_at is not None
+        assert (waiting.due_at - waiting.submitted_at).total_seconds() == pytest.approx(1_000, abs=1)
+        assert waiting.submitted_at >= before
+        failed = await runtime.submissions.get("failed")
+        assert (failed.status, failed.due_at) == ("failed", None)
+        assert failed.reason
+        assert failed.ended_at is not None
+        assert failed.ended_at >= failed.submitted_at
+        assert (await runtime.submissions.get("cancelled")).reason == "not needed"
+        listed = {one.command_id: one async for one in runtime.submissions.list()}
+        assert listed["failed"] == failed
+        assert listed["waiting"] == waiting
+
+
+@virtual
+async def test_the_list_is_the_same_after_a_failed_save_and_after_a_reset() -> None:
+    store = FaultyStore()
+    async with runtime_of(store=store) as runtime:
+        await submit_some(runtime)
+        listed = [one async for one in runtime.submissions.list()]
+        await runtime.submit(Deposit("bob", 5), after_s=1_000, command_id="more")
+        store.next_fault = lambda: "after"
+        with pytest.raises(Exception, match="after it had written"):
+            await runtime._saga_engine._agenda.save()
+        store.next_fault = lambda: "none"
+        again = {one.command_id: one async for one in runtime.submissions.list()}
+        assert list(again) == ["cancelled", "done", "failed", "more", "waiting"]
+        assert [one for name, one in again.items() if name != "more"] == listed
+        agenda = next(one for one in runtime.processors.values() if one.plain_name == "agenda")
+        await agenda.reset()
+        assert {one.command_id: one async for one in runtime.submissions.list()} == again
+
+
+@virtual
+async def test_more_than_a_page_of_timers_is_listed_once_each() -> None:
+    async with runtime_of() as runtime:
+        await open_accounts(runtime, bob=0)
+        ids = [f"timer {n:05}" for n in range(2_500)]
+        await asyncio.gather(*(runtime.submit(Deposit("bob", 1), after_s=9_999, command_id=id) for id in ids))
+        assert [one.command_id async for one in runtime.submissions.list(status="waiting")] == ids
+
+
+@virtual
+async def test_what_was_never_submitted_is_not_found_and_a_status_that_is_none_is_refused() -> None:
+    async with runtime_of() as runtime:
+        assert await statuses(runtime.submissions.list()) == {}
+        with pytest.raises(NotFound, match="no command was submitted under the id 'nothing'"):
+            await runtime.submissions.get("nothing")
+        with pytest.raises(ConfigurationError, match="waiting, done, failed or cancelled"):
+            runtime.submissions.list(status="late")
+
+
+@virtual
+async def test_a_group_that_somebody_kept_is_closed_with_its_runtime() -> None:
+    runtime = runtime_of()
+    groups: tuple[Any, ...] = (runtime.sagas, runtime.submissions, runtime.processors, runtime.dead_letters)
+    sagas, submissions, processors, dead_letters = groups
+    for _ in range(2):
+        with pytest.raises(RuntimeClosed):
+            sagas.list()
+        with pytest.raises(RuntimeClosed):
+            await submissions.cancel("x")
+        with pytest.raises(RuntimeClosed):
+            len(processors)
+        with pytest.raises(RuntimeClosed):
+            dead_letters.list()
+        if runtime._lifecycle._root is None:
+            async with runtime:
+                assert dead_letters.list() == []
