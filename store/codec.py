@@ -94,11 +94,6 @@ class EventCodec:
             self._chains[key] = Chain(event_class, upcasters[n:])
             self._newest.setdefault(upcaster.type, event_class)
 
-    @property
-    def event_classes(self) -> tuple[type[Event], ...]:
-        """The classes it knows, in the order of registration."""
-        return tuple(self._kinds)
-
     def encode(self, event: Event, metadata: bytes) -> tuple[EncodedEvent, Event]:
         """Return an event as stored, and as a replay will see it; raise InvalidMessage where the two differ."""
         kind = self._kinds.get(type(event))

@@ -30,7 +30,8 @@ class Catalog:
     outlets: the outlets.
     saga_streams: the class of actors that keeps each saga class.
     own_aggregates: the runtime's own classes of actors, whose commands nobody sends by type.
-    codec: reads and writes every event class that the parts decide or handle.
+    events: the event classes that the parts decide or handle.
+    codec: reads and writes these, and the runtime's own events.
     """
 
     def __init__(self, parts: Sequence[Part]) -> None:
@@ -41,14 +42,16 @@ class Catalog:
         self.saga_streams: dict[type[Saga], type[SagaStream]] = {}
         self._names: dict[tuple[str, str], object] = {}
         self._commands: dict[type[Command], type[Aggregate]] = {}
-        # Those of sagas' own streams always: the agenda would pass them over where no saga is registered.
-        events: dict[type[Event], None] = dict.fromkeys(SAGA_EVENTS)
+        events: dict[type[Event], None] = {}
         for index, part in enumerate(parts):
             if any(part is other for other in parts[:index]):
                 raise ConfigurationError(f"{_shown(part)} is given twice: a runtime takes each of its parts once")
             events.update(dict.fromkeys(self._add(part)))
         if not self.aggregates:
             raise ConfigurationError("a runtime needs at least one aggregate class: Runtime([Account], store=…)")
+        self.events: Sequence[type[Event]] = [*events]
+        # Those of sagas' own streams always: the agenda would pass them over where no saga is registered.
+        events.update(dict.fromkeys(SAGA_EVENTS))
         self.own_aggregates: list[type[Aggregate]] = [Submission, *self.saga_streams.values()]
         for aggregate in self.own_aggregates:
             self._name("streams", aggregate.__definition__.stream_type, aggregate, "another name")

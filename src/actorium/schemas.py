@@ -78,7 +78,7 @@ def _messages(catalog: Catalog) -> list[Message]:
     commands: Iterable[Message] = (
         command for aggregate in catalog.aggregates for command in aggregate.__definition__.handlers
     )
-    return [*dict.fromkeys(commands), *catalog.codec.event_classes]
+    return [*dict.fromkeys(commands), *catalog.events]
 
 
 def _stored_name(message: Message) -> str:

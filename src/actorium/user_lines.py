@@ -10,7 +10,7 @@ from typing import Any
 from actorium.simulation.reports.words import printed
 
 _LIBRARIES = sys.stdlib_module_names | {"anyio", "msgspec", "structlog", "importlib"}
-_OURS = frozenset({"actors", "runtime", "sagas", "simulation", "store", "testing"})
+_WRITTEN_AS_A_USER = frozenset({"benchmarks", "examples"})
 
 
 def described(error: BaseException) -> str:
@@ -55,5 +55,5 @@ def _place(frame: FrameType, line: int) -> str:
 def _is_users(module: str) -> bool:
     parts = module.split(".")
     if parts[0] == "actorium":
-        return len(parts) > 1 and parts[1] not in _OURS
+        return len(parts) > 1 and parts[1] in _WRITTEN_AS_A_USER
     return parts[0] not in _LIBRARIES
