@@ -51,12 +51,12 @@ class ReadSide(Component):
         log_reader: LogReader,
         save: Callable[[Extra], Any],
     ) -> None:
+        self._environment = environment
         self._store = environment.store
         self._save = save
         self.log_reader = log_reader
         self._source = environment.source
         self._settings = environment.settings
-        self._instruments = environment.instruments
         self._names_open: set[str] = set()  # of durable subscriptions
         self._models: dict[type[Projection], ReadModel] = {}
         self._processors: dict[Any, Processor] = {}
@@ -81,7 +81,6 @@ class ReadSide(Component):
 
     def add(self, handler: object, processor: Processor) -> None:
         """Take the processor of a handler; who adds one later than `start` runs it."""
-        processor.observe(self._instruments)
         self._processors[handler] = processor
 
     async def prepare(self) -> None:
@@ -169,15 +168,4 @@ class ReadSide(Component):
         self._outlets.append(processor)
 
     def _processor(self, plain_name: str, work: Any, delivery: Any, checkpoint: Checkpoint) -> Processor:
-        settings = self._settings
-        return Processor(
-            work,
-            delivery,
-            checkpoint,
-            self.log_reader,
-            self._store,
-            self._source,
-            plain_name=plain_name,
-            poll_s=settings.poll_s,
-            parked_max=settings.max_parked,
-        )
+        return Processor(work, delivery, checkpoint, self.log_reader, self._environment, plain_name=plain_name)

@@ -17,8 +17,8 @@ import msgspec
 
 from actorium.actors.commands import checked_text
 from actorium.actors.errors import NotFound
+from actorium.runtime.environment import Environment
 from actorium.runtime.errors import RuntimeClosed
-from actorium.runtime.instrument import Instruments, Tell
 from actorium.runtime.log.log_reader import Delivered, LogReader
 from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.processors.dead_letters import moved_to
@@ -26,18 +26,16 @@ from actorium.runtime.processors.delivery import Delivery
 from actorium.runtime.retry import Retry, TryLater
 from actorium.runtime.waits import end, ended
 from actorium.store.errors import ConfigurationError, InvalidCommand, Transient
-from actorium.store.event_store import DeadLetter, EventStore, StreamRead
+from actorium.store.event_store import DeadLetter, StreamRead
 from actorium.store.events import Event
 from actorium.store.log import logger
 from actorium.store.names import StreamName
-from actorium.store.source import Source
 
 log = logger("actorium.runtime")
 
 # A store that is away is asked again for ever: nothing else can be done, and it is cheap.
 _STORE_RETRY = Retry(attempts=1, backoff_s=0.1, backoff_max_s=5.0)
 _STREAM_PAGE = 1_000
-_PARKED_MAX = 1_000
 
 
 class Work(Protocol):
@@ -86,12 +84,9 @@ class Processor:
         delivery: Delivery,
         checkpoint: Checkpoint,
         log_reader: LogReader,
-        store: EventStore,
-        source: Source,
+        environment: Environment,
         *,
         plain_name: str,
-        poll_s: float,
-        parked_max: int = _PARKED_MAX,
         lane: Callable[[Delivered], StreamName | None] | None = None,
     ) -> None:
         self.name = checkpoint.name
@@ -100,27 +95,22 @@ class Processor:
         self._work = work
         self._delivery = delivery
         self._log_reader = log_reader
-        self._store = store
-        self._source = source
-        self._poll_s = poll_s
+        self._store = environment.store
+        self._source = environment.source
+        self._poll_s = environment.settings.poll_s
         self._lane = lane
         self._state = "starting"
         self._error = ""
         self._handled = 0
         self._searched_us = 0  # when the last event that is over was recorded, as far as it was seen
-        self._parked_max = parked_max
+        self._parked_max = environment.settings.max_parked
         self._is_prepared = False
         self._paused = False
         self._looks = True
         self._called: asyncio.Future[bool] | None = None
         self._errands: deque[tuple[Callable[[], Awaitable[Any]], asyncio.Future[Any]]] = deque()
-        self._tell_delivered: Tell | None = None
-        self._tell_lag: Tell | None = None
-
-    def observe(self, instruments: Instruments) -> None:
-        """Tell instruments what is delivered and how far the processor is behind, from now on."""
-        self._tell_delivered = instruments.teller("events_delivered")
-        self._tell_lag = instruments.teller("processor_lag")
+        self._tell_delivered = environment.instruments.teller("events_delivered")
+        self._tell_lag = environment.instruments.teller("processor_lag")
 
     @property
     def position(self) -> int:

@@ -82,6 +82,7 @@ class SagaEngine(Component):
     ) -> None:
         store, source, settings = environment.store, environment.source, environment.settings
         self._streams = streams
+        self._environment = environment
         self._store = store
         self._source = source
         self._timeout_s, self._unreadable_types = settings.default_timeout_s, settings.unreadable_types
@@ -117,10 +118,8 @@ class SagaEngine(Component):
             self._agenda,
             checkpoint,
             reads.log_reader,
-            store,
-            source,
+            environment,
             plain_name="agenda",
-            poll_s=settings.poll_s,
         )
         self._tasks: anyio.abc.TaskGroup | None = None
         self._is_following = False
@@ -139,10 +138,8 @@ class SagaEngine(Component):
             delivery,
             checkpoint,
             self._reads.log_reader,
-            self._store,
-            self._source,
+            self._environment,
             plain_name=definition.saga_type,
-            poll_s=settings.poll_s,
             lane=router.lane,
         )
 
