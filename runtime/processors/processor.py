@@ -319,7 +319,7 @@ class Processor:
         except Exception as error:
             if not answer.done():
                 answer.set_exception(error)
-            if not isinstance(error, ConfigurationError):
+            if not isinstance(error, ConfigurationError | NotFound):
                 raise
         else:
             if not answer.done():

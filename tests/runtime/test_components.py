@@ -7,10 +7,11 @@ import pytest
 from support.bank import Add, Added, Tally
 from support.virtual_time import settled, virtual
 
-from actorium import RuntimeClosed, Settings, react
+from actorium import Settings, react
 from actorium.actors.commands import Ack
 from actorium.application import Runtime
 from actorium.catalog import Catalog
+from actorium.errors import RuntimeClosed
 from actorium.runtime.component import Component
 from actorium.runtime.engine import Engine
 from actorium.runtime.environment import Environment

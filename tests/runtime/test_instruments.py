@@ -15,14 +15,13 @@ from support.virtual_time import settled, virtual
 from actorium import (
     CommandFailed,
     ConfigurationError,
-    HydrationFailed,
     Overloaded,
     Passivation,
     Rejected,
     Runtime,
     Settings,
-    StoreUnavailable,
 )
+from actorium.errors import HydrationFailed, StoreUnavailable
 from actorium.instruments import Instrument, ObservedAnswer, ObservedBatch, ObservedCommand
 from actorium.runtime.commands.dispatcher import Dispatcher
 from actorium.runtime.commands.replies import Replies

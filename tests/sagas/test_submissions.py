@@ -10,7 +10,8 @@ from support.stores import FaultyStore, PassedThrough
 from support.transfers import Deposit, Withdraw, open_accounts, runtime_of
 from support.virtual_time import virtual
 
-from actorium import ConfigurationError, NotFound, Runtime, RuntimeClosed, SubmissionView
+from actorium import ConfigurationError, NotFound, Runtime, SubmissionView
+from actorium.errors import RuntimeClosed
 
 
 async def statuses(views: AsyncIterator[SubmissionView]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from support.bank import Add, Tally
 from support.read_models import Sums, Switch, Totals
 from support.virtual_time import settled, virtual
 
-from actorium import ConfigurationError, Retry, Runtime, Settings
+from actorium import ConfigurationError, InvalidCommand, NotFound, Retry, Runtime, Settings
 
 AT_ONCE = Settings(handler_retry=Retry(attempts=1))
 
@@ -69,7 +69,7 @@ async def test_they_are_retried_one_by_one_by_handler_or_all() -> None:
         assert await runtime.dead_letters.retry() == 1
         assert runtime.dead_letters.list() == []
         assert await runtime.query(Totals.all) == {"t": (14, 2), "u": (14, 1)}
-        with pytest.raises(ConfigurationError, match="nothing parked at position 1"):
+        with pytest.raises(NotFound, match="nothing parked at position 1"):
             await runtime.dead_letters.retry(first)
 
 
@@ -78,7 +78,7 @@ async def test_one_is_discarded_with_its_reason_and_the_same_of_another_processo
     async with Runtime([Tally, Totals, Sums], store="memory://", settings=AT_ONCE) as runtime:
         await park(runtime)
         letter = runtime.dead_letters.list(Totals)[0]
-        with pytest.raises(ConfigurationError, match="reason"):
+        with pytest.raises(InvalidCommand, match="reason"):
             await runtime.dead_letters.discard(letter, reason=" ")
         assert await runtime.dead_letters.discard(letter, reason="a typing error")
         assert [one.discarded for one in runtime.dead_letters.list(discarded=True)] == ["a typing error"]
