@@ -7,8 +7,6 @@ from pathlib import PurePath
 from types import FrameType, TracebackType
 from typing import Any
 
-from actorium.simulation.reports.words import printed
-
 _LIBRARIES = sys.stdlib_module_names | {"anyio", "msgspec", "structlog", "importlib"}
 _WRITTEN_AS_A_USER = frozenset({"benchmarks", "examples"})
 
@@ -22,6 +20,14 @@ def described(error: BaseException) -> str:
         error = error.exceptions[0]
     place = _last_place(error.__traceback__)
     return f"{type(error).__name__}: {printed(error)}" + (f" ({place})" if place else "")
+
+
+def printed(thing: object) -> str:
+    """Return a thing in words; of one that cannot be printed, its type."""
+    try:
+        return str(thing)
+    except BaseException:
+        return f"{type(thing).__name__} that cannot be printed"
 
 
 def standing(awaitable: Any) -> str:

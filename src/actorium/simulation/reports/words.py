@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from actorium.user_lines import printed
+
 _MINUTE_S = 60
 _HOUR_S = 3_600
 _DAY_S = 86_400
@@ -39,14 +41,6 @@ def ordinal(number: int) -> str:
     if number % 100 in (11, 12, 13):
         return f"{number}th"
     return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th') }"
-
-
-def printed(thing: object) -> str:
-    """Return a thing in words; of one that cannot be printed, its type."""
-    try:
-        return str(thing)
-    except BaseException:
-        return f"{type(thing).__name__} that cannot be printed"
 
 
 def without_addresses(thing: object) -> str:
