@@ -15,7 +15,6 @@ from cyclopts.validators import Number
 from actorium.commands.json_report import JsonFile, screen_beside, write_json
 from actorium.commands.problem import Interrupted, Problem, WrongUse, require_place_for_report
 from actorium.commands.screen import Screen
-from actorium.store.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from actorium.simulation.reports.report import SimulationReport
@@ -99,17 +98,14 @@ def simulate(
     asked = _Asked(target, only, seeds, from_, minutes, jobs, rate, hostile, store, steps_max, shrink_s)
     ways = {"--replay": replay is not None, "--story": bool(story), "--exhaustive": exhaustive, "--audit": audit}
     _require_sense(asked, [way for way, is_given in ways.items() if is_given], json, html)
-    try:
-        if replay is not None or story is not None:
-            _replay(asked, replay, story, html)
-        elif exhaustive:
-            _exhaust(asked, html)
-        elif audit:
-            _audit(asked)
-        else:
-            _campaigns(asked, json, html)
-    except ConfigurationError as error:
-        raise WrongUse(str(error)) from error
+    if replay is not None or story is not None:
+        _replay(asked, replay, story, html)
+    elif exhaustive:
+        _exhaust(asked, html)
+    elif audit:
+        _audit(asked)
+    else:
+        _campaigns(asked, json, html)
 
 
 def _require_sense(asked: _Asked, ways: Sequence[str], json: Path | None, html: Path | None) -> None:

@@ -9,11 +9,11 @@ from support.small_scenarios import Add, Added, Sum
 
 from actorium import Aggregate, Projection, Rejected, Snapshots, Transaction, decide, evolve, on
 from actorium.simulation import FaultId, Faults, Kind, World, simulation
-from actorium.simulation.record.user_lines import described
-from actorium.simulation.reports.words import printed, without_addresses
+from actorium.simulation.reports.words import without_addresses
 from actorium.simulation.search.exhaustive import possible_faults
 from actorium.simulation.world.code_faults import InjectedUnprintable
 from actorium.simulation.world.faults import FAMILIES, HOSTILE, OF_CODE
+from actorium.user_lines import described, printed
 
 _YEAR_US = 365 * 86_400 * 1_000_000
 
