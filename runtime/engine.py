@@ -27,7 +27,7 @@ from actorium.runtime.commands.scheduler import Scheduler
 from actorium.runtime.commands.snapshot_writer import SnapshotWriter
 from actorium.runtime.commands.supervision import Supervisor
 from actorium.runtime.component import Component
-from actorium.runtime.environment import Environment
+from actorium.runtime.environment import RuntimeEnvironment
 from actorium.runtime.instrument import Tell
 from actorium.runtime.log.log_tail import LogTail
 from actorium.runtime.statistics import Counters, RuntimeStatistics
@@ -53,7 +53,7 @@ class Engine(Component):
         self,
         aggregates: Sequence[type[Aggregate]],
         own_aggregates: Sequence[type[Aggregate]],
-        environment: Environment,
+        environment: RuntimeEnvironment,
         head: Head,
         counters: Counters,
         crashed: Callable[[Exception], None],
@@ -113,7 +113,7 @@ class Engine(Component):
         self.answer_duplicate: Callable[[Envelope, DuplicateCommand], None] = self.replies.answer_duplicate
 
     def _dispatcher(
-        self, handlers: dict[type[Command], tuple[str, CommandHandler]], environment: Environment
+        self, handlers: dict[type[Command], tuple[str, CommandHandler]], environment: RuntimeEnvironment
     ) -> Dispatcher:
         wanted = (
             {kind.type: kind for kind in self.kinds.values()},

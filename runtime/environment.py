@@ -1,4 +1,4 @@
-"""`Environment`: what every component of one runtime works with."""
+"""`RuntimeEnvironment`: what every component of one runtime works with."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from actorium.store.event_store import EventStore
 from actorium.store.source import Source
 
 
-class Environment(msgspec.Struct, frozen=True):
+class RuntimeEnvironment(msgspec.Struct, frozen=True):
     """The store, the codec, the limits, the source of time and ids, and the instruments of one runtime."""
 
     store: EventStore

@@ -16,7 +16,7 @@ import anyio.abc
 
 from actorium.runtime.component import Component
 from actorium.runtime.engine import Engine
-from actorium.runtime.environment import Environment
+from actorium.runtime.environment import RuntimeEnvironment
 from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.log.readability import require_readable
 from actorium.runtime.shutdown import Shutdown
@@ -47,7 +47,7 @@ class Lifecycle:
         runs.
     """
 
-    def __init__(self, environment: Environment, assemble: Callable[[Head], Assembly]) -> None:
+    def __init__(self, environment: RuntimeEnvironment, assemble: Callable[[Head], Assembly]) -> None:
         self._environment = environment
         self._assemble = assemble
         self._assembly: Assembly | None = None

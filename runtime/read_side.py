@@ -10,7 +10,7 @@ import anyio.abc
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import checked_id
 from actorium.runtime.component import BackgroundTask, Component
-from actorium.runtime.environment import Environment
+from actorium.runtime.environment import RuntimeEnvironment
 from actorium.runtime.log.durable_subscription import DurableSubscription
 from actorium.runtime.log.log_reader import LogReader
 from actorium.runtime.log.subscriptions import Subscription
@@ -47,7 +47,7 @@ class ReadSide(Component):
         projections: Sequence[type[Projection]],
         reactions: Sequence[Reaction],
         outlets: Sequence[Outlet],
-        environment: Environment,
+        environment: RuntimeEnvironment,
         log_reader: LogReader,
         save: Callable[[Extra], Any],
     ) -> None:

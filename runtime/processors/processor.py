@@ -17,7 +17,7 @@ import msgspec
 
 from actorium.actors.commands import checked_text
 from actorium.actors.errors import NotFound
-from actorium.runtime.environment import Environment
+from actorium.runtime.environment import RuntimeEnvironment
 from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.log.log_reader import Delivered, LogReader
 from actorium.runtime.processors.checkpoint import Checkpoint
@@ -84,7 +84,7 @@ class Processor:
         delivery: Delivery,
         checkpoint: Checkpoint,
         log_reader: LogReader,
-        environment: Environment,
+        environment: RuntimeEnvironment,
         *,
         plain_name: str,
         lane: Callable[[Delivered], StreamName | None] | None = None,

@@ -17,7 +17,7 @@ from actorium.actors.errors import NotFound
 from actorium.actors.kind import ActorKind
 from actorium.runtime.component import Component
 from actorium.runtime.engine import Engine
-from actorium.runtime.environment import Environment
+from actorium.runtime.environment import RuntimeEnvironment
 from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.processors.concurrent_delivery import ConcurrentDelivery
 from actorium.runtime.processors.lagging_checkpoint import LaggingCheckpoint
@@ -76,7 +76,7 @@ class SagaEngine(Component):
         aggregates: Sequence[type[Aggregate]],
         engine: Engine,
         reads: ReadSide,
-        environment: Environment,
+        environment: RuntimeEnvironment,
         send: Send,
         accepts: Callable[[], bool] | None,
     ) -> None:

@@ -16,7 +16,7 @@ from actorium.components import assembled
 from actorium.runtime.commands.entry import CommandEntry
 from actorium.runtime.commands.middleware import Middleware
 from actorium.runtime.engine import Engine
-from actorium.runtime.environment import Environment
+from actorium.runtime.environment import RuntimeEnvironment
 from actorium.runtime.instrument import Instrument, Instruments
 from actorium.runtime.lifecycle import Assembly, Lifecycle
 from actorium.runtime.log.durable_subscription import DurableSubscription
@@ -79,7 +79,9 @@ class Runtime:
         self._source: Source = source or SystemSource()
         self._counters = Counters()
         observers = Instruments([self._counters, *instruments])
-        self._environment = Environment(self._store, self._catalog.codec, self._settings, self._source, observers)
+        self._environment = RuntimeEnvironment(
+            self._store, self._catalog.codec, self._settings, self._source, observers
+        )
         self._entry = CommandEntry(middleware, self._running)
         self._has_middleware = self._entry.has_middleware
         self._lifecycle = Lifecycle(self._environment, self._assemble)
@@ -110,8 +112,6 @@ class Runtime:
         self._running()
         return self._saga_engine
 
-    # --- what it is made of, and what it groups -------------------------------------------------------------------
-
     @property
     def catalog(self) -> Catalog:
         """What it runs: the classes and functions it was given."""
@@ -141,8 +141,6 @@ class Runtime:
     def dead_letters(self) -> AllDeadLetters:
         """The parked events of all processors: `list`, `retry`, `discard`."""
         return self._dead_letters
-
-    # --- life -----------------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -183,8 +181,6 @@ class Runtime:
         """
         async with self:
             yield
-
-    # --- commands -------------------------------------------------------------------------------------------------
 
     async def send(
         self,
@@ -280,8 +276,6 @@ class Runtime:
             command, command_id, None, correlation_id, causation_id, headers, self._settings.default_timeout_s
         )
         return await self._saga_engine.submit(envelope, due_at_us(self._source, at, after_s))
-
-    # --- reads ----------------------------------------------------------------------------------------------------
 
     async def get(
         self,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from actorium.catalog import Catalog
 from actorium.runtime.component import BackgroundTask
 from actorium.runtime.engine import Engine
-from actorium.runtime.environment import Environment
+from actorium.runtime.environment import RuntimeEnvironment
 from actorium.runtime.lifecycle import Assembly
 from actorium.runtime.log.log_reader import LogReader
 from actorium.runtime.read_side import ReadSide
@@ -37,7 +37,7 @@ class Components(NamedTuple):
 
 def assembled(
     catalog: Catalog,
-    environment: Environment,
+    environment: RuntimeEnvironment,
     head: Head,
     counters: Counters,
     crashed: Callable[[Exception], None],

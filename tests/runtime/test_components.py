@@ -14,7 +14,7 @@ from actorium.catalog import Catalog
 from actorium.errors import RuntimeClosed
 from actorium.runtime.component import Component
 from actorium.runtime.engine import Engine
-from actorium.runtime.environment import Environment
+from actorium.runtime.environment import RuntimeEnvironment
 from actorium.runtime.instrument import Instruments
 from actorium.runtime.lifecycle import Assembly, Lifecycle
 from actorium.runtime.statistics import Counters
@@ -31,7 +31,7 @@ class Life:
         self.fails = fails
         counters = Counters()
         catalog = Catalog([Tally])
-        environment = Environment(
+        environment = RuntimeEnvironment(
             MemoryStore(), catalog.codec, Settings(drain_s=5), LoopSource(0), Instruments([counters])
         )
 
