@@ -7,7 +7,7 @@ from typing import Any, ClassVar, TypeGuard
 
 import msgspec
 
-from actorium.actors.fingerprint import Fingerprints, encode_sorted
+from actorium.actors.fingerprint import Fingerprint, encode_sorted, fingerprint_of
 from actorium.store.codec import InvalidMessage, checked_copy
 from actorium.store.errors import InvalidCommand
 from actorium.store.events import Event, MessageMeta
@@ -76,13 +76,13 @@ class Ack(msgspec.Struct, frozen=True, gc=False):
 class CommandCodec:
     """Checks one class of command on its way in: fields, size, and that JSON does not change it."""
 
-    __slots__ = ("_command_class", "_decode", "_fingerprints", "_name", "_stream_type")
+    __slots__ = ("_command_class", "_decode", "_fingerprint", "_name", "_stream_type")
 
     def __init__(self, command_class: type[Command], stream_type: str) -> None:
         self._command_class = command_class
         self._stream_type = stream_type
         self._name = command_type_of(command_class)
-        self._fingerprints: Fingerprints | None = None
+        self._fingerprint: Fingerprint | None = None
         self._decode: Callable[[bytes], Any] = decoder_of(command_class)
 
     def admit(self, command: Command, max_payload_bytes: int) -> tuple[Any, int]:
@@ -102,10 +102,10 @@ class CommandCodec:
                 f"{self._name} was not sent: `to` is the aggregate's id, 1 to {MAX_ID_LENGTH} characters, "
                 f"not {copy.to[:40]!r}"
             )
-        fingerprints = self._fingerprints
-        if fingerprints is None:  # a struct knows its defaults only when its class is complete
-            fingerprints = self._fingerprints = Fingerprints(self._stream_type, self._name, self._command_class)
-        return copy, fingerprints.of(copy, encoded)
+        fingerprint = self._fingerprint
+        if fingerprint is None:  # a struct knows its defaults only when its class is complete
+            fingerprint = self._fingerprint = fingerprint_of(self._stream_type, self._name, self._command_class)
+        return copy, fingerprint(copy, encoded)
 
 
 class CommandHandler(msgspec.Struct, frozen=True):

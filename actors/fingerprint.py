@@ -28,27 +28,28 @@ def is_narrow(fingerprint: int) -> bool:
     return 0 <= fingerprint < _NARROW_END
 
 
-class Fingerprints:
-    """Computes the fingerprints of one class of command; a signed number of 64 bits each."""
+Fingerprint = Callable[[msgspec.Struct, bytes], int]
+"""Returns the fingerprint of a command, given also as `encode_sorted` encodes it: a signed number of 64 bits."""
 
-    __slots__ = ("_begun", "_content")
 
-    def __init__(self, stream_type: str, command_type: str, command_class: type[msgspec.Struct]) -> None:
-        self._begun = blake2b(msgspec.json.encode([stream_type, command_type]), digest_size=_FINGERPRINT.size)
-        reachable = _structs(command_class)
-        self._content: Callable[[Any], Any] | None = None
-        if any(_has_default(field) for struct in reachable for field in msgspec.structs.fields(struct)):
-            self._content = _without_defaults if len(reachable) > 1 else _own_content(command_class)
+def fingerprint_of(stream_type: str, command_type: str, command_class: type[msgspec.Struct]) -> Fingerprint:
+    """Return the function that computes the fingerprints of one class of command."""
+    begun = blake2b(msgspec.json.encode([stream_type, command_type]), digest_size=_FINGERPRINT.size)
+    begin, unpack = begun.copy, _FINGERPRINT.unpack
 
-    def of(self, command: msgspec.Struct, encoded: bytes) -> int:
-        """Return the fingerprint of a command, `encoded` by `encode_sorted`."""
-        if self._content is not None:
-            encoded = encode_sorted(self._content(command))
-        begun = self._begun.copy()
-        begun.update(encoded)
-        fingerprint: int = _FINGERPRINT.unpack(begun.digest())[0]
+    # Closures, not a class: every command comes by here.
+    def plain(command: msgspec.Struct, encoded: bytes) -> int:
+        digest = begin()
+        digest.update(encoded)
+        fingerprint: int = unpack(digest.digest())[0]
         # One in four thousand million would pass for a narrow one.
         return fingerprint if fingerprint < 0 or fingerprint >= _NARROW_END else fingerprint - _NARROW_END
+
+    reachable = _structs(command_class)
+    if not any(_has_default(field) for struct in reachable for field in msgspec.structs.fields(struct)):
+        return plain
+    content: Callable[[Any], Any] = _without_defaults if len(reachable) > 1 else _own_content(command_class)
+    return lambda command, encoded: plain(command, encode_sorted(content(command)))
 
 
 def _structs(struct: type[msgspec.Struct]) -> set[type[msgspec.Struct]]:
