@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 Store = Literal["memory", "sqlite", "sqlite-normal"]
 _STEPS_MAX = "How many steps a run may take before it counts as endless. [default: as many as the scenario says]"
+_HOSTILE = (
+    "Faults of every kind, and those that little software is ready for: user code that raises a BaseException, a "
+    "CancelledError or an error that cannot be printed, a clock that jumps years ahead, a deploy."
+)
 _SHRINK_S = "How many seconds a failure may be made smaller for. [default: 10]"
 
 # Which options about how to run have a meaning beside the other ways to look at a simulation.
@@ -46,7 +50,7 @@ def simulate(
     minutes: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
     jobs: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
     rate: Annotated[float | None, Parameter(validator=Number(gte=0, lte=1))] = None,
-    hostile: Annotated[bool, Parameter(negative="")] = False,
+    hostile: Annotated[bool, Parameter(negative="", help=_HOSTILE)] = False,
     store: Store = "memory",
     steps_max: Annotated[int | None, Parameter(validator=Number(gte=1), help=_STEPS_MAX)] = None,
     shrink_s: Annotated[float | None, Parameter(validator=Number(gte=0), help=_SHRINK_S)] = None,
@@ -77,9 +81,6 @@ def simulate(
         Processes to run in.
     rate
         Faults of every kind, at this part of the occasions, instead of the scenario's own.
-    hostile
-        Faults of every kind, and those that little software is ready for: user code that raises a BaseException, a
-        CancelledError or an error that cannot be printed, a clock that jumps years ahead, a deploy.
     store
         What the log is on: a model in memory, or the SQLite store on a simulated disk, its power cut too;
         sqlite-normal may lose what was acknowledged, and so shows that it would be found.

@@ -1,6 +1,7 @@
 """What a client reads on and on: across crashes, nothing is passed over and nothing is given out that is not there."""
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable
 from itertools import pairwise
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from support.planted_bugs import Cell, Write, Written
 from support.small_scenarios import Add, Added, Sum
 
-from actorium import ConfigurationError, NotFound, Projection, on, query
+from actorium import ConfigurationError, NotFound, Projection, Runtime, on, query
 from actorium.runtime.log.durable_subscription import DurableSubscription
 from actorium.runtime.log.subscriptions import Subscription
 from actorium.runtime.projections.queries import Watch
@@ -215,6 +216,25 @@ def test_a_process_is_stopped_in_good_order_and_started_again() -> None:
         "node1 crashes: stopped by the scenario",
         "node1 crashes: by the scenario",
     ]
+
+
+@pytest.mark.parametrize("name", sorted(name for name in dir(Runtime) if name in dir(SimulatedRuntime)))
+def test_a_method_of_the_simulation_has_the_parameters_of_the_real_one(name: str) -> None:
+    real, simulated = getattr(Runtime, name), getattr(SimulatedRuntime, name)
+    if not name.startswith("_") and inspect.isfunction(real) and inspect.isfunction(simulated):
+        expected, found = inspect.signature(real).parameters, inspect.signature(simulated).parameters
+        assert {one: (expected[one].kind, expected[one].default) for one in expected} == {
+            one: (found[one].kind, found[one].default) for one in found
+        }
+
+
+READS = ("catalog", "events", "get", "history", "query", "statistics", "store", "subscribe", "watch")
+LIFE = ("ended", "lifespan", "start", "stop")
+
+
+@pytest.mark.parametrize("name", ["send", "submit", "tell", *READS, *LIFE])
+def test_the_simulation_has_the_methods_of_the_real_runtime(name: str) -> None:
+    assert name in public(Runtime) & public(SimulatedRuntime)
 
 
 def public(face: type) -> set[str]:
