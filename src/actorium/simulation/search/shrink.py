@@ -9,7 +9,7 @@ that was there, wherever that can happen to them. Commands that set up are left 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import combinations
 from typing import Any, TypeVar
 
@@ -96,10 +96,12 @@ class _Search:
             self._simplify()
             self._learn_to_leave_out()
             self._from_below(_GLANCE_RUNS)
+            if not _is_short(self._best):
+                self._with_one_fault(_LOOK_RUNS)
             self._from_above()
             if self._from_below(_LOOK_RUNS):
                 self._from_above()
-            if not _is_short(self._best) and self._with_other_faults():
+            if not _is_short(self._best) and (self._with_one_fault(self._runs_max) or self._with_two_faults()):
                 self._from_above()
         except _Exhausted:
             pass
@@ -232,22 +234,33 @@ class _Search:
         ]
         return sorted(found, key=lambda fault: fault.kind not in needed)
 
-    def _with_other_faults(self) -> bool:
-        """Look for few commands that fail with one fault of any kind, or with two of those that there were."""
+    def _with_one_fault(self, runs: int) -> bool:
+        """Look for few commands that fail with one fault of any kind, wherever it happens."""
+        if not self._may_leave_out:
+            return False
+        runs_max = self._runs + runs
+        kinds = {fault.kind for fault in self._failed.faults}
+        for some_kinds in (kinds, self._failed.wish.faults.rates.keys() - kinds):
+            for names in self._few_commands():
+                for fault in self._places_with(names, frozenset(), some_kinds):
+                    if self._runs >= runs_max:
+                        return False
+                    if self._with(names, only=frozenset([fault])):
+                        return True
+        return False
+
+    def _few_commands(self) -> Iterator[list[str]]:
         in_calm = [one.name for one in self._failed.operations if one.in_calm and not one.left_out]
         sent = [one.name for one in self._best.operations if not one.in_calm and not one.left_out]
-        rates = self._failed.wish.faults.rates
+        for count in range(1, _COMMANDS_FROM_BELOW + 1):
+            for kept in combinations(sent, count):
+                yield [*kept, *in_calm]
+
+    def _with_two_faults(self) -> bool:
+        """Look for few commands that fail with two faults of the kinds that there were."""
         kinds = {fault.kind for fault in self._failed.faults}
-        for count in range(1, _COMMANDS_FROM_BELOW + 1):
-            for kept in combinations(sent, count):
-                names = [*kept, *in_calm]
-                for any_kind in (rates.keys() - kinds, kinds):
-                    places = self._places_with(names, frozenset(), any_kind)
-                    if any(self._with(names, only=frozenset([one])) for one in places):
-                        return True
-        for count in range(1, _COMMANDS_FROM_BELOW + 1):
-            for kept in combinations(sent, count):
-                names = [*kept, *in_calm]
+        if self._may_leave_out:
+            for names in self._few_commands():
                 for first in self._places_with(names, frozenset(), kinds):
                     for second in self._places_with(names, frozenset([first]), kinds):
                         if second != first and self._with(names, only=frozenset([first, second])):
@@ -259,7 +272,9 @@ class _Search:
         left_out = frozenset(self._known.difference(names))
         outcome = self._run(msgspec.structs.replace(self._best.wish, leave_out=left_out, only=only, remember=True))
         self._known.update(one.name for one in outcome.operations)
-        return [fault for fault in possible_faults(outcome) if fault.kind in kinds]
+        found = [fault for fault in possible_faults(outcome) if fault.kind in kinds]
+        # The first occasion of each site says the most about it.
+        return sorted(found, key=lambda fault: fault.occurrence)
 
     # --- how ------------------------------------------------------------------------------------------------------
 
