@@ -14,7 +14,10 @@ from actorium import ConfigurationError, NotFound, Projection, Runtime, on, quer
 from actorium.runtime.log.durable_subscription import DurableSubscription
 from actorium.runtime.log.subscriptions import Subscription
 from actorium.runtime.projections.queries import Watch
+from actorium.sagas.sagas import Sagas
+from actorium.sagas.submissions import Submissions
 from actorium.simulation import Faults, Kind, SimulatedRuntime, World
+from actorium.simulation.world.client_groups import SimulatedSagas, SimulatedSubmissions
 from actorium.simulation.world.client_reads import Answers, FromPlace, SavedReader
 from actorium.simulation.world.node import ConnectionLost
 
@@ -62,6 +65,7 @@ def test_events_are_given_out_once_and_in_order_across_crashes(seed: int) -> Non
     read: list[Any] = []
 
     async def scenario(world: World, runtime: SimulatedRuntime) -> None:
+        await runtime.send(Add("a", 0))
         writing = asyncio.create_task(add(runtime))
         subscription = runtime.events(after=1, types=[Added])
         read.extend(await first(5, subscription))
@@ -72,7 +76,7 @@ def test_events_are_given_out_once_and_in_order_across_crashes(seed: int) -> Non
         await writing
 
     world = run(scenario, seed=seed)
-    assert [one.event.amount for one in read] == [2, 3, 4, 5, 6]
+    assert [one.event.amount for one in read] == [1, 2, 3, 4, 5]
     assert [one.position for one in read] == sorted(one.position for one in read)
     assert len(world.nodes[0].lives) > 1
 
@@ -235,6 +239,23 @@ LIFE = ("ended", "lifespan", "start", "stop")
 @pytest.mark.parametrize("name", ["send", "submit", "tell", *READS, *LIFE])
 def test_the_simulation_has_the_methods_of_the_real_runtime(name: str) -> None:
     assert name in public(Runtime) & public(SimulatedRuntime)
+
+
+@pytest.mark.parametrize(("real", "simulated"), [(Sagas, SimulatedSagas), (Submissions, SimulatedSubmissions)])
+def test_a_group_of_the_simulation_has_the_methods_and_parameters_of_the_real_one(real: type, simulated: type) -> None:
+    assert public(real) == public(simulated)
+    for name in public(real):
+        expected = inspect.signature(getattr(real, name)).parameters
+        assert list(inspect.signature(getattr(simulated, name)).parameters) == list(expected)
+
+
+def test_a_submission_that_waits_is_listed() -> None:
+    async def scenario(world: World, runtime: SimulatedRuntime) -> None:
+        await runtime.submit(Add("a", 1), after_s=60, command_id="later")
+        assert [one.status async for one in runtime.submissions.list(status="waiting")] == ["waiting"]
+        assert [one async for one in runtime.submissions.list(status="done")] == []
+
+    run(scenario, faults=Faults.none())
 
 
 def public(face: type) -> set[str]:

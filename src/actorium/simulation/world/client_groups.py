@@ -30,9 +30,11 @@ class SimulatedSagas:
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
 
-    async def get(self, saga: type[Saga], id: str) -> SagaView:
+    async def get(self, saga: type[Saga], id: str, *, ended_within_s: float | None = None) -> SagaView:
         """Return a saga with its history."""
-        view: SagaView = await self._ask(f"saga {id}", lambda runtime: runtime.sagas.get(saga, id))
+        view: SagaView = await self._ask(
+            f"saga {id}", lambda runtime: runtime.sagas.get(saga, id, ended_within_s=ended_within_s)
+        )
         return view
 
     async def list(self, saga: type[Saga] | None = None, *, status: str | None = None) -> AsyncIterator[SagaSummary]:
@@ -48,6 +50,14 @@ class SimulatedSagas:
         """Retry the current step of a stuck saga."""
         await self._ask(f"retry {id}", lambda runtime: runtime.sagas.retry(saga, id, reason=reason))
 
+    async def skip(self, saga: type[Saga], id: str, *, reason: str) -> None:
+        """Have a stuck saga take its current step as done."""
+        await self._ask(f"skip {id}", lambda runtime: runtime.sagas.skip(saga, id, reason=reason))
+
+    async def complete(self, saga: type[Saga], id: str, *, reason: str) -> None:
+        """End a stuck saga as completed."""
+        await self._ask(f"complete {id}", lambda runtime: runtime.sagas.complete(saga, id, reason=reason))
+
 
 class SimulatedSubmissions:
     """The submitted commands of a node, with methods of `runtime.submissions`."""
@@ -61,6 +71,15 @@ class SimulatedSubmissions:
             f"submission {command_id}", lambda runtime: runtime.submissions.get(command_id)
         )
         return view
+
+    async def list(self, *, status: str | None = None) -> AsyncIterator[SubmissionView]:
+        """Iterate over the submitted commands, timers that wait included."""
+
+        async def listed(runtime: Runtime) -> Sequence[SubmissionView]:
+            return [one async for one in runtime.submissions.list(status=status)]
+
+        for submission in await self._ask("submissions", listed, (*TRY_AGAIN, StatementFailed)):
+            yield submission
 
     async def cancel(self, command_id: str, *, reason: str = "") -> bool:
         """Cancel a submitted command that waits."""
