@@ -15,13 +15,15 @@ What holds for every adapter (and is checked by `actorium.testing.EventStoreCont
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
 from actorium.store.errors import DuplicateCommand, StatementFailed, WrongExpectedVersion
 from actorium.store.events import EncodedEvent, EncodedRecord
 from actorium.store.names import CommandRecord, StoredEventType, StreamName
+from actorium.store.tables.dialect import Dialect
+from actorium.store.tables.own_rows import Row, TableChange, TableRead
 
 
 class CommandMark(msgspec.Struct, frozen=True, gc=False):
@@ -84,9 +86,9 @@ Statement = tuple[str, Sequence[Any]]
 class SaveCheckpoint(msgspec.Struct, frozen=True, gc=False):
     """How far a named processor has handled the log, and what it did on the way, in one step.
 
-    `statements` are run in order against the store's tables; `parked` are new or changed dead letters; `settled` are
-    the positions of those that are over. If one of the statements fails, nothing of this checkpoint is written, and
-    the rest of the batch is.
+    `changes` are made in order to the runtime's own tables, then `statements`, the SQL of a projection, are run in
+    order; `parked` are new or changed dead letters; `settled` are the positions of those that are over. If one of the
+    statements fails, nothing of this checkpoint is written, and the rest of the batch is.
     """
 
     name: str
@@ -94,6 +96,7 @@ class SaveCheckpoint(msgspec.Struct, frozen=True, gc=False):
     statements: Sequence[Statement] = ()
     parked: Sequence[DeadLetter] = ()
     settled: Sequence[int] = ()
+    changes: Sequence[TableChange] = ()
 
 
 class Batch(msgspec.Struct, frozen=True, gc=False):
@@ -205,12 +208,16 @@ class EventStore(Protocol):
         """Return the saved position of a subscription, 0 if there is none."""
         ...
 
-    async def dead_letters(self, processor: str) -> list[DeadLetter]:
-        """Return the dead letters of a processor, discarded ones included, in the order of the log."""
+    async def dead_letters(self, processor: str | None) -> list[DeadLetter]:
+        """Return the dead letters of a processor, or of all, discarded ones included, in the order of the log."""
+        ...
+
+    async def read_rows(self, read: TableRead[Row]) -> list[Row]:
+        """Return the rows of one of the runtime's own tables that a read asks for, as committed."""
         ...
 
     async def query(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """Return the rows of a query over the store's tables, as committed; raise StatementFailed."""
+        """Return the rows of a query over the tables of projections, as committed; raise StatementFailed."""
         ...
 
     async def event_types(self, *, counted: bool = False) -> list[StoredEventType]:
@@ -221,6 +228,39 @@ class EventStore(Protocol):
         """
         ...
 
+    @property
+    def dialect(self) -> Dialect:
+        """How the SQL of projections is written for this store."""
+        ...
+
     def describe(self) -> str:
         """Return what the store is and how durable, in one line for a person: kind, place, settings."""
+        ...
+
+
+@runtime_checkable
+class Examinable(EventStore, Protocol):
+    """A store that tools can look at from outside: beside a running process, or when it is damaged."""
+
+    def exists(self) -> bool:
+        """Say whether there is a log that holds anything; nothing is opened or made."""
+        ...
+
+    async def open(self, *, verified: bool = True, read_only: bool = False) -> None:
+        """Open as `EventStore.open` says; StoreUnavailable where the log is damaged, unless `verified` is False.
+
+        With `read_only` nothing is changed, and the log may be open elsewhere; UnsupportedSchema where it would have to
+        be migrated.
+        """
+        ...
+
+    async def damage(self) -> list[str]:
+        """Return what is wrong in the whole log beside its events, a line for each; the store is open."""
+        ...
+
+    def repair(self) -> list[str]:
+        """Repair what can be made again from the events of a log that nobody has open; return what stays damaged.
+
+        Raises StoreUnavailable, and changes nothing, where only a copy of the log helps.
+        """
         ...

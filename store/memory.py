@@ -5,7 +5,8 @@ Invariants, true between any two awaits (no method here waits for anything):
 - `_log[p - 1]` is the event at position p; `_streams[s][v - 1]` the event at version v of stream s, the same object;
 - `_commands` holds every command id that took effect;
 - no snapshot is later than its stream;
-- checkpoints, dead letters and projections' tables live in an SQLite database in memory, with no transaction open.
+- checkpoints, dead letters, the runtime's own tables and those of projections live in an SQLite database in memory,
+  with no transaction open.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from actorium.store import tables
 from actorium.store.errors import (
     DuplicateCommand,
     StatementFailed,
@@ -42,6 +42,10 @@ from actorium.store.events import EncodedRecord
 from actorium.store.guard import StatementGuard
 from actorium.store.names import CommandRecord, StoredEventType, StreamName
 from actorium.store.sqlite.schema import own_names
+from actorium.store.tables import checkpoints
+from actorium.store.tables.dialect import Dialect, SQLiteDialect
+from actorium.store.tables.own_rows import Row, TableRead
+from actorium.store.tables.own_sql import OWN_TABLES_SCHEMA, read_rows
 
 
 class MemoryStore:
@@ -53,11 +57,13 @@ class MemoryStore:
         self._commands: dict[str, CommandRecord] = {}
         self._tables = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         weakref.finalize(self, self._tables.close)
-        self._tables.execute(tables.CHECKPOINTS_SCHEMA)
-        self._tables.execute(tables.DEAD_LETTERS_SCHEMA)
-        self._tables.executescript(tables.CHECKSUMS_SCHEMA)
+        self._tables.execute(checkpoints.CHECKPOINTS_SCHEMA)
+        self._tables.execute(checkpoints.DEAD_LETTERS_SCHEMA)
+        self._tables.executescript(checkpoints.CHECKSUMS_SCHEMA)
+        self._tables.executescript(OWN_TABLES_SCHEMA)
         self._guard = StatementGuard(own_names(), reads_only=False)
         self._query_guard = StatementGuard(own_names(), reads_only=True)
+        self.dialect: Dialect = SQLiteDialect()
         self._snapshots: dict[tuple[StreamName, str], Snapshot] = {}
         self._recorded_us = 0
         self._is_open = False
@@ -104,17 +110,21 @@ class MemoryStore:
 
     async def load_checkpoint(self, name: str) -> int:
         self._require_open()
-        return tables.load_checkpoint(self._tables, name)
+        return checkpoints.load_checkpoint(self._tables, name)
 
-    async def dead_letters(self, processor: str) -> list[DeadLetter]:
+    async def dead_letters(self, processor: str | None) -> list[DeadLetter]:
         self._require_open()
-        return tables.dead_letters(self._tables, processor)
+        return checkpoints.dead_letters(self._tables, processor)
+
+    async def read_rows(self, read: TableRead[Row]) -> list[Row]:
+        self._require_open()
+        return read_rows(self._tables, read)
 
     async def query(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         self._require_open()
         self._tables.execute("PRAGMA query_only = 1")
         try:
-            return tables.query(self._tables, sql, parameters, self._query_guard)
+            return checkpoints.query(self._tables, sql, parameters, self._query_guard)
         finally:
             self._tables.execute("PRAGMA query_only = 0")
 
@@ -169,11 +179,11 @@ class MemoryStore:
             )
         return first
 
-    def _save_checkpoints(self, checkpoints: Sequence[SaveCheckpoint]) -> dict[int, StatementFailed]:
+    def _save_checkpoints(self, saved: Sequence[SaveCheckpoint]) -> dict[int, StatementFailed]:
         failed: dict[int, StatementFailed] = {}
-        for index, checkpoint in enumerate(checkpoints):
+        for index, checkpoint in enumerate(saved):
             try:
-                failure = tables.save_checkpoint(self._tables, checkpoint, self._guard)
+                failure = checkpoints.save_checkpoint(self._tables, checkpoint, self._guard)
             except BaseException:
                 self._tables.rollback()
                 raise

@@ -13,6 +13,7 @@ from heapq import heapify, heappop, heappush
 from actorium.runtime.processors.dead_letters import DeadLetters
 from actorium.store.errors import CorruptRow
 from actorium.store.event_store import DeadLetter, EventStore, SaveCheckpoint, Statement
+from actorium.store.tables.own_rows import TableChange
 from actorium.store.writer import Extra
 
 _PURGE_AT_MIN = 64
@@ -61,6 +62,7 @@ class Checkpoint:
         position: int,
         statements: Sequence[Statement] = (),
         *,
+        changes: Sequence[TableChange] = (),
         parked: Sequence[DeadLetter] = (),
         settled: Sequence[DeadLetter] = (),
     ) -> None:
@@ -68,7 +70,7 @@ class Checkpoint:
         settled = [*settled, *self.letters.overtaken_by(parked)]
         settled_positions = [letter.position for letter in settled]
         # A processor that is cancelled meanwhile does not take its commit out of the writer's hands.
-        await self.writer(SaveCheckpoint(self.name, position, statements, parked, settled_positions))
+        await self.writer(SaveCheckpoint(self.name, position, statements, parked, settled_positions, changes))
         for letter in settled:
             self.letters.settle(letter)
         for letter in parked:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.store.event_store import DeadLetter, SaveCheckpoint, Statement
+from actorium.store.tables.own_rows import TableChange
 
 _SAVE_AFTER_S = 0.5  # how much work a crash may repeat
 
@@ -21,12 +22,13 @@ class LaggingCheckpoint(Checkpoint):
         position: int,
         statements: Sequence[Statement] = (),
         *,
+        changes: Sequence[TableChange] = (),
         parked: Sequence[DeadLetter] = (),
         settled: Sequence[DeadLetter] = (),
     ) -> None:
         """Commit a position with what belongs to it; where nothing does, move, and commit it soon."""
-        if statements or parked or settled:
-            await super().save(position, statements, parked=parked, settled=settled)
+        if statements or changes or parked or settled:
+            await super().save(position, statements, changes=changes, parked=parked, settled=settled)
             return
         self.move_in_memory(position)
         if self._timer is None:

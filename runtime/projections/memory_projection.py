@@ -17,21 +17,13 @@ from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.processors.dead_letters import DeadLetters
 from actorium.runtime.processors.event_handlers import arguments
 from actorium.runtime.projections.projection import Projection
-from actorium.store.errors import StatementFailed
 from actorium.store.event_store import DeadLetter, EventStore, SaveCheckpoint, Statement
 from actorium.store.events import Event, RecordedEvent, as_json
 from actorium.store.log import logger
 from actorium.store.sameness import first_change
+from actorium.store.tables.own_rows import KeptState, KeptStateRemoval, ReadKeptState, TableChange
 
 log = logger("actorium.runtime")
-
-_STATES = (
-    "CREATE TABLE IF NOT EXISTS projection_states "
-    "(name TEXT PRIMARY KEY, version INTEGER NOT NULL, position INTEGER NOT NULL, state TEXT NOT NULL) WITHOUT ROWID"
-)
-_KEEP = "INSERT OR REPLACE INTO projection_states VALUES (?, ?, ?, ?)"
-_FORGET = "DELETE FROM projection_states WHERE name = ?"
-_KEPT = "SELECT position, state FROM projection_states WHERE name = ? AND version = ?"
 
 
 class MemoryCheckpoint(Checkpoint):
@@ -48,16 +40,17 @@ class MemoryCheckpoint(Checkpoint):
         position: int,
         statements: Sequence[Statement] = (),
         *,
+        changes: Sequence[TableChange] = (),
         parked: Sequence[DeadLetter] = (),
         settled: Sequence[DeadLetter] = (),
     ) -> None:
         """Move in memory; write what has to outlive the process."""
         if settled:
             # A kept state was folded without what is handled now, and would never get it: it goes in the same step.
-            statements = [*statements, (_STATES, ()), (_FORGET, (self.name,))]
-        if statements or parked:
+            changes = [*changes, KeptStateRemoval(self.name)]
+        if statements or changes or parked:
             try:
-                await super().save(position, statements, parked=parked, settled=settled)
+                await super().save(position, statements, changes=changes, parked=parked, settled=settled)
             except BaseException:
                 self.ready.clear()  # the state may be ahead of what was written: nobody is shown it before it is clear
                 raise
@@ -142,8 +135,8 @@ class MemoryProjection:
     async def reset(self) -> None:
         """Begin anew from the first event, without what was parked or discarded."""
         letters = self._checkpoint.letters
-        forget: list[Statement] = [(_STATES, ()), (_FORGET, (self._checkpoint.name,))]
-        await self._checkpoint.save(0, forget, settled=[*letters.parked(), *letters.discarded()])
+        forget = [KeptStateRemoval(self._checkpoint.name)]
+        await self._checkpoint.save(0, changes=forget, settled=[*letters.parked(), *letters.discarded()])
         letters.forget_all()
         self._copy = None
         self._fresh()
@@ -157,13 +150,12 @@ class MemoryProjection:
         self._fresh()
         if not self._class.snapshot_every:
             return 0
+        found = await self._store.read_rows(ReadKeptState(self._checkpoint.name, self.definition.version))
         try:
-            rows = await self._store.query(_KEPT, (self._checkpoint.name, self.definition.version))
-            if rows and int(rows[0][0]) <= self._log_reader.log_tail.position:  # or it was folded from a longer log
-                self.instance = msgspec.json.decode(rows[0][1], type=self._class)
-                self._kept_at = int(rows[0][0])
-        except StatementFailed:
-            pass  # no projection of this store has kept a state yet: there is no table
+            for kept in found:
+                if kept.position <= self._log_reader.log_tail.position:  # or it was folded from a longer log
+                    self.instance = msgspec.json.decode(kept.state, type=self._class)
+                    self._kept_at = kept.position
         except msgspec.MsgspecError as error:
             log.info("projection_state_not_taken", projection=self._checkpoint.name, error=str(error))
             self._fresh()
@@ -181,6 +173,6 @@ class MemoryProjection:
             log.warning("projection_state_not_kept", projection=self._checkpoint.name, reason=reason)
             self._kept_at = position
             return
-        row = (self._checkpoint.name, self.definition.version, position, state.decode())
-        await self._checkpoint.writer(SaveCheckpoint(self._checkpoint.name, position, [(_STATES, ()), (_KEEP, row)]))
+        kept = KeptState(self._checkpoint.name, self.definition.version, position, state)
+        await self._checkpoint.writer(SaveCheckpoint(self._checkpoint.name, position, changes=[kept]))
         self._kept_at = position

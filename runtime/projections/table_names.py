@@ -6,11 +6,11 @@ renamed with it, in all statements alike, which changes nothing but its name in 
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 
 from actorium.runtime.projections.sql_tokens import STATEMENTS_KEPT, SqlToken, sql_tokens
 from actorium.store.errors import ConfigurationError
+from actorium.store.tables.dialect import Dialect
 
 _MAKES = frozenset({"TABLE", "VIEW", "INDEX", "TRIGGER"})
 _BEFORE_NAME = frozenset({"IF", "NOT", "EXISTS"})
@@ -26,9 +26,10 @@ _CONFLICT_CLAUSES = frozenset({"ROLLBACK", "ABORT", "REPLACE", "FAIL", "IGNORE"}
 class TableNames:
     """Rewrites one projection version's statements from plain names to its own tables' names."""
 
-    def __init__(self, prefix: str, schema: str) -> None:
+    def __init__(self, prefix: str, schema: str, dialect: Dialect) -> None:
         self.prefix = prefix
-        self.statements = split_statements(schema)
+        self._dialect = dialect
+        self.statements = split_statements(schema, dialect)
         created = [name for statement in self.statements if (name := _created(statement))]
         self.plain = tuple(dict.fromkeys(created))
         self._own = {name.lower(): f"{prefix}{name}" for name in self.plain}
@@ -96,11 +97,11 @@ class TableNames:
                     f"{sql!r} writes to {name!r}, which is none of the projection's tables ({', '.join(self.plain)}): "
                     "create it in `schema`, and write its plain name"
                 )
-        return "".join(self._renamed(token) for token in tokens)
+        return self._dialect.translated("".join(self._renamed(token) for token in tokens))
 
     def _renamed(self, token: SqlToken) -> str:
         own = self._own.get(token.name.lower()) if token.name else None
-        return token.text if own is None else '"' + own.replace('"', '""') + '"'
+        return token.text if own is None else self._dialect.quoted(own)
 
 
 def _created(sql: str) -> str | None:
@@ -138,13 +139,13 @@ def _written(words: list[SqlToken]) -> Iterator[SqlToken]:
             yield words[behind]
 
 
-def split_statements(script: str) -> list[str]:
+def split_statements(script: str, dialect: Dialect) -> list[str]:
     """Return the statements of a script, split where a semicolon ends one (not inside a string or a trigger)."""
     statements: list[str] = []
     rest = ""
     for part in script.split(";"):
         rest += part + ";"
-        if sqlite3.complete_statement(rest):
+        if dialect.is_complete(rest):
             statements.append(rest)
             rest = ""
     statements.append(rest)

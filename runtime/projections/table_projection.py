@@ -20,6 +20,7 @@ from actorium.store.errors import ConfigurationError, StatementFailed
 from actorium.store.event_store import EventStore, SaveCheckpoint, Statement
 from actorium.store.events import Event, RecordedEvent
 from actorium.store.log import logger
+from actorium.store.tables.dialect import Dialect, TableObject
 
 log = logger("actorium.runtime")
 
@@ -37,7 +38,8 @@ class TableProjection:
         self._checkpoint = checkpoint
         self._store = store
         self._current = Checkpoint(current_name(definition.name), store, checkpoint.writer)
-        self._names = names_of(projection, definition.version)
+        self._dialect = store.dialect
+        self._names = names_of(projection, definition.version, self._dialect)
         self._statements: list[Statement] = []
         self._transaction = Transaction(self._statements, self._names)
         # By class of event: the handler, and whether it takes just what most take.
@@ -85,7 +87,7 @@ class TableProjection:
     async def _fetch(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         if self.is_current:
             return await self._store.query(self._names.rewrite_query(sql), parameters)
-        older = names_of(type(self.instance), self._current.position)
+        older = names_of(type(self.instance), self._current.position, self._dialect)
         try:
             return await self._store.query(older.rewrite_query(sql), parameters)
         except StatementFailed:
@@ -137,38 +139,35 @@ class TableProjection:
 
     async def _switch(self) -> None:
         """Let queries, and people with an SQLite tool, see this version; drop every other."""
-        names, version = self._names, self.definition.version
+        names, version, dialect = self._names, self.definition.version, self._dialect
         prefix = projection_prefix(self.definition.name)
+        in_a_view = dialect.quoted(prefix)[:-1]  # as each name that begins so is written, up to its end
         objects = await self._objects("")
         statements: list[Statement] = []
         taken: set[str] = set()
-        for kind, name, sql in objects:
-            if name.startswith(prefix) and not name.startswith(names.prefix):
-                statements.append((f'DROP {kind} IF EXISTS "{name}"', ()))
-            elif kind == "VIEW" and not name.startswith(prefix) and f'"{prefix}' in sql:
-                statements.append((f'DROP VIEW IF EXISTS "{name}"', ()))  # the plain name of an older version's table
+        for thing in objects:
+            name = thing.name
+            is_older = name.startswith(prefix) and not name.startswith(names.prefix)
+            shows_older = thing.kind == "VIEW" and not name.startswith(prefix) and in_a_view in thing.definition
+            if is_older or shows_older:
+                statements.append((dialect.drop(thing), ()))
             else:
                 taken.add(name.lower())
-        own = {name for _, name, _ in objects}
+        own = {thing.name for thing in objects}
         for plain in names.plain:
             # A plain name is a convenience for people: what has the name already keeps it.
             if names.prefix + plain in own and plain.lower() not in taken:
-                statements.append((f'CREATE VIEW "{plain}" AS SELECT * FROM "{names.prefix}{plain}"', ()))
+                statements.append((dialect.create_view(plain, names.prefix + plain), ()))
         await self._current.save(version, statements)
         self._checkpoint.announce()
         log.info("projection_switched", projection=self.definition.name, version=version)
 
     async def _drops(self, prefix: str) -> list[Statement]:
-        return [(f'DROP {kind} IF EXISTS "{name}"', ()) for kind, name, _ in await self._objects(prefix)]
+        return [(self._dialect.drop(thing), ()) for thing in await self._objects(prefix)]
 
-    async def _objects(self, prefix: str) -> list[tuple[str, str, str]]:
+    async def _objects(self, prefix: str) -> list[TableObject]:
         """Return the views and tables whose names begin so, with what made them."""
-        rows = await self._store.query(
-            "SELECT upper(type), name, coalesce(sql, '') FROM sqlite_master WHERE type IN ('table', 'view') "
-            "AND substr(name, 1, ?) = ? ORDER BY type DESC, name",
-            (len(prefix), prefix),
-        )
-        return [(str(kind), str(name), str(sql)) for kind, name, sql in rows]
+        return [TableObject(*row) for row in await self._store.query(*self._dialect.list_objects(prefix))]
 
     @property
     def _schema_name(self) -> str:
@@ -195,7 +194,7 @@ def projection_prefix(name: str) -> str:
     return f"{name}__v"
 
 
-def names_of(projection: type[Projection], version: int) -> TableNames:
+def names_of(projection: type[Projection], version: int, dialect: Dialect) -> TableNames:
     """Return the table names of a version of a projection, as far as its code of today names them."""
     definition = projection.__definition__
-    return TableNames(f"{projection_prefix(definition.name)}{version}__", definition.schema)
+    return TableNames(f"{projection_prefix(definition.name)}{version}__", definition.schema, dialect)

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
 
 import msgspec
+from msgspec.structs import astuple
 
 from actorium.runtime.instrument import Instruments
 from actorium.runtime.log.log_reader import Delivered, Unread
@@ -41,25 +41,15 @@ from actorium.sagas.model.events import (
 )
 from actorium.sagas.model.intents import Intent, IntentKey
 from actorium.sagas.model.submissions import SUBMISSION, CommandSubmitted, SubmissionCancelled, SubmissionConcluded
-from actorium.store.event_store import DeadLetter, SaveCheckpoint, Statement
+from actorium.store.event_store import DeadLetter, SaveCheckpoint
 from actorium.store.events import Event, RecordedEvent
 from actorium.store.log import logger
+from actorium.store.tables.own_rows import AgendaRemoval, AgendaRow, ReadDue, RemoveAll, TableChange
 
 log = logger("actorium.sagas")
 
 _RUN, _DEADLINE = "run", "deadline"
-_TABLES = (
-    "CREATE TABLE IF NOT EXISTS agenda (owner TEXT NOT NULL, id TEXT NOT NULL, key TEXT NOT NULL, what TEXT NOT NULL, "
-    "due_us INTEGER NOT NULL, PRIMARY KEY (owner, id, key, what)) WITHOUT ROWID",
-    "CREATE INDEX IF NOT EXISTS agenda_by_time ON agenda (due_us)",
-)
-_CLEAR = ("DELETE FROM agenda", *AgendaTables.clearing)
-_ADD = "INSERT OR REPLACE INTO agenda VALUES (?, ?, ?, ?, ?)"
-_REMOVE = "DELETE FROM agenda WHERE owner = ? AND id = ? AND key = ? AND what = ?"
-_DUE = (
-    "SELECT owner, id, key, what, due_us FROM agenda WHERE due_us <= ? "
-    "AND (due_us, owner, id, key, what) > (?, ?, ?, ?, ?) ORDER BY due_us, owner, id, key, what LIMIT ?"
-)
+_CLEAR = (RemoveAll("agenda"), *AgendaTables.clearing)
 
 _LOOK_EVERY_US = 5_000_000  # how often the table is looked at, unless the clock is looked at less often
 _LOOKS_AHEAD = 4  # what is due within so many looks is held in memory, so that nothing falls due unseen
@@ -73,9 +63,9 @@ class AgendaCheckpoint(Checkpoint):
 
     saved_position = -1
 
-    async def save_behind(self, position: int, statements: Sequence[Statement]) -> None:
+    async def save_behind(self, position: int, changes: Sequence[TableChange]) -> None:
         """Write a position that was passed, with what it stands for."""
-        await self.writer(SaveCheckpoint(self.name, position, statements))
+        await self.writer(SaveCheckpoint(self.name, position, changes=changes))
         self.saved_position = position
 
 
@@ -146,13 +136,13 @@ class Agenda:
     # --- following the log ----------------------------------------------------------------------------------------
 
     async def prepare(self) -> None:
-        """Make the tables, and take up what is due; after an error, go back to what is written."""
+        """Take up what is due, with empty tables at the first start; after an error, go back to what is written."""
         self.started.clear()
         async with self._saving:  # what is being written would stand in the table unknown to what is read again
             self._forget()
             await self._checkpoint.load()
             if self._checkpoint.position == 0:
-                await self._checkpoint.save(0, [(sql, ()) for sql in (*_TABLES, *AgendaTables.creating, *_CLEAR)])
+                await self._checkpoint.save(0, changes=_CLEAR)
             self._checkpoint.saved_position = self._checkpoint.position
             self._position = self._checkpoint.position
             self._replay_to = self._head()
@@ -170,7 +160,7 @@ class Agenda:
         async with self._saving:
             self._replay_to = self._head()
             self._forget()
-            await self._checkpoint.save(0, [(sql, ()) for sql in _CLEAR])
+            await self._checkpoint.save(0, changes=_CLEAR)
             self._checkpoint.saved_position = self._position = 0
 
     def _forget(self) -> None:
@@ -215,11 +205,10 @@ class Agenda:
                 return
             changes, self._changes, self._stale = self._changes, {}, set()
             listed = self._tables.take_changes()
-            statements: list[Statement] = [
-                (_REMOVE, row) if due_us is None else (_ADD, (*row, due_us)) for row, due_us in changes.items()
-            ]
+            removals = [AgendaRemoval(*row) for row, due_us in changes.items() if due_us is None]
+            rows = [AgendaRow(*row, due_us) for row, due_us in changes.items() if due_us is not None]
             try:
-                await self._checkpoint.save_behind(position, [*statements, *AgendaTables.statements(listed)])
+                await self._checkpoint.save_behind(position, [*removals, *rows, *AgendaTables.changes(listed)])
             except BaseException:
                 # Perhaps it was written all the same: whatever came since must be ready to find the old rows there.
                 self._stale.update(self._changes)
@@ -362,11 +351,12 @@ class Agenda:
         """Take up the rows that fall due within the horizon, as far as there is room for them."""
         looked_us = self._source.now_us()
         until_us = looked_us + self._horizon_us
-        last: tuple[Any, ...] = (-1, "", "", "", "")
+        last: AgendaRow | None = None
         self._left_out = False
         while True:
-            rows = await self._store.query(_DUE, (until_us, *last, _ROWS_PER_READ))
-            for owner, id, key, what, due_us in rows:
+            found = await self._store.read_rows(ReadDue(until_us, _ROWS_PER_READ, last))
+            for last in found:
+                owner, id, key, what, due_us = astuple(last)
                 row = (owner, id, key, what)
                 is_over = row in self._changes and self._changes[row] is None
                 if row in self._due or is_over or self._is_busy_with(owner, id, key):
@@ -377,11 +367,9 @@ class Agenda:
                     self._add_soon(row, due_us)
                 if self._left_out:
                     break
-            if self._left_out or len(rows) < _ROWS_PER_READ:
+            if self._left_out or len(found) < _ROWS_PER_READ:
                 self._looked_us = looked_us
                 return
-            owner, id, key, what, due_us = rows[-1]
-            last = (due_us, owner, id, key, what)
 
     def _is_busy_with(self, owner: str, id: str, key: str) -> bool:
         return self._runners.of(owner).is_busy_with(IntentKey(owner, id, key))

@@ -5,16 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from actorium.sagas.execution.saga_table import SAGA_TABLES, Changes, SagaTable, index_statements
-from actorium.sagas.execution.submission_table import (
-    CLEAR_SUBMISSIONS,
-    SUBMISSION_TABLES,
-    SubmissionChanges,
-    SubmissionTable,
-    submission_statements,
-)
-from actorium.store.event_store import Statement
+from actorium.sagas.execution.saga_table import Changes, SagaTable, saga_changes
+from actorium.sagas.execution.submission_table import SubmissionChanges, SubmissionTable, submission_changes
 from actorium.store.events import Event, RecordedEvent
+from actorium.store.tables.own_rows import RemoveAll, TableChange
 
 
 class TableChanges(NamedTuple):
@@ -27,8 +21,7 @@ class TableChanges(NamedTuple):
 class AgendaTables:
     """What has changed in both tables and is not written yet; `takes` says what notes each class of events."""
 
-    creating = (*SAGA_TABLES, *SUBMISSION_TABLES)
-    clearing = ("DELETE FROM sagas", CLEAR_SUBMISSIONS)
+    clearing = (RemoveAll("sagas"), RemoveAll("submissions"))
     submission_events = SubmissionTable.event_classes
 
     def __init__(self) -> None:
@@ -57,6 +50,6 @@ class AgendaTables:
         self._submissions.clear()
 
     @staticmethod
-    def statements(changes: TableChanges) -> list[Statement]:
-        """Return the statements that write changes."""
-        return [*index_statements(changes.sagas), *submission_statements(changes.submissions)]
+    def changes(noted: TableChanges) -> list[TableChange]:
+        """Return what is to be written as the store takes it."""
+        return [*saga_changes(noted.sagas), *submission_changes(noted.submissions)]

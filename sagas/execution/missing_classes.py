@@ -11,24 +11,14 @@ from typing import Literal, NamedTuple
 
 from actorium.sagas.model.definition import SagaDefinition
 from actorium.sagas.model.events import UNDO
-from actorium.store.errors import ConfigurationError, StatementFailed
+from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import EventStore
 from actorium.store.log import logger
+from actorium.store.tables.own_rows import ReadLiveSteps
 
 log = logger("actorium.sagas")
 
 _NAMED_MAX = 5
-# The first condition is that of the index by status, which SQLite uses for no query without it.
-_LIVE = "status <> 'completed' AND status IN ('running', 'undoing', 'failed')"
-_STANDING = f"SELECT DISTINCT type, coalesce(step, '') FROM sagas WHERE {_LIVE} ORDER BY 1, 2"
-_IDS = f"SELECT id FROM sagas WHERE type = ? AND ? IN (step, '') AND {_LIVE} LIMIT {_NAMED_MAX}"
-# From one type to the next by the key: a million sagas of a type cost no more than one.
-_TYPES = (
-    "WITH RECURSIVE kept (type) AS (SELECT min(type) FROM sagas UNION ALL "
-    "SELECT (SELECT min(type) FROM sagas WHERE sagas.type > kept.type) FROM kept WHERE kept.type IS NOT NULL) "
-    "SELECT type FROM kept WHERE type IS NOT NULL"
-)
-
 _IS_NO_SAGA = "is no saga of this runtime: give Runtime([…]) the class that keeps it"
 
 
@@ -42,34 +32,34 @@ class LostSagas(NamedTuple):
 async def lost_sagas(store: EventStore, definitions: Iterable[SagaDefinition]) -> LostSagas:
     """Return what the sagas in an open store want and these definitions lack, in words, with the mend."""
     known = {definition.saga_type: definition for definition in definitions}
-    try:
-        types = [str(type_) for (type_,) in await store.query(_TYPES, ())]
-    except StatementFailed:
-        return LostSagas([], [])  # no table of sagas: there never was one
+    kept = await store.read_rows(ReadLiveSteps(_NAMED_MAX))
     live: dict[str, str] = {}
-    for type_, step in await store.query(_STANDING, ()):
-        definition = known.get(type_)
-        name = str(step).removesuffix(UNDO)
+    for saga in kept:
+        definition = known.get(saga.type)
         if definition is None:
-            live[type_] = (
-                f"{type_} (live: {await _named(store, type_, '')}) {_IS_NO_SAGA}, or set saga_type = {type_!r} in the "
-                f"one that it became"
-            )
-        elif name and definition.today(name) not in definition.steps:
-            live[f"{type_}.{name}"] = (
-                f"{type_}.{name} (live: {await _named(store, type_, step)}) is no step of this code: bring it back, "
-                f"or map its name in renamed_steps of {definition.saga_class.__qualname__}"
-            )
+            if saga.ids:
+                named = _named([id for ids in saga.ids.values() for id in ids][:_NAMED_MAX])
+                live[saga.type] = (
+                    f"{saga.type} (live: {named}) {_IS_NO_SAGA}, or set saga_type = {saga.type!r} in the one that it "
+                    f"became"
+                )
+            continue
+        for step, ids in saga.ids.items():
+            name = step.removesuffix(UNDO)
+            if name and definition.today(name) not in definition.steps:
+                live[f"{saga.type}.{name}"] = (
+                    f"{saga.type}.{name} (live: {_named(ids)}) is no step of this code: bring it back, or map its name "
+                    f"in renamed_steps of {definition.saga_class.__qualname__}"
+                )
     over = [
         f'{type_} (none is live) {_IS_NO_SAGA}, or start with Settings(unreadable_types="warn") if none is to begin'
-        for type_ in types
+        for type_ in (saga.type for saga in kept)
         if type_ not in known and type_ not in live
     ]
     return LostSagas(list(live.values()), over)
 
 
-async def _named(store: EventStore, type_: str, step: str) -> str:
-    ids = [str(id) for (id,) in await store.query(_IDS, (type_, step))]
+def _named(ids: list[str]) -> str:
     return ", ".join(ids) + (", …" if len(ids) == _NAMED_MAX else "")
 
 

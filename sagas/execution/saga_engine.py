@@ -48,13 +48,10 @@ from actorium.store.errors import ConfigurationError, InvalidCommand
 from actorium.store.event_store import StreamRead
 from actorium.store.events import event_type_of
 from actorium.store.names import StreamName
+from actorium.store.tables.own_rows import ReadSagas
 
 _PAGE = 1_000
 _ENDED = ("completed", "undone", "failed")
-_LIST = (
-    "SELECT type, id, status, step, reason, started_us, updated_us FROM sagas WHERE (? IS NULL OR status = ?) "
-    "AND (? IS NULL OR type = ?) AND (type, id) > (?, ?) ORDER BY type, id LIMIT ?"
-)
 
 
 class SagaEngine(Component):
@@ -291,22 +288,22 @@ class SagaEngine(Component):
         """Yield the sagas there are, of a class or all, in a status or any, by type and id."""
         await self._written()
         kind = None if saga is None else self._kind(saga).type
-        last = ("", "")
+        after: tuple[str, str] | None = None
         while True:
-            rows = await self._store.query(_LIST, (status, status, kind, kind, *last, _PAGE))
-            for type_, id, status_, step, reason, started_us, updated_us in rows:
+            rows = await self._store.read_rows(ReadSagas(_PAGE, kind, status, after))
+            for row in rows:
                 yield SagaSummary(
-                    type=type_,
-                    id=id,
-                    status=status_,
-                    step=step or "",
-                    reason=reason or "",
-                    started_at=_time(started_us),
-                    updated_at=_time(updated_us),
+                    type=row.type,
+                    id=row.id,
+                    status=row.status,
+                    step=row.step,
+                    reason=row.reason,
+                    started_at=_time(row.started_us),
+                    updated_at=_time(row.updated_us),
                 )
             if len(rows) < _PAGE:
                 return
-            last = (rows[-1][0], rows[-1][1])
+            after = (rows[-1].type, rows[-1].id)
 
     async def mend(self, saga: type[Saga], id: str, action: str, reason: str) -> None:
         """Act on a saga that stands."""
@@ -355,5 +352,5 @@ def _runners(services: Services, streams: Iterable[type[Saga]], settings: Settin
     return IntentRunners(steps, submissions)
 
 
-def _time(us: int | None) -> datetime:
-    return datetime.fromtimestamp((us or 0) / 1_000_000, UTC)
+def _time(us: int) -> datetime:
+    return datetime.fromtimestamp(us / 1_000_000, UTC)

@@ -19,22 +19,8 @@ from actorium.sagas.model.events import (
     StepFailed,
     StepIssued,
 )
-from actorium.store.event_store import Statement
 from actorium.store.events import Event, RecordedEvent
-
-SAGA_TABLES = (
-    "CREATE TABLE IF NOT EXISTS sagas (type TEXT NOT NULL, id TEXT NOT NULL, status TEXT, step TEXT, reason TEXT, "
-    "started_us INTEGER, updated_us INTEGER NOT NULL, PRIMARY KEY (type, id)) WITHOUT ROWID",
-    # Most sagas of a long life are completed: only the others are looked for by their status.
-    "CREATE INDEX IF NOT EXISTS sagas_by_status ON sagas (status, type) WHERE status <> 'completed'",
-)
-_WRITE = (
-    "INSERT INTO sagas VALUES (?, ?, ?, ?, ?, ?, ?) "
-    "ON CONFLICT DO UPDATE SET status = coalesce(excluded.status, status), "
-    "step = coalesce(excluded.step, step), reason = coalesce(excluded.reason, reason), "
-    "started_us = coalesce(excluded.started_us, started_us), updated_us = excluded.updated_us"
-)
-
+from actorium.store.tables.own_rows import SagaChange
 
 Said = tuple[str | None, str | None, str | None]
 """Status, step and reason of a saga after an event; None for what it leaves as it was."""
@@ -75,7 +61,7 @@ Changes = dict[tuple[str, str], SagaRowChange]
 
 
 class SagaTable:
-    """What has changed in the index and is not written yet."""
+    """What has changed in the table and is not written yet."""
 
     event_classes = frozenset(_SAYS)
 
@@ -123,6 +109,6 @@ class SagaTable:
         self._changes.clear()
 
 
-def index_statements(changes: Changes) -> list[Statement]:
-    """Return the statements that write changes."""
-    return [(_WRITE, (*name, *astuple(change))) for name, change in changes.items()]
+def saga_changes(changes: Changes) -> list[SagaChange]:
+    """Return changes as the store takes them."""
+    return [SagaChange(*name, *astuple(change)) for name, change in changes.items()]

@@ -6,27 +6,14 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
+from msgspec.structs import astuple
 
 from actorium.sagas.model.submission_views import WAITING, SubmissionView, outcome_of, submission_view
 from actorium.sagas.model.submissions import CommandSubmitted, SubmissionCancelled, SubmissionConcluded
-from actorium.store.event_store import EventStore, Statement
+from actorium.store.event_store import EventStore
 from actorium.store.events import Event, RecordedEvent
+from actorium.store.tables.own_rows import ReadSubmissions, SubmissionEnd, SubmissionRow, TableChange
 
-SUBMISSION_TABLES = (
-    "CREATE TABLE IF NOT EXISTS submissions (id TEXT NOT NULL PRIMARY KEY, type TEXT NOT NULL, status TEXT NOT NULL, "
-    "reason TEXT NOT NULL, due_us INTEGER NOT NULL, submitted_us INTEGER NOT NULL, ended_us INTEGER NOT NULL) "
-    "WITHOUT ROWID",
-    # Most submissions of a long life are done: only the others are looked for by their status.
-    "CREATE INDEX IF NOT EXISTS submissions_by_status ON submissions (status, id) WHERE status <> 'done'",
-)
-CLEAR_SUBMISSIONS = "DELETE FROM submissions"
-_ADD = "INSERT OR REPLACE INTO submissions VALUES (?, ?, ?, ?, ?, ?, ?)"
-_END = "UPDATE submissions SET status = ?, reason = ?, ended_us = ? WHERE id = ?"
-_COLUMNS = "SELECT id, type, status, reason, due_us, submitted_us, ended_us FROM submissions WHERE id > ? "
-_LIST = _COLUMNS + "ORDER BY id LIMIT ?"
-# The first condition is that of the index, which SQLite uses for no query without it.
-_LIST_OF_STATUS = _COLUMNS + "AND status <> 'done' AND status = ? ORDER BY id LIMIT ?"
-_LIST_DONE = _COLUMNS + "AND status = 'done' ORDER BY id LIMIT ?"
 _PAGE = 1_000
 
 
@@ -87,14 +74,13 @@ class SubmissionTable:
         self._changes.clear()
 
 
-def submission_statements(changes: SubmissionChanges) -> list[Statement]:
-    """Return the statements that write changes."""
+def submission_changes(changes: SubmissionChanges) -> list[TableChange]:
+    """Return changes as the store takes them."""
     return [
-        (_END, (change.status, change.reason, change.ended_us, id))
+        SubmissionEnd(id, change.status, change.reason, change.ended_us)
         if change.type is None
-        else (
-            _ADD,
-            (id, change.type, change.status, change.reason, change.due_us, change.submitted_us, change.ended_us),
+        else SubmissionRow(
+            id, change.type, change.status, change.reason, change.due_us, change.submitted_us, change.ended_us
         )
         for id, change in changes.items()
     ]
@@ -102,14 +88,11 @@ def submission_statements(changes: SubmissionChanges) -> list[Statement]:
 
 async def listed(store: EventStore, status: str | None) -> AsyncIterator[SubmissionView]:
     """Yield the submissions of the table, in one status or any, by their ids."""
-    last = ""
+    last: str | None = None
     while True:
-        if status is None or status == "done":
-            rows = await store.query(_LIST if status is None else _LIST_DONE, (last, _PAGE))
-        else:
-            rows = await store.query(_LIST_OF_STATUS, (last, status, _PAGE))
+        rows = await store.read_rows(ReadSubmissions(_PAGE, status, last))
         for row in rows:
-            yield submission_view(*row)
+            yield submission_view(*astuple(row))
         if len(rows) < _PAGE:
             return
-        last = rows[-1][0]
+        last = rows[-1].id

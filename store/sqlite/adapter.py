@@ -23,7 +23,6 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from actorium.store import tables
 from actorium.store.errors import (
     CommitUnknown,
     ConfigurationError,
@@ -39,11 +38,16 @@ from actorium.store.names import CommandRecord, StoredEventType
 from actorium.store.sqlite.connection import Work
 from actorium.store.sqlite.file import DatabaseFile
 from actorium.store.sqlite.integrity.damage import damage, damaged_marks, is_damage, misplaced_events, refuse_damage
+from actorium.store.sqlite.integrity.repair import repair_file
 from actorium.store.sqlite.journal import Journal, failed_commit
 from actorium.store.sqlite.packed import last_position
 from actorium.store.sqlite.reading import LogQueries
 from actorium.store.sqlite.schema import migrate, own_names, refuse_foreign, refuse_older
 from actorium.store.sqlite.settings import SQLiteSettings
+from actorium.store.tables import checkpoints
+from actorium.store.tables.dialect import Dialect, SQLiteDialect
+from actorium.store.tables.own_rows import Row, TableRead
+from actorium.store.tables.own_sql import read_rows
 
 T = TypeVar("T")
 
@@ -144,6 +148,7 @@ class SQLiteLog:
         self._settings = settings.checked()
         self._file = place
         self._guard = StatementGuard(own_names(), reads_only=True)  # used on the thread of the connection for queries
+        self.dialect: Dialect = SQLiteDialect()
         self._session: _Session | None = None
         self._verifies = self._is_verified = False
         self._connections: list[MediumConnection] = []
@@ -225,13 +230,16 @@ class SQLiteLog:
         return await self._read(lambda db: reading.command(db, command_id))
 
     async def load_checkpoint(self, name: str) -> int:
-        return await self._read(lambda db: tables.load_checkpoint(db, name))
+        return await self._read(lambda db: checkpoints.load_checkpoint(db, name))
 
-    async def dead_letters(self, processor: str) -> list[DeadLetter]:
-        return await self._query(lambda db: tables.dead_letters(db, processor))
+    async def dead_letters(self, processor: str | None) -> list[DeadLetter]:
+        return await self._query(lambda db: checkpoints.dead_letters(db, processor))
+
+    async def read_rows(self, read: TableRead[Row]) -> list[Row]:
+        return await self._query(lambda db: read_rows(db, read))
 
     async def query(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-        return await self._query(lambda db: tables.query(db, sql, parameters, self._guard))
+        return await self._query(lambda db: checkpoints.query(db, sql, parameters, self._guard))
 
     async def event_types(self, *, counted: bool = False) -> list[StoredEventType]:
         reading = self._require_open().reading
@@ -386,3 +394,6 @@ class SQLiteStore(SQLiteLog):
     ) -> None:
         settings = SQLiteSettings(synchronous, cache_mb, wal_autocheckpoint_pages, busy_timeout_s, verify_mb)
         super().__init__(DatabaseFile(path), settings)
+
+    def repair(self) -> list[str]:
+        return repair_file(self._file.path)

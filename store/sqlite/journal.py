@@ -29,7 +29,7 @@ from actorium.store.sqlite.plan import EVENT_COLUMN_COUNT, EVENT_COLUMNS, EventT
 from actorium.store.sqlite.rows import RowStatement
 from actorium.store.sqlite.schema import own_names
 from actorium.store.sqlite.snapshots import snapshot_checksum
-from actorium.store.tables import save_checkpoint
+from actorium.store.tables.checkpoints import save_checkpoint
 
 # The first release without the WAL-reset bug. It needs two writing connections to one file, which we never have; a
 # tool that somebody points at the file beside us may be the second.

@@ -12,7 +12,8 @@ from functools import cache
 
 from actorium.store.errors import CorruptStore, UnsupportedSchema
 from actorium.store.guard import is_foreign
-from actorium.store.tables import CHECKSUMS_SCHEMA, DEAD_LETTERS_SCHEMA
+from actorium.store.tables.checkpoints import CHECKSUMS_SCHEMA, DEAD_LETTERS_SCHEMA
+from actorium.store.tables.own_sql import OWN_TABLES, OWN_TABLES_SCHEMA
 
 # "Acto": marks the file as ours for the `file` command and for us.
 APPLICATION_ID = 0x4163746F
@@ -79,7 +80,7 @@ LEFT JOIN event_types ON event_types.id = events.type;
 # The marks of commands have a checksum from here on, in the column that counts their events.
 _MARKS = ""
 
-MIGRATIONS = (_FIRST, DEAD_LETTERS_SCHEMA, CHECKSUMS_SCHEMA, _MARKS)
+MIGRATIONS = (_FIRST, DEAD_LETTERS_SCHEMA, CHECKSUMS_SCHEMA, _MARKS, OWN_TABLES_SCHEMA)
 
 
 def refuse_foreign(db: sqlite3.Connection, path: str) -> None:
@@ -124,6 +125,7 @@ def refuse_older(db: sqlite3.Connection, path: str) -> None:
 def _migrate(db: sqlite3.Connection, found: int) -> None:
     db.execute("BEGIN IMMEDIATE")
     try:
+        _drop_views(db)
         for number in range(found + 1, len(MIGRATIONS) + 1):
             for statement in _statements(number):
                 db.execute(statement)
@@ -133,6 +135,13 @@ def _migrate(db: sqlite3.Connection, found: int) -> None:
     except BaseException:
         db.rollback()
         raise
+
+
+def _drop_views(db: sqlite3.Connection) -> None:
+    """Make room for our own tables: a projection may have shown one of its tables by such a name."""
+    names = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'view'")]
+    for name in OWN_TABLES.intersection(names):
+        db.execute(f"DROP VIEW {name}")
 
 
 def _statements(number: int) -> list[str]:
@@ -183,9 +192,9 @@ def own_names() -> frozenset[str]:
     return frozenset(name.lower() for name in _own_definitions())
 
 
-def own_tables() -> frozenset[str]:
-    """Return the names of our tables; every other one belongs to a projection, or to somebody else."""
-    return frozenset(_own_definitions()) | {"sqlite_schema"}
+def checked_tables() -> frozenset[str]:
+    """Return the names of the tables whose rows have checksums of their own, or that are compared whole."""
+    return (frozenset(_own_definitions()) - OWN_TABLES) | {"sqlite_schema"}
 
 
 @cache

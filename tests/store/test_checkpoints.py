@@ -7,12 +7,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from actorium.store import tables
 from actorium.store.event_store import Batch, SaveCheckpoint
 from actorium.store.guard import StatementGuard
 from actorium.store.memory import MemoryStore
 from actorium.store.sqlite import SQLiteStore
 from actorium.store.sqlite.schema import migrate
+from actorium.store.tables import checkpoints
 from actorium.testing.contract_words import dead_letter
 
 
@@ -29,7 +29,7 @@ def statements_of(db: sqlite3.Connection, checkpoint: SaveCheckpoint) -> list[st
     """The first words of the statements that saving it takes where no transaction is open."""
     statements: list[str] = []
     db.set_trace_callback(statements.append)
-    tables.save_checkpoint(db, checkpoint, StatementGuard(frozenset(), reads_only=False))
+    checkpoints.save_checkpoint(db, checkpoint, StatementGuard(frozenset(), reads_only=False))
     db.set_trace_callback(None)
     assert not db.in_transaction
     return [" ".join(statement.split()[:3]) for statement in statements]
@@ -37,7 +37,7 @@ def statements_of(db: sqlite3.Connection, checkpoint: SaveCheckpoint) -> list[st
 
 def test_a_position_alone_is_one_statement(db: sqlite3.Connection) -> None:
     assert statements_of(db, SaveCheckpoint("p", 3)) == ["INSERT INTO checkpoints"]
-    assert tables.load_checkpoint(db, "p") == 3
+    assert checkpoints.load_checkpoint(db, "p") == 3
 
 
 def test_a_position_with_what_it_stands_for_is_a_transaction_by_itself(db: sqlite3.Connection) -> None:
@@ -49,7 +49,7 @@ def test_a_position_with_what_it_stands_for_is_a_transaction_by_itself(db: sqlit
         "RELEASE checkpoint",
     ]
     assert statements_of(db, SaveCheckpoint("p", 2, [seen]))[-2:] == ["ROLLBACK TO checkpoint", "RELEASE checkpoint"]
-    assert tables.load_checkpoint(db, "p") == 1
+    assert checkpoints.load_checkpoint(db, "p") == 1
 
 
 @pytest.mark.parametrize("is_memory", [True, False])

@@ -12,6 +12,8 @@ from actorium.store.names import CommandRecord
 from actorium.store.sqlite import SQLiteStore
 from actorium.store.sqlite.integrity.repair import repair_file
 from actorium.store.sqlite.schema import MIGRATIONS
+from actorium.store.tables.own_rows import AgendaRow, KeptState, ReadDue, ReadKeptState, ReadSagas, SagaRow
+from actorium.store.tables.own_sql import OWN_TABLES
 from actorium.testing.contract_words import ALICE, BOB, append, commit, versions
 
 NEWEST = len(MIGRATIONS)
@@ -56,6 +58,29 @@ async def test_an_older_file_is_upgraded_and_serves(tmp_path: Path, recorded: Pa
         assert await store.dead_letters("balances") == []
         parked = [letter.position for letter in await store.dead_letters("reaction mail")]
         assert parked == ([] if recorded.stem == "schema_1" else [2])
+        agenda = await store.read_rows(ReadDue(9, 10))
+        sagas = await store.read_rows(ReadSagas(10))
+        state = await store.read_rows(ReadKeptState("projection Sums version 1", 1))
+        if recorded.stem == "schema_4":
+            assert agenda == [AgendaRow("Transfer", "t1", "wait", "deadline", 9)]
+            assert sagas == [SagaRow("Transfer", "t1", "running", "wait", "", 5, 6)]
+            assert state == [KeptState("projection Sums version 1", 1, 3, b'{"sum":4}')]
+        else:
+            assert (agenda, sagas, state) == ([], [], [])
+    finally:
+        await store.close()
+
+
+@pytest.mark.parametrize("name", sorted(OWN_TABLES))
+@pytest.mark.asyncio
+async def test_a_projections_table_that_was_shown_by_the_name_of_a_new_table_stays(tmp_path: Path, name: str) -> None:
+    shown = f"CREATE TABLE P__v1__{name} (x); CREATE VIEW {name} AS SELECT * FROM P__v1__{name};"
+    given_a_file(tmp_path / "old.db", (RECORDED[2].read_text() + shown))
+    store = SQLiteStore(tmp_path / "old.db")
+    await store.open()
+    try:
+        assert await store.read_rows(ReadDue(9, 10)) == []
+        assert await store.query(f"SELECT * FROM P__v1__{name}", ()) == []
     finally:
         await store.close()
 

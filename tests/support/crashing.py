@@ -11,6 +11,7 @@ from actorium.errors import StoreUnavailable
 from actorium.store.event_store import Batch, Committed, Head, StreamPage, StreamRead
 from actorium.store.events import EncodedRecord
 from actorium.store.names import CommandRecord
+from actorium.store.tables.own_rows import Row, TableRead
 
 _DEAD = "the process is dead"
 
@@ -82,6 +83,10 @@ class CrashingStore(PassedThrough):
     async def find_command(self, command_id: str) -> CommandRecord | None:
         await self._alive()
         return await self.inner.find_command(command_id)
+
+    async def read_rows(self, read: TableRead[Row]) -> list[Row]:
+        await self._alive()
+        return await self.inner.read_rows(read)
 
     async def query(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         await self._alive()

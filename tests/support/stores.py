@@ -12,6 +12,8 @@ from actorium.store.event_store import Append, Batch, Committed, DeadLetter, Hea
 from actorium.store.events import EncodedEvent, EncodedRecord, Event, as_json, event_type_of
 from actorium.store.memory import MemoryStore
 from actorium.store.names import CommandRecord, StoredEventType, StreamName
+from actorium.store.tables.dialect import Dialect
+from actorium.store.tables.own_rows import Row, TableRead
 
 Fault = Literal["before", "after", "slow", "none"]
 
@@ -46,14 +48,21 @@ class PassedThrough:
     async def load_checkpoint(self, name: str) -> int:
         return await self.inner.load_checkpoint(name)
 
-    async def dead_letters(self, processor: str) -> list[DeadLetter]:
+    async def dead_letters(self, processor: str | None) -> list[DeadLetter]:
         return await self.inner.dead_letters(processor)
+
+    async def read_rows(self, read: TableRead[Row]) -> list[Row]:
+        return await self.inner.read_rows(read)
 
     async def query(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         return await self.inner.query(sql, parameters)
 
     async def event_types(self, *, counted: bool = False) -> list[StoredEventType]:
         return await self.inner.event_types(counted=counted)
+
+    @property
+    def dialect(self) -> Dialect:
+        return self.inner.dialect
 
     def describe(self) -> str:
         return f"watched {self.inner.describe()}"

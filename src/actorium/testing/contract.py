@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 
-from actorium.store.errors import StatementFailed, StoreInUse, StoreUnavailable
+from actorium.store.errors import StoreInUse, StoreUnavailable
 from actorium.store.event_store import (
     Append,
     Batch,
@@ -28,13 +28,13 @@ from actorium.store.event_store import (
 )
 from actorium.store.events import EncodedEvent
 from actorium.store.names import CommandRecord, StreamName
+from actorium.testing.contract_tables import TablesContract
 from actorium.testing.contract_words import (
     ALICE,
     BOB,
     append,
     calls_of,
     commit,
-    dead_letter,
     event,
     expect,
     expect_duplicate,
@@ -47,7 +47,7 @@ from actorium.testing.contract_words import (
 )
 
 
-class EventStoreContract:
+class EventStoreContract(TablesContract):
     """The suite; derive a class from it and give it a fixture `store`."""
 
     @opened
@@ -278,41 +278,7 @@ class EventStoreContract:
         pages = await store.read_streams([StreamRead(ALICE, 0, 10, "f"), StreamRead(BOB, 0, 10, "f")])
         expect([(page.snapshot, len(page.events)) for page in pages], [(None, 2), (None, 0)])
 
-    # Checkpoints and what moves with them
-
-    @opened
-    async def test_checkpoints_are_kept_by_name(self, store: EventStore) -> None:
-        await store.commit(Batch(1, [append(ALICE, 7)], [SaveCheckpoint("p", 3), SaveCheckpoint("q", 9)]))
-        await store.commit(Batch(1, checkpoints=[SaveCheckpoint("p", 4), SaveCheckpoint("q", 2)]))
-        expect([await store.load_checkpoint(name) for name in ("p", "q", "r")], [4, 2, 0])
-
-    @opened
-    async def test_a_failed_statement_takes_its_own_checkpoint_back_only(self, store: EventStore) -> None:
-        create = ("CREATE TABLE seen (id TEXT PRIMARY KEY)", ())
-        one = ("INSERT INTO seen VALUES (?)", ("one",))
-        expect(
-            (await store.commit(Batch(1, checkpoints=[SaveCheckpoint("p", 1, [create, one])]))).failed_checkpoints, {}
-        )
-        two = ("INSERT INTO seen VALUES (?)", ("two",))
-        failing, fine = SaveCheckpoint("p", 2, [two, one]), SaveCheckpoint("q", 2, [two])
-        committed = await store.commit(Batch(1, [append(ALICE, 0)], [failing, fine]))
-        expect(committed.outcomes, [1])
-        expect(list(committed.failed_checkpoints), [0])
-        assert isinstance(committed.failed_checkpoints[0], StatementFailed)
-        expect([await store.load_checkpoint(name) for name in ("p", "q")], [1, 2])
-        expect(await store.query("SELECT id FROM seen ORDER BY id", ()), [("one",), ("two",)])
-        with raises(StatementFailed):
-            await store.query("SELECT nothing FROM nowhere", ())
-
-    @opened
-    async def test_dead_letters_are_parked_changed_and_settled_with_their_checkpoint(self, store: EventStore) -> None:
-        first, second = dead_letter(3), dead_letter(8)
-        await store.commit(Batch(1, checkpoints=[SaveCheckpoint("p", 9, parked=[second, first])]))
-        expect(await store.dead_letters("p"), [first, second])
-        expect(await store.dead_letters("q"), [])
-        discarded = dead_letter(8, discarded="known to be wrong")
-        await store.commit(Batch(1, checkpoints=[SaveCheckpoint("p", 9, parked=[discarded], settled=[3])]))
-        expect(await store.dead_letters("p"), [discarded])
+    # Shapes of event
 
     @opened
     async def test_the_shapes_of_event_are_known_and_can_be_counted(self, store: EventStore) -> None:

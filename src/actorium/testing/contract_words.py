@@ -21,6 +21,7 @@ from actorium.store.event_store import (
 )
 from actorium.store.events import EncodedEvent, EncodedRecord
 from actorium.store.names import CommandRecord, StreamName
+from actorium.store.tables.own_rows import ReadDue
 
 Suite = TypeVar("Suite")
 
@@ -131,5 +132,6 @@ def calls_of(store: EventStore) -> list[Callable[[], Awaitable[Any]]]:
         lambda: store.load_checkpoint("p"),
         lambda: store.dead_letters("p"),
         store.event_types,
+        lambda: store.read_rows(ReadDue(0, 1)),
         lambda: store.query("SELECT 1", ()),
     ]

@@ -10,7 +10,7 @@ from actorium.store.sqlite.integrity.seal import PAGE_BYTES
 from actorium.store.sqlite.integrity.trees import owners
 from actorium.store.sqlite.marks import command_record
 from actorium.store.sqlite.packed import PRIMARY_CODE, InDoubt
-from actorium.store.sqlite.schema import own_tables
+from actorium.store.sqlite.schema import checked_tables
 
 _MARKS = (
     "SELECT CAST(command_id AS BLOB), command_fingerprint, NULL, NULL, command_events, version, position FROM events "
@@ -55,8 +55,8 @@ def is_damage(error: BaseException) -> bool:
 def refuse_damage(db: sqlite3.Connection, path: str, turned: Sequence[int]) -> None:
     """Raise CorruptStore where something in the file could be read wrong and nobody would know.
 
-    `turned` are pages whose bits turned over at rest. What stands in our own tables has checksums row by row, so that
-    the rest of it can go on being read; what stands in the tables of projections has none.
+    `turned` are pages whose bits turned over at rest. What stands in the log's tables has checksums row by row, so
+    that the rest of it can go on being read; the runtime's own tables and those of projections have none.
     """
     found = damage(db) or [
         f"bits of table {table} turned over, which has no checksums" for table in turned_tables(db, path, turned)
@@ -70,12 +70,12 @@ def refuse_damage(db: sqlite3.Connection, path: str, turned: Sequence[int]) -> N
 
 
 def turned_tables(db: sqlite3.Connection, path: str, turned: Sequence[int]) -> list[str]:
-    """Return the tables that are not ours in which bits turned over; all of them where a page tells no table."""
+    """Return the tables without checksums in which bits turned over; all of them where a page tells no table."""
     if not turned:
         return []
     rows = db.execute("SELECT rootpage, tbl_name FROM sqlite_master WHERE rootpage > 0").fetchall()
     roots = dict(rows)
-    others = sorted(set(roots.values()) - own_tables())
+    others = sorted(set(roots.values()) - checked_tables())
     if not others:
         return []
     owner = owners(path, {1: "sqlite_schema", **roots})

@@ -18,10 +18,10 @@ from support.stores import FaultyStore, append
 from support.virtual_time import VirtualLoop, steps
 
 from actorium import ActoriumError, DeadLetter, Runtime
-from actorium.store import tables
 from actorium.store.event_store import Batch, Committed
 from actorium.store.memory import MemoryStore
 from actorium.store.source import SeededSource
+from actorium.store.tables import checkpoints
 
 IDS = ["a", "b"]
 AMOUNTS = st.lists(st.sampled_from([1, 2, 7, 8]), min_size=2, max_size=5)
@@ -55,7 +55,7 @@ class WatchedStore(FaultyStore):
         found: dict[str, Any] = {}
         with contextlib.suppress(Exception):
             found = {id: total for id, total in db.execute('SELECT id, total FROM "Totals__v1__totals"')}
-        letters = tables.dead_letters(db, NAME)
+        letters = checkpoints.dead_letters(db, NAME)
         wanted = self.fold(checkpoint, letters)
         if found != wanted or checkpoint > len(self.memory._log):
             self.wrong = f"at checkpoint {checkpoint} with {letters}: {found}, not {wanted}"

@@ -13,6 +13,9 @@ from actorium import ConfigurationError
 from actorium.runtime.projections import sql_tokens as sql_tokens_module
 from actorium.runtime.projections.sql_tokens import sql_tokens
 from actorium.runtime.projections.table_names import TableNames, split_statements
+from actorium.store.tables.dialect import SQLiteDialect
+
+SQLITE = SQLiteDialect()
 
 SCHEMA = """
 -- a comment; with a semicolon, and balance in it
@@ -31,7 +34,7 @@ END;
 
 @pytest.fixture
 def names() -> TableNames:
-    return TableNames("P__v1__", SCHEMA)
+    return TableNames("P__v1__", SCHEMA, SQLITE)
 
 
 @pytest.fixture
@@ -124,7 +127,7 @@ def test_a_query_only_reads(names: TableNames, sql: str) -> None:
 )
 def test_a_schema_makes_tables_and_nothing_else(schema: str) -> None:
     with pytest.raises(ConfigurationError):
-        TableNames("P__v1__", schema).schema()
+        TableNames("P__v1__", schema, SQLITE).schema()
 
 
 @pytest.mark.parametrize(
@@ -132,27 +135,29 @@ def test_a_schema_makes_tables_and_nothing_else(schema: str) -> None:
     ["owner TEXT REFERENCES owners (id) ON DELETE CASCADE", "owner TEXT, FOREIGN KEY (owner) references owners"],
 )
 def test_a_foreign_key_is_refused_with_the_reason(column: str) -> None:
-    names = TableNames("P__v1__", f"CREATE TABLE owners (id TEXT PRIMARY KEY); CREATE TABLE cars ({column})")
+    names = TableNames("P__v1__", f"CREATE TABLE owners (id TEXT PRIMARY KEY); CREATE TABLE cars ({column})", SQLITE)
     with pytest.raises(ConfigurationError, match="a foreign key is not enforced in a projection"):
         names.schema()
 
 
 def test_a_column_may_be_called_like_the_word_for_a_foreign_key() -> None:
-    names = TableNames("P__v1__", "CREATE TABLE books (\"references\" TEXT DEFAULT 'REFERENCES')")
+    names = TableNames("P__v1__", "CREATE TABLE books (\"references\" TEXT DEFAULT 'REFERENCES')", SQLITE)
     assert len(names.schema()) == 1
 
 
 def test_a_schema_may_fill_its_tables() -> None:
-    names = TableNames("P__v1__", "CREATE TABLE t (a); INSERT INTO t VALUES (1)")
+    names = TableNames("P__v1__", "CREATE TABLE t (a); INSERT INTO t VALUES (1)", SQLITE)
     assert names.schema()[1] == 'INSERT INTO "P__v1__t" VALUES (1)'
 
 
 def test_statements_are_split_where_they_end() -> None:
-    assert split_statements("CREATE TABLE a (x DEFAULT ';'); ;\n-- last;\n") == ["CREATE TABLE a (x DEFAULT ';')"]
+    assert split_statements("CREATE TABLE a (x DEFAULT ';'); ;\n-- last;\n", SQLITE) == [
+        "CREATE TABLE a (x DEFAULT ';')"
+    ]
 
 
 def test_statements_of_tables_that_nothing_ties_are_grouped_and_others_keep_their_order() -> None:
-    free = TableNames("P__v1__", "CREATE TABLE a (x); CREATE TABLE b (x)")
+    free = TableNames("P__v1__", "CREATE TABLE a (x); CREATE TABLE b (x)", SQLITE)
     assert free.group_of(free.rewrite("INSERT INTO a VALUES (1)")) != free.group_of(free.rewrite("DELETE FROM b"))
     assert free.group_of(free.rewrite("INSERT INTO a SELECT x FROM b")) == 0
     for tie in (
@@ -160,7 +165,7 @@ def test_statements_of_tables_that_nothing_ties_are_grouped_and_others_keep_thei
         "CREATE TRIGGER t AFTER UPDATE ON a BEGIN DELETE FROM b; END",
         "CREATE VIRTUAL TABLE w USING fts5 (body)",
     ):
-        tied = TableNames("P__v1__", f"CREATE TABLE a (x); CREATE TABLE b (x); {tie}")
+        tied = TableNames("P__v1__", f"CREATE TABLE a (x); CREATE TABLE b (x); {tie}", SQLITE)
         assert tied.group_of(tied.rewrite("INSERT INTO a VALUES (1)")) == 0
 
 
@@ -197,7 +202,7 @@ def test_only_names_are_replaced_and_the_rest_stays_to_the_letter(names: TableNa
 
 @pytest.mark.parametrize("name", ['"two words"', '"a""b"', "`a``b`", "[a`b]", "a$b", "émigré", '"begin"', '"group by"'])
 def test_a_table_may_have_any_name(name: str) -> None:
-    names = TableNames("P__v1__", f"CREATE TABLE {name} (x)")
+    names = TableNames("P__v1__", f"CREATE TABLE {name} (x)", SQLITE)
     with closing(sqlite3.connect(":memory:")) as db:
         for statement in names.schema():
             db.execute(statement)
@@ -252,4 +257,4 @@ def test_without_sqlglot_the_error_names_the_extra(monkeypatch: pytest.MonkeyPat
         monkeypatch.delitem(sys.modules, module)
     sql_tokens_module._splitter.cache_clear()
     with pytest.raises(ConfigurationError, match=r"pip install 'actorium\[sql\]'"):
-        TableNames("P__v1__", "CREATE TABLE never_seen_before (a)")
+        TableNames("P__v1__", "CREATE TABLE never_seen_before (a)", SQLITE)

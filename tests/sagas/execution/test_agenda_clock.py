@@ -9,6 +9,7 @@ from support.virtual_time import virtual
 from actorium import Runtime
 from actorium.errors import StoreUnavailable
 from actorium.store.source import SeededSource
+from actorium.store.tables.own_rows import Row, TableRead
 
 DAY_US = 86_400_000_000
 
@@ -42,20 +43,20 @@ async def test_a_timer_that_was_set_just_before_the_clock_was_put_forward_is_not
         assert (await runtime.get(Account, "alice")).balance == 5
 
 
-class NoQueries(PassedThrough):
-    """A store that can be told to answer no queries."""
+class NoRows(PassedThrough):
+    """A store that can be told to read none of the runtime's own tables."""
 
     is_away = False
 
-    async def query(self, sql: str, parameters: object) -> list[tuple[object, ...]]:  # type: ignore[override]
+    async def read_rows(self, read: TableRead[Row]) -> list[Row]:
         if self.is_away:
             raise StoreUnavailable("the disk does not answer")
-        return await self.inner.query(sql, parameters)  # type: ignore[arg-type]
+        return await self.inner.read_rows(read)
 
 
 @virtual
 async def test_a_store_that_is_away_when_the_agenda_looks_ends_nothing() -> None:
-    source, store = SeededSource(), NoQueries()
+    source, store = SeededSource(), NoRows()
     async with Runtime([Account], store=store, source=source) as runtime:
         await runtime.send(OpenAccount("alice"))
         await runtime.submit(Deposit("alice", 5), after_s=86_400.0)

@@ -29,7 +29,7 @@ class Unread(PassedThrough):
 
     is_broken = False
 
-    async def dead_letters(self, processor: str) -> list[DeadLetter]:
+    async def dead_letters(self, processor: str | None) -> list[DeadLetter]:
         if self.is_broken:
             raise StoreUnavailable("the disk does not answer")
         return await self.inner.dead_letters(processor)

@@ -14,10 +14,11 @@ from actorium.runtime.projections.table_projection import names_of
 from actorium.store.event_store import Statement
 from actorium.store.events import Event, RecordedEvent
 from actorium.store.guard import StatementGuard
-from actorium.store.tables import query as fetch
-from actorium.store.tables import run_statements
+from actorium.store.tables.checkpoints import query as fetch
+from actorium.store.tables.checkpoints import run_statements
+from actorium.store.tables.dialect import SQLiteDialect, TableObject
 
-_NAMES = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND substr(name, 1, ?) = ? ORDER BY name"
+_DIALECT = SQLiteDialect()
 
 
 class Unanswerable(Exception):
@@ -45,7 +46,7 @@ class TableFold:
 
     def __init__(self, projection: type[Projection]) -> None:
         definition = projection.__definition__
-        self.names: TableNames = names_of(projection, definition.version)
+        self.names: TableNames = names_of(projection, definition.version, _DIALECT)
         self._handlers = definition.handlers
         self._instance = projection()
         self._db = sqlite3.connect(":memory:", isolation_level=None)
@@ -65,9 +66,9 @@ class TableFold:
         return True
 
     def tables(self) -> list[str]:
-        """Return the names of its tables and views."""
-        prefix = self.names.prefix
-        return [str(name) for (name,) in self._db.execute(_NAMES, (len(prefix), prefix))]
+        """Return the names of its tables and views, sorted."""
+        objects = self._db.execute(*_DIALECT.list_objects(self.names.prefix))
+        return sorted(TableObject(*row).name for row in objects)
 
     def content(self) -> dict[str, list[str]]:
         return {name: as_content(self._db.execute(select_all(name))) for name in self.tables()}

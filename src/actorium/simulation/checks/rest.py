@@ -14,10 +14,11 @@ from actorium.simulation.checks.culprits import evolvers_of
 from actorium.simulation.checks.finding import Violated
 from actorium.simulation.record.view import SagaSeen, View
 from actorium.simulation.record.witness import Witness
-from actorium.store.errors import StatementFailed
 from actorium.store.event_store import EventStore
+from actorium.store.tables.own_rows import ReadDue
 
-_AGENDA = "SELECT owner, id, key, what FROM agenda"
+_ANY_TIME_US = 2**63 - 1
+_EVERYTHING = 1 << 40
 
 
 def left_to_do(view: View, witness: Witness, statistics: RuntimeStatistics, until_us: int) -> str | None:
@@ -94,13 +95,11 @@ class AtRest:
         """
         waiting = {one.id for one in self._view.all(Submission) if one.status == "waiting"}
         standing = {one.id for one in self._view.saga_streams() if one.status == "failed"}
-        try:
-            rows = await log.query(_AGENDA, ())
-        except StatementFailed:
-            return  # no saga and no submitted command has ever been
-        for owner, id, key, what in rows:
-            if id not in waiting and id not in standing:
-                self._violated("the agenda is empty at rest", "nothing", f"{what} of {owner}<{id}> {key}")
+        for row in await log.read_rows(ReadDue(_ANY_TIME_US, _EVERYTHING)):
+            if row.id not in waiting and row.id not in standing:
+                self._violated(
+                    "the agenda is empty at rest", "nothing", f"{row.what} of {row.owner}<{row.id}> {row.key}"
+                )
 
     def listed(self, summaries: list[Any]) -> None:
         """The list of sagas is the sagas there are."""

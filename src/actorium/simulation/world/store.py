@@ -31,6 +31,8 @@ from actorium.store.event_store import (
 )
 from actorium.store.events import EncodedEvent, EncodedRecord, event_type_of
 from actorium.store.names import CommandRecord, StoredEventType
+from actorium.store.tables.dialect import Dialect
+from actorium.store.tables.own_rows import Row, TableRead
 
 R = TypeVar("R")
 
@@ -172,7 +174,7 @@ class SimulatedStore:
         for append in batch.appends:
             fault = self._plan.draw("commit", str(append.stream)) or fault
         for checkpoint in batch.checkpoints:
-            if checkpoint.statements:  # a position by itself is never refused
+            if checkpoint.statements or checkpoint.changes:  # a position by itself is never refused
                 fault = self._plan.draw("checkpoint", checkpoint.name) or fault
         if fault is not None:
             self._process.befell(fault)
@@ -224,14 +226,21 @@ class SimulatedStore:
     async def load_checkpoint(self, name: str) -> int:
         return await self._read(f"of checkpoint {name}", lambda: self._log.load_checkpoint(name))
 
-    async def dead_letters(self, processor: str) -> list[DeadLetter]:
+    async def dead_letters(self, processor: str | None) -> list[DeadLetter]:
         return await self._read(f"of dead letters {processor}", lambda: self._log.dead_letters(processor))
+
+    async def read_rows(self, read: TableRead[Row]) -> list[Row]:
+        return await self._read("of rows", lambda: self._log.read_rows(read))
 
     async def query(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         return await self._read("by query", lambda: self._log.query(sql, parameters))
 
     async def event_types(self, *, counted: bool = False) -> list[StoredEventType]:
         return await self._read("of event types", lambda: self._log.event_types(counted=counted))
+
+    @property
+    def dialect(self) -> Dialect:
+        return self._log.dialect
 
     def describe(self) -> str:
         return f"simulated, on {self._log.describe()}"

@@ -18,6 +18,8 @@ from actorium.store.errors import CorruptRow, StatementFailed
 from actorium.store.event_store import DeadLetter, SaveCheckpoint, Statement
 from actorium.store.guard import StatementGuard
 from actorium.store.names import StreamName
+from actorium.store.tables.own_rows import TableChange
+from actorium.store.tables.own_sql import write_changes
 
 CHECKPOINTS_SCHEMA = """
 CREATE TABLE checkpoints (
@@ -83,11 +85,12 @@ def save_checkpoint(
 
     Where no transaction is open, it is one by itself; an error that is raised may leave that one open.
     """
-    if not (checkpoint.statements or checkpoint.settled or checkpoint.parked):
+    if not (checkpoint.statements or checkpoint.changes or checkpoint.settled or checkpoint.parked):
         _save_position(db, checkpoint)  # nothing that could fail alone: no savepoint
         return None
     db.execute("SAVEPOINT checkpoint")
     try:
+        _write_changes(db, checkpoint.changes)
         run_statements(db, checkpoint.statements, guard)
         if checkpoint.settled:
             db.executemany(_SETTLE, [(checkpoint.name, position) for position in checkpoint.settled])
@@ -100,6 +103,14 @@ def save_checkpoint(
         return failure
     db.execute("RELEASE checkpoint")
     return None
+
+
+def _write_changes(db: sqlite3.Connection, changes: Sequence[TableChange]) -> None:
+    try:
+        write_changes(db, changes)
+    except Exception as error:  # a text that is not UTF-8, say
+        raise_if_database_failed(error, db)
+        raise StatementFailed(f"a change of the runtime's own tables failed: {error}") from error
 
 
 def _save_position(db: sqlite3.Connection, checkpoint: SaveCheckpoint) -> None:
@@ -157,8 +168,8 @@ def _checked_position(name: Any, position: Any, checksum: Any) -> int:
     return position
 
 
-def dead_letters(db: sqlite3.Connection, processor: str) -> list[DeadLetter]:
-    """Return the dead letters of a processor in the order of the log; raise CorruptRow.
+def dead_letters(db: sqlite3.Connection, processor: str | None) -> list[DeadLetter]:
+    """Return the dead letters of a processor, or of all, in the order of the log; raise CorruptRow.
 
     Those of the others are looked at too: it may be the processor's name that was changed.
     """
@@ -170,7 +181,7 @@ def dead_letters(db: sqlite3.Connection, processor: str) -> list[DeadLetter]:
                 f"a dead letter of {name!r}, at position {letter.position!r}, does not match its checksum: "
                 f"the disk or a hand changed it"
             )
-        if name == processor:
+        if processor in (None, name):
             letters.append(letter)
     return letters
 

@@ -1,0 +1,168 @@
+"""The runtime's own tables beside the log: their rows, the changes that are written to them, and how they are read.
+
+The runtime and its sagas write these tables with `SaveCheckpoint.changes` and read them with `EventStore.read_rows`;
+how a row is stored is the adapter's business. Everything in them can be built from the log again.
+
+A row among the changes is written in place of the row with the same key.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, Literal, TypeVar
+
+import msgspec
+
+Row = TypeVar("Row")
+
+
+class TableChange(msgspec.Struct, frozen=True, gc=False, tag=True, tag_field="change"):
+    """A change of one of the runtime's own tables; its subclasses are all there are."""
+
+
+class AgendaRow(TableChange, frozen=True, gc=False):
+    """An intent, and when something is due for it. The key is everything but `due_us`.
+
+    `owner`, `id` and `key` name the intent; `what` is due at `due_us`: to carry it out, or its deadline.
+    """
+
+    owner: str
+    id: str
+    key: str
+    what: str
+    due_us: int
+
+
+class AgendaRemoval(TableChange, frozen=True, gc=False):
+    """Remove the agenda's row with this key, if there is one."""
+
+    owner: str
+    id: str
+    key: str
+    what: str
+
+
+class SagaRow(msgspec.Struct, frozen=True, gc=False):
+    """A saga and its status, as the list of sagas shows it. The key is the type and the id."""
+
+    type: str
+    id: str
+    status: str
+    step: str
+    reason: str
+    started_us: int
+    updated_us: int
+
+
+class SagaChange(TableChange, frozen=True, gc=False):
+    """Write the columns of a saga's row that are not None; make the row if there is none."""
+
+    type: str
+    id: str
+    status: str | None
+    step: str | None
+    reason: str | None
+    started_us: int | None
+    updated_us: int
+
+
+class SubmissionRow(TableChange, frozen=True, gc=False):
+    """A submitted command, as the list of submissions shows it. The key is the id.
+
+    `type` is the stable name of the command; `ended_us` is 0 while it waits.
+    """
+
+    id: str
+    type: str
+    status: str
+    reason: str
+    due_us: int
+    submitted_us: int
+    ended_us: int
+
+
+class SubmissionEnd(TableChange, frozen=True, gc=False):
+    """Write how a submission ended, and when, into its row, if there is one."""
+
+    id: str
+    status: str
+    reason: str
+    ended_us: int
+
+
+class KeptState(TableChange, frozen=True, gc=False):
+    """The state of a projection as JSON after the event at `position`; one for each name."""
+
+    name: str
+    version: int
+    position: int
+    state: bytes
+
+
+class KeptStateRemoval(TableChange, frozen=True, gc=False):
+    """Remove the kept state of this name, if there is one."""
+
+    name: str
+
+
+class RemoveAll(TableChange, frozen=True, gc=False):
+    """Remove all rows of a table."""
+
+    table: Literal["agenda", "sagas", "submissions"]
+
+
+class TableRead(msgspec.Struct, Generic[Row], frozen=True, gc=False, tag=True, tag_field="read"):
+    """A request for rows of one of the runtime's own tables; its subclasses are all there are."""
+
+
+class ReadDue(TableRead[AgendaRow], frozen=True, gc=False):
+    """Rows of the agenda that are due at `until_us` or before, at most `limit`, by `due_us` and then by key.
+
+    With `after`, only those that follow that row in this order.
+    """
+
+    until_us: int
+    limit: int
+    after: AgendaRow | None = None
+
+
+class ReadSagas(TableRead[SagaRow], frozen=True, gc=False):
+    """Sagas by type and id, at most `limit`: of one type or all, in one status or any.
+
+    With `after`, a type and an id, only those that follow it in this order.
+    """
+
+    limit: int
+    type: str | None = None
+    status: str | None = None
+    after: tuple[str, str] | None = None
+
+
+class LiveSteps(msgspec.Struct, frozen=True, gc=False):
+    """A type of saga, and the ids of sagas of it that are running, undoing or failed, by their step.
+
+    `ids` is empty where no saga of the type is live.
+    """
+
+    type: str
+    ids: dict[str, list[str]]
+
+
+class ReadLiveSteps(TableRead[LiveSteps], frozen=True, gc=False):
+    """One row for each type of saga, by type, with at most `ids_max` ids for each step."""
+
+    ids_max: int
+
+
+class ReadSubmissions(TableRead[SubmissionRow], frozen=True, gc=False):
+    """Submissions by id, at most `limit`, in one status or any; with `after`, only those that follow this id."""
+
+    limit: int
+    status: str | None = None
+    after: str | None = None
+
+
+class ReadKeptState(TableRead[KeptState], frozen=True, gc=False):
+    """The kept state of a name, if it was kept by this version."""
+
+    name: str
+    version: int

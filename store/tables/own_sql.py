@@ -1,0 +1,167 @@
+"""The runtime's own tables in SQLite: their schema, and the statements that write and read them.
+
+Used by the adapters that have an SQLite database at hand, as `checkpoints.py` is.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from msgspec.structs import astuple
+
+from actorium.store.event_store import Statement
+from actorium.store.tables.own_rows import (
+    AgendaRemoval,
+    AgendaRow,
+    KeptState,
+    KeptStateRemoval,
+    LiveSteps,
+    ReadDue,
+    ReadKeptState,
+    ReadLiveSteps,
+    ReadSagas,
+    ReadSubmissions,
+    RemoveAll,
+    Row,
+    SagaChange,
+    SagaRow,
+    SubmissionEnd,
+    SubmissionRow,
+    TableChange,
+    TableRead,
+)
+
+OWN_TABLES = frozenset({"agenda", "sagas", "submissions", "projection_states"})
+
+# A file of schema 4 may hold these tables already: the runtime made them when it first used them.
+OWN_TABLES_SCHEMA = """
+CREATE TABLE IF NOT EXISTS agenda (owner TEXT NOT NULL, id TEXT NOT NULL, key TEXT NOT NULL, what TEXT NOT NULL,
+    due_us INTEGER NOT NULL, PRIMARY KEY (owner, id, key, what)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS agenda_by_time ON agenda (due_us);
+CREATE TABLE IF NOT EXISTS sagas (type TEXT NOT NULL, id TEXT NOT NULL, status TEXT, step TEXT, reason TEXT,
+    started_us INTEGER, updated_us INTEGER NOT NULL, PRIMARY KEY (type, id)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS sagas_by_status ON sagas (status, type) WHERE status <> 'completed';
+CREATE TABLE IF NOT EXISTS submissions (id TEXT NOT NULL PRIMARY KEY, type TEXT NOT NULL, status TEXT NOT NULL,
+    reason TEXT NOT NULL, due_us INTEGER NOT NULL, submitted_us INTEGER NOT NULL, ended_us INTEGER NOT NULL)
+    WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS submissions_by_status ON submissions (status, id) WHERE status <> 'done';
+CREATE TABLE IF NOT EXISTS projection_states
+    (name TEXT PRIMARY KEY, version INTEGER NOT NULL, position INTEGER NOT NULL, state TEXT NOT NULL) WITHOUT ROWID"""
+
+_SAVE_SAGA = (
+    "INSERT INTO sagas VALUES (?, ?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT DO UPDATE SET status = coalesce(excluded.status, status), "
+    "step = coalesce(excluded.step, step), reason = coalesce(excluded.reason, reason), "
+    "started_us = coalesce(excluded.started_us, started_us), updated_us = excluded.updated_us"
+)
+_WRITE: Mapping[type[TableChange], str] = {
+    AgendaRow: "INSERT OR REPLACE INTO agenda VALUES (?, ?, ?, ?, ?)",
+    AgendaRemoval: "DELETE FROM agenda WHERE owner = ? AND id = ? AND key = ? AND what = ?",
+    SagaChange: _SAVE_SAGA,
+    SubmissionRow: "INSERT OR REPLACE INTO submissions VALUES (?, ?, ?, ?, ?, ?, ?)",
+    KeptState: "INSERT OR REPLACE INTO projection_states VALUES (?, ?, ?, CAST(? AS TEXT))",
+    KeptStateRemoval: "DELETE FROM projection_states WHERE name = ?",
+}
+_END_SUBMISSION = "UPDATE submissions SET status = ?, reason = ?, ended_us = ? WHERE id = ?"
+_DUE = (
+    "SELECT owner, id, key, what, due_us FROM agenda WHERE due_us <= ? "
+    "AND (due_us, owner, id, key, what) > (?, ?, ?, ?, ?) ORDER BY due_us, owner, id, key, what LIMIT ?"
+)
+_BEFORE_ALL = AgendaRow("", "", "", "", -1)
+_SAGAS = (
+    "SELECT type, id, coalesce(status, ''), coalesce(step, ''), coalesce(reason, ''), coalesce(started_us, 0), "
+    "updated_us FROM sagas WHERE {conditions} ORDER BY type, id LIMIT ?"
+)
+_SUBMISSIONS = (
+    "SELECT id, type, status, reason, due_us, submitted_us, ended_us FROM submissions WHERE {conditions} "
+    "ORDER BY id LIMIT ?"
+)
+_KEPT_STATE = (
+    "SELECT name, version, position, CAST(state AS BLOB) FROM projection_states WHERE name = ? AND version = ?"
+)
+# From one type to the next by the key: a million sagas of a type cost no more than one.
+_SAGA_TYPES = (
+    "WITH RECURSIVE kept (type) AS (SELECT min(type) FROM sagas UNION ALL "
+    "SELECT (SELECT min(type) FROM sagas WHERE sagas.type > kept.type) FROM kept WHERE kept.type IS NOT NULL) "
+    "SELECT type FROM kept WHERE type IS NOT NULL"
+)
+# SQLite uses an index by status only for a query that has the index's own condition.
+_NOT_COMPLETED, _NOT_DONE = "status <> 'completed'", "status <> 'done'"
+_LIVE = f"{_NOT_COMPLETED} AND status IN ('running', 'undoing', 'failed')"
+_LIVE_STEPS = f"SELECT DISTINCT type, coalesce(step, '') FROM sagas WHERE {_LIVE} ORDER BY 1, 2"
+_LIVE_IDS = f"SELECT id FROM sagas WHERE type = ? AND coalesce(step, '') = ? AND {_LIVE} LIMIT ?"
+
+
+def write_changes(db: sqlite3.Connection, changes: Iterable[TableChange]) -> None:
+    """Make changes in order, those of one kind in a row as one call."""
+    for sql, run in groupby(map(_statement_of, changes), key=itemgetter(0)):
+        db.executemany(sql, [parameters for _, parameters in run])
+
+
+def _statement_of(change: TableChange) -> Statement:
+    if isinstance(change, RemoveAll):
+        return f"DELETE FROM {change.table}", ()
+    if isinstance(change, SubmissionEnd):
+        return _END_SUBMISSION, (change.status, change.reason, change.ended_us, change.id)
+    return _WRITE[type(change)], astuple(change)
+
+
+def read_rows(db: sqlite3.Connection, read: TableRead[Row]) -> list[Row]:
+    """Return the rows that a read asks for."""
+    rows: list[Row] = _READ[type(read)](db, read)
+    return rows
+
+
+def _due(db: sqlite3.Connection, read: ReadDue) -> list[AgendaRow]:
+    after = read.after or _BEFORE_ALL
+    last = (after.due_us, after.owner, after.id, after.key, after.what)
+    return [AgendaRow(*row) for row in db.execute(_DUE, (read.until_us, *last, read.limit))]
+
+
+def _sagas(db: sqlite3.Connection, read: ReadSagas) -> list[SagaRow]:
+    conditions, parameters = ["(type, id) > (?, ?)"], [*(read.after or ("", ""))]
+    if read.type is not None:
+        conditions.append("type = ?")
+        parameters.append(read.type)
+    if read.status is not None:
+        conditions.append("status = ?")
+        parameters.append(read.status)
+        if read.status != "completed":
+            conditions.append(_NOT_COMPLETED)
+    sql = _SAGAS.format(conditions=" AND ".join(conditions))
+    return [SagaRow(*row) for row in db.execute(sql, (*parameters, read.limit))]
+
+
+def _live_steps(db: sqlite3.Connection, read: ReadLiveSteps) -> list[LiveSteps]:
+    found = {type_: LiveSteps(type_, {}) for (type_,) in db.execute(_SAGA_TYPES)}
+    for type_, step in db.execute(_LIVE_STEPS).fetchall():
+        found[type_].ids[step] = [id for (id,) in db.execute(_LIVE_IDS, (type_, step, read.ids_max))]
+    return list(found.values())
+
+
+def _submissions(db: sqlite3.Connection, read: ReadSubmissions) -> list[SubmissionRow]:
+    conditions, parameters = ["id > ?"], [read.after or ""]
+    if read.status is not None:
+        conditions.append("status = ?")
+        parameters.append(read.status)
+        if read.status != "done":
+            conditions.append(_NOT_DONE)
+    sql = _SUBMISSIONS.format(conditions=" AND ".join(conditions))
+    return [SubmissionRow(*row) for row in db.execute(sql, (*parameters, read.limit))]
+
+
+def _kept_state(db: sqlite3.Connection, read: ReadKeptState) -> list[KeptState]:
+    return [KeptState(*row) for row in db.execute(_KEPT_STATE, (read.name, read.version))]
+
+
+_READ: Mapping[type[TableRead[Any]], Callable[[sqlite3.Connection, Any], list[Any]]] = {
+    ReadDue: _due,
+    ReadSagas: _sagas,
+    ReadLiveSteps: _live_steps,
+    ReadSubmissions: _submissions,
+    ReadKeptState: _kept_state,
+}

@@ -1,0 +1,67 @@
+"""The SQL of a projection goes to the store in the dialect of the store."""
+
+import re
+
+from support.bank import Account, Deposit, Deposited, OpenAccount
+from support.stores import GatedStore
+from support.virtual_time import virtual
+
+from actorium import Event, Projection, Reader, RecordedEvent, Runtime, Transaction, on, query
+from actorium.store.tables.dialect import Dialect, SQLiteDialect
+
+
+class Numbered(SQLiteDialect):
+    """SQLite with numbered parameters and names in square brackets, as another database might want its own."""
+
+    def translated(self, sql: str) -> str:
+        numbers = iter(range(1, 100))
+        return re.sub(r"\?", lambda _: f"?{next(numbers)}", sql)
+
+    def quoted(self, name: str) -> str:
+        return f"[{name}]"
+
+    def create_view(self, name: str, table: str) -> str:
+        return SQLiteDialect().create_view(name, table)  # the form that the store lets through
+
+
+class NumberedStore(GatedStore):
+    """A store of this dialect that takes note of its queries."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queries: list[str] = []
+
+    @property
+    def dialect(self) -> Dialect:
+        return Numbered()
+
+    async def query(self, sql: str, parameters: object) -> list[tuple[object, ...]]:  # type: ignore[override]
+        self.queries.append(sql)
+        return await self.inner.query(sql, parameters)  # type: ignore[arg-type]
+
+
+class Sums(Projection):
+    schema = "CREATE TABLE sums (id TEXT PRIMARY KEY, amount INTEGER)"
+
+    @on
+    def deposited(self, event: Deposited, recorded: RecordedEvent[Event], tx: Transaction) -> None:
+        tx.execute("INSERT OR REPLACE INTO sums VALUES (?, ?)", recorded.stream_id, event.amount)
+
+    @query
+    async def of(self, db: Reader, id: str) -> int:
+        row = await db.fetch_one("SELECT amount FROM sums WHERE id = ?", id)
+        return row[0] if row else 0
+
+
+@virtual
+async def test_statements_and_queries_are_translated_and_names_quoted() -> None:
+    store = NumberedStore()
+    async with Runtime([Account, Sums], store=store) as runtime:
+        await runtime.send(OpenAccount("alice"))
+        ack = await runtime.send(Deposit("alice", 5))
+        assert await runtime.query(Sums.of, "alice", after=ack.position) == 5
+    checkpoints = [checkpoint for batch in store.batches for checkpoint in batch.checkpoints]
+    statements = [sql for checkpoint in checkpoints for sql, _ in checkpoint.statements]
+    assert "INSERT OR REPLACE INTO [Sums__v1__sums] VALUES (?1, ?2)" in statements
+    assert 'CREATE VIEW "sums" AS SELECT * FROM "Sums__v1__sums"' in statements
+    assert store.queries[-1] == "SELECT amount FROM [Sums__v1__sums] WHERE id = ?1"

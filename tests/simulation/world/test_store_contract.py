@@ -1,0 +1,52 @@
+"""Without faults, the store of a simulated process keeps the contract of every store."""
+
+import asyncio
+from collections.abc import Awaitable
+
+import pytest
+
+from actorium.simulation import Faults
+from actorium.simulation.record.witness import Witness
+from actorium.simulation.world.chance import Chance
+from actorium.simulation.world.faults import FaultId, FaultPlan
+from actorium.simulation.world.store import SimulatedStore, Trouble
+from actorium.store.memory import MemoryStore
+from actorium.testing.contract import EventStoreContract
+
+
+class Undisturbed:
+    """A process that nothing happens to; each operation takes one turn of the loop."""
+
+    is_dead = False
+
+    def crash(self, why: str, *, power: bool = False) -> None:
+        raise AssertionError(why)
+
+    def lost(self, why: str) -> None:
+        raise AssertionError(why)
+
+    def befell(self, fault: FaultId) -> None:
+        raise AssertionError(str(fault))
+
+    def mark(self) -> None: ...
+
+    def committed(self, text: str, streams: tuple[str, ...]) -> None: ...
+
+    def now_s(self) -> float:
+        return 0.0
+
+    def step(self) -> int:
+        return 0
+
+    def pause(self, delay_s: float) -> Awaitable[None]:
+        return asyncio.sleep(0)
+
+    def latency_s(self, what: str) -> float:
+        return 0.001
+
+
+class TestSimulatedStore(EventStoreContract):
+    @pytest.fixture
+    def store(self) -> SimulatedStore:
+        plan = FaultPlan(Chance(0), Faults.none())
+        return SimulatedStore(MemoryStore(), plan, Witness(), Undisturbed(), Trouble())
