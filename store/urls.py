@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from actorium.store.errors import ConfigurationError
-from actorium.store.event_store import EventStore
+from actorium.store.event_store import EventStore, Examinable
 from actorium.store.memory import MemoryStore
 from actorium.store.sqlite import SQLiteStore
 
@@ -51,6 +51,11 @@ def open_store(store: str | EventStore) -> EventStore:
             raise ConfigurationError(f"store {store!r}: {name} is given twice")
         options[name] = text
     return make(store, place, options)
+
+
+def file_store(path: str | os.PathLike[str]) -> Examinable:
+    """Return the store whose log is the file at a path, not opened yet."""
+    return SQLiteStore(path)
 
 
 def _memory(url: str, place: str, options: dict[str, str]) -> EventStore:

@@ -9,9 +9,8 @@ from actorium.runtime.log.readability import described, unreadable_types
 from actorium.sagas.execution.missing_classes import lost_sagas
 from actorium.store.codec import EventCodec
 from actorium.store.errors import ConfigurationError, UnreadableEvent, VersionGap
-from actorium.store.event_store import EventStore
+from actorium.store.event_store import EventStore, Examinable
 from actorium.store.events import EncodedRecord
-from actorium.store.sqlite.adapter import SQLiteLog
 
 _PAGE_EVENTS = 1_000
 
@@ -19,7 +18,7 @@ _PAGE_EVENTS = 1_000
 def require_log(runtime: Runtime) -> None:
     """Raise ConfigurationError where a runtime has no log yet, its file missing or empty: to open it would make one."""
     store = runtime.store
-    if isinstance(store, SQLiteLog) and not store.exists():
+    if isinstance(store, Examinable) and not store.exists():
         raise ConfigurationError(f"there is no log yet: {store.describe()}")
 
 
@@ -32,7 +31,7 @@ async def unreadable(runtime: Runtime, *, deep: bool) -> AsyncIterator[str]:
     """
     store, codec = runtime.store, runtime.catalog.codec
     # A damaged file would not open; here, what is wrong with it is wanted.
-    await (store.open(verified=not deep, read_only=True) if isinstance(store, SQLiteLog) else store.open())
+    await (store.open(verified=not deep, read_only=True) if isinstance(store, Examinable) else store.open())
     try:
         shapes = await unreadable_types(store, codec)
         for line in await described(store, codec, shapes):
@@ -48,7 +47,7 @@ async def unreadable(runtime: Runtime, *, deep: bool) -> AsyncIterator[str]:
 
             async for error in damaged_events(store, error_of):
                 yield str(error)
-            if isinstance(store, SQLiteLog):
+            if isinstance(store, Examinable):
                 for line in await store.damage():
                     yield line
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from cyclopts import Parameter
@@ -14,16 +14,12 @@ from actorium.commands.json_report import JsonFile, screen_beside, write_json
 from actorium.commands.problem import Problem, WrongUse, require_file
 from actorium.commands.target import Target
 from actorium.runtime.processors.processor import Processor
-from actorium.store.sqlite import SQLiteStore
+from actorium.store.event_store import DeadLetter
+from actorium.store.urls import file_store
 from actorium.targets import load_app
 
 _NAME = "The name of the projection or reaction, or the processor's name as `list` prints it."
 ProcessorName = Annotated[str, Parameter(help=_NAME)]
-
-_LIST = (
-    "SELECT processor, position, stream_type || '<' || stream_id || '>', version, event_type, attempts, error, "
-    "discarded FROM dead_letters ORDER BY processor, position"
-)
 
 
 class ListedLetter(msgspec.Struct, frozen=True):
@@ -50,7 +46,8 @@ def list_letters(*, db: Path, json: JsonFile = None) -> None:
         The SQLite file of the log.
     """
     require_file(db, "a log")
-    letters = [ListedLetter(*row) for row in asyncio.run(_rows(db))]
+    found = asyncio.run(_letters(db))
+    letters = [_listed(one) for one in sorted(found, key=lambda one: (one.processor, one.position))]
     screen = screen_beside(json)
     for letter in letters:
         screen.say(
@@ -66,11 +63,24 @@ def list_letters(*, db: Path, json: JsonFile = None) -> None:
         write_json({"log": str(db), "dead_letters": letters}, json)
 
 
-async def _rows(db: Path) -> list[tuple[Any, ...]]:
-    store = SQLiteStore(db)
+def _listed(letter: DeadLetter) -> ListedLetter:
+    return ListedLetter(
+        processor=letter.processor,
+        position=letter.position,
+        stream=str(letter.stream),
+        version=letter.version,
+        event_type=letter.event_type,
+        attempts=letter.attempts,
+        error=letter.error,
+        discarded=letter.discarded,
+    )
+
+
+async def _letters(db: Path) -> list[DeadLetter]:
+    store = file_store(db)
     await store.open(verified=False, read_only=True)
     try:
-        return await store.query(_LIST, ())
+        return await store.dead_letters(None)
     finally:
         await store.close()
 

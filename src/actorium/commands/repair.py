@@ -8,8 +8,7 @@ from pathlib import Path
 from actorium.commands.json_report import JsonFile, screen_beside, write_json
 from actorium.commands.problem import Problem
 from actorium.inspection import damaged_events
-from actorium.store.sqlite import SQLiteStore
-from actorium.store.sqlite.integrity.repair import repair_file
+from actorium.store.urls import file_store
 
 
 def repair(file: Path, /, *, json: JsonFile = None) -> None:
@@ -24,7 +23,7 @@ def repair(file: Path, /, *, json: JsonFile = None) -> None:
         The SQLite file of the log, such as bank.db. No process may have it open.
     """
     screen = screen_beside(json)
-    left = repair_file(str(file))
+    left = file_store(file).repair()
     left += asyncio.run(_damaged_events(file))
     for line in left:
         screen.say(line)
@@ -36,8 +35,8 @@ def repair(file: Path, /, *, json: JsonFile = None) -> None:
 
 
 async def _damaged_events(file: Path) -> list[str]:
-    store = SQLiteStore(file, verify_mb=0)
-    await store.open(read_only=True)
+    store = file_store(file)
+    await store.open(verified=False, read_only=True)
     try:
         return [str(error) async for error in damaged_events(store)]
     finally:
