@@ -7,7 +7,7 @@ from typing import Any, ClassVar, TypeGuard
 
 import msgspec
 
-from actorium.actors.fingerprint import Fingerprint, encode_sorted, fingerprint_of
+from actorium.actors.fingerprint import encode_sorted, fingerprint_of
 from actorium.store.codec import InvalidMessage, checked_copy
 from actorium.store.errors import InvalidCommand
 from actorium.store.events import Event, MessageMeta
@@ -82,7 +82,7 @@ class CommandCodec:
         self._command_class = command_class
         self._stream_type = stream_type
         self._name = command_type_of(command_class)
-        self._fingerprint: Fingerprint | None = None
+        self._fingerprint: Callable[[Any, bytes], int] = self._first_fingerprint
         self._decode: Callable[[bytes], Any] = decoder_of(command_class)
 
     def admit(self, command: Command, max_payload_bytes: int) -> tuple[Any, int]:
@@ -102,10 +102,15 @@ class CommandCodec:
                 f"{self._name} was not sent: `to` is the aggregate's id, 1 to {MAX_ID_LENGTH} characters, "
                 f"not {copy.to[:40]!r}"
             )
-        fingerprint = self._fingerprint
-        if fingerprint is None:  # a struct knows its defaults only when its class is complete
-            fingerprint = self._fingerprint = fingerprint_of(self._stream_type, self._name, self._command_class)
-        return copy, fingerprint(copy, encoded)
+        return copy, self._fingerprint(copy, encoded)
+
+    def _first_fingerprint(self, command: Command, encoded: bytes) -> int:
+        """Compute a fingerprint, and from now on by the class's own function.
+
+        It is made here and not with the codec: a struct knows its defaults only when its class is complete.
+        """
+        self._fingerprint = fingerprint_of(self._stream_type, self._name, self._command_class)
+        return self._fingerprint(command, encoded)
 
 
 class CommandHandler(msgspec.Struct, frozen=True):

@@ -95,6 +95,9 @@ class Dispatcher:
             command_id = checked_id(command_id, "command_id")
         if expected_version is not None:
             _check_version(expected_version)
+        if correlation_id != "" or causation_id != "":
+            checked_text(correlation_id, "correlation_id")
+            checked_text(causation_id, "causation_id")
         return Envelope(
             stream_type,
             copy.to,
@@ -130,7 +133,7 @@ class Dispatcher:
         metadata that cannot be stored.
         """
         timeout_s = envelope.timeout_s
-        if not timeout_s >= 0 or envelope.headers or envelope.correlation_id != "" or envelope.causation_id != "":
+        if not timeout_s >= 0 or envelope.headers:  # middleware may have changed the headers
             _check(envelope)
         assert envelope.future is None, "an envelope is delivered once"
         kind = self._kinds[envelope.stream_type]
@@ -255,12 +258,10 @@ def _check_version(version: object) -> None:
 
 
 def _check(envelope: Envelope) -> None:
-    """Raise InvalidCommand for metadata that the log would not give back, ConfigurationError for an endless wait."""
+    """Raise InvalidCommand for headers that the log would not give back, ConfigurationError for an endless wait."""
     timeout_s = envelope.timeout_s
     if not timeout_s >= 0:
         raise ConfigurationError(f"timeout_s={timeout_s!r}: seconds, 0 or more")
-    checked_text(envelope.correlation_id, "correlation_id")
-    checked_text(envelope.causation_id, "causation_id")
     for name, value in envelope.headers.items():
         if not (is_unicode(name) and is_unicode(value)):
             raise InvalidCommand(f"headers={{{name!r}: {value!r}}}: names and values are strings")
