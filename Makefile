@@ -1,6 +1,6 @@
 # Everything here sets itself up: a clean clone needs Python 3.11 or newer, pip and make.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench lock clean
+.PHONY: help demo test check format bench reference lock clean
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 
@@ -40,6 +40,9 @@ format: $(READY) ## format the code and mend what ruff can mend
 
 bench: $(READY) ## run the benchmark suite (ARGS="--quick" for a first look)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+reference: $(READY) ## write docs/reference.md from the public names and their docstrings
+	@cd tests && ../$(BIN)/python -m support.reference_page
 
 lock: .venv-lock/.ready ## resolve requirements.lock anew (ARGS=--upgrade for newer versions)
 	.venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes \

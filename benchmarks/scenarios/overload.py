@@ -12,13 +12,14 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
-from actorium import CommandTimeout, Overloaded, Runtime
+from actorium import Runtime
 from actorium.benchmarks.account import Deposit
 from actorium.benchmarks.measuring.arrivals import arrive
 from actorium.benchmarks.measuring.gate import require_log
 from actorium.benchmarks.measuring.latencies import Latencies
 from actorium.benchmarks.measuring.load import AMOUNT, Accounts, capacity_per_s, running
 from actorium.benchmarks.scenario import Bench, Figures, Scenario, Wrong
+from actorium.errors import CommandTimeout, Overloaded
 
 LOADS_PERCENT = (50, 75, 100, 150, 200, 300, 400)
 _SHOWN_PERCENT = 200  # the step whose latencies are kept

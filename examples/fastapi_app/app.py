@@ -14,9 +14,10 @@ from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request, R
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from actorium import Command, Event, EventStore, Runtime, Settings, Subscription
+from actorium import Command, Event, EventStore, Runtime, Settings
 from actorium.examples.fastapi_app.account import Account, Deposit, OpenAccount, Withdraw
 from actorium.examples.fastapi_app.problems import TITLES, answer_problem, status_of
+from actorium.types import Subscription
 
 router = APIRouter(responses={status_of(kind): {"description": title} for kind, title in TITLES.items()})
 

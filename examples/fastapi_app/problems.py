@@ -16,16 +16,14 @@ from fastapi.responses import JSONResponse
 from actorium import (
     ActoriumError,
     AlreadyExists,
-    CommandTimeout,
     InvalidCommand,
     LostRace,
     NotFound,
     OutcomeUnknown,
     Rejected,
     Unavailable,
-    WrongExpectedVersion,
 )
-from actorium.errors import CommandConflict
+from actorium.errors import CommandConflict, CommandTimeout, WrongExpectedVersion
 
 log = structlog.get_logger("bank")
 

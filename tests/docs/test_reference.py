@@ -1,54 +1,52 @@
-"""The reference names everything public, once, and nothing else; links between pages lead somewhere."""
+"""The reference names everything public, with signatures; links between pages lead somewhere."""
 
 import re
 from pathlib import Path
 
+import pytest
+from support.reference_page import COMMAND_LINE, PAGE, page, row
+
 import actorium
-from actorium import Runtime, errors, simulation
-from actorium.runtime.processors.processors import AllDeadLetters
-from actorium.sagas.sagas import Sagas
-from actorium.sagas.submissions import Submissions
+from actorium import errors, instruments, simulation, testing, types
 
 ROOT = Path(__file__).resolve().parents[2]
-REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
-ROW = re.compile(r"^\| `([\w.]+)` \| (.+) \|$", re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
+NAME = re.compile(r"^\| (?:&emsp;)*`([\w.]+)", re.MULTILINE)
 
 
-def test_every_public_name_has_its_line() -> None:
-    rows = [name for name, _ in ROW.findall(REFERENCE) if "." not in name]
-    assert sorted(rows) == list(actorium.__all__), "docs/reference.md: add or drop a line"
+def test_the_page_is_what_is_generated() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), "run `make reference`"
 
 
-def test_every_error_has_its_line() -> None:
-    rows = [name.removeprefix("errors.") for name, _ in ROW.findall(REFERENCE) if name.startswith("errors.")]
-    assert sorted(rows) == sorted(set(errors.__all__) - set(actorium.__all__))
+@pytest.mark.parametrize("module", [actorium, errors, instruments, simulation, testing, types])
+def test_every_public_name_has_its_row(module: object) -> None:
+    rows = {name.rpartition(".")[2] for name in NAME.findall(page())}
+    wire = {"ErrorWire", "error_from_wire", "error_to_wire"} & set(dir(errors))
+    assert set(module.__all__) - rows - wire == set()  # type: ignore[attr-defined]
 
 
-def public(kind: type) -> dict[str, object]:
-    return {name: getattr(kind, name) for name in sorted(dir(kind)) if not name.startswith("_")}
+def test_a_row_says_how_a_thing_is_called_and_what_it_does() -> None:
+    def moved(self: object, to: str, *, by: int | str = 1) -> None:
+        """Move it. More of that."""
+
+    assert row("moved", moved) == "| `moved(self, to, *, by=1)` | Move it |"
 
 
-def lines_of(heading: str) -> list[str]:
-    section = REFERENCE.partition(f"### {heading}\n")[2].partition("\n#")[0]
-    return [name.removeprefix("runtime.") for name, _ in ROW.findall(section)]
+def test_methods_and_properties_of_a_runtime_are_told_apart() -> None:
+    text = page()
+    assert "| `runtime.store` | property: " in text
+    assert re.search(r"\| `runtime\.send\(command, .*\)` \| async method: ", text)
+    assert re.search(r"\| `runtime\.events\(.*\)` \| method: ", text)
 
 
-def test_the_methods_and_the_properties_of_a_runtime_have_their_lines_apart() -> None:
-    methods = [name for name, member in public(Runtime).items() if callable(member)]
-    assert lines_of("Methods of a runtime") == methods
-    assert lines_of("Properties of a runtime") == [name for name in public(Runtime) if name not in methods]
+def test_an_application_imports_at_most_45_names() -> None:
+    assert len(actorium.__all__) <= 45
 
 
-def test_everything_that_a_group_does_has_its_line() -> None:
-    groups: dict[str, type] = {"dead_letters": AllDeadLetters, "sagas": Sagas, "submissions": Submissions}
-    does = [f"{group}.{name}" for group, kind in groups.items() for name in public(kind)]
-    assert lines_of("What the groups do") == does
-
-
-def test_every_name_of_the_simulator_has_its_line() -> None:
-    rows = [name.removeprefix("simulation.") for name, _ in ROW.findall(REFERENCE) if name.startswith("simulation.")]
-    assert sorted(rows) == list(simulation.__all__)
+def test_every_row_says_something() -> None:
+    generated = page().partition(COMMAND_LINE)[0]
+    rows = [line for line in generated.splitlines() if line.startswith("| ") and line != "| | |"]
+    assert [line for line in rows if re.search(r"[:|] *\|$", line)] == []
 
 
 def test_links_between_pages_lead_somewhere() -> None:

@@ -12,16 +12,8 @@ from support.stores import FaultyStore, PoisonedStore
 from support.transfers import Transfer, ask, open_accounts, runtime_of, saga_in
 from support.virtual_time import settled, virtual
 
-from actorium import (
-    CommandFailed,
-    ConfigurationError,
-    Overloaded,
-    Passivation,
-    Rejected,
-    Runtime,
-    Settings,
-)
-from actorium.errors import HydrationFailed, StoreUnavailable
+from actorium import CommandFailed, ConfigurationError, Passivation, Rejected, Runtime, Settings
+from actorium.errors import HydrationFailed, Overloaded, StoreUnavailable
 from actorium.instruments import Instrument, ObservedAnswer, ObservedBatch, ObservedCommand
 from actorium.runtime.commands.dispatcher import Dispatcher
 from actorium.runtime.commands.replies import Replies

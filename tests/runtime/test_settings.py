@@ -8,16 +8,10 @@ from support.bank import Add, FailToDecide, Stay, Tally
 from support.stores import FaultyStore, GatedStore
 from support.virtual_time import settled, virtual
 
-from actorium import (
-    Ack,
-    CommandFailed,
-    CommandTimeout,
-    ConfigurationError,
-    Rejected,
-    RuntimeStatistics,
-    Settings,
-)
+from actorium import Ack, CommandFailed, ConfigurationError, Rejected, Settings
 from actorium.application import Runtime
+from actorium.errors import CommandTimeout
+from actorium.types import RuntimeStatistics
 
 
 def send(runtime: Runtime, *ids: str) -> "list[asyncio.Future[Ack]]":

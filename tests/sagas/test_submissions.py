@@ -10,8 +10,9 @@ from support.stores import FaultyStore, PassedThrough
 from support.transfers import Deposit, Withdraw, open_accounts, runtime_of
 from support.virtual_time import virtual
 
-from actorium import ConfigurationError, NotFound, Runtime, SubmissionView
+from actorium import ConfigurationError, NotFound, Runtime
 from actorium.errors import RuntimeClosed
+from actorium.types import SubmissionView
 
 
 async def statuses(views: AsyncIterator[SubmissionView]) -> dict[str, str]:

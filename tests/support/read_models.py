@@ -4,8 +4,9 @@ from typing import Any, ClassVar
 
 from support.bank import Added, Tally
 
-from actorium import DeadLetter, Event, Projection, Reader, RecordedEvent, Runtime, Settings, Transaction, on, query
+from actorium import Event, Projection, Reader, RecordedEvent, Runtime, Settings, Transaction, on, query
 from actorium.runtime.retry import Retry
+from actorium.types import DeadLetter
 
 AT_ONCE = Settings(handler_retry=Retry(attempts=1))
 """No second attempt, so that tests on real files wait for none."""

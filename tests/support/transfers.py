@@ -19,7 +19,6 @@ from actorium import (
     Rejected,
     Runtime,
     Saga,
-    SagaView,
     Settings,
     create,
     decide,
@@ -28,6 +27,7 @@ from actorium import (
     step,
 )
 from actorium.testing import LoopSource
+from actorium.types import SagaView
 
 # Nobody needs to look by itself where nothing gets lost: virtual time passes in few steps.
 CALM = Settings(poll_s=3_600.0, passivation=Passivation(idle_s=None))

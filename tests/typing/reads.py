@@ -3,7 +3,8 @@
 from collections.abc import Collection
 from typing import assert_type
 
-from actorium import Event, RecordedEvent, Runtime, Subscription
+from actorium import Event, RecordedEvent, Runtime
+from actorium.types import Subscription
 
 
 class Opened(Event):

@@ -8,9 +8,9 @@ from support.bank import Add, Added, Tally
 from support.stores import FaultyStore, GatedStore, PoisonedStore, append, whole_log
 from support.virtual_time import settled, steps, virtual
 
-from actorium import Ack, Overloaded, Passivation, Settings
+from actorium import Ack, Passivation, Settings
 from actorium.application import Runtime
-from actorium.errors import HydrationFailed
+from actorium.errors import HydrationFailed, Overloaded
 from actorium.store.memory import MemoryStore
 
 

@@ -10,21 +10,8 @@ from support.bank import Account, Add, Deposit, OpenAccount, Stay, Tally, Withdr
 from support.stores import Fault, FaultyStore, GatedStore, whole_log
 from support.virtual_time import settled, virtual
 
-from actorium import (
-    Ack,
-    Aggregate,
-    AlreadyExists,
-    Command,
-    CommandTimeout,
-    Event,
-    Overloaded,
-    Rejected,
-    Runtime,
-    Settings,
-    decide,
-    evolve,
-)
-from actorium.errors import CommandConflict, StoreUnavailable
+from actorium import Ack, Aggregate, AlreadyExists, Command, Event, Rejected, Runtime, Settings, decide, evolve
+from actorium.errors import CommandConflict, CommandTimeout, Overloaded, StoreUnavailable
 from actorium.store.errors import CommitUnknown
 from actorium.store.event_store import Append, Batch, CommandMark
 from actorium.store.events import EncodedEvent, StreamName

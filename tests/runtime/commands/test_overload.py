@@ -7,8 +7,9 @@ from support.bank import Add, Tally
 from support.stores import PassedThrough, whole_log
 from support.virtual_time import virtual
 
-from actorium import Ack, CommandContext, CommandTimeout, Next, Overloaded, Settings
+from actorium import Ack, CommandContext, Next, Settings
 from actorium.application import Runtime
+from actorium.errors import CommandTimeout, Overloaded
 from actorium.runtime.commands.throughput import Throughput
 from actorium.store.event_store import Batch, Committed
 

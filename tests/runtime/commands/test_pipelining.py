@@ -8,9 +8,9 @@ from support.bank import Account, Add, Added, Deposit, OpenAccount, Stay, Tally,
 from support.stores import Fault, FaultyStore, GatedStore, append, whole_log
 from support.virtual_time import settled, virtual
 
-from actorium import Ack, Rejected, WrongExpectedVersion
+from actorium import Ack, Rejected
 from actorium.application import Runtime
-from actorium.errors import StoreUnavailable
+from actorium.errors import StoreUnavailable, WrongExpectedVersion
 from actorium.store.errors import CommitUnknown
 from actorium.store.event_store import Batch, Committed
 

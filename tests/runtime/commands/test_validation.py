@@ -18,11 +18,11 @@ from actorium import (
     Rejected,
     Runtime,
     Settings,
-    WrongExpectedVersion,
     decide,
     evolve,
 )
 from actorium.actors.errors import NotAllowed
+from actorium.errors import WrongExpectedVersion
 from actorium.store.errors import InvalidCommand, Refused
 
 

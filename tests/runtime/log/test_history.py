@@ -15,19 +15,7 @@ from support.bank import Account, AccountOpened, Deposit, Deposited, OpenAccount
 from support.stores import append
 from support.virtual_time import virtual
 
-from actorium import (
-    Aggregate,
-    Change,
-    Command,
-    ConfigurationError,
-    Event,
-    NotFound,
-    Runtime,
-    Settings,
-    decide,
-    evolve,
-    upcast,
-)
+from actorium import Aggregate, Command, ConfigurationError, Event, NotFound, Runtime, Settings, decide, evolve, upcast
 from actorium.errors import HydrationFailed, RuntimeClosed, UnknownEventType, UnreadableTypes
 from actorium.runtime.log.history import PAGE_EVENTS
 from actorium.store.errors import InvalidCommand
@@ -36,6 +24,7 @@ from actorium.store.events import EncodedEvent, as_json
 from actorium.store.memory import MemoryStore
 from actorium.store.names import StreamName
 from actorium.store.source import SeededSource
+from actorium.types import Change
 
 
 async def told(runtime: Runtime, id: str = "alice", after_version: int = 0) -> list[Change[Account]]:

@@ -13,7 +13,7 @@ from support.read_models import AT_ONCE, PARTS, Sums, Switch, Totals, caught_up,
 from support.stores import FaultyStore, GatedStore, PassedThrough, append
 from support.virtual_time import run_virtual, steps, virtual
 
-from actorium import DeadLetter, Projection, Runtime, Settings, on
+from actorium import Projection, Runtime, Settings, on
 from actorium.actors.errors import NotFound
 from actorium.runtime.retry import Retry
 from actorium.store.errors import CommitUnknown, InvalidCommand, StatementFailed
@@ -22,6 +22,7 @@ from actorium.store.events import EncodedEvent
 from actorium.store.memory import MemoryStore
 from actorium.store.names import StreamName
 from actorium.store.sqlite import SQLiteStore
+from actorium.types import DeadLetter
 
 
 @pytest.fixture(autouse=True)

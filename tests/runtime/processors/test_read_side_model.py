@@ -17,11 +17,12 @@ from support.read_models import AT_ONCE, Sums, Switch, Totals
 from support.stores import FaultyStore, append
 from support.virtual_time import VirtualLoop, steps
 
-from actorium import ActoriumError, DeadLetter, Runtime
+from actorium import ActoriumError, Runtime
 from actorium.store.event_store import Batch, Committed
 from actorium.store.memory import MemoryStore
 from actorium.store.source import SeededSource
 from actorium.store.tables import checkpoints
+from actorium.types import DeadLetter
 
 IDS = ["a", "b"]
 AMOUNTS = st.lists(st.sampled_from([1, 2, 7, 8]), min_size=2, max_size=5)

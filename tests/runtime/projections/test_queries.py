@@ -9,8 +9,9 @@ from support.read_models import PARTS, Sums, Switch, Totals, caught_up
 from support.stores import GatedStore
 from support.virtual_time import settled, virtual
 
-from actorium import ConfigurationError, Event, Projection, Query, Reader, RecordedEvent, Runtime, Settings, on, query
+from actorium import ConfigurationError, Event, Projection, Reader, RecordedEvent, Runtime, Settings, on, query
 from actorium.errors import QueryTimeout, RuntimeClosed, StatementFailed
+from actorium.types import Query
 
 
 @pytest.fixture(autouse=True)

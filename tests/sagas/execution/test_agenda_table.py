@@ -7,9 +7,10 @@ from support.stores import GatedStore, PassedThrough
 from support.transfers import Tell, Told, Transfer, ask, open_accounts, runtime_of, saga_in
 from support.virtual_time import virtual
 
-from actorium import DeadLetter, Runtime, Saga, starts, step
+from actorium import Runtime, Saga, starts, step
 from actorium.errors import StoreUnavailable
 from actorium.store.events import EncodedRecord
+from actorium.types import DeadLetter
 
 
 class Reads(PassedThrough):

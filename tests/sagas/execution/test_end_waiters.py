@@ -6,9 +6,10 @@ import pytest
 from support.transfers import Ask, Told, Transfer, TransferRequested, ask, open_accounts, runtime_of
 from support.virtual_time import virtual
 
-from actorium import ConfigurationError, NotFound, Saga, SagaView, starts, step
+from actorium import ConfigurationError, NotFound, Saga, starts, step
 from actorium.errors import RuntimeClosed, SagaTimeout
 from actorium.store.errors import InvalidCommand
+from actorium.types import SagaView
 
 
 class Waiting(Saga):

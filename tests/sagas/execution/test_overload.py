@@ -7,8 +7,9 @@ import pytest
 from support.transfers import Ask, Deposit, Transfer, Withdraw, ask, balances, open_accounts, runtime_of, saga_in
 from support.virtual_time import virtual
 
-from actorium import ActoriumError, CommandContext, CommandTimeout, Middleware, Next, Overloaded, Retry, Settings, step
+from actorium import ActoriumError, CommandContext, Middleware, Next, Retry, Settings, step
 from actorium.actors.commands import Ack
+from actorium.errors import CommandTimeout, Overloaded
 
 
 class Impatient(Transfer):

@@ -5,7 +5,8 @@ import pytest
 from support.transfers import Account, Deposit, Deposited, Open, Opened, Withdraw, Withdrawn
 from support.written import WrittenLog, ack
 
-from actorium import Ack, AlreadyExists, NotFound, Rejected, WrongExpectedVersion
+from actorium import Ack, AlreadyExists, NotFound, Rejected
+from actorium.errors import WrongExpectedVersion
 from actorium.sagas.model.events import CommandAnswered, IssuedCommand, SagaStarted, StepIssued, as_recorded
 from actorium.simulation.record.witness import Loss
 from actorium.store.errors import StoreUnavailable

@@ -7,7 +7,8 @@ import anyio
 import pytest
 from support.transfers import Account, Deposit, Open, Withdraw
 
-from actorium import Ack, NotFound, Rejected, WrongExpectedVersion
+from actorium import Ack, NotFound, Rejected
+from actorium.errors import WrongExpectedVersion
 from actorium.simulation import Faults, Kind, World
 from actorium.simulation.record.history import Operation
 from actorium.simulation.record.trace import TraceMark

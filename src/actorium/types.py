@@ -1,0 +1,35 @@
+"""The types of what a runtime returns, for annotations: everything here comes from a call and is never constructed."""
+
+from actorium.runtime.log.durable_subscription import DurableSubscription
+from actorium.runtime.log.history import Change
+from actorium.runtime.log.subscriptions import Subscription
+from actorium.runtime.processors.processor import Processor, ProcessorStatistics
+from actorium.runtime.processors.processors import AllDeadLetters, Processors
+from actorium.runtime.projections.projection import Query
+from actorium.runtime.projections.queries import Watch
+from actorium.runtime.statistics import RuntimeStatistics
+from actorium.sagas.model.submission_views import SubmissionView
+from actorium.sagas.model.views import SagaLine, SagaSummary, SagaView
+from actorium.sagas.sagas import Sagas
+from actorium.sagas.submissions import Submissions
+from actorium.store.event_store import DeadLetter
+
+__all__ = [
+    "AllDeadLetters",
+    "Change",
+    "DeadLetter",
+    "DurableSubscription",
+    "Processor",
+    "ProcessorStatistics",
+    "Processors",
+    "Query",
+    "RuntimeStatistics",
+    "SagaLine",
+    "SagaSummary",
+    "SagaView",
+    "Sagas",
+    "SubmissionView",
+    "Submissions",
+    "Subscription",
+    "Watch",
+]
