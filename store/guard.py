@@ -49,8 +49,10 @@ _OTHERS = {
     sqlite3.SQLITE_CREATE_TEMP_INDEX: "CREATE TEMP INDEX",
     sqlite3.SQLITE_CREATE_TEMP_TRIGGER: "CREATE TEMP TRIGGER",
 }
-# Full-text search asks whether its index changed, and an index that is made is filled.
-_HARMLESS_PRAGMA = "data_version"
+# They read what is, if they are given no value. Full-text search itself asks for the first.
+_READING_PRAGMAS = frozenset(
+    ("data_version", "integrity_check", "quick_check", "journal_mode", "synchronous", "page_count", "page_size")
+)
 
 
 def is_foreign(kind: str, name: str, table: str, sql: str) -> bool:
@@ -119,7 +121,8 @@ class StatementGuard:
 
     def _refusal_of(self, action: int, first: str, second: str) -> str:
         if action == sqlite3.SQLITE_PRAGMA:
-            return "" if first.lower() == _HARMLESS_PRAGMA and not second else f"runs PRAGMA {first}, and may not"
+            reads = first.lower() in _READING_PRAGMAS and not second
+            return "" if reads else f"runs PRAGMA {first}, and may not"
         if action in _OTHERS:
             return f"runs {_OTHERS[action]}, and may not"
         if action in _WRITES:

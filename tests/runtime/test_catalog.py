@@ -41,12 +41,11 @@ def test_an_event_that_json_cannot_carry_is_refused() -> None:
     class Odd(Event):
         many: list[int] | tuple[str, ...]
 
-    class Holder(Aggregate):
-        @evolve
-        def odd(self, event: Odd) -> None: ...
+    with pytest.raises(ConfigurationError, match="Odd cannot be stored as JSON"):
 
-    with pytest.raises(ConfigurationError, match="Odd"):
-        Runtime([Holder], store="memory://")
+        class Holder(Aggregate):
+            @evolve
+            def odd(self, event: Odd) -> None: ...
 
 
 def test_an_instance_is_no_class() -> None:

@@ -203,3 +203,10 @@ async def test_what_others_made_in_the_file_refuses_the_opening(tmp_path: Path, 
     await store.open()
     assert await versions(store, ALICE) == [1]
     await store.close()
+
+
+@pytest.mark.asyncio
+async def test_a_query_may_ask_how_the_file_is_kept(store: EventStore) -> None:
+    ((mode,),) = await store.query("PRAGMA journal_mode", ())
+    ((found,),) = await store.query("PRAGMA integrity_check", ())
+    assert (mode in {"wal", "memory"}, found) == (True, "ok")
