@@ -20,8 +20,8 @@ import msgspec
 
 from actorium.benchmarks.child import OUTCOME, PROFILE, Job, JobOutcome
 from actorium.benchmarks.measuring.environment import look_around
-from actorium.benchmarks.reports.ratios import is_in_front
-from actorium.benchmarks.reports.report import BenchmarkReport, NotRun, Result, Run
+from actorium.benchmarks.ratios import is_in_front
+from actorium.benchmarks.report import BenchmarkReport, NotRun, Result, Run
 from actorium.benchmarks.scenario import Scenario, Sizes, StoreName
 
 QUICK_S = 53.0  # no run is begun that would likely end after this, so that all is over within a minute

@@ -43,7 +43,7 @@ def pytest_pycollect_makeitem(
     collector: pytest.Module | pytest.Class, name: str, obj: object
 ) -> SimulationItem | list[pytest.Item] | None:
     """Make a test of each simulation that a module defines, whatever its name."""
-    decorator = sys.modules.get("actorium.simulation.decorator")
+    decorator = sys.modules.get("actorium.simulation.search.decorator")
     if decorator is None or not isinstance(obj, decorator.Simulation):
         return None
     if obj.scenario.__module__ != collector.module.__name__:

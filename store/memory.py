@@ -41,11 +41,11 @@ from actorium.store.event_store import (
 from actorium.store.events import EncodedRecord
 from actorium.store.guard import StatementGuard
 from actorium.store.names import CommandRecord, StoredEventType, StreamName
+from actorium.store.sql import checkpoints
+from actorium.store.sql.own_sql import OWN_TABLES_SCHEMA, read_rows
 from actorium.store.sqlite.schema import own_names
-from actorium.store.tables import checkpoints
 from actorium.store.tables.dialect import Dialect, SQLiteDialect
 from actorium.store.tables.own_rows import Row, TableRead
-from actorium.store.tables.own_sql import OWN_TABLES_SCHEMA, read_rows
 
 
 class MemoryStore:

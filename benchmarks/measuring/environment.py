@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from actorium.benchmarks.reports.report import Environment
+from actorium.benchmarks.report import Environment
 
 _PACKAGES = ("actorium", "msgspec", "anyio", "aiosqlite", "eventsourcing", "pykka")
 _FLUSHES = 40

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from actorium.benchmarks.catalog import BY_NAME
-from actorium.benchmarks.reports.report import BenchmarkReport, Environment
+from actorium.benchmarks.report import BenchmarkReport, Environment
 from actorium.benchmarks.reports.words import number
 
 

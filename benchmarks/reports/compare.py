@@ -10,8 +10,8 @@ from typing import Literal
 import msgspec
 
 from actorium.benchmarks.catalog import BY_NAME
+from actorium.benchmarks.report import BenchmarkReport, Result
 from actorium.benchmarks.reports.caption import warnings
-from actorium.benchmarks.reports.report import BenchmarkReport, Result
 from actorium.benchmarks.reports.words import number
 from actorium.benchmarks.scenario import OURS, StoreName, more_is_better
 

@@ -7,8 +7,8 @@ from itertools import groupby
 from typing import NamedTuple
 
 from actorium.benchmarks.catalog import BY_NAME
-from actorium.benchmarks.reports.ratios import Front, Ratio, fronts
-from actorium.benchmarks.reports.report import BenchmarkReport
+from actorium.benchmarks.ratios import Front, Ratio, fronts
+from actorium.benchmarks.report import BenchmarkReport
 from actorium.benchmarks.reports.words import number, spread, times, times_span
 from actorium.benchmarks.scenario import STORE_TITLES, SURVIVES, YARDSTICK
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from actorium.benchmarks.ratios import Ratio, ratios
+from actorium.benchmarks.report import BenchmarkReport
 from actorium.benchmarks.reports.caption import describe, when
 from actorium.benchmarks.reports.prediction import predictions
-from actorium.benchmarks.reports.ratios import Ratio, ratios
-from actorium.benchmarks.reports.report import BenchmarkReport
 from actorium.benchmarks.reports.words import LATENCIES, also, headline, number, spread, times, times_span
 from actorium.benchmarks.scenario import STORE_TITLES
 

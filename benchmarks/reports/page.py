@@ -9,6 +9,8 @@ from typing import NamedTuple
 import msgspec
 
 from actorium.benchmarks.measuring.latencies import Latencies
+from actorium.benchmarks.ratios import ratios
+from actorium.benchmarks.report import BenchmarkReport, Result
 from actorium.benchmarks.reports.caption import describe, in_short, peers_missing, warnings, when
 from actorium.benchmarks.reports.front import cards_by_store
 from actorium.benchmarks.reports.plots import (
@@ -23,8 +25,6 @@ from actorium.benchmarks.reports.plots import (
     percentile_axis,
 )
 from actorium.benchmarks.reports.prediction import Prediction, predictions
-from actorium.benchmarks.reports.ratios import ratios
-from actorium.benchmarks.reports.report import BenchmarkReport, Result
 from actorium.benchmarks.reports.words import LATENCIES, also, amount, headline, number, question, spread, times, title
 from actorium.benchmarks.scenario import OURS, STORE_TITLES, STORES, SURVIVES, YARDSTICK, StoreName
 from actorium.benchmarks.scenarios.overload import LOADS_PERCENT

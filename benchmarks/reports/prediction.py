@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from actorium.benchmarks.reports.report import BenchmarkReport
+from actorium.benchmarks.report import BenchmarkReport
 from actorium.benchmarks.reports.words import number
 from actorium.benchmarks.scenario import StoreName
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from actorium.benchmarks.catalog import BY_NAME
-from actorium.benchmarks.reports.report import Result
+from actorium.benchmarks.report import Result
 from actorium.benchmarks.scenario import more_is_better
 
 _UNITS = {"us": "µs", "ms": "ms", "s": "s", "bytes": "bytes", "mb": "MB"}

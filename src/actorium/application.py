@@ -13,9 +13,9 @@ from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Ack, Command
 from actorium.catalog import Catalog, Part
 from actorium.components import assembled
-from actorium.runtime.commands.entry import CommandEntry
 from actorium.runtime.commands.middleware import Middleware
 from actorium.runtime.engine import Engine
+from actorium.runtime.entry import CommandEntry
 from actorium.runtime.environment import RuntimeEnvironment
 from actorium.runtime.instrument import Instrument, Instruments
 from actorium.runtime.lifecycle import Assembly, Lifecycle

@@ -35,6 +35,8 @@ from actorium.store.events import EncodedRecord
 from actorium.store.guard import StatementGuard
 from actorium.store.log import logger
 from actorium.store.names import CommandRecord, StoredEventType
+from actorium.store.sql import checkpoints
+from actorium.store.sql.own_sql import read_rows
 from actorium.store.sqlite.connection import Work
 from actorium.store.sqlite.file import DatabaseFile
 from actorium.store.sqlite.integrity.damage import damage, damaged_marks, is_damage, misplaced_events, refuse_damage
@@ -44,10 +46,8 @@ from actorium.store.sqlite.packed import last_position
 from actorium.store.sqlite.reading import LogQueries
 from actorium.store.sqlite.schema import migrate, own_names, refuse_foreign, refuse_older
 from actorium.store.sqlite.settings import SQLiteSettings
-from actorium.store.tables import checkpoints
 from actorium.store.tables.dialect import Dialect, SQLiteDialect
 from actorium.store.tables.own_rows import Row, TableRead
-from actorium.store.tables.own_sql import read_rows
 
 T = TypeVar("T")
 

@@ -21,6 +21,7 @@ from actorium.store.events import kind_bytes, stream_checksum
 from actorium.store.guard import StatementGuard
 from actorium.store.log import logger
 from actorium.store.names import CommandRecord, StreamName
+from actorium.store.sql.checkpoints import save_checkpoint
 from actorium.store.sqlite.heads import StreamHead, StreamHeads
 from actorium.store.sqlite.integrity.damage import is_damage
 from actorium.store.sqlite.marks import command_record
@@ -29,7 +30,6 @@ from actorium.store.sqlite.plan import EVENT_COLUMN_COUNT, EVENT_COLUMNS, EventT
 from actorium.store.sqlite.rows import RowStatement
 from actorium.store.sqlite.schema import own_names
 from actorium.store.sqlite.snapshots import snapshot_checksum
-from actorium.store.tables.checkpoints import save_checkpoint
 
 # The first release without the WAL-reset bug. It needs two writing connections to one file, which we never have; a
 # tool that somebody points at the file beside us may be the second.

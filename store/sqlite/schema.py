@@ -12,8 +12,8 @@ from functools import cache
 
 from actorium.store.errors import CorruptStore, UnsupportedSchema
 from actorium.store.guard import is_foreign
-from actorium.store.tables.checkpoints import CHECKSUMS_SCHEMA, DEAD_LETTERS_SCHEMA
-from actorium.store.tables.own_sql import OWN_TABLES, OWN_TABLES_SCHEMA
+from actorium.store.sql.checkpoints import CHECKSUMS_SCHEMA, DEAD_LETTERS_SCHEMA
+from actorium.store.sql.own_sql import OWN_TABLES, OWN_TABLES_SCHEMA
 
 # "Acto": marks the file as ours for the `file` command and for us.
 APPLICATION_ID = 0x4163746F

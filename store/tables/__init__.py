@@ -1,1 +1,1 @@
-"""The tables beside the log: checkpoints and dead letters, the runtime's own tables, the dialect of projections."""
+"""What of the tables beside the log crosses the seam: the rows of the runtime's own tables, and the SQL dialect."""

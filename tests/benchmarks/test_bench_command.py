@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from support.reports import ENVIRONMENT, report, result, save
 
-from actorium.benchmarks.reports.report import load
+from actorium.benchmarks.report import load
 from actorium_cli import run
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from actorium.benchmarks.catalog import BY_NAME, select
 from actorium.benchmarks.child import Job, JobOutcome
-from actorium.benchmarks.reports.report import BenchmarkReport, NotRun
+from actorium.benchmarks.report import BenchmarkReport, NotRun
 from actorium.benchmarks.suite import Suite, SuitePlan, run_job
 
 RIGHT = JobOutcome({"commands_per_s": 10.0}, "", "synchronous=FULL")

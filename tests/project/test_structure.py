@@ -140,6 +140,27 @@ def test_no_modules_import_each_other_in_a_circle(modules: dict[str, Module]) ->
         pytest.fail("these import each other: " + " <- ".join(error.args[1]))
 
 
+@pytest.mark.parametrize("package", ["store", "store.sqlite", "actors", "runtime", "sagas", "simulation", "benchmarks"])
+def test_no_folder_imports_what_imports_it(modules: dict[str, Module], package: str) -> None:
+    """Inside a package, its folders and the files beside them depend on each other in one direction."""
+    whole = f"actorium.{package}"
+
+    def room(name: str) -> str:
+        return name.removeprefix(f"{whole}.").split(".")[0]
+
+    rooms: dict[str, set[str]] = {}
+    for module in modules.values():
+        if module.path in UPWARD or not module.name.startswith(f"{whole}."):
+            continue
+        found = {targets(imported, name, modules) for _, _, imported, name in module.imports}
+        inside = {room(target) for target in found if target.startswith(f"{whole}.") and target in modules}
+        rooms.setdefault(room(module.name), set()).update(inside - {room(module.name)})
+    try:
+        TopologicalSorter(rooms).prepare()
+    except CycleError as error:
+        pytest.fail("these import each other: " + " <- ".join(error.args[1]))
+
+
 def test_imports_are_absolute_and_by_the_installed_name(modules: dict[str, Module]) -> None:
     folders = set(LAYERS)
     wrong = [

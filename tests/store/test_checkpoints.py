@@ -10,9 +10,9 @@ import pytest
 from actorium.store.event_store import Batch, SaveCheckpoint
 from actorium.store.guard import StatementGuard
 from actorium.store.memory import MemoryStore
+from actorium.store.sql import checkpoints
 from actorium.store.sqlite import SQLiteStore
 from actorium.store.sqlite.schema import migrate
-from actorium.store.tables import checkpoints
 from actorium.testing.contract_words import dead_letter
 
 

@@ -9,11 +9,11 @@ import pytest
 from actorium.store.errors import UnsupportedSchema
 from actorium.store.event_store import Snapshot, StreamRead
 from actorium.store.names import CommandRecord
+from actorium.store.sql.own_sql import OWN_TABLES
 from actorium.store.sqlite import SQLiteStore
 from actorium.store.sqlite.integrity.repair import repair_file
 from actorium.store.sqlite.schema import MIGRATIONS
 from actorium.store.tables.own_rows import AgendaRow, KeptState, ReadDue, ReadKeptState, ReadSagas, SagaRow
-from actorium.store.tables.own_sql import OWN_TABLES
 from actorium.testing.contract_words import ALICE, BOB, append, commit, versions
 
 NEWEST = len(MIGRATIONS)

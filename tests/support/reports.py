@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from actorium.benchmarks.measuring.latencies import Latencies
-from actorium.benchmarks.reports.report import BenchmarkReport, Environment, NotRun, Result, Run, encoded
+from actorium.benchmarks.report import BenchmarkReport, Environment, NotRun, Result, Run, encoded
 from actorium.benchmarks.scenario import OURS, StoreName
 
 ENVIRONMENT = Environment(

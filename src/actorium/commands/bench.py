@@ -18,7 +18,7 @@ from actorium.commands.json_report import STANDARD_OUTPUT, JsonFile, write_text
 from actorium.commands.problem import INTERRUPTED, Problem, WrongUse, require_place_for_report
 
 if TYPE_CHECKING:
-    from actorium.benchmarks.reports.report import BenchmarkReport
+    from actorium.benchmarks.report import BenchmarkReport
     from actorium.benchmarks.suite import SuitePlan
 
 _OF_THE_EXTRA = {"hdrh", "psutil", "pyinstrument"}
@@ -73,7 +73,7 @@ def bench(
     _require_extra()
     _require_values(only, stores, show)
     if list_:
-        from actorium.benchmarks.reports.terminal import Terminal
+        from actorium.benchmarks.terminal import Terminal
 
         Terminal().scenarios()
         return
@@ -125,8 +125,8 @@ def _plan(
 
 
 def _measure(plan: SuitePlan) -> BenchmarkReport:
-    from actorium.benchmarks.reports.terminal import Terminal
     from actorium.benchmarks.suite import Suite
+    from actorium.benchmarks.terminal import Terminal
     from actorium.benchmarks.turn import turn
 
     try:
@@ -147,7 +147,7 @@ def _measure(plan: SuitePlan) -> BenchmarkReport:
 
 
 def _load(files: Sequence[Path]) -> BenchmarkReport:
-    from actorium.benchmarks.reports.report import ReportUnreadable, load, merge
+    from actorium.benchmarks.report import ReportUnreadable, load, merge
 
     try:
         return merge([load(file) for file in files])
@@ -157,9 +157,9 @@ def _load(files: Sequence[Path]) -> BenchmarkReport:
 
 def _write(report: BenchmarkReport, json: Path | None, html: Path | None, markdown: Path | None) -> list[str]:
     """Write what was asked for, the figures first; return what could not be written: the screen still has them."""
+    from actorium.benchmarks.report import encoded
     from actorium.benchmarks.reports.markdown import tables
     from actorium.benchmarks.reports.page import page
-    from actorium.benchmarks.reports.report import encoded
 
     complaints = []
     for file, written in ((json, encoded), (html, page), (markdown, tables)):
@@ -173,7 +173,7 @@ def _write(report: BenchmarkReport, json: Path | None, html: Path | None, markdo
 
 def _tell(report: BenchmarkReport, before: BenchmarkReport | None, profile: Path | None, *, aside: bool) -> None:
     from actorium.benchmarks.reports.compare import compare, differences
-    from actorium.benchmarks.reports.terminal import Terminal
+    from actorium.benchmarks.terminal import Terminal
 
     terminal = Terminal(Console(highlight=False, markup=False, emoji=False, stderr=aside))
     terminal.report(report)

@@ -188,8 +188,8 @@ def _campaigns(asked: _Asked, json: Path | None, html: Path | None) -> None:
     from actorium.simulation.reports.page import page
     from actorium.simulation.reports.report import report_of, simulation_report
     from actorium.simulation.reports.verdict import SHRINK_S, judge, shown_run
-    from actorium.simulation.reports.words import NOTHING_TRIED
     from actorium.simulation.search.discovery import meant_for
+    from actorium.simulation.words import NOTHING_TRIED
 
     screen = screen_beside(json)
     reports: list[SimulationReport] = []
@@ -288,7 +288,7 @@ def _exhaust(asked: _Asked, html: Path | None) -> None:
 
 
 def _audit(asked: _Asked) -> None:
-    from actorium.simulation.record.audit import audit
+    from actorium.simulation.search.audit import audit
 
     screen = Screen()
     found = 0

@@ -13,9 +13,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from actorium.simulation.reports.words import duration, per_minute
 from actorium.simulation.search.campaign import Tally
 from actorium.simulation.search.exhaustive import Coverage
+from actorium.simulation.words import duration, per_minute
 
 _REDRAWN_EVERY_S = 0.2
 _PLAIN_LINES = 4

@@ -6,10 +6,10 @@ from actorium.commands.screen import Screen
 from actorium.simulation.record.trace import TraceLine, TraceMark
 from actorium.simulation.reports.report import FailureReport, SimulationReport
 from actorium.simulation.reports.story import story, token_of
-from actorium.simulation.reports.words import UNREPEATABLE, counted, duration
 from actorium.simulation.search.campaign import SeedResult
 from actorium.simulation.search.exhaustive import Coverage
 from actorium.simulation.search.run import Outcome
+from actorium.simulation.words import UNREPEATABLE, counted, duration
 from actorium.simulation.world.world import Violation
 
 _STYLES = {

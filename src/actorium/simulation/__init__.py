@@ -1,7 +1,7 @@
 """Failure and recovery, simulated: your aggregates, sagas and projections in a world with faults and virtual time."""
 
-from actorium.simulation.decorator import Simulation, simulation
 from actorium.simulation.record.view import View
+from actorium.simulation.search.decorator import Simulation, simulation
 from actorium.simulation.search.run import Outcome, Wish, run
 from actorium.simulation.world.client import SimulatedRuntime
 from actorium.simulation.world.faults import FaultId, Faults, Kind

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from _pytest.mark.structures import get_unpacked_marks
 
-from actorium.simulation.decorator import Simulation
 from actorium.simulation.reports.report import failure_report
 from actorium.simulation.reports.verdict import Failure, judge
-from actorium.simulation.reports.words import NOTHING_TRIED, UNREPEATABLE, counted
 from actorium.simulation.search.campaign import SeedResult
+from actorium.simulation.search.decorator import Simulation
+from actorium.simulation.words import NOTHING_TRIED, UNREPEATABLE, counted
 from actorium.simulation.world.faults import Faults
 from actorium.simulation.world.world import Violation
 

@@ -9,9 +9,9 @@ import pytest
 from support.reports import ENVIRONMENT, report, result
 
 from actorium.benchmarks.catalog import CATALOG
+from actorium.benchmarks.report import BenchmarkReport, NotRun
 from actorium.benchmarks.reports.markdown import tables
 from actorium.benchmarks.reports.page import page
-from actorium.benchmarks.reports.report import BenchmarkReport, NotRun
 from actorium.benchmarks.scenarios.overload import LOADS_PERCENT
 
 

@@ -21,7 +21,7 @@ from actorium import ActoriumError, Runtime
 from actorium.store.event_store import Batch, Committed
 from actorium.store.memory import MemoryStore
 from actorium.store.source import SeededSource
-from actorium.store.tables import checkpoints
+from actorium.store.sql import checkpoints
 from actorium.types import DeadLetter
 
 IDS = ["a", "b"]

@@ -11,10 +11,10 @@ from support.small_scenarios import broken, holding
 from support.transfers import Account, Ask, Desk, Open, Transfer
 
 from actorium.simulation import World, simulation
-from actorium.simulation.record.timeline import timeline
 from actorium.simulation.record.trace import TraceMark
 from actorium.simulation.reports.page import page
 from actorium.simulation.reports.story import story, token_of, wish_of
+from actorium.simulation.reports.timeline import timeline
 from actorium.simulation.search.run import Wish
 from actorium.simulation.world.faults import CrashAt, FaultId, Faults, Kind
 from actorium.store.errors import ConfigurationError

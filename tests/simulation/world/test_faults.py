@@ -6,7 +6,7 @@ import pytest
 from support import small_bank
 
 from actorium.simulation import FaultId, Faults, Kind, Wish, run
-from actorium.simulation.world.chance import Chance
+from actorium.simulation.chance import Chance
 from actorium.simulation.world.faults import FAMILIES, HOSTILE, CrashAt, FaultPlan
 
 

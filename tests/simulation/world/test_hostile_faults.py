@@ -9,8 +9,8 @@ from support.small_scenarios import Add, Added, Sum
 
 from actorium import Aggregate, Projection, Rejected, Snapshots, Transaction, decide, evolve, on
 from actorium.simulation import FaultId, Faults, Kind, World, simulation
-from actorium.simulation.reports.words import without_addresses
 from actorium.simulation.search.exhaustive import possible_faults
+from actorium.simulation.words import without_addresses
 from actorium.simulation.world.code_faults import InjectedUnprintable
 from actorium.simulation.world.faults import FAMILIES, HOSTILE, OF_CODE
 from actorium.user_lines import described, printed

@@ -6,8 +6,8 @@ from collections.abc import Awaitable
 import pytest
 
 from actorium.simulation import Faults
+from actorium.simulation.chance import Chance
 from actorium.simulation.record.witness import Witness
-from actorium.simulation.world.chance import Chance
 from actorium.simulation.world.faults import FaultId, FaultPlan
 from actorium.simulation.world.store import SimulatedStore, Trouble
 from actorium.store.memory import MemoryStore

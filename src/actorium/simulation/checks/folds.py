@@ -14,8 +14,8 @@ from actorium.runtime.projections.table_projection import names_of
 from actorium.store.event_store import Statement
 from actorium.store.events import Event, RecordedEvent
 from actorium.store.guard import StatementGuard
-from actorium.store.tables.checkpoints import query as fetch
-from actorium.store.tables.checkpoints import run_statements
+from actorium.store.sql.checkpoints import query as fetch
+from actorium.store.sql.checkpoints import run_statements
 from actorium.store.tables.dialect import SQLiteDialect, TableObject
 
 _DIALECT = SQLiteDialect()

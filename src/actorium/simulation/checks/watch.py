@@ -16,6 +16,7 @@ from actorium.actors.errors import HydrationFailed
 from actorium.application import Runtime
 from actorium.runtime.statistics import RuntimeStatistics
 from actorium.sagas.model.definition import SagaDefinition
+from actorium.simulation.chance import Chance
 from actorium.simulation.checks.effects import Effects
 from actorium.simulation.checks.finding import Violated
 from actorium.simulation.checks.follower import FollowerCheck
@@ -30,7 +31,6 @@ from actorium.simulation.checks.streams import Streams
 from actorium.simulation.record.history import ClientDelivery, ClientRead, History, Operation
 from actorium.simulation.record.view import View
 from actorium.simulation.record.witness import Witness
-from actorium.simulation.world.chance import Chance
 from actorium.store.event_store import Batch, Committed
 from actorium.store.events import EncodedRecord
 from actorium.user_lines import described

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from actorium.simulation.record.timeline import Lane, Timeline
+from actorium.simulation.reports.timeline import Lane, Timeline
 from actorium.simulation.search.run import Outcome
 
 _LANE_HEIGHT = 22

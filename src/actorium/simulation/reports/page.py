@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from actorium.pages.render import render
-from actorium.simulation.record.timeline import timeline
 from actorium.simulation.reports.drawing import Drawing, draw
 from actorium.simulation.reports.report import CampaignReport, FailureReport, SimulationReport
 from actorium.simulation.reports.story import story
-from actorium.simulation.reports.words import counted, duration
+from actorium.simulation.reports.timeline import timeline
 from actorium.simulation.search.run import Outcome
+from actorium.simulation.words import counted, duration
 from actorium.simulation.world.world import Violation
 
 _SHARE_PX = 120

@@ -10,8 +10,8 @@ import msgspec
 from actorium.simulation.record.trace import TraceLine
 from actorium.simulation.reports.story import story, token_of
 from actorium.simulation.reports.verdict import Failure, Verdict
-from actorium.simulation.reports.words import counted, per_minute
 from actorium.simulation.search.campaign import SeedResult
+from actorium.simulation.words import counted, per_minute
 from actorium.simulation.world.faults import Kind
 from actorium.simulation.world.world import Violation
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import msgspec
 
 from actorium.simulation.record.history import Operation
-from actorium.simulation.reports.words import counted
 from actorium.simulation.search.run import Outcome, Wish
+from actorium.simulation.words import counted
 from actorium.store.errors import ConfigurationError
 
 _NAMED_MAX = 3

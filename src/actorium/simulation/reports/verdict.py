@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from actorium.simulation.decorator import Simulation
 from actorium.simulation.search.campaign import SeedResult, Tally, campaign
+from actorium.simulation.search.decorator import Simulation
 from actorium.simulation.search.interruption import interruption
 from actorium.simulation.search.place import ScenarioPlace, simulation_of
 from actorium.simulation.search.run import Outcome

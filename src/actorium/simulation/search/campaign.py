@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 import msgspec
 
-from actorium.simulation.decorator import Simulation
+from actorium.simulation.search.decorator import Simulation
 from actorium.simulation.search.interruption import interruption
 from actorium.simulation.search.place import ScenarioPlace, simulation_of
 from actorium.simulation.search.workers import spread

@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from actorium.simulation.decorator import Simulation
+from actorium.simulation.search.decorator import Simulation
 from actorium.simulation.search.place import ScenarioPlace, module_of
 from actorium.store.errors import ConfigurationError
 from actorium.user_code import blamed, look_here

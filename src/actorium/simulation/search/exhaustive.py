@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from actorium.simulation.decorator import Simulation
 from actorium.simulation.search.campaign import collected_seldom
+from actorium.simulation.search.decorator import Simulation
 from actorium.simulation.search.interruption import interruption
 from actorium.simulation.search.place import ScenarioPlace, simulation_of
 from actorium.simulation.search.run import Outcome, Wish, run

@@ -11,7 +11,7 @@ from zlib import crc32
 
 import msgspec
 
-from actorium.simulation.decorator import Simulation
+from actorium.simulation.search.decorator import Simulation
 from actorium.store.errors import ConfigurationError
 from actorium.user_code import look_here
 

@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection, wait
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-from actorium.simulation.decorator import Simulation
+from actorium.simulation.search.decorator import Simulation
 from actorium.simulation.search.place import ScenarioPlace, simulation_of
 
 P = TypeVar("P")

@@ -20,12 +20,12 @@ from actorium.runtime.projections.projection import Projection, Query
 from actorium.simulation.record.history import Asking, ClientDelivery, ClientRead, Operation
 from actorium.simulation.record.trace import TraceMark
 from actorium.simulation.record.witness import Witness
-from actorium.simulation.surroundings import Surroundings
 from actorium.simulation.world.client_groups import TRY_AGAIN, SimulatedSagas, SimulatedSubmissions
 from actorium.simulation.world.client_reads import ReadFace
 from actorium.simulation.world.code_faults import INJECTED
 from actorium.simulation.world.faults import FaultId, Kind
 from actorium.simulation.world.node import ConnectionLost, Node
+from actorium.simulation.world.surroundings import Surroundings
 from actorium.store.errors import LostRace
 from actorium.user_lines import described
 

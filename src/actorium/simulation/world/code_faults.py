@@ -16,8 +16,8 @@ import msgspec
 from actorium.application import Runtime
 from actorium.runtime.processors.reactions import ReactionWork
 from actorium.sagas.model.steps import Step
-from actorium.simulation.surroundings import Surroundings
 from actorium.simulation.world.faults import FaultId, Kind
+from actorium.simulation.world.surroundings import Surroundings
 
 R = TypeVar("R")
 

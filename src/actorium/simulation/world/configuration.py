@@ -6,7 +6,7 @@ from typing import Any
 
 from actorium.actors.passivation import Passivation
 from actorium.runtime.settings import Settings
-from actorium.simulation.world.chance import Chance
+from actorium.simulation.chance import Chance
 
 _CHOICES = {
     "mailbox_limit": (2, 10, 1_000),

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from actorium.simulation.reports.words import ordinal
-from actorium.simulation.world.chance import Chance
+from actorium.simulation.chance import Chance
+from actorium.simulation.words import ordinal
 from actorium.store.errors import ConfigurationError
 
 

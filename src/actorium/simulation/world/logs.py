@@ -8,7 +8,7 @@ from typing import Protocol
 
 from actorium.simulation.disk.disk import PowerCut, SimulatedDisk
 from actorium.simulation.disk.store import SimulatedSqliteStore
-from actorium.simulation.surroundings import Surroundings
+from actorium.simulation.world.surroundings import Surroundings
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import EventStore
 from actorium.store.memory import MemoryStore

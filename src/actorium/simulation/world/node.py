@@ -23,12 +23,12 @@ from actorium.simulation.record.history import History
 from actorium.simulation.record.trace import TraceMark
 from actorium.simulation.record.view import View
 from actorium.simulation.record.witness import Witness
-from actorium.simulation.surroundings import Surroundings
 from actorium.simulation.world.faults import CrashAt, FaultId, Kind
 from actorium.simulation.world.logs import Log
 from actorium.simulation.world.loop import SimulatedLoop
 from actorium.simulation.world.source import SimulatedSource
 from actorium.simulation.world.store import SimulatedStore, Trouble
+from actorium.simulation.world.surroundings import Surroundings
 from actorium.store.errors import ActoriumError, OutcomeUnknown
 from actorium.user_lines import described
 

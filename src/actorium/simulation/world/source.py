@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from actorium.simulation.surroundings import Surroundings
+from actorium.simulation.world.surroundings import Surroundings
 
 
 class SimulatedSource:

@@ -16,7 +16,7 @@ from actorium.sagas.model.events import SAGA_EVENTS
 from actorium.sagas.model.views import text_of
 from actorium.simulation.disk.disk import PowerCut
 from actorium.simulation.record.witness import Loss, Witness
-from actorium.simulation.reports.words import without_addresses
+from actorium.simulation.words import without_addresses
 from actorium.simulation.world.faults import FaultId, FaultPlan, Kind
 from actorium.store.errors import ActoriumError, CommitUnknown, StoreUnavailable, WrongExpectedVersion
 from actorium.store.event_store import (

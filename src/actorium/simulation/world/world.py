@@ -19,13 +19,13 @@ import msgspec
 from actorium.application import Runtime
 from actorium.runtime.settings import Settings
 from actorium.sagas.model.saga import Saga
+from actorium.simulation.chance import Chance
 from actorium.simulation.checks import Checks, Rule
 from actorium.simulation.record.history import History
 from actorium.simulation.record.trace import TraceLine, TraceMark
 from actorium.simulation.record.view import SagaSeen, View
 from actorium.simulation.record.witness import Witness
-from actorium.simulation.reports.words import without_addresses
-from actorium.simulation.world.chance import Chance
+from actorium.simulation.words import without_addresses
 from actorium.simulation.world.client import SimulatedRuntime
 from actorium.simulation.world.code_faults import CodeFaults
 from actorium.simulation.world.configuration import varied_settings

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from support.reports import report, result, save
 
-from actorium.benchmarks.reports.report import BenchmarkReport, NotRun, ReportUnreadable, load, merge
+from actorium.benchmarks.report import BenchmarkReport, NotRun, ReportUnreadable, load, merge
 
 
 def test_a_report_survives_its_file(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from actorium.simulation.chance import Chance
 from actorium.simulation.record.trace import TraceMark
-from actorium.simulation.world.chance import Chance
 from actorium.simulation.world.faults import CrashAt, FaultId, FaultPlan, Faults
 from actorium.simulation.world.loop import SimulatedLoop
 from actorium.simulation.world.machine import Machine

@@ -18,8 +18,8 @@ from actorium.store.errors import CorruptRow, StatementFailed
 from actorium.store.event_store import DeadLetter, SaveCheckpoint, Statement
 from actorium.store.guard import StatementGuard
 from actorium.store.names import StreamName
+from actorium.store.sql.own_sql import write_changes
 from actorium.store.tables.own_rows import TableChange
-from actorium.store.tables.own_sql import write_changes
 
 CHECKPOINTS_SCHEMA = """
 CREATE TABLE checkpoints (

@@ -26,7 +26,7 @@ from actorium import Aggregate, Command, Event, decide, evolve
 from actorium.examples.bank import simulated as bank
 from actorium.examples.orders import simulated as orders
 from actorium.simulation import Faults, Simulation, World, simulation
-from actorium.simulation.record.audit import Finding, audit
+from actorium.simulation.search.audit import Finding, audit
 from actorium.store.source import SystemSource
 
 SOURCE = SystemSource()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from actorium.benchmarks.catalog import BY_NAME, CATALOG
-from actorium.benchmarks.reports.report import BenchmarkReport, Result
+from actorium.benchmarks.report import BenchmarkReport, Result
 from actorium.benchmarks.scenario import OURS, YARDSTICK, Scenario, StoreName, more_is_better
 
 # What the first look of a page or a screen is about: the most durable first.

@@ -14,10 +14,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from actorium.benchmarks.catalog import CATALOG
+from actorium.benchmarks.ratios import fronts, ratios
+from actorium.benchmarks.report import BenchmarkReport, Result
 from actorium.benchmarks.reports.caption import describe, peers_missing, warnings, when
 from actorium.benchmarks.reports.compare import Comparison, summary
-from actorium.benchmarks.reports.ratios import fronts, ratios
-from actorium.benchmarks.reports.report import BenchmarkReport, Result
 from actorium.benchmarks.reports.words import (
     LATENCIES,
     also,

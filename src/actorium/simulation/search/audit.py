@@ -33,7 +33,7 @@ from typing import Any
 
 import msgspec
 
-from actorium.simulation.decorator import Simulation
+from actorium.simulation.search.decorator import Simulation
 
 _TIME = (
     "wall time from the runtime's source: `recorded.recorded_at` in a handler; monotonic time from the loop: "

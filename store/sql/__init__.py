@@ -1,0 +1,1 @@
+"""The SQL of stores that keep their tables in SQLite, in a file or in memory."""
