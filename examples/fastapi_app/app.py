@@ -5,6 +5,7 @@ uvicorn --factory actorium.examples.fastapi_app.app:create_app --timeout-gracefu
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing
 from typing import Annotated, Any
@@ -13,13 +14,21 @@ import msgspec
 from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from starlette.exceptions import HTTPException
 
 from actorium import Command, Event, EventStore, Runtime, Settings
+from actorium.errors import PositionBeyondLog, StoreUnavailable
 from actorium.examples.fastapi_app.account import Account, Deposit, OpenAccount, Withdraw
-from actorium.examples.fastapi_app.problems import TITLES, answer_problem, status_of
+from actorium.examples.fastapi_app.body_limit import BodyLimit
+from actorium.examples.fastapi_app.problems import PRINTABLE, TITLES, answer_problem, status_of
 from actorium.types import Subscription
 
-router = APIRouter(responses={status_of(kind): {"description": title} for kind, title in TITLES.items()})
+BODY_BYTES_MAX = 64 * 1024
+HEALTH_S = 1.0
+
+router = APIRouter(
+    responses={status_of(kind): {"description": title} for kind, title in TITLES.items() if kind is not HTTPException}
+)
 
 
 def create_app(store: str | EventStore = "sqlite:///bank.db", settings: Settings | None = None) -> FastAPI:
@@ -27,6 +36,7 @@ def create_app(store: str | EventStore = "sqlite:///bank.db", settings: Settings
     runtime = Runtime([Account], store=store, settings=settings)
     app = FastAPI(title="Bank", lifespan=runtime.lifespan, exception_handlers=dict.fromkeys(TITLES, answer_problem))
     app.state.runtime = runtime
+    app.add_middleware(BodyLimit, bytes_max=BODY_BYTES_MAX)
     app.include_router(router)
     return app
 
@@ -43,14 +53,20 @@ AccountId = Annotated[str, Path(max_length=100)]
 # --- commands ---------------------------------------------------------------------------------------------------------
 
 
-class NewAccount(BaseModel):
+class Body(BaseModel):
+    """A body in which nothing is guessed: `"5"` and `true` are no numbers, and an unknown field is a mistake."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class NewAccount(Body):
     """The body that opens an account."""
 
     account_id: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[\w.-]+$")]
     owner: Annotated[str, Field(min_length=1, max_length=200)]
 
 
-class Money(BaseModel):
+class Money(Body):
     """The body that moves money: an amount in hellers."""
 
     amount: Annotated[int, Field(gt=0, le=10**15)]
@@ -69,7 +85,7 @@ class CommandHeaders(BaseModel):
 
     idempotency_key: Annotated[str, Field(min_length=1, max_length=200)]
     if_match: Annotated[str | None, Field(pattern=r'^"[0-9]{1,18}"$')] = None
-    x_correlation_id: Annotated[str, Field(max_length=200)] = ""
+    x_correlation_id: Annotated[str, Field(max_length=200, pattern=PRINTABLE)] = ""
 
 
 async def sender(
@@ -159,7 +175,11 @@ async def subscription(
     last_event_id: Annotated[int | None, Header(ge=0)] = None,
 ) -> AsyncIterator[Subscription[Event]]:
     """Return the log after what the client has seen: a browser that reconnects says so in Last-Event-ID."""
-    with closing(bank.events(after=after if last_event_id is None else last_event_id)) as log:
+    seen = after if last_event_id is None else last_event_id
+    end = bank.statistics().position
+    if seen > end:  # said here, because a stream that has begun has no status any more
+        raise PositionBeyondLog(f"the log ends at position {end}: nothing can have been seen behind it", seen, end)
+    with closing(bank.events(after=seen)) as log:
         yield log
 
 
@@ -182,8 +202,13 @@ async def events(log: Annotated[Subscription[Event], Depends(subscription)]) -> 
 
 @router.get("/health")
 async def health(bank: Bank) -> dict[str, str]:
-    """Say that commands are taken; 503 when they are not."""
+    """Say that commands are taken and that the store answers; 503 otherwise."""
     bank.statistics()
+    try:
+        async with asyncio.timeout(HEALTH_S):
+            await bank.store.head()
+    except TimeoutError:
+        raise StoreUnavailable(f"the store gives no answer within {HEALTH_S} s") from None
     return {"status": "ok"}
 
 

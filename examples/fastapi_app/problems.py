@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from math import ceil
@@ -12,6 +13,7 @@ from fastapi import Request
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 
 from actorium import (
     ActoriumError,
@@ -27,6 +29,9 @@ from actorium.errors import CommandConflict, CommandTimeout, WrongExpectedVersio
 
 log = structlog.get_logger("bank")
 
+# What a client may have sent back to it in a header.
+PRINTABLE = "^[ -~]*$"
+
 # The nearest class of an error gives its title and its type; what is not here is a 500 whose traceback is in the
 # server's log, as a bug (HandlerFailed) and a stream that cannot be read (DamagedLog) are: the client can do nothing
 # about it.
@@ -38,6 +43,7 @@ TITLES: Mapping[type[Exception], str] = {
     CommandConflict: "The Idempotency-Key belongs to another command",
     InvalidCommand: "The request has mistakes",
     RequestValidationError: "The request has mistakes",
+    HTTPException: "The request cannot be served",
     Unavailable: "Nothing was done: send again later",
     OutcomeUnknown: "No answer: send again with the same Idempotency-Key",
 }
@@ -51,16 +57,29 @@ def status_of(kind: type[Exception]) -> int:
 async def answer_problem(request: Request, error: Exception) -> JSONResponse:
     """Answer an error of the table."""
     title = next(TITLES[kind] for kind in type(error).__mro__ if kind in TITLES)
-    status = status_of(type(error))
+    status = error.status_code if isinstance(error, HTTPException) else status_of(type(error))
     body = {"type": f"/problems/{type(error).__name__}", "title": title, "status": status, **members(error)}
     if status < HTTPStatus.INTERNAL_SERVER_ERROR:
-        body["detail"] = str(error) if isinstance(error, ActoriumError) else "see errors"
+        body["detail"] = detail(error)
     else:  # what is wrong with the server is for its log, not for its clients
         log.warning("request_failed", path=request.url.path, error=repr(error))
-    headers = {"Retry-After": str(ceil(error.retry_after_s))} if isinstance(error, Unavailable) else {}
-    if correlation_id := request.headers.get("x-correlation-id"):
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    if isinstance(error, Unavailable):
+        headers["Retry-After"] = str(ceil(error.retry_after_s))
+    correlation_id = request.headers.get("x-correlation-id", "")
+    if correlation_id and re.fullmatch(PRINTABLE, correlation_id):
         headers["X-Correlation-ID"] = correlation_id
     return JSONResponse(jsonable_encoder(body), status, headers, media_type="application/problem+json")
+
+
+def detail(error: Exception) -> str:
+    """Return what a person may want to know of an error."""
+    match error:
+        case ActoriumError():
+            return str(error)
+        case HTTPException():
+            return error.detail
+    return "see errors"
 
 
 def members(error: Exception) -> dict[str, Any]:
@@ -73,5 +92,6 @@ def members(error: Exception) -> dict[str, Any]:
         case CommandTimeout(command_id=command_id) if command_id:
             return {"command_id": command_id}
         case RequestValidationError():
-            return {"errors": error.errors()}
+            # Without what was sent: it may be long, or what JSON has not (NaN, half a surrogate pair).
+            return {"errors": [{name: one[name] for name in ("type", "loc", "msg")} for one in error.errors()]}
     return {}

@@ -1,7 +1,7 @@
 """The FastAPI example over ASGI: every status code provoked, idempotency, shutdown."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from actorium import Settings
-from actorium.examples.fastapi_app.app import create_app
-from actorium.store.event_store import Batch, Committed
+from actorium.examples.fastapi_app import app as app_module
+from actorium.examples.fastapi_app.app import BODY_BYTES_MAX, create_app
+from actorium.store.event_store import Batch, Committed, Head
 from actorium.store.memory import MemoryStore
 
 pytestmark = pytest.mark.asyncio
@@ -227,6 +228,82 @@ async def test_a_moment_that_is_none_is_422(serve: Serve, moment: dict[str, Any]
         assert len(problem(answer)["errors"]) == 1
 
 
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b'{"amount":NaN}', 422),
+        (b'{"amount":"5"}', 422),
+        (b'{"amount":true}', 422),
+        (b'{"amount":5,"currency":"EUR"}', 422),
+        (b'{"amount":1' + b"0" * 5_000 + b"}", 400),
+        (b'{"amount":' + b"[" * 30_000 + b"]" * 30_000 + b"}", 400),
+        (b'{"account_id":"bob","owner":"\\ud800"}', 422),
+        (b"{", 422),
+    ],
+)
+async def test_a_body_that_is_no_command_is_a_problem_and_is_not_sent_back(
+    serve: Serve, body: bytes, status: int
+) -> None:
+    path = "/accounts" if b"owner" in body else "/accounts/alice/deposits"
+    headers = key("k", content_type="application/json")
+    async with serve(create_app("memory://")) as server:
+        await open_alice(server.client)
+        answer = await server.client.post(path, content=body, headers=headers)
+        assert (answer.status_code, problem(answer)["status"]) == (status, status)
+        assert '"input"' not in answer.text
+        assert (await server.client.get("/accounts/alice")).json()["version"] == 1
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+async def test_a_body_that_is_too_long_is_413_and_is_not_read_to_its_end(serve: Serve, is_told: bool) -> None:
+    chunk, sent = b" " * 10_000, 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal sent
+        for _ in range(1_000):
+            sent += len(chunk)
+            yield chunk
+
+    length = {"Content-Length": str(1_000 * len(chunk))} if is_told else {}
+    headers = key("k", content_type="application/json") | length
+    async with serve(create_app("memory://")) as server:
+        answer = await server.client.post("/accounts", content=body(), headers=headers)
+        assert answer.status_code == 413
+        assert problem(answer)["detail"] == f"the body is longer than {BODY_BYTES_MAX} bytes"
+        assert answer.headers["connection"] == "close"
+        assert BODY_BYTES_MAX < sent <= BODY_BYTES_MAX + len(chunk)
+        exact = b'{"account_id":"bob","owner":"Bob"}'.ljust(BODY_BYTES_MAX)
+        headers = key("k2", content_type="application/json")
+        assert (await server.client.post("/accounts", content=exact, headers=headers)).status_code == 201
+
+
+@pytest.mark.parametrize("text", ["a\x1b[31mb", "caf\xe9"])
+async def test_a_correlation_id_of_odd_characters_is_422_and_is_not_sent_back(serve: Serve, text: str) -> None:
+    async with serve(create_app("memory://")) as server:
+        await open_alice(server.client)
+        headers: Any = key("k") | {"X-Correlation-ID": text.encode("latin-1")}
+        answer = await server.client.post("/accounts/alice/deposits", json={"amount": 1}, headers=headers)
+        assert answer.status_code == 422
+        assert problem(answer)["errors"][0]["loc"] == ["header", "x-correlation-id"]
+        assert "x-correlation-id" not in answer.headers
+
+
+@pytest.mark.parametrize("place", [{"params": {"after": 2}}, {"headers": {"Last-Event-ID": "9" * 30}}])
+async def test_a_stream_from_behind_the_end_of_the_log_is_422(serve: Serve, place: dict[str, Any]) -> None:
+    async with serve(create_app("memory://")) as server:
+        await open_alice(server.client)
+        answer = await server.client.get("/events", **place)
+        assert answer.status_code == 422
+        assert problem(answer)["type"] == "/problems/PositionBeyondLog"
+
+
+async def test_a_path_that_is_not_there_is_a_problem_too(serve: Serve) -> None:
+    async with serve(create_app("memory://")) as server:
+        replies = await server.client.get("/nowhere"), await server.client.delete("/health")
+        assert [problem(answer)["status"] for answer in replies] == [404, 405]
+        assert replies[1].headers["allow"] == "GET"
+
+
 # --- trouble ----------------------------------------------------------------------------------------------------------
 
 
@@ -248,6 +325,28 @@ async def test_no_answer_in_time_is_504_and_no_room_in_time_is_503(serve: Serve)
         assert (await server.client.get("/accounts/alice")).json()["version"] == 2
 
 
+class SilentStore(MemoryStore):
+    """A log that gives no answer about its end once it has been asked at the start."""
+
+    is_silent = False
+
+    async def head(self) -> Head:
+        if self.is_silent:
+            await asyncio.Event().wait()
+        return await super().head()
+
+
+async def test_health_asks_the_store_and_waits_only_so_long(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app_module, "HEALTH_S", 0.01)
+    store = SilentStore()
+    async with serve(create_app(store)) as server:
+        assert (await server.client.get("/health")).status_code == 200
+        store.is_silent = True
+        answer = await server.client.get("/health")
+        assert (answer.status_code, problem(answer)["type"]) == (503, "/problems/StoreUnavailable")
+        assert answer.headers["retry-after"] == "5"
+
+
 async def test_a_log_that_is_gone_is_504_and_says_nothing_of_the_server(serve: Serve, tmp_path: Path) -> None:
     file = tmp_path / "bank.db"
     async with serve(create_app(f"sqlite:///{file}")) as server:
@@ -256,7 +355,9 @@ async def test_a_log_that_is_gone_is_504_and_says_nothing_of_the_server(serve: S
         answer = await deposit(server.client, 100, "salary")
         assert answer.status_code == 504
         assert problem(answer)["type"] == "/problems/CommitUnknown"
-        assert "bank.db" not in answer.text
+        health = await server.client.get("/health")
+        assert (health.status_code, problem(health)["type"]) == (503, "/problems/StoreUnavailable")
+        assert "bank.db" not in answer.text + health.text
 
 
 # --- shutdown ---------------------------------------------------------------------------------------------------------
