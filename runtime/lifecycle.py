@@ -64,7 +64,10 @@ class Lifecycle:
         Raises RuntimeClosed for a second start, and what the store or a component raises.
         """
         if self._root is not None:
-            raise RuntimeClosed("this runtime was started before: make a new Runtime for another run")
+            raise RuntimeClosed(
+                "this runtime was started before, and a runtime runs once: make it in a function that is called for "
+                "each run, not at module level"
+            )
         loop = asyncio.get_running_loop()
         self._stop_wanted = asyncio.Event()
         started: asyncio.Future[None] = loop.create_future()

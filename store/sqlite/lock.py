@@ -144,14 +144,20 @@ class FileLock:
 
     def _refusal(self, pid: int | None) -> str:
         if pid == os.getpid():
-            return f"{self._subject} is open in this process already: use that store, or close it first"
+            return (
+                f"{self._subject} is open in this process already: use the runtime or the store that has it open, or "
+                "stop that one first"
+            )
         if pid is not None and not _is_running(pid):
             return (
                 f"{self._subject} is in use: process {pid}, which took it, is not running here, so a process forked "
                 "from it holds it, or one in another container: stop that one first"
             )
         holder = f"process {pid}" if pid is not None else "another process"
-        return f"{self._subject} is in use by {holder}: stop that one first, or give this one a file of its own"
+        return (
+            f"{self._subject} is in use by {holder}: one process writes an SQLite log, so run one worker per log "
+            "(there is no store yet that several share); stop that process first, or give this one a file of its own"
+        )
 
 
 def _pid_in(descriptor: int) -> int | None:
