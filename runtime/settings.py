@@ -23,8 +23,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     turn_budget: commands one actor decides before the next actor has its turn.
     max_batch_events, max_batch_bytes: size of one commit.
     max_snapshot_bytes: states that may wait to be written as snapshots; what is beyond is left out.
-    unreadable_types: what `start` does about events in the log that no registered class reads, and about sagas there
-        whose class is not registered and of which none is live: "refuse" or "warn".
+    unreadable_types: what `start` does about events in the log that no registered class reads, or whose class has
+        other fields under the same `schema_version`, and about sagas there whose class is not registered and of which
+        none is live: "refuse" or "warn".
     passivation: when idle actors leave memory.
     handler_retry: how often a projection's handler is tried before its event is parked.
     max_running_intents: steps of sagas, and submitted commands, that are carried out side by side.

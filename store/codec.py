@@ -19,6 +19,7 @@ from actorium.store.errors import (
     UpcastFailed,
 )
 from actorium.store.events import EncodedEvent, EncodedRecord, Event, Metadata, RecordedEvent, as_json, event_type_of
+from actorium.store.lost_fields import lost_fields
 from actorium.store.sameness import first_change
 from actorium.store.storable import Decode, decoder_of
 from actorium.store.upcasting import Chain, UpcastError
@@ -164,6 +165,32 @@ class EventCodec:
             return None
         return self._why_unknown(event_type, schema_version)
 
+    def why_unfit(self, record: EncodedRecord) -> str | None:
+        """Return why a stored event does not fit its class any more, with the mend; None if it does.
+
+        A class whose fields changed under one schema version cannot read what was stored, or reads it in part: a field
+        that was renamed comes back as its default. A shape that no class reads fits nothing, and is not told here.
+        """
+        key = (record.type, record.schema_version)
+        if self.why_unreadable(*key) is not None:
+            return None
+        reader = self._readers.get(key)
+        try:
+            events = self.decode(record)
+        except UnreadableEvent as error:
+            return f"{error}{'' if reader is None else _mend(reader[0])}"
+        if reader is None:
+            return None
+        (event,) = events
+        lost = list(lost_fields(event, msgspec.json.decode(record.payload)))
+        if not lost:
+            return None
+        fields = ", ".join(f"`{name}`" for name in lost)
+        return (
+            f"{record.type} at {record.stream} version {record.version}: it was stored with {fields}, which "
+            f"{reader[0].__qualname__} does not have{_mend(reader[0])}"
+        )
+
     def _why_unknown(self, event_type: str, schema_version: int) -> str:
         known = self._newest.get(event_type)
         if known is None:
@@ -209,6 +236,14 @@ class EventCodec:
             )
             for part, event in enumerate(self.decode(record))
         )
+
+
+def _mend(event_class: type[Event]) -> str:
+    version = event_class.schema_version
+    return (
+        f"; the fields have changed under one schema version: set schema_version = {version + 1} in "
+        f"{event_class.__qualname__} and add @upcast({version}), which turns the stored fields into today's"
+    )
 
 
 def _at(record: EncodedRecord, kind: type[UnreadableEvent], reason: str) -> UnreadableEvent:

@@ -266,7 +266,10 @@ class VersionGap(UnreadableEvent):
 
 
 class UnreadableTypes(DamagedLog):
-    """The log holds shapes of event that no registered class reads: `types`, each as it is stored and counted."""
+    """The log holds shapes of event that no registered class reads in full: `types`, each as it is stored and counted.
+
+    No class has the name and schema version, or the class that has them has other fields by now.
+    """
 
     types: tuple[StoredEventType, ...]
 

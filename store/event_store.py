@@ -221,10 +221,9 @@ class EventStore(Protocol):
         ...
 
     async def event_types(self, *, counted: bool = False) -> list[StoredEventType]:
-        """Return the shapes of event in the log, by name and schema version.
+        """Return the shapes of event in the log, by name and schema version, each with the place of its first event.
 
-        Not counted it is quick, whatever the size of the log, and may name a shape of which no event was written after
-        all; counted it reads the whole log and names those that are there.
+        Not counted it is quick, whatever the size of the log; counted it reads the whole log.
         """
         ...
 

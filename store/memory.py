@@ -131,7 +131,8 @@ class MemoryStore:
     async def event_types(self, *, counted: bool = False) -> list[StoredEventType]:
         self._require_open()
         counts = Counter((record.type, record.schema_version) for record in self._log)
-        return [StoredEventType(*shape, counts[shape] if counted else None) for shape in sorted(counts)]
+        firsts = {(record.type, record.schema_version): record.position for record in reversed(self._log)}
+        return [StoredEventType(*shape, firsts[shape], counts[shape] if counted else None) for shape in sorted(counts)]
 
     def describe(self) -> str:
         return "memory (nothing survives the process)"

@@ -16,10 +16,14 @@ class StreamName(msgspec.Struct, frozen=True, gc=False, order=True):
 
 
 class StoredEventType(msgspec.Struct, frozen=True, gc=False):
-    """A shape of event that the log holds; `events` is how many of it there are, None where nobody counted."""
+    """A shape of event that the log holds.
+
+    first_position: where the first event of it is. events: how many of it there are, None where nobody counted.
+    """
 
     type: str
     schema_version: int
+    first_position: int
     events: int | None = None
 
 

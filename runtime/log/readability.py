@@ -2,65 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from actorium.store.codec import EventCodec
 from actorium.store.errors import UnreadableEvent, UnreadableTypes
 from actorium.store.event_store import EventStore
+from actorium.store.events import EncodedRecord
 from actorium.store.log import logger
 from actorium.store.names import StoredEventType
 
 log = logger("actorium.runtime")
 
-_PAGE_EVENTS = 1_000
 
+class UnreadableShape(NamedTuple):
+    """A shape of event that cannot be read, counted; `kept_in` is the type of the stream that holds the first one.
 
-async def unreadable_types(store: EventStore, codec: EventCodec) -> list[StoredEventType]:
-    """Return the shapes of event in an open store that a codec cannot read, counted.
-
-    The log is read through only if a shape is unknown by its name.
+    kept_in: empty where the first one is damaged.
+    why: the reason, with the mend.
     """
-    if all(codec.why_unreadable(one.type, one.schema_version) is None for one in await store.event_types()):
+
+    shape: StoredEventType
+    kept_in: str
+    why: str
+
+    def __str__(self) -> str:
+        shape = self.shape
+        place = f", first in a stream of {self.kept_in}" if self.kept_in else ""
+        return f"{shape.type} (schema version {shape.schema_version}, {shape.events} events{place}): {self.why}"
+
+
+async def unreadable_shapes(store: EventStore, codec: EventCodec) -> list[UnreadableShape]:
+    """Return the shapes of event in an open store that no class reads, or whose class does not fit the first of them.
+
+    One event of each shape is read and decoded. The log is read through, to count, only if something is found.
+    """
+    found: dict[tuple[str, int], tuple[str, str]] = {}
+    for shape in await store.event_types():
+        first = await _first(store, shape)
+        why = codec.why_unreadable(shape.type, shape.schema_version) or (first and codec.why_unfit(first))
+        if why:
+            found[shape.type, shape.schema_version] = (first.stream.type if first else "", why)
+    if not found:
         return []
     counted = await store.event_types(counted=True)
-    return [one for one in counted if one.events and codec.why_unreadable(one.type, one.schema_version) is not None]
-
-
-async def described(store: EventStore, codec: EventCodec, shapes: Sequence[StoredEventType]) -> list[str]:
-    """Return a line about each shape that cannot be read: its name, version and count, its streams, and the mend."""
-    keepers = await _keepers(store, {(one.type, one.schema_version) for one in shapes})
     return [
-        f"{one.type} (schema version {one.schema_version}, {one.events} events"
-        f"{keepers.get((one.type, one.schema_version), '')}): {codec.why_unreadable(one.type, one.schema_version)}"
-        for one in shapes
+        UnreadableShape(one, *found[one.type, one.schema_version])
+        for one in counted
+        if (one.type, one.schema_version) in found
     ]
 
 
-async def _keepers(store: EventStore, shapes: set[tuple[str, int]]) -> dict[tuple[str, int], str]:
-    """Return which kind of stream keeps each shape first, in words; nothing of one that lies behind damage."""
-    found: dict[tuple[str, int], str] = {}
-    position = 0
-    while len(found) < len(shapes):
-        try:
-            records = await store.read_log(position, _PAGE_EVENTS)
-        except UnreadableEvent:
-            break
-        if not records:
-            break
-        for record in records:
-            if (shape := (record.type, record.schema_version)) in shapes:
-                found.setdefault(shape, f", first in a stream of {record.stream.type}")
-        position = records[-1].position
-    return found
+async def _first(store: EventStore, shape: StoredEventType) -> EncodedRecord | None:
+    """Return the first event of a shape; None for one that is damaged, which whoever reads it is told."""
+    try:
+        records = await store.read_log(shape.first_position - 1, 1)
+    except UnreadableEvent:
+        return None
+    for record in records:
+        if (record.type, record.schema_version) == (shape.type, shape.schema_version):
+            return record
+    return None
 
 
 async def require_readable(store: EventStore, codec: EventCodec, otherwise: Literal["refuse", "warn"]) -> None:
     """Raise UnreadableTypes, or log a warning, where an open store holds a shape that a codec cannot read."""
-    found = await unreadable_types(store, codec)
+    found = await unreadable_shapes(store, codec)
     if not found:
         return
-    lines = await described(store, codec, found)
+    lines = [str(one) for one in found]
     if otherwise == "warn":
         log.warning("unreadable_types", types=lines)
         return
@@ -68,5 +77,5 @@ async def require_readable(store: EventStore, codec: EventCodec, otherwise: Lite
         "the log holds events that this runtime cannot read:\n  "
         + "\n  ".join(lines)
         + '\nMend it as said, or start with Settings(unreadable_types="warn"): their aggregates fail, others run.',
-        found,
+        [one.shape for one in found],
     )

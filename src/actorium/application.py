@@ -152,8 +152,8 @@ class Runtime:
     async def start(self) -> None:
         """Open the store and begin to serve. A runtime starts once.
 
-        Raises what the store raises, UnreadableTypes where the log holds events that no registered class reads (see
-        `Settings`), and RuntimeClosed for a second start.
+        Raises what the store raises, UnreadableTypes where the log holds events that no registered class reads in
+        full (see `Settings`), and RuntimeClosed for a second start.
         """
         await self._lifecycle.start()
 

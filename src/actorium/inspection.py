@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 
 from actorium.application import Runtime
-from actorium.runtime.log.readability import described, unreadable_types
+from actorium.runtime.log.readability import unreadable_shapes
 from actorium.sagas.execution.missing_classes import lost_sagas
 from actorium.store.codec import EventCodec
 from actorium.store.errors import ConfigurationError, UnreadableEvent, VersionGap
@@ -25,22 +25,22 @@ def require_log(runtime: Runtime) -> None:
 async def unreadable(runtime: Runtime, *, deep: bool) -> AsyncIterator[str]:
     """Open the log of a runtime that is not started, to read only, and yield a line for whatever it cannot read in it.
 
-    That is one line per shape of event that no class reads, and per class or step of sagas that is gone; `deep` reads
-    every event and adds a line for each that is damaged, or that an upcaster fails on, and what SQLite finds wrong in
-    its file.
+    That is one line per shape of event that no class reads, or whose class has other fields now, and per class or step
+    of sagas that is gone; `deep` reads every event and adds a line for each that is damaged, or that an upcaster fails
+    on, and what SQLite finds wrong in its file.
     """
     store, codec = runtime.store, runtime.catalog.codec
     # A damaged file would not open; here, what is wrong with it is wanted.
     await (store.open(verified=not deep, read_only=True) if isinstance(store, Examinable) else store.open())
     try:
-        shapes = await unreadable_types(store, codec)
-        for line in await described(store, codec, shapes):
-            yield line
+        found = await unreadable_shapes(store, codec)
+        for one in found:
+            yield str(one)
         lost = await lost_sagas(store, [saga.__definition__ for saga in runtime.catalog.sagas])
         for line in (*lost.live, *lost.over):
             yield line
         if deep:
-            known = {(shape.type, shape.schema_version) for shape in shapes}
+            known = {(one.shape.type, one.shape.schema_version) for one in found}
 
             def error_of(record: EncodedRecord) -> UnreadableEvent | None:
                 return None if (record.type, record.schema_version) in known else _error_of(codec, record)

@@ -44,6 +44,10 @@ _SELECT_COMMANDS = (
     "SELECT command_id, command_fingerprint, streams.type, streams.name, command_events, version, position "
     "FROM events JOIN streams ON streams.id = events.stream WHERE command_id IN (VALUES {rows})"
 )
+_PLACE_TYPE = (
+    "UPDATE event_types SET first_position = "
+    "(SELECT position FROM events WHERE type = ? AND position > ? ORDER BY position LIMIT 1) WHERE id = ?"
+)
 _SAVE_SNAPSHOT = (
     "INSERT INTO snapshots (stream, fingerprint, version, state, checksum) VALUES (?, ?, ?, ?, ?) "
     "ON CONFLICT DO UPDATE SET version = excluded.version, state = excluded.state, checksum = excluded.checksum "
@@ -52,17 +56,37 @@ _SAVE_SNAPSHOT = (
 
 
 class _EventTypes(dict[tuple[str, int], EventType]):
-    """The types of events by name and schema version; one that is met for the first time is written down."""
+    """The types of events by name and schema version.
+
+    One that is met for the first time is written in the transaction of its first event, which begins here. `new` are
+    the ids of those whose first position is not written yet.
+    """
 
     def __init__(self, db: sqlite3.Connection) -> None:
         super().__init__()
         self._db = db
+        self.new: list[int] = []
 
     def __missing__(self, key: tuple[str, int]) -> EventType:
+        if not self._db.in_transaction:
+            self._db.execute("BEGIN IMMEDIATE")
         cursor = self._db.execute("INSERT INTO event_types (name, schema_version) VALUES (?, ?)", key)
         assert cursor.lastrowid is not None
+        self.new.append(cursor.lastrowid)
         self[key] = event_type = (cursor.lastrowid, kind_bytes(*key))
         return event_type
+
+    def learn(self) -> None:
+        """Read the types anew."""
+        self.clear()
+        self.new.clear()
+        for name, schema_version, type_id in self._db.execute("SELECT name, schema_version, id FROM event_types"):
+            self[name, schema_version] = (type_id, kind_bytes(name, schema_version))
+
+    def place_new(self, after_position: int) -> None:
+        """Write the first position of each new type; its first event stands behind a position, uncommitted."""
+        self._db.executemany(_PLACE_TYPE, [(type_id, after_position, type_id) for type_id in self.new])
+        self.new.clear()
 
 
 class Journal:
@@ -149,10 +173,7 @@ class Journal:
         last = last_event(db)
         self._next_position, self._recorded_us = last.position + 1, last.recorded_us
         self._next_stream = db.execute("SELECT coalesce(max(id), 0) + 1 FROM streams").fetchone()[0]
-        types = db.execute("SELECT name, schema_version, id FROM event_types").fetchall()
-        self._types.clear()
-        for name, schema_version, type_id in types:
-            self._types[name, schema_version] = (type_id, kind_bytes(name, schema_version))
+        self._types.learn()
         self._is_stale = False
 
     def _plan(self, db: sqlite3.Connection, batch: Batch, *, trusting: bool) -> WritePlan:
@@ -227,6 +248,8 @@ class Journal:
             self._streams.execute(db, plan.new_stream_values)
         if values:
             self._events.execute(db, values)
+        if self._types.new:
+            self._types.place_new(self.position)
         failed: dict[int, StatementFailed] = {}
         for index, checkpoint in enumerate(batch.checkpoints):
             failure = save_checkpoint(db, checkpoint, self._guard)

@@ -61,9 +61,13 @@ _FIND_COMMAND = (
     "SELECT command_fingerprint, streams.type, streams.name, command_events, version, position "
     "FROM events JOIN streams ON streams.id = events.stream WHERE command_id = ?"
 )
-_READ_TYPES = "SELECT name, schema_version, NULL FROM event_types ORDER BY name, schema_version"
+_READ_TYPES = (
+    "SELECT name, schema_version, first_position, NULL FROM event_types WHERE first_position IS NOT NULL "
+    "ORDER BY name, schema_version"
+)
 _COUNT_TYPES = (
-    "SELECT name, schema_version, events FROM (SELECT type, count(*) AS events FROM events GROUP BY type) AS counted "
+    "SELECT name, schema_version, first, events "
+    "FROM (SELECT type, min(position) AS first, count(*) AS events FROM events GROUP BY type) AS counted "
     "JOIN event_types ON event_types.id = counted.type ORDER BY name, schema_version"
 )
 
@@ -119,7 +123,7 @@ class LogQueries:
     def event_types(self, db: sqlite3.Connection, *, counted: bool) -> list[StoredEventType]:
         """Read the shapes of event in the log."""
         rows = db.execute(_COUNT_TYPES if counted else _READ_TYPES).fetchall()
-        return [StoredEventType(name_of(name), version, count) for name, version, count in rows]
+        return [StoredEventType(name_of(name), version, first, count) for name, version, first, count in rows]
 
     def _streams(self, db: sqlite3.Connection, reads: Sequence[StreamRead]) -> list[StreamPage]:
         snapshots = self._find_snapshots(db, reads)

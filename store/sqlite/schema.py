@@ -80,7 +80,16 @@ LEFT JOIN event_types ON event_types.id = events.type;
 # The marks of commands have a checksum from here on, in the column that counts their events.
 _MARKS = ""
 
-MIGRATIONS = (_FIRST, DEAD_LETTERS_SCHEMA, CHECKSUMS_SCHEMA, _MARKS, OWN_TABLES_SCHEMA)
+# A type is written in the transaction of its first event from here on; before, it could be there without any.
+_FIRST_POSITIONS = """
+ALTER TABLE event_types ADD COLUMN first_position INTEGER;
+UPDATE event_types SET first_position = firsts.position
+    FROM (SELECT type, min(position) AS position FROM events GROUP BY type) AS firsts
+    WHERE firsts.type = event_types.id;
+DELETE FROM event_types WHERE first_position IS NULL
+"""
+
+MIGRATIONS = (_FIRST, DEAD_LETTERS_SCHEMA, CHECKSUMS_SCHEMA, _MARKS, OWN_TABLES_SCHEMA, _FIRST_POSITIONS)
 
 
 def refuse_foreign(db: sqlite3.Connection, path: str) -> None:

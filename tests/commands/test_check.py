@@ -49,6 +49,20 @@ def test_shapes_that_nobody_reads_are_listed_with_the_mend(shop: Path, capsys: p
     assert "2 things in the log cannot be read" in err
 
 
+def test_fields_that_changed_under_one_schema_version_are_listed(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = Path(v1.__file__).read_text(encoding="utf-8").replace("by: str", "name: str").replace(".by", ".name")
+    app = source + '\n\nfrom actorium import Runtime\napp = Runtime([Order], store="sqlite:///orders.db")\n'
+    (shop / "renamed_app.py").write_text(app, encoding="utf-8")
+    code, out, err = output(capsys, "check", "renamed_app:app")
+    assert (code, len(out.splitlines())) == (1, 1)
+    assert "Viewed (schema version 1, 3 events, first in a stream of Order): Viewed at Order<o-1> version 2" in out
+    assert "missing required field `name`" in out
+    assert "set schema_version = 2 in Viewed and add @upcast(1)" in out
+    assert "1 thing in the log cannot be read" in err
+
+
 SAGAS = """
 from support.transfers import Account, Desk
 from actorium import Runtime

@@ -66,7 +66,7 @@ def made(error_class: type[ActoriumError]) -> ActoriumError:
     if issubclass(error_class, UnreadableEvent):
         return error_class("its checksum is wrong", stream=ALICE, version=3, event_type="Deposited")
     if issubclass(error_class, UnreadableTypes):
-        return error_class("two shapes", [StoredEventType("Deposited", 1, 5), StoredEventType("Closed", 2)])
+        return error_class("two shapes", [StoredEventType("Deposited", 1, 1, 5), StoredEventType("Closed", 2, 4)])
     if issubclass(error_class, StoreInUse):
         return error_class("in use", pid=7)
     if issubclass(error_class, StoreHangs):

@@ -7,7 +7,7 @@ import pytest
 
 from actorium.store.errors import DuplicateCommand, WrongExpectedVersion
 from actorium.store.event_store import Append, Batch, CommandMark
-from actorium.store.events import stream_checksum
+from actorium.store.events import EncodedEvent, stream_checksum
 from actorium.store.names import StreamName
 from actorium.store.sqlite import journal, packed, reading
 from actorium.store.sqlite.heads import OFFERS_MAX, StreamHead, StreamHeads
@@ -47,6 +47,22 @@ def test_streams_used_often_stay_remembered() -> None:
     assert heads.get(NAMES[1]) is None
     heads.clear()
     assert heads.get(NAMES[0]) is None
+
+
+def test_a_type_of_event_is_written_with_its_first_event_or_not_at_all(db: sqlite3.Connection) -> None:
+    writer = Journal(db)
+    mark = CommandMark("c", 1, fresh=True)
+    writer.commit(db, Batch(1, [Append(NAMES[0], 0, (event(),), mark)]))
+    closed = EncodedEvent("Closed", 1, b"{}", b"{}")
+    # The id is not fresh: the database refuses the whole batch, which is then written without the append at fault.
+    (refused, position) = writer.commit(
+        db, Batch(1, [Append(NAMES[1], 0, (closed,), mark), append(NAMES[2], 0)])
+    ).outcomes
+    assert (type(refused), position) == (DuplicateCommand, 2)
+    types = "SELECT name, first_position FROM event_types ORDER BY id"
+    assert db.execute(types).fetchall() == [("Deposited", 1)]
+    writer.commit(db, Batch(1, [append(NAMES[2], 1), Append(NAMES[1], 0, (closed, closed))]))
+    assert db.execute(types).fetchall() == [("Deposited", 1), ("Closed", 4)]
 
 
 def test_a_batch_of_events_is_one_statement(db: sqlite3.Connection) -> None:

@@ -285,13 +285,15 @@ class EventStoreContract(TablesContract):
         expect(await store.event_types(), [])
         newer, other = (EncodedEvent(*shape, b"{}", b"{}") for shape in (("Deposited", 2), ("Closed", 1)))
         await store.commit(Batch(1, [append(ALICE, 0, 2), Append(BOB, 0, (newer, other, newer))]))
-        counts = [("Closed", 1, 1), ("Deposited", 1, 2), ("Deposited", 2, 2)]
+        refused = Append(BOB, 7, (EncodedEvent("Never", 1, b"{}", b"{}"),))
+        await store.commit(Batch(1, [append(ALICE, 2), append(BOB, 3), refused]))
+        counts = [("Closed", 1, 4, 1), ("Deposited", 1, 1, 4), ("Deposited", 2, 3, 2)]
         expect(
-            [(one.type, one.schema_version) for one in await store.event_types()],
-            [(name, version) for name, version, _ in counts],
+            [(one.type, one.schema_version, one.first_position) for one in await store.event_types()],
+            [(name, version, first) for name, version, first, _ in counts],
         )
         counted = await store.event_types(counted=True)
-        expect([(one.type, one.schema_version, one.events) for one in counted], counts)
+        expect([(one.type, one.schema_version, one.first_position, one.events) for one in counted], counts)
 
     # Opening, closing, being cancelled
 
