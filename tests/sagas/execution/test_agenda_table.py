@@ -14,14 +14,15 @@ from actorium.types import DeadLetter
 
 
 class Reads(PassedThrough):
-    """Notes from where the log is read."""
+    """Notes from where pages of the log are read; the start also decodes one event of each shape."""
 
     def __init__(self) -> None:
         super().__init__()
         self.read_from: list[int] = []
 
     async def read_log(self, after_position: int, limit: int) -> list[EncodedRecord]:
-        self.read_from.append(after_position)
+        if limit > 1:
+            self.read_from.append(after_position)
         return await self.inner.read_log(after_position, limit)
 
 
