@@ -20,6 +20,7 @@ from actorium.store.errors import (
 )
 from actorium.store.events import EncodedEvent, EncodedRecord, Event, Metadata, RecordedEvent, as_json, event_type_of
 from actorium.store.lost_fields import lost_fields
+from actorium.store.raised import error_text, let_through, text_of
 from actorium.store.sameness import first_change
 from actorium.store.storable import Decode, decoder_of
 from actorium.store.upcasting import Chain, UpcastError
@@ -127,6 +128,10 @@ class EventCodec:
             return (reader[1](record.payload),)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise _at(record, CorruptEvent, f"the payload does not fit {reader[0].__qualname__}: {error}") from error
+        except BaseException as raised:  # the `__post_init__` of the event, or of what it holds
+            let_through(raised)
+            reason = f"{reader[0].__qualname__} refuses the payload: {error_text(raised)}"
+            raise _at(record, CorruptEvent, reason) from raised
 
     def _upcast(self, record: EncodedRecord) -> tuple[Event, ...]:
         chain = self._chains.get((record.type, record.schema_version))
@@ -152,10 +157,11 @@ class EventCodec:
             )
         try:
             event: Event = kind[2](as_json(part))
-        except (msgspec.MsgspecError, TypeError, ValueError) as error:
+        except BaseException as raised:
+            let_through(raised)
             raise UpcastError(
-                f"what its upcasters {chain.label} returned does not fit {event_class.__qualname__}: {error}"
-            ) from error
+                f"what its upcasters {chain.label} returned does not fit {event_class.__qualname__}: {text_of(raised)}"
+            ) from raised
         return event
 
     def why_unreadable(self, event_type: str, schema_version: int) -> str | None:

@@ -8,7 +8,10 @@ from typing import Any, get_type_hints
 import msgspec
 
 from actorium.store.errors import ActoriumError
-from actorium.store.events import as_json, storable
+from actorium.store.events import as_json
+from actorium.store.raised import let_through, repr_of, text_of
+
+_DEPTH_MAX = 16
 
 
 class ErrorWire(msgspec.Struct, frozen=True):
@@ -26,8 +29,8 @@ class ErrorWire(msgspec.Struct, frozen=True):
 def error_to_wire(error: ActoriumError) -> ErrorWire:
     """Return an error as it travels; its cause and its traceback stay here."""
     lineage = [one.__name__ for one in type(error).__mro__ if issubclass(one, ActoriumError)]
-    fields = {storable(name): plain(value) for name, value in vars(error).items() if not name.startswith("__")}
-    return ErrorWire(tuple(lineage), storable(error.message), fields)
+    fields = {text_of(name): plain(value) for name, value in vars(error).items() if not name.startswith("__")}
+    return ErrorWire(tuple(lineage), text_of(error.message), fields)
 
 
 def error_from_wire(wire: ErrorWire) -> ActoriumError:
@@ -40,19 +43,22 @@ def error_from_wire(wire: ErrorWire) -> ActoriumError:
     return ActoriumError(wire.message)
 
 
-def plain(value: Any) -> Any:
-    """Return a value in JSON's terms: as it is where JSON carries it, and as text where it does not."""
-    if isinstance(value, dict):
-        return {storable(str(name)): plain(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(one) for one in value]
+def plain(value: Any, depth: int = _DEPTH_MAX) -> Any:
+    """Return a value in JSON's terms: as it is where JSON carries it, and as text where it does not.
+
+    depth: how many containers inside each other are looked into one by one.
+    """
     try:
+        if depth and isinstance(value, dict):
+            return {text_of(name): plain(one, depth - 1) for name, one in value.items()}
+        if depth and isinstance(value, list | tuple):
+            return [plain(one, depth - 1) for one in value]
         built = msgspec.to_builtins(value, str_keys=True)
         if msgspec.json.decode(as_json(built)) == built:
             return built
-    except (TypeError, ValueError):  # a ValueError is a text that UTF-8 has not
-        pass
-    return storable(repr(value))
+    except BaseException as raised:  # also of a text that UTF-8 cannot carry
+        let_through(raised)
+    return repr_of(value)
 
 
 def _classes() -> dict[str, type[ActoriumError]]:

@@ -6,6 +6,8 @@ from typing import Any
 
 import structlog
 
+from actorium.store.raised import let_through
+
 
 class Logger:
     """A structlog logger by name; a line that cannot be written is lost, not raised.
@@ -38,8 +40,8 @@ class Logger:
     def _write(self, write: Any, event: str, values: dict[str, Any]) -> None:
         try:
             write(event, **values)
-        except Exception:  # nowhere is left to say it
-            return
+        except BaseException as raised:  # nowhere is left to say it
+            let_through(raised)
 
 
 def logger(name: str) -> Logger:

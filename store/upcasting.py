@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeGuard, TypeVar
 import msgspec
 
 from actorium.store.errors import ConfigurationError
+from actorium.store.raised import error_text, let_through, repr_of
 
 _MARK = "__actorium_upcast__"
 
@@ -146,12 +147,14 @@ def _is_event(part: object) -> bool:
 def _taken(step: Upcaster, payload: Any) -> list[Any]:
     try:
         result = step.function(payload)
-    except Exception as error:
-        raise UpcastError(f"its upcaster {step.label} raised {type(error).__name__}: {error}") from error
+    except BaseException as raised:
+        let_through(raised)
+        raise UpcastError(f"its upcaster {step.label} raised {error_text(raised)}") from raised
     parts = [] if result is None else list(result) if isinstance(result, list | tuple) else [result]
     for part in parts:
         if not isinstance(part, dict) and not _is_event(part):
             raise UpcastError(
-                f"its upcaster {step.label} returned {part!r}: it returns a dict, an Event, a list of these, or None"
+                f"its upcaster {step.label} returned {repr_of(part)}: it returns a dict, an Event, a list of these, or "
+                "None"
             )
     return parts

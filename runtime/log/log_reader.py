@@ -11,14 +11,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, NamedTuple
 
-import msgspec
-
 from actorium.runtime.log.log_tail import LogTail
 from actorium.store.codec import EventCodec, decode_metadata
 from actorium.store.errors import CorruptEvent, PositionBeyondLog, UnreadableEvent
 from actorium.store.event_store import EventStore, StreamRead
 from actorium.store.events import EncodedRecord, Event, RecordedEvent
 from actorium.store.names import StreamName
+from actorium.store.raised import let_through
 
 # A page is also a commit: larger ones catch up faster, and hold up the commands' commits for longer.
 PAGE_EVENTS = 4_000
@@ -171,8 +170,8 @@ class LogReader:
                         )
                     )
                     continue
-                except (msgspec.DecodeError, UnicodeDecodeError):
-                    pass  # the codec says it better
+                except BaseException as raised:
+                    let_through(raised)  # the codec says it better
             try:
                 made = self._codec.recorded(record)
             except UnreadableEvent as error:
