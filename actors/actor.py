@@ -30,7 +30,11 @@ from actorium.store.codec import InvalidMessage, checked_copy
 from actorium.store.errors import ActoriumError, DuplicateCommand, LostRace, Refused, Transient, WrongExpectedVersion
 from actorium.store.event_store import Append, AppendOutcome, CommandMark
 from actorium.store.events import EncodedEvent, Event, Metadata, as_json
+from actorium.store.log import logger
 from actorium.store.names import StreamName
+from actorium.store.raised import error_text, let_through, traceback_text
+
+log = logger("actorium.actors")
 
 # A decision that keeps losing races belongs to a second writer on the stream; the caller is told rather than spun.
 MAX_ATTEMPTS = 3
@@ -150,8 +154,8 @@ class Actor:
         except LostRace as lost:
             self._reply_unwritten(envelope, lost)
             return
-        except Exception as bug:
-            self._reply_unwritten(envelope, self._command_failed(envelope, "its handler", bug))
+        except BaseException as raised:
+            self._command_failed(envelope, "its handler", raised)
             return
         if not events:
             self._reply_unwritten(envelope, None)
@@ -159,10 +163,8 @@ class Actor:
         try:
             for event in events:
                 kind.forms[type(event)].evolve(self.state, event)
-        except Exception as bug:
-            failure = self._command_failed(envelope, "the @evolve of its event", bug)
-            self._reply_unwritten(envelope, failure)
-            kind.host.actor_failed(self, failure)
+        except BaseException as raised:
+            self._command_failed(envelope, "the @evolve of its event", raised)
             self._begin_recovery(withdraw=False)
             return
         self.version = version + len(events)
@@ -214,17 +216,21 @@ class Actor:
             return
         try:
             state = copy.deepcopy(self.state)
-        except Exception as bug:
-            failure = CommandFailed(f"{self!r} cannot be copied for a reader: {type(bug).__name__}: {bug}")
-            failure.__cause__ = bug
-            self._reply(envelope, failure)
+        except BaseException as raised:
+            self._failed(envelope, f"{self!r} cannot be copied for a reader", raised)
         else:
             self._reply(envelope, state)
 
-    def _command_failed(self, envelope: Envelope, where: str, bug: Exception) -> CommandFailed:
-        failure = CommandFailed(f"{_name(envelope)} on {self!r} failed in {where}: {type(bug).__name__}: {bug}")
-        failure.__cause__ = bug
-        return failure
+    def _command_failed(self, envelope: Envelope, where: str, raised: BaseException) -> None:
+        self._failed(envelope, f"{_name(envelope)} on {self!r} failed in {where}", raised)
+
+    def _failed(self, envelope: Envelope, what: str, raised: BaseException) -> None:
+        """Answer an envelope on which the user's code failed; an interruption goes on to the event loop after that."""
+        failure = CommandFailed(f"{what}: {error_text(raised)}")
+        failure.__cause__ = raised
+        log.error("command_failed", error=failure.message, traceback=traceback_text(raised))
+        self._reply(envelope, failure)
+        let_through(raised)
 
     def _reply_unwritten(self, envelope: Envelope, refusal: ActoriumError | None) -> None:
         """Answer a command that has no events: with its refusal, or with an Ack of nothing."""

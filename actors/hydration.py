@@ -22,6 +22,7 @@ from actorium.store.codec import EventCodec
 from actorium.store.errors import ActoriumError, UnreadableEvent
 from actorium.store.event_store import EventStore, Snapshot, StreamPage, StreamRead
 from actorium.store.events import EncodedRecord
+from actorium.store.raised import error_text, let_through
 
 # One round reads and applies about this many events before others get the loop: some ten milliseconds of work.
 EVENTS_PER_ROUND = 4096
@@ -49,13 +50,14 @@ def replay(state: Aggregate, evolvers: Any, codec: EventCodec, records: Iterable
             else:
                 for event in codec.decode(record):
                     evolvers[type(event)](state, event)
-        except Exception as error:
-            refuse(record, evolvers, codec, error)
+        except BaseException as raised:
+            refuse(record, evolvers, codec, raised)
 
 
-def refuse(record: EncodedRecord, evolvers: Any, codec: EventCodec, error: Exception) -> NoReturn:
-    """Raise HydrationFailed for a record that `error` came of: unreadable, evolved by nothing, or met by a bug."""
-    reason = f"its @evolve raised {type(error).__name__}: {error}"
+def refuse(record: EncodedRecord, evolvers: Any, codec: EventCodec, raised: BaseException) -> NoReturn:
+    """Raise HydrationFailed for a record that user code failed on: unreadable, evolved by nothing, or met by a bug."""
+    let_through(raised)
+    reason = f"its @evolve raised {error_text(raised)}"
     try:
         strangers = [type(event).__qualname__ for event in codec.decode(record) if type(event) not in evolvers]
     except UnreadableEvent as unreadable:
@@ -64,7 +66,7 @@ def refuse(record: EncodedRecord, evolvers: Any, codec: EventCodec, error: Excep
         reason = f"its class evolves no {strangers[0]}"
     raise HydrationFailed(
         f"{record.stream} cannot be hydrated: {record.type} at version {record.version}: {reason}"
-    ) from error
+    ) from raised
 
 
 class _Hydration(msgspec.Struct):
@@ -98,9 +100,10 @@ class Hydrator:
         fingerprint = kind.snapshots.fingerprint if kind.snapshots is not None else None
         try:
             state = kind.aggregate_class(actor.id)
-        except Exception as error:
-            failure = HydrationFailed(f"{actor!r} cannot begin: {type(error).__name__}: {error}")
-            failure.__cause__ = error
+        except BaseException as raised:
+            let_through(raised)
+            failure = HydrationFailed(f"{actor!r} cannot begin: {error_text(raised)}")
+            failure.__cause__ = raised
             self._failed(actor, failure)
             return
         self._waiting.append(_Hydration(actor, state, fingerprint))
@@ -131,9 +134,10 @@ class Hydrator:
                 for one in round_:  # one stream is damaged: the others must not suffer for it
                     await self._read([one], limit)
             return
-        except Exception as error:
+        except BaseException as raised:
+            let_through(raised)
             for one in round_:
-                self._give_up(one, error, error.__cause__)
+                self._give_up(one, raised, raised.__cause__)
             return
         for one, page in zip(round_, pages, strict=True):
             self._apply(one, page, limit)
@@ -174,9 +178,9 @@ class Hydrator:
             if snapshot is not None:
                 kind.host.save_snapshot(snapshot)
 
-    def _give_up(self, one: _Hydration, error: Exception, cause: BaseException | None) -> None:
+    def _give_up(self, one: _Hydration, error: BaseException, cause: BaseException | None) -> None:
         if not isinstance(error, ActoriumError):
-            failure = HydrationFailed(f"{one.actor!r} cannot be hydrated: {type(error).__name__}: {error}")
+            failure = HydrationFailed(f"{one.actor!r} cannot be hydrated: {error_text(error)}")
             failure.__cause__ = error
             self._failed(one.actor, failure)
             return

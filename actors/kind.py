@@ -48,9 +48,6 @@ class ActorHost(Protocol[A]):
     def save_snapshot(self, snapshot: Snapshot) -> None:
         """Have the snapshot of a committed state written some time; or never, if there is no room for it."""
 
-    def actor_failed(self, actor: A, error: Exception) -> None:
-        """Be told that an actor's own code broke its state."""
-
 
 class EventForm(NamedTuple):
     """What an actor needs to know of a class of events that it decides: its stored shape, and how it evolves a state.

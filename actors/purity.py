@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from actorium.actors.commands import Command, CommandHandler
+from actorium.store.raised import let_through
 from actorium.store.sameness import first_change
 
 FIRST_DECISIONS = 8
@@ -56,7 +57,8 @@ class PurityGuard:
         """
         try:
             before = copy.deepcopy(state)
-        except Exception:  # it holds something that cannot be copied: there is nothing to compare with
+        except BaseException as raised:  # it holds something that cannot be copied: there is nothing to compare with
+            let_through(raised)
             self.release()
             return self._method(state, *arguments)
         if self._left is not None:

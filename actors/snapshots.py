@@ -22,6 +22,7 @@ from actorium.store.event_store import Snapshot
 from actorium.store.events import as_json, event_type_of
 from actorium.store.log import logger
 from actorium.store.names import StreamName
+from actorium.store.raised import error_text, let_through, traceback_text
 from actorium.store.sameness import first_change
 
 log = logger("actorium.actors")
@@ -94,8 +95,9 @@ class SnapshotKeeper:
             return False
         try:
             return bool(self._policy.when(state, version))
-        except Exception as error:
-            self._give_up(f"Snapshots(when=…) raised {type(error).__name__}: {error}")
+        except BaseException as raised:
+            let_through(raised)
+            self._give_up(f"Snapshots(when=…) raised {error_text(raised)}", raised)
             return False
 
     def take(self, stream: StreamName, state: msgspec.Struct, version: int) -> Snapshot | None:
@@ -110,8 +112,9 @@ class SnapshotKeeper:
             change = None
             if is_checked or copy != state or as_json(copy) != encoded:
                 change = _change(state, copy)
-        except Exception as error:
-            change = f"{type(error).__name__}: {error}"
+        except BaseException as raised:
+            let_through(raised)
+            change = error_text(raised)
         if change is not None:
             self._give_up(change)
             return None
@@ -121,8 +124,9 @@ class SnapshotKeeper:
         """Return the state that a snapshot holds; None if it cannot be read: the events say it all again."""
         try:
             state = self._decode(snapshot.state)
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
+        except BaseException as raised:
+            let_through(raised)
+            reason = error_text(raised)
         else:
             if state.id == snapshot.stream.id:
                 return state
@@ -132,9 +136,10 @@ class SnapshotKeeper:
             log.warning("snapshot_unreadable", stream=str(snapshot.stream), version=snapshot.version, reason=reason)
         return None
 
-    def _give_up(self, reason: str) -> None:
+    def _give_up(self, reason: str, raised: BaseException | None = None) -> None:
         self.takes = False
-        log.warning("snapshots_not_taken", aggregate=self._name, reason=reason)
+        trace = "" if raised is None else traceback_text(raised)
+        log.warning("snapshots_not_taken", aggregate=self._name, reason=reason, traceback=trace)
 
 
 def _no_decoder(encoded: bytes) -> Any:

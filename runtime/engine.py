@@ -56,7 +56,7 @@ class Engine(Component):
         environment: RuntimeEnvironment,
         head: Head,
         counters: Counters,
-        crashed: Callable[[Exception], None],
+        crashed: Callable[[BaseException], None],
     ) -> None:
         self._loop = loop = asyncio.get_running_loop()
         store, settings, source = environment.store, environment.settings, environment.source
@@ -144,10 +144,6 @@ class Engine(Component):
         if kind is None:
             raise ConfigurationError(f"{aggregate!r} is none of this runtime's aggregates")
         return kind
-
-    def actor_failed(self, actor: Actor, error: Exception) -> None:
-        """Note that an actor's own code broke its state; it is hydrated anew, and nobody else is touched."""
-        log.error("actor_state_discarded", actor=repr(actor), error=str(error))
 
     def _hydration_failed(self, actor: Actor, error: ActoriumError) -> None:
         self.supervisor.hydration_failed(actor, error, self._loop.time())

@@ -22,6 +22,7 @@ from actorium.runtime.log.readability import require_readable
 from actorium.runtime.shutdown import Shutdown
 from actorium.store.event_store import Head
 from actorium.store.log import logger
+from actorium.store.raised import error_text, traceback_text
 
 log = logger("actorium.runtime")
 
@@ -53,7 +54,7 @@ class Lifecycle:
         self._assembly: Assembly | None = None
         self._root: asyncio.Task[None] | None = None
         self._stop_wanted: asyncio.Event | None = None
-        self._crash: Exception | None = None
+        self._crash: BaseException | None = None
         self._failure: BaseException | None = None
         self._shutdown = Shutdown(environment.settings.close_s)
         self.accepting = False
@@ -100,11 +101,16 @@ class Lifecycle:
         await asyncio.wait((self._root,))
         return self._failure
 
-    def crashed(self, error: Exception) -> None:
-        """End the runtime with an error that is a bug of the runtime itself."""
+    def crashed(self, error: BaseException) -> None:
+        """End the runtime with an error that is a bug of the runtime itself, or with KeyboardInterrupt."""
         self._crash = self._crash or error
         if self._stop_wanted is not None:
             self._stop_wanted.set()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was told to stop, or has ended."""
+        return self._stop_wanted is not None and self._stop_wanted.is_set()
 
     def closed(self) -> RuntimeClosed:
         """Return the error for a call while no commands are accepted."""
@@ -129,10 +135,12 @@ class Lifecycle:
                 started.set_exception(why)
                 started.exception()  # seen: `start` raises it, unless its caller is gone
             else:
-                log.critical("runtime_failed", error=repr(why))
+                log.critical("runtime_failed", error=error_text(why), traceback=traceback_text(why))
         finally:
             self.accepting = False
-            closed = RuntimeClosed("the runtime has stopped" if why is None else f"the runtime has failed: {why!r}")
+            closed = RuntimeClosed(
+                "the runtime has stopped" if why is None else f"the runtime has failed: {error_text(why)}"
+            )
             closed.__cause__ = why
             if self._assembly is not None:
                 self._assembly.engine.fail_everything(closed)

@@ -9,7 +9,12 @@ import msgspec
 
 from actorium.actors.commands import Ack, Command
 from actorium.actors.envelope import Envelope
+from actorium.actors.errors import CommandFailed
 from actorium.store.errors import ConfigurationError
+from actorium.store.log import logger
+from actorium.store.raised import error_text, let_through, traceback_text
+
+log = logger("actorium.runtime")
 
 Deliver = Callable[[Envelope], Awaitable[Ack]]
 
@@ -90,8 +95,27 @@ def chain(middleware: Sequence[Middleware], innermost: Deliver) -> Deliver:
         if not callable(layer):
             raise ConfigurationError(f"middleware {layer!r} is not callable: give an `async def (context, next)`")
         call = _through(layer, call)
-    outermost = call
-    return lambda envelope: outermost(CommandContext(envelope))
+    return _contained(call)
+
+
+def _contained(outermost: Next) -> Deliver:
+    """Return a call that raises CommandFailed for what middleware raises that is no Exception.
+
+    An Exception goes on to the caller as it is: middleware refuses commands with the errors of its application.
+    """
+
+    async def deliver(envelope: Envelope) -> Ack:
+        try:
+            return await outermost(CommandContext(envelope))
+        except Exception:
+            raise
+        except BaseException as raised:
+            let_through(raised)
+            failure = CommandFailed(f"{type(envelope.command).__name__} failed in middleware: {error_text(raised)}")
+            log.error("command_failed", error=failure.message, traceback=traceback_text(raised))
+            raise failure from raised
+
+    return deliver
 
 
 def _through(layer: Middleware, following: Next) -> Next:

@@ -28,6 +28,7 @@ from actorium.store.errors import ActoriumError, CommitUnknown, DamagedLog, Dupl
 from actorium.store.event_store import Committed, EventStore, StreamRead
 from actorium.store.log import logger
 from actorium.store.names import CommandRecord
+from actorium.store.raised import repr_of, text_of
 
 log = logger("actorium.runtime")
 
@@ -122,7 +123,7 @@ class Replies:
         self._admission.answered(1)
         if future is None:
             if isinstance(outcome, BaseException):
-                log.warning("command_unanswered", command=_shown(envelope), error=str(outcome))
+                log.warning("command_unanswered", command=_shown(envelope), error=text_of(outcome))
         elif not future.done():
             if isinstance(outcome, BaseException):
                 future.set_exception(outcome)
@@ -221,6 +222,6 @@ def _shown(envelope: Envelope) -> str:
 def _unknown(envelope: Envelope, error: Exception) -> ActoriumError:
     if isinstance(error, DamagedLog):
         return error
-    unknown = CommitUnknown(f"whether {_shown(envelope)} took effect before cannot be read: {error!r}")
+    unknown = CommitUnknown(f"whether {_shown(envelope)} took effect before cannot be read: {repr_of(error)}")
     unknown.__cause__ = error
     return unknown

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from actorium.actors.actor import Actor
 from actorium.runtime.commands.admission import Admission
+from actorium.store.raised import let_through
 
 # Commands decided in one callback of the loop, over all actors: some ten milliseconds of work, then others have the
 # loop (sockets, timers, the application's own tasks).
@@ -25,7 +26,7 @@ class Scheduler:
         self,
         loop: asyncio.AbstractEventLoop,
         admission: Admission,
-        crashed: Callable[[Exception], None],
+        crashed: Callable[[BaseException], None],
         *,
         turn_budget: int,
     ) -> None:
@@ -49,8 +50,9 @@ class Scheduler:
     def _run(self) -> None:
         try:
             self._take_turns()
-        except Exception as error:  # a bug of the runtime itself: it ends loudly, it does not stall
+        except BaseException as error:  # a bug of the runtime itself, or Ctrl-C: it ends loudly, it does not stall
             self._crashed(error)
+            let_through(error)
 
     def _take_turns(self) -> None:
         ready = self._ready

@@ -10,6 +10,7 @@ from actorium.actors.errors import HydrationFailed
 from actorium.runtime.retry import Retry
 from actorium.store.errors import ActoriumError
 from actorium.store.log import logger
+from actorium.store.raised import traceback_text
 from actorium.store.source import Source
 
 log = logger("actorium.runtime")
@@ -34,7 +35,14 @@ class Supervisor:
         count = self._failures.get(actor, (0, 0.0, error))[0] + 1
         wait_s = min(self._retry.backoff_max_s, self._retry.wait_s(count, self._source))  # the jitter is capped too
         self._failures[actor] = (count, now + wait_s, error)
-        log.error("actor_failed", actor=repr(actor), failures=count, retry_after_s=round(wait_s, 3), error=str(error))
+        log.error(
+            "actor_failed",
+            actor=repr(actor),
+            failures=count,
+            retry_after_s=round(wait_s, 3),
+            error=error.message,
+            traceback=traceback_text(error),
+        )
         actor.hydration_failed(error, status=Status.FAILED)
 
     def refusal(self, actor: Actor, now: float) -> HydrationFailed | None:

@@ -128,8 +128,8 @@ def _changes_in(record: EncodedRecord, kind: ActorKind[Actor], state: Aggregate)
                 Change(record.version, record.position, recorded.recorded_at, event, recorded.metadata, before, after)
             )
             before = copy.deepcopy(after)
-    except Exception as error:
-        refuse(record, kind.evolvers, kind.codec, error)
+    except BaseException as raised:
+        refuse(record, kind.evolvers, kind.codec, raised)
     return found
 
 

@@ -40,7 +40,7 @@ def assembled(
     environment: RuntimeEnvironment,
     head: Head,
     counters: Counters,
-    crashed: Callable[[Exception], None],
+    crashed: Callable[[BaseException], None],
     send: Send,
     accepts: Callable[[], bool] | None,
 ) -> Components:
