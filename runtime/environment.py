@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from actorium.runtime.instrument import Instruments
@@ -12,10 +14,15 @@ from actorium.store.source import Source
 
 
 class RuntimeEnvironment(msgspec.Struct, frozen=True):
-    """The store, the codec, the limits, the source of time and ids, and the instruments of one runtime."""
+    """The store, the codec, the limits, the source of time and ids, and the instruments of one runtime.
+
+    is_stopping: whether the runtime accepts no commands any more: only then is a RuntimeClosed that user code raises
+        the runtime's own.
+    """
 
     store: EventStore
     codec: EventCodec
     settings: Settings
     source: Source
     instruments: Instruments
+    is_stopping: Callable[[], bool]

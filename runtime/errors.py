@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actorium.store.errors import OutcomeUnknown, Unavailable
+from actorium.store.errors import HandlerFailed, OutcomeUnknown, Unavailable
 
 
 class Overloaded(Unavailable):
@@ -33,6 +33,10 @@ class CommandTimeout(OutcomeUnknown):
 
 class RuntimeClosed(Unavailable):
     """The runtime has not been started, is stopping, or has stopped; nothing was done by this call."""
+
+
+class QueryFailed(HandlerFailed):
+    """A query's method raised an error that is not Actorium's; the cause is chained."""
 
 
 class QueryTimeout(OutcomeUnknown):

@@ -14,6 +14,7 @@ import msgspec
 from actorium.actors.commands import Command
 from actorium.store.errors import ConfigurationError
 from actorium.store.log import logger
+from actorium.store.raised import error_text, let_through, repr_of, traceback_text
 
 log = logger("actorium.runtime")
 
@@ -144,17 +145,18 @@ class Instruments:
                     continue
                 try:
                     callback(*arguments)
-                except Exception as error:
-                    self._remove(instrument, name, error)
+                except BaseException as raised:
+                    let_through(raised)
+                    self._remove(instrument, name, raised)
 
         return tell
 
-    def _remove(self, instrument: Instrument, name: str, error: Exception) -> None:
+    def _remove(self, instrument: Instrument, name: str, raised: BaseException) -> None:
         self._removed.add(id(instrument))
         log.error(
             "instrument_removed",
-            instrument=repr(instrument),
+            instrument=repr_of(instrument),
             callback=name,
-            error=f"{type(error).__name__}: {error}",
-            exc_info=error,
+            error=error_text(raised),
+            traceback=traceback_text(raised),
         )

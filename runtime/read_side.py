@@ -153,7 +153,7 @@ class ReadSide(Component):
     def _add_reaction(self, reaction: Reaction) -> None:
         checkpoint = Checkpoint(f"reaction {reaction.name}", self._store, self._save)
         work = ReactionWork(reaction, checkpoint, self._store, lambda: self.log_reader.log_tail.position)
-        delivery = ConcurrentDelivery(work, checkpoint, reaction.retry, self._source)
+        delivery = ConcurrentDelivery(work, checkpoint, reaction.retry, self._source, self._environment.is_stopping)
         processor = self._processor(reaction.name, work, delivery, checkpoint)
         self.add(reaction.handler.method, processor)
         self._reactions.append(processor)

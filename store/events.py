@@ -148,10 +148,5 @@ def checksum(kind: int, version: int, recorded_us: int, payload: bytes, metadata
     return crc32(payload, crc32(metadata, kind ^ ((version * CHECKSUM_SPREAD + recorded_us) & CHECKSUM_MASK)))
 
 
-def storable(text: str) -> str:
-    """Return a text that UTF-8 has, so that the log has it too: the name of a file may hold other bytes."""
-    return text.encode(errors="backslashreplace").decode()
-
-
 as_json: Callable[[Any], bytes] = msgspec.json.Encoder().encode
 """Returns a value as the JSON bytes that the log stores."""

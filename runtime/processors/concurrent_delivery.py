@@ -24,6 +24,7 @@ from actorium.store.errors import Transient
 from actorium.store.event_store import DeadLetter
 from actorium.store.events import Event, RecordedEvent
 from actorium.store.names import StreamName
+from actorium.store.raised import let_through
 from actorium.store.source import Source
 
 _SAVE_EVERY_S = 0.25  # how much work with effects outside a crash may repeat
@@ -47,12 +48,18 @@ class React(Protocol):
 
 
 class ConcurrentDelivery:
-    """The delivery of one processor; its position follows the slowest lane, and is saved now and then."""
+    """The delivery of one processor; its position follows the slowest lane, and is saved now and then.
 
-    def __init__(self, handler: React, checkpoint: Checkpoint, retry: Retry, source: Source) -> None:
+    is_stopping: whether the runtime stops; the RuntimeClosed of another one is a failure like any other.
+    """
+
+    def __init__(
+        self, handler: React, checkpoint: Checkpoint, retry: Retry, source: Source, is_stopping: Callable[[], bool]
+    ) -> None:
         self._handler = handler
         self._checkpoint = checkpoint
         self._attempts = Attempts(checkpoint, retry, source)
+        self._is_stopping = is_stopping
 
     async def page(self, events: Sequence[Delivered], position: int) -> None:
         """Deliver events, those of a lane in order, and move the ledger to `position`."""
@@ -111,7 +118,8 @@ class ConcurrentDelivery:
             return False
         try:
             return self._handler.begin(delivered, ended)
-        except Exception:
+        except BaseException as raised:
+            let_through(raised)
             return False  # what fails here fails again in `react`
 
     async def deliver(self, delivered: Delivered, failed: BaseException | None = None) -> DeadLetter | None:
@@ -130,18 +138,12 @@ class ConcurrentDelivery:
                     raise first
                 await self._handler.react(delivered)
                 return None
-            except RuntimeClosed:
+            except BaseException as raised:
+                let_through(raised)
+                error = raised
+            if isinstance(error, RuntimeClosed) and self._is_stopping():
                 # The runtime stops under the handler, which says nothing of the event: it comes again at the next run.
                 await asyncio.get_running_loop().create_future()
-            except asyncio.CancelledError as cancellation:
-                task = asyncio.current_task()
-                if task is None or task.cancelling():
-                    raise
-                # Nobody cancelled us: the handler waited for something that was cancelled. It has not done its work.
-                error: Exception = _WorkCancelled("the handler waited for something that was cancelled")
-                error.__cause__ = cancellation
-            except Exception as failure:
-                error = failure
             if not await self._attempts.wait(delivered, attempt, error):
                 return self._attempts.letter(delivered, attempt, error, self._lane_of(delivered))
 
@@ -163,7 +165,8 @@ class ConcurrentDelivery:
     def _lane_of(self, delivered: Delivered) -> StreamName | None:
         try:
             return self._handler.lane(delivered)
-        except Exception:
+        except BaseException as raised:
+            let_through(raised)
             return delivered.stream  # what fails here fails again in `react`, and is parked there
 
 
@@ -259,7 +262,3 @@ class _Page:
             self._go_on(self._waiting.popleft())
         elif not self.lanes_left and not self.ended.done():
             self.ended.set_result(None)
-
-
-class _WorkCancelled(Exception):
-    """A handler ended cancelled, and nobody had cancelled it."""

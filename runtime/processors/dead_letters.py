@@ -6,18 +6,15 @@ was itself discarded; the same rule holds live, in a rebuild and after a restart
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Iterable
 
 import msgspec
 
 from actorium.runtime.log.log_reader import Delivered, Unread
 from actorium.store.event_store import DeadLetter
-from actorium.store.events import event_type_of, storable
+from actorium.store.events import event_type_of
 from actorium.store.names import StreamName
-
-_TRACEBACK_MAX = 8_000
-_ERROR_MAX = 1_000
+from actorium.store.raised import error_text, traceback_text
 
 
 class DeadLetters:
@@ -126,8 +123,8 @@ def dead_letter(
         version,
         position,
         event_type,
-        storable(f"{type(error).__name__}: {error}"[:_ERROR_MAX]),
-        storable("".join(traceback.format_exception(error))[-_TRACEBACK_MAX:]),
+        error_text(error),
+        traceback_text(error),
         attempts,
         parked_us,
     )

@@ -20,6 +20,7 @@ from actorium.store.event_store import DeadLetter, Statement
 from actorium.store.events import Event, RecordedEvent
 from actorium.store.log import logger
 from actorium.store.names import StreamName
+from actorium.store.raised import error_text, let_through, traceback_text
 from actorium.store.source import Source
 
 log = logger("actorium.runtime")
@@ -60,7 +61,7 @@ class Attempts:
         self._retry = retry
         self._source = source
 
-    async def wait(self, delivered: Delivered, attempt: int, error: Exception) -> bool:
+    async def wait(self, delivered: Delivered, attempt: int, error: BaseException) -> bool:
         """Wait before the next attempt; return False when there is none."""
         if attempt >= self._retry.attempts or isinstance(delivered, Unread):
             return False
@@ -71,13 +72,13 @@ class Attempts:
             stream=str(stream),
             position=position,
             attempt=attempt,
-            error=f"{type(error).__name__}: {error}",
+            error=error_text(error),
         )
         await asyncio.sleep(self._retry.wait_s(attempt, self._source))
         return True
 
     def letter(
-        self, delivered: Delivered, attempt: int, error: Exception, lane: StreamName | None = None
+        self, delivered: Delivered, attempt: int, error: BaseException, lane: StreamName | None = None
     ) -> DeadLetter:
         """Return the letter for an event that is parked after so many attempts, and say it in the log."""
         stream, position = delivered.stream, delivered.position
@@ -87,7 +88,8 @@ class Attempts:
             stream=str(stream),
             position=position,
             attempts=attempt,
-            error=f"{type(error).__name__}: {error}",
+            error=error_text(error),
+            traceback=traceback_text(error),
         )
         return dead_letter(
             self._checkpoint.name, delivered, error, attempts=attempt, parked_us=self._source.now_us(), lane=lane
@@ -133,14 +135,10 @@ class SequentialDelivery:
 
     async def again(self, letter: DeadLetter, events: Sequence[Delivered], following: Delivered | None) -> bool:
         """Deliver a parked event and those behind it; return whether all went well."""
-        try:
-            # All at once: by the rule there is nothing wrong with them any more.
-            await self._write_again(letter, list(events), following)
+        # All at once: by the rule there is nothing wrong with them any more.
+        if await self._write_again(letter, list(events), following) is None:
             return True
-        except Exception as error:
-            if _is_store_away(error):
-                raise
-            await self._handler.restore(self._checkpoint.position)
+        await self._handler.restore(self._checkpoint.position)
         units = _units(events)
         for unit, behind in zip(units, [*units[1:], None], strict=True):
             moved = await self._one_again(letter, unit, behind[0] if behind else following)
@@ -156,25 +154,24 @@ class SequentialDelivery:
         attempt = 0
         while True:
             attempt += 1
-            try:
-                await self._write_again(letter, unit, following)
+            error = await self._write_again(letter, unit, following)
+            if error is None:
                 return moved_to(letter, following) if following is not None else letter
-            except Exception as error:
-                if _is_store_away(error):
-                    raise
-                await self._handler.restore(self._checkpoint.position)
-                if not await self._attempts.wait(unit[0], attempt, error):
-                    again = self._attempts.letter(unit[0], letter.attempts + attempt, error)
-                    await self._checkpoint.save(self._checkpoint.position, settled=[letter], parked=[again])
-                    return None
+            await self._handler.restore(self._checkpoint.position)
+            if not await self._attempts.wait(unit[0], attempt, error):
+                again = self._attempts.letter(unit[0], letter.attempts + attempt, error)
+                await self._checkpoint.save(self._checkpoint.position, settled=[letter], parked=[again])
+                return None
 
-    async def _write_again(self, letter: DeadLetter, events: list[Delivered], following: Delivered | None) -> None:
+    async def _write_again(
+        self, letter: DeadLetter, events: list[Delivered], following: Delivered | None
+    ) -> BaseException | None:
         parked = [moved_to(letter, following)] if following is not None else []
-        await self._checkpoint.save(self._checkpoint.position, self._applied(events), settled=[letter], parked=parked)
+        return await self._write(events, self._checkpoint.position, settled=[letter], parked=parked)
 
     def _apply(
         self, events: Sequence[Delivered], begun: int, end: int, statements: list[Statement]
-    ) -> tuple[int, Exception | None]:
+    ) -> tuple[int, BaseException | None]:
         """Apply events; return where the first that failed begins, and why; without one, the end."""
         apply, letters = self._handler.apply, self._checkpoint.letters
         letters_at_all = bool(letters)
@@ -189,39 +186,53 @@ class SequentialDelivery:
                 place, start, mark = delivered.position, index, len(statements)
             try:
                 apply(delivered, statements)
-            except Exception as error:
+            except BaseException as raised:
+                let_through(raised)
                 del statements[mark:]
-                return start, error
+                return start, raised
         return end, None
 
-    async def _one(self, unit: Sequence[Delivered], error: Exception) -> None:
+    async def _one(self, unit: Sequence[Delivered], error: BaseException) -> None:
         """Deliver the events of one record again, by themselves; park it when the attempts are used up."""
         position = unit[0].position
         attempt = 1
         while await self._attempts.wait(unit[0], attempt, error):
             attempt += 1
-            try:
-                await self._checkpoint.save(position, self._applied(unit))
+            failure = await self._write(unit, position)
+            if failure is None:
                 return
-            except Exception as failure:
-                if _is_store_away(failure):
-                    raise
-                error = failure
+            error = failure
             await self._handler.restore(position - 1)
         await self._checkpoint.save(position, parked=[self._attempts.letter(unit[0], attempt, error)])
 
-    def _applied(self, unit: Sequence[Delivered]) -> list[Statement]:
+    async def _write(
+        self,
+        events: Sequence[Delivered],
+        position: int,
+        *,
+        settled: Sequence[DeadLetter] = (),
+        parked: Sequence[DeadLetter] = (),
+    ) -> BaseException | None:
+        """Apply events and commit what they write; return why that fails, where it is the fault of an event.
+
+        Raises what the store raises: an event has no part in that. A handler that raises the same is at fault itself.
+        """
         statements: list[Statement] = []
-        for delivered in unit:
+        for delivered in events:
             if isinstance(delivered, Unread):
-                raise delivered.error
-            self._handler.apply(delivered, statements)
-        return statements
-
-
-def _is_store_away(error: Exception) -> bool:
-    """Say whether an error is no fault of the event: the processor waits until the store is back."""
-    return isinstance(error, Transient)
+                return delivered.error
+            try:
+                self._handler.apply(delivered, statements)
+            except BaseException as raised:
+                let_through(raised)
+                return raised
+        try:
+            await self._checkpoint.save(position, statements, settled=settled, parked=parked)
+        except Transient:
+            raise
+        except Exception as failure:
+            return failure
+        return None
 
 
 def _units(events: Sequence[Delivered]) -> list[list[Delivered]]:

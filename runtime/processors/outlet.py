@@ -25,6 +25,7 @@ from actorium.runtime.retry import Retry, TryLater
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import DeadLetter
 from actorium.store.events import Event, RecordedEvent, event_type_of
+from actorium.store.raised import error_text, let_through
 from actorium.store.source import Source
 
 # How many events a crash publishes again at most, and how long a slow sink goes without a saved position.
@@ -168,13 +169,14 @@ class OutletWork:
                 continue
             try:
                 await self._publish(delivered)
-            except Exception as error:
+            except BaseException as raised:
+                let_through(raised)
                 await self._move_to(place - 1)
                 raise TryLater(
                     f"the sink of {self._checkpoint.name} does not take {delivered.stream} version "
-                    f"{delivered.version}: {type(error).__name__}: {error}",
+                    f"{delivered.version}: {error_text(raised)}",
                     self._outlet.retry,
-                ) from error
+                ) from raised
             unsaved += 1
             is_last_part = index + 1 == len(events) or events[index + 1].position > place
             if is_last_part and (unsaved >= _SAVE_EVERY_EVENTS or loop.time() - saved_at >= _SAVE_EVERY_S):

@@ -8,7 +8,6 @@ between two pages, never beside one.
 from __future__ import annotations
 
 import asyncio
-import traceback
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Protocol
@@ -25,11 +24,12 @@ from actorium.runtime.processors.dead_letters import moved_to
 from actorium.runtime.processors.delivery import Delivery
 from actorium.runtime.retry import Retry, TryLater
 from actorium.runtime.waits import end, ended
-from actorium.store.errors import ConfigurationError, InvalidCommand, Transient
+from actorium.store.errors import ActoriumError, ConfigurationError, HandlerFailed, InvalidCommand, Transient
 from actorium.store.event_store import DeadLetter, StreamRead
 from actorium.store.events import Event
 from actorium.store.log import logger
 from actorium.store.names import StreamName
+from actorium.store.raised import error_text, let_through, traceback_text
 
 log = logger("actorium.runtime")
 
@@ -205,25 +205,26 @@ class Processor:
                         await self.prepare()
                     await self._step()
                     attempt, self._error = 0, ""
-                except Exception as error:
+                except BaseException as raised:
+                    let_through(raised)
                     attempt = attempt + 1 if self.checkpoint.position == tried_at else 1
                     tried_at = self.checkpoint.position
-                    await self._recover(error, attempt)
+                    await self._recover(raised, attempt)
         finally:
             self._state = "stopped"
             closed = RuntimeClosed(f"the processor {self.name} has stopped")
             self.checkpoint.close(closed)
             self._refuse_errands(closed)
 
-    async def _recover(self, error: Exception, attempt: int) -> None:
+    async def _recover(self, error: BaseException, attempt: int) -> None:
         """Wait until it makes sense to go on; whatever fails here, the engine and the other processors go on."""
         is_awaited = isinstance(error, Transient | TryLater)
-        self._state, self._error = "waiting" if is_awaited else "failed", f"{type(error).__name__}: {error}"
+        self._state, self._error = "waiting" if is_awaited else "failed", error_text(error)
         if is_awaited:
             log.warning("processor_waits", processor=self.name, error=self._error, attempt=attempt)
         else:
-            trace = "".join(traceback.format_exception(error))
-            log.error("processor_failed", processor=self.name, attempt=attempt, error=self._error, traceback=trace)
+            said = {"error": self._error, "traceback": traceback_text(error)}
+            log.error("processor_failed", processor=self.name, attempt=attempt, **said)
         # What a commit came to that failed is unknown: it is asked of the store, so that nothing is done twice.
         self._is_prepared = self._is_prepared and isinstance(error, TryLater)
         if not self._is_prepared:
@@ -245,11 +246,11 @@ class Processor:
         lag_us = self._source.now_us() - since_us if since_us else 0
         return lag_events, max(0, lag_us) / 1_000_000
 
-    def _refuse_errands(self, error: Exception) -> None:
+    def _refuse_errands(self, error: BaseException) -> None:
         while self._errands:
             _, answer = self._errands.popleft()
             if not answer.done():
-                answer.set_exception(error)
+                answer.set_exception(self._told(error))
 
     async def _step(self) -> None:
         while self._errands:
@@ -312,18 +313,26 @@ class Processor:
             return  # who asked for it has left
         try:
             result = await errand()
-        except asyncio.CancelledError:
+        except BaseException as raised:
             if not answer.done():
-                answer.set_exception(RuntimeClosed(f"the processor {self.name} has stopped"))
-            raise
-        except Exception as error:
-            if not answer.done():
-                answer.set_exception(error)
-            if not isinstance(error, ConfigurationError | NotFound):
+                answer.set_exception(self._told(raised))
+            if not isinstance(raised, ConfigurationError | NotFound):
                 raise
         else:
             if not answer.done():
                 answer.set_result(result)
+
+    def _told(self, raised: BaseException) -> ActoriumError:
+        """Return what the person who asked for an errand is told of its failure."""
+        if isinstance(raised, ActoriumError):
+            return raised
+        failure: ActoriumError = HandlerFailed(f"{self.name}: {error_text(raised)}")
+        try:
+            let_through(raised)
+        except BaseException:
+            failure = RuntimeClosed(f"the processor {self.name} has stopped")
+        failure.__cause__ = raised
+        return failure
 
     def _chosen(self, position: int | None) -> list[DeadLetter]:
         if position is None:
@@ -382,7 +391,8 @@ class Processor:
     def _is_in(self, name: StreamName, delivered: Delivered) -> bool:
         try:
             return self._lane is not None and self._lane(delivered) == name
-        except Exception:
+        except BaseException as raised:
+            let_through(raised)
             return delivered.stream == name  # as ConcurrentDelivery does with a lane that cannot be told
 
     def _not_discarded(self, events: Sequence[Delivered]) -> list[Delivered]:

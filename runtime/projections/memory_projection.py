@@ -20,6 +20,7 @@ from actorium.runtime.projections.projection import Projection
 from actorium.store.event_store import DeadLetter, EventStore, SaveCheckpoint, Statement
 from actorium.store.events import Event, RecordedEvent, as_json
 from actorium.store.log import logger
+from actorium.store.raised import error_text, let_through, text_of
 from actorium.store.sameness import first_change
 from actorium.store.tables.own_rows import KeptState, KeptStateRemoval, ReadKeptState, TableChange
 
@@ -156,8 +157,9 @@ class MemoryProjection:
                 if kept.position <= self._log_reader.log_tail.position:  # or it was folded from a longer log
                     self.instance = msgspec.json.decode(kept.state, type=self._class)
                     self._kept_at = kept.position
-        except msgspec.MsgspecError as error:
-            log.info("projection_state_not_taken", projection=self._checkpoint.name, error=str(error))
+        except BaseException as raised:
+            let_through(raised)
+            log.info("projection_state_not_taken", projection=self._checkpoint.name, error=text_of(raised))
             self._fresh()
         return self._kept_at
 
@@ -167,8 +169,9 @@ class MemoryProjection:
             state = as_json(self.instance)
             change = first_change(self.instance, msgspec.json.decode(state, type=self._class))
             reason = "" if change is None else f"{change.name}={change.before} comes back from JSON as {change.after}"
-        except (TypeError, ValueError, msgspec.MsgspecError) as error:
-            reason = str(error)
+        except BaseException as raised:
+            let_through(raised)
+            reason = error_text(raised)
         if reason:
             log.warning("projection_state_not_kept", projection=self._checkpoint.name, reason=reason)
             self._kept_at = position

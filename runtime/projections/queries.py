@@ -7,13 +7,18 @@ import copy
 import inspect
 from typing import Any, Generic, TypeVar
 
-from actorium.runtime.errors import QueryTimeout
+from actorium.runtime.errors import QueryFailed, QueryTimeout
 from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.projections.memory_projection import MemoryProjection
 from actorium.runtime.projections.projection import Query
 from actorium.runtime.projections.table_projection import TableProjection
+from actorium.store.errors import ActoriumError
+from actorium.store.log import logger
+from actorium.store.raised import error_text, let_through, traceback_text
 
 R = TypeVar("R")
+
+log = logger("actorium.runtime")
 
 
 class ReadModel:
@@ -45,14 +50,22 @@ class ReadModel:
                 await self.checkpoint.moved()
 
     async def ask(self, query: Query[Any], args: tuple[Any, ...]) -> Any:
-        """Return the answer as the projection stands."""
-        if query.wants_reader and isinstance(self._work, TableProjection):
-            answer = query.method(self._work.instance, self._work.reader(), *args)
-        else:
-            answer = query.method(self._work.instance, *args)
-        answer = await answer if inspect.isawaitable(answer) else answer
-        # The state in memory goes on changing, and is nobody's to change outside.
-        return copy.deepcopy(answer) if isinstance(self._work, MemoryProjection) else answer
+        """Return the answer as the projection stands; raise QueryFailed for what the query raises."""
+        try:
+            if query.wants_reader and isinstance(self._work, TableProjection):
+                answer = query.method(self._work.instance, self._work.reader(), *args)
+            else:
+                answer = query.method(self._work.instance, *args)
+            answer = await answer if inspect.isawaitable(answer) else answer
+            # The state in memory goes on changing, and is nobody's to change outside.
+            return copy.deepcopy(answer) if isinstance(self._work, MemoryProjection) else answer
+        except ActoriumError:
+            raise
+        except BaseException as raised:
+            let_through(raised)
+            name = query.method.__qualname__
+            log.error("query_failed", query=name, error=error_text(raised), traceback=traceback_text(raised))
+            raise QueryFailed(f"{name} raised {error_text(raised)}") from raised
 
 
 class Watch(Generic[R]):

@@ -44,6 +44,7 @@ from actorium.sagas.model.submissions import SUBMISSION, CommandSubmitted, Submi
 from actorium.store.event_store import DeadLetter, SaveCheckpoint
 from actorium.store.events import Event, RecordedEvent
 from actorium.store.log import logger
+from actorium.store.raised import error_text, let_through
 from actorium.store.tables.own_rows import AgendaRemoval, AgendaRow, ReadDue, RemoveAll, TableChange
 
 log = logger("actorium.sagas")
@@ -175,7 +176,7 @@ class Agenda:
         takes, listed = self._takes, self._tables.takes
         for delivered in events:
             if isinstance(delivered, Unread):
-                log.error("process_event_unread", stream=str(delivered.record.stream), error=str(delivered.error))
+                log.error("process_event_unread", stream=str(delivered.record.stream), error=delivered.error.message)
                 continue
             event = delivered.event
             take = takes.get(type(event))
@@ -323,8 +324,9 @@ class Agenda:
     async def _unless_store_is_away(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
             await work()
-        except Exception as error:
-            log.warning("agenda_waits", error=f"{type(error).__name__}: {error}")
+        except BaseException as raised:
+            let_through(raised)
+            log.warning("agenda_waits", error=error_text(raised))
 
     def _awaken(self) -> None:
         end(self._wake)

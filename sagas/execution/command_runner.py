@@ -27,11 +27,13 @@ from actorium.sagas.model.intents import Intent, IntentKey
 from actorium.sagas.model.plan import command_of
 from actorium.store.error_wire import plain
 from actorium.store.errors import ActoriumError, Refused, Transient
-from actorium.store.events import storable
+from actorium.store.events import as_json
 from actorium.store.log import logger
+from actorium.store.raised import error_text, let_through, repr_of, text_of, traceback_text
 
 log = logger("actorium.sagas")
 
+_DETAIL_BYTES_MAX = 4_000
 _TRANSIENT_RETRY = Retry(attempts=3, backoff_s=0.05, backoff_max_s=5.0)
 
 
@@ -51,6 +53,7 @@ class CommandRunner(ABC):
         self._commands = services.commands
         self._send = services.send
         self._accepts = services.accepts
+        self._is_stopping = services.is_stopping
         self._timeout_s = services.timeout_s
         self._handlers = handlers
 
@@ -69,7 +72,7 @@ class CommandRunner(ABC):
         """Say whether an error uses up an attempt."""
 
     @abstractmethod
-    def outcome(self, key: IntentKey, index: int, error: Exception | None) -> Command:
+    def outcome(self, key: IntentKey, index: int, error: BaseException | None) -> Command:
         """Return what the owner is told of one command of an intent."""
 
     @abstractmethod
@@ -127,8 +130,7 @@ class CommandRunner(ABC):
             else:
                 break
             if not isinstance(error, Overloaded):  # there would be a line for each, just when there are too many
-                said = f"{type(error).__name__}: {error}"
-                log.warning("command_retried", intent=str(key), error=said, retry_after_s=round(wait_s, 3))
+                log.warning("command_retried", intent=str(key), error=error_text(error), retry_after_s=round(wait_s, 3))
             await asyncio.sleep(wait_s)
             error = await self._attempt(key, intent, index)
         is_certain = error is None or isinstance(error, Refused)
@@ -145,10 +147,18 @@ class CommandRunner(ABC):
                 causation_id=intent.causation_id,
                 headers=intent.headers,
             )
-        except RuntimeClosed:
-            raise
+        except RuntimeClosed as closed:
+            if self._is_stopping():
+                raise
+            return closed  # of another runtime, which middleware asked
         except ActoriumError as trouble:
             return trouble
+        except BaseException as raised:
+            let_through(raised)
+            failure = CommandFailed(f"{intent.commands[index].type} failed in middleware: {error_text(raised)}")
+            failure.__cause__ = raised
+            log.error("command_failed", error=failure.message, traceback=traceback_text(raised))
+            return failure
         return None
 
     def _made(self, issued: IssuedCommand) -> Command:
@@ -157,8 +167,9 @@ class CommandRunner(ABC):
             raise CommandFailed(f"no aggregate of this runtime handles {issued.type}: register the one that does")
         try:
             return command_of(issued, command_class)
-        except msgspec.ValidationError as error:
-            raise CommandFailed(f"{issued.type} was not sent: {error}") from error
+        except BaseException as raised:
+            let_through(raised)
+            raise CommandFailed(f"{issued.type} was not sent: {text_of(raised)}") from raised
 
     async def _settled(self, key: IntentKey, issued: IssuedCommand, index: int) -> bool:
         """Say whether a command that is not sent any more took effect.
@@ -191,7 +202,7 @@ class CommandRunner(ABC):
         except Transient:
             raise
         except ActoriumError as error:
-            log.warning("fence_skipped", command_id=command_id, error=str(error))
+            log.warning("fence_skipped", command_id=command_id, error=text_of(error))
 
     # --- the owner of an intent -----------------------------------------------------------------------------------
 
@@ -244,10 +255,22 @@ class CommandRunner(ABC):
         )
 
 
-def said(error: Exception | None) -> tuple[str, dict[str, Any]]:
+def said(error: BaseException | None) -> tuple[str, dict[str, Any]]:
     """Return an error as it is recorded: its reason, and details that JSON can carry."""
     if error is None:
         return "", {}
     if isinstance(error, Rejected):
-        return storable(error.reason), {storable(name): plain(value) for name, value in error.details.items()}
-    return storable(f"{type(error).__name__}: {error}"), {}
+        # A class of the user's may have left both out.
+        return text_of(getattr(error, "reason", error)), _recorded_details(getattr(error, "details", None))
+    return error_text(error), {}
+
+
+def _recorded_details(details: object) -> dict[str, Any]:
+    """Return the details of a rejection in JSON's terms; those that take much room are cut."""
+    found: dict[str, Any] = {}
+    if not isinstance(details, dict):
+        return found
+    for name, value in details.items():
+        one = plain(value)
+        found[text_of(name)] = one if len(as_json(one)) <= _DETAIL_BYTES_MAX else repr_of(one)
+    return found

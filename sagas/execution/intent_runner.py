@@ -26,6 +26,7 @@ from actorium.sagas.execution.command_runner import CommandRunner
 from actorium.sagas.model.intents import Intent, IntentKey
 from actorium.sagas.model.submissions import SUBMISSION
 from actorium.store.log import logger
+from actorium.store.raised import error_text, let_through, traceback_text
 from actorium.store.source import Source
 
 log = logger("actorium.sagas")
@@ -247,10 +248,11 @@ class IntentRunner:
                 return
             except RuntimeClosed:
                 return
-            except Exception as error:
+            except BaseException as raised:
+                let_through(raised)
                 attempt += 1
-                said = f"{type(error).__name__}: {error}"
-                log.error("intent_waits", intent=str(run.key), error=said, attempt=attempt)
+                said = {"error": error_text(raised), "traceback": traceback_text(raised)}
+                log.error("intent_waits", intent=str(run.key), attempt=attempt, **said)
             await asyncio.sleep(_TASK_RETRY.wait_s(attempt, self._source))
             work = again
 

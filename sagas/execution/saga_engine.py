@@ -96,7 +96,9 @@ class SagaEngine(Component):
         }
         for stream in streams.values():
             stream.commands = by_name
-        self._services = Services(engine.dispatcher, store, source, by_name, send, accepts, self._timeout_s)
+        self._services = Services(
+            engine.dispatcher, store, source, by_name, send, accepts, environment.is_stopping, self._timeout_s
+        )
         self._runners = _runners(self._services, streams, settings)
         self._end_waiters = EndWaiters()
         checkpoint = AgendaCheckpoint("sagas agenda 2", store, engine.writer.save)
@@ -129,7 +131,9 @@ class SagaEngine(Component):
         new_after = self._reads.log_reader.log_tail.position if saga.begins_at == "now" else 0
         start_position = StartPosition(checkpoint, self._store, new_after)
         router = Router(definition, start_position, self._services)
-        delivery = ConcurrentDelivery(router, checkpoint, settings.handler_retry, self._source)
+        delivery = ConcurrentDelivery(
+            router, checkpoint, settings.handler_retry, self._source, self._environment.is_stopping
+        )
         return Processor(
             router,
             delivery,

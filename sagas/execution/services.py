@@ -21,6 +21,7 @@ class Services(msgspec.Struct, frozen=True):
     commands: the classes of commands that may be sent, by their stable names.
     send: `Runtime.send`, with the middleware.
     accepts: whether the runtime takes commands now; None where they have to pass through middleware.
+    is_stopping: whether the runtime takes no commands any more.
     timeout_s: how long one command, report or read may take, in seconds.
     """
 
@@ -30,4 +31,5 @@ class Services(msgspec.Struct, frozen=True):
     commands: Mapping[str, type[Command]]
     send: Send
     accepts: Callable[[], bool] | None
+    is_stopping: Callable[[], bool]
     timeout_s: float

@@ -15,6 +15,7 @@ from actorium.runtime.retry import Retry
 from actorium.sagas.execution.command_runner import CommandRunner, said
 from actorium.sagas.execution.services import Services
 from actorium.sagas.model.definition import SagaDefinition
+from actorium.sagas.model.events import as_recorded
 from actorium.sagas.model.intents import Intent, IntentKey
 from actorium.sagas.model.messages import Answered, Broke
 from actorium.sagas.model.plan import saga_of, state_of
@@ -22,6 +23,10 @@ from actorium.sagas.model.state import SagaState
 from actorium.sagas.model.steps import DEFAULT_STEP_RETRY
 from actorium.sagas.model.stream import SagaStream
 from actorium.store.errors import ActoriumError, Refused, Transient
+from actorium.store.log import logger
+from actorium.store.raised import error_text, let_through, text_of, traceback_text
+
+log = logger("actorium.sagas")
 
 _ABSENT = object()
 
@@ -67,7 +72,7 @@ class StepRunner(CommandRunner):
         """Say whether an error uses up an attempt of the step."""
         return not isinstance(error, Transient)
 
-    def outcome(self, key: IntentKey, index: int, error: Exception | None, **more: Any) -> Answered:
+    def outcome(self, key: IntentKey, index: int, error: BaseException | None, **more: Any) -> Answered:
         """Return the answer to one command, as the saga records it; `more` is what only an effect has."""
         if error is None:
             return Answered(key.id, key.key, index, self._source.now_us(), **more)
@@ -75,14 +80,14 @@ class StepRunner(CommandRunner):
 
     def broken(self, key: IntentKey, trouble: ActoriumError) -> Broke:
         """Have the saga stand, for a person to see why."""
-        return Broke(key.id, key.key, str(trouble))
+        return Broke(key.id, key.key, text_of(trouble))
 
     async def effect(self, key: IntentKey, intent: Intent) -> None:
         """Call an async step until it returns or refuses, then report it."""
         definition = self._definitions[key.owner]
         step = definition.steps[intent.step]
         wants_key = step.method.__code__.co_argcount > 1
-        error: Exception | None = None
+        error: BaseException | None = None
         state: dict[str, Any] | None = None
         attempt = 0
         while True:
@@ -96,10 +101,13 @@ class StepRunner(CommandRunner):
             except Rejected as refusal:
                 error = refusal
                 break
-            except RuntimeClosed:
-                raise
-            except Exception as trouble:
-                error = trouble
+            except BaseException as raised:
+                let_through(raised)
+                if isinstance(raised, RuntimeClosed) and self._is_stopping():
+                    raise
+                error = raised
+            said = {"error": error_text(error), "traceback": traceback_text(error)}
+            log.warning("effect_failed", intent=str(key), attempt=attempt, **said)
             if attempt >= step.retry.attempts:
                 break
             await asyncio.sleep(step.retry.wait_s(attempt, self._source))
@@ -138,6 +146,10 @@ class StepRunner(CommandRunner):
 
 
 def _changes(before: dict[str, Any], saga: SagaState) -> dict[str, Any]:
-    """Return the fields that an effect changed, and how it ended its saga, if it did."""
+    """Return the fields that an effect changed, and how it ended its saga, if it did.
+
+    Raises TypeError or ValueError where JSON cannot carry a field.
+    """
     changed = {name: value for name, value in state_of(saga).items() if before.get(name, _ABSENT) != value}
+    as_recorded(changed)
     return {**changed, "ended": saga.ended, "reason": saga.reason} if saga.ended else changed

@@ -52,7 +52,7 @@ class SubmissionRunner(CommandRunner):
                 return False
         return True
 
-    def outcome(self, key: IntentKey, index: int, error: Exception | None) -> Conclude:
+    def outcome(self, key: IntentKey, index: int, error: BaseException | None) -> Conclude:
         """Return how the command ended, as its submission records it."""
         return Conclude(key.id, *said(error))
 

@@ -33,10 +33,10 @@ from actorium.sagas.model.progress import Open, SagaProgress
 from actorium.sagas.model.state import SagaState
 from actorium.sagas.model.steps import Step
 from actorium.store.events import Event, RecordedEvent, as_json
+from actorium.store.log import logger
+from actorium.store.raised import error_text, let_through, repr_of, traceback_text
 
-
-class SagaStands(Exception):
-    """An event cannot be taken now: its saga failed, and waits for a person; afterwards the event is delivered."""
+log = logger("actorium.sagas")
 
 
 class StepPlan:
@@ -62,7 +62,8 @@ class StepPlan:
         if not self._status:
             return self._begin(recorded) if known is not None and known.is_start else []
         if self._status == "failed" and self._stream.stands:
-            raise SagaStands(f"the saga failed ({self._stream.reason}) and waits for a person")
+            # Afterwards the event is delivered again.
+            raise Rejected(f"the saga failed ({self._stream.reason}) and waits for a person")
         if self._status not in ("running", "undoing"):
             return []
         if known is not None and self._status == "running":
@@ -191,8 +192,8 @@ class StepPlan:
         try:
             returned = handler(saga, command, rejection) if wants else handler(saga, command)
             commands = _issued(returned, handler.__qualname__)
-        except Exception as bug:
-            self._events.append(SagaFailed(intent.key, _bug(handler.__qualname__, bug)))
+        except BaseException as raised:
+            self._events.append(SagaFailed(intent.key, _bug(handler, raised)))
             return True
         self._state = as_recorded(state_of(saga))
         self._events.append(SagaMoved(f"rejection of {issued.type}", self._state))
@@ -266,8 +267,8 @@ class StepPlan:
             try:
                 commands = _issued(step.method(saga), step.method.__qualname__)
                 self._require_unchanged(saga, before)
-            except Exception as bug:
-                self._events.append(SagaFailed(step.name, _bug(step.method.__qualname__, bug)))
+            except BaseException as raised:
+                self._events.append(SagaFailed(step.name, _bug(step.method, raised)))
                 return
             if commands or (step.until is not None and step.name not in self._stream.early):
                 self._issue(step.name, step.name, False, commands, False)
@@ -298,8 +299,8 @@ class StepPlan:
             try:
                 commands = self._undoing(step, saga, self._done[name])
                 self._require_unchanged(saga, before)
-            except Exception as bug:
-                self._events.append(SagaFailed(name + UNDO, _bug(step.undo_method.__qualname__, bug)))
+            except BaseException as raised:
+                self._events.append(SagaFailed(name + UNDO, _bug(step.undo_method, raised)))
                 return
             if commands:
                 self._issue(name + UNDO, name, True, commands, False)
@@ -369,8 +370,12 @@ def issued_command(command: Command) -> IssuedCommand:
     return IssuedCommand(command_type_of(type(command)), as_recorded(msgspec.to_builtins(command, str_keys=True)))
 
 
-def _bug(name: str, bug: Exception) -> str:
-    return f"{name} raised {type(bug).__name__}: {bug}"
+def _bug(method: Any, raised: BaseException) -> str:
+    """Return why a saga fails whose method raised, and log where that was."""
+    let_through(raised)
+    reason = f"{method.__qualname__} raised {error_text(raised)}"
+    log.error("saga_method_failed", error=reason, traceback=traceback_text(raised))
+    return reason
 
 
 def _issued(returned: Any, name: str) -> tuple[IssuedCommand, ...]:
@@ -380,11 +385,11 @@ def _issued(returned: Any, name: str) -> tuple[IssuedCommand, ...]:
     if isinstance(returned, Command):
         return (issued_command(returned),)
     if not isinstance(returned, Iterable):
-        raise TypeError(f"{name} returned {returned!r}: it returns a command, several, or None")
+        raise TypeError(f"{name} returned {repr_of(returned)}: it returns a command, several, or None")
     issued = []
     for command in returned:
         if not isinstance(command, Command):
-            raise TypeError(f"{name} returned {command!r}, which is no Command")
+            raise TypeError(f"{name} returned {repr_of(command)}, which is no Command")
         issued.append(issued_command(command))
     return tuple(issued)
 

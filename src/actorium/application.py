@@ -59,6 +59,7 @@ class Runtime:
     `ended` and `lifespan` raises RuntimeClosed while the runtime does not run.
     """
 
+    _lifecycle: Lifecycle
     _engine: Engine
     _reads: ReadSide
     _saga_engine: SagaEngine
@@ -79,9 +80,8 @@ class Runtime:
         self._source: Source = source or SystemSource()
         self._counters = Counters()
         observers = Instruments([self._counters, *instruments])
-        self._environment = RuntimeEnvironment(
-            self._store, self._catalog.codec, self._settings, self._source, observers
-        )
+        codec, is_stopping = self._catalog.codec, lambda: self._lifecycle.is_stopping
+        self._environment = RuntimeEnvironment(self._store, codec, self._settings, self._source, observers, is_stopping)
         self._entry = CommandEntry(middleware, self._running)
         self._has_middleware = self._entry.has_middleware
         self._lifecycle = Lifecycle(self._environment, self._assemble)
@@ -380,8 +380,8 @@ class Runtime:
         after: wait until the projection holds everything up to this position (read your own writes).
         timeout_s: how long to wait for that.
 
-        Raises QueryTimeout, PositionBeyondLog for a position behind the end of the log, and StatementFailed for SQL
-        that is wrong.
+        Raises QueryTimeout, PositionBeyondLog for a position behind the end of the log, StatementFailed for SQL that is
+        wrong, and QueryFailed for what else the query raises.
         """
         self._running()
         return await self._reads.query(query, args, after or 0, timeout_s)

@@ -6,7 +6,7 @@ ActoriumError
 ├── Refused              the answer is no         Rejected, NotFound, AlreadyExists, CommandConflict, NotAllowed,
 │                                                 DuplicateCommand
 ├── LostRace             read again, decide again WrongExpectedVersion
-├── HandlerFailed        fix a handler            CommandFailed, StatementFailed
+├── HandlerFailed        fix a handler            CommandFailed, QueryFailed, StatementFailed
 ├── Transient            send again later, with the same command_id
 │   ├── Unavailable      nothing was done         Overloaded, StoreUnavailable, StoreInUse, RuntimeClosed
 │   └── OutcomeUnknown   nobody knows             CommandTimeout, CommitUnknown, StoreHangs, QueryTimeout,
@@ -25,7 +25,7 @@ from actorium.actors.errors import (
     NotFound,
     Rejected,
 )
-from actorium.runtime.errors import CommandTimeout, Overloaded, QueryTimeout, RuntimeClosed
+from actorium.runtime.errors import CommandTimeout, Overloaded, QueryFailed, QueryTimeout, RuntimeClosed
 from actorium.sagas.errors import SagaTimeout
 from actorium.store.error_wire import ErrorWire, error_from_wire, error_to_wire
 from actorium.store.errors import (
@@ -81,6 +81,7 @@ __all__ = [
     "OutcomeUnknown",
     "Overloaded",
     "PositionBeyondLog",
+    "QueryFailed",
     "QueryTimeout",
     "Refused",
     "Rejected",

@@ -32,7 +32,12 @@ class Life:
         counters = Counters()
         catalog = Catalog([Tally])
         environment = RuntimeEnvironment(
-            MemoryStore(), catalog.codec, Settings(drain_s=5), LoopSource(0), Instruments([counters])
+            MemoryStore(),
+            catalog.codec,
+            Settings(drain_s=5),
+            LoopSource(0),
+            Instruments([counters]),
+            lambda: self.lifecycle.is_stopping,
         )
 
         def assemble(head: Head) -> Assembly:
