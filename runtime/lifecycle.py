@@ -130,7 +130,7 @@ class Lifecycle:
                 finally:
                     self._shutdown.begin(assembly.engine.writer)
         except BaseException as error:
-            why = self._failure = _single(error)
+            why = self._failure = self._crash or _single(error)
             if not started.done():
                 started.set_exception(why)
                 started.exception()  # seen: `start` raises it, unless its caller is gone
