@@ -148,8 +148,9 @@ class StepRunner(CommandRunner):
 def _changes(before: dict[str, Any], saga: SagaState) -> dict[str, Any]:
     """Return the fields that an effect changed, and how it ended its saga, if it did.
 
-    Raises TypeError or ValueError where JSON cannot carry a field.
+    Raises TypeError, ValueError or msgspec.ValidationError where JSON cannot carry a field, or its class does not take
+    it back.
     """
     changed = {name: value for name, value in state_of(saga).items() if before.get(name, _ABSENT) != value}
-    as_recorded(changed)
+    msgspec.json.decode(as_recorded({**before, **changed}), type=type(saga))
     return {**changed, "ended": saga.ended, "reason": saga.reason} if saga.ended else changed
