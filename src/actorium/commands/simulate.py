@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 Store = Literal["memory", "sqlite", "sqlite-normal"]
 _STEPS_MAX = "How many steps a run may take before it counts as endless. [default: as many as the scenario says]"
 _HOSTILE = (
-    "Faults of every kind, and those that little software is ready for: user code that raises a BaseException, a "
-    "CancelledError or an error that cannot be printed, a clock that jumps years ahead, a deploy."
+    "Faults of every kind, and those that little software is ready for: a clock that jumps years ahead, a deploy."
 )
 _SHRINK_S = "How many seconds a failure may be made smaller for. [default: 10]"
 

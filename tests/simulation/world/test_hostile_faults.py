@@ -1,4 +1,4 @@
-"""Hostile faults: off unless they are asked for, and what each of them is when it is."""
+"""Hostile faults: off unless they are asked for, and what each is; and errors of user code of every kind."""
 
 import asyncio
 from collections import Counter
@@ -25,6 +25,11 @@ def test_hostile_faults_are_off_by_default_and_turned_on_by_one_switch() -> None
     assert {kind: hostile[kind] for kind in usual} == dict(usual)
 
 
+def test_code_raises_errors_of_every_kind_without_the_switch() -> None:
+    assert set(OF_CODE) <= Faults.all().rates.keys()
+    assert not HOSTILE & set(OF_CODE)
+
+
 def test_hostile_faults_move_no_other_fault() -> None:
     """A seed has the same faults as before, up to the first that is hostile."""
     usual = small_bank.transfers.run(3).faults
@@ -35,12 +40,12 @@ def test_hostile_faults_move_no_other_fault() -> None:
 
 def test_single_faults_that_are_all_tried_are_not_hostile() -> None:
     plain = small_bank.everything.run(0, only=frozenset(), remember=True)
-    assert not HOSTILE & {fault.kind for fault in possible_faults(plain)}
+    assert not {*HOSTILE, *OF_CODE} & {fault.kind for fault in possible_faults(plain)}
 
 
 @pytest.mark.parametrize("kind", OF_CODE)
 def test_code_of_every_family_raises_it(kind: Kind) -> None:
-    """What the runtime makes of it is not looked at here."""
+    """It stops only itself: every invariant holds, and the run comes to its rest."""
     families = {family for family, kinds in FAMILIES.items() if kind in kinds}
     plain = small_bank.everything.run(0, only=frozenset(), remember=True)
     assert families == {"decide", "evolve", "project", "saga", "effect"}
@@ -49,6 +54,7 @@ def test_code_of_every_family_raises_it(kind: Kind) -> None:
         fault = FaultId(kind, site, occurrence)
         outcome = small_bank.everything.run(0, only=frozenset([fault]), steps_max=5_000)
         assert outcome.faults == (fault,)
+        assert outcome.violation is None
 
 
 def test_a_clock_jumps_years_ahead_and_comes_back() -> None:

@@ -20,7 +20,7 @@ from actorium.simulation.search.interruption import interruption
 from actorium.simulation.search.place import ScenarioPlace, simulation_of
 from actorium.simulation.search.run import Outcome, Wish, run
 from actorium.simulation.search.workers import spread
-from actorium.simulation.world.faults import FAMILIES, HOSTILE, CrashAt, FaultId, Faults
+from actorium.simulation.world.faults import FAMILIES, HOSTILE, OF_CODE, CrashAt, FaultId, Faults
 from actorium.simulation.world.world import Violation
 
 
@@ -114,12 +114,15 @@ def exhaust(
 
 
 def possible_faults(plain: Outcome) -> list[FaultId]:
-    """Return each fault that can happen in a run without any, by its place in the run; none that is hostile."""
+    """Return each fault that can happen in a run without any, by its place in the run; none that is hostile.
+
+    Of the errors that user code can raise it is the ordinary one: whatever its kind, the runtime takes the same way.
+    """
     return [
         FaultId(kind, site, occurrence)
         for family, site, occurrence in plain.occasions
         for kind in FAMILIES[family]
-        if kind not in HOSTILE
+        if kind not in HOSTILE and kind not in OF_CODE
     ]
 
 

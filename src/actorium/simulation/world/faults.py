@@ -61,7 +61,7 @@ class Kind(StrEnum):
 # What raises in the user's code is drawn where its ordinary errors are.
 OF_CODE = (Kind.BASE_EXCEPTION, Kind.FOREIGN_CANCELLATION, Kind.UNPRINTABLE_ERROR)
 # What befalls a process rarely, and what little software is ready for: only where it is asked for.
-HOSTILE = frozenset({*OF_CODE, Kind.CLOCK_FAR, Kind.DEPLOYED})
+HOSTILE = frozenset({Kind.CLOCK_FAR, Kind.DEPLOYED})
 
 # What is drawn together, as one question: at most one of a family happens at one occurrence of a site.
 FAMILIES: Mapping[str, tuple[Kind, ...]] = {
@@ -125,8 +125,10 @@ _WEIGHTS = {
     "start": 2.0,
     "life": 2.0,
 }
-# Hostile faults are asked for at few of the occasions, but a deploy is one of few occasions.
-_HOSTILE_WEIGHTS = {**dict.fromkeys(OF_CODE, 0.05), Kind.CLOCK_FAR: 0.3, Kind.DEPLOYED: 15.0}
+# Of the ordinary errors of code there are more.
+_OF_CODE_WEIGHT = 0.05
+# A deploy is one of few occasions.
+_HOSTILE_WEIGHTS = {Kind.CLOCK_FAR: 0.3, Kind.DEPLOYED: 15.0}
 
 
 class Faults(msgspec.Struct, frozen=True):
@@ -145,16 +147,16 @@ class Faults(msgspec.Struct, frozen=True):
     def all(cls, rate: float = 0.03, *, hostile: bool = False) -> Faults:
         """Return faults of every kind; `rate` is the part of the commits, reads and messages that are hit.
 
-        hostile: also what little software is ready for: user code that raises a BaseException, a CancelledError of its
-        own or an error that cannot be printed, a clock that jumps years ahead and comes back, a deploy with other
-        classes between two lives of a node (of a runtime that has `releases`).
+        hostile: also what little software is ready for: a clock that jumps years ahead and comes back, a deploy with
+        other classes between two lives of a node (of a runtime that has `releases`).
         """
         _check_rate(rate)
         rates: dict[Kind, float] = {}
         for family, kinds in FAMILIES.items():
-            usual = [kind for kind in kinds if kind not in HOSTILE]
+            usual = [kind for kind in kinds if kind not in HOSTILE and kind not in OF_CODE]
             for kind in usual:
                 rates[kind] = max(rates.get(kind, 0.0), min(0.9, rate * _WEIGHTS[family]) / len(usual))
+        rates |= dict.fromkeys(OF_CODE, min(0.9, rate * _OF_CODE_WEIGHT))
         if hostile:
             rates |= {kind: min(0.9, rate * weight) for kind, weight in _HOSTILE_WEIGHTS.items()}
         return cls(rates, reorder=min(0.5, rate * 5), vary_settings=True)
