@@ -32,6 +32,7 @@ class Checkpoint:
         self._purge_at = _PURGE_AT_MIN
         self._count = 0
         self._moved: asyncio.Future[None] | None = None
+        self.moves = 0  # how often what the position stands for has changed
         self._closed: Exception | None = None
         self.ready = asyncio.Event()  # set when what the processor keeps may be asked
 
@@ -92,6 +93,7 @@ class Checkpoint:
 
     def announce(self) -> None:
         """Wake those who wait for the next move: what the position stands for has changed."""
+        self.moves += 1
         if self._moved is not None and not self._moved.done():
             self._moved.set_result(None)
 

@@ -71,15 +71,16 @@ class ReadModel:
 class Watch(Generic[R]):
     """An async iterator over the answers to one query: the answer now, then each answer that differs from the last.
 
-    It holds one answer. Who is slow misses answers in between, never the last.
+    The query is asked again only after the projection has moved. It holds one answer. Who is slow misses answers in
+    between, never the last.
     """
 
-    def __init__(self, model: ReadModel, query: Query[R], args: tuple[Any, ...], *, poll_s: float) -> None:
+    def __init__(self, model: ReadModel, query: Query[R], args: tuple[Any, ...]) -> None:
         self._model = model
         self._query = query
         self._args = args
-        self._poll_s = poll_s
         self._last: Any = _NOTHING
+        self._asked_at = -1
         self._open = True
         self._called: asyncio.Future[None] | None = None
 
@@ -89,15 +90,19 @@ class Watch(Generic[R]):
     async def __anext__(self) -> R:
         while self._open:
             await self._model.checkpoint.ready.wait()
-            moved = self._model.checkpoint.moved()
-            if self._model.checkpoint.is_closed:
+            checkpoint = self._model.checkpoint
+            if checkpoint.is_closed:
                 break
+            if checkpoint.moves == self._asked_at:
+                self._called = asyncio.get_running_loop().create_future()
+                await asyncio.wait((checkpoint.moved(), self._called), return_when=asyncio.FIRST_COMPLETED)
+                continue
+            moves = checkpoint.moves
             answer = await self._model.ask(self._query, self._args)
+            self._asked_at = moves
             if self._last is _NOTHING or answer != self._last:
-                self._last = answer
+                self._last = copy.deepcopy(answer)  # the caller may change what it is given
                 return answer  # type: ignore[no-any-return]
-            self._called = asyncio.get_running_loop().create_future()
-            await asyncio.wait((moved, self._called), timeout=self._poll_s, return_when=asyncio.FIRST_COMPLETED)
         raise StopAsyncIteration
 
     def close(self) -> None:

@@ -389,7 +389,7 @@ class Runtime:
     def watch(self, query: Query[R], *args: Any) -> Watch[R]:
         """Return an async iterator over a query's answers: the one of now, then each that differs from the last."""
         self._running()
-        return Watch(self._reads.model(query.projection), query, args, poll_s=self._settings.poll_s)
+        return Watch(self._reads.model(query.projection), query, args)
 
     def statistics(self) -> RuntimeStatistics:
         """Return the runtime's counters as they are now."""
