@@ -64,12 +64,14 @@ class EventForm(NamedTuple):
 class ActorKind(Generic[A]):
     """What all actors of one aggregate class share; `live` holds those in memory, by id.
 
+    `copied` holds the decoders of the event classes of which each state and each reader has a copy of its own.
     `handlers` check that decisions leave the state alone: the first ones, with `development` all.
     """
 
     __slots__ = (
         "aggregate_class",
         "codec",
+        "copied",
         "definition",
         "evolvers",
         "forms",
@@ -101,20 +103,21 @@ class ActorKind(Generic[A]):
         self.host = host
         self.live: dict[str, A] = {}
         self.max_payload_bytes = max_payload_bytes
-        self.forms = {event: _form(event, evolve, codec) for event, evolve in definition.evolvers.items()}
+        self.copied = {event: codec.shape(event)[2] for event in self.evolvers if not is_immutable(event)}
+        self.forms = {event: self._form(event, evolve) for event, evolve in definition.evolvers.items()}
         policy = definition.aggregate_class.snapshots
         self.snapshots = None if policy is None else SnapshotKeeper(definition, policy, every_time=development)
 
     def evolve_without_copies(self) -> None:
         """Let states see the very events that others see: for a class whose states change nothing inside of those."""
+        self.copied = {}
         self.forms = {event: form._replace(evolve=self.evolvers[event]) for event, form in self.forms.items()}
 
+    def _form(self, event_class: type[Event], evolve: Callable[[Any, Any], Any]) -> EventForm:
+        name, schema_version, decode = self.codec.shape(event_class)
 
-def _form(event_class: type[Event], evolve: Callable[[Any, Any], Any], codec: EventCodec) -> EventForm:
-    name, schema_version, decode = codec.shape(event_class)
+        def evolve_with_a_copy(state: Any, event: Event) -> Any:
+            return evolve(state, decode(as_json(event)))
 
-    def evolve_with_a_copy(state: Any, event: Event) -> Any:
-        return evolve(state, decode(as_json(event)))
-
-    # The state may keep a list of its event and change it later; the event's readers must not see that.
-    return EventForm(name, schema_version, decode, evolve if is_immutable(event_class) else evolve_with_a_copy)
+        # The state may keep a list of its event and change it later; the event's readers must not see that.
+        return EventForm(name, schema_version, decode, evolve_with_a_copy if event_class in self.copied else evolve)

@@ -14,11 +14,14 @@ from operator import attrgetter
 from typing import Protocol
 from weakref import WeakSet
 
+import msgspec
+
 from actorium.actors.actor import Actor
 from actorium.actors.pending import PendingAppend
 from actorium.runtime.waits import end, ended
 from actorium.store.event_store import Committed, Head
 from actorium.store.events import Event, RecordedEvent
+from actorium.store.storable import Decode
 
 _TIMES_KEPT = 1_024
 _LOOK_AT_EVENTS = 256  # to ask the followers how far they are is not worth its while for fewer
@@ -35,9 +38,13 @@ class Follower(Protocol):
 
 
 class _Batch:
-    """One commit, kept as what was appended; the recorded events are made when somebody first wants them."""
+    """One commit, kept as what was appended; the recorded events are made when somebody first wants them.
 
-    __slots__ = ("_made", "_outcome", "_requests", "first", "last", "size_bytes")
+    `_own` holds the places of the events that can be changed in place, with what makes another one: each reader gets
+    one of its own, so that no handler sees what another did to it.
+    """
+
+    __slots__ = ("_made", "_outcome", "_own", "_requests", "first", "last", "size_bytes")
 
     def __init__(self, first: int, last: int, requests: Sequence[PendingAppend[Actor]], outcome: Committed) -> None:
         self.first = first
@@ -46,24 +53,37 @@ class _Batch:
         self._requests = requests
         self._outcome = outcome
         self._made: list[RecordedEvent[Event]] | None = None
+        self._own: list[tuple[int, Decode, bytes]] = []
 
-    def events(self) -> list[RecordedEvent[Event]]:
-        if self._made is None:
-            recorded_us = self._outcome.recorded_us
-            made: list[RecordedEvent[Event]] = []
-            for request, position in zip(self._requests, self._outcome.outcomes, strict=True):
-                if type(position) is not int:
-                    continue
-                stream = request.append.stream
-                kind, id = stream.type, stream.id
-                version = request.append.expected_version
-                for event in request.events:
-                    version += 1
-                    made.append(RecordedEvent(kind, id, version, position, event, request.metadata, recorded_us))
-                    position += 1
-            self._made = made
+    def events(self, skip: int = 0) -> list[RecordedEvent[Event]]:
+        """Return the events but the first `skip`, those that can be changed as copies of the caller's own."""
+        made = self._made
+        if made is None:
+            made = self._made = self._make()
             self._requests = ()
-        return self._made
+        events = made[skip:]
+        for index, decode, payload in self._own:
+            if index >= skip:
+                events[index - skip] = msgspec.structs.replace(made[index], event=decode(payload))
+        return events
+
+    def _make(self) -> list[RecordedEvent[Event]]:
+        recorded_us = self._outcome.recorded_us
+        made: list[RecordedEvent[Event]] = []
+        for request, position in zip(self._requests, self._outcome.outcomes, strict=True):
+            if type(position) is not int:
+                continue
+            append, copied = request.append, request.actor.kind.copied
+            kind, id = append.stream.type, append.stream.id
+            version = append.expected_version
+            for index, event in enumerate(request.events):
+                decode = copied.get(type(event))
+                if decode is not None:
+                    self._own.append((len(made), decode, append.events[index].payload))
+                version += 1
+                made.append(RecordedEvent(kind, id, version, position, event, request.metadata, recorded_us))
+                position += 1
+        return made
 
 
 class LogTail:
@@ -137,7 +157,7 @@ class LogTail:
             return None
         for batch in reversed(kept):
             if batch.first <= position + 1 <= batch.last:
-                return batch.events()[position + 1 - batch.first :]
+                return batch.events(position + 1 - batch.first)
         return None
 
     def recorded_us_after(self, position: int) -> int:
