@@ -105,11 +105,13 @@ class ReadSide(Component):
             stream = StreamName(aggregate.__definition__.stream_type, checked_id(id, "id"))
         elif aggregate is not None or id is not None:
             raise ConfigurationError("events(aggregate=…, id=…): one stream has both; leave both out for the whole log")
+        self.log_reader.require_known(types)
         poll_s = self._settings.poll_s
         return Subscription(self.log_reader, after=after, poll_s=poll_s, stream=stream, classes=types)
 
     def subscribe(self, name: str, types: Collection[type[Event]] | None, after: int) -> DurableSubscription[Any]:
         """Return a subscription that keeps its position under a name."""
+        self.log_reader.require_known(types)
 
         def behind(position: int) -> Subscription[Any]:
             return Subscription(self.log_reader, after=position, poll_s=self._settings.poll_s, classes=types)

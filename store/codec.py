@@ -213,6 +213,11 @@ class EventCodec:
             f"{name} is at schema version {newest} and reads no version {schema_version}: add @upcast({schema_version})"
         )
 
+    def with_subclasses(self, event_classes: Collection[type[Event]]) -> frozenset[type[Event]]:
+        """Return the classes it knows that are among these, or are subclasses of one of them."""
+        bases = tuple(event_classes)
+        return frozenset(known for known in self._kinds if issubclass(known, bases))
+
     def classes_of(self, event_types: Iterable[str]) -> frozenset[type[Event]]:
         """Return the classes that stored names, of today or of old, belong to."""
         return frozenset(self._newest[name] for name in event_types if name in self._newest)

@@ -11,9 +11,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, NamedTuple
 
+from actorium.actors.annotations import shown
 from actorium.runtime.log.log_tail import LogTail
 from actorium.store.codec import EventCodec, decode_metadata
-from actorium.store.errors import CorruptEvent, PositionBeyondLog, UnreadableEvent
+from actorium.store.errors import ConfigurationError, CorruptEvent, PositionBeyondLog, UnreadableEvent
 from actorium.store.event_store import EventStore, StreamRead
 from actorium.store.events import EncodedRecord, Event, RecordedEvent
 from actorium.store.names import StreamName
@@ -22,6 +23,7 @@ from actorium.store.raised import let_through
 # A page is also a commit: larger ones catch up faster, and hold up the commands' commits for longer.
 PAGE_EVENTS = 4_000
 _PAGES_KEPT = 4
+_WISHES_KEPT = 1_000
 
 
 class Unread(NamedTuple):
@@ -69,12 +71,35 @@ class LogReader:
         self.log_tail = log_tail
         self._pages: OrderedDict[int, list[EncodedRecord]] = OrderedDict()
         self._reading: dict[int, asyncio.Future[list[EncodedRecord]]] = {}
+        self._with_subclasses: dict[frozenset[type[Event]], frozenset[type[Event]]] = {}
+
+    def wanted(self, classes: Collection[type[Event]] | None) -> frozenset[type[Event]] | None:
+        """Return the known classes that a reader of some classes gets: these and their subclasses; None for all."""
+        if classes is None:
+            return None
+        asked = frozenset(classes)
+        found = self._with_subclasses.get(asked)
+        if found is None:
+            if len(self._with_subclasses) >= _WISHES_KEPT:
+                self._with_subclasses.clear()
+            found = self._with_subclasses[asked] = self._codec.with_subclasses(asked)
+        return found
+
+    def require_known(self, classes: Collection[type[Event]] | None) -> None:
+        """Raise ConfigurationError for a class of which no event can ever come."""
+        for one in classes or ():
+            if not self.wanted((one,)):
+                raise ConfigurationError(
+                    f"types=[{shown(one)}]: no part of this runtime decides or handles it, nor a subclass of it: give "
+                    "Runtime([…]) the aggregate whose event it is"
+                )
 
     async def after(self, position: int, classes: Collection[type[Event]] | None = None) -> Slice:
         """Return the next events after a position, those of some classes or all; none at the end of the log.
 
-        An event that cannot become one of the classes is not decoded.
+        A class stands for its subclasses too. An event that cannot become one of the classes is not decoded.
         """
+        classes = self.wanted(classes)
         kept = self.log_tail.after(position)
         if kept is not None:
             events: list[Delivered] = [one for one in kept if classes is None or type(one.event) in classes]
@@ -127,6 +152,7 @@ class LogReader:
         self, stream: StreamName, version: int, position: int, classes: Collection[type[Event]] | None = None
     ) -> tuple[Slice, int]:
         """Return the next events of one stream after a version and a position, and the version searched up to."""
+        classes = self.wanted(classes)
         kept = self.log_tail.after(position)
         if kept is not None:
             of_it = [one for one in kept if one.stream_id == stream.id and one.stream_type == stream.type]
@@ -145,6 +171,7 @@ class LogReader:
         self, records: Iterable[EncodedRecord], classes: Collection[type[Event]] | None = None
     ) -> list[Delivered]:
         """Return what records hold, of some classes or all; an unreadable one with the reason for which it is."""
+        classes = self.wanted(classes)
         events: list[Delivered] = []
         add = events.append
         ways: dict[tuple[str, int], Callable[[bytes], Any]] = {}

@@ -13,6 +13,7 @@ from actorium.store.errors import ConfigurationError
 from actorium.store.events import Event, RecordedEvent
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 _HANDLES = "__actorium_on__"
 
 
@@ -27,8 +28,9 @@ def on(*, correlate: Correlate) -> Callable[[F], F]: ...
 def on(method: Any = None, /, *, correlate: Correlate = None) -> Any:
     """Mark a method that handles one type of event (or several, `A | B`): the first annotated parameter says which.
 
-    Further parameters are given by their annotations: `RecordedEvent` the event as recorded, in a projection
-    `Transaction` what its statements are recorded in. correlate, in a saga: how the event finds its saga.
+    A subclass that the runtime knows is handled too, by the handler of its nearest base. Further parameters
+    are given by their annotations: `RecordedEvent` the event as recorded, in a projection `Transaction` what its
+    statements are recorded in. correlate, in a saga: how the event finds its saga.
     """
 
     def marked(function: F) -> F:
@@ -101,6 +103,15 @@ def by_event_class(owner: str, handlers: Iterable[EventHandler]) -> dict[type[Ev
                     f"{event_class.__name__}: keep one"
                 )
     return table
+
+
+def nearest(table: Mapping[type[Event], T], event_class: type[Event]) -> T | None:
+    """Return the entry of a class of event, or of its nearest base that has one; None where there is none."""
+    for base in event_class.__mro__:
+        found = table.get(base)
+        if found is not None:
+            return found
+    return None
 
 
 def arguments(handler: EventHandler, recorded: RecordedEvent[Event], given: Mapping[type, Any]) -> tuple[Any, ...]:

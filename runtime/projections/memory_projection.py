@@ -78,7 +78,7 @@ class MemoryProjection:
 
     def apply(self, recorded: RecordedEvent[Event], statements: list[Statement]) -> None:
         """Have the handler change the state."""
-        handler = self.definition.handlers[type(recorded.event)]
+        handler = self.definition.handler_of(type(recorded.event))
         try:
             handler.method(self.instance, *arguments(handler, recorded, {}))
         except BaseException:

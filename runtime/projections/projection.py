@@ -20,6 +20,7 @@ from actorium.runtime.processors.event_handlers import (
     by_event_class,
     correlation_of,
     marked_handlers,
+    nearest,
     read_handler,
 )
 from actorium.runtime.projections.table_names import TableNames
@@ -145,6 +146,12 @@ class ProjectionDefinition:
                 value.wants_reader = Reader in hints.values()
                 if value.wants_reader and not self.has_tables:
                     raise ConfigurationError(f"{owner}.{value.__name__} wants a Reader, but {owner} has no schema")
+
+    def handler_of(self, event_class: type[Event]) -> EventHandler:
+        """Return what handles a class of event that it handles: its own handler, or that of its nearest base."""
+        handler = nearest(self.handlers, event_class)
+        assert handler is not None, f"{self.name} was given {event_class.__name__}, which it does not handle"
+        return handler
 
     def require_state(self) -> None:
         """Raise ConfigurationError for fields that cannot be a read model's state."""

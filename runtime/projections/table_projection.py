@@ -13,7 +13,7 @@ from typing import Any
 from zlib import crc32
 
 from actorium.runtime.processors.checkpoint import Checkpoint
-from actorium.runtime.processors.event_handlers import arguments
+from actorium.runtime.processors.event_handlers import EventHandler, arguments
 from actorium.runtime.projections.projection import Projection, Reader, Transaction
 from actorium.runtime.projections.table_names import TableNames
 from actorium.store.errors import ConfigurationError, StatementFailed
@@ -25,6 +25,19 @@ from actorium.store.tables.dialect import Dialect, TableObject
 log = logger("actorium.runtime")
 
 _MOST_TAKE = (RecordedEvent, Transaction)  # after the event
+
+
+class _Handlers(dict[type[Event], tuple[EventHandler, MethodType, bool]]):
+    """By class of event, found when it first comes: the handler, bound, and whether it takes just what most take."""
+
+    def __init__(self, instance: Projection) -> None:
+        super().__init__()
+        self._instance = instance
+
+    def __missing__(self, event_class: type[Event]) -> tuple[EventHandler, MethodType, bool]:
+        handler = self._instance.__definition__.handler_of(event_class)
+        found = self[event_class] = (handler, MethodType(handler.method, self._instance), handler.extras == _MOST_TAKE)
+        return found
 
 
 class TableProjection:
@@ -42,11 +55,7 @@ class TableProjection:
         self._names = names_of(projection, definition.version, self._dialect)
         self._statements: list[Statement] = []
         self._transaction = Transaction(self._statements, self._names)
-        # By class of event: the handler, and whether it takes just what most take.
-        self._handlers = {
-            event_class: (handler, MethodType(handler.method, self.instance), handler.extras == _MOST_TAKE)
-            for event_class, handler in definition.handlers.items()
-        }
+        self._handlers = _Handlers(self.instance)
 
     # --- events ---------------------------------------------------------------------------------------------------
 

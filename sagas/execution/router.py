@@ -58,12 +58,12 @@ class Router:
         """Return the id of the saga that an event starts or concerns, None if there is none."""
         definition = self._definition
         event_class = type(recorded.event)
-        known = definition.handlers.get(event_class)
+        known = definition.handler_of(event_class)
         if known is not None:
             if known.correlate is not None:
                 return _correlated(known.correlate, recorded)
             return _id_of_start(recorded)
-        for step in definition.untils.get(event_class, ()):
+        for step in definition.waiting_for(event_class):
             if step.correlate is not None:
                 return _correlated(step.correlate, recorded)
         cause = recorded.metadata.causation_id

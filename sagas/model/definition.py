@@ -15,6 +15,7 @@ from actorium.runtime.processors.event_handlers import (
     EventHandler,
     correlation_of,
     marked_handlers,
+    nearest,
     read_handler,
 )
 from actorium.runtime.processors.reactions import IdempotencyKey
@@ -52,9 +53,17 @@ class SagaDefinition:
             self._read(method, names)
         self._check(names)
 
+    def handler_of(self, event_class: type[Event]) -> SagaHandler | None:
+        """Return what handles a class of event: its own handler, or that of its nearest base."""
+        return nearest(self.handlers, event_class)
+
+    def waiting_for(self, event_class: type[Event]) -> list[Step]:
+        """Return the steps that wait for a class of event or for a base of it."""
+        return [step for base in event_class.__mro__ for step in self.untils.get(base, ())]
+
     @property
     def event_classes(self) -> frozenset[type[Event]]:
-        """Every event that this saga follows."""
+        """Every event that this saga follows, each with its subclasses."""
         return frozenset((*self.handlers, *self.untils))
 
     def reader_of(self, event_class: type[Event]) -> str:
@@ -181,16 +190,15 @@ class SagaDefinition:
             if not is_proper_subclass(step.until, Event):
                 raise ConfigurationError(f"{name}: until={shown(step.until)} is no Event")
             _check_field(name, step.until, step.correlate)
-            others = self.untils.setdefault(step.until, [])
-            ways = [other.correlate for other in others]
-            if (known := self.handlers.get(step.until)) is not None:
-                ways.append(known.correlate)
+            related = [one for one in self.untils if _may_be_one(one, step.until)]
+            ways = [other.correlate for one in related for other in self.untils[one]]
+            ways += [known.correlate for one, known in self.handlers.items() if _may_be_one(one, step.until)]
             if any(way != step.correlate for way in ways):
                 raise ConfigurationError(
                     f"{name} waits for {step.until.__name__}, which another step or handler of {owner} finds in "
                     "another way: give all of them the same correlate="
                 )
-            others.append(step)
+            self.untils.setdefault(step.until, []).append(step)
 
 
 def _check_return(name: str, hints: Mapping[str, Any]) -> None:
@@ -205,6 +213,11 @@ def _check_return(name: str, hints: Mapping[str, Any]) -> None:
 def _check_field(name: str, event_class: type[Event], correlate: Correlate) -> None:
     if isinstance(correlate, str) and correlate not in getattr(event_class, "__struct_fields__", ()):
         raise ConfigurationError(f"{name}: correlate={correlate!r}, but {event_class.__name__} has no such field")
+
+
+def _may_be_one(first: type[Event], second: type[Event]) -> bool:
+    """Say whether an event of one class may be one of the other."""
+    return issubclass(first, second) or issubclass(second, first)
 
 
 def _members(saga_class: type) -> Iterator[Any]:

@@ -58,7 +58,7 @@ class StepPlan:
 
     def happened(self, recorded: RecordedEvent[Event]) -> list[Any]:
         """Take an event: begin, hand it to its handler, or end the step that waits for it."""
-        known = self._definition.handlers.get(type(recorded.event))
+        known = self._definition.handler_of(type(recorded.event))
         if not self._status:
             return self._begin(recorded) if known is not None and known.is_start else []
         if self._status == "failed" and self._stream.stands:
@@ -145,7 +145,7 @@ class StepPlan:
 
     def _arrive(self, recorded: RecordedEvent[Event]) -> None:
         """Let the step that waits for an event have it: the one that is open, else the next that will be."""
-        steps = self._definition.untils.get(type(recorded.event), ())
+        steps = self._definition.waiting_for(type(recorded.event))
         for step in steps:
             intent = next((one for one in self._stream.open.values() if one.step == step.name and not one.undo), None)
             if intent is None or intent.arrived:
@@ -161,7 +161,9 @@ class StepPlan:
                 return
 
     def _call(self, saga: SagaState, recorded: RecordedEvent[Event]) -> tuple[IssuedCommand, ...]:
-        handler = self._definition.handlers[type(recorded.event)].handler
+        known = self._definition.handler_of(type(recorded.event))
+        assert known is not None
+        handler = known.handler
         return _issued(handler.method(saga, *arguments(handler, recorded, {})), handler.method.__qualname__)
 
     def _follow_up(self, saga: SagaState, commands: tuple[IssuedCommand, ...]) -> None:

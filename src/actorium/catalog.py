@@ -116,7 +116,9 @@ class Catalog:
         """Refuse a saga that follows an event which nothing here emits: it would wait permanently."""
         emitted = {event for aggregate in self.aggregates for event in aggregate.__definition__.evolvers}
         for saga in self.saga_streams:
-            for event in sorted(saga.__definition__.event_classes - emitted, key=lambda one: one.__name__):
+            for event in sorted(saga.__definition__.event_classes, key=lambda one: one.__name__):
+                if any(issubclass(one, event) for one in emitted):
+                    continue
                 raise ConfigurationError(
                     f"{saga.__definition__.reader_of(event)} follows {event.__name__}, which no aggregate of this "
                     "runtime emits: give Runtime([…]) the aggregate that does"

@@ -36,7 +36,7 @@ def given_saga(saga: type[Saga], *, started_by: Event, id: str = "saga") -> Give
     what: object = saga
     if not (isinstance(what, type) and issubclass(what, Saga) and what is not Saga):
         raise ConfigurationError(f"given_saga(…) takes a Saga class, such as Transfer, not {what!r}")
-    known = saga.__definition__.handlers.get(type(started_by))
+    known = saga.__definition__.handler_of(type(started_by))
     if known is None or not known.is_start:
         raise ConfigurationError(
             f"{type(started_by).__name__} does not start {saga.__name__}: pass an event that a @starts method takes"
@@ -71,7 +71,7 @@ class GivenSaga:
         if isinstance(what, Rejected):
             return self._answer(what.reason, what.details)
         event_class = type(what)
-        if event_class not in self._saga.__definition__.event_classes:
+        if not issubclass(event_class, tuple(self._saga.__definition__.event_classes)):
             raise ConfigurationError(f"{self._saga.__name__} does not follow {event_class.__name__}")
         self._position += 1
         metadata = Metadata(command_id=f"test/{self._position}")

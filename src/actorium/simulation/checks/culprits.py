@@ -56,8 +56,8 @@ def evolvers_of(view: View, stream: StreamName) -> str:
 
 def handlers_of(projection: type[Projection], view: View) -> str:
     """Return the methods of a projection that take what is in the log."""
-    handlers = projection.__definition__.handlers
-    methods = (handlers[type(recorded.event)].method for recorded in view.events(*handlers))
+    definition = projection.__definition__
+    methods = (definition.handler_of(type(recorded.event)).method for recorded in view.events(*definition.handlers))
     return ", ".join(dict.fromkeys(method.__qualname__ for method in methods))
 
 

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
-from actorium.runtime.processors.event_handlers import arguments
+from actorium.runtime.processors.event_handlers import arguments, nearest
 from actorium.runtime.projections.projection import Projection, Query, Reader, Transaction
 from actorium.runtime.projections.table_names import TableNames
 from actorium.runtime.projections.table_projection import names_of
@@ -56,7 +56,7 @@ class TableFold:
         run_statements(self._db, [(statement, ()) for statement in self.names.schema()], self._guard)
 
     def apply(self, recorded: RecordedEvent[Event]) -> bool:
-        handler = self._handlers.get(type(recorded.event))
+        handler = nearest(self._handlers, type(recorded.event))
         if handler is None:
             return False
         statements: list[Statement] = []
@@ -96,7 +96,7 @@ class MemoryFold:
         self._instance = projection()
 
     def apply(self, recorded: RecordedEvent[Event]) -> bool:
-        handler = self._handlers.get(type(recorded.event))
+        handler = nearest(self._handlers, type(recorded.event))
         if handler is None:
             return False
         handler.method(self._instance, *arguments(handler, recorded, {}))

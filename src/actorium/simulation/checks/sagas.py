@@ -92,7 +92,7 @@ class SagaSteps:
 
 def _id_of_started(definition: SagaDefinition, recorded: RecordedEvent[Event]) -> str | None:
     """Return the id of the saga that an event starts, None if it starts none."""
-    known = definition.handlers.get(type(recorded.event))
+    known = definition.handler_of(type(recorded.event))
     if known is None or not known.is_start:
         return None
     if known.correlate is None:

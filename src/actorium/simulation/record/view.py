@@ -108,8 +108,9 @@ class View:
 
     def events(self, *classes: type[E]) -> Iterator[RecordedEvent[E]]:
         """Iterate over the recorded events of some classes, in the order of the log."""
+        wanted = self._codec.with_subclasses(classes)
         for record in self._witness.records:
-            if self._codec.may_become(record, classes):
+            if self._codec.may_become(record, wanted):
                 for recorded in self.recorded(record.position):
                     if isinstance(recorded.event, classes):
                         yield recorded  # type: ignore[misc]
