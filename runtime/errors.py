@@ -40,4 +40,4 @@ class QueryFailed(HandlerFailed):
 
 
 class QueryTimeout(OutcomeUnknown):
-    """A projection did not come to the position that a query wants within its timeout; ask again."""
+    """A query had no answer in time: its projection is behind, or its statement was interrupted; ask again."""

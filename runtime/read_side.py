@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -57,6 +58,7 @@ class ReadSide(Component):
         self.log_reader = log_reader
         self._source = environment.source
         self._settings = environment.settings
+        self._query_turns = asyncio.Semaphore(environment.settings.max_queries)
         self._names_open: set[str] = set()  # of durable subscriptions
         self._models: dict[type[Projection], ReadModel] = {}
         self._processors: dict[Any, Processor] = {}
@@ -130,8 +132,11 @@ class ReadSide(Component):
         model = self.model(query.projection)
         if after:
             await self.log_reader.require_within(after)
-        await model.at_least(after, self._settings.default_timeout_s if timeout_s is None else timeout_s)
-        answer: R = await model.ask(query, arguments)
+        loop = asyncio.get_running_loop()
+        timeout_s = self._settings.default_timeout_s if timeout_s is None else timeout_s
+        deadline = loop.time() + timeout_s
+        await model.at_least(after, timeout_s)
+        answer: R = await model.ask(query, arguments, max(0.0, deadline - loop.time()))
         return answer
 
     def statistics(self) -> tuple[ProcessorStatistics, ...]:
@@ -144,7 +149,7 @@ class ReadSide(Component):
         work: TableProjection | MemoryProjection
         if definition.has_tables:
             checkpoint = Checkpoint(name, self._store, self._save)
-            work = TableProjection(projection, checkpoint, self._store)
+            work = TableProjection(projection, checkpoint, self._store, self._query_turns)
         else:
             checkpoint = memory_ledger = MemoryCheckpoint(name, self._store, self._save)
             work = MemoryProjection(projection, memory_ledger, self._store, self.log_reader)

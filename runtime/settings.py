@@ -19,7 +19,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_wait_s: how long a command may be expected to wait behind others; it is refused where that is longer, or longer
         than a third of its timeout.
     max_payload_bytes: size of one command, and of the events of one decision with their metadata.
-    default_timeout_s: how long `send`, `tell` and `get` wait where the call does not say.
+    default_timeout_s: how long `send`, `tell`, `get` and `query` wait where the call does not say.
     turn_budget: commands one actor decides before the next actor has its turn.
     max_batch_events, max_batch_bytes: size of one commit.
     max_snapshot_bytes: states that may wait to be written as snapshots; what is beyond is left out.
@@ -30,6 +30,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     handler_retry: how often a projection's handler is tried before its event is parked.
     max_running_intents: steps of sagas, and submitted commands, that are carried out side by side.
     max_waiting_intents: those that are due and wait for their turn in memory; what is beyond waits in a table.
+    max_queries: statements of queries over tables that run side by side; the others wait, within their timeouts.
     max_parked: dead letters of one processor at which it goes no further: its handler is broken, not one event.
     drain_s: how long `stop` lets accepted commands finish.
     close_s: how long `stop` then waits for the commit in flight, and for the store to close, before StoreHangs.
@@ -54,6 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     passivation: Passivation = Passivation()
     max_running_intents: int = 1_000
     max_waiting_intents: int = 10_000
+    max_queries: int = 8
     max_parked: int = 1_000
     drain_s: float = 10.0
     close_s: float = 5.0

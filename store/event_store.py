@@ -217,7 +217,10 @@ class EventStore(Protocol):
         ...
 
     async def query(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """Return the rows of a query over the tables of projections, as committed; raise StatementFailed."""
+        """Return the rows of a query over the tables of projections, as committed; raise StatementFailed.
+
+        However long it takes, no other operation waits for it. It is interrupted where the caller is cancelled.
+        """
         ...
 
     async def event_types(self, *, counted: bool = False) -> list[StoredEventType]:

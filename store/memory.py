@@ -43,15 +43,27 @@ from actorium.store.guard import StatementGuard
 from actorium.store.names import CommandRecord, StoredEventType, StreamName
 from actorium.store.sql import checkpoints
 from actorium.store.sql.own_sql import OWN_TABLES_SCHEMA, read_rows
+from actorium.store.sqlite.connection import Connection, CopyConnection
+from actorium.store.sqlite.queries import QueryConnections
 from actorium.store.sqlite.schema import own_names
 from actorium.store.tables.dialect import Dialect, SQLiteDialect
 from actorium.store.tables.own_rows import Row, TableRead
 
+# A short query is answered where it is asked, in some milliseconds at most; a longer one is begun anew in a thread.
+_STEPS_PER_CALL = 50_000  # of SQLite's virtual machine
+_CALLS_MAX = 10
+
 
 class MemoryStore:
-    """A log that lives as long as this object; `close` and `open` again keep what is in it."""
+    """A log that lives as long as this object; `close` and `open` again keep what is in it.
 
-    def __init__(self) -> None:
+    threads: a long query goes on in a thread, over a copy of the tables, so that it does not hold up the event loop.
+        Without, it does: a simulation has no threads.
+    """
+
+    def __init__(self, *, threads: bool = True) -> None:
+        self._threads = threads
+        self._long_queries: set[QueryConnections] = set()
         self._log: list[EncodedRecord] = []
         self._streams: dict[StreamName, list[EncodedRecord]] = {}
         self._commands: dict[str, CommandRecord] = {}
@@ -75,6 +87,8 @@ class MemoryStore:
 
     async def close(self) -> None:
         self._is_open = False
+        for queries in self._long_queries:
+            queries.interrupt_all()
 
     async def commit(self, batch: Batch) -> Committed:
         self._require_open()
@@ -122,11 +136,40 @@ class MemoryStore:
 
     async def query(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         self._require_open()
+        calls = 0
+
+        def is_long() -> bool:
+            nonlocal calls
+            calls += 1
+            return calls > _CALLS_MAX
+
         self._tables.execute("PRAGMA query_only = 1")
+        if self._threads:
+            self._tables.set_progress_handler(is_long, _STEPS_PER_CALL)
         try:
             return checkpoints.query(self._tables, sql, parameters, self._query_guard)
+        except sqlite3.OperationalError as error:
+            if calls <= _CALLS_MAX:
+                raise StoreUnavailable(f"the tables in memory cannot be read: {error}") from error
         finally:
+            self._tables.set_progress_handler(None, 0)
             self._tables.execute("PRAGMA query_only = 0")
+        return await self._query_beside(sql, parameters)
+
+    async def _query_beside(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Run a query in a thread, over a copy of the tables; it is interrupted where the caller leaves."""
+
+        async def copied() -> Connection:
+            return CopyConnection(self._tables.serialize())
+
+        queries = QueryConnections(copied)
+        self._long_queries.add(queries)
+        try:
+            return await queries.run(lambda db, guard: checkpoints.query(db, sql, parameters, guard))
+        except sqlite3.OperationalError as error:
+            raise StoreUnavailable(f"the tables in memory cannot be read: {error}") from error
+        finally:
+            self._long_queries.discard(queries)
 
     async def event_types(self, *, counted: bool = False) -> list[StoredEventType]:
         self._require_open()

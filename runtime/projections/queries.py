@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import inspect
+from collections.abc import Awaitable
 from typing import Any, Generic, TypeVar
 
 from actorium.runtime.errors import QueryFailed, QueryTimeout
@@ -49,14 +50,18 @@ class ReadModel:
             while not work.is_current and not self.checkpoint.is_closed:
                 await self.checkpoint.moved()
 
-    async def ask(self, query: Query[Any], args: tuple[Any, ...]) -> Any:
-        """Return the answer as the projection stands; raise QueryFailed for what the query raises."""
+    async def ask(self, query: Query[Any], args: tuple[Any, ...], timeout_s: float) -> Any:
+        """Return the answer as the projection stands.
+
+        Raises QueryTimeout, with its statement interrupted, and QueryFailed for what the query raises.
+        """
         try:
             if query.wants_reader and isinstance(self._work, TableProjection):
                 answer = query.method(self._work.instance, self._work.reader(), *args)
             else:
                 answer = query.method(self._work.instance, *args)
-            answer = await answer if inspect.isawaitable(answer) else answer
+            if inspect.isawaitable(answer):
+                answer = await _within(query, answer, timeout_s)
             # The state in memory goes on changing, and is nobody's to change outside.
             return copy.deepcopy(answer) if isinstance(self._work, MemoryProjection) else answer
         except ActoriumError:
@@ -68,6 +73,19 @@ class ReadModel:
             raise QueryFailed(f"{name} raised {error_text(raised)}") from raised
 
 
+async def _within(query: Query[Any], answer: Awaitable[Any], timeout_s: float) -> Any:
+    try:
+        async with asyncio.timeout(timeout_s) as timeout:
+            return await answer
+    except TimeoutError:
+        if not timeout.expired():
+            raise  # the query's own
+        raise QueryTimeout(
+            f"{query!r} did not end within {timeout_s:.2g} s and was interrupted: ask for less at a time, or give it "
+            "more time with timeout_s="
+        ) from None
+
+
 class Watch(Generic[R]):
     """An async iterator over the answers to one query: the answer now, then each answer that differs from the last.
 
@@ -75,10 +93,11 @@ class Watch(Generic[R]):
     between, never the last.
     """
 
-    def __init__(self, model: ReadModel, query: Query[R], args: tuple[Any, ...]) -> None:
+    def __init__(self, model: ReadModel, query: Query[R], args: tuple[Any, ...], *, timeout_s: float) -> None:
         self._model = model
         self._query = query
         self._args = args
+        self._timeout_s = timeout_s
         self._last: Any = _NOTHING
         self._asked_at = -1
         self._open = True
@@ -98,7 +117,7 @@ class Watch(Generic[R]):
                 await asyncio.wait((checkpoint.moved(), self._called), return_when=asyncio.FIRST_COMPLETED)
                 continue
             moves = checkpoint.moves
-            answer = await self._model.ask(self._query, self._args)
+            answer = await self._model.ask(self._query, self._args, self._timeout_s)
             self._asked_at = moves
             if self._last is _NOTHING or answer != self._last:
                 self._last = copy.deepcopy(answer)  # the caller may change what it is given

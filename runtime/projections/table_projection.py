@@ -7,6 +7,7 @@ same commit.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from types import MethodType
 from typing import Any
@@ -41,15 +42,21 @@ class _Handlers(dict[type[Event], tuple[EventHandler, MethodType, bool]]):
 
 
 class TableProjection:
-    """Events to statements, and the life of the tables they go to."""
+    """Events to statements, and the life of the tables they go to.
 
-    def __init__(self, projection: type[Projection], checkpoint: Checkpoint, store: EventStore) -> None:
+    turns: lets so many queries at a time ask the store.
+    """
+
+    def __init__(
+        self, projection: type[Projection], checkpoint: Checkpoint, store: EventStore, turns: asyncio.Semaphore
+    ) -> None:
         definition = projection.__definition__
         self.definition = definition
         self.event_classes = frozenset(definition.handlers)
         self.instance = projection()
         self._checkpoint = checkpoint
         self._store = store
+        self._turns = turns
         self._current = Checkpoint(current_name(definition.name), store, checkpoint.writer)
         self._dialect = store.dialect
         self._names = names_of(projection, definition.version, self._dialect)
@@ -94,6 +101,10 @@ class TableProjection:
         return Reader(self._fetch)
 
     async def _fetch(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        async with self._turns:
+            return await self._fetch_now(sql, parameters)
+
+    async def _fetch_now(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         if self.is_current:
             return await self._store.query(self._names.rewrite_query(sql), parameters)
         older = names_of(type(self.instance), self._current.position, self._dialect)

@@ -378,7 +378,7 @@ class Runtime:
         """Return a projection's answer: `await runtime.query(Balances.of, "alice", after=ack.position)`.
 
         after: wait until the projection holds everything up to this position (read your own writes).
-        timeout_s: how long to wait for that.
+        timeout_s: how long to wait for that and for the answer; a statement that is under way then is interrupted.
 
         Raises QueryTimeout, PositionBeyondLog for a position behind the end of the log, StatementFailed for SQL that is
         wrong, and QueryFailed for what else the query raises.
@@ -389,7 +389,7 @@ class Runtime:
     def watch(self, query: Query[R], *args: Any) -> Watch[R]:
         """Return an async iterator over a query's answers: the one of now, then each that differs from the last."""
         self._running()
-        return Watch(self._reads.model(query.projection), query, args)
+        return Watch(self._reads.model(query.projection), query, args, timeout_s=self._settings.default_timeout_s)
 
     def statistics(self) -> RuntimeStatistics:
         """Return the runtime's counters as they are now."""

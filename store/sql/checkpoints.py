@@ -73,6 +73,7 @@ _NOT_THE_STATEMENT = frozenset(
         sqlite3.SQLITE_CORRUPT,
         sqlite3.SQLITE_NOTADB,
         sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_INTERRUPT,
     }
 )
 _PRIMARY_CODE = 0xFF  # SQLite's extended result codes keep the primary one in the lowest byte

@@ -1,10 +1,11 @@
 """`SQLiteStore`: the log in one SQLite file.
 
-Three connections: one reads and writes and is the only one in the world that writes (an operating system lock sees to
-that; two writing connections are also what SQLite's WAL-reset bug needs); one reads the log, so that a stream can be
-read while a batch is on its way to the disk; one runs queries over projections' tables, so that a slow query holds up
-neither. Where the file lies and how it is reached is the business of a `Medium`: an operating system's file, each
-connection with a thread of its own, or a simulated disk.
+One connection reads and writes and is the only one in the world that writes (an operating system lock sees to that; two
+writing connections are also what SQLite's WAL-reset bug needs); one reads the log, so that a stream can be read while a
+batch is on its way to the disk; one reads the runtime's own tables. Queries over projections' tables have connections
+of their own (`queries.py`), so that a slow one holds up neither the runtime nor another query. Where the file lies and
+how it is reached is the business of a `Medium`: an operating system's file, each connection with a thread of its own,
+or a simulated disk.
 
 Invariants between any two awaits:
 
@@ -20,8 +21,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from collections.abc import Awaitable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from actorium.store.errors import (
     CommitUnknown,
@@ -37,14 +38,15 @@ from actorium.store.log import logger
 from actorium.store.names import CommandRecord, StoredEventType
 from actorium.store.sql import checkpoints
 from actorium.store.sql.own_sql import read_rows
-from actorium.store.sqlite.connection import Work
-from actorium.store.sqlite.file import DatabaseFile
+from actorium.store.sqlite.connection import Connection, Work
+from actorium.store.sqlite.file import DatabaseFile, Medium
 from actorium.store.sqlite.integrity.damage import damage, damaged_marks, is_damage, misplaced_events, refuse_damage
 from actorium.store.sqlite.integrity.repair import repair_file
 from actorium.store.sqlite.journal import Journal, failed_commit
 from actorium.store.sqlite.packed import last_position
+from actorium.store.sqlite.queries import QueryConnections
 from actorium.store.sqlite.reading import LogQueries
-from actorium.store.sqlite.schema import migrate, own_names, refuse_foreign, refuse_older
+from actorium.store.sqlite.schema import migrate, refuse_foreign, refuse_older
 from actorium.store.sqlite.settings import SQLiteSettings
 from actorium.store.tables.dialect import Dialect, SQLiteDialect
 from actorium.store.tables.own_rows import Row, TableRead
@@ -58,86 +60,12 @@ _HOW_TO_READ = (
 )
 
 
-class MediumConnection(Protocol):
-    """A connection to the file; whoever opened it must `close` it."""
-
-    async def run(self, work: Work[T], *, promptly: bool = False) -> T:
-        """Run `work` where the connection lives and return what it returns; raise what it raises.
-
-        promptly: many wait for it, so it goes before what else the event loop has to do.
-        """
-        ...
-
-    async def close(self) -> None:
-        """Finish the work handed over so far and close the connection."""
-        ...
-
-
-class Medium(Protocol):
-    """Where the file lies: how it is locked, reached and watched. `engine` is SQLite with its version."""
-
-    path: str
-    engine: str
-
-    def require_directory(self) -> None:
-        """Raise ConfigurationError when no file can be at the path."""
-        ...
-
-    def acquire(self) -> None:
-        """Take the right to write the file, or raise StoreInUse at once."""
-        ...
-
-    def begin_to_read(self) -> None:
-        """Prepare for an opening that only reads, instead of `acquire`; ConfigurationError where there is none."""
-        ...
-
-    def release(self) -> None:
-        """Give the right back; without it, nothing happens."""
-        ...
-
-    async def connect(self, *, read_only: bool, busy_timeout_s: float) -> MediumConnection:
-        """Open the file; sqlite3.Error when it cannot be opened."""
-        ...
-
-    def remember(self, position: int | None) -> None:
-        """Take the file at the path for the one to watch; `position`: the end of its log, None: not to be marked."""
-        ...
-
-    def missing(self, position: int) -> str | None:
-        """Return what is missing from a log that ends at this position, if more was acknowledged."""
-        ...
-
-    def acknowledge(self, position: int) -> None:
-        """Mark the position up to which commits are about to be acknowledged."""
-        ...
-
-    def check(self) -> None:
-        """Raise StoreUnavailable if the watched file is no longer the one at the path."""
-        ...
-
-    def size_bytes(self) -> int:
-        """Return the length of the file, 0 where there is none yet."""
-        ...
-
-    def turned_pages(self) -> Sequence[int] | None:
-        """Return the pages whose bits turned over since the last `seal`; None if nobody can tell."""
-        ...
-
-    def seal(self, db: sqlite3.Connection) -> None:
-        """Note what the file holds, when `db` is the last connection and about to be closed."""
-        ...
-
-    def make_room(self, db: sqlite3.Connection) -> None:
-        """Prepare the file for the next commit after one that ended, if that makes its flush faster."""
-        ...
-
-
 class _Session(NamedTuple):
     """What an open store holds; `writing` unless it only reads."""
 
-    writing: tuple[MediumConnection, Journal] | None
-    reader: MediumConnection
-    queries: MediumConnection
+    writing: tuple[Connection, Journal] | None
+    reader: Connection
+    tables: Connection
     reading: LogQueries
 
 
@@ -147,11 +75,11 @@ class SQLiteLog:
     def __init__(self, place: Medium, settings: SQLiteSettings) -> None:
         self._settings = settings.checked()
         self._file = place
-        self._guard = StatementGuard(own_names(), reads_only=True)  # used on the thread of the connection for queries
+        self._queries = QueryConnections(self._connect_to_query)
         self.dialect: Dialect = SQLiteDialect()
         self._session: _Session | None = None
         self._verifies = self._is_verified = False
-        self._connections: list[MediumConnection] = []
+        self._connections: list[Connection] = []
         self._connecting: asyncio.Task[_Session] | None = None
         self._closing: asyncio.Task[None] | None = None
 
@@ -233,13 +161,17 @@ class SQLiteLog:
         return await self._read(lambda db: checkpoints.load_checkpoint(db, name))
 
     async def dead_letters(self, processor: str | None) -> list[DeadLetter]:
-        return await self._query(lambda db: checkpoints.dead_letters(db, processor))
+        return await self._read_tables(lambda db: checkpoints.dead_letters(db, processor))
 
     async def read_rows(self, read: TableRead[Row]) -> list[Row]:
-        return await self._query(lambda db: read_rows(db, read))
+        return await self._read_tables(lambda db: read_rows(db, read))
 
     async def query(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-        return await self._query(lambda db: checkpoints.query(db, sql, parameters, self._guard))
+        def work(db: sqlite3.Connection, guard: StatementGuard) -> list[tuple[Any, ...]]:
+            return self._checked(session, db, lambda db: checkpoints.query(db, sql, parameters, guard))
+
+        session = self._require_open()
+        return await self._translated(session, self._queries.run(work))
 
     async def event_types(self, *, counted: bool = False) -> list[StoredEventType]:
         reading = self._require_open().reading
@@ -251,7 +183,7 @@ class SQLiteLog:
         A read by an index that a damaged disk spoiled can miss what is in the table: only this finds it out.
         """
         try:
-            return await self._query(lambda db: damage(db) + misplaced_events(db) + damaged_marks(db))
+            return await self._read_tables(lambda db: damage(db) + misplaced_events(db) + damaged_marks(db))
         except CorruptStore as error:
             return [str(error)]
 
@@ -271,22 +203,24 @@ class SQLiteLog:
     async def _read(self, work: Work[T]) -> T:
         return await self._run(self._require_open().reader, work)
 
-    async def _query(self, work: Work[T]) -> T:
-        return await self._run(self._require_open().queries, work)
+    async def _read_tables(self, work: Work[T]) -> T:
+        return await self._run(self._require_open().tables, work)
 
-    async def _run(self, connection: MediumConnection, work: Work[T]) -> T:
+    async def _run(self, connection: Connection, work: Work[T]) -> T:
         session = self._require_open()
+        return await self._translated(session, connection.run(lambda db: self._checked(session, db, work)))
 
-        def checked(db: sqlite3.Connection) -> T:
-            self._file.check()
-            try:
-                return work(db)
-            finally:
-                if session.writing is None:
-                    self._file.check()  # what was read of a file that changed meanwhile is worth nothing
-
+    def _checked(self, session: _Session, db: sqlite3.Connection, work: Work[T]) -> T:
+        self._file.check()
         try:
-            return await connection.run(checked)
+            return work(db)
+        finally:
+            if session.writing is None:
+                self._file.check()  # what was read of a file that changed meanwhile is worth nothing
+
+    async def _translated(self, session: _Session, running: Awaitable[T]) -> T:
+        try:
+            return await running
         except (sqlite3.Error, ValueError) as error:
             if isinstance(error, ValueError) and self._session is session:
                 raise
@@ -305,7 +239,7 @@ class SQLiteLog:
         self._is_verified = self._verifies
         return session
 
-    async def _connect_to_read(self, writing: tuple[MediumConnection, Journal] | None = None) -> _Session:
+    async def _connect_to_read(self, writing: tuple[Connection, Journal] | None = None) -> _Session:
         connect, timeout_s = self._file.connect, self._settings.busy_timeout_s
         reader = await connect(read_only=True, busy_timeout_s=timeout_s)
         self._connections.append(reader)
@@ -313,9 +247,18 @@ class SQLiteLog:
             await reader.run(lambda db: self._set_up(db, read_only=True))
         heads = None if writing is None else writing[1].heads
         reading = await reader.run(lambda db: LogQueries(db, heads))
-        queries = await connect(read_only=True, busy_timeout_s=timeout_s)
-        self._connections.append(queries)
-        return _Session(writing, reader, queries, reading)
+        tables = await connect(read_only=True, busy_timeout_s=timeout_s)
+        self._connections.append(tables)
+        return _Session(writing, reader, tables, reading)
+
+    async def _connect_to_query(self) -> Connection:
+        session = self._session
+        connection = await self._file.connect(read_only=True, busy_timeout_s=self._settings.busy_timeout_s)
+        if session is None or self._session is not session:
+            await connection.close()
+            self._require_open()
+        self._connections.append(connection)
+        return connection
 
     def _set_up(self, db: sqlite3.Connection, *, read_only: bool = False) -> None:
         turned = self._file.turned_pages() if self._verifies else ()
@@ -342,6 +285,8 @@ class SQLiteLog:
                 # Of an opening that was cancelled: a connection on its way could not be closed by anybody.
                 await asyncio.gather(self._connecting, return_exceptions=True)
                 self._connecting = None
+            queries, self._queries = self._queries, QueryConnections(self._connect_to_query)
+            queries.interrupt_all()
             # The readers, opened last, go first, so that the writer is the last one and takes the WAL with it.
             while self._connections:
                 connection = self._connections.pop()
@@ -358,7 +303,7 @@ class SQLiteLog:
             raise
         self._file.release()
 
-    async def _seal(self, writer: MediumConnection) -> None:
+    async def _seal(self, writer: Connection) -> None:
         """Seal what was sound when it was opened, and nothing else: damage must not be sealed in."""
         is_verified, self._is_verified = self._is_verified, False
         if is_verified and self._settings.verifies(self._file.size_bytes()):

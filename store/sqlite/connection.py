@@ -52,6 +52,10 @@ class Connection(Protocol):
         """
         ...
 
+    def interrupt(self) -> None:
+        """Make the statement that runs now fail; nothing happens where none runs. A connection that writes runs on."""
+        ...
+
     async def close(self) -> None:
         """Finish the work handed over so far, close the connection and end its thread."""
         ...
@@ -123,6 +127,9 @@ class _WritingConnection:
             self._jobs.put(_Job(work, future, None))
         return await future
 
+    def interrupt(self) -> None:
+        pass  # others wait for what is written
+
     async def close(self) -> None:
         if not self._is_closed:
             ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -193,6 +200,52 @@ def _resolve(future: asyncio.Future[Any], result: Any, error: BaseException | No
         future.set_result(result)
 
 
+# --- A copy of a database in memory ----------------------------------------------------------------------------------
+
+
+class CopyConnection:
+    """A database in memory as it was when it was copied, for one piece of work, on a thread of its own.
+
+    content: as `sqlite3.Connection.serialize` returns it.
+    """
+
+    __slots__ = ("_content", "_db", "_lock")
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self._lock = Lock()
+        self._db: sqlite3.Connection | None = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+
+    async def run(self, work: Work[T], *, promptly: bool = False) -> T:
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        Thread(target=self._do, args=(work, future), name="actorium-query", daemon=True).start()
+        return await future
+
+    def _do(self, work: Work[Any], future: asyncio.Future[Any]) -> None:
+        db = self._db
+        assert db is not None, "a copy does one piece of work"
+        try:
+            db.deserialize(self._content)
+            db.execute("PRAGMA query_only = 1")
+            result = work(db)
+        except BaseException as error:
+            _tell(future, None, error)
+        else:
+            _tell(future, result, None)
+        finally:
+            with self._lock:
+                self._db = None
+            db.close()
+
+    def interrupt(self) -> None:
+        with self._lock:
+            if self._db is not None:
+                self._db.interrupt()
+
+    async def close(self) -> None:
+        pass  # it closes itself when its work is done
+
+
 # --- Connections that only read --------------------------------------------------------------------------------------
 
 
@@ -219,15 +272,19 @@ class _ErrandConnection(sqlite3.Connection):
 
 
 class _ReadingConnection:
-    __slots__ = ("_database",)
+    __slots__ = ("_database", "_db")
 
-    def __init__(self, database: aiosqlite.Connection) -> None:
+    def __init__(self, database: aiosqlite.Connection, db: sqlite3.Connection) -> None:
         self._database = database
+        self._db = db
 
     async def run(self, work: Work[T], *, promptly: bool = False) -> T:
         errand = _Errand(work)
         await self._database.executemany(_RUN, ((errand,),))
         return errand.result
+
+    def interrupt(self) -> None:
+        self._db.interrupt()  # the one method that may be called from another thread
 
     async def close(self) -> None:
         await self._database.close()
@@ -235,10 +292,12 @@ class _ReadingConnection:
 
 async def _connect_to_read(address: str, **options: Any) -> Connection:
     threads: list[Thread] = []
+    opened: list[sqlite3.Connection] = []
 
     def open_database(*arguments: Any, **options: Any) -> sqlite3.Connection:
         threads.append(current_thread())
-        return _ErrandConnection(*arguments, **options)
+        opened.append(_ErrandConnection(*arguments, **options))
+        return opened[0]
 
     databases: list[aiosqlite.Connection] = []
 
@@ -250,7 +309,7 @@ async def _connect_to_read(address: str, **options: Any) -> Connection:
     maker.start()
     maker.join()
     try:
-        return _ReadingConnection(await databases[0])
+        return _ReadingConnection(await databases[0], opened[0])
     except sqlite3.Error:
         threads[0].join()  # it has a last word for the loop, which may be closed as soon as this is told
         raise

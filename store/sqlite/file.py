@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Sequence
+from typing import Protocol
 
 from actorium.store.errors import ConfigurationError, CorruptStore, StoreUnavailable
 from actorium.store.sqlite.connection import Connection, connect
@@ -18,6 +20,65 @@ from actorium.store.sqlite.lock import FileLock
 from actorium.store.sqlite.wal import WriteAheadLog, identity, loss
 
 _State = tuple[int, int, int, int]
+
+
+class Medium(Protocol):
+    """Where the file lies: how it is locked, reached and watched. `engine` is SQLite with its version."""
+
+    path: str
+    engine: str
+
+    def require_directory(self) -> None:
+        """Raise ConfigurationError when no file can be at the path."""
+        ...
+
+    def acquire(self) -> None:
+        """Take the right to write the file, or raise StoreInUse at once."""
+        ...
+
+    def begin_to_read(self) -> None:
+        """Prepare for an opening that only reads, instead of `acquire`; ConfigurationError where there is none."""
+        ...
+
+    def release(self) -> None:
+        """Give the right back; without it, nothing happens."""
+        ...
+
+    async def connect(self, *, read_only: bool, busy_timeout_s: float) -> Connection:
+        """Open the file; sqlite3.Error when it cannot be opened."""
+        ...
+
+    def remember(self, position: int | None) -> None:
+        """Take the file at the path for the one to watch; `position`: the end of its log, None: not to be marked."""
+        ...
+
+    def missing(self, position: int) -> str | None:
+        """Return what is missing from a log that ends at this position, if more was acknowledged."""
+        ...
+
+    def acknowledge(self, position: int) -> None:
+        """Mark the position up to which commits are about to be acknowledged."""
+        ...
+
+    def check(self) -> None:
+        """Raise StoreUnavailable if the watched file is no longer the one at the path."""
+        ...
+
+    def size_bytes(self) -> int:
+        """Return the length of the file, 0 where there is none yet."""
+        ...
+
+    def turned_pages(self) -> Sequence[int] | None:
+        """Return the pages whose bits turned over since the last `seal`; None if nobody can tell."""
+        ...
+
+    def seal(self, db: sqlite3.Connection) -> None:
+        """Note what the file holds, when `db` is the last connection and about to be closed."""
+        ...
+
+    def make_room(self, db: sqlite3.Connection) -> None:
+        """Prepare the file for the next commit after one that ended, if that makes its flush faster."""
+        ...
 
 
 class DatabaseFile:

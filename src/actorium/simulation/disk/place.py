@@ -33,6 +33,9 @@ class InlineConnection:
         finally:
             db.execute("PRAGMA query_only = 0")
 
+    def interrupt(self) -> None:
+        pass  # what runs has ended when anybody else has a turn
+
     async def close(self) -> None:
         if not self._reads_only:
             self._database.close()

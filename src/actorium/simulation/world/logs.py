@@ -34,7 +34,7 @@ class MemoryLog:
     """The model: whatever was committed is there for ever."""
 
     def __init__(self) -> None:
-        self._store = MemoryStore()
+        self._store = MemoryStore(threads=False)
 
     def connect(self) -> EventStore:
         return self._store
