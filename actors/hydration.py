@@ -24,7 +24,8 @@ from actorium.store.event_store import EventStore, Snapshot, StreamPage, StreamR
 from actorium.store.events import EncodedRecord
 from actorium.store.raised import error_text, let_through
 
-# One round reads and applies about this many events before others get the loop: some ten milliseconds of work.
+# One round reads and applies about this many events, at most a page's bytes, before others get the loop: some ten
+# milliseconds of work.
 EVENTS_PER_ROUND = 4096
 ACTORS_PER_ROUND = 256
 
@@ -140,10 +141,13 @@ class Hydrator:
                 self._give_up(one, raised, raised.__cause__)
             return
         for one, page in zip(round_, pages, strict=True):
-            self._apply(one, page, limit)
+            self._apply(one, page)
 
-    def _apply(self, one: _Hydration, page: StreamPage, limit: int) -> None:
+    def _apply(self, one: _Hydration, page: StreamPage) -> None:
         kind: ActorKind[Actor] = one.actor.kind
+        if not (page.events or page.is_last or page.snapshot is not None):
+            self._waiting.append(one)  # the others of the round filled what is read at once
+            return
         one.fingerprint = None
         if page.snapshot is not None and not self._begin_at(one, page.snapshot):
             self._waiting.append(one)
@@ -154,7 +158,7 @@ class Hydrator:
             self._give_up(one, error, error.__cause__)
             return
         one.version += len(page.events)
-        if len(page.events) == limit:
+        if not page.is_last:
             self._waiting.append(one)
             return
         self._save_snapshot(one, kind)

@@ -25,6 +25,9 @@ from actorium.store.names import CommandRecord, StoredEventType, StreamName
 from actorium.store.tables.dialect import Dialect
 from actorium.store.tables.own_rows import Row, TableChange, TableRead
 
+PAGE_BYTES = 8_388_608
+"""How many bytes of payload a page holds at most; what reads it needs a few times as much memory."""
+
 
 class CommandMark(msgspec.Struct, frozen=True, gc=False):
     """The identity of the command whose events are appended, stored with them.
@@ -148,9 +151,14 @@ class StreamRead(msgspec.Struct, frozen=True, gc=False):
 
 
 class StreamPage(msgspec.Struct, frozen=True):
-    """One stream's answer to a `StreamRead`; fewer events than its limit means that the stream ends here."""
+    """One stream's answer to a `StreamRead`.
+
+    `is_last` says that the stream ends here. Where it is False there may be more events behind these, and there may be
+    none here: the next read goes on behind the last one that was read.
+    """
 
     events: list[EncodedRecord]
+    is_last: bool
     snapshot: Snapshot | None = None
 
 
@@ -184,16 +192,22 @@ class EventStore(Protocol):
         """
         ...
 
-    async def read_streams(self, reads: Sequence[StreamRead]) -> list[StreamPage]:
+    async def read_streams(self, reads: Sequence[StreamRead], max_bytes: int = PAGE_BYTES) -> list[StreamPage]:
         """Return one page per read, in order; an unknown stream is an empty page.
+
+        The payloads of all pages hold at most `max_bytes`, or they are those of one event; what is beyond comes with
+        the next call.
 
         Raises CorruptEvent or VersionGap for a page that cannot be trusted; when several reads are asked for
         together, the error concerns one of them, and the caller asks for them one by one.
         """
         ...
 
-    async def read_log(self, after_position: int, limit: int) -> list[EncodedRecord]:
-        """Return the events after a position in order, at most `limit`; raise CorruptEvent for one that is damaged."""
+    async def read_log(self, after_position: int, limit: int, max_bytes: int = PAGE_BYTES) -> list[EncodedRecord]:
+        """Return the events after a position in order, none at its end; raise CorruptEvent for a damaged one.
+
+        There are at most `limit`, and their payloads hold at most `max_bytes`, or there is one event.
+        """
         ...
 
     async def head(self) -> Head:

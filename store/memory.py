@@ -26,6 +26,7 @@ from actorium.store.errors import (
     WrongExpectedVersion,
 )
 from actorium.store.event_store import (
+    PAGE_BYTES,
     Append,
     AppendOutcome,
     Batch,
@@ -106,13 +107,19 @@ class MemoryStore:
             self._save_snapshot(snapshot)
         return Committed(outcomes, recorded_us, failed)
 
-    async def read_streams(self, reads: Sequence[StreamRead]) -> list[StreamPage]:
+    async def read_streams(self, reads: Sequence[StreamRead], max_bytes: int = PAGE_BYTES) -> list[StreamPage]:
         self._require_open()
-        return [self._read_stream(read) for read in reads]
+        pages: list[StreamPage] = []
+        left = max_bytes
+        for read in reads:
+            page = self._read_stream(read, left, is_first=left == max_bytes)
+            left -= sum(len(record.payload) for record in page.events)
+            pages.append(page)
+        return pages
 
-    async def read_log(self, after_position: int, limit: int) -> list[EncodedRecord]:
+    async def read_log(self, after_position: int, limit: int, max_bytes: int = PAGE_BYTES) -> list[EncodedRecord]:
         self._require_open()
-        return self._log[after_position : after_position + limit]
+        return _cut(self._log[after_position : after_position + limit], max_bytes, least=1)
 
     async def head(self) -> Head:
         self._require_open()
@@ -243,7 +250,7 @@ class MemoryStore:
         if newest is None or newest.version <= snapshot.version:
             self._snapshots[key] = snapshot
 
-    def _read_stream(self, read: StreamRead) -> StreamPage:
+    def _read_stream(self, read: StreamRead, max_bytes: int, *, is_first: bool) -> StreamPage:
         after, snapshot = read.after_version, None
         if read.snapshot_fingerprint is not None:
             snapshot = self._snapshots.get((read.stream, read.snapshot_fingerprint))
@@ -251,5 +258,16 @@ class MemoryStore:
                 after = snapshot.version
             else:
                 snapshot = None
-        events = self._streams.get(read.stream)
-        return StreamPage(events[after : after + read.limit] if events is not None else [], snapshot)
+        events = self._streams.get(read.stream, [])
+        page = _cut(events[after : after + read.limit], max_bytes, least=int(is_first))
+        return StreamPage(page, after + len(page) >= len(events), snapshot)
+
+
+def _cut(records: list[EncodedRecord], max_bytes: int, *, least: int) -> list[EncodedRecord]:
+    """Return the first records whose payloads fit into so many bytes, at least `least` of them."""
+    size = 0
+    for index, record in enumerate(records):
+        size += len(record.payload)
+        if size > max_bytes and index >= least:
+            return records[:index]
+    return records

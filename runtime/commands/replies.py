@@ -26,6 +26,7 @@ from actorium.runtime.log.log_tail import LogTail
 from actorium.store.codec import EventCodec
 from actorium.store.errors import ActoriumError, CommitUnknown, DamagedLog, DuplicateCommand, Transient
 from actorium.store.event_store import Committed, EventStore, StreamRead
+from actorium.store.events import Event
 from actorium.store.log import logger
 from actorium.store.names import CommandRecord
 from actorium.store.raised import repr_of, text_of
@@ -198,17 +199,21 @@ class Replies:
             )
             self.answer(envelope, conflict)
             return
-        count = record.version - record.first_version + 1
+        events: list[Event] = []
+        version = record.first_version - 1
         try:
-            read = StreamRead(record.stream, record.first_version - 1, count)
-            page = (await self._store.read_streams([read]))[0]
-            events = tuple(event for one in page.events for event in self._codec.decode(one))
+            while version < record.version:
+                read = StreamRead(record.stream, version, record.version - version)
+                (page,) = await self._store.read_streams([read])
+                assert page.events, f"{record.stream} ends before a command's version {record.version}"
+                events += (event for one in page.events for event in self._codec.decode(one))
+                version += len(page.events)
         except Exception as error:
             self.answer(envelope, _unknown(envelope, error))
             return
         self.answer(
             envelope,
-            Ack(record.stream.id, record.version, record.position, events, envelope.command_id, duplicate=True),
+            Ack(record.stream.id, record.version, record.position, tuple(events), envelope.command_id, duplicate=True),
         )
 
     def _with_position(self, ack: Ack) -> Ack:

@@ -137,9 +137,9 @@ async def _pages(store: EventStore, stream: StreamName) -> AsyncGenerator[list[E
     """Yield the records of a stream in pages, none of them empty."""
     version = 0
     while True:
-        page = (await store.read_streams([StreamRead(stream, version, PAGE_EVENTS)]))[0].events
-        if page:
-            yield page
-        if len(page) < PAGE_EVENTS:
+        (page,) = await store.read_streams([StreamRead(stream, version, PAGE_EVENTS)])
+        if page.events:
+            yield page.events
+        if page.is_last:
             return
-        version += len(page)
+        version += len(page.events)

@@ -159,11 +159,12 @@ class LogReader:
             wanted = [one for one in of_it if classes is None or type(one.event) in classes]
             return Slice([*wanted], kept[-1].position), of_it[-1].version if of_it else version
         head = self.log_tail.position
-        records = (await self._store.read_streams([StreamRead(stream, version, PAGE_EVENTS)]))[0].events
+        (page,) = await self._store.read_streams([StreamRead(stream, version, PAGE_EVENTS)])
+        records = page.events
         if not records:
             return Slice([], max(head, position)), version
         last = records[-1]
-        searched = last.position if len(records) == PAGE_EVENTS else max(head, last.position)
+        searched = max(head, last.position) if page.is_last else last.position
         fresh = [record for record in records if record.position > position]
         return Slice(self.decoded(fresh, classes), max(searched, position)), last.version
 

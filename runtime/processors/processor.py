@@ -363,12 +363,12 @@ class Processor:
     async def _held_of_stream(self, letter: DeadLetter, with_itself: bool) -> AsyncIterator[list[Delivered]]:
         version = letter.version - with_itself
         while True:
-            page = (await self._store.read_streams([StreamRead(letter.stream, version, _STREAM_PAGE)]))[0].events
-            held = [record for record in page if record.position <= self.checkpoint.position]
+            (page,) = await self._store.read_streams([StreamRead(letter.stream, version, _STREAM_PAGE)])
+            held = [record for record in page.events if record.position <= self.checkpoint.position]
             events = self._not_discarded(self._log_reader.decoded(held, self._work.event_classes))
             if events:
                 yield events
-            if len(held) < _STREAM_PAGE:
+            if page.is_last or len(held) < len(page.events):
                 return
             version = held[-1].version
 

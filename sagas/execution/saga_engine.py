@@ -271,11 +271,11 @@ class SagaEngine(Component):
         lines = []
         version = 0
         while True:
-            page = await self._store.read_streams([StreamRead(StreamName(kind.type, id), version, _PAGE)])
-            for record in page[0].events:
+            (page,) = await self._store.read_streams([StreamRead(StreamName(kind.type, id), version, _PAGE)])
+            for record in page.events:
                 version = record.version
                 lines += [line_of(recorded) for recorded in kind.codec.recorded(record)]
-            if len(page[0].events) < _PAGE:
+            if page.is_last:
                 break
         standing = [*stream.open, *stream.stands]
         return SagaView(

@@ -31,7 +31,7 @@ from actorium.store.errors import (
     StoreInUse,
     StoreUnavailable,
 )
-from actorium.store.event_store import Batch, Committed, DeadLetter, Head, StreamPage, StreamRead
+from actorium.store.event_store import PAGE_BYTES, Batch, Committed, DeadLetter, Head, StreamPage, StreamRead
 from actorium.store.events import EncodedRecord
 from actorium.store.guard import StatementGuard
 from actorium.store.log import logger
@@ -142,13 +142,13 @@ class SQLiteLog:
                 f"{self._file.path} did not take a commit: {error}; send its commands again with the same command_id"
             ) from error
 
-    async def read_streams(self, reads: Sequence[StreamRead]) -> list[StreamPage]:
+    async def read_streams(self, reads: Sequence[StreamRead], max_bytes: int = PAGE_BYTES) -> list[StreamPage]:
         reading = self._require_open().reading
-        return await self._read(lambda db: reading.streams(db, reads))
+        return await self._read(lambda db: reading.streams(db, reads, max_bytes))
 
-    async def read_log(self, after_position: int, limit: int) -> list[EncodedRecord]:
+    async def read_log(self, after_position: int, limit: int, max_bytes: int = PAGE_BYTES) -> list[EncodedRecord]:
         reading = self._require_open().reading
-        return await self._read(lambda db: reading.log(db, after_position, limit))
+        return await self._read(lambda db: reading.log(db, after_position, limit, max_bytes))
 
     async def head(self) -> Head:
         return await self._read(self._require_open().reading.head)

@@ -6,15 +6,21 @@ number of streams and events: beside a busy loop that was 60,000 events/s agains
 Nothing that is read is believed: every event's checksum is computed anew over the version that it ought to have, and
 positions must follow each other. Where something does not hold, `examination` reads it again and says what.
 
+A page is bounded in bytes by SQLite itself, which gives up a text that becomes too long. Then fewer events are asked
+for, and the next page begins with as many as fitted.
+
 Invariant: what is remembered here (names of streams, types of events) is never changed in the database once written.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
 from zlib import crc32
+
+import msgspec
 
 from actorium.store.event_store import Head, Snapshot, StreamPage, StreamRead
 from actorium.store.events import CHECKSUM_MASK, CHECKSUM_SPREAD, EncodedRecord, kind_bytes, stream_checksum
@@ -28,6 +34,8 @@ from actorium.store.sqlite.snapshots import snapshot_checksum
 
 # About 300 bytes each.
 STREAM_NAMES_MAX = 50_000
+_MARGIN = 1.25  # events differ in size, and a page that becomes too long is read twice
+_LONGEST = 1_000_000_000  # the text that SQLite can make
 
 _EVENTS = (
     "group_concat(position), group_concat(recorded_us), group_concat(type), group_concat(checksum), "
@@ -71,6 +79,8 @@ _COUNT_TYPES = (
     "JOIN event_types ON event_types.id = counted.type ORDER BY name, schema_version"
 )
 
+T = TypeVar("T")
+
 EventType = tuple[str, int, bytes]
 """The name and schema version of a type of event, and `kind_bytes` of them."""
 
@@ -84,10 +94,11 @@ class LogQueries:
     heads: what the writer remembers of the streams, where there is one; what is found here is offered to it.
     """
 
-    __slots__ = ("_heads", "_names", "_read_names", "_read_snapshots", "_read_streams", "_types")
+    __slots__ = ("_event_bytes", "_heads", "_names", "_read_names", "_read_snapshots", "_read_streams", "_types")
 
     def __init__(self, db: sqlite3.Connection, heads: StreamHeads | None = None) -> None:
         self._heads = heads
+        self._event_bytes = 1.0  # about what an event takes, as far as the last page tells
         db.text_factory = bytes  # payloads are passed on as bytes, and damaged text must not fail to decode
         self._read_snapshots = RowStatement(_READ_SNAPSHOTS, 5, db=db)
         self._read_streams = RowStatement(_READ_STREAMS, 5, db=db)
@@ -95,19 +106,62 @@ class LogQueries:
         self._types: dict[int, EventType] = {}
         self._names: dict[int, StreamName] = {}
 
-    def streams(self, db: sqlite3.Connection, reads: Sequence[StreamRead]) -> list[StreamPage]:
-        """Read a page per read."""
+    def streams(self, db: sqlite3.Connection, reads: Sequence[StreamRead], max_bytes: int) -> list[StreamPage]:
+        """Read a page per read; the last ones are empty where the first ones fill `max_bytes`."""
+        if len(reads) == 1:
+            (read,) = reads
+            return self._fitted(
+                db,
+                read.limit,
+                max_bytes,
+                lambda count: self._streams(db, [msgspec.structs.replace(read, limit=count)]),
+                lambda: [examine_stream(db, read, max_bytes)],
+                lambda pages: [len(record.payload) for page in pages for record in page.events],
+            )
         try:
-            return self._streams(db, reads)
-        except (InDoubt, sqlite3.DataError):  # DataError: all together they are longer than SQLite's longest text
-            return [examine_stream(db, read) for read in reads]
+            return _within(db, max_bytes, lambda: self._streams(db, reads))
+        except InDoubt:
+            pass  # whichever it is: each is read by itself
+        except sqlite3.DataError:
+            half = len(reads) // 2
+            return [*self.streams(db, reads[:half], max_bytes), *[StreamPage([], False)] * (len(reads) - half)]
+        return [examine_stream(db, read, max_bytes // len(reads)) for read in reads]
 
-    def log(self, db: sqlite3.Connection, after_position: int, limit: int) -> list[EncodedRecord]:
+    def log(self, db: sqlite3.Connection, after_position: int, limit: int, max_bytes: int) -> list[EncodedRecord]:
         """Read the log after a position."""
-        try:
-            return self._log(db, after_position, limit)
-        except (InDoubt, sqlite3.DataError):
-            return examine_log(db, after_position, limit)
+        return self._fitted(
+            db,
+            limit,
+            max_bytes,
+            lambda count: self._log(db, after_position, count),
+            lambda: examine_log(db, after_position, limit, max_bytes),
+            lambda records: [len(record.payload) for record in records],
+        )
+
+    def _fitted(
+        self,
+        db: sqlite3.Connection,
+        limit: int,
+        max_bytes: int,
+        read: Callable[[int], list[T]],
+        examine: Callable[[], list[T]],
+        size_of: Callable[[list[T]], list[int]],
+    ) -> list[T]:
+        """Read as many events as fit into `max_bytes`, at most `limit`."""
+        count = max(1, min(limit, int(max_bytes / self._event_bytes)))
+        while True:
+            try:
+                found = _within(db, max_bytes if count > 1 else _LONGEST, partial(read, count))
+            except InDoubt:
+                return examine()
+            except sqlite3.DataError:
+                if count <= 1:
+                    return examine()
+                count //= 2
+            else:
+                if sizes := size_of(found):
+                    self._event_bytes = _MARGIN * sum(sizes) / len(sizes)
+                return found
 
     def head(self, db: sqlite3.Connection) -> Head:
         """Read the end of the log."""
@@ -149,7 +203,11 @@ class LogQueries:
                 raise InDoubt
             if self._heads is not None:
                 self._heads.offer(stream, StreamHead(stream_id, head, stream_checksum(stream)))
-        return [StreamPage(page, snapshots.get(index)) for index, page in enumerate(pages)]
+        ends = dict(zip(heads[0::3], heads[2::3], strict=True))  # an unknown stream has none
+        return [
+            StreamPage(page, befores[index] + len(page) >= ends.get(index, 0), snapshots.get(index))
+            for index, page in enumerate(pages)
+        ]
 
     def _find_snapshots(self, db: sqlite3.Connection, reads: Sequence[StreamRead]) -> dict[int, Snapshot]:
         """Return the snapshot that a read begins at, by the read's index; a damaged one is as good as none."""
@@ -257,6 +315,15 @@ class LogQueries:
             if not unknown.issubset(names):
                 raise InDoubt
         return names
+
+
+def _within(db: sqlite3.Connection, max_bytes: int, read: Callable[[], T]) -> T:
+    """Return what `read` returns; sqlite3.DataError where a column of it is longer than `max_bytes`."""
+    before = db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, min(max_bytes, _LONGEST))
+    try:
+        return read()
+    finally:
+        db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, before)
 
 
 def _events(columns: Sequence[bytes | None]) -> tuple[list[Any], ...]:

@@ -17,7 +17,7 @@ from actorium import Settings
 from actorium.application import Runtime
 from actorium.errors import RuntimeClosed, StoreHangs
 from actorium.store.errors import CommitUnknown
-from actorium.store.event_store import Batch, Committed, StreamPage, StreamRead
+from actorium.store.event_store import PAGE_BYTES, Batch, Committed, StreamPage, StreamRead
 
 SETTINGS = Settings(drain_s=3.0, close_s=2.0)
 
@@ -150,7 +150,7 @@ async def test_even_a_commit_that_cannot_be_cancelled_holds_up_no_stop() -> None
 @virtual
 async def test_a_read_that_never_ends_is_no_commit() -> None:
     class Endless(PassedThrough):
-        async def read_streams(self, reads: Sequence[StreamRead]) -> list[StreamPage]:
+        async def read_streams(self, reads: Sequence[StreamRead], max_bytes: int = PAGE_BYTES) -> list[StreamPage]:
             await forever()
             return []
 

@@ -12,7 +12,7 @@ from actorium import Ack, ConfigurationError, Settings
 from actorium.application import Runtime
 from actorium.errors import RuntimeClosed, StoreUnavailable
 from actorium.store.errors import CommitUnknown
-from actorium.store.event_store import Batch, Committed, StreamPage, StreamRead
+from actorium.store.event_store import PAGE_BYTES, Batch, Committed, StreamPage, StreamRead
 from actorium.store.memory import MemoryStore
 
 
@@ -232,7 +232,7 @@ async def test_a_root_task_that_is_cancelled_from_outside_tells_everybody() -> N
 @virtual
 async def test_a_hydration_under_way_at_the_end_of_the_drain_is_told() -> None:
     class Endless(PassedThrough):
-        async def read_streams(self, reads: Sequence[StreamRead]) -> list[StreamPage]:
+        async def read_streams(self, reads: Sequence[StreamRead], max_bytes: int = PAGE_BYTES) -> list[StreamPage]:
             await asyncio.Event().wait()
             return []
 

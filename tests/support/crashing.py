@@ -8,7 +8,7 @@ from support.stores import PassedThrough
 
 from actorium import EventStore, Runtime
 from actorium.errors import StoreUnavailable
-from actorium.store.event_store import Batch, Committed, Head, StreamPage, StreamRead
+from actorium.store.event_store import PAGE_BYTES, Batch, Committed, Head, StreamPage, StreamRead
 from actorium.store.events import EncodedRecord
 from actorium.store.names import CommandRecord
 from actorium.store.tables.own_rows import Row, TableRead
@@ -68,13 +68,13 @@ class CrashingStore(PassedThrough):
             await self._buried.wait()
             raise StoreUnavailable(_DEAD)
 
-    async def read_streams(self, reads: Sequence[StreamRead]) -> list[StreamPage]:
+    async def read_streams(self, reads: Sequence[StreamRead], max_bytes: int = PAGE_BYTES) -> list[StreamPage]:
         await self._alive()
-        return await self.inner.read_streams(reads)
+        return await self.inner.read_streams(reads, max_bytes)
 
-    async def read_log(self, after_position: int, limit: int) -> list[EncodedRecord]:
+    async def read_log(self, after_position: int, limit: int, max_bytes: int = PAGE_BYTES) -> list[EncodedRecord]:
         await self._alive()
-        return await self.inner.read_log(after_position, limit)
+        return await self.inner.read_log(after_position, limit, max_bytes)
 
     async def head(self) -> Head:
         await self._alive()

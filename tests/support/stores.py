@@ -8,7 +8,7 @@ from typing import Any, Literal
 from actorium import EventStore
 from actorium.errors import StoreUnavailable
 from actorium.store.errors import CommitUnknown
-from actorium.store.event_store import Append, Batch, Committed, DeadLetter, Head, StreamPage, StreamRead
+from actorium.store.event_store import PAGE_BYTES, Append, Batch, Committed, DeadLetter, Head, StreamPage, StreamRead
 from actorium.store.events import EncodedEvent, EncodedRecord, Event, as_json, event_type_of
 from actorium.store.memory import MemoryStore
 from actorium.store.names import CommandRecord, StoredEventType, StreamName
@@ -33,11 +33,11 @@ class PassedThrough:
     async def commit(self, batch: Batch) -> Committed:
         return await self.inner.commit(batch)
 
-    async def read_streams(self, reads: Sequence[StreamRead]) -> list[StreamPage]:
-        return await self.inner.read_streams(reads)
+    async def read_streams(self, reads: Sequence[StreamRead], max_bytes: int = PAGE_BYTES) -> list[StreamPage]:
+        return await self.inner.read_streams(reads, max_bytes)
 
-    async def read_log(self, after_position: int, limit: int) -> list[EncodedRecord]:
-        return await self.inner.read_log(after_position, limit)
+    async def read_log(self, after_position: int, limit: int, max_bytes: int = PAGE_BYTES) -> list[EncodedRecord]:
+        return await self.inner.read_log(after_position, limit, max_bytes)
 
     async def head(self) -> Head:
         return await self.inner.head()
@@ -122,10 +122,10 @@ class FaultyStore(GatedStore):
             raise CommitUnknown("the disk answered with an error after it had written")
         return committed
 
-    async def read_streams(self, reads: Sequence[StreamRead]) -> list[StreamPage]:
+    async def read_streams(self, reads: Sequence[StreamRead], max_bytes: int = PAGE_BYTES) -> list[StreamPage]:
         if self.reads_fail:
             raise StoreUnavailable("the disk does not answer")
-        return await self.inner.read_streams(reads)
+        return await self.inner.read_streams(reads, max_bytes)
 
     async def find_command(self, command_id: str) -> CommandRecord | None:
         if self.reads_fail:
@@ -140,8 +140,8 @@ class PoisonedStore(PassedThrough):
         super().__init__(inner)
         self.poisoned: set[str] = set()
 
-    async def read_streams(self, reads: Sequence[StreamRead]) -> list[StreamPage]:
-        pages = await self.inner.read_streams(reads)
+    async def read_streams(self, reads: Sequence[StreamRead], max_bytes: int = PAGE_BYTES) -> list[StreamPage]:
+        pages = await self.inner.read_streams(reads, max_bytes)
         return [
             StreamPage([_spoiled(record) for record in page.events]) if read.stream.id in self.poisoned else page
             for read, page in zip(reads, pages, strict=True)

@@ -28,6 +28,7 @@ from actorium.store.event_store import (
 )
 from actorium.store.events import EncodedEvent
 from actorium.store.names import CommandRecord, StreamName
+from actorium.testing.contract_pages import PagesContract
 from actorium.testing.contract_tables import TablesContract
 from actorium.testing.contract_words import (
     ALICE,
@@ -47,7 +48,7 @@ from actorium.testing.contract_words import (
 )
 
 
-class EventStoreContract(TablesContract):
+class EventStoreContract(PagesContract, TablesContract):
     """The suite; derive a class from it and give it a fixture `store`."""
 
     @opened

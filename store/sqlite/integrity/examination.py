@@ -33,14 +33,17 @@ _READ_SNAPSHOT = (
 _READ_TYPE = "SELECT name, schema_version FROM event_types WHERE id = ?"
 
 
-def examine_stream(db: sqlite3.Connection, read: StreamRead) -> StreamPage:
+def examine_stream(db: sqlite3.Connection, read: StreamRead, max_bytes: int) -> StreamPage:
     """Return the page of a read, or raise CorruptEvent or VersionGap for the first event that does not hold."""
     stream = read.stream
     snapshot = _examine_snapshot(db, read)
     before = snapshot.version if snapshot is not None else read.after_version
-    rows = db.execute(_READ_STREAM, (stream.type, stream.id, before, read.limit)).fetchall()
-    records = []
-    for row in rows:
+    records: list[EncodedRecord] = []
+    size = 0
+    for row in db.execute(_READ_STREAM, (stream.type, stream.id, before, read.limit)):
+        size += _size_bytes(row)
+        if records and size > max_bytes:
+            break
         version = row[0]
         if isinstance(version, int) and version != before + 1:
             raise VersionGap(
@@ -51,14 +54,18 @@ def examine_stream(db: sqlite3.Connection, read: StreamRead) -> StreamPage:
             )
         before += 1
         records.append(_examine_event(db, stream, row, version=before))
-    return StreamPage(records, snapshot)
+    return StreamPage(records, len(records) < read.limit and size <= max_bytes, snapshot)
 
 
-def examine_log(db: sqlite3.Connection, after_position: int, limit: int) -> list[EncodedRecord]:
+def examine_log(db: sqlite3.Connection, after_position: int, limit: int, max_bytes: int) -> list[EncodedRecord]:
     """Return the page of the log, or raise CorruptEvent or VersionGap for the first event that does not hold."""
     records: list[EncodedRecord] = []
     before = after_position
-    for row in db.execute(_READ_LOG, (after_position, limit)).fetchall():
+    size = 0
+    for row in db.execute(_READ_LOG, (after_position, limit)):
+        size += _size_bytes(row)
+        if records and size > max_bytes:
+            break
         version, position = row[:2]
         stream = _stream_name(*row[-3:])
         if position != before + 1:
@@ -72,6 +79,11 @@ def examine_log(db: sqlite3.Connection, after_position: int, limit: int) -> list
         before += 1
         records.append(_examine_event(db, stream, row, version=version))
     return records
+
+
+def _size_bytes(row: tuple[Any, ...]) -> int:
+    payload = row[5]
+    return len(payload) if isinstance(payload, bytes) else 0
 
 
 def _examine_snapshot(db: sqlite3.Connection, read: StreamRead) -> Snapshot | None:

@@ -13,7 +13,7 @@ from actorium import Event, Metadata, RecordedEvent, Settings
 from actorium.application import Runtime
 from actorium.errors import StoreUnavailable, UnknownEventType
 from actorium.store.errors import CommitUnknown, InvalidCommand
-from actorium.store.event_store import Batch, Committed
+from actorium.store.event_store import PAGE_BYTES, Batch, Committed
 from actorium.store.memory import MemoryStore
 from actorium.types import Subscription
 
@@ -227,7 +227,7 @@ async def test_an_event_that_nothing_reads_ends_the_reading_after_those_before_i
 @virtual
 async def test_a_store_that_is_away_ends_the_reading_with_its_error() -> None:
     class Unreadable(PassedThrough):
-        async def read_log(self, after_position: int, limit: int):  # type: ignore[no-untyped-def]
+        async def read_log(self, after_position: int, limit: int, max_bytes: int = PAGE_BYTES):  # type: ignore[no-untyped-def]
             raise StoreUnavailable("the disk does not answer")
 
         async def commit(self, batch: Batch) -> Committed:

@@ -9,7 +9,7 @@ from support.virtual_time import settled, virtual
 
 from actorium import Runtime, react
 from actorium.errors import RuntimeClosed
-from actorium.store.event_store import StreamPage, StreamRead
+from actorium.store.event_store import PAGE_BYTES, StreamPage, StreamRead
 from actorium.store.memory import MemoryStore
 from actorium.store.names import StoredEventType
 
@@ -21,10 +21,10 @@ class SlowToRead(MemoryStore):
         super().__init__()
         self.readable = asyncio.Event()
 
-    async def read_streams(self, reads: Sequence[StreamRead]) -> list[StreamPage]:
+    async def read_streams(self, reads: Sequence[StreamRead], max_bytes: int = PAGE_BYTES) -> list[StreamPage]:
         if any(read.stream.id == "slow" for read in reads):
             await self.readable.wait()
-        return await super().read_streams(reads)
+        return await super().read_streams(reads, max_bytes)
 
 
 @virtual

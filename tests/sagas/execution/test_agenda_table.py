@@ -9,6 +9,7 @@ from support.virtual_time import virtual
 
 from actorium import Runtime, Saga, starts, step
 from actorium.errors import StoreUnavailable
+from actorium.store.event_store import PAGE_BYTES
 from actorium.store.events import EncodedRecord
 from actorium.types import DeadLetter
 
@@ -20,10 +21,10 @@ class Reads(PassedThrough):
         super().__init__()
         self.read_from: list[int] = []
 
-    async def read_log(self, after_position: int, limit: int) -> list[EncodedRecord]:
+    async def read_log(self, after_position: int, limit: int, max_bytes: int = PAGE_BYTES) -> list[EncodedRecord]:
         if limit > 1:
             self.read_from.append(after_position)
-        return await self.inner.read_log(after_position, limit)
+        return await self.inner.read_log(after_position, limit, max_bytes)
 
 
 class Unread(PassedThrough):

@@ -14,7 +14,7 @@ _EVERYTHING = 1 << 40
 async def read_back(log: EventStore, witness: Witness, effects: Effects, history: History, violated: Violated) -> None:
     """Compare the log with the witness: as a whole, stream by stream, and by the ids of the clients' commands."""
     try:
-        found = await log.read_log(0, _EVERYTHING)
+        found = await log.read_log(0, _EVERYTHING, _EVERYTHING)
         if len(found) > witness.position:
             violated("the log holds what was committed", f"{witness.position} events", f"{len(found)} events")
         witness.compare(found, 0)
@@ -22,7 +22,7 @@ async def read_back(log: EventStore, witness: Witness, effects: Effects, history
         violated("nothing committed is lost", "the log as it was", loss)
         return
     names = list(witness.streams)
-    pages = await log.read_streams([StreamRead(name, 0, _EVERYTHING) for name in names])
+    pages = await log.read_streams([StreamRead(name, 0, _EVERYTHING) for name in names], _EVERYTHING)
     for name, page in zip(names, pages, strict=True):
         if page.events != witness.streams[name]:
             versions = [record.version for record in page.events]

@@ -94,6 +94,11 @@ class DiskConnection:
     def getlimit(self, category: int) -> int:
         return self._db.limit(category)
 
+    def setlimit(self, category: int, limit: int) -> int:
+        before = self._db.limit(category)
+        self._db.limit(category, limit)
+        return before
+
     def rollback(self) -> None:
         if self._db.in_transaction:
             self.execute("ROLLBACK")

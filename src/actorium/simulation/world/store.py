@@ -20,6 +20,7 @@ from actorium.simulation.words import without_addresses
 from actorium.simulation.world.faults import FaultId, FaultPlan, Kind
 from actorium.store.errors import ActoriumError, CommitUnknown, StoreUnavailable, WrongExpectedVersion
 from actorium.store.event_store import (
+    PAGE_BYTES,
     AppendOutcome,
     Batch,
     Committed,
@@ -137,7 +138,7 @@ class SimulatedStore:
     async def _compare(self, take: Callable[[Sequence[EncodedRecord], int], None], after_position: int) -> None:
         """Have the witness take what the log holds after a position."""
         try:
-            found = await self._log.read_log(after_position, _EVERYTHING)
+            found = await self._log.read_log(after_position, _EVERYTHING, _EVERYTHING)
             self._watched(take, found, self._process.step())
         except PowerCut:
             await self._power_gone()
@@ -211,11 +212,12 @@ class SimulatedStore:
                 raise CommitUnknown("the store wrote, and its answer was lost (simulated)")
         return committed
 
-    async def read_streams(self, reads: Sequence[StreamRead]) -> list[StreamPage]:
-        return await self._read(str(reads[0].stream) if reads else "nothing", lambda: self._log.read_streams(reads))
+    async def read_streams(self, reads: Sequence[StreamRead], max_bytes: int = PAGE_BYTES) -> list[StreamPage]:
+        what = str(reads[0].stream) if reads else "nothing"
+        return await self._read(what, lambda: self._log.read_streams(reads, max_bytes))
 
-    async def read_log(self, after_position: int, limit: int) -> list[EncodedRecord]:
-        return await self._read("of the log", lambda: self._log.read_log(after_position, limit))
+    async def read_log(self, after_position: int, limit: int, max_bytes: int = PAGE_BYTES) -> list[EncodedRecord]:
+        return await self._read("of the log", lambda: self._log.read_log(after_position, limit, max_bytes))
 
     async def head(self) -> Head:
         return await self._read("of the head", self._log.head)
