@@ -7,11 +7,11 @@ from typing import Any, ClassVar, TypeGuard
 
 import msgspec
 
-from actorium.actors.fingerprint import encode_sorted, fingerprint_of
+from actorium.actors.fingerprint import encode_any_keys, encode_sorted, fingerprint_of
 from actorium.store.codec import InvalidMessage, checked_copy
 from actorium.store.errors import InvalidCommand
 from actorium.store.events import Event, MessageMeta
-from actorium.store.storable import decoder_of
+from actorium.store.storable import admitting_decoder_of
 
 MAX_ID_LENGTH = 512  # an id is a key in an index of the log, not a document
 
@@ -83,15 +83,19 @@ class CommandCodec:
         self._stream_type = stream_type
         self._name = command_type_of(command_class)
         self._fingerprint: Callable[[Any, bytes], int] = self._first_fingerprint
-        self._decode: Callable[[bytes], Any] = decoder_of(command_class)
+        self._decode: Callable[[bytes], Any] = admitting_decoder_of(command_class)
 
     def admit(self, command: Command, max_payload_bytes: int) -> tuple[Any, int]:
         """Return a checked copy of a command and its fingerprint; raise InvalidCommand where a field is wrong."""
         try:
-            encoded = encode_sorted(command)
+            try:
+                encoded = encode_sorted(command)
+            except TypeError:
+                encoded = encode_any_keys(command)
             copy = checked_copy(command, encoded, self._decode)
-        except (InvalidMessage, TypeError, ValueError) as error:
-            raise InvalidCommand(f"{self._name} was not sent: {error}") from error
+        except Exception as error:  # a field may hold anything, with an `__eq__` of its own
+            said = str(error) if isinstance(error, InvalidMessage | TypeError | ValueError) else repr(error)
+            raise InvalidCommand(f"{self._name} was not sent: {said}") from error
         if len(encoded) > max_payload_bytes:
             raise InvalidCommand(
                 f"{self._name} was not sent: it takes {len(encoded)} bytes, the limit max_payload_bytes is "

@@ -23,6 +23,14 @@ _FINGERPRINT = Struct(">q")
 encode_sorted = msgspec.json.Encoder(order="sorted").encode
 
 
+def encode_any_keys(value: Any) -> bytes:
+    """Return what `encode_sorted` does not take as JSON: keys that are numbers, UUIDs or members of an Enum.
+
+    They are sorted as the texts they become. Raises TypeError for what JSON cannot carry.
+    """
+    return encode_sorted(msgspec.to_builtins(value, str_keys=True, order="sorted"))
+
+
 def is_narrow(fingerprint: int) -> bool:
     """Whether a fingerprint is a CRC-32 of an older version, which says nothing about a command of today."""
     return 0 <= fingerprint < _NARROW_END
@@ -49,7 +57,15 @@ def fingerprint_of(stream_type: str, command_type: str, command_class: type[msgs
     if not any(_has_default(field) for struct in reachable for field in msgspec.structs.fields(struct)):
         return plain
     content: Callable[[Any], Any] = _without_defaults if len(reachable) > 1 else _own_content(command_class)
-    return lambda command, encoded: plain(command, encode_sorted(content(command)))
+
+    def without_defaults(command: msgspec.Struct, encoded: bytes) -> int:
+        held = content(command)
+        try:
+            return plain(command, encode_sorted(held))
+        except TypeError:
+            return plain(command, encode_any_keys(held))
+
+    return without_defaults
 
 
 def _structs(struct: type[msgspec.Struct]) -> set[type[msgspec.Struct]]:

@@ -22,7 +22,7 @@ from actorium.store.events import EncodedEvent, EncodedRecord, Event, Metadata, 
 from actorium.store.lost_fields import lost_fields
 from actorium.store.raised import error_text, let_through, text_of
 from actorium.store.sameness import first_change
-from actorium.store.storable import Decode, decoder_of
+from actorium.store.storable import Decode, admitting_decoder_of, decoder_of
 from actorium.store.upcasting import Chain, UpcastError
 
 M = TypeVar("M", bound=msgspec.Struct)
@@ -75,10 +75,9 @@ class EventCodec:
                 f"{event_class.__module__}.{event_class.__qualname__} and {other.__module__}.{other.__qualname__} are "
                 f'both stored as {name!r}: give one of them its own event_type = "…"'
             )
-        decode = decoder_of(event_class)
         self._newest[name] = event_class
-        self._kinds[event_class] = (name, event_class.schema_version, decode)
-        self._readers[name, event_class.schema_version] = (event_class, decode)
+        self._kinds[event_class] = (name, event_class.schema_version, admitting_decoder_of(event_class))
+        self._readers[name, event_class.schema_version] = (event_class, decoder_of(event_class))
 
     def _register_chains(self, event_class: type[Event]) -> None:
         upcasters = event_class.__upcasters__
@@ -106,7 +105,7 @@ class EventCodec:
         return EncodedEvent(name, schema_version, payload, metadata), checked_copy(event, payload, decode)
 
     def shape(self, event_class: type[Event]) -> tuple[str, int, Decode]:
-        """Return the stored name and schema version of a class it knows, and the decoder of its payload."""
+        """Return the stored name and schema version of a class it knows, and what decodes a payload on its way in."""
         return self._kinds[event_class]
 
     def reader(self, event_type: str, schema_version: int) -> tuple[type[Event], Decode] | None:
@@ -156,7 +155,7 @@ class EventCodec:
                 "which no registered aggregate evolves"
             )
         try:
-            event: Event = kind[2](as_json(part))
+            event: Event = self._readers[kind[:2]][1](as_json(part))
         except BaseException as raised:
             let_through(raised)
             raise UpcastError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,6 +12,10 @@ import msgspec.inspect
 from actorium.store.errors import ConfigurationError
 
 Decode = Callable[[bytes], Any]
+
+MAX_NESTING = 100
+"""How deep lists and objects may stand inside each other: a copy of a state takes some five frames for each level."""
+_STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]')
 
 
 def decoder_of(message_class: type[msgspec.Struct]) -> Decode:
@@ -31,6 +36,57 @@ def decoder_of(message_class: type[msgspec.Struct]) -> Decode:
             "dataclass, a TypedDict, an Enum or one of the built-in types"
         )
     return decode
+
+
+def admitting_decoder_of(message_class: type[msgspec.Struct]) -> Decode:
+    """Return `decoder_of` a class for messages that come in: what could not be read back everywhere is refused.
+
+    The function raises msgspec.ValidationError for JSON that is nested deeper than MAX_NESTING.
+
+    Raises:
+        ConfigurationError: as `decoder_of`.
+    """
+    decode = decoder_of(message_class)
+    if not _has_no_bottom(msgspec.inspect.type_info(message_class), ()):
+        return decode
+
+    def admit(payload: bytes) -> Any:
+        if payload.count(b"[") + payload.count(b"{") > MAX_NESTING and _nesting_of(payload) > MAX_NESTING:
+            raise msgspec.ValidationError(f"it is nested deeper than {MAX_NESTING} levels")
+        return decode(payload)
+
+    return admit
+
+
+def _nesting_of(payload: bytes) -> int:
+    """Return how deep lists and objects stand inside each other in JSON."""
+    depth = deepest = 0
+    for found in _STRING_OR_BRACKET.finditer(payload):
+        first = payload[found.start()]
+        if first in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif first in b"]}":
+            depth -= 1
+    return deepest
+
+
+def _has_no_bottom(node: Any, above: tuple[type, ...]) -> bool:
+    """Say whether values of a type may be nested however deep: they hold `Any`, or values of their own type."""
+    if isinstance(node, list | tuple):
+        return any(_has_no_bottom(part, above) for part in node)
+    if isinstance(node, msgspec.inspect.Field):
+        return _has_no_bottom(node.type, above)
+    if isinstance(node, msgspec.inspect.AnyType):
+        return True
+    if not isinstance(node, msgspec.inspect.Type):
+        return False
+    kind = getattr(node, "cls", None)
+    if isinstance(kind, type) and not isinstance(node, msgspec.inspect.EnumType):
+        if kind in above:
+            return True
+        above = (*above, kind)
+    return any(_has_no_bottom(getattr(node, name), above) for name in node.__struct_fields__)
 
 
 def _custom_types(node: Any, path: str, seen: set[type]) -> Iterator[tuple[str, msgspec.inspect.CustomType]]:

@@ -1,7 +1,9 @@
 """The fingerprint of a command: what changes it, and what does not."""
 
+import enum
 import subprocess
 import sys
+import uuid
 from typing import Any
 
 import msgspec
@@ -20,6 +22,11 @@ class Pay(Command):
     limits: dict[str, int]
 print(CommandCodec(Pay, "Account").admit(Pay("a", {"x", "y", "z"}, {"b": 1, "a": 2}), 1_000)[1])
 """
+
+
+class Colour(enum.Enum):
+    RED = "red"
+    GREEN = "green"
 
 
 def fingerprint(command: Command, stream_type: str = "Account") -> int:
@@ -147,3 +154,19 @@ def test_no_bit_of_it_turns_over_unnoticed(bit: int) -> None:
     assert isinstance(command_record("c1", fingerprint, *mark), CommandRecord)
     with pytest.raises(InDoubt):
         command_record("c1", fingerprint ^ (1 << bit if bit < 63 else -(2**63)), *mark)
+
+
+@pytest.mark.parametrize(
+    ("keys", "first", "second"),
+    [(int, 2, 10), (uuid.UUID, uuid.UUID(int=1), uuid.UUID(int=2)), (Colour, Colour.RED, Colour.GREEN)],
+)
+def test_keys_may_be_of_any_type_that_json_gives_back(keys: Any, first: Any, second: Any) -> None:
+    class Price(Command):
+        prices: dict[keys, int]
+        tags: set[str] = set()
+
+    one = fingerprint(Price("a", {first: 1, second: 2}, {"x", "y"}))
+    assert one == fingerprint(Price("a", {second: 2, first: 1}, {"y", "x"}))
+    assert one != fingerprint(Price("a", {first: 2, second: 1}, {"x", "y"}))
+    copy, _ = CommandCodec(Price, "Account").admit(Price("a", {first: 1}), 1_000)
+    assert copy == Price("a", {first: 1})

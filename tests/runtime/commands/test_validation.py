@@ -92,6 +92,60 @@ async def test_a_field_that_is_wrong_is_refused_at_the_door(command: Callable[[]
                 await runtime.tell(command())
 
 
+def nested(depth: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(depth - 1):
+        value = [value]
+    return value
+
+
+class Keep(Command):
+    value: Any
+
+
+class Kept(Event):
+    value: Any
+
+
+class Box(Aggregate):
+    value: Any = None
+
+    @decide
+    def keep(self, command: Keep) -> Kept:
+        return Kept([command.value])
+
+    @evolve
+    def kept(self, event: Kept) -> None:
+        self.value = event.value
+
+
+class Unequal:
+    def __eq__(self, other: object) -> bool:
+        raise ZeroDivisionError
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("value", [nested(100), nested(5_000), Unequal(), ["[" * 200, nested(99)]])
+@virtual
+async def test_a_value_that_is_nested_too_deep_or_breaks_the_comparison_is_refused(value: Any) -> None:
+    async with Runtime([Box], store="memory://") as runtime:
+        with nothing_done(runtime), pytest.raises(InvalidCommand, match="Keep was not sent"):
+            await runtime.send(Keep("b", value))
+
+
+@virtual
+async def test_the_deepest_value_can_be_read_by_everybody() -> None:
+    # 100 levels in JSON: the event itself is one, and each list another.
+    deepest = ['"[[{' * 200, nested(95)]
+    async with Runtime([Box], store="memory://") as runtime:
+        await runtime.send(Keep("b", deepest))
+        assert (await runtime.get(Box, "b")).value == [deepest]
+        assert [change.after.value async for change in runtime.history(Box, "b")] == [[deepest]]
+        with pytest.raises(CommandFailed, match="nested deeper than 100 levels"):
+            await runtime.send(Keep("b", nested(99)))
+
+
 @virtual
 async def test_the_longest_id_is_accepted() -> None:
     async with Runtime([Scale], store="memory://") as runtime:
