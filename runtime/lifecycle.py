@@ -2,7 +2,7 @@
 
 Invariants: every task of the runtime lives in one task group inside one root task, so that no caller's cancel scope
 reaches it; `start` and `stop` only signal that task; a lifecycle runs once; commands are accepted only while
-`accepting`, which is between the start of all followers and the call of `stop`.
+`accepting`, which is between the start of all followers and the call of `stop`, and only from its own event loop.
 """
 
 from __future__ import annotations
@@ -20,11 +20,17 @@ from actorium.runtime.environment import RuntimeEnvironment
 from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.log.readability import require_readable
 from actorium.runtime.shutdown import Shutdown
+from actorium.store.errors import ActoriumError, ConfigurationError
 from actorium.store.event_store import Head
 from actorium.store.log import logger
 from actorium.store.raised import error_text, traceback_text
 
 log = logger("actorium.runtime")
+
+_FOREIGN = (
+    "the runtime is used from outside its event loop: from another thread call "
+    "`asyncio.run_coroutine_threadsafe(runtime.send(…), loop).result()`, where `loop` is the one that it was started in"
+)
 
 
 class Assembly(NamedTuple):
@@ -57,7 +63,14 @@ class Lifecycle:
         self._crash: BaseException | None = None
         self._failure: BaseException | None = None
         self._shutdown = Shutdown(environment.settings.close_s)
-        self.accepting = False
+        self.serving_loop: asyncio.AbstractEventLoop | None = (
+            None  # from which commands are accepted; None: they are not
+        )
+
+    @property
+    def accepting(self) -> bool:
+        """Whether commands are accepted."""
+        return self.serving_loop is not None
 
     async def start(self) -> None:
         """Open the store and start every component; return when commands are accepted.
@@ -83,11 +96,13 @@ class Lifecycle:
         """Accept no more commands, let the components finish for `Settings.drain_s` seconds, then close the store.
 
         A second call waits for the first. A cancelled caller still waits for the end, then raises its cancellation.
-        Raises StoreHangs where the store needs longer than `Settings.close_s` for the commit in flight or to close.
+        Raises ConfigurationError in another event loop, and StoreHangs where the store needs longer than
+        `Settings.close_s` for the commit in flight or to close.
         """
         if self._root is None:
             return
-        self.accepting = False
+        self._require_own_loop()
+        self.serving_loop = None
         if self._stop_wanted is not None:
             self._stop_wanted.set()
         settings = self._environment.settings
@@ -98,6 +113,7 @@ class Lifecycle:
         """Wait for the end; return the error that caused it, None after a stop. Raises RuntimeClosed before a start."""
         if self._root is None:
             raise RuntimeClosed("the runtime has not been started: there is no end to wait for")
+        self._require_own_loop()
         await asyncio.wait((self._root,))
         return self._failure
 
@@ -112,10 +128,21 @@ class Lifecycle:
         """Whether it was told to stop, or has ended."""
         return self._stop_wanted is not None and self._stop_wanted.is_set()
 
-    def closed(self) -> RuntimeClosed:
-        """Return the error for a call while no commands are accepted."""
+    def require_accepting(self) -> None:
+        """Raise RuntimeClosed while no commands are accepted."""
+        if not self.accepting:
+            raise self.refusal()
+
+    def refusal(self) -> ActoriumError:
+        """Return the error for a call while no commands are accepted, or from another event loop."""
+        if self.accepting:
+            return ConfigurationError(_FOREIGN)
         when = "is stopping or has stopped" if self._root is not None else "has not been started"
         return RuntimeClosed(f"the runtime {when}: use it inside `async with Runtime(…)`")
+
+    def _require_own_loop(self) -> None:
+        if self._root is not None and self._root.get_loop() is not asyncio.get_running_loop():
+            raise ConfigurationError(_FOREIGN)
 
     async def _run(self, started: asyncio.Future[None], stop_wanted: asyncio.Event) -> None:
         environment = self._environment
@@ -137,7 +164,7 @@ class Lifecycle:
             else:
                 log.critical("runtime_failed", error=error_text(why), traceback=traceback_text(why))
         finally:
-            self.accepting = False
+            self.serving_loop = None
             closed = RuntimeClosed(
                 "the runtime has stopped" if why is None else f"the runtime has failed: {error_text(why)}"
             )
@@ -159,7 +186,7 @@ class Lifecycle:
             await component.start(tasks)
         for component in senders:
             await component.prepare()
-        self.accepting = True
+        self.serving_loop = asyncio.get_running_loop()
         for component in senders:
             await component.start(tasks)
         log.info("runtime_started", store=self._environment.store.describe(), position=engine.log_tail.position)

@@ -10,6 +10,7 @@ import anyio.abc
 
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import checked_id
+from actorium.runtime.arguments import checked_count, checked_event_classes, checked_timeout_s
 from actorium.runtime.component import BackgroundTask, Component
 from actorium.runtime.environment import RuntimeEnvironment
 from actorium.runtime.log.durable_subscription import DurableSubscription
@@ -107,18 +108,29 @@ class ReadSide(Component):
             stream = StreamName(aggregate.__definition__.stream_type, checked_id(id, "id"))
         elif aggregate is not None or id is not None:
             raise ConfigurationError("events(aggregate=…, id=…): one stream has both; leave both out for the whole log")
-        self.log_reader.require_known(types)
-        poll_s = self._settings.poll_s
-        return Subscription(self.log_reader, after=after, poll_s=poll_s, stream=stream, classes=types)
+        after = checked_count(after, "after", "a position, 0 for the beginning of the log")
+        return self._subscription(after, self._known(types), stream)
+
+    def _known(self, types: Collection[type[Event]] | None) -> Collection[type[Event]] | None:
+        """Return checked classes of events; raise ConfigurationError for one of which no event can come."""
+        classes = checked_event_classes(types)
+        self.log_reader.require_known(classes)
+        return classes
 
     def subscribe(self, name: str, types: Collection[type[Event]] | None, after: int) -> DurableSubscription[Any]:
         """Return a subscription that keeps its position under a name."""
-        self.log_reader.require_known(types)
+        after = checked_count(after, "after", "a position, 0 for the beginning of the log")
+        classes = self._known(types)
 
         def behind(position: int) -> Subscription[Any]:
-            return Subscription(self.log_reader, after=position, poll_s=self._settings.poll_s, classes=types)
+            return self._subscription(position, classes, None)
 
         return DurableSubscription(name, behind, self._store, self._save, self._names_open, after=after)
+
+    def _subscription(
+        self, after: int, classes: frozenset[type[Event]] | None, stream: StreamName | None
+    ) -> Subscription[Any]:
+        return Subscription(self.log_reader, after=after, poll_s=self._settings.poll_s, stream=stream, classes=classes)
 
     def model(self, projection: type[Projection] | None) -> ReadModel:
         """Return the read model of a projection class; raise ConfigurationError for one that the runtime has not."""
@@ -127,13 +139,26 @@ class ReadSide(Component):
             raise ConfigurationError(f"{projection!r} is none of this runtime's projections: Runtime([…, Balances], …)")
         return model
 
+    def models(self, projections: Collection[type[Projection]]) -> list[ReadModel]:
+        """Return the read models of several projection classes; raise ConfigurationError for anything else."""
+        if not isinstance(projections, Collection):
+            raise ConfigurationError(f"wait_for={projections!r}: a list of projections, wait_for=[Balances]")
+        return [self.model(one) for one in projections]
+
+    def model_of(self, query: Query[Any]) -> ReadModel:
+        """Return the read model that a query asks; raise ConfigurationError for what is no query of the runtime."""
+        if not isinstance(query, Query):
+            raise ConfigurationError(f"query({query!r}): a @query method of a projection, such as Balances.of")
+        return self.model(query.projection)
+
     async def query(self, query: Query[R], arguments: tuple[Any, ...], after: int, timeout_s: float | None) -> R:
         """Return a projection's answer, once it holds everything up to a position."""
-        model = self.model(query.projection)
+        model = self.model_of(query)
+        checked_count(after, "after", "a position, such as that of an Ack")
+        timeout_s = self._settings.default_timeout_s if timeout_s is None else checked_timeout_s(timeout_s)
         if after:
             await self.log_reader.require_within(after)
         loop = asyncio.get_running_loop()
-        timeout_s = self._settings.default_timeout_s if timeout_s is None else timeout_s
         deadline = loop.time() + timeout_s
         await model.at_least(after, timeout_s)
         answer: R = await model.ask(query, arguments, max(0.0, deadline - loop.time()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 
+from actorium.runtime.arguments import checked_timeout_s
 from actorium.sagas.execution.saga_engine import SagaEngine
 from actorium.sagas.model.saga import Saga
 from actorium.sagas.model.views import SagaSummary, SagaView
@@ -35,9 +36,7 @@ class Sagas:
         engine = self._running()
         if ended_within_s is None:
             return await engine.view(saga, id)
-        if not ended_within_s >= 0:
-            raise ConfigurationError(f"sagas.get(…, ended_within_s={ended_within_s!r}): seconds, 0 or more")
-        return await engine.ended(saga, id, ended_within_s)
+        return await engine.ended(saga, id, checked_timeout_s(ended_within_s, "ended_within_s"))
 
     def list(self, saga: type[Saga] | None = None, *, status: str | None = None) -> AsyncIterator[SagaSummary]:
         """Iterate over the sagas there are, by type and id: `async for saga in runtime.sagas.list(status="failed")`.

@@ -16,6 +16,7 @@ from actorium.actors.actor import Actor, Status
 from actorium.actors.commands import Ack, Command, CommandHandler, checked_id, checked_text, is_unicode
 from actorium.actors.envelope import Envelope
 from actorium.actors.kind import ActorKind
+from actorium.runtime.arguments import checked_count
 from actorium.runtime.commands.admission import Admission
 from actorium.runtime.commands.answer_batch import Answer, AnswerBatch, Take
 from actorium.runtime.commands.deadlines import Deadlines
@@ -94,7 +95,7 @@ class Dispatcher:
             fresh = False
             command_id = checked_id(command_id, "command_id")
         if expected_version is not None:
-            _check_version(expected_version)
+            checked_count(expected_version, "expected_version", "a whole number, 0 for a stream that is empty")
         if correlation_id != "" or causation_id != "":
             checked_text(correlation_id, "correlation_id")
             checked_text(causation_id, "causation_id")
@@ -109,7 +110,7 @@ class Dispatcher:
             fresh,
             correlation_id,
             causation_id,
-            dict(headers) if headers else {},
+            _copied(headers) if headers else {},
             expected_version,
             0,
             timeout_s,
@@ -132,16 +133,15 @@ class Dispatcher:
         then, and what the command raises. Raises what a failed actor refuses its mail with, and InvalidCommand for
         metadata that cannot be stored.
         """
-        timeout_s = envelope.timeout_s
-        if not timeout_s >= 0 or envelope.headers:  # middleware may have changed the headers
-            _check(envelope)
+        if envelope.headers:  # middleware may have changed them
+            _check(envelope.headers)
         assert envelope.future is None, "an envelope is delivered once"
         kind = self._kinds[envelope.stream_type]
         now = self._time()
         envelope.future = future = self._loop.create_future()
         if not self._try_deliver(kind, envelope, now):
-            return self._ask_when_there_is_room(kind, envelope, future, now + timeout_s)
-        envelope.deadline = self._deadlines.add(now + timeout_s, envelope)
+            return self._ask_when_there_is_room(kind, envelope, future, now + envelope.timeout_s)
+        envelope.deadline = self._deadlines.add(now + envelope.timeout_s, envelope)
         return future
 
     async def _ask_when_there_is_room(
@@ -173,7 +173,7 @@ class Dispatcher:
 
     async def tell(self, envelope: Envelope) -> None:
         """Deliver a command that nobody waits for, in the time that its envelope says; return when a mailbox has it."""
-        _check(envelope)
+        _check(envelope.headers)
         kind = self._kinds[envelope.stream_type]
         now = self._time()
         if not self._try_deliver(kind, envelope, now):
@@ -252,17 +252,15 @@ def _unhandled(command: Command) -> ConfigurationError:
     )
 
 
-def _check_version(version: object) -> None:
-    if not isinstance(version, int) or isinstance(version, bool) or version < 0:
-        raise InvalidCommand(f"expected_version={version!r}: a whole number, 0 for a stream that is empty")
+def _copied(headers: object) -> dict[str, str]:
+    if not isinstance(headers, Mapping):
+        raise InvalidCommand(f"headers={headers!r}: a mapping from names to texts")
+    return dict(headers)
 
 
-def _check(envelope: Envelope) -> None:
-    """Raise InvalidCommand for headers that the log would not give back, ConfigurationError for an endless wait."""
-    timeout_s = envelope.timeout_s
-    if not timeout_s >= 0:
-        raise ConfigurationError(f"timeout_s={timeout_s!r}: seconds, 0 or more")
-    for name, value in envelope.headers.items():
+def _check(headers: Mapping[str, str]) -> None:
+    """Raise InvalidCommand for headers that the log would not give back."""
+    for name, value in headers.items():
         if not (is_unicode(name) and is_unicode(value)):
             raise InvalidCommand(f"headers={{{name!r}: {value!r}}}: names and values are strings")
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Generic
 
+from actorium.actors.commands import is_unicode
 from actorium.runtime.log.subscriptions import Subscription
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import EventStore, SaveCheckpoint
@@ -35,8 +36,10 @@ class DurableSubscription(Generic[E_co]):
         *,
         after: int,
     ) -> None:
-        if not name:
-            raise ConfigurationError("subscribe(name): the name under which its position is kept, not empty")
+        if not name or not is_unicode(name):
+            raise ConfigurationError(
+                f"subscribe({name!r}): the name under which its position is kept, a text, not empty"
+            )
         self.name = name
         self.saved_position = 0
         self._open_subscription = open_subscription

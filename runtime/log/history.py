@@ -16,6 +16,7 @@ from actorium.actors.commands import checked_id
 from actorium.actors.errors import NotFound
 from actorium.actors.hydration import refuse, replay
 from actorium.actors.kind import ActorKind
+from actorium.runtime.arguments import checked_count
 from actorium.store.errors import ConfigurationError, InvalidCommand
 from actorium.store.event_store import EventStore, StreamRead
 from actorium.store.events import EncodedRecord, Event, Metadata
@@ -35,7 +36,10 @@ class Moment:
         ]
         if len(given) != 1:
             raise ConfigurationError(f"give one of at_version, at_position and at_time, not {len(given)}")
-        if time is not None and time.tzinfo is None:
+        for name, number in (("at_version", version), ("at_position", position)):
+            if number is not None:
+                checked_count(number, name, "a whole number, 0 or more")
+        if time is not None and getattr(time, "tzinfo", None) is None:  # whatever it is
             raise InvalidCommand(f"at_time={time!r} has no time zone: give an aware datetime")
         self._version = version
         self._position = position
@@ -97,8 +101,7 @@ async def changes(
     store: EventStore, kind: ActorKind[Actor], id: str, after_version: int
 ) -> AsyncGenerator[Change[Any], None]:
     """Yield the changes of an aggregate after a version, oldest first; raise NotFound where it has no events."""
-    if after_version < 0:
-        raise InvalidCommand(f"after_version={after_version}: 0 for the whole history, or a version")
+    checked_count(after_version, "after_version", "0 for the whole history, or a version")
     stream = StreamName(kind.type, checked_id(id, "id"))
     state = kind.aggregate_class(id)
     is_empty = True

@@ -12,7 +12,7 @@ from collections.abc import Collection
 from typing import Generic, cast
 
 from actorium.runtime.log.log_reader import LogReader, Slice, Unread
-from actorium.store.errors import InvalidCommand, StoreUnavailable
+from actorium.store.errors import StoreUnavailable
 from actorium.store.events import E_co, RecordedEvent
 from actorium.store.names import StreamName
 
@@ -32,8 +32,6 @@ class Subscription(Generic[E_co]):
         stream: StreamName | None = None,
         classes: Collection[type[E_co]] | None = None,
     ) -> None:
-        if after < 0:
-            raise InvalidCommand(f"events(after={after}): a position, 0 for the beginning of the log")
         self._log_reader = log_reader
         self._poll_s = poll_s
         self._stream = stream

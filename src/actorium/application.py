@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import get_running_loop
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -13,6 +14,7 @@ from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Ack, Command
 from actorium.catalog import Catalog, Part
 from actorium.components import assembled
+from actorium.runtime.arguments import checked_timeout_s
 from actorium.runtime.commands.middleware import Middleware
 from actorium.runtime.engine import Engine
 from actorium.runtime.entry import CommandEntry
@@ -56,7 +58,8 @@ class Runtime:
     source: where time, ids and chance come from; leave it out unless you test.
 
     Raises ConfigurationError for a part, a URL or an instrument that cannot work. Every method but `start`, `stop`,
-    `ended` and `lifespan` raises RuntimeClosed while the runtime does not run.
+    `ended` and `lifespan` raises RuntimeClosed while the runtime does not run, and ConfigurationError in another event
+    loop than that of `start`, as in another thread: see `asyncio.run_coroutine_threadsafe`.
     """
 
     _lifecycle: Lifecycle
@@ -100,9 +103,12 @@ class Runtime:
         return components.in_order()
 
     def _running(self) -> Engine:
-        if not self._lifecycle.accepting:
-            raise self._lifecycle.closed()
-        return self._engine
+        try:
+            if get_running_loop() is self._lifecycle.serving_loop:
+                return self._engine
+        except RuntimeError:  # a thread without an event loop
+            pass
+        raise self._lifecycle.refusal()
 
     def _running_processors(self) -> Mapping[object, Processor]:
         self._running()
@@ -167,10 +173,7 @@ class Runtime:
         await self._lifecycle.stop()
 
     async def ended(self) -> BaseException | None:
-        """Wait until the runtime has ended; return the error that ended it, None where it was stopped.
-
-        Raises RuntimeClosed where it was not started.
-        """
+        """Wait for the end; return the error that caused it, None after a stop; raise RuntimeClosed before a start."""
         return await self._lifecycle.ended()
 
     @asynccontextmanager
@@ -210,7 +213,9 @@ class Runtime:
         StoreUnavailable, RuntimeClosed); OutcomeUnknown (CommandTimeout, CommitUnknown); DamagedLog (HydrationFailed);
         ConfigurationError for a command that no aggregate handles.
         """
-        if timeout_s is None:
+        if timeout_s is not None:
+            checked_timeout_s(timeout_s)
+        else:
             timeout_s = self._settings.default_timeout_s
         engine = self._running()
         if not self._has_middleware:
@@ -220,7 +225,7 @@ class Runtime:
             command, command_id, expected_version, correlation_id, causation_id, headers, timeout_s
         )
         if wait_for:
-            return await self._entry.call_and_wait(envelope, [self._reads.model(one) for one in wait_for])
+            return await self._entry.call_and_wait(envelope, self._reads.models(wait_for))
         if self._has_middleware:
             return await self._entry.call(envelope)
         return await dispatcher.ask(envelope)
@@ -244,8 +249,7 @@ class Runtime:
         Raises InvalidCommand, Unavailable, ConfigurationError, or what a middleware raises.
         """
         engine = self._running()
-        if timeout_s is None:
-            timeout_s = self._settings.default_timeout_s
+        timeout_s = self._settings.default_timeout_s if timeout_s is None else checked_timeout_s(timeout_s)
         await self._entry.call_and_leave(
             engine.dispatcher.envelope(command, None, None, correlation_id, causation_id, headers, timeout_s)
         )
@@ -304,7 +308,7 @@ class Runtime:
             moment = Moment(version=at_version, position=at_position, time=at_time)
             past: A = await state_at(self._store, kind, id, moment)
             return past
-        timeout_s = self._settings.default_timeout_s if timeout_s is None else timeout_s
+        timeout_s = self._settings.default_timeout_s if timeout_s is None else checked_timeout_s(timeout_s)
         engine.admission.require_time(timeout_s)
         state: A = await engine.dispatcher.read(kind.type, id, timeout_s)
         return state
@@ -384,14 +388,14 @@ class Runtime:
         wrong, and QueryFailed for what else the query raises.
         """
         self._running()
-        return await self._reads.query(query, args, after or 0, timeout_s)
+        return await self._reads.query(query, args, 0 if after is None else after, timeout_s)
 
     def watch(self, query: Query[R], *args: Any) -> Watch[R]:
         """Return an async iterator over a query's answers: the one of now, then each that differs from the last."""
         self._running()
-        return Watch(self._reads.model(query.projection), query, args, timeout_s=self._settings.default_timeout_s)
+        return Watch(self._reads.model_of(query), query, args, timeout_s=self._settings.default_timeout_s)
 
     def statistics(self) -> RuntimeStatistics:
-        """Return the runtime's counters as they are now."""
-        statistics = self._running().statistics()
-        return msgspec.structs.replace(statistics, processors=self._reads.statistics())
+        """Return the runtime's counters as they are now; it may be called from any thread."""
+        self._lifecycle.require_accepting()
+        return msgspec.structs.replace(self._engine.statistics(), processors=self._reads.statistics())

@@ -3,10 +3,11 @@
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from support.bank import Add, Deposit, Tally
+from support.bank import Add, Added, Deposit, Tally
 from support.virtual_time import virtual
 
 from actorium import (
@@ -15,11 +16,16 @@ from actorium import (
     CommandFailed,
     ConfigurationError,
     Event,
+    Projection,
     Rejected,
     Runtime,
+    Saga,
     Settings,
     decide,
     evolve,
+    on,
+    query,
+    starts,
 )
 from actorium.actors.errors import NotAllowed
 from actorium.errors import WrongExpectedVersion
@@ -30,6 +36,23 @@ class Weigh(Command):
     grams: float
     spare: float | None = None
     words: list[str] = []
+
+
+class Sum(Projection):
+    total: int = 0
+
+    @on
+    def added(self, event: Added) -> None:
+        self.total += event.amount
+
+    @query
+    def of(self) -> int:
+        return self.total
+
+
+class Nothing(Saga):
+    @starts
+    def begin(self, event: Added) -> None: ...
 
 
 def weigh(*fields: Any) -> Weigh:
@@ -175,6 +198,9 @@ async def test_a_command_id_that_cannot_be_one_is_refused(command_id: Any) -> No
 @pytest.mark.parametrize(
     "metadata",
     [
+        {"headers": "user"},
+        {"headers": ["user"]},
+        {"headers": 5},
         {"headers": {"user": 7}},
         {"headers": {7: "user"}},
         {"headers": {"user": None}},
@@ -194,18 +220,64 @@ async def test_metadata_that_the_log_would_not_give_back_is_refused(metadata: di
                 await runtime.tell(Add("t"), **metadata)
 
 
-@pytest.mark.parametrize("timeout_s", [math.nan, -1.0])
+@pytest.mark.parametrize("timeout_s", [math.nan, -1.0, math.inf, 1e12, "5", True, timedelta(seconds=5)])
 @virtual
-async def test_a_timeout_that_never_comes_is_refused(timeout_s: float) -> None:
-    async with Runtime([Tally], store="memory://") as runtime:
+async def test_a_timeout_that_never_comes_or_is_none_is_refused(timeout_s: Any) -> None:
+    async with Runtime([Tally, Sum], store="memory://") as runtime:
         with nothing_done(runtime):
             for call in (
                 runtime.send(Add("t"), timeout_s=timeout_s),
                 runtime.tell(Add("t"), timeout_s=timeout_s),
                 runtime.get(Tally, "t", timeout_s=timeout_s),
+                runtime.query(Sum.of, timeout_s=timeout_s),
+                runtime.sagas.get(Nothing, "s", ended_within_s=timeout_s),
             ):
-                with pytest.raises(ConfigurationError, match="timeout_s"):
+                with pytest.raises(ConfigurationError, match=r"(timeout|within)_s="):
                     await call
+
+
+@pytest.mark.parametrize("number", [-1, 1.0, "1", True])
+@virtual
+async def test_a_version_or_a_position_that_cannot_be_one_is_refused(number: Any) -> None:
+    async with Runtime([Tally, Sum], store="memory://") as runtime:
+        with nothing_done(runtime):
+            for read in (
+                runtime.get(Tally, "t", at_version=number),
+                runtime.get(Tally, "t", at_position=number),
+                anext(runtime.history(Tally, "t", after_version=number)),
+                runtime.query(Sum.of, after=number),
+            ):
+                with pytest.raises(InvalidCommand, match=r"(version|position|after)="):
+                    await read
+            for open_reader in (runtime.events, lambda after: runtime.subscribe("name", after=after)):
+                with pytest.raises(InvalidCommand, match="after="):
+                    open_reader(after=number)
+            with pytest.raises(InvalidCommand, match="at_time"):
+                await runtime.get(Tally, "t", at_time=number)
+
+
+@pytest.mark.parametrize("types", [[], "Added", [int], [Added, 5], Added])
+@virtual
+async def test_types_that_no_event_has_are_refused(types: Any) -> None:
+    async with Runtime([Tally], store="memory://") as runtime:
+        for open_reader in (runtime.events, lambda types: runtime.subscribe("name", types=types)):
+            with pytest.raises(ConfigurationError, match="types="):
+                open_reader(types=types)
+
+
+@virtual
+async def test_what_is_no_projection_no_query_and_no_name_is_refused() -> None:
+    async with Runtime([Tally, Sum], store="memory://") as runtime:
+        for wrong in (Sum, "Sum", [Tally], [Sum.of]):
+            with nothing_done(runtime), pytest.raises(ConfigurationError, match="projections"):
+                await runtime.send(Add("t"), wait_for=wrong)  # type: ignore[arg-type]
+        with pytest.raises(ConfigurationError, match="@query method"):
+            await runtime.query("of")  # type: ignore[arg-type]
+        with pytest.raises(ConfigurationError, match="@query method"):
+            runtime.watch("of")  # type: ignore[arg-type]
+        for name in ("", "\ud800", 5):
+            with pytest.raises(ConfigurationError, match="subscribe"):
+                runtime.subscribe(name)  # type: ignore[arg-type]
 
 
 @virtual

@@ -89,9 +89,8 @@ async def test_a_state_as_it_was_at_a_version(store_url: str) -> None:
         await five_deposits(runtime, source)
         balances = [(await runtime.get(Account, "a", at_version=version)).balance for version in range(1, 7)]
         assert balances == [0, 1, 3, 6, 10, 15]
-        for version in (0, -1):
-            with pytest.raises(NotFound):
-                await runtime.get(Account, "a", at_version=version)
+        with pytest.raises(NotFound):
+            await runtime.get(Account, "a", at_version=0)
         with pytest.raises(NotFound, match="has 6 versions: there is no version 7 yet"):
             await runtime.get(Account, "a", at_version=7)
 

@@ -1,0 +1,43 @@
+"""What the arguments of a call have to be: checked at the door, so that nothing waits forever or fails later."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from actorium.store.errors import ConfigurationError, InvalidCommand
+from actorium.store.events import Event
+
+SECONDS_MAX = 100 * 366 * 86_400
+"""A hundred years: what is later was meant in another unit, and the log counts microseconds in 63 bits."""
+
+
+def is_seconds(value: object) -> bool:
+    """Say whether a value is a time that one can wait for: a number from 0 to SECONDS_MAX."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= SECONDS_MAX
+
+
+def checked_timeout_s(timeout_s: float, what: str = "timeout_s") -> float:
+    """Return a time to wait; raise ConfigurationError, saying `what` it is, for anything else."""
+    if is_seconds(timeout_s):
+        return timeout_s
+    raise ConfigurationError(f"{what}={timeout_s!r}: seconds, from 0 to {SECONDS_MAX}")
+
+
+def checked_count(value: Any, what: str, means: str) -> int:
+    """Return a version or a position; raise InvalidCommand, saying `what` it is and `means`, for anything else."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise InvalidCommand(f"{what}={value!r}: {means}")
+
+
+def checked_event_classes(types: Any) -> frozenset[type[Event]] | None:
+    """Return classes of events; raise ConfigurationError for anything else, and for none, which would wait forever."""
+    if types is None:
+        return None
+    if not isinstance(types, Collection) or isinstance(types, str | bytes) or not types:
+        raise ConfigurationError(f"types={types!r}: classes of events, at least one; leave it out for all of them")
+    for one in types:
+        if not (isinstance(one, type) and issubclass(one, Event)):
+            raise ConfigurationError(f"types=[…, {one!r}]: no class of events")
+    return frozenset(types)
