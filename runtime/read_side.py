@@ -111,7 +111,7 @@ class ReadSide(Component):
         after = checked_count(after, "after", "a position, 0 for the beginning of the log")
         return self._subscription(after, self._known(types), stream)
 
-    def _known(self, types: Collection[type[Event]] | None) -> Collection[type[Event]] | None:
+    def _known(self, types: Collection[type[Event]] | None) -> frozenset[type[Event]] | None:
         """Return checked classes of events; raise ConfigurationError for one of which no event can come."""
         classes = checked_event_classes(types)
         self.log_reader.require_known(classes)

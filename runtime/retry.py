@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
+from actorium.runtime.arguments import SECONDS_MAX, is_seconds
 from actorium.store.errors import ConfigurationError
 from actorium.store.source import Source
 
@@ -19,12 +22,14 @@ class Retry(msgspec.Struct, frozen=True):
     backoff_max_s: float = 30.0
 
     def __post_init__(self) -> None:
-        if self.attempts < 1:
-            raise ConfigurationError(f"Retry(attempts={self.attempts!r}): 1 or more")
-        if self.backoff_s < 0 or self.backoff_max_s < self.backoff_s:
+        attempts: Any = self.attempts
+        if not isinstance(attempts, int) or isinstance(attempts, bool) or attempts < 1:
+            raise ConfigurationError(f"Retry(attempts={self.attempts!r}): a whole number, 1 or more")
+        first, most = self.backoff_s, self.backoff_max_s
+        if not (is_seconds(first) and is_seconds(most) and first <= most):
             raise ConfigurationError(
-                f"Retry(backoff_s={self.backoff_s!r}, backoff_max_s={self.backoff_max_s!r}): 0 or more, and the "
-                "maximum not below the first"
+                f"Retry(backoff_s={first!r}, backoff_max_s={most!r}): seconds from 0 to {SECONDS_MAX}, and the maximum "
+                "not below the first"
             )
 
     def wait_s(self, attempt: int, source: Source) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import msgspec
@@ -70,8 +71,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
             value = getattr(self, name)
-            if isinstance(value, int | float) and not isinstance(value, bool) and not value > 0:
-                raise ConfigurationError(f"Settings({name}={value!r}): a number above 0")
+            if isinstance(value, int | float) and not isinstance(value, bool) and not 0 < value < math.inf:
+                raise ConfigurationError(f"Settings({name}={value!r}): a finite number above 0")
         if self.hydration_backoff_max_s < self.hydration_backoff_s:
             raise ConfigurationError(
                 f"Settings(hydration_backoff_s={self.hydration_backoff_s!r}, "

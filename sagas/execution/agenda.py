@@ -29,6 +29,7 @@ from actorium.sagas.execution.end_waiters import EndWaiters
 from actorium.sagas.execution.intent_runner import IntentRunners
 from actorium.sagas.execution.observed_steps import observe_steps
 from actorium.sagas.execution.services import Services
+from actorium.sagas.model.due_times import within_calendar
 from actorium.sagas.model.events import (
     SAGA_EVENTS,
     CommandAnswered,
@@ -271,7 +272,10 @@ class Agenda:
             self._stale.add(row)
         self._changes[row] = due_us
 
-    def _add(self, row: Row, due_us: int) -> None:
+    def _add(self, row: Row, recorded_us: int) -> None:
+        due_us = within_calendar(recorded_us)
+        if due_us < recorded_us:
+            log.error("due_time_out_of_range", owner=row[0], id=row[1], key=row[2], due_us=recorded_us)
         self._change(row, due_us)
         if due_us <= self._source.now_us() + self._horizon_us:
             self._add_soon(row, due_us)

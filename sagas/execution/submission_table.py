@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import astuple
 
+from actorium.sagas.model.due_times import within_calendar
 from actorium.sagas.model.submission_views import WAITING, SubmissionView, outcome_of, submission_view
 from actorium.sagas.model.submissions import CommandSubmitted, SubmissionCancelled, SubmissionConcluded
 from actorium.store.event_store import EventStore
@@ -48,7 +49,7 @@ class SubmissionTable:
         event: Any = recorded.event
         if type(event) is CommandSubmitted:
             self._changes[recorded.stream_id] = SubmissionRowChange(
-                event.command.type, event.due_us, recorded.recorded_us
+                event.command.type, within_calendar(event.due_us), recorded.recorded_us
             )
             return
         change = self._changes.setdefault(recorded.stream_id, SubmissionRowChange())

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
+from actorium.runtime.arguments import SECONDS_MAX, is_seconds
 from actorium.runtime.processors.event_handlers import Correlate
 from actorium.runtime.retry import Retry
 from actorium.store.errors import ConfigurationError
@@ -97,8 +98,10 @@ def step(
     """
 
     def made(function: Callable[..., Any]) -> Step:
-        if timeout_s is not None and timeout_s <= 0:
-            raise ConfigurationError(f"{function.__qualname__}: @step(timeout_s={timeout_s!r}) must be above 0")
+        if timeout_s is not None and not (is_seconds(timeout_s) and timeout_s > 0):
+            raise ConfigurationError(
+                f"{function.__qualname__}: @step(timeout_s={timeout_s!r}) must be above 0, at most {SECONDS_MAX}"
+            )
         if undo is not _UNSAID and undo is not None:
             raise ConfigurationError(
                 f"{function.__qualname__}: @step(undo=None) says that there is none; write `@{function.__name__}.undo` "

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from actorium.sagas.model.due_times import within_calendar
 from actorium.sagas.model.submissions import CommandSubmitted, SubmissionCancelled, SubmissionConcluded
 from actorium.store.events import Event, RecordedEvent
 
@@ -57,7 +58,9 @@ def view_of(id: str, history: Iterable[RecordedEvent[Event]]) -> SubmissionView 
     for recorded in history:
         event = recorded.event
         if isinstance(event, CommandSubmitted):
-            view = submission_view(id, event.command.type, WAITING, "", event.due_us, recorded.recorded_us, 0)
+            view = submission_view(
+                id, event.command.type, WAITING, "", within_calendar(event.due_us), recorded.recorded_us, 0
+            )
         elif view is not None and isinstance(event, SubmissionCancelled | SubmissionConcluded):
             status, reason = outcome_of(event)
             view = msgspec.structs.replace(view, status=status, reason=reason, ended_at=_time(recorded.recorded_us))

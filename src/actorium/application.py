@@ -32,8 +32,9 @@ from actorium.runtime.read_side import ReadSide
 from actorium.runtime.settings import Settings
 from actorium.runtime.statistics import Counters, RuntimeStatistics
 from actorium.sagas.execution.saga_engine import SagaEngine
+from actorium.sagas.model.due_times import due_at_us
 from actorium.sagas.sagas import Sagas
-from actorium.sagas.submissions import Submissions, due_at_us
+from actorium.sagas.submissions import Submissions
 from actorium.store.event_store import EventStore, Head
 from actorium.store.events import Event
 from actorium.store.source import Source, SystemSource
@@ -269,7 +270,7 @@ class Runtime:
 
         The acknowledgement's `command_id` is what `runtime.submissions` wants, which tells how it ended.
 
-        at: not before this time, an aware datetime.
+        at: not before this time, an aware datetime at most a hundred years from now.
         after_s: not before so many seconds from now.
         command_id: submitted again with the same id, it is accepted once.
         correlation_id, causation_id, headers: stored with the submission, and with the command's events.
@@ -279,7 +280,7 @@ class Runtime:
         envelope = self._running().dispatcher.envelope(
             command, command_id, None, correlation_id, causation_id, headers, self._settings.default_timeout_s
         )
-        return await self._saga_engine.submit(envelope, due_at_us(self._source, at, after_s))
+        return await self._saga_engine.submit(envelope, due_at_us(self._source.now_us(), at, after_s))
 
     async def get(
         self,

@@ -7,12 +7,15 @@ from collections.abc import AsyncIterator, Callable
 from actorium.application import Runtime
 from actorium.runtime.log.readability import unreadable_shapes
 from actorium.sagas.execution.missing_classes import lost_sagas
+from actorium.sagas.model.due_times import LATEST_US, recorded_due_us
 from actorium.store.codec import EventCodec
-from actorium.store.errors import ConfigurationError, UnreadableEvent, VersionGap
+from actorium.store.errors import ConfigurationError, CorruptEvent, UnreadableEvent, VersionGap
 from actorium.store.event_store import EventStore, Examinable
 from actorium.store.events import EncodedRecord
+from actorium.store.tables.own_rows import AgendaRow, ReadDue
 
 _PAGE_EVENTS = 1_000
+_NO_DATE = "it falls due after the year 9999, so never: cancel the submission, or act on the saga"
 
 
 def require_log(runtime: Runtime) -> None:
@@ -25,9 +28,9 @@ def require_log(runtime: Runtime) -> None:
 async def unreadable(runtime: Runtime, *, deep: bool) -> AsyncIterator[str]:
     """Open the log of a runtime that is not started, to read only, and yield a line for whatever it cannot read in it.
 
-    That is one line per shape of event that no class reads, or whose class has other fields now, and per class or step
-    of sagas that is gone; `deep` reads every event and adds a line for each that is damaged, or that an upcaster fails
-    on, and what SQLite finds wrong in its file.
+    That is one line per shape of event that no class reads or whose class has other fields now, per class or step of
+    sagas that is gone, and per intent whose due time is out of range. `deep` reads every event and adds a line for each
+    that is damaged, or that an upcaster fails on, and what SQLite finds wrong in its file.
     """
     store, codec = runtime.store, runtime.catalog.codec
     # A damaged file would not open; here, what is wrong with it is wanted.
@@ -39,6 +42,8 @@ async def unreadable(runtime: Runtime, *, deep: bool) -> AsyncIterator[str]:
         lost = await lost_sagas(store, [saga.__definition__ for saga in runtime.catalog.sagas])
         for line in (*lost.live, *lost.over):
             yield line
+        for row in await store.read_rows(ReadDue(LATEST_US, _PAGE_EVENTS, AgendaRow("", "", "", "", LATEST_US - 1))):
+            yield f"{row.owner}<{row.id}> {row.key}: {_NO_DATE}"
         if deep:
             known = {(one.shape.type, one.shape.schema_version) for one in found}
 
@@ -82,7 +87,9 @@ async def damaged_events(
 
 def _error_of(codec: EventCodec, record: EncodedRecord) -> UnreadableEvent | None:
     try:
-        codec.recorded(record)
+        events = codec.recorded(record)
     except UnreadableEvent as error:
         return error
+    if any(recorded_due_us(recorded.event) > LATEST_US for recorded in events):
+        return CorruptEvent(_NO_DATE, stream=record.stream, version=record.version, event_type=record.type)
     return None

@@ -6,11 +6,17 @@ from pathlib import Path
 
 import pytest
 from support.command_line import output
-from support.transfers import Account, Ask, Desk, Transfer
+from support.transfers import Account, Ask, Deposit, Desk, Transfer
 from support.troubled_disks import immutable
 
 from actorium import Runtime
 from actorium.examples.evolution import v1
+from actorium.sagas.model.plan import issued_command
+from actorium.sagas.model.submissions import SUBMISSION, CommandSubmitted
+from actorium.store.event_store import Append, Batch
+from actorium.store.events import EncodedEvent, Metadata, as_json
+from actorium.store.names import StreamName
+from actorium.store.urls import open_store
 
 
 def change(shop: Path, *statements: str) -> None:
@@ -175,3 +181,30 @@ def test_a_check_of_no_application_is_an_error_in_one_line(shop: Path, capsys: p
     code, out, err = output(capsys, "check", "shop_app:two")
     assert (code, out) == (2, "")
     assert err.strip() == "'shop_app:two': shop_app has no 'two'"
+
+
+def test_what_falls_due_after_the_calendar_is_named(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url = "sqlite:///transfers.db"
+    (shop / "timers_app.py").write_text(SAGAS, encoding="utf-8")
+    submitted = CommandSubmitted(issued_command(Deposit("bob", 1)), 10**22)
+    event = EncodedEvent("command.submitted", 1, as_json(submitted), as_json(Metadata("submit far")))
+
+    async def write() -> None:
+        store = open_store(url)
+        await store.open()
+        await store.commit(Batch(1, [Append(StreamName(SUBMISSION, "far"), 0, (event,))]))
+        await store.close()
+
+    async def serve() -> None:
+        async with Runtime([Account, Desk], store=url):
+            pass
+
+    asyncio.run(write())
+    code, out, _ = output(capsys, "check", "timers_app:runtime", "--deep")
+    assert (code, len(out.splitlines())) == (1, 1)
+    assert "falls due after the year 9999" in out
+    asyncio.run(serve())  # it opens all the same
+    capsys.readouterr()
+    code, out, _ = output(capsys, "check", "timers_app:runtime")
+    assert (code, len(out.splitlines())) == (1, 1)
+    assert out.startswith("actorium.submission<far>")

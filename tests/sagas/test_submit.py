@@ -1,7 +1,7 @@
 """`runtime.submit`: accepted in one commit, carried out once in effect, cancellable while it waits."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from support.stores import GatedStore, PassedThrough
@@ -30,8 +30,12 @@ from actorium import (
     evolve,
 )
 from actorium.errors import CommandConflict, RuntimeClosed
-from actorium.sagas.model.submissions import SUBMISSION, Submission
+from actorium.sagas.model.plan import issued_command
+from actorium.sagas.model.submissions import SUBMISSION, CommandSubmitted, Submission
 from actorium.store.errors import InvalidCommand
+from actorium.store.event_store import Append, Batch
+from actorium.store.events import EncodedEvent, Metadata, as_json
+from actorium.store.names import StreamName
 
 
 async def submission(runtime: Runtime, id: str) -> Submission:
@@ -146,9 +150,13 @@ async def test_what_cannot_be_accepted_is_refused_at_once() -> None:
         await open_accounts(runtime, bob=0)
         with pytest.raises(InvalidCommand, match="no time zone"):
             await runtime.submit(Deposit("bob", 5), at=datetime(2030, 1, 1))
-        for after_s in (float("nan"), float("inf"), 1e12):
+        for after_s in (float("nan"), float("inf"), 1e10, -1e10, "5", True, timedelta(seconds=5)):
             with pytest.raises(InvalidCommand, match="after_s"):
-                await runtime.submit(Deposit("bob", 5), after_s=after_s)
+                await runtime.submit(Deposit("bob", 5), after_s=after_s)  # type: ignore[arg-type]
+        east = timezone(timedelta(hours=-12))
+        for at in (datetime.max.replace(tzinfo=UTC), datetime.max.replace(tzinfo=east), "2030-01-01"):
+            with pytest.raises(InvalidCommand, match="at="):
+                await runtime.submit(Deposit("bob", 5), at=at)  # type: ignore[arg-type]
         with pytest.raises(ConfigurationError, match="not both"):
             await runtime.submit(Deposit("bob", 5), at=datetime(2030, 1, 1, tzinfo=UTC), after_s=1)
         with pytest.raises(InvalidCommand, match="Expected `int`"):
@@ -157,6 +165,38 @@ async def test_what_cannot_be_accepted_is_refused_at_once() -> None:
             await runtime.submit(Deposit("bob", 1), command_id="")
     with pytest.raises(RuntimeClosed):
         await runtime.submit(Deposit("bob", 1))
+
+
+@virtual
+async def test_what_is_due_in_the_past_is_carried_out_at_once() -> None:
+    early = timezone(timedelta(hours=14))
+    async with runtime_of() as runtime:
+        await open_accounts(runtime, bob=0)
+        await runtime.submit(Deposit("bob", 5), at=datetime.min.replace(tzinfo=UTC))
+        await runtime.submit(Deposit("bob", 5), at=datetime.min.replace(tzinfo=early))
+        await runtime.submit(Deposit("bob", 5), after_s=-3600)
+        await asyncio.sleep(1)
+        assert await balances(runtime, "bob") == (15,)
+
+
+@virtual
+async def test_a_due_time_out_of_range_in_the_log_keeps_nobody_from_anything() -> None:
+    # Recorded before there were bounds.
+    store = PassedThrough()
+    submitted = CommandSubmitted(issued_command(Deposit("bob", 1)), 10**22)
+    event = EncodedEvent("command.submitted", 1, as_json(submitted), as_json(Metadata("submit far")))
+    await store.open()
+    await store.commit(Batch(1, [Append(StreamName(SUBMISSION, "far"), 0, (event,))]))
+    await store.close()
+    async with runtime_of(store=store) as runtime:
+        await open_accounts(runtime, bob=0)
+        await runtime.submit(Deposit("bob", 5), after_s=60, command_id="near")
+        assert [view.command_id async for view in runtime.submissions.list(status="waiting")] == ["far", "near"]
+        assert (await runtime.submissions.get("far")).due_at == datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+        await asyncio.sleep(70)
+        assert await balances(runtime, "bob") == (5,)
+    async with runtime_of(store=store, seed=1) as runtime:
+        assert await runtime.submissions.cancel("far", reason="never")
 
 
 @virtual
