@@ -11,7 +11,7 @@ from actorium.actors.fingerprint import encode_any_keys, encode_sorted, fingerpr
 from actorium.store.codec import InvalidMessage, checked_copy
 from actorium.store.errors import InvalidCommand
 from actorium.store.events import Event, MessageMeta
-from actorium.store.storable import admitting_decoder_of
+from actorium.store.shapes.storable import admitting_decoder_of
 
 MAX_ID_LENGTH = 512  # an id is a key in an index of the log, not a document
 

@@ -14,7 +14,7 @@ from actorium.actors.annotations import alternatives, hints_of, is_proper_subcla
 from actorium.actors.commands import Command, CommandCodec, CommandHandler
 from actorium.store.errors import ConfigurationError
 from actorium.store.events import Event, Metadata, RecordedEvent
-from actorium.store.storable import decoder_of
+from actorium.store.shapes.storable import decoder_of
 
 A = TypeVar("A", bound=msgspec.Struct)
 F = TypeVar("F", bound=Callable[..., Any])

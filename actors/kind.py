@@ -16,7 +16,7 @@ from actorium.store.codec import EventCodec
 from actorium.store.errors import DuplicateCommand
 from actorium.store.event_store import Snapshot
 from actorium.store.events import Event, as_json
-from actorium.store.storable import Decode
+from actorium.store.shapes.storable import Decode
 
 A = TypeVar("A")
 

@@ -14,7 +14,7 @@ import msgspec
 
 from actorium.actors.commands import Command, CommandHandler
 from actorium.store.raised import let_through
-from actorium.store.sameness import first_change
+from actorium.store.shapes.sameness import first_change
 
 FIRST_DECISIONS = 8
 """Decisions of each command class that are checked in production. One catches a handler that always changes the

@@ -23,7 +23,7 @@ from actorium.store.events import as_json, event_type_of
 from actorium.store.log import logger
 from actorium.store.names import StreamName
 from actorium.store.raised import error_text, let_through, traceback_text
-from actorium.store.sameness import first_change
+from actorium.store.shapes.sameness import first_change
 
 log = logger("actorium.actors")
 

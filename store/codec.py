@@ -19,10 +19,10 @@ from actorium.store.errors import (
     UpcastFailed,
 )
 from actorium.store.events import EncodedEvent, EncodedRecord, Event, Metadata, RecordedEvent, as_json, event_type_of
-from actorium.store.lost_fields import lost_fields
 from actorium.store.raised import error_text, let_through, text_of
-from actorium.store.sameness import first_change
-from actorium.store.storable import Decode, admitting_decoder_of, decoder_of
+from actorium.store.shapes.lost_fields import lost_fields
+from actorium.store.shapes.sameness import first_change
+from actorium.store.shapes.storable import Decode, admitting_decoder_of, decoder_of
 from actorium.store.upcasting import Chain, UpcastError
 
 M = TypeVar("M", bound=msgspec.Struct)

@@ -21,7 +21,7 @@ from actorium.actors.pending import PendingAppend
 from actorium.runtime.waits import end, ended
 from actorium.store.event_store import Committed, Head
 from actorium.store.events import Event, RecordedEvent
-from actorium.store.storable import Decode
+from actorium.store.shapes.storable import Decode
 
 _TIMES_KEPT = 1_024
 _LOOK_AT_EVENTS = 256  # to ask the followers how far they are is not worth its while for fewer

@@ -21,7 +21,7 @@ from actorium.store.event_store import DeadLetter, EventStore, SaveCheckpoint, S
 from actorium.store.events import Event, RecordedEvent, as_json
 from actorium.store.log import logger
 from actorium.store.raised import error_text, let_through, text_of
-from actorium.store.sameness import first_change
+from actorium.store.shapes.sameness import first_change
 from actorium.store.tables.own_rows import KeptState, KeptStateRemoval, ReadKeptState, TableChange
 
 log = logger("actorium.runtime")

@@ -209,10 +209,9 @@ class Runtime:
         wait_for: projections that must have its events before the call returns; QueryTimeout says that the command
             took effect and one has not.
 
-        Raises InvalidCommand for a value that cannot be; Refused (Rejected, NotFound, AlreadyExists, CommandConflict);
-        LostRace; CommandFailed for a bug of the handler; Unavailable where nothing was done (Overloaded,
-        StoreUnavailable, RuntimeClosed); OutcomeUnknown (CommandTimeout, CommitUnknown); DamagedLog (HydrationFailed);
-        ConfigurationError for a command that no aggregate handles.
+        Raises InvalidCommand, Refused (Rejected, NotFound, AlreadyExists, CommandConflict), LostRace, CommandFailed for a
+        bug of the handler, Unavailable where nothing was done (Overloaded, StoreUnavailable, RuntimeClosed),
+        OutcomeUnknown (CommandTimeout, CommitUnknown), DamagedLog (HydrationFailed) or ConfigurationError.
         """
         if timeout_s is not None:
             checked_timeout_s(timeout_s)
@@ -372,8 +371,7 @@ class Runtime:
     ) -> DurableSubscription[Event]:
         """Return a subscription that goes on where it was saved: an async context and iterator, see there.
 
-        name: under which its position is kept.
-        types: only these classes of events.
+        name: under which its position is kept. types: only these classes of events.
         after: the position behind which a name that was never saved begins.
         """
         self._running()

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from actorium.store.sameness import first_change, is_same
+from actorium.store.shapes.sameness import first_change, is_same
 
 BERLIN = ZoneInfo("Europe/Berlin")
 SUMMER, WINTER = timezone(timedelta(hours=2)), timezone(timedelta(hours=1))

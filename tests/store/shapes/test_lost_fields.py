@@ -6,7 +6,7 @@ from typing import Any, TypedDict
 import msgspec
 import pytest
 
-from actorium.store.lost_fields import lost_fields
+from actorium.store.shapes.lost_fields import lost_fields
 
 
 class Line(msgspec.Struct, frozen=True):

@@ -1,0 +1,1 @@
+"""Which classes of message can be stored as JSON, and whether what comes back is the same."""
