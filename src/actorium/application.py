@@ -209,8 +209,8 @@ class Runtime:
         wait_for: projections that must have its events before the call returns; QueryTimeout says that the command
             took effect and one has not.
 
-        Raises InvalidCommand, Refused (Rejected, NotFound, AlreadyExists, CommandConflict), LostRace, CommandFailed for a
-        bug of the handler, Unavailable where nothing was done (Overloaded, StoreUnavailable, RuntimeClosed),
+        Raises InvalidCommand, Refused (Rejected, NotFound, AlreadyExists, CommandConflict), LostRace, CommandFailed for
+        a bug of the handler, Unavailable where nothing was done (Overloaded, StoreUnavailable, RuntimeClosed),
         OutcomeUnknown (CommandTimeout, CommitUnknown), DamagedLog (HydrationFailed) or ConfigurationError.
         """
         if timeout_s is not None:
