@@ -103,7 +103,7 @@ def test_what_is_printed_to_see_a_failure_again_can_be_typed(
 ) -> None:
     assert simulate(file, "--only", "broken", "--seeds", 1, "--shrink-s", 0, *options) == 1
     out = capsys.readouterr().out
-    assert "time gave out: it may be smaller still" in out
+    assert "stopped early: it may not be minimal" in out
     for words in re.findall(r"actorium simulate (.*)", out):
         assert simulate(*words.split()) == 1
         assert "VIOLATED: nothing is added" in capsys.readouterr().out
@@ -198,7 +198,7 @@ def test_what_asks_the_machine_is_named(file: Path, capsys: pytest.CaptureFixtur
     [
         (["none.py"], "there is no file or folder none.py"),
         (["nowhere"], "there is no file, folder or module nowhere"),
-        (["notes.txt"], "notes.txt is no Python file"),
+        (["notes.txt"], "notes.txt is not a Python file"),
         (["plain.py"], "there is no simulation in plain.py: mark an `async def scenario(world)` with @simulation()"),
         (["empty"], "there is no simulation in the folder empty"),
         (["torn.py"], "torn.py cannot be imported: ModuleNotFoundError: No module named 'nothing_of_the_kind'"),
@@ -207,7 +207,7 @@ def test_what_asks_the_machine_is_named(file: Path, capsys: pytest.CaptureFixtur
             "no simulation 'other' in simulated.py: there is holding, broken",
         ),
         (["simulated.py", "--replay", "1"], "say which of holding, broken to replay, with --only"),
-        (["simulated.py", "--only", "broken", "--story", "hello"], "this is no story of this version"),
+        (["simulated.py", "--only", "broken", "--story", "hello"], "not a complete story token of this version"),
         (["simulated.py", "--replay", "1", "--exhaustive"], "--replay and --exhaustive are different things to do"),
         (["simulated.py", "--json", "--seeds", "2"], "It is an option, not the name of a file"),
         (["simulated.py", "--audit", "--json", "a.json"], "--json is for the report on many seeds"),

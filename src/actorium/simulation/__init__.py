@@ -1,4 +1,4 @@
-"""Failure and recovery, simulated: your aggregates, sagas and projections in a world with faults and virtual time."""
+"""Simulation of failure and recovery: run your aggregates, sagas and projections with faults and virtual time."""
 
 from actorium.simulation.record.view import View
 from actorium.simulation.search.decorator import Simulation, simulation

@@ -1,7 +1,7 @@
-"""`Chance`: every draw of a simulated run, made of the seed, what it is about, and how often that was asked.
+"""`Chance`: every random draw of a simulated run, determined by the seed, the name of the draw and its occurrence.
 
-No draw depends on how many others were made before it, so leaving out one fault or one command leaves the others
-where they were: what the shrinking of a failure rests on.
+No draw depends on how many others were made before it. So leaving out a fault or a command changes no other draw,
+which shrinking relies on.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _UNIT = 1.0 / (1 << 53)
 
 
 def _mixed(value: int) -> int:
-    """Return 64 well mixed bits of an integer: the finalizer of SplitMix64 (Steele, Lea, Flood 2014)."""
+    """Return 64 well-mixed bits of an integer: the finalizer of SplitMix64 (Steele, Lea, Flood 2014)."""
     value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK
     return value ^ (value >> 31)
@@ -42,7 +42,7 @@ class Chance:
         key = self._keys.get(site)
         if key is None:
             return (self.bits(site, occurrence) >> 11) * _UNIT
-        # As `bits`, in place: nothing is asked as often.
+        # Same as `bits`, inlined: the most frequent draw.
         value = (key + occurrence * _GOLDEN) & _MASK
         value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
         value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK

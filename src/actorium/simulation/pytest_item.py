@@ -1,4 +1,4 @@
-"""`SimulationItem`: a simulation as a test of pytest. `actorium_pytest` makes it where it finds one."""
+"""`SimulationItem`: a simulation as a pytest test, created by `actorium_pytest`."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from actorium.simulation.world.world import Violation
 
 
 class InvariantBroken(AssertionError):
-    """A seed broke an invariant; the message is the story of it."""
+    """A seed broke an invariant; the message tells the story."""
 
 
 class SimulationItem(pytest.Item):
-    """Runs the seeds of one simulation; fails with the story of the first that breaks an invariant."""
+    """Runs the seeds of one simulation; fails with the story of the first seed that breaks an invariant."""
 
     def __init__(self, *, simulation: Simulation, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -37,7 +37,7 @@ class SimulationItem(pytest.Item):
                 )
 
     def runtest(self) -> None:
-        """Run the seeds; raise InvariantBroken."""
+        """Run the seeds; raise InvariantBroken if one fails."""
         option = self.config.option
         rate: float | None = option.simulation_rate
         verdict = judge(
@@ -56,13 +56,13 @@ class SimulationItem(pytest.Item):
             raise InvariantBroken(NOTHING_TRIED)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any) -> Any:
-        """Show a broken invariant without a traceback: that of a check says nothing about its cause."""
+        """Show a broken invariant without a traceback: the traceback of a check does not show the cause."""
         if isinstance(excinfo.value, InvariantBroken):
             return str(excinfo.value)
         return super().repr_failure(excinfo, *args)
 
     def reportinfo(self) -> tuple[os.PathLike[str] | str, int | None, str]:
-        """Return where the scenario is."""
+        """Return the location of the scenario."""
         return self.path, inspect.unwrap(self._simulation.scenario).__code__.co_firstlineno - 1, self.name
 
     def _command(self) -> str:
@@ -94,5 +94,5 @@ class SimulationItem(pytest.Item):
 
 
 def _told(broken: str, found: Violation, *more: str) -> str:
-    """Return the text of a failure: what was broken by what, what was found instead, and how to look into it."""
+    """Return the text of a failure: what was expected, what was found, and how to investigate."""
     return "\n".join((broken, f"  expected  {found.expected}", f"  found     {found.actual}", *more))

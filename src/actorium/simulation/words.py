@@ -1,4 +1,4 @@
-"""Figures in words, for the terminal and the page."""
+"""Numbers and messages as text, for the terminal and the page."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _HOUR_S = 3_600
 _DAY_S = 86_400
 
 UNREPEATABLE: Final = (
-    "run again, this seed took another course, so it does not stand for a run: something asks the machine for the time "
-    "or for chance, or goes through a set of strings, whose order differs from process to process (PYTHONHASHSEED)"
+    "this seed behaved differently when it was run again, so it cannot be replayed: the code reads the machine's clock "
+    "or random numbers, or iterates over a set of strings, whose order differs between processes (PYTHONHASHSEED)"
 )
 
 NOTHING_TRIED: Final = "no command was sent and no event written: nothing was tried"
@@ -32,7 +32,7 @@ def duration(seconds: float) -> str:
 
 
 def per_minute(count: int, seconds: float) -> int:
-    """Return how many there are a minute, 0 if no time has gone by."""
+    """Return a rate per minute, 0 if no time has passed."""
     return round(count / seconds * _MINUTE_S) if seconds > 0 else 0
 
 
@@ -44,7 +44,7 @@ def ordinal(number: int) -> str:
 
 
 def without_addresses(thing: object) -> str:
-    """Return a thing in words, less where it lies in memory: that is another place in every process."""
+    """Return a thing as text, without its memory address, which differs in every process."""
     return re.sub(r" at 0x[0-9a-f]+", "", printed(thing))
 
 

@@ -124,11 +124,11 @@ def test_a_world_at_rest_holds_everything() -> None:
         (sql("UPDATE Moves__v1__moves SET times = 7 WHERE account = 'a'"), "a projection is the fold of the log"),
         (sql("DELETE FROM Moves__v1__moves WHERE account = 'b'"), "a projection is the fold of the log"),
         (in_memory, "a projection is the fold of the log"),
-        (actors_state, "a state in memory is what replay gives"),
-        (actors_version, "a state in memory is what replay gives"),
+        (actors_state, "state in memory equals replayed state"),
+        (actors_version, "state in memory equals replayed state"),
         (sql("INSERT INTO agenda VALUES ('Transfer', 'desk@1', 'debit', 'run', 0)"), "the agenda is empty at rest"),
-        (sql("UPDATE sagas SET status = 'running'"), "the list of sagas is the log's"),
-        (sql("DELETE FROM sagas"), "the list of sagas is the log's"),
+        (sql("UPDATE sagas SET status = 'running'"), "the saga list matches the log"),
+        (sql("DELETE FROM sagas"), "the saga list matches the log"),
     ],
 )
 def test_what_somebody_changed_is_found(tamper: Tampering, broken: str) -> None:
@@ -197,7 +197,7 @@ def test_an_answer_that_was_right_at_some_time_is_right(answer: int) -> None:
     ],
 )
 def test_an_answer_that_was_never_right_is_found(never_right: Any) -> None:
-    assert invariant(run(nothing, never_right)) == "an answer of a projection was right once"
+    assert invariant(run(nothing, never_right)) == "an answer of a projection was correct at some position"
 
 
 def parking(tamper: Tampering) -> Violation | None:
@@ -214,7 +214,7 @@ def parking(tamper: Tampering) -> Violation | None:
         await asyncio.sleep(60)
         Order.fails_for = ""
         node = world.nodes[0]
-        await node.mend()
+        await node.retry_stuck()
         assert node.runtime is not None
         assert work_of(node.runtime, Order).instance == Order(last="a", moves=2)
         tamper(None, node.runtime)
@@ -255,7 +255,7 @@ def test_a_checkpoint_neither_steps_back_nor_runs_ahead() -> None:
     models.committed([SaveCheckpoint(name, 4)])
     assert log.found == ["no checkpoint is ahead of the log"]
     models.committed([SaveCheckpoint(name, 2)])
-    assert log.found[1:] == ["a checkpoint does not step back"]
+    assert log.found[1:] == ["a checkpoint does not move back"]
 
 
 def test_an_error_that_nobody_looked_at_is_found() -> None:
@@ -272,7 +272,7 @@ def test_an_error_that_nobody_looked_at_is_found() -> None:
     for leave, error in ((leave_a_task, "LookupError"), (leave_a_callback, "IndexError")):
         violation = run(leave)
         assert violation is not None
-        assert violation.invariant == "no error goes unseen"
+        assert violation.invariant == "no error goes unnoticed"
         assert violation.actual.startswith(error)
 
 

@@ -97,14 +97,14 @@ def test_a_sagas_command_that_was_not_issued_is_found(log: WrittenLog, command_i
     issue(log)
     owner, id, *_ = command_id.split("/")
     log.commit("a", Withdrawn(1), command_id=command_id, causation_id=f"{owner}<{id}>")
-    assert log.found == ["a saga's command leaves after its intent"]
+    assert log.found == ["a saga's command is sent after its intent"]
 
 
 def test_a_sagas_command_that_was_answered_before_it_took_effect_is_found(log: WrittenLog) -> None:
     issue(log)
     log.commit("s", CommandAnswered("debit", 0, "too late"), command_id="late", kind="Transfer")
     log.commit("a", Withdrawn(1), command_id="Transfer/s/debit/0", causation_id="Transfer<s>")
-    assert log.found == ["a saga's command leaves after its intent"]
+    assert log.found == ["a saga's command is sent after its intent"]
 
 
 # --- acknowledgements -----------------------------------------------------------------------------------------------
@@ -122,10 +122,10 @@ def test_an_acknowledgement_says_what_is_in_the_log(log: WrittenLog) -> None:
 @pytest.mark.parametrize(
     ("wrong", "invariant"),
     [
-        ({"version": 3}, "an acknowledgement says what is in the log"),
-        ({"position": 1}, "an acknowledgement says what is in the log"),
-        ({"stream_id": "b"}, "an acknowledgement says what is in the log"),
-        ({"events": (Withdrawn(6),)}, "an acknowledgement says what is in the log"),
+        ({"version": 3}, "an acknowledgement matches the log"),
+        ({"position": 1}, "an acknowledgement matches the log"),
+        ({"stream_id": "b"}, "an acknowledgement matches the log"),
+        ({"events": (Withdrawn(6),)}, "an acknowledgement matches the log"),
     ],
 )
 def test_an_acknowledgement_that_says_otherwise_is_found(
@@ -162,7 +162,7 @@ def test_an_acknowledgement_without_events_holds_what_it_rests_on(log: WrittenLo
     assert log.found == []
     log.answered(Withdraw("a", 0), Ack("a", 2, 1, (), "x"), command_id="x")
     log.answered(Withdraw("a", 0), Ack("a", 2, 3, (), "x"), command_id="x")
-    assert log.found == ["an acknowledgement holds what it rests on"] * 2
+    assert log.found == ["an acknowledgement covers what it depends on"] * 2
     log.answered(Withdraw("a", 0), Ack("a", 3, 2, (), "x"), command_id="x")
     assert log.found[2:] == ["what is acknowledged is durable"]
 
@@ -204,12 +204,12 @@ def test_an_answer_that_was_right_only_before_it_was_asked_is_found(
     log.commit("a", Withdrawn(60), command_id="w")
     log.commit("a", Deposited(10), command_id="d")
     log.sent(command, answer, seen=3)
-    assert log.judged() == ["an answer rests on a state that was"]
+    assert log.judged() == ["an answer matches a state during the request"]
 
 
 def test_a_wrong_version_is_the_one_that_was(log: WrittenLog) -> None:
     log.sent(Deposit("a", 1), WrongExpectedVersion(A, expected=5, actual=4), expected_version=5)
-    assert log.judged() == ["an answer rests on a state that was"]
+    assert log.judged() == ["an answer matches a state during the request"]
 
 
 @pytest.mark.parametrize(
@@ -226,14 +226,14 @@ def test_a_wrong_version_is_the_one_that_was(log: WrittenLog) -> None:
 def test_a_read_of_a_state_that_was_not_is_found(log: WrittenLog, reading: dict[str, object]) -> None:
     log.commit("a", Withdrawn(60), command_id="w")
     log.was_read("a", **reading)  # type: ignore[arg-type]
-    assert log.judged() == ["a read is of a state that was"]
+    assert log.judged() == ["a read returns a state during the request"]
 
 
 def test_a_command_that_took_effect_is_refused_no_more(log: WrittenLog) -> None:
     log.commit("a", Withdrawn(90), command_id="w")
     refusal = Rejected("insufficient funds", balance=10)
     log.sent(Withdraw("a", 90), refusal, seen=1, command_id="w")
-    assert log.judged() == ["an answer rests on a state that was"]
+    assert log.judged() == ["an answer matches a state during the request"]
     log.sent(Withdraw("a", 90), refusal, seen=2, command_id="w")
     assert len(log.judged()) == 3
 
@@ -244,4 +244,4 @@ def test_a_decision_rests_on_what_is_before_it(log: WrittenLog) -> None:
     assert log.judged() == []
     log.commit("a", Withdrawn(20), command_id="x")  # of the 10 that are left
     log.sent(Withdraw("a", 20), ack(log, "a", Withdrawn(20), command_id="x"), seen=2, command_id="x")
-    assert log.judged() == ["a decision rests on what is before it"]
+    assert log.judged() == ["a decision follows from the state before it"]

@@ -79,7 +79,7 @@ def test_a_condition_that_returns_nothing_does_not_hold() -> None:
 
     violation = run(scenario)
     assert violation is not None
-    assert violation.actual == "None: a condition returns whether it holds, or raises AssertionError"
+    assert violation.actual == "None: a condition must return whether it holds, or raise AssertionError"
 
 
 @pytest.mark.parametrize("kind", ["always", "conserved", "eventually"])
@@ -95,7 +95,7 @@ def test_an_async_condition_is_refused(kind: str) -> None:
 
     violation = run(scenario)
     assert violation is not None
-    assert "'it holds' is stated by an async function" in violation.actual
+    assert "'it holds' is an async function" in violation.actual
 
 
 # --- conserved ------------------------------------------------------------------------------------------------------
@@ -190,11 +190,11 @@ def test_what_cannot_be_meant_is_refused() -> None:
         world.runtime([Account])
         sys.exit("bye")
 
-    messages = ["makes no runtime", "nothing to choose from for 'a colour'", "within -1 s", "SystemExit: bye"]
+    messages = ["creates no runtime", "choose('a colour') needs at least one option", "within -1 s", "SystemExit: bye"]
     for scenario, message in zip((no_runtime, no_choice, too_soon, leaves), messages, strict=True):
         violation = run(scenario)
         assert violation is not None
-        assert violation.invariant == "the scenario runs through"
+        assert violation.invariant == "the scenario completes"
         assert message in violation.actual
 
 
@@ -208,7 +208,7 @@ def test_a_run_that_does_not_end_tells_where_it_stands() -> None:
     assert violation is not None
     assert violation.invariant == "the run ends"
     assert "not over after 2000 steps" in violation.actual
-    assert "what waits: test_checks_of_scenarios.py, line " in violation.actual
+    assert "waiting: test_checks_of_scenarios.py, line " in violation.actual
 
 
 def test_an_error_of_the_scenario_is_told_with_its_line() -> None:
@@ -223,7 +223,7 @@ def test_an_error_of_the_scenario_is_told_with_its_line() -> None:
 
     violation = run(scenario)
     assert violation is not None
-    assert violation.invariant == "the scenario runs through"
+    assert violation.invariant == "the scenario completes"
     assert violation.actual.startswith("LookupError: no such thing (test_checks_of_scenarios.py, line ")
     assert violation.actual.endswith("in test_an_error_of_the_scenario_is_told_with_its_line.<locals>.client_of)")
 
@@ -260,7 +260,7 @@ def test_a_task_of_the_scenario_that_fails_unseen_fails_the_run(when: str) -> No
 
     violation = run(scenario, steps_max=20_000)
     assert violation is not None
-    assert violation.invariant == "no task of the scenario fails unseen"
+    assert violation.invariant == "no task of the scenario fails unnoticed"
     assert "KeyError: 'lost' (test_checks_of_scenarios.py, line" in violation.actual
 
 

@@ -98,11 +98,11 @@ def test_a_snapshot_is_what_replay_gives_at_its_version() -> None:
     "wrong", [snapshot(2, Account("a", 97)), snapshot(3, Account("b", 97)), snapshot(3, {"id": 7})]
 )
 def test_a_snapshot_that_says_otherwise_is_found(wrong: Snapshot) -> None:
-    assert judged(snapshot(4, Account("a", 100)), wrong) == ["a snapshot is what replay gives"]
+    assert judged(snapshot(4, Account("a", 100)), wrong) == ["a snapshot equals replayed state"]
 
 
 def test_a_snapshot_of_what_is_not_durable_is_found() -> None:
-    assert judged(snapshot(5, Account("a", 100))) == ["a snapshot is of what is durable"]
+    assert judged(snapshot(5, Account("a", 100))) == ["a snapshot holds only durable events"]
 
 
 # --- subscribers ----------------------------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ def test_commands_that_set_up_are_told_apart() -> None:
     crash = frozenset([FaultId(Kind.CRASH_AFTER_COMMIT, "commit Account<a0>", 1)])
     outcome = never_restarted_late.run(0, only=crash, leave_out=frozenset(f"Deposit a0 #{n}" for n in range(2, 7)))
     assert story(outcome) == (
-        "seed 0 → 1 command (Deposit a0) after 2 to set up (Open a0, Open a1), "
+        "seed 0 → 1 command (Deposit a0) after 2 setup commands (Open a0, Open a1), "
         "fault: crash after the commit (1st append to Account<a0>)"
     )
 

@@ -101,7 +101,7 @@ def test_what_an_installed_package_asks_is_said_to_be_the_packages() -> None:
     assert "httpx._client.get, which calls time.time" in [finding.what for finding in found]
     for finding in found:
         assert finding.file == __file__
-        assert "an installed package asks" in finding.advice
+        assert "an installed package makes this call" in finding.advice
         assert "recorded_at" not in finding.advice
 
 

@@ -122,7 +122,7 @@ def test_ctrl_c_while_a_failure_is_shrunk_keeps_the_failure() -> None:
 
 @pytest.mark.parametrize("bad", [{"seeds": 0}, {"seeds": -1}])
 def test_a_simulation_has_a_seed_at_least(bad: dict[str, int]) -> None:
-    with pytest.raises(ConfigurationError, match="shows nothing"):
+    with pytest.raises(ConfigurationError, match="at least one seed"):
         simulation(**bad)  # type: ignore[call-overload]
 
 
@@ -145,7 +145,7 @@ def test_other_processes_need_to_know_where_the_simulation_is() -> None:
 
 def test_a_place_names_a_simulation() -> None:
     assert ScenarioPlace(FILE, "transfers").load().name == "transfers"
-    with pytest.raises(ConfigurationError, match="no scenario marked with @simulation"):
+    with pytest.raises(ConfigurationError, match="not a scenario marked with @simulation"):
         ScenarioPlace(FILE, "accounts").load()
     with pytest.raises(ConfigurationError, match="there is no Python file"):
         ScenarioPlace(FILE + "x.py", "transfers").load()

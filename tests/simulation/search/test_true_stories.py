@@ -25,8 +25,8 @@ def shrunk(simulation: Simulation, *, within_s: float = 60.0) -> Shrunk:
     ("bug", "invariant", "culprit"),
     [
         (planted_bugs.lost_update, "every addition counts", ""),
-        (planted_bugs.sold_twice, "a decision rests on what is before it", "sold_twice.<locals>.Seat.take"),
-        (planted_bugs.no_undo, "nothing is lost", "Sum.add, asked by Move.take"),
+        (planted_bugs.sold_twice, "a decision follows from the state before it", "sold_twice.<locals>.Seat.take"),
+        (planted_bugs.no_undo, "nothing is lost", "Sum.add, sent by Move.take"),
         (planted_bugs.charged_twice, "everything is charged once", ""),
         (
             planted_bugs.counted_outside,
@@ -35,7 +35,7 @@ def shrunk(simulation: Simulation, *, within_s: float = 60.0) -> Shrunk:
         ),
         (
             planted_bugs.evolves_by_count,
-            "a state in memory is what replay gives",
+            "state in memory equals replayed state",
             "evolves_by_count.<locals>.Counted.was_written",
         ),
     ],

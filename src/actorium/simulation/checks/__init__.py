@@ -1,4 +1,4 @@
-"""What must hold in every simulated run: the runtime's promises, each by itself, and what a scenario states."""
+"""The invariants checked in every simulated run: the runtime's own guarantees and the scenario's rules."""
 
 from actorium.simulation.checks.rules import Rule
 from actorium.simulation.checks.watch import Checks

@@ -1,4 +1,4 @@
-"""Culprits: which of the user's methods stands behind an event or a state, for the story of a failure."""
+"""Culprits: the user's methods responsible for an event or a state, named in the story of a failure."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from actorium.store.names import StreamName
 
 
 def written_since(view: View, held: Callable[[View], bool]) -> str:
-    """Return what wrote the event after which a condition, which held before, held no more; "" if it never held.
+    """Return what wrote the event after which a condition stopped holding; "" if the condition never held.
 
-    The log is gone through from its beginning, so it is asked once per event, and with nothing but a part of the log.
+    The log is read from the beginning: `held` is called once per event, with a view of the log up to that event.
     """
     witness = Witness()
     past = view.over(witness)
@@ -33,7 +33,7 @@ def written_since(view: View, held: Callable[[View], bool]) -> str:
 
 
 def writer_of(view: View, record: EncodedRecord) -> str:
-    """Return the methods that decided an event: the aggregate's, and the saga's step that asked for it."""
+    """Return the methods that decided an event: the aggregate's handler, and the saga step that sent the command."""
     aggregate = view.class_of(record.stream.type)
     if aggregate is None or view.is_process(record.stream.type):
         return ""
@@ -41,11 +41,11 @@ def writer_of(view: View, record: EncodedRecord) -> str:
     handlers = aggregate.__definition__.handlers.values()
     decided = " or ".join(one.method.__qualname__ for one in handlers if events & set(one.returns))
     step = _step_behind(view, decode_metadata(record.metadata).command_id)
-    return f"{decided}, asked by {step}" if step else decided
+    return f"{decided}, sent by {step}" if step else decided
 
 
 def evolvers_of(view: View, stream: StreamName) -> str:
-    """Return the methods that make up the state of an aggregate, in the order in which they came up."""
+    """Return the methods that build the state of an aggregate, in the order of first use."""
     aggregate = view.class_of(stream.type)
     if aggregate is None:
         return ""
@@ -55,7 +55,7 @@ def evolvers_of(view: View, stream: StreamName) -> str:
 
 
 def handlers_of(projection: type[Projection], view: View) -> str:
-    """Return the methods of a projection that take what is in the log."""
+    """Return the methods of a projection that handle events present in the log."""
     definition = projection.__definition__
     methods = (definition.handler_of(type(recorded.event)).method for recorded in view.events(*definition.handlers))
     return ", ".join(dict.fromkeys(method.__qualname__ for method in methods))

@@ -1,4 +1,4 @@
-"""`Effects`: where in the log each command took effect: once, in one append, and for a saga's, after its intent."""
+"""`Effects`: where each command took effect: once, in one append and, for a saga's command, after its intent."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Effect(msgspec.Struct, frozen=True):
 
 
 class Effects:
-    """Takes what becomes durable, commit by commit."""
+    """Follows the commits and records the effect of each command."""
 
     def __init__(self, witness: Witness, view: View, violated: Violated) -> None:
         self._witness = witness
@@ -37,11 +37,11 @@ class Effects:
         self._by_command: dict[str, Effect] = {}
 
     def of(self, command_id: str) -> Effect | None:
-        """Return where a command took effect, None if it did not."""
+        """Return the effect of a command, or None if it had none."""
         return self._by_command.get(command_id)
 
     def committed(self, records: Sequence[EncodedRecord]) -> None:
-        """Take the records of one commit, in order."""
+        """Process the records of one commit, in order."""
         start = 0
         metadata = [decode_metadata(record.metadata) for record in records]
         for end in range(1, len(records) + 1):
@@ -65,7 +65,7 @@ class Effects:
         self._was_issued(command_id, causation_id, effect)
 
     def _was_issued(self, command_id: str, causation_id: str, effect: Effect) -> None:
-        """Hold that a saga's command takes effect only while the log has its intent, open."""
+        """Check that a saga's command takes effect only while its intent is open in the log."""
         owner, _, rest = command_id.partition("/")
         saga_class = self._view.class_of(owner)
         if saga_class is None or not self._view.is_saga(owner) or not causation_id.startswith(f"{owner}<"):
@@ -75,11 +75,13 @@ class Effects:
         saga = self._view.get(saga_class, id)
         intent = saga.open.get(key) if saga is not None else None  # type: ignore[attr-defined]
         if intent is None or int(index) not in intent.waiting:
-            found = "no such saga" if saga is None else f"open are {', '.join(saga.open) or 'none'}"  # type: ignore[attr-defined]
-            self._violated("a saga's command leaves after its intent", f"{command_id} open when it takes effect", found)
+            found = "no such saga" if saga is None else f"open commands: {', '.join(saga.open) or 'none'}"  # type: ignore[attr-defined]
+            self._violated(
+                "a saga's command is sent after its intent", f"{command_id} to be open when it takes effect", found
+            )
 
     def reported(self, appends: Sequence[Append], outcomes: Sequence[AppendOutcome]) -> None:
-        """Hold what the store said of a commit against what the log has."""
+        """Compare what the store reported about a commit with the contents of the log."""
         for append, outcome in zip(appends, outcomes, strict=True):
             if type(outcome) is not int:
                 continue

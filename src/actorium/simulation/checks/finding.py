@@ -1,4 +1,4 @@
-"""How a check says what it found."""
+"""How a check reports a violation."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from typing import Protocol
 
 
 class Violated(Protocol):
-    """Takes the name of an invariant that does not hold, what should have been, and what was.
+    """Called with the name of a violated invariant, the expected value and the actual one.
 
-    culprit: the user's code that broke it, where that is known. is_stated: the scenario has a part in the invariant.
+    culprit: the user's code that broke the invariant, if known.
+    is_stated: whether the scenario defines the invariant, at least in part.
     """
 
     def __call__(
         self, invariant: str, expected: object, actual: object, *, culprit: str = "", is_stated: bool = False
     ) -> None:
-        """Take note of it."""
+        """Record the violation."""

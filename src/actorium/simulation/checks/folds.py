@@ -1,4 +1,4 @@
-"""Folds of the log through a projection's own handlers, apart from the runtime: what a read model should hold."""
+"""Folds of the log through a projection's own handlers, independent of the runtime: the expected read models."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ _DIALECT = SQLiteDialect()
 
 
 class Unanswerable(Exception):
-    """A question that a fold cannot answer as the runtime did: it waits, or reads the tables more than once."""
+    """The fold cannot answer a query the way the runtime did: it waits, or reads the tables more than once."""
 
 
 class Fold(Protocol):
-    """A read model of its own."""
+    """A read model that is independent of the runtime."""
 
     def apply(self, recorded: RecordedEvent[Event]) -> bool:
-        """Have the projection's handler take an event; say whether it has one for it."""
+        """Pass an event to the projection's handler; return whether there is a handler for it."""
 
     def content(self) -> Any:
-        """Return everything that the read model holds, to be compared."""
+        """Return the whole content of the read model, for comparison."""
 
     def ask(self, query: Query[Any], arguments: tuple[Any, ...]) -> Any:
-        """Return a query's answer; raise Unanswerable."""
+        """Return the answer to a query; raise Unanswerable if the fold cannot compute it."""
 
     def close(self) -> None:
-        """Give back what it holds."""
+        """Release its resources."""
 
 
 class TableFold:
-    """The tables of a projection, in a database of their own."""
+    """The tables of a projection, in a separate database."""
 
     def __init__(self, projection: type[Projection]) -> None:
         definition = projection.__definition__
@@ -109,11 +109,11 @@ class MemoryFold:
         return _finished(query.method(self._instance, *arguments))
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there is nothing to release."""
 
 
 def fold_of(projection: type[Projection]) -> Fold:
-    """Return an empty read model of a projection."""
+    """Return an empty read model for a projection."""
     return TableFold(projection) if projection.__definition__.has_tables else MemoryFold(projection)
 
 
@@ -123,12 +123,12 @@ def select_all(table: str) -> str:
 
 
 def as_content(rows: Iterable[Any]) -> list[str]:
-    """Return rows to be compared: their order in a table means nothing."""
+    """Return rows in a comparable form; their order in a table has no meaning."""
     return sorted(map(repr, rows))
 
 
 def _finished(answer: Any) -> Any:
-    """Return what a query gives; one that is a coroutine has nothing to wait for here."""
+    """Return the result of a query; a coroutine must finish without waiting."""
     if not inspect.iscoroutine(answer):
         return answer
     try:

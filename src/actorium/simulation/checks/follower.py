@@ -1,4 +1,4 @@
-"""`FollowerCheck`: a subscriber in each life of a process gets the whole log in order, nothing twice, nothing early."""
+"""`FollowerCheck`: in each life of a process, a subscriber gets the log in order, no event twice, none too early."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from actorium.simulation.record.witness import Witness
 from actorium.store.errors import Transient
 
 _PAUSE_S = 0.2
-# Events after which it leaves: often where the log grows, and seldom on the long way there.
+# The number of events after which it reconnects: small near the end of the log, larger before that.
 _LEAVES_EVERY = 3
 _LEAVES_SELDOM = 8 * _LEAVES_EVERY
 _NEAR_THE_END = 8  # events
 
 
 class FollowerCheck:
-    """Compares what a subscription gives out with what the world saw become durable."""
+    """Compares the events a subscription delivers with the events the world saw become durable."""
 
     def __init__(self, name: str, after: int, witness: Witness, view: View, violated: Violated) -> None:
         self.name = name
@@ -28,10 +28,10 @@ class FollowerCheck:
         self._witness = witness
         self._view = view
         self._violated = violated
-        self._rest: list[Any] = []  # of a record that became several events
+        self._rest: list[Any] = []  # the remaining events of a record that was upcast to several
 
     async def follow(self, runtime: Runtime) -> None:
-        """Read until the runtime ends; after a failed read go on where it stopped."""
+        """Read until the runtime stops; after a failed read, continue where it stopped."""
         while True:
             try:
                 if not await self._follow_a_while(runtime):
@@ -43,7 +43,7 @@ class FollowerCheck:
                 await asyncio.sleep(_PAUSE_S)
 
     async def _follow_a_while(self, runtime: Runtime) -> bool:
-        """Read until it is time to leave and come back, often in the middle of a commit; False: the runtime ended."""
+        """Read until it is time to reconnect, often in the middle of a commit; return False if the runtime stopped."""
         async for recorded in runtime.events(after=self.position):
             self.take(recorded)
             if not self._rest and self._is_time_to_leave():
@@ -55,7 +55,7 @@ class FollowerCheck:
         return self.position % (_LEAVES_EVERY if is_near else _LEAVES_SELDOM) == 0
 
     def take(self, recorded: Any) -> None:
-        """Look at one event that was given out."""
+        """Check one delivered event."""
         while not self._rest and self.position < self._witness.position:
             self._rest = list(self._view.recorded(self.position + 1))
             self.position += not self._rest
@@ -68,6 +68,6 @@ class FollowerCheck:
             self.position += not self._rest
 
     def left_to_do(self) -> str | None:
-        """Return what it was not given yet; None when it was given everything there is."""
+        """Return what has not been delivered yet, or None if everything has been."""
         behind = self._witness.position - self.position
         return f"{self.name} is {behind} events short of the end of the log" if behind > 0 else None

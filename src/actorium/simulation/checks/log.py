@@ -1,4 +1,4 @@
-"""The log itself, read back: what the world saw become durable is what there is, read in every way that it can be."""
+"""The log, read back in every possible way and compared with what the world saw become durable."""
 
 from __future__ import annotations
 

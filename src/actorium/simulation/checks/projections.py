@@ -1,8 +1,8 @@
-"""`ReadModels`: each projection is the fold of the log, at rest, and whenever it was asked.
+"""`ReadModels`: each projection equals the fold of the log, at rest and whenever it was queried.
 
-A projection whose handler failed for too long parks the event and goes on with other streams. So once it has parked,
-only the order of each stream is promised, and what it answers meanwhile lacks what is parked: then its content is
-compared only where the order among streams makes no difference, and its answers are not.
+A projection whose handler fails for too long parks the event and continues with the other streams. From then on only
+the order within each stream is guaranteed, and answers lack the parked event. So after parking, the content is compared
+only if the order between streams makes no difference, and answers are not compared.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ class ReadModels:
         self._checkpoints: dict[str, int] = {}
 
     def adopt(self, projections: Sequence[type[Projection]]) -> None:
-        """Have these projections from now on."""
+        """Use these projections from now on."""
         self._names = {_name(one): one for one in projections}
 
     def committed(self, checkpoints: Iterable[SaveCheckpoint]) -> None:
-        """Take the checkpoints of one commit, those that were written."""
+        """Check the checkpoints written by one commit."""
         for checkpoint in checkpoints:
             name, position = checkpoint.name, checkpoint.position
             if checkpoint.parked:
@@ -56,18 +56,18 @@ class ReadModels:
             if projection.__definition__.has_tables:
                 before = self._checkpoints.get(name, 0)
                 if 0 < position < before:
-                    self._violated("a checkpoint does not step back", f"{name} at {before} or later", position)
+                    self._violated("a checkpoint does not move back", f"{name} at {before} or later", position)
                 self._checkpoints[name] = position
 
     async def at_rest(self, runtime: Runtime, history: History) -> None:
-        """Compare each projection's content, and its answers, with folds of the log."""
+        """Compare each projection's content, and the answers it gave, with folds of the log."""
         for name, projection in self._names.items():
             askings = [one for one in history.askings if one.query.projection is projection]
             try:
                 await self._compare(name, projection, runtime, [] if name in self._parked else askings)
             except Exception as error:
                 if name not in self._parked:
-                    what = f"{name}: a handler that takes every event of the log"
+                    what = f"{name}: a handler that accepts every event in the log"
                     self._violated("a projection is the fold of the log", what, described(error))
 
     async def _compare(self, name: str, projection: type[Projection], runtime: Runtime, askings: list[Asking]) -> None:
@@ -87,7 +87,7 @@ class ReadModels:
         self._violated("a projection is the fold of the log", f"{name}: {expected}", found, culprit=culprit)
 
     def _judge(self, fold: Fold, askings: list[Asking]) -> None:
-        """Fold the whole log; on the way find a position for each answer at which it was right."""
+        """Fold the whole log, and for each answer find a position at which it was correct."""
         waiting = [one for one in askings if one.delivery.known != UNKNOWN and not _failed(one)]
         waiting.sort(key=lambda asking: asking.after)
         for position in range(self._witness.position + 1):
@@ -110,11 +110,13 @@ class ReadModels:
             return False
         what = f"{asking.query!r}{asking.arguments} asked after {asking.after}, answered {asking.delivery.answer!r}"
         found = f"at position {position}: {answer!r}"
-        self._violated("an answer of a projection was right once", what, found, culprit=repr(asking.query))
+        self._violated(
+            "an answer of a projection was correct at some position", what, found, culprit=repr(asking.query)
+        )
         return True
 
     def _order_matters(self, projection: type[Projection], in_order: Any) -> bool:
-        """Say whether another order of the streams, each in its own order, makes another read model."""
+        """Return whether another interleaving of the streams, each in its own order, gives another read model."""
         streams = list(self._witness.streams.values())
         try:
             return any(self._folded(projection, order) != in_order for order in (streams, streams[::-1]))
@@ -134,7 +136,7 @@ class ReadModels:
 
 
 async def _found(fold: Fold, projection: type[Projection], runtime: Runtime) -> Any:
-    """Return what the runtime's own read model holds."""
+    """Return the content of the runtime's own read model."""
     if isinstance(fold, TableFold):
         return {table: as_content(await runtime.store.query(select_all(table), ())) for table in fold.tables()}
     work: Any = runtime.processors[projection]._work

@@ -1,4 +1,4 @@
-"""`ReplyCheck`: what the runtime acknowledges is in the log, as it says, and says the same each time it is asked."""
+"""`ReplyCheck`: an acknowledged command is in the log as acknowledged, and repeated answers agree."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from actorium.simulation.record.witness import Witness
 
 
 class ReplyCheck:
-    """Looks at each answer as it leaves the runtime, whether or not it reaches anybody."""
+    """Checks each answer as it leaves the runtime, whether or not it reaches a client."""
 
     def __init__(self, witness: Witness, view: View, effects: Effects, violated: Violated) -> None:
         self._witness = witness
@@ -22,11 +22,11 @@ class ReplyCheck:
         self._asked: dict[str, int] = {}
 
     def asked(self, operation: Operation) -> None:
-        """Take note that a command is sent for the first time."""
+        """Record that a command is sent for the first time."""
         self._asked.setdefault(operation.effect_id, operation.seen)
 
     def answered(self, operation: Operation, delivery: ClientDelivery) -> None:
-        """Look at what the runtime said to one delivery of a command."""
+        """Check the runtime's answer to one delivery of a command."""
         ack = delivery.answer
         if not isinstance(ack, Ack):
             return
@@ -43,13 +43,13 @@ class ReplyCheck:
             return
         if (ack.stream_id, ack.version, ack.position) != (effect.stream.id, effect.version, effect.position):
             found = f"version {effect.version}, position {effect.position} of {effect.stream}"
-            self._violated("an acknowledgement says what is in the log", found, says)
+            self._violated("an acknowledgement matches the log", found, says)
         first = effect.position - (effect.version - effect.first_version)
         events = tuple(
             one.event for position in range(first, effect.position + 1) for one in self._view.recorded(position)
         )
         if ack.events != events:
-            self._violated("an acknowledgement says what is in the log", f"{operation.name}: {events}", ack.events)
+            self._violated("an acknowledgement matches the log", f"{operation.name}: {events}", ack.events)
         self._came_in_time(operation, delivery, ack, effect.position)
 
     def _came_in_time(self, operation: Operation, delivery: ClientDelivery, ack: Ack, position: int) -> None:
@@ -60,9 +60,13 @@ class ReplyCheck:
         if ack.duplicate:
             return
         if position <= delivery.seen:
-            self._violated("a second answer is marked duplicate", f"{name}, in effect at {position}, marked", ack)
+            self._violated(
+                "a second answer is marked duplicate", f"{name}, in effect at {position}, marked duplicate", ack
+            )
         if operation.effect_id in self._fresh:
-            self._violated("a second answer is marked duplicate", f"{name} answered before, and marked now", ack)
+            self._violated(
+                "a second answer is marked duplicate", f"{name} answered before, and marked duplicate now", ack
+            )
         self._fresh.add(operation.effect_id)
 
     def _had_no_effect(self, operation: Operation, ack: Ack) -> None:
@@ -75,4 +79,4 @@ class ReplyCheck:
         rests_on = records[ack.version - 1].position if ack.version else 0
         if not rests_on <= ack.position <= self._witness.position:
             expected = f"{operation.name}: a position from {rests_on} to {self._witness.position}"
-            self._violated("an acknowledgement holds what it rests on", expected, ack.position)
+            self._violated("an acknowledgement covers what it depends on", expected, ack.position)

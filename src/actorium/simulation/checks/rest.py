@@ -1,4 +1,4 @@
-"""What is left to do, and what should not be left: how a world at rest looks."""
+"""What remains to be done, and what must not remain: the state of a world at rest."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _EVERYTHING = 1 << 40
 
 
 def left_to_do(view: View, witness: Witness, statistics: RuntimeStatistics, until_us: int) -> str | None:
-    """Return what goes on by itself, for a person; None when nothing does but commands due after `until_us`."""
+    """Describe unfinished work; None if all that remains is commands due after `until_us`."""
     if sagas := [saga for saga in view.saga_streams() if saga.status in ("running", "undoing") or saga.open]:
         return f"{len(sagas)} sagas are open, the first is {_shown(sagas[0])}"
     if due := due_submissions(view, until_us):
         return f"{len(due)} submitted commands are due, the first is {due[0].id}"
     if statistics.in_flight or statistics.waiting_for_room or statistics.ready_actors:
-        return f"{statistics.in_flight} commands are in flight, {statistics.waiting_for_room} wait for room"
+        return f"{statistics.in_flight} commands are in flight, {statistics.waiting_for_room} are waiting for room"
     for one in statistics.processors:
         if one.position < witness.position:
             return f"{one.name} is at {one.position} of {witness.position} ({one.state} {one.error})"
@@ -36,7 +36,7 @@ def left_to_do(view: View, witness: Witness, statistics: RuntimeStatistics, unti
 
 
 def due_submissions(view: View, until_us: int) -> list[Submission]:
-    """Return the submitted commands that wait and are due up to a time."""
+    """Return the submitted commands that are waiting and due by a given time."""
     waiting = [one for one in view.all(Submission) if one.status == "waiting"]
     return [one for one in waiting if one.accepted is None or one.accepted.due_us <= until_us]
 
@@ -46,7 +46,7 @@ def _shown(saga: SagaStream) -> str:
 
 
 class AtRest:
-    """Looks at a runtime that has nothing left to do."""
+    """Checks a runtime that has nothing left to do."""
 
     def __init__(self, view: View, witness: Witness, violated: Violated) -> None:
         self._view = view
@@ -54,23 +54,23 @@ class AtRest:
         self._violated = violated
         self.may_stand: list[Callable[[SagaSeen], bool]] = []
 
-    def standing(self) -> list[SagaSeen]:
-        """Return the sagas that stand although they may not."""
+    def stuck_sagas(self) -> list[SagaSeen]:
+        """Return the sagas that are stuck although the scenario does not allow it."""
         return [one for one in self._view.sagas(status="failed") if not any(may(one) for may in self.may_stand)]
 
     def look(self, runtime: Runtime) -> None:
-        """Look at the sagas, the dead letters and the actors in memory."""
-        for saga in self.standing():
+        """Check the sagas, the dead letters and the actors in memory."""
+        for saga in self.stuck_sagas():
             what = f"{saga.type}<{saga.id}> failed: {saga.reason}"
             self._violated("every saga ends", "completed or undone", what)
         for processor in runtime.processors.values():
             for letter in processor.dead_letters():
                 what = f"{letter.event_type} of {letter.stream} at {letter.position}: {letter.error}"
-                self._violated("nothing stays parked", f"{processor.name} with nothing parked", what)
+                self._violated("nothing stays parked", f"nothing parked by {processor.name}", what)
         self._actors(runtime)
 
     def _actors(self, runtime: Runtime) -> None:
-        """What an actor has in memory is what the log says, and nothing waits for it."""
+        """An actor's state in memory matches the log, and its mailbox is empty."""
         for actor in runtime._running().live:
             if actor.mailbox or actor.pending:
                 self._violated("nothing waits at rest", f"{actor!r} with an empty mailbox", f"{actor.load} commands")
@@ -86,25 +86,25 @@ class AtRest:
 
     def _in_memory(self, actor: Actor, expected: str, found: object) -> None:
         culprit = evolvers_of(self._view, actor.stream)
-        self._violated("a state in memory is what replay gives", expected, found, culprit=culprit)
+        self._violated("state in memory equals replayed state", expected, found, culprit=culprit)
 
     async def agenda(self, log: EventStore) -> None:
-        """Nothing is to be carried out any more but submitted commands whose time has not come.
+        """The agenda contains nothing but submitted commands that are not due yet.
 
-        The agenda's table lags; it is written when the sagas are listed.
+        The agenda's table lags behind; listing the sagas brings it up to date.
         """
         waiting = {one.id for one in self._view.all(Submission) if one.status == "waiting"}
-        standing = {one.id for one in self._view.saga_streams() if one.status == "failed"}
+        stuck = {one.id for one in self._view.saga_streams() if one.status == "failed"}
         for row in await log.read_rows(ReadDue(_ANY_TIME_US, _EVERYTHING)):
-            if row.id not in waiting and row.id not in standing:
+            if row.id not in waiting and row.id not in stuck:
                 self._violated(
                     "the agenda is empty at rest", "nothing", f"{row.what} of {row.owner}<{row.id}> {row.key}"
                 )
 
     def listed(self, summaries: list[Any]) -> None:
-        """The list of sagas is the sagas there are."""
+        """The saga list contains exactly the sagas in the log."""
         found = {(one.type, one.id): one.status for one in summaries}
         wanted = {(one.saga.saga_type, one.id): one.status for one in self._view.saga_streams()}
         for name in {**wanted, **found}:
             if found.get(name) != wanted.get(name):
-                self._violated("the list of sagas is the log's", f"{name} {wanted.get(name)}", found.get(name))
+                self._violated("the saga list matches the log", f"{name} {wanted.get(name)}", found.get(name))

@@ -1,7 +1,8 @@
-"""`Rules`: what a scenario states of its own domain: what always holds, what is conserved, what comes about at last.
+"""`Rules`: the scenario's own invariants: always, conserved and eventually.
 
-They speak about what is durable, and never take part in the run. A condition holds if it returns something true; one
-that raises AssertionError does not hold, and says itself what was found; any other error is told as its own.
+Rules see only what is durable and never take part in the run. A condition holds if it returns a true value. A condition
+that raises AssertionError does not hold, and the error's message says what was found. Any other error is reported as
+an error of the rule.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _RAISED: Any = object()
 
 
 class Rule(msgspec.Struct):
-    """An invariant of the scenario: of a `kind` (always, conserved, eventually), by name."""
+    """An invariant of the scenario, by name; `kind` is always, conserved or eventually."""
 
     kind: str
     name: str
@@ -32,7 +33,7 @@ class Rule(msgspec.Struct):
 
 
 class Rules:
-    """The invariants of one node's scenario."""
+    """The rules of one node."""
 
     def __init__(self, view: View, violated: Violated) -> None:
         self._view = view
@@ -42,27 +43,27 @@ class Rules:
         self._eventually: list[Rule] = []
 
     def add(self, rule: Rule) -> None:
-        """Take an invariant; what is conserved has the value of now."""
+        """Add a rule; a conserved value is read now."""
         if rule.kind == "conserved":
             rule.first = self._value(rule)
         {"always": self._always, "conserved": self._conserved, "eventually": self._eventually}[rule.kind].append(rule)
 
     def calmed(self) -> None:
-        """Take the values that are conserved from here on: what was set up is set up."""
+        """Read the conserved values again: the setup has ended."""
         for rule in self._conserved:
             rule.first = self._value(rule)
 
     def committed(self) -> None:
-        """Look at what always holds, after a commit."""
+        """Check the `always` rules after a commit."""
         for rule in self._always:
             if (found := self._broken(rule)) is not None:
                 after = f"after position {self._view.position}: {found}"
                 self._broke(rule, "to hold after every commit", after)
 
     def unmet(self, after_s: float) -> tuple[str, float] | None:
-        """Return what is still to come about, and when it has to, in seconds after the faults stopped; None for none.
+        """Return the rule still to be met and its deadline, in seconds after the faults stopped; None if there is none.
 
-        What has not come about in its time is a violation.
+        A rule that is not met by its deadline is a violation.
         """
         waiting = []
         for rule in self._eventually:
@@ -78,7 +79,7 @@ class Rules:
         return name, within_s
 
     def at_rest(self) -> None:
-        """Look at what is conserved, whether what came about has remained, and at what was stated after all commits."""
+        """Check conserved values, that what came about still holds, and the `always` rules."""
         if self._view.position:
             self.committed()
         for rule in self._conserved:
@@ -90,7 +91,7 @@ class Rules:
                 self._broke(rule, "to hold at the end", found)
 
     def _broken(self, rule: Rule) -> str | None:
-        """Return what was found where a condition does not hold, None where it does."""
+        """Return what was found if a condition does not hold, or None if it does."""
         try:
             value = self._asked(rule)
         except AssertionError as error:
@@ -99,7 +100,7 @@ class Rules:
             self._raised(rule, error)
             return None
         if value is None:
-            return "None: a condition returns whether it holds, or raises AssertionError"
+            return "None: a condition must return whether it holds, or raise AssertionError"
         return None if value else "it does not"
 
     def _value(self, rule: Rule) -> Any:
@@ -114,22 +115,22 @@ class Rules:
         if inspect.iscoroutine(value):
             value.close()
             raise TypeError(
-                f"{rule.name!r} is stated by an async function: it is asked between two steps, and cannot wait"
+                f"{rule.name!r} is an async function: rules run between two steps and cannot wait, use a plain function"
             )
         return value
 
     def _raised(self, rule: Rule, error: Exception) -> None:
-        wanted = f"a value of the function that states what is {rule.kind}"
+        wanted = f"a value returned by the function of this `{rule.kind}` rule"
         self._violated(rule.name, wanted, described(error), is_stated=True)
 
     def _broke(self, rule: Rule, expected: str, found: str) -> None:
-        """Tell of a rule that does not hold, with what wrote the event since which it does not."""
+        """Report a rule that does not hold, with the code that wrote the event that broke it."""
         culprit = written_since(self._view, lambda past: self._held(rule, past))
         self._violated(rule.name, expected, found, culprit=culprit, is_stated=True)
 
     @staticmethod
     def _held(rule: Rule, past: View) -> bool:
-        """Say whether a rule held for a part of the log."""
+        """Return whether a rule held for the beginning of the log."""
         try:
             value = rule.value(past)
         except Exception:

@@ -1,4 +1,4 @@
-"""`SagaSteps`: the steps of each saga as its stream records them: in their order, undone in the reverse, none left."""
+"""`SagaSteps`: each saga's stream records its steps in order, undone in reverse order, none left out."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from actorium.store.names import StreamName
 
 
 class _Steps(msgspec.Struct):
-    """The steps of one saga that did something, and those that are undone, each in its order."""
+    """The completed steps of one saga and the steps being undone, both in order."""
 
     done: list[str] = []
     undone: list[str] = []
 
 
 class SagaSteps:
-    """Follows the streams of sagas as they grow, knowing of their code only which steps there are."""
+    """Follows the saga streams as they grow; of the saga's code it knows only which steps exist."""
 
     def __init__(
         self, definitions: Mapping[str, SagaDefinition], witness: Witness, view: View, violated: Violated
@@ -35,7 +35,7 @@ class SagaSteps:
         self._steps: dict[StreamName, _Steps] = {}
 
     def committed(self, records: Sequence[EncodedRecord]) -> None:
-        """Take the records of one commit, in order."""
+        """Process the records of one commit, in order."""
         for record in records:
             definition = self.definitions.get(record.stream.type)
             if definition is not None:
@@ -58,18 +58,18 @@ class SagaSteps:
                 steps.done.append(definition.today(step))
             case SagaUndone():
                 if left := self._to_undo(definition, steps):
-                    self._violated("an undone saga has undone what it did", "nothing left", f"{place}: {left}")
+                    self._violated("an undone saga has undone all its steps", "nothing left", f"{place}: {left}")
 
     def _is_issued_in_turn(self, definition: SagaDefinition, steps: _Steps, step: str, place: str) -> None:
         names = list(definition.steps)
         before = names[: names.index(step)] if step in names else []
         if missing := [name for name in before if name not in steps.done]:
-            self._violated("a saga's steps come in their order", f"{missing} before {step}", f"{step} at {place}")
+            self._violated("a saga's steps run in order", f"{missing} before {step}", f"{step} at {place}")
 
     def _is_undone_in_turn(self, definition: SagaDefinition, steps: _Steps, step: str, place: str) -> None:
         left = self._to_undo(definition, steps)
         if step not in left or left[-1] != step:
-            self._violated("what a saga did last is undone first", left[-1:] or "nothing to undo", f"{step} at {place}")
+            self._violated("a saga's last step is undone first", left[-1:] or "nothing to undo", f"{step} at {place}")
 
     def _to_undo(self, definition: SagaDefinition, steps: _Steps) -> list[str]:
         known = definition.steps
@@ -79,19 +79,21 @@ class SagaSteps:
         ]
 
     def at_rest(self) -> None:
-        """Hold that every event that starts a saga has started it."""
+        """Check that every event that starts a saga has started it."""
         for record in self._witness.records:
             for recorded in self._view.recorded(record.position):
                 for definition in self.definitions.values():
                     id = _id_of_started(definition, recorded)
                     if id and StreamName(definition.saga_type, id) not in self._witness.streams:
                         self._violated(
-                            "an event that starts a saga does so", f"{definition.saga_type}<{id}>", "no such saga"
+                            "an event that starts a saga has started it",
+                            f"{definition.saga_type}<{id}>",
+                            "no such saga",
                         )
 
 
 def _id_of_started(definition: SagaDefinition, recorded: RecordedEvent[Event]) -> str | None:
-    """Return the id of the saga that an event starts, None if it starts none."""
+    """Return the id of the saga that an event starts, or None if it starts none."""
     known = definition.handler_of(type(recorded.event))
     if known is None or not known.is_start:
         return None

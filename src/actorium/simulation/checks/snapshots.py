@@ -1,4 +1,4 @@
-"""`SavedStates`: every snapshot, as it is committed, is the state that the log's own events give at its version."""
+"""`SavedStates`: every committed snapshot equals the state that the log's events give at its version."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from actorium.store.names import StreamName
 
 
 class SavedStates:
-    """Folds each stream that has snapshots along with them, so that none of its events is applied twice."""
+    """Folds each stream that has snapshots in step with them, so that no event is applied twice."""
 
     def __init__(self, witness: Witness, view: View, violated: Violated) -> None:
         self._witness = witness
@@ -25,18 +25,20 @@ class SavedStates:
         self._decoders: dict[str, Callable[[bytes], Any]] = {}
 
     def committed(self, snapshots: Sequence[Snapshot]) -> None:
-        """Take the snapshots of one commit, after its events."""
+        """Check the snapshots of one commit, after its events."""
         for snapshot in snapshots:
             records = self._witness.streams.get(snapshot.stream, [])
             if snapshot.version > len(records):
                 wanted = f"{snapshot.stream} at most at version {len(records)}"
-                self._violated("a snapshot is of what is durable", wanted, f"one of version {snapshot.version}")
+                self._violated(
+                    "a snapshot holds only durable events", wanted, f"a snapshot of version {snapshot.version}"
+                )
                 continue
             expected = self._at(snapshot.stream, snapshot.version)
             found = self._decoded(snapshot)
             if found != expected:
                 what = f"{snapshot.stream} at version {snapshot.version} as {expected}"
-                self._violated("a snapshot is what replay gives", what, found)
+                self._violated("a snapshot equals replayed state", what, found)
 
     def _at(self, stream: StreamName, version: int) -> Any:
         reached, state = self._folds.get(stream, (0, None))

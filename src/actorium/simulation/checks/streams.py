@@ -1,18 +1,19 @@
-"""`Streams`: every answer that the runtime gave rests on a state that its stream had while it was asked.
+"""`Streams`: every answer the runtime gave matches a state that the stream had while the request was in progress.
 
-This is linearizability, checked stream by stream. In general that takes a search over all orders of the operations.
-Here it takes none: an aggregate's commands are its stream's events, so the order of what took effect is written down
-as versions, and each operation can be looked at by itself:
+This is linearizability, checked stream by stream. In general the check needs a search over all orders of the
+operations. Here it does not: an aggregate's commands become its stream's events, so the versions record the order of
+the effects, and each operation can be checked separately:
 
-- a command that took effect did so at one place of the log; that place lies between its asking and its answer;
-- a command that was refused, or had nothing to do, and a read, leave nothing behind; each is right if, at some version
-  that was the stream's last between asking and answer, the aggregate's own code says the same;
-- who asks after another was answered asks no earlier version than that answer rested on, because the log only grows:
-  so the places agree with real time whichever version each operation is given.
+- A command that took effect did so at one place in the log, between the request and the answer.
+- A command that was rejected or had nothing to do, and a read, write nothing. Such an answer is correct if the
+  aggregate's own code gives the same one at some version that was the stream's last during the request.
+- A request made after another was answered sees no earlier version than that answer, because the log only grows. So
+  the chosen versions agree with real time, whichever version is chosen for each operation.
 
-What was never answered (a timeout, a lost reply, a process that died) may have happened or not: both are right.
+A request that was never answered (a timeout, a lost reply, a process that died) may or may not have taken effect: both
+are correct.
 
-One pass over a stream folds it once, and decides everything on the way.
+One pass over a stream folds it once and decides all its claims.
 """
 
 from __future__ import annotations
@@ -40,10 +41,10 @@ _REFUSALS = (Rejected, NotFound, AlreadyExists, WrongExpectedVersion)
 
 
 class Claim(msgspec.Struct, eq=False):
-    """What must have been so at one of the versions `low`..`high` of a stream.
+    """A condition that must hold at one of the versions `low`..`high` of a stream.
 
-    `holds` is asked with the state (None before the first event) and the version; it returns what is so instead, or
-    None where the claim is right.
+    `holds` is called with the state (None before the first event) and the version. It returns None if the claim is
+    correct there, and otherwise a description of what is true instead.
     """
 
     invariant: str
@@ -55,7 +56,7 @@ class Claim(msgspec.Struct, eq=False):
 
 
 class Streams:
-    """What was said of each stream, and the pass that looks whether it was so."""
+    """The claims about each stream, and the pass that checks them."""
 
     def __init__(self, witness: Witness, view: View, effects: Effects, history: History, violated: Violated) -> None:
         self._witness = witness
@@ -67,7 +68,7 @@ class Streams:
         self._claims: dict[StreamName, list[Claim]] = {}
 
     def look(self) -> None:
-        """Look at everything in the history."""
+        """Check everything in the history."""
         self._claims = {}
         for operation in self._history.operations:
             if operation.how == "send":
@@ -79,7 +80,7 @@ class Streams:
         for stream, claims in self._claims.items():
             self._pass(stream, claims)
 
-    # --- what was said --------------------------------------------------------------------------------------------
+    # --- claims ---------------------------------------------------------------------------------------------------
 
     def _take(self, operation: Operation, delivery: ClientDelivery) -> None:
         answer = delivery.answer
@@ -96,7 +97,7 @@ class Streams:
             self._was_in_conflict(operation)
 
     def _decided(self, operation: Operation, effect: Effect) -> None:
-        """A command's events are what its handler makes of the state they were appended to."""
+        """A command's events are those its handler decides on the state they were appended to."""
         first, last = effect.first_version, effect.version
         records = self._witness.streams[effect.stream][first - 1 : last]
         written = tuple(one.event for record in records for one in self._view.recorded(record.position))
@@ -107,7 +108,9 @@ class Streams:
 
         says = f"{operation.name} decided {written!r}"
         before = first - 1
-        claim = Claim("a decision rests on what is before it", says, before, before, holds, self._handler_of(operation))
+        claim = Claim(
+            "a decision follows from the state before it", says, before, before, holds, self._handler_of(operation)
+        )
         self._claims.setdefault(effect.stream, []).append(claim)
 
     def _had_nothing_to_do(self, operation: Operation, delivery: ClientDelivery, ack: Ack) -> None:
@@ -121,22 +124,22 @@ class Streams:
 
     def _was_refused(self, operation: Operation, delivery: ClientDelivery, refusal: Exception) -> None:
         if isinstance(refusal, WrongExpectedVersion) and operation.expected_version is None:
-            return  # it lost too many races, with other writers of its stream
+            return  # it lost too many races with other writers of its stream
 
         def holds(state: Any, version: int) -> str | None:
             decided = self._redecided(operation, state, version)
             return None if _same_refusal(decided, refusal) else repr(decided)
 
-        self._claim_before_effect(operation, delivery, f"{operation.name} refused: {refusal!r}", holds)
+        self._claim_before_effect(operation, delivery, f"{operation.name} rejected: {refusal!r}", holds)
 
     def _claim_before_effect(
         self, operation: Operation, delivery: ClientDelivery, says: str, holds: Callable[[Any, int], str | None]
     ) -> None:
-        """What wrote nothing rests on a version of its time; if the command took effect, on one before that.
+        """An answer without an effect matches a version of its time; if the command took effect, one before the effect.
 
-        For before such an answer is given the log is asked whether the command has taken effect already.
+        The reason: the runtime looks for an earlier effect of the command before it gives such an answer.
         """
-        invariant = "an answer rests on a state that was"
+        invariant = "an answer matches a state during the request"
         stream = self._view.stream_of(operation.command)
         low, high = self._versions(stream, delivery)
         effect = self._effects.of(operation.effect_id)
@@ -150,15 +153,15 @@ class Streams:
         )
 
     def _was_in_conflict(self, operation: Operation) -> None:
-        """A conflict is with another command of the same id."""
+        """A conflict is only with a different command of the same id."""
         others = [
             one
             for one in self._history.operations
             if one.command_id == operation.command_id and (type(one.command), one.command) != _key(operation)
         ]
         if not others and self._effects.of(operation.command_id) is not None:
-            same = f"one command under {operation.command_id}"
-            self._violated("a command conflicts with none but another", same, "CommandConflict")
+            same = f"one command with the id {operation.command_id}"
+            self._violated("a command conflicts only with a different command", same, "CommandConflict")
 
     def _take_reading(self, reading: ClientRead) -> None:
         delivery, answer = reading.delivery, reading.delivery.answer
@@ -171,33 +174,37 @@ class Streams:
         says = f"{stream} read as {answer!r}"
         if wanted is not None and is_there:
             if wanted > high:
-                self._violated("a read is of a state that was", f"{stream} at version {wanted}", f"{high} versions")
+                self._violated(
+                    "a read returns a state during the request", f"{stream} at version {wanted}", f"{high} versions"
+                )
                 return
             low = high = wanted
 
         def holds(state: Any, version: int) -> str | None:
             if not is_there:
                 missing = version < (1 if wanted is None else wanted)
-                return None if missing else "it was there"
+                return None if missing else "it existed"
             return None if state == answer else repr(state)
 
-        claim = Claim("a read is of a state that was", says, low, high, holds, evolvers_of(self._view, stream))
+        claim = Claim(
+            "a read returns a state during the request", says, low, high, holds, evolvers_of(self._view, stream)
+        )
         self._claims.setdefault(stream, []).append(claim)
 
-    # --- when it was said -----------------------------------------------------------------------------------------
+    # --- times ----------------------------------------------------------------------------------------------------
 
     def _versions(self, stream: StreamName, delivery: ClientDelivery) -> tuple[int, int]:
-        """Return the first and last version that were a stream's last while a delivery was with the runtime."""
+        """Return the first and last version that were the stream's last during a delivery."""
         positions = self._positions.get(stream)
         records = self._witness.streams.get(stream, ())
         if positions is None or len(positions) != len(records):
             positions = self._positions[stream] = [record.position for record in records]
         return bisect_right(positions, delivery.seen), bisect_right(positions, delivery.known)
 
-    # --- whether it was so ----------------------------------------------------------------------------------------
+    # --- the pass -------------------------------------------------------------------------------------------------
 
     def _pass(self, stream: StreamName, claims: list[Claim]) -> None:
-        """Fold a stream once, and ask each claim at its versions until it is right."""
+        """Fold a stream once, and try each claim at its versions until it holds."""
         claims.sort(key=lambda claim: claim.low)
         records = self._witness.streams.get(stream, [])
         state: Any = None
@@ -230,14 +237,14 @@ class Streams:
         return handlers[type(operation.command)].method.__qualname__
 
     def _redecided(self, operation: Operation, state: Any, version: int) -> Any:
-        """Return what the aggregate's code says to a command now: its events, or the refusal it raises."""
+        """Return what the aggregate's code decides for a command now: its events, or the rejection it raises."""
         definition = self._view.definition_of(operation.command)
         handler = definition.handlers[type(operation.command)]
         stream = self._view.stream_of(operation.command)
         if version == 0 and definition.has_create and not handler.creates:
             return NotFound(f"{stream} does not exist")
         if version > 0 and handler.creates:
-            return AlreadyExists(f"{stream} exists already")
+            return AlreadyExists(f"{stream} already exists")
         if operation.expected_version is not None and operation.expected_version != version:
             return WrongExpectedVersion(stream, expected=operation.expected_version, actual=version)
         own = copy.copy(state) if state is not None else self._view.empty(stream)

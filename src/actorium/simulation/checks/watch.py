@@ -1,7 +1,7 @@
-"""`Checks`: everything that is held in a run of one node, and when it is looked at.
+"""`Checks`: every invariant that is checked in a run of one node, and when.
 
-While the run goes on: after each commit, at each answer, at each event that a subscriber is given. At rest: the log as
-a whole, everything that was read or refused on the way, every read model, and what may not be left to do.
+During the run: after each commit, at each answer, and at each event delivered to a subscriber. At rest: the whole log,
+every read and every rejection of the run, every read model, and what must not be left to do.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ from actorium.store.event_store import Batch, Committed
 from actorium.store.events import EncodedRecord
 from actorium.user_lines import described
 
-# What is looked at by asking the runtime itself costs more than the rest together: a sample of each seed, but where
-# one failure is looked at closely.
-_READ_AFTER = 0.06  # part of the commits after which the aggregate is read
+# Checks that query the runtime itself cost more than all the others together, so each seed runs a sample of them,
+# unless a failure is being examined closely.
+_READ_AFTER = 0.06  # share of the commits after which the aggregate is read
 _READ_AT_REST_MAX = 8
 _SENT_AGAIN_MAX = 6
-# An actor whose events could not be applied, for a fault, refuses mail for a while: pauses, and how many of them.
+# An actor whose events failed to apply because of a fault rejects commands for a while: the pauses and their number.
 _PAUSE_S = 4.0
 _PATIENCE = 12
 
 
 class Checks:
-    """The invariants of one node; `violated(name, expected, actual)` is told of what does not hold."""
+    """The invariants of one node; `violated(name, expected, actual)` is called for each violation."""
 
     def __init__(
         self,
@@ -80,10 +80,10 @@ class Checks:
         witness.listeners.append(self._grew)
         witness.batch_listeners.append(self._wrote)
 
-    # --- while it runs --------------------------------------------------------------------------------------------
+    # --- during the run -------------------------------------------------------------------------------------------
 
     def began(self, name: str, number: int, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> None:
-        """Begin to look on in a new life of the node, from its own loop."""
+        """Start checking a new life of the node, from its own loop."""
         after = self._chance.bits(f"follower of {name}", 0) % (self._witness.position + 1) if number % 2 == 0 else 0
         self._follower = FollowerCheck(f"the subscriber of {name}", after, self._witness, self._view, self._violated)
         self._following = loop.create_task(self._follower.follow(runtime), name=f"{name} subscriber")
@@ -111,7 +111,7 @@ class Checks:
         self._models.committed(one for n, one in enumerate(batch.checkpoints) if n not in failed)
 
     def deployed(self, described: Runtime) -> None:
-        """Take note that the next life of the node has other classes."""
+        """Record that the next life of the node runs other classes."""
         self._view.adopt(described)
         self._history.deployed(self._witness.position)
         self._steps.definitions = _saga_definitions(described)
@@ -119,28 +119,28 @@ class Checks:
         self._aggregates = _aggregates(described)
 
     def asked(self, operation: Operation) -> None:
-        """Take note that a client begins an operation."""
+        """Record that a client begins an operation."""
         self._replies.asked(operation)
 
     def answered(self, operation: Operation, delivery: ClientDelivery) -> None:
-        """Look at what the runtime said to a command."""
+        """Check the runtime's answer to a command."""
         self._replies.answered(operation, delivery)
 
     def left_to_do(self, statistics: RuntimeStatistics, until_us: int) -> str | None:
-        """Return what still goes on by itself, up to a time of the wall clock; None when nothing does."""
+        """Describe the work still to be done up to a wall-clock time; None if there is none."""
         left = left_to_do(self._view, self._witness, statistics, until_us)
         return left or (self._follower.left_to_do() if self._follower is not None else None)
 
     # --- at rest --------------------------------------------------------------------------------------------------
 
     async def at_rest(self, call: Callable[[Callable[[Runtime], Awaitable[Any]]], Awaitable[Any]]) -> None:
-        """Look at everything, now that the world is at rest."""
+        """Check everything, now that the world is at rest."""
         await call(self._look)
         if self._following is not None:
             self._following.cancel()
 
     async def _look(self, runtime: Runtime) -> None:
-        """Look at the runtime, in its process: first at what it has, then at what it says, then at its log."""
+        """Check the runtime in its process: its state, then its answers, then its log."""
         self.resting.look(runtime)
         self.rules.at_rest()
         await self._ask_again(runtime)
@@ -151,7 +151,7 @@ class Checks:
         await read_back(runtime.store, self._witness, self._effects, self._history, self._violated)
 
     async def _ask_again(self, runtime: Runtime) -> None:
-        """Have the runtime say again what it said: to commands that took effect, and of aggregates."""
+        """Repeat requests: send commands that took effect again, and read aggregates again."""
         if any(self._view.is_process(stream.type) for stream in self._witness.streams):
             self.resting.listed([one async for one in runtime.sagas.list()])
         before = self._witness.position
@@ -160,7 +160,9 @@ class Checks:
         await asyncio.gather(*[self._sent_again(runtime, operation) for operation in again])
         if self._witness.position > before:
             events = self._view.recorded(self._witness.position)
-            self._violated("a command sent again has no effect", f"a log of {before} events", f"{events} after that")
+            self._violated(
+                "a command sent again has no effect", f"a log of {before} events", f"{events} events afterwards"
+            )
         streams = [stream for stream in self._witness.streams if stream.type in self._aggregates]
         for stream in self._sample("read at rest", streams, _READ_AT_REST_MAX):
             await self._looked_at(runtime, self._aggregates[stream.type], stream.id)
@@ -194,7 +196,7 @@ class Checks:
         try:
             delivery.answer = await runtime.get(aggregate, id)
         except Exception:
-            return  # no answer is no wrong answer
+            return  # a missing answer is not a wrong answer
         delivery.known = self._witness.position
         self._history.readings.append(ClientRead(aggregate, id, None, delivery))
 

@@ -1,4 +1,4 @@
-"""A disk whose power can go, and the SQLite store on it."""
+"""A simulated disk that can lose power, and the SQLite store on it."""
 
 from actorium.simulation.disk.disk import DiskError, PowerCut, SimulatedDisk
 from actorium.simulation.disk.file import SECTOR_BYTES, Choose, SimulatedFile

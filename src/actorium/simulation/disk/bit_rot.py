@@ -1,7 +1,7 @@
-"""Bits of a log's file that turn over while nobody looks: what a reader is then told, part by part.
+"""Bit rot: flip single bits in a log's file and record what a reader then gets, part by part.
 
-The file is a real one, read by the store that ships. Each reading is held against what was written: it says the same,
-or it is refused with an error of the store, or it is wrong.
+The file is real and is read by the store that ships. Each read is compared with what was written: it returns the same
+data, or raises an error of the store, or is wrong.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ Reading = Callable[[EventStore], Awaitable[Any]]
 
 
 class Part(msgspec.Struct):
-    """How often one part of the file was read as it was written, was refused, and was read wrong.
+    """How often a read of one part of the file was right, raised an error, or was wrong.
 
-    `hidden`: of the wrong ones, those that `actorium check --deep` does not find either.
+    `hidden`: how many of the wrong reads `actorium check --deep` does not detect either.
     """
 
     right: int = 0
@@ -55,7 +55,7 @@ class Part(msgspec.Struct):
 
 
 async def write_log(path: Path) -> None:
-    """Write a log with something in each of its parts."""
+    """Write a log with data in each of its parts."""
     store = SQLiteStore(path)
     await store.open()
     table = "CREATE TABLE balances (account TEXT PRIMARY KEY, balance INTEGER NOT NULL)"
@@ -87,7 +87,7 @@ async def write_log(path: Path) -> None:
 
 
 async def _states(store: EventStore) -> Any:
-    """What hydration makes of streams: the snapshot may be missing, for the events say it all again."""
+    """Return the hydrated states of the streams: the snapshot may be missing, because the events rebuild the state."""
     pages = await store.read_streams([StreamRead(name, 0, _EVERYTHING, _FINGERPRINT) for name in _STREAMS])
     full = await store.read_streams([StreamRead(name, 0, _EVERYTHING) for name in _STREAMS])
     return [
@@ -97,7 +97,7 @@ async def _states(store: EventStore) -> Any:
 
 
 async def _next_commit(store: EventStore) -> list[str]:
-    """A command more, and one that took effect long ago: the one is taken, the other is known."""
+    """Commit a new command and one that took effect long ago: the first is accepted, the second recognized."""
     event = EncodedEvent("Deposited", 1, b"{}", b"{}")
     new = Append(_STREAMS[0], _ROUNDS, (event,), CommandMark("new", 7))
     old = Append(_STREAMS[1], _ROUNDS, (event,), CommandMark(_COMMANDS[1], 1_000_000))
@@ -124,9 +124,10 @@ READINGS: dict[str, Reading] = {
 
 
 class BitRot:
-    """Flips bits of a file in a folder, and reads; `parts` counts what came of it.
+    """Flips bits of a file in a folder and reads it; `parts` counts the results.
 
-    `after`: how the process that wrote the file ended. `verify_mb` is the store's (see `SQLiteStore`).
+    after: how the process that wrote the file ended.
+    verify_mb: the option of the store (see `SQLiteStore`).
     """
 
     def __init__(self, folder: Path, *, seed: int, after: Ending = "close", verify_mb: int = 64) -> None:
@@ -152,16 +153,18 @@ class BitRot:
         return len(self._intact[self._path])
 
     async def flip_one(self) -> None:
-        """Turn one bit of the intact file over and read everything."""
+        """Flip one bit of the intact file and read everything."""
         bit = self._chance.randrange(8 * len(self._intact[self._path]))
         rotten = bytearray(self._intact[self._path])
         rotten[bit // 8] ^= 1 << bit % 8
         for left in self._path.parent.iterdir():
-            left.unlink()  # a write-ahead log that could not be closed belongs to the file of the flip before
+            left.unlink()  # a write-ahead log left over from the previous flip belongs to that file
         for path, content in self._intact.items():
             path.write_bytes(content)
         self._path.write_bytes(rotten)
-        os.utime(self._path, ns=(self._written_ns, self._written_ns))  # a bit that turns over does not write
+        os.utime(
+            self._path, ns=(self._written_ns, self._written_ns)
+        )  # a flipped bit does not change the modification time
         found, is_found_by_a_check = await self._read()
         for name, part in self.parts.items():
             if isinstance(found[name], ActoriumError):
@@ -171,10 +174,10 @@ class BitRot:
             else:
                 part.wrong += 1
                 part.hidden += not is_found_by_a_check
-                self.examples.append(f"bit {bit}: {name}{'' if is_found_by_a_check else ', and no check finds it'}")
+                self.examples.append(f"bit {bit}: {name}{'' if is_found_by_a_check else ', not found by any check'}")
 
     async def _read(self) -> tuple[dict[str, Any], bool]:
-        """Return what each reading gave, the error in its place, and whether a deep check finds damage."""
+        """Return the result of each read, or its error, and whether a deep check finds damage."""
         store = SQLiteStore(self._path, verify_mb=self._verify_mb)
         try:
             await store.open()

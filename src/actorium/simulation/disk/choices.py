@@ -1,4 +1,4 @@
-"""Ways to decide what a power cut leaves: one after the other until none is left, or by chance."""
+"""Ways to decide what remains after a power cut: exhaustively, one choice after another, or at random."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from actorium.simulation.disk.disk import SimulatedDisk
 
 
 class EveryChoice:
-    """A `Choose` that makes, run after run, every sequence of decisions that there is."""
+    """A `Choose` that makes every possible sequence of decisions, one per run."""
 
     __slots__ = ("_made", "_options", "_place")
 
@@ -25,7 +25,7 @@ class EveryChoice:
         return self._made[self._place - 1]
 
     def next_run(self) -> bool:
-        """Begin the next sequence; False when all have been made."""
+        """Start the next sequence; return False if all have been made."""
         self._place = 0
         while self._made:
             self._made[-1] += 1
@@ -37,7 +37,7 @@ class EveryChoice:
 
 
 def every_state(disk: SimulatedDisk) -> Iterator[SimulatedDisk]:
-    """Yield every disk that a power cut at this moment could leave, some of them more than once."""
+    """Yield every disk that a power cut at this moment could leave; some may repeat."""
     choice = EveryChoice()
     yield disk.possible_after_power_cut(choice)
     while choice.next_run():

@@ -1,10 +1,10 @@
-"""A connection to a database on a simulated disk that looks like one of Python's own `sqlite3`.
+"""A connection to a database on a simulated disk, with the interface of Python's own `sqlite3`.
 
-Python's module knows no VFS written in Python, `apsw` does. So that the code which runs in the simulation is the code
-that ships, its connections are given the face of `sqlite3.Connection`, as far as the store uses it, errors included.
+Python's module does not support a VFS written in Python; `apsw` does. To run the code that ships, these connections
+implement as much of `sqlite3.Connection` as the store uses, errors included.
 
-Invariants: every statement has run to its end when `execute` returns; when the power of the disk went, during it or
-before, it raises PowerCut and nothing else.
+Invariants: every statement has finished when `execute` returns; if the disk loses power during the statement or has
+lost it before, `execute` raises PowerCut and nothing else.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import apsw
 from actorium.simulation.disk.disk import PowerCut, SimulatedDisk
 from actorium.simulation.disk.vfs import VFS_NAME, disks
 
-# As many as the store's own connections keep (see connection.py there): one for every size of its multi-row statements.
+# As many as the store's own connections keep (see connection.py there): one for each size of its multi-row statements.
 _STATEMENTS_MAX = 160
 
 _ERRORS: dict[int, type[sqlite3.Error]] = {
@@ -36,7 +36,7 @@ ENGINE = f"sqlite {apsw.sqlite_lib_version()}"
 
 
 class Rows:
-    """What a statement found; the face of `sqlite3.Cursor`."""
+    """The result of a statement, with the interface of `sqlite3.Cursor`."""
 
     __slots__ = ("_rows", "lastrowid")
 
@@ -56,7 +56,7 @@ class Rows:
 
 
 class DiskDatabase:
-    """The one connection to a file, in exclusive locking mode: so SQLite keeps the WAL's index in its own memory."""
+    """The only connection to a file, in exclusive locking mode: SQLite keeps the WAL's index in its own memory."""
 
     __slots__ = ("db", "disk")
 
@@ -67,7 +67,7 @@ class DiskDatabase:
         self.db.execute("PRAGMA locking_mode = EXCLUSIVE")
 
     def close(self) -> None:
-        """Close it as a program does that ends in peace; on a disk without power, nothing comes of it."""
+        """Close it as a program does that ends normally; on a disk without power this has no effect."""
         was_off = self.disk.is_off
         try:
             self.db.close()
@@ -78,7 +78,7 @@ class DiskDatabase:
 
 
 class DiskConnection:
-    """The face of `sqlite3.Connection` on a `DiskDatabase`; several may share one, each with its `text_factory`."""
+    """Acts as a `sqlite3.Connection` on a `DiskDatabase`; several may share one, each with its `text_factory`."""
 
     __slots__ = ("_db", "_disk", "text_factory")
 
@@ -131,7 +131,7 @@ class DiskConnection:
         return rows
 
     def _undecoded(self, sql: str, parameters: Sequence[Any], error: UnicodeDecodeError) -> list[Any]:
-        """Run a query again whose text is damaged, and get the text as bytes."""
+        """Run a query with damaged text again, returning text as bytes."""
         if self.text_factory is not bytes:
             raise sqlite3.OperationalError(f"Could not decode to UTF-8: {error}") from None
         names = [f"c{number}" for number in range(len(self._db.execute(sql, parameters).get_description()))]

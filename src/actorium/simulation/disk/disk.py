@@ -1,11 +1,11 @@
-"""`SimulatedDisk`: a disk in memory whose power can go, whose writes can fail and whose bits can rot.
+"""`SimulatedDisk`: a disk in memory that can lose power, fail writes and suffer bit rot.
 
-It promises what a disk promises and no more: bytes that were synced are there after a power cut; of the rest, each
-sector may be there, not be there, or be torn, each file may have any size that it had since its last sync, and a file
-that was made or removed since the last sync of the directory may or may not be there.
+It promises what a disk promises and no more. Bytes that were synced survive a power cut. Of the rest, each sector may
+be written, not written or torn, each file may have any size it has had since its last sync, and a file created or
+removed since the last sync of the directory may or may not exist.
 
-A disk is one life of a machine. When its power is gone it does nothing any more: what is open on it can be dropped, and
-`after_power_cut` or `after_kill` gives the disk of the next life.
+A disk object is one life of a machine. After a power cut it does nothing more. Whatever was open on it can be dropped;
+`after_power_cut` or `after_kill` returns the disk of the next life.
 """
 
 from __future__ import annotations
@@ -18,28 +18,29 @@ from actorium.store.errors import StoreInUse
 
 
 class PowerCut(BaseException):
-    """The power is gone; the program that used the disk is no more. Not an Exception: nobody handles it and goes on."""
+    """The disk lost power and its program is gone. Not an Exception, so that no handler continues after it."""
 
 
 class DiskError(Enum):
-    """What a disk can answer instead of doing its work."""
+    """The errors a disk can report instead of doing its work."""
 
     FULL = "no space left on device"
     BROKEN = "input/output error"
 
 
 BeforeWrite = Callable[[str, int, int], DiskError | None]
-"""Called with file, offset and size of a write; what it returns happens instead, PowerCut goes through it."""
+"""Called with file, offset and size of a write. A returned error happens instead; PowerCut propagates."""
 
 BeforeSync = Callable[[str], DiskError | None]
-"""Called with the file that is to be synced; what it returns happens instead, PowerCut comes before it."""
+"""Called with the file to be synced. A returned error happens instead; PowerCut propagates before the sync."""
 
 
 class SimulatedDisk:
-    """Files in one directory, by name.
+    """The files of one directory, by name.
 
-    `files` are there and synced from the start. `before_write` and `before_sync` decide about faults; they may raise
-    PowerCut, and are handed on to the disk of the next life.
+    files: the initial files, already synced.
+    before_write, before_sync: decide about faults. They may raise PowerCut, and are passed on to the disk of the next
+        life.
     """
 
     def __init__(
@@ -53,7 +54,8 @@ class SimulatedDisk:
         self.before_sync = before_sync
         self.is_off = False
         self._files = {name: SimulatedFile(content) for name, content in (files or {}).items()}
-        # What lay under a name since the last sync of the directory, the platter's first, the present last.
+        # The files a name has referred to since the last sync of the directory: first the durable one, last the current
+        # one.
         self._changed: dict[str, list[SimulatedFile | None]] = {}
         self._locked: set[str] = set()
 
@@ -62,30 +64,30 @@ class SimulatedDisk:
         return sorted(self._files)
 
     def content(self, name: str) -> bytes:
-        """Return what a reader of a file sees."""
+        """Return the current content of a file, as a reader sees it."""
         return bytes(self._files[name].content)
 
     def flip_bit(self, name: str, bit: int) -> None:
-        """Turn one bit of a file over, counted from its first."""
+        """Flip one bit of a file, counted from its first."""
         self._files[name].flip(bit)
 
     def unsynced_sectors(self) -> int:
-        """Return how many sectors, and names of files, a power cut at this moment would leave open."""
+        """Return how many sectors and file names a power cut at this moment would leave undecided."""
         return len(self._changed) + sum(len(file.unsynced_sectors()) for file in self._files.values())
 
-    # The power
+    # Power
 
     def cut_power(self) -> None:
-        """Take the power away: from now on nothing is written, and a store on this disk raises PowerCut."""
+        """Cut the power: from now on nothing is written, and a store on this disk raises PowerCut."""
         self.is_off = True
 
     def after_power_cut(self, choose: Choose) -> SimulatedDisk:
-        """Return the disk as it is when the power is back, what was not synced decided by `choose`; this one is off."""
+        """Return the disk after a power cut, with `choose` deciding about everything un-synced; this one is off."""
         self.is_off = True
         return self.possible_after_power_cut(choose)
 
     def possible_after_power_cut(self, choose: Choose) -> SimulatedDisk:
-        """Return what a power cut at this moment would leave; this disk goes on."""
+        """Return a disk that a power cut at this moment could leave; this disk stays in use."""
         disk = SimulatedDisk(before_write=self.before_write, before_sync=self.before_sync)
         for name in sorted({*self._files, *self._changed}):
             possible = self._changed.get(name) or [self._files.get(name)]
@@ -96,10 +98,10 @@ class SimulatedDisk:
         return disk
 
     def after_kill(self) -> SimulatedDisk:
-        """Return the disk as it is when only the process died, un-synced writes and all; this one is off."""
+        """Return the disk after the process died but not the machine: un-synced writes survive; this one is off."""
         self.is_off = True
         disk = SimulatedDisk(before_write=self.before_write, before_sync=self.before_sync)
-        # One file may lie under a name now and in the name's past.
+        # A file may be referred to by a name now and by the name's past as well.
         copies: dict[int, SimulatedFile] = {}
 
         def copied(file: SimulatedFile | None) -> SimulatedFile | None:
@@ -109,31 +111,31 @@ class SimulatedDisk:
         disk._changed = {name: [copied(file) for file in past] for name, past in self._changed.items()}
         return disk
 
-    # What a database does with it
+    # Operations of a database
 
     def file(self, name: str) -> SimulatedFile | None:
-        """Return the file that lies under a name."""
+        """Return the file of a name."""
         return self._files.get(name)
 
     def create(self, name: str) -> SimulatedFile:
-        """Make an empty file; its name is on the platter once the directory is synced."""
+        """Create an empty file; its name becomes durable when the directory is synced."""
         file = SimulatedFile()
         self._rename(name, file)
         return file
 
     def delete(self, name: str) -> None:
-        """Remove a file; it is gone for good once the directory is synced."""
+        """Remove a file; the removal becomes durable when the directory is synced."""
         self._rename(name, None)
 
     def sync_directory(self) -> None:
-        """Make every name that was made or removed durable."""
+        """Make every created or removed name durable."""
         if not self.is_off:
             self._changed.clear()
 
     def write(self, name: str, file: SimulatedFile, offset: int, data: bytes) -> DiskError | None:
-        """Write into a file that was opened under a name; return what went wrong.
+        """Write into a file that was opened under a name; return the error, if any.
 
-        A power cut that `before_write` brings finds this write among those that were not synced.
+        If `before_write` cuts the power, this write is among the un-synced ones.
         """
         if self.is_off:
             return None
@@ -148,12 +150,12 @@ class SimulatedDisk:
         return None
 
     def truncate(self, file: SimulatedFile, size: int) -> None:
-        """Cut a file down to a size in bytes."""
+        """Truncate a file to a size in bytes."""
         if not self.is_off and size < len(file.content):
             file.truncate(size)
 
     def sync(self, name: str, file: SimulatedFile) -> DiskError | None:
-        """Put what was written into a file on the platter; return what went wrong."""
+        """Make the writes to a file durable; return the error, if any."""
         if self.is_off:
             return None
         if self.before_sync is not None:
@@ -170,13 +172,13 @@ class SimulatedDisk:
         return None
 
     def lock(self, name: str) -> None:
-        """Take the one right to use a file; raise StoreInUse where it is taken."""
+        """Take the exclusive lock of a file; raise StoreInUse if it is taken."""
         if name in self._locked:
-            raise StoreInUse(f"{name} is open on this disk already: close that store first")
+            raise StoreInUse(f"{name} is already open on this disk: close that store first")
         self._locked.add(name)
 
     def unlock(self, name: str) -> None:
-        """Give the right back."""
+        """Release the lock."""
         self._locked.discard(name)
 
     def _rename(self, name: str, file: SimulatedFile | None) -> None:

@@ -1,7 +1,7 @@
-"""One file of a simulated disk: what it holds, and what of it a power cut may take back.
+"""One file of a simulated disk: its content, and which parts of it a power cut may revert.
 
-Invariants: `content` is what a reader sees; undoing the changes in `_unsynced`, the last one first, gives what is on
-the platter.
+Invariants: `content` is what a reader sees; undoing the changes in `_unsynced`, last one first, gives the durable
+content.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 SECTOR_BYTES = 512
-"""The unit in which a disk writes: it may write a whole file's sectors in any order."""
+"""The unit in which a disk writes; the sectors of a file may be written in any order."""
 
 Choose = Callable[[str, int], int]
-"""Decides between `options` possibilities, 0 … options - 1, at a place that is named for the trace."""
+"""Chooses one of `options` possibilities, 0 … options - 1, at a place that is named for the trace."""
 
-# What becomes of the writes of one file that were not synced.
+# What happens to the un-synced writes of a file.
 _LOST, _KEPT, _IN_ORDER, _SECTOR_BY_SECTOR = range(4)
 
 
 class _Change(NamedTuple):
-    """A write, or a cut to a size if `new` is empty: what lay there before, and how long the file was."""
+    """A write, or a truncation if `new` is empty: the bytes it replaced, and the former size of the file."""
 
     offset: int
     old: bytes
@@ -29,17 +29,17 @@ class _Change(NamedTuple):
 
     @property
     def sectors(self) -> range:
-        """The sectors that the change touches."""
+        """The sectors affected by the change."""
         end = self.offset + max(len(self.old), len(self.new))
         return range(self.offset // SECTOR_BYTES, (end + SECTOR_BYTES - 1) // SECTOR_BYTES)
 
     def undo(self, content: bytearray) -> None:
-        """Take the change back."""
+        """Undo the change."""
         _resize(content, self.size_before)
         content[self.offset : self.offset + len(self.old)] = self.old
 
     def redo(self, content: bytearray) -> None:
-        """Make the change."""
+        """Apply the change."""
         if not self.new:
             del content[self.offset :]
             return
@@ -47,7 +47,7 @@ class _Change(NamedTuple):
         content[self.offset : self.offset + len(self.new)] = self.new
 
     def within(self, sectors: set[int], size: int) -> list[_Change]:
-        """Return the parts of a write that lie in these sectors of a file that has a size."""
+        """Return the parts of a write that fall into the given sectors of a file of the given size."""
         parts = []
         for sector in self.sectors if self.new else ():
             if sector in sectors:
@@ -59,14 +59,14 @@ class _Change(NamedTuple):
 
 
 class _History(NamedTuple):
-    """What each sector changed since the last sync has held, the platter's version first; the sizes likewise."""
+    """The contents of each sector changed since the last sync, the durable one first; and the sizes of the file."""
 
     sectors: dict[int, list[bytes]]
     sizes: list[int]
 
 
 class SimulatedFile:
-    """The bytes of one file and the history of what is not yet on the platter."""
+    """The bytes of one file, and the history of its un-synced changes."""
 
     __slots__ = ("_doomed", "_unsynced", "content")
 
@@ -76,7 +76,7 @@ class SimulatedFile:
         self._doomed: set[int] = set()
 
     def write(self, offset: int, data: bytes) -> None:
-        """Put bytes at an offset; a hole before them is filled with zeros."""
+        """Write bytes at an offset; a gap before them is filled with zeros."""
         content, end = self.content, offset + len(data)
         change = _Change(offset, bytes(content[offset:end]), data, len(content))
         self._unsynced.append(change)
@@ -87,14 +87,14 @@ class SimulatedFile:
             self._doomed.difference_update(change.sectors)
 
     def truncate(self, size: int) -> None:
-        """Cut the file down to a size in bytes."""
+        """Truncate the file to a size in bytes."""
         change = _Change(size, bytes(self.content[size:]), b"", len(self.content))
         self._unsynced.append(change)
         del self.content[size:]
         self._doomed.difference_update(change.sectors)
 
     def sync(self) -> None:
-        """Put everything on the platter, save what an earlier failed sync gave up and nobody wrote again."""
+        """Make all writes durable, except those an earlier failed sync dropped and nobody wrote again."""
         if not self._doomed:
             self._unsynced.clear()
             return
@@ -102,15 +102,15 @@ class SimulatedFile:
         self._unsynced = [part for change in self._unsynced for part in change.within(self._doomed, size)]
 
     def fail_sync(self) -> None:
-        """Sync nothing, and forget that these sectors ever need it: what Linux does after an I/O error."""
+        """Sync nothing and mark the sectors as clean, as Linux does after an I/O error."""
         self._doomed = self.unsynced_sectors()
 
     def unsynced_sectors(self) -> set[int]:
-        """Return the sectors that were changed and are not on the platter."""
+        """Return the sectors that were changed and are not durable."""
         return {sector for change in self._unsynced for sector in change.sectors}
 
     def flip(self, bit: int) -> None:
-        """Turn one bit over, counted from the first of the file: bit rot, of the platter and of what is on its way."""
+        """Flip one bit, counted from the first of the file: bit rot, of the durable content and of un-synced writes."""
         place, mask = bit // 8, 1 << bit % 8
         self.content[place] ^= mask
         for index, change in enumerate(self._unsynced):
@@ -121,13 +121,13 @@ class SimulatedFile:
                 )
 
     def copy(self) -> SimulatedFile:
-        """Return the same file, history included."""
+        """Return a copy of the file, history included."""
         twin = SimulatedFile(self.content)
         twin._unsynced, twin._doomed = list(self._unsynced), set(self._doomed)
         return twin
 
     def after_power_cut(self, name: str, choose: Choose) -> SimulatedFile:
-        """Return the file as the platter has it when the power went, all that is open about it decided by `choose`."""
+        """Return the file after a power cut, with `choose` deciding about everything un-synced."""
         if not self._unsynced:
             return SimulatedFile(self.content)
         fate = choose(f"{name}: un-synced writes", 4)
@@ -143,7 +143,7 @@ class SimulatedFile:
         return SimulatedFile(image)
 
     def _redo_some(self, image: bytearray, name: str, choose: Choose) -> None:
-        """Let the first changes come through, and of the one behind them its first sectors."""
+        """Keep the first changes, and the first sectors of the change after them."""
         changes = self._unsynced
         whole = choose(f"{name}: writes kept", len(changes) + 1)
         for change in changes[:whole]:
@@ -156,7 +156,7 @@ class SimulatedFile:
                 torn._replace(new=torn.new[:end]).redo(image)
 
     def _redo_sectors(self, image: bytearray, name: str, choose: Choose) -> None:
-        """Let each sector have one of the versions that it had, or be torn between the first and the last."""
+        """Let each sector have one of its versions, or be torn between the first and the last."""
         history = self._history(bytearray(image))
         half = SECTOR_BYTES // 2
         for sector, versions in history.sectors.items():
@@ -168,7 +168,7 @@ class SimulatedFile:
         _resize(image, history.sizes[choose(f"{name}: size", len(history.sizes))])
 
     def _history(self, content: bytearray) -> _History:
-        """Make the changes once more, beginning at what is on the platter, and keep all versions on the way."""
+        """Repeat the changes, starting from the durable content, and keep every version on the way."""
         history = _History({}, [len(content)])
         for change in self._unsynced:
             for sector in change.sectors:

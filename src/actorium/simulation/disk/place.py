@@ -1,4 +1,4 @@
-"""A simulated disk as a place for a log: everything happens at once, on the caller's thread."""
+"""A simulated disk as the place of a log: every operation completes at once, on the caller's thread."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class InlineConnection:
-    """Work on a database that is done when `run` is called, without a thread."""
+    """Runs work on a database inside the call to `run`, without a thread."""
 
     __slots__ = ("_database", "_db", "_reads_only")
 
@@ -26,7 +26,7 @@ class InlineConnection:
     async def run(self, work: Work[T], *, promptly: bool = False) -> T:
         db = self._db
         if not self._reads_only:
-            return work(cast(sqlite3.Connection, db))  # as far as the store uses one, it is one
+            return work(cast(sqlite3.Connection, db))  # it has everything that the store uses of one
         db.execute("PRAGMA query_only = 1")
         try:
             return work(cast(sqlite3.Connection, db))
@@ -42,13 +42,15 @@ class InlineConnection:
 
 
 class DiskPlace:
-    """A file on a simulated disk; nothing but the store on it can touch it, so there is nothing to watch."""
+    """A file on a simulated disk; only its store can touch it, so there is nothing to watch."""
 
     engine = f"simulated disk, {ENGINE}"
 
     def __init__(self, disk: SimulatedDisk, name: str) -> None:
         if not name or "/" in name:
-            raise ConfigurationError(f"{name!r} is no name of a file on a simulated disk: it has one directory")
+            raise ConfigurationError(
+                f"{name!r} is not a file name on a simulated disk, which has a single directory: use a plain name"
+            )
         self.path = name
         self._disk = disk
         self._database: DiskDatabase | None = None
@@ -61,7 +63,9 @@ class DiskPlace:
         self._disk.lock(self.path)
 
     def begin_to_read(self) -> None:
-        raise ConfigurationError(f"{self.path} is on a simulated disk: its one store writes it")
+        raise ConfigurationError(
+            f"{self.path} is on a simulated disk, which cannot be opened read-only: use the store that writes it"
+        )
 
     def release(self) -> None:
         self._database = None

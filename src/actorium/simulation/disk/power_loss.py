@@ -1,7 +1,7 @@
-"""What a power cut could leave of a recorded run, state by state, and whether all is there that was acknowledged.
+"""Rebuild the states that a power cut could leave of a recorded run; check that all acknowledged commands survive.
 
-A cut can come after any step that the run did on the disk. Where few sectors are un-synced, every state that the disk
-could then be in is rebuilt; elsewhere the two ends, all lost and all kept, and some in between by chance.
+The power can be cut after any step of the run on the disk. If few sectors are un-synced, every possible state of the
+disk is rebuilt. Otherwise: the two extremes, all lost and all kept, and a random sample between them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from actorium.store.events import EncodedEvent, EncodedRecord
 from actorium.store.names import StreamName
 
 _EVERY_STATE_SECTORS_MAX = 2
-_SAMPLES = 6  # beside all lost and all kept
+_SAMPLES = 6  # besides all lost and all kept
 _COMMANDS_LOOKED_UP = 5
 _PAGE_EVENTS = 1_000
 _EXAMPLES_MAX = 3
@@ -35,11 +35,14 @@ _PURSE_TABLES = "SELECT count(*) FROM sqlite_master WHERE name = 'purses'"
 
 
 class PowerCutOutcome(msgspec.Struct):
-    """What came out of one run or of several, counted.
+    """The counts for one run or several.
 
-    cuts: moments at which the power was cut. states: different disks that came of it, each opened and read whole.
-    lossy: states without something that was acknowledged. lost: acknowledged commands that the worst of them lacks.
-    wrong: states that hold something else than a beginning of the log, or cannot be used. examples: some of both.
+    cuts: moments at which the power was cut.
+    states: distinct disks that resulted, each opened and read completely.
+    lossy: states that lack an acknowledged command.
+    lost: the number of acknowledged commands missing in the worst state.
+    wrong: states whose log is not a prefix of the written one, or that cannot be used.
+    examples: descriptions of some lossy and wrong states.
     """
 
     runs: int = 0
@@ -51,7 +54,7 @@ class PowerCutOutcome(msgspec.Struct):
     examples: list[str] = []
 
     def add(self, other: PowerCutOutcome) -> None:
-        """Take in what came out of other runs."""
+        """Add the counts of other runs."""
         self.runs += other.runs
         self.cuts += other.cuts
         self.states += other.states
@@ -61,17 +64,17 @@ class PowerCutOutcome(msgspec.Struct):
         self.examples = [*self.examples, *other.examples][:_EXAMPLES_MAX]
 
     def note(self, text: str) -> None:
-        """Keep an example, if there are not enough of them."""
+        """Keep an example unless there are enough."""
         if len(self.examples) < _EXAMPLES_MAX and text not in self.examples:
             self.examples.append(text)
 
 
 async def lose_power(seed: int, synchronous: str, *, commands: int = 60) -> PowerCutOutcome:
-    """Record a run, cut its power after every step, and examine what is left; the same seed gives the same states."""
+    """Record a run, cut its power after every step and examine the results; the same seed gives the same states."""
     recording = await record(seed, synchronous, commands=commands)
     positions = [ack.position for ack in recording.acknowledged]
     chance, outcome = random.Random(seed), PowerCutOutcome(runs=1)
-    heads: dict[bytes, int] = {}  # the end of the log in every state that was examined
+    heads: dict[bytes, int] = {}  # the end of the log in every state examined so far
     lossy: set[bytes] = set()
     for number, disk, acknowledged in moments(recording.steps):
         outcome.cuts += 1
@@ -106,9 +109,9 @@ def states_after_a_cut(disk: SimulatedDisk, chance: random.Random) -> Iterator[S
 
 
 async def examine(state: SimulatedDisk, recording: Recording, acknowledged: int) -> int:
-    """Open a log, read everything, and write to it; return its last position before that.
+    """Open a log, read everything, and write to it; return its last position before the write.
 
-    Raises ActoriumError for what cannot be read and AssertionError for what is not as it was written.
+    Raises ActoriumError if something cannot be read, and AssertionError if it differs from what was written.
     """
     store = SimulatedSqliteStore(state, FILE)
     await store.open()
@@ -117,12 +120,12 @@ async def examine(state: SimulatedDisk, recording: Recording, acknowledged: int)
         while page := await store.read_log(len(log), _PAGE_EVENTS):
             log += page
         head = len(log)
-        _require((await store.head()).position == head, "the end of the log is not where its events end")
-        _require(log == recording.log[:head], "an event is not as it was written")
+        _require((await store.head()).position == head, "the head of the log does not match its last event")
+        _require(log == recording.log[:head], "an event differs from what was written")
         await _require_streams(store, log)
         await _require_commands(store, recording.acknowledged[:acknowledged], head)
         await _require_read_model(store, log)
-        _require((await store.query("PRAGMA integrity_check", ())) == [("ok",)], "SQLite finds its tables damaged")
+        _require((await store.query("PRAGMA integrity_check", ())) == [("ok",)], "SQLite reports damaged tables")
         await _require_service(store, log)
     finally:
         await store.close()
@@ -134,7 +137,7 @@ async def _require_streams(store: EventStore, log: Sequence[EncodedRecord]) -> N
     for event in log:
         streams.setdefault(event.stream, []).append(event)
     pages = await store.read_streams([StreamRead(name) for name in streams])
-    _require([page.events for page in pages] == list(streams.values()), "a stream is not what the log holds of it")
+    _require([page.events for page in pages] == list(streams.values()), "a stream differs from its events in the log")
 
 
 async def _require_commands(store: EventStore, acknowledged: Sequence[Ack], head: int) -> None:
@@ -154,13 +157,13 @@ async def _require_read_model(store: EventStore, log: Sequence[EncodedRecord]) -
     rows = []
     if await store.query(_PURSE_TABLES, ()) != [(0,)]:
         rows = await store.query("SELECT purse, coins FROM purses", ())
-    _require(dict(rows) == dict(coins), "the read model is not what its checkpoint says")
+    _require(dict(rows) == dict(coins), "the read model does not match its checkpoint")
 
 
 async def _require_service(store: EventStore, log: Sequence[EncodedRecord]) -> None:
     after = Append(StreamName("Purse", "after the cut"), 0, (EncodedEvent("CoinsPut", 1, b"{}", b"{}"),))
     committed = await store.commit(Batch(0, [after]))
-    _require(list(committed.outcomes) == [len(log) + 1], "the next commit is not taken")
+    _require(list(committed.outcomes) == [len(log) + 1], "the next commit is not accepted")
 
 
 def _require(holds: bool, otherwise: str) -> None:

@@ -1,4 +1,4 @@
-"""A disk that writes down what is done with it, and the doing of it all once more, step by step."""
+"""A disk that records every operation, and the replay of the recording step by step."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Kind = Literal["create", "delete", "sync_directory", "write", "truncate", "sync"
 
 
 class DiskStep(NamedTuple):
-    """One operation on the disk; `file` counts the files in the order in which they were met.
+    """One operation on the disk; `file` numbers the files in the order of first use.
 
-    `acknowledged` is none: it says how many commands (`offset`) had been acknowledged at that moment.
+    `acknowledged` is not an operation: its `offset` is the number of commands acknowledged up to that moment.
     """
 
     kind: Kind
@@ -25,7 +25,7 @@ class DiskStep(NamedTuple):
 
 
 class DiskMoment(NamedTuple):
-    """A disk after one of its steps, and how many commands had been acknowledged by then."""
+    """A disk after one of its steps, and the number of commands acknowledged by then."""
 
     number: int
     disk: SimulatedDisk
@@ -33,7 +33,7 @@ class DiskMoment(NamedTuple):
 
 
 class RecordingDisk(SimulatedDisk):
-    """A disk without faults; `steps` is what was done with it so far."""
+    """A disk without faults; `steps` lists its operations so far."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class RecordingDisk(SimulatedDisk):
         self._met: list[SimulatedFile] = []
 
     def acknowledged(self, count: int) -> None:
-        """Note that so many commands have been acknowledged by now."""
+        """Record the number of commands acknowledged so far."""
         self.steps.append(DiskStep("acknowledged", offset=count))
 
     def create(self, name: str) -> SimulatedFile:
@@ -75,7 +75,7 @@ class RecordingDisk(SimulatedDisk):
 
 
 def moments(steps: list[DiskStep]) -> Iterator[DiskMoment]:
-    """Yield an empty disk after each of the steps; it is one disk, which goes on when the next one is asked for."""
+    """Yield the disk after each of the steps; it is a single disk, which advances when the next one is requested."""
     disk, met, acknowledged = SimulatedDisk(), list[SimulatedFile](), 0
     for number, (kind, name, file, offset, data) in enumerate(steps, 1):
         if kind == "acknowledged":

@@ -7,19 +7,21 @@ from actorium.store.errors import ConfigurationError
 from actorium.store.sqlite.adapter import SQLiteLog
 from actorium.store.sqlite.settings import SQLiteSettings
 
-# Every commit of a small command writes three pages or four: a checkpoint every ten commits, so that a short run meets
-# some, cut power included.
+# Every commit of a small command writes three or four pages. A checkpoint every ten commits lets a short run meet some
+# checkpoints, also while the power is cut.
 _WAL_AUTOCHECKPOINT_PAGES = 32
 
 
 class SimulatedSqliteStore(SQLiteLog):
-    """The log in the file `name` of a simulated disk; every call does its work at once, on the caller's thread.
+    """The log in the file `name` of a simulated disk; every call completes at once, on the caller's thread.
 
-    It is `SQLiteStore` with its SQL, its transactions and its checks, and SQLite itself, as `apsw` brings it. Only what
-    lies below is simulated. `synchronous` is as there. PowerCut comes out of the call during which the power of the
-    disk goes, and out of every later one; drop the store then and open a new one on the disk of the next life.
+    It is `SQLiteStore` with its SQL, its transactions and its checks, and SQLite itself, as packaged in `apsw`; only
+    the layers below are simulated. `synchronous` is the option of `SQLiteStore`.
 
-    Needs the extra `simulation`; ConfigurationError says so where it is missing.
+    When the disk loses power, the current call and every later one raise PowerCut. Drop the store then, and open a new
+    one on the disk of the next life.
+
+    Requires the extra `simulation`; raises ConfigurationError if it is not installed.
     """
 
     def __init__(
@@ -37,7 +39,7 @@ class SimulatedSqliteStore(SQLiteLog):
             if missing.name != "apsw":
                 raise
             raise ConfigurationError(
-                'SQLite on a simulated disk needs apsw: pip install "actorium[simulation]"'
+                'SQLite on a simulated disk requires apsw: pip install "actorium[simulation]"'
             ) from missing
         settings = SQLiteSettings(synchronous, cache_mb, wal_autocheckpoint_pages, busy_timeout_s=0, verify_mb=0)
         super().__init__(DiskPlace(disk, name), settings)

@@ -1,8 +1,8 @@
-"""SQLite's view of simulated disks: a VFS that does on them what SQLite's own does on a POSIX file system.
+"""SQLite's view of simulated disks: a VFS that acts on them as SQLite's own does on a POSIX file system.
 
-What SQLite's own VFS leaves to chance is left to chance here too. So the directory is synced only where it is there:
-with the first sync of a journal or a write-ahead log, and with a removal that asks for it. Locks are not needed: each
-file has one connection (see connection.py).
+It is no stricter than SQLite's own VFS. The directory is synced only when that one would do it: with the first sync of
+a journal or a write-ahead log, and with a removal that asks for it. Locks are not needed: each file has one connection
+(see connection.py).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from actorium.simulation.disk.file import SimulatedFile
 
 VFS_NAME = "actorium-simulated-disk"
 
-_SECTOR_BYTES = 4096  # as SQLite's own VFS says of every disk
+_SECTOR_BYTES = 4096  # what SQLite's own VFS reports for every disk
 _JOURNALS = apsw.SQLITE_OPEN_MAIN_JOURNAL | apsw.SQLITE_OPEN_SUPER_JOURNAL | apsw.SQLITE_OPEN_WAL
 
 
@@ -77,7 +77,7 @@ class OpenFile:
 
 
 class DiskVFS(apsw.VFS):
-    """One for all disks of a process: the path of a file is the number of its disk and its name."""
+    """One VFS for all disks of a process: the path of a file is the number of its disk and its name."""
 
     def __init__(self) -> None:
         super().__init__(VFS_NAME, base="")
@@ -85,7 +85,7 @@ class DiskVFS(apsw.VFS):
         self._disks: WeakValueDictionary[str, SimulatedDisk] = WeakValueDictionary()
 
     def path(self, disk: SimulatedDisk, name: str) -> str:
-        """Return a path under which SQLite finds a file of this disk, as long as there is the disk."""
+        """Return a path under which SQLite finds a file of this disk, as long as the disk exists."""
         number = str(next(self._numbers))
         self._disks[number] = disk
         return f"{number}/{name}"
@@ -96,7 +96,7 @@ class DiskVFS(apsw.VFS):
     def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> OpenFile:  # type: ignore[override]
         wanted = flags[0]
         flags[1] = wanted
-        if name is None:  # a file for SQLite's own passing use: it is nobody's to lose
+        if name is None:  # a temporary file of SQLite: losing it does no harm
             return OpenFile(SimulatedDisk(), "temporary", SimulatedFile(), syncs_directory=False)
         disk, file_name = self._find(name.filename() if isinstance(name, apsw.URIFilename) else name)
         file = disk.file(file_name)

@@ -1,4 +1,4 @@
-"""A small application at work on a disk that records: actors, snapshots, a read model, several callers at once."""
+"""A small application on a recording disk: actors, snapshots, a read model and several concurrent callers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _PAGE_EVENTS = 1_000
 
 
 class Put(Command):
-    """Put coins into a purse, in so many lots."""
+    """Put coins into a purse, in the given number of lots."""
 
     coins: int
     lots: int = 1
@@ -42,14 +42,14 @@ class Put(Command):
 
 
 class CoinsPut(Event):
-    """Coins are in the purse."""
+    """Coins were put into the purse."""
 
     coins: int
     note: str
 
 
 class DiskPurse(Aggregate):
-    """What is in it."""
+    """A purse and its coins."""
 
     snapshots = Snapshots(every=5)
     coins: int = 0
@@ -64,7 +64,7 @@ class DiskPurse(Aggregate):
 
 
 class Purses(Projection):
-    """One row per purse, with the coins in it."""
+    """One row per purse, with the number of coins in it."""
 
     projection_name = "purses"
     schema = "CREATE TABLE purses (purse TEXT PRIMARY KEY, coins INTEGER NOT NULL) WITHOUT ROWID"
@@ -79,7 +79,7 @@ class Purses(Projection):
 
 
 class Recording(NamedTuple):
-    """What was done with the disk, what was acknowledged, in order, and the whole log at the end."""
+    """The operations on the disk, the acknowledgements in order, and the whole log at the end."""
 
     steps: list[DiskStep]
     acknowledged: list[Ack]
@@ -87,7 +87,7 @@ class Recording(NamedTuple):
 
 
 async def record(seed: int, synchronous: str, *, commands: int) -> Recording:
-    """Run the application on a new disk, twice: it is stopped in the middle and started again."""
+    """Run the application on a new disk, twice: it is stopped halfway and started again."""
     chance, disk = random.Random(seed), RecordingDisk()
     acknowledged: list[Ack] = []
     numbers = iter(range(commands))

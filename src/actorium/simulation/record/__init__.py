@@ -1,1 +1,1 @@
-"""What happened in a simulated run: history, trace, timeline, and the state folded from it."""
+"""The record of a simulated run: history, trace, timeline, and the state folded from the log."""

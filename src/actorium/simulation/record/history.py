@@ -1,4 +1,4 @@
-"""`History`: what the clients of a run did and were told, and what the log held when they asked and were answered."""
+"""`History`: the clients' operations and the answers they got, with the state of the log at each request and answer."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ UNKNOWN = -1
 
 
 class ClientDelivery(msgspec.Struct, eq=False):
-    """One request that reached the runtime, and what the runtime said to it, whether or not anybody heard.
+    """One request that reached the runtime, and the runtime's answer, whether or not it reached the client.
 
-    `seen` is the end of the log when it came, `known` when it was answered; UNKNOWN: it never was, the process died.
-    is_of_old_release: other classes than those of now said it.
+    seen: the end of the log when the request arrived.
+    known: the end of the log when it was answered; UNKNOWN if it never was because the process died.
+    is_of_old_release: other classes than the current ones gave the answer.
     """
 
     seen: int
@@ -30,11 +31,14 @@ class ClientDelivery(msgspec.Struct, eq=False):
 class Operation(msgspec.Struct, eq=False):
     """One command of a client, from its first attempt to its answer.
 
-    `name` is its identity in every run of the scenario: the command's type, whom it was for, and the how manieth of
-    those. `asked` and `answered` are steps of the world (0: no answer yet), `seen` the end of the log when it was asked
-    and `known` when it was answered. `answer` is an Ack or what was raised. `left_out` says that it was never sent.
-    `deliveries` are its attempts as the runtime got them, doubled requests included. in_calm: the scenario sent
-    it without faults, as to set up.
+    name: its identity in every run of the scenario: the command's type, its target, and the occurrence number of the
+        two.
+    asked, answered: steps of the world; 0 if there is no answer yet.
+    seen, known: the end of the log at the request and at the answer.
+    answer: an Ack or the exception raised.
+    left_out: the command was never sent.
+    deliveries: its attempts as the runtime received them, doubled requests included.
+    in_calm: the scenario sent it without faults, for example during setup.
     """
 
     name: str
@@ -57,16 +61,16 @@ class Operation(msgspec.Struct, eq=False):
 
     @property
     def effect_id(self) -> str:
-        """The command id under which its own effect is in the log; that of what was told is not known."""
+        """The command id that marks its effect in the log; not known for a command that was told."""
         return self.command_id if self.how == "send" else f"{self.how} {self.command_id}"
 
     @property
     def metadata(self) -> Metadata:
-        """What its handler is given beside the command."""
+        """The metadata passed to its handler."""
         return Metadata(self.command_id, self.correlation_id, self.causation_id, dict(self.headers))
 
     def delivered(self, seen: int) -> ClientDelivery:
-        """Take note that the runtime gets it, once more."""
+        """Record one more delivery to the runtime."""
         self.attempts += 1
         delivery = ClientDelivery(seen)
         self.deliveries.append(delivery)
@@ -74,7 +78,7 @@ class Operation(msgspec.Struct, eq=False):
 
 
 class ClientRead(msgspec.Struct, eq=False):
-    """One look at an aggregate's state, by its class and id, as it is or as it was at a version."""
+    """One read of an aggregate's state, by class and id: the current state, or the one at a version."""
 
     aggregate: type[Aggregate]
     id: str
@@ -83,16 +87,16 @@ class ClientRead(msgspec.Struct, eq=False):
 
 
 class Asking(msgspec.Struct, eq=False):
-    """One query of a projection; its answer was to hold everything up to the position `after`."""
+    """One query of a projection; its answer had to include everything up to the position `after`."""
 
-    query: Any  # a Query; a field of that type would be a descriptor to a type checker
+    query: Any  # a Query; a type checker would treat a field of that type as a descriptor
     arguments: tuple[Any, ...]
     after: int
     delivery: ClientDelivery
 
 
 class History:
-    """The operations of all clients, in the order in which they began, and what was read."""
+    """The operations of all clients, in the order in which they began, and their reads."""
 
     def __init__(self, leave_out: Collection[str] = ()) -> None:
         self.operations: list[Operation] = []
@@ -103,7 +107,7 @@ class History:
         self.deployed_at = 0
 
     def deployed(self, position: int) -> None:
-        """Take note that what was said and decided up to a position was by other classes than what will be."""
+        """Record that decisions and answers up to a position were made by other classes than later ones."""
         self.deployed_at = position
         self.readings.clear()
         self.askings.clear()
@@ -112,7 +116,7 @@ class History:
                 delivery.is_of_old_release = True
 
     def begin(self, command: Command, command_id: str | None, step: int, position: int, **more: Any) -> Operation:
-        """Take note of a command that a client is about to send; `more` are further fields of the operation."""
+        """Record a command that a client is about to send; `more` are further fields of the operation."""
         what = f"{command_type_of(type(command))} {command.to}"
         number = self._counts[what] = self._counts.get(what, 0) + 1
         name = what if number == 1 else f"{what} #{number}"

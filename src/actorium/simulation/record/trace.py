@@ -1,4 +1,4 @@
-"""`TraceLine`: one line of a run's trace, for a person to read and for a timeline to be drawn of."""
+"""`TraceLine`: one line of a run's trace, for a person to read and for the timeline."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 class TraceMark(StrEnum):
-    """What a line of the trace tells of."""
+    """The kind of a trace line."""
 
     STARTED = "started"
     SERVES = "serves"
@@ -16,18 +16,19 @@ class TraceMark(StrEnum):
     COMMITTED = "committed"
     SENT = "sent"
     ANSWERED = "answered"
-    LEFT_OUT = "left out"  # a command that the run does not send
+    LEFT_OUT = "left out"  # a command that this run does not send
     FAULT = "fault"
     VIOLATED = "violated"
-    PASSED_OVER = "passed over"  # an invariant does not hold, and the run is about another
-    ENDED = "ended"  # the scenario has; faults go on until its work is done
+    PASSED_OVER = "passed over"  # an invariant is broken, but the run looks for another one
+    ENDED = "ended"  # the scenario has ended; faults continue until its work is done
     CALM = "calm"  # the faults have stopped
 
 
 class TraceLine(msgspec.Struct, frozen=True):
-    """What happened, when (in seconds of the run), at which step.
+    """What happened, when (in seconds of the run), and at which step.
 
-    who: the process, or the operation of a client. about: streams, sites.
+    who: the process, or the operation of a client.
+    about: streams or sites.
     """
 
     at_s: float

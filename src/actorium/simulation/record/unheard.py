@@ -1,4 +1,4 @@
-"""`unheard`: a run whose faults the library does not write into the application's log."""
+"""`unheard`: keeps the faults of a run out of the application's log."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from actorium.store.log import Logger
 
 @contextmanager
 def unheard() -> Iterator[None]:
-    """Have the library write no log lines meanwhile: thousands of faults a minute were asked for, and are in the trace.
+    """Suppress the library's log lines inside the block; the trace has the thousands of intended faults a minute.
 
-    What the user's own code logs is written as ever.
+    Log lines of the user's own code are written as usual.
     """
 
     def say_nothing(self: Logger, write: Any, event: str, values: dict[str, Any]) -> None:
-        """Neither write the line nor put it together, which takes its time."""
+        """Neither write the line nor format it, which would take time."""
 
     before = Logger._write
     Logger._write = say_nothing  # type: ignore[method-assign]

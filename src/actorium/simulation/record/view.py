@@ -1,4 +1,4 @@
-"""`View`: the state of everything, folded from what is durable: what invariants speak about."""
+"""`View`: the state of everything, folded from the durable log; invariants are stated over it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _OPEN = ("running", "undoing")
 
 
 class SagaSeen(msgspec.Struct, frozen=True):
-    """A saga as the log has it: `status` is running, undoing, completed, undone or failed; `state` is its fields."""
+    """A saga as the log has it: `status` is running, undoing, completed, undone or failed; `state` holds its fields."""
 
     type: str
     id: str
@@ -36,14 +36,14 @@ class SagaSeen(msgspec.Struct, frozen=True):
 
 
 class View:
-    """All aggregates and sagas as the log has them now; each call sees the newest commit."""
+    """All aggregates and sagas as of now in the log; each call includes the newest commit."""
 
     def __init__(self, witness: Witness, runtime: Runtime) -> None:
         self._witness = witness
         self.adopt(runtime)
 
     def adopt(self, runtime: Runtime) -> None:
-        """Have the classes of a runtime, and fold everything anew with them."""
+        """Take the classes of a runtime, and fold everything again with them."""
         self._codec: EventCodec = runtime.catalog.codec
         catalog = runtime.catalog
         self._classes: dict[str, type[Aggregate]] = {
@@ -61,16 +61,16 @@ class View:
 
     @property
     def position(self) -> int:
-        """The end of the log."""
+        """The position of the last event in the log."""
         return self._witness.position
 
     @property
     def records(self) -> Sequence[EncodedRecord]:
-        """Everything in the log, as it is stored."""
+        """The whole log, as stored."""
         return self._witness.records
 
     def records_of(self, stream: StreamName) -> Sequence[EncodedRecord]:
-        """Return what is stored of one stream."""
+        """Return the stored records of one stream."""
         return self._witness.streams.get(stream, ())
 
     def over(self, witness: Witness) -> View:
@@ -81,7 +81,7 @@ class View:
         return other
 
     def all(self, aggregate: type[A]) -> list[A]:
-        """Return the states of all aggregates of a class, in the order in which they began."""
+        """Return the states of all aggregates of a class, in the order of their first events."""
         self._catch_up()
         return list(self._by_type.get(aggregate.__definition__.stream_type, {}).values())
 
@@ -101,13 +101,13 @@ class View:
         return [one for one in found if status is None or one.status == status]
 
     def saga_streams(self, saga: type[Saga] | None = None) -> list[SagaStream]:
-        """Return the sagas' own states, as the runtime keeps them."""
+        """Return the sagas' internal states, as the runtime keeps them."""
         self._catch_up()
         types = list(self._saga_types) if saga is None else [saga.__definition__.saga_type]
         return [state for one in types for state in self._by_type.get(one, {}).values()]
 
     def events(self, *classes: type[E]) -> Iterator[RecordedEvent[E]]:
-        """Iterate over the recorded events of some classes, in the order of the log."""
+        """Iterate over the recorded events of the given classes, in the order of the log."""
         wanted = self._codec.with_subclasses(classes)
         for record in self._witness.records:
             if self._codec.may_become(record, wanted):
@@ -116,27 +116,27 @@ class View:
                         yield recorded  # type: ignore[misc]
 
     def class_of(self, stream_type: str) -> type[Aggregate] | None:
-        """Return the aggregate class that a kind of stream belongs to."""
+        """Return the aggregate class of a stream type."""
         return self._classes.get(stream_type)
 
     def stream_of(self, command: Command) -> StreamName:
-        """Return the stream of whom a command is for."""
+        """Return the stream a command is addressed to."""
         return StreamName(self._commands[type(command)].stream_type, command.to)
 
     def definition_of(self, command: Command) -> AggregateDefinition[Aggregate]:
-        """Return what the aggregate that a command is for says of itself."""
+        """Return the definition of the aggregate a command is addressed to."""
         return self._commands[type(command)]
 
     def is_process(self, stream_type: str) -> bool:
-        """Say whether streams of a kind are sagas, or submitted commands."""
+        """Return whether streams of a type belong to sagas or submitted commands."""
         return stream_type in self._processes
 
     def is_saga(self, stream_type: str) -> bool:
-        """Say whether streams of a kind are sagas."""
+        """Return whether streams of a type belong to sagas."""
         return stream_type in self._saga_types
 
     def recorded(self, position: int) -> tuple[RecordedEvent[Event], ...]:
-        """Return the events of the record at a position, decoded once for all who compare."""
+        """Return the events of the record at a position, decoded once for all checks."""
         known, records = self._recorded, self._witness.records
         while len(known) < position:
             known.append(self._codec.recorded(records[len(known)]))
@@ -149,7 +149,7 @@ class View:
             evolvers[type(recorded.event)](state, recorded.event)
 
     def empty(self, stream: StreamName) -> Any:
-        """Return the state that a stream begins with."""
+        """Return the initial state of a stream."""
         return self._classes[stream.type](stream.id)
 
     def _catch_up(self) -> None:

@@ -1,4 +1,4 @@
-"""`Witness`: what the world itself saw become durable, beside the runtime and its store, and when."""
+"""`Witness`: what the world itself saw become durable and when, independent of the runtime and its store."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from actorium.store.names import StreamName
 
 
 class Loss(Exception):
-    """The log no longer holds what it held, or holds it otherwise."""
+    """The log lost a record or holds a different one."""
 
 
 class Witness:
-    """Every record that was committed, in order, with the step of the world at which it was.
+    """Every committed record, in order, with the step of its commit.
 
-    `records[p - 1]` is the event at position p; `steps[p - 1]` the step of its commit.
+    `records[p - 1]` is the event at position p; `steps[p - 1]` is the step at which it was committed.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Witness:
         return len(self.records)
 
     def saw(self, records: Sequence[EncodedRecord], step: int) -> None:
-        """Take what a commit added to the log; raise Loss where positions or versions do not follow."""
+        """Record what a commit added to the log; raise Loss if positions or versions are not consecutive."""
         if not records:
             return
         for record in records:
@@ -42,7 +42,7 @@ class Witness:
             if record.version != len(stream) + 1:
                 raise Loss(f"{record.stream} has version {record.version} after {len(stream)} events")
             if self.records and record.recorded_us < self.records[-1].recorded_us:
-                raise Loss(f"{record.stream} v{record.version} was recorded before the event in front of it")
+                raise Loss(f"{record.stream} v{record.version} has an earlier time than the event before it")
             stream.append(record)
             self.records.append(record)
             self.steps.append(step)
@@ -50,15 +50,15 @@ class Witness:
             listener(records)
 
     def wrote(self, batch: Batch, committed: Committed) -> None:
-        """Take what a commit consisted of, after its records, and what the log said of it."""
+        """Record the contents of a commit, after its records, and the log's answer."""
         for listener in self.batch_listeners:
             listener(batch, committed)
 
     def compare(self, log: Sequence[EncodedRecord], step: int) -> None:
-        """Compare with the log as it was found after a restart; raise Loss where it is not a continuation."""
+        """Compare with the log found after a restart; raise Loss if it is not a continuation."""
         for seen, found in zip(self.records, log, strict=False):
             if seen != found:
-                raise Loss(f"position {seen.position} held {seen}, and holds {found}")
+                raise Loss(f"position {seen.position} held {seen} and now holds {found}")
         if len(log) < len(self.records):
             raise Loss(f"{len(self.records) - len(log)} of {len(self.records)} committed events are gone")
         self.saw(log[len(self.records) :], step)

@@ -1,1 +1,1 @@
-"""What a campaign found, as a story, JSON and a page."""
+"""Reports of a campaign: as a story, as JSON and as a page."""

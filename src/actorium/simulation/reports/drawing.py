@@ -1,4 +1,4 @@
-"""Where everything of a timeline lies on its page, in pixels."""
+"""The layout of a timeline on its page, in pixels."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class PlacedBar(NamedTuple):
 
 
 class PlacedSpot(NamedTuple):
-    """A mark in a lane; x and y are its middle."""
+    """A mark in a lane; x and y are its centre."""
 
     kind: str
     x: float
@@ -40,7 +40,7 @@ class PlacedSpot(NamedTuple):
 
 
 class PlacedLane(NamedTuple):
-    """One row, its top at y; `shown` is its name, cut where it is too long."""
+    """One row, with its top at y; `shown` is its name, truncated if it is too long."""
 
     y: int
     name: str
@@ -50,7 +50,7 @@ class PlacedLane(NamedTuple):
 
 
 class Drawing(NamedTuple):
-    """A timeline as the template draws it; `calm` and `violated` are upright lines."""
+    """A timeline as the template draws it; `calm` and `violated` are vertical lines."""
 
     width: int
     height: int

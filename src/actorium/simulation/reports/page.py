@@ -1,4 +1,4 @@
-"""`page`: the report and the timeline of a run as one HTML page that needs nothing else."""
+"""`page`: the report and the timeline of a run as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHARE_PX = 120
 
 
 class _FaultKind(NamedTuple):
-    """How often one kind of fault happened; `share_px` is the length of its bar."""
+    """How often a kind of fault happened; `share_px` is the length of its bar."""
 
     name: str
     number: str
@@ -26,7 +26,7 @@ class _FaultKind(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """What the page says about one simulation."""
+    """The part of the page about one simulation."""
 
     name: str
     violation: Violation | None
@@ -40,7 +40,7 @@ class _Part(NamedTuple):
 
 
 def page(outcomes: Sequence[Outcome], names: Sequence[str], report: CampaignReport | None = None) -> str:
-    """Return the page of some runs, each with its simulation's name, and of the report on many, if there is one."""
+    """Return the page about some runs, each with its simulation's name, and the report on a campaign, if given."""
     reports: Sequence[SimulationReport | None] = report.simulations if report else [None] * len(outcomes)
     return render(
         __package__,

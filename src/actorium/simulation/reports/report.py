@@ -1,4 +1,4 @@
-"""`CampaignReport`: what a call of `actorium simulate` found, as data: written as JSON, shown as a page."""
+"""`CampaignReport`: the result of one call of `actorium simulate` as data, for JSON and for the page."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ VERSION = 1
 
 
 class FailureReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A broken invariant: as the seed has it (`story`, `violation`), and as small as it got (`smallest`, `found`).
+    """A broken invariant, as found (`story`, `violation`) and after shrinking (`smallest`, `found`).
 
-    replay, replay_smallest: what to type to see either step by step. shrink_runs, shrink_s: what the smallest took;
-    is_smallest: nothing more could be left out of it. trace: that of the smallest run.
+    replay, replay_smallest: the commands that show either run step by step.
+    shrink_runs, shrink_s: the cost of shrinking.
+    is_smallest: nothing more can be left out.
+    trace: the trace of the smallest run.
     """
 
     seed: int
@@ -39,16 +41,17 @@ class FailureReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def how_shrunk(self) -> str:
-        """In words: what the smallest took, and whether it is."""
-        size = "nothing more can be left out" if self.is_smallest else "time gave out: it may be smaller still"
+        """Describe the cost of shrinking and whether it finished."""
+        size = "nothing more can be left out" if self.is_smallest else "stopped early: it may not be minimal"
         return f"in {counted(self.shrink_runs, 'run')}, {self.shrink_s:.1f} s; {size}"
 
 
 class SimulationReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What the seeds of one simulation came to. elapsed_s is real time, simulated_s that of the worlds' clocks.
+    """The result of the seeds of one simulation.
 
-    unrepeatable: a seed that broke an invariant and took another course when it was run again. audit: what to type to
-    find out why.
+    elapsed_s is real time, simulated_s is time on the worlds' clocks.
+    unrepeatable: a seed that broke an invariant but behaved differently when it was run again.
+    audit: the command that finds the cause.
     """
 
     name: str
@@ -76,7 +79,7 @@ class SimulationReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CampaignReport(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it; `version` is that of this form, which another reader can hold on to."""
+    """The whole report; `version` is the version of this format, for other programs that read it."""
 
     version: int = VERSION
     actorium: str
@@ -85,14 +88,14 @@ class CampaignReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def report_of(simulations: list[SimulationReport]) -> CampaignReport:
-    """Return the report of what was run in this process."""
+    """Return the report on the simulations run in this process."""
     return CampaignReport(
         actorium=installed_version("actorium"), python=platform.python_version(), simulations=simulations
     )
 
 
 def simulation_report(verdict: Verdict, *, file: str, command: str) -> SimulationReport:
-    """Return the report of one verdict; `command` is what runs this simulation, without the choice of seeds."""
+    """Return the report on one verdict; `command` runs this simulation, without options that choose seeds."""
     tally = verdict.tally
     return SimulationReport(
         name=verdict.name,
@@ -116,7 +119,7 @@ def simulation_report(verdict: Verdict, *, file: str, command: str) -> Simulatio
 
 
 def failure_report(failure: Failure, command: str) -> FailureReport:
-    """Return the report of a failure."""
+    """Return the report on a failure."""
     seen, smallest = failure.outcome, failure.shrunk.outcome
     assert seen.violation is not None
     assert smallest.violation is not None

@@ -1,4 +1,4 @@
-"""`story`: a failing run in one line of words, and as a token that brings the very run back."""
+"""`story`: a failing run in one line, and a token that reproduces exactly this run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NAMED_MAX = 3
 
 
 def story(outcome: Outcome) -> str:
-    """Tell a run in one line: its seed, the commands that were sent, the faults that happened, and the culprit."""
+    """Describe a run in one line: its seed, the commands that were sent, the faults that happened, and the culprit."""
     parts = [_commands(outcome)]
     wish = outcome.wish
     if wish.crash_at is not None:
@@ -40,7 +40,7 @@ def _commands(outcome: Outcome) -> str:
     asked = [one for one in sent if not one.in_calm]
     set_up = [one for one in sent if one.in_calm]
     told = f"{counted(len(asked), 'command')}{_named(asked)}" if asked else "no command"
-    return f"{told} after {len(set_up)} to set up{_named(set_up)}" if set_up else told
+    return f"{told} after {counted(len(set_up), 'setup command')}{_named(set_up)}" if set_up else told
 
 
 def _named(sent: Sequence[Operation]) -> str:
@@ -51,8 +51,8 @@ def _named(sent: Sequence[Operation]) -> str:
 
 
 def token_of(wish: Wish) -> str:
-    """Return a wish as letters and digits that a shell takes as they are; `wish_of` makes it of them again."""
-    if wish.only is not None:  # then nothing is drawn, and the rates say nothing
+    """Return a wish as a word that needs no quoting in a shell; `wish_of` decodes it."""
+    if wish.only is not None:  # then nothing is drawn, and the rates do not matter
         wish = msgspec.structs.replace(wish, faults=msgspec.structs.replace(wish.faults, rates={}))
     packed = zlib.compress(msgspec.msgpack.encode(wish, order="deterministic"), 9, wbits=-15)
     checked = zlib.crc32(packed).to_bytes(4, "big")[2:] + packed
@@ -60,14 +60,14 @@ def token_of(wish: Wish) -> str:
 
 
 def wish_of(token: str) -> Wish:
-    """Return the wish that a token stands for; raise ConfigurationError for what is none, or is not complete."""
+    """Return the wish encoded in a token; raise ConfigurationError if the token is invalid or incomplete."""
     try:
         checked = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
         if zlib.crc32(checked[2:]).to_bytes(4, "big")[2:] != checked[:2]:
-            raise ValueError("the check does not fit")
+            raise ValueError("wrong checksum")
         return msgspec.msgpack.decode(zlib.decompress(checked[2:], wbits=-15), type=Wish)
     except (ValueError, zlib.error, msgspec.MsgspecError) as error:
         raise ConfigurationError(
-            f"this is no story of this version, or not all of it: {token[:40]}… ({error}); copy the whole command, "
+            f"not a complete story token of this version: {token[:40]}… ({error}); copy the whole command, "
             "or replay the seed"
         ) from error

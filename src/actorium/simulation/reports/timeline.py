@@ -1,7 +1,7 @@
 """`Timeline`: the trace of a run as lanes: the clients' commands, the processes, the streams.
 
-Simulated time is mostly nothing happening, with everything at once in between. So the axis is stretched: each gap
-between two moments is as wide as its logarithm.
+In simulated time, long gaps separate bursts in which everything happens at once. So the time axis is logarithmic: each
+gap between two moments is as wide as its logarithm.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _GROUPS = ("clients", "processes", "streams")
 _OTHER_REQUESTS = "reads and queries"
 _SHORTEST_S = 0.0005
 _TICK_PX = 90.0
-_WIDE_PX = 1_000.0  # a short run is drawn larger, so that it fills a screen
+_WIDE_PX = 1_000.0  # a short run is drawn wider, to fill the screen
 _LARGEST_SCALE = 3.0
 
 
 class Spot(msgspec.Struct, frozen=True):
-    """Something that happened in a lane: where it is drawn, its kind, what a reader sees who points at it."""
+    """An event in a lane: where it is drawn, its kind, and the text shown on hover."""
 
     x: float
     mark: TraceMark
@@ -31,7 +31,7 @@ class Spot(msgspec.Struct, frozen=True):
 
 
 class Bar(msgspec.Struct, frozen=True):
-    """A stretch of time in a lane: a command on its way, or a process that lives or starts."""
+    """A stretch of time in a lane: a command in progress, or a process that is starting or serving."""
 
     start: float
     end: float
@@ -49,7 +49,7 @@ class Lane(msgspec.Struct):
 
 
 class Timeline(msgspec.Struct, frozen=True):
-    """Lanes in the order of their groups; `ticks` are places of the axis with their times in words."""
+    """The lanes, group by group; `ticks` are positions on the axis with their times as text."""
 
     width: float
     lanes: list[Lane]
@@ -70,7 +70,7 @@ def timeline(outcome: Outcome) -> Timeline:
 
 
 def _axis(trace: Sequence[TraceLine]) -> dict[float, float]:
-    """Return where on the axis each moment is."""
+    """Return the position of each moment on the axis."""
     places: dict[float, float] = {}
     x, before = 0.0, None
     for at_s in sorted({line.at_s for line in trace}):
@@ -90,7 +90,7 @@ def _ticks(places: dict[float, float]) -> list[tuple[float, str]]:
 
 
 class _Drawing:
-    """Puts the lines of a trace into lanes."""
+    """Assigns the lines of a trace to lanes."""
 
     def __init__(self, trace: Sequence[TraceLine], places: dict[float, float]) -> None:
         self.calm: float | None = None
@@ -131,12 +131,12 @@ class _Drawing:
                 self._lane("processes", line.who).spots.append(_spot(x, line))
 
     def close(self) -> None:
-        """Draw what went on to the end."""
+        """End the bars that are still open at the end of the run."""
         for name in list(self._open):
             self._finish("processes" if name in self._processes else "clients", name, self._end, f"{name}, to the end")
 
     def in_order(self) -> list[Lane]:
-        """Return the lanes, group by group, each in the order in which they began."""
+        """Return the lanes, group by group, each group in order of appearance."""
         return [
             lane
             for group in ("clients", "processes", "streams")

@@ -1,4 +1,4 @@
-"""`Verdict`: what many seeds of one simulation came to, with the first failure made as small as it gets."""
+"""`Verdict`: the result of many seeds of one simulation, with the first failure shrunk."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from actorium.simulation.search.shrink import Shrunk, shrink
 from actorium.simulation.world.faults import Faults
 
 SHRINK_S = 10.0
-"""How many seconds of real time a failure is made smaller for, unless somebody says otherwise."""
+"""The default limit for shrinking a failure, in seconds of real time."""
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that broke an invariant: as its seed has it, and the smallest one that breaks the same invariant."""
+    """A run that broke an invariant, and the smallest run found that breaks the same invariant."""
 
     outcome: Outcome
     shrunk: Shrunk
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What the seeds of one simulation came to; `failure` is None where every invariant held.
+    """The result of the seeds of one simulation; `failure` is None if every invariant held.
 
-    unrepeatable: a seed that broke an invariant and, run again, took another course: it does not stand for a run.
+    unrepeatable: a seed that broke an invariant but behaved differently when it was run again.
     """
 
     name: str
@@ -58,9 +58,9 @@ def judge(
     shrink_s: float = SHRINK_S,
     progress: Callable[[Tally], None] = lambda tally: None,
 ) -> Verdict:
-    """Run seeds until there are enough or one fails, and shrink that one for up to `shrink_s` seconds of real time.
+    """Run seeds until all are done or one fails, and shrink that one for up to `shrink_s` seconds of real time.
 
-    The other parameters are those of `campaign`. Ctrl-C ends the shrinking too, with what was found by then.
+    The other parameters are those of `campaign`. Ctrl-C also ends the shrinking, with the smallest run found so far.
     """
     simulation = simulation_of(where, jobs)
     used = simulation.faults if faults is None else faults
@@ -91,7 +91,7 @@ def judge(
 
 
 def shown_run(verdict: Verdict, simulation: Simulation) -> Outcome:
-    """Return the run that shows best what a verdict is about: the smallest failure, or else the first seed."""
+    """Return the most informative run of a verdict: the smallest failure, or else the first seed."""
     if verdict.failure is not None:
         return verdict.failure.shrunk.outcome
     return simulation.run(verdict.first, faults=verdict.faults, store=verdict.store)

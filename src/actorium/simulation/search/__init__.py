@@ -1,1 +1,1 @@
-"""Running many seeds, shrinking failures and exhausting single faults."""
+"""The search for failures: running many seeds, shrinking failures and trying all single faults."""

@@ -1,11 +1,11 @@
-"""`audit`: what a scenario, and the code that it drives, asks of the machine beside the injected source.
+"""`audit`: finds where a scenario, or the code it drives, asks the machine instead of the injected source.
 
-Whatever is asked there is another answer in the next run, so the seed no longer stands for the run. The audit runs one
-seed under a profile function and the interpreter's audit events, finds those calls, and names the line that made them:
-the nearest frame that is neither the standard library's, nor an installed package's, nor the simulator's own.
+Such a call returns something else in the next run, so the seed no longer determines the run. The audit runs one seed
+under a profile function and the interpreter's audit events, finds those calls, and names the line responsible: the
+nearest frame that belongs neither to the standard library, nor to an installed package, nor to the simulator.
 
-What it cannot see is a function of the machine that C code calls (`default_factory=time.time`), and what the scenario
-did not reach with this seed. What only goes into log lines does not count.
+It cannot see a machine function that is called from C code (`default_factory=time.time`), nor code that the scenario
+does not reach with this seed. Calls whose results only go into log lines are ignored.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ import msgspec
 from actorium.simulation.search.decorator import Simulation
 
 _TIME = (
-    "wall time from the runtime's source: `recorded.recorded_at` in a handler; monotonic time from the loop: "
+    "take wall time from the runtime's source: `recorded.recorded_at` in a handler; monotonic time from the loop: "
     "`asyncio.get_running_loop().time()`"
 )
-_CHANCE = "draw from a `random.Random` of a fixed seed, in a scenario from `world.choose(…)`"
-_IDENTITY = "make the id of what the command or event says, or let the runtime make it"
-_THREAD = "use `asyncio.to_thread`, which a simulation runs in place, or leave that part out of the scenario"
-_PROCESS = "leave that part out of the scenario: another process runs in real time"
+_CHANCE = "draw from a `random.Random` with a fixed seed, in a scenario from `world.choose(…)`"
+_IDENTITY = "derive the id from the content of the command or event, or let the runtime create it"
+_THREAD = "use `asyncio.to_thread`, which a simulation runs in place, or leave this part out of the scenario"
+_PROCESS = "leave this part out of the scenario: another process runs in real time"
 _SLEEP = "`await asyncio.sleep(…)`, which costs no real time in a simulation"
-_NETWORK = "leave that part out of the scenario: put a function of the scenario's in its place"
-_PACKAGE = "an installed package asks, which you cannot mend there: put a function of the scenario's in its place"
-_FILE = "keep what has to last in events or a projection's tables: a file outlives the run and is there in the next"
+_NETWORK = "leave this part out of the scenario: replace it with a function of the scenario"
+_PACKAGE = "an installed package makes this call: replace the part that uses it with a function of the scenario"
+_FILE = "keep lasting data in events or a projection's tables: a file outlives the run and is still there in the next"
 
 _CLOCKS = (
     "time time_ns monotonic monotonic_ns perf_counter perf_counter_ns process_time process_time_ns thread_time "
@@ -57,7 +57,7 @@ _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """A place that asks the machine: what is called, where, how often it was, and what to do instead."""
+    """A place that asks the machine: what is called, where, how often, and what to do instead."""
 
     what: str
     file: str
@@ -71,18 +71,18 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class _Whose(Enum):
-    """Who answers for a frame."""
+    """Who is responsible for a frame."""
 
-    USER = auto()  # the scenario, what it drives, or the runtime: it is named
-    LIBRARY = auto()  # the standard library: whoever called it is named
-    PACKAGE = auto()  # an installed package: whoever called it is named, with other advice
-    IGNORED = auto()  # the simulator, imports, log lines: nobody is named
+    USER = auto()  # the scenario, the code it drives, or the runtime: named
+    LIBRARY = auto()  # the standard library: its caller is named
+    PACKAGE = auto()  # an installed package: its caller is named, with other advice
+    IGNORED = auto()  # the simulator, imports, log lines: not reported
 
 
 def audit(simulation: Simulation, seed: int = 0) -> list[Finding]:
     """Run one seed of a simulation and return each place that asked the machine, by file and line.
 
-    It takes some three times as long as a plain run. Not to be called from several threads at once.
+    The audit takes about three times as long as a plain run. Do not call it from several threads at once.
     """
     watch = _Watch(simulation.scenario.__module__)
     with watch.watching():
@@ -91,7 +91,7 @@ def audit(simulation: Simulation, seed: int = 0) -> list[Finding]:
 
 
 class _Watch:
-    """The calls that one run made, as the interpreter tells of them."""
+    """Collects the calls of one run, as reported by the interpreter."""
 
     def __init__(self, scenario_module: str) -> None:
         self._own = scenario_module.partition(".")[0]
@@ -102,7 +102,7 @@ class _Watch:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Listen to the interpreter meanwhile."""
+        """Listen to the interpreter inside the block."""
         global _watch
         _install_hook()
         before, before_watch = sys.getprofile(), _watch
@@ -115,7 +115,7 @@ class _Watch:
             _watch = before_watch
 
     def findings(self) -> list[Finding]:
-        """Return what was found, by file and line."""
+        """Return the findings, by file and line."""
         found = [Finding(what, file, line, count, advice) for (what, file, line, advice), count in self._counts.items()]
         return sorted(found, key=lambda one: (one.file, one.line, one.what))
 
@@ -132,7 +132,7 @@ class _Watch:
                 self._found(what, advice, frame.f_back)
 
     def happened(self, event: str, arguments: tuple[Any, ...], frame: FrameType | None) -> None:
-        """Take an audit event of the interpreter."""
+        """Process an audit event of the interpreter."""
         if event == "open":
             path, _, flags = arguments
             if isinstance(path, str | bytes) and isinstance(flags, int) and flags & _WRITES and path != os.devnull:
@@ -141,7 +141,7 @@ class _Watch:
             self._found("sqlite3.connect to a file", _FILE, frame)
 
     def _found(self, what: str, advice: str, frame: FrameType | None) -> None:
-        """Name the line that answers for a call, if there is one."""
+        """Record the line responsible for a call, if there is one."""
         called_by = ""
         by_package = False
         while frame is not None:
@@ -153,7 +153,7 @@ class _Watch:
                 return
             by_package = by_package or whose is _Whose.PACKAGE
             if whose is _Whose.IGNORED or frame.f_code in self._functions:
-                return  # what that function is made of is found with it
+                return  # whatever that function calls is reported as a call of the function
             if not frame.f_code.co_name.startswith("_"):
                 module = str(frame.f_globals.get("__name__", "")).removesuffix("._local")  # of pathlib, since 3.13
                 called_by = f"{module}.{frame.f_code.co_name}"
@@ -168,7 +168,7 @@ class _Watch:
 
 
 def _builtins() -> Iterator[tuple[Any, tuple[str, str]]]:
-    """Yield the functions of the machine that are written in C, with a name and an advice."""
+    """Yield the machine functions written in C, each with a name and advice."""
     for name in _CLOCKS.split():
         if hasattr(time, name):
             yield getattr(time, name), (f"time.{name}", _TIME)
@@ -188,7 +188,7 @@ def _builtins() -> Iterator[tuple[Any, tuple[str, str]]]:
 
 
 def _functions() -> Iterator[tuple[CodeType, tuple[str, str]]]:
-    """Yield the functions of the machine that are written in Python: what they call in turn is found with them."""
+    """Yield the machine functions written in Python; the calls they make are not reported separately."""
     named: dict[str, tuple[Callable[..., Any], str]] = {
         "uuid.uuid1": (uuid.uuid1, _IDENTITY),
         "uuid.uuid4": (uuid.uuid4, _IDENTITY),
@@ -210,7 +210,7 @@ _SEED = random.Random.seed.__code__
 
 
 def _folders(*names: str) -> tuple[str, ...]:
-    """Return where the interpreter keeps what has these names, links resolved and not."""
+    """Return the interpreter's folders with these names, with links both resolved and unresolved."""
     paths = [sysconfig.get_path(name) for name in names]
     return (*paths, *(str(Path(path).resolve()) for path in paths))
 
@@ -226,10 +226,10 @@ def _whose(file: str, module: str, own: str) -> _Whose:
     if any(module == one or module.startswith(f"{one}.") for one in _PASSED_OVER):
         return _Whose.IGNORED
     if module == _SOURCE:
-        return _Whose.LIBRARY  # whoever asks the real source in a simulated run is named
+        return _Whose.LIBRARY  # in a simulated run, whoever asks the real source is named
     if top in ("actorium", own):
         return _Whose.USER
-    if file.startswith(_PACKAGES):  # in some installations a folder of the standard library
+    if file.startswith(_PACKAGES):  # in some installations this folder lies inside the standard library's
         return _Whose.PACKAGE
     if file.startswith("<") or file.startswith(_LIBRARIES):
         return _Whose.IGNORED if file.startswith("<frozen importlib") else _Whose.LIBRARY
@@ -241,7 +241,7 @@ _hook_is_installed = False
 
 
 def _install_hook() -> None:
-    """Begin to hear audit events; the interpreter knows no way to end that, so the hook stays and does nothing."""
+    """Start receiving audit events. A hook cannot be removed, so it stays installed and does nothing."""
     global _hook_is_installed
     if not _hook_is_installed:
         _hook_is_installed = True

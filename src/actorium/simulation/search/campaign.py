@@ -1,7 +1,7 @@
-"""`campaign`: many seeds of one simulation, over several processes, until there are enough or something fails.
+"""`campaign`: run many seeds of one simulation, in several processes, until all are done or something fails.
 
-What it finds does not depend on the number of processes: seeds are counted in their order, up to the failure at which
-it stops, whoever ran them and whatever was run beyond it.
+The result does not depend on the number of processes: seeds are counted in order, up to the failure that stops the
+campaign, whichever process ran them and however many more were run.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _COLLECT_SEEDS = 25
 
 
 class SeedResult(msgspec.Struct, frozen=True):
-    """What counts of one run. Where every invariant held, `violation` is None, and so is the run's `fingerprint`."""
+    """The result of one run; if every invariant held, `violation` and `fingerprint` are None."""
 
     seed: int
     faults: dict[Kind, int]
@@ -39,9 +39,10 @@ class SeedResult(msgspec.Struct, frozen=True):
 
 
 class Tally(msgspec.Struct):
-    """What a campaign has come to: sums over its seeds, and those that failed, in their order.
+    """The totals of a campaign over its seeds, and the failed seeds in order.
 
-    simulated_s is time of the worlds' clocks, elapsed_s real time. is_cut_short: somebody pressed Ctrl-C.
+    simulated_s is time on the worlds' clocks, elapsed_s is real time.
+    is_cut_short: the user pressed Ctrl-C.
     """
 
     seeds: int = 0
@@ -55,7 +56,7 @@ class Tally(msgspec.Struct):
     is_cut_short: bool = False
 
     def add(self, result: SeedResult) -> None:
-        """Count one more seed."""
+        """Add the result of one more seed."""
         self.seeds += 1
         self.steps += result.steps
         self.events += result.events
@@ -85,12 +86,18 @@ def campaign(
     store: str = "memory",
     progress: Callable[[Tally], None] = lambda tally: None,
 ) -> Tally:
-    """Run `seeds` seeds from `first` on, or for so many `minutes`, or what comes first; without either, its own number.
+    """Run seeds of a simulation and return the totals; `Simulation.run(seed)` reproduces a failing seed.
 
-    jobs: processes; more than one need a Place, which each of them imports. stop_after: failing seeds after which it
-    ends. faults: others than the simulation's own. store: "memory", "sqlite" or "sqlite-normal". `progress` is called
-    with the tally as it grows. Ctrl-C ends it after the seed that runs, pressed again at once, with what there is by
-    then. A failing seed is had again by `Simulation.run(seed)`.
+    seeds: how many to run; without `seeds` and `minutes`, the simulation's own number.
+    minutes: stop after this time, or after `seeds`, whichever comes first.
+    first: the first seed.
+    jobs: the number of processes; more than one require a ScenarioPlace, which each process imports.
+    stop_after: stop after this many failing seeds.
+    faults: used instead of the simulation's own.
+    store: "memory", "sqlite" or "sqlite-normal".
+    progress: called with the totals as they grow.
+
+    Ctrl-C stops the campaign after the current seed, and at once if pressed again; the totals so far are returned.
     """
     simulation = simulation_of(where, jobs)
     if seeds is None:
@@ -141,10 +148,10 @@ def _result(simulation: Simulation, faults: Faults | None, store: str, seed: int
 
 @contextmanager
 def collected_seldom() -> Iterator[Callable[[], None]]:
-    """Have the garbage collector look only at what runs left, and seldom; to be told of each run that ended.
+    """Make the garbage collector run rarely, and only between runs; yields a function to call after each run.
 
-    A run leaves a heap of cycles, all of them at its end: to look for some in the middle finds none and takes a fifth
-    of the time.
+    A run leaves a heap of cycles, all of them at its end: a collection during the run finds none and takes a fifth of
+    the time.
     """
     collects, runs = gc.isenabled(), 0
 

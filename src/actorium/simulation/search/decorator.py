@@ -1,4 +1,4 @@
-"""`@simulation`: a scenario that is a test, and that `actorium simulate` finds in a file."""
+"""`@simulation`: marks a scenario as a test that pytest runs and `actorium simulate` finds in a file."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from actorium.store.errors import ConfigurationError
 
 
 class Simulation(msgspec.Struct, kw_only=True, eq=False, dict=True):
-    """A scenario, how many seeds of it to run, and the faults it is run with.
+    """A scenario, the number of seeds to run, and the faults to run it with.
 
-    is_exhaustive: it is so small that every single fault can be tried with every crash, and made for that. steps_max: a
-    run that takes more steps breaks the invariant that it ends.
-    Called with a world, it is the scenario itself. pytest takes it as a test, and marks may stand above it.
+    Call it with a world to run the scenario itself. pytest collects it as a test; marks may be applied to it.
+
+    is_exhaustive: the scenario is small enough to try every single fault with every crash, and is meant for that.
+    steps_max: the run breaks the invariant "the run ends" if it takes more steps.
     """
 
     scenario: Scenario
@@ -42,11 +43,11 @@ class Simulation(msgspec.Struct, kw_only=True, eq=False, dict=True):
         return self.scenario(world)
 
     def run(self, seed: int, **wish: Any) -> Outcome:
-        """Run one seed; keywords are those of `Wish`."""
+        """Run one seed; the keyword arguments are those of `Wish`."""
         return run(self.scenario, self.wish(seed, **wish))
 
     def wish(self, seed: int, *, faults: Faults | None = None, **more: Any) -> Wish:
-        """Return what asks for a run of it; its own faults by default, other keywords are those of `Wish`."""
+        """Return the request for one run, by default with its own faults; other keyword arguments: see `Wish`."""
         used = self.faults if faults is None else faults
         return Wish(seed=seed, faults=used, **{"steps_max": self.steps_max, **more})
 
@@ -70,15 +71,18 @@ def simulation(
     exhaustive: bool = False,
     steps_max: int = STEPS_MAX,
 ) -> Simulation | Callable[[Scenario], Simulation]:
-    """Make a simulation of an `async def scenario(world)`; `faults` are all kinds at their usual rate.
+    """Make a simulation of an `async def scenario(world)`; by default with all kinds of fault at their usual rates.
 
-    exhaustive: it is a small one, made for `actorium simulate --exhaustive`, which then takes such ones alone; without
-    that option they are passed over. steps_max: how many steps a run may take before it counts as one that never ends;
-    a dozen of sagas with their faults takes some 2,000. Raises ConfigurationError for what is no scenario,
-    and for less than one seed.
+    seeds: how many seeds a run of the simulation tries.
+    faults: which faults happen and how often.
+    exhaustive: the scenario is small and meant for `actorium simulate --exhaustive`, which runs only such scenarios;
+        without it they are skipped.
+    steps_max: how many steps a run may take before it counts as endless; a dozen sagas with faults take about 2,000.
+
+    Raises ConfigurationError if the function is not a scenario, or for fewer than one seed.
     """
     if seeds < 1:
-        raise ConfigurationError(f"a simulation of {seeds} seeds shows nothing: give it one at least")
+        raise ConfigurationError(f"a simulation needs at least one seed, not {seeds}")
 
     def made(scenario: Scenario) -> Simulation:
         _require_scenario(scenario)
@@ -96,6 +100,6 @@ def _require_scenario(scenario: Scenario) -> None:
         inspect.signature(scenario).bind(object())
     except TypeError:
         raise ConfigurationError(
-            f"{name} is given the world and nothing else, and takes {inspect.signature(scenario)}: "
+            f"{name} is called with the world as its only argument, but takes {inspect.signature(scenario)}: "
             f"write it as `async def {name}(world)`"
         ) from None

@@ -1,4 +1,4 @@
-"""Finding the simulations that a path or a module's name stands for."""
+"""Finds the simulations in a file, a folder or a module."""
 
 from __future__ import annotations
 
@@ -15,29 +15,31 @@ _IN_A_FOLDER = ("simulated.py", "simulation*.py", "test_*.py")
 
 
 def find_simulations(target: str, only: str | None = None) -> list[ScenarioPlace]:
-    """Return the places of the simulations in a file, a folder or a module, by its path or its dotted name.
+    """Return the places of the simulations in a file, a folder or a module, given by its path or its dotted name.
 
-    A folder stands for its `simulated.py`, `simulation*.py` and `test_*.py`. `only` is the name of one of them. Raises
-    ConfigurationError, with what to do, where there is none or a file cannot be imported.
+    In a folder, the files `simulated.py`, `simulation*.py` and `test_*.py` are searched. `only` selects a simulation by
+    name.
+
+    Raises ConfigurationError, with advice, if there is no simulation or a file cannot be imported.
     """
     files = _files(target)
     places = [place for file in files for place in _in_file(file)]
     if not places:
         raise ConfigurationError(
             f"there is no simulation in {' or '.join(map(str, files)) if files else target}: "
-            "mark an `async def scenario(world)` with @simulation(), from actorium.simulation"
+            "mark an `async def scenario(world)` with @simulation() from actorium.simulation"
         )
     if only is None:
         return places
     chosen = [place for place in places if place.name == only]
     if not chosen:
         there = ", ".join(place.name for place in places)
-        raise ConfigurationError(f"there is no simulation {only!r} in {target}: there is {there}")
+        raise ConfigurationError(f"there is no simulation {only!r} in {target}; it has {there}")
     return chosen
 
 
 def meant_for(places: Sequence[ScenarioPlace], *, exhaustive: bool) -> Sequence[ScenarioPlace]:
-    """Return the places of the simulations that are made for exhaustion, or of the others; all where there are none."""
+    """Return the simulations that are exhaustive, or those that are not; all of them if there are none of the kind."""
     return [place for place in places if place.load().is_exhaustive is exhaustive] or places
 
 
@@ -45,7 +47,7 @@ def _files(target: str) -> Sequence[Path]:
     path = Path(target)
     if path.is_file():
         if path.suffix != ".py":
-            raise ConfigurationError(f"{path} is no Python file")
+            raise ConfigurationError(f"{path} is not a Python file")
         return [path]
     if path.is_dir():
         return _of_folder(path)
@@ -56,11 +58,11 @@ def _files(target: str) -> Sequence[Path]:
 
 def _of_folder(folder: Path) -> Sequence[Path]:
     files = sorted({file for pattern in _IN_A_FOLDER for file in folder.glob(pattern)})
-    # A file of tests is imported only if it may have a simulation: importing all of them takes time, and may do things.
+    # A test file is imported only if it may contain a simulation: importing takes time and may have side effects.
     found = [file for file in files if "simulation" in file.read_text(encoding="utf-8", errors="replace")]
     if not found:
         raise ConfigurationError(
-            f"there is no simulation in the folder {folder}: looked for @simulation in "
+            f"there is no simulation in the folder {folder}; searched for @simulation in "
             f"{', '.join(file.name for file in files) or ', '.join(_IN_A_FOLDER)}"
         )
     return found
@@ -80,7 +82,7 @@ def _of_module(name: str) -> Sequence[Path]:
 
 
 def _in_file(file: Path) -> Iterator[ScenarioPlace]:
-    """Yield the simulations of a file that it defines itself, in their order."""
+    """Yield the simulations that a file itself defines, in order."""
     with blamed(f"{file} cannot be imported"):
         module = module_of(str(file))
     for name, found in vars(module).items():

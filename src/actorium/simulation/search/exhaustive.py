@@ -1,10 +1,10 @@
-"""`exhaust`: every single fault of a scenario, and with each of them every step at which the process can be killed.
+"""`exhaust`: try every single fault of a scenario, and each of them with a crash at every step of the process.
 
-The plain run tells the occasions at which a fault can happen. Each fault is run alone; that run tells the steps of the
-process, what follows from the fault included, and it is run again with the process killed before each. Steps between
-which nothing happened that anything outside the process can see (a request that came, an answer that left, a commit
-that began or was written, a fault) leave the same behind when the process dies: they are one class, of which one step
-is run, unless every step is asked for.
+A run without faults lists the occasions at which a fault can happen. Each fault is run alone. That run lists the steps
+of the process, including the consequences of the fault, and the run is repeated with the process killed before each of
+them. Steps between which nothing visible from outside happened (an incoming request, an outgoing answer, a commit that
+began or was written, a fault) leave the same state behind when the process dies. They form one class, and one step of
+each class is run, unless every step is requested.
 """
 
 from __future__ import annotations
@@ -25,22 +25,25 @@ from actorium.simulation.world.world import Violation
 
 
 class Counterexample(msgspec.Struct, frozen=True):
-    """A run that broke an invariant: the fault, the step at which the process was killed, either or both."""
+    """A run that broke an invariant: the fault, the step at which the process was killed, or both."""
 
     fault: FaultId | None
     crash_at: CrashAt | None
     violation: Violation
 
     def wish(self, simulation: Simulation, seed: int, store: str = "memory") -> Wish:
-        """Return what asks for this run again."""
+        """Return the request that repeats this run."""
         return _wish(simulation, seed, store, self.fault, self.crash_at)
 
 
 class Coverage(msgspec.Struct):
-    """How far it has come: faults (no fault is one of them) that were run, of how many; pairs of fault and crash step.
+    """The progress: faults run so far (the run without a fault included) out of all; pairs of fault and crash step.
 
-    `steps` are all steps of all those runs, `classes` the crashes that stand for them. Where the end was reached,
-    `faults_run == faults` and each class was run. elapsed_s is real time. is_cut_short: somebody pressed Ctrl-C.
+    steps: all steps of these runs.
+    classes: the crashes that represent them. When the search is complete, `faults_run == faults` and every class was
+        run.
+    elapsed_s: real time.
+    is_cut_short: the user pressed Ctrl-C.
     """
 
     faults: int
@@ -82,10 +85,10 @@ def exhaust(
     store: str = "memory",
     progress: Callable[[Coverage], None] = lambda coverage: None,
 ) -> Coverage:
-    """Run every single fault of a scenario with every crash step, over so many processes (more than one need a Place).
+    """Run every single fault of a scenario with every crash step, in `jobs` processes (more than one require a Place).
 
-    It ends after `stop_after` runs that broke an invariant. `progress` is called with the coverage as it grows. The
-    amounts of the faults (how long a pause is) and what the scenario chooses are those of the seed.
+    The search ends after `stop_after` runs that broke an invariant. `progress` is called with the coverage as it grows.
+    The seed determines the amount of a fault (such as the length of a pause) and the scenario's choices.
     """
     simulation = simulation_of(where, jobs)
     started_s = time.monotonic()
@@ -114,9 +117,9 @@ def exhaust(
 
 
 def possible_faults(plain: Outcome) -> list[FaultId]:
-    """Return each fault that can happen in a run without any, by its place in the run; none that is hostile.
+    """Return each fault that can happen in the given run without faults, at its place; hostile faults are excluded.
 
-    Of the errors that user code can raise it is the ordinary one: whatever its kind, the runtime takes the same way.
+    Of the errors that user code can raise, only the ordinary one is used: the runtime treats every kind the same.
     """
     return [
         FaultId(kind, site, occurrence)
@@ -127,13 +130,13 @@ def possible_faults(plain: Outcome) -> list[FaultId]:
 
 
 def crash_steps(outcome: Outcome, *, every_step: bool = False) -> Iterator[CrashAt]:
-    """Yield one step for each class of steps at which a crash leaves the same behind; or every step."""
+    """Yield one step for each class of crash steps that leave the same state behind, or every step."""
     marked: dict[tuple[str, int], set[int]] = {}
     for mark in outcome.marks:
         marked.setdefault((mark.node, mark.life), set()).add(mark.step)
     for node, life, last in outcome.lives:
         steps = range(1, last + 1)
-        # What happens at a step is there before the next: that is where a class begins.
+        # The effects of a step are visible before the next one: a class begins there.
         begins = {1, *(step + 1 for step in marked.get((node, life), ()))}
         for step in steps if every_step else sorted(begins):
             if step <= last:
@@ -141,7 +144,7 @@ def crash_steps(outcome: Outcome, *, every_step: bool = False) -> Iterator[Crash
 
 
 def _tried(simulation: Simulation, piece: _Piece) -> Iterator[_Found]:
-    """Run one fault alone, and with each crash."""
+    """Run one fault alone, and then with each crash."""
     failures: list[Counterexample] = []
 
     def tried(crash_at: CrashAt | None) -> Outcome:

@@ -1,7 +1,7 @@
-"""`interruption`: Ctrl-C that is heard between two runs.
+"""`interruption`: handles Ctrl-C between two runs.
 
-Python raises KeyboardInterrupt wherever it happens to be. In the middle of a run that may be a place which swallows
-it, like the callback of a weak reference, or the scenario's own `except BaseException`.
+Python raises KeyboardInterrupt at any point. In the middle of a run that may be code that swallows the exception, such
+as the callback of a weak reference or the scenario's own `except BaseException`.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-_SAID = b"\nCtrl-C: it ends after the run it is at; press again to end it at once\n"
+_SAID = b"\nCtrl-C: stopping after the current run; press again to stop at once\n"
 
 
 @contextmanager
 def interruption() -> Iterator[Callable[[], bool]]:
-    """Yield what says whether Ctrl-C was pressed; pressed again, it raises KeyboardInterrupt as ever.
+    """Yield a function that returns whether Ctrl-C was pressed; pressed again, it raises KeyboardInterrupt as usual.
 
-    Where Ctrl-C is ignored, and outside the main thread, which alone hears signals, it never was.
+    If Ctrl-C is ignored, or outside the main thread, the only one that receives signals, the function returns False.
     """
     is_pressed = False
     before = signal.getsignal(signal.SIGINT)

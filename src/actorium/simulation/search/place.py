@@ -1,4 +1,4 @@
-"""`ScenarioPlace`: where a scenario is, so that another process finds it."""
+"""`ScenarioPlace`: the location of a scenario, from which another process can import it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from actorium.user_code import look_here
 
 
 class ScenarioPlace(msgspec.Struct, frozen=True):
-    """A simulation by the module it is in, by name or by the path of a file, and its name there.
+    """A simulation by its module, given by name or by file path, and its name in the module.
 
-    steps_max: how many steps a run of it may take, instead of as many as it says itself.
+    steps_max: the number of steps a run may take, in place of the simulation's own.
     """
 
     module: str
@@ -30,26 +30,26 @@ class ScenarioPlace(msgspec.Struct, frozen=True):
         return f"{self.module}:{self.name}"
 
     def load(self) -> Simulation:
-        """Import the module, once in a process, and return the simulation."""
+        """Import the module, once per process, and return the simulation."""
         found = getattr(module_of(self.module), self.name, None)
         if not isinstance(found, Simulation):
-            raise ConfigurationError(f"{self.name} in {self.module} is no scenario marked with @simulation")
+            raise ConfigurationError(f"{self.name} in {self.module} is not a scenario marked with @simulation")
         return found if self.steps_max is None else msgspec.structs.replace(found, steps_max=self.steps_max)
 
 
 def simulation_of(where: ScenarioPlace | Simulation, jobs: int = 1) -> Simulation:
-    """Return a simulation that so many processes are to run; more than this one have to be told its Place."""
+    """Return the simulation that `jobs` processes are to run; with more than one, a ScenarioPlace is required."""
     if isinstance(where, ScenarioPlace):
         return where.load()
     if jobs > 1:
-        raise ConfigurationError("other processes have to find the simulation: give its ScenarioPlace")
+        raise ConfigurationError("several processes need to import the simulation: give its ScenarioPlace")
     return where
 
 
 def module_of(name: str) -> ModuleType:
-    """Import a module, once in a process, by its dotted name or by the path of its file.
+    """Import a module, once per process, by its dotted name or by the path of its file.
 
-    A file of a package is imported as a part of it, so that it may import what lies beside it relatively too.
+    A file in a package is imported as part of it, so that relative imports work.
     """
     look_here()
     if not name.endswith(".py"):
@@ -63,14 +63,14 @@ def module_of(name: str) -> ModuleType:
     root, dotted = path.parent, path.stem
     while (root / "__init__.py").is_file():
         root, dotted = root.parent, f"{root.name}.{dotted}"
-    # What lies beside the file, or beside its package, can be imported from it, as when Python runs it.
+    # Modules beside the file, or beside its package, can be imported from it, as when Python runs the file.
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
     return importlib.import_module(dotted) if "." in dotted else _standing_alone(path)
 
 
 def _standing_alone(path: Path) -> ModuleType:
-    """Import a file of no package, under a name that no other file has."""
+    """Import a file outside any package, under a name that no other file has."""
     name = f"simulated_{path.stem}_{crc32(str(path).encode()):08x}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None

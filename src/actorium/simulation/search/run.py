@@ -1,4 +1,4 @@
-"""One run of a scenario with one seed, and what came of it."""
+"""One run of a scenario with one seed, and its outcome."""
 
 from __future__ import annotations
 
@@ -20,13 +20,21 @@ Scenario = Callable[[World], Awaitable[None]]
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked of one run: the faults of the seed, or exactly `only` these; operations by name to `leave_out`.
+    """The request for one run.
 
-    goes_on: whether a task goes on after a command that is left out, with an answer that it cannot look at, instead of
-    ending there. crash_at: also kill a process at a step of one of its lives. reorder: whether the seed has a say in
-    the order of what happens at once. invariant: if given, no other ends the run. look_closely: read and ask again
-    after everything, where else after a sample. remember: whether the occasions for faults are kept, and the marks.
-    store: "memory", "sqlite" or "sqlite-normal". steps_max: how many steps it may take.
+    seed: determines the run.
+    faults: how often faults happen.
+    only: if given, exactly these faults happen.
+    leave_out: the operations, by name, that are not sent.
+    goes_on: whether a task continues after a command that is left out, with an answer that it cannot use; otherwise the
+        task ends there.
+    crash_at: also kill a process at a step of one of its lives.
+    reorder: whether the seed affects the order of simultaneous events.
+    invariant: if given, no other invariant ends the run.
+    look_closely: read and repeat requests after everything, not just after a sample.
+    remember: whether to keep the occasions for faults, and the marks.
+    store: "memory", "sqlite" or "sqlite-normal".
+    steps_max: the number of steps the run may take.
     """
 
     seed: int
@@ -44,12 +52,15 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a run. `violation` is None where every invariant held.
+    """The outcome of a run. `violation` is None if every invariant held.
 
-    faults: those that happened, in order. operations: what the clients did. simulated_s: how long it took by its own
-    clock. events: in the logs at the end. occasions: family, site and occurrence of every possible fault. marks: the
-    steps of a life at which something happened that others can see; those, and what a life ran until the world was at
-    rest, are the places at which a crash can make a difference.
+    faults: the faults that happened, in order.
+    operations: the clients' operations.
+    simulated_s: the duration of the run on its own clock.
+    events: the number of events in the logs at the end.
+    occasions: family, site and occurrence number of every possible fault.
+    marks: the steps of a life at which something visible from outside happened. A crash can make a difference at these
+        steps and in a life that ran until the world was at rest.
     """
 
     wish: Wish
@@ -77,9 +88,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 def run(
     scenario: Scenario, wish: Wish, *, steps_max: int | None = None, told: Callable[[TraceLine], None] | None = None
 ) -> Outcome:
-    """Run a scenario once, as wished; one of more steps than it may have breaks the invariant that the run ends.
+    """Run a scenario once, as requested; a run of too many steps breaks the invariant that the run ends.
 
-    steps_max: fewer steps than the wish allows. told: is called with each line of the trace when it is written.
+    steps_max: a lower limit of steps than the wish's.
+    told: called with each line of the trace as it is written.
     """
     world = World(
         wish.seed,

@@ -1,9 +1,10 @@
-"""`shrink`: the smallest run that still fails in the same way: fewest faults, fewest commands, plainest order.
+"""`shrink`: find the smallest run that fails in the same way: fewest faults, fewest commands, plainest order.
 
-Draws go by name, not by number: what is left out moves nothing else. So a smaller run is asked for by the faults that
-are to happen and the commands that are not to be sent, and delta debugging (Zeller, Hildebrandt 2002) does the rest,
-from above. What it cannot find is looked for from below: one or two of the commands, alone or with one fault of a kind
-that was there, wherever that can happen to them. Commands that set up are left out last, and do not count.
+Random draws are made by name, not in sequence, so leaving something out changes no other draw. A smaller run is
+requested by the faults that are to happen and the commands that are not to be sent, and delta debugging (Zeller,
+Hildebrandt 2002) reduces both, from above. What that misses is searched from below: one or two of the commands, alone
+or with one fault of a kind that occurred, at every place where it can affect them. Setup commands are left out last and
+do not count.
 """
 
 from __future__ import annotations
@@ -21,20 +22,20 @@ from actorium.simulation.world.faults import FaultId, Kind
 
 T = TypeVar("T")
 
-# A run that goes on for so much longer than the failing one, in steps, does not fail in the same way.
+# A run that takes this many times the steps of the failing one does not fail in the same way.
 _LONGER = 3
 _LONGER_STEPS = 2_000
 _COMMANDS_FROM_BELOW = 2
-_GLANCE_RUNS, _LOOK_RUNS = 60, 100  # before the long way from above, and after it
-_SHORT = 2  # a story of so many commands and so many faults is not looked at for a shorter one with other faults
+_GLANCE_RUNS, _LOOK_RUNS = 60, 100  # before the long search from above, and after it
+_SHORT = 2  # with this many commands and faults, no shorter run with other faults is searched for
 _OF_PROCESSES = ("start ", "life ")
 _VARIED = ("only", "leave_out", "goes_on", "crash_at", "reorder", "look_closely", "invariant")
 
 
 class Shrunk(msgspec.Struct, frozen=True):
-    """The smallest failing run that was found: its wish and outcome; `runs` were tried in `elapsed_s` of real time.
+    """The smallest failing run found: its wish and outcome; `runs` were tried in `elapsed_s` of real time.
 
-    is_smallest: nothing more can be left out; False where time or runs gave out before.
+    is_smallest: nothing more can be left out; False if the search ran out of time or runs.
     """
 
     wish: Wish
@@ -52,11 +53,10 @@ def shrink(
     runs_max: int = 5_000,
     is_enough: Callable[[], bool] = lambda: False,
 ) -> Shrunk:
-    """Make a failing run smaller, as long as it fails in the same way and neither seconds nor runs give out.
+    """Make a failing run smaller, as long as it fails in the same way and neither time nor runs are used up.
 
-    The same way is the same invariant, broken by the same code and with the same kind of error, where those are known.
-    `is_enough` is
-    asked before each run: it ends the search with what was found by then.
+    The same way means: the same invariant, broken by the same code and with the same kind of error, if those are known.
+    `is_enough` is called before each run; returning True ends the search with the smallest run so far.
     """
     if failed.violation is None:
         raise ValueError("a run that holds every invariant has nothing to shrink")
@@ -66,7 +66,7 @@ def shrink(
 
 
 class _Exhausted(Exception):
-    """Time, runs or somebody's patience have given out."""
+    """Time or runs are used up, or the caller ended the search."""
 
 
 class _Search:
@@ -87,7 +87,7 @@ class _Search:
         self._end_s = self._started_s + within_s
         self._is_smallest = False
         self._may_leave_out = True
-        # A run in which nothing goes wrong: what breaks an invariant there too does so without any fault.
+        # A run without faults: whatever breaks an invariant in it does so without any fault.
         self._breaks_by_itself = False
 
     def run(self) -> None:
@@ -107,7 +107,7 @@ class _Search:
             pass
 
     def found(self) -> Shrunk:
-        """Return the smallest run, or the failed one where the smallest does not fail again in the same way."""
+        """Return the smallest run, or the original one if the smallest does not fail again in the same way."""
         again = run(self._scenario, self._best.wish)
         if _way(again) != self._way or again.fingerprint() != self._best.fingerprint():
             self._best, self._is_smallest = self._failed, False
@@ -117,12 +117,12 @@ class _Search:
     # --- what may be left out -------------------------------------------------------------------------------------
 
     def _learn_to_leave_out(self) -> None:
-        """Find out what a command that is left out does to an invariant that the scenario has a part in.
+        """Find out how a left-out command affects an invariant that the scenario itself defines.
 
-        Such an invariant may count on a command: a scenario that keeps what it sent, or waits for what comes of it,
-        breaks it when the command is left out, and no bug has a part in that. So an invariant that does not hold when
-        nothing is sent says nothing about a run from which commands are left out. Mostly the scenario may go on behind
-        a command that is left out; else the task that would send it ends there, which leaves out more.
+        Such an invariant may depend on a command: a scenario that counts what it sent, or waits for a result, breaks it
+        when the command is left out, without any bug. So if the invariant does not hold when nothing is sent, runs with
+        left-out commands prove nothing. Usually the scenario may continue after a left-out command; otherwise the task
+        that would send it ends there, which leaves out more.
         """
         if not self._is_stated():
             self._best = msgspec.structs.replace(
@@ -142,13 +142,13 @@ class _Search:
         self._may_leave_out = False
 
     def _is_stated(self) -> bool:
-        """Say whether the scenario has a part in the invariant: it states it, or is what does not run through."""
+        """Return whether the scenario defines the invariant: states it, or is itself what does not complete."""
         violation = self._failed.violation
         assert violation is not None
         return violation.is_stated
 
     def _is_caused(self, wish: Wish) -> bool:
-        """Say whether it is not what was left out that makes a run fail: without its faults it holds."""
+        """Return whether the faults cause the failure, not what was left out: without the faults, the run passes."""
         if not self._is_stated() or self._breaks_by_itself or not wish.leave_out:
             return True
         plain = msgspec.structs.replace(wish, only=frozenset(), reorder=False, crash_at=None, remember=False)
@@ -157,7 +157,7 @@ class _Search:
     # --- what is tried --------------------------------------------------------------------------------------------
 
     def _from_above(self) -> None:
-        """Leave out what can be left out, until no single thing can."""
+        """Leave out whatever can be left out, until no single thing can."""
         self._is_smallest = False
         self._try(remember=False)
         before = None
@@ -173,7 +173,7 @@ class _Search:
         self._is_smallest = True
 
     def _simplify(self) -> None:
-        """Try the order in which things became ready, the usual limits, no crash; then look more closely."""
+        """Try the natural order of tasks, the default limits and no crash; then check more closely."""
         wish = self._best.wish
         if wish.reorder:
             self._try(reorder=False)
@@ -183,11 +183,11 @@ class _Search:
             self._try(crash_at=None)
         if not wish.look_closely:
             self._try(look_closely=True)
-        if not wish.invariant:  # another, broken before it, would end the run
+        if not wish.invariant:  # another invariant, broken earlier, would end the run
             self._try(invariant=self._way[0])
 
     def _reduce(self, there: Callable[[], Sequence[T]], fails_with: Callable[[Sequence[T]], bool]) -> None:
-        """Keep nothing, or one part, if that will do; else leave out half of what there is, down to single parts."""
+        """Keep nothing, or one part, if that suffices; otherwise leave out half of the list, down to single parts."""
         if not there() or fails_with([]):
             return
         if len(there()) > 2 and any(fails_with([one]) for one in there()):
@@ -206,7 +206,7 @@ class _Search:
             size = min(max(1, size // 2), len(there()))
 
     def _from_below(self, runs: int) -> bool:
-        """Look for few commands that fail alone, or with one fault that befalls them, of a kind that there was."""
+        """Search for few commands that fail alone, or with one fault that affects them, of a kind that occurred."""
         in_calm = [one for one in self._failed.operations if one.in_calm and not one.left_out]
         sent = [one for one in self._best.operations if not one.in_calm and not one.left_out]
         runs_max = self._runs + runs
@@ -224,7 +224,7 @@ class _Search:
         return False
 
     def _places(self, befalls: Collection[str]) -> list[FaultId]:
-        """Return where faults can happen in the last run to some aggregates, or to a process; likely kinds first."""
+        """Return where faults can affect the given aggregates or a process in the last run; likely kinds first."""
         needed = {fault.kind for fault in self._best.faults}
         kinds = needed | {fault.kind for fault in self._failed.faults}
         found = [
@@ -235,7 +235,7 @@ class _Search:
         return sorted(found, key=lambda fault: fault.kind not in needed)
 
     def _with_one_fault(self, runs: int) -> bool:
-        """Look for few commands that fail with one fault of any kind, wherever it happens."""
+        """Search for few commands that fail with one fault of any kind, anywhere."""
         if not self._may_leave_out:
             return False
         runs_max = self._runs + runs
@@ -257,7 +257,7 @@ class _Search:
                 yield [*kept, *in_calm]
 
     def _with_two_faults(self) -> bool:
-        """Look for few commands that fail with two faults of the kinds that there were."""
+        """Search for few commands that fail with two faults of the kinds that occurred."""
         kinds = {fault.kind for fault in self._failed.faults}
         if self._may_leave_out:
             for names in self._few_commands():
@@ -268,18 +268,18 @@ class _Search:
         return False
 
     def _places_with(self, names: Collection[str], only: frozenset[FaultId], kinds: Collection[Kind]) -> list[FaultId]:
-        """Return where faults of some kinds can happen while these commands are sent, and these faults happen."""
+        """Return where faults of some kinds can happen while these commands are sent and these faults happen."""
         left_out = frozenset(self._known.difference(names))
         outcome = self._run(msgspec.structs.replace(self._best.wish, leave_out=left_out, only=only, remember=True))
         self._known.update(one.name for one in outcome.operations)
         found = [fault for fault in possible_faults(outcome) if fault.kind in kinds]
-        # The first occasion of each site says the most about it.
+        # The first occasion of each site is the most informative one.
         return sorted(found, key=lambda fault: fault.occurrence)
 
     # --- how ------------------------------------------------------------------------------------------------------
 
     def _with(self, kept: Collection[str], **changes: Any) -> bool:
-        """Try to send these commands alone; those too that came only after the run had failed are left out."""
+        """Try sending only these commands; those sent after the failure are left out as well."""
         while self._may_leave_out:
             known = len(self._known)
             if self._is_smaller(leave_out=frozenset(self._known.difference(kept)), **changes):
@@ -292,7 +292,7 @@ class _Search:
         return self._try(lambda outcome: _size(outcome) < _size(self._best), **changes)
 
     def _try(self, is_better: Callable[[Outcome], bool] = lambda outcome: True, **changes: Any) -> bool:
-        """Run with a wish changed; keep it if it fails in the same way, and is better."""
+        """Run with a changed wish; keep it if the run fails in the same way and is better."""
         wish = msgspec.structs.replace(self._best.wish, **changes)
         key = (*(getattr(wish, field) for field in _VARIED), wish.faults.vary_settings)
         if key in self._held and not wish.remember:
@@ -306,7 +306,7 @@ class _Search:
         return True
 
     def _fails(self, **changes: Any) -> bool:
-        """Run with the best wish changed, and say whether that breaks the invariant at all; keep nothing of it."""
+        """Run with the best wish changed, and return whether that breaks the invariant at all; keep nothing of it."""
         return self._breaks(self._run(msgspec.structs.replace(self._best.wish, **changes)))
 
     def _breaks(self, outcome: Outcome) -> bool:
@@ -320,7 +320,7 @@ class _Search:
 
 
 def _way(outcome: Outcome) -> tuple[str, str, str]:
-    """Return in which way a run failed: the invariant, the culprit, and the kind of the error, where one was found."""
+    """Return the way in which a run failed: the invariant, the culprit, and the kind of error, if there was one."""
     violation = outcome.violation
     if violation is None:
         return "", "", ""
@@ -329,7 +329,7 @@ def _way(outcome: Outcome) -> tuple[str, str, str]:
 
 
 def _names(outcome: Outcome, *, in_calm: bool = False) -> list[str]:
-    """Return the names of the commands that were sent, or of those that were to set up, in their order."""
+    """Return the names of the commands sent, or of those sent in calm for setup, in order."""
     return [one.name for one in outcome.operations if not one.left_out and one.in_calm is in_calm]
 
 

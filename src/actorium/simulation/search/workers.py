@@ -1,4 +1,4 @@
-"""`spread`: pieces of work with a simulation, here or over processes; results come in the order of the pieces."""
+"""`spread`: distribute pieces of work on a simulation over processes; results come in the order of the pieces."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from actorium.simulation.search.place import ScenarioPlace, simulation_of
 P = TypeVar("P")
 R = TypeVar("R")
 
-# Pieces handed out beyond the one whose result is awaited, for each process: enough that none waits.
+# Pieces handed out ahead of the one whose result is awaited, per process: enough to keep every process busy.
 _AHEAD = 4
 
 
 def spread(
     where: ScenarioPlace | Simulation, jobs: int, work: Callable[[Simulation, P], Iterable[R]], pieces: Iterable[P]
 ) -> Generator[R, None, None]:
-    """Yield what `work`, a function of a module, makes of a simulation and each piece; close it to end in the middle.
+    """Yield the results of `work`, a module-level function, for each piece; close the generator to stop early.
 
-    With one job it is done here, result by result; with more, piece by piece in as many processes.
+    With one job, the work is done in this process, result by result; with more, in that many processes, piece by piece.
     """
     if jobs == 1 or isinstance(where, Simulation):
         simulation = simulation_of(where, jobs)
@@ -43,14 +43,14 @@ def _all_of(work: Callable[[Simulation, P], Iterable[R]], placed: tuple[Scenario
 
 
 class WorkerDied(RuntimeError):
-    """A process ended before its piece of work was done, as one does that runs out of memory."""
+    """A process ended before its piece of work was done, for example because it ran out of memory."""
 
 
 class Workers(Generic[P, R]):
-    """Processes that run `work`, which can be sent to them, on one piece after another.
+    """Processes that run `work`, a picklable function, on one piece after another.
 
-    They are started anew, not forked, so that they are alike on every system; they leave Ctrl-C to the parent, and are
-    ended with the `with` block, in the middle of a piece if need be.
+    The processes are spawned, not forked, so that they are alike on every system. They ignore Ctrl-C, which the parent
+    handles, and end with the `with` block, even in the middle of a piece.
     """
 
     def __init__(self, jobs: int, work: Callable[[P], R]) -> None:
@@ -81,7 +81,7 @@ class Workers(Generic[P, R]):
             pipe.close()
 
     def map(self, pieces: Iterable[P]) -> Generator[R, None, None]:
-        """Yield the result of each piece, in order; raise what the work raised, or WorkerDied."""
+        """Yield the result of each piece, in order; raise any error of the work, or WorkerDied."""
         numbered = enumerate(pieces)
         results: dict[int, Any] = {}
         idle, busy = list(self._pipes), set[Connection]()

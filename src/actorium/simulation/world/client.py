@@ -1,7 +1,7 @@
 """`SimulatedRuntime`: the runtime of a simulated node as its clients see it: across a network, and through crashes.
 
-Its methods are those of `Runtime`. A client here does what a good client does: it gives each command an id, and sends
-it again, with the same id, until it has an answer that is one. So a scenario reads as if nothing ever went wrong.
+Its methods are those of `Runtime`. It behaves like a well-written client: it gives each command an id, and sends the
+command again with the same id until it gets a definite answer. So a scenario reads as if nothing ever failed.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ R = TypeVar("R")
 _ANSWER_WITHIN_S = 45.0
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 5.0
-# So long a client is troubled by faults; then none happen until it is answered, and what still does not come is missing
-# by the runtime's own doing: the next crash would have mended it.
+# A request meets faults for this long; then they stop until it is answered. A request that is still not answered then
+# is the runtime's fault: the next crash would hide it.
 _TROUBLED_S = 120.0
 _PATIENCE_S = 600.0
 
@@ -62,9 +62,9 @@ class SimulatedRuntime(ReadFace):
         headers: Mapping[str, str] | None = None,
         wait_for: Collection[type[Projection]] = (),
     ) -> Ack:
-        """Have a command carried out, whatever it takes; return or raise as `Runtime.send` does, at the end.
+        """Send a command until it is answered; return or raise as `Runtime.send` does.
 
-        Without a `command_id` it gets one: its type, whom it is for, and the how manieth of those.
+        Without a `command_id` the command gets one from its type, its target and the occurrence number of the two.
         """
         operation = self._begin(
             command,
@@ -122,7 +122,7 @@ class SimulatedRuntime(ReadFace):
         causation_id: str = "",
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Have a mailbox take a command and return, as `Runtime.tell` does: once, and nothing is promised."""
+        """Deliver a command to a mailbox and return, as `Runtime.tell` does: once, with no further guarantee."""
         operation = self._begin(command, None, how="tell")
         what = f"tell {operation.name}"
         if operation.left_out:
@@ -156,7 +156,7 @@ class SimulatedRuntime(ReadFace):
         )
 
     async def _carried_out(self, operation: Operation, what: str, call: Callable[[Runtime], Awaitable[Ack]]) -> Ack:
-        """Send a command until it is answered; keep what the runtime said each time it got it."""
+        """Send a command until it is answered; record the runtime's answer to each delivery."""
         if operation.left_out:
             return cast(Ack, self._world.leave_out(what, operation.command.to))
         world, witness = self._world, self.node.witness
@@ -224,7 +224,7 @@ class SimulatedRuntime(ReadFace):
         call: Callable[[Runtime], Awaitable[Any]],
         again_for: tuple[type[Exception], ...] = TRY_AGAIN,
     ) -> Any:
-        """Return the answer of a call, asked again until it is one."""
+        """Return the answer of a call, repeated until there is one."""
         machine = self._world.machine
         began_s = machine.now_s
         pause_s = _FIRST_PAUSE_S
@@ -235,8 +235,8 @@ class SimulatedRuntime(ReadFace):
                     return await self._exchanged(what, call)
                 except again_for as error:
                     if machine.now_s > began_s + _PATIENCE_S:
-                        wanted = f"an answer to {what} within {_PATIENCE_S:g} s, most of them without a fault"
-                        self._world.violated("who asks is answered in the end", wanted, described(error))
+                        wanted = f"an answer to {what} within {_PATIENCE_S:g} s, mostly without faults"
+                        self._world.violated("every request is answered eventually", wanted, described(error))
                         raise
                 except CommandFailed as error:
                     if not isinstance(error.__cause__, INJECTED):
@@ -248,7 +248,7 @@ class SimulatedRuntime(ReadFace):
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
     async def _exchanged(self, what: str, call: Callable[[Runtime], Awaitable[Any]]) -> Any:
-        """Send one request and wait for its reply, each with what befalls it on the way."""
+        """Send one request and wait for its reply; faults may affect either."""
         plan = self._world.plan
         fault = plan.draw("request", what)
         if fault is not None:
@@ -287,12 +287,12 @@ class SimulatedRuntime(ReadFace):
 
 
 def _races(operation: Operation) -> tuple[type[Exception], ...]:
-    """Return what a command is sent again for: a lost race too, where its client did not ask for a version."""
+    """Return the errors after which a command is sent again: a lost race too, unless the client gave a version."""
     return TRY_AGAIN if operation.expected_version is not None else (*TRY_AGAIN, LostRace)
 
 
 async def _noted(delivery: ClientDelivery, witness: Witness, answer: Awaitable[R]) -> R:
-    """Keep what the runtime says to a delivery; what was cancelled, or died with its process, said nothing."""
+    """Record the runtime's answer to a delivery; a cancelled request, or one whose process died, got none."""
     try:
         result = await answer
     except Exception as error:

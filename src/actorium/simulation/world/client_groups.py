@@ -1,4 +1,4 @@
-"""What a client of a simulated node finds in groups, as `Runtime` has them: its sagas and its submitted commands."""
+"""The groups of a simulated runtime, as on `Runtime`: its sagas and its submitted commands."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from actorium.sagas.model.submission_views import SubmissionView
 from actorium.sagas.model.views import SagaSummary, SagaView
 from actorium.store.errors import StatementFailed, Transient
 
-# What a good client asks again for.
+# The errors after which a client repeats a request.
 TRY_AGAIN = (Transient, HydrationFailed, TimeoutError)
 
 
 class Ask(Protocol):
-    """Returns the answer of a call to the runtime of a node, asked again until it is one."""
+    """Calls the runtime of a node until there is an answer, and returns it."""
 
     async def __call__(
         self, what: str, call: Callable[[Runtime], Awaitable[Any]], again_for: tuple[type[Exception], ...] = ...
@@ -25,7 +25,7 @@ class Ask(Protocol):
 
 
 class SimulatedSagas:
-    """The sagas of a node, with methods of `runtime.sagas`."""
+    """The sagas of a node, with the methods of `runtime.sagas`."""
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
@@ -38,7 +38,7 @@ class SimulatedSagas:
         return view
 
     async def list(self, saga: type[Saga] | None = None, *, status: str | None = None) -> AsyncIterator[SagaSummary]:
-        """Iterate over the sagas there are, of one class or all, in one status or any."""
+        """Iterate over the sagas, of one class or all, with one status or any."""
 
         async def listed(runtime: Runtime) -> Sequence[SagaSummary]:
             return [one async for one in runtime.sagas.list(saga, status=status)]
@@ -60,7 +60,7 @@ class SimulatedSagas:
 
 
 class SimulatedSubmissions:
-    """The submitted commands of a node, with methods of `runtime.submissions`."""
+    """The submitted commands of a node, with the methods of `runtime.submissions`."""
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
@@ -73,7 +73,7 @@ class SimulatedSubmissions:
         return view
 
     async def list(self, *, status: str | None = None) -> AsyncIterator[SubmissionView]:
-        """Iterate over the submitted commands, timers that wait included."""
+        """Iterate over the submitted commands, including those scheduled for later."""
 
         async def listed(runtime: Runtime) -> Sequence[SubmissionView]:
             return [one async for one in runtime.submissions.list(status=status)]
@@ -82,7 +82,7 @@ class SimulatedSubmissions:
             yield submission
 
     async def cancel(self, command_id: str, *, reason: str = "") -> bool:
-        """Cancel a submitted command that waits."""
+        """Cancel a submitted command that is waiting."""
         cancelled: bool = await self._ask(
             f"cancel {command_id}", lambda runtime: runtime.submissions.cancel(command_id, reason=reason)
         )

@@ -1,4 +1,4 @@
-"""What a client of a simulated node reads on and on: iterators that go on in the next life of the node."""
+"""A client's long-running reads of a simulated node: iterators that continue in the node's next life."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ _AGAIN = (ConnectionLost, HydrationFailed, RuntimeClosed, StoreUnavailable)
 
 
 class NodeIterator(Generic[T]):
-    """An async iterator over what a node gives out; it is opened again in the node's next life, and after an error.
+    """An async iterator over data of a node; it is opened again in the node's next life, and after an error.
 
-    Invariant: an item that left the node and was not received is never passed over: whoever stops waiting for an item
-    makes the iterator open again where it stood.
+    Invariant: an item that left the node but was not received is not skipped: if the consumer stops waiting for an
+    item, the iterator opens again at its current place.
     """
 
     def __init__(self, node: Node, open_in: Callable[[Runtime], AsyncIterator[T]], *, ends: bool = False) -> None:
@@ -71,11 +71,11 @@ class NodeIterator(Generic[T]):
         raise StopAsyncIteration
 
     def close(self) -> None:
-        """End it; iterating it any further stops."""
+        """Close the iterator; further iteration stops at once."""
         self._is_open = False
 
     async def in_node(self, call: Callable[[Runtime], Awaitable[Any]]) -> Any:
-        """Return what a call in the node gives; after an error, or when it is given up, begin anew."""
+        """Return the result of a call in the node; after an error, or if it is cancelled, open again."""
         answer, task = self._node.call_cancellable(call)
         try:
             return await answer
@@ -94,12 +94,12 @@ class NodeIterator(Generic[T]):
         return self._open_in(runtime)
 
     def _is_new(self, item: T) -> bool:
-        """Say whether an item is to be given out."""
+        """Return whether an item is to be delivered."""
         return True
 
 
 class FromPlace(NodeIterator[T]):
-    """Goes on behind the last item given out. Several items may share a place: a position, or a version."""
+    """Continues after the last item delivered. Several items may share a place, which is a position or a version."""
 
     def __init__(
         self,
@@ -113,11 +113,11 @@ class FromPlace(NodeIterator[T]):
         super().__init__(node, lambda runtime: open_after(runtime, self._after), ends=ends)
         self._place_of = place_of
         self._after = after
-        self._given = self._to_pass = 0  # of the items at the place behind `_after`
+        self._given = self._to_pass = 0  # counts of items at the place after `_after`
 
     @property
     def position(self) -> int:
-        """The place up to which all was given out, but for items that share the next."""
+        """The place up to which everything was delivered; some items of the next place may have been delivered too."""
         return self._after
 
     async def _opened(self, runtime: Runtime) -> AsyncIterator[T]:
@@ -136,7 +136,7 @@ class FromPlace(NodeIterator[T]):
 
 
 class Answers(NodeIterator[T]):
-    """The answers to a query, each of which differs from the one before."""
+    """The answers to a query, each different from the one before."""
 
     _last: Any = _NOTHING
 
@@ -147,7 +147,7 @@ class Answers(NodeIterator[T]):
 
 
 class SavedReader(NodeIterator[Any], Generic[E_co]):
-    """A durable subscription of a client: after a crash it gives out again what was not saved."""
+    """A durable subscription of a client: after a crash it delivers again what was not saved."""
 
     def __init__(self, node: Node, name: str, open_in: Callable[[Runtime], DurableSubscription[E_co]]) -> None:
         super().__init__(node, open_in)
@@ -156,12 +156,12 @@ class SavedReader(NodeIterator[Any], Generic[E_co]):
 
     @property
     def position(self) -> int:
-        """Everything up to here has been given out, or is not wanted, since it was opened last."""
+        """Everything up to this position was delivered, or filtered out, since the subscription was last opened."""
         return 0 if self._subscription is None else self._subscription.position
 
     @property
     def saved_position(self) -> int:
-        """What was given out up to here is not given out again."""
+        """Nothing up to this position is delivered again."""
         return 0 if self._subscription is None else self._subscription.saved_position
 
     async def _opened(self, runtime: Runtime) -> AsyncIterator[Any]:
@@ -186,10 +186,10 @@ class SavedReader(NodeIterator[Any], Generic[E_co]):
             try:
                 await self.in_node(ended)
             except ConnectionLost:
-                return  # it ended with its process
+                return  # the subscription ended with its process
 
     async def save(self) -> None:
-        """Keep how far its reader has come. Where the process dies meanwhile, it is given out again or not."""
+        """Save the reader's position. If the process dies meanwhile, the events may or may not be delivered again."""
         subscription, life = self._subscription, self._life
         if subscription is None or life is not self._node.life:
             return
@@ -204,27 +204,27 @@ class SavedReader(NodeIterator[Any], Generic[E_co]):
 
 
 class ReadFace:
-    """The part of a simulated runtime that reads, and that says what the node runs."""
+    """The reading part of a simulated runtime, and its description of the node."""
 
     node: Node
 
     @property
     def release(self) -> int:
-        """Which release the node runs, counted from 0."""
+        """The number of the release that the node runs, counted from 0."""
         return self.node.release
 
     @property
     def catalog(self) -> Catalog:
-        """What the node runs: the classes and functions it was given."""
+        """The classes and functions that the node runs."""
         return self.node.model.catalog
 
     @property
     def store(self) -> EventStore:
-        """The log, as the process that lives has it; raises ConnectionLost where none does."""
+        """The log as the live process sees it; raises ConnectionLost if no process is alive."""
         return self._serving().store
 
     def statistics(self) -> RuntimeStatistics:
-        """Return the counters of the process that lives; raises ConnectionLost where none does."""
+        """Return the counters of the live process; raise ConnectionLost if no process is alive."""
         return self._serving().statistics()
 
     def _serving(self) -> Runtime:
@@ -260,7 +260,7 @@ class ReadFace:
         aggregate: type[Aggregate] | None = None,
         id: str | None = None,
     ) -> FromPlace[Any]:
-        """Return an async iterator over the log, as `Runtime.events` does; it goes on after a crash."""
+        """Return an async iterator over the log, as `Runtime.events` does; it continues after a crash."""
 
         def opened(runtime: Runtime, place: int) -> Any:
             return runtime.events(after=place, types=types, aggregate=aggregate, id=id)
@@ -278,11 +278,11 @@ class ReadFace:
     def subscribe(
         self, name: str, *, types: Collection[type[Event]] | None = None, after: int = 0
     ) -> SavedReader[Event]:
-        """Return a durable subscription, as `Runtime.subscribe` does; after a crash it goes on where it was saved."""
+        """Return a durable subscription, as `Runtime.subscribe` does; after a crash it continues where it was saved."""
         return SavedReader(self.node, name, lambda runtime: runtime.subscribe(name, types=types, after=after))
 
     def watch(self, query: Query[R], *args: Any) -> Answers[R]:
-        """Return an async iterator over a query's answers, as `Runtime.watch` does; it goes on after a crash."""
+        """Return an async iterator over a query's answers, as `Runtime.watch` does; it continues after a crash."""
         return Answers(self.node, lambda runtime: runtime.watch(query, *args))
 
     def history(self, aggregate: type[A], id: str, *, after_version: int = 0) -> FromPlace[Change[A]]:
@@ -294,15 +294,15 @@ class ReadFace:
         return FromPlace(self.node, opened, lambda change: change.version, after=after_version, ends=True)
 
     async def start(self) -> None:
-        """Wait until the process serves: the world starts it, and starts it again after a crash."""
+        """Wait until the process serves requests: the world starts it, and restarts it after a crash."""
         await self.node.serves.wait()
 
     async def stop(self) -> None:
-        """Stop the process in good order, as a deploy does; another is started after a moment."""
+        """Stop the process gracefully, as a deployment does; another is started after a moment."""
         await self.node.restart()
 
     async def ended(self) -> BaseException | None:
-        """Wait until the process that lives has ended: return ConnectionLost where it was killed."""
+        """Wait until the current process has ended; return ConnectionLost if it was killed."""
         try:
             error: BaseException | None = await self.node.call(lambda runtime: runtime.ended())
         except ConnectionLost as lost:
@@ -311,7 +311,7 @@ class ReadFace:
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:
-        """Wait until the process serves, and stop it in good order at the end, as `Runtime.lifespan` does."""
+        """Wait until the process serves requests, and stop it gracefully at the end, as `Runtime.lifespan` does."""
         async with self:
             yield
 
@@ -325,5 +325,5 @@ class ReadFace:
         await self.stop()
 
     def crash(self) -> None:
-        """Kill the process, now; it is started again after a moment."""
+        """Kill the process now; another is started after a moment."""
         self.node.crash("by the scenario")

@@ -1,7 +1,7 @@
-"""Faults in the user's own code: what raises where it did nothing wrong, and effects whose calls go astray.
+"""Faults in the user's own code: handlers that raise although they are correct, and effects whose calls get lost.
 
-A handler that raises does so again whenever it is called at the same place, for a moment or some seconds: long enough
-that retries give out and an actor is hydrated anew, not so long that nothing ever ends.
+A handler that raises does so again whenever it is called at the same site, for a moment or some seconds: long enough to
+exhaust retries and hydrate an actor anew, short enough that everything ends eventually.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from actorium.simulation.world.surroundings import Surroundings
 
 R = TypeVar("R")
 
-# Half of the faults strike once, the others for up to so many seconds.
+# Half of the faults happen once, the others repeat for up to this many seconds.
 _LASTS_S = (-8.0, 8.0)
 _ANSWER_LATE_S = (0.1, 60.0)
 
 
 class InjectedFailure(Exception):
-    """What a handler raised because the simulation made it."""
+    """Raised by the simulation in place of a handler's result."""
 
 
 class InjectedUnprintable(InjectedFailure):
-    """One whose words cannot be had."""
+    """An injected failure that cannot be converted to text."""
 
     def __str__(self) -> str:
         raise ValueError("this error cannot be printed")
@@ -40,11 +40,11 @@ class InjectedUnprintable(InjectedFailure):
 
 
 class InjectedBaseException(BaseException):
-    """One that is no Exception, as those of some test tools and of `sys.exit` are."""
+    """An injected error that is not an Exception, like those of `sys.exit` and of some test tools."""
 
 
 class InjectedCancellation(asyncio.CancelledError):
-    """One that says of a task that it was cancelled, which it was not."""
+    """An injected CancelledError in a task that was not cancelled."""
 
 
 _RAISED: dict[Kind, type[BaseException]] = {
@@ -56,9 +56,9 @@ INJECTED = (InjectedFailure, InjectedBaseException, InjectedCancellation)
 
 
 class CodeFaults:
-    """The faults in what a world's runtimes run: put into the classes while the world lasts, and taken out again.
+    """The faults in the code that a world's runtimes run: patched into the classes while the world lasts.
 
-    They strike the runtime alone. The world's own folding of states calls the same methods, and is spared.
+    Only the runtime meets them. The world's own folds call the same methods and meet no faults.
     """
 
     def __init__(self, world: Surroundings) -> None:
@@ -70,7 +70,7 @@ class CodeFaults:
         self._react_fails()
 
     def put_into(self, runtime: Runtime) -> None:
-        """Have the handlers of a runtime's parts fail, now and then; what does so already is left as it is."""
+        """Make the handlers of a runtime's classes fail at times; classes that are already patched stay unchanged."""
         for aggregate in runtime.catalog.aggregates:
             kind = aggregate.__definition__.stream_type
             self._methods(aggregate.__definition__.handlers, "decide", lambda state, kind=kind: f"{kind}<{state.id}>")
@@ -82,15 +82,15 @@ class CodeFaults:
             self._saga(saga.__definition__)
 
     def take_out(self) -> None:
-        """Leave the classes as they were."""
+        """Restore the classes."""
         while self._undo:
             self._undo.pop()()
 
     def _strike(self, family: str, what: str) -> None:
-        """Raise, where the plan wants it or wanted it a moment ago."""
+        """Raise if the plan draws a fault here, or an earlier one still lasts."""
         now_s = self._world.now_s
         if self._until_s and (until := self._until_s.get(site := f"{family} {what}")) and until[0] > now_s:
-            raise until[1](f"{site} still fails")
+            raise until[1](f"{site} keeps failing")
         fault = self._plan.draw(family, what)
         if fault is not None:
             self._world.note_fault(fault)
@@ -102,10 +102,10 @@ class CodeFaults:
         plan = self._plan
         return not plan.is_watching and plan.is_active and asyncio._get_running_loop() is not self._world.loop
 
-    # --- what is put in -------------------------------------------------------------------------------------------
+    # --- patches --------------------------------------------------------------------------------------------------
 
     def _methods(self, handlers: dict[Any, Any], family: str, where: Callable[..., str]) -> None:
-        """Have the `method` of each handler in a definition strike first."""
+        """Make the `method` of each handler in a definition meet faults first."""
         if self._is_new(handlers):
             for key, handler in handlers.items():
                 handlers[key] = msgspec.structs.replace(handler, method=self._striking(handler.method, family, where))
@@ -116,7 +116,7 @@ class CodeFaults:
                 functions[key] = self._striking(function, family, where)
 
     def _is_new(self, handlers: dict[Any, Any]) -> bool:
-        """Say whether a definition's handlers were not touched yet; remember to restore them."""
+        """Return whether a definition's handlers are not patched yet; remember to restore them."""
         if id(handlers) in self._struck:
             return False
         self._struck.add(id(handlers))
@@ -162,7 +162,7 @@ class CodeFaults:
         async def effect_with_key(saga: Any, key: Any) -> None:
             await self._effect(f"{kind}<{saga.id}> {step.name}", functools.partial(method, saga, key))
 
-        # The runtime counts the parameters to know whether a step wants its key.
+        # The runtime counts the parameters to find out whether a step takes its key.
         step.method = effect_with_key if method.__code__.co_argcount > 1 else effect
 
     def _react_fails(self) -> None:
@@ -175,7 +175,7 @@ class CodeFaults:
         self._undo.append(functools.partial(setattr, ReactionWork, "react", react))
 
     async def _effect(self, what: str, call: Callable[[], Awaitable[None]]) -> None:
-        """Do something outside the log, which may not be reached, be asked twice, or not be heard."""
+        """Call something outside the log; the call may be lost, be made twice, or have its answer lost."""
         fault: FaultId | None = None
         if self._is_runtime() and (fault := self._plan.draw("effect", what)) is not None:
             self._world.note_fault(fault)

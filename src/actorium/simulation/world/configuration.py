@@ -1,4 +1,4 @@
-"""Limits that the seed picks: most faults hide behind sizes that a default never reaches."""
+"""Limits chosen by the seed: many bugs appear only at sizes that the defaults never reach."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MAX_LIVE = (2, 8, 100_000)
 
 
 def varied_settings(chance: Chance) -> Settings:
-    """Return the limits of a seed."""
+    """Return the settings of a seed."""
     picked: dict[str, Any] = {
         name: values[chance.bits(f"setting {name}", 0) % len(values)] for name, values in _CHOICES.items()
     }

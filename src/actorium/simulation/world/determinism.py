@@ -1,4 +1,4 @@
-"""What Python and the libraries beneath do that a simulated run cannot have, replaced while the run lasts."""
+"""Patches for behaviour of Python and its libraries that is not deterministic, in place while a run lasts."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from actorium.simulation.world.loop import NotSimulated
 
 @contextmanager
 def deterministic() -> Iterator[None]:
-    """Make one run independent of memory addresses, threads, the garbage collector, and of the runs before it.
+    """Make a run independent of memory addresses, threads, the garbage collector, and of the runs before it.
 
     - anyio keeps cancel scopes in sets, which iterate in the order of hashes, which are addresses, and names scopes by
       their addresses: scopes get numbers instead.
-    - Functions that anyio would give to a worker thread run in place; starting a thread raises NotSimulated.
-    - The garbage collector would end forgotten coroutines at steps of its own choice: it is off.
-    - What an abandoned async generator still has to do is a task of its loop, as asyncio has it.
+    - Functions that anyio would run in a worker thread run in place; starting a thread raises NotSimulated.
+    - The garbage collector would close abandoned coroutines at arbitrary steps: it is off.
+    - An abandoned async generator is closed by a task of its loop, as in asyncio.
     """
     following = count()
     by_identity: dict[int, int] = {}
@@ -35,7 +35,7 @@ def deterministic() -> Iterator[None]:
         number = by_identity.get(id(thing))
         if number is None:
             number = by_identity[id(thing)] = next(following)
-            held.append(thing)  # its address must not be given to another while the run lasts
+            held.append(thing)  # its address must not be reused while the run lasts
         return number
 
     async def in_place(cls: Any, func: Any, args: Any, abandon_on_cancel: bool = False, limiter: Any = None) -> Any:
@@ -67,8 +67,8 @@ def deterministic() -> Iterator[None]:
 def _refuse(thread: threading.Thread) -> None:
     raise NotSimulated(
         f"the thread {thread.name!r} was started inside a simulated run, where it would run in real time: "
-        "give the work to asyncio.to_thread, which the simulation runs in place, or put what needs the thread behind "
-        "an object of your own and give the scenario another"
+        "use asyncio.to_thread, which the simulation runs in place, or put the code that needs the thread behind "
+        "an object of your own and replace that object in the scenario"
     )
 
 

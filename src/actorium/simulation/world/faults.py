@@ -1,8 +1,8 @@
-"""Faults: what can go wrong in a simulated world, how often, and the plan by which it does in one run.
+"""Faults: what can go wrong in a simulated world, how often, and the plan of the faults in one run.
 
-A fault has an identity: its kind, its site (what it happened to: `commit Account<alice>`) and its occurrence (the how
-manieth time that was asked). It is drawn from the seed and that identity alone, so that a run can be repeated with some
-of its faults left out and the others at their places.
+A fault has an identity: its kind, its site (what it happened to: `commit Account<alice>`) and the occurrence number at
+that site. It is drawn from the seed and that identity alone, so a run can be repeated with some of its faults left out
+and the others unchanged.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from actorium.store.errors import ConfigurationError
 
 
 class Kind(StrEnum):
-    """The kinds of fault; the value is how a story tells it."""
+    """The kinds of fault; the value is their name in a story."""
 
     CRASH = "crash"
     CRASH_BEFORE_COMMIT = "crash before the commit"
@@ -30,9 +30,9 @@ class Kind(StrEnum):
     STORE_FAILED = "store failed before the commit"
     ANSWER_OF_STORE_LOST = "acknowledgement of the commit lost"
     STORE_SLOW = "store slow"
-    STORE_OUTAGE = "store away for a while"
+    STORE_OUTAGE = "store unavailable for a while"
     DISK_FULL = "disk full for some commits"
-    CONFLICT = "append refused as a conflict"
+    CONFLICT = "append rejected as a conflict"
     CHECKPOINT_FAILED = "checkpoint not saved"
     READ_FAILED = "read failed"
     READ_SLOW = "read slow"
@@ -43,12 +43,12 @@ class Kind(StrEnum):
     REPLY_LOST = "reply lost"
     REPLY_DELAYED = "reply delayed"
     HANDLER_RAISED = "command handler raised"
-    EVOLVE_RAISED = "state could not be evolved"
-    PROJECTION_RAISED = "projection's handler raised"
-    SAGA_RAISED = "method of a saga raised"
-    EFFECT_FAILED = "effect not reached"
+    EVOLVE_RAISED = "event handler of a state raised"
+    PROJECTION_RAISED = "projection handler raised"
+    SAGA_RAISED = "saga method raised"
+    EFFECT_FAILED = "call of the effect lost"
     EFFECT_UNHEARD = "answer of the effect lost"
-    EFFECT_DOUBLED = "effect asked twice"
+    EFFECT_DOUBLED = "effect called twice"
     EFFECT_LATE = "answer of the effect late"
     POWER_CUT = "power cut"
     BASE_EXCEPTION = "user code raised a BaseException"
@@ -58,12 +58,12 @@ class Kind(StrEnum):
     DEPLOYED = "deployed with other classes"
 
 
-# What raises in the user's code is drawn where its ordinary errors are.
+# Errors raised in the user's code are drawn at the same sites as its ordinary errors.
 OF_CODE = (Kind.BASE_EXCEPTION, Kind.FOREIGN_CANCELLATION, Kind.UNPRINTABLE_ERROR)
-# What befalls a process rarely, and what little software is ready for: only where it is asked for.
+# Faults that are rare in a process and that little software is prepared for: only on request.
 HOSTILE = frozenset({Kind.CLOCK_FAR, Kind.DEPLOYED})
 
-# What is drawn together, as one question: at most one of a family happens at one occurrence of a site.
+# Faults that are drawn together: at most one of a family happens at one occurrence of a site.
 FAMILIES: Mapping[str, tuple[Kind, ...]] = {
     "commit": (
         Kind.CRASH_BEFORE_COMMIT,
@@ -90,7 +90,7 @@ FAMILIES: Mapping[str, tuple[Kind, ...]] = {
     "deploy": (Kind.DEPLOYED,),
 }
 
-# How a story names the place of a fault.
+# The name of a fault's place in a story.
 _PLACES = {
     "commit": "append to {}",
     "disk": "{}",
@@ -107,9 +107,9 @@ _PLACES = {
     "deploy": "restart of {}",
 }
 
-# How often each family is hit, as a multiple of the rate. The occasions differ in number: a life starts a few times in
-# a run, evolving happens hundreds of times, a write of the disk a thousand. The weights bring about some 25 faults
-# in a run of a dozen transfers, none of the families crowding out the others.
+# How often each family happens, as a multiple of the rate. The number of occasions differs: a life starts a few times
+# in a run, evolving happens hundreds of times, a disk write a thousand times. The weights give about 25 faults in a run
+# of a dozen transfers, with no family crowding out the others.
 _WEIGHTS = {
     "commit": 1.5,
     "disk": 0.06,
@@ -125,18 +125,19 @@ _WEIGHTS = {
     "start": 2.0,
     "life": 2.0,
 }
-# Of the ordinary errors of code there are more.
+# The ordinary errors of user code are more frequent than these.
 _OF_CODE_WEIGHT = 0.05
-# A deploy is one of few occasions.
+# A deploy has few occasions.
 _HOSTILE_WEIGHTS = {Kind.CLOCK_FAR: 0.3, Kind.DEPLOYED: 15.0}
 
 
 class Faults(msgspec.Struct, frozen=True):
-    """How often each kind of fault happens, as a part of the occasions for it.
+    """How often each kind of fault happens, as a share of the occasions for it.
 
-    rates: by kind, 0 to 1. reorder: the part of the steps at which another than the next ready task runs.
-    vary_settings: whether the seed picks limits of the runtime (batches, mailboxes, caches) where the scenario gives
-    no Settings.
+    rates: by kind, 0 to 1.
+    reorder: the share of the steps at which a task other than the next ready one runs.
+    vary_settings: whether the seed chooses limits of the runtime (batches, mailboxes, caches) if the scenario gives no
+        Settings.
     """
 
     rates: Mapping[Kind, float] = {}
@@ -145,10 +146,11 @@ class Faults(msgspec.Struct, frozen=True):
 
     @classmethod
     def all(cls, rate: float = 0.03, *, hostile: bool = False) -> Faults:
-        """Return faults of every kind; `rate` is the part of the commits, reads and messages that are hit.
+        """Return faults of every kind.
 
-        hostile: also what little software is ready for: a clock that jumps years ahead and comes back, a deploy with
-        other classes between two lives of a node (of a runtime that has `releases`).
+        rate: the share of commits, reads and messages that are hit.
+        hostile: also include faults that little software is prepared for: a clock that jumps years ahead and comes
+            back; a deployment of other classes between two lives of a node (for a runtime with `releases`).
         """
         _check_rate(rate)
         rates: dict[Kind, float] = {}
@@ -163,19 +165,19 @@ class Faults(msgspec.Struct, frozen=True):
 
     @classmethod
     def only(cls, *kinds: Kind, rate: float = 0.03) -> Faults:
-        """Return faults of some kinds, each at `rate`."""
+        """Return faults of the given kinds, each at `rate`."""
         _check_rate(rate)
         return cls(dict.fromkeys(kinds, rate))
 
     @classmethod
     def none(cls) -> Faults:
-        """Return no faults: the plain run."""
+        """Return no faults, for a plain run."""
         return cls()
 
 
 def _check_rate(rate: float) -> None:
     if not 0 <= rate <= 1:
-        raise ConfigurationError(f"a rate of faults is a part of the occasions, from 0 to 1, not {rate!r}")
+        raise ConfigurationError(f"a rate of faults is a share of the occasions, from 0 to 1, not {rate!r}")
 
 
 class FaultId(NamedTuple):
@@ -192,7 +194,7 @@ class FaultId(NamedTuple):
 
 
 class CrashAt(NamedTuple):
-    """A place in a life of a process: before one of its steps, counted from 1, of one of its lives, counted from 1."""
+    """A step of a process before which it crashes; steps and lives are counted from 1."""
 
     node: str
     life: int
@@ -203,10 +205,10 @@ class CrashAt(NamedTuple):
 
 
 class FaultPlan:
-    """Which faults happen in one run; keeps those that did.
+    """The faults of one run, and a record of those that happened.
 
-    only: if given, exactly these happen, and nothing is drawn. remember: also keep every occasion at which a fault
-    could have been, for the exhaustive mode.
+    only: if given, exactly these faults happen, and nothing is drawn.
+    remember: also record every occasion at which a fault could have happened, for the exhaustive mode.
     """
 
     def __init__(
@@ -225,11 +227,11 @@ class FaultPlan:
         self._totals = {family: sum(rate for _, rate in kinds) for family, kinds in self._thresholds.items()}
         self._is_active = True
         self._spared = 0
-        self.is_watching = False  # the world looks at what was committed: nothing of that is the runtime's
+        self.is_watching = False  # the world is inspecting what was committed: nothing of that is done by the runtime
 
     @property
     def is_active(self) -> bool:
-        """Whether faults happen now."""
+        """Whether faults can happen now."""
         return self._is_active and not self._spared
 
     @is_active.setter
@@ -238,7 +240,7 @@ class FaultPlan:
 
     @contextmanager
     def spared(self) -> Iterator[None]:
-        """Have no faults meanwhile: somebody has had enough of them."""
+        """Suppress faults inside the block, for a client that has met enough of them."""
         self._spared += 1
         try:
             yield
@@ -246,7 +248,7 @@ class FaultPlan:
             self._spared -= 1
 
     def draw(self, family: str, what: str) -> FaultId | None:
-        """Return the fault that happens at the next occurrence of a site, `what` happens to; mostly None."""
+        """Return the fault at the next occurrence of a site; `what` is affected. Usually None."""
         if not self._is_active or self._spared:
             return None
         site = f"{family} {what}"
@@ -274,5 +276,5 @@ class FaultPlan:
         return None
 
     def amount(self, fault: FaultId, low: float, high: float) -> float:
-        """Return how much of it: a number between two, the same wherever this fault happens."""
+        """Return the amount of a fault, between `low` and `high`: the same wherever this fault happens."""
         return low + (high - low) * self._chance.number(f"{fault.site} amount", fault.occurrence)

@@ -1,4 +1,4 @@
-"""`Log`: what outlives a process of the simulated world: a model in memory, or SQLite on a simulated disk."""
+"""`Log`: the part that survives a process of the simulated world: a model in memory, or SQLite on a simulated disk."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from actorium.store.memory import MemoryStore
 
 
 class Log(Protocol):
-    """What each incarnation of a node connects to."""
+    """The log that each incarnation of a node connects to."""
 
     def connect(self) -> EventStore:
-        """Return the store of the next incarnation, not open yet."""
+        """Return the store of the next incarnation, not yet open."""
 
     def killed(self) -> None:
-        """Have the process die and the machine go on: all that it wrote is as the operating system has it."""
+        """Let the process die while the machine stays up: the operating system keeps everything that was written."""
 
     def lost_power(self) -> None:
-        """Have the machine lose its power: what was not on the platter may be gone, or torn."""
+        """Let the machine lose power: writes that are not durable may be lost or torn."""
 
     def bury(self) -> None:
-        """Let go of the world: the run is over."""
+        """Release the world: the run is over."""
 
 
 class MemoryLog:
-    """The model: whatever was committed is there for ever."""
+    """The model: whatever was committed stays permanently."""
 
     def __init__(self) -> None:
         self._store = MemoryStore(threads=False)
@@ -41,7 +41,7 @@ class MemoryLog:
 
     def killed(self) -> None:
         with suppress(StopIteration):
-            self._store.close().send(None)  # it waits for nothing
+            self._store.close().send(None)  # it never waits
 
     def lost_power(self) -> None:
         self.killed()
@@ -51,7 +51,7 @@ class MemoryLog:
 
 
 class DiskLog:
-    """The SQLite store that ships, on a disk of its own; the plan cuts the power inside any write or sync of it."""
+    """The SQLite store that ships, on its own disk; the plan can cut the power during any write or sync."""
 
     def __init__(self, world: Surroundings, node: str, synchronous: str) -> None:
         self._world = world
@@ -74,7 +74,7 @@ class DiskLog:
         self._replace(SimulatedDisk())
 
     def _replace(self, disk: SimulatedDisk) -> None:
-        """Go on with another disk; SQLite's files hold the old one where the garbage collector does not look."""
+        """Continue with another disk; SQLite's files hold the old one where the garbage collector cannot see it."""
         self._disk.is_off = True
         self._disk.before_write = self._disk.before_sync = None
         self._disk = disk
@@ -102,12 +102,12 @@ LOGS: Mapping[str, MakeLog] = {
     "sqlite": lambda world, node: DiskLog(world, node, "FULL"),
     "sqlite-normal": lambda world, node: DiskLog(world, node, "NORMAL"),
 }
-"""The stores that a run can be on, by the name that a user gives. On the last a power cut may lose what was
-acknowledged: it is the control that shows that losses are found."""
+"""The stores a run can use, by the names a user gives. With the last one, a power cut may lose acknowledged commands:
+it is the control, which shows that losses are detected."""
 
 
 def log_named(name: str) -> MakeLog:
-    """Return what makes the logs of a kind."""
+    """Return the factory for logs of a kind."""
     if name not in LOGS:
-        raise ConfigurationError(f"there is no store {name!r} to simulate: one of {', '.join(LOGS)}")
+        raise ConfigurationError(f"there is no store {name!r} to simulate: use one of {', '.join(LOGS)}")
     return LOGS[name]

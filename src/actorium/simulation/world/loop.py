@@ -1,7 +1,7 @@
-"""The event loop of one incarnation of a node: ordinary asyncio and anyio code runs on it unchanged.
+"""The event loop of one incarnation of a node; ordinary asyncio and anyio code runs on it unchanged.
 
-Invariants: what is ready runs in the order in which it became so; a dead loop takes nothing and runs nothing; every
-task is held until the run is over, so that no abandoned coroutine is closed by the garbage collector in the middle.
+Invariants: ready callbacks run in the order in which they became ready; a dead loop accepts and runs nothing; every
+task is referenced until the run is over, so the garbage collector closes no abandoned coroutine during the run.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from actorium.simulation.world.machine import Machine, SimulatedHandle
 T = TypeVar("T")
 
 _NOWHERE = Context()
-# Ended tasks and futures are let go when so many more have been made.
+# Finished tasks and futures are released after this many more have been created.
 _KEPT = 512
 _REFUSED = (
     "add_reader",
@@ -50,19 +50,19 @@ _REFUSED = (
 
 
 class NotSimulated(RuntimeError):
-    """Something was asked for that no simulated run has: a network, a subprocess, a signal, a thread."""
+    """The code asked for something that a simulated run does not have: a network, a subprocess, a signal, a thread."""
 
 
 class SimulatedLoop(asyncio.BaseEventLoop):
-    """A loop of a `Machine`. There is no network, no subprocess and no signal; an executor's work is done in place."""
+    """A loop of a `Machine`. There is no network, no subprocess and no signal; executors run their work in place."""
 
     def __init__(self, machine: Machine, name: str) -> None:
         self.machine = machine
         self._queue = machine.ready
         self.name = name
-        self.is_dead = True  # until it is complete: asyncio would have a loop that runs call back at once
+        self.is_dead = True  # until it is initialized: asyncio would have a running loop call back at once
         self.is_held = False
-        # Dead or held: its handles are asked about before they run.
+        # Dead or held: handles must be checked with `admits` before they run.
         self.is_apart = False
         self.steps = 0
         self.alarm_at = 0
@@ -139,7 +139,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             self.unseen.append(context)
 
     def pause(self, delay_s: float) -> asyncio.Future[None]:
-        """Return a future that ends after a time in seconds, as the answer of a disk does: by no step."""
+        """Return a future that completes after a time in seconds without a step, like the answer of a disk."""
         future = self.create_future()
         if not self.is_dead:
             machine = self.machine
@@ -147,38 +147,38 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         return future
 
     def unfinished(self) -> list[asyncio.Task[Any]]:
-        """Return the tasks that have not ended, in the order in which they were made."""
+        """Return the unfinished tasks, in the order of their creation."""
         return [task for task in self.tasks if not task.done()]
 
     def unseen_errors(self) -> list[BaseException | str]:
-        """Return what went wrong here and nobody was told: in callbacks, and in tasks whose end nobody looked at."""
+        """Return the errors nobody was told of: in callbacks, and in tasks whose result nobody retrieved."""
         told = [context.get("exception") or str(context.get("message")) for context in self.unseen]
         unasked = [task for task in self.tasks if task.done() and task._log_traceback]
         return told + [error for task in unasked if (error := task.exception()) is not None]
 
-    # --- what befalls it ------------------------------------------------------------------------------------------
+    # --- faults ---------------------------------------------------------------------------------------------------
 
     def set_alarm(self, at_step: int, alarm: Callable[[], None]) -> None:
-        """Have something called before a step of this loop, counted from 1; a step that is past is the next."""
+        """Have a function called before a step of this loop, counted from 1; a past step means the next one."""
         heapq.heappush(self._alarms, (max(at_step, self.steps + 1), next(self._alarm_numbers), alarm))
         self.alarm_at = self._alarms[0][0]
 
     def survives_alarm(self, handle: SimulatedHandle) -> bool:
-        """Call what was set for this step; say whether the loop goes on with the handle."""
+        """Call the alarm that is set for this step, if any; return whether the loop still runs the handle."""
         while self._alarms and self._alarms[0][0] <= self.steps and not self.is_dead:
             heapq.heappop(self._alarms)[2]()
         self.alarm_at = self._alarms[0][0] if self._alarms else 0
         return not self.is_apart or self.admits(handle)
 
     def hold_until(self, when_s: float) -> None:
-        """Run nothing until a time, as a process does that is stopped or collects garbage for long."""
+        """Run nothing until a time, like a process that is suspended or in a long garbage collection."""
         if self._release is not None:
             self._release.cancel()
         self.is_held = self.is_apart = True
         self._release = self.call_at(when_s, self._go_on)
 
     def admits(self, handle: SimulatedHandle) -> bool:
-        """Say whether a handle may run though the loop is dead or held; keep it for later where it is held."""
+        """Return whether a handle of a dead or held loop may run; if the loop is held, keep the handle for later."""
         if self.is_dead:
             return False
         if handle is self._release or not self.is_held:
@@ -193,13 +193,13 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self.machine.ready.extendleft(reversed(held))
 
     def die(self) -> None:
-        """Stop as a process does that is killed: nothing of it runs any more, no `finally`, no callback."""
+        """Stop like a killed process: nothing of it runs any more, no `finally`, no callback."""
         self.is_dead = self.is_apart = True
 
     def bury(self) -> None:
-        """Close what was left hanging, once nothing of it can do harm any more: the run is over."""
+        """Close everything that was left hanging, once it can do no more harm: the run is over."""
         self.die()
-        # Whoever cleans up may make tasks: they are closed in their turn.
+        # Cleaning up may create tasks, which are closed in turn.
         _set_running_loop(self)
         try:
             for task in self.tasks:
@@ -208,12 +208,12 @@ class SimulatedLoop(asyncio.BaseEventLoop):
                     for coroutine in _within(task.get_coro()):
                         try:
                             coroutine.close()
-                        except BaseException:  # whatever its `finally` blocks say: the world they speak of is gone
+                        except BaseException:  # the errors of `finally` blocks no longer matter: their world is gone
                             continue
         finally:
             _set_running_loop(None)
-        # Answers that nobody gives any more: what would follow them leads back to them, at times by ways on which the
-        # garbage collector does not look.
+        # Answers that nobody gives any more. The tasks that wait for them reference them back, at times in ways that
+        # the garbage collector cannot see.
         for future in self._futures:
             future.cancel()
         self._futures.clear()
@@ -229,7 +229,7 @@ def _end(future: asyncio.Future[None]) -> None:
 
 
 def _within(coroutine: Any) -> list[Any]:
-    """Return a coroutine, and behind it those that it would have run, had it ever begun."""
+    """Return a coroutine and the coroutines it would have run if it had started."""
     frame = coroutine.cr_frame if inspect.iscoroutine(coroutine) else None
     if frame is None or inspect.getcoroutinestate(coroutine) != inspect.CORO_CREATED:
         return [coroutine]
@@ -240,8 +240,8 @@ def _within(coroutine: Any) -> list[Any]:
 def _refusing(name: str) -> Callable[..., NoReturn]:
     def refused(self: SimulatedLoop, *arguments: Any, **keywords: Any) -> NoReturn:
         raise NotSimulated(
-            f"loop.{name}() was called inside a simulated run, which has no network, no subprocess and no signal: "
-            "put what needs it behind an object of your own and give the scenario another"
+            f"loop.{name}() was called inside a simulated run, which has no network, no subprocess and no signals: "
+            "put the code that needs it behind an object of your own and replace that object in the scenario"
         )
 
     return refused
@@ -263,7 +263,7 @@ def _number_of(thing: Any) -> int:
 
 
 class NumberedFuture(asyncio.Future[Any]):
-    """A future whose hash is a number given in order, so that sets of them have one order in every process."""
+    """A future whose hash is a sequence number, so that sets of futures have the same order in every process."""
 
     __slots__ = ("_number",)
     __hash__ = _number_of
@@ -273,7 +273,7 @@ class NumberedFuture(asyncio.Future[Any]):
 
 
 class NumberedTask(asyncio.Task[Any]):
-    """A task whose hash is a number given in order: anyio keeps sets of tasks."""
+    """A task whose hash is a sequence number: anyio keeps sets of tasks."""
 
     __slots__ = ("_number",)
     __hash__ = _number_of
@@ -283,6 +283,6 @@ class NumberedTask(asyncio.Task[Any]):
 
 
 def begin_numbers() -> None:
-    """Begin the numbers anew: each run has the same."""
+    """Restart the numbers, so that each run gets the same ones."""
     global _next_number
     _next_number = count().__next__

@@ -1,8 +1,8 @@
-"""The virtual machine of a simulated run: one clock, one queue of what is ready, and an event loop for each node.
+"""The virtual machine of a simulated run: one clock, one ready queue, and an event loop for each node.
 
-Invariants: nothing here waits or asks the machine for the time; each step takes a little time of its own, and the clock
-jumps to the next timer when nothing is ready; a dead loop runs nothing more. What is ready on one loop runs in the
-order in which it became so, as asyncio promises.
+Invariants: nothing here waits or reads the real clock. Each step takes a little virtual time, and the clock jumps to
+the next timer when nothing is ready. A dead loop runs nothing more. The callbacks of one loop run in the order in which
+they became ready, as asyncio promises.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from typing import Any
 import msgspec
 
 STEPS_MAX = 500_000
-"""A run of so many steps never ends, unless its simulation says that it does."""
+"""A run of this many steps counts as endless, unless its simulation sets another limit."""
 
 _START_S = 1_000.0
-# About what a step takes in truth. That it takes any time at all lets a timer ring while something spins, as a loop of
-# `asyncio.sleep(0)` does, or anyio, which delivers a cancellation again at every turn.
+# About the real time of a step. Because a step takes time, a timer can expire while code spins, such as a loop of
+# `asyncio.sleep(0)`, or anyio, which delivers a cancellation again on every iteration.
 _STEP_S = 0.000_005
-# A timer that is due this soon may ring before what is ready: the steps in front of it took longer than usual.
+# A timer due this soon may expire before the ready callbacks run: the steps before it took longer than usual.
 _SLIP_S = 0.005
-# How far from the head of the queue the first step of another loop is looked for.
+# How far from the head of the queue to look for the first step of another loop.
 _REACH = 16
 
 
 class Stuck(Exception):
-    """Nothing is ready, no timer is set, and the run is not over: something waits for what never happens."""
+    """Nothing is ready, no timer is set, and the run is not over: something waits for an event that never happens."""
 
 
 class Endless(Exception):
-    """The run took more steps than it may: something spins."""
+    """The run took more steps than allowed: something spins."""
 
 
 class SimulatedHandle(msgspec.Struct, eq=False):
-    """A callback that is to run, as `asyncio.Handle` and `TimerHandle` are; a struct, because there are so many.
+    """A scheduled callback, like `asyncio.Handle` and `TimerHandle`; a struct, because there are so many of them.
 
-    `_when` is 0 for one that is ready. `_is_step`: it runs as a step of its loop; else it is called at its time.
+    `_when` is 0 for a ready handle. `_is_step`: the callback runs as a step of its loop; otherwise it runs at its time.
     """
 
     _when: float
@@ -71,9 +71,9 @@ class SimulatedHandle(msgspec.Struct, eq=False):
 class Machine:
     """The clock, the ready queue and the timers that all loops of a world share.
 
-    reorder: the part of the steps before which chance has a say: a timer that is due soon rings first, or another loop
-    is served first. Steps of one loop never overtake each other: asyncio says that they do not, and correct code may
-    rest on it.
+    reorder: the share of the steps before which the order may change at random: a timer that is due soon expires first,
+        or another loop runs first. Steps of one loop never overtake each other: asyncio guarantees that, and correct
+        code may depend on it.
     """
 
     def __init__(self, seed: int, *, reorder: float = 0.0, steps_max: int = STEPS_MAX) -> None:
@@ -89,21 +89,21 @@ class Machine:
         self._meddles_at = self._next_meddling()
 
     def set_timer(self, handle: SimulatedHandle) -> None:
-        """Take a timer."""
+        """Schedule a timer."""
         heapq.heappush(self._timers, (handle._when, next(self._numbers), handle))
 
     @property
     def elapsed_s(self) -> float:
-        """How long the run has taken, by its own clock."""
+        """The duration of the run on its own clock, in seconds."""
         return self.now_s - _START_S
 
     def clear(self) -> None:
-        """Forget what would still have run: the run is over."""
+        """Forget everything that is still scheduled: the run is over."""
         self.ready.clear()
         self._timers.clear()
 
     def in_order(self) -> None:
-        """Have chance no say any more."""
+        """Stop changing the order at random."""
         self._reorder = 0.0
         self._meddles_at = -1
 
@@ -148,14 +148,14 @@ class Machine:
             _set_running_loop(before)
 
     def _next_meddling(self) -> int:
-        """Return the step at which chance has its next say; -1 for never."""
+        """Return the next step at which the order is changed at random, or -1 for never."""
         if not self._reorder:
             return -1
-        # The gap between two of many independent draws, each with the chance `reorder`.
+        # The gap between two hits of many independent draws, each with the probability `reorder`.
         return self.steps + 1 + int(math.log(1.0 - self._random.random()) / math.log(1.0 - self._reorder))
 
     def _meddle(self, handle: SimulatedHandle) -> SimulatedHandle:
-        """Let the next timer ring early, or return the first step of another loop instead of this one."""
+        """Let the next timer expire early, or return the first step of another loop instead of this one."""
         self._meddles_at = self._next_meddling()
         timers, ready = self._timers, self.ready
         if self._random.random() < 0.5:
@@ -171,7 +171,7 @@ class Machine:
         return handle
 
     def _ring(self, now_s: float) -> None:
-        """Move the clock on and have everything run that is due by then, after what is ready."""
+        """Advance the clock, and queue everything due by then after the ready callbacks."""
         self.now_s = now_s
         timers = self._timers
         while timers and timers[0][0] <= now_s:

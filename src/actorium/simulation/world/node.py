@@ -1,7 +1,7 @@
-"""`Node`: a process of the simulated world: it is started, killed, held up and started again.
+"""`Node`: a process of the simulated world: it is started, killed, paused and restarted.
 
-Invariants: one incarnation lives at a time, each on a loop of its own; a killed one runs nothing more and is buried
-when the run is over; what outlives it is the log alone.
+Invariants: one incarnation is alive at a time, each on its own loop; a killed one runs nothing more and is buried when
+the run is over; only the log survives an incarnation.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from actorium.user_lines import described
 
 _EPOCH_US = 1_700_000_000_000_000
 _RESTART_S = (0.02, 3.0)
-# What a process does until it serves, about; and the stretches of its life after that, each of which has its fault, or
-# not: so a long life is as dangerous as a short one.
+# The approximate number of steps until a process serves requests, and the stretches of its life after that. A fault is
+# drawn for each stretch, so a long life meets as many faults per step as a short one.
 _START_STEPS = 60
 _STRETCH_STEPS = 150
 _PAUSE_S = (0.5, 60.0)
@@ -44,12 +44,12 @@ _LONGEST_READ_S = 30.0
 _JUMP_S = (-7_200.0, 7_200.0)
 _FAR_US = 10 * 365 * 86_400 * 1_000_000
 _FAR_FOR_S = (0.001, 60.0)
-# The shortest and the longest; what is below zero is done at once, as from a cache.
+# The shortest and the longest latency; a value below zero means at once, like a cache hit.
 _LATENCY_S = {"commit": (0.0004, 0.0024), "read": (-0.0005, 0.0005), "failure": (0.01, 0.06)}
 
 
 class ConnectionLost(OutcomeUnknown):
-    """The process did not answer: it is down, or the message or its answer went astray. What it did is not known."""
+    """The process did not answer: it is down, or the request or its reply was lost. Whether it acted is not known."""
 
 
 async def _statistics(runtime: Runtime) -> RuntimeStatistics:
@@ -60,14 +60,14 @@ Call = Callable[[Runtime], Awaitable[Any]]
 
 
 class Release(msgspec.Struct):
-    """What a process runs: how its runtime is made, and one that tells of its classes and is never started."""
+    """The factory of a process's runtime, and a runtime that describes its classes and is never started."""
 
     make: Callable[..., Runtime]
     model: Runtime
 
 
 class Node:
-    """A process with one runtime, and the log that it runs on."""
+    """A process with one runtime, and the log it runs on."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class Node:
         self._stopping = False
 
     def start(self) -> None:
-        """Begin an incarnation, of the next release if one is deployed."""
+        """Start an incarnation, of the next release if one is deployed."""
         if self.lives and self.release + 1 < len(self._releases):
             fault = self.world.plan.draw("deploy", self.name)
             if fault is not None:
@@ -115,11 +115,11 @@ class Node:
 
     @property
     def model(self) -> Runtime:
-        """What tells of the classes of the release that runs; it is never started."""
+        """A runtime that describes the classes of the current release; it is never started."""
         return self._releases[self.release].model
 
     def crash(self, why: str, *, power: bool = False) -> None:
-        """Kill the incarnation that lives, if one does; another is started some time after. power: so is its disk."""
+        """Kill the live incarnation, if any; another is started some time later. `power`: also cut its disk's power."""
         life, self.life, self.runtime = self.life, None, None
         self.serves.clear()
         if life is None:
@@ -136,14 +136,16 @@ class Node:
         self.world.loop.call_later(delay_s, self.start)
 
     def ended(self, life: Life, error: BaseException | None) -> None:
-        """Take note that an incarnation ended by itself, before or after it served."""
+        """Record that an incarnation ended without being killed, before or after it served requests."""
         if life is not self.life or self._stopping:
             return
         if life.is_stopping:
             self.crash("stopped by the scenario")
             return
         if self.runtime is not None:
-            self.world.violated("the runtime goes on", "a runtime that serves", f"it ended by itself: {error!r}")
+            self.world.violated(
+                "the runtime keeps running", "a runtime that serves", f"it ended without being stopped: {error!r}"
+            )
         self.crash(f"start failed: {error!r}")
 
     @property
@@ -152,49 +154,49 @@ class Node:
         return self._stopping
 
     async def restart(self) -> None:
-        """Stop the runtime in good order, as a deploy does; as after a crash, another is started some time after."""
+        """Stop the runtime gracefully, as a deployment does; another is started some time later, as after a crash."""
         if self.life is not None and self.runtime is not None:
             self.life.is_stopping = True
             with suppress(ConnectionLost):
                 await self.call(lambda runtime: runtime.stop())
 
     async def stop(self) -> None:
-        """Stop the runtime in good order, from the world's own loop."""
+        """Stop the runtime gracefully, from the world's own loop."""
         self._stopping = True
         if self.runtime is not None:
             await self.call(lambda runtime: runtime.stop())
         life = self.life
         if life is not None:
-            await asyncio.sleep(0.001)  # what was told to end just now may do so
+            await asyncio.sleep(0.001)  # let tasks that were just told to end do so
             if [one for one in life.loop.unfinished() if one.get_name() == self._call_name]:
-                await asyncio.sleep(_LONGEST_READ_S)  # a caller may wait for the store itself
+                await asyncio.sleep(_LONGEST_READ_S)  # a caller may be waiting for the store itself
             left = [task.get_name() for task in life.loop.unfinished()]
             if left:
                 self.world.violated("a stopped runtime leaves no task", "none", ", ".join(left))
             for error in life.loop.unseen_errors():
                 what = error if isinstance(error, str) else described(error)
-                self.world.violated("no error goes unseen", "none", what)
+                self.world.violated("no error goes unnoticed", "none", what)
 
-    async def mend(self) -> None:
-        """Do what a person does when the trouble is over: have what stands, and what is parked, tried again."""
+    async def retry_stuck(self) -> None:
+        """Do what a person does after the faults are over: retry stuck sagas and parked events."""
         for _ in range(_MEND_ATTEMPTS - 1):
             try:
-                await self.call(self._mend)
+                await self.call(self._retry_stuck)
                 return
             except ActoriumError:
-                await asyncio.sleep(0.1)  # an outage, or what was drawn before the faults stopped, may last a while
-        await self.call(self._mend)
+                await asyncio.sleep(0.1)  # an outage, or a fault drawn before the faults stopped, may last a while
+        await self.call(self._retry_stuck)
 
-    async def _mend(self, runtime: Runtime) -> None:
+    async def _retry_stuck(self, runtime: Runtime) -> None:
         for saga in runtime.catalog.sagas:
             async for summary in runtime.sagas.list(saga, status="failed"):
-                with suppress(Rejected):  # it ended itself, or is not what it was a moment ago
+                with suppress(Rejected):  # the saga has ended or changed in the meantime
                     await runtime.sagas.retry(saga, summary.id, reason="the faults are over")
         for processor in runtime.processors.values():
             await processor.retry()
 
     async def busy(self, until_s: float) -> str | None:
-        """Return what still goes on, for a person; None when nothing does, but for commands due after `until_s`."""
+        """Describe the work still in progress; None if there is none but commands due after `until_s`."""
         try:
             statistics = await self.call(_statistics)
         except (ConnectionLost, RuntimeClosed) as error:
@@ -202,23 +204,23 @@ class Node:
         return self.checks.left_to_do(statistics, self.wall_us(until_s))
 
     def wall_us(self, at_s: float) -> int:
-        """Return what the process's wall clock says at a time of the world, in microseconds since the epoch."""
+        """Return the process's wall clock at a time of the world, in microseconds since the epoch."""
         return _EPOCH_US + round(at_s * 1_000_000) + self._clock_offset_us
 
     def jump_clock(self, by_us: int) -> None:
-        """Put the wall clock forward or back."""
+        """Set the wall clock forward or back."""
         self._clock_offset_us += by_us
         self._clock_furthest_us = max(self._clock_furthest_us, self._clock_offset_us)
 
     def set_clock(self) -> None:
-        """Put a wall clock that is behind what it showed before forward to that: what falls due by it does so now.
+        """Set a wall clock that fell behind an earlier reading to that reading: commands due by then become due now.
 
-        Else a world that comes to rest would go through hours of waiting, and find in them what it finds in minutes.
+        Otherwise a world that comes to rest would go through hours of waiting to find what it finds in minutes.
         """
         self._clock_offset_us = self._clock_furthest_us
 
     def call(self, what: Call) -> asyncio.Future[Any]:
-        """Have something called in the process; the future, of the world's loop, ends with what it gives."""
+        """Call something in the process; the future, of the world's loop, completes with its result."""
         return self.call_cancellable(what)[0]
 
     def call_cancellable(self, what: Call) -> tuple[asyncio.Future[Any], asyncio.Task[None]]:
@@ -258,7 +260,7 @@ class Node:
 
 
 class Life:
-    """One incarnation of a node: what the simulated store knows as its process."""
+    """One incarnation of a node; the simulated store sees it as its process."""
 
     def __init__(self, node: Node, number: int) -> None:
         self.node = node
@@ -297,14 +299,14 @@ class Life:
         self.loop.die()
 
     def _plan_life(self) -> None:
-        """Draw what befalls this life from outside, and at which of its steps."""
+        """Draw the faults that hit this life from outside, and the steps at which they do."""
         if (at := self._world.crash_at) is not None and (at.node, at.life) == (self.node.name, self.number):
             self.loop.set_alarm(at.step, lambda: self.crash(str(at)))
         self._expect("start", 0, 0, _START_STEPS)
         self._expect("life", 0, _START_STEPS, _STRETCH_STEPS)
 
     def _expect(self, family: str, stretch: int, begin: int, steps: int) -> None:
-        """Draw at one of the next steps whether something befalls it there; then go on to the next stretch."""
+        """Draw whether a fault happens at one of the next steps; then continue with the next stretch."""
         part = self._world.chance.number(f"{family} of {self.name}", stretch)
 
         def drawn() -> None:
@@ -329,7 +331,7 @@ class Life:
             self.node.jump_clock(_FAR_US)
             world.loop.call_later(world.plan.amount(fault, *_FAR_FOR_S), self.node.jump_clock, -_FAR_US)
 
-    # --- what the simulated store asks ----------------------------------------------------------------------------
+    # --- called by the simulated store ----------------------------------------------------------------------------
 
     def crash(self, why: str, *, power: bool = False) -> None:
         if not self.is_dead:
@@ -337,7 +339,7 @@ class Life:
             self.node.crash(why, power=power)
 
     def mark(self) -> None:
-        """Take note that at this step something happens that others can see, where the world wants to know."""
+        """Record, if the world asks for it, that something visible from outside happens at this step."""
         if self._world.remembers:
             self._world.marks.append(CrashAt(self.node.name, self.number, self.loop.steps))
 

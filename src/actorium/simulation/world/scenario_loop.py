@@ -1,4 +1,4 @@
-"""`ScenarioLoop`: the loop of the scenario and its clients, some of whose commands a run may leave out."""
+"""`ScenarioLoop`: the loop of the scenario and its clients; a run may leave out some of their commands."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ T = TypeVar("T")
 
 
 class LeftOut(BaseException):
-    """The run leaves this command out, so it has no answer. Let it pass: it ends the task that needs the answer.
+    """The run leaves this command out, so it has no answer. Do not catch it: it ends the task that needs the answer.
 
-    It is no Exception, so that code which takes an error for an answer of the runtime does not take this for one.
+    It is not an Exception, so that code that handles errors of the runtime does not catch it.
     """
 
     def __init__(self, what: str) -> None:
@@ -25,7 +25,7 @@ class LeftOut(BaseException):
 
 
 class NoAnswer:
-    """Stands where the answer to a command that was left out would be; using it raises LeftOut."""
+    """The placeholder for the answer to a command that was left out; using it raises LeftOut."""
 
     __slots__ = ("_what",)
 
@@ -45,7 +45,7 @@ class NoAnswer:
 
 
 class ScenarioLoop(SimulatedLoop):
-    """A task that ends with LeftOut has no result; the tasks beside it go on."""
+    """A task that ends with LeftOut has no result; the other tasks continue."""
 
     def __init__(self, machine: Machine) -> None:
         super().__init__(machine, "world")
@@ -58,7 +58,7 @@ class ScenarioLoop(SimulatedLoop):
 
 
 async def until_left_out(coro: Coroutine[Any, Any, Any]) -> Any:
-    """Return what a coroutine returns, or NoAnswer where LeftOut ended it."""
+    """Return what a coroutine returns, or NoAnswer if LeftOut ended it."""
     try:
         return await coro
     except LeftOut as left_out:

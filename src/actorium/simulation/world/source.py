@@ -1,4 +1,4 @@
-"""`SimulatedSource`: wall time, ids and chance of one incarnation of a node."""
+"""`SimulatedSource`: wall time, ids and random numbers of one incarnation of a node."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from actorium.simulation.world.surroundings import Surroundings
 
 
 class SimulatedSource:
-    """Wall time goes with the world's clock, plus what the faults made it jump; ids name the incarnation."""
+    """Wall time follows the world's clock plus the jumps of faults; ids contain the incarnation."""
 
     def __init__(self, world: Surroundings, wall_us: Callable[[float], int], name: str) -> None:
         self._machine = world.machine

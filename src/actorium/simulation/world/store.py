@@ -1,7 +1,7 @@
-"""`SimulatedStore`: one process's connection to a log that outlives it, with the faults of the plan in between.
+"""`SimulatedStore`: one process's connection to a log that outlives the process, with the faults of the plan.
 
-The log itself is any EventStore that keeps its content while it is closed: `MemoryStore` as the model, or SQLite on a
-simulated disk. When the process dies, its calls are left hanging: nothing of them is unwound.
+The log is any EventStore that keeps its content while it is closed: `MemoryStore` as the model, or SQLite on a
+simulated disk. When the process dies, its pending calls never finish, and nothing of them is unwound.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _TEXT_MAX = 200
 
 
 class Trouble:
-    """What ails the log of a node for longer than one call, whichever incarnation makes it."""
+    """A problem of a node's log that lasts longer than one call and affects every incarnation."""
 
     def __init__(self) -> None:
         self.away_until_s = 0.0
@@ -51,15 +51,15 @@ class Trouble:
 
 
 class Process(Protocol):
-    """What a store needs of the process that uses it."""
+    """What a store needs from the process that uses it."""
 
     is_dead: bool
 
     def crash(self, why: str, *, power: bool = False) -> None:
-        """Kill the process, now; with the power of its machine, or by itself."""
+        """Kill the process now, with or without cutting the power of its machine."""
 
     def mark(self) -> None:
-        """Take note that something happens at this step that outlives the process."""
+        """Record that something that outlives the process happens at this step."""
 
     def now_s(self) -> float:
         """Return the world's time in seconds."""
@@ -74,10 +74,10 @@ class Process(Protocol):
         """Write a line of the trace for a fault."""
 
     def lost(self, why: str) -> None:
-        """Say that the log is not what it was."""
+        """Report that the log lost or changed records."""
 
     def pause(self, delay_s: float) -> Awaitable[None]:
-        """Return what takes so long, in seconds."""
+        """Return an awaitable that takes this many seconds."""
 
     def latency_s(self, what: str) -> float:
         """Return how long the next operation takes without a fault, in seconds."""
@@ -136,7 +136,7 @@ class SimulatedStore:
         return committed
 
     async def _compare(self, take: Callable[[Sequence[EncodedRecord], int], None], after_position: int) -> None:
-        """Have the witness take what the log holds after a position."""
+        """Pass the events of the log after a position to the witness."""
         try:
             found = await self._log.read_log(after_position, _EVERYTHING, _EVERYTHING)
             self._watched(take, found, self._process.step())
@@ -147,7 +147,7 @@ class SimulatedStore:
             await self._hang()
 
     def _watched(self, look: Callable[..., None], *arguments: Any) -> None:
-        """Let the world look; nothing it calls meanwhile meets a fault."""
+        """Let the world inspect the log; no call it makes meanwhile meets a fault."""
         self._plan.is_watching = True
         try:
             look(*arguments)
@@ -155,7 +155,7 @@ class SimulatedStore:
             self._plan.is_watching = False
 
     async def _write(self, batch: Batch, refused: str | None) -> Committed:
-        """Commit a batch; the appends to the refused stream as if another writer had been there first."""
+        """Commit a batch; appends to the stream named `refused` fail as if another writer had been first."""
         if refused is None:
             return await self._log.commit(batch)
         kept = [append for append in batch.appends if str(append.stream) != refused]
@@ -175,7 +175,7 @@ class SimulatedStore:
         for append in batch.appends:
             fault = self._plan.draw("commit", str(append.stream)) or fault
         for checkpoint in batch.checkpoints:
-            if checkpoint.statements or checkpoint.changes:  # a position by itself is never refused
+            if checkpoint.statements or checkpoint.changes:  # a position alone never fails
                 fault = self._plan.draw("checkpoint", checkpoint.name) or fault
         if fault is not None:
             self._process.befell(fault)
@@ -188,10 +188,10 @@ class SimulatedStore:
                 await self._hang()
             case Kind.STORE_FAILED:
                 await self._wait(self._process.latency_s("failure"))
-                raise StoreUnavailable("the store failed, and wrote nothing (simulated)")
+                raise StoreUnavailable("the store failed and wrote nothing (simulated)")
             case Kind.STORE_OUTAGE:
                 self._trouble.away_until_s = self._process.now_s() + self._plan.amount(fault, 0.01, 8.0)
-                raise StoreUnavailable("the store is away for a while (simulated)")
+                raise StoreUnavailable("the store is unavailable for a while (simulated)")
             case Kind.STORE_SLOW:
                 await self._wait(self._plan.amount(fault, 0.05, 20.0))
             case Kind.DISK_FULL:
@@ -209,7 +209,7 @@ class SimulatedStore:
                 self._process.crash(str(fault))
                 await self._hang()
             case Kind.ANSWER_OF_STORE_LOST:
-                raise CommitUnknown("the store wrote, and its answer was lost (simulated)")
+                raise CommitUnknown("the store wrote, but its answer was lost (simulated)")
         return committed
 
     async def read_streams(self, reads: Sequence[StreamRead], max_bytes: int = PAGE_BYTES) -> list[StreamPage]:
@@ -265,13 +265,13 @@ class SimulatedStore:
             await self._power_gone()
 
     async def _power_gone(self) -> NoReturn:
-        """Go down with the machine."""
+        """Crash together with the machine."""
         self._process.crash("the power is gone", power=True)
         await self._hang()
 
     def _require_there(self) -> None:
         if self._trouble.away_until_s > self._process.now_s() and self._plan.is_active:
-            raise StoreUnavailable("the store is away for a while (simulated)")
+            raise StoreUnavailable("the store is unavailable for a while (simulated)")
 
     async def _wait(self, delay_s: float) -> None:
         if delay_s > 0:
@@ -280,7 +280,7 @@ class SimulatedStore:
                 await self._hang()
 
     async def _hang(self) -> NoReturn:
-        """Wait for ever: what a killed process does at whatever it was doing."""
+        """Wait forever, as a killed process does in the middle of a call."""
         while True:
             await asyncio.get_running_loop().create_future()
 
@@ -292,7 +292,7 @@ def _broken(checkpoint: Any) -> Any:
 
 
 def _told(batch: Batch, committed: Committed) -> str:
-    """Return what a commit did, for the trace."""
+    """Describe a commit for the trace."""
     parts = []
     for append, outcome in zip(batch.appends, committed.outcomes, strict=True):
         names = ", ".join(map(_named, append.events))
@@ -304,7 +304,7 @@ def _told(batch: Batch, committed: Committed) -> str:
 
 
 def _named(event: EncodedEvent) -> str:
-    """Return the name of an event; of a saga's own what it says: its step and command, or its reason."""
+    """Return the name of an event; for a saga's own event its content: the step and command, or the reason."""
     said_by = _SAGA_EVENTS.get(event.type)
     if said_by is None:
         return event.type

@@ -1,4 +1,4 @@
-"""`Surroundings`: what the parts of a world may use of it."""
+"""`Surroundings`: the interface of a world to its parts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from actorium.simulation.world.scenario_loop import NoAnswer
 
 
 class Surroundings(Protocol):
-    """The clock, the chance and the faults of a world, and what is told to it."""
+    """The clock, the random draws and the faults of a world, and its trace."""
 
     machine: Machine
     loop: SimulatedLoop
@@ -31,7 +31,7 @@ class Surroundings(Protocol):
 
     @property
     def is_calm(self) -> bool:
-        """Whether the scenario has no faults now, as for setting up."""
+        """Whether the scenario has switched faults off, for example during setup."""
         ...
 
     def note(self, text: str, mark: TraceMark, who: str = "", about: tuple[str, ...] = ()) -> None:
@@ -43,11 +43,11 @@ class Surroundings(Protocol):
         ...
 
     def leave_out(self, what: str, to: str) -> NoAnswer:
-        """Return what stands for the answer to a command that is not sent, or raise LeftOut, as the run wants it."""
+        """Return a placeholder for the answer to a command that is not sent, or raise LeftOut, as requested."""
         ...
 
     def violated(
         self, invariant: str, expected: object, actual: object, *, culprit: str = "", is_stated: bool = False
     ) -> None:
-        """Take note that an invariant does not hold; see `Violated`."""
+        """Record a violation of an invariant; see `Violated`."""
         ...

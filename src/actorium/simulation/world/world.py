@@ -1,8 +1,8 @@
 """`World`: one simulated run: nodes, clients, faults and invariants around a scenario.
 
-A run has two parts. While the scenario goes on, faults happen. When it has ended they stop, everything that is down is
-started, and the world is to come to rest: every saga ends, every projection catches up, nothing waits. Then everything
-is looked at once more.
+A run has two parts. While the scenario runs, faults happen. When it has ended, the faults stop, every stopped node is
+started, and the world must come to rest: every saga ends, every projection catches up, nothing waits. Then everything
+is checked once more.
 """
 
 from __future__ import annotations
@@ -41,22 +41,22 @@ from actorium.store.event_store import EventStore
 from actorium.store.source import SeededSource
 from actorium.user_lines import described, standing
 
-# As long as what a scenario leaves to be done by itself may take: a deadline of a day passes in a run.
+# How long the work that a scenario leaves behind may take: a deadline of a day passes within a run.
 _REST_WITHIN_S = 86_400.0
-_PAUSE_PART = 0.1  # of the time that a rest has taken already: the longer it takes, the less often one looks
+_PAUSE_PART = 0.1  # share of the time a rest has taken so far: the longer it takes, the less often it is checked
 
 
 _AFTERMATH_S = 120.0
-# What faults leave behind goes on a little: an actor whose events could not be applied refuses mail for some seconds.
+# The effects of faults last a little longer: an actor whose events failed to apply rejects commands for some seconds.
 _LOOKS_IN_S = 60.0
-_PLACES_MAX = 5  # that are named of those at which a run that does not end stands
+_PLACES_MAX = 5  # the number of places named at which an endless run waits
 
 
 class Violation(msgspec.Struct, frozen=True):
-    """An invariant that did not hold: its name, what should have been, what was, and when (seconds of the run).
+    """An invariant that did not hold: its name, the expected and the actual value, and when (seconds of the run).
 
-    culprit: the user's code that broke it, where that is known. is_stated: the scenario has a part in the invariant: it
-    states it, or is itself what does not run through.
+    culprit: the user's code that broke the invariant, if known.
+    is_stated: the scenario itself defines the invariant: it states it, or is itself what does not complete.
     """
 
     invariant: str
@@ -72,7 +72,7 @@ class Violation(msgspec.Struct, frozen=True):
 
 
 class World:
-    """What a scenario is given: it makes a runtime here, states invariants, and drives clients with plain `send`."""
+    """Passed to a scenario, which creates a runtime, states invariants, and acts as client with plain `send`."""
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class World:
         self._code_faults: CodeFaults | None = None
         self._is_buried = False
 
-    # --- what a scenario uses -------------------------------------------------------------------------------------
+    # --- used by scenarios ----------------------------------------------------------------------------------------
 
     def runtime(
         self,
@@ -126,15 +126,16 @@ class World:
         name: str | None = None,
         releases: Sequence[Sequence[Any] | Callable[..., Runtime]] = (),
     ) -> SimulatedRuntime:
-        """Start a process with a runtime of these parts, on an empty log of its own; return a client's connection.
+        """Start a process with a runtime, on an empty log of its own; return a client's connection.
 
-        In the place of parts may stand a function that returns the runtime, called at each start of the process with
-        `store`, `settings` and `source`, which it hands on: what reactions need that send commands themselves. Without
-        `settings` the seed picks the limits, where the faults say so.
-
-        releases: what a process started later runs in the place of parts, from `Kind.DEPLOYED` on, one after the other.
-        They take the same commands and read the same events; the classes of aggregates, sagas and projections may
-        differ. The release that runs is `SimulatedRuntime.release`, counted from 0.
+        parts: the runtime's parts; or a function that returns the runtime, called at each start of the process with
+            `store`, `settings` and `source`, which it must pass on. Use a function for reactions that send commands
+            themselves.
+        settings: without them the seed chooses the limits, if the faults say so.
+        name: the name of the node; "node1", "node2" and so on by default.
+        releases: replacements for `parts`: each `Kind.DEPLOYED` moves to the next. They must accept the same commands
+            and read the same events; the classes of aggregates, sagas and projections may differ.
+            `SimulatedRuntime.release` is the number of the running release, counted from 0.
         """
         used = settings or (varied_settings(self.chance) if self.faults.vary_settings else Settings())
         used = msgspec.structs.replace(used, development=True)  # a simulated run checks every decision
@@ -163,7 +164,7 @@ class World:
         return SimulatedRuntime(self, node)
 
     def always(self, name: str, holds: Callable[[View], object], *, of: SimulatedRuntime | None = None) -> None:
-        """State what holds after every commit: a condition over what is durable."""
+        """State what holds after every commit: a condition on the durable state."""
         self._node(of).checks.rules.add(Rule("always", name, holds))
 
     def conserved(self, name: str, value: Callable[[View], object], *, of: SimulatedRuntime | None = None) -> None:
@@ -178,9 +179,9 @@ class World:
         within_s: float = _REST_WITHIN_S,
         of: SimulatedRuntime | None = None,
     ) -> None:
-        """State what comes about at most `within_s` of simulated time after the faults have stopped, and remains."""
+        """State what holds within `within_s` seconds of simulated time after the faults stop, and from then on."""
         if within_s < 0:
-            raise ConfigurationError(f"{name!r} cannot come about within {within_s} s")
+            raise ConfigurationError(f"{name!r} cannot hold within {within_s} s: give zero or more")
         self._node(of).checks.rules.add(Rule("eventually", name, holds, within_s))
 
     def may_stand(
@@ -190,9 +191,9 @@ class World:
         *,
         of: SimulatedRuntime | None = None,
     ) -> None:
-        """Say that sagas (of one class or all; those for which `when` holds) may have failed for good at the end.
+        """Allow sagas to be stuck at the end: of one class or all, those for which `when` returns true.
 
-        `when` is asked with the saga as `View.sagas` gives it. All others have to end as completed or undone.
+        `when` is called with the saga as `View.sagas` gives it. All other sagas must end as completed or undone.
         """
         wanted = None if saga is None else saga.__definition__.saga_type
 
@@ -203,7 +204,7 @@ class World:
 
     @asynccontextmanager
     async def calm(self) -> AsyncIterator[None]:
-        """Have no faults meanwhile, as for setting up; at the end the world comes to rest."""
+        """Suspend faults inside the block, for example during setup; at its end the world comes to rest."""
         self._calms += 1
         try:
             with self.plan.spared():
@@ -215,13 +216,13 @@ class World:
             self._calms -= 1
 
     def choose(self, what: str, options: int) -> int:
-        """Return a number below `options`, drawn from the seed under a name of its own."""
+        """Return a number from 0 to `options` - 1, drawn from the seed under the given name."""
         if options < 1:
-            raise ConfigurationError(f"there is nothing to choose from for {what!r}: {options} options")
+            raise ConfigurationError(f"choose({what!r}) needs at least one option, not {options}")
         return self.chance.bits(f"choice {what}", 0) % options
 
     async def rest(self, within_s: float = _REST_WITHIN_S) -> None:
-        """Wait until nothing goes on any more; what still does after `within_s` of simulated time is a violation."""
+        """Wait until no work is in progress; work that remains after `within_s` of simulated time is a violation."""
         start_s = self.machine.now_s
         end_s = start_s + within_s
         pause_s = 0.01
@@ -237,7 +238,7 @@ class World:
         """The world's clock, in seconds."""
         return self.machine.now_s
 
-    # --- what its parts use ---------------------------------------------------------------------------------------
+    # --- used by the parts of the world ---------------------------------------------------------------------------
 
     def note(self, text: str, mark: TraceMark, who: str = "", about: tuple[str, ...] = ()) -> None:
         """Write a line of the trace."""
@@ -253,7 +254,7 @@ class World:
         self.note(text, TraceMark.FAULT, who, (fault.site.partition(" ")[2],))
 
     def leave_out(self, what: str, to: str) -> NoAnswer:
-        """Return what stands for the answer to a command that is not sent, or raise LeftOut, as the run wants it."""
+        """Return a placeholder for the answer to a command that is not sent, or raise LeftOut, as requested."""
         self.note(f"{what}: left out", TraceMark.LEFT_OUT, what, (to,))
         if not self._goes_on:
             raise LeftOut(what)
@@ -262,12 +263,12 @@ class World:
     def violated(
         self, invariant: str, expected: object, actual: object, *, culprit: str = "", is_stated: bool = False
     ) -> None:
-        """Take note that an invariant does not hold; the run ends with the first that counts."""
+        """Record that an invariant does not hold; the run ends with the first one that counts."""
         if self.violation is None and not self._is_buried:
             if self._invariant and invariant != self._invariant:
                 if invariant not in self._passed_over:
                     self._passed_over.add(invariant)
-                    self.note(f"{invariant}: does not hold either, and is passed over", TraceMark.PASSED_OVER)
+                    self.note(f"{invariant}: does not hold either, ignored", TraceMark.PASSED_OVER)
                 return
             at = self.machine.elapsed_s, self.machine.steps
             self.violation = Violation(
@@ -283,19 +284,19 @@ class World:
 
     @property
     def is_calm(self) -> bool:
-        """Whether the scenario has no faults now, as for setting up."""
+        """Whether the scenario has switched faults off, for example during setup."""
         return self._calms > 0
 
     @property
     def nodes(self) -> Sequence[Node]:
-        """The processes there are."""
+        """The processes of the world."""
         return self._nodes
 
     def _node(self, of: SimulatedRuntime | None) -> Node:
         if of is not None:
             return of.node
         if not self._nodes:
-            raise ConfigurationError("an invariant speaks of a runtime: call world.runtime([…]) before it")
+            raise ConfigurationError("an invariant needs a runtime: call world.runtime([…]) first")
         return self._nodes[0]
 
     # --- the run --------------------------------------------------------------------------------------------------
@@ -309,34 +310,34 @@ class World:
                 self.machine.run()
             except (Stuck, Endless) as stuck:
                 self._look_at_tasks()
-                self.violated("the run ends", "an end", f"{stuck}{self._standing()}", is_stated=True)
+                self.violated("the run ends", "an end", f"{stuck}{self._waiting_places()}", is_stated=True)
             except SystemExit as end:
-                self.violated("the scenario runs through", "no error", described(end), is_stated=True)
+                self.violated("the scenario completes", "no error", described(end), is_stated=True)
             finally:
                 self._bury()
 
     def _look_at_tasks(self) -> None:
-        """A task of the scenario that failed, and that nothing waited for, fails the run."""
+        """Fail the run if a task of the scenario failed and nothing awaited it."""
         for error in self.loop.unseen_errors():
             what = error if isinstance(error, str) else described(error)
-            self.violated("no task of the scenario fails unseen", "none", what, is_stated=True)
+            self.violated("no task of the scenario fails unnoticed", "none", what, is_stated=True)
 
-    def _standing(self) -> str:
-        """Return where the user's code stands, in words that can be said after others."""
+    def _waiting_places(self) -> str:
+        """Describe where the user's code waits, as the end of a sentence."""
         loops = [self.loop, *(life.loop for node in self._nodes for life in node.lives if not life.loop.is_dead)]
         places = dict.fromkeys(standing(task.get_coro()) for loop in loops for task in loop.unfinished())
         places.pop("", None)
-        return f"; what waits: {'; '.join(list(places)[:_PLACES_MAX])}" if places else ""
+        return f"; waiting: {'; '.join(list(places)[:_PLACES_MAX])}" if places else ""
 
     def _ended(self, story: asyncio.Task[None]) -> None:
         self.machine.is_over = True
         if not story.cancelled() and (error := story.exception()) is not None:
-            self.violated("the scenario runs through", "no error", described(error), is_stated=True)
+            self.violated("the scenario completes", "no error", described(error), is_stated=True)
 
     async def _story(self, scenario: Callable[[World], Any]) -> None:
         await until_left_out(scenario(self))
         if not self._nodes:
-            raise ConfigurationError("the scenario makes no runtime: call world.runtime([…])")
+            raise ConfigurationError("the scenario creates no runtime: call world.runtime([…])")
         self.note("the scenario has ended", TraceMark.ENDED)
         await self._aftermath()
         self._look_at_tasks()
@@ -346,11 +347,11 @@ class World:
         stopped_s = self.machine.now_s
         for node in self._nodes:
             node.set_clock()
-            await node.mend()
+            await node.retry_stuck()
         for node in self._nodes:
             await self._come_about(node, stopped_s)
         await self.rest()
-        await self._mend_standing()
+        await self._retry_stuck_sagas()
         await self.rest()
         lives = [life for node in self._nodes for life in node.lives]
         self.ended_lives = [CrashAt(life.node.name, life.number, life.loop.steps) for life in lives]
@@ -361,23 +362,23 @@ class World:
             await node.stop()
 
     async def _come_about(self, node: Node, since_s: float) -> None:
-        """Wait for what is to come about, each in its time; a person looks in once more meanwhile."""
+        """Wait until every `eventually` rule holds, each until its deadline; retry stuck sagas once meanwhile."""
         pause_s, looks_in_s = 0.01, since_s + _LOOKS_IN_S
         while (unmet := node.checks.rules.unmet(self.machine.now_s - since_s)) is not None:
             if self.machine.now_s >= looks_in_s:
                 looks_in_s = math.inf
-                await self._mend_standing()
+                await self._retry_stuck_sagas()
             await asyncio.sleep(min(pause_s, since_s + unmet[1] - self.machine.now_s))
             pause_s = min(2 * pause_s, 2.0 + (self.machine.now_s - since_s) * _PAUSE_PART)
 
-    async def _mend_standing(self) -> None:
-        """Have what failed for the faults' sake after they stopped, by a deadline say, tried once more."""
+    async def _retry_stuck_sagas(self) -> None:
+        """Retry what failed because of the faults after they stopped, for example at a deadline."""
         for node in self._nodes:
-            if node.checks.resting.standing():
-                await node.mend()
+            if node.checks.resting.stuck_sagas():
+                await node.retry_stuck()
 
     async def _aftermath(self) -> None:
-        """Let faults happen while work is left, for a while: most of what sagas do is after the clients' part."""
+        """Let faults happen for a while as long as work is left: most steps of sagas run after the clients' part."""
         end_s = self.machine.now_s + _AFTERMATH_S
         pause_s = 0.01
         while self.machine.now_s < end_s and [why for node in self._nodes if (why := await node.busy(end_s))]:
