@@ -1,1 +1,1 @@
-"""A bank whose accounts keep every transaction: a domain, and an importer that replays real ones."""
+"""A bank whose accounts record every transaction: a domain, and an importer that replays real transactions."""

@@ -1,4 +1,4 @@
-"""`audit`: reads a bank's whole log and says what is in it: every command once, every stream without a gap."""
+"""`audit`: read a bank's whole log and check that every command occurs once and no stream has a gap."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from actorium.store.names import StreamName
 
 
 class Audit(msgspec.Struct):
-    """What a log holds. `positions`: where each command took effect; `doubled`: ids of those that did so twice.
+    """The contents of a log.
 
-    `gaps` says in words where a version or a position does not follow the one before.
+    positions: where each command took effect.
+    doubled: the ids of commands that took effect twice.
+    gaps: descriptions of versions or positions that do not follow the previous one.
     """
 
     events: int = 0
@@ -23,12 +25,12 @@ class Audit(msgspec.Struct):
     gaps: list[str] = []
 
     def lost(self, acknowledged: Mapping[str, int]) -> list[str]:
-        """Return those of some acknowledged commands that are not at the position that the reply named."""
+        """Return the acknowledged commands that are not at the position given in the reply."""
         return [id for id, position in acknowledged.items() if self.positions.get(id) != position]
 
 
 async def audit(runtime: Runtime) -> Audit:
-    """Read a log from its first event to its present end; raise what the store raises for an event it cannot trust."""
+    """Read a log from its first event to its current end; raise the store's error for a damaged event."""
     found = Audit()
     end = runtime.statistics().position
     if end == 0:
@@ -36,12 +38,12 @@ async def audit(runtime: Runtime) -> Audit:
     async for recorded in runtime.events():
         found.events += 1
         if recorded.position != found.events:
-            found.gaps.append(f"position {recorded.position} stands where {found.events} should")
+            found.gaps.append(f"position {recorded.position} found, {found.events} expected")
         version = found.streams.get(recorded.stream, 0) + 1
         if recorded.version != version:
-            found.gaps.append(f"{recorded.stream} has version {recorded.version} where {version} should be")
+            found.gaps.append(f"{recorded.stream} has version {recorded.version}, {version} expected")
         found.streams[recorded.stream] = recorded.version
-        # Every command of this bank has one event.
+        # Every command of this bank has exactly one event.
         id = recorded.metadata.command_id
         if id in found.positions:
             found.doubled.append(id)

@@ -1,6 +1,6 @@
-"""`Account`: the bank's one aggregate: what may happen to an account, and what did.
+"""`Account`: the bank's only aggregate.
 
-Money is whole hellers (1 koruna = 100 hellers): no float ever holds an amount.
+Amounts are whole hellers (1 koruna = 100 hellers), never floats.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from actorium import Aggregate, Command, Event, Rejected, create, decide, evolve
 
 
 class OpenAccount(Command):
-    """Open an account. `overdraft_limit`: how many hellers it may owe the bank; None: any number."""
+    """Open an account. `overdraft_limit`: how many hellers it may owe the bank; None: no limit."""
 
     overdraft_limit: int | None = 0
 
 
 class AllowOverdraft(Command):
-    """Change how many hellers an account may owe the bank; None: any number."""
+    """Change how many hellers an account may owe the bank; None: no limit."""
 
     limit: int | None
 
 
 class Credit(Command):
-    """Book hellers in: cash, a transfer from `counterparty_account` at `counterparty_bank`, interest."""
+    """Book hellers in: cash, interest, or a transfer from `counterparty_account` at `counterparty_bank`."""
 
     amount: int
     booked_on: date
@@ -34,7 +34,7 @@ class Credit(Command):
 
 
 class Debit(Command):
-    """Book hellers out: cash, a card, a transfer to `counterparty_account` at `counterparty_bank`."""
+    """Book hellers out: cash, a card payment, or a transfer to `counterparty_account` at `counterparty_bank`."""
 
     amount: int
     booked_on: date
@@ -45,7 +45,7 @@ class Debit(Command):
 
 
 class AccountOpened(Event):
-    """An account began, with nothing on it."""
+    """An account was opened with a balance of 0."""
 
     event_type = "bank.account-opened"
 
@@ -53,7 +53,7 @@ class AccountOpened(Event):
 
 
 class OverdraftAllowed(Event):
-    """From now on the account may owe the bank this much."""
+    """The account may owe the bank this much from now on."""
 
     event_type = "bank.overdraft-allowed"
 
@@ -61,7 +61,7 @@ class OverdraftAllowed(Event):
 
 
 class Credited(Event):
-    """Hellers came in."""
+    """Hellers were booked in."""
 
     event_type = "bank.credited"
 
@@ -74,7 +74,7 @@ class Credited(Event):
 
 
 class Debited(Event):
-    """Hellers went out."""
+    """Hellers were booked out."""
 
     event_type = "bank.debited"
 
@@ -87,7 +87,7 @@ class Debited(Event):
 
 
 class Account(Aggregate):
-    """A bank account: its balance in hellers, how far it may be overdrawn, how many transactions it has had."""
+    """A bank account: its balance in hellers, its overdraft limit, and its number of transactions."""
 
     stream_type = "bank.account"
 
@@ -154,9 +154,9 @@ class Account(Aggregate):
 
 def _check_amount(amount: int) -> None:
     if amount <= 0:
-        raise Rejected("an amount is more than 0 hellers", amount=amount)
+        raise Rejected("an amount must be more than 0 hellers", amount=amount)
 
 
 def _check_limit(limit: int | None) -> None:
     if limit is not None and limit < 0:
-        raise Rejected("an overdraft limit is 0 hellers or more", limit=limit)
+        raise Rejected("an overdraft limit must be 0 hellers or more", limit=limit)

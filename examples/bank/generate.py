@@ -15,12 +15,12 @@ DEFAULT_ACCOUNTS = 300
 DEFAULT_SEED = 1993
 
 _FIRST_YEAR = 1993
-_MONTHS_OF_OPENINGS = 4  # the bank grows at first: accounts open over these months
+_MONTHS_OF_OPENINGS = 4  # accounts open over these months, while the bank grows
 _STATEMENT_FEE = 14_60
 _BANKS = ("AB", "CD", "EF", "GH", "IJ", "KL", "MN", "OP", "QR", "ST", "UV", "WX", "YZ")
 _TRANSFERS_IN = ("", "pension")
 _TRANSFERS_OUT = ("household", "insurance", "loan", "")
-# The bank prints balances rounded to this many hellers, so that a check by them needs a tolerance.
+# The bank rounds printed balances to this many hellers, so checks against them need a tolerance.
 PRINTED_TO = 10
 
 Row = tuple[str, ...]
@@ -29,13 +29,13 @@ Row = tuple[str, ...]
 def generate(
     path: str | Path, *, rows: int = DEFAULT_ROWS, accounts: int | None = None, seed: int = DEFAULT_SEED
 ) -> None:
-    """Write a file of so many transactions; the same numbers write the same file.
+    """Write a file of `rows` transactions; the same arguments write the same file.
 
-    `accounts`: by default as many as make the set as dense as the real one; where the rows are few, some of them may
-    not have begun yet.
+    accounts: by default, as many as give the set the density of the real one. In a set of few rows, some accounts may
+        not have been opened yet.
     """
     if rows < 1 or (accounts is not None and accounts < 1):
-        raise ValueError(f"rows={rows}, accounts={accounts}: a set has at least one row and one account")
+        raise ValueError(f"rows={rows}, accounts={accounts}: a set needs at least one row and one account")
     if accounts is None:
         accounts = max(1, rows * DEFAULT_ACCOUNTS // DEFAULT_ROWS)
     with open(path, "w", encoding="utf-8", newline="") as file:
@@ -45,7 +45,7 @@ def generate(
 
 
 class _Customer:
-    """One account: what is on it, and the habits of its owner."""
+    """One account: its balance and the habits of its owner."""
 
     def __init__(self, chance: random.Random, account: int) -> None:
         self.account = account
@@ -62,7 +62,7 @@ class _Customer:
 
 
 class _Bank:
-    """All accounts, and the transactions that their owners make month after month."""
+    """All accounts, and the transactions their owners make month after month."""
 
     def __init__(self, seed: int, accounts: int) -> None:
         self._chance = random.Random(seed)
@@ -71,11 +71,11 @@ class _Bank:
         self._last_id = 0
 
     def rows(self) -> Iterator[Row]:
-        """Yield rows in date order, without end."""
+        """Yield rows in date order, endlessly."""
         month = 0
         while True:
             booked = [booking for customer in self._customers for booking in self._month(customer, month)]
-            # Stable: bookings of one account on one day keep their order, which its balances follow.
+            # A stable sort: bookings of one account on one day keep their order, which the balances depend on.
             booked.sort(key=lambda booking: booking[0])
             for day, customer, operation, purpose, amount, counterparty in booked:
                 yield self._row(day, customer, operation, purpose, amount, counterparty)

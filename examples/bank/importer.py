@@ -1,12 +1,11 @@
-"""`Importer`: replays rows through a runtime, each as one command with an id of its own.
+"""`Importer`: sends rows to a runtime, each as one command with its own id.
 
 Invariants:
 
-- at most one command per account is under way, so that an account's rows take effect in the order of the file whatever
-  becomes of one of them: a row whose outcome is unknown stops its account, nothing overtakes it;
-- at most `max_pending` rows are read and not answered; accounts are independent of each other, and that is where the
-  concurrency comes from;
-- a command's id follows from its row alone, so that a second import finds its own first one in the log.
+- At most one command per account is in flight, so an account's rows take effect in file order. If the outcome of a row
+  is unknown, its account stops there and no later row overtakes it.
+- At most `max_pending` rows are read but not answered. Accounts are independent of each other and run concurrently.
+- A command's id is derived from its row alone, so a repeated import finds the earlier commands in the log.
 """
 
 from __future__ import annotations
@@ -40,15 +39,18 @@ def opening_id(account: str) -> str:
 
 
 class TooManyBadRows(Exception):
-    """So many rows were not taken that the file is hardly what it should be."""
+    """So many rows were rejected that the file is probably the wrong one."""
 
 
 class ImportReport(msgspec.Struct):
-    """How far an import came.
+    """The progress of an import.
 
-    booked: transactions that this import brought into the log. found: those that the log had before. opened: accounts
-    that this import opened. bad: rows that were not taken. under_way: commands sent and not answered. stopped: it
-    ended before the file did.
+    booked: transactions that this import added to the log.
+    found: transactions that were already in the log.
+    opened: accounts that this import opened.
+    bad: rows that were not imported.
+    under_way: commands sent but not answered.
+    stopped: the import ended before the file did.
     """
 
     booked: int = 0
@@ -60,18 +62,22 @@ class ImportReport(msgspec.Struct):
 
     @property
     def done(self) -> int:
-        """Rows that are settled, one way or the other."""
+        """The number of rows with a final result."""
         return self.booked + self.found + len(self.bad)
 
 
 class Importer:
     """One import into one runtime.
 
-    known: command ids that are in the log for certain; their rows are counted as found and not sent. Without it they
-    are sent, and the log itself says that they took effect before: slower, and no memory of the past is needed.
-    on_bad_row: `skip` reports a row that cannot be read, or that the account refuses, and goes on; `stop` takes no row
-    after it. on_ack: called with each new answer, before anything else happens. on_progress: called with the report
-    when a row is settled. max_pending: rows read and not answered. max_bad_rows: more than this raise TooManyBadRows.
+    known: ids of commands that are certainly in the log; their rows are counted as found and not sent. Without it they
+        are
+        sent, and the log answers that they took effect before: slower, but no memory of the past is needed.
+    on_bad_row: "skip" reports a row that cannot be read, or that the account rejects, and continues; "stop" ends the
+        import at that row.
+    on_ack: called with each new answer, before anything else happens.
+    on_progress: called with the report when a row is finished.
+    max_pending: the maximum number of rows read but not answered.
+    max_bad_rows: more than this many bad rows raise TooManyBadRows.
     """
 
     def __init__(
@@ -86,7 +92,7 @@ class Importer:
         max_bad_rows: int = MAX_BAD_ROWS,
     ) -> None:
         if on_bad_row not in ("skip", "stop"):
-            raise ConfigurationError(f"on_bad_row={on_bad_row!r}: it is 'skip' or 'stop'")
+            raise ConfigurationError(f"on_bad_row={on_bad_row!r}: use 'skip' or 'stop'")
         self._runtime = runtime
         self._known = known
         self._on_bad_row = on_bad_row
@@ -101,14 +107,14 @@ class Importer:
         self.report = ImportReport()
 
     def stop(self) -> None:
-        """Take no more rows; those taken are still carried out, then `run` returns."""
+        """Take no more rows; the rows already taken are finished, then `run` returns."""
         self.report.stopped = True
 
     async def run(self, rows: Iterable[Transaction | BadRow]) -> ImportReport:
-        """Carry out rows until they end or a reason to stop comes; return the report.
+        """Import rows until they end or the import stops; return the report.
 
-        Raises what the runtime raises where the outcome of a row is unknown (CommitUnknown, CommandTimeout, …): the
-        next import of the same rows goes on where the log ends. Raises TooManyBadRows.
+        Raises TooManyBadRows, or the runtime's error if the outcome of a row is unknown (CommandTimeout, …). In
+        that case, import the same rows again: the import continues at the end of the log.
         """
         self._begins_after = self._runtime.statistics().position
         async with asyncio.TaskGroup() as accounts:
@@ -139,7 +145,7 @@ class Importer:
                 return
 
     async def _carry_out(self, account: str, waiting: deque[Transaction]) -> None:
-        """Carry out what waits for one account, row by row, and end when nothing does."""
+        """Process the waiting rows of one account, one by one; return when none is left."""
         while waiting:
             try:
                 if self._failure is None:
@@ -156,11 +162,11 @@ class Importer:
         if account in self._opened:
             return
         try:
-            # What an account owed in history it may owe here: the bank has already said yes.
+            # What an account owed in the past, it may owe here: the bank has already agreed to it.
             ack = await self._send(OpenAccount(account, overdraft_limit=None), opening_id(account))
             self.report.opened += not ack.duplicate
         except AlreadyExists:
-            pass  # opened by somebody else, on their terms
+            pass  # already opened by someone else, on other terms
         self._opened.add(account)
 
     async def _book(self, row: Transaction) -> None:
@@ -174,7 +180,7 @@ class Importer:
         elif ack.position <= self._begins_after:
             self.report.found += 1
         else:
-            self._not_taken(BadRow(row.line, f"transaction {row.id} is in the file twice: the first is booked"))
+            self._not_taken(BadRow(row.line, f"transaction {row.id} occurs twice in the file: the first one is booked"))
             return
         self._progress()
 

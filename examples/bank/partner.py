@@ -1,10 +1,10 @@
-"""`PartnerBank`: another bank, on the other side of a bad line: it takes payments, and keeps a log of its own.
+"""`PartnerBank`: another bank behind an unreliable network; it takes payments and keeps its own log.
 
-It is simulated, but not idealised. Some of its answers never come, whether the payment was taken or not; it refuses
-some payments; it confirms some of them twice. What it promises is what a good partner promises: a payment is known by
-its key, and takes effect once however often it is sent; what is recalled is given back if it was taken, and never
-taken afterwards. Chance is made of the seed, the key and the number of the attempt, so that it does not depend on
-which payment comes first.
+It is simulated, but not idealized. Some of its answers never arrive, whether the payment was taken or not. It refuses
+some payments, and confirms some of them twice. It guarantees what a good partner guarantees: a payment is identified by
+its key and takes effect once, however often it is sent. A recalled payment is given back if it was taken, and is not
+taken later. Random numbers are derived from the seed, the key and the number of the attempt, so they do not depend on
+the order of the payments.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from typing import Protocol
 from actorium import Aggregate, Command, Event, EventStore, NotFound, Rejected, Runtime, decide, evolve
 
 Confirm = Callable[[str, str], Awaitable[None]]
-"""What the partner calls when it has taken a payment: with the payment's key and a receipt."""
+"""Called by the partner with the key of a payment it has taken, and a receipt."""
 
 
 class Partner(Protocol):
-    """What a bank needs of another: payments are known by a key, and take effect once however often they are sent."""
+    """The bank's interface to another bank: a payment has a key and takes effect once, however often it is sent."""
 
     async def pay(self, key: str, account: str, amount: int) -> str:
-        """Take a payment and return a receipt; raise Rejected for one that is refused, TimeoutError for no answer."""
+        """Take a payment and return a receipt; raise Rejected if it is refused, TimeoutError if there is no answer."""
         ...
 
     async def recall(self, key: str) -> None:
-        """Give a payment back if it was taken; it is never taken afterwards."""
+        """Give a payment back if it was taken; it is not taken later."""
         ...
 
 
 class TakePayment(Command):
-    """Take a payment into an account; `to` is its key."""
+    """Take a payment into an account; `to` is the payment's key."""
 
     account: str
     amount: int
@@ -41,11 +41,11 @@ class TakePayment(Command):
 
 
 class ReturnPayment(Command):
-    """Give a payment back, or never take it."""
+    """Give a payment back, or prevent it from being taken."""
 
 
 class PaymentTaken(Event):
-    """Hellers came in from outside."""
+    """Hellers arrived from outside."""
 
     event_type = "partner.payment-taken"
 
@@ -54,7 +54,7 @@ class PaymentTaken(Event):
 
 
 class PaymentRefused(Event):
-    """A payment was not taken, for ever."""
+    """A payment was refused permanently."""
 
     event_type = "partner.payment-refused"
 
@@ -70,7 +70,7 @@ class PaymentReturned(Event):
 
 
 class IncomingPayment(Aggregate):
-    """What the partner knows of one payment: `held` is what it holds of it."""
+    """The partner's record of one payment: `held` is the amount it holds."""
 
     stream_type = "partner.payment"
 
@@ -104,10 +104,11 @@ class IncomingPayment(Aggregate):
 
 
 class PartnerBank:
-    """The partner, to be used as `async with`; `confirm` is where its confirmations go.
+    """The partner, to be used as `async with`; `confirm` receives its confirmations.
 
-    no_answer, refusals, second_confirmations: how many of a hundred attempts get no answer, payments are refused,
-    confirmations come twice.
+    no_answer: how many of 100 attempts get no answer.
+    refusals: how many of 100 payments are refused.
+    second_confirmations: how many of 100 confirmations are sent twice.
     """
 
     def __init__(
@@ -137,19 +138,19 @@ class PartnerBank:
         await self._runtime.stop()
 
     async def pay(self, key: str, account: str, amount: int) -> str:
-        """Take a payment and return a receipt; raise Rejected for one that is refused, TimeoutError for no answer."""
+        """Take a payment and return a receipt; raise Rejected if it is refused, TimeoutError if there is no answer."""
         self._attempts[key] += 1
         chance = random.Random(f"{self._seed}/{key}/{self._attempts[key]}")
         of_the_payment = random.Random(f"{self._seed}/{key}")
         lost = chance.randrange(100) < self._no_answer
         if lost and chance.randrange(2):
             self.unanswered += 1
-            raise TimeoutError("the partner bank did not answer")  # and never heard of it
+            raise TimeoutError("the partner bank did not answer")  # the request was lost
         refuse = "no such account" if of_the_payment.randrange(100) < self._refusals else ""
         await self._runtime.send(TakePayment(key, account, amount, refuse))
         if lost:
             self.unanswered += 1
-            raise TimeoutError("the partner bank did not answer")  # but has done it
+            raise TimeoutError("the partner bank did not answer")  # the answer was lost
         payment = await self._runtime.get(IncomingPayment, key)
         if payment.status != "taken":
             raise Rejected(payment.reason, partner=payment.status)
@@ -162,18 +163,18 @@ class PartnerBank:
         return receipt
 
     async def recall(self, key: str) -> None:
-        """Give a payment back if it was taken; it is never taken afterwards."""
+        """Give a payment back if it was taken; it is not taken later."""
         await self._runtime.send(ReturnPayment(key))
 
     async def held(self, key: str) -> int:
-        """Return what the partner holds of a payment: its amount, or 0."""
+        """Return the amount the partner holds of a payment, or 0."""
         try:
             return (await self._runtime.get(IncomingPayment, key)).held
         except NotFound:
             return 0
 
     async def books(self) -> dict[str, tuple[int, int]]:
-        """Return what the log says of each payment: how often it was taken, and what is held of it."""
+        """Return for each payment in the log how often it was taken, and the amount held."""
         books: dict[str, tuple[int, int]] = {}
         head = self._runtime.statistics().position
         if head == 0:

@@ -19,11 +19,11 @@ _PURPOSES = ("household", "household", "insurance", "loan", "leasing", "")
 
 
 class BadPaymentOrders(Exception):
-    """A file that is not what it should be; the message says where."""
+    """The file is not a valid file of payment orders; the message says where."""
 
 
 class PaymentOrder(msgspec.Struct, frozen=True):
-    """A customer's wish to pay `amount` hellers each month to an account at another bank."""
+    """A customer's order to pay `amount` hellers each month to an account at another bank."""
 
     id: str
     account: str
@@ -42,20 +42,20 @@ def read_payment_orders(path: str | Path) -> list[PaymentOrder]:
             header = next(rows, [])
             if tuple(header) != COLUMNS:
                 raise BadPaymentOrders(
-                    f"{path} is no file of payment orders: it begins with {','.join(header)[:200]!r}, and should with "
+                    f"{path} is not a file of payment orders: it begins with {','.join(header)[:200]!r}, expected "
                     f"{','.join(COLUMNS)!r}"
                 )
             for row in rows:
                 order = _order(row)
                 if orders.setdefault(order.id, order) is not order:
-                    raise ValueError(f"order_id: {order.id} is there twice")
+                    raise ValueError(f"order_id: {order.id} occurs twice")
         except (ValueError, csv.Error) as error:
             raise BadPaymentOrders(f"{path}, line {rows.line_num}: {error}") from None
     return list(orders.values())
 
 
 def generate_payment_orders(*, orders: int = DEFAULT_ORDERS, seed: int = DEFAULT_SEED) -> list[PaymentOrder]:
-    """Return a seeded set: the same numbers give the same orders, about as many per account as in the real one."""
+    """Return a seeded set: the same arguments give the same orders, about as many per account as in the real set."""
     chance = random.Random(seed)
     accounts = chance.sample(range(1, 10 * orders + 1), max(1, orders * 3 // 5))
     return [
@@ -72,7 +72,7 @@ def generate_payment_orders(*, orders: int = DEFAULT_ORDERS, seed: int = DEFAULT
 
 
 def write_payment_orders(path: str | Path, orders: list[PaymentOrder]) -> None:
-    """Write orders as a file."""
+    """Write orders to a file."""
     with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
@@ -86,7 +86,7 @@ def _order(row: list[str]) -> PaymentOrder:
     id, account, bank, target, amount, purpose = row
     for name, value in zip(COLUMNS[:4], row, strict=False):
         if not value.strip() or len(value) > 40:
-            raise ValueError(f"{name}: {value[:40]!r} is no name")
+            raise ValueError(f"{name}: {value[:40]!r} is not a name")
     paid = hellers(amount)
     if paid <= 0:
         raise ValueError(f"amount: {amount!r} is not more than 0")

@@ -11,7 +11,7 @@ from actorium.examples.bank.domain import AccountOpened, Credited, Debited
 
 
 class Balances(Projection):
-    """What is on each account, in hellers."""
+    """The balance of each account, in hellers."""
 
     projection_name = "bank_balances"
     schema = "CREATE TABLE balances (account TEXT PRIMARY KEY, balance INTEGER NOT NULL) WITHOUT ROWID"
@@ -36,13 +36,13 @@ class Balances(Projection):
 
     @query
     async def total(self, db: Reader) -> int:
-        """Return what all accounts hold together."""
+        """Return the sum of all balances."""
         row = await db.fetch_one("SELECT coalesce(sum(balance), 0) FROM balances")
         return row[0] if row else 0
 
 
 class TurnoverLine(msgspec.Struct, frozen=True):
-    """What was booked in and out for one purpose, in hellers; `purpose` is empty where the bank knew none."""
+    """The amounts booked in and out for one purpose, in hellers; `purpose` is empty if the bank gave none."""
 
     purpose: str
     credits: int
@@ -50,7 +50,7 @@ class TurnoverLine(msgspec.Struct, frozen=True):
 
 
 class Turnover(Projection):
-    """What was booked in each month, purpose by purpose; a month is written 1993-01."""
+    """The amounts booked in each month, by purpose; a month is written as 1993-01."""
 
     projection_name = "bank_turnover"
     schema = """

@@ -1,9 +1,9 @@
-"""The bank in a world where things fail: `actorium simulate examples/bank`.
+"""The bank in a simulated world with faults: `actorium simulate examples/bank`.
 
-`transfers` moves money between accounts of this bank, `payments` to a partner bank that is no part of the simulation:
-it is a plain object that outlives every crash, answers late, twice or never, and refuses some of what it is sent.
+`transfers` moves money between accounts of this bank; `payments` moves money to a partner bank outside the simulation.
+The partner is a plain object that survives every crash, answers late, twice or never, and refuses some payments.
 
-The others are one transfer each, one for each way in which a saga can end: `actorium simulate examples/bank
+The other scenarios are one transfer each, one for each way in which a saga can end. `actorium simulate examples/bank
 --exhaustive` tries every fault in them with every crash.
 """
 
@@ -31,40 +31,40 @@ _DAY = date(1993, 1, 1)
 _ACCOUNTS = ("a-0", "a-1", "a-2", "a-3")
 _EACH_HAS = 10_000
 _SOON_S = 600  # after the last fault, in simulated seconds
-_LOOKS = 10  # a saga that stands waits for a person, who comes when the faults are over
+_LOOKS = 10  # a stuck saga waits for a person, who comes after the faults
 _PATIENT = Retry(attempts=4, backoff_s=0.5, backoff_max_s=5.0)
 _BRIEF = Retry(attempts=2, backoff_s=0.5)
 
 
 @simulation(seeds=2_000, faults=Faults.all(rate=0.02))
 async def transfers(world: World) -> None:
-    """Four clients order three transfers each; some are refused, and some come back because the money is not there."""
+    """Four clients order three transfers each; some are rejected, and some are returned for lack of money."""
     bank = await bank_of(world, _ACCOUNTS)
     await asyncio.gather(*(order_transfers(world, bank, client) for client in range(4)))
 
 
 @simulation(seeds=500)
 async def payments(world: World) -> None:
-    """Two clients order three payments each to a partner bank, on a line that is worse than ours."""
+    """Two clients order three payments each to a partner bank over an unreliable network."""
     bank = await bank_with(UnreliablePartner(world), world, _ACCOUNTS, _PATIENT)
     await asyncio.gather(*(order_transfers(world, bank, client, to_bank="other-bank") for client in range(2)))
 
 
 @simulation(exhaustive=True)
 async def settled_transfer(world: World) -> None:
-    """One transfer, to the other account."""
+    """One transfer that reaches the other account."""
     await transfer_once(world, "a-1", _EACH_HAS)
 
 
 @simulation(exhaustive=True)
 async def returned_transfer(world: World) -> None:
-    """One transfer that comes back: there is no such account."""
+    """One transfer that is returned: there is no such account."""
     await transfer_once(world, "nobody", _EACH_HAS)
 
 
 @simulation(exhaustive=True)
 async def overdrawn_transfer(world: World) -> None:
-    """One transfer that never leaves: the money is not there."""
+    """One transfer that never leaves: there is not enough money."""
     await transfer_once(world, "a-1", _EACH_HAS + 1)
 
 
@@ -82,7 +82,7 @@ async def refused_payment(world: World) -> None:
 
 @simulation(exhaustive=True)
 async def recalled_payment(world: World) -> None:
-    """One payment that the partner takes without ever saying so: it is recalled."""
+    """One payment that the partner takes without ever answering: it is recalled."""
     await pay_once(world, SteadyPartner(world, "is silent"))
 
 
@@ -99,7 +99,7 @@ async def pay_once(world: World, partner: UnreliablePartner) -> None:
 
 
 async def bank_of(world: World, accounts: Sequence[str]) -> SimulatedRuntime:
-    """Return a bank with accounts, whose transfers are between them; state what holds of it."""
+    """Return a bank with accounts and transfers between them; state its invariants."""
     bank = world.runtime([Account, TransferOrder, Transfer, Balances])
     world.conserved("money", balances)
     world.eventually("every transfer ends", all_ended, within_s=_SOON_S)
@@ -116,14 +116,14 @@ async def bank_of(world: World, accounts: Sequence[str]) -> SimulatedRuntime:
 async def bank_with(
     partner: UnreliablePartner, world: World, accounts: Sequence[str], retry: Retry
 ) -> SimulatedRuntime:
-    """Return a bank with accounts, whose payments go to a partner; state what holds of both."""
+    """Return a bank with accounts and payments to a partner; state the invariants of both."""
     payment, recall = payments_through(partner, retry=retry)
     bank = world.runtime([Account, TransferOrder, payment, recall])
     partner.confirms_to(bank)
-    world.conserved("money, here and there", lambda view: balances(view) + sum(partner.held.values()))
+    world.conserved("money is conserved in both banks", lambda view: balances(view) + sum(partner.held.values()))
     world.eventually("every payment ends", all_ended, within_s=_SOON_S)
     world.eventually(
-        "what is settled is there, and nothing else", lambda view: settled(view) == set(partner.held), within_s=_SOON_S
+        "exactly the settled payments have arrived", lambda view: settled(view) == set(partner.held), within_s=_SOON_S
     )
     async with world.calm():
         await open_accounts(bank, accounts)
@@ -132,14 +132,14 @@ async def bank_with(
 
 
 async def open_accounts(bank: SimulatedRuntime, accounts: Sequence[str]) -> None:
-    """Open accounts, and put the same on each."""
+    """Open accounts with the same balance each."""
     for account in accounts:
         await bank.send(OpenAccount(account))
         await bank.send(Credit(account, _EACH_HAS, _DAY, "credit_in_cash"))
 
 
 async def order_transfers(world: World, bank: SimulatedRuntime, client: int, *, to_bank: str = "") -> None:
-    """Order three transfers, to accounts and of amounts that the seed picks, and wait a while for each of them."""
+    """Order three transfers with targets and amounts chosen by the seed, and wait a while for each of them."""
     names = [f"t-{client}{number}" for number in range(3)]
     for name in tuple(names):
         target = _ACCOUNTS[world.choose(f"target of {name}", len(_ACCOUNTS))]
@@ -147,7 +147,7 @@ async def order_transfers(world: World, bank: SimulatedRuntime, client: int, *, 
         try:
             await bank.send(OrderTransfer(name, _ACCOUNTS[client], target, amount, _DAY, to_bank))
         except Rejected:
-            names.remove(name)  # it went to the account that it came from
+            names.remove(name)  # its source and target are the same account
     for name in names:
         for _ in range(_LOOKS):
             if (await bank.get(TransferOrder, name)).status != "ordered":
@@ -156,22 +156,22 @@ async def order_transfers(world: World, bank: SimulatedRuntime, client: int, *, 
 
 
 def none_overdrawn(view: View) -> bool:
-    """Say whether no account holds less than nothing."""
+    """Return whether no balance is below 0."""
     return all(account.balance >= 0 for account in view.all(Account))
 
 
 def balances(view: View) -> int:
-    """Return what all accounts hold together."""
+    """Return the sum of all balances."""
     return sum(account.balance for account in view.all(Account))
 
 
 def moving(view: View) -> int:
-    """Return what the transfers that have not ended carry: at most this much is on its way."""
+    """Return the sum of all open transfers: at most this much is on its way."""
     return sum(saga.state["amount"] for saga in view.sagas(Transfer) if saga.status not in ("completed", "undone"))
 
 
 def all_ended(view: View) -> bool:
-    """Say whether every transfer was settled or returned."""
+    """Return whether every transfer was settled or returned."""
     return all(order.status != "ordered" for order in view.all(TransferOrder))
 
 
@@ -181,10 +181,10 @@ def settled(view: View) -> set[str]:
 
 
 class UnreliablePartner:
-    """Another bank; `held` is what it has of each payment, by the payment's key.
+    """Another bank; `held` is the amount it holds of each payment, by the payment's key.
 
-    What a good partner promises, it holds: a payment takes effect once however often it is sent, one that was refused
-    stays refused, and one that is recalled is given back, and is never taken afterwards.
+    It keeps the promises of a good partner: a payment takes effect once, however often it is sent; a refused payment
+    stays refused; a recalled payment is given back and not taken later.
     """
 
     def __init__(self, world: World) -> None:
@@ -195,7 +195,7 @@ class UnreliablePartner:
         self._taken: asyncio.Queue[str] = asyncio.Queue()
 
     async def pay(self, key: str, account: str, amount: int) -> str:
-        """Take a payment; raise Rejected if it refuses it, TimeoutError if the question or the answer is lost."""
+        """Take a payment; raise Rejected if it is refused, TimeoutError if the request or the answer is lost."""
         attempt = self._attempts[key] = self._attempts.get(key, 0) + 1
         lost = self.loses(key, attempt)
         await asyncio.sleep(0.1 * (1 + self._world.choose(f"time of attempt {attempt} at {key}", 20)))
@@ -208,26 +208,26 @@ class UnreliablePartner:
             for _ in range(1 + self._world.choose(f"second confirmation of {key}", 2)):
                 self._taken.put_nowait(key)
         if lost == "answer":
-            raise TimeoutError("the partner bank did not answer: it has taken the payment all the same")
+            raise TimeoutError("the partner bank did not answer: it has taken the payment")
         return f"R-{key}"
 
     def loses(self, key: str, attempt: int) -> str:
-        """Say what the line loses at an attempt: the question, the answer, or nothing."""
+        """Return what is lost at an attempt: the request, the answer, or nothing."""
         return ("question", "answer", "answer", *[""] * 7)[
             self._world.choose(f"what is lost of attempt {attempt} at {key}", 10)
         ]
 
     def refuses(self, key: str) -> bool:
-        """Say whether it refuses a payment: one in ten."""
+        """Return whether a payment is refused: one in ten is."""
         return self._world.choose(f"refusal of {key}", 10) == 0
 
     async def recall(self, key: str) -> None:
-        """Give a payment back if it was taken; it is never taken afterwards."""
+        """Give a payment back if it was taken; it is not taken later."""
         self._never.add(key)
         self.held.pop(key, None)
 
     def confirms_to(self, bank: SimulatedRuntime) -> None:
-        """Confirm from now on each payment that is taken, as another of the bank's clients; some of them twice."""
+        """From now on confirm each payment taken, as another client of the bank; some are confirmed twice."""
 
         async def confirm() -> None:
             while True:
@@ -238,7 +238,7 @@ class UnreliablePartner:
 
 
 class SteadyPartner(UnreliablePartner):
-    """One that does the same with every payment, whatever the seed."""
+    """A partner that treats every payment the same way, whatever the seed."""
 
     def __init__(self, world: World, does: Literal["takes", "refuses", "is silent"]) -> None:
         super().__init__(world)

@@ -1,7 +1,7 @@
-"""Standing orders: paid each month by durable timers, whatever happens to the process in between.
+"""Standing orders: paid each month by durable timers, even if the process is killed in between.
 
-There is no loop that looks what is due: each payment sets the timer of the next one. `carry_on` does so at least once,
-and the ids it gives make each timer, each month and each transfer one.
+No loop looks for due payments: each payment sets the timer of the next one. `carry_on` does so at least once, and its
+command ids make each timer, each month and each transfer unique.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ class RegisterStandingOrder(Command):
 
 
 class PayStandingOrder(Command):
-    """Pay what is due on the first of a month."""
+    """Make the payment that is due on the first of a month."""
 
     month: date
 
 
 class CancelStandingOrder(Command):
-    """Pay no more."""
+    """Make no more payments."""
 
 
 class StandingOrderRegistered(Event):
-    """A standing order began."""
+    """A standing order was registered."""
 
     event_type = "bank.standing-order-registered"
 
@@ -62,7 +62,7 @@ class StandingOrderRegistered(Event):
 
 
 class StandingOrderDue(Event):
-    """A month's payment is to be made."""
+    """A month's payment is due."""
 
     event_type = "bank.standing-order-due"
 
@@ -75,13 +75,13 @@ class StandingOrderDue(Event):
 
 
 class StandingOrderCancelled(Event):
-    """A standing order ended."""
+    """A standing order was cancelled."""
 
     event_type = "bank.standing-order-cancelled"
 
 
 class StandingOrder(Aggregate):
-    """A customer's standing order; `paid_to` is the last month that it was carried out for."""
+    """A customer's standing order; `paid_to` is the last month it was paid for."""
 
     stream_type = "bank.standing-order"
 
@@ -92,9 +92,9 @@ class StandingOrder(Aggregate):
     @create
     def register(self, command: RegisterStandingOrder) -> StandingOrderRegistered:
         if command.amount <= 0:
-            raise Rejected("an amount is more than 0 hellers", amount=command.amount)
+            raise Rejected("an amount must be more than 0 hellers", amount=command.amount)
         if command.begins_on.day != 1:
-            raise Rejected("a standing order begins on the first of a month", begins_on=command.begins_on)
+            raise Rejected("a standing order must begin on the first of a month", begins_on=command.begins_on)
         return StandingOrderRegistered(
             command.account, command.bank, command.target, command.amount, command.purpose, command.begins_on
         )
@@ -124,13 +124,13 @@ class StandingOrder(Aggregate):
 
 
 class BeginMonth(Command):
-    """Turn the page of the calendar."""
+    """Start a month."""
 
     month: date
 
 
 class MonthBegan(Event):
-    """A month began."""
+    """A month started."""
 
     event_type = "bank.month-began"
 
@@ -138,7 +138,7 @@ class MonthBegan(Event):
 
 
 class Calendar(Aggregate):
-    """The bank's calendar, so that the log says which month it was."""
+    """The bank's calendar, which records the months in the log."""
 
     stream_type = "bank.calendar"
 
@@ -154,7 +154,7 @@ class Calendar(Aggregate):
 
 
 class Clock(SystemSource):
-    """The wall clock of a simulated bank: it stands where it was put. Ids and chance are the system's."""
+    """The wall clock of a simulated bank: it shows the time it was set to. Ids and random numbers are the system's."""
 
     time_us = 0
 
@@ -162,7 +162,7 @@ class Clock(SystemSource):
         return self.time_us
 
     def put_to(self, day: date) -> None:
-        """Make it the first minute of a day."""
+        """Set it to the first minute of a day."""
         self.time_us = round(_midnight(day).timestamp() * 1_000_000)
 
 
@@ -179,10 +179,10 @@ def transfer_id(order: str, month: date) -> str:
 def standing_orders_bank(
     store: str | EventStore, partner: PartnerBank, *, source: Source | None = None, retry: Retry = PARTNER_RETRY
 ) -> Runtime:
-    """Return a bank that carries out standing orders through a partner bank, not started yet."""
+    """Return a bank that pays standing orders through a partner bank, not started yet."""
 
     async def confirm(key: str, receipt: str) -> None:
-        # The key names the transfer: <saga type>/<transfer>/<step>/<index>. A second confirmation has the same id.
+        # The key contains the transfer: <saga type>/<transfer>/<step>/<index>. A second confirmation has the same id.
         await runtime.send(ConfirmPayment(key.split("/")[1], receipt), command_id=f"confirmation of {key}")
 
     partner.confirm = confirm

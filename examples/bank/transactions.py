@@ -1,7 +1,7 @@
 """`Transaction`: one row of a transactions file, and the strict reader of such files.
 
-A file is read line by line, one row per line, so that a bad line costs itself and never its neighbours. What cannot be
-read comes out in its place as a `BadRow`, with its line number and the reason.
+A file is read line by line, one row per line, so a bad line affects no other line. A line that cannot be read is
+returned as a `BadRow`, with its line number and the reason.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ OPERATIONS = {
     "transfer_out": "debit",
 }
 PURPOSES = {"", "household", "statement_fee", "interest", "pension", "insurance", "loan", "penalty_interest"}
-LINE_BYTES_MAX = 4_096  # some forty times a real line: more is no row, and is not taken into memory
+LINE_BYTES_MAX = 4_096  # about forty times a real line: a longer one is not a row, and is not read into memory
 
 _MONEY = re.compile(r"(-?)([0-9]{1,12})\.([0-9]{2})", re.ASCII)
 _ID = re.compile(r"[0-9]{1,18}", re.ASCII)
@@ -64,7 +64,7 @@ class Transaction(msgspec.Struct, frozen=True):
 
 
 class BadRow(msgspec.Struct, frozen=True):
-    """A row that was not taken, and why."""
+    """A row that was not imported, and the reason."""
 
     line: int
     reason: str
@@ -74,7 +74,7 @@ class BadRow(msgspec.Struct, frozen=True):
 
 
 def read_transactions(path: str | Path) -> Iterator[Transaction | BadRow]:
-    """Yield the rows of a file in order; raise OSError, or NoTransactionsFile where the header is another."""
+    """Yield the rows of a file in order; raise OSError, or NoTransactionsFile if the header does not match."""
     with open(path, "rb") as file:
         lines = _lines(file)
         _check_header(path, next(lines, (1, b""))[1])
@@ -92,7 +92,7 @@ def hellers(koruna: str) -> int:
     """Return an amount of koruna with two decimals as hellers: `-12.50` is -1250."""
     match = _MONEY.fullmatch(koruna)
     if match is None:
-        raise ValueError(f"{koruna!r} is no amount with two decimals")
+        raise ValueError(f"{koruna!r} is not an amount with two decimals")
     whole = int(match[2]) * 100 + int(match[3])
     return -whole if match[1] else whole
 
@@ -104,7 +104,7 @@ def koruna(hellers: int) -> str:
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
-    """Yield numbered lines without their ends; None stands for one that is too long."""
+    """Yield numbered lines without their ends; None stands for a line that is too long."""
     number = 0
     while line := file.readline(LINE_BYTES_MAX + 1):
         number += 1
@@ -121,7 +121,7 @@ def _check_header(path: str | Path, line: bytes | None) -> None:
     if header != ",".join(COLUMNS):
         shown = header if len(header) <= 200 else header[:200] + "…"
         raise NoTransactionsFile(
-            f"{path} is no transactions file: its first line is {shown!r}, and should be {','.join(COLUMNS)!r}"
+            f"{path} is not a transactions file: its first line is {shown!r}, expected {','.join(COLUMNS)!r}"
         )
 
 
@@ -154,13 +154,13 @@ def _transaction(number: int, fields: list[str]) -> Transaction:
     id, account, day, direction, operation, purpose, amount, balance, bank, counterparty = fields
     for name, value in (("transaction_id", id), ("account_id", account)):
         if not _ID.fullmatch(value):
-            raise ValueError(f"{name}: {value!r} is no number")
+            raise ValueError(f"{name}: {value!r} is not a number")
     if operation not in OPERATIONS:
-        raise ValueError(f"operation: {operation!r} is none of {', '.join(OPERATIONS)}")
+        raise ValueError(f"operation: {operation!r} is not one of {', '.join(OPERATIONS)}")
     if direction != OPERATIONS[operation]:
         raise ValueError(f"direction: {direction!r}, but {operation} is a {OPERATIONS[operation]}")
     if purpose not in PURPOSES:
-        raise ValueError(f"purpose: {purpose!r} is none of {', '.join(sorted(PURPOSES - {''}))}, nor empty")
+        raise ValueError(f"purpose: {purpose!r} is neither empty nor one of {', '.join(sorted(PURPOSES - {''}))}")
     hellers_booked = _money("amount", amount)
     if hellers_booked <= 0:
         raise ValueError(f"amount: {amount!r} is not more than 0")
@@ -192,4 +192,4 @@ def _day(value: str) -> date:
             return date.fromisoformat(value)
     except ValueError:
         pass
-    raise ValueError(f"date: {value!r} is no day like 1993-01-31")
+    raise ValueError(f"date: {value!r} is not a date like 1993-01-31")

@@ -1,7 +1,7 @@
 """Transfers: money from one account to another of this bank, or of a partner bank, as sagas.
 
-A transfer is an aggregate of its own, which says what was wanted and how it ended. Two sagas carry it out: `Transfer`
-between two accounts here, `Payment` (made by `payments_through`) to a partner bank, which is called by an effect step.
+A transfer is an aggregate that records the order and its result. Two sagas carry it out: `Transfer` between two
+accounts of this bank, and `Payment` (made by `payments_through`) to a partner bank, which an effect step calls.
 """
 
 from __future__ import annotations
@@ -44,27 +44,27 @@ class OrderTransfer(Command):
 
 
 class SettleTransfer(Command):
-    """Note that a transfer is done."""
+    """Record that a transfer is done."""
 
 
 class ReturnTransfer(Command):
-    """Note that a transfer cannot be done, and was undone."""
+    """Record that a transfer failed and was undone."""
 
     reason: str
 
 
 class RecallPayment(Command):
-    """Have the partner bank give a payment back of which nobody knows whether it arrived."""
+    """Ask the partner bank to return a payment that may or may not have arrived."""
 
 
 class ConfirmPayment(Command):
-    """Note what the partner bank says of a payment that it took."""
+    """Record the partner bank's confirmation of a payment it took."""
 
     receipt: str
 
 
 class TransferOrdered(Event):
-    """Somebody wants hellers to be moved."""
+    """A transfer was ordered."""
 
     event_type = "bank.transfer-ordered"
 
@@ -77,13 +77,13 @@ class TransferOrdered(Event):
 
 
 class TransferSettled(Event):
-    """The hellers are where they should be."""
+    """The money has arrived."""
 
     event_type = "bank.transfer-settled"
 
 
 class TransferReturned(Event):
-    """The hellers are where they were."""
+    """The money is back in the source account."""
 
     event_type = "bank.transfer-returned"
 
@@ -91,7 +91,7 @@ class TransferReturned(Event):
 
 
 class PaymentRecalled(Event):
-    """The partner bank is asked to give a payment back."""
+    """The partner bank was asked to return a payment."""
 
     event_type = "bank.payment-recalled"
 
@@ -107,7 +107,7 @@ class PaymentConfirmed(Event):
 
 
 class TransferOrder(Aggregate):
-    """One transfer: what is wanted, and `status`: ordered, settled or returned."""
+    """One transfer: its order, and `status`: ordered, settled or returned."""
 
     stream_type = "bank.transfer"
 
@@ -119,9 +119,9 @@ class TransferOrder(Aggregate):
     @create
     def order(self, command: OrderTransfer) -> TransferOrdered:
         if command.amount <= 0:
-            raise Rejected("an amount is more than 0 hellers", amount=command.amount)
+            raise Rejected("an amount must be more than 0 hellers", amount=command.amount)
         if command.source == command.target and not command.bank:
-            raise Rejected("a transfer goes to another account", account=command.source)
+            raise Rejected("a transfer needs another account as its target", account=command.source)
         return TransferOrdered(
             command.source, command.target, command.amount, command.ordered_on, command.bank, command.purpose
         )
@@ -164,7 +164,7 @@ class TransferOrder(Aggregate):
 
 
 def payment_key(transfer: str) -> str:
-    """Return the key by which the partner bank knows a transfer: that of its effect step."""
+    """Return the key that identifies a transfer to the partner bank: the key of its effect step."""
     return f"bank.payment/{transfer}/pay/0"
 
 
@@ -177,7 +177,7 @@ def _if_abroad(recorded: RecordedEvent[TransferOrdered]) -> str | None:
 
 
 class _Moving(Saga):
-    """What both sagas do: the source's side, and the note of how it ended."""
+    """The common part of both sagas: the source's side, and the record of the result."""
 
     source: str = ""
     target: str = ""
@@ -193,7 +193,7 @@ class _Moving(Saga):
 
     @step
     def accept(self) -> None:
-        """Nothing to do; being the first step, its undo comes last and says that all the others are undone."""
+        """Do nothing: as the first step it is undone last, when all the other steps are undone."""
 
     @accept.undo
     def give_back(self) -> ReturnTransfer:
@@ -209,7 +209,7 @@ class _Moving(Saga):
 
 
 class Transfer(_Moving):
-    """A transfer between two accounts of this bank; from the credit on there is no way back."""
+    """A transfer between two accounts of this bank; after the credit it cannot be undone."""
 
     saga_type = "bank.internal-transfer"
 
@@ -227,10 +227,10 @@ class Transfer(_Moving):
 
 
 def payments_through(partner: Partner, *, retry: Retry = PARTNER_RETRY) -> tuple[type[Saga], Callable[..., Any]]:
-    """Return the saga that pays through a partner bank, and the reaction that recalls what may not have arrived.
+    """Return the saga that pays through a partner bank, and the reaction that recalls payments with unknown outcome.
 
-    Where the partner refuses, nothing arrived and the debit is given back. Where it never answers, nobody knows: then
-    the payment is recalled, which the partner carries out whether it has it, does not have it or gets it later.
+    If the partner refuses, nothing arrived and the debit is given back. If it never answers, the outcome is unknown:
+    the payment is recalled, which works whether the partner has it, does not have it, or gets it later.
     """
 
     class Payment(_Moving):

@@ -1,4 +1,4 @@
-"""Version 1: an order is one item at a price, and somebody thought that views were events."""
+"""Version 1: an order is one item at a price, and views are recorded as events."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from actorium import Aggregate, Command, Event, create, decide, evolve
 
 
 class PlaceOrder(Command):
-    """Begin an order."""
+    """Place an order."""
 
     customer: str
     item: str
@@ -14,7 +14,7 @@ class PlaceOrder(Command):
 
 
 class View(Command):
-    """Note that somebody looked."""
+    """Record that somebody viewed the order."""
 
     by: str
 
@@ -32,13 +32,13 @@ class Placed(Event):
 
 
 class Viewed(Event):
-    """Somebody looked at it."""
+    """Somebody viewed the order."""
 
     by: str
 
 
 class Shipped(Event):
-    """It is on its way."""
+    """The order was shipped."""
 
 
 class Order(Aggregate):

@@ -10,7 +10,7 @@ Payload = dict[str, Any]
 
 
 class PlaceOrder(Command):
-    """Begin an order."""
+    """Place an order."""
 
     customer: str
     item: str
@@ -18,7 +18,7 @@ class PlaceOrder(Command):
 
 
 class View(Command):
-    """Note that somebody looked."""
+    """Record that somebody viewed the order."""
 
     by: str
 
@@ -49,13 +49,13 @@ class OrderPlaced(Event):
 
 
 class Viewed(Event):
-    """Somebody looked at it."""
+    """Somebody viewed the order."""
 
     by: str
 
 
 class Shipped(Event):
-    """It is on its way."""
+    """The order was shipped."""
 
     schema_version = 2
 
@@ -64,7 +64,7 @@ class Shipped(Event):
     @upcast(1)
     @staticmethod
     def by_post(payload: Payload) -> Payload:
-        return {"carrier": "post"}  # there was no other at that time
+        return {"carrier": "post"}  # the only carrier at that time
 
 
 class Order(Aggregate):

@@ -1,4 +1,4 @@
-"""Version 3: an order has lines, so that its first event became two; and nobody wants to hear of views any more."""
+"""Version 3: an order has lines, so its first event became two; and views are not recorded any more."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ Payload = dict[str, Any]
 
 
 class PlaceOrder(Command):
-    """Begin an order."""
+    """Place an order."""
 
     customer: str
 
 
 class AddLine(Command):
-    """Put one more item on it."""
+    """Add an item to the order."""
 
     item: str
     hellers: int
@@ -31,14 +31,14 @@ class Ship(Command):
 
 
 class LineAdded(Event):
-    """An item was put on the order."""
+    """An item was added to the order."""
 
     item: str
     hellers: int
 
 
 class OrderPlaced(Event):
-    """An order was placed; what is on it says `LineAdded`."""
+    """An order was placed; `LineAdded` records its items."""
 
     schema_version = 3
 
@@ -60,7 +60,7 @@ class OrderPlaced(Event):
 
 
 class Viewed(Event):
-    """Was recorded once and means nothing now: old ones become no event, and new ones are not made."""
+    """Obsolete: old ones are dropped when they are read, and new ones are not recorded."""
 
     schema_version = 2
 
@@ -71,7 +71,7 @@ class Viewed(Event):
 
 
 class Shipped(Event):
-    """It is on its way."""
+    """The order was shipped."""
 
     schema_version = 2
 
@@ -129,5 +129,5 @@ class Order(Aggregate):
 
 
 def in_memory() -> Runtime:
-    """Return the application on a log of its own: for `actorium schema` and `actorium asyncapi`."""
+    """Return the application with a separate log in memory, for `actorium schema` and `actorium asyncapi`."""
     return Runtime([Order], store="memory://")

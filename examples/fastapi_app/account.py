@@ -18,31 +18,31 @@ class OpenAccount(Command):
 
 
 class Deposit(Command):
-    """Put money in."""
+    """Deposit money."""
 
     amount: Hellers
 
 
 class Withdraw(Command):
-    """Take money out; there is no overdraft."""
+    """Withdraw money; there is no overdraft."""
 
     amount: Hellers
 
 
 class AccountOpened(Event):
-    """The account exists."""
+    """The account was opened."""
 
     owner: str
 
 
 class Deposited(Event):
-    """Money came in."""
+    """Money was deposited."""
 
     amount: int
 
 
 class Withdrawn(Event):
-    """Money went out."""
+    """Money was withdrawn."""
 
     amount: int
 

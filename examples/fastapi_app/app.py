@@ -54,26 +54,26 @@ AccountId = Annotated[str, Path(max_length=100)]
 
 
 class Body(BaseModel):
-    """A body in which nothing is guessed: `"5"` and `true` are no numbers, and an unknown field is a mistake."""
+    """A strict body: `"5"` and `true` are not numbers, and an unknown field is an error."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
 
 class NewAccount(Body):
-    """The body that opens an account."""
+    """The body of a request that opens an account."""
 
     account_id: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[\w.-]+$")]
     owner: Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class Money(Body):
-    """The body that moves money: an amount in hellers."""
+    """The body of a request that moves money: an amount in hellers."""
 
     amount: Annotated[int, Field(gt=0, le=10**15)]
 
 
 class Receipt(BaseModel):
-    """The answer to a command: the version its account is at, and where in the log that is."""
+    """The answer to a command: the account's version and its position in the log."""
 
     account_id: str
     version: int
@@ -81,7 +81,7 @@ class Receipt(BaseModel):
 
 
 class CommandHeaders(BaseModel):
-    """What a client says about a command beside its content."""
+    """The headers of a request that sends a command."""
 
     idempotency_key: Annotated[str, Field(min_length=1, max_length=200)]
     if_match: Annotated[str | None, Field(pattern=r'^"[0-9]{1,18}"$')] = None
@@ -91,7 +91,7 @@ class CommandHeaders(BaseModel):
 async def sender(
     bank: Bank, headers: Annotated[CommandHeaders, Header()], response: Response
 ) -> Callable[[Command], Awaitable[Receipt]]:
-    """Return what sends a request's command as its headers say, and puts what came of it into the response's."""
+    """Return a function that sends a command as the request's headers say, and sets the response's headers."""
 
     async def send(command: Command) -> Receipt:
         ack = await bank.send(
@@ -122,13 +122,13 @@ async def open_account(body: NewAccount, send: Send, response: Response) -> Rece
 
 @router.post("/accounts/{account_id}/deposits")
 async def deposit(account_id: AccountId, body: Money, send: Send) -> Receipt:
-    """Put money in."""
+    """Deposit money."""
     return await send(Deposit(account_id, amount=body.amount))
 
 
 @router.post("/accounts/{account_id}/withdrawals")
 async def withdraw(account_id: AccountId, body: Money, send: Send) -> Receipt:
-    """Take money out."""
+    """Withdraw money."""
     return await send(Withdraw(account_id, amount=body.amount))
 
 
@@ -136,7 +136,7 @@ async def withdraw(account_id: AccountId, body: Money, send: Send) -> Receipt:
 
 
 class AccountState(BaseModel):
-    """An account, now or at a moment."""
+    """An account, now or at an earlier time."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -147,7 +147,7 @@ class AccountState(BaseModel):
 
 
 class Moment(BaseModel):
-    """When to look at an account: now, or after a version, or at a time."""
+    """The time of a read: now, after a version, or at a point in time."""
 
     at_version: Annotated[int | None, Field(ge=1)] = None
     at_time: AwareDatetime | None = None
@@ -174,11 +174,11 @@ async def subscription(
     after: Annotated[int, Query(ge=0)] = 0,
     last_event_id: Annotated[int | None, Header(ge=0)] = None,
 ) -> AsyncIterator[Subscription[Event]]:
-    """Return the log after what the client has seen: a browser that reconnects says so in Last-Event-ID."""
+    """Return the log after the last event the client has seen, which a browser sends in Last-Event-ID."""
     seen = after if last_event_id is None else last_event_id
     end = bank.statistics().position
-    if seen > end:  # said here, because a stream that has begun has no status any more
-        raise PositionBeyondLog(f"the log ends at position {end}: nothing can have been seen behind it", seen, end)
+    if seen > end:  # raised here, because a started stream has already sent its status
+        raise PositionBeyondLog(f"the log ends at position {end}: no later event can have been seen", seen, end)
     with closing(bank.events(after=seen)) as log:
         yield log
 
@@ -202,13 +202,13 @@ async def events(log: Annotated[Subscription[Event], Depends(subscription)]) -> 
 
 @router.get("/health")
 async def health(bank: Bank) -> dict[str, str]:
-    """Say that commands are taken and that the store answers; 503 otherwise."""
+    """Report that commands are accepted and the store answers; 503 otherwise."""
     bank.statistics()
     try:
         async with asyncio.timeout(HEALTH_S):
             await bank.store.head()
     except TimeoutError:
-        raise StoreUnavailable(f"the store gives no answer within {HEALTH_S} s") from None
+        raise StoreUnavailable(f"the store did not answer within {HEALTH_S} s") from None
     return {"status": "ok"}
 
 

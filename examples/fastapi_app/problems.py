@@ -1,4 +1,4 @@
-"""What can go wrong, as HTTP: titles, and one handler that answers with RFC 9457 problem details."""
+"""Errors as HTTP responses: titles, and one handler that answers with RFC 9457 problem details."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ PRINTABLE = "^[ -~]*$"
 # about it.
 TITLES: Mapping[type[Exception], str] = {
     Rejected: "The bank said no",
-    AlreadyExists: "The account exists already",
-    NotFound: "There is no such account, or was none then",
+    AlreadyExists: "The account already exists",
+    NotFound: "There is no such account, or there was none at that time",
     LostRace: "The account has changed: read it again",
     CommandConflict: "The Idempotency-Key belongs to another command",
-    InvalidCommand: "The request has mistakes",
-    RequestValidationError: "The request has mistakes",
+    InvalidCommand: "The request is invalid",
+    RequestValidationError: "The request is invalid",
     HTTPException: "The request cannot be served",
     Unavailable: "Nothing was done: send again later",
     OutcomeUnknown: "No answer: send again with the same Idempotency-Key",
@@ -50,18 +50,18 @@ TITLES: Mapping[type[Exception], str] = {
 
 
 def status_of(kind: type[Exception]) -> int:
-    """Return the HTTP status that a class of error is answered with."""
+    """Return the HTTP status of a class of errors."""
     return kind.http_status if issubclass(kind, ActoriumError) else HTTPStatus.UNPROCESSABLE_ENTITY
 
 
 async def answer_problem(request: Request, error: Exception) -> JSONResponse:
-    """Answer an error of the table."""
+    """Answer with the problem details of an error in the table."""
     title = next(TITLES[kind] for kind in type(error).__mro__ if kind in TITLES)
     status = error.status_code if isinstance(error, HTTPException) else status_of(type(error))
     body = {"type": f"/problems/{type(error).__name__}", "title": title, "status": status, **members(error)}
     if status < HTTPStatus.INTERNAL_SERVER_ERROR:
         body["detail"] = detail(error)
-    else:  # what is wrong with the server is for its log, not for its clients
+    else:  # the details of a server error go to the log, not to clients
         log.warning("request_failed", path=request.url.path, error=repr(error))
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     if isinstance(error, Unavailable):
@@ -73,7 +73,7 @@ async def answer_problem(request: Request, error: Exception) -> JSONResponse:
 
 
 def detail(error: Exception) -> str:
-    """Return what a person may want to know of an error."""
+    """Return the description of an error for a person."""
     match error:
         case ActoriumError():
             return str(error)
@@ -83,7 +83,7 @@ def detail(error: Exception) -> str:
 
 
 def members(error: Exception) -> dict[str, Any]:
-    """Return what a client's program may want to know of an error."""
+    """Return the details of an error that a client program may use."""
     match error:
         case Rejected():
             return {"reason": error.reason, "details": error.details}

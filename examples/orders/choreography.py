@@ -1,7 +1,7 @@
-"""Choreography: no one is in charge; each service reacts to what the others did. The same domain, the same ends.
+"""Choreography: no central control; each service reacts to the events of the others. Same domain, same results.
 
-The way of an order is in no one place: it is what comes of these reactions. Each gets its event at least once, and
-sends under the id that it is given, which is the same each time, so that the command takes effect once.
+No single place describes the path of an order: it results from these reactions. Each reaction gets its event at least
+once and sends its command with the id it is given. The id is the same each time, so the command takes effect once.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def choreographed(store: str | EventStore = "memory://", **options: Any) -> Runt
     runtime: Runtime
 
     async def do(command: Command, order: str, key: str) -> None:
-        """Send a command; where it is refused, the order is, and everybody undoes their part of it."""
+        """Send a command; if it is rejected, reject the order, and every service undoes its part."""
         try:
             await runtime.send(command, command_id=key, correlation_id=order)
         except Rejected as refusal:

@@ -1,6 +1,6 @@
-"""Customers and orders: an order is approved if its customer's credit covers it, and rejected if not.
+"""Customers and orders: an order is approved if its customer's credit covers it, and rejected otherwise.
 
-The credit belongs to the customer, so the customer decides: one after the other, however many orders come at once.
+The credit belongs to the customer aggregate, so orders are decided one by one, however many arrive at once.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from actorium import (
 
 
 class OpenCustomer(Command):
-    """Begin to deal with a customer; `limit` is how many cents they may owe."""
+    """Open a customer's account; `limit` is how many cents they may owe."""
 
     limit: int
 
 
 class ReserveCredit(Command):
-    """Let a customer owe what an order costs."""
+    """Reserve the cost of an order from a customer's credit."""
 
     order: str
     amount: int
 
 
 class ReleaseCredit(Command):
-    """Let a customer owe it no more: the order was cancelled."""
+    """Release the reserved credit: the order was cancelled."""
 
     order: str
 
 
 class CustomerOpened(Event):
-    """A customer may owe so many cents."""
+    """A customer may owe this many cents."""
 
     event_type = "credit.customer-opened"
 
@@ -49,7 +49,7 @@ class CustomerOpened(Event):
 
 
 class CreditReserved(Event):
-    """The customer owes what an order costs."""
+    """Credit was reserved for an order."""
 
     event_type = "credit.reserved"
 
@@ -58,7 +58,7 @@ class CreditReserved(Event):
 
 
 class CreditReleased(Event):
-    """The customer owes it no more."""
+    """The reserved credit was released."""
 
     event_type = "credit.released"
 
@@ -66,7 +66,7 @@ class CreditReleased(Event):
 
 
 class Customer(Aggregate):
-    """A customer: the limit, and what is owed for which order."""
+    """A customer: the limit, and the amount owed for each order."""
 
     stream_type = "credit.customer"
 
@@ -104,28 +104,28 @@ class Customer(Aggregate):
 
 
 class PlaceCreditOrder(Command):
-    """Order something for so many cents, on credit."""
+    """Order something on credit; the amount is in cents."""
 
     customer: str
     amount: int
 
 
 class ApproveOrder(Command):
-    """Say that the credit covers it."""
+    """Approve an order: the credit covers it."""
 
 
 class DeclineOrder(Command):
-    """Say that it does not, and why."""
+    """Decline an order, with the reason."""
 
     reason: str
 
 
 class CancelOrder(Command):
-    """Take an approved order back."""
+    """Cancel an approved order."""
 
 
 class CreditOrderPlaced(Event):
-    """An order waits for the customer's credit."""
+    """An order is waiting for the customer's credit."""
 
     event_type = "credit.order-placed"
 
@@ -134,13 +134,13 @@ class CreditOrderPlaced(Event):
 
 
 class OrderApproved(Event):
-    """The credit covers it."""
+    """The order was approved: the credit covers it."""
 
     event_type = "credit.order-approved"
 
 
 class OrderDeclined(Event):
-    """The credit does not cover it."""
+    """The order was declined: the credit does not cover it."""
 
     event_type = "credit.order-declined"
 
@@ -148,7 +148,7 @@ class OrderDeclined(Event):
 
 
 class OrderCancelled(Event):
-    """It was taken back."""
+    """The order was cancelled."""
 
     event_type = "credit.order-cancelled"
 
@@ -202,7 +202,7 @@ class CreditOrder(Aggregate):
 
 
 class CreditCheck(Saga):
-    """From a pending order to an approved or a rejected one."""
+    """From a pending order to an approved or rejected one."""
 
     saga_type = "credit.check"
 
@@ -215,7 +215,7 @@ class CreditCheck(Saga):
 
     @step
     def wait(self) -> None:
-        """The order is pending already; its undo rejects it."""
+        """Do nothing: the order is already pending; the undo rejects it."""
 
     @wait.undo
     def decline(self) -> DeclineOrder:
@@ -231,7 +231,7 @@ class CreditCheck(Saga):
 
 
 class Cancellation(Saga):
-    """From a cancelled order to free credit."""
+    """From a cancelled order to released credit."""
 
     saga_type = "credit.cancellation"
 
@@ -243,7 +243,7 @@ class Cancellation(Saga):
 
     @step(pivot=True)
     def stand(self) -> None:
-        """The order is cancelled already: there is no way back, so it only goes forward."""
+        """Do nothing: the order is already cancelled. The saga cannot be undone and only goes forward."""
 
     @step
     def release(self) -> ReleaseCredit:

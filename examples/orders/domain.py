@@ -1,7 +1,7 @@
-"""The domain of the shop, the same for both styles: orders, wallets, stock and shipments, each a service's own.
+"""The domain of the shop, the same for both styles: orders, wallets, stock and shipments, each owned by one service.
 
-Each of them can say no. What one has done can be undone: a charge is refunded, a reservation released; a shipment that
-was arranged stands, so it comes last.
+Each service can reject its part. A charge can be refunded and a reservation released; an arranged shipment cannot be
+undone, so it comes last.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from actorium import Aggregate, Command, Event, Rejected, create, decide, evolve
 
 
 class PlaceOrder(Command):
-    """Order so many of an item at a price (cents each); `to` is the order's id."""
+    """Order a quantity of an item at a price (cents each); `to` is the order's id."""
 
     customer: str
     item: str
@@ -20,17 +20,17 @@ class PlaceOrder(Command):
 
 
 class ConfirmOrder(Command):
-    """Say that everything is arranged."""
+    """Confirm that everything is arranged."""
 
 
 class RejectOrder(Command):
-    """Say that it cannot be done, and why."""
+    """Reject an order, with the reason."""
 
     reason: str
 
 
 class OrderPlaced(Event):
-    """A customer wants something."""
+    """A customer placed an order."""
 
     event_type = "shop.order-placed"
 
@@ -42,13 +42,13 @@ class OrderPlaced(Event):
 
 
 class OrderConfirmed(Event):
-    """The customer gets it."""
+    """The order was confirmed."""
 
     event_type = "shop.order-confirmed"
 
 
 class OrderRejected(Event):
-    """The customer does not get it."""
+    """The order was rejected."""
 
     event_type = "shop.order-rejected"
 
@@ -73,7 +73,11 @@ class Order(Aggregate):
     @create
     def place(self, command: PlaceOrder) -> OrderPlaced:
         if command.quantity < 1 or command.price < 0:
-            raise Rejected("an order is for one item or more", quantity=command.quantity, price=command.price)
+            raise Rejected(
+                "an order needs at least one item and a price",
+                quantity=command.quantity,
+                price=command.price,
+            )
         return OrderPlaced(command.customer, command.item, command.quantity, command.price, command.address)
 
     @decide
@@ -105,20 +109,20 @@ class FillWallet(Command):
 
 
 class Charge(Command):
-    """Take what an order costs."""
+    """Charge the cost of an order."""
 
     order: str
     amount: int
 
 
 class Refund(Command):
-    """Give back what was taken for an order, if anything was."""
+    """Refund the charge for an order, if there was one."""
 
     order: str
 
 
 class WalletFilled(Event):
-    """There are more cents now."""
+    """Cents were added to the wallet."""
 
     event_type = "shop.wallet-filled"
 
@@ -126,7 +130,7 @@ class WalletFilled(Event):
 
 
 class Charged(Event):
-    """An order is paid."""
+    """An order was charged."""
 
     event_type = "shop.charged"
 
@@ -135,7 +139,7 @@ class Charged(Event):
 
 
 class Refunded(Event):
-    """An order is not paid any more."""
+    """The charge for an order was refunded."""
 
     event_type = "shop.refunded"
 
@@ -144,7 +148,7 @@ class Refunded(Event):
 
 
 class Wallet(Aggregate):
-    """What a customer can pay with, and what was taken for which order."""
+    """A customer's money, and the charge for each order."""
 
     stream_type = "shop.wallet"
 
@@ -184,26 +188,26 @@ class Wallet(Aggregate):
 
 
 class AddStock(Command):
-    """Put so many of an item on the shelf; `to` is the item."""
+    """Add items to the stock; `to` is the item."""
 
     quantity: int
 
 
 class ReserveStock(Command):
-    """Keep so many for an order."""
+    """Reserve items for an order."""
 
     order: str
     quantity: int
 
 
 class ReleaseStock(Command):
-    """Put back what is kept for an order, if anything is."""
+    """Release the items reserved for an order, if there are any."""
 
     order: str
 
 
 class StockAdded(Event):
-    """There is more of an item."""
+    """Items were added to the stock."""
 
     event_type = "shop.stock-added"
 
@@ -211,7 +215,7 @@ class StockAdded(Event):
 
 
 class StockReserved(Event):
-    """Some of an item is kept for an order."""
+    """Items were reserved for an order."""
 
     event_type = "shop.stock-reserved"
 
@@ -220,7 +224,7 @@ class StockReserved(Event):
 
 
 class StockReleased(Event):
-    """It is not kept any more."""
+    """The reservation was released."""
 
     event_type = "shop.stock-released"
 
@@ -229,7 +233,7 @@ class StockReleased(Event):
 
 
 class Stock(Aggregate):
-    """What is on the shelf of one item, and what is kept for which order."""
+    """The free stock of one item, and the quantity reserved for each order."""
 
     stream_type = "shop.stock"
 
@@ -269,13 +273,13 @@ class Stock(Aggregate):
 
 
 class ArrangeShipment(Command):
-    """Have an order sent; `to` is the order's id."""
+    """Arrange the shipment of an order; `to` is the order's id."""
 
     address: str
 
 
 class ShipmentArranged(Event):
-    """A carrier has it."""
+    """A carrier accepted the shipment."""
 
     event_type = "shop.shipment-arranged"
 
@@ -294,7 +298,7 @@ class Shipment(Aggregate):
         if self.address:
             return None
         if "Atlantis" in command.address:
-            raise Rejected("no carrier goes there", address=command.address)
+            raise Rejected("no carrier delivers to this address", address=command.address)
         return ShipmentArranged(command.address)
 
     @evolve

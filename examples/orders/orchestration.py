@@ -1,7 +1,7 @@
-"""Orchestration: one saga that says what comes next, and what to undo. The services know nothing of each other.
+"""Orchestration: one saga decides what comes next and what to undo. The services know nothing of each other.
 
-The way of an order can be read here, from top to bottom, and each order's own in
-`runtime.sagas.get(Fulfilment, "o-1")`.
+The saga shows the path of an order from top to bottom, and `runtime.sagas.get(Fulfilment, "o-1")` shows the path of one
+order.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Fulfilment(Saga):
 
     @step
     def accept(self) -> None:
-        """Nothing to do; being the first, it is undone last: when nothing else is left of the order."""
+        """Do nothing: as the first step it is undone last, after everything else."""
 
     @accept.undo
     def reject(self) -> RejectOrder:

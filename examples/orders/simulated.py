@@ -1,10 +1,10 @@
-"""The shop in a world where things fail: `actorium simulate examples/orders`.
+"""The shop in a simulated world with faults: `actorium simulate examples/orders`.
 
-The same orders go through one saga that leads (`orchestration`) and through services that react to each other
-(`choreography`), and the same must hold at the end of both. In `credit_limit` customers must not owe too much.
+The same orders go through one saga (`orchestration`) and through services that react to each other (`choreography`);
+the same invariants hold for both. In `credit_limit` customers must not owe too much.
 
-The others are one order each, one for each way in which it can end: `actorium simulate examples/orders --exhaustive`
-tries every fault in them with every crash.
+The other scenarios are one order each, one for each way in which it can end. `actorium simulate examples/orders
+--exhaustive` tries every fault in them with every crash.
 """
 
 from __future__ import annotations
@@ -43,59 +43,59 @@ Parts = Sequence[Any] | Callable[..., Any]
 _ORCHESTRATED = (*SERVICES, Fulfilment)
 _CUSTOMERS = ("ann", "bob", "cid")
 _ORDERS_EACH = 3
-_MONEY = 1_000  # cents that each customer has, and may owe
+_MONEY = 1_000  # cents: each customer's money and credit limit
 _ITEMS = ("lamp", "vase")
 _ON_THE_SHELF = 5
 _SOON_S = 600  # after the last fault, in simulated seconds
-_LOOKS = 10  # what stands waits for a person, who comes when the faults are over
+_LOOKS = 10  # a stuck saga waits for a person, who comes after the faults
 
 
 @simulation(seeds=1_000)
 async def orchestration(world: World) -> None:
-    """Three customers order three times each; a saga leads each order."""
+    """Three customers place three orders each; a saga controls each order."""
     await orders(world, _ORCHESTRATED)
 
 
 @simulation(seeds=1_000)
 async def choreography(world: World) -> None:
-    """The same orders; nobody leads."""
+    """The same orders without central control."""
     await orders(world, choreographed)
 
 
 @simulation(seeds=1_000)
 async def credit_limit(world: World) -> None:
-    """Three customers order for more than their limit, and cancel some orders again."""
+    """Three customers order more than their limits allow, and cancel some orders."""
     shop = await shop_on_credit(world, _CUSTOMERS)
     await asyncio.gather(*(order_on_credit(world, shop, customer) for customer in _CUSTOMERS))
 
 
 @simulation(exhaustive=True)
 async def orchestrated_order(world: World) -> None:
-    """One order that a saga leads to its end."""
+    """One order that a saga completes."""
     await order_once(world, _ORCHESTRATED, "Prague")
 
 
 @simulation(exhaustive=True)
 async def orchestrated_order_undone(world: World) -> None:
-    """One order that a saga undoes, from the last step to the first: nobody delivers there."""
+    """One order that a saga undoes, from the last step to the first: no carrier delivers to the address."""
     await order_once(world, _ORCHESTRATED, "Atlantis")
 
 
 @simulation(exhaustive=True)
 async def choreographed_order(world: World) -> None:
-    """One order that goes from service to service."""
+    """One order that passes from service to service."""
     await order_once(world, choreographed, "Prague")
 
 
 @simulation(exhaustive=True)
 async def choreographed_order_undone(world: World) -> None:
-    """One order that each service undoes: nobody delivers there."""
+    """One order that each service undoes: no carrier delivers to the address."""
     await order_once(world, choreographed, "Atlantis")
 
 
 @simulation(exhaustive=True)
 async def cancelled_order(world: World) -> None:
-    """One order on credit that is approved, and cancelled."""
+    """One order on credit that is approved and then cancelled."""
     shop = await shop_on_credit(world, _CUSTOMERS[:1])
     await shop.send(PlaceCreditOrder("o-0", _CUSTOMERS[0], _MONEY))
     await decided(shop, CreditOrder, "o-0", "pending")
@@ -104,26 +104,26 @@ async def cancelled_order(world: World) -> None:
 
 @simulation(exhaustive=True)
 async def declined_order(world: World) -> None:
-    """One order on credit that is too much."""
+    """One order on credit that exceeds the limit."""
     shop = await shop_on_credit(world, _CUSTOMERS[:1])
     await shop.send(PlaceCreditOrder("o-0", _CUSTOMERS[0], _MONEY + 1))
 
 
 async def orders(world: World, parts: Parts) -> None:
-    """Place orders of which some cannot be paid, some are out of stock, and some nobody can deliver."""
+    """Place orders, some of which cannot be paid, are out of stock, or cannot be delivered."""
     shop = await shop_of(world, parts, _CUSTOMERS, _ITEMS)
     await asyncio.gather(*(order(world, shop, customer) for customer in _CUSTOMERS))
 
 
 async def order_once(world: World, parts: Parts, address: str) -> None:
-    """Place one order, for all there is."""
+    """Place one order for the whole stock."""
     shop = await shop_of(world, parts, _CUSTOMERS[:1], _ITEMS[:1])
     price = _MONEY // _ON_THE_SHELF
     await shop.send(PlaceOrder("o-0", _CUSTOMERS[0], _ITEMS[0], _ON_THE_SHELF, price, address))
 
 
 async def shop_of(world: World, parts: Parts, customers: Sequence[str], items: Sequence[str]) -> SimulatedRuntime:
-    """Return a shop with customers who can pay, and items on the shelf; state what holds of it."""
+    """Return a shop with customers who have money, and items in stock; state its invariants."""
     shop = world.runtime(parts)
     world.conserved("money", lambda view: sum(one.balance + sum(one.charges.values()) for one in view.all(Wallet)))
     world.conserved("stock", lambda view: sum(one.free + sum(one.reserved.values()) for one in view.all(Stock)))
@@ -131,7 +131,7 @@ async def shop_of(world: World, parts: Parts, customers: Sequence[str], items: S
     world.eventually(
         "every order is confirmed or rejected", lambda view: "placed" not in statuses(view, Order), within_s=_SOON_S
     )
-    world.eventually("who pays gets it, and nobody else", who_pays_gets_it, within_s=_SOON_S)
+    world.eventually("exactly the paid orders are delivered", who_pays_gets_it, within_s=_SOON_S)
     async with world.calm():
         for customer in customers:
             await shop.send(FillWallet(customer, _MONEY))
@@ -141,13 +141,13 @@ async def shop_of(world: World, parts: Parts, customers: Sequence[str], items: S
 
 
 async def shop_on_credit(world: World, customers: Sequence[str]) -> SimulatedRuntime:
-    """Return a shop whose customers owe what they order; state what holds of it."""
+    """Return a shop that sells on credit; state its invariants."""
     shop = world.runtime([Customer, CreditOrder, CreditCheck, Cancellation])
     world.always("nobody owes more than the limit", within_limit)
     world.eventually(
         "every order is decided", lambda view: "pending" not in statuses(view, CreditOrder), within_s=_SOON_S
     )
-    world.eventually("what is owed is what was approved", owed_is_approved, within_s=_SOON_S)
+    world.eventually("customers owe exactly for approved orders", owed_is_approved, within_s=_SOON_S)
     async with world.calm():
         for customer in customers:
             await shop.send(OpenCustomer(customer, _MONEY))
@@ -155,7 +155,7 @@ async def shop_on_credit(world: World, customers: Sequence[str]) -> SimulatedRun
 
 
 async def order(world: World, shop: SimulatedRuntime, customer: str) -> None:
-    """Place one order after the other, and wait a while for each."""
+    """Place orders one after the other, and wait a while for each."""
     for number in range(_ORDERS_EACH):
         name = f"{customer}-{number}"
         item = _ITEMS[world.choose(f"item of {name}", len(_ITEMS))]
@@ -179,13 +179,13 @@ async def order_on_credit(world: World, shop: SimulatedRuntime, customer: str) -
 
 
 async def cancel(shop: SimulatedRuntime, name: str) -> None:
-    """Take an order back, if it was approved by now."""
+    """Cancel an order if it has been approved."""
     with suppress(Rejected):
         await shop.send(CancelOrder(name))
 
 
 async def decided(shop: SimulatedRuntime, kind: type[Order] | type[CreditOrder], name: str, until: str) -> None:
-    """Look at an order until its status is another, for a while."""
+    """Wait a while for an order's status to change."""
     for _ in range(_LOOKS):
         if (await shop.get(kind, name)).status != until:
             return
@@ -193,37 +193,37 @@ async def decided(shop: SimulatedRuntime, kind: type[Order] | type[CreditOrder],
 
 
 def statuses(view: View, kind: type[Order] | type[CreditOrder]) -> set[str]:
-    """Return the statuses that orders have."""
+    """Return the statuses of all orders."""
     return {order.status for order in view.all(kind)}
 
 
 def nothing_below_zero(view: View) -> bool:
-    """Say whether no wallet and no shelf holds less than nothing."""
+    """Return whether no wallet and no stock is below 0."""
     return all(one.balance >= 0 for one in view.all(Wallet)) and all(one.free >= 0 for one in view.all(Stock))
 
 
 def who_pays_gets_it(view: View) -> bool:
-    """Say whether confirmed orders are paid, kept in stock and sent, and all others are none of it."""
+    """Return whether confirmed orders are charged, reserved and shipped, and other orders are not."""
     confirmed = {order.id for order in view.all(Order) if order.status == "confirmed"}
     return confirmed == kept(view.all(Wallet), "charges") == kept(view.all(Stock), "reserved") == sent(view)
 
 
 def kept(all_of_them: Iterable[Wallet | Stock], what: str) -> set[str]:
-    """Return the orders for which something is kept."""
+    """Return the orders that something is held for."""
     return {order for one in all_of_them for order in getattr(one, what)}
 
 
 def sent(view: View) -> set[str]:
-    """Return the orders that a carrier has."""
+    """Return the shipped orders."""
     return {shipment.id for shipment in view.all(Shipment)}
 
 
 def within_limit(view: View) -> bool:
-    """Say whether no customer owes more than the limit."""
+    """Return whether no customer owes more than the limit."""
     return all(sum(customer.owed.values()) <= customer.limit for customer in view.all(Customer))
 
 
 def owed_is_approved(view: View) -> bool:
-    """Say whether customers owe for their approved orders, and for nothing else."""
+    """Return whether customers owe exactly for their approved orders."""
     approved = {order.id for order in view.all(CreditOrder) if order.status == "approved"}
     return approved == {order for customer in view.all(Customer) for order in customer.owed}

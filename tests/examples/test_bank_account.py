@@ -89,10 +89,10 @@ def test_an_overdraft_that_is_taken_back_leaves_the_debt_and_stops_debits() -> N
 
 @pytest.mark.parametrize("amount", [0, -1])
 def test_an_amount_is_more_than_nothing(amount: int) -> None:
-    account().when(Credit("704", amount, DAY, "interest")).then_rejected("an amount is more than 0 hellers")
-    account().when(Debit("704", amount, DAY, "interest")).then_rejected("an amount is more than 0 hellers")
+    account().when(Credit("704", amount, DAY, "interest")).then_rejected("an amount must be more than 0 hellers")
+    account().when(Debit("704", amount, DAY, "interest")).then_rejected("an amount must be more than 0 hellers")
 
 
 def test_an_overdraft_limit_is_not_negative() -> None:
-    given(Account("704")).when(OpenAccount("704", -1)).then_rejected("an overdraft limit is 0 hellers or more")
-    account().when(AllowOverdraft("704", -1)).then_rejected("an overdraft limit is 0 hellers or more")
+    given(Account("704")).when(OpenAccount("704", -1)).then_rejected("an overdraft limit must be 0 hellers or more")
+    account().when(AllowOverdraft("704", -1)).then_rejected("an overdraft limit must be 0 hellers or more")

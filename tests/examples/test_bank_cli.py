@@ -55,7 +55,7 @@ def test_the_demo_is_killed_half_way_and_finds_everything_again(tmp_path: Path) 
     assert done.stderr == ""
     acknowledged = number(r"acknowledged before the kill: ([\d,]+) transactions", done.stdout)
     assert acknowledged == 300
-    assert "is dead by SIGKILL" in done.stdout
+    assert "was killed by SIGKILL" in done.stdout
     assert f"found again: {acknowledged} of {acknowledged} acknowledged transactions" in done.stdout
     new = number(r"([\d,]+) new", done.stdout)
     assert new <= 300
@@ -101,8 +101,8 @@ def test_bad_rows_are_skipped_or_stop_the_import(file: Path, tmp_path: Path) -> 
     stopped = bank("import", damaged, "--db", db, "--on-bad-row", "stop")
     assert stopped.returncode == 1
     assert "line 101: 1 columns instead of 10" in stopped.stderr
-    assert f"99 transactions of {damaged} are in the log for certain" in stopped.stderr
-    assert f"go on with: {GO_ON} import {damaged} --db {db} --on-bad-row stop" in stopped.stderr
+    assert f"99 transactions of {damaged} are safely in the log" in stopped.stderr
+    assert f"continue with: {GO_ON} import {damaged} --db {db} --on-bad-row stop" in stopped.stderr
     skipped = bank("import", damaged, "--db", db)
     assert skipped.returncode == 0, skipped.stderr
     assert "line 101: 1 columns instead of 10" in skipped.stderr
@@ -153,7 +153,7 @@ def test_ctrl_c_ends_an_import_in_good_order(tmp_path: Path) -> None:
     assert process.returncode == 130, out + err
     settled = number(r"stopped by Ctrl-C\. ([\d,]+) transactions", err)
     assert 2_000 <= settled < 8_000
-    assert f"go on with: {GO_ON} import {file} --db {db}" in err
+    assert f"continue with: {GO_ON} import {file} --db {db}" in err
     assert "Traceback" not in err
     rest = bank("import", file, "--db", db)
     assert rest.returncode == 0, rest.stderr
@@ -167,14 +167,14 @@ def test_ctrl_c_promises_nothing_of_a_log_that_is_removed() -> None:
         assert process.stderr is not None
         is_restarted = False
         for line in process.stdout:
-            is_restarted |= "Go on where the log ends" in line
+            is_restarted |= "Continue where the log ends" in line
             if is_restarted and "importing: " in line:
                 break
         process.send_signal(signal.SIGINT)
         out, err = process.stdout.read(), process.stderr.read()
     assert process.returncode == 130, out + err
     assert "were in the log, which was temporary and is removed;" in err
-    assert f"go on with: {GO_ON} demo, from the beginning" in err
+    assert f"continue with: {GO_ON} demo, from the beginning" in err
 
 
 @pytest.mark.asyncio
@@ -208,13 +208,13 @@ def test_what_is_wrong_is_said_in_a_line(
     for arguments, message in [
         (["import", tmp_path / "none.csv", "--db", db], f"there is no file {tmp_path / 'none.csv'}"),
         (["import", tmp_path, "--db", db], f"{tmp_path} is a directory, not a file of transactions"),
-        (["import", header, "--db", db], f"{header} is no transactions file: its first line is 'id,amount'"),
+        (["import", header, "--db", db], f"{header} is not a transactions file: its first line is 'id,amount'"),
         (["import", file, "--db", tmp_path / "none" / "bank.db"], f"there is no directory {tmp_path / 'none'}"),
         (["import", file, "--db", tmp_path], f"{tmp_path} is a directory: name a file for the log"),
         (["import", file, "--db", broken], f"cannot open {broken}: file is not a database"),
         (["import", file, "--db", "/proc/bank.db"], "cannot write in /proc"),
-        (["demo", "--data", header], f"{header} is no transactions file"),
-        (["demo", "--data", empty], f"{empty} has 0 rows: there is no half-way in it"),
+        (["demo", "--data", header], f"{header} is not a transactions file"),
+        (["demo", "--data", empty], f"{empty} has 0 rows: too few to stop half-way"),
         (["demo", "--data", file, "--rows", 10], "--rows and --seed are for the set that the demo generates"),
         (["demo", "--db", broken], f"{broken} exists already"),
     ]:

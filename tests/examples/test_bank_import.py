@@ -155,7 +155,7 @@ async def test_bad_rows_are_skipped_and_reported_and_the_sums_leave_them_out(fil
         report = await Importer(runtime).run(read_transactions(damaged))
         outcome = await check(runtime, sums(damaged, without_lines=[bad.line for bad in report.bad]))
     assert [bad.line for bad in report.bad] == [11, 21, ROWS + 2]
-    assert "is in the file twice" in report.bad[2].reason
+    assert "occurs twice in the file" in report.bad[2].reason
     assert report.booked == ROWS - 2
     assert outcome.wrong == []
     assert outcome.holds

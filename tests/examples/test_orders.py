@@ -81,7 +81,9 @@ ENDS = [
     pytest.param(TOO_DEAR, UNTOUCHED | {"o-1": ("rejected", "payment refused")}, id="payment_refused"),
     pytest.param(TOO_MANY, UNTOUCHED | {"o-1": ("rejected", "out of stock")}, id="out_of_stock"),
     pytest.param(
-        UNREACHABLE, UNTOUCHED | {"o-1": ("rejected", "no carrier goes there")}, id="no_shipment_after_payment"
+        UNREACHABLE,
+        UNTOUCHED | {"o-1": ("rejected", "no carrier delivers to this address")},
+        id="no_shipment_after_payment",
     ),
 ]
 
@@ -167,7 +169,7 @@ async def test_the_sagas_way_can_be_read() -> None:
         await runtime.send(PlaceOrder("o-1", *UNREACHABLE))
         await settled(runtime, "o-1")
         saga = await runtime.sagas.get(Fulfilment, "o-1")
-        assert (saga.status, saga.reason) == ("undone", "no carrier goes there")
+        assert (saga.status, saga.reason) == ("undone", "no carrier delivers to this address")
         sent = [line.text.partition(": sends ")[2] for line in saga.history if ": sends " in line.text]
     assert sent == [
         "Charge to 'Ann'",

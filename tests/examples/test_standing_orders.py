@@ -214,10 +214,10 @@ def test_a_generated_set_is_read_as_it_was_written(tmp_path: Path) -> None:
     [
         ("a,b", "begins with 'a,b'"),
         ("1,2,AB,3,5.00", "line 2: 5 columns instead of 6"),
-        ("1,2,AB,3,5,", "line 2: '5' is no amount"),
+        ("1,2,AB,3,5,", "line 2: '5' is not an amount"),
         ("1,2,AB,3,0.00,", "line 2: amount: '0.00' is not more than 0"),
-        ("1,,AB,3,5.00,", "line 2: account_id: '' is no name"),
-        ("1,2,AB,3,5.00,\n1,2,AB,3,5.00,", "line 3: order_id: 1 is there twice"),
+        ("1,,AB,3,5.00,", "line 2: account_id: '' is not a name"),
+        ("1,2,AB,3,5.00,\n1,2,AB,3,5.00,", "line 3: order_id: 1 occurs twice"),
     ],
 )
 def test_a_file_that_is_wrong_says_where(tmp_path: Path, rows: str, message: str) -> None:
@@ -296,7 +296,7 @@ def test_what_cannot_be_done_is_said(tmp_path: Path, capsys: pytest.CaptureFixtu
     (tmp_path / "empty.csv").write_text("order_id,account_id,bank_to,account_to,amount,purpose\n", encoding="utf-8")
     for arguments, message in (
         (["--data", str(tmp_path / "none.csv")], "there is no file"),
-        (["--data", str(tmp_path / "wrong.csv")], "is no file of payment orders"),
+        (["--data", str(tmp_path / "wrong.csv")], "is not a file of payment orders"),
         (["--data", str(tmp_path / "empty.csv")], "holds no payment orders"),
         (["--db", str(tmp_path)], "is a directory"),
     ):

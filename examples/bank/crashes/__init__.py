@@ -1,1 +1,1 @@
-"""A bank in a process of its own that is killed while it works."""
+"""A bank in a separate process that is killed while it works."""

@@ -1,8 +1,8 @@
-"""`Crash`: an import in a process of its own, which kills itself by SIGKILL in the middle of its work.
+"""`Crash`: an import in a separate process, which kills itself with SIGKILL in the middle of its work.
 
-The process writes one line to a pipe for each acknowledged command, at once and without a buffer: when it is gone, the
-other end knows exactly what was promised. The lines: `ack <command id> <version> <position>`, `progress <rows done>`,
-and at last `kill <commands under way>`, or `failed <why>` where it came to something else.
+The process writes one line to a pipe for each acknowledged command, at once and unbuffered. So after its death the
+reader knows exactly what was acknowledged. The lines: `ack <command id> <version> <position>`, `progress <rows done>`,
+and finally `kill <commands in flight>`, or `failed <why>` if something went wrong.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ from actorium.store.sqlite import SQLiteStore
 
 
 class CrashFailed(Exception):
-    """The process ended in another way than by its own SIGKILL."""
+    """The process ended otherwise than by its own SIGKILL."""
 
 
 class Crash:
-    """What came out of the process. `acknowledged`: command id → position in the log, as the replies said.
+    """The result of the process.
 
-    `under_way`: commands that it had sent and that had no answer when it was killed. `busy_s`: from its first reply to
-    its last.
+    acknowledged: command id → position in the log, as given in the replies.
+    under_way: the number of commands that were sent but not answered when it was killed.
+    busy_s: the time from its first reply to its last.
     """
 
     def __init__(self) -> None:
@@ -44,7 +45,7 @@ class Crash:
         self.busy_s = 0.0
 
     def run(self, file: Path, db: Path, *, kill_after: int, on_progress: Callable[[int], None]) -> None:
-        """Import a file into a log until `kill_after` rows are done; raise CrashFailed if no SIGKILL ends it."""
+        """Import a file into a log until `kill_after` rows are done; raise CrashFailed if it ends otherwise."""
         command = [sys.executable, "-m", "actorium.examples.bank.crashes.crash", str(file), str(db), str(kill_after)]
         failed = ""
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
@@ -66,19 +67,19 @@ class Crash:
                     else:
                         failed = rest
             except BaseException:
-                process.kill()  # it may be killed at any moment: that is what it is for
+                process.kill()  # it can be killed at any moment: that is its purpose
                 raise
         if process.returncode != -signal.SIGKILL:
             raise CrashFailed(failed or f"the importing process ended with {process.returncode} before its SIGKILL")
 
 
 class _Pipe:
-    """The way to the other process: each line is one write, gone when the call returns."""
+    """The pipe to the other process: each line is one write, complete when the call returns."""
 
     def __init__(self, kill_after: int) -> None:
         self._kill_after = kill_after
         self._descriptor = os.dup(sys.stdout.fileno())
-        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever else is printed must not mix with the lines
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # other output must not mix with the lines
 
     def write(self, line: str) -> None:
         os.write(self._descriptor, f"{line}\n".encode())
@@ -100,8 +101,8 @@ async def _import(file: str, db: str, pipe: _Pipe) -> None:
 
 
 def main(file: str, db: str, kill_after: str) -> None:
-    """Import, tell the pipe, and be killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the other process decides
+    """Import, report to the pipe, and be killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the other process decides
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),

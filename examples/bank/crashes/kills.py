@@ -1,4 +1,4 @@
-"""`Kills`: a bank under load, killed by SIGKILL again and again, and audited after every kill."""
+"""`Kills`: a bank under load that is killed repeatedly with SIGKILL, and audited after every kill."""
 
 from __future__ import annotations
 
@@ -21,23 +21,25 @@ from actorium.examples.bank.crashes.under_load import CALLERS, account_of, amoun
 from actorium.examples.bank.domain import Account
 from actorium.store.sqlite import SQLiteStore
 
-# One kill in so many comes while the process is still on its way to its first acknowledgement.
+# One kill in this many comes before the first acknowledgement of the process.
 _ONE_OF_SO_MANY_IS_EARLY = 10
 _EARLY_S_MAX = 0.5
 _ACKS_MAX = 150
-# A commit with its flush takes some milliseconds: so the kill meets every part of one.
+# A commit with its flush takes some milliseconds, so kills hit every part of one.
 _DELAY_S_MAX = 0.005
 _EXAMPLES_MAX = 10
 
 
 class Findings(msgspec.Struct):
-    """What the audits found, counted over all kills.
+    """The results of the audits, counted over all kills.
 
-    acknowledged: commands that were. lost: those that an audit did not find where the acknowledgement said. doubled:
-    commands with more than one effect. gaps: versions or positions that do not follow the one before. moved: commands
-    that were sent again after a kill and acknowledged at another place. wrong_balances: accounts whose balance is not
-    the sum of what the log holds. unannounced: commands that were durable when the kill came before their
-    acknowledgement.
+    acknowledged: acknowledged commands.
+    lost: acknowledged commands that an audit did not find at the acknowledged position.
+    doubled: commands with more than one effect.
+    gaps: versions or positions that do not follow the previous one.
+    moved: commands that were sent again after a kill and acknowledged at another position.
+    wrong_balances: accounts whose balance is not the sum of their events in the log.
+    unannounced: commands that were durable but not yet acknowledged at the kill.
     """
 
     kills: int = 0
@@ -54,12 +56,12 @@ class Findings(msgspec.Struct):
 
     @property
     def holds(self) -> bool:
-        """Whether everything is as promised."""
+        """Whether all promises were kept."""
         return not (self.lost or self.doubled or self.gaps or self.moved or self.wrong_balances)
 
 
 class Kills:
-    """One run: `findings` is what it found so far."""
+    """One run; `findings` are its results so far."""
 
     def __init__(self, db: Path, *, seed: int) -> None:
         self._db = db
@@ -68,7 +70,7 @@ class Kills:
         self.findings = Findings()
 
     def run(self, kills: int, on_kill: Callable[[int], None]) -> Findings:
-        """Kill so many times; raise CrashFailed if a process ends in another way."""
+        """Kill the process this many times; raise CrashFailed if it ends in another way."""
         for kill in range(1, kills + 1):
             self._kill_one()
             asyncio.run(self._audit())
@@ -78,7 +80,7 @@ class Kills:
         return self.findings
 
     def _kill_one(self) -> None:
-        # The last numbers once more: some were acknowledged, some were under way, and all must have one effect.
+        # Repeat the last numbers: some were acknowledged, some were in flight, and each must have one effect.
         last = max((int(id[1:]) for id in self._acknowledged if id.startswith("c")), default=0)
         first = str(max(0, last - 2 * CALLERS))
         command = [sys.executable, "-m", "actorium.examples.bank.crashes.under_load", str(self._db), first]
@@ -104,7 +106,7 @@ class Kills:
         known = self._acknowledged.setdefault(id, int(position))
         if known != int(position):
             self.findings.moved += 1
-            self._note(f"{id} was acknowledged at position {known}, and sent again at position {position}")
+            self._note(f"{id} was acknowledged at position {known}, and at position {position} when sent again")
 
     async def _audit(self) -> None:
         findings = self.findings
@@ -128,7 +130,7 @@ class Kills:
         findings.doubled = max(findings.doubled, len(found.doubled))
         findings.gaps = max(findings.gaps, len(found.gaps))
         for id in lost:
-            self._note(f"{id} was acknowledged at position {self._acknowledged[id]} and is not there")
+            self._note(f"{id} was acknowledged at position {self._acknowledged[id]} but is not there")
         for id in found.doubled:
             self._note(f"{id} took effect more than once")
         for gap in found.gaps:
@@ -148,7 +150,7 @@ class Kills:
                     balance = None
                 if balance != expected:
                     self.findings.wrong_balances += 1
-                    self._note(f"account {account} holds {balance}, its bookings make {expected}")
+                    self._note(f"account {account} has a balance of {balance}, the sum of its bookings is {expected}")
 
     def _note(self, example: str) -> None:
         if len(self.findings.examples) < _EXAMPLES_MAX:

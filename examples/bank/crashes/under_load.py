@@ -1,8 +1,8 @@
 """A process that keeps a bank busy until it is killed.
 
-It runs as `python -m actorium.examples.bank.crashes.under_load <db> <first>`. Several callers book at once, numbered
-from `first` on. Each acknowledgement is written to standard output at once, without a buffer, as one line: `ack
-<command id> <version> <position>`. When the process is gone, the other end of the pipe knows what was promised.
+It runs as `python -m actorium.examples.bank.crashes.under_load <db> <first>`. Several callers book concurrently; the
+bookings are numbered from `first`. Each acknowledgement is written to standard output at once, unbuffered, as one line:
+`ack <command id> <version> <position>`. After the process has died, the reader of the pipe knows what was acknowledged.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ _ONE_OF_SO_MANY_IS_A_DEBIT = 3
 
 
 def account_of(number: int) -> str:
-    """Return the account that a booking is for."""
+    """Return the account of a booking."""
     return str(number % ACCOUNTS)
 
 
 def amount_of(number: int) -> int:
-    """Return what a booking brings the account, in hellers; less than 0 for a debit."""
+    """Return the amount of a booking in hellers; negative for a debit."""
     amount = number % _AMOUNTS + 1
     return amount if number % _ONE_OF_SO_MANY_IS_A_DEBIT else -amount
 
 
 def booking(number: int) -> Credit | Debit:
-    """Return the command with a number; its id is `c<number>`."""
+    """Return the command of a booking; its id is `c<number>`."""
     amount = amount_of(number)
     kind = Credit if amount > 0 else Debit
     return kind(account_of(number), abs(amount), _BOOKED_ON, "cash")
@@ -67,8 +67,8 @@ async def _work(db: str, first: int) -> None:
 
 
 def main(db: str, first: str) -> None:
-    """Work until somebody kills this process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the other process decides
+    """Work until the process is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the other process decides
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),

@@ -1,4 +1,4 @@
-"""What the commands of the bank do, shown on a screen."""
+"""The runs behind the bank's commands, shown on a screen."""
 
 PROGRAM = ("python", "-m", "actorium.examples.bank")
-"""What to type before the name of a command."""
+"""The command line in front of the name of a command."""

@@ -1,4 +1,4 @@
-"""`Demo`: the bank's import, killed half-way, found again and brought to its end, before the eyes of a reader."""
+"""`Demo`: import bank transactions, kill the import half-way, recover, and finish it, step by step on the screen."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Demo:
         self._keep = keep
 
     def run(self) -> None:
-        """Show it all; raise Problem if anything is not as promised."""
+        """Run the demonstration; raise Problem if a promise is broken."""
         with ExitStack() as cleanup:
             folder = Path(tempfile.mkdtemp(prefix="actorium-demo-"))
             if not self._keep:
@@ -53,7 +53,7 @@ class Demo:
             db = self._db or folder / "bank.db"
             total = rows_in(file)
             if total < 2:
-                raise WrongUse(f"{file} has {total} rows: there is no half-way in it")
+                raise WrongUse(f"{file} has {total} rows: too few to stop half-way")
             crash = self._crash(file, db, total)
             asyncio.run(self._recover(file, db, crash, total))
             if self._keep:
@@ -78,7 +78,7 @@ class Demo:
         except KeyboardInterrupt:
             raise Interrupted(self._interrupted(file, db, len(crash.acknowledged))) from None
         transactions, openings = _kinds(crash.acknowledged)
-        self._screen.say(f"  process {crash.pid} is dead by SIGKILL, {crash.under_way:,} commands were under way")
+        self._screen.say(f"  process {crash.pid} was killed by SIGKILL with {crash.under_way:,} commands in flight")
         self._screen.say(
             f"  acknowledged before the kill: {transactions:,} transactions and {openings:,} openings of accounts, in "
             f"{crash.busy_s:.2f} s, {len(crash.acknowledged) / max(crash.busy_s, 1e-9):,.0f} per second"
@@ -86,7 +86,7 @@ class Demo:
         return crash
 
     async def _recover(self, file: Path, db: Path, crash: Crash, total: int) -> None:
-        """Restart from the log, look for what was acknowledged, go on, and check everything."""
+        """Restart from the log, look for the acknowledged commands, continue, and check everything."""
         self._screen.head("Restart from the log")
         began = time.perf_counter()
         async with Runtime([Account], store=SQLiteStore(db)) as runtime:
@@ -98,7 +98,7 @@ class Demo:
                 f"accounts read again in {read_s * 1_000:.0f} ms, {found.events / read_s:,.0f} per second"
             )
             self._say_what_was_found(crash, found)
-            self._screen.head("Go on where the log ends")
+            self._screen.head("Continue where the log ends")
             is_kept = self._keep or self._db is not None
             run = ImportRun(self._screen, runtime, file, total=total, go_on=self._go_on(file, db), is_kept=is_kept)
             await run.run(known=found.positions)
@@ -114,7 +114,7 @@ class Demo:
         unannounced = len(found.positions.keys() - crash.acknowledged.keys())
         self._screen.say(f"  found again: {kept:,} of {acknowledged:,} acknowledged transactions")
         self._screen.say(
-            f"  and {unannounced:,} commands that were durable when the kill came before their acknowledgement"
+            f"  and {unannounced:,} commands that were durable but not yet acknowledged when the process was killed"
         )
         for id in lost[:_LOST_SHOWN]:
             self._screen.complain(f"  lost: {id}, acknowledged at position {crash.acknowledged[id]}")
@@ -145,7 +145,7 @@ class Demo:
             raise Problem(
                 f"NOT as promised: {acknowledged - lost:,} of {acknowledged:,} acknowledged transactions found again, "
                 f"{lost:,} lost, {lost_openings:,} openings lost, {len(final.doubled):,} doubled, {len(final.gaps):,} "
-                f"gaps, {len(outcome.wrong):,} wrong balances, {len(outcome.far_from_print):,} far from the print"
+                f"gaps, {len(outcome.wrong):,} wrong balances, {len(outcome.far_from_print):,} far from print"
             )
         self._screen.say(
             f"all {acknowledged:,} acknowledged transactions found again, 0 lost, 0 doubled", style="bold green"
@@ -160,12 +160,10 @@ class Demo:
         )
 
     def _interrupted(self, file: Path, db: Path, acknowledged: int) -> str:
-        return (
-            f"stopped by Ctrl-C after {acknowledged:,} commands were acknowledged; go on with: {self._go_on(file, db)}"
-        )
+        return f"stopped by Ctrl-C after {acknowledged:,} acknowledged commands; continue with: {self._go_on(file, db)}"
 
 
 def _kinds(command_ids: Collection[str]) -> tuple[int, int]:
-    """Return how many of some command ids are transactions, and how many openings of accounts."""
+    """Return how many of the command ids are transactions, and how many are openings of accounts."""
     openings = sum(1 for id in command_ids if id.startswith(_OPENING))
     return len(command_ids) - openings, openings

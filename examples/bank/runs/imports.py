@@ -1,4 +1,4 @@
-"""`ImportRun`: one import, shown on a screen: its progress, what it did, and whether the balances are right."""
+"""`ImportRun`: one import, shown on a screen: its progress, its result, and whether the balances are right."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ _UNLESS_SKIPPED: dict[OnBadRow, list[str]] = {"skip": [], "stop": ["--on-bad-row
 class ImportRun:
     """Imports one file of `total` rows into a running runtime.
 
-    go_on: what to type after an interruption. is_kept: whether the log is there after it.
+    go_on: the command line that continues after an interruption.
+    is_kept: whether the log still exists afterwards.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class ImportRun:
         self.report = ImportReport()
 
     async def run(self, *, known: Container[str] = (), on_bad_row: OnBadRow = "skip") -> None:
-        """Import the file and say what became of its rows; raise Problem where it did not come to its end."""
+        """Import the file and report on its rows; raise Problem if the import did not finish."""
         began = time.perf_counter()
         with self._screen.progress("importing", self._total) as update:
             importer = Importer(
@@ -57,15 +58,15 @@ class ImportRun:
                 except TooManyBadRows as error:
                     raise Problem(f"{error} {self._so_far()}") from None
                 except Transient as error:
-                    raise Problem(f"{error}\n{self._so_far()}; go on with: {self._go_on}") from error
+                    raise Problem(f"{error}\n{self._so_far()}; continue with: {self._go_on}") from error
         self._say_what_was_done(time.perf_counter() - began)
         if pressed:
-            raise Interrupted(f"stopped by Ctrl-C. {self._so_far()}; go on with: {self._go_on}")
+            raise Interrupted(f"stopped by Ctrl-C. {self._so_far()}; continue with: {self._go_on}")
         if self.report.stopped:
-            raise Problem(f"stopped at a bad row. {self._so_far()}; mend it and go on with: {self._go_on}")
+            raise Problem(f"stopped at a bad row. {self._so_far()}; fix it and continue with: {self._go_on}")
 
     async def check(self) -> Check:
-        """Hold the balances against the file's own sums and say what comes out."""
+        """Compare the balances with sums computed from the file, and report the result."""
         without = [row.line for row in self.report.bad]
         outcome = await check(self._runtime, sums(self._file, without_lines=without))
         accounts, compared = len(outcome.lines), len(outcome.compared_with_print)
@@ -73,11 +74,11 @@ class ImportRun:
             f"  {accounts - len(outcome.wrong):,} of {accounts:,} balances equal the exact sum of the file's amounts"
         )
         self._screen.say(
-            f"  {compared - len(outcome.far_from_print):,} of {compared:,} lie within 0.10 × rows of the balance that "
+            f"  {compared - len(outcome.far_from_print):,} of {compared:,} are within 0.10 × rows of the balance that "
             "the bank printed"
         )
         if compared < accounts:
-            self._screen.say(f"  {accounts - compared:,} accounts lack a bad row and are not held against the print")
+            self._screen.say(f"  {accounts - compared:,} accounts with bad rows are not compared with the print")
         for line in [*outcome.wrong, *outcome.far_from_print][:_WRONG_SHOWN]:
             balance = "no account" if line.balance is None else f"{koruna(line.balance)} of {line.transactions} rows"
             self._screen.complain(
@@ -96,23 +97,23 @@ class ImportRun:
         for row in report.bad[:_BAD_ROWS_SHOWN]:
             self._screen.complain(f"  {row}")
         if len(report.bad) > _BAD_ROWS_SHOWN:
-            self._screen.complain(f"  and {len(report.bad) - _BAD_ROWS_SHOWN:,} bad rows more")
+            self._screen.complain(f"  and {len(report.bad) - _BAD_ROWS_SHOWN:,} more bad rows")
 
     def _so_far(self) -> str:
         settled = self.report.booked + self.report.found
-        where = "are in the log for certain" if self._is_kept else "were in the log, which was temporary and is removed"
+        where = "are safely in the log" if self._is_kept else "were in the log, which was temporary and is removed"
         return f"{settled:,} transactions of {self._file} {where}"
 
 
 def import_into(screen: Screen, file: Path, db: Path, *, on_bad_row: OnBadRow) -> None:
-    """Import a file into a log that may have some of it, and check the balances; raise Problem for what is off."""
+    """Import a file into a log that may have part of it, and check the balances; raise Problem for a difference."""
     asyncio.run(_import_into(screen, file, db, on_bad_row, rows_in(file)))
 
 
 def rows_in(file: Path) -> int:
-    """Return how many rows a file has; raise WrongUse if it is no transactions file."""
+    """Return the number of rows of a file; raise WrongUse if it is not a transactions file."""
     try:
-        next(read_transactions(file), None)  # looks at the header
+        next(read_transactions(file), None)  # checks the header
         return count_rows(file)
     except NoTransactionsFile as error:
         raise WrongUse(str(error)) from None
@@ -130,14 +131,14 @@ async def _import_into(screen: Screen, file: Path, db: Path, on_bad_row: OnBadRo
         screen.say(f"  the log ends at position {after:,}{' as before: nothing changed' if after == before else ''}")
         outcome = await run.check()
         if outcome.wrong:
-            raise Problem("the balances are not what the file says: does the log hold transactions of another file?")
+            raise Problem("the balances do not match the file: does the log contain transactions of another file?")
         if outcome.far_from_print:
-            raise Problem("the balances that the file prints do not follow from its amounts")
+            raise Problem("the printed balances in the file do not match its amounts")
 
 
 @contextmanager
 def _stopped_by_ctrl_c(importer: Importer) -> Iterator[list[bool]]:
-    """Let the first Ctrl-C end an import in good order, the second one at once; gives a list that says if it came."""
+    """Let the first Ctrl-C end an import gracefully, the second at once; yield a list that is filled by then."""
     loop = asyncio.get_running_loop()
     before = signal.getsignal(signal.SIGINT)
     pressed: list[bool] = []

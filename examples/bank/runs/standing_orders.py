@@ -1,4 +1,4 @@
-"""`StandingOrdersRun`: months of standing orders, paid before the eyes of a reader, and held against the books."""
+"""`StandingOrdersRun`: pays months of standing orders on the screen, and compares the result with the books."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ from actorium.examples.bank.transfers import TransferReturned, TransferSettled, 
 
 FIRST_MONTH = date(1993, 1, 1)
 _SIDE_BY_SIDE = 500
-_FUNDED_MONTHS = 120  # what most accounts can pay for
-_POOR_PERCENT = 10  # of a hundred accounts so many run dry within the first year
+_FUNDED_MONTHS = 120  # the number of payments that most accounts can afford
+_POOR_PERCENT = 10  # the percentage of accounts that run out of money within the first year
 _NO_NEWS_S = 120.0
 _WRONG_SHOWN = 10
 _OUR_SAGA = "bank.payment<"
-_BROKE = "insufficient funds"  # refused before anything was done
+_BROKE = "insufficient funds"  # rejected before anything was done
 
 
 class Moved(msgspec.Struct):
-    """What the bank's own log says of one transfer: how often and how much was debited and given back."""
+    """The record of one transfer in the bank's own log: how often and how much was debited and given back."""
 
     debits: int = 0
     refunds: int = 0
@@ -49,7 +49,7 @@ class Moved(msgspec.Struct):
 
 
 class StandingOrdersRun:
-    """Pays orders for so many months and proves what it says; `db` is the log, the partner's lies beside it."""
+    """Pays orders for a number of months and checks the result; `db` is the log, the partner's is beside it."""
 
     def __init__(self, screen: Screen, orders: Sequence[PaymentOrder], *, months: int, db: Path, seed: int) -> None:
         self._screen = screen
@@ -66,7 +66,7 @@ class StandingOrdersRun:
         self.returned: dict[str, str] = {}
 
     async def run(self) -> None:
-        """Pay and prove; raise Problem where anything is not as promised."""
+        """Pay and check; raise Problem if a promise is broken."""
         began = time.perf_counter()
         self._clock.put_to(FIRST_MONTH)
         async with self._partner, self._bank:
@@ -139,9 +139,9 @@ class StandingOrdersRun:
             self.paid.add(transfer)
 
     async def _why_nothing_comes(self, waited_for: set[str]) -> str:
-        standing = [f"{saga.id}: {saga.reason}" async for saga in self._bank.sagas.list(status="failed")]
+        stuck = [f"{saga.id}: {saga.reason}" async for saga in self._bank.sagas.list(status="failed")]
         shown = ", ".join(sorted(waited_for)[:_WRONG_SHOWN])
-        return f"nothing was heard of {len(waited_for):,} payments ({shown}, …). Sagas that stand: {standing or 'none'}"
+        return f"{len(waited_for):,} payments did not finish ({shown}, …). Stuck sagas: {stuck or 'none'}"
 
     async def _recalls_are_over(self) -> None:
         end = self._bank.statistics().position
@@ -176,10 +176,10 @@ class StandingOrdersRun:
             f"{self._partner.confirmed_twice:,} payments twice"
         )
 
-    # --- proving --------------------------------------------------------------------------------------------------
+    # --- checking -------------------------------------------------------------------------------------------------
 
     async def _prove(self, funded: int) -> None:
-        """Hold the two banks' logs against each other, and the balances against both."""
+        """Compare the two banks' logs with each other, and the balances with both."""
         moved = await _moved(self._bank)
         books = await self._partner.books()
         balances = [(await self._bank.get(Account, account)).balance for account in self._monthly]
@@ -198,7 +198,7 @@ class StandingOrdersRun:
         self._screen.say(f"money is conserved, and none of {len(moved):,} payments was made twice", style="bold green")
 
     def _wrong(self, moved: dict[str, Moved], books: dict[str, tuple[int, int]]) -> list[str]:
-        """Return a line for each transfer that one of the logs has twice, or that they do not agree on."""
+        """Return a line for each transfer that is doubled in one of the logs, or differs between them."""
         wrong = []
         for transfer in sorted(self.paid | self.returned.keys() | moved.keys()):
             here = moved.get(transfer, Moved())
@@ -214,7 +214,7 @@ class StandingOrdersRun:
 
 
 async def _moved(bank: Runtime) -> dict[str, Moved]:
-    """Return what the log says of each payment, by the saga that caused it."""
+    """Return the log's record of each payment, by the saga that caused it."""
     found: dict[str, Moved] = {}
     end = bank.statistics().position
     async for recorded in bank.events():

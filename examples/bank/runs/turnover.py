@@ -1,4 +1,4 @@
-"""`print_turnover`: the monthly turnover of a bank's log, shown on a screen."""
+"""`print_turnover`: show the monthly turnover of a bank's log on a screen."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from actorium.examples.bank.projections import Turnover
 from actorium.examples.bank.transactions import koruna
 from actorium.store.sqlite import SQLiteStore
 
-_CATCH_UP_S = 3_600.0  # the first run goes through the whole log
+_CATCH_UP_S = 3_600.0  # the first run reads the whole log
 
 
 async def print_turnover(screen: Screen, db: Path) -> None:
-    """Bring the read model to the end of a log and print it, in koruna."""
+    """Bring the read model up to date with the log and print it, in koruna."""
     async with Runtime([Account, Turnover], store=SQLiteStore(db)) as runtime:
         end = runtime.statistics().position
         months = await runtime.query(Turnover.months, after=end, timeout_s=_CATCH_UP_S)
