@@ -1,4 +1,4 @@
-"""The work that every benchmark does: one deposit on an account, one event of the size that the peers write."""
+"""The workload of every benchmark: one deposit to an account, one event of the same size as the peers write."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Deposit(Command):
 
 
 class Deposited(Event):
-    """An amount was paid in; the constant fields make the event as large as a real one."""
+    """An amount was deposited; the constant fields make the event as large as a real one."""
 
     account: str
     amount: int

@@ -1,4 +1,4 @@
-"""All scenarios, by name, in the order in which they are shown."""
+"""All scenarios, by name, in display order."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ BY_NAME = {scenario.name: scenario for scenario in CATALOG}
 
 
 class UnknownScenario(Exception):
-    """No scenario has such a name; the message says which there are."""
+    """No scenario has this name; the message lists the scenarios."""
 
 
 def select(parts: Sequence[str]) -> list[Scenario]:
-    """Return the scenarios whose names hold one of these parts, all where there are none; raise UnknownScenario."""
+    """Return the scenarios whose names contain one of `parts`, or all if it is empty; raise UnknownScenario."""
     for part in parts:
         if not any(part in name for name in BY_NAME):
-            raise UnknownScenario(f"no scenario's name holds {part!r}; there are {', '.join(BY_NAME)}")
+            raise UnknownScenario(f"no scenario name contains {part!r}; the scenarios are {', '.join(BY_NAME)}")
     return [scenario for scenario in CATALOG if not parts or any(part in scenario.name for part in parts)]

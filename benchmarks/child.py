@@ -1,6 +1,6 @@
-"""One run in a process of its own: `python -m actorium.benchmarks.child JOB`, where JOB is a file that holds a `Job`.
+"""One run in a separate process: `python -m actorium.benchmarks.child JOB`, where JOB is a file that contains a `Job`.
 
-The outcome goes into a file beside it, so that nothing a scenario prints can mix with it.
+The outcome is written to a file beside it, so that output of a scenario cannot mix with it.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ PROFILE = "profile.html"
 
 
 class Job(msgspec.Struct, frozen=True):
-    """Which run to make. `shared` is a folder that outlives it; with `profile` a call tree is written beside it.
+    """The run to make.
 
-    limit_s: after this long it is ended, and wrong.
+    shared: a folder that outlives the run.
+    profile: write a call tree beside the outcome.
+    limit_s: the run is stopped after this time and counts as wrong.
     """
 
     scenario: str
@@ -37,7 +39,7 @@ class Job(msgspec.Struct, frozen=True):
 
 
 class JobOutcome(msgspec.Struct, frozen=True):
-    """What a run came to: figures with the latencies behind them (an encoded histogram), or why they do not count."""
+    """The outcome of a run: figures and their latencies (an encoded histogram), or why they do not count."""
 
     figures: Figures = {}
     latencies: str = ""
@@ -46,12 +48,12 @@ class JobOutcome(msgspec.Struct, frozen=True):
 
 
 def carry_out(job: Job, folder: Path) -> JobOutcome:
-    """Make the run; its files lie in a folder of its own."""
+    """Make the run; its files are in a folder of its own."""
     profiler = None
     if job.profile:
         from pyinstrument import Profiler
 
-        profiler = Profiler(async_mode="disabled")  # the tree of the loop, not of one task
+        profiler = Profiler(async_mode="disabled")  # the call tree of the loop, not of one task
     bench = Bench(job.store, job.sizes, folder, Path(job.shared), seed=job.seed, profile=profiler)
     try:
         figures = asyncio.run(_measure(job, bench))
@@ -69,7 +71,7 @@ async def _measure(job: Job, bench: Bench) -> Figures:
 
 def main(path: str) -> None:
     """Read the job, make the run, write the outcome."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the suite decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the suite decides
     be_quiet()
     job = msgspec.json.decode(Path(path).read_bytes(), type=Job)
     folder = Path(path).parent

@@ -1,4 +1,4 @@
-"""Scenarios beside what one would use instead, beside yardsticks, and beside each other: ratios of medians."""
+"""Ratios of medians: scenarios beside their alternatives, beside yardsticks, and beside each other."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from actorium.benchmarks.catalog import BY_NAME, CATALOG
 from actorium.benchmarks.report import BenchmarkReport, Result
 from actorium.benchmarks.scenario import OURS, YARDSTICK, Scenario, StoreName, more_is_better
 
-# What the first look of a page or a screen is about: the most durable first.
+# The scenarios at the front of a page or a screen, the most durable first.
 _IN_FRONT: Sequence[tuple[StoreName, Sequence[str]]] = tuple(
     (store, ("100-callers", "one-caller")) for store in ("full", "normal", "memory")
 )
 
 
 class Ratio(msgspec.Struct, frozen=True):
-    """One line: how many times as much `name` does as `other`, above 1 where it does more.
+    """One line: how many times as much `name` does as `other`, above 1 if it does more.
 
-    low, high: the least and the most that the rounds allow, taken each against each.
+    low, high: the smallest and the largest ratio of any two rounds.
     """
 
     name: str
@@ -33,35 +33,35 @@ class Ratio(msgspec.Struct, frozen=True):
 
     @property
     def label(self) -> str:
-        """What stands beside ours, in a few words."""
+        """A short name of what is compared with ours."""
         return BY_NAME[self.other].label
 
     @property
     def is_among_ours(self) -> bool:
-        """Whether it compares two of our own."""
+        """Whether it compares two of our own scenarios."""
         return BY_NAME[self.other].subject == OURS
 
 
 class Front(msgspec.Struct, frozen=True):
-    """One of our scenarios on one store, with everything that does the same work there: others first, then bounds."""
+    """One of our scenarios on one store, with everything that does the same work there: alternatives, then bounds."""
 
     ours: Result
     ratios: list[Ratio]
 
 
 def ratios(report: BenchmarkReport) -> list[Ratio]:
-    """Return a line for each two scenarios that were both measured and stand beside each other."""
+    """Return a line for each two measured scenarios that are meant to be compared."""
     found = []
     for scenario in CATALOG:
         for name in scenario.beside:
-            # Of a peer or a yardstick, ours comes first; of two of ours, the one that asks more.
+            # With a peer or a yardstick, ours comes first; of two of ours, the more demanding one.
             pair = (scenario, BY_NAME[name]) if scenario.subject == OURS else (BY_NAME[name], scenario)
             found += [line for store in scenario.stores if (line := _ratio(report, *pair, store))]
     return found
 
 
 def fronts(report: BenchmarkReport) -> list[Front]:
-    """Return what was measured of the scenarios that tell most, with the ratios to what does the same work."""
+    """Return the results of the main scenarios, with the ratios to what does the same work."""
     lines = [line for line in ratios(report) if not line.is_among_ours]
     lines.sort(key=lambda line: BY_NAME[line.other].subject == YARDSTICK)
     found = [result for store, names in _IN_FRONT for name in names if (result := report.find(name, store))]
@@ -69,7 +69,7 @@ def fronts(report: BenchmarkReport) -> list[Front]:
 
 
 def is_in_front(scenario: Scenario, store: StoreName) -> bool:
-    """Say whether a scenario belongs to what is looked at first, where it tells most: on the most durable store."""
+    """Return whether a scenario is one of the main ones, on its most durable store."""
     most_durable, names = _IN_FRONT[0]
     beside = () if scenario.subject == OURS else scenario.beside
     return store == most_durable and any(name in names for name in (scenario.name, *beside))

@@ -1,4 +1,4 @@
-"""`BenchmarkReport`: what a suite measured, as versioned JSON: each run with its figures, and what was not run."""
+"""`BenchmarkReport`: the results of a suite as versioned JSON: each run with its figures, and what was not run."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ SCHEMA_VERSION = 1
 
 
 class ReportUnreadable(Exception):
-    """A file is no report of this version; the message says what to do."""
+    """The file is not a report of this version; the message says what to do."""
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
-    """The machine and what ran on it. `flush_ms`: median time of a small write and its flush to the disk."""
+    """The machine and its software. `flush_ms`: median time of a small write and its flush to the disk."""
 
     cpu: str
     cores: int
@@ -34,21 +34,22 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_durable_place(self) -> bool:
-        """Whether the folder of the databases lies on something that survives the power."""
+        """Whether the databases' folder survives a power cut."""
         return self.folder_file_system not in ("tmpfs", "ramfs")
 
 
 class Run(msgspec.Struct, frozen=True):
-    """One run: its figures, and the histogram of its latencies, encoded (empty: it has none)."""
+    """One run: its figures, and the encoded histogram of its latencies (empty if there is none)."""
 
     figures: Figures
     latencies: str = ""
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """The runs of one scenario on one store, and the failures among them.
+    """The runs of one scenario on one store, and their failures.
 
-    headline: the figure that it is known by; subject: whose figures these are.
+    headline: the main figure.
+    subject: whose figures these are.
     """
 
     scenario: str
@@ -62,7 +63,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> tuple[str, StoreName]:
-        """What names it in a report."""
+        """Its identity in a report."""
         return self.scenario, self.store
 
     def values(self, figure: str) -> list[float]:
@@ -84,9 +85,9 @@ class NotRun(msgspec.Struct, frozen=True):
 
 
 class BenchmarkReport(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it. `schema_version` rises when a reader of older reports would misunderstand a newer one.
+    """The whole report. `schema_version` rises when a reader of older reports would misunderstand a newer one.
 
-    disturbed: another one measured on the same machine meanwhile.
+    disturbed: another benchmark ran on the same machine at the same time.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -111,7 +112,7 @@ class BenchmarkReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def failures(self) -> list[str]:
-        """What went wrong, one line each."""
+        """The failures, one line each."""
         return [
             f"{one.scenario} on {one.store}: {failure}"
             for one in self.results
@@ -120,7 +121,7 @@ class BenchmarkReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def encoded(report: BenchmarkReport) -> str:
-    """Return a report as JSON that a person can read, too."""
+    """Return a report as readable JSON."""
     return msgspec.json.format(msgspec.json.encode(report), indent=1).decode() + "\n"
 
 
@@ -134,11 +135,11 @@ def load(path: Path) -> BenchmarkReport:
         version = msgspec.json.decode(data, type=_Version).schema_version
         if version != SCHEMA_VERSION:
             raise ReportUnreadable(
-                f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}: measure again with it"
+                f"{path} has schema version {version}, but this program reads {SCHEMA_VERSION}: measure again with it"
             )
         return msgspec.json.decode(data, type=BenchmarkReport)
     except msgspec.DecodeError as error:
-        raise ReportUnreadable(f"{path} is no report that `actorium bench --json` wrote: {error}") from None
+        raise ReportUnreadable(f"{path} is not a report written by `actorium bench --json`: {error}") from None
 
 
 class _Version(msgspec.Struct):
@@ -146,9 +147,9 @@ class _Version(msgspec.Struct):
 
 
 def merge(reports: Sequence[BenchmarkReport]) -> BenchmarkReport:
-    """Return several reports of one machine as one: the runs of the same work are put together.
+    """Merge several reports of one machine: the runs of the same scenario are combined.
 
-    Raises ReportUnreadable where two measured the same scenario in different sizes.
+    Raises ReportUnreadable if two reports measured the same scenario in different sizes.
     """
     first = reports[0]
     results: dict[tuple[str, StoreName], Result] = {}
@@ -158,7 +159,7 @@ def merge(reports: Sequence[BenchmarkReport]) -> BenchmarkReport:
             results[result.key] = result
         elif known.sizes != result.sizes:
             raise ReportUnreadable(
-                f"{result.scenario} on {result.store} was measured in different sizes: give reports of one kind"
+                f"{result.scenario} on {result.store} was measured in different sizes: give reports of the same sizes"
             )
         else:
             both = [*known.runs, *result.runs], [*known.failures, *result.failures]

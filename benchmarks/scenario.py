@@ -1,7 +1,7 @@
-"""`Scenario`: one question with its answer in figures; `Bench`: what a run of it is given.
+"""`Scenario`: one question with its answer in figures; `Bench`: the context of one run.
 
-Each run happens in a process of its own (see `child.py`), so that no run inherits another's memory, caches or garbage.
-A scenario ends with figures, or raises `Wrong`: what was acknowledged is counted in the log afterwards, and a fast
+Each run happens in a separate process (see `child.py`), so no run inherits memory, caches or garbage of another. A
+scenario ends with figures or raises `Wrong`: afterwards the log is compared with what was acknowledged, and a fast
 wrong answer is a failure.
 """
 
@@ -27,42 +27,43 @@ DURABLE: tuple[StoreName, ...] = ("full", "normal")
 STORE_TITLES: Mapping[StoreName, str] = {"memory": "memory", "full": "SQLite FULL", "normal": "SQLite NORMAL"}
 SURVIVES: Mapping[StoreName, str] = {
     "memory": "nothing survives the process",
-    "full": "what is acknowledged survives a power cut",
-    "normal": "what is acknowledged survives the process; a power cut may take the last of it",
+    "full": "acknowledged commands survive a power cut",
+    "normal": "acknowledged commands survive the process; a power cut may lose the latest ones",
 }
-_LEVELS = ("OFF", "NORMAL", "FULL", "EXTRA")  # as SQLite numbers them
+_LEVELS = ("OFF", "NORMAL", "FULL", "EXTRA")  # in SQLite's numbering
 
 OURS = "actorium"
 YARDSTICK = "yardstick"
 
 Figures = dict[str, float]
-"""What a run measured; the end of a name is its unit: `_per_s`, `_us`, `_ms`, `_s`, `_bytes`, `_mb`, or a count."""
+"""The figures of a run; a name ends in its unit: `_per_s`, `_us`, `_ms`, `_s`, `_bytes`, `_mb`, or is a count."""
 
 Sizes = Mapping[str, float]
 
 
 class Wrong(Exception):
-    """The figures do not count: the log does not hold what was acknowledged, or a result is not what it has to be."""
+    """The figures do not count: the log lacks acknowledged events, or a result is wrong."""
 
 
 class Profile(Protocol):
-    """What can watch the measured part of a run."""
+    """A profiler of the measured part of a run."""
 
     def start(self) -> Any: ...
     def stop(self) -> Any: ...
 
 
 class Stopwatch:
-    """How long the measured part took, on the wall and on all of the process's processors."""
+    """The duration of the measured part, as wall time and as CPU time of the process."""
 
     wall_s = 0.0
     cpu_s = 0.0
 
 
 class Bench:
-    """What a run is given, and where it leaves what it found.
+    """The context of a run, and the place for its results.
 
-    folder: empty, its own. shared: stays from run to run of one suite, for logs that are filled once.
+    folder: an empty folder of the run.
+    shared: a folder that persists between the runs of one suite, for logs that are filled once.
     """
 
     def __init__(
@@ -85,24 +86,24 @@ class Bench:
 
     @property
     def synchronous(self) -> str:
-        """SQLite's name for how durable a commit is."""
+        """SQLite's name for the durability of a commit."""
         return self.store_name.upper()
 
     @property
     def path(self) -> Path:
-        """Where the run's own log lies, if it is a file."""
+        """The path of the run's log, if it is a file."""
         return self.folder / "log.db"
 
     def count(self, name: str) -> int:
-        """Return a size that is a number of things."""
+        """Return a size that is a count."""
         return int(self.sizes[name])
 
     def seconds(self, name: str = "seconds") -> float:
-        """Return a size that is a time."""
+        """Return a size that is a time in seconds."""
         return float(self.sizes[name])
 
     def store(self) -> EventStore:
-        """Return the run's store, closed: the same one in memory each time, or another opening of the same file."""
+        """Return the run's store, closed: always the same one in memory, or a new opening of the same file."""
         if self.is_durable:
             return SQLiteStore(self.path, synchronous=self.synchronous)
         if self._memory is None:
@@ -110,20 +111,20 @@ class Bench:
         return self._memory
 
     def require_durability(self, db: sqlite3.Connection) -> None:
-        """Keep what a connection says about itself; raise Wrong where it flushes otherwise than the store's name says.
+        """Record a connection's settings; raise Wrong if its flushing does not match the name of the store.
 
-        For whoever sets SQLite up by itself: yardsticks and peers.
+        For code that configures SQLite itself: yardsticks and peers.
         """
         ((mode,),) = db.execute("PRAGMA journal_mode").fetchall()
         ((level,),) = db.execute("PRAGMA synchronous").fetchall()
         if _LEVELS[level] != self.synchronous:
-            raise Wrong(f"SQLite has synchronous={_LEVELS[level]} in force where it has to be {self.synchronous}")
+            raise Wrong(f"SQLite has synchronous={_LEVELS[level]} in force, expected {self.synchronous}")
         self.durability = f"journal_mode={mode}, synchronous={_LEVELS[level]}"
 
     async def ask_durability(self, store: EventStore) -> None:
-        """Keep what an open store says about itself.
+        """Record an open store's settings.
 
-        Each setting was read back from SQLite when the store opened: it refuses to run with another than was asked.
+        The store has read each setting back from SQLite, and refuses to run with any other than requested.
         """
         if self.is_durable:
             ((mode,),) = await store.query("PRAGMA journal_mode", ())
@@ -131,7 +132,7 @@ class Bench:
 
     @contextmanager
     def clock(self) -> Iterator[Stopwatch]:
-        """Measure what happens inside, and nothing else; where a profile was asked for, it watches just this."""
+        """Measure only what happens inside the block; a requested profile covers the same part."""
         clock = Stopwatch()
         gc.collect()
         if self._profile is not None:
@@ -148,12 +149,16 @@ class Bench:
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """One question, and how it is answered.
 
-    question: with the names of sizes in braces, so that a report asks what it answers. headline: the figure that two
-    reports are compared by. also: what is worth showing of the other figures, in words with their names in braces; the
-    JSON holds all, and all are shown where nothing is said. sizes, quick: how much is done, in full and with `--quick`
-    (None: it takes too long for that). quick_stores: what it runs on then, where nobody says. subject: whose figures
-    these are: ours, a peer's, a yardstick's. beside: the scenarios that it is measured by. needs: a module that
-    has to be installed. label: its name where it stands beside ours.
+    question: may contain the names of sizes in braces, so that a report shows the actual sizes.
+    headline: the main figure, by which two reports are compared.
+    also: the secondary figures to show, in words with their names in braces. By default all are shown; the JSON always
+        contains all.
+    sizes, quick: the amount of work, in full and with `--quick` (None: it takes too long for that).
+    quick_stores: the stores used with `--quick` by default.
+    subject: whose figures these are: ours, a peer's, or a yardstick's.
+    beside: the scenarios that it is compared with.
+    needs: a module that must be installed.
+    label: its name beside our own scenarios.
     """
 
     name: str
@@ -171,10 +176,10 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     label: str = ""
 
     def asked(self, sizes: Sizes) -> str:
-        """Return the question with these sizes; one that is not among them is that of a full run."""
+        """Return the question with these sizes; a missing size is taken from a full run."""
         return self.question.format_map({name: f"{size:,.0f}" for name, size in {**self.sizes, **sizes}.items()})
 
 
 def more_is_better(figure: str) -> bool:
-    """Say whether a figure is a rate; every other one is a cost."""
+    """Return whether a figure is a rate; every other one is a cost."""
     return figure.endswith("_per_s")

@@ -1,4 +1,4 @@
-"""`Suite`: which runs are made, in which order; each in a fresh process, interleaved by rounds."""
+"""`Suite`: the runs and their order; each in a fresh process, interleaved by rounds."""
 
 from __future__ import annotations
 
@@ -24,21 +24,22 @@ from actorium.benchmarks.ratios import is_in_front
 from actorium.benchmarks.report import BenchmarkReport, NotRun, Result, Run
 from actorium.benchmarks.scenario import Scenario, Sizes, StoreName
 
-QUICK_S = 53.0  # no run is begun that would likely end after this, so that all is over within a minute
+QUICK_S = 53.0  # no run that would likely end later is started, so that --quick takes at most a minute
 _QUICK_RUN_S_MAX = 20.0
 QUICK_ROUNDS = 3
 ROUNDS = 3
 _RUN_S_MAX = 600.0
 _LINES_OF_A_FAILURE = 30
-_FULL_BYTES = 1_000_000  # a disk with less than this left is full
+_FULL_BYTES = 1_000_000  # a disk with less free space counts as full
 _ENDED_IN_TIME_S = 5.0
 
 
 class SuitePlan(NamedTuple):
-    """What is to be measured.
+    """What to measure.
 
-    stores: none stands for all of a scenario's, or for those that it has for `quick`. folder: where the databases lie.
-    profiles: where call trees go, if they are wanted.
+    stores: none means all stores of a scenario, or its `quick` ones.
+    folder: the folder of the databases.
+    profiles: the folder for call trees, if requested.
     """
 
     scenarios: Sequence[Scenario]
@@ -56,7 +57,7 @@ class _Case(NamedTuple):
 
 
 class Suite:
-    """Carries out a plan; `report` is what it has measured so far, at any moment."""
+    """Runs a plan; `report` is the result so far, at any time."""
 
     def __init__(self, plan: SuitePlan, *, measure: Callable[[Job, Path], JobOutcome] | None = None) -> None:
         self._plan = plan
@@ -73,11 +74,11 @@ class Suite:
 
     @property
     def runs(self) -> int:
-        """How many runs there will be."""
+        """The number of runs."""
         return len(self._cases) * self._plan.rounds
 
     def run(self, on_progress: Callable[[int, str], None]) -> BenchmarkReport:
-        """Make all runs, `on_progress(done, what)` before each; KeyboardInterrupt ends it with what there is."""
+        """Make all runs, calling `on_progress(done, what)` before each; KeyboardInterrupt ends the suite early."""
         try:
             with tempfile.TemporaryDirectory(prefix="actorium-bench-", dir=self._plan.folder) as folder:
                 self._run_all(Path(folder), on_progress)
@@ -96,10 +97,10 @@ class Suite:
                 self._run_one(case, number, folder, shared)
 
     def _order(self) -> Iterator[tuple[int, list[_Case]]]:
-        """Yield the rounds, each in an order of its own.
+        """Yield the rounds, each in a different order.
 
-        With --quick there is seldom time for all: what is looked at first comes first in the first round, and has all
-        its rounds before the others have their second.
+        With --quick there is rarely time for all. The main scenarios come first in the first round, and get all their
+        rounds before the others get their second.
         """
         rounds = range(self._plan.rounds)
         if not self._plan.quick:
@@ -121,7 +122,7 @@ class Suite:
     def _run_one(self, case: _Case, number: int, folder: Path, shared: Path) -> None:
         key = (case.scenario.name, case.store)
         began = time.monotonic()
-        longest_s = max(self._took_s.values(), default=0.0)  # what was never run may take as long as anything did
+        longest_s = max(self._took_s.values(), default=0.0)  # a run without a known duration may take as long as any
         if began + self._took_s.get(key, longest_s) > self._ends:
             return
         limit_s = _QUICK_RUN_S_MAX if self._plan.quick else _RUN_S_MAX
@@ -130,7 +131,7 @@ class Suite:
             with tempfile.TemporaryDirectory(prefix="run-", dir=folder) as own:
                 outcome = self._measure(job, Path(own))
                 self._keep_profile(key, Path(own) / PROFILE)
-        except OSError as error:  # a full disk, most likely: the rounds before this one count all the same
+        except OSError as error:  # most likely a full disk: the earlier rounds still count
             outcome = JobOutcome(wrong=str(error))
         self._outcomes.setdefault(key, []).append(outcome)
         self._took_s[key] = max(self._took_s.get(key, 0.0), time.monotonic() - began)
@@ -149,18 +150,18 @@ class Suite:
                     why = f"{scenario.needs} is not installed: pip install 'actorium[bench-peers]'"
                     self._not_run.append(NotRun(scenario.name, store, why))
                 elif sizes is None:
-                    self._not_run.append(NotRun(scenario.name, store, "left out of --quick, a first look"))
+                    self._not_run.append(NotRun(scenario.name, store, "not part of --quick"))
                 else:
                     cases.append(_Case(scenario, store, sizes))
         return cases
 
     def report(self) -> BenchmarkReport:
-        """Return what is measured by now."""
+        """Return the results so far."""
         results, not_run = [], list(self._not_run)
         for scenario, store, sizes in self._cases:
             outcomes = self._outcomes.get((scenario.name, store), [])
             if not outcomes:
-                why = "stopped before its turn" if self._interrupted else "no time was left for it"
+                why = "stopped before its turn" if self._interrupted else "no time left"
                 not_run.append(NotRun(scenario.name, store, why))
                 continue
             right = [one for one in outcomes if not one.wrong]
@@ -188,7 +189,7 @@ class Suite:
 
 
 def run_job(job: Job, folder: Path) -> JobOutcome:
-    """Make one run in a process of its own, and take that process and its own ones down however this ends."""
+    """Make one run in a separate process, and kill that process and its children however the run ends."""
     path = folder / "job.json"
     path.write_bytes(msgspec.json.encode(job))
     errors = folder / "stderr.txt"
@@ -198,7 +199,7 @@ def run_job(job: Job, folder: Path) -> JobOutcome:
         try:
             code = process.wait(job.limit_s)
         except subprocess.TimeoutExpired:
-            return JobOutcome(wrong=f"it was not over after {job.limit_s:.0f} s")
+            return JobOutcome(wrong=f"not finished after {job.limit_s:.0f} s")
         finally:
             _take_down(process)
     if code or not (folder / OUTCOME).exists():
@@ -208,17 +209,17 @@ def run_job(job: Job, folder: Path) -> JobOutcome:
 
 
 def _last_words(code: int, said: str, free_bytes: int) -> str:
-    """Return in a line why a run failed, and below it what it printed, its end first of all."""
-    lines = said.strip().splitlines() or ["it said nothing"]
-    full = "the disk is full, name a folder elsewhere with --folder: " if free_bytes < _FULL_BYTES else ""
-    return "\n".join((f"{full}it ended with code {code}: {lines[-1]}", *lines[-_LINES_OF_A_FAILURE:-1]))
+    """Return in one line why a run failed, followed by its output, the last line first."""
+    lines = said.strip().splitlines() or ["no output"]
+    full = "the disk is full, name another folder with --folder: " if free_bytes < _FULL_BYTES else ""
+    return "\n".join((f"{full}exit code {code}: {lines[-1]}", *lines[-_LINES_OF_A_FAILURE:-1]))
 
 
 def _take_down(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is not None:
         return
     if hasattr(os, "killpg"):
-        os.killpg(process.pid, signal.SIGKILL)  # the session is the run's own: whoever is in it, the run has started
+        os.killpg(process.pid, signal.SIGKILL)  # the session belongs to the run: all its processes were started by it
     else:
         process.kill()
     process.wait(_ENDED_IN_TIME_S)

@@ -1,4 +1,4 @@
-"""A report on the terminal: all figures first; last, where the eye is when it is over, what they stand beside."""
+"""A report on the terminal: all figures first, the comparisons with alternatives last, where the reader looks."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ from actorium.benchmarks.scenario import STORE_TITLES, SURVIVES
 from actorium.benchmarks.suite import Suite
 
 _PLAIN_WIDTH = 160  # of a table in a file or a pipe
-_PLAIN_LINES = 10  # where there is no terminal, a bar is this many lines
-_WIDE = 130  # from here on there is room for every figure in one table
+_PLAIN_LINES = 10  # without a terminal, the progress is shown in this many lines
+_WIDE = 130  # at this width all figures fit into one table
 _LATENCIES_IF_NARROW = ("p50_ms", "p99_ms", "max_ms")
-# Over the first table only: all have the same columns.
+# Headings over the first table only: all tables have the same columns.
 _FRONT_COLUMNS = (("", 35), ("a second", 8), ("actorium", 8), ("by the rounds", 13))
 _STYLES = {"faster": "green", "slower": "red"}
 
 
 class Terminal:
-    """Standard output for a report; standard error for how far it is, with a moving bar where somebody sees it move."""
+    """Prints a report to standard output, and progress to standard error, with a moving bar on a terminal."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._out = console or Console(highlight=False, markup=False, emoji=False)
@@ -55,7 +55,7 @@ class Terminal:
         self._out.print(text, style=style, soft_wrap=True)
 
     def scenarios(self) -> None:
-        """Print which scenarios there are."""
+        """Print the list of scenarios."""
         table = self._table("scenario", "whose", "stores", "question")
         for scenario in CATALOG:
             needs = f" (needs {scenario.needs})" if scenario.needs else ""
@@ -65,7 +65,7 @@ class Terminal:
 
     @contextmanager
     def measuring(self, suite: Suite, *, is_disturbed: bool) -> Iterator[Callable[[int, str], None]]:
-        """Say what has to be known before, and show how far a suite is."""
+        """Print what the user should know first, and show the progress of a suite."""
         for warning in warnings(msgspec.structs.replace(suite.report(), disturbed=is_disturbed)):
             self._err.print(warning, style="yellow", soft_wrap=True)
         if not self._err.is_terminal:
@@ -78,10 +78,10 @@ class Terminal:
 
     def _plain_progress(self, runs: int, done: int, what: str) -> None:
         if done * _PLAIN_LINES // runs != (done - 1) * _PLAIN_LINES // runs:
-            self._err.print(f"{done} of up to {runs} runs are over; next: {what}", soft_wrap=True)
+            self._err.print(f"{done} of up to {runs} runs done; next: {what}", soft_wrap=True)
 
     def report(self, report: BenchmarkReport) -> None:
-        """Print everything that a report holds."""
+        """Print a whole report."""
         self._results(report.results)
         self._ratios(report)
         self._not_run(report)
@@ -164,7 +164,7 @@ class Terminal:
         found = fronts(report)
         if not found:
             return
-        self.say("Beside what you would use instead: commands a second, medians of the rounds", style="bold")
+        self.say("Beside the alternatives: commands per second, medians of the rounds", style="bold")
         for store, group in groupby(found, key=lambda front: front.ours.store):
             self.say(f"\n {STORE_TITLES[store]}: {SURVIVES[store]}")
             table = Table(box=None, show_header=store == found[0].ours.store, padding=(0, 2, 0, 0), header_style="")
@@ -178,7 +178,7 @@ class Terminal:
                     span = times_span(one.low, one.high)
                     table.add_row(f"  {one.label}", number(one.second), times(one.ratio), span)
             self._out.print(table)
-        self.say("\n × says how many times as much actorium does\n", style="dim")
+        self.say("\n × tells how many times as much actorium does\n", style="dim")
         for why in peers_missing(report):
             self.say(f"  {why}", style="yellow")
 

@@ -1,4 +1,4 @@
-"""One measurement at a time: two at once disturb each other, and each is told."""
+"""One measurement at a time: two at once disturb each other, and both are told."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NAME = "actorium-bench.lock"
 
 
 class Turn:
-    """Whether another program measured while this one did. The lock's file holds a byte once a second one has come."""
+    """Whether another program measured at the same time. A second program writes a byte to the lock's file."""
 
     def __init__(self, descriptor: int | None, *, is_mine: bool) -> None:
         self._descriptor = descriptor
@@ -27,15 +27,15 @@ class Turn:
 
     @property
     def is_disturbed(self) -> bool:
-        """Whether another one measured, or measures, at the same time."""
+        """Whether another program measured, or measures, at the same time."""
         return self._descriptor is not None and (not self._is_mine or os.fstat(self._descriptor).st_size > 0)
 
 
 @contextmanager
 def turn(folder: Path | None = None) -> Iterator[Turn]:
-    """Take the turn on this machine, or leave word with whoever has it; where no lock can be had, nobody is told.
+    """Take the turn on this machine, or notify the program that has it; if no lock can be created, nobody is notified.
 
-    folder: where the lock lies. [default: the temporary folder]
+    folder: the folder of the lock. [default: the temporary folder]
     """
     if not _HAS_LOCKS:
         yield Turn(None, is_mine=False)
@@ -43,7 +43,7 @@ def turn(folder: Path | None = None) -> Iterator[Turn]:
     path = (folder or Path(tempfile.gettempdir())) / _NAME
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError:  # another user's
+    except OSError:  # another user's lock
         yield Turn(None, is_mine=False)
         return
     try:

@@ -1,1 +1,1 @@
-"""Load, clocks, checks and the machine that the scenarios share."""
+"""The parts shared by the scenarios: load, clocks, checks and the description of the machine."""

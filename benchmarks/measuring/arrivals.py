@@ -1,8 +1,8 @@
-"""Arrivals at a fixed rate, from a process of its own that no slowness of the runtime slows down.
+"""Arrivals at a fixed rate, sent by a separate process that a slow runtime cannot slow down.
 
-The sender (`python arrivals.py RATE SECONDS SEED`) writes the intended moment of each arrival to its standard output,
-eight bytes each; all of them are laid down before the first, so what comes late was meant to come in time. The moments
-are those of the system's monotonic clock, which all its processes share.
+The sender (`python arrivals.py RATE SECONDS SEED`) writes the intended time of each arrival to its standard output, in
+eight bytes each. All of the times are fixed before the first arrival, so a late arrival still counts from its intended
+time. The times are those of the system's monotonic clock, which all processes share.
 """
 
 import asyncio
@@ -16,18 +16,18 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-# Arrivals of one tick come together: finer would only wake the sender more often than a processor can spare.
+# Arrivals within one tick are sent together: a finer tick would only wake the sender more often than it can afford.
 _TICK_S = 0.000_25
 _HEAD_START_S = 0.05
-# Taken from the pipe at once: a loop that is busy with arrivals for longer serves nobody else meanwhile.
+# The number read from the pipe at once: a loop that handles more arrivals in one go serves nothing else meanwhile.
 _READ_BYTES = 1_024 * 8
 
 Handle = Callable[[float], Coroutine[Any, Any, None] | None]
-"""What is done about an arrival that was meant to come at this moment; None where nothing is."""
+"""Handles the arrival with this intended time; None if there is nothing to do."""
 
 
 def moments(rate: float, seconds: float, seed: int) -> list[float]:
-    """Return when arrivals happen that know nothing of each other, as ticks from 0, in seconds."""
+    """Return the times of independent arrivals, rounded to ticks and starting at 0, in seconds."""
     chance = random.Random(seed)
     found = []
     at = chance.expovariate(rate)
@@ -38,7 +38,7 @@ def moments(rate: float, seconds: float, seed: int) -> list[float]:
 
 
 def send(rate: float, seconds: float, seed: int) -> None:
-    """Write each arrival's moment when it has come."""
+    """Write the time of each arrival when it comes."""
     times = moments(rate, seconds, seed)
     out = sys.stdout.fileno()
     start = time.perf_counter() + _HEAD_START_S
@@ -58,10 +58,10 @@ def send(rate: float, seconds: float, seed: int) -> None:
 
 
 class _Handlers:
-    """Runs coroutines side by side without a task for each, which would cost more than what is measured.
+    """Runs coroutines concurrently without a task for each, which would cost more than the work to be measured.
 
-    So they may await what awaits futures of the loop, but nothing that asks for its task. `ended` is done when none is
-    left and no more come, or when one has failed.
+    A coroutine may await futures of the loop, but not ask for its task. `ended` completes when no coroutine is left
+    and no more arrivals come, or when one has failed.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -94,7 +94,7 @@ class _Handlers:
 
 
 async def arrive(rate: float, seconds: float, seed: int, handle: Handle) -> int:
-    """Handle each arrival, side by side; return how many came when all are handled."""
+    """Handle arrivals concurrently; return their number when all have been handled."""
     loop = asyncio.get_running_loop()
     handlers = _Handlers(loop)
     arrived = 0

@@ -1,4 +1,4 @@
-"""The environment block: without it a figure says nothing."""
+"""The description of the machine: figures are meaningless without it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FLUSHED_BYTES = 4_096
 
 
 def look_around(folder: Path) -> Environment:
-    """Return what this machine is, and how long the disk under a folder takes."""
+    """Return a description of this machine, and the flush time of the disk under a folder."""
     return Environment(
         cpu=_cpu(),
         cores=_cores(),
@@ -36,7 +36,7 @@ def look_around(folder: Path) -> Environment:
 
 
 def flush_ms(folder: Path) -> float:
-    """Return the median time of a small write at a file's end and its flush to the disk, in milliseconds."""
+    """Return the median time of a small append and its flush to the disk, in milliseconds."""
     path = folder / "flush.probe"
     flush = getattr(os, "fdatasync", os.fsync)
     durations = []
@@ -54,10 +54,10 @@ def flush_ms(folder: Path) -> float:
 
 
 def file_system(folder: Path) -> str:
-    """Return the kind of file system under a folder, empty where the system does not tell."""
+    """Return the type of the file system under a folder, or "" if the system does not tell."""
     place = folder.resolve()
     under = [one for one in psutil.disk_partitions(all=True) if place.is_relative_to(one.mountpoint)]
-    # Of several mounts at one point, the last hides the others.
+    # Of several mounts at one point, the last one hides the others.
     return max(reversed(under), key=lambda one: len(one.mountpoint)).fstype if under else ""
 
 
@@ -72,7 +72,7 @@ def _packages() -> dict[str, str]:
 
 
 def _cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores this process may use."""
     process = psutil.Process()
     if hasattr(process, "cpu_affinity"):  # not on macOS
         return len(process.cpu_affinity())
@@ -80,7 +80,7 @@ def _cores() -> int:
 
 
 def _cpu() -> str:
-    """Return the processor's name, which psutil does not tell."""
+    """Return the name of the processor, which psutil does not provide."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):

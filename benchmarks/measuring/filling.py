@@ -1,4 +1,4 @@
-"""Logs that are there before the clock starts: written past the runtime, and only once for all rounds of a suite."""
+"""Logs filled before the clock starts: written without the runtime, and only once for all rounds of a suite."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _T0_US = 1_700_000_000_000_000
 
 
 async def filled(bench: Bench, aggregates: int, events: int) -> EventStore:
-    """Return the run's store, closed, with so many events for each of `account-0` … `account-N`.
+    """Return the run's store, closed, with `events` events for each of `account-0` … `account-N`.
 
-    The streams lie interleaved in the log, as they do where many aggregates live at once.
+    The streams are interleaved in the log, as they are when many aggregates are active at once.
     """
     if not bench.is_durable:
         store = bench.store()
@@ -32,7 +32,7 @@ async def filled(bench: Bench, aggregates: int, events: int) -> EventStore:
     prepared = bench.shared / f"filled-{aggregates}-{events}.db"
     if not prepared.exists():
         unfinished = prepared.with_suffix(".part")
-        # It is thrown away with the suite, and read only after it is closed: no flush would make it any truer.
+        # The log is deleted with the suite and read only after it is closed, so flushes are unnecessary.
         await _fill(SQLiteStore(unfinished, synchronous="OFF"), aggregates, events)
         unfinished.rename(prepared)
     shutil.copyfile(prepared, bench.path)
@@ -66,7 +66,7 @@ def _long(events: int) -> Iterator[Append]:
 
 
 def deposited(account: str, amount: int) -> EncodedEvent:
-    """Return a deposit as the log stores it, with metadata of the usual size."""
+    """Return a deposit as stored in the log, with metadata of the usual size."""
     event, _ = _CODEC.encode(Deposited(account, amount), _METADATA)
     return event
 

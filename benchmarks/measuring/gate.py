@@ -1,4 +1,4 @@
-"""The gate of every scenario: what was acknowledged is in the log, once, in order, and nothing else is."""
+"""The check after every scenario: the log contains exactly what was acknowledged, once and in order."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _STREAM_TYPE = "Account"
 
 
 async def require_log(store: EventStore, acknowledged: Mapping[str, int], *, filled: int = 0, unknown: int = 0) -> None:
-    """Compare the log of a closed store with how many events of each aggregate have to be in it; raise Wrong.
+    """Compare the log of a closed store with the expected number of events of each aggregate; raise Wrong.
 
-    filled: events of each aggregate that the log was filled with before the run: what came after them is read.
-    unknown: commands that were given up without an answer: they may be there too, and no more than they.
+    filled: the number of events of each aggregate the log was filled with before the run; only later events are read.
+    unknown: the number of commands given up without an answer; that many more events may be in the log.
     """
     versions = {StreamName(_STREAM_TYPE, id): filled for id in acknowledged}
     await _read(store, filled * len(acknowledged), versions)
@@ -28,7 +28,9 @@ async def require_log(store: EventStore, acknowledged: Mapping[str, int], *, fil
         doubled += max(0, in_log - events)
     doubled += sum(versions.values())
     if lost or doubled > unknown:
-        raise Wrong(f"{sum(acknowledged.values())} events were acknowledged: {lost} are lost, {doubled} are too many")
+        raise Wrong(
+            f"{sum(acknowledged.values())} events were acknowledged: {lost} are missing, {doubled} are unexpected"
+        )
 
 
 async def _read(store: EventStore, position: int, versions: dict[StreamName, int]) -> None:
@@ -47,6 +49,6 @@ def _require_next(record: EncodedRecord, position: int, versions: dict[StreamNam
     version = versions[record.stream] = versions.get(record.stream, 0) + 1
     if record.position != position or record.version != version:
         raise Wrong(
-            f"the log has {record.stream} version {record.version} at position {record.position} "
-            f"where version {version} at position {position} has to be"
+            f"the log has {record.stream} version {record.version} at position {record.position}, "
+            f"expected version {version} at position {position}"
         )

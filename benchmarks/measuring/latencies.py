@@ -1,4 +1,4 @@
-"""`Latencies`: how long each of many things took, kept so that the slowest ones stay visible."""
+"""`Latencies`: the durations of many operations, recorded so that the slowest ones stay visible."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ _LOWEST_US = 1
 _HIGHEST_US = 600_000_000
 _DIGITS = 3
 
-# Each further point is ten times as far out.
+# Each further point is ten times closer to 100 %.
 CURVE = (0.0, 25.0, 50.0, 75.0, 90.0, 95.0, 99.0, 99.5, 99.9, 99.95, 99.99)
 
 
 class Latencies:
-    """Durations from 1 µs to 10 minutes, each to three digits, however many there are."""
+    """Durations from 1 µs to 10 minutes, recorded with three significant digits, in constant memory."""
 
     def __init__(self, histogram: Any = None) -> None:
         self._histogram: Any = HdrHistogram(_LOWEST_US, _HIGHEST_US, _DIGITS) if histogram is None else histogram
 
     @classmethod
     def of(cls, durations_s: Iterable[float]) -> Self:
-        """Return the latencies that these durations are; one longer than the range counts as its end."""
+        """Return the latencies of these durations; one beyond the range counts as its end."""
         latencies = cls()
         record = latencies._histogram.record_value
         for duration_s in durations_s:
@@ -40,20 +40,20 @@ class Latencies:
         return latencies
 
     def encoded(self) -> str:
-        """Return them as text, empty where there are none."""
+        """Return them as text, or "" if there are none."""
         return self._histogram.encode().decode() if self.count else ""
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """The number of durations."""
         return int(self._histogram.get_total_count())
 
     def at_ms(self, percentile: float) -> float:
-        """Return the duration that so many percent of them do not pass, in milliseconds."""
+        """Return the duration that this percentage of them does not exceed, in milliseconds."""
         return float(self._histogram.get_value_at_percentile(percentile)) / 1e3
 
     def figures(self) -> dict[str, float]:
-        """Return the four that tell most: the middle, one in a hundred, one in a thousand, the worst."""
+        """Return the median, the 99th and 99.9th percentile, and the maximum."""
         if not self.count:
             return {}
         worst_ms = float(self._histogram.get_max_value()) / 1e3
@@ -65,5 +65,5 @@ class Latencies:
         }
 
     def curve(self) -> list[tuple[float, float]]:
-        """Return points of percentile and milliseconds, as far out as there are enough of them to tell."""
+        """Return points of percentile and milliseconds, up to the highest percentile with enough data."""
         return [(at, self.at_ms(at)) for at in CURVE if self.count * (100 - at) >= 100]

@@ -1,4 +1,4 @@
-"""Work for a runtime: closed loops of callers, and the subscriber that listens meanwhile."""
+"""Load on a runtime: closed loops of callers, with a subscriber that follows the log."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from actorium.benchmarks.account import Account, Deposit
 from actorium.benchmarks.scenario import Bench, Wrong
 
 _AT_ONCE = 1_000
-_CAPACITY_S_MIN = 0.2  # what is shorter is decided by whatever the machine does at that moment
+_CAPACITY_S_MIN = 0.2  # a shorter measurement depends on what else the machine does at that moment
 _FOLLOWER_PATIENCE_S = 60.0
-WARM_UP = 0.2  # this part of the measured time goes before it, uncounted
+WARM_UP = 0.2  # the uncounted warm-up, as a share of the measured time
 AMOUNT = 5
 
 
 class BenchmarkFollower:
-    """A live subscription to everything: it has to see each position once, in order."""
+    """A live subscription to all events, which must deliver each position once, in order."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -33,11 +33,11 @@ class BenchmarkFollower:
         async for recorded in self._runtime.events(after=position):
             position += 1
             if recorded.position != position:
-                raise Wrong(f"the subscriber saw position {recorded.position} where {position} comes next")
+                raise Wrong(f"the subscriber saw position {recorded.position}, expected {position}")
             self.position = position
 
     async def end(self) -> None:
-        """Let it come to the end of the log once all commands are over, and stop it; raise Wrong if it does not."""
+        """Wait for the end of the log after all commands are finished, and stop; raise Wrong if it is not reached."""
         patience = time.perf_counter() + _FOLLOWER_PATIENCE_S
         while not self._task.done() and time.perf_counter() < patience:
             now = self._runtime.statistics()
@@ -56,7 +56,7 @@ class BenchmarkFollower:
 async def running(
     bench: Bench, parts: Sequence[Any] = (Account,), settings: Settings | None = None
 ) -> AsyncIterator[Runtime]:
-    """Run a runtime on the run's store with a live subscription; at the end that has seen everything."""
+    """Run a runtime on the run's store with a live subscription, which must have seen every event at the end."""
     async with Runtime(list(parts), store=bench.store(), settings=settings) as runtime:
         await bench.ask_durability(runtime.store)
         follower = BenchmarkFollower(runtime)
@@ -65,29 +65,29 @@ async def running(
 
 
 class Accounts:
-    """So many aggregates, and how many events of each were acknowledged."""
+    """A number of aggregates, and the count of acknowledged events of each."""
 
     def __init__(self, count: int, *, events: int = 0) -> None:
         self.ids = [f"account-{number}" for number in range(count)]
         self.events = [events] * count
 
     async def open(self, runtime: Runtime) -> None:
-        """Give each its first event."""
+        """Send each account its first command."""
         for first in range(0, len(self.ids), _AT_ONCE):
             await asyncio.gather(*(runtime.send(Deposit(id, AMOUNT)) for id in self.ids[first : first + _AT_ONCE]))
         self.events = [events + 1 for events in self.events]
 
     def acknowledged(self) -> dict[str, int]:
-        """Return the events that have to be in the log, by aggregate."""
+        """Return the number of events that must be in the log, by aggregate."""
         return dict(zip(self.ids, self.events, strict=True))
 
 
 async def closed_loop(
     runtime: Runtime, accounts: Accounts, *, callers: int, seconds: float, seed: int, own_ids: bool = False
 ) -> list[float]:
-    """Have each caller send its next command when its last is acknowledged; return how long each took, in seconds.
+    """Let each caller send its next command when its last one is acknowledged; return the durations, in seconds.
 
-    own_ids: each command carries an id that the caller made, so that the log has to be asked whether it knows it.
+    own_ids: each command carries an id made by the caller, so the log must be searched for it.
     """
     latencies_s: list[float] = []
     clock = time.perf_counter
@@ -98,7 +98,7 @@ async def closed_loop(
         count, chance = len(ids), random.Random(seed * 1_000_003 + number).random
         now = 0.0
         sent = 0
-        while now < ends:  # at least once, however slow the machine
+        while now < ends:  # at least once, even on a slow machine
             began = clock()
             index = int(chance() * count)
             sent += 1

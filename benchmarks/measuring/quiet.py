@@ -1,4 +1,4 @@
-"""No log in the middle of a measurement."""
+"""Switches logging off during a measurement."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import structlog
 
 
 def be_quiet() -> None:
-    """Have the runtime log what ends it, and nothing else: a log in the middle of a measurement is measured, too."""
+    """Log only fatal errors of the runtime: log output during a measurement would be measured, too."""
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),

@@ -1,4 +1,4 @@
-"""How much memory this process holds."""
+"""The memory used by this process."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ import psutil
 
 
 def resident_mb() -> float:
-    """Return the resident size of this process now, in MB."""
+    """Return the current resident size of this process, in MB."""
     gc.collect()
     return psutil.Process().memory_info().rss / 1e6

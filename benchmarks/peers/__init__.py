@@ -1,1 +1,1 @@
-"""The same work in other packages, measured where they are installed (extra `bench-peers`)."""
+"""The same work in other packages, measured if they are installed (extra `bench-peers`)."""

@@ -1,9 +1,9 @@
-"""The library `eventsourcing`, in the way that is nearest to a live actor: the caller holds the aggregates.
+"""The library `eventsourcing`, used in the way nearest to a live actor: the caller keeps the aggregates in memory.
 
-Its calls block: with one thread its rate is bound by the disk's flush, so there is one case with a single caller, one
-with 8 threads, and one with a caller who gathers 100 commands by itself and saves what they changed in one transaction,
-which all of them share: one conflict undoes all. It sets nothing but WAL, so SQLite's own default holds,
-`synchronous=FULL`; for the other level each of its connections is told so.
+Its calls block, so with one thread the flush of the disk limits its rate. There are three cases: a single caller, 8
+threads, and a caller that collects 100 commands and saves their changes in one transaction. The commands in the third
+case succeed or fail together. The library sets only WAL, so SQLite's default applies, `synchronous=FULL`; for the other
+level each of its connections is configured explicitly.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _WARM_UP = 0.2
 
 
 async def measure(bench: Bench) -> Figures:
-    """Return the rate of deposits, so many of them saved at once, before the next of their thread."""
+    """Return the rate of deposits; each thread saves a number of them at once before it continues."""
     application, account, event_count = _application(bench)
     accounts = [account() for _ in range(bench.count("aggregates"))]
     for one in accounts:
@@ -57,7 +57,7 @@ def _all_threads(
     seconds: float,
     seed: int,
 ) -> list[float]:
-    """Let each thread deposit on aggregates of its own, so that no two write one stream; return how long saves took."""
+    """Let each thread deposit to its own aggregates, so that no two write one stream; return the durations of saves."""
     latencies_s: list[float] = []
     clock = time.perf_counter
     ends = clock() + seconds
@@ -138,7 +138,7 @@ def _scenario(
         beside=beside,
         needs=_MODULE,
         label=label,
-        also="CPU {cpu_us_per_command} µs a command",
+        also="CPU {cpu_us_per_command} µs per command",
         **more,
     )
 
@@ -148,14 +148,14 @@ SCENARIOS = (
     _scenario(
         "eventsourcing",
         "eventsourcing, one caller",
-        "What does one caller of `eventsourcing` get who holds the aggregates?",
+        "What rate does one caller of `eventsourcing` reach that keeps the aggregates in memory?",
         ("one-caller", "100-callers"),
         quick_stores=_MEMORY_TOO,
     ),
     _scenario(
         "eventsourcing-8",
         "eventsourcing, 8 threads",
-        "What do 8 threads get that hold the aggregates of `eventsourcing`?",
+        "What rate do 8 threads reach that keep the aggregates of `eventsourcing` in memory?",
         ("100-callers",),
         threads=8,
         quick_stores=_MEMORY_TOO,
@@ -163,8 +163,8 @@ SCENARIOS = (
     _scenario(
         "eventsourcing-100",
         "eventsourcing, 100 commands a save",
-        "What does a caller of `eventsourcing` get who saves what {at_once} commands changed in one transaction, "
-        "to succeed or fail together? (latencies: of a save)",
+        "What rate does a caller of `eventsourcing` reach that saves {at_once} commands in one transaction, "
+        "which succeed or fail together? (latencies: of a save)",
         ("100-callers",),
         at_once=100,
     ),

@@ -1,4 +1,4 @@
-"""Pykka's actors: a thread each, no log. They bound the actor part alone."""
+"""Pykka's actors: one thread each, no log. They are a bound for the actor part alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _WARM_UP = 0.2
 
 
 async def measure(bench: Bench) -> Figures:
-    """Return the rate of questions, so many of them at once."""
+    """Return the rate of requests, with a number of them at once."""
     import pykka
 
     class PykkaAccount(pykka.ThreadingActor):  # type: ignore[misc]  # the peer may not be installed where types are checked
@@ -35,7 +35,7 @@ async def measure(bench: Bench) -> Figures:
     finally:
         pykka.ActorRegistry.stop_all()
     if found != warmed + commands:
-        raise Wrong(f"{warmed + commands} questions were answered, the actors count {found}")
+        raise Wrong(f"{warmed + commands} requests were answered, the actors counted {found}")
     return {"commands_per_s": commands / clock.wall_s, "cpu_us_per_command": clock.cpu_s / commands * 1e6}
 
 
@@ -69,7 +69,7 @@ def _scenario(name: str, label: str, question: str, beside: str, at_once: int) -
         beside=(beside,),
         needs="pykka",
         label=label,
-        also="CPU {cpu_us_per_command} µs a command",
+        also="CPU {cpu_us_per_command} µs per command",
     )
 
 
@@ -77,15 +77,14 @@ SCENARIOS = (
     _scenario(
         "pykka",
         "Pykka, one at a time, no log",
-        "How many questions do actors of Pykka answer, without any log, asked one at a time?",
+        "How many requests do Pykka actors answer, without a log, sent one at a time?",
         "one-caller",
         1,
     ),
     _scenario(
         "pykka-100",
         "Pykka, 100 at a time, no log",
-        "How many questions do actors of Pykka answer, without any log, asked {at_once} at a time? "
-        "(latencies: of {at_once})",
+        "How many requests do Pykka actors answer, without a log, sent {at_once} at a time? (latencies: of {at_once})",
         "100-callers",
         100,
     ),

@@ -1,1 +1,1 @@
-"""What a suite measured, on the terminal, as Markdown, JSON and a page."""
+"""The results of a suite on the terminal, as Markdown, JSON and a page."""

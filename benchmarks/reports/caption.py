@@ -1,4 +1,4 @@
-"""What has to stand beside figures: the machine, and what a reader has to know first."""
+"""The caption of figures: the machine, and warnings that a reader needs first."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from actorium.benchmarks.reports.words import number
 
 
 def describe(environment: Environment) -> str:
-    """Return the machine in two lines."""
+    """Return a description of the machine in two lines."""
     packages = ", ".join(f"{name} {version}" for name, version in environment.packages.items())
     return (
         f"{environment.cpu}, {environment.cores} cores, {environment.memory_gb} GB, {environment.system}, "
@@ -19,10 +19,10 @@ def describe(environment: Environment) -> str:
 
 
 def in_short(report: BenchmarkReport) -> str:
-    """Return the machine and the day in one line: what decides most of the figures."""
+    """Return the machine and the date in one line: they determine most of the figures."""
     environment = report.environment
     place = environment.folder_file_system or "an unknown file system"
-    how = ", a first look (--quick)" if report.quick else ""
+    how = ", with --quick" if report.quick else ""
     return (
         f"{environment.cpu}, {environment.cores} cores; {environment.python}; databases on {place}, "
         f"where a flush takes {number(environment.flush_ms)} ms; measured {report.began[:10]}{how}"
@@ -30,31 +30,31 @@ def in_short(report: BenchmarkReport) -> str:
 
 
 def when(report: BenchmarkReport) -> str:
-    """Return when it was measured, and how often each."""
+    """Return when the measurement took place, and how many rounds it had."""
     runs = [len(result.runs) for result in report.results if result.runs] or [0]
     least = f"{min(runs)} to " if min(runs) < max(runs) else ""
     rounds = f"{least}{max(runs)} interleaved round{'s' if max(runs) != 1 else ''}"
-    how = "; --quick: small sizes, a first look" if report.quick else ""
-    return f"{report.began}; {rounds}, each run a process of its own{how}"
+    how = "; --quick: small sizes" if report.quick else ""
+    return f"{report.began}; {rounds}, each run in a separate process{how}"
 
 
 def peers_missing(report: BenchmarkReport) -> list[str]:
-    """Return why something that is not ours stands nowhere, one line each."""
+    """Return why results of peers are missing, one line each."""
     peers = {name for name, scenario in BY_NAME.items() if scenario.needs}
     return list(dict.fromkeys(one.why for one in report.not_run if one.scenario in peers))
 
 
 def warnings(report: BenchmarkReport) -> list[str]:
-    """Return what a reader of the figures has to know first."""
+    """Return the warnings that a reader of the figures needs first."""
     found = []
     if not report.environment.is_durable_place:
         found.append(
-            "the databases lie in memory (tmpfs): durable figures mean nothing; name a folder on a disk with --folder"
+            "the databases are in memory (tmpfs), durable figures mean nothing: name a folder on a disk with --folder"
         )
     if report.environment.load_average > report.environment.cores / 2:
-        found.append("other programs were busy when this began: expect wide spreads")
+        found.append("other programs were busy at the start: expect wide spreads")
     if report.disturbed:
-        found.append("another `actorium bench` measured at the same time: each disturbs the other, measure again")
+        found.append("another `actorium bench` ran at the same time, and they disturbed each other: measure again")
     if report.interrupted:
-        found.append("stopped from outside: these are the figures up to then")
+        found.append("stopped early: these are the figures up to then")
     return found

@@ -1,4 +1,4 @@
-"""`compare`: faster, slower or within noise, by the spreads of two reports."""
+"""`compare`: decide from the spreads of two reports what is faster, slower or within noise."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from actorium.benchmarks.scenario import OURS, StoreName, more_is_better
 
 Verdict = Literal["faster", "slower", "within noise", "too few rounds", "not comparable"]
 
-# Twice three runs, all of them on their own side of a line, happen by chance once in ten; twice five once in 126.
+# Twice three runs separate by chance alone once in ten, twice five runs once in 126.
 ROUNDS_MIN = 3
 _FLUSH_FACTOR = 1.5
-# Less than this is no news, however quiet the machine.
+# A smaller difference is not reported, however quiet the machine.
 DIFFERENCE_MIN = 0.03
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """One scenario, then and now. `ratio` is the new median by the old one, for a rate and for a cost alike.
+    """One scenario, then and now. `ratio` is the new median divided by the old one, for a rate and for a cost alike.
 
-    chance: how likely noise alone gives such rounds a verdict; 0 where there is none to give.
+    chance: the probability that noise alone gives these rounds a verdict; 0 if there is no verdict.
     """
 
     scenario: str
@@ -42,7 +42,7 @@ class Comparison(msgspec.Struct, frozen=True):
 
 
 def compare(old: BenchmarkReport, new: BenchmarkReport) -> list[Comparison]:
-    """Return a verdict for each result of the new report that the old one has too."""
+    """Return a verdict for each result of the new report that is also in the old one."""
     found = []
     for result in new.results:
         before = old.find(*result.key)
@@ -52,7 +52,7 @@ def compare(old: BenchmarkReport, new: BenchmarkReport) -> list[Comparison]:
 
 
 def differences(old: BenchmarkReport, new: BenchmarkReport) -> list[str]:
-    """Return what else is not the same, one line each: then a difference is not the code's alone."""
+    """Return other differences, one line each: with any of them, the code is not the only cause of a change."""
     then, now = msgspec.structs.asdict(old.environment), msgspec.structs.asdict(new.environment)
     names = ("cpu", "cores", "system", "python", "sqlite", "folder_file_system")
     found = [f"{name}: {then[name]} then, {now[name]} now" for name in names if then[name] != now[name]]
@@ -77,24 +77,21 @@ def _compare(figure: str, old: Result, new: Result) -> Comparison:
 
 
 def summary(lines: Sequence[Comparison]) -> list[str]:
-    """Return how many are faster and slower, and how much of that the machine alone may have made, one line each."""
+    """Return how many are faster and slower, and how much of that may be due to the machine, one line each."""
     counts = [f"{sum(one.verdict == verdict for one in lines)} {verdict}" for verdict in ("faster", "slower")]
     by_chance = sum(one.chance for one in lines)
     said = f"{' and '.join(counts)} of {len(lines)}"
     if by_chance:
-        said += f"; noise alone makes about {by_chance:.2g} of them, the fewer the more rounds there are"
+        said += f"; noise alone explains about {by_chance:.2g} of them, fewer with more rounds"
     others = [one.ratio for one in lines if one.ratio and _is_not_ours(one.scenario)]
     if not others:
         return [said]
     span = f"{min(others):.2f} to {max(others):.2f}" if len(others) > 1 else f"{others[0]:.2f}"
-    return [
-        said,
-        f"what no change of Actorium moves has now / then at {span}: so much does the machine differ by itself",
-    ]
+    return [said, f"scenarios that run no code of Actorium have now / then at {span}: that is the noise of the machine"]
 
 
 def _is_not_ours(name: str) -> bool:
-    """Say whether it does the work of one of ours, and runs none of our code."""
+    """Return whether it does the work of one of our scenarios without running our code."""
     scenario = BY_NAME.get(name)
     return scenario is not None and scenario.subject != OURS and bool(scenario.beside)
 

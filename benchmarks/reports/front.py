@@ -1,4 +1,4 @@
-"""The first look of the page: what this does beside what one would use instead, for each durability."""
+"""The front of the page: Actorium beside its alternatives, for each durability."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class CardRow(NamedTuple):
 
 
 class Card(NamedTuple):
-    """A scenario with its rate, what that comes to, and the rates beside it."""
+    """A scenario with its rate, a summary, and the rates beside it."""
 
     scenario: str
     rate: str
@@ -36,7 +36,7 @@ class Card(NamedTuple):
 
 
 class CardsOfStore(NamedTuple):
-    """The cards of one store, and what it promises."""
+    """The cards of one store, and its guarantee."""
 
     store: str
     survives: str
@@ -44,7 +44,7 @@ class CardsOfStore(NamedTuple):
 
 
 def cards_by_store(report: BenchmarkReport) -> list[CardsOfStore]:
-    """Return a card for each of the scenarios that tell most, the most durable store first."""
+    """Return a card for each of the main scenarios, the most durable store first."""
     return [
         CardsOfStore(STORE_TITLES[store], SURVIVES[store], [_card(one) for one in group])
         for store, group in groupby(fronts(report), key=lambda one: one.ours.store)
@@ -63,9 +63,9 @@ def _card(one: Front) -> Card:
 
 
 def _in_short(lines: Sequence[Ratio]) -> str:
-    """Return what a card comes to: beside the best of what is not ours, so that each is given its best case."""
+    """Return the summary of a card: the ratio to the best of the alternatives, each taken at its best."""
     peers = [line.ratio for line in lines if _style(line) == "peer"]
-    return f", {times(min(peers))} the best of the others" if peers else ""
+    return f", {times(min(peers))} the best alternative" if peers else ""
 
 
 def _style(line: Ratio) -> str:

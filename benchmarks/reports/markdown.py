@@ -13,7 +13,7 @@ from actorium.benchmarks.scenario import STORE_TITLES
 
 
 def tables(report: BenchmarkReport) -> str:
-    """Return the machine, the ratios to the same work elsewhere, all figures, the ratios among ours, and the model."""
+    """Return the machine, the ratios to the alternatives, all figures, the ratios among our own, and the model."""
     results = []
     for result in report.results:
         if result.runs:

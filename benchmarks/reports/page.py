@@ -1,4 +1,4 @@
-"""A report as one page that needs nothing else: figures, plots, tables, and the report itself as JSON inside."""
+"""A report as a self-contained page: figures, plots, tables, and the report itself as embedded JSON."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ _CALLERS = (("one-caller", 1), ("100-callers", 100), ("10000-callers", 10_000))
 _GROWTH = (("growth-1k", 1_000), ("growth-10k", 10_000), ("growth-100k", 100_000), ("growth-1m", 1_000_000))
 _SHORT: Mapping[StoreName, str] = {"memory": "memory", "full": "FULL", "normal": "NORMAL"}
 _TILES: Sequence[tuple[str, StoreName, str, str]] = (
-    ("open-loop", "full", "p99_ms", "99 of 100 commands take no longer, at half of the capacity, SQLite FULL"),
+    ("open-loop", "full", "p99_ms", "99 of 100 commands take at most this, at half of capacity, SQLite FULL"),
     ("recovery", "full", "first_answer_ms", "from opening the log after SIGKILL to the first answer, SQLite FULL"),
     ("sagas", "full", "sagas_per_s", "sagas of three steps, SQLite FULL"),
     ("replay", "full", "events_per_s", "of one stream replayed, SQLite FULL"),
-    ("idle-actors", "full", "actor_bytes", "an idle actor takes beside its state"),
+    ("idle-actors", "full", "actor_bytes", "an idle actor takes in addition to its state"),
 )
 
 
 class _Tile(NamedTuple):
-    """One figure in large, what it means, and its spread."""
+    """One large figure, its meaning, and its spread."""
 
     value: str
     words: str
@@ -51,7 +51,7 @@ class _Tile(NamedTuple):
 
 
 class _Figure(NamedTuple):
-    """A plot under its heading."""
+    """A plot with its heading."""
 
     heading: str
     words: str
@@ -59,7 +59,7 @@ class _Figure(NamedTuple):
 
 
 class _Table(NamedTuple):
-    """A table under its heading; left out of the page where it has no rows."""
+    """A table with its heading; omitted from the page if it has no rows."""
 
     heading: str
     columns: Sequence[str]
@@ -68,14 +68,14 @@ class _Table(NamedTuple):
 
 
 class _ResultRow(NamedTuple):
-    """The figures of one scenario on one store, and what was in force there."""
+    """The figures of one scenario on one store, and the durability in force."""
 
     cells: Sequence[str]
     durability: str
 
 
 class _Question(NamedTuple):
-    """A scenario, what it asks, and its rows."""
+    """A scenario, its question, and its rows."""
 
     scenario: str
     question: str
@@ -99,7 +99,7 @@ def page(report: BenchmarkReport) -> str:
         tables=[_ratios(report), _predictions(predictions(report)), _durabilities(report.results)],
         environment=f"{describe(report.environment)}\n{when(report)}",
         not_run=_not_run(report),
-        # In a script element nothing is escaped, and nothing may look like the end of it.
+        # Nothing is escaped in a script element, so nothing may look like its end.
         report=msgspec.json.encode(report).decode().replace("<", "\\u003c"),
     )
 
@@ -133,7 +133,7 @@ def _series(
 
 
 def _log_axis_of(title: str, lines: Sequence[PlotLine]) -> Axis:
-    """Return an axis whose marks are the points of the lines."""
+    """Return an axis with a mark at each point of the lines."""
     marks = sorted({point.x for line in lines for point in line.points})
     return log_axis(title, marks)._replace(marks=marks)
 
@@ -150,9 +150,9 @@ def _throughput(report: BenchmarkReport) -> _Figure | None:
     ]
     if not lines:
         return None
-    x = _log_axis_of("callers that wait for their replies", lines)
+    x = _log_axis_of("callers waiting for their replies", lines)
     y = log_axis("commands per second", [value for line in lines for p in line.points for value in (p.low, p.high)])
-    words = "Over 1,000 aggregates. One flush of the disk serves all who wait for it."
+    words = "Over 1,000 aggregates. One flush of the disk serves every waiting caller."
     return _Figure("Throughput by callers", words, line_plot(lines, x, y))
 
 
@@ -166,12 +166,11 @@ def _latency(report: BenchmarkReport) -> _Figure | None:
     if not lines:
         return None
     x = percentile_axis(
-        "part of the commands that took no longer", [point.x for line in lines for point in line.points]
+        "share of the commands that took no longer", [point.x for line in lines for point in line.points]
     )
     y = log_axis("milliseconds", [point.y for line in lines for point in line.points])
     words = (
-        "At half of the capacity, from the moment at which a command was meant to come: one that waits behind a slow "
-        "one counts its wait."
+        "At half of capacity, from the intended time of each command: if it waits behind a slow one, the wait counts."
     )
     return _Figure("Latency, open loop", words, line_plot(lines, x, y))
 
@@ -186,10 +185,10 @@ def _growth(report: BenchmarkReport) -> _Figure | None:
     x = _log_axis_of("aggregates in the log", lines)
     y = linear_axis("µs per command", [point.high for line in lines for point in line.points])
     words = (
-        f"Time over all of 100 callers, each aggregate with the same chance, while only {_max_live(report)} may live: "
-        "beyond that a command hydrates its actor first."
+        f"Total time of 100 callers, commands spread evenly over the aggregates, at most {_max_live(report)} of them "
+        "in memory: beyond that, most commands hydrate their actor first."
     )
-    return _Figure("Cost as aggregates become more", words, line_plot(lines, x, y))
+    return _Figure("Cost by number of aggregates", words, line_plot(lines, x, y))
 
 
 def _overload(report: BenchmarkReport) -> _Figure | None:
@@ -212,23 +211,23 @@ def _overload(report: BenchmarkReport) -> _Figure | None:
             lines.append(PlotLine(_SHORT[store], store, points))
     if not lines:
         return None
-    x = percent_axis("offered, of what a closed loop gets", LOADS_PERCENT)
+    x = percent_axis("offered, as a share of a closed loop's rate", LOADS_PERCENT)
     y = percent_axis(
-        "done in time, of what a closed loop gets", [point.high for line in lines for point in line.points]
+        "done in time, as a share of a closed loop's rate", [point.high for line in lines for point in line.points]
     )
     words = (
-        "Commands answered within a quarter of a second of the moment at which they were meant to come; the others are "
-        "refused at once. Whoever sends them runs in the same process, and costs it, too."
+        "Commands answered within a quarter of a second of their intended time; the others are rejected at once. The "
+        "sender runs in the same process, which costs time, too."
     )
     return _Figure("Load beyond capacity", words, line_plot(lines, x, y))
 
 
 def _results(results: Sequence[Result]) -> list[tuple[str, list[_Question]]]:
     """Return the results under their headings, by scenario."""
-    of: dict[str, list[Result]] = {"All figures": [], "What bounds it": [], "Elsewhere": []}
+    of: dict[str, list[Result]] = {"All figures": [], "Upper bounds": [], "Alternatives": []}
     for result in results:
         if result.runs:
-            of[{OURS: "All figures", YARDSTICK: "What bounds it"}.get(result.subject, "Elsewhere")].append(result)
+            of[{OURS: "All figures", YARDSTICK: "Upper bounds"}.get(result.subject, "Alternatives")].append(result)
     return [(heading, _questions(group)) for heading, group in of.items() if group]
 
 
@@ -260,18 +259,18 @@ def _ratios(report: BenchmarkReport) -> _Table:
         if line.is_among_ours
     ]
     columns = ("scenario", "beside", "store", "first", "second", "ratio")
-    return _Table("Scenarios beside each other", columns, rows, "Ratios of medians; above 1 the first does more.")
+    return _Table("Scenarios beside each other", columns, rows, "Ratios of medians; above 1, the first is faster.")
 
 
 def _durabilities(results: Sequence[Result]) -> _Table:
-    """Say what each store promises, and what was in force, as the databases themselves said."""
+    """Return each store's guarantee, and the settings in force as the databases report them."""
     rows = []
     for store in STORES:
         of_it = [one for one in results if one.store == store and one.runs]
         said = {one.durability.partition(":")[0]: None for one in of_it if one.durability.startswith("journal_mode")}
         if of_it:
             rows.append((STORE_TITLES[store], SURVIVES[store], "; ".join(said)))
-    return _Table("Durability", ("store", "what is promised", "in force, as SQLite said when asked"), rows)
+    return _Table("Durability", ("store", "guarantee", "in force, as reported by SQLite"), rows)
 
 
 def _predictions(found: Sequence[Prediction]) -> _Table:
@@ -279,9 +278,9 @@ def _predictions(found: Sequence[Prediction]) -> _Table:
         (one.scenario, STORE_TITLES[one.store], number(one.predicted_per_s), number(one.measured_per_s), one.of)
         for one in found
     ]
-    columns = ("scenario", "store", "predicted commands/s", "measured", "made of, µs")
-    words = "Loop, writer and flush take turns; what each costs was measured by itself."
-    return _Table("What the rate is made of", columns, rows, words)
+    columns = ("scenario", "store", "predicted commands/s", "measured", "sum of, µs")
+    words = "Loop, writer and flush take turns; each cost was measured separately."
+    return _Table("Composition of the rate", columns, rows, words)
 
 
 def _not_run(report: BenchmarkReport) -> _Table:

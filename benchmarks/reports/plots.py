@@ -1,8 +1,8 @@
-"""Plots drawn from numbers: lines over a linear, a logarithmic or a percentile axis; `plot.html` makes SVG of them.
+"""Plots: lines over a linear, a logarithmic or a percentile axis; `plot.html` renders them as SVG.
 
-A drawing is about as wide as a narrow window, so that its text has the size of the text around it.
+A plot is about as wide as a narrow window, so its text is as large as the text around it.
 
-Colours are classes of the page's style sheet, so that one drawing reads in light and dark.
+Colours are classes of the page's style sheet, so the same plot works in light and dark mode.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _WHISKER_MIN_PX = 2
 
 
 class Point(NamedTuple):
-    """A median with the smallest and the largest of its rounds."""
+    """A median with the smallest and the largest value of its rounds."""
 
     x: float
     y: float
@@ -38,7 +38,7 @@ class PlotLine(NamedTuple):
 
 
 class Text(NamedTuple):
-    """Words at a place; `style` is its classes."""
+    """Text at a position; `style` is its CSS classes."""
 
     left: float
     top: float
@@ -47,7 +47,7 @@ class Text(NamedTuple):
 
 
 class Dot(NamedTuple):
-    """A point with what a reader sees who points at it; a `whisker` reaches from the smallest to the largest round."""
+    """A point with the text shown on hover; a `whisker` extends from the smallest to the largest round."""
 
     left: float
     top: float
@@ -64,7 +64,7 @@ class Curve(NamedTuple):
 
 
 class Plot(NamedTuple):
-    """A plot, all places in pixels of a box of this width and height; `grid` holds the heights of its lines."""
+    """A plot, with all positions in pixels within its width and height; `grid` holds the heights of the grid lines."""
 
     title: str
     width: int
@@ -77,7 +77,7 @@ class Plot(NamedTuple):
 
 
 class Axis(NamedTuple):
-    """Where a value lies between 0 and 1, which marks there are, and how each is written."""
+    """The position of a value between 0 and 1, the marks, and their labels."""
 
     place: Callable[[float], float]
     marks: Sequence[float]
@@ -110,7 +110,7 @@ def percent_axis(title: str, values: Sequence[float]) -> Axis:
 
 
 def percentile_axis(title: str, percentiles: Sequence[float]) -> Axis:
-    """Return an axis on which each further mark is ten times as far out."""
+    """Return an axis on which each further mark is ten times closer to 100 %."""
     last = max(percentiles)
     marks = [at for at in (50, 90, 99, 99.9, 99.99) if at <= last + 1e-9]
     return Axis(lambda at: _nines(at) / _nines(last), marks, lambda at: f"{at:g}%", title)
@@ -121,7 +121,7 @@ def _nines(percentile: float) -> float:
 
 
 def line_plot(lines: Sequence[PlotLine], x: Axis, y: Axis) -> Plot:
-    """Return a plot of lines; each is named at its end, the vertical axis above it."""
+    """Return a plot of lines, each named at its end, with the title of the vertical axis above it."""
     wide, high = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
 
     def left(value: float) -> float:
@@ -160,7 +160,7 @@ def line_plot(lines: Sequence[PlotLine], x: Axis, y: Axis) -> Plot:
 
 
 def _apart(labels: Sequence[tuple[float, tuple[float, PlotLine]]]) -> list[tuple[float, tuple[float, PlotLine]]]:
-    """Move labels down until no two lie over each other."""
+    """Move labels down until none overlap."""
     placed: list[tuple[float, tuple[float, PlotLine]]] = []
     for top, label in sorted(labels, key=lambda one: one[0]):
         least = placed[-1][0] + _LABEL_GAP_PX if placed else top

@@ -1,11 +1,11 @@
-"""The model of the rate: what a command costs on the loop and in the writer, and its part of a commit and its flush.
+"""The model of the rate: the cost of a command on the loop and in the writer, and its share of a commit and flush.
 
-A closed loop of callers moves in step: they wake together, their commands are decided together and written together,
-so loop and writer take turns. A batch of b commands takes b × loop + b × row + commit + flush. Each part is measured by
-itself:
+A closed loop of callers moves in step: the callers wake together, and their commands are decided and written together,
+so loop and writer take turns. A batch of b commands takes b × loop + b × row + commit + flush. Each part is measured
+separately:
 
-- loop: the same callers in memory, less what the store in memory takes for an event;
-- row and commit: our store alone, without a flush (NORMAL), 100 events to a commit and one to a commit;
+- loop: the same callers in memory, minus the memory store's time for an event;
+- row and commit: our store alone, without a flush (NORMAL), with 100 events and with one event per commit;
 - flush: a small write and its flush on the disk.
 """
 
@@ -24,7 +24,7 @@ _CLOSED_LOOPS = ("one-caller", "100-callers", "own-ids", "10000-callers", "one-h
 
 
 class Prediction(msgspec.Struct, frozen=True):
-    """The rate that the model gives for a scenario, beside the measured one; `of` says what it is made of."""
+    """The predicted rate of a scenario, beside the measured one; `of` lists its parts."""
 
     scenario: str
     store: StoreName
@@ -34,7 +34,7 @@ class Prediction(msgspec.Struct, frozen=True):
 
 
 class Constants(NamedTuple):
-    """What was measured by itself, in microseconds. in_memory: what the store in memory takes for an event."""
+    """The costs measured separately, in microseconds. in_memory: the memory store's time for an event."""
 
     row: float
     commit: float
@@ -43,7 +43,7 @@ class Constants(NamedTuple):
 
 
 def constants(report: BenchmarkReport) -> Constants | None:
-    """Return the constants of a machine, None where one was not measured."""
+    """Return the constants of a machine, or None if one was not measured."""
     many = report.median("store-alone", "normal", "us_per_event")
     one = report.median("store-alone-1", "normal", "us_per_event")
     in_memory = report.median("store-alone", "memory", "us_per_event")
@@ -55,7 +55,7 @@ def constants(report: BenchmarkReport) -> Constants | None:
 
 
 def predictions(report: BenchmarkReport) -> list[Prediction]:
-    """Return what the model says for each closed loop whose parts were measured."""
+    """Return the prediction for each closed loop whose parts were measured."""
     found = constants(report)
     if found is None:
         return []

@@ -1,4 +1,4 @@
-"""How figures are written, wherever they are shown."""
+"""The format of figures, wherever they are shown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LATENCIES = ("p50_ms", "p99_ms", "p99_9_ms", "max_ms")
 
 
 def number(value: float) -> str:
-    """Return a figure with three digits or more, none of them idle."""
+    """Return a figure with at least three digits, without trailing zeros."""
     if value == 0:
         return "0"
     if abs(value) >= 100:
@@ -23,7 +23,7 @@ def number(value: float) -> str:
 
 
 def title(figure: str) -> str:
-    """Return a figure's name in words, without the unit that its number will carry."""
+    """Return a figure's name in words, without its unit."""
     name, _, unit = figure.rpartition("_")
     name = figure.removesuffix("_per_s") if figure.endswith("_per_s") else name if unit in _UNITS else figure
     name = re.sub(r"_at_(\d+)$", r" at \1%", name.replace("p99_9", "p99.9"))
@@ -31,45 +31,45 @@ def title(figure: str) -> str:
 
 
 def mark(value: float) -> str:
-    """Return a round number, as an axis has them."""
+    """Return a round number, as on an axis."""
     return f"{value:,.0f}" if value >= 1 else f"{value:g}"
 
 
 def amount(figure: str, value: float) -> str:
-    """Return a number with its unit, which for a rate of plain things is their name."""
+    """Return a number with its unit; the unit of a rate of plain things is their name."""
     if figure.endswith("_per_s"):
         return f"{number(value)}/s" if "_at_" in figure else f"{number(value)} {title(figure)}/s"
     return f"{number(value)} {_UNITS.get(figure.rpartition('_')[2], '')}".rstrip()
 
 
 def headline(figure: str, value: float) -> str:
-    """Return a number with its unit and, where that does not tell, what it is."""
+    """Return a number with its unit and, if that is not clear, its name."""
     if more_is_better(figure) and "_at_" not in figure:
         return amount(figure, value)
     return f"{title(figure)} {amount(figure, value)}"
 
 
 def spread(values: Sequence[float]) -> str:
-    """Return the smallest and the largest, empty for a single one."""
+    """Return the smallest and the largest value; "" for a single one."""
     return "" if len(values) < 2 else f"{number(min(values))} – {number(max(values))}"
 
 
 def half_spread(values: Sequence[float]) -> str:
-    """Return how far they lie from the middle, as a part of it; empty for a single one."""
+    """Return the half-width of the spread as a share of the middle; "" for a single value."""
     middle = (max(values) + min(values)) / 2 if values else 0.0
     return "" if len(values) < 2 or not middle else f"{(max(values) - middle) / middle:.0%}"
 
 
 def question(result: Result) -> str:
-    """Return what its scenario asks in these sizes; empty for one that is no more."""
+    """Return the question of the scenario with these sizes; "" if the scenario no longer exists."""
     scenario = BY_NAME.get(result.scenario)
     return "" if scenario is None else scenario.asked(result.sizes)
 
 
 def also(result: Result) -> str:
-    """Return the figures beside the headline and the latencies that its scenario shows, in its words.
+    """Return the secondary figures that the scenario shows, in its words.
 
-    All of them where it does not say which, or is of another version and has others.
+    If the scenario does not select any, or the report of another version has others, return all of them.
     """
     medians = {name: result.median(name) or 0.0 for run in result.runs for name in run.figures}
     scenario = BY_NAME.get(result.scenario)
@@ -86,12 +86,12 @@ def also(result: Result) -> str:
 
 
 def times(ratio: float) -> str:
-    """Return how many times as much something is."""
+    """Return a ratio as text, such as `2.5 ×`."""
     return f"{_plain(ratio)}×"
 
 
 def times_span(low: float, high: float) -> str:
-    """Return the least and the most of a ratio, empty where they are one."""
+    """Return the bounds of a ratio; "" if they are equal."""
     return f"{_plain(low)} – {_plain(high)}" if low < high else ""
 
 

@@ -1,1 +1,1 @@
-"""The scenarios that this runtime goes through, each a small file."""
+"""The scenarios of this runtime, each in a small file."""

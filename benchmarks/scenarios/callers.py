@@ -1,4 +1,4 @@
-"""Commands from callers that wait for their answers: one, many, very many; over many aggregates, one, ten."""
+"""Commands from callers that wait for their answers: one, many, very many; over many aggregates, ten, or one."""
 
 from __future__ import annotations
 
@@ -54,17 +54,19 @@ def _scenario(
         measure=measure,
         sizes={**sizes, "seconds": 2.0},
         quick={**sizes, "seconds": 0.4} if in_first_look else None,
-        also="CPU {cpu_us_per_command} µs a command; {events_per_commit} to a commit",
+        also="CPU {cpu_us_per_command} µs per command; {events_per_commit} events per commit",
         **more,
     )
 
 
 SCENARIOS = (
-    _scenario("one-caller", "What does one caller get who waits for each answer?", 1, 1_000, quick_stores=_BOTH),
-    _scenario("100-callers", "What do 100 callers get over 1,000 aggregates?", 100, 1_000, quick_stores=_BOTH),
+    _scenario(
+        "one-caller", "What rate does one caller reach that waits for each answer?", 1, 1_000, quick_stores=_BOTH
+    ),
+    _scenario("100-callers", "What rate do 100 callers reach over 1,000 aggregates?", 100, 1_000, quick_stores=_BOTH),
     _scenario(
         "own-ids",
-        "What do 100 callers get who give each command an id of their own?",
+        "What rate do 100 callers reach that give each command an id of their own?",
         100,
         1_000,
         own_ids=1,
@@ -72,12 +74,16 @@ SCENARIOS = (
         beside=("100-callers",),
     ),
     _scenario(
-        "10000-callers", "What do 10,000 callers get over 1,000 aggregates?", 10_000, 1_000, beside=("100-callers",)
+        "10000-callers",
+        "What rate do 10,000 callers reach over 1,000 aggregates?",
+        10_000,
+        1_000,
+        beside=("100-callers",),
     ),
-    _scenario("one-hot", "What do 100 callers get who all want the same aggregate?", 100, 1, beside=("100-callers",)),
+    _scenario("one-hot", "What rate do 100 callers reach on a single aggregate?", 100, 1, beside=("100-callers",)),
     _scenario(
         "ten-hot",
-        "What do 100 callers get who all want the same ten aggregates?",
+        "What rate do 100 callers reach on ten aggregates?",
         100,
         10,
         in_first_look=False,

@@ -1,4 +1,4 @@
-"""A projection that begins behind a full log and writes two statements for each event."""
+"""A projection that starts at the beginning of a full log and executes two statements for each event."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PATIENCE_S = 300.0
 
 
 class Balances(Projection):
-    """What each account holds, and how often each amount came in."""
+    """The balance of each account, and the number of deposits of each amount."""
 
     schema = """
     CREATE TABLE balances (account TEXT PRIMARY KEY, balance INTEGER NOT NULL, deposits INTEGER NOT NULL) WITHOUT ROWID;
@@ -27,7 +27,7 @@ class Balances(Projection):
 
     @on
     def deposited(self, event: Deposited, recorded: RecordedEvent[Event], tx: Transaction) -> None:
-        """Count a deposit."""
+        """Record a deposit."""
         tx.execute(
             "INSERT INTO balances VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET balance = balance + excluded.balance, "
             "deposits = deposits + 1",
@@ -38,7 +38,7 @@ class Balances(Projection):
 
     @query
     async def totals(self, db: Reader) -> tuple[int, int, int]:
-        """Return the sum of all balances, the deposits, and the deposits as the other table counts them."""
+        """Return the sum of all balances, the number of deposits, and the number according to the other table."""
         row = await db.fetch_one("SELECT sum(balance), sum(deposits), (SELECT sum(times) FROM amounts) FROM balances")
         return row or (0, 0, 0)
 
@@ -65,10 +65,10 @@ async def measure(bench: Bench) -> Figures:
 
 SCENARIO = Scenario(
     name="catch-up",
-    question="How fast does a projection go through {events} events that writes two statements for each?",
+    question="How fast does a projection process {events} events with two statements for each?",
     headline="events_per_s",
     measure=measure,
     sizes={"events": 200_000},
     quick={"events": 20_000},
-    also="CPU {cpu_us_per_event} µs an event",
+    also="CPU {cpu_us_per_event} µs per event",
 )

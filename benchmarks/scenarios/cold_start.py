@@ -1,4 +1,4 @@
-"""Many cold aggregates at once, as after a restart: how fast they come back to life."""
+"""Many cold aggregates at once, as after a restart: how fast they are hydrated."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CALLERS = 100
 
 
 async def measure(bench: Bench) -> Figures:
-    """Return the rate at which cold aggregates get their state back, asked for by 100 callers."""
+    """Return the rate at which cold aggregates are hydrated for 100 callers."""
     count, events = bench.count("aggregates"), bench.count("events")
     await filled(bench, count, events)
     accounts = Accounts(count, events=events)
@@ -42,10 +42,10 @@ async def measure(bench: Bench) -> Figures:
 
 SCENARIO = Scenario(
     name="cold-start",
-    question="How fast do {aggregates} cold aggregates of {events} events each come back?",
+    question="How fast are {aggregates} cold aggregates of {events} events each hydrated?",
     headline="aggregates_per_s",
     measure=measure,
     sizes={"aggregates": 10_000, "events": 100},
     quick={"aggregates": 500, "events": 100},
-    also="{events_per_s} events/s; CPU {cpu_us_per_event} µs an event",
+    also="{events_per_s} events/s; CPU {cpu_us_per_event} µs per event",
 )

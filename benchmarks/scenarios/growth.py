@@ -1,7 +1,7 @@
-"""What a command costs as the aggregates become more, while only so many of them may live in memory.
+"""The cost of a command as the number of aggregates grows, with a limit on the actors in memory.
 
-The aggregates are there before; each command goes to any of them with the same chance, the worst there is for a limit
-of live actors: at a million with 10,000 live, 99 of 100 commands find their actor cold and hydrate it first.
+The aggregates exist before the run. Each command goes to a random one, the worst case for a limit of live actors: with
+a million aggregates and 10,000 live actors, 99 of 100 commands find their actor cold and hydrate it first.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _CALLERS = 100
 
 
 async def measure(bench: Bench) -> Figures:
-    """Return the rate over so many aggregates."""
+    """Return the rate over a number of aggregates."""
     count, seconds = bench.count("aggregates"), bench.seconds()
     await filled(bench, count, 1)
     accounts = Accounts(count, events=1)
@@ -44,13 +44,13 @@ async def measure(bench: Bench) -> Figures:
 def _scenario(name: str, aggregates: int, quick: int | None, *beside: str) -> Scenario:
     return Scenario(
         name=name,
-        question="What do 100 callers get over {aggregates} aggregates, of which {max_live} may live?",
+        question="What rate do 100 callers reach over {aggregates} aggregates, at most {max_live} of them in memory?",
         headline="commands_per_s",
         measure=measure,
         beside=beside,
         sizes={"aggregates": aggregates, "max_live": 10_000, "seconds": 2.0},
         quick=None if quick is None else {"aggregates": quick, "max_live": 1_000, "seconds": 0.4},
-        also="CPU {cpu_us_per_command} µs and {hydrations_per_command} hydrations a command; "
+        also="CPU {cpu_us_per_command} µs and {hydrations_per_command} hydrations per command; "
         "memory grew by {grown_mb} MB with {live_actors} actors alive",
     )
 

@@ -1,4 +1,4 @@
-"""What an idle actor costs in memory, beside the state that the application keeps in it."""
+"""The memory of an idle actor, in addition to the application's state in it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from actorium.store.sqlite.heads import OFFERS_MAX
 
 _AT_ONCE = 100
 _WARMED = 1_000
-# The store remembers up to OFFERS_MAX heads of streams that were read, then begins anew: after a multiple of that it
-# remembers as many as before, and none of it is taken for a part of an actor.
+# The store remembers up to OFFERS_MAX heads of streams that were read, then starts over. After a multiple of that
+# number it remembers as many as before, so none of this memory is attributed to an actor.
 _TRACED = 2 * OFFERS_MAX
 
 
 async def measure(bench: Bench) -> Figures:
-    """Return the bytes of an idle actor: traced in a small number of them, resident in a large one."""
+    """Return the bytes of an idle actor: traced for a small number of them, resident for a large one."""
     traced, count = bench.count("traced"), bench.count("actors")
     await filled(bench, _WARMED + traced + count, 1)
     accounts = Accounts(_WARMED + traced + count, events=1)
@@ -33,7 +33,7 @@ async def measure(bench: Bench) -> Figures:
         await bench.ask_durability(runtime.store)
         ids = accounts.ids
         tracemalloc.start()
-        await _wake(runtime, ids[:_WARMED])  # pools and caches that do not grow with the actors
+        await _wake(runtime, ids[:_WARMED])  # fill pools and caches that do not grow with the actors
         gc.collect()
         warmed = tracemalloc.get_traced_memory()[0]
         await _wake(runtime, ids[_WARMED : _WARMED + traced])
@@ -46,7 +46,7 @@ async def measure(bench: Bench) -> Figures:
         resident = (resident_mb() - before_mb) * 1e6 / count
         live = runtime.statistics().live_actors
     if live != len(accounts.ids):
-        raise Wrong(f"{live} actors live where {len(accounts.ids)} were woken and none may leave")
+        raise Wrong(f"{live} actors are live, expected the {len(accounts.ids)} that were hydrated")
     await require_log(bench.store(), accounts.acknowledged(), filled=1)
     return {
         "actor_bytes": own,
@@ -56,7 +56,7 @@ async def measure(bench: Bench) -> Figures:
 
 
 def _traced_bytes_of_a_state(ids: list[str]) -> float:
-    """Return what a state takes by itself; the id is the application's own."""
+    """Return the size of a state alone; the id belongs to the application."""
     kept: list[Account | None] = [None] * len(ids)
     tracemalloc.start()
     for index, id in enumerate(ids):
@@ -73,11 +73,11 @@ async def _wake(runtime: Runtime, ids: list[str]) -> None:
 
 SCENARIO = Scenario(
     name="idle-actors",
-    question="How many bytes does an idle actor take beside its state (traced), and with it (resident)?",
+    question="How many bytes does an idle actor take without its state (traced), and with it (resident)?",
     headline="actor_bytes",
     measure=measure,
     stores=("full",),
     sizes={"traced": _TRACED, "actors": 100_000},
     quick=None,
-    also="resident with its state {resident_bytes} bytes; woken {woken_per_s}/s",
+    also="resident with its state {resident_bytes} bytes; hydrated {woken_per_s}/s",
 )

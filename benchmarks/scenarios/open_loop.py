@@ -1,4 +1,4 @@
-"""Commands that come when they come: the latency that users see at half of what the runtime can do."""
+"""Commands that arrive independently of the answers: the latency that users see at half of capacity."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LOAD = 0.5
 
 
 async def measure(bench: Bench) -> Figures:
-    """Return the latencies, each from the moment at which its command was meant to come."""
+    """Return the latencies, each from the intended time of its command."""
     accounts = Accounts(bench.count("aggregates"))
     seconds = bench.seconds()
     async with running(bench) as runtime:
@@ -34,7 +34,7 @@ async def measure(bench: Bench) -> Figures:
             arrived = await arrive(capacity * _LOAD, seconds, bench.seed, handle)
     await require_log(bench.store(), accounts.acknowledged())
     if len(bench.latencies_s) != arrived:
-        raise Wrong(f"{arrived} commands came, {len(bench.latencies_s)} were answered")
+        raise Wrong(f"{arrived} commands arrived, {len(bench.latencies_s)} were answered")
     return {
         "offered_per_s": capacity * _LOAD,
         "cpu_us_per_command": clock.cpu_s / max(1, arrived) * 1e6,
@@ -43,9 +43,9 @@ async def measure(bench: Bench) -> Figures:
 
 SCENARIO = Scenario(
     name="open-loop",
-    question="How long does a command take at half of capacity, from the moment it was meant to come?",
+    question="How long does a command take at half of capacity, from its intended time?",
     headline="p99_ms",
-    also="offered {offered_per_s}/s; CPU {cpu_us_per_command} µs a command",
+    also="offered {offered_per_s}/s; CPU {cpu_us_per_command} µs per command",
     measure=measure,
     sizes={"aggregates": 1_000, "seconds": 3.0},
     quick={"aggregates": 1_000, "seconds": 0.6},

@@ -1,8 +1,8 @@
-"""More load than the runtime can carry: what still gets done, what is turned away, and how long an answer takes.
+"""More load than the runtime can handle: how much is still done, how much is rejected, and how long answers take.
 
-The load is raised step by step, from half of what a closed loop gets to four times that. A command is worth its answer
-for a quarter of a second from the moment it was meant to come. One that comes too late to be sent at all is counted
-apart: it waited where the runtime does not see it, until its caller was gone.
+The load rises in steps from half of a closed loop's rate to four times that rate. An answer is useful for a quarter of
+a second from the intended time of its command. A command that is too late to be sent at all is counted separately: it
+waited where the runtime cannot see it, until its caller was gone.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from actorium.benchmarks.scenario import Bench, Figures, Scenario, Wrong
 from actorium.errors import CommandTimeout, Overloaded
 
 LOADS_PERCENT = (50, 75, 100, 150, 200, 300, 400)
-_SHOWN_PERCENT = 200  # the step whose latencies are kept
+_SHOWN_PERCENT = 200  # the step whose latencies are recorded
 _WORTH_S = 0.25
 
 
 class LoadStep:
-    """What became of the commands of one load, from the moment the first was meant to come to the last one's end."""
+    """The results of the commands of one load, from the intended time of the first to the end of the last."""
 
     def __init__(self) -> None:
         self.arrived = self.good = self.refused = self.unknown = self.late = 0
@@ -37,12 +37,12 @@ class LoadStep:
 
     @property
     def wall_s(self) -> float:
-        """How long it took; the process that sends needs a while to start, and that is nobody's work."""
+        """The duration; the start-up time of the sending process is not counted."""
         return self.ended_s - self.began_s
 
 
 async def measure(bench: Bench) -> Figures:
-    """Return goodput, refusals and the slowest answers by load, and the latencies at twice the capacity."""
+    """Return goodput, rejections and the slowest answers by load, and the latencies at twice the capacity."""
     accounts = Accounts(bench.count("aggregates"))
     steps: dict[int, LoadStep] = {}
     async with running(bench) as runtime:
@@ -95,17 +95,17 @@ async def _step(runtime: Runtime, accounts: Accounts, rate: float, seconds: floa
 
     step.arrived = await arrive(rate, seconds, seed, handle)
     if step.good + step.refused + step.unknown + step.late != step.arrived:
-        raise Wrong(f"{step.arrived} commands came, and not each of them had one end")
+        raise Wrong(f"{step.arrived} commands arrived, but not each of them had exactly one result")
     return step
 
 
 SCENARIO = Scenario(
     name="overload",
-    question=f"How much is done in time at 50 to 400% of the capacity? (headline, latencies: at {_SHOWN_PERCENT}%)",
+    question=f"How much is done in time at 50 to 400% of capacity? (headline, latencies: at {_SHOWN_PERCENT}%)",
     headline=f"goodput_at_{_SHOWN_PERCENT}_per_s",
     measure=measure,
     sizes={"aggregates": 1_000, "seconds": 1.5},
     quick={"aggregates": 1_000, "seconds": 0.25},
     also="in time at 50, 100, 200, 400%: {goodput_at_50_per_s}, {goodput_at_100_per_s}, {goodput_at_200_per_s}, "
-    "{goodput_at_400_per_s}/s; capacity {capacity_per_s}/s; refused at 200%: {refused_at_200_per_s}/s",
+    "{goodput_at_400_per_s}/s; capacity {capacity_per_s}/s; rejected at 200%: {refused_at_200_per_s}/s",
 )

@@ -1,4 +1,4 @@
-"""A process killed under load with a long log: how long until a new one answers, and whether it lost anything."""
+"""A process killed under load with a long log: how long until a new one answers, and whether anything is lost."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CALLERS = 100
 
 
 async def measure(bench: Bench) -> Figures:
-    """Return how long it takes from opening the log after SIGKILL to the first new acknowledgement."""
+    """Return the time from opening the log after SIGKILL to the first new acknowledgement."""
     per_stream = bench.count("events") // _STREAMS
     await filled(bench, _STREAMS, per_stream)
     events = {f"account-{number}": per_stream for number in range(_STREAMS)}
@@ -41,7 +41,7 @@ async def measure(bench: Bench) -> Figures:
             first_s = time.perf_counter() - began
             position = runtime.statistics().position
     events["account-0"] += 1
-    # Each caller had one command under way when the kill came: it may be there without an acknowledgement.
+    # Each caller had one command in flight at the kill: it may be in the log without an acknowledgement.
     await require_log(bench.store(), events, filled=per_stream, unknown=_CALLERS)
     return {
         "first_answer_ms": first_s * 1e3,
@@ -53,12 +53,12 @@ async def measure(bench: Bench) -> Figures:
 
 
 def _kill_under_load(bench: Bench, wanted: int) -> Mapping[str, int]:
-    """Have a process write until so many commands are acknowledged and it is killed; return them by aggregate."""
+    """Let a process write until a number of commands is acknowledged and it is killed; return them by aggregate."""
     command = [sys.executable, "-m", "actorium.benchmarks.scenarios.recovery", str(bench.path), bench.synchronous]
     with subprocess.Popen([*command, str(wanted)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
         said = process.stdout.read() if process.stdout is not None else b""
     if process.returncode != -signal.SIGKILL:
-        raise Wrong(f"the process that was to be killed ended with {process.returncode}")
+        raise Wrong(f"the process to be killed ended with code {process.returncode}")
     counts: dict[str, int] = {}
     for id in said.decode().split():
         counts[id] = counts.get(id, 0) + 1
@@ -75,7 +75,7 @@ async def _write_until_killed(path: str, synchronous: str, wanted: int) -> None:
             while True:
                 id = f"account-{(number + acknowledged * 7) % _STREAMS}"
                 await runtime.send(Deposit(id, AMOUNT))
-                os.write(1, f"{id}\n".encode())  # one write, without a buffer: it is told before anything else happens
+                os.write(1, f"{id}\n".encode())  # one unbuffered write: reported before anything else happens
                 acknowledged += 1
                 if acknowledged == wanted:
                     os.kill(os.getpid(), signal.SIGKILL)
@@ -91,7 +91,7 @@ SCENARIO = Scenario(
     stores=("full", "normal"),
     sizes={"events": 1_000_000, "acknowledged": 5_000},
     quick={"events": 20_000, "acknowledged": 500},
-    also="open after {open_ms} ms; {acknowledged_before} acknowledged before the kill, all there",
+    also="open after {open_ms} ms; {acknowledged_before} acknowledged before the kill, none lost",
 )
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ async def measure(bench: Bench) -> Figures:
     events = bench.count("events")
     await filled(bench, 1, events)
     replayed = await _state(bench, Account, events)
-    await _state(bench, SavedAccount, events)  # this one replays, and leaves the snapshot that the next begins at
+    await _state(bench, SavedAccount, events)  # replays the stream and leaves the snapshot that the next read uses
     restored = await _state(bench, SavedAccount, events)
     await require_log(bench.store(), {_ID: events}, filled=events)
     return {
@@ -51,5 +51,5 @@ SCENARIO = Scenario(
     measure=measure,
     sizes={"events": 100_000},
     quick={"events": 20_000},
-    also="all of it {replay_ms} ms; from a snapshot {with_snapshot_ms} ms",
+    also="the whole stream {replay_ms} ms; from a snapshot {with_snapshot_ms} ms",
 )

@@ -1,7 +1,7 @@
-"""Many sagas that wait for a payment that never comes: how long a start takes, and how late what is due fires.
+"""Many sagas that wait for a payment that never comes: how long a start takes, and how late the timers fire.
 
-They are started by a process of their own, with a clock that runs ahead; then a fresh process opens the log shortly
-before the first of them gives up: a burst at one moment, then so many each second.
+A separate process with a clock that runs ahead starts the sagas. Then a fresh process opens the log shortly before the
+first of them times out: a burst at one moment, followed by a steady rate.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ _SHOPS = 1_000
 
 
 class Order(Command):
-    """Asks for something that will never be paid."""
+    """Order something that will never be paid."""
 
 
 class Ordered(Event):
-    """Something was asked for."""
+    """Something was ordered."""
 
 
 class OrderPaid(Event):
-    """It was paid, which never happens."""
+    """The order was paid, which never happens."""
 
     order: str
 
@@ -69,7 +69,7 @@ class Patience(Saga):
 
 
 class ShiftedSource(SystemSource):
-    """The system's clock, put to another time."""
+    """The system's clock, set to another time."""
 
     shift_us = 0
 
@@ -77,12 +77,12 @@ class ShiftedSource(SystemSource):
         return super().now_us() + self.shift_us
 
     def put_to(self, us: int) -> None:
-        """Let it be this time now."""
+        """Set the current time."""
         self.shift_us = us - super().now_us()
 
 
 async def measure(bench: Bench) -> Figures:
-    """Return how long a start takes, what waits in memory, and how late sagas fire."""
+    """Return how long a start takes, the memory of the waiting sagas, and how late they fire."""
     sagas, per_second, burst = bench.count("sagas"), bench.count("per_second"), bench.count("burst")
     _filled(bench, sagas, per_second, burst)
     source = ShiftedSource()
@@ -119,7 +119,7 @@ def _filled(bench: Bench, sagas: int, per_second: int, burst: int) -> None:
 
 
 async def _start(path: str, sagas: int, per_second: int, burst: int) -> None:
-    """Start the sagas: the burst at one moment, then the others by their rate."""
+    """Start the sagas: the burst at one moment, the others at a steady rate."""
     source = ShiftedSource()
     async with Runtime([Shop, Patience], store=f"sqlite:///{Path(path)}?synchronous=OFF", source=source) as runtime:
         for first in range(0, sagas, _SHOPS):
@@ -133,13 +133,13 @@ async def _start(path: str, sagas: int, per_second: int, burst: int) -> None:
 
 SCENARIO = Scenario(
     name="saga-timers",
-    question="{sagas} sagas wait on timers: how long does a start take? (latencies: how late those that are due fire)",
+    question="{sagas} sagas wait for timers: how long does a start take? (latencies: how late the timers fire)",
     headline="start_ms",
     measure=measure,
     stores=("full",),
     sizes={"sagas": 50_000, "per_second": 200, "burst": 1_000, "seconds": 5.0},
     quick=None,
-    also="{waiting_mb} MB for those that wait; {fired} fired",
+    also="{waiting_mb} MB for the waiting sagas; {fired} fired",
 )
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Sagas of three steps, many under way at once.
+"""Sagas of three steps, many in flight at once.
 
-Each saga is eight commits' worth of commands: its request, its start, and for each step the command and its answer.
-The clock stops when every saga is completed; a saga that ended otherwise, or a step that was done twice, is a failure.
+Each saga takes eight commits: its request, its start, and for each step the command and its answer. The clock stops
+when every saga is completed. A saga that ended otherwise, or a step that was done twice, is a failure.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ _DESKS = 50
 
 
 class Begin(Command):
-    """Ask for a journey between three accounts."""
+    """Start a journey between three accounts."""
 
     number: int
 
 
 class Begun(Event):
-    """A journey was asked for."""
+    """A journey was started."""
 
     number: int
 
@@ -41,7 +41,7 @@ class Marked(Event):
 
 
 class TransferAccount(Aggregate):
-    """Counts what was left on it."""
+    """Counts the marks left on it."""
 
     marks: int = 0
 
@@ -85,7 +85,7 @@ class Journey(Saga):
 
 
 class _Tally:
-    """Counts marks and completed sagas from the log, and gives the place of each completed one to the next."""
+    """Counts marks and completed sagas from the log, and starts the next saga for each completed one."""
 
     def __init__(self, sagas: int, in_flight: int) -> None:
         self._left = sagas
@@ -125,10 +125,10 @@ async def measure(bench: Bench) -> Figures:
 
 SCENARIO = Scenario(
     name="sagas",
-    question="How many sagas of three steps complete in a second, with {in_flight} under way?",
+    question="How many sagas of three steps complete per second, with {in_flight} in flight?",
     headline="sagas_per_s",
     measure=measure,
     sizes={"sagas": 3_000, "in_flight": 200},
     quick={"sagas": 300, "in_flight": 200},
-    also="CPU {cpu_us_per_saga} µs a saga",
+    also="CPU {cpu_us_per_saga} µs per saga",
 )

@@ -1,1 +1,1 @@
-"""What bounds every answer: the least that a process needs, SQLite by itself, the disk."""
+"""Upper bounds for every answer: the minimal work of a process, SQLite alone, the disk."""

@@ -1,8 +1,8 @@
-"""The least that a Python process does for one durable event: what a runtime can come near, and not pass by much.
+"""The minimal work of a Python process for one durable event: a bound that a runtime can approach but hardly exceed.
 
-A table of objects, each with its waiting commands; one callback of the loop decides all of them; a thread of its own
-writes what has gathered in one transaction; one wake-up per batch answers everybody. Nothing is checked, nothing can be
-recovered, nobody can subscribe, and no command is known again when it comes twice.
+A table of objects, each with its waiting commands. One callback of the loop decides all of them, a separate thread
+writes the result in one transaction, and one wake-up per batch answers all callers. There are no checks, no recovery,
+no subscriptions, and no detection of duplicate commands.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Row = tuple[str, int, str, bytes, bytes, int]
 
 
 class Paid(msgspec.Struct, frozen=True, gc=False):
-    """The event, as large as the one of our own runs."""
+    """The event, as large as in our own runs."""
 
     account: str
     amount: int
@@ -58,7 +58,7 @@ class Purse:
 
 
 class Least:
-    """All of it: dispatch, decide, group commit, answer."""
+    """The whole process: dispatch, decide, group commit, answer."""
 
     def __init__(self, db: sqlite3.Connection | None) -> None:
         self.purses: dict[str, Purse] = {}
@@ -73,7 +73,7 @@ class Least:
         self._encode = msgspec.json.Encoder().encode
 
     def ask(self, id: str, amount: int) -> asyncio.Future[int]:
-        """Return the version that a payment will have when it is durable."""
+        """Return the version that a payment has when it is durable."""
         purse = self.purses.get(id)
         if purse is None:
             purse = self.purses[id] = Purse(id)
@@ -128,17 +128,17 @@ class Least:
     def _answer(self, batch: Sequence[tuple[asyncio.Future[int], Row]]) -> None:
         self._is_writing = False
         if self._gathered:
-            self._write()  # before the callers wake: the disk works while they do
+            self._write()  # before the callers wake, so that the disk works meanwhile
         for answer, row in batch:
             answer.set_result(row[1])
 
     def close(self) -> None:
-        """End the thread."""
+        """Stop the thread."""
         self._thread.shutdown()
 
 
 def connect(bench: Bench) -> sqlite3.Connection:
-    """Return a connection set up as our own is, and keep what SQLite says about it."""
+    """Return a connection configured like our own, and record its settings."""
     db = sqlite3.connect(bench.path, isolation_level=None, check_same_thread=False)
     for setting in (
         "journal_mode=WAL",
@@ -153,7 +153,7 @@ def connect(bench: Bench) -> sqlite3.Connection:
 
 
 async def measure(bench: Bench) -> Figures:
-    """Return the figures of the same closed loop that our own runs have."""
+    """Return the figures of the same closed loop as in our own runs."""
     db = connect(bench) if bench.is_durable else None
     least = Least(db)
     ids = [f"account-{number}" for number in range(bench.count("aggregates"))]
@@ -193,7 +193,7 @@ async def _closed_loop(least: Least, ids: Sequence[str], bench: Bench, seconds: 
 def _scenario(name: str, work: str, beside: str, callers: int, stores: Sequence[StoreName]) -> Scenario:
     return Scenario(
         name=name,
-        question=f"The least that a Python process needs for {work}, with no checks and no recovery",
+        question=f"The minimal work of a Python process for {work}, without checks or recovery",
         headline="commands_per_s",
         measure=measure,
         stores=stores,
@@ -202,8 +202,8 @@ def _scenario(name: str, work: str, beside: str, callers: int, stores: Sequence[
         subject=YARDSTICK,
         quick_stores=("memory", "full"),
         beside=(beside,),
-        label="the least a Python process needs",
-        also="CPU {cpu_us_per_command} µs a command",
+        label="the minimum of a Python process",
+        also="CPU {cpu_us_per_command} µs per command",
     )
 
 

@@ -1,4 +1,4 @@
-"""What lies below the runtime: rows by SQLite alone, rows by our store alone, and the flush of the disk."""
+"""The layers below the runtime: rows by SQLite alone, events by our store alone, and the flush of the disk."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _AGGREGATES = 1_000
 
 
 async def measure_sqlite(bench: Bench) -> Figures:
-    """Return the rows per second of `executemany` in transactions of so many rows."""
+    """Return the rows per second of `executemany` with a number of rows per transaction."""
     db = connect(bench)
     chance, versions = random.Random(bench.seed), [0] * _AGGREGATES
     size, rows, batches_us = bench.count("batch"), 0, 0.0
@@ -47,7 +47,7 @@ async def measure_sqlite(bench: Bench) -> Figures:
 
 
 async def measure_store(bench: Bench) -> Figures:
-    """Return the events per second of our store alone, committing batches of so many commands' events."""
+    """Return the events per second of our store alone, with a number of commands per commit."""
     accounts = Accounts(_AGGREGATES)
     chance, store = random.Random(bench.seed), bench.store()
     size, events, batches_us, number_of = bench.count("batch"), 0, 0.0, 0
@@ -93,18 +93,18 @@ def _store_alone(name: str, question: str, batch: int) -> Scenario:
         sizes={"batch": batch, "seconds": 2.0},
         quick={"batch": batch, "seconds": 0.3},
         subject=YARDSTICK,
-        also="{us_per_event} µs an event",
+        also="{us_per_event} µs per event",
     )
 
 
 SCENARIOS = (
     _store_alone(
-        "store-alone", "How many events does our store write, {batch} to a commit? (latencies: of a commit)", 100
+        "store-alone", "How many events does our store write, {batch} per commit? (latencies: of a commit)", 100
     ),
-    _store_alone("store-alone-1", "How many events does our store write, one to a commit?", 1),
+    _store_alone("store-alone-1", "How many events does our store write, one per commit?", 1),
     Scenario(
         name="sqlite-alone",
-        question="How many rows does SQLite alone take by `executemany`, {batch} to a commit? (latencies: of one)",
+        question="How many rows does SQLite alone write with `executemany`, {batch} per commit? (latencies: of one)",
         headline="rows_per_s",
         measure=measure_sqlite,
         stores=DURABLE,
@@ -113,7 +113,7 @@ SCENARIOS = (
         subject=YARDSTICK,
         beside=("100-callers",),
         label="rows by SQLite alone",
-        also="{us_per_row} µs a row",
+        also="{us_per_row} µs per row",
     ),
     Scenario(
         name="flush",

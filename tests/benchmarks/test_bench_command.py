@@ -98,7 +98,7 @@ def test_what_stands_beside_it_comes_last_where_the_eye_is(tmp_path: Path, capsy
     peer = result([10], "eventsourcing", subject="eventsourcing")
     save(report(result([100]), peer, result([300], store="memory")), tmp_path / "report.json")
     assert bench("--show", str(tmp_path / "report.json")) == 0
-    _, _, last = said(capsys)[0].partition("Beside what you would use instead")
+    _, _, last = said(capsys)[0].partition("Beside the alternatives")
     assert "SQLite FULL: what is acknowledged survives a power cut" in last
     assert "actorium, 100 callers 100 eventsourcing, one caller 10.0 10×" in last
     assert "memory: nothing survives the process actorium, 100 callers 300" in last
@@ -127,7 +127,7 @@ def _saved(folder: Path, file_system: str) -> str:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--only", "warm"], "no scenario's name holds 'warm'; there are one-caller, "),
+        (["--only", "warm"], "no scenario name contains 'warm'; the scenarios are one-caller, "),
         (["--only", "pykka", "--stores", "full"], "nothing of it runs on full; `actorium bench --list` says on what"),
         (["--only"], "--only names nothing: put one or more behind it, or leave it out"),
         (["--stores", "--quick"], "--stores names nothing"),

@@ -81,7 +81,7 @@ def test_a_connection_that_flushes_less_than_its_name_says_is_wrong(tmp_path: Pa
     bench = Bench("full", {}, tmp_path, tmp_path, seed=1)
     with closing(sqlite3.connect(tmp_path / "log.db")) as db:
         db.execute("PRAGMA synchronous=NORMAL")
-        with pytest.raises(Wrong, match="has synchronous=NORMAL in force where it has to be FULL"):
+        with pytest.raises(Wrong, match="has synchronous=NORMAL in force, expected FULL"):
             bench.require_durability(db)
 
 
@@ -95,5 +95,5 @@ def test_scenarios_are_selected_by_parts_of_their_names() -> None:
 
 
 def test_a_part_of_no_name_is_refused_with_the_names_there_are() -> None:
-    with pytest.raises(UnknownScenario, match=r"no scenario's name holds 'warm'; there are one-caller, "):
+    with pytest.raises(UnknownScenario, match=r"no scenario name contains 'warm'; the scenarios are one-caller, "):
         select(["hot", "warm"])

@@ -113,15 +113,15 @@ def test_quick_has_its_own_sizes_and_stores_and_leaves_out_what_takes_too_long()
     }
     assert {job.scenario: job.sizes for job in jobs}["one-caller"] == BY_NAME["one-caller"].quick
     assert [(one.scenario, one.why) for one in report.not_run] == [
-        ("growth-100k", "left out of --quick, a first look"),
-        ("growth-1m", "left out of --quick, a first look"),
+        ("growth-100k", "not part of --quick"),
+        ("growth-1m", "not part of --quick"),
     ]
 
 
 def test_quick_begins_no_run_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("actorium.benchmarks.suite.QUICK_S", -1.0)
     report = carried_out(SuitePlan([BY_NAME["flush"]], quick=True), lambda job, folder: RIGHT)
-    assert (report.results, report.not_run) == ([], [NotRun("flush", "full", "no time was left for it")])
+    assert (report.results, report.not_run) == ([], [NotRun("flush", "full", "no time left")])
 
 
 def test_quick_begins_no_unknown_run_where_the_longest_so_far_would_end_too_late(
@@ -136,7 +136,7 @@ def test_quick_begins_no_unknown_run_where_the_longest_so_far_would_end_too_late
 
     report = carried_out(SuitePlan(select(["catch-up", "replay", "sagas"]), rounds=1, quick=True), measure)
     assert len(report.results) == 2  # a third one would end after 60 s
-    assert [one.why for one in report.not_run] == ["no time was left for it"]
+    assert [one.why for one in report.not_run] == ["no time left"]
 
 
 def test_a_run_is_a_process_of_its_own(tmp_path: Path) -> None:
@@ -148,14 +148,14 @@ def test_a_run_is_a_process_of_its_own(tmp_path: Path) -> None:
 def test_a_process_that_fails_is_a_failure_with_its_last_words(tmp_path: Path) -> None:
     outcome = run_job(Job("no such scenario", "full", {}, str(tmp_path), seed=1), tmp_path)
     first, *rest = outcome.wrong.splitlines()
-    assert first == "it ended with code 1: KeyError: 'no such scenario'"
+    assert first == "exit code 1: KeyError: 'no such scenario'"
     assert any("in _measure" in line for line in rest)
 
 
 def test_a_run_that_does_not_end_is_taken_down(tmp_path: Path) -> None:
     sizes = {"callers": 1.0, "aggregates": 1.0, "seconds": 600.0}
     job = Job("least-one-caller", "memory", sizes, str(tmp_path), seed=1, limit_s=0.5)
-    assert run_job(job, tmp_path).wrong == "it was not over after 0 s"
+    assert run_job(job, tmp_path).wrong == "not finished after 0 s"
 
 
 def test_a_full_disk_is_a_failure_of_one_run_and_the_others_go_on() -> None:

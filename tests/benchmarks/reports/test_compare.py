@@ -34,7 +34,7 @@ def test_it_says_how_many_differences_noise_alone_would_make() -> None:
     names = [f"scenario-{number}" for number in range(20)]
     then = report(*(result([100, 101, 102], name) for name in names))
     now = report(*(result([200, 201, 202] if name == names[3] else [100, 101, 102], name) for name in names))
-    said = "1 faster and 0 slower of 20; noise alone makes about 2 of them, the fewer the more rounds there are"
+    said = "1 faster and 0 slower of 20; noise alone explains about 2 of them, fewer with more rounds"
     assert summary(compare(then, now)) == [said]  # one in ten with three rounds each
 
 
@@ -44,7 +44,7 @@ def test_it_says_how_much_the_machine_differs_by_what_is_not_ours() -> None:
     now = report(result([90, 91]), *(result([rate], name, subject="yardstick") for name, rate in yardsticks.items()))
     assert summary(compare(then, now)) == [
         "0 faster and 0 slower of 4",
-        "what no change of Actorium moves has now / then at 0.90 to 1.05: so much does the machine differ by itself",
+        "scenarios that run no code of Actorium have now / then at 0.90 to 1.05: that is the noise of the machine",
     ]
 
 
@@ -66,4 +66,4 @@ def test_another_machine_is_said() -> None:
 def test_a_slower_disk_is_said_and_what_disturbed_the_earlier_one() -> None:
     other = report(environment=msgspec.structs.replace(ENVIRONMENT, flush_ms=1.5, load_average=3.9))
     assert differences(report(), other) == ["a flush of the disk took 0.500 ms then, 1.50 ms now"]
-    assert differences(other, other) == ["then, other programs were busy when this began: expect wide spreads"]
+    assert differences(other, other) == ["then, other programs were busy at the start: expect wide spreads"]
