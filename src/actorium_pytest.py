@@ -1,7 +1,7 @@
-"""What pytest loads of Actorium at its start: two options' worth of nothing, until a module holds a simulation.
+"""The pytest plugin: some options, and nothing else until a module contains a simulation.
 
-It stands beside the package, not in it, because pytest imports it in every run of every project that has Actorium
-installed, and importing anything of the package imports all of it.
+The file is beside the package, not in it, because pytest imports it in every run of every project that has Actorium
+installed, and importing anything from the package imports all of it.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of simulations."""
     group = parser.getgroup("actorium", "simulations of Actorium")
     seeds, first, rate = _number(int, 1), _number(int, 0), _number(float, 0, 1)
-    group.addoption("--simulation-seeds", type=seeds, metavar="N", help="seeds of each simulation, instead of its own")
+    group.addoption("--simulation-seeds", type=seeds, metavar="N", help="seeds per simulation, not its own number")
     group.addoption("--simulation-from", type=first, default=0, metavar="SEED", help="the first seed (default: 0)")
     group.addoption("--simulation-rate", type=rate, metavar="RATE", help="faults of every kind, at this rate (0 to 1)")
 
 
 def _number(kind: type[float], least: float, most: float = float("inf")) -> Callable[[str], float]:
-    """Return what reads a number of an option, and refuses others."""
+    """Return a function that parses the number of an option and rejects numbers out of range."""
 
     def read(text: str) -> float:
         number = kind(text)
@@ -47,7 +47,7 @@ def pytest_pycollect_makeitem(
     if decorator is None or not isinstance(obj, decorator.Simulation):
         return None
     if obj.scenario.__module__ != collector.module.__name__:
-        return None  # imported from where it is a test already, or from an example that is to be none
+        return None  # imported from a module where it is a test already, or from an example
     from actorium.simulation.pytest_item import SimulationItem
 
     item: SimulationItem = SimulationItem.from_parent(collector, name=name, simulation=obj)

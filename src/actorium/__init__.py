@@ -1,4 +1,4 @@
-"""Event-sourced actors and sagas inside an asyncio app: everything that an application imports."""
+"""Event-sourced actors and sagas inside an asyncio application: the names that an application imports."""
 
 from actorium.actors.aggregate import Aggregate, create, decide, evolve
 from actorium.actors.commands import Ack, Command

@@ -1,4 +1,4 @@
-"""`Runtime`: what an application embeds: it makes the components, and groups what a person looks for."""
+"""`Runtime`: the object that an application embeds; it creates the components and groups their operations."""
 
 from __future__ import annotations
 
@@ -51,16 +51,16 @@ class Runtime:
     Use it as `async with Runtime([Account, Transfer], store="sqlite:///bank.db") as runtime:`, or call `start` and
     `stop`. Leaving the block, for whatever reason, lets accepted commands finish for `Settings.drain_s` seconds.
 
-    parts: what it runs: classes of aggregates, projections and sagas, `@react` functions, outlets.
-    store: a URL (`memory://`, `sqlite:///relative.db`, `sqlite:////absolute.db`) or an object that is an EventStore.
+    parts: what to run: classes of aggregates, projections and sagas, `@react` functions, outlets.
+    store: a URL (`memory://`, `sqlite:///relative.db`, `sqlite:////absolute.db`) or an EventStore.
     settings: the limits.
-    middleware: what each `send` and `tell` passes through, the first outermost.
-    instruments: what is told of commands, commits, deliveries and steps; without any, that costs nothing.
-    source: where time, ids and chance come from; leave it out unless you test.
+    middleware: called around each `send` and `tell`, the first one outermost.
+    instruments: notified of commands, commits, deliveries and steps; without any, there is no cost.
+    source: provides time, ids and random numbers; leave it out except in tests.
 
-    Raises ConfigurationError for a part, a URL or an instrument that cannot work. Every method but `start`, `stop`,
-    `ended` and `lifespan` raises RuntimeClosed while the runtime does not run, and ConfigurationError in another event
-    loop than that of `start`, as in another thread: see `asyncio.run_coroutine_threadsafe`.
+    Raises ConfigurationError for an invalid part, URL or instrument. Every method except `start`, `stop`, `ended` and
+    `lifespan` raises RuntimeClosed if the runtime is not running, and ConfigurationError if it is called from another
+    event loop or thread than `start`: see `asyncio.run_coroutine_threadsafe`.
     """
 
     _lifecycle: Lifecycle
@@ -95,7 +95,7 @@ class Runtime:
         self._submissions = Submissions(self._running_sagas)
 
     def _assemble(self, head: Head) -> Assembly:
-        # Middleware is async: a command that has to pass through it needs a task of its own.
+        # Middleware is async, so a command that passes through it needs its own task.
         accepts = None if self._has_middleware else lambda: self._lifecycle.accepting
         components = assembled(
             self._catalog, self._environment, head, self._counters, self._lifecycle.crashed, self.send, accepts
@@ -121,17 +121,17 @@ class Runtime:
 
     @property
     def catalog(self) -> Catalog:
-        """What it runs: the classes and functions it was given."""
+        """The classes and functions that the runtime was given."""
         return self._catalog
 
     @property
     def store(self) -> EventStore:
-        """The log that it runs on."""
+        """The log that the runtime uses."""
         return self._store
 
     @property
     def sagas(self) -> Sagas:
-        """The sagas: `get`, `list`, and `retry`, `skip`, `complete` for one that is stuck."""
+        """The sagas: `get` and `list` for all; `retry`, `skip` and `complete` for a stuck one."""
         return self._sagas
 
     @property
@@ -157,31 +157,31 @@ class Runtime:
         await self.stop()
 
     async def start(self) -> None:
-        """Open the store and begin to serve. A runtime starts once.
+        """Open the store and start serving. A runtime starts only once.
 
-        Raises what the store raises, UnreadableTypes where the log holds events that no registered class reads in
-        full (see `Settings`), and RuntimeClosed for a second start.
+        Raises the store's errors, UnreadableTypes if the log contains events that no registered class reads in full
+        (see `Settings`), and RuntimeClosed for a second start.
         """
         await self._lifecycle.start()
 
     async def stop(self) -> None:
         """Accept no new commands, let accepted ones commit for `Settings.drain_s` seconds, close the store.
 
-        What was not given to the store by then fails with RuntimeClosed, and what may be in the log with CommitUnknown.
-        A second call waits for the first. A cancelled caller waits for the end too. Raises StoreHangs where the commit
-        in flight, or then the closing, takes longer than `Settings.close_s` seconds.
+        A command that has not reached the store by then fails with RuntimeClosed; one that may be in the log fails with
+        CommitUnknown. A second call waits for the first, and so does a cancelled caller.
+        Raises StoreHangs if the commit in flight, or then the closing, takes longer than `Settings.close_s` seconds.
         """
         await self._lifecycle.stop()
 
     async def ended(self) -> BaseException | None:
-        """Wait for the end; return the error that caused it, None after a stop; raise RuntimeClosed before a start."""
+        """Wait for the end; return the error that caused it, or None after a stop; RuntimeClosed before a start."""
         return await self._lifecycle.ended()
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:
-        """Run for as long as a web application does: `FastAPI(lifespan=runtime.lifespan)`, Starlette, Litestar.
+        """Run as long as a web application: `FastAPI(lifespan=runtime.lifespan)`, Starlette, Litestar.
 
-        Give it to the outermost application: those mounted inside have no lifespan of their own. `app` is not used.
+        Pass it to the outermost application: mounted applications have no lifespan of their own. `app` is not used.
         """
         async with self:
             yield
@@ -198,16 +198,16 @@ class Runtime:
         headers: Mapping[str, str] | None = None,
         wait_for: Collection[type[Projection]] = (),
     ) -> Ack:
-        """Have a command carried out; return when its events are durable and applied.
+        """Execute a command; return when its events are durable and applied.
 
         command_id: makes the command idempotent: sent again with the same id, it takes effect once, permanently, and
-            is answered as the first time.
-        timeout_s: how long to wait, backpressure included; a command that would spend more than a third of it behind
-            others is rejected immediately.
-        expected_version: the version its stream must be at.
-        correlation_id, causation_id, headers: stored with its events.
-        wait_for: projections that must have its events before the call returns; QueryTimeout says that the command
-            took effect and one has not.
+            gets the same answer as the first time.
+        timeout_s: how long to wait, backpressure included; a command that would spend more than a third of this time in
+            the queue is rejected immediately.
+        expected_version: the version that the stream must have.
+        correlation_id, causation_id, headers: stored with the events.
+        wait_for: projections that must contain the events before the call returns; QueryTimeout means that the command
+            took effect but a projection has not caught up.
 
         Raises InvalidCommand, Refused (Rejected, NotFound, AlreadyExists, CommandConflict), LostRace, CommandFailed for
         a bug of the handler, Unavailable where nothing was done (Overloaded, StoreUnavailable, RuntimeClosed),
@@ -219,7 +219,7 @@ class Runtime:
             timeout_s = self._settings.default_timeout_s
         engine = self._running()
         if not self._has_middleware:
-            engine.admission.require_time(timeout_s)  # a refusal costs least here; middleware has to see it, though
+            engine.admission.require_time(timeout_s)  # rejecting is cheapest here, but middleware must see the command
         dispatcher = engine.dispatcher
         envelope = dispatcher.envelope(
             command, command_id, expected_version, correlation_id, causation_id, headers, timeout_s
@@ -239,14 +239,14 @@ class Runtime:
         causation_id: str = "",
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Have a mailbox take a command and return; nothing is promised, and what goes wrong is only logged.
+        """Deliver a command to a mailbox and return; there is no guarantee, and errors are only logged.
 
-        It passes through the middleware, whose `next` returns an Ack of nothing as soon as the mailbox has the command.
+        Middleware applies; its `next` returns an Ack without a result as soon as the mailbox has the command.
 
         timeout_s: how long to wait for room in the mailbox.
-        correlation_id, causation_id, headers: stored with its events.
+        correlation_id, causation_id, headers: stored with the events.
 
-        Raises InvalidCommand, Unavailable, ConfigurationError, or what a middleware raises.
+        Raises InvalidCommand, Unavailable, ConfigurationError, or an error of the middleware.
         """
         engine = self._running()
         timeout_s = self._settings.default_timeout_s if timeout_s is None else checked_timeout_s(timeout_s)
@@ -265,16 +265,16 @@ class Runtime:
         causation_id: str = "",
         headers: Mapping[str, str] | None = None,
     ) -> Ack:
-        """Accept a command durably, and return: it is carried out even if the process dies now, once in effect.
+        """Accept a command durably and return: it will be executed even if the process dies now, and takes effect once.
 
-        The acknowledgement's `command_id` is what `runtime.submissions` wants, which tells how it ended.
+        The acknowledgement's `command_id` is the key to `runtime.submissions`, which shows the outcome.
 
-        at: not before this time, an aware datetime at most a hundred years from now.
-        after_s: not before so many seconds from now.
-        command_id: submitted again with the same id, it is accepted once.
-        correlation_id, causation_id, headers: stored with the submission, and with the command's events.
+        at: do not execute before this time, an aware datetime at most a hundred years from now.
+        after_s: do not execute before this many seconds from now.
+        command_id: submitted again with the same id, the command is accepted once.
+        correlation_id, causation_id, headers: stored with the submission and with the command's events.
 
-        Raises what `send` raises about the submission; what the domain says to the command is recorded.
+        Raises the errors of `send` for the submission itself; the outcome of the command is recorded.
         """
         envelope = self._running().dispatcher.envelope(
             command, command_id, None, correlation_id, causation_id, headers, self._settings.default_timeout_s
@@ -291,16 +291,16 @@ class Runtime:
         at_time: datetime | None = None,
         timeout_s: float | None = None,
     ) -> A:
-        """Return the state of an aggregate, a copy: the latest, or as it was at a version, position or time.
+        """Return a copy of the state of an aggregate: the latest, or the one at a version, position or time.
 
-        The latest includes every command acknowledged before the call.
+        The latest state includes every command acknowledged before the call.
 
         at_version: the state after this event of its stream.
-        at_position: the state after everything up to this position of the log.
+        at_position: the state after everything up to this position in the log.
         at_time: an aware datetime; the state after the last event recorded at or before it.
-        timeout_s: how long to wait for the latest.
+        timeout_s: how long to wait for the latest state.
 
-        Raises NotFound where there was no such state, and CommandTimeout.
+        Raises NotFound if there is no such state, and CommandTimeout.
         """
         engine = self._running()
         kind = engine.kind_of(aggregate)
@@ -316,8 +316,8 @@ class Runtime:
     def history(self, aggregate: type[A], id: str, *, after_version: int = 0) -> AsyncIterator[Change[A]]:
         """Return an async iterator over the changes of an aggregate after a version: who, when, why, before and after.
 
-        It reads committed events, page by page, and ends with the newest. Iterating raises NotFound where the stream
-        is empty, and HydrationFailed at an event that cannot be read or applied.
+        It reads committed events page by page and ends with the newest. Iterating raises NotFound if the stream is
+        empty, and HydrationFailed at an event that cannot be read or applied.
         """
         return changes(self._store, self._running().kind_of(aggregate), id, after_version)
 
@@ -349,9 +349,9 @@ class Runtime:
         aggregate: type[Aggregate] | None = None,
         id: str | None = None,
     ) -> Subscription[Event]:
-        """Return an async iterator over the log after a position: what is there, then what comes, without a seam.
+        """Return an async iterator over the log after a position: existing events, then new ones, without a gap.
 
-        after: the position to begin behind; 0 for the whole log.
+        after: the position after which to start; 0 for the whole log.
         types: only these classes of events.
         aggregate, id: only the stream of that aggregate; give both or neither.
         """
@@ -369,10 +369,10 @@ class Runtime:
     def subscribe(
         self, name: str, *, types: Collection[type[Event]] | None = None, after: int = 0
     ) -> DurableSubscription[Event]:
-        """Return a subscription that goes on where it was saved: an async context and iterator, see there.
+        """Return a durable subscription, an async context manager and iterator; it continues at its saved position.
 
-        name: under which its position is kept. types: only these classes of events.
-        after: the position behind which a name that was never saved begins.
+        name: the name under which its position is saved. types: only these classes of events.
+        after: the position after which to start if the name has no saved position.
         """
         self._running()
         return self._reads.subscribe(name, types, after)
@@ -380,21 +380,21 @@ class Runtime:
     async def query(self, query: Query[R], *args: Any, after: int | None = None, timeout_s: float | None = None) -> R:
         """Return a projection's answer: `await runtime.query(Balances.of, "alice", after=ack.position)`.
 
-        after: wait until the projection holds everything up to this position (read your own writes).
-        timeout_s: how long to wait for that and for the answer; a statement that is under way then is interrupted.
+        after: wait until the projection contains everything up to this position (read your own writes).
+        timeout_s: how long to wait for that and for the answer; a statement still running then is interrupted.
 
-        Raises QueryTimeout, PositionBeyondLog for a position behind the end of the log, StatementFailed for SQL that is
-        wrong, and QueryFailed for what else the query raises.
+        Raises QueryTimeout, PositionBeyondLog for a position beyond the end of the log, StatementFailed for bad SQL, and
+        QueryFailed for any other error of the query.
         """
         self._running()
         return await self._reads.query(query, args, 0 if after is None else after, timeout_s)
 
     def watch(self, query: Query[R], *args: Any) -> Watch[R]:
-        """Return an async iterator over a query's answers: the one of now, then each that differs from the last."""
+        """Return an async iterator over a query's answers: the current one, then each new one that differs."""
         self._running()
         return Watch(self._reads.model_of(query), query, args, timeout_s=self._settings.default_timeout_s)
 
     def statistics(self) -> RuntimeStatistics:
-        """Return the runtime's counters as they are now; it may be called from any thread."""
+        """Return the runtime's current counters; may be called from any thread."""
         self._lifecycle.require_accepting()
         return msgspec.structs.replace(self._engine.statistics(), processors=self._reads.statistics())

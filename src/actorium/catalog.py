@@ -1,4 +1,4 @@
-"""`Catalog`: the classes and functions that a runtime was given, sorted by kind and checked against each other."""
+"""`Catalog`: the classes and functions that a runtime was given, sorted by kind and checked for conflicts."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from actorium.store.errors import ConfigurationError
 from actorium.store.events import Event
 
 Part = type[Aggregate] | type[Projection] | type[Saga] | Outlet | Callable[..., Any]
-"""What a runtime is made of: classes of aggregates, projections and sagas, `@react` functions, outlets."""
+"""A part of a runtime: a class of aggregates, projections or sagas, a `@react` function, or an outlet."""
 
 
 class Catalog:
-    """What a runtime runs, by kind.
+    """The parts of a runtime, by kind.
 
     aggregates, projections, sagas: the classes.
     reactions: the `@react` functions.
     outlets: the outlets.
     saga_streams: the class of actors that keeps each saga class.
-    own_aggregates: the runtime's own classes of actors, whose commands nobody sends by type.
+    own_aggregates: the runtime's own classes of actors; nobody sends their commands by type.
     events: the event classes that the parts decide or handle.
     codec: reads and writes these, and the runtime's own events.
     """
@@ -45,12 +45,12 @@ class Catalog:
         events: dict[type[Event], None] = {}
         for index, part in enumerate(parts):
             if any(part is other for other in parts[:index]):
-                raise ConfigurationError(f"{_shown(part)} is given twice: a runtime takes each of its parts once")
+                raise ConfigurationError(f"{_shown(part)} is given twice: pass each part to a runtime once")
             events.update(dict.fromkeys(self._add(part)))
         if not self.aggregates:
             raise ConfigurationError("a runtime needs at least one aggregate class: Runtime([Account], store=…)")
         self.events: Sequence[type[Event]] = [*events]
-        # Those of sagas' own streams always: the agenda would pass them over where no saga is registered.
+        # The events of sagas' own streams are always included: without a registered saga, the agenda would skip them.
         events.update(dict.fromkeys(SAGA_EVENTS))
         self.own_aggregates: list[type[Aggregate]] = [Submission, *self.saga_streams.values()]
         for aggregate in self.own_aggregates:
@@ -65,14 +65,14 @@ class Catalog:
         return tuple(self.saga_streams)
 
     def _add(self, part: object) -> Iterable[type[Event]]:
-        """Sort a part; return the events that it decides or handles."""
+        """Add a part to its kind; return the events that it decides or handles."""
         for kind in _KINDS:
             known = kind.recognised(part)
             if known is not None:
                 return kind.add(self, known)
         raise ConfigurationError(
-            f"{part!r} is no Aggregate class, no Projection class and no @react function: Runtime takes classes, not "
-            "instances"
+            f"{part!r} is not an Aggregate, Projection or Saga class, a @react function or an Outlet: "
+            "Runtime takes classes, not instances"
         )
 
     def _add_aggregate(self, aggregate: type[Aggregate]) -> Iterable[type[Event]]:
@@ -92,7 +92,7 @@ class Catalog:
     def _add_projection(self, projection: type[Projection]) -> Iterable[type[Event]]:
         definition = projection.__definition__
         definition.require_state()
-        # SQLite does not tell capitals from small letters in names of tables.
+        # SQLite's table names are case-insensitive.
         self._name("projections", definition.name.lower(), projection, 'its own projection_name = "…"')
         self.projections.append(projection)
         return definition.handlers
@@ -113,7 +113,7 @@ class Catalog:
         return outlet.types
 
     def _require_emitters(self) -> None:
-        """Refuse a saga that follows an event which nothing here emits: it would wait permanently."""
+        """Reject a saga that follows an event which nothing here emits: it would wait forever."""
         emitted = {event for aggregate in self.aggregates for event in aggregate.__definition__.evolvers}
         for saga in self.saga_streams:
             for event in sorted(saga.__definition__.event_classes, key=lambda one: one.__name__):
@@ -121,20 +121,20 @@ class Catalog:
                     continue
                 raise ConfigurationError(
                     f"{saga.__definition__.reader_of(event)} follows {event.__name__}, which no aggregate of this "
-                    "runtime emits: give Runtime([…]) the aggregate that does"
+                    "runtime emits: add the aggregate that emits it to Runtime([…])"
                 )
 
-    def _name(self, what: str, name: str, part: object, mend: str) -> None:
-        """Hold that no two parts keep the same thing under one name."""
+    def _name(self, what: str, name: str, part: object, remedy: str) -> None:
+        """Check that no two parts keep the same thing under one name."""
         other = self._names.setdefault((what, name), part)
         if other is not part:
             raise ConfigurationError(
-                f"{_shown(other)} and {_shown(part)} both keep {what} of the name {name!r}: give one of them {mend}"
+                f"{_shown(other)} and {_shown(part)} both keep {what} of the name {name!r}: give one of them {remedy}"
             )
 
 
 class _Kind(NamedTuple):
-    """A kind of part: what makes a part one of this kind (else None), and how a catalog takes it."""
+    """A kind of part: how to recognise one (None for others), and how a catalog adds it."""
 
     recognised: Callable[[object], Any]
     add: Callable[[Catalog, Any], Iterable[type[Event]]]

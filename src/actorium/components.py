@@ -1,4 +1,4 @@
-"""`Components`: the parts of a runtime, made and put in the order in which they start."""
+"""`Components`: the parts of a runtime, created and listed in start order."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from actorium.store.event_store import Head
 
 
 class Components(NamedTuple):
-    """What carries out commands, what follows the log, and what follows it with commands."""
+    """The components that execute commands, that follow the log, and that follow it and send commands."""
 
     engine: Engine
     reads: ReadSide
     sagas: SagaEngine
 
     def in_order(self) -> Assembly:
-        """Return the order of the start; the stop goes the other way.
+        """Return the start order; the stop order is the reverse.
 
         The read side prepares its tables through the engine's writer. Sagas need everything that is recorded, so they
-        wait for it before commands are accepted. Reactions and the intents of sagas send commands.
+        wait for it before commands are accepted. Reactions and saga intents send commands.
         """
         senders = [*self.reads.reactions, BackgroundTask(self.sagas.run)]
         return Assembly(self.engine, followers=[self.reads, self.sagas], senders=senders)
@@ -44,12 +44,12 @@ def assembled(
     send: Send,
     accepts: Callable[[], bool] | None,
 ) -> Components:
-    """Make the components of a runtime; the event loop runs and the store is open.
+    """Create the components of a runtime; the event loop is running and the store is open.
 
-    head: where the log ends.
-    counters: those of `statistics`, among the instruments of the environment.
-    crashed: ends the runtime with a bug of its own.
-    send, accepts: as `SagaEngine` wants them.
+    head: the end of the log.
+    counters: the counters for `statistics`, which is one of the environment's instruments.
+    crashed: called with a bug of the runtime; ends it.
+    send, accepts: passed to `SagaEngine`.
     """
     engine = Engine(catalog.aggregates, catalog.own_aggregates, environment, head, counters, crashed)
     log_reader = LogReader(environment.store, catalog.codec, engine.log_tail)

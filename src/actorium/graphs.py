@@ -1,4 +1,4 @@
-"""Drawings of an application in Mermaid: how its sagas run, what its aggregates decide, who follows which events."""
+"""Diagrams of an application in Mermaid: the steps of sagas, the decisions of aggregates, the followers of events."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FAILED = '  failed(["failed: a person acts"])'
 
 
 class Diagram(msgspec.Struct, frozen=True):
-    """One drawing: what is drawn ("Saga", "Aggregate", ...), its name, and the text for Mermaid."""
+    """One diagram: its kind ("Saga", "Aggregate", ...), its name, and the Mermaid source."""
 
     kind: str
     name: str
@@ -70,7 +70,7 @@ def saga_graph(saga: type[Saga]) -> Lines:
 
 
 def aggregate_graph(aggregate: type[Aggregate]) -> Lines:
-    """Yield the lines of an aggregate's diagram: commands to the events that they may become."""
+    """Yield the lines of an aggregate's diagram: commands to the events that may result."""
     definition = aggregate.__definition__
     yield "flowchart LR"
     for command, handler in definition.handlers.items():
@@ -111,8 +111,8 @@ def _outlet_graph(outlet: Outlet) -> Lines:
 
 
 def _steps(definition: SagaDefinition, steps: list[Step]) -> Lines:
-    """Yield the steps downwards, and where each goes when it fails: to the nearest undo above, or to a person."""
-    undo = "undone"  # what a failure at this place leads to
+    """Yield the steps downwards, and the target of each failure: the nearest undo above, or a person."""
+    undo = "undone"  # the target of a failure at this place
     for place, step in enumerate(steps):
         node = _id("step", step.name)
         yield f"  {node}{_step(step)}"
@@ -150,7 +150,7 @@ def _handler(event: str, name: str, method: Callable[..., Any]) -> Iterable[str]
 
 
 def _returns(method: Callable[..., Any]) -> str:
-    """Return what a method says it returns, as a second line of its node."""
+    """Return a method's return annotation, as a second line of its node."""
     said = inspect.get_annotations(method).get("return")
     if said in (None, "None", "", inspect.Signature.empty):
         return ""
@@ -166,10 +166,10 @@ def _command(name: str) -> str:
 
 
 def _id(kind: str, name: str) -> str:
-    """Return an id for a node; a kind before it keeps it apart from others, and from Mermaid's own words."""
+    """Return an id for a node; the kind as prefix separates it from other kinds and from Mermaid's keywords."""
     return f"{kind}_{re.sub(r'[^A-Za-z0-9_]', '_', name)}"
 
 
 def _text(text: str) -> str:
-    """Return text as it may stand between Mermaid's quotes."""
+    """Return text escaped for Mermaid's quotes."""
     return text.replace("&", "#amp;").replace('"', "#quot;").replace("<", "#lt;").replace(">", "#gt;")

@@ -1,4 +1,4 @@
-"""Looking at an application from outside: asking whether it can read its log."""
+"""Examines an application's log without running the application."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _NO_DATE = "it falls due after the year 9999, so never: cancel the submission, o
 
 
 def require_log(runtime: Runtime) -> None:
-    """Raise ConfigurationError where a runtime has no log yet, its file missing or empty: to open it would make one."""
+    """Raise ConfigurationError if a runtime has no log yet: opening it would create the file."""
     store = runtime.store
     if isinstance(store, Examinable) and not store.exists():
         raise ConfigurationError(f"there is no log yet: {store.describe()}")
 
 
 async def unreadable(runtime: Runtime, *, deep: bool) -> AsyncIterator[str]:
-    """Open the log of a runtime that is not started, to read only, and yield a line for whatever it cannot read in it.
+    """Open the log of a runtime that is not started, read-only, and yield a line for each thing it cannot read.
 
-    That is one line per shape of event that no class reads or whose class has other fields now, per class or step of
-    sagas that is gone, and per intent whose due time is out of range. `deep` reads every event and adds a line for each
-    that is damaged, or that an upcaster fails on, and what SQLite finds wrong in its file.
+    That is one line per type and version of event that no class reads in full, per missing class or step of sagas, and
+    per intent whose due time is out of range. With `deep`, every event is read: one more line for each that is damaged
+    or that an upcaster fails on, and for each problem that SQLite finds in its file.
     """
     store, codec = runtime.store, runtime.catalog.codec
-    # A damaged file would not open; here, what is wrong with it is wanted.
+    # A damaged file would not open normally, but here the damage is to be reported.
     await (store.open(verified=not deep, read_only=True) if isinstance(store, Examinable) else store.open())
     try:
         found = await unreadable_shapes(store, codec)
@@ -62,7 +62,7 @@ async def unreadable(runtime: Runtime, *, deep: bool) -> AsyncIterator[str]:
 async def damaged_events(
     store: EventStore, error_of: Callable[[EncodedRecord], UnreadableEvent | None] = lambda record: None
 ) -> AsyncIterator[UnreadableEvent]:
-    """Yield the error of each event that cannot be read, or that `error_of` has one for."""
+    """Yield the error of each event that cannot be read, or for which `error_of` returns an error."""
     end = (await store.head()).position
     position, limit = 0, _PAGE_EVENTS
     while position < end:
@@ -70,10 +70,10 @@ async def damaged_events(
             records = await store.read_log(position, limit)
         except UnreadableEvent as error:
             if limit > 1:
-                limit = 1  # which of the page it is, and what lies behind it, is found one by one
+                limit = 1  # read events one by one to find the damaged one and those after it
                 continue
             yield error
-            # Behind a gap the log goes on with the event that told of it, however far away that is.
+            # After a gap, the log continues with the event that revealed it, however far away that is.
             position = error.position - 1 if isinstance(error, VersionGap) and error.position else position + 1
             continue
         for error_of_it in filter(None, map(error_of, records)):

@@ -1,4 +1,4 @@
-"""What an instrument derives from, and what it is told: `Instrument` and its arguments."""
+"""`Instrument`, the base class of instruments, and the arguments of its callbacks."""
 
 from actorium.runtime.instrument import Instrument, ObservedAnswer, ObservedBatch, ObservedCommand
 

@@ -1,4 +1,4 @@
-"""What an application says and hears, as documents for others: JSON Schema, and AsyncAPI 3."""
+"""The commands and events of an application as documents for other programs: JSON Schema, and AsyncAPI 3."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Message = type[Command] | type[Event]
 
 
 def json_schema(catalog: Catalog) -> Document:
-    """Return a JSON Schema (2020-12) with a definition for each command, each event and what they are made of."""
+    """Return a JSON Schema (2020-12) with a definition for each command, each event and the types they contain."""
     messages = _messages(catalog)
     schemas, definitions = msgspec.json.schema_components(messages, ref_template="#/$defs/{name}")
     for message, schema in zip(messages, schemas, strict=True):
@@ -30,9 +30,9 @@ def json_schema(catalog: Catalog) -> Document:
 
 
 def asyncapi(catalog: Catalog, *, title: str, version: str) -> Document:
-    """Return an AsyncAPI 3.0 document: a channel per kind of stream, which receives commands and sends events.
+    """Return an AsyncAPI 3.0 document: one channel per stream type, which receives commands and sends events.
 
-    title, version: of the application that the document describes.
+    title, version: the title and version of the application.
     """
     messages = _messages(catalog)
     schemas, definitions = msgspec.json.schema_components(messages, ref_template="#/components/schemas/{name}")
@@ -86,7 +86,7 @@ def _stored_name(message: Message) -> str:
 
 
 def _about(message: Message) -> Document:
-    """Return what JSON Schema has no word for, as extensions."""
+    """Return properties that JSON Schema has no keyword for, as extensions."""
     about: Document = {"x-kind": "command", "x-stored-name": _stored_name(message)}
     if issubclass(message, Event):
         about |= {"x-kind": "event", "x-schema-version": message.schema_version}
@@ -103,12 +103,12 @@ def _name_in(schema: Document) -> str:
 
 
 def _key(name: str) -> str:
-    """Return a name with only those characters that a key of an AsyncAPI document may have."""
+    """Return a name with only the characters allowed in a key of an AsyncAPI document."""
     return re.sub(r"[^A-Za-z0-9_.-]", "_", name)
 
 
 def _keys(messages: Iterable[Message]) -> dict[Message, str]:
-    """Return a key for each message: its stored name, with its kind where another message has that name."""
+    """Return a key for each message: its stored name, with its kind if another message has that name."""
     keys: dict[Message, str] = {}
     taken: set[str] = set()
     for message in messages:

@@ -1,4 +1,4 @@
-"""The application that a command is about: found by the name of a runtime, of a factory or of an ASGI application."""
+"""Finds the application of a CLI command by the name of a runtime, a factory or an ASGI application."""
 
 from __future__ import annotations
 
@@ -13,20 +13,22 @@ from actorium.application import Runtime
 from actorium.store.errors import ConfigurationError
 from actorium.user_code import blamed, look_here
 
-_CALLS_MAX = 8  # how deep lifespans may wrap each other
+_CALLS_MAX = 8  # how deep lifespans may be nested
 _WHAT_TO_NAME = "a Runtime, an ASGI application that holds one, or a function that returns either"
 
 
 def load_app(reference: str) -> Runtime:
-    """Return the runtime that `module:name` stands for, not started.
+    """Return the runtime that `module:name` refers to, not started.
 
     The name is that of a Runtime, of an ASGI application whose state or lifespan holds one (Starlette, FastAPI,
-    Litestar), or of a function without parameters that returns either. The module is looked for in the current
-    directory too. Raises ConfigurationError where there is no runtime, or more than one.
+    Litestar), or of a function without parameters that returns either. The current directory is searched for the
+    module, too.
+
+    Raises ConfigurationError if there is no runtime, or more than one.
     """
     module_name, colon, name = reference.partition(":")
     if not (module_name and colon and name):
-        raise ConfigurationError(f"{reference!r} names no application: write module:name, such as shop.app:runtime")
+        raise ConfigurationError(f"{reference!r} is not an application: write module:name, such as shop.app:runtime")
     found: Any = _module(module_name)
     for part in name.split("."):
         if not hasattr(found, part):
@@ -50,7 +52,7 @@ def _module(name: str) -> ModuleType:
             if missing.name is None or not f"{name}.".startswith(f"{missing.name}."):
                 raise
             absent = missing.name
-    raise ConfigurationError(f"there is no module {absent!r} to be found from {here}")
+    raise ConfigurationError(f"there is no module {absent!r}, searched from {here}")
 
 
 def _is_factory(thing: Any) -> bool:
@@ -58,7 +60,7 @@ def _is_factory(thing: Any) -> bool:
 
 
 def _is_asgi(thing: Any) -> bool:
-    """Tell an ASGI application that is an object: its call is async and takes a scope and two functions."""
+    """Return whether an object is an ASGI application: its call is async and takes a scope and two functions."""
     if not callable(thing) or inspect.isclass(thing) or inspect.isroutine(thing):
         return False
     if not inspect.iscoroutinefunction(type(thing).__call__):
@@ -82,7 +84,7 @@ def _made(reference: str, factory: Callable[..., Any]) -> Any:
 
 
 def _held(reference: str, app: Any) -> Runtime:
-    """Return the one runtime that an ASGI application holds."""
+    """Return the only runtime that an ASGI application holds."""
     found: dict[int, tuple[str, Runtime]] = {}
     while True:
         for place, runtime in (*_in_state(app), *_in_lifespan(app)):
@@ -94,17 +96,17 @@ def _held(reference: str, app: Any) -> Runtime:
     if not found:
         raise ConfigurationError(
             f"{reference!r} is an application ({_shown(app)}) whose state and lifespan hold no Runtime: pass "
-            "runtime.lifespan to it, set app.state.runtime when it is made, or name the Runtime itself"
+            "runtime.lifespan to it, set app.state.runtime when it is created, or name the Runtime itself"
         )
     if len(found) > 1:
         places = ", ".join(place for place, _ in found.values())
-        raise ConfigurationError(f"{reference!r} holds {len(found)} Runtimes ({places}): name the one that is meant")
+        raise ConfigurationError(f"{reference!r} holds {len(found)} Runtimes ({places}): name one of them")
     ((_, runtime),) = found.values()
     return runtime
 
 
 def _in_state(app: Any) -> Iterator[tuple[str, Runtime]]:
-    """Yield the runtimes in the state of an application, which is a mapping, or an object with one behind it."""
+    """Yield the runtimes in the state of an application, which is a mapping or wraps one."""
     state = getattr(app, "state", None)
     values = getattr(state, "_state", state)  # Starlette's and Litestar's State keep their dictionary there
     if isinstance(values, Mapping):
@@ -123,7 +125,7 @@ def _in_lifespan(app: Any) -> Iterator[tuple[str, Runtime]]:
 
 
 def _reached_from(thing: Any, calls: int) -> Iterator[Runtime]:
-    """Yield the runtimes that a lifespan uses: as its object, an argument or a variable; other lifespans likewise."""
+    """Yield the runtimes that a lifespan uses as its object, an argument or a variable; follow nested lifespans."""
     if isinstance(thing, Runtime):
         yield thing
     elif calls:
@@ -140,7 +142,7 @@ def _parts(thing: Any) -> Iterable[Any]:
         return []
     function = inspect.unwrap(thing)
     variables = inspect.getclosurevars(function)
-    # Functions that are global variables are not followed: they could lead to anything.
+    # Global functions are not followed: they could lead anywhere.
     runtimes = [value for value in variables.globals.values() if isinstance(value, Runtime)]
     defaults = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
     return [*variables.nonlocals.values(), *runtimes, *defaults]

@@ -1,4 +1,4 @@
-"""The types of what a runtime returns, for annotations: everything here comes from a call and is never constructed."""
+"""The types of a runtime's return values, for annotations; applications do not construct them."""
 
 from actorium.runtime.log.durable_subscription import DurableSubscription
 from actorium.runtime.log.history import Change

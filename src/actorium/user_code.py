@@ -1,4 +1,4 @@
-"""The code of the application that a command is about: where it is looked for, and what its errors say."""
+"""The user's application code: where it is imported from, and how its errors are reported."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from actorium.user_lines import described
 
 
 def look_here() -> str:
-    """Have modules be found in the current directory, as Python does for a script there; return the directory."""
+    """Make modules in the current directory importable, as Python does for a script there; return the directory."""
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -23,11 +23,11 @@ def look_here() -> str:
 def blamed(what: str) -> Iterator[None]:
     """Turn an error of the user's code into a ConfigurationError that says what failed, and in which file and line.
 
-    what: what the code was to do, before the error: "shop.app cannot be imported".
+    what: the beginning of the message: "shop.app cannot be imported".
     """
     try:
         yield
     except SyntaxError as error:
-        raise ConfigurationError(f"{what}: {type(error).__name__}: {error}") from error  # it names its line itself
+        raise ConfigurationError(f"{what}: {type(error).__name__}: {error}") from error  # the error contains its line
     except Exception as error:
         raise ConfigurationError(f"{what}: {described(error)}") from error

@@ -1,4 +1,4 @@
-"""The lines of the code under test: where its errors came from, and where it stands."""
+"""Places in the user's code: where an error came from, and where a coroutine waits."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _WRITTEN_AS_A_USER = frozenset({"benchmarks", "examples"})
 
 
 def described(error: BaseException) -> str:
-    """Return an error in one line: its type, its message, and the last line of the user's code that it went through.
+    """Return an error in one line: its type, its message, and the last line of the user's code in its traceback.
 
-    Of a group of errors, which a task group raises, it is the first.
+    For an exception group, as raised by a task group, it describes the first error.
     """
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
@@ -23,15 +23,15 @@ def described(error: BaseException) -> str:
 
 
 def printed(thing: object) -> str:
-    """Return a thing in words; of one that cannot be printed, its type."""
+    """Return the text of a thing, or its type if it cannot be printed."""
     try:
         return str(thing)
     except BaseException:
         return f"{type(thing).__name__} that cannot be printed"
 
 
-def standing(awaitable: Any) -> str:
-    """Return the last line of the user's code on the way to what a coroutine waits for; "" if there is none of it."""
+def waiting_place(awaitable: Any) -> str:
+    """Return the last line of the user's code on the way to what a coroutine waits for; "" if there is none."""
     place = ""
     while awaitable is not None:
         frame: FrameType | None = getattr(awaitable, "cr_frame", None) or getattr(awaitable, "gi_frame", None)

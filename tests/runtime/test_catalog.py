@@ -49,7 +49,7 @@ def test_an_event_that_json_cannot_carry_is_refused() -> None:
 
 
 def test_an_instance_is_no_class() -> None:
-    with pytest.raises(ConfigurationError, match=r"is no Aggregate class.*classes, not instances"):
+    with pytest.raises(ConfigurationError, match=r"is not an Aggregate.*classes, not instances"):
         Runtime([Tally("t")], store="memory://")  # type: ignore[list-item]
 
 
@@ -69,7 +69,7 @@ async def tell(event: Added) -> None: ...
 
 @pytest.mark.parametrize("part", [Tally, Gone, tell])
 def test_a_part_that_is_given_twice_is_refused(part: Any) -> None:
-    with pytest.raises(ConfigurationError, match=f"{part.__name__} is given twice: a runtime takes each of its parts"):
+    with pytest.raises(ConfigurationError, match=f"{part.__name__} is given twice: pass each part to a runtime once"):
         Runtime([Tally, Account, part, part], store="memory://")
 
 

@@ -136,7 +136,10 @@ def test_a_check_that_does_not_hold_says_what_was_there(check: object, message: 
     [
         (lambda: given_saga(Moves, started_by=Arrived("bob")), "Arrived does not start Moves"),
         (lambda: given_saga(Take, started_by=ASKED), "takes a Saga class"),
-        (lambda: given_saga(Answering, started_by=ASKED).when_done().when_done(), "waits for no answer: it is running"),
+        (
+            lambda: given_saga(Answering, started_by=ASKED).when_done().when_done(),
+            "is not waiting for an answer: it is running",
+        ),
         (lambda: given_saga(Moves, started_by=ASKED).when(Taken()), "Moves does not follow Taken"),
         (lambda: given_saga(Moves, started_by=ASKED).when_done(amount=1), "take sends commands"),
     ],

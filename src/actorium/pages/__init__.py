@@ -1,1 +1,1 @@
-"""HTML pages that need nothing else: the templates that all of them share, and what fills them in."""
+"""Self-contained HTML pages: their shared templates, and the function that renders them."""

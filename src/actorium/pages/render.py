@@ -1,6 +1,6 @@
-"""`render`: a page from a template of a package and the templates that all pages share.
+"""`render`: render a page from a package's template and the shared templates.
 
-Every value is escaped unless the template marks it safe, and a name that nobody gave raises an error.
+Every value is escaped unless the template marks it as safe, and an undefined name raises an error.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 def render(package: str, template: str, **values: Any) -> str:
     """Return a page.
 
-    package: the importable name of a package; its folder `templates` holds the template, its style sheet `page.css`
-        and whatever they include.
+    package: the importable name of a package; its folder `templates` contains the template, the style sheet `page.css`
+        and the files they include.
     template: the template's file name there; it extends `base.html`.
-    values: what the template uses.
+    values: the template's variables.
     """
     return _environment(package).get_template(template).render(values)
 

@@ -1,4 +1,4 @@
-"""What tests of an application, and of a store adapter, import."""
+"""The names that tests of an application, or of a store adapter, import."""
 
 from actorium.testing.contract import EventStoreContract
 from actorium.testing.given import Given, When, given

@@ -1,14 +1,14 @@
-"""`EventStoreContract`: what every event store has to do, as a suite that runs against yours.
+"""`EventStoreContract`: the requirements of every event store, as a test suite to run against yours.
 
-It needs nothing but a fixture; pytest finds the tests in the class you derive:
+It needs only a fixture; pytest finds the tests in your subclass:
 
     class TestMyStore(EventStoreContract):
         @pytest.fixture
         def store(self, tmp_path):
             return MyStore(tmp_path / "log")
 
-The store comes unopened and empty, a new one for each test; each test opens it and closes it. No plugin is needed: the
-tests bring their own event loop.
+The fixture returns a new store for each test, empty and not open; the test opens and closes it. No plugin is needed:
+the tests bring their own event loop.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from actorium.testing.contract_words import (
 
 
 class EventStoreContract(PagesContract, TablesContract):
-    """The suite; derive a class from it and give it a fixture `store`."""
+    """The suite; derive a class from it and define a fixture `store`."""
 
     @opened
     async def test_new_store_is_empty(self, store: EventStore) -> None:
@@ -300,7 +300,7 @@ class EventStoreContract(PagesContract, TablesContract):
 
     @in_a_loop
     async def test_a_closed_store_says_so(self, store: EventStore) -> None:
-        await store.close()  # never opened: nothing to give back
+        await store.close()  # never opened: nothing to release
         for _ in range(2):
             for call in calls_of(store):
                 with raises(StoreUnavailable):
@@ -346,7 +346,7 @@ class EventStoreContract(PagesContract, TablesContract):
             await asyncio.sleep(0)
             reading.cancel()
             await asyncio.wait([reading])
-            # Written or not: the commit after it finds out, and nothing is half there.
+            # Written or not: the next commit finds out, and nothing is half-written.
             outcomes = await commit(store, append(StreamName("Account", "next"), turns))
             assert isinstance(outcomes[0], int), outcomes
             found = await versions(store, ALICE)

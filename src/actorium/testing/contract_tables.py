@@ -1,4 +1,4 @@
-"""The part of `EventStoreContract` about tables: those of checkpoints and dead letters, the runtime's, projections'."""
+"""The part of `EventStoreContract` about tables: checkpoints, dead letters, the runtime's own, the projections'."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def _saga(type: str, id: str, status: str | None = None, step: str | None = None
 
 
 class TablesContract:
-    """What a store does with the tables beside its log."""
+    """Tests of a store's tables beside its log."""
 
-    # Checkpoints and what moves with them
+    # Checkpoints and the changes that belong to them
 
     @opened
     async def test_checkpoints_are_kept_by_name(self, store: EventStore) -> None:
@@ -220,7 +220,7 @@ class TablesContract:
         await _save(store, RemoveAll("submissions"), rows[1])
         expect(await store.read_rows(ReadSubmissions(10)), [a])
 
-    # Kept states of projections
+    # Saved states of projections
 
     @opened
     async def test_a_state_is_kept_by_name_and_found_by_its_version_only(self, store: EventStore) -> None:

@@ -1,4 +1,4 @@
-"""The small words that `EventStoreContract` is written in: appends, reads, expectations."""
+"""The vocabulary of `EventStoreContract`: appends, reads, expectations."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BOB = StreamName("Account", "bob")
 
 
 def in_a_loop(test: Callable[[Suite, EventStore], Awaitable[None]]) -> Callable[[Suite, EventStore], None]:
-    """Make a test of an async one: it runs in an event loop of its own, and the store is closed after it."""
+    """Turn an async test into a sync one, which runs in its own event loop and closes the store afterwards."""
 
     @wraps(test)
     def run(self: Suite, store: EventStore) -> None:
@@ -46,7 +46,7 @@ def in_a_loop(test: Callable[[Suite, EventStore], Awaitable[None]]) -> Callable[
 
 
 def opened(test: Callable[[Suite, EventStore], Awaitable[None]]) -> Callable[[Suite, EventStore], None]:
-    """Do as `in_a_loop`, with the store opened before the test."""
+    """Do the same as `in_a_loop`, with the store opened before the test."""
 
     @wraps(test)
     async def open_first(self: Suite, store: EventStore) -> None:
@@ -58,27 +58,27 @@ def opened(test: Callable[[Suite, EventStore], Awaitable[None]]) -> Callable[[Su
 
 @contextmanager
 def raises(error_class: type[BaseException]) -> Iterator[None]:
-    """Expect an error, without a need for pytest."""
+    """Expect an error, without depending on pytest."""
     try:
         yield
     except error_class:
         return
-    raise AssertionError(f"{error_class.__name__} was expected, and nothing was raised")
+    raise AssertionError(f"{error_class.__name__} was expected, but nothing was raised")
 
 
 def expect(actual: Any, expected: Any) -> None:
-    """Compare, and show both when they differ; asserts are not rewritten in an installed package."""
+    """Compare, and show both values if they differ; pytest does not rewrite asserts of an installed package."""
     if actual != expected:
         raise AssertionError(f"expected {expected!r}, got {actual!r}")
 
 
 def event(number: int = 0) -> EncodedEvent:
-    """Return an event that can be told from others by its number."""
+    """Return an event that is distinguished by its number."""
     return EncodedEvent("Deposited", 1, b'{"amount":%d}' % number, b'{"command_id":"c-%d"}' % number)
 
 
 def append(stream: StreamName, expected_version: int, count: int = 1, command: str | None = None) -> Append:
-    """Return an append of `count` events, of an explicit command if there is one."""
+    """Return an append of `count` events, with a command id if one is given."""
     mark = CommandMark(command, 7) if command is not None else None
     return Append(stream, expected_version, tuple(event(expected_version + n + 1) for n in range(count)), mark)
 
@@ -99,14 +99,14 @@ async def versions(store: EventStore, stream: StreamName) -> list[int]:
 
 
 def expect_wrong_version(outcome: object, stream: StreamName, *, expected: int, actual: int) -> None:
-    """Expect a lost race that names the stream and both versions."""
+    """Expect a WrongExpectedVersion with this stream and both versions."""
     if not isinstance(outcome, WrongExpectedVersion):
         raise AssertionError(f"WrongExpectedVersion was expected, got {outcome!r}")
     expect((outcome.stream, outcome.expected, outcome.actual), (stream, expected, actual))
 
 
 def expect_duplicate(outcome: object, record: CommandRecord) -> None:
-    """Expect a duplicate that says where the first one took effect."""
+    """Expect a DuplicateCommand with the place of the first effect."""
     if not isinstance(outcome, DuplicateCommand):
         raise AssertionError(f"DuplicateCommand was expected, got {outcome!r}")
     expect(outcome.record, record)

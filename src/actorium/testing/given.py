@@ -16,12 +16,12 @@ _MAX_PAYLOAD_BYTES = 1_048_576
 
 
 def given(aggregate: Aggregate, *history: Event) -> Given:
-    """Begin a test with an aggregate and the events that happened to it: `given(Account("alice"), Opened("Alice"))`."""
+    """Start a test with an aggregate and its past events: `given(Account("alice"), Opened("Alice"))`."""
     return Given(aggregate, history)
 
 
 class Given:
-    """An aggregate with a history, ready for a command."""
+    """An aggregate with past events, ready for a command."""
 
     def __init__(self, aggregate: Aggregate, history: tuple[Event, ...]) -> None:
         what: object = aggregate
@@ -35,7 +35,7 @@ class Given:
         _evolve(self._state, self._stored(history))
 
     def when(self, command: Command, metadata: Metadata | None = None) -> When:
-        """Have the aggregate decide a command, as the runtime would: checked, purely, its events stored as JSON."""
+        """Let the aggregate decide a command as the runtime would: checked for purity, its events stored as JSON."""
         handler = self._definition.handlers.get(type(command))
         if handler is None:
             raise ConfigurationError(f"{type(self._state).__name__} has no handler for {type(command).__name__}")
@@ -72,7 +72,7 @@ class Given:
 
 
 class When:
-    """What came of a command; each `then…` checks one thing and returns itself, so that they can be joined."""
+    """The outcome of a command; each `then…` checks one thing and returns the object, so that calls can be chained."""
 
     def __init__(self, state: Aggregate, events: tuple[Event, ...], refusal: Exception | None) -> None:
         self.state = state
@@ -80,18 +80,18 @@ class When:
         self.refusal = refusal
 
     def then(self, *events: Event) -> When:
-        """Check that exactly these events came of it, in this order."""
+        """Check that the command produced exactly these events, in this order."""
         self._accepted()
         if self.events != events:
             raise AssertionError(f"expected {_listed(events)}, got {_listed(self.events)}")
         return self
 
     def then_nothing(self) -> When:
-        """Check that it was accepted and no event came of it."""
+        """Check that the command was accepted without events."""
         return self.then()
 
     def then_state(self, **fields: Any) -> When:
-        """Check fields of the state afterwards."""
+        """Check fields of the resulting state."""
         self._accepted()
         for name, expected in fields.items():
             actual = getattr(self.state, name)
@@ -100,7 +100,7 @@ class When:
         return self
 
     def then_rejected(self, reason: str | None = None, **details: Any) -> When:
-        """Check that the domain said no, with this reason and, of its details, at least these."""
+        """Check that the domain rejected the command, with this reason and at least these details."""
         refusal = self.refusal
         if not isinstance(refusal, Rejected):
             raise AssertionError(f"expected a rejection, got {refusal or _listed(self.events)!r}")
@@ -112,11 +112,11 @@ class When:
         return self
 
     def then_not_found(self) -> When:
-        """Check that the command needed an aggregate that exists."""
+        """Check that the command was refused because it needs an existing aggregate."""
         return self._refused_with(NotFound)
 
     def then_already_exists(self) -> When:
-        """Check that the command needed an aggregate that does not exist."""
+        """Check that the command was refused because the aggregate already exists."""
         return self._refused_with(AlreadyExists)
 
     def _refused_with(self, kind: type[Exception]) -> When:

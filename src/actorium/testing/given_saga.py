@@ -19,19 +19,17 @@ from actorium.sagas.model.stream import SagaStream, saga_stream_of
 from actorium.store.errors import ConfigurationError
 from actorium.store.events import Event, Metadata, RecordedEvent
 
-_ALL = -1  # the index of an answer that speaks for a whole step
+_ALL = -1  # the index of an answer for the whole step
 
 
 def given_saga(saga: type[Saga], *, started_by: Event, id: str = "saga") -> GivenSaga:
-    """Begin a test with a saga that an event starts: `given_saga(Transfer, started_by=TransferRequested("a", "b", 5))`.
+    """Start a test with a saga that an event starts: `given_saga(Transfer, started_by=TransferRequested("a", "b", 5))`.
 
-    Args:
-        saga: the class under test.
-        started_by: an event that one of its `@starts` methods takes.
-        id: the id that the saga gets.
+    saga: the class under test.
+    started_by: an event that one of its `@starts` methods takes.
+    id: the id of the saga.
 
-    Raises:
-        ConfigurationError: the event does not start this saga.
+    Raises ConfigurationError if the event does not start this saga.
     """
     what: object = saga
     if not (isinstance(what, type) and issubclass(what, Saga) and what is not Saga):
@@ -45,10 +43,10 @@ def given_saga(saga: type[Saga], *, started_by: Event, id: str = "saga") -> Give
 
 
 class GivenSaga:
-    """A saga after what happened to it so far.
+    """A saga and what has happened to it so far.
 
-    `when…` and `after` tell it what happens next. `then…` checks what came of the last of them. All return the object,
-    so that they can be chained.
+    `when…` and `after` say what happens next. `then…` checks the result of the last of them. All methods return the
+    object, so that calls can be chained.
     """
 
     def __init__(self, saga: type[Saga], id: str) -> None:
@@ -60,13 +58,12 @@ class GivenSaga:
         self._position = 0
         self._sent: list[IssuedCommand] = []
 
-    # --- what happens ---------------------------------------------------------------------------------------------
+    # --- when -----------------------------------------------------------------------------------------------------
 
     def when(self, what: Event | Rejected) -> GivenSaga:
-        """Hand the saga an event that it follows, or the rejection of its oldest open command.
+        """Deliver an event that the saga follows, or the rejection of its oldest open command.
 
-        Raises:
-            ConfigurationError: the saga does not follow this event, or waits for no answer.
+        Raises ConfigurationError if the saga does not follow this event, or is not waiting for an answer.
         """
         if isinstance(what, Rejected):
             return self._answer(what.reason, what.details)
@@ -83,11 +80,9 @@ class GivenSaga:
     def when_done(self, **fields: Any) -> GivenSaga:
         """Acknowledge every open command, or let the open async step return.
 
-        Args:
-            fields: the saga's fields that an async step changed.
+        fields: the saga's fields that the async step changes.
 
-        Raises:
-            ConfigurationError: the saga waits for no answer.
+        Raises ConfigurationError if the saga is not waiting for an answer.
         """
         intent, _ = self._waiting()
         if intent.effect:
@@ -100,12 +95,12 @@ class GivenSaga:
         return self
 
     def when_failed(self, error: str) -> GivenSaga:
-        """Let the oldest open command, or the open async step, fail for good after its retries."""
+        """Let the oldest open command, or the open async step, fail permanently after its retries."""
         intent, _ = self._waiting()
         return self._answer(error, {}, took_effect=intent.effect)
 
     def after(self, *, seconds: float = 0, minutes: float = 0, hours: float = 0, days: float = 0) -> GivenSaga:
-        """Let time pass; a step whose `timeout_s` is over by then ends without having taken effect."""
+        """Let time pass; a step whose `timeout_s` expires by then fails without having taken effect."""
         passed = timedelta(seconds=seconds, minutes=minutes, hours=hours, days=days)
         self._now_us += round(passed.total_seconds() * 1_000_000)
         self._sent = []
@@ -115,13 +110,13 @@ class GivenSaga:
                 self._decide(Answered(self._stream.id, intent.key, _ALL, self._now_us, error), forget=False)
         return self
 
-    # --- what came of it ------------------------------------------------------------------------------------------
+    # --- then -----------------------------------------------------------------------------------------------------
 
     def then_sends(self, *commands: Command) -> GivenSaga:
         """Check that exactly these commands were sent, in this order."""
         expected = [issued_command(command) for command in commands]
         if [_shown(one) for one in self._sent] != [_shown(one) for one in expected]:
-            raise AssertionError(f"expected {_listed(expected)}, got {_listed(self._sent)} ({self._standing()})")
+            raise AssertionError(f"expected {_listed(expected)}, got {_listed(self._sent)} ({self._state_in_words()})")
         return self
 
     def then_sends_nothing(self) -> GivenSaga:
@@ -138,23 +133,23 @@ class GivenSaga:
         return self
 
     def then_running(self) -> GivenSaga:
-        """Check that the saga goes on."""
+        """Check that the saga is still running."""
         return self._then("running")
 
     def then_completed(self) -> GivenSaga:
-        """Check that the saga is over and everything is done."""
+        """Check that the saga has ended with every step done."""
         return self._then("completed")
 
     def then_compensates(self) -> GivenSaga:
-        """Check that the saga undoes its steps."""
+        """Check that the saga is compensating."""
         return self._then("undoing")
 
     def then_undone(self, reason: str | None = None) -> GivenSaga:
-        """Check that the saga is over and everything is undone, for this reason."""
+        """Check that the saga has ended with every step undone, for this reason."""
         return self._then("undone", reason)
 
     def then_stuck(self, reason: str | None = None) -> GivenSaga:
-        """Check that the saga failed and waits for an operator, for this reason."""
+        """Check that the saga is stuck: it failed, for this reason, and waits for an operator."""
         return self._then("failed", reason)
 
     # --- inside ---------------------------------------------------------------------------------------------------
@@ -162,10 +157,10 @@ class GivenSaga:
     def _then(self, status: str, reason: str | None = None) -> GivenSaga:
         if self._stream.status != status or (reason is not None and self._stream.reason != reason):
             wanted = f"{status}: {reason}" if reason is not None else status
-            raise AssertionError(f"expected the saga to be {wanted}, got {self._standing()}")
+            raise AssertionError(f"expected the saga to be {wanted}, got {self._state_in_words()}")
         return self
 
-    def _standing(self) -> str:
+    def _state_in_words(self) -> str:
         stream = self._stream
         at = ", ".join([*stream.open, *stream.stands])
         because = f": {stream.reason}" if stream.reason else ""
@@ -175,7 +170,7 @@ class GivenSaga:
         for intent in self._stream.open.values():
             if intent.waiting:
                 return intent, min(intent.waiting)
-        raise ConfigurationError(f"{self._saga.__name__} waits for no answer: it is {self._standing()}")
+        raise ConfigurationError(f"{self._saga.__name__} is not waiting for an answer: it is {self._state_in_words()}")
 
     def _answer(self, error: str, details: Mapping[str, Any], *, took_effect: bool = False) -> GivenSaga:
         intent, index = self._waiting()
@@ -199,7 +194,7 @@ class GivenSaga:
 
 
 class _CommandsByName(dict[str, type[Command]]):
-    """Finds a command class by its stored name, those of the saga's own module first."""
+    """Finds a command class by its stored name, first in the saga's own module."""
 
     def __init__(self, module: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""`LoopSource`: a seeded source whose wall clock goes with the running loop's, for tests under virtual time."""
+"""`LoopSource`: a seeded source whose wall clock follows the running loop's, for tests with virtual time."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from actorium.store.source import SeededSource
 
 
 class LoopSource(SeededSource):
-    """A source for tests: the same seed gives the same ids and chances, and wall time passes as the loop's does.
+    """A source for tests: the same seed gives the same ids and random numbers, and wall time follows the loop's clock.
 
-    On a loop whose clock jumps, a timer of thirty days is due at once. `time_us` is the wall time when the loop's
-    clock shows 0.
+    On a loop whose clock jumps, a timer of thirty days expires at once.
+
+    time_us: the wall time when the loop's clock shows 0.
     """
 
     def now_us(self) -> int:

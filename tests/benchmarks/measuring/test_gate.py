@@ -86,7 +86,7 @@ def test_a_hole_in_the_log_is_found(tmp_path: Path) -> None:
         del store._log[2]
         await require_log(store, {"account-0": 3, "account-1": 3})
 
-    with pytest.raises(Wrong, match="expected version .* at position 3"):
+    with pytest.raises(Wrong, match=r"expected version .* at position 3"):
         asyncio.run(compare())
 
 

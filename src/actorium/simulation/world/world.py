@@ -39,7 +39,7 @@ from actorium.simulation.world.scenario_loop import LeftOut, NoAnswer, ScenarioL
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import EventStore
 from actorium.store.source import SeededSource
-from actorium.user_lines import described, standing
+from actorium.user_lines import described, waiting_place
 
 # How long the work that a scenario leaves behind may take: a deadline of a day passes within a run.
 _REST_WITHIN_S = 86_400.0
@@ -325,7 +325,7 @@ class World:
     def _waiting_places(self) -> str:
         """Describe where the user's code waits, as the end of a sentence."""
         loops = [self.loop, *(life.loop for node in self._nodes for life in node.lives if not life.loop.is_dead)]
-        places = dict.fromkeys(standing(task.get_coro()) for loop in loops for task in loop.unfinished())
+        places = dict.fromkeys(waiting_place(task.get_coro()) for loop in loops for task in loop.unfinished())
         places.pop("", None)
         return f"; waiting: {'; '.join(list(places)[:_PLACES_MAX])}" if places else ""
 
