@@ -23,14 +23,14 @@ def said(capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
     return " ".join(captured.out.split()), " ".join(captured.err.split())
 
 
-def test_list_says_which_scenarios_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_prints_the_scenarios(capsys: pytest.CaptureFixture[str]) -> None:
     assert bench("--list") == 0
     out, _ = said(capsys)
-    assert "one-caller actorium memory full normal What does one caller get" in out
+    assert "one-caller actorium memory full normal What rate does one caller reach" in out
     assert "pykka pykka memory" in out
 
 
-def test_a_measurement_leaves_a_report_a_page_and_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_measurement_writes_a_report_a_page_and_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = [tmp_path / name for name in ("report.json", "report.html", "report.md")]
     options = [
         word
@@ -44,7 +44,7 @@ def test_a_measurement_leaves_a_report_a_page_and_tables(tmp_path: Path, capsys:
     assert "flush full" in said(capsys)[0]
 
 
-def test_a_report_on_standard_output_stands_there_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_report_on_standard_output_is_the_only_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save(report(result([100])), tmp_path / "report.json")
     assert bench("--show", str(tmp_path / "report.json"), "--json", "-") == 0
     out, err = capsys.readouterr()
@@ -69,7 +69,7 @@ def test_a_wrong_figure_ends_it_with_1(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_stopped_from_outside_it_ends_with_130(
+def test_stopped_by_a_signal_it_ends_with_130(
     number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def measure(job: object, folder: Path) -> None:
@@ -80,7 +80,7 @@ def test_stopped_from_outside_it_ends_with_130(
     assert load(tmp_path / "report.json").interrupted
 
 
-def test_a_report_that_cannot_be_written_is_on_the_screen_all_the_same(
+def test_a_report_that_cannot_be_written_is_still_on_the_screen(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     save(report(result([100])), tmp_path / "report.json")
@@ -94,12 +94,12 @@ def test_a_report_that_cannot_be_written_is_on_the_screen_all_the_same(
     assert "100-callers" in other.read_text(encoding="utf-8")
 
 
-def test_what_stands_beside_it_comes_last_where_the_eye_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_comparison_with_alternatives_is_printed_last(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     peer = result([10], "eventsourcing", subject="eventsourcing")
     save(report(result([100]), peer, result([300], store="memory")), tmp_path / "report.json")
     assert bench("--show", str(tmp_path / "report.json")) == 0
     _, _, last = said(capsys)[0].partition("Beside the alternatives")
-    assert "SQLite FULL: what is acknowledged survives a power cut" in last
+    assert "SQLite FULL: acknowledged commands survive a power cut" in last
     assert "actorium, 100 callers 100 eventsourcing, one caller 10.0 10×" in last
     assert "memory: nothing survives the process actorium, 100 callers 300" in last
 
@@ -111,7 +111,7 @@ def test_reports_with_nothing_in_common_say_so(tmp_path: Path, capsys: pytest.Ca
     assert "no scenario was measured on the same store both times" in said(capsys)[0]
 
 
-def test_databases_in_memory_are_warned_about(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_databases_in_memory_give_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert bench("--show", _saved(tmp_path, "tmpfs")) == 0
     assert "durable figures mean nothing" in said(capsys)[0]
     assert bench("--show", _saved(tmp_path, "ext4")) == 0
@@ -141,7 +141,7 @@ def _saved(folder: Path, file_system: str) -> str:
         (["--only", "flush", "--folder", "nowhere"], "cannot write in nowhere: name a folder that exists"),
     ],
 )
-def test_a_wrong_wish_is_answered_with_what_to_do(
+def test_wrong_usage_is_answered_with_advice(
     arguments: list[str],
     message: str,
     tmp_path: Path,

@@ -63,7 +63,7 @@ def test_a_scenario_runs(scenario: Scenario, store: StoreName, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("scenario", CATALOG, ids=lambda one: one.name)
-def test_a_scenario_says_what_it_does(scenario: Scenario) -> None:
+def test_a_scenario_has_a_question(scenario: Scenario) -> None:
     assert "{" not in scenario.asked({})
     assert scenario.asked({}) == scenario.asked(scenario.sizes)
     assert scenario.label or scenario.subject == OURS or not scenario.beside
@@ -72,12 +72,12 @@ def test_a_scenario_says_what_it_does(scenario: Scenario) -> None:
     assert {BY_NAME[name].name for name in scenario.beside} == set(scenario.beside)
 
 
-def test_a_question_is_asked_in_the_sizes_of_the_run() -> None:
+def test_a_question_contains_the_sizes_of_the_run() -> None:
     assert "of 20,000 events" in BY_NAME["replay"].asked({"events": 20_000.0})
     assert "of 100,000 events" in BY_NAME["replay"].asked({})
 
 
-def test_a_connection_that_flushes_less_than_its_name_says_is_wrong(tmp_path: Path) -> None:
+def test_a_connection_that_flushes_less_than_the_stores_name_says_is_wrong(tmp_path: Path) -> None:
     bench = Bench("full", {}, tmp_path, tmp_path, seed=1)
     with closing(sqlite3.connect(tmp_path / "log.db")) as db:
         db.execute("PRAGMA synchronous=NORMAL")
@@ -94,6 +94,6 @@ def test_scenarios_are_selected_by_parts_of_their_names() -> None:
     assert select([]) == list(CATALOG)
 
 
-def test_a_part_of_no_name_is_refused_with_the_names_there_are() -> None:
+def test_an_unknown_name_is_rejected_with_the_known_names() -> None:
     with pytest.raises(UnknownScenario, match=r"no scenario name contains 'warm'; the scenarios are one-caller, "):
         select(["hot", "warm"])

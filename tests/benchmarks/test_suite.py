@@ -18,7 +18,7 @@ def carried_out(plan: SuitePlan, measure: Callable[[Job, Path], JobOutcome] | No
     return Suite(plan, measure=measure).run(lambda done, what: None)
 
 
-def test_rounds_are_interleaved_each_in_another_order() -> None:
+def test_rounds_are_interleaved_each_in_a_different_order() -> None:
     jobs: list[Job] = []
 
     def measure(job: Job, folder: Path) -> JobOutcome:
@@ -34,7 +34,7 @@ def test_rounds_are_interleaved_each_in_another_order() -> None:
     assert {len(result.runs) for result in report.results} == {3}
 
 
-def test_quick_has_all_rounds_of_what_is_looked_at_first_before_the_second_of_the_others() -> None:
+def test_quick_runs_all_rounds_of_the_main_scenarios_before_the_second_of_the_others() -> None:
     jobs: list[Job] = []
 
     def measure(job: Job, folder: Path) -> JobOutcome:
@@ -49,7 +49,7 @@ def test_quick_has_all_rounds_of_what_is_looked_at_first_before_the_second_of_th
     assert not front & set(order[9:])
 
 
-def test_each_run_has_a_folder_of_its_own_and_all_share_one() -> None:
+def test_each_run_has_its_own_folder_and_all_share_one() -> None:
     folders: list[tuple[Path, str]] = []
 
     def measure(job: Job, folder: Path) -> JobOutcome:
@@ -64,7 +64,7 @@ def test_each_run_has_a_folder_of_its_own_and_all_share_one() -> None:
     assert not any(folder.exists() or Path(shared).exists() for folder, shared in folders)
 
 
-def test_a_wrong_run_is_a_failure_and_the_others_go_on() -> None:
+def test_a_wrong_run_is_a_failure_and_the_others_continue() -> None:
     def measure(job: Job, folder: Path) -> JobOutcome:
         return JobOutcome(wrong="1 are lost") if (job.scenario, job.seed) == ("one-hot", 1) else RIGHT
 
@@ -95,7 +95,7 @@ def test_a_missing_peer_is_reported_as_not_installed(monkeypatch: pytest.MonkeyP
     assert (report.results, report.not_run) == ([], [NotRun("pykka", "memory", why)])
 
 
-def test_quick_has_its_own_sizes_and_stores_and_leaves_out_what_takes_too_long() -> None:
+def test_quick_has_its_own_sizes_and_stores_and_skips_slow_scenarios() -> None:
     jobs: list[Job] = []
 
     def measure(job: Job, folder: Path) -> JobOutcome:
@@ -118,13 +118,13 @@ def test_quick_has_its_own_sizes_and_stores_and_leaves_out_what_takes_too_long()
     ]
 
 
-def test_quick_begins_no_run_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quick_starts_no_run_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("actorium.benchmarks.suite.QUICK_S", -1.0)
     report = carried_out(SuitePlan([BY_NAME["flush"]], quick=True), lambda job, folder: RIGHT)
     assert (report.results, report.not_run) == ([], [NotRun("flush", "full", "no time left")])
 
 
-def test_quick_begins_no_unknown_run_where_the_longest_so_far_would_end_too_late(
+def test_quick_starts_no_unknown_run_if_the_longest_so_far_would_end_too_late(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = [0.0]
@@ -139,26 +139,26 @@ def test_quick_begins_no_unknown_run_where_the_longest_so_far_would_end_too_late
     assert [one.why for one in report.not_run] == ["no time left"]
 
 
-def test_a_run_is_a_process_of_its_own(tmp_path: Path) -> None:
+def test_a_run_is_a_separate_process(tmp_path: Path) -> None:
     outcome = run_job(Job("flush", "full", {}, str(tmp_path), seed=1), tmp_path)
     assert outcome.wrong == ""
     assert outcome.figures["flush_ms"] > 0
 
 
-def test_a_process_that_fails_is_a_failure_with_its_last_words(tmp_path: Path) -> None:
+def test_a_failed_process_is_a_failure_with_its_last_output(tmp_path: Path) -> None:
     outcome = run_job(Job("no such scenario", "full", {}, str(tmp_path), seed=1), tmp_path)
     first, *rest = outcome.wrong.splitlines()
     assert first == "exit code 1: KeyError: 'no such scenario'"
     assert any("in _measure" in line for line in rest)
 
 
-def test_a_run_that_does_not_end_is_taken_down(tmp_path: Path) -> None:
+def test_a_run_that_does_not_end_is_killed(tmp_path: Path) -> None:
     sizes = {"callers": 1.0, "aggregates": 1.0, "seconds": 600.0}
     job = Job("least-one-caller", "memory", sizes, str(tmp_path), seed=1, limit_s=0.5)
     assert run_job(job, tmp_path).wrong == "not finished after 0 s"
 
 
-def test_a_full_disk_is_a_failure_of_one_run_and_the_others_go_on() -> None:
+def test_a_full_disk_is_a_failure_of_one_run_and_the_others_continue() -> None:
     def measure(job: Job, folder: Path) -> JobOutcome:
         if job.seed == 1:
             raise OSError(errno.ENOSPC, "No space left on device")
@@ -169,7 +169,7 @@ def test_a_full_disk_is_a_failure_of_one_run_and_the_others_go_on() -> None:
     assert len(report.results[0].runs) == 2
 
 
-def test_a_profile_is_a_page_of_its_own(tmp_path: Path) -> None:
+def test_a_profile_is_a_separate_page(tmp_path: Path) -> None:
     report = carried_out(SuitePlan([BY_NAME["one-hot"]], ("memory",), rounds=1, quick=True, profiles=tmp_path))
     assert report.failures == []
     assert "<html" in (tmp_path / "one-hot-memory.html").read_text(encoding="utf-8")

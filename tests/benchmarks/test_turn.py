@@ -5,14 +5,14 @@ from pathlib import Path
 from actorium.benchmarks.turn import turn
 
 
-def test_one_alone_is_not_disturbed(tmp_path: Path) -> None:
+def test_a_single_measurement_is_not_disturbed(tmp_path: Path) -> None:
     with turn(tmp_path) as mine:
         assert not mine.is_disturbed
     with turn(tmp_path) as mine:
         assert not mine.is_disturbed
 
 
-def test_a_second_one_knows_at_once_and_the_first_when_it_looks_again(tmp_path: Path) -> None:
+def test_the_second_knows_at_once_and_the_first_when_it_looks_again(tmp_path: Path) -> None:
     with turn(tmp_path) as first:
         with turn(tmp_path) as second:
             assert second.is_disturbed
@@ -21,6 +21,6 @@ def test_a_second_one_knows_at_once_and_the_first_when_it_looks_again(tmp_path: 
         assert not third.is_disturbed
 
 
-def test_where_no_lock_can_be_had_nobody_is_told(tmp_path: Path) -> None:
+def test_without_a_lock_nobody_is_told(tmp_path: Path) -> None:
     with turn(tmp_path / "nowhere") as mine:
         assert not mine.is_disturbed

@@ -125,20 +125,20 @@ def test_the_runtime_in_the_state_is_found_once(module: Any, framework: Any, lif
     assert load_app("web:app") is runtime
 
 
-def test_the_state_that_litestar_is_given_is_looked_at(module: Any) -> None:
+def test_the_state_given_to_litestar_is_searched(module: Any) -> None:
     runtime = new_runtime()
     module.app = Litestar(state=State({"bank": runtime}))
     assert load_app("web:app") is runtime
 
 
-def test_the_lifespan_of_a_router_that_is_included_is_looked_at(module: Any) -> None:
+def test_the_lifespan_of_an_included_router_is_searched(module: Any) -> None:
     runtime = new_runtime()
     module.app = FastAPI(lifespan=uses_none)
     module.app.include_router(APIRouter(lifespan=runtime.lifespan))
     assert load_app("web:app") is runtime
 
 
-def test_middleware_around_an_application_is_looked_through(module: Any) -> None:
+def test_middleware_around_an_application_is_unwrapped(module: Any) -> None:
     runtime = new_runtime()
     module.app = CORSMiddleware(CORSMiddleware(Starlette(lifespan=runtime.lifespan)))
     assert load_app("web:app") is runtime
@@ -149,7 +149,7 @@ def test_the_example_is_found_by_its_factory() -> None:
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
-def test_an_application_without_a_runtime_is_refused_with_what_to_do(module: Any, framework: Any) -> None:
+def test_an_application_without_a_runtime_is_rejected_with_advice(module: Any, framework: Any) -> None:
     module.app = framework(uses_none)
     message = f"'web:app' is an application ({type(module.app).__name__}) whose state and lifespan hold no Runtime"
     with pytest.raises(ConfigurationError, match=re.escape(message)):
@@ -157,7 +157,7 @@ def test_an_application_without_a_runtime_is_refused_with_what_to_do(module: Any
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
-def test_an_application_with_two_runtimes_has_one_named_by_its_place(module: Any, framework: Any) -> None:
+def test_an_application_with_two_runtimes_is_rejected_with_their_places(module: Any, framework: Any) -> None:
     module.app = framework(new_runtime().lifespan)
     module.app.state.second = new_runtime()
     with pytest.raises(ConfigurationError, match=r"holds 2 Runtimes \(app.state.second, its lifespan\): name the one"):
@@ -165,7 +165,7 @@ def test_an_application_with_two_runtimes_has_one_named_by_its_place(module: Any
     assert load_app("web:app.state.second") is module.app.state.second
 
 
-def test_an_object_that_is_called_with_something_else_is_no_application(module: Any) -> None:
+def test_an_object_with_another_call_signature_is_not_an_application(module: Any) -> None:
     class Handler:
         async def __call__(self, request: object) -> None: ...
 

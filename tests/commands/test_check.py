@@ -29,7 +29,7 @@ def change(shop: Path, *statements: str) -> None:
 
 @pytest.mark.parametrize("deep", [[], ["--deep"]])
 @pytest.mark.parametrize("app", ["one", "three"])
-def test_a_log_that_can_be_read_is_said_to_be(
+def test_a_readable_log_is_reported_as_readable(
     shop: Path, capsys: pytest.CaptureFixture[str], app: str, deep: list[str]
 ) -> None:
     code, out, err = output(capsys, "check", f"shop_app:{app}", *deep)
@@ -37,7 +37,7 @@ def test_a_log_that_can_be_read_is_said_to_be(
     assert f"every {'event' if deep else 'type of event'} can be read" in out
 
 
-def test_shapes_that_nobody_reads_are_listed_with_the_mend(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unreadable_event_types_are_listed_with_the_fix(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     change(
         shop,
         "UPDATE event_types SET schema_version = 9 WHERE name = 'Placed'",
@@ -78,7 +78,7 @@ def runtime() -> Runtime:
 """
 
 
-def test_a_saga_class_that_was_forgotten_is_named(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_saga_class_is_named(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (shop / "sagas_app.py").write_text(SAGAS, encoding="utf-8")
 
     async def write() -> None:
@@ -94,7 +94,7 @@ def test_a_saga_class_that_was_forgotten_is_named(shop: Path, capsys: pytest.Cap
     assert "Transfer (none is live) is no saga of this runtime" in out
 
 
-def test_a_deep_check_finds_every_damaged_event_and_goes_on_behind_it(
+def test_a_deep_check_finds_every_damaged_event_and_continues_after_it(
     shop: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     change(shop, "UPDATE events SET payload = replace(payload, 'Bob', 'Eve') WHERE position IN (2, 4)")
@@ -128,7 +128,7 @@ def test_a_deep_check_reports_a_position_out_of_place_at_once(
     assert len(out.splitlines()) == 1
 
 
-def test_a_deep_check_ends_where_events_were_taken_out(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_deep_check_ends_where_events_were_removed(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     change(shop, "DELETE FROM events WHERE position = 2")
     code, out, _ = output(capsys, "check", "shop_app:one", "--deep")
     assert code == 1
@@ -137,7 +137,7 @@ def test_a_deep_check_ends_where_events_were_taken_out(shop: Path, capsys: pytes
 
 
 @pytest.mark.parametrize("deep", [[], ["--deep"]])
-def test_a_check_changes_nothing_and_needs_no_right_to_write(
+def test_a_check_changes_nothing_and_needs_no_write_permission(
     shop: Path, capsys: pytest.CaptureFixture[str], deep: list[str]
 ) -> None:
     before = {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in shop.glob("orders.db*")}
@@ -149,7 +149,7 @@ def test_a_check_changes_nothing_and_needs_no_right_to_write(
 
 @pytest.mark.parametrize("deep", [[], ["--deep"]])
 @pytest.mark.asyncio
-async def test_a_log_is_checked_beside_the_application_that_runs_on_it(
+async def test_a_log_is_checked_while_its_application_runs(
     shop: Path, capsys: pytest.CaptureFixture[str], deep: list[str]
 ) -> None:
     async with Runtime([v1.Order], store="sqlite:///orders.db") as runtime:
@@ -160,9 +160,7 @@ async def test_a_log_is_checked_beside_the_application_that_runs_on_it(
 
 
 @pytest.mark.parametrize("is_empty", [False, True])
-def test_a_check_makes_no_log_where_there_is_none(
-    shop: Path, capsys: pytest.CaptureFixture[str], is_empty: bool
-) -> None:
+def test_a_check_creates_no_log(shop: Path, capsys: pytest.CaptureFixture[str], is_empty: bool) -> None:
     for file in shop.glob("orders.db*"):
         file.unlink()
     if is_empty:
@@ -177,7 +175,7 @@ def test_a_check_makes_no_log_where_there_is_none(
     assert not is_empty or (shop / "orders.db").stat().st_size == 0
 
 
-def test_a_check_of_no_application_is_an_error_in_one_line(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_check_without_an_application_is_a_one_line_error(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = output(capsys, "check", "shop_app:two")
     assert (code, out) == (2, "")
     assert err.strip() == "'shop_app:two': shop_app has no 'two'"

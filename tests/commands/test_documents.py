@@ -34,7 +34,7 @@ def found_at(document: Any, reference: str) -> Any:
 
 @pytest.mark.parametrize("app", ["shop_app:three", "actorium.examples.orders.orchestration:orchestrated"])
 @pytest.mark.parametrize("command", ["schema", "asyncapi"])
-def test_the_commands_print_whole_documents(
+def test_the_commands_print_complete_documents(
     shop: Path, capsys: pytest.CaptureFixture[str], command: str, app: str
 ) -> None:
     code, out, err = output(capsys, command, app)
@@ -44,7 +44,7 @@ def test_the_commands_print_whole_documents(
         assert found_at(document, reference)
 
 
-def test_the_schema_holds_every_command_and_event_with_its_version() -> None:
+def test_the_schema_contains_every_command_and_event_with_its_version() -> None:
     document = json_schema(Catalog([v3.Order]))
     messages = {name: schema for name, schema in document["$defs"].items() if "x-kind" in schema}
     assert {name: schema["x-kind"] for name, schema in messages.items()} == {
@@ -61,7 +61,7 @@ def test_the_schema_holds_every_command_and_event_with_its_version() -> None:
     assert {reference["$ref"] for reference in document["anyOf"]} == {f"#/$defs/{name}" for name in messages}
 
 
-def test_the_asyncapi_document_says_what_each_stream_receives_and_sends() -> None:
+def test_the_asyncapi_document_shows_what_each_stream_receives_and_sends() -> None:
     document = asyncapi(Catalog([v3.Order]), title="Orders", version="3.0")
     assert document["asyncapi"] == "3.0.0"
     assert document["info"] == {"title": "Orders", "version": "3.0"}

@@ -124,7 +124,7 @@ def office() -> Runtime:
     return Runtime([Desk, Questions, Answering, Free, outlet], store="memory://")
 
 
-def test_a_saga_shows_its_way_down_and_its_way_back() -> None:
+def test_a_saga_shows_its_steps_and_its_undos() -> None:
     lines = [line.strip() for line in saga_graph(Fulfilment)]
     assert lines[:3] == ["flowchart TD", 'event_OrderPlaced(["OrderPlaced"])', "event_OrderPlaced --> step_accept"]
     down = [line for line in lines if line.startswith("step_") and " --> " in line]
@@ -150,7 +150,7 @@ def test_a_saga_shows_its_way_down_and_its_way_back() -> None:
     assert 'undo_pay["refund<br/>Refund"]' in lines
 
 
-def test_a_step_says_what_it_waits_for_and_that_it_may_be_half_done() -> None:
+def test_a_step_shows_its_timeout_and_that_it_may_be_half_done() -> None:
     lines = [line.strip() for line in saga_graph(Answering)]
     assert 'step_wait["wait<br/>Ask<br/>until Forgotten<br/>within 60 s"]' in lines
     assert 'step_wait -.->|"perhaps done"| undo_wait' in lines
@@ -168,7 +168,7 @@ def test_a_saga_without_steps_shows_its_handlers() -> None:
     ]
 
 
-def test_an_aggregate_shows_what_becomes_of_its_commands() -> None:
+def test_an_aggregate_shows_the_events_of_its_commands() -> None:
     assert [line.strip() for line in aggregate_graph(Desk)] == [
         "flowchart LR",
         'command_Ask[/"Ask"/]',
@@ -190,7 +190,7 @@ def test_a_projection_shows_its_events_and_its_queries() -> None:
 
 
 @pytest.mark.parametrize("app", [office, orchestrated, choreographed, customers_and_orders])
-def test_every_diagram_is_whole(app: "type[Runtime]") -> None:
+def test_every_diagram_is_well_formed(app: "type[Runtime]") -> None:
     text = page(diagrams(app()))
     drawn = re.findall(r"^```mermaid\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     assert len(drawn) == text.count("## ") > 3
@@ -207,7 +207,7 @@ def test_every_diagram_is_whole(app: "type[Runtime]") -> None:
             assert line.count('"') % 2 == 0, line
 
 
-def test_the_page_names_everything_in_an_order() -> None:
+def test_the_page_lists_everything_in_order() -> None:
     assert re.findall(r"^## (.*)$", page(diagrams(office())), re.MULTILINE) == [
         "Saga Answering",
         "Saga Free",
@@ -226,6 +226,6 @@ def test_the_command_prints_the_page() -> None:
     assert done.stdout.strip() == page(diagrams(choreographed()))
 
 
-def test_an_application_that_is_not_there_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_missing_application_is_reported(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert run(["graph", "nowhere.app:runtime"]) == 2
     assert "there is no module 'nowhere'" in capsys.readouterr().err

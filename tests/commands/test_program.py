@@ -58,7 +58,7 @@ def test_a_command_is_listed_with_the_first_line_of_its_docstring(
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["-h"], [], ["prove", "--help"], ["--version"], ["version"]])
-def test_what_needs_no_command_imports_none(arguments: list[str]) -> None:
+def test_help_and_version_import_no_command(arguments: list[str]) -> None:
     done = python("-c", HELP, *arguments)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[-1] == ""
@@ -79,7 +79,7 @@ def test_without_the_extra_the_program_says_what_to_install(missing: str) -> Non
     )
 
 
-def test_a_command_that_is_not_there_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_command_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = output(capsys, "import")
     assert (code, out) == (2, "")
     assert 'Unknown command "import"' in err
@@ -124,7 +124,7 @@ def test_completion_is_written_for_other_shells(shell: str, tmp_path: Path) -> N
     assert "power-loss" in script.read_text(encoding="utf-8")
 
 
-def test_a_shell_that_is_not_known_has_to_be_named(tmp_path: Path) -> None:
+def test_an_undetected_shell_must_be_named(tmp_path: Path) -> None:
     """The shell is told by the parent process, which is Python here, and by SHELL."""
     done = python("-m", "actorium", "--install-completion", HOME=str(tmp_path), SHELL="")
     assert (done.returncode, done.stdout) == (1, "")

@@ -39,7 +39,7 @@ def simulate(*words: object) -> int:
     return run(["simulate", *map(str, words)])
 
 
-def test_seeds_that_hold_end_with_0_and_a_report(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_passing_seeds_end_with_0_and_a_report(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert simulate(file, "--only", "holding", "--seeds", 3, "--rate", 0.2) == 0
     out = capsys.readouterr().out
     assert re.search(r"3 seeds in .* a minute, in 1 process, on memory", out)
@@ -47,13 +47,13 @@ def test_seeds_that_hold_end_with_0_and_a_report(file: Path, capsys: pytest.Capt
     assert "every invariant held" in out
 
 
-def test_hostile_faults_are_asked_for_and_named_in_the_commands(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_hostile_faults_are_optional_and_named_in_the_commands(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert simulate(file, "--only", "broken", "--hostile", "--seeds", 1) == 1
     out = capsys.readouterr().out
     assert "--only broken --hostile --replay 0" in out
 
 
-def test_a_folder_and_a_file_stand_for_all_simulations_in_them(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_or_file_selects_all_simulations_in_it(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for target in (file, file.parent):
         assert simulate(target, "--seeds", 1) == 1
         out, err = capsys.readouterr()
@@ -61,7 +61,7 @@ def test_a_folder_and_a_file_stand_for_all_simulations_in_them(file: Path, capsy
         assert "an invariant broke in broken" in err
 
 
-def test_a_failure_is_told_with_commands_that_bring_it_back(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failure_is_reported_with_commands_that_reproduce_it(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert simulate(file, "--only", "broken") == 1
     out = capsys.readouterr().out
     assert "VIOLATED with seed 0: nothing is added" in out
@@ -90,7 +90,7 @@ def test_the_report_is_written_as_json_and_as_a_page(file: Path, tmp_path: Path)
     assert "every invariant held" in page
 
 
-def test_a_report_on_standard_output_stands_there_alone(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_report_on_standard_output_is_the_only_output(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert simulate(file, "--only", "holding", "--seeds", 2, "--json", "-") == 0
     printed = capsys.readouterr()
     assert msgspec.json.decode(printed.out, type=CampaignReport).simulations[0].seeds == 2
@@ -98,7 +98,7 @@ def test_a_report_on_standard_output_stands_there_alone(file: Path, capsys: pyte
 
 
 @pytest.mark.parametrize("options", [[], ["--rate", 0.01, "--store", "sqlite", "--steps-max", 4_000]])
-def test_what_is_printed_to_see_a_failure_again_can_be_typed(
+def test_the_printed_replay_commands_work(
     file: Path, capsys: pytest.CaptureFixture[str], options: list[object]
 ) -> None:
     assert simulate(file, "--only", "broken", "--seeds", 1, "--shrink-s", 0, *options) == 1
@@ -109,14 +109,14 @@ def test_what_is_printed_to_see_a_failure_again_can_be_typed(
         assert "VIOLATED: nothing is added" in capsys.readouterr().out
 
 
-def test_how_many_steps_a_run_may_take_can_be_said(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_step_limit_can_be_set(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert simulate(file, "--only", "holding", "--replay", 0, "--steps-max", 10) == 1
     assert "was not over after 10 steps" in capsys.readouterr().out
     assert simulate(file, "--only", "holding", "--seeds", 1, "--steps-max", 10, "--jobs", 2) == 1
     assert "--steps-max 10 --replay 0" in capsys.readouterr().out
 
 
-def test_a_run_that_hangs_has_shown_what_it_did_before(file: Path) -> None:
+def test_a_hanging_run_has_shown_its_trace(file: Path) -> None:
     dying = file.with_name("dying.py")
     text = file.read_text(encoding="utf-8").replace("return Added(command.amount)", "return leave(command.amount)")
     leave = "import os\n\ndef leave(amount):\n    os._exit(7)\n"
@@ -127,7 +127,7 @@ def test_a_run_that_hangs_has_shown_what_it_did_before(file: Path) -> None:
     assert "node1" in run.stdout
 
 
-def test_several_processes_find_the_same(file: Path, tmp_path: Path) -> None:
+def test_several_processes_give_the_same_result(file: Path, tmp_path: Path) -> None:
     reports = []
     for jobs in (1, 2):
         json = tmp_path / f"{jobs}.json"
@@ -149,7 +149,7 @@ def test_every_fault_and_crash_is_tried(file: Path, capsys: pytest.CaptureFixtur
     assert simulate(*again.split()) == 1
 
 
-def test_every_fault_and_crash_is_tried_of_what_is_made_for_it(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_exhaustive_runs_only_the_simulations_made_for_it(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small = (
         "@simulation(exhaustive=True)\nasync def small(world: World) -> None:\n"
         "    await world.runtime([Sum]).send(Add('a', 1))\n"
@@ -163,14 +163,14 @@ def test_every_fault_and_crash_is_tried_of_what_is_made_for_it(file: Path, capsy
     assert re.findall(r"^(\w+) \(", capsys.readouterr().out, re.MULTILINE) == ["small"]
 
 
-def test_where_to_begin_and_how_long_to_go_on(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_first_seed_and_the_duration_can_be_set(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report = file.with_name("report.json")
     assert simulate(file, "--only", "holding", "--from", 7, "--minutes", 0.000_1, "--json", report) == 0
     (found,) = msgspec.json.decode(report.read_bytes(), type=CampaignReport).simulations
     assert (found.first_seed, found.seeds) == (7, 1)
 
 
-def test_an_order_of_hashes_is_the_same_in_every_process(file: Path) -> None:
+def test_the_hash_order_is_the_same_in_every_process(file: Path) -> None:
     names = file.with_name("names.py")
     names.write_text(
         "from actorium.simulation import simulation\nfrom simulated import Add, Sum\n\n@simulation(seeds=1)\n"
@@ -184,7 +184,7 @@ def test_an_order_of_hashes_is_the_same_in_every_process(file: Path) -> None:
     assert len(runs) == 1
 
 
-def test_what_asks_the_machine_is_named(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_audit_names_calls_that_ask_the_machine(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert simulate(file, "--only", "holding", "--audit") == 0
     clock = file.with_name("clock.py")
     text = file.read_text(encoding="utf-8").replace("return Added(command.amount)", "return Added(time.time_ns() % 2)")
@@ -223,7 +223,7 @@ def test_what_asks_the_machine_is_named(file: Path, capsys: pytest.CaptureFixtur
         (["simulated.py", "--store", "tape"], "Invalid value"),
     ],
 )
-def test_wrong_use_ends_with_2_and_says_what_to_do(
+def test_wrong_usage_ends_with_2_and_advice(
     words: list[str], message: str, file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(file.parent)
@@ -240,7 +240,7 @@ def test_wrong_use_ends_with_2_and_says_what_to_do(
     assert message in " ".join((out + err).replace("│", "").split())
 
 
-def test_ctrl_c_ends_with_130_and_what_was_done_so_far(file: Path) -> None:
+def test_ctrl_c_ends_with_130_and_the_results_so_far(file: Path) -> None:
     command = [sys.executable, "-m", "actorium", "simulate", str(file), "--only", "holding", "--seeds", "400"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -30,7 +30,7 @@ def test_an_application_is_a_runtime_or_a_function_that_returns_one(shop: Path, 
         ("shop_app:broken", "failed: KeyError: 'no such setting' (shop_app.py, line 14, in broken)"),
     ],
 )
-def test_what_is_no_application_is_said(shop: Path, reference: str, message: str) -> None:
+def test_something_else_is_rejected_as_an_application(shop: Path, reference: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=re.escape(message)):
         load_app(reference)
 
@@ -49,7 +49,7 @@ def test_what_is_no_application_is_said(shop: Path, reference: str, message: str
 @pytest.mark.parametrize(
     "command", [["check", "failing_app:runtime"], ["graph", "failing_app:runtime"], ["simulate", "failing_app.py"]]
 )
-def test_a_module_that_cannot_be_imported_is_said_with_the_line_that_fails(
+def test_a_failed_import_is_reported_with_the_failing_line(
     shop: Path, capsys: pytest.CaptureFixture[str], command: list[str], code: str, message: str
 ) -> None:
     (shop / "failing_app.py").write_text(code, encoding="utf-8")
@@ -57,7 +57,7 @@ def test_a_module_that_cannot_be_imported_is_said_with_the_line_that_fails(
     assert output(capsys, *command) == (2, "", f"{name} cannot be imported: {message}\n")
 
 
-def test_what_lies_in_the_current_directory_is_found_from_a_file_elsewhere(
+def test_modules_in_the_current_directory_are_found_from_a_file_elsewhere(
     shop: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (shop / "deeper").mkdir()

@@ -123,6 +123,6 @@ async def test_a_failure_names_the_line_of_the_page(module: types.ModuleType, tm
 
 
 @pytest.mark.parametrize("text", ["```python\nx = 1\n", "```python norun\nx = 1\n```\n"])
-def test_a_block_that_would_be_passed_over_unseen_is_an_error(text: str) -> None:
+def test_a_block_that_would_be_skipped_silently_is_an_error(text: str) -> None:
     with pytest.raises(AssertionError):
         runnable(text)

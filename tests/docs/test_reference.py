@@ -14,7 +14,7 @@ LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
 NAME = re.compile(r"^\| (?:&emsp;)*`([\w.]+)", re.MULTILINE)
 
 
-def test_the_page_is_what_is_generated() -> None:
+def test_the_page_is_up_to_date() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "run `make reference`"
 
 
@@ -25,14 +25,14 @@ def test_every_public_name_has_its_row(module: object) -> None:
     assert set(module.__all__) - rows - wire == set()  # type: ignore[attr-defined]
 
 
-def test_a_row_says_how_a_thing_is_called_and_what_it_does() -> None:
+def test_a_row_has_a_signature_and_a_summary() -> None:
     def moved(self: object, to: str, *, by: int | str = 1) -> None:
         """Move it. More of that."""
 
     assert row("moved", moved) == "| `moved(self, to, *, by=1)` | Move it |"
 
 
-def test_methods_and_properties_of_a_runtime_are_told_apart() -> None:
+def test_methods_and_properties_of_a_runtime_are_distinguished() -> None:
     text = page()
     assert "| `runtime.store` | property: " in text
     assert re.search(r"\| `runtime\.send\(command, .*\)` \| async method: ", text)
@@ -43,13 +43,13 @@ def test_an_application_imports_at_most_45_names() -> None:
     assert len(actorium.__all__) <= 45
 
 
-def test_every_row_says_something() -> None:
+def test_every_row_has_a_summary() -> None:
     generated = page().partition(COMMAND_LINE)[0]
     rows = [line for line in generated.splitlines() if line.startswith("| ") and line != "| | |"]
     assert [line for line in rows if re.search(r"[:|] *\|$", line)] == []
 
 
-def test_links_between_pages_lead_somewhere() -> None:
+def test_links_between_pages_are_valid() -> None:
     lost = [
         f"{page.relative_to(ROOT)}: {target}"
         for page in (ROOT / "docs").glob("**/*.md")

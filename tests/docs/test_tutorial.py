@@ -9,7 +9,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "tutorial.md"
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def test_the_blocks_of_the_tutorial_are_a_file_that_runs_and_that_type_checkers_accept(tmp_path: Path) -> None:
+def test_the_blocks_of_the_tutorial_form_a_program_that_runs_and_type_checks(tmp_path: Path) -> None:
     program = tmp_path / "bank.py"
     program.write_text("\n\n".join(BLOCK.findall(PAGE.read_text(encoding="utf-8"))), encoding="utf-8")
     for command in ([program.name], ["-m", "mypy", "--strict", program.name]):

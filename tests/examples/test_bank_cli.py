@@ -48,7 +48,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_the_demo_is_killed_half_way_and_finds_everything_again(tmp_path: Path) -> None:
+def test_the_demo_is_killed_half_way_and_recovers_everything(tmp_path: Path) -> None:
     db = tmp_path / "bank.db"
     done = bank("demo", "--rows", 600, "--seed", 5, "--db", db)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -66,7 +66,7 @@ def test_the_demo_is_killed_half_way_and_finds_everything_again(tmp_path: Path) 
     assert db.exists()
 
 
-def test_the_demo_takes_a_file_and_leaves_it_and_the_log_where_asked(file: Path) -> None:
+def test_the_demo_takes_a_file_and_keeps_the_log_where_asked(file: Path) -> None:
     before = file.read_bytes()
     done = bank("demo", "--data", file, "--keep")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -81,7 +81,7 @@ def test_the_demo_takes_a_file_and_leaves_it_and_the_log_where_asked(file: Path)
     kept.rmdir()
 
 
-def test_a_file_is_imported_once_however_often(file: Path, tmp_path: Path) -> None:
+def test_a_repeated_import_changes_nothing(file: Path, tmp_path: Path) -> None:
     first = bank("import", file, "--db", tmp_path / "bank.db")
     assert first.returncode == 0, first.stdout + first.stderr
     assert "400 new, 0 found in the log, 0 bad; 12 accounts opened" in first.stdout
@@ -123,9 +123,7 @@ def test_a_log_with_other_transactions_does_not_pass_the_check(file: Path, tmp_p
     assert "does the log hold transactions of another file?" in done.stderr
 
 
-def test_a_file_whose_own_balances_do_not_follow_from_its_amounts_does_not_pass_the_check(
-    file: Path, tmp_path: Path
-) -> None:
+def test_a_file_with_inconsistent_balances_does_not_pass_the_check(file: Path, tmp_path: Path) -> None:
     lines = file.read_text().splitlines()
     last = lines[-1].split(",")
     last[7] = "999999.00"
@@ -138,7 +136,7 @@ def test_a_file_whose_own_balances_do_not_follow_from_its_amounts_does_not_pass_
     assert "the bank printed 999999.00" in done.stderr
 
 
-def test_ctrl_c_ends_an_import_in_good_order(tmp_path: Path) -> None:
+def test_ctrl_c_ends_an_import_gracefully(tmp_path: Path) -> None:
     file, db = tmp_path / "transactions.csv", tmp_path / "bank.db"
     generate(file, rows=8_000)
     command = [*BANK, "import", str(file), "--db", str(db)]
@@ -160,7 +158,7 @@ def test_ctrl_c_ends_an_import_in_good_order(tmp_path: Path) -> None:
     assert number(r"([\d,]+) found in the log", rest.stdout) == settled
 
 
-def test_ctrl_c_promises_nothing_of_a_log_that_is_removed() -> None:
+def test_ctrl_c_promises_nothing_about_a_temporary_log() -> None:
     command = [*BANK, "demo", "--rows", "8000"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -178,7 +176,7 @@ def test_ctrl_c_promises_nothing_of_a_log_that_is_removed() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_log_that_is_in_use_is_left_alone_and_the_user_of_it_named(file: Path, tmp_path: Path) -> None:
+async def test_a_log_in_use_is_left_alone_and_its_user_is_named(file: Path, tmp_path: Path) -> None:
     db = tmp_path / "bank.db"
     async with Runtime([Account], store=SQLiteStore(db)) as runtime:
         done = await asyncio.to_thread(bank, "import", file, "--db", db)
@@ -195,7 +193,7 @@ def in_process() -> Iterator[Callable[[Sequence[object]], int]]:
     structlog.reset_defaults()
 
 
-def test_what_is_wrong_is_said_in_a_line(
+def test_an_error_is_reported_in_one_line(
     file: Path, tmp_path: Path, in_process: Callable[[Sequence[object]], int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = tmp_path / "broken.db"

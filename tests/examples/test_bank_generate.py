@@ -17,13 +17,13 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> list[Transaction]:
     return [row for row in read_transactions(file) if isinstance(row, Transaction)]
 
 
-def test_every_row_is_good(rows: list[Transaction]) -> None:
+def test_every_row_is_valid(rows: list[Transaction]) -> None:
     assert len(rows) == 10_000
     assert len({row.account for row in rows}) == 300
     assert len({row.id for row in rows}) == 10_000
 
 
-def test_rows_are_in_the_order_of_their_days(rows: list[Transaction]) -> None:
+def test_rows_are_in_date_order(rows: list[Transaction]) -> None:
     days = [row.booked_on for row in rows]
     assert days == sorted(days)
 
@@ -38,7 +38,7 @@ def test_some_accounts_are_overdrawn_and_every_operation_occurs(rows: list[Trans
     assert len({row.operation for row in rows}) == 6
 
 
-def test_balances_are_printed_to_the_tenth(rows: list[Transaction]) -> None:
+def test_printed_balances_are_rounded_to_tenths(rows: list[Transaction]) -> None:
     assert {row.printed_balance % 10 for row in rows} == {0}
     balances: dict[str, int] = {}
     for row in rows:
@@ -56,7 +56,7 @@ def test_the_same_seed_writes_the_same_file_and_another_does_not(tmp_path: Path)
 
 
 @pytest.mark.parametrize(("rows", "accounts"), [(1, None), (50, None), (200, 7)])
-def test_a_set_is_as_large_as_asked(tmp_path: Path, rows: int, accounts: int | None) -> None:
+def test_a_set_has_the_requested_size(tmp_path: Path, rows: int, accounts: int | None) -> None:
     file = tmp_path / "transactions.csv"
     generate(file, rows=rows, accounts=accounts)
     totals = sums(file)
@@ -64,6 +64,6 @@ def test_a_set_is_as_large_as_asked(tmp_path: Path, rows: int, accounts: int | N
     assert len(totals) == (accounts or 1)
 
 
-def test_a_set_has_a_row_and_an_account(tmp_path: Path) -> None:
+def test_a_set_needs_a_row_and_an_account(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="rows=0"):
         generate(tmp_path / "none", rows=0)

@@ -75,7 +75,7 @@ async def test_a_second_import_changes_nothing(file: Path, store: str) -> None:
         assert (await check(runtime, sums(file))).holds
 
 
-async def test_an_import_that_was_stopped_goes_on_where_the_log_ends(file: Path, tmp_path: Path) -> None:
+async def test_a_stopped_import_continues_where_the_log_ends(file: Path, tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path / 'bank.db'}?synchronous=OFF"
     async with Runtime([Account], store=store) as runtime:
 
@@ -105,7 +105,7 @@ async def test_rows_known_to_be_in_the_log_are_not_sent(file: Path) -> None:
         assert runtime.statistics().acknowledged == answered
 
 
-async def test_every_acknowledgement_is_reported_with_its_place_in_the_log(file: Path) -> None:
+async def test_every_acknowledgement_is_reported_with_its_position(file: Path) -> None:
     acks: list[Ack] = []
     async with Runtime([Account], store="memory://") as runtime:
         await Importer(runtime, on_ack=acks.append).run(read_transactions(file))
@@ -115,7 +115,7 @@ async def test_every_acknowledgement_is_reported_with_its_place_in_the_log(file:
     assert found.lost({acks[0].command_id: 0, "berka-none": 1}) == [acks[0].command_id, "berka-none"]
 
 
-async def test_the_rows_of_an_account_keep_their_order_while_only_so_many_are_pending() -> None:
+async def test_rows_of_an_account_keep_their_order_within_the_pending_limit() -> None:
     numbered = [row(n, "1", n) for n in range(2, 300)]
     read_ahead = 0
 
@@ -132,7 +132,7 @@ async def test_the_rows_of_an_account_keep_their_order_while_only_so_many_are_pe
     assert read_ahead <= 11
 
 
-async def test_a_row_that_the_account_refuses_is_reported_and_the_next_ones_are_booked() -> None:
+async def test_a_rejected_row_is_reported_and_the_next_ones_are_booked() -> None:
     rows = [row(2, "1", 10), row(3, "1", 11, is_credit=False), row(4, "1", 12), row(5, "2", 5)]
     async with Runtime([Account], store="memory://") as runtime:
         await runtime.send(OpenAccount("1", overdraft_limit=0))
@@ -144,7 +144,7 @@ async def test_a_row_that_the_account_refuses_is_reported_and_the_next_ones_are_
     assert (report.booked, report.opened) == (3, 1)
 
 
-async def test_bad_rows_are_skipped_and_reported_and_the_sums_leave_them_out(file: Path, tmp_path: Path) -> None:
+async def test_bad_rows_are_skipped_reported_and_left_out_of_the_sums(file: Path, tmp_path: Path) -> None:
     lines = file.read_text().splitlines()
     lines[10] = lines[10].replace("1993-", "1993/")
     lines[20] = "nonsense"
@@ -161,13 +161,13 @@ async def test_bad_rows_are_skipped_and_reported_and_the_sums_leave_them_out(fil
     assert outcome.holds
 
 
-async def test_only_accounts_with_all_their_rows_are_held_against_the_print(file: Path) -> None:
+async def test_only_accounts_with_all_their_rows_are_compared_with_the_print(file: Path) -> None:
     line, account = 500, file.read_text().splitlines()[499].split(",")[1]
     totals = sums(file, without_lines=[line])
     assert [known for known, total in totals.items() if not total.complete] == [account]
 
 
-async def test_an_import_can_stop_at_a_bad_row_and_books_everything_before_it(store: str) -> None:
+async def test_an_import_can_stop_at_a_bad_row_after_booking_all_before_it(store: str) -> None:
     rows = [row(2, "1", 10), row(3, "2", 20), BadRow(4, "nonsense"), row(5, "1", 30)]
     async with Runtime([Account], store=store) as runtime:
         report = await Importer(runtime, on_bad_row="stop").run(rows)
@@ -191,7 +191,7 @@ async def test_too_many_bad_rows_end_the_import() -> None:
             await Importer(runtime, max_bad_rows=3).run(BadRow(line, "nonsense") for line in range(2, 100))
 
 
-async def test_there_are_two_ways_with_bad_rows() -> None:
+async def test_on_bad_row_has_two_values() -> None:
     async with Runtime([Account], store="memory://") as runtime:
         with pytest.raises(ConfigurationError, match="on_bad_row='ask'"):
             Importer(runtime, on_bad_row="ask")  # type: ignore[arg-type]
@@ -212,7 +212,7 @@ class FailingOnce(MemoryStore):
 
 
 @pytest.mark.parametrize("commit", [1, 2, 3, 10, 40])
-async def test_a_store_that_fails_ends_the_import_and_reorders_nothing(file: Path, commit: int) -> None:
+async def test_a_failing_store_ends_the_import_and_reorders_nothing(file: Path, commit: int) -> None:
     async with Runtime([Account], store=FailingOnce(commit), settings=Settings(max_batch_events=20)) as runtime:
         importer = Importer(runtime)
         with pytest.raises(StoreUnavailable, match="no space left"):
@@ -225,7 +225,7 @@ async def test_a_store_that_fails_ends_the_import_and_reorders_nothing(file: Pat
             assert await amounts_of(runtime, account) == [one.amount for one in rows]
 
 
-async def test_a_wrong_balance_is_seen(file: Path) -> None:
+async def test_a_wrong_balance_is_found(file: Path) -> None:
     async with Runtime([Account], store="memory://") as runtime:
         await Importer(runtime).run(read_transactions(file))
         totals = sums(file)

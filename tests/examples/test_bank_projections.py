@@ -100,7 +100,7 @@ async def test_balances_and_turnover_equal_the_sums_of_the_file(url: str, file: 
         assert [runtime.processors[model].dead_letters() for model in (Balances, Turnover)] == [[], []]
 
 
-async def test_models_that_are_added_to_an_old_log_say_the_same(store: str | EventStore, file: Path) -> None:
+async def test_models_added_to_an_old_log_have_the_same_content(store: str | EventStore, file: Path) -> None:
     expected = sums_of(file)
     async with Runtime([Account], store=store) as runtime:
         await imported(runtime, file, ROWS)
@@ -109,7 +109,7 @@ async def test_models_that_are_added_to_an_old_log_say_the_same(store: str | Eve
     assert (by_account, by_place) == (expected.balances, expected.turnover)
 
 
-async def test_who_waits_for_its_own_position_reads_its_own_writes(store: str | EventStore, file: Path) -> None:
+async def test_waiting_for_ones_own_position_reads_ones_own_writes(store: str | EventStore, file: Path) -> None:
     async with Runtime(PARTS, store=store) as runtime:
         await imported(runtime, file, ROWS)
         account = next(iter(sums_of(file).balances))
@@ -123,7 +123,7 @@ async def test_who_waits_for_its_own_position_reads_its_own_writes(store: str | 
             assert lines == [TurnoverLine("pension", n * (n + 1) // 2, 0)]
 
 
-async def test_a_query_after_a_position_waits_for_a_model_that_is_behind(store: str | EventStore) -> None:
+async def test_a_query_after_a_position_waits_for_a_lagging_model(store: str | EventStore) -> None:
     async with Runtime(PARTS, store=store) as runtime:
         opened = await runtime.send(OpenAccount("1"))
         assert await runtime.query(Balances.of, "1", after=opened.position) == 0
@@ -137,7 +137,9 @@ async def test_a_query_after_a_position_waits_for_a_model_that_is_behind(store: 
         assert await waiting == 7
 
 
-async def test_a_raised_version_is_built_from_the_log_and_says_the_same(store: str | EventStore, file: Path) -> None:
+async def test_a_raised_version_is_rebuilt_from_the_log_with_the_same_content(
+    store: str | EventStore, file: Path
+) -> None:
     expected = sums_of(file)
     async with Runtime(PARTS, store=store) as runtime:
         await imported(runtime, file, ROWS)
@@ -150,7 +152,7 @@ async def test_a_raised_version_is_built_from_the_log_and_says_the_same(store: s
     assert first == (expected.balances, sum(expected.balances.values()), expected.turnover)
 
 
-async def test_accounts_and_months_that_nobody_knows_have_nothing() -> None:
+async def test_unknown_accounts_and_months_have_no_rows() -> None:
     async with Runtime(PARTS, store="memory://") as runtime:
         assert await runtime.query(Balances.of, "1") is None
         assert await runtime.query(Balances.total) == 0
@@ -158,7 +160,7 @@ async def test_accounts_and_months_that_nobody_knows_have_nothing() -> None:
         assert await runtime.query(Turnover.of, "1993-01") == []
 
 
-async def test_credits_and_debits_of_one_purpose_stand_side_by_side() -> None:
+async def test_credits_and_debits_of_one_purpose_share_a_row() -> None:
     async with Runtime(PARTS, store="memory://") as runtime:
         await runtime.send(OpenAccount("1"))
         await runtime.send(Credit("1", 500, date(1993, 1, 31), "transfer_in"))
@@ -175,7 +177,7 @@ def bank(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=100, env={**os.environ, "NO_COLOR": "1"})
 
 
-async def test_the_program_prints_the_turnover_of_an_import_as_often_as_asked(file: Path, tmp_path: Path) -> None:
+async def test_the_program_prints_the_turnover_repeatedly(file: Path, tmp_path: Path) -> None:
     db = tmp_path / "bank.db"
     assert bank("import", file, "--db", db).returncode == 0
     first, second = bank("turnover", "--db", db), bank("turnover", "--db", db)
@@ -188,7 +190,7 @@ async def test_the_program_prints_the_turnover_of_an_import_as_often_as_asked(fi
     ]
 
 
-async def test_the_program_makes_no_log_where_there_is_none(tmp_path: Path) -> None:
+async def test_the_program_creates_no_log(tmp_path: Path) -> None:
     run = bank("turnover", "--db", tmp_path / "bank.db")
     assert (run.returncode, run.stdout) == (2, "")
     assert "there is no file" in run.stderr
@@ -196,7 +198,7 @@ async def test_the_program_makes_no_log_where_there_is_none(tmp_path: Path) -> N
 
 
 @pytest.mark.skipif(not REAL_FILE, reason="ACTORIUM_BERKA names no file")
-async def test_the_real_file_adds_up(store: str | EventStore) -> None:
+async def test_the_sums_of_the_real_file_are_right(store: str | EventStore) -> None:
     expected = sums_of(REAL_FILE)
     async with Runtime(PARTS, store=store) as runtime:
         await imported(runtime, REAL_FILE, 31_799)

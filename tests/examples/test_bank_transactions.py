@@ -39,7 +39,7 @@ def test_a_row_is_read_exactly(file: Path) -> None:
     )
 
 
-def test_files_of_other_systems_are_read_alike(file: Path) -> None:
+def test_files_of_other_systems_are_read_the_same(file: Path) -> None:
     expected = list(read_transactions(written(file, HEADER, GOOD)))
     assert list(read_transactions(written(file, b"\xef\xbb\xbf" + HEADER.encode(), GOOD, end=b"\r\n"))) == expected
     assert list(read_transactions(written(file, HEADER, GOOD.replace("ST", '"ST"')))) == expected
@@ -74,7 +74,7 @@ def test_files_of_other_systems_are_read_alike(file: Path) -> None:
         ("9" * (LINE_BYTES_MAX * 3), f"longer than {LINE_BYTES_MAX} bytes"),
     ],
 )
-def test_a_bad_row_is_named_and_costs_only_itself(file: Path, bad: str | bytes, reason: str) -> None:
+def test_a_bad_row_is_reported_and_affects_no_other_row(file: Path, bad: str | bytes, reason: str) -> None:
     before, found, after = read_transactions(written(file, HEADER, GOOD, bad, GOOD))
     assert isinstance(found, BadRow)
     assert str(found).startswith(f"line 3: {reason}")
@@ -84,12 +84,12 @@ def test_a_bad_row_is_named_and_costs_only_itself(file: Path, bad: str | bytes, 
 
 
 @pytest.mark.parametrize("first", ["", GOOD, HEADER + ",more", HEADER.replace("amount", "Amount")])
-def test_a_file_with_another_header_is_refused(file: Path, first: str) -> None:
+def test_a_file_with_another_header_is_rejected(file: Path, first: str) -> None:
     with pytest.raises(NoTransactionsFile, match=r"first line is .* expected 'transaction_id,"):
         list(read_transactions(written(file, first, GOOD)))
 
 
-def test_an_empty_file_is_refused(file: Path) -> None:
+def test_an_empty_file_is_rejected(file: Path) -> None:
     with pytest.raises(NoTransactionsFile):
         list(read_transactions(written(file)))
 
@@ -106,6 +106,6 @@ def test_a_file_is_read_row_by_row(file: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "amount"), [("0.00", 0), ("12.50", 1250), ("-0.05", -5), ("999999999999.99", 99999999999999)]
 )
-def test_money_is_whole_hellers_both_ways(text: str, amount: int) -> None:
+def test_money_is_converted_to_whole_hellers_and_back(text: str, amount: int) -> None:
     assert hellers(text) == amount
     assert koruna(amount) == text

@@ -80,7 +80,7 @@ async def open_alice(app: Any, *, balance: int = 0) -> Runtime:
     return runtime
 
 
-async def test_the_stream_tells_what_was_and_what_comes(serve: Serve) -> None:
+async def test_the_stream_sends_past_and_new_events(serve: Serve) -> None:
     app = create_app("memory://")
     async with serve(app):
         runtime = await open_alice(app)
@@ -98,7 +98,7 @@ async def test_the_stream_tells_what_was_and_what_comes(serve: Serve) -> None:
     [("after=2", {}), ("", {"last_event_id": "2"}), ("after=0", {"last_event_id": "2"})],
     ids=["after", "Last-Event-ID", "Last-Event-ID wins"],
 )
-async def test_the_stream_is_resumed_after_what_was_seen(serve: Serve, query: str, headers: dict[str, str]) -> None:
+async def test_the_stream_resumes_after_the_last_seen_event(serve: Serve, query: str, headers: dict[str, str]) -> None:
     app = create_app("memory://")
     async with serve(app):
         runtime = await open_alice(app, balance=100)
@@ -119,7 +119,7 @@ async def test_the_stream_ends_when_the_runtime_stops(serve: Serve) -> None:
             assert [event async for event in source] == []
 
 
-async def test_a_client_that_leaves_an_idle_stream_leaves_nothing_behind(serve: Serve) -> None:
+async def test_a_client_leaving_an_idle_stream_leaves_nothing_behind(serve: Serve) -> None:
     app = create_app("memory://")
     async with serve(app):
         before = asyncio.all_tasks()
@@ -128,7 +128,7 @@ async def test_a_client_that_leaves_an_idle_stream_leaves_nothing_behind(serve: 
         assert asyncio.all_tasks() - before == set()
 
 
-async def test_a_stream_that_is_asked_for_too_late_is_503(serve: Serve) -> None:
+async def test_a_stream_requested_after_the_stop_is_503(serve: Serve) -> None:
     app = create_app("memory://")
     async with serve(app) as server:
         client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://bank.test")

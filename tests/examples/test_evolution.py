@@ -67,7 +67,7 @@ def test_version_3_reads_what_both_wrote(url: str) -> None:
     assert third == v3.Order("o-3", "Carol", [v3.Line("plate", 550)])
 
 
-def test_version_3_goes_on_where_the_others_stopped(url: str) -> None:
+def test_version_3_continues_where_the_others_stopped(url: str) -> None:
     async def go_on() -> Any:
         async with Runtime([v3.Order], store=url) as runtime:
             ack = await runtime.send(v3.AddLine("o-1", "saucer", 200))
@@ -77,7 +77,7 @@ def test_version_3_goes_on_where_the_others_stopped(url: str) -> None:
     assert run(go_on()).lines == [v3.Line("teapot", 1234), v3.Line("saucer", 200)]
 
 
-def test_its_history_tells_old_events_in_the_words_of_today(url: str) -> None:
+def test_its_history_shows_old_events_in_current_form(url: str) -> None:
     async def tell() -> list[tuple[int, Any]]:
         async with Runtime([v3.Order], store=url) as runtime:
             return [(change.version, change.event) async for change in runtime.history(v3.Order, "o-1")]
@@ -89,7 +89,7 @@ def test_its_history_tells_old_events_in_the_words_of_today(url: str) -> None:
     ]
 
 
-def test_a_subscriber_sees_the_whole_log_in_the_words_of_today(url: str) -> None:
+def test_a_subscriber_sees_the_whole_log_in_current_form(url: str) -> None:
     async def follow() -> list[tuple[int, int, str]]:
         async with Runtime([v3.Order], store=url) as runtime:
             events = runtime.events()
@@ -115,7 +115,7 @@ def test_reading_rewrites_nothing(url: str) -> None:
 
 
 @pytest.mark.parametrize("order", [v1.Order, v2.Order])
-def test_an_older_version_refuses_what_a_newer_one_wrote(url: str, order: type[Aggregate]) -> None:
+def test_an_older_version_rejects_what_a_newer_one_wrote(url: str, order: type[Aggregate]) -> None:
     async def write() -> None:
         async with Runtime([v3.Order], store=url) as runtime:
             await runtime.send(v3.PlaceOrder("o-4", "Dora"))

@@ -106,7 +106,7 @@ async def test_a_correlation_id_is_stored_with_the_events_and_given_back(serve: 
         assert recorded.metadata.correlation_id == "salary"
 
 
-async def test_health_and_statistics_are_told(serve: Serve) -> None:
+async def test_health_and_statistics_are_served(serve: Serve) -> None:
     async with serve(create_app("memory://")) as server:
         await open_alice(server.client)
         assert (await server.client.get("/health")).json() == {"status": "ok"}
@@ -128,7 +128,7 @@ async def test_the_same_key_twice_has_one_effect_and_one_answer(serve: Serve) ->
         assert (await server.client.get("/accounts/alice")).json()["balance"] == 100
 
 
-async def test_a_key_holds_across_restarts_and_where_the_state_would_refuse_now(serve: Serve, tmp_path: Path) -> None:
+async def test_a_key_works_across_restarts_and_if_the_state_would_now_reject(serve: Serve, tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path / 'bank.db'}"
     async with serve(create_app(store)) as server:
         await open_alice(server.client, balance=100)
@@ -154,7 +154,7 @@ async def test_the_same_key_for_another_body_is_422(serve: Serve) -> None:
 # --- refusals ---------------------------------------------------------------------------------------------------------
 
 
-async def test_what_the_domain_refuses_is_409_with_reason_and_details(serve: Serve) -> None:
+async def test_a_rejection_is_409_with_reason_and_details(serve: Serve) -> None:
     async with serve(create_app("memory://")) as server:
         await open_alice(server.client, balance=100)
         answer = await withdraw(server.client, 101, "too-much")
@@ -163,7 +163,7 @@ async def test_what_the_domain_refuses_is_409_with_reason_and_details(serve: Ser
         assert problem(answer)["details"] == {"balance": 100, "amount": 101}
 
 
-async def test_an_account_that_exists_already_is_409(serve: Serve) -> None:
+async def test_an_existing_account_is_409(serve: Serve) -> None:
     async with serve(create_app("memory://")) as server:
         await open_alice(server.client)
         body = {"account_id": "alice", "owner": "Another Alice"}
@@ -172,7 +172,7 @@ async def test_an_account_that_exists_already_is_409(serve: Serve) -> None:
         assert problem(answer)["type"] == "/problems/AlreadyExists"
 
 
-async def test_an_account_that_does_not_exist_or_did_not_then_is_404(serve: Serve) -> None:
+async def test_an_account_that_does_not_or_did_not_exist_is_404(serve: Serve) -> None:
     async with serve(create_app("memory://")) as server:
         replies = [await deposit(server.client, 1, "lost"), await server.client.get("/accounts/alice")]
         await open_alice(server.client)
@@ -206,7 +206,7 @@ async def test_an_account_that_has_changed_since_it_was_read_is_412(serve: Serve
         ({}, key("k"), ["body", "amount"]),
     ],
 )
-async def test_a_command_with_a_mistake_is_422(
+async def test_an_invalid_command_is_422(
     serve: Serve, body: dict[str, Any], headers: dict[str, str], wrong: list[str]
 ) -> None:
     async with serve(create_app("memory://")) as server:
@@ -220,7 +220,7 @@ async def test_a_command_with_a_mistake_is_422(
 @pytest.mark.parametrize(
     "moment", [{"at_version": 0}, {"at_time": "2026-01-01T00:00:00"}, {"at_version": 1, "at_time": "2026-01-01T00:00Z"}]
 )
-async def test_a_moment_that_is_none_is_422(serve: Serve, moment: dict[str, Any]) -> None:
+async def test_an_invalid_time_is_422(serve: Serve, moment: dict[str, Any]) -> None:
     async with serve(create_app("memory://")) as server:
         await open_alice(server.client)
         answer = await server.client.get("/accounts/alice", params=moment)

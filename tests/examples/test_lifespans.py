@@ -75,7 +75,7 @@ def build(request: pytest.FixtureRequest) -> Callable[[Runtime], Any]:
     return framework
 
 
-async def test_a_runtime_serves_from_the_startup_to_the_shutdown_of_its_application(
+async def test_a_runtime_runs_from_startup_to_shutdown_of_its_application(
     build: Callable[[Runtime], Any], serve: Callable[[Any], Any], tmp_path: Path
 ) -> None:
     store = f"sqlite:///{tmp_path / 'buttons.db'}"

@@ -103,7 +103,7 @@ def test_an_order_ends_done_or_undone(style: Style, order: tuple[Any, ...], expe
 
 
 @virtual
-async def test_many_orders_at_once_come_to_possible_ends_in_both_styles() -> None:
+async def test_many_concurrent_orders_have_possible_results_in_both_styles() -> None:
     names = [f"o-{number}" for number in range(12)]
     for style in (orchestrated, choreographed):
         async with style("memory://") as runtime:
@@ -119,7 +119,7 @@ async def test_many_orders_at_once_come_to_possible_ends_in_both_styles() -> Non
 
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize(("order", "expected"), ENDS)
-def test_it_crashes_behind_every_commit_and_ends_the_same(style: Style, order: tuple[Any, ...], expected: End) -> None:
+def test_a_crash_after_any_commit_changes_no_result(style: Style, order: tuple[Any, ...], expected: End) -> None:
     crashes = 0
 
     @virtual
@@ -163,7 +163,7 @@ async def _until_the_store_is_gone(style: Style, store: FaultyStore, order: tupl
 
 
 @virtual
-async def test_the_sagas_way_can_be_read() -> None:
+async def test_the_path_of_a_saga_can_be_read() -> None:
     async with orchestrated() as runtime:
         await prepare(runtime)
         await runtime.send(PlaceOrder("o-1", *UNREACHABLE))
@@ -182,7 +182,7 @@ async def test_the_sagas_way_can_be_read() -> None:
 
 
 @virtual
-async def test_an_event_that_comes_twice_does_nothing_twice() -> None:
+async def test_an_event_delivered_twice_has_one_effect() -> None:
     async with choreographed() as runtime:
         await prepare(runtime)
         await runtime.send(PlaceOrder("o-1", *GOOD))
@@ -196,7 +196,7 @@ async def test_an_event_that_comes_twice_does_nothing_twice() -> None:
 
 
 @virtual
-async def test_all_that_belongs_to_an_order_can_be_found_by_its_correlation() -> None:
+async def test_everything_about_an_order_is_found_by_its_correlation_id() -> None:
     async with choreographed() as runtime:
         await prepare(runtime)
         await runtime.send(PlaceOrder("o-1", *GOOD))

@@ -68,7 +68,7 @@ async def test_an_order_of_an_unknown_customer_is_rejected() -> None:
 
 
 @virtual
-async def test_a_cancelled_order_makes_room_for_another() -> None:
+async def test_a_cancelled_order_releases_credit_for_another() -> None:
     async with customers_and_orders() as runtime:
         await runtime.send(OpenCustomer("c", 1_000))
         await runtime.send(PlaceCreditOrder("o-1", "c", 1_000))
@@ -82,7 +82,7 @@ async def test_a_cancelled_order_makes_room_for_another() -> None:
 
 
 @virtual
-async def test_orders_that_come_at_once_never_pass_the_limit() -> None:
+async def test_concurrent_orders_never_exceed_the_limit() -> None:
     orders = [f"o-{number}" for number in range(200)]
     async with customers_and_orders() as runtime:
         await runtime.send(OpenCustomer("c", 1_000))
@@ -98,7 +98,7 @@ async def test_orders_that_come_at_once_never_pass_the_limit() -> None:
 
 
 @virtual
-async def test_a_crash_behind_any_commit_leaves_no_order_undecided() -> None:
+async def test_a_crash_after_any_commit_leaves_no_order_undecided() -> None:
     for commits in range(1, 60):
         store = FaultyStore()
         left = commits

@@ -39,7 +39,7 @@ def tried(simulation: Simulation, fault: FaultId | None = None, crash_at: CrashA
 
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.name)
-def test_a_few_seeds_hold(place: ScenarioPlace) -> None:
+def test_a_few_seeds_pass(place: ScenarioPlace) -> None:
     verdict = judge(place.load(), seeds=SEEDS)
     assert verdict.failure is None
     assert verdict.tally.seeds == SEEDS
@@ -47,7 +47,7 @@ def test_a_few_seeds_hold(place: ScenarioPlace) -> None:
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_a_few_faults_hold_each_with_a_few_crashes(name: str) -> None:
+def test_a_few_faults_pass_each_with_a_few_crashes(name: str) -> None:
     plain = tried(SMALL[name])
     for fault in [None, *possible_faults(plain)[::FAULTS_APART]]:
         alone = tried(SMALL[name], fault)
@@ -58,10 +58,10 @@ def test_a_few_faults_hold_each_with_a_few_crashes(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ENDS)
-def test_without_a_fault_a_small_one_goes_the_way_that_it_is_there_for(name: str) -> None:
+def test_without_faults_a_small_scenario_takes_its_intended_path(name: str) -> None:
     committed = [line.text for line in tried(SMALL[name]).trace if line.mark is TraceMark.COMMITTED]
     assert any(ENDS[name] in text for text in committed)
 
 
-def test_each_small_one_has_a_way_of_its_own() -> None:
+def test_each_small_scenario_has_its_own_path() -> None:
     assert ENDS.keys() == SMALL.keys()

@@ -76,7 +76,7 @@ async def test_a_transfer_moves_money_between_two_accounts() -> None:
 
 
 @virtual
-async def test_a_transfer_to_nowhere_is_given_back() -> None:
+async def test_a_transfer_to_a_missing_account_is_returned() -> None:
     async with bank() as (runtime, _, _):
         await runtime.send(OrderTransfer("t-1", "alice", "nobody", 300, DAY))
         order = await ended(runtime, "t-1")
@@ -86,7 +86,7 @@ async def test_a_transfer_to_nowhere_is_given_back() -> None:
 
 
 @virtual
-async def test_a_transfer_of_more_than_there_is_moves_nothing() -> None:
+async def test_a_transfer_of_more_than_the_balance_moves_nothing() -> None:
     async with bank() as (runtime, other, _):
         await runtime.send(OrderTransfer("t-1", "alice", "4711", 1_001, DAY, bank="AB"))
         assert (await ended(runtime, "t-1")).reason == "insufficient funds"
@@ -94,7 +94,7 @@ async def test_a_transfer_of_more_than_there_is_moves_nothing() -> None:
 
 
 @pytest.mark.parametrize(("amount", "target"), [(0, "bob"), (-5, "bob"), (5, "alice")])
-def test_a_transfer_that_makes_no_sense_is_refused(amount: int, target: str) -> None:
+def test_an_invalid_transfer_is_rejected(amount: int, target: str) -> None:
     @virtual
     async def run() -> None:
         async with bank() as (runtime, _, _):
@@ -117,7 +117,7 @@ async def test_a_payment_reaches_the_partner_bank_once_though_it_confirms_twice(
 
 
 @virtual
-async def test_a_payment_that_the_partner_refuses_is_given_back() -> None:
+async def test_a_payment_refused_by_the_partner_is_returned() -> None:
     async with bank(refusals=100) as (runtime, other, _):
         await runtime.send(OrderTransfer("t-1", "alice", "4711", 300, DAY, bank="AB"))
         assert (await ended(runtime, "t-1")).reason == "no such account"
@@ -125,7 +125,7 @@ async def test_a_payment_that_the_partner_refuses_is_given_back() -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_a_payment_that_is_never_answered_is_recalled_wherever_it_is(seed: int) -> None:
+def test_an_unanswered_payment_is_recalled_wherever_it_is(seed: int) -> None:
     @virtual
     async def run() -> None:
         async with bank(no_answer=100, seed=seed) as (runtime, other, _):
@@ -174,7 +174,7 @@ async def _events(runtime: Runtime, kind: Any) -> Any:
 
 
 @virtual
-async def test_months_that_were_missed_are_paid_one_after_the_other() -> None:
+async def test_missed_months_are_paid_in_order() -> None:
     async with bank() as (runtime, other, clock):
         await runtime.send(RegisterStandingOrder("7", "alice", "AB", "4711", 10, "", DAY))
         clock.put_to(date(1994, 12, 31))
@@ -220,7 +220,7 @@ def test_a_generated_set_is_read_as_it_was_written(tmp_path: Path) -> None:
         ("1,2,AB,3,5.00,\n1,2,AB,3,5.00,", "line 3: order_id: 1 occurs twice"),
     ],
 )
-def test_a_file_that_is_wrong_says_where(tmp_path: Path, rows: str, message: str) -> None:
+def test_the_error_of_a_bad_file_says_where(tmp_path: Path, rows: str, message: str) -> None:
     header = "" if rows == "a,b" else "order_id,account_id,bank_to,account_to,amount,purpose\n"
     (tmp_path / "orders.csv").write_text(header + rows, encoding="utf-8")
     with pytest.raises(BadPaymentOrders, match=re.escape(message)):
@@ -248,7 +248,7 @@ def months(text: str) -> list[str]:
     return re.findall(r"^ ?(\d{4}-\d\d .*?)\s*$", text, re.MULTILINE)
 
 
-def test_the_command_pays_and_proves(file: Path) -> None:
+def test_the_command_pays_and_checks(file: Path) -> None:
     done = subprocess.run(
         command("--data", file, "--months", 3), capture_output=True, text=True, timeout=100, env=environment()
     )
@@ -258,7 +258,7 @@ def test_the_command_pays_and_proves(file: Path) -> None:
     assert "money is conserved, and none of" in done.stdout
 
 
-def test_killed_at_any_moment_it_goes_on_and_ends_as_if_nothing_had_been(file: Path, tmp_path: Path) -> None:
+def test_killed_at_any_moment_it_continues_and_ends_the_same(file: Path, tmp_path: Path) -> None:
     whole = subprocess.run(
         command("--data", file, "--months", 6), capture_output=True, text=True, timeout=100, env=environment()
     )
@@ -291,7 +291,7 @@ def _lines(process: "subprocess.Popen[str]") -> Iterator[str]:
     yield from process.stdout
 
 
-def test_what_cannot_be_done_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "wrong.csv").write_text("nothing\n", encoding="utf-8")
     (tmp_path / "empty.csv").write_text("order_id,account_id,bank_to,account_to,amount,purpose\n", encoding="utf-8")
     for arguments, message in (

@@ -20,7 +20,7 @@ def test_every_requirement_is_pinned_and_hashed(lock: str) -> None:
     assert loose == []
 
 
-def test_no_place_to_download_from_is_named(lock: str) -> None:
+def test_the_lock_names_no_index(lock: str) -> None:
     assert re.findall(r"\w+://|--index-url|--extra-index-url|--find-links|--trusted-host", lock) == []
 
 

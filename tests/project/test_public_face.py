@@ -12,7 +12,7 @@ def test_names_are_listed_once_in_order() -> None:
     assert list(actorium.__all__) == sorted(set(actorium.__all__))
 
 
-def test_every_listed_name_is_there() -> None:
+def test_every_listed_name_exists() -> None:
     assert [name for name in actorium.__all__ if not hasattr(actorium, name)] == []
 
 

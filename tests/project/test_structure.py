@@ -128,7 +128,7 @@ def test_the_shell_reaches_upwards_only_inside_functions(modules: dict[str, Modu
     assert wrong == []
 
 
-def test_no_modules_import_each_other_in_a_circle(modules: dict[str, Module]) -> None:
+def test_there_are_no_import_cycles(modules: dict[str, Module]) -> None:
     graph = {
         module.name: {targets(package, name, modules) for _, _, package, name in module.imports}
         for module in modules.values()
@@ -220,11 +220,11 @@ def test_time_chance_and_threads_come_from_the_injected_source(modules: dict[str
     assert found == []
 
 
-def test_every_exception_from_the_rules_is_still_needed(root: Path) -> None:
+def test_every_exemption_is_still_needed(root: Path) -> None:
     assert [path for path in [*UPWARD, *ALLOWED] if not (root / path).exists()] == []
 
 
-def test_nothing_is_left_marked_as_unfinished(root: Path, project_files: list[str]) -> None:
+def test_nothing_is_marked_as_unfinished(root: Path, project_files: list[str]) -> None:
     marked = [
         f"{path}:{number}: {marker}"
         for path in project_files
@@ -247,7 +247,7 @@ def test_the_library_never_prints(modules: dict[str, Module]) -> None:
     assert printing == []
 
 
-def test_names_say_what_a_thing_is(modules: dict[str, Module]) -> None:
+def test_names_are_descriptive(modules: dict[str, Module]) -> None:
     vague = [
         f"{module.path}:{node.lineno}: {node.name}"
         for module in modules.values()
@@ -257,7 +257,7 @@ def test_names_say_what_a_thing_is(modules: dict[str, Module]) -> None:
     assert vague == []
 
 
-def test_no_two_classes_have_one_name(modules: dict[str, Module]) -> None:
+def test_class_names_are_unique(modules: dict[str, Module]) -> None:
     places: dict[str, list[str]] = {}
     for module in modules.values():
         if layer(module.name) != "examples":

@@ -66,20 +66,20 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
     return pytester
 
 
-def test_simulations_are_collected_as_they_stand(project: pytest.Pytester) -> None:
+def test_simulations_are_collected_without_changes(project: pytest.Pytester) -> None:
     result = project.runpytest_subprocess("--collect-only", "-q")
     result.stdout.fnmatch_lines(
         ["test_sums.py::every_sum_is_kept", "test_sums.py::counts_its_attempts", "test_sums.py::test_ordinary"]
     )
 
 
-def test_a_simulation_that_is_only_imported_is_no_test(project: pytest.Pytester) -> None:
+def test_an_imported_simulation_is_not_a_test(project: pytest.Pytester) -> None:
     project.makepyfile(test_more="from test_sums import counts_its_attempts\n\ndef test_more():\n    pass\n")
     found = project.runpytest_subprocess("--collect-only", "-q", "test_more.py")
     assert [line for line in found.outlines if "::" in line] == ["test_more.py::test_more"]
 
 
-def test_one_that_holds_passes_and_one_that_breaks_tells_its_story(project: pytest.Pytester) -> None:
+def test_a_passing_simulation_passes_and_a_failing_one_tells_its_story(project: pytest.Pytester) -> None:
     result = project.runpytest_subprocess("--simulation-seeds", "2")
     result.assert_outcomes(passed=2, failed=1)
     result.stdout.fnmatch_lines(
@@ -94,7 +94,7 @@ def test_one_that_holds_passes_and_one_that_breaks_tells_its_story(project: pyte
     )
 
 
-def test_a_seed_that_takes_another_course_is_told_with_what_finds_out_why(pytester: pytest.Pytester) -> None:
+def test_an_unrepeatable_seed_is_reported_with_the_audit_command(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\naddopts = -p actorium_pytest")
     capricious = """
 names = iter("abc")
@@ -118,14 +118,14 @@ async def capricious(world: World) -> None:
     )
 
 
-def test_marks_and_options_hold_for_simulations(project: pytest.Pytester) -> None:
+def test_marks_and_options_apply_to_simulations(project: pytest.Pytester) -> None:
     project.runpytest_subprocess("-m", "not slow").assert_outcomes(passed=2, deselected=1)
     project.runpytest_subprocess(
         "-k", "every_sum", "--simulation-from", "7", "--simulation-rate", "0.1"
     ).assert_outcomes(passed=1, deselected=2)
 
 
-def test_the_command_of_a_story_brings_the_failure_back(project: pytest.Pytester) -> None:
+def test_the_command_of_a_story_reproduces_the_failure(project: pytest.Pytester) -> None:
     result = project.runpytest_subprocess("-k", "counts")
     # Where CI is set, pytest's summary shows the whole message once more.
     (line,) = {line for line in result.stdout.lines if line.startswith("the story:")}
@@ -135,14 +135,14 @@ def test_the_command_of_a_story_brings_the_failure_back(project: pytest.Pytester
     replayed.stdout.fnmatch_lines(["*VIOLATED: at most 2"])
 
 
-def test_numbers_that_make_no_sense_are_refused(project: pytest.Pytester) -> None:
+def test_numbers_out_of_range_are_rejected(project: pytest.Pytester) -> None:
     for words in (["--simulation-seeds", "0"], ["--simulation-from", "-1"], ["--simulation-rate", "7"]):
         result = project.runpytest_subprocess(*words)
         assert result.ret == pytest.ExitCode.USAGE_ERROR
         result.stderr.fnmatch_lines([f"*argument {words[0]}: invalid number from * value: *"])
 
 
-def test_ctrl_c_ends_the_run_and_makes_nothing_green(pytester: pytest.Pytester) -> None:
+def test_ctrl_c_ends_the_run_without_passing_tests(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\naddopts = -p actorium_pytest")
     pressed = SCENARIOS.replace("@pytest.mark.slow", "").replace(
         "    for _ in range(2):", "    import signal\n    signal.raise_signal(signal.SIGINT)\n    for _ in range(2):"
@@ -153,7 +153,7 @@ def test_ctrl_c_ends_the_run_and_makes_nothing_green(pytester: pytest.Pytester) 
     assert "passed" not in result.outlines[-1]
 
 
-def test_one_that_tries_nothing_fails(pytester: pytest.Pytester) -> None:
+def test_a_simulation_that_tries_nothing_fails(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\naddopts = -p actorium_pytest")
     idle = "@simulation(seeds=1)\nasync def idle(world):\n    world.runtime([Sum])\n"
     pytester.makepyfile(f"{SCENARIOS.replace('@pytest.mark.slow', '')}\n\n{idle}")

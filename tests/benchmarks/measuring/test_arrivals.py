@@ -7,12 +7,12 @@ import pytest
 from actorium.benchmarks.measuring.arrivals import arrive, moments
 
 
-def test_the_same_seed_gives_the_same_moments() -> None:
+def test_the_same_seed_gives_the_same_times() -> None:
     assert moments(1_000, 1.0, seed=3) == moments(1_000, 1.0, seed=3)
     assert moments(1_000, 1.0, seed=3) != moments(1_000, 1.0, seed=4)
 
 
-def test_moments_are_in_order_within_the_time_at_about_the_rate() -> None:
+def test_times_are_ordered_and_match_the_rate() -> None:
     found = moments(5_000, 2.0, seed=1)
     assert found == sorted(found)
     assert found[0] >= 0
@@ -21,7 +21,7 @@ def test_moments_are_in_order_within_the_time_at_about_the_rate() -> None:
 
 
 @pytest.mark.asyncio
-async def test_each_arrival_is_handled_with_its_intended_moment() -> None:
+async def test_each_arrival_is_handled_with_its_intended_time() -> None:
     intended: list[float] = []
 
     async def handle(moment: float) -> None:

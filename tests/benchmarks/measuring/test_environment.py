@@ -28,7 +28,7 @@ def test_the_file_system_is_that_of_the_innermost_mount(tmp_path: Path) -> None:
     assert file_system(tmp_path) not in ("", "proc")
 
 
-def test_memory_that_is_taken_is_counted() -> None:
+def test_allocated_memory_is_counted() -> None:
     before = resident_mb()
     with mmap.mmap(-1, 50_000_000) as taken:
         taken.write(b"x" * 50_000_000)

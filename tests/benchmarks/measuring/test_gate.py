@@ -42,11 +42,11 @@ class ForgetfulBench(Bench):
 
 def test_a_scenario_fails_when_an_acknowledged_event_is_missing(tmp_path: Path) -> None:
     bench = ForgetfulBench("memory", SIZES, tmp_path, tmp_path, seed=1)
-    with pytest.raises(Wrong, match="1 are lost"):
+    with pytest.raises(Wrong, match="1 are missing"):
         asyncio.run(BY_NAME["100-callers"].measure(bench))
 
 
-def test_a_scenario_whose_log_is_whole_has_figures(tmp_path: Path) -> None:
+def test_a_scenario_with_a_complete_log_has_figures(tmp_path: Path) -> None:
     bench = Bench("memory", SIZES, tmp_path, tmp_path, seed=1)
     figures = asyncio.run(BY_NAME["100-callers"].measure(bench))
     assert figures["commands_per_s"] > 0
@@ -57,11 +57,11 @@ def test_a_scenario_whose_log_is_whole_has_figures(tmp_path: Path) -> None:
     ("acknowledged", "unknown", "verdict"),
     [
         ({"account-0": 3, "account-1": 3}, 0, ""),
-        ({"account-0": 4, "account-1": 3}, 0, "1 are missing,  0 are unexpected"),
-        ({"account-0": 3, "account-1": 2}, 0, "0 are missing,  1 are unexpected"),
+        ({"account-0": 4, "account-1": 3}, 0, "1 are missing, 0 are unexpected"),
+        ({"account-0": 3, "account-1": 2}, 0, "0 are missing, 1 are unexpected"),
         ({"account-0": 3, "account-1": 2}, 1, ""),
-        ({"account-0": 3}, 0, "0 are missing,  3 are unexpected"),
-        ({"account-0": 4, "account-1": 2}, 1, "1 are missing,  1 are unexpected"),
+        ({"account-0": 3}, 0, "0 are missing, 3 are unexpected"),
+        ({"account-0": 4, "account-1": 2}, 1, "1 are missing, 1 are unexpected"),
     ],
 )
 def test_the_log_is_compared_aggregate_by_aggregate(
@@ -79,7 +79,7 @@ def test_the_log_is_compared_aggregate_by_aggregate(
     assert bool(asyncio.run(compare())) == bool(verdict)
 
 
-def test_a_hole_in_the_log_is_found(tmp_path: Path) -> None:
+def test_a_gap_in_the_log_is_found(tmp_path: Path) -> None:
     async def compare() -> None:
         store = await filled(Bench("memory", {}, tmp_path, tmp_path, seed=1), aggregates=2, events=3)
         assert isinstance(store, MemoryStore)
@@ -90,13 +90,13 @@ def test_a_hole_in_the_log_is_found(tmp_path: Path) -> None:
         asyncio.run(compare())
 
 
-def test_what_a_log_was_filled_with_is_not_read_again(tmp_path: Path) -> None:
+def test_prefilled_events_are_not_read_again(tmp_path: Path) -> None:
     async def compare(acknowledged: int) -> None:
         store = await filled(Bench("full", {}, tmp_path, tmp_path, seed=1), aggregates=2, events=3)
         await require_log(store, {"account-0": acknowledged, "account-1": 3}, filled=3)
 
     asyncio.run(compare(3))
-    with pytest.raises(Wrong, match="1 are lost"):
+    with pytest.raises(Wrong, match="1 are missing"):
         asyncio.run(compare(4))
 
 

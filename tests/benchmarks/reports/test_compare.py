@@ -23,14 +23,14 @@ def test_a_rate_is_judged_by_its_spread(then: list[float], now: list[float], ver
     assert found.verdict == verdict
 
 
-def test_of_a_cost_less_is_faster() -> None:
+def test_a_lower_cost_is_faster() -> None:
     then = result([20, 21, 22], "open-loop", figure="p99_ms")
     now = result([10, 11, 12], "open-loop", figure="p99_ms")
     (found,) = compare(report(then), report(now))
     assert (found.verdict, round(found.ratio, 2)) == ("faster", 0.52)
 
 
-def test_it_says_how_many_differences_noise_alone_would_make() -> None:
+def test_it_says_how_many_differences_noise_alone_explains() -> None:
     names = [f"scenario-{number}" for number in range(20)]
     then = report(*(result([100, 101, 102], name) for name in names))
     now = report(*(result([200, 201, 202] if name == names[3] else [100, 101, 102], name) for name in names))
@@ -38,7 +38,7 @@ def test_it_says_how_many_differences_noise_alone_would_make() -> None:
     assert summary(compare(then, now)) == [said]  # one in ten with three rounds each
 
 
-def test_it_says_how_much_the_machine_differs_by_what_is_not_ours() -> None:
+def test_it_says_how_much_the_machine_differs() -> None:
     yardsticks = {"least-100-callers": 90, "sqlite-alone": 105, "store-alone": 300}
     then = report(result([100, 101]), *(result([100], name, subject="yardstick") for name in yardsticks))
     now = report(result([90, 91]), *(result([rate], name, subject="yardstick") for name, rate in yardsticks.items()))
@@ -53,17 +53,17 @@ def test_other_sizes_are_not_compared() -> None:
     assert (found.verdict, found.ratio) == ("not comparable", 0.0)
 
 
-def test_what_only_one_report_has_is_left_out() -> None:
+def test_results_in_only_one_report_are_left_out() -> None:
     assert compare(report(result([1, 2, 3])), report(result([1, 2, 3], store="memory"))) == []
 
 
-def test_another_machine_is_said() -> None:
+def test_another_machine_is_reported() -> None:
     other = report(environment=msgspec.structs.replace(ENVIRONMENT, python="CPython 3.13.1"))
     assert differences(report(), other) == ["python: CPython 3.11.7 then, CPython 3.13.1 now"]
     assert differences(report(), report()) == []
 
 
-def test_a_slower_disk_is_said_and_what_disturbed_the_earlier_one() -> None:
+def test_a_slower_disk_and_earlier_disturbances_are_reported() -> None:
     other = report(environment=msgspec.structs.replace(ENVIRONMENT, flush_ms=1.5, load_average=3.9))
     assert differences(report(), other) == ["a flush of the disk took 0.500 ms then, 1.50 ms now"]
     assert differences(other, other) == ["then, other programs were busy at the start: expect wide spreads"]

@@ -47,12 +47,12 @@ def test_it_fetches_nothing() -> None:
     assert len(re.findall(r"<script", html)) == 1
 
 
-def test_it_holds_the_report() -> None:
+def test_it_contains_the_report() -> None:
     whole = everything()
     assert embedded(page(whole)) == whole
 
 
-def test_text_cannot_break_out() -> None:
+def test_text_is_escaped() -> None:
     wrong = report(result([1.0], failures=["</script><b>"]))
     html = page(wrong)
     assert embedded(html) == wrong
@@ -85,13 +85,13 @@ def test_a_report_of_one_scenario_has_a_page_too(only: str) -> None:
     assert tables(part)
 
 
-def test_a_place_in_memory_is_warned_about() -> None:
+def test_a_folder_in_memory_gives_a_warning() -> None:
     shaky = msgspec.structs.replace(ENVIRONMENT, folder_file_system="tmpfs")
     assert "durable figures mean nothing" in page(report(environment=shaky))
     assert "durable figures mean nothing" not in page(report())
 
 
-def test_the_tables_hold_medians_spreads_and_ratios() -> None:
+def test_the_tables_contain_medians_spreads_and_ratios() -> None:
     text = tables(report(result([100, 120, 130]), result([60], "least-100-callers", subject="yardstick")))
     assert "| 100-callers | SQLite FULL | 120 commands/s | 100 – 130 | 500 / 990 / 999 / 1,000 |" in text
     assert "| 100-callers | least-100-callers | SQLite FULL | 120 | 60.0 | 2.0× | 1.67 – 2.2 |" in text
@@ -103,7 +103,7 @@ def card(html: str, words: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", found)).strip()
 
 
-def test_the_first_look_is_at_the_same_work_elsewhere_by_what_survives() -> None:
+def test_the_front_shows_the_alternatives_by_durability() -> None:
     html = page(
         report(
             result([100, 120, 130]),
@@ -113,15 +113,15 @@ def test_the_first_look_is_at_the_same_work_elsewhere_by_what_survives() -> None
             result([500], store="memory"),
         )
     )
-    assert html.index("SQLite FULL <small>what is acknowledged survives a power cut") < html.index("<svg")
+    assert html.index("SQLite FULL <small>acknowledged commands survive a power cut") < html.index("<svg")
     assert html.index("SQLite FULL <small>") < html.index("memory <small>nothing survives the process")
     found = card(html, "4.0× the best alternative")  # not the 10× of the slower way
     assert found.startswith("100 callers: 120 commands/s, 4.0× the best alternative actorium 120 100 – 130")
     assert "eventsourcing, one caller 12.0 10× (7.7 – 13) eventsourcing, 8 threads 30.0 4.0× (2.5 – 6.5)" in found
-    assert found.endswith("the least a Python process needs 240 0.50× (0.42 – 0.54)")
+    assert found.endswith("the minimum of a Python process 240 0.50× (0.42 – 0.54)")
 
 
-def test_a_peer_that_is_not_there_is_said_in_the_first_look() -> None:
+def test_a_missing_peer_is_mentioned_at_the_front() -> None:
     why = "pykka is not installed: pip install 'actorium[bench-peers]'"
     html = page(
         report(result([100]), not_run=[NotRun("pykka", "memory", why), NotRun("growth-1m", "full", "too long")])
@@ -131,11 +131,11 @@ def test_a_peer_that_is_not_there_is_said_in_the_first_look() -> None:
     assert "too long" not in before
 
 
-def test_of_many_figures_those_are_shown_that_the_scenario_names_and_all_are_kept() -> None:
+def test_the_selected_figures_are_shown_and_all_are_kept() -> None:
     goodput = {f"goodput_at_{percent}_per_s": float(percent) for percent in LOADS_PERCENT}
     figures = {**goodput, "capacity_per_s": 1_000.0, "refused_at_200_per_s": 7.0, "refused_at_300_per_s": 8.0}
     whole = report(result([200.0], "overload", figure="goodput_at_200_per_s", **figures))
-    shown = "in time at 50, 100, 200, 400%: 50.0, 100, 200, 400/s; capacity 1,000/s; refused at 200%: 7.00/s |"
+    shown = "in time at 50, 100, 200, 400%: 50.0, 100, 200, 400/s; capacity 1,000/s; rejected at 200%: 7.00/s |"
     assert f"| goodput at 200% 200/s |  | 500 / 990 / 999 / 1,000 | {shown}" in tables(whole)
     html = page(whole)
     assert "refused at 300%" not in html
@@ -148,7 +148,7 @@ def test_a_report_of_another_version_shows_whatever_figures_it_has() -> None:
     assert page(older)
 
 
-def test_a_scenario_that_is_no_more_is_shown_all_the_same() -> None:
+def test_a_removed_scenario_is_still_shown() -> None:
     old = report(result([1.0], "a scenario of old"))
     assert "<b>a scenario of old</b>" in page(old)
     assert "| a scenario of old |" in tables(old)

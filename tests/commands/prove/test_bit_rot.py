@@ -8,7 +8,7 @@ from actorium_cli import run
 
 
 @pytest.mark.parametrize("options", [[], ["--after", "kill"], ["--no-verify"]])
-def test_flipped_bits_are_counted_by_what_came_of_them(capsys: pytest.CaptureFixture[str], options: list[str]) -> None:
+def test_flipped_bits_are_counted_by_their_effect(capsys: pytest.CaptureFixture[str], options: list[str]) -> None:
     assert run(["prove", "bit-rot", "--flips", "20", "--json", "-", *options]) == 0
     counts = json.loads(capsys.readouterr().out)
     assert {sum(part[kind] for kind in ("right", "refused", "wrong")) for part in counts["parts"].values()} == {20}

@@ -38,7 +38,7 @@ def test_the_counts_come_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert [counts[name] for name in ("lost", "doubled", "gaps", "moved", "wrong_balances")] == [0] * 5
 
 
-def test_what_is_lost_is_found_out(tmp_path: Path) -> None:
+def test_a_loss_is_found(tmp_path: Path) -> None:
     kills = Kills(tmp_path / "bank.db", seed=3)
     kills._acknowledged["open-99"] = 5  # as if somebody had been told so
     found = kills.run(1, lambda done: None)

@@ -22,7 +22,7 @@ def test_full_loses_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert printed.err == ""
 
 
-def test_normal_loses_and_the_program_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_normal_loses_commands_and_the_program_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*FULL, "--synchronous", "NORMAL", "--seed", "4", "--jobs", "1", "--json", "-"]) == 1
     printed = capsys.readouterr()
     counts = json.loads(printed.out)
@@ -39,7 +39,7 @@ def test_the_counts_are_written_to_a_file_beside_the_table(tmp_path: Path, capsy
     assert json.loads((tmp_path / "counts.json").read_text(encoding="utf-8"))["lossy"] == 0
 
 
-def test_several_processes_find_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+def test_several_processes_give_the_same_result(capsys: pytest.CaptureFixture[str]) -> None:
     counts = []
     for jobs in ("1", "2"):
         assert run([*FULL, "--jobs", jobs, "--json", "-"]) == 0
@@ -60,7 +60,7 @@ def test_ctrl_c_leaves_no_process_behind() -> None:
     assert "interrupted" in err
 
 
-def test_what_makes_no_sense_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_options_are_rejected(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (["--states", "0"], ["--jobs", "0"], ["--synchronous", "HALF"]):
         assert run(["prove", "power-loss", *arguments]) == 2
 

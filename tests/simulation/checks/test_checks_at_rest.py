@@ -114,7 +114,7 @@ def actors_version(log: Any, runtime: Runtime) -> None:
     live(runtime, "a").version += 1
 
 
-def test_a_world_at_rest_holds_everything() -> None:
+def test_an_untouched_world_at_rest_passes_every_check() -> None:
     assert run(nothing) is None
 
 
@@ -131,11 +131,11 @@ def test_a_world_at_rest_holds_everything() -> None:
         (sql("DELETE FROM sagas"), "the saga list matches the log"),
     ],
 )
-def test_what_somebody_changed_is_found(tamper: Tampering, broken: str) -> None:
+def test_any_tampering_is_found(tamper: Tampering, broken: str) -> None:
     assert invariant(run(tamper)) == broken
 
 
-def test_a_saga_that_stands_is_found_unless_it_may() -> None:
+def test_a_stuck_saga_is_found_unless_it_is_allowed() -> None:
     async def tell(world: World, client: SimulatedRuntime) -> None:
         await client.send(Tell("desk", "it"))
 
@@ -183,7 +183,7 @@ def asked(query: Any, *arguments: object, answer: object, seen: float = 0.0, kno
 
 
 @pytest.mark.parametrize("answer", [0, 1, 2])
-def test_an_answer_that_was_right_at_some_time_is_right(answer: int) -> None:
+def test_an_answer_that_was_right_during_the_query_passes(answer: int) -> None:
     assert run(nothing, asked(Moves.of, "a", answer=answer)) is None
 
 
@@ -223,15 +223,15 @@ def parking(tamper: Tampering) -> Violation | None:
     return world.violation
 
 
-def test_what_was_parked_may_come_in_another_order_of_the_streams() -> None:
+def test_parked_events_may_come_in_another_order_between_streams() -> None:
     assert parking(nothing) is None
 
 
-def test_what_is_lost_of_a_projection_that_never_parked_is_found_beside_one_that_did() -> None:
+def test_a_loss_is_found_in_a_projection_without_parked_events_beside_one_with_them() -> None:
     assert invariant(parking(in_memory)) == "a projection is the fold of the log"
 
 
-def test_what_a_projection_lost_that_had_parked_is_found_where_no_order_matters() -> None:
+def test_a_loss_after_parking_is_found_if_the_order_does_not_matter() -> None:
     def park(log: Any, runtime: Runtime) -> None:
         checks._models._parked.add("projection Moves version 1")
         log._tables.execute("UPDATE Moves__v1__moves SET times = 7 WHERE account = 'a'")
@@ -244,7 +244,7 @@ def test_what_a_projection_lost_that_had_parked_is_found_where_no_order_matters(
     assert invariant(run(park, know)) == "a projection is the fold of the log"
 
 
-def test_a_checkpoint_neither_steps_back_nor_runs_ahead() -> None:
+def test_a_checkpoint_neither_moves_back_nor_runs_ahead() -> None:
     log = WrittenLog()
     log.commit("a", Put(1), Put(1), Put(1), command_id="c")
     name = "projection Moves version 1"
@@ -258,7 +258,7 @@ def test_a_checkpoint_neither_steps_back_nor_runs_ahead() -> None:
     assert log.found[1:] == ["a checkpoint does not move back"]
 
 
-def test_an_error_that_nobody_looked_at_is_found() -> None:
+def test_an_unretrieved_error_is_found() -> None:
     async def fail() -> None:
         raise LookupError("nobody sees this")
 
@@ -276,7 +276,7 @@ def test_an_error_that_nobody_looked_at_is_found() -> None:
         assert violation.actual.startswith(error)
 
 
-def test_a_task_that_is_left_behind_is_found() -> None:
+def test_a_leftover_task_is_found() -> None:
     def leave(log: Any, runtime: Runtime) -> None:
         runtime._running()._loop.create_task(asyncio.sleep(1_000_000), name="left behind")
 

@@ -32,7 +32,7 @@ def placed(record: EncodedRecord, **fields: object) -> EncodedRecord:
 # --- what the world saw ---------------------------------------------------------------------------------------------
 
 
-def test_positions_and_versions_follow_each_other(log: WrittenLog) -> None:
+def test_positions_and_versions_are_consecutive(log: WrittenLog) -> None:
     (right,) = log.records("a", [Withdrawn(1)], "w")
     for wrong in (placed(right, position=3), placed(right, version=3), placed(right, recorded_us=1)):
         with pytest.raises(Loss):
@@ -40,7 +40,7 @@ def test_positions_and_versions_follow_each_other(log: WrittenLog) -> None:
     log.witness.saw([right], 1)
 
 
-def test_the_log_of_a_restart_continues_what_was_seen(log: WrittenLog) -> None:
+def test_the_log_after_a_restart_continues_what_was_seen(log: WrittenLog) -> None:
     log.commit("a", Withdrawn(1), command_id="w")
     first, second = log.witness.records
     (third,) = log.records("a", [Withdrawn(2)], "x")
@@ -69,7 +69,7 @@ def test_a_command_takes_effect_in_one_stream(log: WrittenLog) -> None:
     assert log.found == ["a command takes effect in one append"]
 
 
-def test_the_log_holds_what_the_store_said_it_appended(log: WrittenLog) -> None:
+def test_the_log_contains_what_the_store_reported_as_appended(log: WrittenLog) -> None:
     payload = as_json(Opened(100, True))
     right = Append(A, 0, (EncodedEvent("Opened", 1, payload, b""),))
     lost = WrongExpectedVersion(A, expected=5, actual=1)
@@ -110,7 +110,7 @@ def test_a_sagas_command_that_was_answered_before_it_took_effect_is_found(log: W
 # --- acknowledgements -----------------------------------------------------------------------------------------------
 
 
-def test_an_acknowledgement_says_what_is_in_the_log(log: WrittenLog) -> None:
+def test_an_acknowledgement_matches_the_log(log: WrittenLog) -> None:
     log.commit("a", Withdrawn(5), command_id="w")
     right = ack(log, "a", Withdrawn(5), command_id="w")
     again = msgspec.structs.replace(right, duplicate=True)
@@ -128,7 +128,7 @@ def test_an_acknowledgement_says_what_is_in_the_log(log: WrittenLog) -> None:
         ({"events": (Withdrawn(6),)}, "an acknowledgement matches the log"),
     ],
 )
-def test_an_acknowledgement_that_says_otherwise_is_found(
+def test_an_acknowledgement_that_does_not_match_is_found(
     log: WrittenLog, wrong: dict[str, object], invariant: str
 ) -> None:
     log.commit("a", Withdrawn(5), command_id="w")
@@ -137,7 +137,7 @@ def test_an_acknowledgement_that_says_otherwise_is_found(
     assert log.found == [invariant]
 
 
-def test_an_acknowledgement_of_what_is_not_durable_is_found(log: WrittenLog) -> None:
+def test_an_acknowledgement_before_durability_is_found(log: WrittenLog) -> None:
     log.answered(Withdraw("a", 5), Ack("a", 2, 2, (Withdrawn(5),), "w"), command_id="w")
     assert log.found == ["what is acknowledged is durable"]
 
@@ -148,7 +148,7 @@ def test_an_effect_from_before_its_command_was_sent_is_found(log: WrittenLog) ->
     assert log.found == ["a command takes effect after it is sent"]
 
 
-def test_a_second_answer_that_is_not_marked_is_found(log: WrittenLog) -> None:
+def test_a_second_answer_not_marked_duplicate_is_found(log: WrittenLog) -> None:
     log.commit("a", Withdrawn(5), command_id="w")
     right = ack(log, "a", Withdrawn(5), command_id="w")
     log.answered(Withdraw("a", 5), right, seen=1, command_id="w")
@@ -156,7 +156,7 @@ def test_a_second_answer_that_is_not_marked_is_found(log: WrittenLog) -> None:
     assert log.found == ["a second answer is marked duplicate"]
 
 
-def test_an_acknowledgement_without_events_holds_what_it_rests_on(log: WrittenLog) -> None:
+def test_an_acknowledgement_without_events_covers_what_it_depends_on(log: WrittenLog) -> None:
     log.commit("a", Withdrawn(5), command_id="w")
     log.answered(Withdraw("a", 0), Ack("a", 2, 2, (), "x"), command_id="x")
     assert log.found == []
@@ -170,7 +170,7 @@ def test_an_acknowledgement_without_events_holds_what_it_rests_on(log: WrittenLo
 # --- streams: refusals and reads ------------------------------------------------------------------------------------
 
 
-def test_answers_that_were_right_at_some_time_are_right(log: WrittenLog) -> None:
+def test_answers_that_were_right_during_the_request_pass(log: WrittenLog) -> None:
     log.commit("a", Withdrawn(60), command_id="w")
     log.commit("a", Deposited(10), command_id="d")
     log.sent(Withdraw("a", 70), Rejected("insufficient funds", balance=40), seen=1)
@@ -198,7 +198,7 @@ def test_answers_that_were_right_at_some_time_are_right(log: WrittenLog) -> None
         (Deposit("a", 1), Ack("a", 3, 3, (), "x")),
     ],
 )
-def test_an_answer_that_was_right_only_before_it_was_asked_is_found(
+def test_an_answer_that_was_right_only_before_the_request_is_found(
     log: WrittenLog, command: Withdraw, answer: object
 ) -> None:
     log.commit("a", Withdrawn(60), command_id="w")
@@ -207,7 +207,7 @@ def test_an_answer_that_was_right_only_before_it_was_asked_is_found(
     assert log.judged() == ["an answer matches a state during the request"]
 
 
-def test_a_wrong_version_is_the_one_that_was(log: WrittenLog) -> None:
+def test_the_version_in_a_lost_race_is_one_during_the_request(log: WrittenLog) -> None:
     log.sent(Deposit("a", 1), WrongExpectedVersion(A, expected=5, actual=4), expected_version=5)
     assert log.judged() == ["an answer matches a state during the request"]
 
@@ -223,13 +223,13 @@ def test_a_wrong_version_is_the_one_that_was(log: WrittenLog) -> None:
         {"answer": NotFound(""), "seen": 2, "known": 2, "at_version": 2},
     ],
 )
-def test_a_read_of_a_state_that_was_not_is_found(log: WrittenLog, reading: dict[str, object]) -> None:
+def test_a_read_of_a_state_that_never_existed_is_found(log: WrittenLog, reading: dict[str, object]) -> None:
     log.commit("a", Withdrawn(60), command_id="w")
     log.was_read("a", **reading)  # type: ignore[arg-type]
     assert log.judged() == ["a read returns a state during the request"]
 
 
-def test_a_command_that_took_effect_is_refused_no_more(log: WrittenLog) -> None:
+def test_a_command_that_took_effect_is_not_rejected_later(log: WrittenLog) -> None:
     log.commit("a", Withdrawn(90), command_id="w")
     refusal = Rejected("insufficient funds", balance=10)
     log.sent(Withdraw("a", 90), refusal, seen=1, command_id="w")
@@ -238,7 +238,7 @@ def test_a_command_that_took_effect_is_refused_no_more(log: WrittenLog) -> None:
     assert len(log.judged()) == 3
 
 
-def test_a_decision_rests_on_what_is_before_it(log: WrittenLog) -> None:
+def test_a_decision_follows_from_the_state_before_it(log: WrittenLog) -> None:
     log.commit("a", Withdrawn(90), command_id="w")
     log.sent(Withdraw("a", 90), ack(log, "a", Withdrawn(90), command_id="w"), seen=1, command_id="w")
     assert log.judged() == []

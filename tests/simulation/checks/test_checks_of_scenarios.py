@@ -30,7 +30,7 @@ def ratio(view: View) -> float:
 # --- always ---------------------------------------------------------------------------------------------------------
 
 
-def test_what_always_holds_is_looked_at_after_each_commit() -> None:
+def test_an_always_rule_is_checked_after_each_commit() -> None:
     async def scenario(world: World) -> None:
         client = world.runtime([Account])
         world.always("never below five", lambda view: balance(view) >= 5)
@@ -43,7 +43,7 @@ def test_what_always_holds_is_looked_at_after_each_commit() -> None:
     assert (violation.invariant, violation.actual) == ("never below five", "after position 2: it does not")
 
 
-def test_what_always_holds_is_looked_at_even_if_stated_last() -> None:
+def test_an_always_rule_stated_last_is_checked_too() -> None:
     async def scenario(world: World) -> None:
         client = world.runtime([Account])
         await client.send(Open("a", 10))
@@ -55,7 +55,7 @@ def test_what_always_holds_is_looked_at_even_if_stated_last() -> None:
 
 
 @pytest.mark.parametrize("kind", ["always", "eventually"])
-def test_an_assertion_says_itself_what_was_found(kind: str) -> None:
+def test_a_failed_assertion_says_what_was_found(kind: str) -> None:
     def ten(view: View) -> bool:
         assert balance(view) == 10, f"{balance(view)} is not ten"
         return True
@@ -71,7 +71,7 @@ def test_an_assertion_says_itself_what_was_found(kind: str) -> None:
     assert "AssertionError: 9 is not ten" in violation.actual
 
 
-def test_a_condition_that_returns_nothing_does_not_hold() -> None:
+def test_a_condition_that_returns_none_does_not_hold() -> None:
     async def scenario(world: World) -> None:
         client = world.runtime([Account])
         world.eventually("something", lambda view: None, within_s=1)
@@ -84,7 +84,7 @@ def test_a_condition_that_returns_nothing_does_not_hold() -> None:
 
 @pytest.mark.parametrize("kind", ["always", "conserved", "eventually"])
 @pytest.mark.filterwarnings("error")
-def test_an_async_condition_is_refused(kind: str) -> None:
+def test_an_async_condition_is_rejected(kind: str) -> None:
     async def holds(view: View) -> bool:
         return True
 
@@ -113,11 +113,11 @@ def conserving(*amounts: int) -> Callable[[World], Any]:
     return scenario
 
 
-def test_what_is_conserved_may_change_on_the_way() -> None:
+def test_a_conserved_value_may_change_during_the_run() -> None:
     assert run(conserving(5, -5)) is None
 
 
-def test_what_is_conserved_is_told_with_both_values() -> None:
+def test_a_broken_conserved_rule_shows_both_values() -> None:
     violation = run(conserving(5, -4))
     assert violation is not None
     assert (violation.invariant, violation.expected, violation.actual) == ("money", "10 to the end", "11")
@@ -140,18 +140,18 @@ def promising(within_s: float, *, later: int = 0) -> Callable[[World], Any]:
     return scenario
 
 
-def test_what_comes_about_is_waited_for_as_long_as_it_may_take() -> None:
+def test_an_eventually_rule_is_awaited_until_its_deadline() -> None:
     assert run(promising(within_s=1_100)) is None
 
 
-def test_what_comes_about_too_late_is_found_at_its_time() -> None:
+def test_an_eventually_rule_that_holds_too_late_is_found_at_its_deadline() -> None:
     violation = run(promising(within_s=500))
     assert violation is not None
     assert (violation.invariant, violation.expected) == ("fifteen", "to hold 500 s after the faults stopped")
     assert violation.at_s < 2_000
 
 
-def test_what_has_come_about_remains() -> None:
+def test_an_eventually_rule_must_keep_holding() -> None:
     violation = run(promising(within_s=1_100, later=1))
     assert violation is not None
     assert (violation.invariant, violation.expected) == ("fifteen", "to hold at the end")
@@ -161,7 +161,7 @@ def test_what_has_come_about_remains() -> None:
 
 
 @pytest.mark.parametrize("kind", ["always", "conserved", "eventually"])
-def test_an_error_of_the_stating_function_is_told_as_its_own(kind: str) -> None:
+def test_an_error_in_the_function_of_a_rule_is_reported_as_such(kind: str) -> None:
     async def scenario(world: World) -> None:
         client = world.runtime([Account])
         getattr(world, kind)("ratio", ratio)
@@ -174,7 +174,7 @@ def test_an_error_of_the_stating_function_is_told_as_its_own(kind: str) -> None:
     assert violation.actual.endswith("in ratio)")
 
 
-def test_what_cannot_be_meant_is_refused() -> None:
+def test_invalid_scenarios_are_rejected() -> None:
     async def no_runtime(world: World) -> None:
         pass
 
@@ -198,7 +198,7 @@ def test_what_cannot_be_meant_is_refused() -> None:
         assert message in violation.actual
 
 
-def test_a_run_that_does_not_end_tells_where_it_stands() -> None:
+def test_an_endless_run_tells_where_it_waits() -> None:
     async def scenario(world: World) -> None:
         client = world.runtime([Account])
         await client.send(Open("a", 9))
@@ -211,7 +211,7 @@ def test_a_run_that_does_not_end_tells_where_it_stands() -> None:
     assert "waiting: test_checks_of_scenarios.py, line " in violation.actual
 
 
-def test_an_error_of_the_scenario_is_told_with_its_line() -> None:
+def test_an_error_in_the_scenario_is_reported_with_its_line() -> None:
     async def client_of(world: World) -> None:
         await asyncio.sleep(1)
         raise LookupError("no such thing")
@@ -225,10 +225,10 @@ def test_an_error_of_the_scenario_is_told_with_its_line() -> None:
     assert violation is not None
     assert violation.invariant == "the scenario completes"
     assert violation.actual.startswith("LookupError: no such thing (test_checks_of_scenarios.py, line ")
-    assert violation.actual.endswith("in test_an_error_of_the_scenario_is_told_with_its_line.<locals>.client_of)")
+    assert violation.actual.endswith("in test_an_error_in_the_scenario_is_reported_with_its_line.<locals>.client_of)")
 
 
-def test_an_error_that_a_command_raises_is_told_with_the_line_that_sent_it() -> None:
+def test_an_error_of_a_command_is_reported_with_the_line_that_sent_it() -> None:
     async def scenario(world: World) -> None:
         client = world.runtime([Account])
         await client.send(Withdraw("nobody", 1))
@@ -243,7 +243,7 @@ def test_an_error_that_a_command_raises_is_told_with_the_line_that_sent_it() -> 
 
 
 @pytest.mark.parametrize("when", ["at once", "in the aftermath", "while nothing else goes on"])
-def test_a_task_of_the_scenario_that_fails_unseen_fails_the_run(when: str) -> None:
+def test_a_scenario_task_that_fails_unnoticed_fails_the_run(when: str) -> None:
     async def scenario(world: World) -> None:
         client = world.runtime([Account])
 
@@ -264,7 +264,7 @@ def test_a_task_of_the_scenario_that_fails_unseen_fails_the_run(when: str) -> No
     assert "KeyError: 'lost' (test_checks_of_scenarios.py, line" in violation.actual
 
 
-def test_a_task_whose_error_the_scenario_looks_at_does_not_fail_the_run() -> None:
+def test_a_task_whose_error_the_scenario_handles_does_not_fail_the_run() -> None:
     async def scenario(world: World) -> None:
         client = world.runtime([Account])
         sending = asyncio.create_task(client.send(Deposit("nobody", 1)))
@@ -276,7 +276,7 @@ def test_a_task_whose_error_the_scenario_looks_at_does_not_fail_the_run() -> Non
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_run_with_faults_of_every_kind_holds(seed: int) -> None:
+def test_a_run_with_faults_of_every_kind_passes(seed: int) -> None:
     async def scenario(world: World) -> None:
         client = world.runtime([Account, Desk, Transfer])
         world.conserved("money", balance)

@@ -47,7 +47,7 @@ def found_in(change: Callable[[MemoryStore], object]) -> list[str]:
     return asyncio.run(look())
 
 
-def test_a_log_that_was_left_alone_is_what_it_was() -> None:
+def test_an_untouched_log_passes() -> None:
     assert found_in(lambda store: None) == []
 
 
@@ -63,11 +63,11 @@ def test_a_log_that_was_left_alone_is_what_it_was() -> None:
         (lambda store: store._commands.update(c1=store._commands["c2"]), "a command's effect is found by its id"),
     ],
 )
-def test_a_log_that_was_changed_is_found(change: Callable[[MemoryStore], object], broken: str) -> None:
+def test_a_changed_log_is_found(change: Callable[[MemoryStore], object], broken: str) -> None:
     assert found_in(change) == [broken]
 
 
-def test_what_nobody_saw_being_committed_is_found() -> None:
+def test_an_event_that_nobody_saw_committed_is_found() -> None:
     def add(store: MemoryStore) -> None:
         unasked = as_json(Metadata("nobody asked for it", "", "", {}))
         store._log.append(msgspec.structs.replace(store._log[-1], version=4, position=4, metadata=unasked))
@@ -89,7 +89,7 @@ def judged(*snapshots: Snapshot) -> list[str]:
     return log.found
 
 
-def test_a_snapshot_is_what_replay_gives_at_its_version() -> None:
+def test_a_snapshot_equals_the_replayed_state_at_its_version() -> None:
     right = [snapshot(2, Account("a", 99)), snapshot(4, Account("a", 100)), snapshot(3, Account("a", 97))]
     assert judged(*right) == []
 
@@ -97,11 +97,11 @@ def test_a_snapshot_is_what_replay_gives_at_its_version() -> None:
 @pytest.mark.parametrize(
     "wrong", [snapshot(2, Account("a", 97)), snapshot(3, Account("b", 97)), snapshot(3, {"id": 7})]
 )
-def test_a_snapshot_that_says_otherwise_is_found(wrong: Snapshot) -> None:
+def test_a_snapshot_of_another_state_is_found(wrong: Snapshot) -> None:
     assert judged(snapshot(4, Account("a", 100)), wrong) == ["a snapshot equals replayed state"]
 
 
-def test_a_snapshot_of_what_is_not_durable_is_found() -> None:
+def test_a_snapshot_of_events_that_are_not_durable_is_found() -> None:
     assert judged(snapshot(5, Account("a", 100))) == ["a snapshot holds only durable events"]
 
 
@@ -127,29 +127,29 @@ def follower(log: WrittenLog, *given: RecordedEvent[Event], after: int = 0) -> F
     return one
 
 
-def test_a_subscriber_gets_the_log_from_where_it_wants_it(log: WrittenLog) -> None:
+def test_a_subscriber_gets_the_log_from_its_start_position(log: WrittenLog) -> None:
     assert follower(log, *events_of(log, 1, 2, 3)).left_to_do() is None
     assert follower(log, *events_of(log, 3), after=2).left_to_do() is None
     assert log.found == []
 
 
-def test_what_a_subscriber_was_not_given_is_left_to_do(log: WrittenLog) -> None:
+def test_undelivered_events_count_as_unfinished_work(log: WrittenLog) -> None:
     assert follower(log, *events_of(log, 1, 2)).left_to_do() == "s is 1 events short of the end of the log"
 
 
 @pytest.mark.parametrize("positions", [(1, 1), (2,), (1, 3), (3, 2, 1)])
-def test_a_subscriber_that_misses_doubles_or_swaps_is_found(log: WrittenLog, positions: tuple[int, ...]) -> None:
+def test_missing_doubled_or_swapped_deliveries_are_found(log: WrittenLog, positions: tuple[int, ...]) -> None:
     follower(log, *events_of(log, *positions))
     assert log.found[0] == "a subscriber gets the log in order"
 
 
-def test_a_subscriber_that_is_given_another_event_is_found(log: WrittenLog) -> None:
+def test_delivery_of_another_event_is_found(log: WrittenLog) -> None:
     (first,) = events_of(log, 1)
     follower(log, msgspec.structs.replace(first, event=Opened(1, True)))
     assert log.found == ["a subscriber gets the log in order"]
 
 
-def test_a_subscriber_that_is_given_what_is_not_durable_is_found(log: WrittenLog) -> None:
+def test_delivery_before_durability_is_found(log: WrittenLog) -> None:
     (last,) = events_of(log, 3)
     follower(log, last, msgspec.structs.replace(last, position=4), after=2)
     assert log.found == ["nothing is read before it is durable"]

@@ -25,7 +25,7 @@ def states(disk: SimulatedDisk, name: str = "f") -> set[bytes | None]:
     return {state.content(name) if name in state.names() else None for state in every_state(disk)}
 
 
-def test_what_is_synced_survives_and_what_is_not_may_be_there_or_torn() -> None:
+def test_synced_bytes_survive_and_others_may_be_kept_lost_or_torn() -> None:
     disk = SimulatedDisk({"f": OLD})
     file = opened(disk)
     disk.write("f", file, 0, NEW)
@@ -41,7 +41,7 @@ def test_sectors_are_written_in_any_order() -> None:
     assert states(disk) == {first + second for first in (OLD, NEW, TORN) for second in (OLD, NEW, TORN)}
 
 
-def test_a_sector_that_was_written_twice_may_hold_either_version() -> None:
+def test_a_sector_written_twice_may_hold_either_version() -> None:
     disk = SimulatedDisk({"f": OLD})
     disk.write("f", opened(disk), 0, NEW)
     disk.write("f", opened(disk), 0, NEWER)
@@ -50,7 +50,7 @@ def test_a_sector_that_was_written_twice_may_hold_either_version() -> None:
     assert len(found) == 4  # and torn between the first and the last
 
 
-def test_a_write_touches_no_byte_beside_it() -> None:
+def test_a_write_changes_no_neighbouring_byte() -> None:
     disk = SimulatedDisk({"f": OLD})
     disk.write("f", opened(disk), 100, b"x" * 10)
     for state in states(disk):
@@ -69,7 +69,7 @@ def test_a_file_may_have_any_size_since_its_last_sync() -> None:
     assert states(disk) == {OLD[:10]}
 
 
-def test_a_new_name_is_there_for_good_once_the_directory_is_synced() -> None:
+def test_a_new_name_is_durable_once_the_directory_is_synced() -> None:
     disk = SimulatedDisk()
     file = disk.create("f")
     disk.write("f", file, 0, NEW)
@@ -91,7 +91,7 @@ def test_a_removed_file_may_come_back_until_the_directory_is_synced() -> None:
     assert states(disk) == {NEW}
 
 
-def test_what_a_failed_sync_gave_up_is_durable_only_when_it_is_written_again() -> None:
+def test_bytes_dropped_by_a_failed_sync_are_durable_only_when_written_again() -> None:
     errors = iter([DiskError.BROKEN, None, None])
     disk = SimulatedDisk({"f": OLD + OLD}, before_sync=lambda name: next(errors))
     file = opened(disk)
@@ -104,13 +104,13 @@ def test_what_a_failed_sync_gave_up_is_durable_only_when_it_is_written_again() -
     assert states(disk) == {NEW + OLD, NEW + NEW, NEW + TORN}
 
 
-def test_a_write_that_is_refused_changes_nothing() -> None:
+def test_a_failed_write_changes_nothing() -> None:
     disk = SimulatedDisk({"f": OLD}, before_write=lambda name, offset, size: DiskError.FULL)
     assert disk.write("f", opened(disk), 0, NEW) is DiskError.FULL
     assert states(disk) == {OLD}
 
 
-def test_a_killed_process_leaves_its_writes_and_a_power_cut_can_still_take_them() -> None:
+def test_writes_survive_a_killed_process_but_not_a_later_power_cut() -> None:
     disk = SimulatedDisk({"f": OLD})
     disk.write("f", opened(disk), 0, NEW)
     disk.create("g")
@@ -121,7 +121,7 @@ def test_a_killed_process_leaves_its_writes_and_a_power_cut_can_still_take_them(
     assert states(after, "g") == {None, b""}
 
 
-def test_a_dead_disk_takes_nothing_more() -> None:
+def test_a_disk_without_power_accepts_nothing() -> None:
     def cut(name: str, offset: int, size: int) -> None:
         raise PowerCut
 
@@ -138,7 +138,7 @@ def test_a_dead_disk_takes_nothing_more() -> None:
     assert states(disk) == {OLD, NEW, TORN}
 
 
-def test_a_flipped_bit_is_rot_of_the_platter() -> None:
+def test_a_flipped_bit_survives_a_power_cut() -> None:
     disk = SimulatedDisk({"f": OLD})
     disk.write("f", opened(disk), 0, NEW[:1])
     disk.flip_bit("f", 8 * 5)
@@ -171,9 +171,7 @@ def played(disk: SimulatedDisk, script: list[Operation]) -> Iterator[tuple[bytes
 
 
 @given(operations(), st.integers(0, 2**32))
-def test_all_lost_is_the_last_sync_all_kept_is_the_present_and_all_else_lies_between(
-    script: list[Operation], seed: int
-) -> None:
+def test_every_state_lies_between_the_last_sync_and_the_present(script: list[Operation], seed: int) -> None:
     disk, chance = SimulatedDisk({"f": OLD * 2}), random.Random(seed)
     for durable, is_synced in played(disk, script):
         present = disk.content("f")

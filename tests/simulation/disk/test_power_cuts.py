@@ -77,18 +77,18 @@ async def lost_over_lives(seed: int, synchronous: str) -> int:
 
 @pytest.mark.parametrize("synchronous", ["FULL", "EXTRA"])
 @pytest.mark.asyncio
-async def test_no_power_cut_takes_what_full_acknowledged(synchronous: str) -> None:
+async def test_no_power_cut_loses_commands_acknowledged_with_full(synchronous: str) -> None:
     assert [await lost_over_lives(seed, synchronous) for seed in range(30)] == [0] * 30
 
 
 @pytest.mark.asyncio
-async def test_normal_loses_what_it_acknowledged() -> None:
+async def test_normal_loses_acknowledged_commands() -> None:
     lossy = sum([await lost_over_lives(seed, "NORMAL") > 0 for seed in range(30)])
     assert lossy > 10, "the disk keeps what nobody synced: it simulates no power cut"
 
 
 @pytest.mark.asyncio
-async def test_a_commit_is_all_there_or_not_at_all() -> None:
+async def test_a_commit_survives_completely_or_not_at_all() -> None:
     quiet = SimulatedDisk()
     store = SimulatedSqliteStore(quiet)
     await store.open()
@@ -118,7 +118,7 @@ async def test_a_commit_is_all_there_or_not_at_all() -> None:
 
 
 @pytest.mark.asyncio
-async def test_the_sqlite_that_python_has_recovers_what_is_left(tmp_path: Path) -> None:
+async def test_pythons_own_sqlite_recovers_what_is_left(tmp_path: Path) -> None:
     chance, path = random.Random(5), tmp_path / "log.db"
     for at in range(80, 440, 12):  # behind the opening
         disk = Cuts(at).disk()
@@ -136,7 +136,7 @@ async def test_the_sqlite_that_python_has_recovers_what_is_left(tmp_path: Path) 
 
 
 @pytest.mark.asyncio
-async def test_a_dead_disk_raises_nothing_but_the_power_cut() -> None:
+async def test_a_disk_without_power_raises_only_power_cut() -> None:
     disk = SimulatedDisk()
     store = SimulatedSqliteStore(disk)
     await store.open()
@@ -150,7 +150,7 @@ async def test_a_dead_disk_raises_nothing_but_the_power_cut() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_cut_during_the_opening_and_during_the_closing_comes_out_of_them() -> None:
+async def test_a_power_cut_while_opening_or_closing_propagates() -> None:
     for at in (1, 3, 9):
         disk = Cuts(at).disk()
         with pytest.raises(PowerCut):
@@ -182,7 +182,7 @@ async def test_a_killed_process_loses_nothing_even_without_syncs() -> None:
 
 @pytest.mark.parametrize("error", DiskError)
 @pytest.mark.asyncio
-async def test_a_disk_that_refuses_fails_the_commit_and_serves_again(error: DiskError) -> None:
+async def test_a_failing_disk_fails_the_commit_and_then_serves_again(error: DiskError) -> None:
     trouble: list[DiskError] = []
     disk = SimulatedDisk(before_write=lambda name, offset, size: trouble[0] if trouble else None)
     store = SimulatedSqliteStore(disk)
@@ -198,7 +198,7 @@ async def test_a_disk_that_refuses_fails_the_commit_and_serves_again(error: Disk
 
 
 @pytest.mark.asyncio
-async def test_what_was_acknowledged_after_a_failed_sync_survives_a_power_cut() -> None:
+async def test_commands_acknowledged_after_a_failed_sync_survive_a_power_cut() -> None:
     chance = random.Random(7)
     for _ in range(40):
         disk = SimulatedDisk(before_sync=lambda name: DiskError.BROKEN if chance.random() < 0.2 else None)
@@ -222,7 +222,7 @@ async def test_what_was_acknowledged_after_a_failed_sync_survives_a_power_cut() 
 
 
 @pytest.mark.asyncio
-async def test_damaged_text_is_read_as_the_bytes_that_it_is() -> None:
+async def test_damaged_text_is_read_as_bytes() -> None:
     disk = SimulatedDisk()
     store = SimulatedSqliteStore(disk)
     await store.open()
@@ -237,7 +237,7 @@ async def test_damaged_text_is_read_as_the_bytes_that_it_is() -> None:
 
 
 @pytest.mark.asyncio
-async def test_one_store_at_a_time_has_a_file() -> None:
+async def test_a_file_is_open_in_one_store_at_a_time() -> None:
     disk = SimulatedDisk()
     first, second = SimulatedSqliteStore(disk), SimulatedSqliteStore(disk)
     await first.open()

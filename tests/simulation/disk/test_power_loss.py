@@ -58,7 +58,9 @@ def test_a_run_is_rebuilt_from_its_steps(recording: Recording) -> None:
         (b"projection purses version", b"projection purses Version", "checkpoint .* checksum"),
     ],
 )
-def test_what_is_not_as_it_was_written_is_found(recording: Recording, before: bytes, after: bytes, words: str) -> None:
+def test_a_difference_from_what_was_written_is_found(
+    recording: Recording, before: bytes, after: bytes, words: str
+) -> None:
     content = last(recording).content(FILE)
     assert before in content
     damaged = SimulatedDisk({FILE: content.replace(before, after)})

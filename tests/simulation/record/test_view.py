@@ -13,7 +13,7 @@ def log_of_two_accounts() -> WrittenLog:
     return log
 
 
-def test_it_has_the_aggregates_in_the_order_in_which_they_began() -> None:
+def test_it_has_the_aggregates_in_order_of_their_first_events() -> None:
     log = log_of_two_accounts()
     assert log.view.all(Account) == [Account("b", 10), Account("a", 15)]
     assert log.view.get(Account, "a") == Account("a", 15)
@@ -28,7 +28,7 @@ def test_it_sees_each_commit_at_once() -> None:
     assert log.view.position == 4
 
 
-def test_it_has_the_events_of_some_classes_in_the_order_of_the_log() -> None:
+def test_it_has_the_events_of_some_classes_in_log_order() -> None:
     view = log_of_two_accounts().view
     assert [(one.stream_id, one.position) for one in view.events(Opened)] == [("b", 1), ("a", 2)]
     assert [one.position for one in view.events(Opened, Withdrawn)] == [1, 2, 3]

@@ -34,12 +34,12 @@ def test_a_story_names_what_is_left_of_a_run() -> None:
     )
 
 
-def test_many_commands_are_counted_and_a_crash_is_told() -> None:
+def test_many_commands_are_counted_and_a_crash_is_named() -> None:
     outcome = holding.run(0, only=frozenset(), crash_at=CrashAt("node1", 1, 40))
     assert story(outcome) == "seed 0 → 4 commands (4 Add), crash before step 40 of node1.1, no fault"
 
 
-def test_commands_that_set_up_are_told_apart() -> None:
+def test_setup_commands_are_listed_separately() -> None:
     crash = frozenset([FaultId(Kind.CRASH_AFTER_COMMIT, "commit Account<a0>", 1)])
     outcome = never_restarted_late.run(0, only=crash, leave_out=frozenset(f"Deposit a0 #{n}" for n in range(2, 7)))
     assert story(outcome) == (
@@ -56,7 +56,7 @@ async def overdrawn(world: World) -> None:
     await runtime.send(Ask("desk", "alice", "bob", 70))
 
 
-def test_the_steps_of_a_saga_are_told_with_their_commands_and_reasons() -> None:
+def test_saga_steps_are_shown_with_their_commands_and_reasons() -> None:
     outcome = overdrawn.run(0)
     told = "\n".join(line.text for line in outcome.trace if line.mark is TraceMark.COMMITTED)
     assert "commit Transfer<desk@1> v0 + saga started because of TransferRequested at Desk<desk> version 1" in told
@@ -74,7 +74,7 @@ def test_the_steps_of_a_saga_are_told_with_their_commands_and_reasons() -> None:
         (FaultId(Kind.REPLY_LOST, "reply Add a", 11), "11th reply to Add a"),
     ],
 )
-def test_a_fault_is_told_by_its_place(fault: FaultId, told: str) -> None:
+def test_a_fault_is_described_by_its_place(fault: FaultId, told: str) -> None:
     assert str(fault) == f"{fault.kind} ({told})"
 
 
@@ -86,7 +86,7 @@ def test_a_fault_is_told_by_its_place(fault: FaultId, told: str) -> None:
         wish(leave_out=frozenset(["Add a", "Add b #2"]), crash_at=CrashAt("node1", 2, 312), store="sqlite"),
     ],
 )
-def test_a_token_brings_the_same_run_back(one: Wish) -> None:
+def test_a_token_reproduces_the_same_run(one: Wish) -> None:
     token = token_of(one)
     assert re.fullmatch(r"[\w-]+", token)
     again = wish_of(token)
@@ -102,7 +102,7 @@ def test_a_token_brings_the_same_run_back(one: Wish) -> None:
 
 
 @pytest.mark.parametrize("spoil", [lambda token: token[:-3], lambda token: "x" + token, lambda token: "hello"])
-def test_a_token_that_is_not_whole_is_refused(spoil: object) -> None:
+def test_an_incomplete_token_is_rejected(spoil: object) -> None:
     with pytest.raises(ConfigurationError, match="copy the whole command"):
         wish_of(spoil(token_of(wish())))  # type: ignore[operator]
 
@@ -144,7 +144,7 @@ class Elements(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_the_page_is_whole_and_needs_nothing_else() -> None:
+def test_the_page_is_well_formed_and_self_contained() -> None:
     outcome = broken.run(7, only=frozenset([LOST]))
     html = page([outcome], ["a <broken> sum"])
     elements = Elements()

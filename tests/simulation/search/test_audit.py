@@ -75,7 +75,7 @@ def test_each_call_that_asks_the_machine_is_found_once_at_its_line(what: str) ->
     assert finding.advice in str(finding)
 
 
-def test_files_that_are_written_are_found_and_those_that_are_read_are_not(tmp_path: Path) -> None:
+def test_written_files_are_found_and_read_ones_are_not(tmp_path: Path) -> None:
     file = tmp_path / "file"
     assert [one.what for one in found_in(lambda: file.write_text("x"))] == ["pathlib.write_text"]
     assert [one.what for one in found_in(lambda: sqlite3.connect(tmp_path / "db").close())] == [
@@ -85,7 +85,7 @@ def test_files_that_are_written_are_found_and_those_that_are_read_are_not(tmp_pa
     assert found_in(lambda: sqlite3.connect(":memory:").close()) == []
 
 
-def test_what_gives_the_same_in_each_run_is_not_found() -> None:
+def test_deterministic_calls_are_not_found() -> None:
     def plain() -> None:
         random.Random(7).shuffle([1, 2, 3])
         datetime.datetime.fromtimestamp(1_700_000_000, datetime.UTC)
@@ -95,7 +95,7 @@ def test_what_gives_the_same_in_each_run_is_not_found() -> None:
     assert found_in(plain) == []
 
 
-def test_what_an_installed_package_asks_is_said_to_be_the_packages() -> None:
+def test_a_call_by_an_installed_package_is_attributed_to_it() -> None:
     with httpx.Client(transport=httpx.MockTransport(lambda request: httpx.Response(200))) as client:
         found = found_in(lambda: client.get("http://rates"))
     assert "httpx._client.get, which calls time.time" in [finding.what for finding in found]
@@ -105,12 +105,12 @@ def test_what_an_installed_package_asks_is_said_to_be_the_packages() -> None:
         assert "recorded_at" not in finding.advice
 
 
-def test_the_time_of_a_log_line_does_not_count() -> None:
+def test_the_time_of_a_log_line_is_ignored() -> None:
     structlog.configure(processors=[structlog.processors.TimeStamper(), structlog.testing.LogCapture()])
     assert found_in(lambda: structlog.get_logger().info("said")) == []
 
 
-def test_the_calls_of_one_line_are_counted() -> None:
+def test_calls_of_one_line_are_counted() -> None:
     (finding,) = found_in(lambda: [time.time() for _ in range(3)])
     assert finding.count == 3
     assert str(finding).startswith(f"{__file__}:{finding.line}: time.time, 3 times: ")

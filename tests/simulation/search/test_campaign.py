@@ -21,7 +21,7 @@ def sums(tally: Tally) -> tuple[object, ...]:
     return tally.seeds, tally.steps, tally.events, tally.operations, tally.simulated_s, tally.faults, tally.failures
 
 
-def test_what_a_campaign_finds_does_not_depend_on_the_number_of_processes() -> None:
+def test_the_result_of_a_campaign_does_not_depend_on_the_number_of_processes() -> None:
     place = ScenarioPlace(FILE, "transfers")
     alone, together = campaign(place, seeds=30), campaign(place, seeds=30, jobs=2)
     assert sums(alone) == sums(together)
@@ -31,18 +31,18 @@ def test_what_a_campaign_finds_does_not_depend_on_the_number_of_processes() -> N
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_a_campaign_ends_with_its_last_failure_and_counts_none_beyond(jobs: int) -> None:
+def test_a_campaign_ends_at_its_last_failure_and_counts_none_after_it(jobs: int) -> None:
     tally = campaign(ScenarioPlace(FILE, "too_rich"), seeds=60, first=7, jobs=jobs, stop_after=3)
     assert [failure.seed for failure in tally.failures] == [7, 8, 9]
     assert tally.seeds == 3
 
 
-def test_a_failing_seed_is_had_again() -> None:
+def test_a_failing_seed_is_reproducible() -> None:
     failure = campaign(small_bank.too_rich, seeds=1).failures[0]
     assert small_bank.too_rich.run(failure.seed).violation == failure.violation
 
 
-def test_a_campaign_has_the_seeds_of_its_simulation_and_tells_how_it_grows() -> None:
+def test_a_campaign_runs_its_simulations_seeds_and_reports_progress() -> None:
     seen: list[int] = []
     tally = campaign(small_bank.transfers, faults=Faults.none(), progress=lambda tally: seen.append(tally.seeds))
     assert tally.seeds == small_bank.transfers.seeds
@@ -52,7 +52,7 @@ def test_a_campaign_has_the_seeds_of_its_simulation_and_tells_how_it_grows() -> 
 
 @pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize("times", [1, 2])
-def test_ctrl_c_ends_a_campaign_with_what_there_is_even_where_it_would_be_swallowed(jobs: int, times: int) -> None:
+def test_ctrl_c_ends_a_campaign_with_its_results_even_if_the_scenario_swallows_it(jobs: int, times: int) -> None:
     heard: list[BaseException] = []
 
     def press(tally: Tally) -> None:
@@ -70,7 +70,7 @@ def test_ctrl_c_ends_a_campaign_with_what_there_is_even_where_it_would_be_swallo
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_ctrl_c_that_is_raised_ends_a_campaign_at_once() -> None:
+def test_a_keyboard_interrupt_ends_a_campaign_at_once() -> None:
     def interrupted(tally: Tally) -> None:
         raise KeyboardInterrupt
 
@@ -83,7 +83,7 @@ def test_a_thread_leaves_ctrl_c_to_the_main_one() -> None:
     assert tally.seeds == 2
 
 
-def test_a_seed_that_takes_another_course_when_it_is_run_again_is_said_to() -> None:
+def test_an_unrepeatable_seed_is_reported() -> None:
     names = iter(["a", "b"])
 
     @simulation(seeds=1, faults=Faults.none())
@@ -99,7 +99,7 @@ def test_a_seed_that_takes_another_course_when_it_is_run_again_is_said_to() -> N
     assert not verdict.is_good
 
 
-def test_ctrl_c_while_a_failure_is_shrunk_keeps_the_failure() -> None:
+def test_ctrl_c_during_shrinking_keeps_the_failure() -> None:
     runs = 0
 
     @simulation(seeds=1, faults=Faults.none())
@@ -121,12 +121,12 @@ def test_ctrl_c_while_a_failure_is_shrunk_keeps_the_failure() -> None:
 
 
 @pytest.mark.parametrize("bad", [{"seeds": 0}, {"seeds": -1}])
-def test_a_simulation_has_a_seed_at_least(bad: dict[str, int]) -> None:
+def test_a_simulation_has_at_least_one_seed(bad: dict[str, int]) -> None:
     with pytest.raises(ConfigurationError, match="at least one seed"):
         simulation(**bad)  # type: ignore[call-overload]
 
 
-def test_what_is_no_scenario_is_refused_where_it_is_written() -> None:
+def test_an_invalid_scenario_is_rejected_by_the_decorator() -> None:
     def plain(world: World) -> None: ...
 
     async def alone() -> None: ...
@@ -138,7 +138,7 @@ def test_what_is_no_scenario_is_refused_where_it_is_written() -> None:
             simulation(scenario)  # type: ignore[call-overload]
 
 
-def test_other_processes_need_to_know_where_the_simulation_is() -> None:
+def test_several_processes_need_the_place_of_the_simulation() -> None:
     with pytest.raises(ConfigurationError, match="give its ScenarioPlace"):
         campaign(small_bank.transfers, jobs=2)
 

@@ -26,7 +26,7 @@ def told(outcome: Outcome) -> list[str]:
     return [line.text for line in outcome.trace if line.mark in ("committed", "answered", "sent")]
 
 
-def test_steps_of_one_class_leave_the_same_behind() -> None:
+def test_steps_of_one_class_leave_the_same_state_behind() -> None:
     plain = run(small_bank.one_deposit.scenario, PLAIN)
     classes = [at.step for at in crash_steps(plain)]
     every = [at.step for at in crash_steps(plain, every_step=True)]
@@ -50,7 +50,7 @@ def test_every_fault_is_run_with_every_crash() -> None:
     assert coverage.classes < coverage.steps
 
 
-def test_what_takes_a_fault_and_a_crash_is_found_and_had_again() -> None:
+def test_a_bug_that_needs_a_fault_and_a_crash_is_found_and_reproducible() -> None:
     coverage = exhaust(small_bank.restarted_at_most_once, stop_after=1)
     found = coverage.failures[0]
     assert not coverage.is_complete
@@ -62,7 +62,7 @@ def test_what_takes_a_fault_and_a_crash_is_found_and_had_again() -> None:
     )
 
 
-def test_ctrl_c_ends_it_after_the_fault_it_is_at() -> None:
+def test_ctrl_c_ends_it_after_the_current_fault() -> None:
     coverage = exhaust(small_bank.one_deposit, progress=lambda coverage: signal.raise_signal(signal.SIGINT))
     assert coverage.is_cut_short
     assert coverage.faults_run == 1

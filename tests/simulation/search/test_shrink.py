@@ -16,7 +16,7 @@ def first_failure_of(simulation: object) -> Outcome:
     return next(outcome for seed in range(200) if (outcome := simulation.run(seed)).violation is not None)  # type: ignore[attr-defined]
 
 
-def test_commands_that_have_no_part_in_it_are_left_out_and_so_are_all_faults() -> None:
+def test_irrelevant_commands_and_all_faults_are_left_out() -> None:
     failed = first_failure_of(small_bank.too_rich)
     shrunk = shrink(small_bank.too_rich.scenario, failed)
     assert shrunk.is_smallest
@@ -26,13 +26,13 @@ def test_commands_that_have_no_part_in_it_are_left_out_and_so_are_all_faults() -
     assert not shrunk.wish.faults.vary_settings
 
 
-def test_one_fault_is_left_where_one_is_needed() -> None:
+def test_a_necessary_fault_is_kept() -> None:
     shrunk = shrink(small_bank.never_restarted.scenario, first_failure_of(small_bank.never_restarted))
     assert len(shrunk.outcome.faults) == 1
     assert len(sent(shrunk.outcome)) <= 1
 
 
-def test_a_fault_is_looked_for_at_another_place_where_it_takes_less_to_come_there() -> None:
+def test_a_fault_is_tried_at_an_earlier_place() -> None:
     failures = (small_bank.never_restarted_late.run(seed) for seed in range(200))
     failed = next(one for one in failures if one.violation is not None and len(sent(one)) > 5)
     shrunk = shrink(small_bank.never_restarted_late.scenario, failed)
@@ -40,7 +40,7 @@ def test_a_fault_is_looked_for_at_another_place_where_it_takes_less_to_come_ther
     assert [(fault.site, fault.occurrence) for fault in shrunk.outcome.faults] == [("commit Account<a0>", 1)]
 
 
-def test_an_invariant_that_breaks_before_the_one_in_question_is_passed_over() -> None:
+def test_another_invariant_that_breaks_earlier_is_ignored() -> None:
     failed = small_bank.guarded.run(0)
     shrunk = shrink(small_bank.guarded.scenario, failed)
     assert sent(shrunk.outcome) == ["Open a0", "Deposit a0", "Deposit a0 #2"]
@@ -69,13 +69,13 @@ def test_the_shrunk_run_fails_again_in_the_same_way() -> None:
 
 
 @pytest.mark.parametrize("limit", [{"runs_max": 3}, {"within_s": 0.0}])
-def test_shrinking_ends_where_runs_or_time_give_out(limit: dict[str, int]) -> None:
+def test_shrinking_ends_when_runs_or_time_are_used_up(limit: dict[str, int]) -> None:
     shrunk: Shrunk = shrink(small_bank.too_rich.scenario, first_failure_of(small_bank.too_rich), **limit)
     assert not shrunk.is_smallest
     assert shrunk.runs <= 3
     assert shrunk.outcome.violation is not None
 
 
-def test_there_is_nothing_to_shrink_in_a_run_that_holds() -> None:
+def test_a_passing_run_cannot_be_shrunk() -> None:
     with pytest.raises(ValueError, match="nothing to shrink"):
         shrink(small_bank.transfers.scenario, small_bank.transfers.run(0))

@@ -41,7 +41,7 @@ def shrunk(simulation: Simulation, *, within_s: float = 60.0) -> Shrunk:
     ],
     ids=lambda one: one.name if isinstance(one, Simulation) else "",
 )
-def test_a_bug_of_the_users_is_found_and_told_with_two_commands_and_two_faults_at_most(
+def test_a_users_bug_is_found_and_shrunk_to_two_commands_and_two_faults_at_most(
     bug: Simulation, invariant: str, culprit: str
 ) -> None:
     found = shrunk(bug).outcome
@@ -59,7 +59,7 @@ def test_a_lost_update_takes_two_clients() -> None:
     assert found.outcome.faults == ()
 
 
-def test_no_command_is_left_out_where_the_scenario_counts_on_all_of_them() -> None:
+def test_no_command_is_left_out_if_the_scenario_depends_on_all_of_them() -> None:
     found = shrunk(planted_bugs.counts_on_all)
     assert sent(found.outcome) == ["Add a", "Add a #2", "Add a #3"]
     assert len(found.outcome.faults) == 1
@@ -79,7 +79,7 @@ def _same(view: object) -> bool:
     return amounts[0] == amounts[1]
 
 
-def test_what_is_left_out_does_not_break_the_invariant_in_place_of_the_fault() -> None:
+def test_leaving_commands_out_does_not_break_the_invariant_instead_of_the_fault() -> None:
     failed = next(
         outcome
         for seed in range(50)
@@ -90,7 +90,7 @@ def test_what_is_left_out_does_not_break_the_invariant_in_place_of_the_fault() -
     assert sent(found) in ([], ["Add a", "Add b"])
 
 
-def test_a_story_that_does_not_fail_again_in_the_same_way_is_not_told() -> None:
+def test_a_story_that_does_not_fail_again_in_the_same_way_is_discarded() -> None:
     runs = 0
 
     @simulation(seeds=1, faults=Faults.none())

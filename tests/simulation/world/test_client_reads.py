@@ -61,7 +61,7 @@ async def first(number: int, items: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_events_are_given_out_once_and_in_order_across_crashes(seed: int) -> None:
+def test_events_are_delivered_once_and_in_order_across_crashes(seed: int) -> None:
     read: list[Any] = []
 
     async def scenario(world: World, runtime: SimulatedRuntime) -> None:
@@ -92,7 +92,7 @@ def test_events_of_one_stream() -> None:
     run(scenario, faults=Faults.none())
 
 
-def test_an_event_that_nobody_waited_for_any_more_is_given_out_by_the_next_wait() -> None:
+def test_an_event_of_a_cancelled_wait_is_delivered_by_the_next_one() -> None:
     async def scenario(world: World, runtime: SimulatedRuntime) -> None:
         subscription = runtime.events()
         waits = asyncio.create_task(anext(subscription))  # type: ignore[arg-type]
@@ -110,7 +110,7 @@ def test_an_event_that_nobody_waited_for_any_more_is_given_out_by_the_next_wait(
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_what_a_subscription_did_not_save_is_given_out_again_after_a_crash(seed: int) -> None:
+def test_unsaved_events_of_a_subscription_are_delivered_again_after_a_crash(seed: int) -> None:
     read: list[int] = []
 
     async def scenario(world: World, runtime: SimulatedRuntime) -> None:
@@ -153,7 +153,7 @@ def test_a_query_is_watched_across_crashes(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_history_goes_on_after_a_crash_and_ends(seed: int) -> None:
+def test_a_history_continues_after_a_crash_and_ends(seed: int) -> None:
     async def scenario(world: World, runtime: SimulatedRuntime) -> None:
         await add(runtime)
         changes = []
@@ -168,7 +168,7 @@ def test_a_history_goes_on_after_a_crash_and_ends(seed: int) -> None:
     run(scenario, seed=seed)
 
 
-def test_a_command_that_is_told_takes_effect_unless_its_process_dies() -> None:
+def test_a_told_command_takes_effect_unless_its_process_dies() -> None:
     async def scenario(world: World, runtime: SimulatedRuntime) -> None:
         await runtime.tell(Add("a", 5), correlation_id="flow", headers={"by": "me"})
         (recorded,) = await first(1, runtime.events())
@@ -180,7 +180,7 @@ def test_a_command_that_is_told_takes_effect_unless_its_process_dies() -> None:
     run(scenario, faults=Faults.none())
 
 
-def test_a_state_is_read_as_it_was_and_a_submission_has_its_metadata() -> None:
+def test_a_past_state_is_read_and_a_submission_has_its_metadata() -> None:
     async def scenario(world: World, runtime: SimulatedRuntime) -> None:
         ack = await runtime.send(Add("a", 5))
         await runtime.submit(Add("a", 6), correlation_id="flow", causation_id="cause", headers={"by": "me"})
@@ -197,7 +197,7 @@ def test_a_state_is_read_as_it_was_and_a_submission_has_its_metadata() -> None:
     run(scenario, faults=Faults.none())
 
 
-def test_a_process_is_stopped_in_good_order_and_started_again() -> None:
+def test_a_process_is_stopped_gracefully_and_started_again() -> None:
     async def scenario(world: World, runtime: SimulatedRuntime) -> None:
         async with runtime.lifespan():
             await add(runtime, 1)

@@ -57,13 +57,13 @@ def test_a_plain_run_has_one_delivery_of_each_command_and_one_more_at_the_end() 
 @pytest.mark.parametrize(
     "kind", [Kind.REQUEST_LOST, Kind.REQUEST_DOUBLED, Kind.REQUEST_CANCELLED, Kind.REPLY_LOST, Kind.STORE_FAILED]
 )
-def test_whatever_is_lost_or_doubled_takes_effect_once(kind: Kind) -> None:
+def test_lost_and_doubled_requests_take_effect_once(kind: Kind) -> None:
     world = run(Faults.only(kind, rate=0.4))
     assert kind in {fault.kind for fault in world.plan.happened}
     assert balance(world) == 10 + sum(range(1, 7))
 
 
-def test_what_the_runtime_said_is_kept_though_nobody_heard_it() -> None:
+def test_lost_answers_of_the_runtime_are_recorded() -> None:
     world = run(Faults.only(Kind.REPLY_LOST, rate=0.4))
     unheard = [one for one in operations(world) if one.attempts > 2]
     assert unheard
@@ -81,7 +81,7 @@ def test_a_command_that_is_left_out_is_never_sent() -> None:
     assert balance(world) == 10 + sum(range(1, 7)) - 3
 
 
-def test_who_asks_for_a_version_is_told_of_a_lost_race_and_who_does_not_tries_again() -> None:
+def test_a_lost_race_is_reported_with_an_expected_version_and_retried_without() -> None:
     told: list[Any] = []
 
     async def scenario(world: World) -> None:
@@ -109,7 +109,7 @@ def scenario_without(leave_out: tuple[str, ...], *, goes_on: bool, scenario: Any
 
 
 @pytest.mark.parametrize(("goes_on", "reached"), [(False, []), (True, ["went on"])])
-def test_a_task_ends_at_a_command_that_is_left_out_or_goes_on_until_it_needs_the_answer(
+def test_a_task_ends_at_a_left_out_command_or_continues_until_it_needs_the_answer(
     goes_on: bool, reached: list[str]
 ) -> None:
     told: list[str] = []
@@ -124,7 +124,7 @@ def test_a_task_ends_at_a_command_that_is_left_out_or_goes_on_until_it_needs_the
     assert told == reached
 
 
-def test_the_tasks_beside_one_whose_command_is_left_out_go_on() -> None:
+def test_tasks_beside_one_with_a_left_out_command_continue() -> None:
     told: list[str] = []
 
     async def scenario(world: World) -> None:
@@ -148,7 +148,7 @@ def test_the_tasks_beside_one_whose_command_is_left_out_go_on() -> None:
     ]
 
 
-def test_no_handler_of_errors_takes_a_command_that_is_left_out_for_one() -> None:
+def test_no_error_handler_catches_a_left_out_command() -> None:
     told: list[str] = []
 
     async def scenario(world: World) -> None:

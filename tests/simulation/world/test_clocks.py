@@ -24,7 +24,7 @@ def deposited(view: View) -> int:
     return account.balance if account is not None else 0
 
 
-def test_a_clock_that_was_put_back_is_put_right_when_the_faults_stop() -> None:
+def test_a_clock_that_was_set_back_is_corrected_when_the_faults_stop() -> None:
     outcomes = [a_deposit_in_a_minute.run(seed) for seed in range(10)]
     assert [outcome.violation for outcome in outcomes] == [None] * 10
     assert any(Kind.CLOCK_JUMP in outcome.by_kind for outcome in outcomes)

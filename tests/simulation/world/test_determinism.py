@@ -37,7 +37,7 @@ def test_three_processes_with_three_hash_seeds_write_the_same_trace() -> None:
     assert traces.pop().count(b"serves") >= 2
 
 
-def test_a_run_does_not_depend_on_the_runs_before_it_or_on_where_things_lie_in_memory() -> None:
+def test_a_run_does_not_depend_on_earlier_runs_or_on_memory_addresses() -> None:
     before = small_bank.transfers.run(3).fingerprint()
     ballast = [[n] * (n % 7) for n in range(20_000)]
     small_bank.everything.run(1)
@@ -46,7 +46,7 @@ def test_a_run_does_not_depend_on_the_runs_before_it_or_on_where_things_lie_in_m
 
 
 @pytest.mark.parametrize("ballast", [0, 3, 1_000])
-def test_sets_of_cancel_scopes_and_of_futures_have_one_order_at_any_address(ballast: int) -> None:
+def test_sets_of_cancel_scopes_and_futures_have_the_same_order_at_any_address(ballast: int) -> None:
     kept = []
     with deterministic():
         loop = SimulatedLoop(Machine(0), "node")
@@ -62,7 +62,7 @@ def test_sets_of_cancel_scopes_and_of_futures_have_one_order_at_any_address(ball
         loop.bury()
 
 
-def test_the_garbage_collector_is_off_during_a_run_and_as_it_was_after_it() -> None:
+def test_the_garbage_collector_is_off_during_a_run_and_restored_after_it() -> None:
     assert gc.isenabled()
     with deterministic():
         assert not gc.isenabled()
@@ -80,7 +80,7 @@ def test_runs_leave_nothing_behind() -> None:
     assert objects_after(range(10, 30)) < settled + 500
 
 
-def test_a_name_made_of_an_address_is_a_number_instead() -> None:
+def test_a_name_contains_a_number_instead_of_an_address() -> None:
     """anyio writes the address of a scope into what it cancels with."""
     reasons = []
     for _ in range(2):

@@ -11,7 +11,7 @@ pytest.importorskip("apsw")
 CUTS = Faults.only(Kind.POWER_CUT, Kind.CRASH, rate=0.01)
 
 
-def test_nothing_acknowledged_is_lost_with_the_power_where_each_commit_is_synced() -> None:
+def test_a_power_cut_loses_nothing_acknowledged_if_each_commit_is_synced() -> None:
     cuts = 0
     for seed in range(15):
         outcome = run(small_bank.transfers.scenario, Wish(seed=seed, faults=CUTS, store="sqlite"))
@@ -20,7 +20,7 @@ def test_nothing_acknowledged_is_lost_with_the_power_where_each_commit_is_synced
     assert cuts > 15
 
 
-def test_the_control_without_a_sync_at_each_commit_is_found_to_lose_what_it_acknowledged() -> None:
+def test_the_control_without_a_sync_per_commit_is_found_to_lose_acknowledged_commands() -> None:
     violations = [
         run(small_bank.transfers.scenario, Wish(seed=seed, faults=CUTS, store="sqlite-normal")).violation
         for seed in range(15)
@@ -28,7 +28,7 @@ def test_the_control_without_a_sync_at_each_commit_is_found_to_lose_what_it_ackn
     assert "nothing committed is lost" in {one.invariant for one in violations if one is not None}
 
 
-def test_a_killed_process_loses_nothing_even_there() -> None:
+def test_a_killed_process_loses_nothing_even_without_a_sync_per_commit() -> None:
     for seed in range(5):
         faults = Faults.only(Kind.CRASH, Kind.CRASH_AFTER_COMMIT, rate=0.1)
         outcome = run(small_bank.transfers.scenario, Wish(seed=seed, faults=faults, store="sqlite-normal"))
@@ -36,13 +36,13 @@ def test_a_killed_process_loses_nothing_even_there() -> None:
         assert outcome.faults
 
 
-def test_a_run_on_a_disk_is_the_same_again() -> None:
+def test_a_run_on_a_disk_is_repeatable() -> None:
     wish = Wish(seed=2, faults=Faults.all(), store="sqlite")
     assert (
         run(small_bank.transfers.scenario, wish).fingerprint() == run(small_bank.transfers.scenario, wish).fingerprint()
     )
 
 
-def test_a_store_that_is_not_there_is_named() -> None:
+def test_an_unknown_store_is_named() -> None:
     with pytest.raises(ConfigurationError, match="'postgres'"):
         run(small_bank.transfers.scenario, Wish(seed=0, faults=Faults.none(), store="postgres"))

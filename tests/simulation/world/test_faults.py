@@ -14,7 +14,7 @@ def test_every_kind_belongs_to_a_family() -> None:
     assert {kind for kinds in FAMILIES.values() for kind in kinds} == set(Kind)
 
 
-def test_every_kind_happens_where_there_is_an_occasion() -> None:
+def test_every_kind_happens_if_there_is_an_occasion() -> None:
     happened: Counter[Kind] = Counter()
     # The power of the machine goes only where the log is on a disk; that has tests of its own.
     wanted = set(Kind) - {Kind.POWER_CUT} - HOSTILE
@@ -34,7 +34,7 @@ def test_a_process_is_killed_while_it_starts() -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_faults_that_happened_are_the_run(seed: int) -> None:
+def test_the_faults_that_happened_reproduce_the_run(seed: int) -> None:
     drawn = small_bank.transfers.run(seed)
     assert drawn.faults
     assert small_bank.transfers.run(seed, only=frozenset(drawn.faults)).fingerprint() == drawn.fingerprint()

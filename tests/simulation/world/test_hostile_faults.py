@@ -18,7 +18,7 @@ from actorium.user_lines import described, printed
 _YEAR_US = 365 * 86_400 * 1_000_000
 
 
-def test_hostile_faults_are_off_by_default_and_turned_on_by_one_switch() -> None:
+def test_hostile_faults_are_off_by_default_and_enabled_by_one_switch() -> None:
     usual, hostile = Faults.all().rates, Faults.all(hostile=True).rates
     assert not HOSTILE & usual.keys()
     assert hostile.keys() - usual.keys() == HOSTILE
@@ -30,7 +30,7 @@ def test_code_raises_errors_of_every_kind_without_the_switch() -> None:
     assert not HOSTILE & set(OF_CODE)
 
 
-def test_hostile_faults_move_no_other_fault() -> None:
+def test_hostile_faults_do_not_change_other_faults() -> None:
     """A seed has the same faults as before, up to the first that is hostile."""
     usual = small_bank.transfers.run(3).faults
     hostile = small_bank.transfers.run(3, faults=Faults.all(hostile=True)).faults
@@ -38,7 +38,7 @@ def test_hostile_faults_move_no_other_fault() -> None:
     assert usual[:1] == tuple(ordinary[:1])
 
 
-def test_single_faults_that_are_all_tried_are_not_hostile() -> None:
+def test_the_exhaustive_search_excludes_hostile_faults() -> None:
     plain = small_bank.everything.run(0, only=frozenset(), remember=True)
     assert not {*HOSTILE, *OF_CODE} & {fault.kind for fault in possible_faults(plain)}
 

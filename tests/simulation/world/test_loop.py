@@ -36,7 +36,7 @@ def run(work: Callable[[SimulatedLoop], Awaitable[None]], seed: int = 0, *, reor
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_what_is_ready_on_one_loop_runs_in_order(seed: int) -> None:
+def test_ready_callbacks_of_one_loop_run_in_order(seed: int) -> None:
     """asyncio promises it: a transport says that its data ended after it handed over the last of it."""
     machine = Machine(seed, reorder=0.5)
     loops = [SimulatedLoop(machine, name) for name in "ab"]
@@ -51,7 +51,7 @@ def test_what_is_ready_on_one_loop_runs_in_order(seed: int) -> None:
         loop.bury()
 
 
-def test_chance_decides_which_of_two_loops_is_served_first_and_when_a_timer_rings() -> None:
+def test_the_seed_decides_which_loop_runs_first_and_when_a_timer_expires() -> None:
     orders = set()
     for seed in SEEDS:
         machine = Machine(seed, reorder=0.3)
@@ -75,7 +75,7 @@ def test_chance_decides_which_of_two_loops_is_served_first_and_when_a_timer_ring
     assert len({tuple(one for one in order if one != "timer") for order in orders}) > 2
 
 
-def test_what_spins_meets_its_timer() -> None:
+def test_a_spinning_task_meets_its_timer() -> None:
     async def spins(loop: SimulatedLoop) -> None:
         rung: list[bool] = []
         loop.call_later(0.01, rung.append, True)
@@ -86,7 +86,7 @@ def test_what_spins_meets_its_timer() -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_cancellation_that_is_delivered_again_and_again_lets_the_rest_go_on(seed: int) -> None:
+def test_a_repeatedly_delivered_cancellation_lets_other_tasks_continue(seed: int) -> None:
     async def stubborn(loop: SimulatedLoop) -> None:
         async def cleans_up() -> None:
             try:
@@ -105,7 +105,7 @@ def test_a_cancellation_that_is_delivered_again_and_again_lets_the_rest_go_on(se
     run(stubborn, seed, reorder=0.5)
 
 
-def test_threads_are_refused_and_executors_work_in_place() -> None:
+def test_threads_are_refused_and_executors_run_in_place() -> None:
     async def works(loop: SimulatedLoop) -> None:
         here = threading.current_thread()
         assert await asyncio.to_thread(threading.current_thread) is here
@@ -127,7 +127,7 @@ def test_there_is_no_network_and_no_subprocess() -> None:
     run(reaches_out)
 
 
-def test_an_abandoned_generator_does_what_it_still_has_to_do() -> None:
+def test_an_abandoned_generator_is_closed() -> None:
     done: list[str] = []
 
     async def numbers() -> AsyncIterator[int]:
@@ -199,7 +199,7 @@ def test_alarms_are_called_before_their_step_however_many_there_are() -> None:
     assert seen == [1, "first", 2, "second", "third", 3]
 
 
-def test_a_run_that_waits_for_nothing_and_one_that_never_ends_are_told_apart() -> None:
+def test_a_stuck_run_and_an_endless_run_are_distinguished() -> None:
     async def waits(loop: SimulatedLoop) -> None:
         await loop.create_future()
 
@@ -213,7 +213,7 @@ def test_a_run_that_waits_for_nothing_and_one_that_never_ends_are_told_apart() -
         run(goes_on)
 
 
-def test_an_error_in_a_callback_is_seen() -> None:
+def test_an_error_in_a_callback_is_reported() -> None:
     async def fails(loop: SimulatedLoop) -> None:
         loop.call_soon(lambda: 1 // 0)
         await asyncio.sleep(0)

@@ -45,11 +45,11 @@ def balance(view: View) -> int:
     return account.balance if account is not None else 0
 
 
-def test_a_world_waits_for_submitted_commands_that_are_due_soon_and_for_no_others() -> None:
+def test_a_world_waits_only_for_submitted_commands_that_are_due_soon() -> None:
     outcome = deposits_for_later.run(0)
     assert outcome.violation is None
     assert HOUR_S / 2 < outcome.simulated_s < HOUR_S
 
 
-def test_what_fails_once_more_after_the_faults_stopped_is_mended_once_more() -> None:
+def test_a_saga_that_gets_stuck_after_the_faults_stopped_is_retried_once_more() -> None:
     assert outage.run(0).violation is None
