@@ -1,4 +1,4 @@
-"""`actorium bench`: what is typed, what comes out, and what to do when it was wrong."""
+"""`actorium bench`: its options, its output, and its advice on wrong usage."""
 
 import runpy
 import signal

@@ -1,4 +1,4 @@
-"""A report is versioned JSON: what was written is read again, what cannot be understood is refused with a reason."""
+"""A report is versioned JSON: it can be read back, and other files are rejected with a reason."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Every scenario runs, in tiny sizes, in memory and on a file, and leaves the figure that it is compared by."""
+"""Every scenario runs, in tiny sizes, in memory and on a file, and returns its main figure."""
 
 import importlib.util
 import sqlite3
@@ -44,7 +44,7 @@ CASES = [(scenario, store) for scenario in CATALOG for store in scenario.stores 
 
 
 def sizes(scenario: Scenario) -> dict[str, float]:
-    """The sizes of a run that takes no time worth mentioning."""
+    """The sizes of a very short run."""
     return {name: LEAST.get(scenario.name, {}).get(name, TINY[name]) for name in scenario.sizes}
 
 

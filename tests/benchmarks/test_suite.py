@@ -1,4 +1,4 @@
-"""The suite: rounds interleaved, each run by itself, a wrong one a failure, Ctrl-C an end with what there is."""
+"""The suite: rounds are interleaved, each run is separate, a wrong one is a failure, Ctrl-C keeps the results."""
 
 import errno
 from collections.abc import Callable

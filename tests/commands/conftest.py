@@ -1,4 +1,4 @@
-"""What the tests of commands share: an application in the current directory, with a log."""
+"""Fixtures of the command tests: an application in the current directory, with a log."""
 
 import asyncio
 import sys

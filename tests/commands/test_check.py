@@ -1,4 +1,4 @@
-"""`actorium check`: what an application cannot read in its log."""
+"""`actorium check`: lists what an application cannot read in its log."""
 
 import asyncio
 import sqlite3

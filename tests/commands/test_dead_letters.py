@@ -1,4 +1,4 @@
-"""`actorium dead-letters`: list beside the log, retry and discard with the application's own handlers."""
+"""`actorium dead-letters`: list while the application runs, retry and discard with its own handlers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAME = "projection Totals version 1"
 
 @pytest.fixture
 def parked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """An application whose projection has parked one event, with one behind it; its module's name."""
+    """An application whose projection has parked one event, with another waiting behind it; its module's name."""
     module = f"letters_{tmp_path.name}".replace("-", "_")
     (tmp_path / f"{module}.py").write_text(TROUBLED, encoding="utf-8")
     monkeypatch.chdir(tmp_path)

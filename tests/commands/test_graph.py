@@ -70,7 +70,7 @@ class Desk(Aggregate):
 
 
 class Questions(Projection):
-    """All of them."""
+    """All questions."""
 
     schema = "CREATE TABLE questions (what TEXT)"
 

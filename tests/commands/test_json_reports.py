@@ -1,4 +1,4 @@
-"""`--json FILE`, in every command that reports: one loop over all of them."""
+"""`--json FILE`, tested for every command that reports."""
 
 import json
 import shutil
@@ -63,7 +63,7 @@ def call(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Callable[..., tuple[int, str, str]]]:
-    """Carries out a command in a directory with two logs and a report, which is the same before each call."""
+    """Runs a command in a directory with two logs and a report, which is the same before each call."""
     (shop / "troubled_app.py").write_text(TROUBLED, encoding="utf-8")
     monkeypatch.syspath_prepend(shop)
     write_troubled_log("troubled_app")

@@ -1,4 +1,4 @@
-"""The program `actorium`: its help, its version, its completion, and what it says without its extra."""
+"""The program `actorium`: its help, its version, its completion, and its message without its extra."""
 
 import os
 import re
@@ -24,7 +24,7 @@ sys.exit(code)
 
 
 def commands() -> list[tuple[str, str, str]]:
-    """The words of each command, where its function is, and the line of help in the list."""
+    """The words of each command, the place of its function, and its line in the help."""
     found = []
     for name, (first, second) in COMMANDS.items():
         if isinstance(second, str):
@@ -125,7 +125,7 @@ def test_completion_is_written_for_other_shells(shell: str, tmp_path: Path) -> N
 
 
 def test_an_undetected_shell_must_be_named(tmp_path: Path) -> None:
-    """The shell is told by the parent process, which is Python here, and by SHELL."""
+    """The shell is detected from the parent process, which is Python here, and from SHELL."""
     done = python("-m", "actorium", "--install-completion", HOME=str(tmp_path), SHELL="")
     assert (done.returncode, done.stdout) == (1, "")
     assert "specify --shell" in done.stderr

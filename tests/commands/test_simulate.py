@@ -1,4 +1,4 @@
-"""`actorium simulate`: what it finds, runs, prints and writes, and with which code it ends."""
+"""`actorium simulate`: what it finds, runs, prints and writes, and its exit codes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def idle(world):
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """A file with a simulation that holds, and one that breaks its invariant."""
+    """A file with a simulation that passes, and one that breaks its invariant."""
     path = tmp_path / "simulated.py"
     path.write_text(SUMS.read_text(encoding="utf-8"), encoding="utf-8")
     return path

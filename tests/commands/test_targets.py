@@ -1,4 +1,4 @@
-"""The application that a command is about: how it is named, and what is said where it cannot be found."""
+"""The target application of a command: how it is named, and the errors if it cannot be found."""
 
 import re
 from pathlib import Path

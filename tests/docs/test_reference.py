@@ -1,4 +1,4 @@
-"""The reference names everything public, with signatures; links between pages lead somewhere."""
+"""The reference lists every public name, with signatures; links between pages are valid."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The tutorial is what it says: its blocks, one below the other, are a program."""
+"""The blocks of the tutorial, one after the other, form a program."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""The page of questions names functions that exist, at most two files for each question."""
+"""The page of questions names existing functions, in at most two files for each question."""
 
 import ast
 import re

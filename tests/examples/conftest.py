@@ -1,4 +1,4 @@
-"""What the tests of the web applications share: a server's two halves, the lifespan and a request, over ASGI."""
+"""Fixtures of the web applications' tests: a server's lifespan and requests, over ASGI."""
 
 import asyncio
 from collections.abc import Callable, MutableMapping
@@ -46,5 +46,5 @@ class Server:
 
 @pytest.fixture
 def serve() -> Callable[[Any], Server]:
-    """Return what runs an application: `async with serve(app) as server`."""
+    """Return a function that runs an application: `async with serve(app) as server`."""
     return Server

@@ -1,4 +1,4 @@
-"""The bank's account: what it books, what it refuses, and what it owes."""
+"""The bank's account: its bookings, its rejections and its overdraft."""
 
 from datetime import date
 

@@ -1,4 +1,4 @@
-"""The bank's commands: the demo with its kill, the import, and what they say when something is wrong."""
+"""The bank's commands: the demo with its kill, the import, and their error messages."""
 
 import asyncio
 import os
@@ -188,7 +188,7 @@ async def test_a_log_in_use_is_left_alone_and_its_user_is_named(file: Path, tmp_
 
 @pytest.fixture
 def in_process() -> Iterator[Callable[[Sequence[object]], int]]:
-    """Carries out a command line in this process, and gives structlog back as it was."""
+    """Runs a command line in this process, and restores structlog's configuration."""
     yield lambda arguments: run([str(argument) for argument in arguments])
     structlog.reset_defaults()
 

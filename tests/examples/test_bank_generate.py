@@ -1,4 +1,4 @@
-"""The seeded set: always the same, always good, in the format of the real one."""
+"""The seeded set: reproducible, valid, in the format of the real one."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The import: exact, in order per account, resumable, and never twice."""
+"""The import: exact, in order per account, resumable, and without duplicates."""
 
 import os
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ def row(line: int, account: str, amount: int, *, id: str = "", is_credit: bool =
 
 
 async def amounts_of(runtime: Runtime, account: str) -> list[int]:
-    """What was booked on an account, in order."""
+    """The bookings of an account, in order."""
     amounts: list[int] = []
     end = runtime.statistics().position
     async for recorded in runtime.events():
@@ -198,7 +198,7 @@ async def test_on_bad_row_has_two_values() -> None:
 
 
 class FailingOnce(MemoryStore):
-    """A disk that refuses one commit, the n-th."""
+    """A store that fails the n-th commit."""
 
     def __init__(self, commit: int) -> None:
         super().__init__()

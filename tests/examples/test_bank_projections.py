@@ -1,4 +1,4 @@
-"""The bank's read models: equal to the file's own sums, readable at once, and the same when they are built anew."""
+"""The bank's read models: equal to the file's sums, readable at once, and the same after a rebuild."""
 
 import asyncio
 import csv
@@ -30,7 +30,7 @@ PARTS = [Account, Balances, Turnover]
 
 
 class Sums(NamedTuple):
-    """What a file adds up to, in hellers: by account, and by month and purpose as credits and debits."""
+    """The sums of a file in hellers: by account, and by month and purpose as credits and debits."""
 
     rows: int
     balances: dict[str, int]
@@ -38,7 +38,7 @@ class Sums(NamedTuple):
 
 
 def sums_of(path: str | Path) -> Sums:
-    """Add a file up with nothing of the project: neither its reader nor its domain."""
+    """Compute the sums of a file without the project's reader or domain."""
     rows = 0
     balances: dict[str, int] = {}
     turnover: dict[tuple[str, str], tuple[int, int]] = {}
@@ -57,7 +57,7 @@ def sums_of(path: str | Path) -> Sums:
 async def replies(
     runtime: Runtime, accounts: Mapping[str, int], balances: Any = Balances, turnover: Any = Turnover
 ) -> tuple[dict[str, int | None], int, dict[tuple[str, str], tuple[int, int]]]:
-    """All that the read models say, as of the end of the log."""
+    """The content of the read models at the end of the log."""
     end = runtime.statistics().position
     total = await runtime.query(balances.total, after=end)
     by_account = {account: await runtime.query(balances.of, account) for account in accounts}
@@ -78,7 +78,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=["memory", "sqlite"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> str | EventStore:
-    """A store that a second runtime finds as the first one left it."""
+    """A store that a second runtime opens as the first one left it."""
     return MemoryStore() if request.param == "memory" else f"sqlite:///{tmp_path / 'bank.db'}?synchronous=OFF"
 
 

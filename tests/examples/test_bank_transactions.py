@@ -1,4 +1,4 @@
-"""The reader of transactions files: exact where a row is good, precise about why it is not."""
+"""The reader of transactions files: exact for valid rows, precise about the others."""
 
 from datetime import date
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The FastAPI example's stream of the log: resumed where the client was, ended with the runtime or the client."""
+"""The FastAPI example's stream of the log: it resumes where the client was, and ends with the runtime or the client."""
 
 import asyncio
 import json
@@ -72,7 +72,7 @@ class EventSource:
 
 
 async def open_alice(app: Any, *, balance: int = 0) -> Runtime:
-    """Open an account behind the scenes; return the application's runtime."""
+    """Open an account without HTTP; return the application's runtime."""
     runtime: Runtime = app.state.runtime
     await runtime.send(OpenAccount("alice", owner="Alice"))
     if balance:

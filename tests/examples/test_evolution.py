@@ -1,4 +1,4 @@
-"""The log that version 1 of an application wrote, read and gone on with by versions 2 and 3."""
+"""The log that version 1 of an application wrote, read and continued by versions 2 and 3."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`runtime.lifespan` in FastAPI, Starlette and Litestar: the runtime lives exactly as long as the application."""
+"""`runtime.lifespan` in FastAPI, Starlette and Litestar: the runtime runs exactly as long as the application."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +25,7 @@ class Press(Command):
 
 
 class Pressed(Event):
-    """It was pressed."""
+    """The button was pressed."""
 
 
 class Button(Aggregate):
@@ -70,7 +70,7 @@ def litestar_app(runtime: Runtime) -> Any:
 
 @pytest.fixture(params=[fastapi_app, starlette_app, litestar_app], ids=["FastAPI", "Starlette", "Litestar"])
 def build(request: pytest.FixtureRequest) -> Callable[[Runtime], Any]:
-    """Return what makes a framework's application of a runtime."""
+    """Return a function that creates a framework's application for a runtime."""
     framework: Callable[[Runtime], Any] = request.param
     return framework
 

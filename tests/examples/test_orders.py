@@ -1,4 +1,4 @@
-"""The shop in both styles: the same domain comes to the same ends, whatever is refused and wherever it crashes."""
+"""The shop in both styles: the same domain has the same results, whatever is rejected and wherever it crashes."""
 
 import asyncio
 from collections.abc import Callable
@@ -51,7 +51,7 @@ async def settled(runtime: Runtime, *orders: str) -> None:
 
 
 async def end(runtime: Runtime, *orders: str) -> End:
-    """Return what can be seen of the shop's state."""
+    """Return the visible state of the shop."""
     wallet, stock = await runtime.get(Wallet, "Ann"), await runtime.get(Stock, "teapot")
     state: End = {"wallet": wallet.balance, "charges": wallet.charges, "free": stock.free, "reserved": stock.reserved}
     for order in orders:
@@ -151,7 +151,7 @@ def test_a_crash_after_any_commit_changes_no_result(style: Style, order: tuple[A
 
 
 async def _until_the_store_is_gone(style: Style, store: FaultyStore, order: tuple[Any, ...]) -> None:
-    """Run for a while; from some commit on, nothing is written any more."""
+    """Run for a while; after some commit, nothing more is written."""
     runtime = style(store)
     try:
         async with runtime:

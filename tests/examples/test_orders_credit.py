@@ -1,4 +1,4 @@
-"""Customers and orders: approved or rejected by the customer's credit, which no run of orders passes."""
+"""Customers and orders: approved or rejected by the customer's credit, which concurrent orders never exceed."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The examples' simulations, a few seeds and a few crashes of each; `actorium simulate` runs the thousands."""
+"""The examples' simulations, with a few seeds and crashes each; `actorium simulate` runs thousands."""
 
 import pytest
 
@@ -31,7 +31,7 @@ ENDS = {
 
 
 def tried(simulation: Simulation, fault: FaultId | None = None, crash_at: CrashAt | None = None) -> Outcome:
-    """Run it with one fault and one crash, or without; where there is no crash, those that there could be are kept."""
+    """Run it with at most one fault and one crash; without a crash, record the possible ones."""
     only = frozenset() if fault is None else frozenset([fault])
     return simulation.run(
         0, faults=Faults.none(), only=only, crash_at=crash_at, reorder=False, remember=crash_at is None

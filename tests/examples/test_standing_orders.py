@@ -1,4 +1,4 @@
-"""Transfers and standing orders of the bank: paid once a month, or undone, whatever happens on the way."""
+"""Transfers and standing orders of the bank: paid once a month or undone, whatever happens."""
 
 import asyncio
 import os
@@ -41,7 +41,7 @@ ACTORIUM = [sys.executable, "-m", "actorium.examples.bank"]
 
 @asynccontextmanager
 async def bank(**partner: Any) -> Any:
-    """A bank in memory with 1,000 hellers on alice's account and none on bob's, and its partner."""
+    """A bank in memory with 1,000 hellers in alice's account and none in bob's, and its partner."""
     clock = Clock()
     clock.put_to(DAY)
     other = PartnerBank("memory://", **{"no_answer": 0, "refusals": 0, "second_confirmations": 0, **partner})
@@ -58,7 +58,7 @@ async def balance(runtime: Runtime, account: str) -> int:
 
 
 async def ended(runtime: Runtime, transfer: str) -> TransferOrder:
-    """Return a transfer when it is settled or returned, and all that follows from it is done."""
+    """Return a transfer when it is settled or returned and all its consequences are done."""
     order = await runtime.get(TransferOrder, transfer)
     while order.status == "ordered":
         await asyncio.sleep(1)

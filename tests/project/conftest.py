@@ -1,4 +1,4 @@
-"""What the tests of the project itself share: which files belong to it."""
+"""Fixtures of the project tests: the files that belong to the project."""
 
 import subprocess
 from pathlib import Path
@@ -16,7 +16,7 @@ def root() -> Path:
 
 @pytest.fixture(scope="session")
 def project_files(root: Path) -> list[str]:
-    """Every file that a commit of the present state would hold, as a path from the root."""
+    """Every file that a commit of the current state would contain, as a path from the root."""
     listing = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=root,

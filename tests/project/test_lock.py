@@ -1,4 +1,4 @@
-"""The lock file: everything pinned, everything hashed, from wherever the reader's pip is set to look."""
+"""The lock file: everything pinned and hashed, whichever index the reader's pip uses."""
 
 import re
 import tomllib

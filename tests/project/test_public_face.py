@@ -1,4 +1,4 @@
-"""The public face: what `import actorium` promises is there, in order and explained."""
+"""The public interface: the names that `import actorium` promises exist, in order and documented."""
 
 import inspect
 import pydoc

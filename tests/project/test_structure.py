@@ -1,4 +1,4 @@
-"""The shape of the code: which way imports run, how long things are, what the library may not use."""
+"""The structure of the code: the direction of imports, limits of length, and what the library may not use."""
 
 import ast
 from collections import Counter
@@ -94,7 +94,7 @@ def within(path: str, folders: list[str]) -> bool:
 
 @pytest.fixture(scope="module")
 def modules(root: Path, python_files: list[str]) -> dict[str, Module]:
-    """Every module that gets installed, by its installed name."""
+    """Every installed module, by its installed name."""
     found = [Module(root, path) for path in python_files if within(path, [*LIBRARY, *LAYERS])]
     return {module.name: module for module in found}
 

@@ -1,4 +1,4 @@
-"""What is built is what is tracked, and the built wheel works without the checkout."""
+"""The tracked files are built, and the built wheel works without the checkout."""
 
 import email
 import os
@@ -43,7 +43,7 @@ def folders(config: dict[str, Any]) -> dict[str, str]:
 
 
 def build(root: Path, out: Path, *options: str) -> Path:
-    """Build into a folder, with what is installed: nothing comes from the network."""
+    """Build into a folder with the installed tools, without the network."""
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), *options, str(root)]
     built = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "NO_COLOR": "1"})
     assert built.returncode == 0, built.stdout + built.stderr
@@ -58,7 +58,7 @@ def release(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", params=["from the sdist", "from the checkout"])
 def wheel(request: pytest.FixtureRequest, root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, by the way of a release and by the way of `pip install .`."""
+    """The wheel, built from a release and by `pip install .`."""
     if request.param == "from the sdist":
         out: Path = request.getfixturevalue("release")
     else:

@@ -1,4 +1,4 @@
-"""Keeps pytest from collecting the simulations that these tests are made of."""
+"""Keeps pytest from collecting the simulations that these tests use."""
 
 import pytest
 
@@ -7,5 +7,5 @@ from actorium.simulation import Simulation
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pycollect_makeitem(obj: object) -> list[pytest.Item] | None:
-    """Make no test of a simulation here: these are what the tests are made of, and many are to fail."""
+    """Collect no simulation as a test here: the tests run them, and many are meant to fail."""
     return [] if isinstance(obj, Simulation) else None

@@ -1,4 +1,4 @@
-"""Simulations as tests of pytest: collected as they stand, failing with a story, and no burden to other runs."""
+"""Simulations as pytest tests: collected automatically, failing with a story, at no cost to other runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Given / when / then: an aggregate tested by its events, as the runtime would run it."""
+"""Given / when / then: an aggregate tested by its events, run as in the runtime."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Given / when / then: a saga tested by the commands that it sends, in virtual time."""
+"""Given / when / then: a saga tested by the commands it sends, in virtual time."""
 
 import asyncio
 

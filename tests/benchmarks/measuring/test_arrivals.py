@@ -1,4 +1,4 @@
-"""Arrivals are laid down before the first of them, and each is handled once."""
+"""Arrivals are fixed before the first of them, and each is handled once."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What is said about the machine is what the machine says."""
+"""The description of the machine matches what the machine reports."""
 
 import mmap
 import os

@@ -1,4 +1,4 @@
-"""A fast wrong answer is a failure: every scenario counts what was acknowledged in the log."""
+"""A fast wrong answer is a failure: every scenario compares the log with what was acknowledged."""
 
 import asyncio
 import sqlite3
@@ -19,7 +19,7 @@ SIZES = {"callers": 2.0, "aggregates": 3.0, "seconds": 0.0, "own_ids": 0.0}
 
 
 class ForgetfulStore(MemoryStore):
-    """Loses its newest event when it is closed for the first time."""
+    """Loses its newest event when it is first closed."""
 
     forgot = False
 
@@ -31,7 +31,7 @@ class ForgetfulStore(MemoryStore):
 
 
 class ForgetfulBench(Bench):
-    """Runs on a store that forgets."""
+    """Runs on a store that loses an event."""
 
     forgetful: ForgetfulStore | None = None
 

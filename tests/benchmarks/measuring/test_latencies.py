@@ -1,4 +1,4 @@
-"""Latencies keep three digits of each, and the slowest ones."""
+"""Latencies keep three digits of each duration, and the slowest ones."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Faster, slower or within noise: by the spreads of two reports."""
+"""Faster, slower or within noise: decided by the spreads of two reports."""
 
 import msgspec
 import pytest

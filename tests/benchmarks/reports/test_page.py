@@ -1,4 +1,4 @@
-"""The page needs nothing but itself; the tables in Markdown hold the same figures."""
+"""The page is self-contained; the Markdown tables have the same figures."""
 
 import json
 import re
@@ -98,7 +98,7 @@ def test_the_tables_contain_medians_spreads_and_ratios() -> None:
 
 
 def card(html: str, words: str) -> str:
-    """What stands in the first look about one of our scenarios, without the tags."""
+    """The text of a scenario's card at the front of the page."""
     (found,) = [one for one in re.findall(r'<figure class="front">(.*?)</figure>', html, re.DOTALL) if words in one]
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", found)).strip()
 

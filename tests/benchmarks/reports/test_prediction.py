@@ -1,4 +1,4 @@
-"""The rate is made of what the loop, the writer and the disk take for a batch."""
+"""The predicted rate is the sum of the costs of loop, writer and disk for a batch."""
 
 import pytest
 from support.reports import report, result

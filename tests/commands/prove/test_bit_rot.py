@@ -1,4 +1,4 @@
-"""`actorium prove bit-rot`: what it counts, and what it ends with."""
+"""`actorium prove bit-rot`: its counts and its exit code."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""`actorium prove crash`: kills that lose nothing, and a program that ends cleanly itself."""
+"""`actorium prove crash`: kills lose nothing, and the program itself ends cleanly."""
 
 import json
 import os

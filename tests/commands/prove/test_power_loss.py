@@ -1,4 +1,4 @@
-"""`actorium prove power-loss`: what it counts, and what it ends with."""
+"""`actorium prove power-loss`: its counts and its exit code."""
 
 import json
 import os

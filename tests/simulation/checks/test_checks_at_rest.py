@@ -1,4 +1,4 @@
-"""A world at rest that somebody tampered with: whatever was changed is found; untouched, nothing is."""
+"""A world at rest that was tampered with: every change is found, and nothing is found without one."""
 
 import asyncio
 from collections.abc import Callable
@@ -50,7 +50,7 @@ class Sums(Projection):
 
 
 class Stubborn(Saga):
-    """Fails as soon as it is told anything."""
+    """Rejects every event."""
 
     @starts(correlate="about")
     def told(self, event: Told) -> None:
@@ -61,7 +61,7 @@ Tampering = Callable[[Any, Runtime], object]
 
 
 def run(tamper: Tampering, *more: Callable[[World, SimulatedRuntime], Any]) -> Violation | None:
-    """Run a small world without faults, tamper with what it holds at rest, and return the violation that was found."""
+    """Run a small world without faults, tamper with its state at rest, and return the violation found."""
     world = World(0, Faults.none())
 
     async def scenario(world: World) -> None:
@@ -87,7 +87,7 @@ def invariant(violation: Violation | None) -> str:
 
 
 def nothing(log: Any, runtime: Runtime) -> None:
-    """Leave it as it is."""
+    """Change nothing."""
 
 
 def work_of(runtime: Runtime, projection: type[Projection]) -> Any:
@@ -154,7 +154,7 @@ def test_a_stuck_saga_is_found_unless_it_is_allowed() -> None:
 
 
 class Order(Projection):
-    """Which account moved last: another order of the streams gives another answer."""
+    """The account that changed last, which depends on the order between streams."""
 
     fails_for: ClassVar[str] = ""
 
@@ -170,7 +170,7 @@ class Order(Projection):
 
 
 def asked(query: Any, *arguments: object, answer: object, seen: float = 0.0, known: float = 1.0) -> Any:
-    """Take note of an answer that holds the first part of the log, and was given when so much of it was there."""
+    """Record an answer that includes the first part of the log and was given when the log ended there."""
 
     async def ask(world: World, client: SimulatedRuntime) -> None:
         await world.rest()
@@ -201,7 +201,7 @@ def test_an_answer_that_was_never_right_is_found(never_right: Any) -> None:
 
 
 def parking(tamper: Tampering) -> Violation | None:
-    """Run a world in which the first account's events are parked and come after those of the second."""
+    """Run a world in which the first account's events are parked and delivered after those of the second."""
     world = World(0, Faults.none())
 
     async def scenario(world: World) -> None:

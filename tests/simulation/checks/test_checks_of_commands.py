@@ -1,4 +1,4 @@
-"""What became durable, and every answer given: each check is fed what it is for, and what is right."""
+"""The checks of commits and answers: each gets a case it must find, and a correct one."""
 
 import msgspec
 import pytest

@@ -1,4 +1,4 @@
-"""What a scenario states, and how it is told what went wrong in it."""
+"""The rules a scenario states, and how failures of the scenario are reported."""
 
 import asyncio
 import sys
@@ -127,7 +127,7 @@ def test_a_broken_conserved_rule_shows_both_values() -> None:
 
 
 def promising(within_s: float, *, later: int = 0) -> Callable[[World], Any]:
-    """State that there will be 15 in the account; a deposit is due 1,000 s after its end."""
+    """State that the balance will be 15; a deposit is due 1,000 s after the scenario's end."""
 
     async def scenario(world: World) -> None:
         client = world.runtime([Account])

@@ -1,4 +1,4 @@
-"""The log read back, snapshots, subscribers: each check is fed what it is for, and what is right."""
+"""The checks of the log, snapshots and subscribers: each gets a case it must find, and a correct one."""
 
 import asyncio
 from collections.abc import Callable
@@ -24,7 +24,7 @@ A = StreamName("Account", "a")
 
 
 async def filled() -> tuple[MemoryStore, WrittenLog]:
-    """Return a log in which an account was opened and used, and what the world saw of it."""
+    """Return a log in which an account was opened and used, and the witness of its commits."""
     store, log = MemoryStore(), WrittenLog()
     await store.open()
     for number, event in enumerate((Opened(100, True), Withdrawn(1), Withdrawn(2))):

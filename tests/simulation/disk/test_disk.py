@@ -1,4 +1,4 @@
-"""What a disk promises: what was synced is there after a power cut, and of the rest any part."""
+"""The promises of a disk: synced bytes survive a power cut; of the rest, any part may."""
 
 import random
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ def opened(disk: SimulatedDisk, name: str = "f") -> SimulatedFile:
 
 
 def states(disk: SimulatedDisk, name: str = "f") -> set[bytes | None]:
-    """What a file can hold after a power cut; None: it is not there."""
+    """The possible contents of a file after a power cut; None if it does not exist."""
     return {state.content(name) if name in state.names() else None for state in every_state(disk)}
 
 
@@ -156,7 +156,7 @@ def operations() -> st.SearchStrategy[list[Operation]]:
 
 
 def played(disk: SimulatedDisk, script: list[Operation]) -> Iterator[tuple[bytes, bool]]:
-    """Carry a script out and yield after each step what is durable, and whether that is all there is."""
+    """Run a script and yield after each step the durable content, and whether everything is durable."""
     file = opened(disk)
     durable = disk.content("f")
     for number, (what, at, size) in enumerate(script):

@@ -1,4 +1,4 @@
-"""The store on a disk whose power goes in the middle of its work: FULL forgets nothing that it acknowledged."""
+"""The store on a disk that loses power during its work: FULL loses nothing that it acknowledged."""
 
 import asyncio
 import random
@@ -20,7 +20,7 @@ LIVES = 4
 
 
 class Cuts:
-    """Cuts the power at a write or a sync of one's choice, counted from 1 over all lives of a disk."""
+    """Cuts the power at a chosen write or sync, counted from 1 over all lives of a disk."""
 
     def __init__(self, *at: int) -> None:
         self.at = set(at)
@@ -42,7 +42,7 @@ class Cuts:
 
 
 async def acknowledged_until_the_cut(store: EventStore, commits: int) -> int:
-    """Append to alice until the power goes; return how many events were acknowledged, the first ones included."""
+    """Append to alice until the power cut; return the number of acknowledged events, the first ones included."""
     await store.open()
     acknowledged = len(await read(store, ALICE))
     for version in range(acknowledged, acknowledged + commits):
@@ -97,7 +97,7 @@ async def test_a_commit_survives_completely_or_not_at_all() -> None:
     files = {name: quiet.content(name) for name in quiet.names()}
 
     async def found_after_a_cut(at: int) -> set[int]:
-        """The versions that alice can have when the power goes at a write or a sync of her second event's commit."""
+        """The versions that alice can have after a power cut at a write or sync of the commit of her second event."""
         cuts = Cuts(at)
         disk = SimulatedDisk(files, before_write=cuts.before_write, before_sync=cuts.before_sync)
         store = SimulatedSqliteStore(disk)

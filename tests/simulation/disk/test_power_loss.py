@@ -1,4 +1,4 @@
-"""A recorded run whose power is cut after every step: what FULL, NORMAL and OFF leave of it."""
+"""A recorded run with a power cut after every step: what remains with FULL, NORMAL and OFF."""
 
 import asyncio
 

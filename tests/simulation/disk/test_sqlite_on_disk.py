@@ -1,4 +1,4 @@
-"""The SQLite store on a simulated disk keeps the contract of every store."""
+"""The SQLite store on a simulated disk meets the contract of every store."""
 
 import pytest
 

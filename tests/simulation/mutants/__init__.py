@@ -1,1 +1,1 @@
-"""Planted faults of the runtime, and the proof that the simulator finds each of them."""
+"""Bugs planted in the runtime, and the proof that the simulator finds each of them."""

@@ -1,4 +1,4 @@
-"""Hunts every mutant, shrinks what was found, prints a table: `cd tests && python -m simulation.mutants [NAME …]`."""
+"""Hunt every mutant, shrink the failures found, print a table: `cd tests && python -m simulation.mutants [NAME …]`."""
 
 import statistics
 import sys
@@ -13,7 +13,7 @@ from actorium.simulation.search.shrink import shrink
 
 
 class Hunted(NamedTuple):
-    """What became of one mutant. `set_up`: further commands, with which the scenario begins, without faults."""
+    """The result for one mutant. `set_up`: the scenario's setup commands, sent without faults."""
 
     seed: int
     invariant: str
@@ -26,7 +26,7 @@ class Hunted(NamedTuple):
 
 
 def hunted(mutant: Mutant) -> Hunted | None:
-    """Hunt a mutant and shrink the first run that finds it; None: it survives."""
+    """Hunt a mutant and shrink the first run that finds it; return None if it survives."""
     begun_s = time.perf_counter()
     found = mutant.found()
     find_s = time.perf_counter() - begun_s

@@ -1,4 +1,4 @@
-"""The domain of the mutants: accounts, transfers with a fee between them, and a statement of what happened."""
+"""The domain of the mutants: accounts, transfers with a fee between them, and a statement of all movements."""
 
 from actorium import (
     Aggregate,
@@ -48,7 +48,7 @@ class Withdrawn(Event):
 
 
 class RanLow(Event):
-    """Less than `LOW` is left."""
+    """The balance fell below `LOW`."""
 
     balance: int
 
@@ -57,7 +57,7 @@ LOW = 20
 
 
 class Account(Aggregate):
-    """Holds money, none owed and not more than its limit."""
+    """Holds money, between zero and its limit."""
 
     snapshots = Snapshots(every=3)
 
@@ -100,7 +100,7 @@ class Account(Aggregate):
 
 
 class Ask(Command):
-    """Asks for a transfer."""
+    """Requests a transfer."""
 
     source: str
     target: str
@@ -164,7 +164,7 @@ class Transfer(Saga):
 
 
 class Statement(Projection):
-    """What was moved on each account, in tables."""
+    """The movements of each account, in tables."""
 
     schema = "CREATE TABLE statement (id TEXT PRIMARY KEY, balance INTEGER NOT NULL, events INTEGER NOT NULL)"
 

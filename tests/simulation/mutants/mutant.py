@@ -1,4 +1,4 @@
-"""`Mutant`: one planted fault of the runtime, and how it is hunted."""
+"""`Mutant`: one bug planted in the runtime, and how it is hunted."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ MUTANTS: list["Mutant"] = []
 
 
 class Mutant(NamedTuple):
-    """A fault of the runtime: what plants it, the promise that it breaks, and the scenario in which it is hunted."""
+    """A bug of the runtime: the patch, the promise that it breaks, and the scenario in which it is hunted."""
 
     name: str
     promise: str
@@ -25,13 +25,13 @@ class Mutant(NamedTuple):
 
     @contextmanager
     def planted(self) -> Iterator[None]:
-        """Have the runtime be wrong meanwhile."""
+        """Patch the bug into the runtime inside the block."""
         with pytest.MonkeyPatch.context() as patch:
             self.plant(patch)
             yield
 
     def found(self, seeds: int = SEEDS) -> Outcome | None:
-        """Return what came of the first seed in which an invariant does not hold; None: it survives them all."""
+        """Return the outcome of the first seed that breaks an invariant, or None if the mutant survives all seeds."""
         with self.planted():
             for seed in range(seeds):
                 outcome = self.scenario.run(seed)
@@ -41,7 +41,7 @@ class Mutant(NamedTuple):
 
 
 def mutant(scenario: Simulation) -> Callable[[Plant], Plant]:
-    """Make a mutant of a function that patches the runtime; its docstring says which promise is broken."""
+    """Make a mutant from a function that patches the runtime; its docstring states the broken promise."""
 
     def made(plant: Plant) -> Plant:
         assert plant.__doc__, "a mutant says what it breaks"

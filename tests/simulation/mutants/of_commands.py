@@ -1,4 +1,4 @@
-"""Mutants of the way of a command: dispatcher, mailbox, actor, writer, store, answers."""
+"""Mutants of the path of a command: dispatcher, mailbox, actor, writer, store, answers."""
 
 import asyncio
 from typing import Any
@@ -23,7 +23,7 @@ from actorium.store.writer import GroupCommitWriter
 
 @mutant(accounts)
 def acknowledged_before_the_commit(patch: pytest.MonkeyPatch) -> None:
-    """An acknowledgement means that the events are durable; here it goes out when they are given to the writer."""
+    """An acknowledgement means that the events are durable; here it is sent when they are handed to the writer."""
     enqueue = GroupCommitWriter.enqueue
 
     def acknowledge_and_enqueue(writer: Any, request: PendingAppend[Actor]) -> None:
@@ -39,7 +39,7 @@ def acknowledged_before_the_commit(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(accounts)
 def no_command_is_known_again(patch: pytest.MonkeyPatch) -> None:
-    """A command takes effect once however often it is sent; here nobody looks at its id."""
+    """A command takes effect once, however often it is sent; here its id is ignored."""
     append = MemoryStore._append
 
     def append_anything(store: MemoryStore, one: Append, *more: Any) -> Any:
@@ -50,7 +50,7 @@ def no_command_is_known_again(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(accounts)
 def commands_are_forgotten_at_a_restart(patch: pytest.MonkeyPatch) -> None:
-    """The ids that took effect are known for ever; here only to the process that saw them."""
+    """The ids of executed commands are remembered permanently; here only by the process that executed them."""
     open_ = MemoryStore.open
 
     async def open_and_forget(store: MemoryStore) -> None:
@@ -62,7 +62,7 @@ def commands_are_forgotten_at_a_restart(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(accounts)
 def state_is_kept_after_an_uncertain_write(patch: pytest.MonkeyPatch) -> None:
-    """When the store failed, the log says what is true; here the actor goes on with what it had decided."""
+    """After a failure of the store the log decides; here the actor continues with the state it had decided."""
     outcome_known = Actor.outcome_known
 
     def keep_state(actor: Actor, request: PendingAppend[Actor], outcome: Any) -> None:
@@ -80,7 +80,7 @@ def state_is_kept_after_an_uncertain_write(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(accounts)
 def a_refused_append_is_taken_for_written(patch: pytest.MonkeyPatch) -> None:
-    """An append that lost a race is decided again; here it is acknowledged."""
+    """A command whose append lost a race is decided again; here it is acknowledged."""
     outcome_known = Actor.outcome_known
 
     def swallow(actor: Actor, request: PendingAppend[Actor], outcome: Any) -> None:
@@ -93,7 +93,7 @@ def a_refused_append_is_taken_for_written(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(accounts)
 def what_was_decided_on_a_refused_append_is_written(patch: pytest.MonkeyPatch) -> None:
-    """With an append falls everything that was decided after it; here it is written all the same."""
+    """A rejected append invalidates everything decided after it; here that is still written."""
     begin_recovery = Actor._begin_recovery
     append = MemoryStore._append
 
@@ -110,7 +110,7 @@ def what_was_decided_on_a_refused_append_is_written(patch: pytest.MonkeyPatch) -
 
 @mutant(accounts)
 def a_refusal_rests_on_what_is_not_written(patch: pytest.MonkeyPatch) -> None:
-    """A rejection that rests on uncommitted events waits for them; here it goes out at once."""
+    """A rejection that depends on uncommitted events waits for them; here it is sent at once."""
     reply = Actor._reply
 
     def reply_at_once(actor: Actor, envelope: Envelope, outcome: Any) -> None:
@@ -124,7 +124,7 @@ def a_refusal_rests_on_what_is_not_written(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(accounts)
 def a_read_rests_on_what_is_not_written(patch: pytest.MonkeyPatch) -> None:
-    """A reader sees committed events only; here it is shown what was decided and may never be written."""
+    """A reader sees only committed events; here it sees decided events that may never be written."""
     reply = Actor._reply
 
     def reply_at_once(actor: Actor, envelope: Envelope, outcome: Any) -> None:
@@ -138,7 +138,7 @@ def a_read_rests_on_what_is_not_written(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(accounts)
 def a_duplicate_is_answered_as_if_new(patch: pytest.MonkeyPatch) -> None:
-    """A command that is sent again is answered as the first time; here with the end of the log and no events."""
+    """A repeated command gets the same answer as before; here it gets the end of the log and no events."""
 
     async def answer_anything(replies: Replies, envelope: Envelope, record: Any) -> None:
         replies.answer(envelope, replies._with_position(Ack(envelope.to, record.version, 0, (), envelope.command_id)))
@@ -148,7 +148,7 @@ def a_duplicate_is_answered_as_if_new(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(accounts)
 def a_refused_repetition_is_not_looked_up(patch: pytest.MonkeyPatch) -> None:
-    """A command that took effect stays acknowledged; here it is rejected where it comes again and fits no more."""
+    """A command that took effect stays acknowledged; here a repetition is rejected if the state no longer allows it."""
 
     def answer_unwritten(replies: Replies, envelope: Envelope, outcome: Any) -> None:
         replies.answer(envelope, replies._with_position(outcome) if type(outcome) is Ack else outcome)
@@ -158,7 +158,7 @@ def a_refused_repetition_is_not_looked_up(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(accounts)
 def an_actor_is_stuck_when_a_caller_leaves(patch: pytest.MonkeyPatch) -> None:
-    """A caller that is cancelled harms nobody; here its actor never has a turn again."""
+    """A cancelled caller does no harm; here its actor never runs again."""
     turn = Actor.turn
 
     def stop_at_those_who_left(actor: Actor, budget: int) -> int:
@@ -172,7 +172,7 @@ def an_actor_is_stuck_when_a_caller_leaves(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(accounts)
 def mail_is_lost_in_a_recovery(patch: pytest.MonkeyPatch) -> None:
-    """Each command that was delivered is answered; here the last of those that are decided again is dropped."""
+    """Every delivered command is answered; here the last of the commands decided again is dropped."""
     undo = Actor._undo
 
     def undo_but_the_last(actor: Actor, request: PendingAppend[Actor], undone: list[Envelope]) -> None:
@@ -185,7 +185,7 @@ def mail_is_lost_in_a_recovery(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(accounts)
 def mail_is_handled_twice_after_hydration(patch: pytest.MonkeyPatch) -> None:
-    """A command is decided once; here the first one behind a hydration is decided again, as one of its own."""
+    """A command is decided once; here the first one after a hydration is decided again as a new command."""
     hydrated = Actor.hydrated
 
     def twice(actor: Actor, state: Any, version: int) -> None:
@@ -200,14 +200,14 @@ def mail_is_handled_twice_after_hydration(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(accounts_on_a_slow_store)
 def an_actor_is_forgotten_with_an_append_in_flight(patch: pytest.MonkeyPatch) -> None:
-    """One actor speaks for a stream; here a second one is hydrated while the first has events on their way."""
+    """A stream has one actor; here a second one is hydrated while the first one's append is in flight."""
     forgettable = frozenset({Status.IDLE, Status.COLD, Status.FAILED})
     patch.setattr(Actor, "is_idle", property(lambda actor: not actor.mailbox and actor.status in forgettable))
 
 
 @mutant(accounts)
 def hydration_ends_at_the_snapshot(patch: pytest.MonkeyPatch) -> None:
-    """A state is its snapshot and the events after it; here those are left out."""
+    """A state is its snapshot plus the events after it; here those events are left out."""
     apply = Hydrator._apply
 
     def apply_snapshot_only(hydrator: Hydrator, one: Any, page: Any, limit: int) -> None:
@@ -218,7 +218,7 @@ def hydration_ends_at_the_snapshot(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(accounts)
 def a_snapshot_has_the_version_before(patch: pytest.MonkeyPatch) -> None:
-    """A snapshot is the state at its version; here it is that of the next, so that an event is applied twice."""
+    """A snapshot is the state at its version; here it has the version before, so an event is applied twice."""
     take = SnapshotKeeper.take
 
     def take_for_another(keeper: SnapshotKeeper, stream: Any, state: Any, version: int) -> Snapshot | None:
@@ -229,7 +229,7 @@ def a_snapshot_has_the_version_before(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(accounts)
 def a_snapshot_is_taken_of_what_is_not_written(patch: pytest.MonkeyPatch) -> None:
-    """A snapshot holds committed events; here it is saved when they are decided, and stays if they are refused."""
+    """A snapshot contains committed events; here it is saved when they are decided, and stays if they are rejected."""
     take_snapshot = Actor._take_snapshot
 
     def take_and_save(actor: Actor, request: PendingAppend[Actor], snapshots: SnapshotKeeper) -> None:
@@ -247,7 +247,7 @@ def a_snapshot_is_taken_of_what_is_not_written(patch: pytest.MonkeyPatch) -> Non
 
 @mutant(transfers)
 def recorded_time_follows_the_clock(patch: pytest.MonkeyPatch) -> None:
-    """Recorded time never runs backwards in the log; here it does with the machine's clock."""
+    """Recorded time never moves backwards in the log; here it follows the machine's clock."""
     commit = MemoryStore.commit
 
     async def commit_at_any_time(store: MemoryStore, batch: Batch) -> Committed:
@@ -259,7 +259,7 @@ def recorded_time_follows_the_clock(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(accounts)
 def a_failed_commit_is_told_to_nobody(patch: pytest.MonkeyPatch) -> None:
-    """Every append is reported; here those of a batch that failed are not, and their callers hang."""
+    """The result of every append is reported; here those of a failed batch are not, and their callers hang."""
     report = GroupCommitWriter._report
 
     def report_success_only(writer: Any, flight: Any) -> None:
@@ -272,7 +272,7 @@ def a_failed_commit_is_told_to_nobody(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(accounts)
 def a_task_outlives_the_runtime(patch: pytest.MonkeyPatch) -> None:
-    """A stopped runtime leaves no task; here the look-up of a command is not waited for by anybody."""
+    """A stopped runtime leaves no task; here nobody waits for the lookup of a command."""
     ask = Replies._ask
 
     def ask_and_watch(replies: Replies, question: Any) -> None:

@@ -1,4 +1,4 @@
-"""Mutants of what follows the log: the hand-over from log to memory, projections, dead letters."""
+"""Mutants of the followers of the log: the hand-over from log to memory, projections, dead letters."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from actorium.store.event_store import DeadLetter, Statement
 
 @mutant(accounts)
 def events_between_log_and_memory_are_missed(patch: pytest.MonkeyPatch) -> None:
-    """A follower gets every event; here not those that left the memory before it came there from the log."""
+    """A follower gets every event; here it misses those that left memory before it had read that far in the log."""
     after = LogTail.after
 
     def after_with_a_gap(log_tail: LogTail, position: int) -> Any:
@@ -30,7 +30,7 @@ def events_between_log_and_memory_are_missed(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(accounts)
 def what_only_the_log_has_is_passed_over(patch: pytest.MonkeyPatch) -> None:
-    """What a failed commit wrote after all is in the log; here its place is taken by what comes next."""
+    """Events written by a commit that seemed to fail are in the log; here the next events take their place."""
 
     def after(log_tail: LogTail, position: int) -> Any:
         for batch in log_tail._kept:
@@ -44,7 +44,7 @@ def what_only_the_log_has_is_passed_over(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(accounts)
 def events_are_given_out_again_from_memory(patch: pytest.MonkeyPatch) -> None:
-    """A follower gets an event once; here the whole batch again in the middle of which it stands."""
+    """A follower gets an event once; here it gets the whole batch again when it resumes in its middle."""
 
     def whole_batch(log_tail: LogTail, position: int) -> Any:
         return next((batch.events() for batch in log_tail._kept if batch.first <= position + 1 <= batch.last), None)
@@ -54,7 +54,7 @@ def events_are_given_out_again_from_memory(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(accounts)
 def a_checkpoint_is_read_one_too_low(patch: pytest.MonkeyPatch) -> None:
-    """A projection handles an event once; here the last one again after each restart."""
+    """A projection handles an event once; here it handles the last one again after each restart."""
     load = Checkpoint.load
 
     async def load_one_less(checkpoint: Checkpoint) -> int:
@@ -68,7 +68,7 @@ def a_checkpoint_is_read_one_too_low(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(accounts)
 def a_checkpoint_is_saved_before_its_statements(patch: pytest.MonkeyPatch) -> None:
-    """A checkpoint and what it stands for are one commit; here they are two, and a crash loses the second."""
+    """A checkpoint and its statements are one commit; here they are two, and a crash loses the statements."""
     save = Checkpoint.save
 
     async def save_in_two(
@@ -82,7 +82,7 @@ def a_checkpoint_is_saved_before_its_statements(patch: pytest.MonkeyPatch) -> No
 
 @mutant(accounts)
 def statements_are_written_before_their_checkpoint(patch: pytest.MonkeyPatch) -> None:
-    """A checkpoint and what it stands for are one commit; here they are two, and a crash repeats the first."""
+    """A checkpoint and its statements are one commit; here they are two, and a crash repeats the statements."""
     save = Checkpoint.save
 
     async def save_in_two(
@@ -97,7 +97,7 @@ def statements_are_written_before_their_checkpoint(patch: pytest.MonkeyPatch) ->
 
 @mutant(accounts)
 def a_failed_event_is_passed_over(patch: pytest.MonkeyPatch) -> None:
-    """An event whose handler raises is tried again; here the next one is taken and nobody hears of it."""
+    """An event whose handler raises is retried; here it is silently skipped."""
 
     def apply_what_works(
         delivery: Any, events: Any, begun: int, end: int, statements: list[Statement]
@@ -115,7 +115,7 @@ def a_failed_event_is_passed_over(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(accounts)
 def a_poison_event_is_not_parked(patch: pytest.MonkeyPatch) -> None:
-    """An event that fails at every attempt is parked with its error; here the position moves on without it."""
+    """An event that fails at every attempt is parked with its error; here the position moves past it."""
     save = Checkpoint.save
 
     async def save_without_letters(
@@ -137,7 +137,7 @@ def a_poison_event_is_not_parked(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(accounts)
 def a_query_does_not_wait_for_its_position(patch: pytest.MonkeyPatch) -> None:
-    """Who asks a projection `after=` a command sees that command; here what there is."""
+    """A query `after=` a command sees that command; here it gets the current content."""
 
     async def at_least(model: ReadModel, position: int, timeout_s: float) -> None:
         await model.checkpoint.ready.wait()

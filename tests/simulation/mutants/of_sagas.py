@@ -40,13 +40,13 @@ def send_under_new_ids(patch: pytest.MonkeyPatch, policy: type[CommandRunner]) -
 
 @mutant(transfers)
 def a_step_has_another_id_at_each_attempt(patch: pytest.MonkeyPatch) -> None:
-    """A step's command has one id at every attempt, so that it takes effect once; here each attempt has its own."""
+    """A step's command has the same id at every attempt, so it takes effect once; here each attempt has its own."""
     send_under_new_ids(patch, StepRunner)
 
 
 @mutant(transfers)
 def nothing_is_undone(patch: pytest.MonkeyPatch) -> None:
-    """A saga that turns round undoes what it has done; here it only says so."""
+    """A saga that compensates undoes its steps; here it only records so."""
 
     def undo_nothing(plan: StepPlan) -> None:
         plan._events.append(SagaUndone(plan._cause or ""))
@@ -56,7 +56,7 @@ def nothing_is_undone(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(transfers)
 def a_step_is_left_out(patch: pytest.MonkeyPatch) -> None:
-    """The steps of a saga come one after the other; here the second one never."""
+    """The steps of a saga run one after the other; here the second one is skipped."""
     next_step = SagaDefinition.next_step
 
     def next_but_one(definition: SagaDefinition, after: str) -> Any:
@@ -68,7 +68,7 @@ def a_step_is_left_out(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(transfers)
 def steps_are_undone_in_the_order_of_their_doing(patch: pytest.MonkeyPatch) -> None:
-    """What was done last is undone first; here what was done first."""
+    """The last step is undone first; here the first one is."""
     undo_next = StepPlan._undo_next
 
     def undo_first(plan: StepPlan) -> None:
@@ -82,7 +82,7 @@ def steps_are_undone_in_the_order_of_their_doing(patch: pytest.MonkeyPatch) -> N
 
 @mutant(transfers)
 def a_step_is_sent_before_it_is_recorded(patch: pytest.MonkeyPatch) -> None:
-    """A step's commands leave after the event that records them is durable; here when it is decided."""
+    """A step's commands are sent after the event that records them is durable; here when it is decided."""
     runners: dict[asyncio.AbstractEventLoop, IntentRunner] = {}
     init, enqueue = IntentRunner.__init__, GroupCommitWriter.enqueue
 
@@ -108,7 +108,7 @@ def a_step_is_sent_before_it_is_recorded(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(transfers)
 def what_is_under_way_at_a_deadline_counts_as_not_done(patch: pytest.MonkeyPatch) -> None:
-    """At a deadline the log is asked what took effect; here nobody asks, and what did is not undone."""
+    """At a deadline the log tells what took effect; here nobody asks, and the effects are not undone."""
 
     async def settled(runner: StepRunner, *more: Any) -> bool:
         return False
@@ -118,7 +118,7 @@ def what_is_under_way_at_a_deadline_counts_as_not_done(patch: pytest.MonkeyPatch
 
 @mutant(transfers)
 def open_steps_are_forgotten_at_a_restart(patch: pytest.MonkeyPatch) -> None:
-    """What is open at a restart is taken up from the agenda; here only what is recorded afterwards."""
+    """Open work is resumed from the agenda after a restart; here only work recorded afterwards is."""
 
     async def look_nowhere(agenda: Agenda) -> None:
         agenda._looked_us = agenda._source.now_us()
@@ -134,7 +134,7 @@ def open_steps_are_forgotten_at_a_restart(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(transfers)
 def an_event_is_over_before_its_saga_has_it(patch: pytest.MonkeyPatch) -> None:
-    """An event that starts a saga is passed when the saga has it; here before, and a crash in between loses it."""
+    """The checkpoint moves past an event once its saga has it; here it moves before, and a crash loses the event."""
     page = ConcurrentDelivery.page
 
     async def move_first(delivery: ConcurrentDelivery, events: Any, position: int) -> None:
@@ -146,20 +146,20 @@ def an_event_is_over_before_its_saga_has_it(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(orders)
 def an_order_is_sent_under_a_new_id(patch: pytest.MonkeyPatch) -> None:
-    """A submitted command has its own id at every attempt; here it is carried out again after a restart."""
+    """A submitted command has the same id at every attempt; here it is executed again after a restart."""
     send_under_new_ids(patch, SubmissionRunner)
 
 
 @mutant(orders)
 def an_order_is_carried_out_at_once(patch: pytest.MonkeyPatch) -> None:
-    """A command that is submitted for later waits until it is due; here only until it is looked at."""
+    """A command submitted for later waits until it is due; here it is executed when it is first examined."""
     add_soon = Agenda._add_soon
     patch.setattr(Agenda, "_add_soon", lambda agenda, row, due_us: add_soon(agenda, row, 0))
 
 
 @mutant(orders)
 def an_order_for_later_is_forgotten_at_a_restart(patch: pytest.MonkeyPatch) -> None:
-    """A command that is submitted for later survives restarts; here its timer is only in memory."""
+    """A command submitted for later survives restarts; here its timer is only in memory."""
 
     async def look_nowhere(agenda: Agenda) -> None:
         agenda._looked_us = agenda._source.now_us()
@@ -169,7 +169,7 @@ def an_order_for_later_is_forgotten_at_a_restart(patch: pytest.MonkeyPatch) -> N
 
 @mutant(orders)
 def an_order_is_concluded_before_it_is_sent(patch: pytest.MonkeyPatch) -> None:
-    """A submission waits until its command took effect; here a crash after its conclusion loses the command."""
+    """A submission ends after its command took effect; here it ends before, and a crash loses the command."""
     attempt = SubmissionRunner._attempt
 
     async def conclude_and_send(runner: SubmissionRunner, key: IntentKey, intent: Intent, index: int) -> Any:

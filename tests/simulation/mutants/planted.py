@@ -1,4 +1,4 @@
-"""All mutants: importing this makes them."""
+"""All mutants: importing this module registers them."""
 
 from simulation.mutants import of_commands, of_readers, of_sagas
 

@@ -1,4 +1,4 @@
-"""The three scenarios in which the mutants are hunted: one for the way of a command, one for sagas, one for timers."""
+"""The three scenarios in which mutants are hunted: one for commands, one for sagas, one for timers."""
 
 import asyncio
 from contextlib import suppress
@@ -22,18 +22,18 @@ CROWDED = Settings(
 
 
 def without(faults: Faults, kind: Kind) -> Faults:
-    """The same faults but for one kind."""
+    """The same faults except one kind."""
     return msgspec.structs.replace(faults, rates={**faults.rates, kind: 0.0})
 
 
 def money(view: View) -> int:
-    """What all accounts hold together."""
+    """The sum of all balances."""
     return sum(account.balance for account in view.all(Account))
 
 
 @simulation(seeds=200, faults=Faults.all(rate=0.06))
 async def accounts(world: World) -> None:
-    """Four clients, two at each account, move money; another looks on; memory has room for little."""
+    """Four clients, two per account, move money; another one reads; memory is limited."""
     bank = world.runtime([Account, Statement], settings=CROWDED)
     world.always("no account is overdrawn", lambda view: all(one.balance >= 0 for one in view.all(Account)))
     async with world.calm():
@@ -67,7 +67,7 @@ accounts_on_a_slow_store = msgspec.structs.replace(accounts, faults=Faults.only(
 
 @simulation(seeds=200, faults=Faults.all(rate=0.05))
 async def transfers(world: World) -> None:
-    """Transfers with a fee: some lack the money, some go to an account that takes no more, and are undone."""
+    """Transfers with a fee: some lack the money, some exceed the target's limit, and are undone."""
     bank = world.runtime([Account, Desk, Transfer, Statement])
     world.conserved("money", money)
     world.eventually("every transfer ends", lambda view: not view.sagas(open=True), within_s=600.0)
@@ -85,7 +85,7 @@ async def transfers(world: World) -> None:
 
 @simulation(seeds=200, faults=without(Faults.all(rate=0.06), Kind.CLOCK_JUMP))
 async def orders(world: World) -> None:
-    """Deposits are ordered, some for later; the clock is right, so that none may come before its time."""
+    """Deposits are submitted, some for later; the clock is correct, so none may be executed early."""
     bank = world.runtime([Account])
     world.always("no order is carried out before its time", lambda view: not early(view))
     world.eventually("each order is carried out once", is_settled, within_s=600.0)
@@ -100,23 +100,23 @@ async def orders(world: World) -> None:
 
 
 def ordered(view: View) -> dict[str, int]:
-    """When each order that was accepted is due, by its id."""
+    """The due time of each accepted order, by its id."""
     return {one.stream_id: one.event.due_us for one in view.events(CommandSubmitted)}
 
 
 def is_settled(view: View) -> bool:
-    """Say whether each order has ended, and took effect once, unless it failed at every attempt."""
+    """Return whether each order has ended and took effect once, unless it failed at every attempt."""
     errors = {one.stream_id: one.event.error for one in view.events(SubmissionConcluded)}
     succeeded = sorted(id for id, error in errors.items() if not error)
     return errors.keys() == ordered(view).keys() and succeeded == sorted(id for id, _ in carried_out(view))
 
 
 def carried_out(view: View) -> list[tuple[str, int]]:
-    """The commands that took effect, with the time of it."""
+    """The commands that took effect, with their times."""
     return [(one.metadata.command_id, one.recorded_us) for one in view.events(Deposited)]
 
 
 def early(view: View) -> list[str]:
-    """The orders that were carried out before they were due."""
+    """The orders that were executed before they were due."""
     due = ordered(view)
     return [id for id, at_us in carried_out(view) if at_us < due.get(id, 0)]

@@ -1,4 +1,4 @@
-"""Each planted fault of the runtime is found by the simulator, and only where it is planted."""
+"""The simulator finds each bug planted in the runtime, and finds nothing without one."""
 
 import pytest
 from simulation.mutants.mutant import MUTANTS, SEEDS, Mutant

@@ -1,4 +1,4 @@
-"""The view: what invariants are told of, folded from what is durable."""
+"""The view, which invariants see: folded from the durable log."""
 
 from support.transfers import Account, Deposited, Opened, Transfer, Withdrawn
 from support.written import WrittenLog

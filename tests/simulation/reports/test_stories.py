@@ -1,4 +1,4 @@
-"""What a failure is told as: the story in one line, the token that brings it back, the timeline, the page."""
+"""How a failure is reported: the story in one line, the token that reproduces it, the timeline, the page."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_a_timeline_has_a_lane_for_each_command_process_and_stream() -> None:
 
 
 class Elements(HTMLParser):
-    """What a page is made of, and what it asks of the network."""
+    """The elements of a page, and its references to the network."""
 
     def __init__(self) -> None:
         super().__init__()

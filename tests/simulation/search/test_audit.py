@@ -1,4 +1,4 @@
-"""The audit names each line that asks the machine for what the source should give, and no other."""
+"""The audit names each line that asks the machine instead of the source, and no other line."""
 
 import asyncio
 import contextlib
@@ -56,7 +56,7 @@ FORBIDDEN: dict[str, Callable[[], object]] = {
 
 
 def found_in(step: Callable[[], object]) -> list[Finding]:
-    """What the audit finds in a scenario that does one thing."""
+    """The findings of the audit in a scenario that does a single thing."""
 
     async def scenario(world: World) -> None:
         await asyncio.sleep(1.0)

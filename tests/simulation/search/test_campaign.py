@@ -1,4 +1,4 @@
-"""Campaigns: many seeds, over one process or several, to the first failures or to the end."""
+"""Campaigns: many seeds, in one process or several, until enough failures are found or all seeds are done."""
 
 import signal
 from concurrent.futures import ThreadPoolExecutor

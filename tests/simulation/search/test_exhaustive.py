@@ -1,4 +1,4 @@
-"""Every single fault with every crash step: that all of them are run, and that a class of steps is one."""
+"""Every single fault with every crash step: all of them are run, one step for each class."""
 
 import signal
 from pathlib import Path
@@ -22,7 +22,7 @@ def crashed(at: CrashAt) -> Outcome:
 
 
 def told(outcome: Outcome) -> list[str]:
-    """What others saw of a run: what was committed, and what clients were told, without the times."""
+    """What is visible of a run: the commits and the clients' answers, without times."""
     return [line.text for line in outcome.trace if line.mark in ("committed", "answered", "sent")]
 
 

@@ -1,4 +1,4 @@
-"""Shrinking: what is left of a failing run is what it takes to fail."""
+"""Shrinking: a failing run is reduced to what it takes to fail."""
 
 import pytest
 from support import small_bank
@@ -51,7 +51,7 @@ def test_another_invariant_that_breaks_earlier_is_ignored() -> None:
 
 
 def test_another_error_is_another_failure() -> None:
-    """Without its account a deposit is refused: the scenario does not run through either, but for another reason."""
+    """Without its account a deposit is rejected: the scenario fails too, but for another reason."""
     failed = first_failure_of(small_bank.never_restarted_late)
     shrunk = shrink(small_bank.never_restarted_late.scenario, failed)
     assert shrunk.outcome.violation is not None

@@ -1,4 +1,4 @@
-"""The story of a failure is true: what it leaves out has no part in it, and it names the code that has."""
+"""The story of a failure is true: what it leaves out is irrelevant, and it names the responsible code."""
 
 import pytest
 from support import planted_bugs
@@ -15,7 +15,7 @@ def sent(outcome: Outcome) -> list[str]:
 
 
 def shrunk(simulation: Simulation, *, within_s: float = 60.0) -> Shrunk:
-    """The story of the first seed that fails, one of the first twenty."""
+    """The story of the first failing seed, among the first twenty."""
     verdict = judge(simulation, seeds=20, shrink_s=within_s)
     assert verdict.failure is not None
     return verdict.failure.shrunk
@@ -53,7 +53,7 @@ def test_a_users_bug_is_found_and_shrunk_to_two_commands_and_two_faults_at_most(
 
 
 def test_a_lost_update_takes_two_clients() -> None:
-    """The clients note what they did: had one gone on behind a command that was left out, one would be enough."""
+    """The clients record what they did: if one continued after a left-out command, one client would be enough."""
     found = shrunk(planted_bugs.lost_update)
     assert sent(found.outcome) == ["Write c #2", "Write c #3"]
     assert found.outcome.faults == ()
@@ -67,7 +67,7 @@ def test_no_command_is_left_out_if_the_scenario_depends_on_all_of_them() -> None
 
 @simulation(seeds=1, faults=Faults.none())
 async def needs_the_second(world: World) -> None:
-    """Says what comes of its commands in pairs, and breaks by a crash alone."""
+    """Checks the results of its commands in pairs, and fails by a crash alone."""
     sums = world.runtime([Sum])
     world.eventually("b has what a has, in one life", lambda view: len(world.nodes[0].lives) == 1 and _same(view))
     await sums.send(Add("a", 1))
@@ -109,7 +109,7 @@ def test_a_story_that_does_not_fail_again_in_the_same_way_is_discarded() -> None
 
 
 def test_another_culprit_is_another_failure() -> None:
-    """Two clients break one invariant in two handlers; what is told is the one that broke it first."""
+    """Two clients break one invariant in two handlers; the first culprit is reported."""
 
     @simulation(seeds=1, faults=Faults.none())
     async def two_ways(world: World) -> None:

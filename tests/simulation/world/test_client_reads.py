@@ -1,4 +1,4 @@
-"""What a client reads on and on: across crashes, nothing is passed over and nothing is given out that is not there."""
+"""A client's long-running reads: across crashes, nothing is skipped and nothing false is delivered."""
 
 import asyncio
 import inspect

@@ -1,4 +1,4 @@
-"""Clients across a bad line: what they do, what they are told, and what is kept of it."""
+"""Clients on an unreliable network: what they do, what answers they get, and what is recorded."""
 
 import asyncio
 from typing import Any
@@ -15,7 +15,7 @@ from actorium.simulation.record.trace import TraceMark
 
 
 def run(faults: Faults, *, leave_out: tuple[str, ...] = (), goes_on: bool = False, seed: int = 0) -> World:
-    """Have an account opened and used; return the world, in which nothing was violated."""
+    """Open and use an account; return the world, in which no invariant was broken."""
     world = World(seed, faults, leave_out=leave_out, goes_on=goes_on)
 
     async def scenario(world: World) -> None:

@@ -1,4 +1,4 @@
-"""Wall clocks that are put back and forward while sagas and submitted commands wait by them."""
+"""Wall clocks that jump back and forth while sagas and submitted commands wait for them."""
 
 from support.transfers import Account, Deposit, Open
 
@@ -9,7 +9,7 @@ MINUTE_S = 60.0
 
 @simulation(faults=Faults.only(Kind.CLOCK_JUMP, rate=0.9))
 async def a_deposit_in_a_minute(world: World) -> None:
-    """A deposit for in a minute, by clocks that jump by hours; clients keep the process busy meanwhile."""
+    """A deposit due in a minute, with clocks that jump by hours; clients keep the process busy meanwhile."""
     bank = world.runtime([Account])
     world.eventually("the deposit is made", lambda view: deposited(view) == 40, within_s=10 * MINUTE_S)
     async with world.calm():

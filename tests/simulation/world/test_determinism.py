@@ -1,4 +1,4 @@
-"""That a seed stands for its run: in any process, at any address, after any other run."""
+"""A seed determines its run: in any process, at any address, after any other run."""
 
 import asyncio
 import gc
@@ -81,7 +81,7 @@ def test_runs_leave_nothing_behind() -> None:
 
 
 def test_a_name_contains_a_number_instead_of_an_address() -> None:
-    """anyio writes the address of a scope into what it cancels with."""
+    """anyio puts the address of a scope into the message of its cancellation."""
     reasons = []
     for _ in range(2):
         with deterministic():

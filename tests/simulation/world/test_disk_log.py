@@ -1,4 +1,4 @@
-"""The SQLite store that ships, in a world whose machines lose their power."""
+"""The SQLite store that ships, in a world whose machines lose power."""
 
 import pytest
 from support import small_bank

@@ -1,4 +1,4 @@
-"""The faults of a plan: that each kind happens, where it can, and that each stands by itself."""
+"""The faults of a plan: each kind happens where it can, independently of the others."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""Hostile faults: off unless they are asked for, and what each is; and errors of user code of every kind."""
+"""Hostile faults: off by default, and the effect of each kind; and errors of user code of every kind."""
 
 import asyncio
 from collections import Counter
@@ -31,7 +31,7 @@ def test_code_raises_errors_of_every_kind_without_the_switch() -> None:
 
 
 def test_hostile_faults_do_not_change_other_faults() -> None:
-    """A seed has the same faults as before, up to the first that is hostile."""
+    """A seed has the same faults as without them, up to the first hostile one."""
     usual = small_bank.transfers.run(3).faults
     hostile = small_bank.transfers.run(3, faults=Faults.all(hostile=True)).faults
     ordinary = [fault for fault in hostile if fault.kind not in HOSTILE]
@@ -45,7 +45,7 @@ def test_the_exhaustive_search_excludes_hostile_faults() -> None:
 
 @pytest.mark.parametrize("kind", OF_CODE)
 def test_code_of_every_family_raises_it(kind: Kind) -> None:
-    """It stops only itself: every invariant holds, and the run comes to its rest."""
+    """Nothing else is affected: every invariant holds, and the run comes to rest."""
     families = {family for family, kinds in FAMILIES.items() if kind in kinds}
     plain = small_bank.everything.run(0, only=frozenset(), remember=True)
     assert families == {"decide", "evolve", "project", "saga", "effect"}
@@ -76,7 +76,7 @@ def test_a_clock_jumps_years_ahead_and_comes_back() -> None:
 
 
 class SumOfTwo(Aggregate):
-    """What `Sum` is in the next release: it counts too, refuses what is negative, and has snapshots."""
+    """`Sum` in the next release: it also counts, rejects negative numbers, and has snapshots."""
 
     stream_type = "Sum"
     snapshots = Snapshots(every=2)

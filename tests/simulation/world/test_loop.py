@@ -1,4 +1,4 @@
-"""The simulated event loop: what asyncio promises holds on it, whatever chance does, and a process can be killed."""
+"""The simulated event loop keeps asyncio's promises, whatever the random order, and a process can be killed."""
 
 import asyncio
 import threading
@@ -37,7 +37,7 @@ def run(work: Callable[[SimulatedLoop], Awaitable[None]], seed: int = 0, *, reor
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_ready_callbacks_of_one_loop_run_in_order(seed: int) -> None:
-    """asyncio promises it: a transport says that its data ended after it handed over the last of it."""
+    """asyncio promises this: a transport reports the end of its data after delivering the last of it."""
     machine = Machine(seed, reorder=0.5)
     loops = [SimulatedLoop(machine, name) for name in "ab"]
     order: list[tuple[str, int]] = []

@@ -1,4 +1,4 @@
-"""When a simulated world is at rest."""
+"""When a simulated world counts as at rest."""
 
 from support.transfers import Account, Ask, Deposit, Desk, Open, TransferRequested
 
@@ -19,7 +19,7 @@ async def deposits_for_later(world: World) -> None:
 
 @simulation(faults=Faults.none())
 async def outage(world: World) -> None:
-    """Somebody outside cannot be reached, and cannot for half a minute more when the scenario has ended."""
+    """An outside service is unreachable, and stays so for half a minute after the scenario has ended."""
     over_s = world.now_s + 30.0
 
     class Notice(Saga):
@@ -28,7 +28,7 @@ async def outage(world: World) -> None:
 
         @step(pivot=True, undo=None)
         def accept(self) -> None:
-            """From here on there is no way back: what fails stands."""
+            """From here on the saga cannot compensate: a failure leaves it stuck."""
 
         @step(retry=Retry(attempts=1))
         async def notify(self) -> None:

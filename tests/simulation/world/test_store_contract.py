@@ -1,4 +1,4 @@
-"""Without faults, the store of a simulated process keeps the contract of every store."""
+"""Without faults, the store of a simulated process meets the contract of every store."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -15,7 +15,7 @@ from actorium.testing.contract import EventStoreContract
 
 
 class Undisturbed:
-    """A process that nothing happens to; each operation takes one turn of the loop."""
+    """A process without faults; each operation takes one iteration of the loop."""
 
     is_dead = False
 
