@@ -383,8 +383,8 @@ class Runtime:
         after: wait until the projection contains everything up to this position (read your own writes).
         timeout_s: how long to wait for that and for the answer; a statement still running then is interrupted.
 
-        Raises QueryTimeout, PositionBeyondLog for a position beyond the end of the log, StatementFailed for bad SQL, and
-        QueryFailed for any other error of the query.
+        Raises QueryTimeout, PositionBeyondLog for a position beyond the end of the log, StatementFailed for bad SQL,
+        and QueryFailed for any other error of the query.
         """
         self._running()
         return await self._reads.query(query, args, 0 if after is None else after, timeout_s)

@@ -30,7 +30,7 @@ def run_command(*arguments: str) -> int:
 
 
 @pytest.fixture
-def mended(parked: str) -> str:
+def fixed(parked: str) -> str:
     sys.modules[parked].Totals.poison = frozenset()
     return parked
 
@@ -43,8 +43,8 @@ def test_list_shows_parked_events_with_their_errors(parked: str, capsys: pytest.
 
 
 @pytest.mark.parametrize("name", [NAME, "Totals"])
-def test_retry_after_a_fix_leaves_nothing_parked(mended: str, name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_command("retry", f"{mended}:runtime", "--processor", name) == 0
+def test_retry_after_a_fix_leaves_nothing_parked(fixed: str, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command("retry", f"{fixed}:runtime", "--processor", name) == 0
     assert "1 handled, 0 parked" in capsys.readouterr().out
     assert run_command("list", "--db", "troubled.db") == 0
     assert "nothing is parked" in capsys.readouterr().out

@@ -197,7 +197,7 @@ def test_an_error_is_reported_in_one_line(
     file: Path, tmp_path: Path, in_process: Callable[[Sequence[object]], int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = tmp_path / "broken.db"
-    broken.write_text("this is no database, and it is long enough to be taken for one" * 20)
+    broken.write_text("this is not a database, and it is long enough to be taken for one" * 20)
     header = tmp_path / "header.csv"
     header.write_text("id,amount\n")
     empty = tmp_path / "empty.csv"
@@ -216,7 +216,7 @@ def test_an_error_is_reported_in_one_line(
         (["demo", "--data", file, "--rows", 10], "--rows and --seed are for the set that the demo generates"),
         (["demo", "--db", broken], f"{broken} exists already"),
     ]:
-        # That a file is no database is found out by the store, when it opens it.
+        # The store finds out that a file is not a database when it opens it.
         assert in_process(arguments) == (1 if "is not a database" in message else 2)
         assert message in capsys.readouterr().err
         assert not db.exists()

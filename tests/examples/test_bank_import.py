@@ -172,8 +172,8 @@ async def test_an_import_can_stop_at_a_bad_row_after_booking_all_before_it(store
     async with Runtime([Account], store=store) as runtime:
         report = await Importer(runtime, on_bad_row="stop").run(rows)
         assert (report.booked, report.stopped, report.bad) == (2, True, [BadRow(4, "nonsense")])
-        mended = await Importer(runtime, on_bad_row="stop").run([*rows[:2], row(4, "1", 25), rows[3]])
-        assert (mended.found, mended.booked, mended.stopped) == (2, 2, False)
+        fixed = await Importer(runtime, on_bad_row="stop").run([*rows[:2], row(4, "1", 25), rows[3]])
+        assert (fixed.found, fixed.booked, fixed.stopped) == (2, 2, False)
         assert await amounts_of(runtime, "1") == [10, 25, 30]
 
 

@@ -32,7 +32,7 @@ NONDETERMINISTIC_CALLS |= {"os.urandom", "os.getrandom"}
 THREADED_CALLS = {"to_thread", "run_in_executor"}
 ALLOWED = {
     "store/source.py": "the one injected source of time, ids and randomness",
-    "store/sqlite/": "a store adapter: the database works in threads of its own",
+    "store/sqlite/": "a store adapter: the database uses its own threads",
 }
 
 # In two halves, so that this file does not hold them itself.

@@ -16,7 +16,7 @@ def test_every_kind_belongs_to_a_family() -> None:
 
 def test_every_kind_happens_if_there_is_an_occasion() -> None:
     happened: Counter[Kind] = Counter()
-    # The power of the machine goes only where the log is on a disk; that has tests of its own.
+    # A machine loses power only if the log is on a disk; other tests cover that.
     wanted = set(Kind) - {Kind.POWER_CUT} - HOSTILE
     for seed in range(100):
         outcome = small_bank.everything.run(seed)

@@ -25,7 +25,7 @@ class Undisturbed:
     def lost(self, why: str) -> None:
         raise AssertionError(why)
 
-    def befell(self, fault: FaultId) -> None:
+    def fault_happened(self, fault: FaultId) -> None:
         raise AssertionError(str(fault))
 
     def mark(self) -> None: ...

@@ -15,7 +15,7 @@ from actorium.store.names import StreamName
 
 
 def written_since(view: View, held: Callable[[View], bool]) -> str:
-    """Return what wrote the event after which a condition stopped holding; "" if the condition never held.
+    """Return the code that wrote the event at which a condition stopped holding; "" if it never held.
 
     The log is read from the beginning: `held` is called once per event, with a view of the log up to that event.
     """

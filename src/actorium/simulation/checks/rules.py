@@ -79,7 +79,7 @@ class Rules:
         return name, within_s
 
     def at_rest(self) -> None:
-        """Check conserved values, that what came about still holds, and the `always` rules."""
+        """Check that conserved values are unchanged, and that `eventually` and `always` rules hold."""
         if self._view.position:
             self.committed()
         for rule in self._conserved:

@@ -26,7 +26,7 @@ class InlineConnection:
     async def run(self, work: Work[T], *, promptly: bool = False) -> T:
         db = self._db
         if not self._reads_only:
-            return work(cast(sqlite3.Connection, db))  # it has everything that the store uses of one
+            return work(cast(sqlite3.Connection, db))  # it implements everything that the store uses
         db.execute("PRAGMA query_only = 1")
         try:
             return work(cast(sqlite3.Connection, db))

@@ -61,7 +61,7 @@ class Operation(msgspec.Struct, eq=False):
 
     @property
     def effect_id(self) -> str:
-        """The command id that marks its effect in the log; not known for a command that was told."""
+        """The command id that marks its effect in the log; not known for a command sent with `tell`."""
         return self.command_id if self.how == "send" else f"{self.how} {self.command_id}"
 
     @property

@@ -91,7 +91,7 @@ def campaign(
     seeds: how many to run; without `seeds` and `minutes`, the simulation's own number.
     minutes: stop after this time, or after `seeds`, whichever comes first.
     first: the first seed.
-    jobs: the number of processes; more than one require a ScenarioPlace, which each process imports.
+    jobs: the number of processes; several require a ScenarioPlace, which each process imports.
     stop_after: stop after this many failing seeds.
     faults: used instead of the simulation's own.
     store: "memory", "sqlite" or "sqlite-normal".

@@ -90,7 +90,7 @@ def run(
 ) -> Outcome:
     """Run a scenario once, as requested; a run of too many steps breaks the invariant that the run ends.
 
-    steps_max: a lower limit of steps than the wish's.
+    steps_max: a step limit below the wish's.
     told: called with each line of the trace as it is written.
     """
     world = World(

@@ -142,7 +142,7 @@ class _Search:
         self._may_leave_out = False
 
     def _is_stated(self) -> bool:
-        """Return whether the scenario defines the invariant: states it, or is itself what does not complete."""
+        """Return whether the scenario defines the invariant: it states it, or the scenario itself failed."""
         violation = self._failed.violation
         assert violation is not None
         return violation.is_stated
@@ -215,22 +215,22 @@ class _Search:
                 names = [one.name for one in (*kept, *in_calm)]
                 if count < _parts(self._best) and self._with(names, only=frozenset(), remember=True):
                     return True
-                befalls = {one.command.to for one in (kept or in_calm)}
-                for fault in self._places(befalls) if count + 1 < _parts(self._best) else ():
+                targets = {one.command.to for one in (kept or in_calm)}
+                for fault in self._places(targets) if count + 1 < _parts(self._best) else ():
                     if self._runs >= runs_max:
                         return False
                     if self._with(names, only=frozenset([fault])):
                         return True
         return False
 
-    def _places(self, befalls: Collection[str]) -> list[FaultId]:
+    def _places(self, targets: Collection[str]) -> list[FaultId]:
         """Return where faults can affect the given aggregates or a process in the last run; likely kinds first."""
         needed = {fault.kind for fault in self._best.faults}
         kinds = needed | {fault.kind for fault in self._failed.faults}
         found = [
             fault
             for fault in possible_faults(self._last)
-            if fault.kind in kinds and (fault.site.startswith(_OF_PROCESSES) or any(to in fault.site for to in befalls))
+            if fault.kind in kinds and (fault.site.startswith(_OF_PROCESSES) or any(to in fault.site for to in targets))
         ]
         return sorted(found, key=lambda fault: fault.kind not in needed)
 

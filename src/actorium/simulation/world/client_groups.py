@@ -51,7 +51,7 @@ class SimulatedSagas:
         await self._ask(f"retry {id}", lambda runtime: runtime.sagas.retry(saga, id, reason=reason))
 
     async def skip(self, saga: type[Saga], id: str, *, reason: str) -> None:
-        """Have a stuck saga take its current step as done."""
+        """Make a stuck saga treat its current step as done."""
         await self._ask(f"skip {id}", lambda runtime: runtime.sagas.skip(saga, id, reason=reason))
 
     async def complete(self, saga: type[Saga], id: str, *, reason: str) -> None:

@@ -1,7 +1,7 @@
 """Faults in the user's own code: handlers that raise although they are correct, and effects whose calls get lost.
 
 A handler that raises does so again whenever it is called at the same site, for a moment or some seconds: long enough to
-exhaust retries and hydrate an actor anew, short enough that everything ends eventually.
+exhaust retries and hydrate an actor again, short enough that everything ends eventually.
 """
 
 from __future__ import annotations

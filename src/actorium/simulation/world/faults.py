@@ -37,19 +37,19 @@ class Kind(StrEnum):
     READ_FAILED = "read failed"
     READ_SLOW = "read slow"
     REQUEST_LOST = "request lost"
-    REQUEST_DOUBLED = "request doubled"
+    REQUEST_DOUBLED = "request duplicated"
     REQUEST_DELAYED = "request delayed"
     REQUEST_CANCELLED = "request cancelled"
     REPLY_LOST = "reply lost"
     REPLY_DELAYED = "reply delayed"
     HANDLER_RAISED = "command handler raised"
-    EVOLVE_RAISED = "event handler of a state raised"
+    EVOLVE_RAISED = "evolve method raised"
     PROJECTION_RAISED = "projection handler raised"
     SAGA_RAISED = "saga method raised"
-    EFFECT_FAILED = "call of the effect lost"
-    EFFECT_UNHEARD = "answer of the effect lost"
+    EFFECT_FAILED = "effect call lost"
+    EFFECT_UNHEARD = "effect reply lost"
     EFFECT_DOUBLED = "effect called twice"
-    EFFECT_LATE = "answer of the effect late"
+    EFFECT_LATE = "effect reply late"
     POWER_CUT = "power cut"
     BASE_EXCEPTION = "user code raised a BaseException"
     FOREIGN_CANCELLATION = "user code raised a CancelledError"
@@ -227,7 +227,7 @@ class FaultPlan:
         self._totals = {family: sum(rate for _, rate in kinds) for family, kinds in self._thresholds.items()}
         self._is_active = True
         self._spared = 0
-        self.is_watching = False  # the world is inspecting what was committed: nothing of that is done by the runtime
+        self.is_watching = False  # the world is inspecting what was committed: the runtime does none of it
 
     @property
     def is_active(self) -> bool:

@@ -151,7 +151,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         return [task for task in self.tasks if not task.done()]
 
     def unseen_errors(self) -> list[BaseException | str]:
-        """Return the errors nobody was told of: in callbacks, and in tasks whose result nobody retrieved."""
+        """Return the unreported errors: in callbacks, and in tasks whose result nobody retrieved."""
         told = [context.get("exception") or str(context.get("message")) for context in self.unseen]
         unasked = [task for task in self.tasks if task.done() and task._log_traceback]
         return told + [error for task in unasked if (error := task.exception()) is not None]

@@ -42,7 +42,7 @@ class Endless(Exception):
 
 
 class SimulatedHandle(msgspec.Struct, eq=False):
-    """A scheduled callback, like `asyncio.Handle` and `TimerHandle`; a struct, because there are so many of them.
+    """A scheduled callback, like `asyncio.Handle` and `TimerHandle`; a struct, because there are very many of them.
 
     `_when` is 0 for a ready handle. `_is_step`: the callback runs as a step of its loop; otherwise it runs at its time.
     """

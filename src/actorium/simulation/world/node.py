@@ -167,7 +167,7 @@ class Node:
             await self.call(lambda runtime: runtime.stop())
         life = self.life
         if life is not None:
-            await asyncio.sleep(0.001)  # let tasks that were just told to end do so
+            await asyncio.sleep(0.001)  # give tasks that were just cancelled time to end
             if [one for one in life.loop.unfinished() if one.get_name() == self._call_name]:
                 await asyncio.sleep(_LONGEST_READ_S)  # a caller may be waiting for the store itself
             left = [task.get_name() for task in life.loop.unfinished()]
@@ -314,11 +314,11 @@ class Life:
                 self._expect(family, stretch + 1, begin + steps, steps)
             fault = self._world.plan.draw(family, self.node.name)
             if fault is not None:
-                self._befall(fault)
+                self._apply_fault(fault)
 
         self.loop.set_alarm(begin + 1 + int(part * steps), drawn)
 
-    def _befall(self, fault: FaultId) -> None:
+    def _apply_fault(self, fault: FaultId) -> None:
         world = self._world
         world.note_fault(fault, self.node.name)
         if fault.kind is Kind.CRASH:
@@ -352,7 +352,7 @@ class Life:
     def committed(self, text: str, streams: tuple[str, ...]) -> None:
         self._world.note(f"{self.node.name} {text}", TraceMark.COMMITTED, self.node.name, streams)
 
-    def befell(self, fault: FaultId) -> None:
+    def fault_happened(self, fault: FaultId) -> None:
         self._world.note_fault(fault, self.node.name)
 
     def lost(self, why: str) -> None:

@@ -70,7 +70,7 @@ class Process(Protocol):
     def committed(self, text: str, streams: tuple[str, ...]) -> None:
         """Write a line of the trace for a commit."""
 
-    def befell(self, fault: FaultId) -> None:
+    def fault_happened(self, fault: FaultId) -> None:
         """Write a line of the trace for a fault."""
 
     def lost(self, why: str) -> None:
@@ -178,7 +178,7 @@ class SimulatedStore:
             if checkpoint.statements or checkpoint.changes:  # a position alone never fails
                 fault = self._plan.draw("checkpoint", checkpoint.name) or fault
         if fault is not None:
-            self._process.befell(fault)
+            self._process.fault_happened(fault)
         return fault
 
     async def _before(self, fault: FaultId, batch: Batch) -> Batch:
@@ -252,7 +252,7 @@ class SimulatedStore:
             await self._hang()
         fault = self._plan.draw("read", what)
         if fault is not None:
-            self._process.befell(fault)
+            self._process.fault_happened(fault)
             if fault.kind is Kind.READ_SLOW:
                 await self._wait(self._plan.amount(fault, 0.05, 20.0))
         await self._wait(self._process.latency_s("read"))

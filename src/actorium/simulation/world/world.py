@@ -56,7 +56,7 @@ class Violation(msgspec.Struct, frozen=True):
     """An invariant that did not hold: its name, the expected and the actual value, and when (seconds of the run).
 
     culprit: the user's code that broke the invariant, if known.
-    is_stated: the scenario itself defines the invariant: it states it, or is itself what does not complete.
+    is_stated: the scenario defines the invariant: it states it, or the scenario itself failed.
     """
 
     invariant: str
