@@ -48,7 +48,7 @@ class JobOutcome(msgspec.Struct, frozen=True):
 
 
 def carry_out(job: Job, folder: Path) -> JobOutcome:
-    """Make the run; its files are in a folder of its own."""
+    """Make the run; its files are in a separate folder."""
     profiler = None
     if job.profile:
         from pyinstrument import Profiler

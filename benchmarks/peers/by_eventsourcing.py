@@ -162,7 +162,7 @@ SCENARIOS = (
     ),
     _scenario(
         "eventsourcing-100",
-        "eventsourcing, 100 commands a save",
+        "eventsourcing, 100 commands per save",
         "What rate does a caller of `eventsourcing` reach that saves {at_once} commands in one transaction, "
         "which succeed or fail together? (latencies: of a save)",
         ("100-callers",),

@@ -17,7 +17,7 @@ from actorium.benchmarks.scenario import OURS, StoreName, more_is_better
 
 Verdict = Literal["faster", "slower", "within noise", "too few rounds", "not comparable"]
 
-# Twice three runs separate by chance alone once in ten, twice five runs once in 126.
+# Two sets of three runs are separate by chance alone once in ten, two sets of five once in 126.
 ROUNDS_MIN = 3
 _FLUSH_FACTOR = 1.5
 # A smaller difference is not reported, however quiet the machine.

@@ -38,7 +38,7 @@ _TILES: Sequence[tuple[str, StoreName, str, str]] = (
     ("recovery", "full", "first_answer_ms", "from opening the log after SIGKILL to the first answer, SQLite FULL"),
     ("sagas", "full", "sagas_per_s", "sagas of three steps, SQLite FULL"),
     ("replay", "full", "events_per_s", "of one stream replayed, SQLite FULL"),
-    ("idle-actors", "full", "actor_bytes", "an idle actor takes in addition to its state"),
+    ("idle-actors", "full", "actor_bytes", "per idle actor, in addition to its state"),
 )
 
 
@@ -259,7 +259,7 @@ def _ratios(report: BenchmarkReport) -> _Table:
         if line.is_among_ours
     ]
     columns = ("scenario", "beside", "store", "first", "second", "ratio")
-    return _Table("Scenarios beside each other", columns, rows, "Ratios of medians; above 1, the first is faster.")
+    return _Table("Scenarios beside each other", columns, rows, "Ratios of medians; above 1, the first does more.")
 
 
 def _durabilities(results: Sequence[Result]) -> _Table:
@@ -278,7 +278,7 @@ def _predictions(found: Sequence[Prediction]) -> _Table:
         (one.scenario, STORE_TITLES[one.store], number(one.predicted_per_s), number(one.measured_per_s), one.of)
         for one in found
     ]
-    columns = ("scenario", "store", "predicted commands/s", "measured", "sum of, µs")
+    columns = ("scenario", "store", "predicted commands/s", "measured", "made of, µs")
     words = "Loop, writer and flush take turns; each cost was measured separately."
     return _Table("Composition of the rate", columns, rows, words)
 

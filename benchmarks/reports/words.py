@@ -86,7 +86,7 @@ def also(result: Result) -> str:
 
 
 def times(ratio: float) -> str:
-    """Return a ratio as text, such as `2.5 ×`."""
+    """Return a ratio as text, such as `4.0×`."""
     return f"{_plain(ratio)}×"
 
 

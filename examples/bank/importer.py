@@ -70,8 +70,7 @@ class Importer:
     """One import into one runtime.
 
     known: ids of commands that are certainly in the log; their rows are counted as found and not sent. Without it they
-        are
-        sent, and the log answers that they took effect before: slower, but no memory of the past is needed.
+        are sent, and the log answers that they took effect before: slower, but no memory of the past is needed.
     on_bad_row: "skip" reports a row that cannot be read, or that the account rejects, and continues; "stop" ends the
         import at that row.
     on_ack: called with each new answer, before anything else happens.

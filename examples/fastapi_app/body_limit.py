@@ -1,4 +1,4 @@
-"""`BodyLimit`: ASGI middleware that refuses a request whose body is too long, before it is in memory."""
+"""`BodyLimit`: ASGI middleware that rejects a request with too long a body before reading all of it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class BodyLimit:
-    """Answers 413 to a body of more than `bytes_max` bytes, whatever its Content-Length says.
+    """Answers 413 to a body of more than `bytes_max` bytes, whatever its Content-Length.
 
-    The application gets the refusal as an HTTPException out of its `receive`, so its own handler answers it.
+    The application's `receive` raises an HTTPException, so the application's own handler answers it.
     """
 
     def __init__(self, app: ASGIApp, *, bytes_max: int) -> None:
@@ -19,7 +19,7 @@ class BodyLimit:
         self._bytes_max = bytes_max
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, counting what it brings."""
+        """Forward a request, counting the bytes of its body."""
         received = 0
 
         async def counted() -> Message:

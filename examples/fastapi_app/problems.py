@@ -29,12 +29,11 @@ from actorium.errors import CommandConflict, CommandTimeout, WrongExpectedVersio
 
 log = structlog.get_logger("bank")
 
-# What a client may have sent back to it in a header.
+# A header value that may be sent back to the client.
 PRINTABLE = "^[ -~]*$"
 
-# The nearest class of an error gives its title and its type; what is not here is a 500 whose traceback is in the
-# server's log, as a bug (HandlerFailed) and a stream that cannot be read (DamagedLog) are: the client can do nothing
-# about it.
+# The nearest base class of an error gives its title and type. Any other error is a 500 with a traceback in the server's
+# log, such as a bug (HandlerFailed) or a damaged stream (DamagedLog): the client can do nothing about it.
 TITLES: Mapping[type[Exception], str] = {
     Rejected: "The bank said no",
     AlreadyExists: "The account already exists",
@@ -92,6 +91,6 @@ def members(error: Exception) -> dict[str, Any]:
         case CommandTimeout(command_id=command_id) if command_id:
             return {"command_id": command_id}
         case RequestValidationError():
-            # Without what was sent: it may be long, or what JSON has not (NaN, half a surrogate pair).
+            # Without the input, which may be long or not valid in JSON (NaN, a lone surrogate).
             return {"errors": [{name: one[name] for name in ("type", "loc", "msg")} for one in error.errors()]}
     return {}

@@ -167,7 +167,7 @@ class CreditOrder(Aggregate):
     @create
     def place(self, command: PlaceCreditOrder) -> CreditOrderPlaced:
         if command.amount <= 0:
-            raise Rejected("an order costs more than 0", amount=command.amount)
+            raise Rejected("an order must cost more than 0", amount=command.amount)
         return CreditOrderPlaced(command.customer, command.amount)
 
     @decide

@@ -9,7 +9,7 @@ ActoriumError
 ├── HandlerFailed        fix a handler            CommandFailed, QueryFailed, StatementFailed
 ├── Transient            send again later, with the same command_id
 │   ├── Unavailable      nothing was done         Overloaded, StoreUnavailable, StoreInUse, RuntimeClosed
-│   └── OutcomeUnknown   outcome unknown          CommandTimeout, CommitUnknown, StoreHangs, QueryTimeout,
+│   └── OutcomeUnknown   may have happened        CommandTimeout, CommitUnknown, StoreHangs, QueryTimeout,
 │                                                 SagaTimeout
 └── DamagedLog           stop and look            UnreadableEvent (CorruptEvent, VersionGap, UnknownEventType,
                                                   UpcastFailed), UnreadableTypes, CorruptRow, CorruptStore,

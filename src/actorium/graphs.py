@@ -21,7 +21,7 @@ from actorium.sagas.model.steps import Step
 Lines = Iterator[str]
 
 _UNDONE = '  undone(["undone"])'
-_FAILED = '  failed(["failed: a person acts"])'
+_FAILED = '  failed(["stuck: a person acts"])'
 
 
 class Diagram(msgspec.Struct, frozen=True):
@@ -63,7 +63,7 @@ def saga_graph(saga: type[Saga]) -> Lines:
             yield from _handler(event, name, known.handler.method)
     for command_class, method in definition.rejections.items():
         refused = _id("refused", command_class.__name__)
-        yield f'  {refused}(["{command_class.__name__} refused"])'
+        yield f'  {refused}(["{command_class.__name__} rejected"])'
         yield from _handler(refused, method.__name__, method)
     if steps:
         yield from _steps(definition, steps)
@@ -124,7 +124,7 @@ def _steps(definition: SagaDefinition, steps: list[Step]) -> Lines:
             yield f'  {own}["{step.undo_method.__name__}{_returns(step.undo_method)}"]'
             yield f"  {own} -.-> {undo}"
             if step.is_effect or step.until is not None or step.timeout_s is not None:
-                yield f'  {node} -.->|"perhaps done"| {own}'
+                yield f'  {node} -.->|"may be done"| {own}'
             undo = own
     yield _UNDONE
     if any(not definition.can_turn_round(step.name) for step in steps):
@@ -140,7 +140,7 @@ def _step(step: Step) -> str:
     if step.timeout_s is not None:
         said.append(f"within {step.timeout_s:g} s")
     if step.pivot:
-        said.append("no way back")
+        said.append("cannot be undone")
     text = "<br/>".join(said)
     return f'{{{{"{text}"}}}}' if step.pivot else f'["{text}"]'
 

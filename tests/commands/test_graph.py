@@ -146,14 +146,14 @@ def test_a_saga_shows_its_steps_and_its_undos() -> None:
         "step_ship -.-> undo_reserve",
         "step_confirm -.-> failed",
     ]
-    assert 'step_ship{{"ship<br/>ArrangeShipment<br/>no way back"}}' in lines
+    assert 'step_ship{{"ship<br/>ArrangeShipment<br/>cannot be undone"}}' in lines
     assert 'undo_pay["refund<br/>Refund"]' in lines
 
 
 def test_a_step_shows_its_timeout_and_that_it_may_be_half_done() -> None:
     lines = [line.strip() for line in saga_graph(Answering)]
     assert 'step_wait["wait<br/>Ask<br/>until Forgotten<br/>within 60 s"]' in lines
-    assert 'step_wait -.->|"perhaps done"| undo_wait' in lines
+    assert 'step_wait -.->|"may be done"| undo_wait' in lines
     assert 'step_call["call<br/>calls outside"]' in lines
 
 
@@ -163,7 +163,7 @@ def test_a_saga_without_steps_shows_its_handlers() -> None:
         'event_Asked --> on_asked["asked<br/>list[Ask] | None"]',
         'event_Forgotten(["Forgotten"])',
         'event_Forgotten --> on_forgotten["forgotten<br/>Ask"]',
-        'refused_Ask(["Ask refused"])',
+        'refused_Ask(["Ask rejected"])',
         'refused_Ask --> on_refused["refused"]',
     ]
 

@@ -41,7 +41,7 @@ class Given:
             raise ConfigurationError(f"{type(self._state).__name__} has no handler for {type(command).__name__}")
         if command.to != self._state.id:
             raise ConfigurationError(
-                f"{type(command).__name__} is for {command.to!r}, and given(…) has "
+                f"{type(command).__name__} is for {command.to!r}, but given(…) has "
                 f"{type(self._state).__name__}({self._state.id!r})"
             )
         checked, _ = handler.codec.admit(command, _MAX_PAYLOAD_BYTES)
@@ -50,9 +50,9 @@ class Given:
         decided: Any = None
         try:
             if self._definition.has_create and self._version == 0 and not handler.creates:
-                raise NotFound(f"{type(command).__name__} needs one that was created")
+                raise NotFound(f"{type(command).__name__} needs an aggregate that exists")
             if handler.creates and self._version:
-                raise AlreadyExists(f"{type(command).__name__} is for one that does not exist")
+                raise AlreadyExists(f"{type(command).__name__} needs an aggregate that does not exist yet")
             arguments = (metadata or Metadata(command_id="test"),) if handler.wants_metadata else ()
             decided = handler.method(self._state, checked, *arguments)
         except Refused as no:

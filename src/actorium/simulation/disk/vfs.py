@@ -1,6 +1,6 @@
 """SQLite's view of simulated disks: a VFS that acts on them as SQLite's own does on a POSIX file system.
 
-It is no stricter than SQLite's own VFS. The directory is synced only when SQLite's VFS would do it: with the first sync of
+It is no stricter than SQLite's own VFS. The directory is synced only when that VFS would do it: with the first sync of
 a journal or a write-ahead log, and with a removal that asks for it. Locks are not needed: each file has one connection
 (see connection.py).
 """

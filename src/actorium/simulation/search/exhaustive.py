@@ -85,7 +85,7 @@ def exhaust(
     store: str = "memory",
     progress: Callable[[Coverage], None] = lambda coverage: None,
 ) -> Coverage:
-    """Run every single fault of a scenario with every crash step, in `jobs` processes (several require a ScenarioPlace).
+    """Run every single fault of a scenario with every crash step, in `jobs` processes (several need a ScenarioPlace).
 
     The search ends after `stop_after` runs that broke an invariant. `progress` is called with the coverage as it grows.
     The seed determines the amount of a fault (such as the length of a pause) and the scenario's choices.
