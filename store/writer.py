@@ -27,6 +27,9 @@ from actorium.store.source import Source
 
 log = logger("actorium.store")
 
+# A clock that is set right by a little, now and then, is nobody's trouble.
+_CLOCK_BEHIND_US = 60_000_000
+
 
 class AppendRequest(Protocol):
     """What waits for the writer: an append, whether its owner took it back, and whether it was gathered by then.
@@ -85,7 +88,7 @@ class GroupCommitWriter(Generic[R]):
         self._work: asyncio.Task[None] | None = None
         self._given_up = asyncio.Event()
         self._bug: Exception | None = None
-        self._ending = False
+        self._ending = self._is_clock_behind = False
         self._wake: asyncio.Future[None] | None = None
         self._idle = asyncio.Event()
         self._idle.set()
@@ -211,7 +214,10 @@ class GroupCommitWriter(Generic[R]):
             [extra for extra, _ in extras if isinstance(extra, Snapshot)],
         )
         try:
-            return await self._store.commit(batch)
+            committed = await self._store.commit(batch)
+            if committed.recorded_us > batch.recorded_us + _CLOCK_BEHIND_US and not self._is_clock_behind:
+                self._warn_of_clock(committed.recorded_us, batch.recorded_us)
+            return committed
         except Transient as error:
             return error
         except asyncio.CancelledError:
@@ -223,6 +229,15 @@ class GroupCommitWriter(Generic[R]):
             unknown = CommitUnknown(f"the store failed in a way it does not name: {error!r}")
             unknown.__cause__ = error
             return unknown
+
+    def _warn_of_clock(self, log_us: int, clock_us: int) -> None:
+        self._is_clock_behind = True
+        log.warning(
+            "clock_behind_log",
+            behind_s=(log_us - clock_us) // 1_000_000,
+            advice="the clock went back, or was ahead when the log was written: set it right; until it reaches the "
+            "time of the last event, new events carry that time, and what was timed while it was ahead comes late",
+        )
 
     def _report_meanwhile(self) -> None:
         """Report the last commit while the next is on its way; a bug in what is told of it ends the writer."""
