@@ -1,17 +1,21 @@
 """Mutants of the followers of the log: the hand-over from log to memory, projections, dead letters."""
 
 from collections.abc import Sequence
+from itertools import count
 from typing import Any
 
+import msgspec
 import pytest
 from simulation.mutants.mutant import mutant
-from simulation.mutants.scenarios import accounts
+from simulation.mutants.scenarios import accounts, presents
 
 from actorium.runtime.log.log_tail import LogTail
 from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.processors.delivery import Attempts, SequentialDelivery
+from actorium.runtime.processors.reactions import ReactionWork
 from actorium.runtime.projections.queries import ReadModel
-from actorium.store.event_store import DeadLetter, Statement
+from actorium.store.event_store import DeadLetter, SaveCheckpoint, Statement
+from actorium.store.events import Event, RecordedEvent
 
 
 @mutant(accounts)
@@ -143,3 +147,26 @@ def a_query_does_not_wait_for_its_position(patch: pytest.MonkeyPatch) -> None:
         await model.checkpoint.ready.wait()
 
     patch.setattr(ReadModel, "at_least", at_least)
+
+
+@mutant(presents)
+def a_reaction_has_another_key_at_each_attempt(patch: pytest.MonkeyPatch) -> None:
+    """The key of a reaction is the same at every attempt; here each attempt has its own."""
+    react, attempts = ReactionWork.react, count()
+
+    async def react_anew(work: ReactionWork, recorded: RecordedEvent[Event]) -> None:
+        await react(work, msgspec.structs.replace(recorded, part=next(attempts)))
+
+    patch.setattr(ReactionWork, "react", react_anew)
+
+
+@mutant(presents)
+def a_reaction_forgets_that_it_was_begun_on_an_empty_log(patch: pytest.MonkeyPatch) -> None:
+    """A reaction gets every event since it was begun; here it begins anew where it was killed early."""
+
+    async def take_as_replay(work: ReactionWork, position: int) -> None:
+        if position:
+            await work._checkpoint.writer(SaveCheckpoint(work._replay_name, position + 1))
+        work._replay_up_to = position
+
+    patch.setattr(ReactionWork, "_take_as_replay", take_as_replay)

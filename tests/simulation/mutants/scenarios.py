@@ -1,12 +1,25 @@
-"""The three scenarios in which mutants are hunted: one for commands, one for sagas, one for timers."""
+"""The scenarios in which mutants are hunted: for commands, for sagas, for timers, and for reactions."""
 
 import asyncio
+from collections import Counter
 from contextlib import suppress
+from typing import Any
 
 import msgspec
-from simulation.mutants.domain import Account, Ask, Deposit, Deposited, Desk, Open, Statement, Transfer, Withdraw
+from simulation.mutants.domain import (
+    Account,
+    Ask,
+    Deposit,
+    Deposited,
+    Desk,
+    Open,
+    Opened,
+    Statement,
+    Transfer,
+    Withdraw,
+)
 
-from actorium import NotFound, Passivation, Rejected, Settings
+from actorium import IdempotencyKey, NotFound, Passivation, RecordedEvent, Rejected, Runtime, Settings, react
 from actorium.sagas.model.submissions import CommandSubmitted, SubmissionConcluded
 from actorium.simulation import Faults, Kind, View, World, simulation
 
@@ -97,6 +110,40 @@ async def orders(world: World) -> None:
             await bank.submit(Deposit("alice", 10), after_s=after_s)
 
     await asyncio.gather(*map(client, range(2)))
+
+
+def welcoming(store: Any, **options: Any) -> Runtime:
+    """A bank that gives each new account a present."""
+
+    @react(on_replay="skip", name="welcome")
+    async def welcome(event: Opened, recorded: RecordedEvent[Opened], key: IdempotencyKey) -> None:
+        await runtime.send(Deposit(recorded.stream_id, 5), command_id=key)
+
+    runtime = Runtime([Account, welcome], store=store, **options)
+    return runtime
+
+
+@simulation(seeds=200, faults=Faults.all(rate=0.06))
+async def presents(world: World) -> None:
+    """Accounts are opened, and a reaction sends each one a present."""
+    bank = world.runtime(welcoming)
+    world.always("no account gets two presents", lambda view: max(presents_of(view).values(), default=0) <= 1)
+    world.eventually(
+        "each account gets a present",
+        lambda view: presents_of(view).keys() == {one.stream_id for one in view.events(Opened)},
+        within_s=600.0,
+    )
+
+    async def client(number: int) -> None:
+        for turn in range(2):
+            await bank.send(Open(f"{number} {turn}", 0))
+
+    await asyncio.gather(*map(client, range(2)))
+
+
+def presents_of(view: View) -> Counter[str]:
+    """How many presents each account got."""
+    return Counter(one.stream_id for one in view.events(Deposited))
 
 
 def ordered(view: View) -> dict[str, int]:
