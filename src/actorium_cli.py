@@ -44,7 +44,7 @@ COMMANDS: Mapping[str, CommandEntry | CommandGroup] = {
     ),
     "bench": (
         f"{_COMMANDS}.bench:bench",
-        "Measure this runtime beside yardsticks and, where they are installed, other packages.",
+        "Measure this runtime and compare it with yardsticks and, if they are installed, other packages.",
     ),
     "prove": (
         "Test on this machine that the log keeps what it acknowledged.",

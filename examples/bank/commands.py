@@ -32,10 +32,10 @@ _MONTHS = 12
 def run(arguments: Sequence[str]) -> int:
     """Carry out a command line of the bank; return the exit code."""
     app = new_app(" ".join(PROGRAM), "A bank on an event log: import its transactions, and pay its standing orders.")
-    app.command(demo)
-    app.command(import_file, name="import")
-    app.command(turnover)
-    app.command(standing_orders)
+    app.command(demo, help_format="markdown")
+    app.command(import_file, name="import", help_format="markdown")
+    app.command(turnover, help_format="markdown")
+    app.command(standing_orders, help_format="markdown")
     return carry_out(app, arguments)
 
 
@@ -64,17 +64,17 @@ def demo(
     """
     if data is not None:
         if rows is not None or seed is not None:
-            raise WrongUse("--rows and --seed are for the set that the demo generates: leave them out with --data")
+            raise WrongUse("--rows and --seed describe the generated set: leave them out with --data")
         require_file(data, "a file of transactions")
     if db is not None:
         require_place_for(db)
         if db.exists():
-            raise WrongUse(f"{db} exists already: the demo begins with an empty log, so name a new file with --db")
+            raise WrongUse(f"{db} exists already: the demo starts with an empty log, so name a new file with --db")
     Demo(Screen(), data=data, rows=rows, seed=seed, db=db, keep=keep).run()
 
 
 def import_file(file: Path, /, *, db: Path, on_bad_row: Literal["skip", "stop"] = "skip") -> None:
-    """Import a file of bank transactions; those that the log has already are not imported again.
+    """Import a file of bank transactions, except those that are already in the log.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def import_file(file: Path, /, *, db: Path, on_bad_row: Literal["skip", "stop"] 
 
 
 def turnover(*, db: Path) -> None:
-    """Print what was booked in each month for each purpose, from a read model that follows the log.
+    """Print the bookings of each month by purpose, from a read model that follows the log.
 
     Parameters
     ----------
@@ -110,10 +110,10 @@ def standing_orders(
     seed: int | None = None,
     db: Path | None = None,
 ) -> None:
-    """Pay standing orders by durable timers, and check that no money is lost and nothing is paid twice.
+    """Pay standing orders with durable timers, and check that no money is lost and nothing is paid twice.
 
-    The partner bank is simulated: it times out, rejects, and answers twice. If this process is killed, the same command
-    continues from the end of the log.
+    The partner bank is simulated: it times out, rejects payments, and answers twice. If this process is killed, the
+    same command continues from the end of the log.
 
     Parameters
     ----------
@@ -124,8 +124,8 @@ def standing_orders(
     seed
         Another seed gives another set, other balances and another partner bank.
     db
-        The SQLite file of the log, created if it does not exist; the partner bank's own is beside it. Without it, both
-        are temporary.
+        The SQLite file of the log, created if it does not exist; the partner bank's log is beside it. Without this
+        option, both are temporary.
     """
     seed = DEFAULT_SEED if seed is None else seed
     if data is not None:
@@ -137,7 +137,7 @@ def standing_orders(
     except (BadPaymentOrders, UnicodeDecodeError) as error:
         raise WrongUse(str(error)) from None
     if not orders:
-        raise WrongUse(f"{data} holds no payment orders")
+        raise WrongUse(f"{data} has no payment orders")
     with tempfile.TemporaryDirectory(prefix="actorium-standing-orders-") as folder:
         run = StandingOrdersRun(Screen(), orders, months=months, db=db or Path(folder) / "bank.db", seed=seed)
         try:

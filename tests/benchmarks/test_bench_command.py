@@ -128,17 +128,17 @@ def _saved(folder: Path, file_system: str) -> str:
     ("arguments", "message"),
     [
         (["--only", "warm"], "no scenario name contains 'warm'; the scenarios are one-caller, "),
-        (["--only", "pykka", "--stores", "full"], "nothing of it runs on full; `actorium bench --list` says on what"),
-        (["--only"], "--only names nothing: put one or more behind it, or leave it out"),
-        (["--stores", "--quick"], "--stores names nothing"),
-        (["--only", "flush", "--profile", "file"], "cannot make the folder file: File exists; name another with"),
+        (["--only", "pykka", "--stores", "full"], "does not run on full; `actorium bench --list` shows what does"),
+        (["--only"], "--only needs one or more values: add them, or leave it out"),
+        (["--stores", "--quick"], "--stores needs one or more values"),
+        (["--only", "flush", "--profile", "file"], "cannot create file: File exists; name another folder with"),
         (["--only", "flush", "--profile", "trees", "--rounds", "3"], "leave out --rounds"),
         (["--show", "none.json"], "cannot read none.json"),
         (["--show", "none.json", "--quick", "--only", "x"], "measures nothing: leave out --quick and --only"),
         (["--only", "flush", "--compare", "none.json"], "cannot read none.json"),
         (["--only", "flush", "--json", "no/such/place.json"], "cannot write in"),
         (["--only", "flush", "--html", "."], "is a directory: name a file for the report"),
-        (["--only", "flush", "--folder", "nowhere"], "cannot write in nowhere: name a folder that exists"),
+        (["--only", "flush", "--folder", "nowhere"], "cannot write in nowhere: name an existing folder"),
     ],
 )
 def test_wrong_usage_is_answered_with_advice(

@@ -213,7 +213,7 @@ def test_an_error_is_reported_in_one_line(
         (["import", file, "--db", "/proc/bank.db"], "cannot write in /proc"),
         (["demo", "--data", header], f"{header} is not a transactions file"),
         (["demo", "--data", empty], f"{empty} has 0 rows: too few to stop half-way"),
-        (["demo", "--data", file, "--rows", 10], "--rows and --seed are for the set that the demo generates"),
+        (["demo", "--data", file, "--rows", 10], "--rows and --seed describe the generated set"),
         (["demo", "--db", broken], f"{broken} exists already"),
     ]:
         # The store finds out that a file is not a database when it opens it.

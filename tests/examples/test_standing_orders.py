@@ -297,7 +297,7 @@ def test_wrong_usage_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[s
     for arguments, message in (
         (["--data", str(tmp_path / "none.csv")], "there is no file"),
         (["--data", str(tmp_path / "wrong.csv")], "is not a file of payment orders"),
-        (["--data", str(tmp_path / "empty.csv")], "holds no payment orders"),
+        (["--data", str(tmp_path / "empty.csv")], "has no payment orders"),
         (["--db", str(tmp_path)], "is a directory"),
     ):
         assert run(["standing-orders", *arguments]) == 2

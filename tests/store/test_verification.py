@@ -209,4 +209,4 @@ def test_the_program_repairs_and_names_what_it_cannot(path: Path, capsys: pytest
     assert run(["repair", str(path)]) == 1
     printed = capsys.readouterr()
     assert "Deposited at Account<bob> version 1: it does not match its checksum" in printed.out
-    assert "1 thing is damaged beside the indexes" in printed.err
+    assert "1 thing is damaged besides the indexes" in printed.err

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from actorium.benchmarks.suite import SuitePlan
 
 _OF_THE_EXTRA = {"hdrh", "psutil", "pyinstrument"}
-_LIST = "Say which scenarios there are, and end."
+_LIST = "List the scenarios and exit."
 _STOPPED_BY = ("SIGTERM", "SIGHUP")
-Several = Parameter(consume_multiple=True, negative="")
+Several = Parameter(consume_multiple=True, negative="", show_default=False)
 
 
 def bench(
@@ -42,33 +42,35 @@ def bench(
     folder: Path | None = None,
     list_: Annotated[bool, Parameter(name="--list", negative="", help=_LIST)] = False,
 ) -> None:
-    """Measure this runtime beside yardsticks and, where they are installed, other packages.
+    """Measure this runtime and compare it with yardsticks and, if they are installed, other packages.
 
-    Every run is a fresh process, the rounds are interleaved, and what was acknowledged is counted in the log
-    afterwards: a wrong answer ends the program with 1, whatever its speed.
+    Every run is a new process, and the rounds are interleaved. After each run, the acknowledged commands are counted in
+    the log. The exit code is 1 if a result is wrong.
 
     Parameters
     ----------
     quick
-        A first look with small sizes, mostly on SQLite FULL: over within a minute.
+        Take a first look with small sizes, mostly on SQLite FULL. This takes less than a minute.
     only
-        Scenarios whose names hold one of these.
+        Run the scenarios whose names contain one of these words.
     stores
-        What they run on: memory; full: SQLite, commits survive a power cut; normal: they survive the process.
+        The stores to run on: memory; full is SQLite whose commits survive a power cut; normal is SQLite whose commits
+        survive a kill of the process.
     rounds
-        How often each is run. [default: 3; with --quick up to 3, as time allows]
+        How often to run each scenario. [default: 3; with --quick up to 3, as time allows]
     html
-        A file for the report as one page with plots.
+        A file for the report as an HTML page with plots.
     markdown
-        A file for the report as tables in Markdown.
+        A file for the report as Markdown tables.
     compare
-        An earlier report: say what became faster or slower.
+        An earlier report (JSON); show what became faster or slower since then.
     show
-        Reports to show, put together, instead of measuring.
+        Show these reports (JSON), merged, instead of measuring.
     profile
-        A folder for call trees, one page for each scenario; one round, whose figures are not for comparing.
+        A folder for call trees, one page for each scenario. Each scenario runs once, and the figures cannot be compared
+        with others.
     folder
-        Where the databases lie while it runs. [default: the temporary folder]
+        The folder for the databases during the run. [default: the temporary folder]
     """
     _require_extra()
     _require_values(only, stores, show)
@@ -109,16 +111,16 @@ def _plan(
         raise WrongUse(str(unknown)) from None
     if stores and not any(store in stores for scenario in scenarios for store in scenario.stores):
         names = ", ".join(scenario.name for scenario in scenarios)
-        raise WrongUse(f"{names}: nothing of it runs on {' or '.join(stores)}; `actorium bench --list` says on what")
+        raise WrongUse(f"{names}: does not run on {' or '.join(stores)}; `actorium bench --list` shows what does")
     if folder is not None and not (folder.is_dir() and os.access(folder, os.W_OK)):
-        raise WrongUse(f"cannot write in {folder}: name a folder that exists with --folder")
+        raise WrongUse(f"cannot write in {folder}: name an existing folder with --folder")
     if profile is not None:
         if rounds not in (None, 1):
-            raise WrongUse("--profile makes one round, whose figures are not for comparing: leave out --rounds")
+            raise WrongUse("--profile runs each scenario once: leave out --rounds")
         try:
             profile.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise WrongUse(f"cannot make the folder {profile}: {error.strerror}; name another with --profile") from None
+            raise WrongUse(f"cannot create {profile}: {error.strerror}; name another folder with --profile") from None
         rounds = 1
     default = QUICK_ROUNDS if quick else ROUNDS
     return SuitePlan(scenarios, stores, rounds or default, quick=quick, folder=folder, profiles=profile)
@@ -180,15 +182,15 @@ def _tell(report: BenchmarkReport, before: BenchmarkReport | None, profile: Path
     if before is not None:
         terminal.comparison(compare(before, report), differences(before, report))
     if profile is not None:
-        terminal.say(f"call trees are in {profile}; what was measured under a profiler is not for comparing", "yellow")
+        terminal.say(f"call trees are in {profile}; do not compare figures measured under a profiler", "yellow")
 
 
 def _end(report: BenchmarkReport, complaints: Sequence[str]) -> None:
     """Raise Problem where not all is well."""
     if report.failures:
-        complaints = ["a result was wrong: its figures do not count (see above)", *complaints]
+        complaints = ["a result is wrong, so its figures do not count (see above)", *complaints]
     if report.interrupted:
-        raise Problem("\n".join(("stopped from outside", *complaints)), exit_code=INTERRUPTED)
+        raise Problem("\n".join(("interrupted", *complaints)), exit_code=INTERRUPTED)
     if complaints:
         raise Problem("\n".join(complaints))
 
@@ -207,10 +209,10 @@ def _require_values(only: Sequence[str], stores: Sequence[str], show: Sequence[P
     """Raise WrongUse where a list was begun and nothing put into it: that is no wish for everything."""
     for name, given in (("--only", only), ("--stores", stores), ("--show", show)):
         if not given and isinstance(given, list):
-            raise WrongUse(f"{name} names nothing: put one or more behind it, or leave it out")
+            raise WrongUse(f"{name} needs one or more values: add them, or leave it out")
 
 
 def _require_alone(**given: bool) -> None:
     also = [f"--{name}" for name, is_given in given.items() if is_given]
     if also:
-        raise WrongUse(f"--show shows reports that are there and measures nothing: leave out {' and '.join(also)}")
+        raise WrongUse(f"--show shows existing reports and measures nothing: leave out {' and '.join(also)}")

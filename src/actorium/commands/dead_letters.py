@@ -18,7 +18,7 @@ from actorium.store.event_store import DeadLetter
 from actorium.store.urls import file_store
 from actorium.targets import load_app
 
-_NAME = "The name of the projection or reaction, or the processor's name as `list` prints it."
+_NAME = "The name of the projection or reaction, or the name of its processor as `list` prints it."
 ProcessorName = Annotated[str, Parameter(help=_NAME)]
 
 
@@ -94,7 +94,7 @@ def retry(app: Target, /, *, processor: ProcessorName, position: int | None = No
     Parameters
     ----------
     position
-        The position of the one event to retry; without it, all are retried in order.
+        The position of the event to retry. Without it, all are retried in order.
     """
 
     async def work(found: Processor) -> None:

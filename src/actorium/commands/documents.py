@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from cyclopts import Parameter
+
 from actorium.commands.json_report import STANDARD_OUTPUT, JsonFile, screen_beside, write_json
 from actorium.commands.target import Target
 from actorium.graphs import diagrams, page
@@ -15,7 +19,14 @@ def schema(app: Target, /, *, json: JsonFile = STANDARD_OUTPUT) -> None:
     write_json(json_schema_of(load_app(app).catalog), json or STANDARD_OUTPUT)
 
 
-def asyncapi(app: Target, /, *, title: str = "", version: str = "1.0.0", json: JsonFile = STANDARD_OUTPUT) -> None:
+def asyncapi(
+    app: Target,
+    /,
+    *,
+    title: Annotated[str, Parameter(show_default=False)] = "",
+    version: str = "1.0.0",
+    json: JsonFile = STANDARD_OUTPUT,
+) -> None:
     """Print the AsyncAPI 3.0 document of the application.
 
     It says which commands the application's streams receive, and which events they send.
@@ -35,7 +46,8 @@ def asyncapi(app: Target, /, *, title: str = "", version: str = "1.0.0", json: J
 def graph(app: Target, /, *, json: JsonFile = None) -> None:
     """Print Mermaid diagrams of the application's sagas, aggregates and projections.
 
-    The output is a Markdown page, which most forges show as drawings; the report has the same diagrams one by one.
+    The output is a Markdown page, which most code hosts render as drawings. The JSON report has each diagram
+    separately.
     """
     found = diagrams(load_app(app))
     screen_beside(json).say(page(found))

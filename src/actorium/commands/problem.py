@@ -87,7 +87,7 @@ def require_place_for(db: Path) -> None:
         raise WrongUse(f"{db} is a directory: name a file for the log, such as {db / 'bank.db'}")
     folder = db.absolute().parent
     if not folder.is_dir():
-        raise WrongUse(f"there is no directory {folder}: make it, or name another place with --db")
+        raise WrongUse(f"there is no directory {folder}: create it, or name another place with --db")
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass

@@ -31,7 +31,7 @@ def repair(file: Path, /, *, json: JsonFile = None) -> None:
     if json is not None:
         write_json({"log": str(file), "damaged": left}, json)
     if left:
-        raise Problem(f"{len(left)} {'thing is' if len(left) == 1 else 'things are'} damaged beside the indexes")
+        raise Problem(f"{len(left)} {'thing is' if len(left) == 1 else 'things are'} damaged besides the indexes")
 
 
 async def _damaged_events(file: Path) -> list[str]:

@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from actorium.simulation.world.faults import Faults
 
 Store = Literal["memory", "sqlite", "sqlite-normal"]
-_STEPS_MAX = "How many steps a run may take before it counts as endless. [default: as many as the scenario says]"
+_STEPS_MAX = "How many steps a run may take before it counts as endless. [default: the scenario's own limit]"
 _HOSTILE = (
-    "Faults of every kind, and those that little software is ready for: a clock that jumps years ahead, a deploy."
+    "Inject faults of every kind, including those that few programs are ready for: a clock that jumps years ahead, and a "
+    "deploy."
 )
-_SHRINK_S = "How many seconds a failure may be made smaller for. [default: 10]"
+_SHRINK_S = "For how many seconds to shrink a failure. [default: 10]"
 
 # Which options about how to run have a meaning beside the other ways to look at a simulation.
 _GO_WITH = {
@@ -62,38 +63,39 @@ def simulate(
 ) -> None:
     """Run scenarios with injected faults in virtual time, until a limit is reached or an invariant breaks.
 
-    The exit code is 1 if an invariant broke, 2 if this cannot be run as asked, 130 after Ctrl-C (twice: at once).
+    The exit code is 1 if an invariant broke, 2 for wrong usage, and 130 after Ctrl-C. The first Ctrl-C finishes the
+    current run; the second exits at once.
 
     Parameters
     ----------
     target
-        A file with scenarios marked by @simulation, a folder of such files, or the dotted name of a module.
+        A file with scenarios marked with @simulation, a folder of such files, or the dotted name of a module.
     only
-        Run this one of them.
+        Run only the scenario with this name.
     seeds
-        How many seeds. [default: as many as the scenario says]
+        How many seeds to run. [default: the scenario's own number]
     from_
         The first seed.
     minutes
-        Run for as long instead; beside --seeds, until either comes to its end.
+        Run for this long instead. With --seeds, stop at whichever limit comes first.
     jobs
-        Processes to run in.
+        How many processes to use.
     rate
-        Faults of every kind, at this part of the occasions, instead of the scenario's own.
+        Inject faults of every kind with this probability, from 0 to 1, instead of the scenario's own faults.
     store
-        What the log is on: a model in memory, or the SQLite store on a simulated disk, its power cut too;
-        sqlite-normal may lose what was acknowledged, and so shows that it would be found.
+        Where the log is: memory is a model; sqlite is the SQLite store on a simulated disk that may lose power;
+        sqlite-normal may also lose acknowledged commands, as a control.
     replay
-        Run this seed alone, and print every step of it.
+        Run only this seed, and print every step.
     story
-        Run a shrunk failure, by the token that was printed with it, and print every step of it.
+        Run a shrunk failure again, by the token printed with it, and print every step.
     exhaustive
-        Instead of seeds, try each single fault that can happen, and with each of them a crash at every step; in the
-        scenarios that are made for it, if there are any.
+        Instead of seeds, try each single fault that can happen, and with each of them a crash at every step. If any
+        scenarios are marked as exhaustive, run only those.
     audit
-        Instead of seeds, run one and name the lines that ask the machine for time, chance, threads or files.
+        Instead of many seeds, run one and list the lines that use the machine's time, randomness, threads or files.
     html
-        A file for the report as a page, with the timeline of a run.
+        A file for the report as an HTML page, with the timeline of a run.
     """
     asked = _Asked(target, only, seeds, from_, minutes, jobs, rate, hostile, store, steps_max, shrink_s)
     ways = {"--replay": replay is not None, "--story": bool(story), "--exhaustive": exhaustive, "--audit": audit}
@@ -112,12 +114,12 @@ def _require_sense(asked: _Asked, ways: Sequence[str], json: Path | None, html: 
     """Raise WrongUse for options that say nothing together, reports with no place, a store whose library is missing."""
     require_place_for_report(html)
     if len(ways) > 1:
-        raise WrongUse(f"{' and '.join(ways)} are different things to do: give one")
+        raise WrongUse(f"{' and '.join(ways)} cannot be combined: give one")
     if json is not None and ways:
-        raise WrongUse("--json is for the report on many seeds")
+        raise WrongUse(f"--json needs a run over seeds: leave out {' and '.join(ways)}")
     for way in ways:
         if idle := [option for option in asked.given() if option not in _GO_WITH[way]]:
-            raise WrongUse(f"leave out {' and '.join(idle)}: no meaning beside {way}")
+            raise WrongUse(f"leave out {' and '.join(idle)}: not used with {way}")
     if asked.store != "memory" and importlib.util.find_spec("apsw") is None:
         raise WrongUse(f"--store {asked.store} needs apsw: pip install 'actorium[simulation]'")
 
@@ -242,7 +244,7 @@ def _replay(asked: _Asked, seed: int | None, token: str | None, html: Path | Non
 
     places = asked.places()
     if len(places) > 1:
-        raise WrongUse(f"say which of {', '.join(place.name for place in places)} to replay, with --only")
+        raise WrongUse(f"{', '.join(place.name for place in places)}: choose one to replay with --only")
     simulation = places[0].load()
     if token is not None:
         wish = wish_of(token)
@@ -298,6 +300,6 @@ def _audit(asked: _Asked) -> None:
         for finding in findings:
             screen.say(f"  {finding}")
         if not findings:
-            screen.say("  asks the machine for nothing", style="green")
+            screen.say("  uses nothing of the machine", style="green")
     if found:
-        raise Problem("a seed does not stand for a run as long as code asks the machine itself")
+        raise Problem("a seed does not determine a run as long as code uses the machine directly")

@@ -29,7 +29,7 @@ def bit_rot(
 ) -> None:
     """Flip single bits in a log file, and check that every read is right or raises an error.
 
-    Each flip is made in a fresh copy of a small file that has some of everything. The exit code is 1 if a read returns
+    Each flip is made in a new copy of a small file that has every kind of data. The exit code is 1 if a read returns
     something that was not written; with `--no-verify`, only if a read of the log in order does.
 
     Parameters
@@ -37,7 +37,7 @@ def bit_rot(
     flips
         How many bits to flip, one at a time.
     seed
-        Another seed flips other bits.
+        The seed of the flips; another seed flips other bits.
     after
         How the process that wrote the file ended; a clean close leaves a seal beside the file.
     verify

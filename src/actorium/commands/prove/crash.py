@@ -39,7 +39,7 @@ def crash(
     db
         The SQLite file of the log, which must not exist yet; without it, the log is temporary.
     seed
-        Another seed kills at other moments.
+        The seed of the kills; another seed kills at other moments.
     """
     from actorium.examples.bank.crashes.crash import CrashFailed
     from actorium.examples.bank.crashes.kills import Kills
