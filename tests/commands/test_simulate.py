@@ -204,7 +204,7 @@ def test_the_audit_names_calls_that_ask_the_machine(file: Path, capsys: pytest.C
         (["torn.py"], "torn.py cannot be imported: ModuleNotFoundError: No module named 'nothing_of_the_kind'"),
         (
             ["simulated.py", "--only", "other"],
-            "no simulation 'other' in simulated.py: there is holding, broken",
+            "no simulation 'other' in simulated.py; it has holding, broken",
         ),
         (["simulated.py", "--replay", "1"], "holding, broken: choose one to replay with --only"),
         (["simulated.py", "--only", "broken", "--story", "hello"], "not a complete story token of this version"),

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 Store = Literal["memory", "sqlite", "sqlite-normal"]
 _STEPS_MAX = "How many steps a run may take before it counts as endless. [default: the scenario's own limit]"
 _HOSTILE = (
-    "Inject faults of every kind, including those that few programs are ready for: a clock that jumps years ahead, and a "
-    "deploy."
+    "Inject faults of every kind, including those that few programs are ready for: a clock that jumps years ahead, "
+    "and a deploy."
 )
 _SHRINK_S = "For how many seconds to shrink a failure. [default: 10]"
 
