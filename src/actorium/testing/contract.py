@@ -79,7 +79,7 @@ class EventStoreContract(PagesContract, TablesContract):
         expect((await store.head()).position, 6)
 
     @opened
-    async def test_an_event_comes_back_as_it_was_given(self, store: EventStore) -> None:
+    async def test_an_event_is_read_back_unchanged(self, store: EventStore) -> None:
         given = (
             EncodedEvent("bank.opened", 3, '{"owner":"Žofie 🦉 \\u0000\\n"}'.encode(), b'{"headers":{"who":"me"}}'),
             EncodedEvent("Laid out", 1, b'{\n  "lines": [\n    1,\n    2\n  ]\n}', b"{\n}"),
@@ -92,7 +92,7 @@ class EventStoreContract(PagesContract, TablesContract):
             expect([r.stream for r in records], [ALICE] * 4)
 
     @opened
-    async def test_time_never_falls_along_the_log(self, store: EventStore) -> None:
+    async def test_recorded_time_never_decreases(self, store: EventStore) -> None:
         expect((await store.commit(Batch(500, [append(ALICE, 0)]))).recorded_us, 500)
         expect((await store.commit(Batch(300, [append(ALICE, 1)]))).recorded_us, 500)
         expect((await store.commit(Batch(700, [append(BOB, 0)]))).recorded_us, 700)
@@ -100,7 +100,7 @@ class EventStoreContract(PagesContract, TablesContract):
         expect(await store.head(), Head(3, 700))
 
     @opened
-    async def test_names_of_any_kind_are_kept_apart(self, store: EventStore) -> None:
+    async def test_names_of_any_kind_are_distinguished(self, store: EventStore) -> None:
         names = [
             StreamName("a", "bc"),
             StreamName("ab", "c"),
@@ -120,7 +120,7 @@ class EventStoreContract(PagesContract, TablesContract):
         expect({r.stream for r in await store.read_log(0, 100)}, set(names))
 
     @opened
-    async def test_batches_of_any_size_are_written_whole(self, store: EventStore) -> None:
+    async def test_batches_of_any_size_are_written_completely(self, store: EventStore) -> None:
         streams = [StreamName("Account", str(number)) for number in range(700)]
         position = 1
         for size in (1, 5, 129, 700):
@@ -145,11 +145,11 @@ class EventStoreContract(PagesContract, TablesContract):
         expect(await versions(store, BOB), [1, 2])
 
     @opened
-    async def test_appends_of_one_batch_see_those_before_them(self, store: EventStore) -> None:
+    async def test_appends_of_a_batch_see_earlier_ones(self, store: EventStore) -> None:
         expect(await commit(store, append(ALICE, 0), append(BOB, 0), append(ALICE, 1)), [1, 2, 3])
 
     @opened
-    async def test_behind_a_refused_append_no_later_one_of_its_stream_is_written(self, store: EventStore) -> None:
+    async def test_after_a_failed_append_no_later_one_of_its_stream_is_written(self, store: EventStore) -> None:
         outcomes = await commit(store, append(ALICE, 0), append(ALICE, 0), append(ALICE, 1), append(BOB, 0))
         expect((outcomes[0], outcomes[3]), (1, 2))
         expect_wrong_version(outcomes[1], ALICE, expected=0, actual=1)
@@ -164,7 +164,7 @@ class EventStoreContract(PagesContract, TablesContract):
         expect(await commit(store, append(ALICE, 0)), [1])
 
     @opened
-    async def test_an_append_without_events_is_refused_with_its_batch(self, store: EventStore) -> None:
+    async def test_an_append_without_events_is_rejected_with_its_batch(self, store: EventStore) -> None:
         with raises(ValueError):
             await commit(store, append(BOB, 0), Append(ALICE, 0, ()))
         expect(await store.head(), Head(0, 0))
@@ -189,7 +189,7 @@ class EventStoreContract(PagesContract, TablesContract):
         expect((await store.head()).position, 2)
 
     @opened
-    async def test_a_command_takes_effect_once_though_it_was_called_fresh(self, store: EventStore) -> None:
+    async def test_a_command_marked_fresh_takes_effect_once(self, store: EventStore) -> None:
         await commit(store, append(ALICE, 0, command="c1"))
         again = Append(ALICE, 1, (event(),), CommandMark("c1", 7, fresh=True))
         twice = Append(BOB, 1, (event(),), CommandMark("c2", 7, fresh=True))
@@ -200,7 +200,7 @@ class EventStoreContract(PagesContract, TablesContract):
         expect(await commit(store, append(ALICE, 1), append(BOB, 2)), [4, 5])
 
     @opened
-    async def test_a_failed_append_does_not_use_its_command_up(self, store: EventStore) -> None:
+    async def test_a_failed_append_does_not_consume_its_command_id(self, store: EventStore) -> None:
         outcomes = await commit(store, append(ALICE, 3, command="c1"), append(BOB, 0, command="c1"))
         expect_wrong_version(outcomes[0], ALICE, expected=3, actual=0)
         expect(outcomes[1], 1)
@@ -238,7 +238,7 @@ class EventStoreContract(PagesContract, TablesContract):
         expect(await store.read_log(99, 2), [])
 
     @opened
-    async def test_reads_beside_commits_see_whole_batches(self, store: EventStore) -> None:
+    async def test_reads_during_commits_see_whole_batches(self, store: EventStore) -> None:
         async def write() -> None:
             for version in range(30):
                 await commit(store, append(ALICE, version), append(BOB, version), append(StreamName("A", "c"), version))
@@ -254,7 +254,7 @@ class EventStoreContract(PagesContract, TablesContract):
     # Snapshots
 
     @opened
-    async def test_a_read_begins_at_the_newest_snapshot_of_its_fingerprint(self, store: EventStore) -> None:
+    async def test_a_read_starts_at_the_newest_snapshot_of_its_fingerprint(self, store: EventStore) -> None:
         first, second = Snapshot(ALICE, 2, "f1", b'{"n":2}'), Snapshot(ALICE, 4, "f1", b'{"n":4}')
         other = Snapshot(ALICE, 5, "f2", b'{"n":5}')
         await store.commit(Batch(1, [append(ALICE, 0, 5)], snapshots=[first, second, other]))
@@ -272,17 +272,17 @@ class EventStoreContract(PagesContract, TablesContract):
         expect(await page(0, None), (None, [1, 2, 3, 4, 5]))
 
     @opened
-    async def test_a_snapshot_falls_with_the_append_it_stands_on(self, store: EventStore) -> None:
+    async def test_a_snapshot_is_dropped_with_its_failed_append(self, store: EventStore) -> None:
         await commit(store, append(ALICE, 0, 2))
         late = Snapshot(ALICE, 4, "f", b"{}")
         await store.commit(Batch(1, [append(ALICE, 3)], snapshots=[late, Snapshot(BOB, 1, "f", b"{}")]))
         pages = await store.read_streams([StreamRead(ALICE, 0, 10, "f"), StreamRead(BOB, 0, 10, "f")])
         expect([(page.snapshot, len(page.events)) for page in pages], [(None, 2), (None, 0)])
 
-    # Shapes of event
+    # Types of events
 
     @opened
-    async def test_the_shapes_of_event_are_known_and_can_be_counted(self, store: EventStore) -> None:
+    async def test_event_types_are_listed_and_counted(self, store: EventStore) -> None:
         expect(await store.event_types(), [])
         newer, other = (EncodedEvent(*shape, b"{}", b"{}") for shape in (("Deposited", 2), ("Closed", 1)))
         await store.commit(Batch(1, [append(ALICE, 0, 2), Append(BOB, 0, (newer, other, newer))]))
@@ -299,7 +299,7 @@ class EventStoreContract(PagesContract, TablesContract):
     # Opening, closing, being cancelled
 
     @in_a_loop
-    async def test_a_closed_store_says_so(self, store: EventStore) -> None:
+    async def test_a_closed_store_rejects_every_call(self, store: EventStore) -> None:
         await store.close()  # never opened: nothing to release
         for _ in range(2):
             for call in calls_of(store):
@@ -316,7 +316,7 @@ class EventStoreContract(PagesContract, TablesContract):
         expect(await commit(store, append(ALICE, 0)), [1])
 
     @opened
-    async def test_what_was_committed_is_there_after_the_next_opening(self, store: EventStore) -> None:
+    async def test_committed_events_survive_reopening(self, store: EventStore) -> None:
         snapshot = Snapshot(ALICE, 1, "f", b"{}")
         await store.commit(Batch(9, [append(ALICE, 0, 2, command="c1")], [SaveCheckpoint("p", 2)], [snapshot]))
         before = await store.read_log(0, 10)
@@ -334,7 +334,7 @@ class EventStoreContract(PagesContract, TablesContract):
         expect((await store.head()).recorded_us, 9)
 
     @opened
-    async def test_a_cancelled_caller_leaves_the_store_whole(self, store: EventStore) -> None:
+    async def test_a_cancelled_caller_leaves_the_store_consistent(self, store: EventStore) -> None:
         for turns in range(12):
             version = len(await read(store, ALICE))
             task = asyncio.ensure_future(commit(store, append(ALICE, version), append(BOB, version)))

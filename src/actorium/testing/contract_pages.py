@@ -11,10 +11,10 @@ from actorium.testing.contract_words import ALICE, commit, expect, opened
 
 
 class PagesContract:
-    """Reads give out no more bytes than they were asked for, and leave nothing out."""
+    """Tests that reads return no more bytes than requested, and skip nothing."""
 
     @opened
-    async def test_the_log_is_read_in_pages_of_so_many_bytes(self, store: EventStore) -> None:
+    async def test_log_pages_are_bounded_in_bytes(self, store: EventStore) -> None:
         sizes = [20, 4_000, 9_000, 3_000, 5_000, 30_000, 20, 20, 12_000]
         for version, size in enumerate(sizes):
             await commit(store, of_size(ALICE, version, size))
@@ -26,7 +26,7 @@ class PagesContract:
         expect(len(await store.read_log(0, 100)), len(sizes))
 
     @opened
-    async def test_streams_are_read_in_pages_of_so_many_bytes(self, store: EventStore) -> None:
+    async def test_stream_pages_are_bounded_in_bytes(self, store: EventStore) -> None:
         streams = [StreamName("Account", str(number)) for number in range(5)]
         for version in range(6):
             await commit(store, *(of_size(one, version, 3_000 if version else 20) for one in streams))
@@ -50,5 +50,5 @@ def of_size(stream: StreamName, expected_version: int, size_bytes: int) -> Appen
 
 
 def fits(records: Sequence[EncodedRecord], max_bytes: int) -> bool:
-    """Say whether records are what a page of this size may hold."""
+    """Return whether the records fit into a page of this size."""
     return len(records) == 1 or sum(len(record.payload) for record in records) <= max_bytes

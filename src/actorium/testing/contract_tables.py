@@ -64,7 +64,7 @@ class TablesContract:
         expect([await store.load_checkpoint(name) for name in ("p", "q", "r")], [4, 2, 0])
 
     @opened
-    async def test_a_failed_statement_takes_its_own_checkpoint_back_only(self, store: EventStore) -> None:
+    async def test_a_failed_statement_rolls_back_only_its_checkpoint(self, store: EventStore) -> None:
         create = ("CREATE TABLE seen (id TEXT PRIMARY KEY)", ())
         insert = store.dialect.translated("INSERT INTO seen VALUES (?)")
         one = (insert, ("one",))
@@ -96,7 +96,7 @@ class TablesContract:
         expect(await store.dead_letters("p"), [discarded])
 
     @opened
-    async def test_changes_of_own_tables_stand_or_fall_with_their_checkpoint(self, store: EventStore) -> None:
+    async def test_changes_of_own_tables_are_atomic_with_their_checkpoint(self, store: EventStore) -> None:
         row, other = _agenda_row("a", 5), _agenda_row("b", 6)
         await _save(store, row)
         failing = SaveCheckpoint("p", 2, [("INSERT INTO nowhere VALUES (1)", ())], changes=[RemoveAll("agenda")])
@@ -106,7 +106,7 @@ class TablesContract:
         expect([await store.load_checkpoint(name) for name in ("p", "q")], [1, 2])
 
     @opened
-    async def test_a_change_that_cannot_be_written_takes_its_own_checkpoint_back_only(self, store: EventStore) -> None:
+    async def test_a_failed_change_rolls_back_only_its_checkpoint(self, store: EventStore) -> None:
         unwritable = SaveCheckpoint("p", 2, changes=[_agenda_row("a", 5), _agenda_row("\ud800", 5)])
         fine = SaveCheckpoint("q", 2, changes=[_agenda_row("b", 6)])
         committed = await store.commit(Batch(1, [append(ALICE, 0)], [unwritable, fine]))
@@ -115,7 +115,7 @@ class TablesContract:
         expect([await store.load_checkpoint(name) for name in ("p", "q")], [0, 2])
 
     @opened
-    async def test_changes_are_made_in_their_order(self, store: EventStore) -> None:
+    async def test_changes_are_applied_in_order(self, store: EventStore) -> None:
         row = _agenda_row("a", 5)
         await _save(store, row, RemoveAll("agenda"), _agenda_row("a", 7), _agenda_row("b", 1), _agenda_row("a", 9))
         expect(await store.read_rows(ReadDue(_EVER, 10)), [_agenda_row("b", 1), _agenda_row("a", 9)])
@@ -136,7 +136,7 @@ class TablesContract:
         expect(await store.read_rows(ReadDue(5, 2, after=in_order[1])), in_order[2:3])
 
     @opened
-    async def test_a_row_of_the_agenda_is_replaced_and_removed_by_its_key(self, store: EventStore) -> None:
+    async def test_an_agenda_row_is_replaced_and_removed_by_its_key(self, store: EventStore) -> None:
         await _save(store, _agenda_row("a", 5), _agenda_row("a", 6, "deadline"), _agenda_row("b", 7))
         await _save(store, _agenda_row("a", 8), AgendaRemoval("Transfer", "b", "debit", "run"))
         await _save(store, AgendaRemoval("Transfer", "b", "debit", "run"))
@@ -147,7 +147,7 @@ class TablesContract:
     # Sagas
 
     @opened
-    async def test_a_change_of_a_saga_leaves_the_columns_that_it_does_not_name(self, store: EventStore) -> None:
+    async def test_a_saga_change_leaves_other_columns_unchanged(self, store: EventStore) -> None:
         await _save(store, SagaChange("Transfer", "a", "running", "debit", None, 3, 4))
         expect(await store.read_rows(ReadSagas(10)), [SagaRow("Transfer", "a", "running", "debit", "", 3, 4)])
         await _save(store, SagaChange("Transfer", "a", None, "credit", "no", None, 5))
@@ -163,7 +163,7 @@ class TablesContract:
         expect(await store.read_rows(ReadSagas(10)), [])
 
     @opened
-    async def test_sagas_are_read_by_type_and_id_of_a_type_in_a_status_in_pages(self, store: EventStore) -> None:
+    async def test_sagas_are_read_in_pages_by_type_status_and_id(self, store: EventStore) -> None:
         states = [("A", "1", "running"), ("A", "2", "completed"), ("B", "1", "completed"), ("B", "2", "running")]
         await _save(store, *[_saga(*state) for state in reversed(states)])
 
@@ -171,7 +171,7 @@ class TablesContract:
             read = ReadSagas(limit, wanted.get("type"), wanted.get("status"))
             pages = []
             while rows := await store.read_rows(read):
-                assert len(rows) <= limit, "more than were asked for"
+                assert len(rows) <= limit, "more than requested"
                 pages += [(row.type, row.id, row.status) for row in rows]
                 read = ReadSagas(limit, read.type, read.status, after=(rows[-1].type, rows[-1].id))
             return pages
@@ -185,7 +185,7 @@ class TablesContract:
             expect(await found(limit, type="C"), [])
 
     @opened
-    async def test_the_steps_of_live_sagas_are_known_with_some_ids(self, store: EventStore) -> None:
+    async def test_steps_of_live_sagas_are_listed_with_some_ids(self, store: EventStore) -> None:
         expect(await store.read_rows(ReadLiveSteps(2)), [])
         await _save(
             store,
@@ -204,7 +204,7 @@ class TablesContract:
     # Submissions
 
     @opened
-    async def test_submissions_are_read_by_id_in_a_status_in_pages(self, store: EventStore) -> None:
+    async def test_submissions_are_read_in_pages_by_status_and_id(self, store: EventStore) -> None:
         expect(await store.read_rows(ReadSubmissions(10)), [])
         rows = [SubmissionRow(id, "Pay", "waiting", "", 5, 1, 0) for id in ("c", "a", "b")]
         await _save(store, *rows, SubmissionEnd("b", "done", "", 7), SubmissionEnd("nobody", "done", "", 7))
@@ -223,7 +223,7 @@ class TablesContract:
     # Saved states of projections
 
     @opened
-    async def test_a_state_is_kept_by_name_and_found_by_its_version_only(self, store: EventStore) -> None:
+    async def test_a_state_is_saved_by_name_and_found_only_by_its_version(self, store: EventStore) -> None:
         expect(await store.read_rows(ReadKeptState("Sums", 1)), [])
         first, other = KeptState("Sums", 1, 7, '{"who":"Žofie 🦉"}'.encode()), KeptState("Names", 1, 2, b"{}")
         await _save(store, first, other)
@@ -257,6 +257,6 @@ class TablesContract:
         expect([thing.name for thing in await _objects(store, "Px")], [other])
 
     @opened
-    async def test_the_dialect_knows_where_a_statement_ends(self, store: EventStore) -> None:
+    async def test_the_dialect_finds_the_end_of_a_statement(self, store: EventStore) -> None:
         is_complete = store.dialect.is_complete
         expect([is_complete(sql) for sql in ("SELECT 1;", "SELECT ';", "SELECT ';';")], [True, False, True])
