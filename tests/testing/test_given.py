@@ -132,7 +132,7 @@ def test_the_given_aggregate_is_left_as_it_was() -> None:
 
 
 def test_a_command_for_another_id_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match=r"Deposit is for 'bob', and given\(…\) has Account\('alice'\)"):
+    with pytest.raises(ConfigurationError, match=r"Deposit is for 'bob', but given\(…\) has Account\('alice'\)"):
         given(Account("alice"), OPENED).when(Deposit("bob", 5))
 
 

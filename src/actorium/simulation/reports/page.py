@@ -74,7 +74,7 @@ def _part(name: str, outcome: Outcome, report: SimulationReport | None) -> _Part
 def _figures(report: SimulationReport) -> Sequence[tuple[str, str]]:
     return (
         ("seeds", f"{report.seeds:,}, from {report.first_seed}"),
-        ("a minute", f"{report.seeds_per_minute:,}"),
+        ("seeds per minute", f"{report.seeds_per_minute:,}"),
         ("real time", duration(report.elapsed_s)),
         ("simulated time", duration(report.simulated_s)),
         ("commands", f"{report.operations:,}"),

@@ -143,7 +143,7 @@ class SimulatedRuntime(ReadFace):
         with suppress(ConnectionLost):
             await self.node.call(told)
         operation.answered, operation.known = self._world.machine.steps, self.node.witness.position
-        self._world.note(f"{what}: taken", TraceMark.ANSWERED, what, (command.to,))
+        self._world.note(f"{what}: delivered", TraceMark.ANSWERED, what, (command.to,))
 
     def _begin(self, command: Command, command_id: str | None, **more: Any) -> Operation:
         return self.node.history.begin(

@@ -266,7 +266,7 @@ class SimulatedStore:
 
     async def _power_gone(self) -> NoReturn:
         """Crash together with the machine."""
-        self._process.crash("the power is gone", power=True)
+        self._process.crash("power lost", power=True)
         await self._hang()
 
     def _require_there(self) -> None:
