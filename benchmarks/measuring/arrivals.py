@@ -71,14 +71,14 @@ class _Handlers:
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
         self._running += 1
-        self._go_on(work)
+        self._advance(work)
 
     def no_more(self) -> None:
         self._running -= 1
         if not self._running and not self.ended.done():
             self.ended.set_result(None)
 
-    def _go_on(self, work: Coroutine[Any, Any, None], _: object = None) -> None:
+    def _advance(self, work: Coroutine[Any, Any, None], _: object = None) -> None:
         try:
             awaited = work.send(None)
         except StopIteration:
@@ -88,9 +88,9 @@ class _Handlers:
                 self.ended.set_exception(failure)
         else:
             if awaited is None:
-                self._loop.call_soon(self._go_on, work)
+                self._loop.call_soon(self._advance, work)
             else:
-                awaited.add_done_callback(partial(self._go_on, work))
+                awaited.add_done_callback(partial(self._advance, work))
 
 
 async def arrive(rate: float, seconds: float, seed: int, handle: Handle) -> int:

@@ -31,7 +31,7 @@ _DAY = date(1993, 1, 1)
 _ACCOUNTS = ("a-0", "a-1", "a-2", "a-3")
 _EACH_HAS = 10_000
 _SOON_S = 600  # after the last fault, in simulated seconds
-_LOOKS = 10  # a stuck saga waits for a person, who comes after the faults
+_POLLS = 10  # a stuck saga waits for a person, who comes after the faults
 _PATIENT = Retry(attempts=4, backoff_s=0.5, backoff_max_s=5.0)
 _BRIEF = Retry(attempts=2, backoff_s=0.5)
 
@@ -149,7 +149,7 @@ async def order_transfers(world: World, bank: SimulatedRuntime, client: int, *, 
         except Rejected:
             names.remove(name)  # its source and target are the same account
     for name in names:
-        for _ in range(_LOOKS):
+        for _ in range(_POLLS):
             if (await bank.get(TransferOrder, name)).status != "ordered":
                 break
             await asyncio.sleep(5)

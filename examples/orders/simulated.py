@@ -47,7 +47,7 @@ _MONEY = 1_000  # cents: each customer's money and credit limit
 _ITEMS = ("lamp", "vase")
 _ON_THE_SHELF = 5
 _SOON_S = 600  # after the last fault, in simulated seconds
-_LOOKS = 10  # a stuck saga waits for a person, who comes after the faults
+_POLLS = 10  # a stuck saga waits for a person, who comes after the faults
 
 
 @simulation(seeds=1_000)
@@ -186,7 +186,7 @@ async def cancel(shop: SimulatedRuntime, name: str) -> None:
 
 async def decided(shop: SimulatedRuntime, kind: type[Order] | type[CreditOrder], name: str, until: str) -> None:
     """Wait a while for an order's status to change."""
-    for _ in range(_LOOKS):
+    for _ in range(_POLLS):
         if (await shop.get(kind, name)).status != until:
             return
         await asyncio.sleep(5)

@@ -100,7 +100,9 @@ class Demo:
             self._say_what_was_found(crash, found)
             self._screen.head("Continue where the log ends")
             is_kept = self._keep or self._db is not None
-            run = ImportRun(self._screen, runtime, file, total=total, go_on=self._go_on(file, db), is_kept=is_kept)
+            run = ImportRun(
+                self._screen, runtime, file, total=total, resume_command=self._resume_command(file, db), is_kept=is_kept
+            )
             await run.run(known=found.positions)
             self._screen.head("Check")
             outcome = await run.check()
@@ -151,7 +153,7 @@ class Demo:
             f"all {acknowledged:,} acknowledged transactions found again, 0 lost, 0 doubled", style="bold green"
         )
 
-    def _go_on(self, file: Path, db: Path) -> str:
+    def _resume_command(self, file: Path, db: Path) -> str:
         gone = not self._keep and (self._db is None or self._data is None)
         return (
             f"{' '.join(PROGRAM)} demo, from the beginning"
@@ -160,7 +162,8 @@ class Demo:
         )
 
     def _interrupted(self, file: Path, db: Path, acknowledged: int) -> str:
-        return f"stopped by Ctrl-C after {acknowledged:,} acknowledged commands; continue with: {self._go_on(file, db)}"
+        command = self._resume_command(file, db)
+        return f"stopped by Ctrl-C after {acknowledged:,} acknowledged commands; continue with: {command}"
 
 
 def _kinds(command_ids: Collection[str]) -> tuple[int, int]:

@@ -29,18 +29,18 @@ _UNLESS_SKIPPED: dict[OnBadRow, list[str]] = {"skip": [], "stop": ["--on-bad-row
 class ImportRun:
     """Imports one file of `total` rows into a running runtime.
 
-    go_on: the command line that continues after an interruption.
+    resume_command: the command line that continues after an interruption.
     is_kept: whether the log still exists afterwards.
     """
 
     def __init__(
-        self, screen: Screen, runtime: Runtime, file: Path, *, total: int, go_on: str, is_kept: bool = True
+        self, screen: Screen, runtime: Runtime, file: Path, *, total: int, resume_command: str, is_kept: bool = True
     ) -> None:
         self._screen = screen
         self._runtime = runtime
         self._file = file
         self._total = total
-        self._go_on = go_on
+        self._resume_command = resume_command
         self._is_kept = is_kept
         self.report = ImportReport()
 
@@ -58,12 +58,12 @@ class ImportRun:
                 except TooManyBadRows as error:
                     raise Problem(f"{error} {self._so_far()}") from None
                 except Transient as error:
-                    raise Problem(f"{error}\n{self._so_far()}; continue with: {self._go_on}") from error
+                    raise Problem(f"{error}\n{self._so_far()}; continue with: {self._resume_command}") from error
         self._say_what_was_done(time.perf_counter() - began)
         if pressed:
-            raise Interrupted(f"stopped by Ctrl-C. {self._so_far()}; continue with: {self._go_on}")
+            raise Interrupted(f"stopped by Ctrl-C. {self._so_far()}; continue with: {self._resume_command}")
         if self.report.stopped:
-            raise Problem(f"stopped at a bad row. {self._so_far()}; fix it and continue with: {self._go_on}")
+            raise Problem(f"stopped at a bad row. {self._so_far()}; fix it and continue with: {self._resume_command}")
 
     async def check(self) -> Check:
         """Compare the balances with sums computed from the file, and report the result."""
@@ -124,8 +124,8 @@ async def _import_into(screen: Screen, file: Path, db: Path, on_bad_row: OnBadRo
     async with Runtime([Account], store=store) as runtime:
         before = runtime.statistics().position
         screen.say(f"{file} into {store.describe()}, which has {before:,} events")
-        go_on = shlex.join([*PROGRAM, "import", f"{file}", "--db", f"{db}", *_UNLESS_SKIPPED[on_bad_row]])
-        run = ImportRun(screen, runtime, file, total=total, go_on=go_on)
+        resume_command = shlex.join([*PROGRAM, "import", f"{file}", "--db", f"{db}", *_UNLESS_SKIPPED[on_bad_row]])
+        run = ImportRun(screen, runtime, file, total=total, resume_command=resume_command)
         await run.run(on_bad_row=on_bad_row)
         after = runtime.statistics().position
         screen.say(f"  the log ends at position {after:,}{' as before: nothing changed' if after == before else ''}")

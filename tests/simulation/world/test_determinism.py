@@ -59,7 +59,7 @@ def test_sets_of_cancel_scopes_and_futures_have_the_same_order_at_any_address(ba
         assert numbers == (list(range(40)), list(range(40)))
         assert [*set(scopes[::-1])] == scopes
         assert [*set(futures[::-1])] == futures
-        loop.bury()
+        loop.dispose()
 
 
 def test_the_garbage_collector_is_off_during_a_run_and_restored_after_it() -> None:
@@ -97,5 +97,5 @@ def test_a_name_contains_a_number_instead_of_an_address() -> None:
 
             loop.create_task(cancelled(), name="a task")
             machine.run()
-            loop.bury()
+            loop.dispose()
     assert reasons[0] == reasons[1] == "Cancelled via cancel scope 0 by <task a task pending>; reason: enough"

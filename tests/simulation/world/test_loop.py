@@ -30,7 +30,7 @@ def run(work: Callable[[SimulatedLoop], Awaitable[None]], seed: int = 0, *, reor
         try:
             machine.run()
         finally:
-            loop.bury()
+            loop.dispose()
         task.result()
     return loop
 
@@ -48,7 +48,7 @@ def test_ready_callbacks_of_one_loop_run_in_order(seed: int) -> None:
     machine.run()
     for loop in loops:
         assert [n for name, n in order if name == loop.name] == list(range(50))
-        loop.bury()
+        loop.dispose()
 
 
 def test_the_seed_decides_which_loop_runs_first_and_when_a_timer_expires() -> None:
@@ -70,7 +70,7 @@ def test_the_seed_decides_which_loop_runs_first_and_when_a_timer_expires() -> No
         machine.run()
         orders.add(tuple(order))
         for loop in loops:
-            loop.bury()
+            loop.dispose()
     assert len({order.index("timer") for order in orders}) > 2
     assert len({tuple(one for one in order if one != "timer") for order in orders}) > 2
 
@@ -147,7 +147,7 @@ def test_an_abandoned_generator_is_closed() -> None:
     run(leaves)
 
 
-def test_a_killed_loop_runs_no_finally_until_it_is_buried() -> None:
+def test_a_killed_loop_runs_no_finally_until_it_is_disposed_of() -> None:
     machine = Machine(0)
     killed, other = SimulatedLoop(machine, "killed"), SimulatedLoop(machine, "other")
     seen: list[str] = []
@@ -164,9 +164,9 @@ def test_a_killed_loop_runs_no_finally_until_it_is_buried() -> None:
     other.call_later(5.0, setattr, machine, "is_over", True)
     machine.run()
     assert seen == []
-    killed.bury()
+    killed.dispose()
     assert seen == ["finally"]
-    other.bury()
+    other.dispose()
 
 
 def test_a_held_loop_runs_nothing_and_then_everything_in_order() -> None:
@@ -181,7 +181,7 @@ def test_a_held_loop_runs_nothing_and_then_everything_in_order() -> None:
     machine.run()
     assert seen == [(10, 0), (10, 1), (10, 2)]
     for loop in (held, other):
-        loop.bury()
+        loop.dispose()
 
 
 def test_alarms_are_called_before_their_step_however_many_there_are() -> None:
@@ -195,7 +195,7 @@ def test_alarms_are_called_before_their_step_however_many_there_are() -> None:
         loop.call_soon(seen.append, n)
     loop.call_soon(setattr, machine, "is_over", True)
     machine.run()
-    loop.bury()
+    loop.dispose()
     assert seen == [1, "first", 2, "second", "third", 3]
 
 

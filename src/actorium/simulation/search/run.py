@@ -9,8 +9,8 @@ from zlib import crc32
 import msgspec
 
 from actorium.simulation.record.history import Operation
+from actorium.simulation.record.muted import muted
 from actorium.simulation.record.trace import TraceLine
-from actorium.simulation.record.unheard import unheard
 from actorium.simulation.world.faults import CrashAt, FaultId, Faults, Kind
 from actorium.simulation.world.logs import log_named
 from actorium.simulation.world.machine import STEPS_MAX
@@ -108,7 +108,7 @@ def run(
         told=told,
         log=log_named(wish.store),
     )
-    with unheard():
+    with muted():
         world.run(scenario)
     return Outcome(
         wish=wish,

@@ -26,7 +26,7 @@ class Log(Protocol):
     def lost_power(self) -> None:
         """Let the machine lose power: writes that are not durable may be lost or torn."""
 
-    def bury(self) -> None:
+    def dispose(self) -> None:
         """Release the world: the run is over."""
 
 
@@ -46,7 +46,7 @@ class MemoryLog:
     def lost_power(self) -> None:
         self.killed()
 
-    def bury(self) -> None:
+    def dispose(self) -> None:
         pass
 
 
@@ -70,7 +70,7 @@ class DiskLog:
         self._cuts += 1
         self._replace(self._disk.after_power_cut(self._choose))
 
-    def bury(self) -> None:
+    def dispose(self) -> None:
         self._replace(SimulatedDisk())
 
     def _replace(self, disk: SimulatedDisk) -> None:

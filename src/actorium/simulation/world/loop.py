@@ -175,7 +175,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         if self._release is not None:
             self._release.cancel()
         self.is_held = self.is_apart = True
-        self._release = self.call_at(when_s, self._go_on)
+        self._release = self.call_at(when_s, self._release_held)
 
     def admits(self, handle: SimulatedHandle) -> bool:
         """Return whether a handle of a dead or held loop may run; if the loop is held, keep the handle for later."""
@@ -186,7 +186,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._held.append(handle)
         return False
 
-    def _go_on(self) -> None:
+    def _release_held(self) -> None:
         self.is_held = self.is_apart = False
         self._release = None
         held, self._held = self._held, []
@@ -196,7 +196,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         """Stop like a killed process: nothing of it runs any more, no `finally`, no callback."""
         self.is_dead = self.is_apart = True
 
-    def bury(self) -> None:
+    def dispose(self) -> None:
         """Close everything that was left hanging, once it can do no more harm: the run is over."""
         self.die()
         # Cleaning up may create tasks, which are closed in turn.

@@ -1,7 +1,7 @@
 """`Node`: a process of the simulated world: it is started, killed, paused and restarted.
 
-Invariants: one incarnation is alive at a time, each on its own loop; a killed one runs nothing more and is buried when
-the run is over; only the log survives an incarnation.
+Invariants: one incarnation is alive at a time, each on its own loop; a killed one runs nothing more and is disposed of
+when the run is over; only the log survives an incarnation.
 """
 
 from __future__ import annotations

@@ -314,7 +314,7 @@ class World:
             except SystemExit as end:
                 self.violated("the scenario completes", "no error", described(end), is_stated=True)
             finally:
-                self._bury()
+                self._dispose()
 
     def _look_at_tasks(self) -> None:
         """Fail the run if a task of the scenario failed and nothing awaited it."""
@@ -339,7 +339,7 @@ class World:
         if not self._nodes:
             raise ConfigurationError("the scenario creates no runtime: call world.runtime([…])")
         self.note("the scenario has ended", TraceMark.ENDED)
-        await self._aftermath()
+        await self._finish_under_faults()
         self._look_at_tasks()
         self.note("the faults stop", TraceMark.CALM)
         self.plan.is_active = False
@@ -349,7 +349,7 @@ class World:
             node.set_clock()
             await node.retry_stuck()
         for node in self._nodes:
-            await self._come_about(node, stopped_s)
+            await self._await_eventual_rules(node, stopped_s)
         await self.rest()
         await self._retry_stuck_sagas()
         await self.rest()
@@ -361,7 +361,7 @@ class World:
         for node in self._nodes:
             await node.stop()
 
-    async def _come_about(self, node: Node, since_s: float) -> None:
+    async def _await_eventual_rules(self, node: Node, since_s: float) -> None:
         """Wait until every `eventually` rule holds, each until its deadline; retry stuck sagas once meanwhile."""
         pause_s, looks_in_s = 0.01, since_s + _LOOKS_IN_S
         while (unmet := node.checks.rules.unmet(self.machine.now_s - since_s)) is not None:
@@ -377,7 +377,7 @@ class World:
             if node.checks.resting.stuck_sagas():
                 await node.retry_stuck()
 
-    async def _aftermath(self) -> None:
+    async def _finish_under_faults(self) -> None:
         """Let faults happen for a while as long as work is left: most steps of sagas run after the clients' part."""
         end_s = self.machine.now_s + _AFTERMATH_S
         pause_s = 0.01
@@ -385,11 +385,11 @@ class World:
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, 2.0)
 
-    def _bury(self) -> None:
+    def _dispose(self) -> None:
         self._is_buried = True
         for node in self._nodes:
             for life in node.lives:
-                life.loop.bury()
-            node.log.bury()
-        self.loop.bury()
+                life.loop.dispose()
+            node.log.dispose()
+        self.loop.dispose()
         self.machine.clear()

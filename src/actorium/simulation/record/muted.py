@@ -1,4 +1,4 @@
-"""`unheard`: keeps the faults of a run out of the application's log."""
+"""`muted`: keeps the faults of a run out of the application's log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from actorium.store.log import Logger
 
 
 @contextmanager
-def unheard() -> Iterator[None]:
+def muted() -> Iterator[None]:
     """Suppress the library's log lines inside the block; the trace has the thousands of intended faults a minute.
 
     Log lines of the user's own code are written as usual.
