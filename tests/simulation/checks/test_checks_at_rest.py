@@ -74,9 +74,11 @@ def run(tamper: Tampering, *more: Callable[[World, SimulatedRuntime], Any]) -> V
             await one(world, client)
         await world.rest()
         _ = [one async for one in client.sagas.list()]  # what lags is written
-        node = world.nodes[0]
-        assert node.runtime is not None
-        tamper(node.runtime.store._log, node.runtime)  # type: ignore[attr-defined]
+
+        async def in_node(runtime: Runtime) -> None:
+            tamper(runtime.store._log, runtime)  # type: ignore[attr-defined]
+
+        await world.nodes[0].call(in_node)
 
     world.run(scenario)
     return world.violation
@@ -215,9 +217,12 @@ def parking(tamper: Tampering) -> Violation | None:
         Order.fails_for = ""
         node = world.nodes[0]
         await node.retry_stuck()
-        assert node.runtime is not None
-        assert work_of(node.runtime, Order).instance == Order(last="a", moves=2)
-        tamper(None, node.runtime)
+
+        async def in_node(runtime: Runtime) -> None:
+            assert work_of(runtime, Order).instance == Order(last="a", moves=2)
+            tamper(None, runtime)
+
+        await node.call(in_node)
 
     world.run(scenario)
     return world.violation
