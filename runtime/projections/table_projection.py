@@ -140,6 +140,7 @@ class TableProjection:
         """Let queries see this version, now that it is where the log is."""
         if not self.is_current:
             await self._switch()
+            log.info("projection_switched", projection=self.definition.name, version=self.definition.version)
 
     async def reset(self) -> None:
         """Empty the tables and begin anew."""
@@ -180,7 +181,6 @@ class TableProjection:
                 statements.append((dialect.create_view(plain, names.prefix + plain), ()))
         await self._current.save(version, statements)
         self._checkpoint.announce()
-        log.info("projection_switched", projection=self.definition.name, version=version)
 
     async def _drops(self, prefix: str) -> list[Statement]:
         return [(self._dialect.drop(thing), ()) for thing in await self._objects(prefix)]

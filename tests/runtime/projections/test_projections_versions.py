@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 from support.bank import Add, Added, Tally
 from support.read_models import AT_ONCE, Switch, Totals, caught_up, next_version, parked
 from support.stores import GatedStore, append
@@ -72,6 +73,17 @@ async def test_the_old_version_answers_until_the_new_one_is_there() -> None:
         assert tables_of(inner) == ["Totals__v2__totals"]
     switches = [batch for batch in store.batches if any("current" in one.name for one in batch.checkpoints)]
     assert len(switches) == 1, "the switch is one commit"
+
+
+@virtual
+async def test_a_switch_is_logged_and_a_first_version_is_not() -> None:
+    with capture_logs() as logs:
+        store = await old_store(events=10)
+        assert [entry["event"] for entry in logs] == ["runtime_started", "runtime_stopped"]
+        async with Runtime([Tally, Doubled], store=store) as runtime:
+            await caught_up(runtime, Doubled)
+            assert await runtime.query(Doubled.of, "a", after=10) == 20
+    assert [entry["version"] for entry in logs if entry["event"] == "projection_switched"] == [2]
 
 
 @virtual
