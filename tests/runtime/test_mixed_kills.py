@@ -1,0 +1,34 @@
+"""Kills under a load of everything: nothing lost, doubled or stuck."""
+
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+from support.mixed_kills import MixedKills
+from support.mixed_load import KINDS, runtime_on
+
+
+def test_kills_under_mixed_load_lose_double_and_hold_up_nothing(tmp_path: Path) -> None:
+    found = MixedKills(tmp_path, seed=5).run(4)
+    assert found.problems == []
+    # There was something of everything to be lost.
+    assert set(found.tags) == set(KINDS)
+    assert found.acknowledged > 50
+    assert set(found.ends) >= {"Move completed", "Move undone", "Lease undone"}
+
+
+@pytest.mark.parametrize("position", [3, 10**6])
+def test_what_is_lost_or_stands_elsewhere_is_found(tmp_path: Path, position: int) -> None:
+    kills = MixedKills(tmp_path, seed=5)
+    kills._acknowledged["fill-999999"] = position  # as if somebody had been told so
+    found = kills.run(1)
+    assert found.problems != []
+
+
+@pytest.mark.asyncio
+async def test_a_start_with_something_of_everything_logs_one_line(tmp_path: Path) -> None:
+    for _ in range(2):
+        with capture_logs() as logs:
+            async with runtime_on(tmp_path):
+                pass
+        assert [entry["event"] for entry in logs] == ["runtime_started", "runtime_stopped"]
