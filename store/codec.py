@@ -6,7 +6,7 @@ will see, and a field of the wrong type, a NaN or anything else that JSON would 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -184,17 +184,21 @@ class EventCodec:
             events = self.decode(record)
         except UnreadableEvent as error:
             return f"{error}{'' if reader is None else _mend(reader[0])}"
+        lossy = self.why_lossy(record, events)
+        return None if lossy is None else str(_at(record, CorruptEvent, lossy))
+
+    def why_lossy(self, record: EncodedRecord, events: Sequence[Event]) -> str | None:
+        """Return which fields of a record are not in the events it was decoded to, with the mend; None: all are.
+
+        What upcasters leave out, they leave out on purpose.
+        """
+        reader = self._readers.get((record.type, record.schema_version))
         if reader is None:
             return None
-        (event,) = events
-        lost = list(lost_fields(event, msgspec.json.decode(record.payload)))
+        lost = [f"`{name}`" for name in lost_fields(events[0], msgspec.json.decode(record.payload))]
         if not lost:
             return None
-        fields = ", ".join(f"`{name}`" for name in lost)
-        return (
-            f"{record.type} at {record.stream} version {record.version}: it was stored with {fields}, which "
-            f"{reader[0].__qualname__} does not have{_mend(reader[0])}"
-        )
+        return f"it was stored with {', '.join(lost)}, which {reader[0].__qualname__} does not have{_mend(reader[0])}"
 
     def _why_unknown(self, event_type: str, schema_version: int) -> str:
         known = self._newest.get(event_type)

@@ -90,6 +90,8 @@ def _error_of(codec: EventCodec, record: EncodedRecord) -> UnreadableEvent | Non
         events = codec.recorded(record)
     except UnreadableEvent as error:
         return error
+    if (lossy := codec.why_lossy(record, [recorded.event for recorded in events])) is not None:
+        return CorruptEvent(lossy, stream=record.stream, version=record.version, event_type=record.type)
     if any(recorded_due_us(recorded.event) > LATEST_US for recorded in events):
         return CorruptEvent(_NO_DATE, stream=record.stream, version=record.version, event_type=record.type)
     return None

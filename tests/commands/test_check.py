@@ -1,6 +1,7 @@
 """`actorium check`: lists what an application cannot read in its log."""
 
 import asyncio
+import importlib
 import sqlite3
 from pathlib import Path
 
@@ -67,6 +68,30 @@ def test_fields_that_changed_under_one_schema_version_are_listed(
     assert "missing required field `name`" in out
     assert "set schema_version = 2 in Viewed and add @upcast(1)" in out
     assert "1 thing in the log cannot be read" in err
+
+
+def test_a_deep_check_finds_a_lost_field_that_only_later_events_have(
+    shop: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(shop))
+    source = Path(v1.__file__).read_text(encoding="utf-8")
+    app = '\n\nfrom actorium import Runtime\napp = Runtime([Order], store="sqlite:///orders.db")\n'
+    later = source.replace("by: str", 'by: str\n    device: str = ""')
+    later = later.replace("Viewed(command.by)", 'Viewed("Eve", "tv")')
+    (shop / "later_app.py").write_text(later + app, encoding="utf-8")
+    (shop / "today_app.py").write_text(source + app, encoding="utf-8")
+
+    async def view() -> None:
+        module = importlib.import_module("later_app")
+        async with module.app as runtime:
+            await runtime.send(module.View("o-1", "Eve"))
+
+    asyncio.run(view())
+    capsys.readouterr()
+    assert output(capsys, "check", "today_app:app")[0] == 0
+    code, out, _ = output(capsys, "check", "today_app:app", "--deep")
+    assert (code, len(out.splitlines())) == (1, 1)
+    assert "Viewed at Order<o-1> version 5: it was stored with `device`, which Viewed does not have" in out
 
 
 SAGAS = """
