@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from actorium.store.errors import ConfigurationError
+from actorium.store.raised import let_through
 from actorium.user_lines import described
 
 
@@ -29,5 +30,6 @@ def blamed(what: str) -> Iterator[None]:
         yield
     except SyntaxError as error:
         raise ConfigurationError(f"{what}: {type(error).__name__}: {error}") from error  # the error contains its line
-    except Exception as error:
-        raise ConfigurationError(f"{what}: {described(error)}") from error
+    except BaseException as raised:
+        let_through(raised)
+        raise ConfigurationError(f"{what}: {described(raised)}") from raised

@@ -65,3 +65,10 @@ def test_modules_in_the_current_directory_are_found_from_a_file_elsewhere(
     code, out, err = output(capsys, "simulate", "deeper/no_simulation.py")
     assert (code, out) == (2, "")
     assert "there is no simulation in deeper/no_simulation.py" in err
+
+
+def test_a_module_that_ends_the_process_is_blamed_with_its_line(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (shop / "leaving.py").write_text("import sys\n\nsys.exit(3)\n", encoding="utf-8")
+    code, _, err = output(capsys, "check", "leaving:runtime")
+    assert code == 2
+    assert "leaving cannot be imported: SystemExit: 3 (leaving.py, line 3" in " ".join(err.split())

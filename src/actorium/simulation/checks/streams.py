@@ -36,6 +36,7 @@ from actorium.simulation.record.witness import Witness
 from actorium.store.errors import WrongExpectedVersion
 from actorium.store.events import Event
 from actorium.store.names import StreamName
+from actorium.store.raised import let_through, repr_of
 
 _REFUSALS = (Rejected, NotFound, AlreadyExists, WrongExpectedVersion)
 
@@ -104,7 +105,7 @@ class Streams:
 
         def holds(state: Any, version: int) -> str | None:
             decided = self._redecided(operation, state, version)
-            return None if decided == written else repr(decided)
+            return None if decided == written else repr_of(decided)
 
         says = f"{operation.name} decided {written!r}"
         before = first - 1
@@ -117,7 +118,7 @@ class Streams:
         def holds(state: Any, version: int) -> str | None:
             decided = self._redecided(operation, state, version)
             if decided != ():
-                return repr(decided)
+                return repr_of(decided)
             return None if version == ack.version else f"nothing to do, but the acknowledgement says {ack.version}"
 
         self._claim_before_effect(operation, delivery, f"{operation.name} had nothing to do", holds)
@@ -128,9 +129,9 @@ class Streams:
 
         def holds(state: Any, version: int) -> str | None:
             decided = self._redecided(operation, state, version)
-            return None if _same_refusal(decided, refusal) else repr(decided)
+            return None if _same_refusal(decided, refusal) else repr_of(decided)
 
-        self._claim_before_effect(operation, delivery, f"{operation.name} rejected: {refusal!r}", holds)
+        self._claim_before_effect(operation, delivery, f"{operation.name} rejected: {repr_of(refusal)}", holds)
 
     def _claim_before_effect(
         self, operation: Operation, delivery: ClientDelivery, says: str, holds: Callable[[Any, int], str | None]
@@ -251,8 +252,9 @@ class Streams:
         more = (operation.metadata,) if handler.wants_metadata else ()
         try:
             decided = handler.method(own, operation.command, *more)
-        except Exception as error:
-            return error
+        except BaseException as raised:
+            let_through(raised)
+            return raised
         if decided is None:
             return ()
         return (decided,) if isinstance(decided, Event) else tuple(decided)

@@ -27,6 +27,7 @@ from actorium.simulation.world.faults import FaultId, Kind
 from actorium.simulation.world.node import ConnectionLost, Node
 from actorium.simulation.world.surroundings import Surroundings
 from actorium.store.errors import LostRace
+from actorium.store.raised import error_text
 from actorium.user_lines import described
 
 A = TypeVar("A", bound=Aggregate)
@@ -173,7 +174,7 @@ class SimulatedRuntime(ReadFace):
             operation.answer = await self._answered(what, delivered, again_for=_races(operation))
         except Exception as error:
             operation.answer = error
-            world.note(f"{what}: {type(error).__name__}: {error}", TraceMark.ANSWERED, what, (operation.command.to,))
+            world.note(f"{what}: {error_text(error)}", TraceMark.ANSWERED, what, (operation.command.to,))
             raise
         finally:
             operation.answered, operation.known = world.machine.steps, witness.position
