@@ -202,12 +202,12 @@ class Actor:
             decided = (decided,)  # of a class that nothing evolves: `encode` says so
         encode, metadata_json = self.kind.codec.encode, as_json(metadata)
         encoded, events = [], []
-        size_bytes = len(metadata_json)
+        size_bytes = 0
         for event in decided:
             one, copy_of_it = encode(event, metadata_json)
             encoded.append(one)
             events.append(copy_of_it)
-            size_bytes += len(one.payload)
+            size_bytes += len(one.payload) + len(metadata_json)  # which is stored with each
         return tuple(encoded), tuple(events), size_bytes
 
     def _read(self, envelope: Envelope) -> None:

@@ -20,14 +20,14 @@ def checked_id(id: object, what: str) -> str:
     """Return an id that may be a key of the log; raise InvalidCommand, saying `what` it is, for anything else."""
     if isinstance(id, str) and 0 < len(id) <= MAX_ID_LENGTH and (id.isascii() or is_unicode(id)):
         return id
-    raise InvalidCommand(f"{what}={id!r}: a string of 1 to {MAX_ID_LENGTH} Unicode characters")
+    raise InvalidCommand(f"{what}={id!r:.100}: a string of 1 to {MAX_ID_LENGTH} Unicode characters")
 
 
 def checked_text(text: object, what: str) -> str:
     """Return a text that the log can hold; raise InvalidCommand, saying `what` it is, for anything else."""
     if is_unicode(text):
         return text
-    raise InvalidCommand(f"{what}={text!r}: a string of Unicode characters")
+    raise InvalidCommand(f"{what}={text!r:.100}: a string of Unicode characters")
 
 
 def is_unicode(text: object) -> TypeGuard[str]:

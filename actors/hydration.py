@@ -19,7 +19,7 @@ from actorium.actors.aggregate import Aggregate
 from actorium.actors.errors import HydrationFailed
 from actorium.actors.kind import ActorKind
 from actorium.store.codec import EventCodec
-from actorium.store.errors import ActoriumError, UnreadableEvent
+from actorium.store.errors import ActoriumError, Transient, UnreadableEvent
 from actorium.store.event_store import EventStore, Snapshot, StreamPage, StreamRead
 from actorium.store.events import EncodedRecord
 from actorium.store.raised import error_text, let_through
@@ -128,17 +128,18 @@ class Hydrator:
         reads = [StreamRead(one.actor.stream, one.version, limit, one.fingerprint) for one in round_]
         try:
             pages = await self._store.read_streams(reads)
-        except UnreadableEvent as error:
-            if len(round_) == 1:
-                self._give_up(round_[0], HydrationFailed(f"{reads[0].stream} cannot be hydrated: {error}"), error)
-            else:
-                for one in round_:  # one stream is damaged: the others must not suffer for it
-                    await self._read([one], limit)
-            return
         except BaseException as raised:
             let_through(raised)
+            if len(round_) > 1 and not isinstance(raised, Transient):
+                for one in round_:  # one of the streams cannot be read: the others must not suffer for it
+                    await self._read([one], limit)
+                return
             for one in round_:
-                self._give_up(one, raised, raised.__cause__)
+                if isinstance(raised, UnreadableEvent):
+                    failure = HydrationFailed(f"{one.actor.stream} cannot be hydrated: {raised}")
+                    self._give_up(one, failure, raised)
+                else:
+                    self._give_up(one, raised, raised.__cause__)
             return
         for one, page in zip(round_, pages, strict=True):
             self._apply(one, page)

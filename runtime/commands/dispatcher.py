@@ -14,6 +14,7 @@ from typing import Any
 
 from actorium.actors.actor import Actor, Status
 from actorium.actors.commands import Ack, Command, CommandHandler, checked_id, checked_text, is_unicode
+from actorium.actors.derived_ids import checked_command_id
 from actorium.actors.envelope import Envelope
 from actorium.actors.kind import ActorKind
 from actorium.runtime.arguments import checked_count
@@ -93,7 +94,7 @@ class Dispatcher:
             fresh, command_id = True, self._new_id()
         else:
             fresh = False
-            command_id = checked_id(command_id, "command_id")
+            command_id = checked_command_id(command_id)
         if expected_version is not None:
             checked_count(expected_version, "expected_version", "a whole number, 0 for a stream that is empty")
         if correlation_id != "" or causation_id != "":

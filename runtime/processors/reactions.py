@@ -7,9 +7,11 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Literal, NewType, TypeVar
 
+from actorium.actors.derived_ids import bounded, effect
 from actorium.runtime.log.log_reader import Delivered
 from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.processors.event_handlers import EventHandler, arguments, read_handler
+from actorium.runtime.processors.start_position import derives_ids_after
 from actorium.runtime.retry import Retry
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import EventStore, SaveCheckpoint
@@ -23,7 +25,8 @@ OnReplay = Literal["skip", "run"]
 IdempotencyKey = NewType("IdempotencyKey", str)
 IdempotencyKey.__doc__ = """A string that names one effect of one event or step.
 
-It is the same at every attempt, so the receiver can recognise a second one.
+It is the same at every attempt, so the receiver can recognise a second one. A command that is sent meanwhile with an id
+that begins with it gets an id of the runtime's own, which no other caller can have used.
 """
 
 
@@ -87,6 +90,7 @@ class ReactionWork:
         self._store = store
         self._head = head
         self._replay_up_to = 0
+        self._derives_after = 0
 
     def lane(self, delivered: Delivered) -> StreamName:
         """Return the event's stream: streams side by side."""
@@ -100,18 +104,21 @@ class ReactionWork:
         """Call the function with one event, unless it is a replay that is to be skipped."""
         if recorded.position <= self._replay_up_to and self._reaction.on_replay == "skip":
             return
-        key = f"{self._reaction.name}:{recorded.stream_type}:{recorded.stream_id}:{recorded.version}:{recorded.part}"
+        place = f"{recorded.stream_type}:{recorded.stream_id}:{recorded.version}:{recorded.part}"
+        key = bounded(f"{self._reaction.name}:{place}")
         handler = self._reaction.handler
-        await handler.method(*arguments(handler, recorded, {IdempotencyKey: key}))
+        with effect(key if recorded.position > self._derives_after else ""):
+            await handler.method(*arguments(handler, recorded, {IdempotencyKey: key}))
 
     async def prepare(self) -> None:
         """Find where to go on; a reaction that is new to this log takes what is there as a replay."""
         await self._checkpoint.load()
         known = await self._store.load_checkpoint(self._replay_name)
+        head = self._head()
+        self._derives_after = await derives_ids_after(self._checkpoint, self._store, head if known else 0)
         if known:
             self._replay_up_to = known - 1
             return
-        head = self._head()
         if self._reaction.on_replay == "skip" and self._checkpoint.position < head:
             await self._checkpoint.save(head)
         await self._take_as_replay(head)

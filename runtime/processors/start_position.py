@@ -19,22 +19,39 @@ class StartPosition:
         self._new_after = new_after
         self._after = 0
 
-    async def prepare(self) -> None:
-        """Load the ledger, and bring it to where the last run ended or the first one begins."""
+    async def prepare(self) -> bool:
+        """Load the ledger, and bring it to where the last run ended or the first one begins; say which it is."""
         checkpoint = self._checkpoint
         await checkpoint.load()
         name = f"{checkpoint.name} begins after"
         known = await self._store.load_checkpoint(name)
-        if known == 0:
+        is_new = known == 0
+        if is_new:
             known = 1 + self._new_after
             await checkpoint.writer(SaveCheckpoint(name, known))
         self._after = known - 1
         if self._after > checkpoint.position:
             await checkpoint.require_within(self._after)
         checkpoint.move_in_memory(max(checkpoint.position, self._after))
+        return is_new
 
     async def reset(self) -> None:
         """Go back to where it once began; what was parked or discarded comes again too."""
         letters = self._checkpoint.letters
         await self._checkpoint.save(self._after, settled=[*letters.parked(), *letters.discarded()])
         letters.forget_all()
+
+
+async def derives_ids_after(checkpoint: Checkpoint, store: EventStore, begun_before: int) -> int:
+    """Return the position behind which a follower's commands have derived ids, kept from its first start on.
+
+    What it sent because of an earlier event may be in the log under the id of that time, and is not sent anew.
+
+    begun_before: where the log ends, for a follower that began before there were derived ids; 0 for a new one.
+    """
+    name = f"{checkpoint.name} derives ids after"
+    known = await store.load_checkpoint(name)
+    if known == 0:
+        known = 1 + begun_before
+        await checkpoint.writer(SaveCheckpoint(name, known))
+    return known - 1

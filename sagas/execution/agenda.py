@@ -228,7 +228,8 @@ class Agenda:
             if self.started.is_set():
                 commands = dict(enumerate(event.commands))
                 cause = f"{key.owner}<{key.id}>"
-                intent = Intent(event.step, event.undo, commands, event.effect, recorded.metadata.flow_id, cause)
+                flow_id, id_form = recorded.metadata.flow_id, event.id_form
+                intent = Intent(event.step, event.undo, commands, event.effect, flow_id, cause, id_form=id_form)
                 if not self._runners.steps.start(key, intent):
                     self._leave_out(key)
             else:

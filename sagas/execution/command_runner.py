@@ -103,7 +103,7 @@ class CommandRunner(ABC):
         try:
             envelope = dispatcher.envelope(
                 command_of(issued, command_class),
-                key.command_id(index),
+                key.command_id(index, intent.id_form),
                 None,
                 intent.flow_id,
                 intent.causation_id,
@@ -134,7 +134,7 @@ class CommandRunner(ABC):
             await asyncio.sleep(wait_s)
             error = await self._attempt(key, intent, index)
         is_certain = error is None or isinstance(error, Refused)
-        if not is_certain and await self._settled(key, intent.commands[index], index):
+        if not is_certain and await self._settled(key, intent.commands[index], index, intent.id_form):
             error = None  # the last word was lost, not the command
         await self.report(key, intent.flow_id, self.outcome(key, index, error))
 
@@ -142,7 +142,7 @@ class CommandRunner(ABC):
         try:
             await self._send(
                 self._made(intent.commands[index]),
-                command_id=key.command_id(index),
+                command_id=key.command_id(index, intent.id_form),
                 correlation_id=intent.flow_id,
                 causation_id=intent.causation_id,
                 headers=intent.headers,
@@ -171,7 +171,7 @@ class CommandRunner(ABC):
             let_through(raised)
             raise CommandFailed(f"{issued.type} was not sent: {text_of(raised)}") from raised
 
-    async def _settled(self, key: IntentKey, issued: IssuedCommand, index: int) -> bool:
+    async def _settled(self, key: IntentKey, issued: IssuedCommand, index: int, id_form: int) -> bool:
         """Say whether a command that is not sent any more took effect.
 
         A read queued behind it at the same actor is answered when everything before it is durable or gone.
@@ -180,7 +180,7 @@ class CommandRunner(ABC):
             command = self._made(issued)
         except CommandFailed:
             return False  # this program cannot have sent it, nor is it going to
-        command_id = key.command_id(index)
+        command_id = key.command_id(index, id_form)
         attempt = 0
         while True:
             try:

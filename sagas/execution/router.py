@@ -7,12 +7,17 @@ the event's place. A saga whose handler raises is parked alone, with its later e
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from uuid import UUID
 
+from actorium.actors.commands import checked_id
+from actorium.actors.derived_ids import bounded, derived_id
 from actorium.actors.envelope import Envelope
 from actorium.runtime.commands.answer_batch import Take
 from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.log.log_reader import Delivered, Unread
-from actorium.runtime.processors.start_position import StartPosition
+from actorium.runtime.processors.checkpoint import Checkpoint
+from actorium.runtime.processors.start_position import StartPosition, derives_ids_after
 from actorium.runtime.retry import Retry
 from actorium.sagas.execution.services import Services
 from actorium.sagas.model.definition import SagaDefinition
@@ -36,14 +41,20 @@ class Router:
     def __init__(
         self,
         definition: SagaDefinition,
+        checkpoint: Checkpoint,
         start_position: StartPosition,
         services: Services,
+        head: Callable[[], int],
     ) -> None:
         self.event_classes = definition.event_classes
         self._definition = definition
         self._handler = SagaStream.__definition__.handlers[Happened]
         self._dispatcher = services.dispatcher
+        self._checkpoint = checkpoint
         self._start_position = start_position
+        self._store = services.store
+        self._head = head
+        self._derives_after = 0
         self._source = services.source
         self._timeout_s = services.timeout_s
 
@@ -52,7 +63,7 @@ class Router:
         if isinstance(delivered, Unread):
             return delivered.record.stream
         saga_id = self.saga_id(delivered)
-        return StreamName(self._definition.saga_type, saga_id) if saga_id else None
+        return StreamName(self._definition.saga_type, saga_id) if saga_id is not None else None
 
     def saga_id(self, recorded: RecordedEvent[Event]) -> str | None:
         """Return the id of the saga that an event starts or concerns, None if there is none."""
@@ -73,14 +84,14 @@ class Router:
     def begin(self, recorded: RecordedEvent[Event], ended: Take) -> bool:
         """Give one event to its saga at once, if there is room."""
         saga_id = self.saga_id(recorded)
-        if not saga_id:
+        if saga_id is None:
             return False
         return self._dispatcher.ask_nowait(self._envelope(saga_id, recorded), ended) is not None
 
     async def react(self, recorded: RecordedEvent[Event]) -> None:
         """Give one event to its saga."""
         saga_id = self.saga_id(recorded)
-        if not saga_id:
+        if saga_id is None:
             return
         attempt = 0
         while True:
@@ -95,13 +106,13 @@ class Router:
 
     def _envelope(self, saga_id: str, recorded: RecordedEvent[Event]) -> Envelope:
         # By the place in the log: ids that users give may hold any character, and two of them must never look like one.
-        place = f"{recorded.position}.{recorded.part}"
+        cause = f"{self._definition.saga_type}/{saga_id}<{recorded.position}.{recorded.part}"
         return Envelope(
             self._definition.saga_type,
             saga_id,
             Happened(saga_id, recorded, self._source.now_us()),
             self._handler,
-            command_id=f"{self._definition.saga_type}/{saga_id}<{place}",
+            command_id=derived_id(cause) if recorded.position > self._derives_after else cause,
             fresh=False,
             correlation_id=recorded.metadata.flow_id,
             causation_id=recorded.metadata.command_id,
@@ -110,7 +121,8 @@ class Router:
 
     async def prepare(self) -> None:
         """Go on where the last run ended; a class of saga that is new to the log begins where `begins_at` says."""
-        await self._start_position.prepare()
+        is_new = await self._start_position.prepare()
+        self._derives_after = await derives_ids_after(self._checkpoint, self._store, 0 if is_new else self._head())
 
     async def caught_up(self) -> None:
         """Nothing waits for it."""
@@ -121,10 +133,18 @@ class Router:
 
 
 def _correlated(correlate: object, recorded: RecordedEvent[Event]) -> str | None:
+    """Return the id that a field or a function of an event gives: a text, or a UUID or whole number as its text.
+
+    Raises InvalidCommand for anything else, so that the event is parked and its neighbours are not.
+    """
     found = getattr(recorded.event, correlate) if isinstance(correlate, str) else correlate(recorded)  # type: ignore[operator]
-    return None if found is None else str(found)
+    if found is None:
+        return None
+    if isinstance(found, UUID) or (isinstance(found, int) and not isinstance(found, bool)):
+        found = str(found)
+    return checked_id(found, "correlated id")
 
 
 def _id_of_start(recorded: RecordedEvent[Event]) -> str:
     part = f".{recorded.part}" if recorded.part else ""
-    return f"{recorded.stream_id}@{recorded.version}{part}"
+    return bounded(f"{recorded.stream_id}@{recorded.version}{part}")

@@ -12,8 +12,9 @@ import msgspec
 from actorium.actors.actor import Actor
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Ack, Command, checked_id, checked_text, command_type_of
+from actorium.actors.derived_ids import derived_id, known_command_id
 from actorium.actors.envelope import Envelope
-from actorium.actors.errors import NotFound
+from actorium.actors.errors import AlreadyExists, NotFound
 from actorium.actors.kind import ActorKind
 from actorium.runtime.component import Component
 from actorium.runtime.engine import Engine
@@ -130,7 +131,8 @@ class SagaEngine(Component):
         # The end of the log as it was found: what comes later is never taken for what was there before.
         new_after = self._reads.log_reader.log_tail.position if saga.begins_at == "now" else 0
         start_position = StartPosition(checkpoint, self._store, new_after)
-        router = Router(definition, start_position, self._services)
+        log_tail = self._reads.log_reader.log_tail
+        router = Router(definition, checkpoint, start_position, self._services, lambda: log_tail.position)
         delivery = ConcurrentDelivery(
             router, checkpoint, settings.handler_retry, self._source, self._environment.is_stopping
         )
@@ -192,12 +194,21 @@ class SagaEngine(Component):
         assert command is not None, "an envelope of a command holds it"
         issued = issued_command(command)
         id = wanted.command_id
-        envelope = Envelope(
+        submit = Submit(id, issued, due_us, wanted.headers, wanted.correlation_id, wanted.causation_id)
+        cause = f"submit {id}"
+        try:
+            ack = await self._dispatcher.ask(self._submission(submit, derived_id(cause), wanted))
+        except AlreadyExists:  # submitted before there were derived ids: the log tells whether it was the same command
+            ack = await self._dispatcher.ask(self._submission(submit, cause, wanted))
+        return msgspec.structs.replace(ack, command_id=id)
+
+    def _submission(self, submit: Submit, command_id: str, wanted: Envelope) -> Envelope:
+        return Envelope(
             SUBMISSION,
-            id,
-            Submit(id, issued, due_us, wanted.headers, wanted.correlation_id, wanted.causation_id),
+            submit.to,
+            submit,
             self._submissions.definition.handlers[Submit],
-            command_id=f"submit {id}",
+            command_id=command_id,
             fingerprint=wanted.fingerprint,
             fresh=wanted.fresh,
             correlation_id=wanted.correlation_id,
@@ -205,12 +216,10 @@ class SagaEngine(Component):
             headers=wanted.headers,
             timeout_s=wanted.timeout_s,
         )
-        ack = await self._dispatcher.ask(envelope)
-        return msgspec.structs.replace(ack, command_id=id)
 
     async def cancel(self, command_id: str, reason: str) -> bool:
         """Give a submitted command up; False where it was sent already, or is being sent."""
-        checked_id(command_id, "command_id")
+        command_id = known_command_id(command_id)
         checked_text(reason, "reason")
         with self._runners.submissions.hold(IntentKey(SUBMISSION, command_id, "")) as is_held:
             if not is_held:
@@ -220,6 +229,7 @@ class SagaEngine(Component):
 
     async def submission(self, command_id: str) -> SubmissionView:
         """Return a submitted command; raise NotFound."""
+        command_id = known_command_id(command_id)
         stream = StreamName(self._submissions.type, command_id)
         (page,) = await self._store.read_streams([StreamRead(stream, 0, _PAGE)])
         codec = self._submissions.codec

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from actorium.actors.derived_ids import effect
 from actorium.actors.errors import Rejected
 from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.processors.reactions import IdempotencyKey
@@ -52,7 +53,14 @@ class StepRunner(CommandRunner):
             return None
         cause = f"{key.owner}<{key.id}>"
         return Intent(
-            intent.step, intent.undo, commands, intent.effect, stream.correlation_id, cause, intent.deadline_us
+            intent.step,
+            intent.undo,
+            commands,
+            intent.effect,
+            stream.correlation_id,
+            cause,
+            intent.deadline_us,
+            id_form=intent.id_form,
         )
 
     def retry_of(self, key: IntentKey, intent: Intent) -> Retry:
@@ -86,7 +94,8 @@ class StepRunner(CommandRunner):
         """Call an async step until it returns or refuses, then report it."""
         definition = self._definitions[key.owner]
         step = definition.steps[intent.step]
-        wants_key = step.method.__code__.co_argcount > 1
+        effect_key = key.effect_key(0)
+        arguments = (IdempotencyKey(effect_key),) if step.method.__code__.co_argcount > 1 else ()
         error: BaseException | None = None
         state: dict[str, Any] | None = None
         attempt = 0
@@ -95,7 +104,8 @@ class StepRunner(CommandRunner):
             stream: SagaStream = await self._state(key)
             saga = saga_of(definition.saga_class, stream.state, key.id, stream.reason)
             try:
-                await step.method(saga, *((IdempotencyKey(key.command_id(0)),) if wants_key else ()))
+                with effect(effect_key if intent.id_form else ""):
+                    await step.method(saga, *arguments)
                 error, state = None, _changes(msgspec.json.decode(stream.state), saga)
                 break
             except Rejected as refusal:
@@ -127,7 +137,7 @@ class StepRunner(CommandRunner):
         effects = [
             index
             for index in sorted(known.waiting)
-            if not known.effect and await self._settled(key, known.commands[index], index)
+            if not known.effect and await self._settled(key, known.commands[index], index, known.id_form)
         ]
         step = self._definitions[key.owner].steps.get(known.step)
         waited = f" within {step.timeout_s:.12g} s" if step is not None and step.timeout_s is not None else ""

@@ -60,7 +60,8 @@ class StepIssued(Event):
     """A step's intent: its commands are sent from now on, until each is answered.
 
     `key` names the intent within the saga and is part of the commands' ids. `effect` says that the step is an async
-    method, carried out outside the log. `deadline_us` is when it fails by itself (0: never).
+    method, carried out outside the log. `deadline_us` is when it fails by itself (0: never). `id_form` says how the ids
+    of its commands are made: 0 for those issued before derived ids had a namespace of their own (see `IntentKey`).
     """
 
     event_type = "saga.step_issued"
@@ -71,6 +72,7 @@ class StepIssued(Event):
     commands: tuple[IssuedCommand, ...]
     effect: bool = False
     deadline_us: int = 0
+    id_form: int = 0
 
 
 class CommandAnswered(Event):

@@ -6,7 +6,11 @@ from collections.abc import Mapping
 
 import msgspec
 
+from actorium.actors.derived_ids import DerivedId, bounded, derived_id
 from actorium.sagas.model.events import IssuedCommand
+
+ID_FORM = 1
+"""How the ids of commands are made of intents that are recorded now."""
 
 
 class IntentKey(msgspec.Struct, frozen=True, gc=False):
@@ -19,9 +23,19 @@ class IntentKey(msgspec.Struct, frozen=True, gc=False):
     id: str
     key: str
 
-    def command_id(self, index: int) -> str:
-        """Return the id of the command at a place of the intent: the same at every attempt, after every crash."""
-        return f"{self.owner}/{self.id}/{self.key}/{index}" if self.key else self.id
+    def effect_key(self, index: int) -> str:
+        """Return what names one effect of the intent: the same at every attempt, after every crash."""
+        return bounded(f"{self.owner}/{self.id}/{self.key}/{index}")
+
+    def command_id(self, index: int, id_form: int) -> DerivedId:
+        """Return the id of the command at a place of the intent: the same at every attempt, after every crash.
+
+        id_form: that of the intent. What was issued with 0 keeps the id that it may have been sent with.
+        """
+        if not self.key:
+            return DerivedId(self.id)
+        key = self.effect_key(index)
+        return DerivedId(derived_id(key) if id_form else key)
 
     def __str__(self) -> str:
         return f"{self.owner}<{self.id}> {self.key}"
@@ -41,3 +55,4 @@ class Intent(msgspec.Struct, frozen=True, gc=False):
     causation_id: str
     deadline_us: int = 0
     headers: Mapping[str, str] | None = None
+    id_form: int = ID_FORM

@@ -28,6 +28,7 @@ from actorium.sagas.model.events import (
     StepSucceeded,
     as_recorded,
 )
+from actorium.sagas.model.intents import ID_FORM
 from actorium.sagas.model.messages import Answered
 from actorium.sagas.model.progress import Open, SagaProgress
 from actorium.sagas.model.state import SagaState
@@ -113,7 +114,7 @@ class StepPlan:
                 step = self._definition.today(key.removesuffix(UNDO)) if intent is None else intent.step
                 self._succeed(key, step, key.endswith(UNDO), intent.commands if intent else (), None, go_on=False)
             elif intent is not None:
-                self._issue(key, intent.step, intent.undo, intent.commands, intent.effect)
+                self._issue(key, intent.step, intent.undo, intent.commands, intent.effect, intent.id_form)
         if stream.ended:  # it had ended already, and only what it had sent before was left to do
             self._events.append(
                 SagaCompleted() if stream.ended == "completed" else SagaFailed("", stream.ended_because)
@@ -320,12 +321,14 @@ class StepPlan:
         known = self._stream.commands
         return _issued(undo(saga, [command_of(one, known[one.type]) for one in done]), undo.__qualname__)
 
-    def _issue(self, key: str, step_name: str, undo: bool, commands: tuple[IssuedCommand, ...], effect: bool) -> None:
-        step = self._definition.steps.get(step_name)
+    def _issue(
+        self, key: str, name: str, undo: bool, commands: tuple[IssuedCommand, ...], effect: bool, form: int = ID_FORM
+    ) -> None:
+        step = self._definition.steps.get(name)
         timeout_s = step.timeout_s if step is not None and not undo else None
         deadline_us = 0 if timeout_s is None else self._at_us + round(timeout_s * 1_000_000)
         self._issued += 1
-        self._events.append(StepIssued(key, step_name, undo, commands, effect, deadline_us))
+        self._events.append(StepIssued(key, name, undo, commands, effect, deadline_us, form))
 
     def _waits_for_event(self, intent: Open) -> bool:
         step: Step | None = self._definition.steps.get(intent.step)

@@ -47,6 +47,7 @@ class Open(msgspec.Struct):
     error: str = ""
     details: Mapping[str, Any] = {}
     failed: set[int] = set()
+    id_form: int = 0
 
     @property
     def effects(self) -> tuple[int, ...]:
@@ -101,6 +102,7 @@ class SagaProgress(Aggregate):
         self.open[event.key] = Open(
             event.key, step, event.undo, event.commands, event.effect, event.deadline_us, waiting, arrived
         )
+        self.open[event.key].id_form = event.id_form
 
     @evolve
     def command_answered(self, event: CommandAnswered) -> None:

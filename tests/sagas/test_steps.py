@@ -376,7 +376,7 @@ async def test_a_saga_sends_with_the_flow_of_what_started_it_and_names_itself_as
         changes = [change async for change in runtime.history(Account, "bob")]
         metadata = changes[-1].metadata
         assert (metadata.correlation_id, metadata.causation_id) == ("flow-1", "Transfer<desk@1>")
-        assert metadata.command_id == "Transfer/desk@1/credit/0"
+        assert metadata.command_id == "~Transfer/desk@1/credit/0"
 
 
 @virtual

@@ -9,6 +9,7 @@ from simulation.mutants.mutant import mutant
 from simulation.mutants.scenarios import orders, transfers
 
 from actorium.actors.actor import Actor
+from actorium.actors.derived_ids import DerivedId
 from actorium.actors.pending import PendingAppend
 from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.processors.concurrent_delivery import ConcurrentDelivery
@@ -29,8 +30,8 @@ def send_under_new_ids(patch: pytest.MonkeyPatch, policy: type[CommandRunner]) -
 
     async def attempt_with_new_id(runner: CommandRunner, key: IntentKey, *more: Any) -> Any:
         class NewId(IntentKey):
-            def command_id(self, index: int) -> str:
-                return runner._source.new_id()
+            def command_id(self, index: int, id_form: int) -> DerivedId:
+                return DerivedId(runner._source.new_id())
 
         return await attempt(runner, NewId(*astuple(key)), *more)
 

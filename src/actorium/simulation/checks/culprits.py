@@ -65,6 +65,6 @@ def _step_behind(view: View, command_id: str) -> str:
     for recorded in view.events(StepIssued):
         issued, saga = recorded.event, recorded.stream
         key = IntentKey(saga.type, saga.id, issued.key)
-        if any(key.command_id(index) == command_id for index in range(len(issued.commands))):
+        if any(key.command_id(index, issued.id_form) == command_id for index in range(len(issued.commands))):
             return f"{saga.type}.{issued.step}{' (undo)' if issued.undo else ''}"
     return ""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from actorium.actors.derived_ids import MARK
 from actorium.simulation.checks.finding import Violated
 from actorium.simulation.record.view import View
 from actorium.simulation.record.witness import Witness
@@ -66,7 +67,7 @@ class Effects:
 
     def _was_issued(self, command_id: str, causation_id: str, effect: Effect) -> None:
         """Check that a saga's command takes effect only while its intent is open in the log."""
-        owner, _, rest = command_id.partition("/")
+        owner, _, rest = command_id.removeprefix(MARK).partition("/")
         saga_class = self._view.class_of(owner)
         if saga_class is None or not self._view.is_saga(owner) or not causation_id.startswith(f"{owner}<"):
             return
