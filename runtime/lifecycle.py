@@ -63,9 +63,8 @@ class Lifecycle:
         self._crash: BaseException | None = None
         self._failure: BaseException | None = None
         self._shutdown = Shutdown(environment.settings.close_s)
-        self.serving_loop: asyncio.AbstractEventLoop | None = (
-            None  # from which commands are accepted; None: they are not
-        )
+        # From which commands are accepted; None: they are not.
+        self.serving_loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def accepting(self) -> bool:

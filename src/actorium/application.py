@@ -83,9 +83,9 @@ class Runtime:
         self._settings = settings or Settings()
         self._source: Source = source or SystemSource()
         self._counters = Counters()
-        observers = Instruments([self._counters, *instruments])
+        told = Instruments([self._counters, *instruments])
         codec, is_stopping = self._catalog.codec, lambda: self._lifecycle.is_stopping
-        self._environment = RuntimeEnvironment(self._store, codec, self._settings, self._source, observers, is_stopping)
+        self._environment = RuntimeEnvironment(self._store, codec, self._settings, self._source, told, is_stopping)
         self._entry = CommandEntry(middleware, self._running)
         self._has_middleware = self._entry.has_middleware
         self._lifecycle = Lifecycle(self._environment, self._assemble)
@@ -97,10 +97,9 @@ class Runtime:
     def _assemble(self, head: Head) -> Assembly:
         # Middleware is async, so a command that passes through it needs its own task.
         accepts = None if self._has_middleware else lambda: self._lifecycle.accepting
-        components = assembled(
+        self._engine, self._reads, self._saga_engine = components = assembled(
             self._catalog, self._environment, head, self._counters, self._lifecycle.crashed, self.send, accepts
         )
-        self._engine, self._reads, self._saga_engine = components
         return components.in_order()
 
     def _running(self) -> Engine:
@@ -159,8 +158,7 @@ class Runtime:
     async def start(self) -> None:
         """Open the store and start serving. A runtime starts only once.
 
-        Raises the store's errors, UnreadableTypes if the log contains events that no registered class reads in full
-        (see `Settings`), and RuntimeClosed for a second start.
+        Raises the store's errors, UnreadableTypes (see `Settings`), and RuntimeClosed for a second start.
         """
         await self._lifecycle.start()
 
