@@ -2,16 +2,18 @@
 
 import asyncio
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from support.bank import Add, Added, FailToDecide, FailToEvolve, Tally
-from support.stores import FaultyStore, GatedStore, PoisonedStore, append
+from support.stores import FaultyStore, GatedStore, PassedThrough, PoisonedStore, append
 from support.virtual_time import settled, virtual
 
 from actorium import Aggregate, Command, CommandFailed, Event, Metadata, Passivation, Settings, decide, evolve
 from actorium.application import Runtime
 from actorium.errors import HydrationFailed, StoreUnavailable
+from actorium.store.event_store import StreamPage, StreamRead
 from actorium.store.memory import MemoryStore
 from actorium.store.source import SeededSource
 
@@ -258,3 +260,23 @@ async def test_a_store_that_is_away_fails_what_needs_it_and_serves_again_at_once
             with pytest.raises(StoreUnavailable):
                 await runtime.send(Add("warm"))
         assert (await runtime.send(Add("warm"))).version == 3
+
+
+class Choosy(PassedThrough):
+    """Reads no page that holds a stream of this id, whatever else is wanted with it."""
+
+    async def read_streams(self, reads: Sequence[StreamRead]) -> list[StreamPage]:
+        if any(read.stream.id == "poison" for read in reads):
+            raise ValueError("no such stream can be")
+        return await super().read_streams(reads)
+
+
+@virtual
+async def test_a_stream_that_cannot_be_asked_for_fails_alone() -> None:
+    store = Choosy()
+    async with Runtime([Tally], store=store) as runtime:
+        names = [f"t{n}" for n in range(20)]
+        outcomes = await asyncio.gather(
+            *(runtime.send(Add(name)) for name in (*names[:10], "poison", *names[10:])), return_exceptions=True
+        )
+        assert [type(one).__name__ for one in outcomes] == ["Ack"] * 10 + ["HydrationFailed"] + ["Ack"] * 10

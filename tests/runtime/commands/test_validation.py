@@ -298,6 +298,15 @@ async def test_events_that_are_too_large_fail_their_command() -> None:
 
 
 @virtual
+async def test_metadata_counts_as_often_as_it_is_stored() -> None:
+    async with Runtime([Tally], store="memory://", settings=Settings(max_payload_bytes=2_000)) as runtime:
+        note = {"note": "x" * 300}
+        assert (await runtime.send(Add("t", events=5), headers=note)).version == 5
+        with pytest.raises(CommandFailed, match="the limit max_payload_bytes is 2000"):
+            await runtime.send(Add("t", events=6), headers=note)
+
+
+@virtual
 async def test_a_version_that_the_caller_expected_and_is_not_there_is_told() -> None:
     async with Runtime([Tally], store="memory://") as runtime:
         await runtime.send(Add("t"), expected_version=0)
