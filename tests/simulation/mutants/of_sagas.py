@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import astuple
 from simulation.mutants.mutant import mutant
-from simulation.mutants.scenarios import orders, transfers
+from simulation.mutants.scenarios import guessed_ids, orders, transfers
 
 from actorium.actors.actor import Actor
 from actorium.actors.derived_ids import DerivedId
@@ -179,3 +179,15 @@ def an_order_is_concluded_before_it_is_sent(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(SubmissionRunner, "offer", lambda *_: None)
     patch.setattr(SubmissionRunner, "_attempt", conclude_and_send)
+
+
+@mutant(guessed_ids)
+def a_caller_can_choose_the_id_of_a_step(patch: pytest.MonkeyPatch) -> None:
+    """Derived ids begin with a mark that the door refuses to callers; here they are what anybody can guess."""
+    patch.setattr("actorium.sagas.model.intents.derived_id", lambda cause: cause)
+
+
+@mutant(guessed_ids)
+def a_long_id_is_cut_off(patch: pytest.MonkeyPatch) -> None:
+    """A cause that is too long for an id is hashed; here it is cut, and two steps of a saga have one id."""
+    patch.setattr("actorium.sagas.model.intents.bounded", lambda text: text[:500])

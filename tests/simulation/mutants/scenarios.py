@@ -96,6 +96,32 @@ async def transfers(world: World) -> None:
     await asyncio.gather(*map(client, range(2)))
 
 
+@simulation(seeds=200, faults=Faults.only(Kind.CRASH, Kind.CRASH_AFTER_COMMIT, rate=0.05))
+async def guessed_ids(world: World) -> None:
+    """Transfers asked for at desks of long names, while a client uses the ids that their commands could have."""
+    bank = world.runtime([Account, Desk, Transfer])
+    world.conserved("money", lambda view: money(view) - guesses(view))
+    world.eventually("no transfer is stuck", lambda view: not view.sagas(status="failed"), within_s=600.0)
+    async with world.calm():
+        for name in ("bank", "alice", "bob", "mallory"):
+            await bank.send(Open(name, 100))
+        await bank.send(Open("full", 0, 0))
+
+    async def client(desk: str, target: str) -> None:
+        await bank.send(Ask(desk, "alice", target, 20))
+
+    async def guesser(desk: str) -> None:
+        for step in ("charge", "debit:undo"):
+            await bank.send(Deposit("mallory", 1), command_id=f"Transfer/{desk}@1/{step}/0")
+
+    await asyncio.gather(client("desk", "full"), guesser("desk"), client("d" * 500, "bob"))
+
+
+def guesses(view: View) -> int:
+    """What the client that guesses ids has added."""
+    return sum(one.event.amount for one in view.events(Deposited) if one.stream_id == "mallory")
+
+
 @simulation(seeds=200, faults=without(Faults.all(rate=0.06), Kind.CLOCK_JUMP))
 async def orders(world: World) -> None:
     """Deposits are submitted, some for later; the clock is correct, so none may be executed early."""
