@@ -14,13 +14,13 @@ from typing import Any
 
 from actorium.actors.actor import Actor, Status
 from actorium.actors.commands import Ack, Command, CommandHandler, checked_id, checked_text, is_unicode
-from actorium.actors.derived_ids import checked_command_id
 from actorium.actors.envelope import Envelope
 from actorium.actors.kind import ActorKind
 from actorium.runtime.arguments import checked_count
 from actorium.runtime.commands.admission import Admission
 from actorium.runtime.commands.answer_batch import Answer, AnswerBatch, Take
 from actorium.runtime.commands.deadlines import Deadlines
+from actorium.runtime.commands.derived_ids import checked_command_id
 from actorium.runtime.commands.live_actors import LiveActors
 from actorium.runtime.commands.supervision import Supervisor
 from actorium.runtime.errors import CommandTimeout

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Literal, NewType, TypeVar
 
-from actorium.actors.derived_ids import bounded, effect
+from actorium.runtime.commands.derived_ids import bounded, effect
 from actorium.runtime.log.log_reader import Delivered
 from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.processors.event_handlers import EventHandler, arguments, read_handler

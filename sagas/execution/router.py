@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from uuid import UUID
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+
+import msgspec
 
 from actorium.actors.commands import checked_id
-from actorium.actors.derived_ids import bounded, derived_id
 from actorium.actors.envelope import Envelope
 from actorium.runtime.commands.answer_batch import Take
+from actorium.runtime.commands.derived_ids import bounded, derived_id
 from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.log.log_reader import Delivered, Unread
 from actorium.runtime.processors.checkpoint import Checkpoint
@@ -27,6 +30,8 @@ from actorium.store.errors import Transient
 from actorium.store.events import Event, RecordedEvent
 from actorium.store.names import StreamName
 
+# What JSON makes texts of that are too easily another text another time.
+_NO_IDS = (bytes, bytearray, datetime, date, time, timedelta, Decimal)
 # Sagas that take events side by side; what they send is bounded by the runtime's own limits.
 _CONCURRENCY = 512
 # What says nothing about the event or the saga is tried again for ever.
@@ -133,16 +138,15 @@ class Router:
 
 
 def _correlated(correlate: object, recorded: RecordedEvent[Event]) -> str | None:
-    """Return the id that a field or a function of an event gives: a text, or a UUID or whole number as its text.
+    """Return the id that a field or a function of an event gives: a text, or the text of a UUID, an Enum or an int.
 
     Raises InvalidCommand for anything else, so that the event is parked and its neighbours are not.
     """
     found = getattr(recorded.event, correlate) if isinstance(correlate, str) else correlate(recorded)  # type: ignore[operator]
     if found is None:
         return None
-    if isinstance(found, UUID) or (isinstance(found, int) and not isinstance(found, bool)):
-        found = str(found)
-    return checked_id(found, "correlated id")
+    found = msgspec.to_builtins(found, builtin_types=_NO_IDS)
+    return checked_id(str(found) if type(found) is int else found, "correlated id")
 
 
 def _id_of_start(recorded: RecordedEvent[Event]) -> str:

@@ -12,10 +12,10 @@ import msgspec
 from actorium.actors.actor import Actor
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Ack, Command, checked_id, checked_text, command_type_of
-from actorium.actors.derived_ids import derived_id, known_command_id
 from actorium.actors.envelope import Envelope
 from actorium.actors.errors import AlreadyExists, NotFound
 from actorium.actors.kind import ActorKind
+from actorium.runtime.commands.derived_ids import derived_id, known_command_id
 from actorium.runtime.component import Component
 from actorium.runtime.engine import Engine
 from actorium.runtime.environment import RuntimeEnvironment
@@ -38,8 +38,8 @@ from actorium.sagas.execution.step_runner import StepRunner
 from actorium.sagas.execution.submission_runner import SubmissionRunner
 from actorium.sagas.execution.submission_table import listed
 from actorium.sagas.model.intents import IntentKey
+from actorium.sagas.model.issued import issued_command
 from actorium.sagas.model.messages import Mend
-from actorium.sagas.model.plan import issued_command
 from actorium.sagas.model.saga import Saga
 from actorium.sagas.model.stream import SagaStream
 from actorium.sagas.model.submission_views import SubmissionView, view_of

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from actorium.actors.derived_ids import effect
 from actorium.actors.errors import Rejected
+from actorium.runtime.commands.derived_ids import effect
 from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.processors.reactions import IdempotencyKey
 from actorium.runtime.retry import Retry

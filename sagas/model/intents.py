@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from actorium.actors.derived_ids import DerivedId, bounded, derived_id
+from actorium.runtime.commands.derived_ids import DerivedId, bounded, derived_id
 from actorium.sagas.model.events import IssuedCommand
 
 ID_FORM = 1

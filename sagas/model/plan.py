@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
-from actorium.actors.commands import Command, command_type_of
+from actorium.actors.commands import command_type_of
 from actorium.actors.errors import Rejected
 from actorium.runtime.processors.event_handlers import arguments
 from actorium.sagas.model.events import (
@@ -29,13 +28,14 @@ from actorium.sagas.model.events import (
     as_recorded,
 )
 from actorium.sagas.model.intents import ID_FORM
+from actorium.sagas.model.issued import command_of, issued_commands
 from actorium.sagas.model.messages import Answered
 from actorium.sagas.model.progress import Open, SagaProgress
 from actorium.sagas.model.state import SagaState
 from actorium.sagas.model.steps import Step
 from actorium.store.events import Event, RecordedEvent, as_json
 from actorium.store.log import logger
-from actorium.store.raised import error_text, let_through, repr_of, traceback_text
+from actorium.store.raised import error_text, let_through, traceback_text
 
 log = logger("actorium.sagas")
 
@@ -165,7 +165,7 @@ class StepPlan:
         known = self._definition.handler_of(type(recorded.event))
         assert known is not None
         handler = known.handler
-        return _issued(handler.method(saga, *arguments(handler, recorded, {})), handler.method.__qualname__)
+        return issued_commands(handler.method(saga, *arguments(handler, recorded, {})), handler.method.__qualname__)
 
     def _follow_up(self, saga: SagaState, commands: tuple[IssuedCommand, ...]) -> None:
         """Issue what a handler returned, and end the saga if it said so."""
@@ -194,7 +194,7 @@ class StepPlan:
         wants = handler.__code__.co_argcount > 2
         try:
             returned = handler(saga, command, rejection) if wants else handler(saga, command)
-            commands = _issued(returned, handler.__qualname__)
+            commands = issued_commands(returned, handler.__qualname__)
         except BaseException as raised:
             self._events.append(SagaFailed(intent.key, _bug(handler, raised)))
             return True
@@ -268,7 +268,7 @@ class StepPlan:
             saga = self._saga()
             before = as_json(saga)
             try:
-                commands = _issued(step.method(saga), step.method.__qualname__)
+                commands = issued_commands(step.method(saga), step.method.__qualname__)
                 self._require_unchanged(saga, before)
             except BaseException as raised:
                 self._events.append(SagaFailed(step.name, _bug(step.method, raised)))
@@ -317,9 +317,9 @@ class StepPlan:
         undo = step.undo_method
         assert undo is not None, "a step without an undo is passed over"
         if not step.undo_wants_commands:
-            return _issued(undo(saga), undo.__qualname__)
+            return issued_commands(undo(saga), undo.__qualname__)
         known = self._stream.commands
-        return _issued(undo(saga, [command_of(one, known[one.type]) for one in done]), undo.__qualname__)
+        return issued_commands(undo(saga, [command_of(one, known[one.type]) for one in done]), undo.__qualname__)
 
     def _issue(
         self, key: str, name: str, undo: bool, commands: tuple[IssuedCommand, ...], effect: bool, form: int = ID_FORM
@@ -365,38 +365,12 @@ def state_of(saga: SagaState) -> dict[str, Any]:
     return state
 
 
-def command_of(issued: IssuedCommand, command_class: type[Command]) -> Command:
-    """Return a recorded command; raise msgspec.ValidationError where its class has changed too much."""
-    return msgspec.json.decode(issued.fields, type=command_class)
-
-
-def issued_command(command: Command) -> IssuedCommand:
-    """Return a command as it is recorded; raise ValueError for a field that JSON would change."""
-    return IssuedCommand(command_type_of(type(command)), as_recorded(msgspec.to_builtins(command, str_keys=True)))
-
-
 def _bug(method: Any, raised: BaseException) -> str:
     """Return why a saga fails whose method raised, and log where that was."""
     let_through(raised)
     reason = f"{method.__qualname__} raised {error_text(raised)}"
     log.error("saga_method_failed", error=reason, traceback=traceback_text(raised))
     return reason
-
-
-def _issued(returned: Any, name: str) -> tuple[IssuedCommand, ...]:
-    """Return what a step or a handler returned as commands to issue."""
-    if returned is None:
-        return ()
-    if isinstance(returned, Command):
-        return (issued_command(returned),)
-    if not isinstance(returned, Iterable):
-        raise TypeError(f"{name} returned {repr_of(returned)}: it returns a command, several, or None")
-    issued = []
-    for command in returned:
-        if not isinstance(command, Command):
-            raise TypeError(f"{name} returned {repr_of(command)}, which is no Command")
-        issued.append(issued_command(command))
-    return tuple(issued)
 
 
 def _shown(recorded: RecordedEvent[Event]) -> str:

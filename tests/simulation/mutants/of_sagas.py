@@ -9,8 +9,8 @@ from simulation.mutants.mutant import mutant
 from simulation.mutants.scenarios import guessed_ids, orders, transfers
 
 from actorium.actors.actor import Actor
-from actorium.actors.derived_ids import DerivedId
 from actorium.actors.pending import PendingAppend
+from actorium.runtime.commands.derived_ids import DerivedId
 from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.processors.concurrent_delivery import ConcurrentDelivery
 from actorium.sagas.execution.agenda import Agenda

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from actorium.actors.derived_ids import MARK
+from actorium.runtime.commands.derived_ids import MARK
 from actorium.simulation.checks.finding import Violated
 from actorium.simulation.record.view import View
 from actorium.simulation.record.witness import Witness

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actorium.actors.commands import MAX_ID_LENGTH
-from actorium.actors.derived_ids import (
+from actorium.runtime.commands.derived_ids import (
     MARK,
     DerivedId,
     bounded,
