@@ -30,7 +30,8 @@ class CommandEntry:
         deadline = loop.time() + envelope.timeout_s
         ack = await self.call(envelope)
         for model in models:
-            await model.at_least(ack.position, max(0.0, deadline - loop.time()))
+            # Without events its position is that of another command's event, whose fate is not its own.
+            await model.at_least(ack.position, max(0.0, deadline - loop.time()), stale=not ack.events)
         return ack
 
     async def _tell_innermost(self, envelope: Envelope) -> Ack:

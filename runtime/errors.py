@@ -41,3 +41,21 @@ class QueryFailed(HandlerFailed):
 
 class QueryTimeout(OutcomeUnknown):
     """A query had no answer in time: its projection is behind, or its statement was interrupted; ask again."""
+
+
+class EventParked(OutcomeUnknown):
+    """A projection does not hold the event that was waited for, nor will it by itself: its handler failed.
+
+    The event is parked, or waits behind one of its stream that is, or was discarded; the message says why, and how a
+    person delivers it. A command that was sent with `wait_for` has taken effect.
+
+    processor: the name under which the projection's progress is kept. position: that of the parked event.
+    """
+
+    processor: str
+    position: int
+
+    def __init__(self, message: str, *, processor: str, position: int) -> None:
+        super().__init__(message)
+        self.processor = processor
+        self.position = position

@@ -151,7 +151,9 @@ class ReadSide(Component):
             raise ConfigurationError(f"query({query!r}): a @query method of a projection, such as Balances.of")
         return self.model(query.projection)
 
-    async def query(self, query: Query[R], arguments: tuple[Any, ...], after: int, timeout_s: float | None) -> R:
+    async def query(
+        self, query: Query[R], arguments: tuple[Any, ...], after: int, timeout_s: float | None, stale: bool
+    ) -> R:
         """Return a projection's answer, once it holds everything up to a position."""
         model = self.model_of(query)
         checked_count(after, "after", "a position, such as that of an Ack")
@@ -160,7 +162,7 @@ class ReadSide(Component):
             await self.log_reader.require_within(after)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
-        await model.at_least(after, timeout_s)
+        await model.at_least(after, timeout_s, stale=stale)
         answer: R = await model.ask(query, arguments, max(0.0, deadline - loop.time()))
         return answer
 
@@ -179,7 +181,7 @@ class ReadSide(Component):
             checkpoint = memory_ledger = MemoryCheckpoint(name, self._store, self._save)
             work = MemoryProjection(projection, memory_ledger, self._store, self.log_reader)
         delivery = SequentialDelivery(work, checkpoint, self._settings.handler_retry, self._source)
-        self._models[projection] = ReadModel(work, checkpoint)
+        self._models[projection] = ReadModel(work, checkpoint, self.log_reader)
         self.add(projection, self._processor(definition.name, work, delivery, checkpoint))
 
     def _add_reaction(self, reaction: Reaction) -> None:

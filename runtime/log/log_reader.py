@@ -140,6 +140,11 @@ class LogReader:
                 head,
             )
 
+    async def stream_at(self, position: int) -> StreamName:
+        """Return the stream of the event at a position of the log; raise CorruptEvent where it is damaged."""
+        (record,) = await self._store.read_log(position - 1, 1)
+        return record.stream
+
     async def recorded_us_after(self, position: int) -> int:
         """Return when the event after a position was recorded, 0 where there is none or it is damaged."""
         try:

@@ -84,11 +84,16 @@ class DeadLetters:
 
     def hold_back(self, delivered: Delivered, lane: StreamName | None = None) -> bool:
         """Say whether an event is not to be handled now; `lane` is where it waits, by default its stream."""
-        stream, position = delivered.stream, delivered.position
-        if position in self._discarded:
-            return True
-        letter = self._parked.get(lane or stream)
-        return letter is not None and position >= letter.position
+        return self.holding(lane or delivered.stream, delivered.position) is not None
+
+    def holding(self, lane: StreamName, position: int) -> DeadLetter | None:
+        """Return the letter because of which the event at a position is not to be handled now, if there is one."""
+        letter = self._discarded.get(position)
+        if letter is None:
+            letter = self._parked.get(lane)
+            if letter is not None and position < letter.position:
+                return None
+        return letter
 
 
 def moved_to(letter: DeadLetter, delivered: Delivered) -> DeadLetter:

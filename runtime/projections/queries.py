@@ -8,7 +8,8 @@ import inspect
 from collections.abc import Awaitable
 from typing import Any, Generic, TypeVar
 
-from actorium.runtime.errors import QueryFailed, QueryTimeout
+from actorium.runtime.errors import EventParked, QueryFailed, QueryTimeout
+from actorium.runtime.log.log_reader import LogReader
 from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.projections.memory_projection import MemoryProjection
 from actorium.runtime.projections.projection import Query
@@ -25,12 +26,16 @@ log = logger("actorium.runtime")
 class ReadModel:
     """One projection as queries see it."""
 
-    def __init__(self, work: TableProjection | MemoryProjection, checkpoint: Checkpoint) -> None:
+    def __init__(self, work: TableProjection | MemoryProjection, checkpoint: Checkpoint, log_reader: LogReader) -> None:
         self._work = work
+        self._log_reader = log_reader
         self.checkpoint = checkpoint
 
-    async def at_least(self, position: int, timeout_s: float) -> None:
-        """Wait until what queries see holds everything up to a position; raise QueryTimeout."""
+    async def at_least(self, position: int, timeout_s: float, *, stale: bool = False) -> None:
+        """Wait until what queries see holds everything up to a position; raise QueryTimeout.
+
+        Raises EventParked where the event at the position is held back, unless `stale`.
+        """
         try:
             async with asyncio.timeout(timeout_s):
                 await self.checkpoint.ready.wait()
@@ -41,6 +46,25 @@ class ReadModel:
                 f"{self.checkpoint.name} is at position {self.checkpoint.position} and did not reach {position} within "
                 f"{timeout_s:g} s: ask again, or see runtime.processors[…].statistics()"
             ) from None
+
+        if position and self.checkpoint.letters and not stale:
+            await self._require_handled(position)
+
+    async def _require_handled(self, position: int) -> None:
+        name = self.checkpoint.name
+        letter = self.checkpoint.letters.holding(await self._log_reader.stream_at(position), position)
+        if letter is None:
+            return
+        event = f"{letter.event_type} at position {letter.position} ({letter.stream} version {letter.version})"
+        if letter.discarded:
+            text = f"{name} does not hold {event}: it was discarded ({letter.discarded}); ask without after="
+        else:
+            behind = "" if letter.position == position else f", and position {position} waits behind it"
+            text = (
+                f"{name} has parked {event}{behind}: {letter.error}; fix the handler and deliver it with "
+                "runtime.dead_letters.retry(), or ask with stale=True"
+            )
+        raise EventParked(text, processor=name, position=letter.position)
 
     async def _holds(self, position: int) -> None:
         await self.checkpoint.reached(position)

@@ -204,17 +204,14 @@ class Runtime:
             the queue is rejected immediately.
         expected_version: the version that the stream must have.
         correlation_id, causation_id, headers: stored with the events.
-        wait_for: projections that must contain the events before the call returns; QueryTimeout means that the command
-            took effect but a projection has not caught up.
+        wait_for: projections that must contain the events before the call returns; QueryTimeout and EventParked mean
+            that the command took effect but a projection does not contain its events.
 
         Raises InvalidCommand, Refused (Rejected, NotFound, AlreadyExists, CommandConflict), LostRace, CommandFailed for
         a bug of the handler, Unavailable where nothing was done (Overloaded, StoreUnavailable, RuntimeClosed),
         OutcomeUnknown (CommandTimeout, CommitUnknown), DamagedLog (HydrationFailed) or ConfigurationError.
         """
-        if timeout_s is not None:
-            checked_timeout_s(timeout_s)
-        else:
-            timeout_s = self._settings.default_timeout_s
+        timeout_s = self._settings.default_timeout_s if timeout_s is None else checked_timeout_s(timeout_s)
         engine = self._running()
         if not self._has_middleware:
             engine.admission.require_time(timeout_s)  # rejecting is cheapest here, but middleware must see the command
@@ -375,17 +372,20 @@ class Runtime:
         self._running()
         return self._reads.subscribe(name, types, after)
 
-    async def query(self, query: Query[R], *args: Any, after: int | None = None, timeout_s: float | None = None) -> R:
+    async def query(
+        self, query: Query[R], *args: Any, after: int | None = None, timeout_s: float | None = None, stale: bool = False
+    ) -> R:
         """Return a projection's answer: `await runtime.query(Balances.of, "alice", after=ack.position)`.
 
         after: wait until the projection contains everything up to this position (read your own writes).
         timeout_s: how long to wait for that and for the answer; a statement still running then is interrupted.
+        stale: answer although the event at that position is parked, or waits behind one that is.
 
-        Raises QueryTimeout, PositionBeyondLog for a position beyond the end of the log, StatementFailed for bad SQL,
-        and QueryFailed for any other error of the query.
+        Raises QueryTimeout, EventParked, PositionBeyondLog for a position beyond the end of the log, StatementFailed
+        for bad SQL, and QueryFailed for any other error of the query.
         """
         self._running()
-        return await self._reads.query(query, args, 0 if after is None else after, timeout_s)
+        return await self._reads.query(query, args, 0 if after is None else after, timeout_s, stale)
 
     def watch(self, query: Query[R], *args: Any) -> Watch[R]:
         """Return an async iterator over a query's answers: the current one, then each new one that differs."""

@@ -10,7 +10,7 @@ ActoriumError
 ├── Transient            send again later, with the same command_id
 │   ├── Unavailable      nothing was done         Overloaded, StoreUnavailable, StoreInUse, RuntimeClosed
 │   └── OutcomeUnknown   may have happened        CommandTimeout, CommitUnknown, StoreHangs, QueryTimeout,
-│                                                 SagaTimeout
+│                                                 EventParked, SagaTimeout
 └── DamagedLog           stop and look            UnreadableEvent (CorruptEvent, VersionGap, UnknownEventType,
                                                   UpcastFailed), UnreadableTypes, CorruptRow, CorruptStore,
                                                       HydrationFailed
@@ -25,7 +25,7 @@ from actorium.actors.errors import (
     NotFound,
     Rejected,
 )
-from actorium.runtime.errors import CommandTimeout, Overloaded, QueryFailed, QueryTimeout, RuntimeClosed
+from actorium.runtime.errors import CommandTimeout, EventParked, Overloaded, QueryFailed, QueryTimeout, RuntimeClosed
 from actorium.sagas.errors import SagaTimeout
 from actorium.store.error_wire import ErrorWire, error_from_wire, error_to_wire
 from actorium.store.errors import (
@@ -72,6 +72,7 @@ __all__ = [
     "DamagedLog",
     "DuplicateCommand",
     "ErrorWire",
+    "EventParked",
     "HandlerFailed",
     "HydrationFailed",
     "InvalidCommand",

@@ -16,6 +16,7 @@ from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Ack, Command
 from actorium.actors.errors import CommandFailed
 from actorium.application import Runtime
+from actorium.runtime.errors import EventParked
 from actorium.runtime.projections.projection import Projection, Query
 from actorium.simulation.record.history import Asking, ClientDelivery, ClientRead, Operation
 from actorium.simulation.record.trace import TraceMark
@@ -207,14 +208,27 @@ class SimulatedRuntime(ReadFace):
         state: A = await self._answered(f"get {aggregate.__name__} {id}", read)
         return state
 
-    async def query(self, query: Query[R], *args: Any, after: int | None = None, timeout_s: float | None = None) -> R:
+    async def query(
+        self,
+        query: Query[R],
+        *args: Any,
+        after: int | None = None,
+        timeout_s: float | None = None,
+        stale: bool = False,
+    ) -> R:
         """Ask a projection, as `Runtime.query` does."""
         witness = self.node.witness
 
         async def asked(runtime: Runtime) -> R:
             delivery = ClientDelivery(witness.position)
             self.node.history.askings.append(Asking(query, args, after or 0, delivery))
-            return await _noted(delivery, witness, runtime.query(query, *args, after=after, timeout_s=timeout_s))
+            answering = runtime.query(query, *args, after=after, timeout_s=timeout_s, stale=stale)
+            try:
+                return await _noted(delivery, witness, answering)
+            except EventParked:
+                # As a person would: the handler may have failed by a fault that is over.
+                await runtime.dead_letters.retry(handler=query.projection)
+                raise
 
         answer: R = await self._answered(f"query {query!r}", asked)
         return answer
