@@ -20,7 +20,8 @@ from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.processors.concurrent_delivery import ConcurrentDelivery
 from actorium.runtime.processors.delivery import SequentialDelivery
 from actorium.runtime.processors.outlet import Outlet, OutletWork
-from actorium.runtime.processors.processor import Processor, ProcessorStatistics
+from actorium.runtime.processors.processor import Processor
+from actorium.runtime.processors.processor_statistics import ProcessorStatistics
 from actorium.runtime.processors.reactions import Reaction, ReactionWork
 from actorium.runtime.processors.start_position import StartPosition
 from actorium.runtime.projections.memory_projection import MemoryCheckpoint, MemoryProjection
@@ -180,7 +181,9 @@ class ReadSide(Component):
         else:
             checkpoint = memory_ledger = MemoryCheckpoint(name, self._store, self._save)
             work = MemoryProjection(projection, memory_ledger, self._store, self.log_reader)
-        delivery = SequentialDelivery(work, checkpoint, self._settings.handler_retry, self._source)
+        delivery = SequentialDelivery(
+            work, checkpoint, self._settings.handler_retry, self._source, projection.on_failure
+        )
         self._models[projection] = ReadModel(work, checkpoint, self.log_reader)
         self.add(projection, self._processor(definition.name, work, delivery, checkpoint))
 

@@ -45,3 +45,7 @@ class TryLater(Exception):
     def __init__(self, reason: str, retry: Retry) -> None:
         super().__init__(reason)
         self.retry = retry
+
+
+class GoNoFurther(Exception):
+    """Raised by a delivery that must not skip an event: its processor stands still until a person resumes it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from actorium.runtime.instrument import Instrument
-from actorium.runtime.processors.processor import ProcessorStatistics
+from actorium.runtime.processors.processor_statistics import ProcessorStatistics
 from actorium.store.writer import WriterStatistics
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Protocol
+from typing import Literal, Protocol
 
 from actorium.runtime.log.log_reader import Delivered, Unread
 from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.processors.dead_letters import dead_letter, moved_to
-from actorium.runtime.retry import Retry
+from actorium.runtime.retry import GoNoFurther, Retry
 from actorium.store.errors import StatementFailed, Transient
 from actorium.store.event_store import DeadLetter, Statement
 from actorium.store.events import Event, RecordedEvent
@@ -24,6 +24,9 @@ from actorium.store.raised import error_text, let_through, traceback_text
 from actorium.store.source import Source
 
 log = logger("actorium.runtime")
+
+
+OnFailure = Literal["park", "stop"]
 
 
 class Delivery(Protocol):
@@ -97,10 +100,16 @@ class Attempts:
 
 
 class SequentialDelivery:
-    """One event after the other, many to a commit; what they write and the position move together."""
+    """One event after the other, many to a commit; what they write and the position move together.
 
-    def __init__(self, handler: Apply, checkpoint: Checkpoint, retry: Retry, source: Source) -> None:
+    on_failure: what follows when the attempts for an event are used up: "park" it, or "stop" before it.
+    """
+
+    def __init__(
+        self, handler: Apply, checkpoint: Checkpoint, retry: Retry, source: Source, on_failure: OnFailure = "park"
+    ) -> None:
         self._handler = handler
+        self._on_failure = on_failure
         self._checkpoint = checkpoint
         self._attempts = Attempts(checkpoint, retry, source)
 
@@ -203,6 +212,11 @@ class SequentialDelivery:
                 return
             error = failure
             await self._handler.restore(position - 1)
+        if self._on_failure == "stop":
+            raise GoNoFurther(
+                f"{unit[0].stream} at position {position} was tried {attempt} times: {error_text(error)}; fix the "
+                "handler, then start again or call resume()"
+            ) from error
         await self._checkpoint.save(position, parked=[self._attempts.letter(unit[0], attempt, error)])
 
     async def _write(

@@ -22,7 +22,8 @@ from actorium.runtime.log.log_reader import Delivered, LogReader
 from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.processors.dead_letters import moved_to
 from actorium.runtime.processors.delivery import Delivery
-from actorium.runtime.retry import Retry, TryLater
+from actorium.runtime.processors.processor_statistics import ProcessorStatistics
+from actorium.runtime.retry import GoNoFurther, Retry, TryLater
 from actorium.runtime.waits import end, ended
 from actorium.store.errors import ActoriumError, ConfigurationError, HandlerFailed, InvalidCommand, Transient
 from actorium.store.event_store import DeadLetter, StreamRead
@@ -51,25 +52,6 @@ class Work(Protocol):
 
     async def reset(self) -> None:
         """Begin anew from the first event."""
-
-
-class ProcessorStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """How a processor stands.
-
-    state: "starting", "running", "paused", "waiting" (for the store, or for the sink of an outlet), "full" (`parked` is
-    at its limit), "failed" (its own code, not a handler, raised; it tries again) or "stopped"; `error` says why.
-    position: everything up to here is over. lag_events: how much longer the log is. lag_s: how old the first event is
-    that is not over. handled: events gone through since the start. parked: streams that wait behind a dead letter.
-    """
-
-    name: str
-    state: str
-    position: int
-    lag_events: int
-    lag_s: float
-    handled: int
-    parked: int
-    error: str
 
 
 class Processor:
@@ -105,7 +87,7 @@ class Processor:
         self._searched_us = 0  # when the last event that is over was recorded, as far as it was seen
         self._parked_max = environment.settings.max_parked
         self._is_prepared = False
-        self._paused = False
+        self._paused = self._is_halted = False
         self._looks = True
         self._called: asyncio.Future[bool] | None = None
         self._errands: deque[tuple[Callable[[], Awaitable[Any]], asyncio.Future[Any]]] = deque()
@@ -125,12 +107,13 @@ class Processor:
 
     def resume(self) -> None:
         """Go on where `pause` stopped."""
-        self._paused = False
+        self._paused = self._is_halted = False
         self._call()
 
     async def reset(self) -> None:
         """Begin anew from the first event: a projection is emptied, a reaction treats what it did as a replay."""
         await self._have_done(self._work.reset)
+        self._is_halted = False
 
     def dead_letters(self, *, discarded: bool = False) -> list[DeadLetter]:
         """Return the events that are parked now (or those that were discarded), in the order of the log."""
@@ -204,7 +187,9 @@ class Processor:
                     if not self._is_prepared:
                         await self.prepare()
                     await self._step()
-                    attempt, self._error = 0, ""
+                    attempt, self._error = 0, self._error if self._is_halted else ""
+                except GoNoFurther as halt:
+                    self._halt(halt)
                 except BaseException as raised:
                     let_through(raised)
                     attempt = attempt + 1 if self.checkpoint.position == tried_at else 1
@@ -215,6 +200,10 @@ class Processor:
             closed = RuntimeClosed(f"the processor {self.name} has stopped")
             self.checkpoint.close(closed)
             self._refuse_errands(closed)
+
+    def _halt(self, halt: GoNoFurther) -> None:
+        self._is_halted, self._state, self._error = True, "failed", str(halt)
+        log.error("processor_halted", processor=self.name, error=self._error, traceback=traceback_text(halt))
 
     async def _recover(self, error: BaseException, attempt: int) -> None:
         """Wait until it makes sense to go on; whatever fails here, the engine and the other processors go on."""
@@ -255,7 +244,7 @@ class Processor:
     async def _step(self) -> None:
         while self._errands:
             await self._do(*self._errands.popleft())
-        if self._paused:
+        if self._paused or self._is_halted:
             self._report_lag()
             await self._wait(self._poll_s)
             return

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar, over
 import msgspec
 
 from actorium.actors.annotations import hints_of
+from actorium.runtime.processors.delivery import OnFailure
 from actorium.runtime.processors.event_handlers import (
     EventHandler,
     by_event_class,
@@ -124,6 +125,8 @@ class ProjectionDefinition:
                 f"{owner}.projection_name = {self.name!r} begins the names of its tables: letters, digits and _ only"
             )
         _check_snapshot_every(projection_class, self.has_tables)
+        if projection_class.on_failure not in ("park", "stop"):
+            raise ConfigurationError(f'{owner}.on_failure = {projection_class.on_failure!r}: "park" or "stop"')
         extras = (RecordedEvent, Transaction) if self.has_tables else (RecordedEvent,)
         handlers = []
         for method in marked_handlers(projection_class):
@@ -183,13 +186,15 @@ class Projection(msgspec.Struct):
 
     A new version is built beside the old one, which answers queries until the new one has caught up.
     `snapshot_every` lets a projection without tables keep its state every so many events, so that a start does not
-    fold the whole log.
+    fold the whole log. `on_failure` says what follows when a handler has failed too often: "park" keeps the event for a
+    person and goes on with other streams; "stop" goes no further, for a read model that must not skip anything.
     """
 
     version: ClassVar[int] = 1
     schema: ClassVar[str] = ""
     projection_name: ClassVar[str] = ""
     snapshot_every: ClassVar[int] = 0
+    on_failure: ClassVar[OnFailure] = "park"
     __definition__: ClassVar[ProjectionDefinition]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

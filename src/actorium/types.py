@@ -3,7 +3,8 @@
 from actorium.runtime.log.durable_subscription import DurableSubscription
 from actorium.runtime.log.history import Change
 from actorium.runtime.log.subscriptions import Subscription
-from actorium.runtime.processors.processor import Processor, ProcessorStatistics
+from actorium.runtime.processors.processor import Processor
+from actorium.runtime.processors.processor_statistics import ProcessorStatistics
 from actorium.runtime.processors.processors import AllDeadLetters, Processors
 from actorium.runtime.projections.projection import Query
 from actorium.runtime.projections.queries import Watch
