@@ -2,7 +2,18 @@
 
 from actorium.testing.contract import EventStoreContract
 from actorium.testing.given import Given, When, given
+from actorium.testing.given_events import GivenEvents, given_events
 from actorium.testing.given_saga import GivenSaga, given_saga
 from actorium.testing.loop_source import LoopSource
 
-__all__ = ["EventStoreContract", "Given", "GivenSaga", "LoopSource", "When", "given", "given_saga"]
+__all__ = [
+    "EventStoreContract",
+    "Given",
+    "GivenEvents",
+    "GivenSaga",
+    "LoopSource",
+    "When",
+    "given",
+    "given_events",
+    "given_saga",
+]

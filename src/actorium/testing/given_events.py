@@ -1,0 +1,160 @@
+"""Given / then for one projection, without a runtime, a log or an event loop."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import sqlite3
+import weakref
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from actorium.runtime.processors.event_handlers import arguments
+from actorium.runtime.projections.projection import Projection, Query, Reader, Transaction
+from actorium.runtime.projections.table_projection import names_of
+from actorium.store.codec import EventCodec
+from actorium.store.errors import ConfigurationError
+from actorium.store.event_store import Statement
+from actorium.store.events import Event, Metadata, RecordedEvent, as_json
+from actorium.store.guard import StatementGuard
+from actorium.store.sql.checkpoints import query as rows_of
+from actorium.store.sql.checkpoints import run_statements
+from actorium.store.tables.dialect import SQLiteDialect
+
+
+def given_events(projection: type[Projection], *events: Event, id: str = "test") -> GivenEvents:
+    """Begin a test with a projection and the first events: `given_events(Balances, Deposited(5), id="alice")`.
+
+    Args:
+        projection: the class under test.
+        events: what its handlers get, in this order, as it comes back from JSON.
+        id: the id of the aggregate whose events these are.
+
+    Raises:
+        ConfigurationError: this is no projection, or it does not handle one of the events.
+    """
+    what: object = projection
+    if not (isinstance(what, type) and issubclass(what, Projection) and what is not Projection):
+        raise ConfigurationError(f"given_events(…) takes a Projection class, such as Balances, not {what!r}")
+    return GivenEvents(projection).and_events(*events, id=id)
+
+
+class GivenEvents:
+    """A projection after the events so far.
+
+    `and_events` and `after` say what happens next. `then…` checks what the projection holds. All return the object, so
+    that they can be chained.
+    """
+
+    def __init__(self, projection: type[Projection]) -> None:
+        definition = projection.__definition__
+        definition.require_state()
+        self._projection = projection
+        self._instance = projection()
+        self._versions: dict[str, int] = {}
+        self._position = 0
+        self._now_us = 0
+        self._names = names_of(projection, definition.version, SQLiteDialect())
+        self._db = sqlite3.connect(":memory:", isolation_level=None)
+        weakref.finalize(self, self._db.close)
+        self._guard = StatementGuard(frozenset(), reads_only=False)
+        self._query_guard = StatementGuard(frozenset(), reads_only=True)
+        if definition.has_tables:
+            run_statements(self._db, [(statement, ()) for statement in self._names.schema()], self._guard)
+
+    # --- what happens ---------------------------------------------------------------------------------------------
+
+    def and_events(self, *events: Event, id: str = "test", metadata: Metadata | None = None) -> GivenEvents:
+        """Hand further events to the handlers.
+
+        Args:
+            events: in their order.
+            id: the id of the aggregate whose events these are.
+            metadata: what is recorded with them, such as headers.
+
+        Raises:
+            ConfigurationError: the projection does not handle one of the events.
+            InvalidMessage: a field of an event is wrong.
+        """
+        for event in events:
+            self._apply(event, id, metadata or Metadata(command_id=f"test/{self._position + 1}"))
+        return self
+
+    def after(self, *, seconds: float = 0, minutes: float = 0, hours: float = 0, days: float = 0) -> GivenEvents:
+        """Let time pass; `recorded_at` of the next events is later by so much, and the first is of 1970-01-01."""
+        passed = timedelta(seconds=seconds, minutes=minutes, hours=hours, days=days)
+        self._now_us += round(passed.total_seconds() * 1_000_000)
+        return self
+
+    # --- what came of it ------------------------------------------------------------------------------------------
+
+    def then_rows(self, sql: str, rows: Sequence[Sequence[Any]], *, parameters: Sequence[Any] = ()) -> GivenEvents:
+        """Check the rows of a query over the projection's tables.
+
+        Args:
+            sql: with the names of the tables as `schema` has them.
+            rows: what it returns; give the query an ORDER BY where it returns several.
+            parameters: for the places in `sql`.
+        """
+        self._check(sql, self._fetched(sql, parameters), [tuple(row) for row in rows])
+        return self
+
+    def then_query(self, query: Query[Any], *arguments: Any, expected: Any) -> GivenEvents:
+        """Check the answer to one of the projection's queries.
+
+        Raises:
+            ConfigurationError: the query belongs to another projection, or waits for something beside its Reader.
+        """
+        what: object = query
+        if not (isinstance(what, Query) and what.projection is self._projection):
+            raise ConfigurationError(f"{query!r} is no query of {self._projection.__name__}")
+        own = (Reader(self._fetch),) if query.wants_reader else ()
+        self._check(repr(query), copy.deepcopy(_answer(query, (self._instance, *own, *arguments))), expected)
+        return self
+
+    def then_state(self, **fields: Any) -> GivenEvents:
+        """Check fields of a projection without tables."""
+        for name, expected in fields.items():
+            self._check(name, getattr(self._instance, name), expected)
+        return self
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _apply(self, event: Event, id: str, metadata: Metadata) -> None:
+        definition = self._projection.__definition__
+        event_class = type(event)
+        if not issubclass(event_class, tuple(definition.handlers)):
+            raise ConfigurationError(f"{self._projection.__name__} does not handle {event_class.__name__}")
+        _, stored = EventCodec([event_class]).encode(event, as_json(metadata))
+        self._position += 1
+        version = self._versions[id] = self._versions.get(id, 0) + 1
+        recorded = RecordedEvent("Test", id, version, self._position, stored, metadata, self._now_us)
+        statements: list[Statement] = []
+        given: dict[type, Any] = {Transaction: Transaction(statements, self._names)}
+        handler = definition.handler_of(event_class)
+        handler.method(self._instance, *arguments(handler, recorded, given))
+        run_statements(self._db, statements, self._guard)
+
+    async def _fetch(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        return self._fetched(sql, parameters)
+
+    def _fetched(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        return rows_of(self._db, self._names.rewrite_query(sql), parameters, self._query_guard)
+
+    def _check(self, what: str, actual: Any, expected: Any) -> None:
+        if actual != expected:
+            events = "1 event" if self._position == 1 else f"{self._position} events"
+            raise AssertionError(f"expected {what} to be {expected!r} after {events}, got {actual!r}")
+
+
+def _answer(query: Query[Any], arguments: tuple[Any, ...]) -> Any:
+    answer = query.method(*arguments)
+    if not inspect.iscoroutine(answer):
+        return answer
+    try:
+        answer.send(None)
+    except StopIteration as end:
+        return end.value
+    answer.close()
+    raise ConfigurationError(f"{query!r} waits for something beside its Reader: test it with a Runtime")
