@@ -81,7 +81,8 @@ async def test_letters_outlive_the_process_and_hold_back_what_comes_later() -> N
     Switch.raises.add(7)
     for _ in range(2):
         async with Runtime(PARTS, store=store, settings=AT_ONCE) as runtime:
-            await runtime.send(Add("a", 1), wait_for=[Totals, Sums])
+            await runtime.send(Add("a", 1))
+            await caught_up(runtime, Totals, Sums)
             for projection in (Totals, Sums):
                 assert parked(runtime, projection) == [("a", 2)]
             assert await runtime.query(Totals.all) == {"a": (1, 1), "b": (1, 1)}
@@ -106,7 +107,8 @@ class Files(Projection):
 @virtual
 async def test_an_error_with_bytes_that_are_no_text_is_parked_like_any_other() -> None:
     async with Runtime([Tally, Files], store="memory://", settings=AT_ONCE) as runtime:
-        await runtime.send(Add("a", 1), wait_for=[Files])
+        await runtime.send(Add("a", 1))
+        await caught_up(runtime, Files)
         (letter,) = runtime.processors[Files].dead_letters()
     assert letter.error == "FileNotFoundError: no file \\udcff"
 

@@ -60,7 +60,8 @@ async def test_a_paused_processor_delivers_nothing_until_it_goes_on(handler: Any
 async def test_a_paused_processor_still_does_what_a_person_asks() -> None:
     Switch.raises.add(7)
     async with Runtime(PARTS, store="memory://") as runtime:
-        await runtime.send(Add("a", 7), wait_for=[Totals])
+        await runtime.send(Add("a", 7))
+        await caught_up(runtime, Totals)
         processor = runtime.processors[Totals]
         processor.pause()
         Switch.raises.clear()

@@ -190,7 +190,7 @@ class ReadSide(RuleBasedStateMachine):
             self.store.faults.clear()
             head = len(self.store.memory._log)
             for projection in PROJECTIONS:
-                await self.runtime.query(projection.all, after=head)
+                await self.runtime.query(projection.all, after=head, stale=True)
                 await self.runtime.processors[projection].retry()
                 assert self.runtime.processors[projection].dead_letters() == []
                 letters = self.runtime.processors[projection].dead_letters(discarded=True)

@@ -106,7 +106,8 @@ async def test_a_handler_that_writes_to_itself_is_parked_not_believed() -> None:
             self.last = event.amount
 
     async with Runtime([Tally, Scribbling], store="memory://", settings=AT_ONCE) as runtime:
-        await runtime.send(Add("a", 1), wait_for=[Scribbling])
+        await runtime.send(Add("a", 1))
+        await caught_up(runtime, Scribbling)
         assert "AttributeError" in runtime.processors[Scribbling].dead_letters()[0].error
 
 
@@ -244,7 +245,8 @@ async def test_a_query_cannot_write_and_a_handler_cannot_write_elsewhere() -> No
             return await db.fetch_all(sql)
 
     async with Runtime([Tally, Nosy], store="memory://", settings=AT_ONCE) as runtime:
-        await runtime.send(Add("a", 1), wait_for=[Nosy])
+        await runtime.send(Add("a", 1))
+        await caught_up(runtime, Nosy)
         assert "none of the projection's tables" in runtime.processors[Nosy].dead_letters()[0].error
         with pytest.raises(ConfigurationError):
             await runtime.query(Nosy.ask, "DELETE FROM totals")
