@@ -166,15 +166,20 @@ def fingerprint_of(definition: AggregateDefinition[Any]) -> str:
     that these call: change `state_version` with those.
     """
     aggregate_class = definition.aggregate_class
-    parts = [definition.stream_type, str(aggregate_class.state_version), *_shape(aggregate_class)]
+    parts = [definition.stream_type, str(aggregate_class.state_version), *shape_of(aggregate_class)]
     for event_class, evolver in sorted(definition.evolvers.items(), key=lambda item: event_type_of(item[0])):
-        parts += (event_type_of(event_class), str(event_class.schema_version), *_shape(event_class), *_code(evolver))
+        parts += (
+            event_type_of(event_class),
+            str(event_class.schema_version),
+            *shape_of(event_class),
+            *code_of(evolver),
+        )
         for upcaster in event_class.__upcasters__:
-            parts += (upcaster.type, str(upcaster.from_version), *_code(upcaster.function))
+            parts += (upcaster.type, str(upcaster.from_version), *code_of(upcaster.function))
     return sha256("\0".join(parts).encode()).hexdigest()[:_FINGERPRINT_LENGTH]
 
 
-def _shape(root: type) -> Iterator[str]:
+def shape_of(root: type) -> Iterator[str]:
     """Yield everything about a type that decides what its JSON means."""
     try:
         yield from _described(msgspec.inspect.type_info(root), set())
@@ -214,7 +219,8 @@ def _plain(value: object) -> str:
     return type(value).__qualname__
 
 
-def _code(function: Any) -> Iterator[str]:
+def code_of(function: Any) -> Iterator[str]:
+    """Yield what a function does, as text that changes with its code; nothing for one that is not Python's."""
     code = getattr(inspect.unwrap(function), "__code__", None)
     if isinstance(code, types.CodeType):
         yield from _instructions(code)

@@ -151,6 +151,12 @@ class MemoryProjection:
         self._fresh()
         if not self._class.snapshot_every:
             return 0
+        fingerprint = self.definition.handlers_fingerprint()
+        if await self._store.load_checkpoint(self._handlers_name) != fingerprint:
+            # Other handlers than those of today may have made what is kept: in one step it goes, and these are noted.
+            forget = [KeptStateRemoval(self._checkpoint.name)]
+            await self._checkpoint.writer(SaveCheckpoint(self._handlers_name, fingerprint, changes=forget))
+            return 0
         found = await self._store.read_rows(ReadKeptState(self._checkpoint.name, self.definition.version))
         try:
             for kept in found:
@@ -162,6 +168,10 @@ class MemoryProjection:
             log.info("projection_state_not_taken", projection=self._checkpoint.name, error=text_of(raised))
             self._fresh()
         return self._kept_at
+
+    @property
+    def _handlers_name(self) -> str:
+        return f"{self._checkpoint.name} handlers"
 
     async def _keep(self) -> None:
         position = self._checkpoint.position

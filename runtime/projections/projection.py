@@ -10,11 +10,13 @@ import inspect
 import re
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from hashlib import sha256
 from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 import msgspec
 
 from actorium.actors.annotations import hints_of
+from actorium.actors.snapshots import code_of, shape_of
 from actorium.runtime.processors.delivery import OnFailure
 from actorium.runtime.processors.event_handlers import (
     EventHandler,
@@ -27,7 +29,7 @@ from actorium.runtime.processors.event_handlers import (
 from actorium.runtime.projections.table_names import TableNames
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import Statement
-from actorium.store.events import Event, RecordedEvent
+from actorium.store.events import Event, RecordedEvent, event_type_of
 from actorium.store.upcasting import is_version
 
 _NAME = re.compile(r"[^\W\d]\w*")
@@ -155,6 +157,16 @@ class ProjectionDefinition:
         handler = nearest(self.handlers, event_class)
         assert handler is not None, f"{self.name} was given {event_class.__name__}, which it does not handle"
         return handler
+
+    def handlers_fingerprint(self) -> int:
+        """Return a number, never 0, that names the code of the handlers and the fields of their events.
+
+        Not in it are functions that the handlers call.
+        """
+        parts: list[str] = []
+        for event_class, handler in sorted(self.handlers.items(), key=lambda item: event_type_of(item[0])):
+            parts += (event_type_of(event_class), *shape_of(event_class), *code_of(handler.method))
+        return 1 + int.from_bytes(sha256("\0".join(parts).encode()).digest()[:7])
 
     def require_state(self) -> None:
         """Raise ConfigurationError for fields that cannot be a read model's state."""

@@ -132,9 +132,25 @@ class TableProjection:
                 f"{self._checkpoint.name}: its tables were made by another schema than the one it has now: raise its "
                 "version, and new tables are built beside the old ones"
             )
+        else:
+            await self._compare_handlers()
         if self._current.position == 0:
             await self._switch()
         self._checkpoint.ready.set()
+
+    async def _compare_handlers(self) -> None:
+        """Warn where the tables hold what other handlers than those of today made of the events."""
+        name, fingerprint = self._handlers_name, self.definition.handlers_fingerprint()
+        known = await self._store.load_checkpoint(name)
+        if known == 0:  # tables of an older release, of whose handlers nothing is known
+            await self._checkpoint.writer(SaveCheckpoint(name, fingerprint))
+        elif known != fingerprint:
+            log.warning(
+                "projection_handlers_changed",
+                projection=self.definition.name,
+                version=self.definition.version,
+                advice="older events were handled by other code: raise version, or reset() the projection",
+            )
 
     async def caught_up(self) -> None:
         """Let queries see this version, now that it is where the log is."""
@@ -153,6 +169,8 @@ class TableProjection:
             letters = self._checkpoint.letters
             # First what they are made of: tables without it would be taken for those of another schema.
             await self._checkpoint.writer(SaveCheckpoint(self._schema_name, self._schema_fingerprint))
+            handlers = SaveCheckpoint(self._handlers_name, self.definition.handlers_fingerprint())
+            await self._checkpoint.writer(handlers)
             await self._checkpoint.save(0, statements, settled=[*letters.parked(), *letters.discarded()])
             letters.forget_all()
         except StatementFailed as failure:
@@ -188,6 +206,10 @@ class TableProjection:
     async def _objects(self, prefix: str) -> list[TableObject]:
         """Return the views and tables whose names begin so, with what made them."""
         return [TableObject(*row) for row in await self._store.query(*self._dialect.list_objects(prefix))]
+
+    @property
+    def _handlers_name(self) -> str:
+        return f"{self._checkpoint.name} handlers"
 
     @property
     def _schema_name(self) -> str:

@@ -97,9 +97,7 @@ def test_state_and_answers_of_a_projection_in_memory() -> None:
 
 def test_what_differs_is_said() -> None:
     balances = given_events(Balances, PaidIn(5), id="alice")
-    with pytest.raises(
-        AssertionError, match=r"expected SELECT .* to be \[\(6,\)\] after 1 event, got"
-    ):
+    with pytest.raises(AssertionError, match=r"expected SELECT .* to be \[\(6,\)\] after 1 event, got"):
         balances.then_rows("SELECT balance FROM balances", [(6,)])
     with pytest.raises(AssertionError, match=r"expected Balances\.of to be 6 after 1 event, got 5"):
         balances.then_query(Balances.of, "alice", expected=6)
