@@ -34,13 +34,16 @@ class Withdraw(Command):
     amount: int
 
 
-class Opened(Event):
+class PaidIn(Event):
     amount: int
+
+
+class Opened(PaidIn):
     limit: int
 
 
-class Deposited(Event):
-    amount: int
+class Deposited(PaidIn):
+    pass
 
 
 class Withdrawn(Event):
@@ -169,11 +172,7 @@ class Statement(Projection):
     schema = "CREATE TABLE statement (id TEXT PRIMARY KEY, balance INTEGER NOT NULL, events INTEGER NOT NULL)"
 
     @on
-    def opened(self, event: Opened, recorded: RecordedEvent[Event], tx: Transaction) -> None:
-        self._move(event.amount, recorded, tx)
-
-    @on
-    def deposited(self, event: Deposited, recorded: RecordedEvent[Event], tx: Transaction) -> None:
+    def paid_in(self, event: PaidIn, recorded: RecordedEvent[Event], tx: Transaction) -> None:
         self._move(event.amount, recorded, tx)
 
     @on

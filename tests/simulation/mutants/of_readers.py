@@ -1,6 +1,6 @@
 """Mutants of the followers of the log: the hand-over from log to memory, projections, dead letters."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import count
 from typing import Any
 
@@ -9,13 +9,15 @@ import pytest
 from simulation.mutants.mutant import mutant
 from simulation.mutants.scenarios import accounts, presents
 
+from actorium.runtime.log.log_reader import LogReader
 from actorium.runtime.log.log_tail import LogTail
 from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.processors.delivery import Attempts, SequentialDelivery
 from actorium.runtime.processors.reactions import ReactionWork
 from actorium.runtime.projections.queries import ReadModel
-from actorium.store.event_store import DeadLetter, SaveCheckpoint, Statement
+from actorium.store.event_store import DeadLetter, SaveCheckpoint, Statement, StreamPage, StreamRead
 from actorium.store.events import Event, RecordedEvent
+from actorium.store.memory import MemoryStore
 
 
 @mutant(accounts)
@@ -143,10 +145,32 @@ def a_poison_event_is_not_parked(patch: pytest.MonkeyPatch) -> None:
 def a_query_does_not_wait_for_its_position(patch: pytest.MonkeyPatch) -> None:
     """A query `after=` a command sees that command; here it gets the current content."""
 
-    async def at_least(model: ReadModel, position: int, timeout_s: float) -> None:
+    async def at_least(model: ReadModel, position: int, timeout_s: float, *, stale: bool = False) -> None:
         await model.checkpoint.ready.wait()
 
     patch.setattr(ReadModel, "at_least", at_least)
+
+
+@mutant(accounts)
+def a_handler_of_a_base_class_gets_no_subclass(patch: pytest.MonkeyPatch) -> None:
+    """A handler of a base class of events gets its subclasses; here it gets events of exactly that class."""
+
+    def wanted(reader: LogReader, classes: Collection[type[Event]] | None) -> Any:
+        return None if classes is None else frozenset(classes)
+
+    patch.setattr(LogReader, "wanted", wanted)
+
+
+@mutant(accounts)
+def a_page_that_is_full_of_bytes_is_taken_for_the_last(patch: pytest.MonkeyPatch) -> None:
+    """A stream goes on behind a page that is full of bytes; here it ends there, and small pages show it."""
+    read_streams = MemoryStore.read_streams
+
+    async def read_short_pages(store: MemoryStore, reads: Sequence[StreamRead], max_bytes: int = 0) -> list[StreamPage]:
+        pages = await read_streams(store, reads, max_bytes=40)
+        return [msgspec.structs.replace(page, is_last=True) for page in pages]
+
+    patch.setattr(MemoryStore, "read_streams", read_short_pages)
 
 
 @mutant(presents)
