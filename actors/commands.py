@@ -11,6 +11,7 @@ from actorium.actors.fingerprint import encode_any_keys, encode_sorted, fingerpr
 from actorium.store.codec import InvalidMessage, checked_copy
 from actorium.store.errors import InvalidCommand
 from actorium.store.events import Event, MessageMeta
+from actorium.store.raised import let_through, repr_of, text_of
 from actorium.store.shapes.storable import admitting_decoder_of
 
 MAX_ID_LENGTH = 512  # an id is a key in an index of the log, not a document
@@ -93,8 +94,9 @@ class CommandCodec:
             except TypeError:
                 encoded = encode_any_keys(command)
             copy = checked_copy(command, encoded, self._decode)
-        except Exception as error:  # a field may hold anything, with an `__eq__` of its own
-            said = str(error) if isinstance(error, InvalidMessage | TypeError | ValueError) else repr(error)
+        except BaseException as error:  # a field may hold anything, with an `__eq__` of its own
+            let_through(error)
+            said = text_of(error) if isinstance(error, InvalidMessage | TypeError | ValueError) else repr_of(error)
             raise InvalidCommand(f"{self._name} was not sent: {said}") from error
         if len(encoded) > max_payload_bytes:
             raise InvalidCommand(

@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 from actorium.store.names import CommandRecord, StoredEventType, StreamName
+from actorium.store.raised import let_through, repr_of
 
 
 class ActoriumError(Exception):
@@ -59,7 +60,8 @@ class ActoriumError(Exception):
 def _pickles(value: Any) -> bool:
     try:
         pickle.loads(pickle.dumps(value))
-    except Exception:  # whatever the value's own code raises
+    except BaseException as raised:  # by the value's own code
+        let_through(raised)
         return False
     return True
 
@@ -70,7 +72,7 @@ def _portable(value: Any) -> Any:
         return value
     if isinstance(value, dict):
         return {name: _portable(one) for name, one in value.items()}
-    return repr(value)
+    return repr_of(value)
 
 
 def _deep_copy(value: Any, memo: dict[int, Any]) -> Any:
@@ -79,7 +81,8 @@ def _deep_copy(value: Any, memo: dict[int, Any]) -> Any:
         return {name: _deep_copy(one, memo) for name, one in value.items()}
     try:
         return copy.deepcopy(value, memo)
-    except Exception:  # whatever the value's own code raises
+    except BaseException as raised:  # by the value's own code
+        let_through(raised)
         return value
 
 

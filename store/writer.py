@@ -23,6 +23,7 @@ import msgspec
 from actorium.store.errors import ActoriumError, CommitUnknown, Transient
 from actorium.store.event_store import Append, Batch, Committed, SaveCheckpoint, Snapshot
 from actorium.store.log import logger
+from actorium.store.raised import repr_of, text_of
 from actorium.store.source import Source
 
 log = logger("actorium.store")
@@ -226,7 +227,7 @@ class GroupCommitWriter(Generic[R]):
                 raise  # the loop itself is being taken down
             return CommitUnknown("the commit was cancelled by the store")
         except Exception as error:
-            unknown = CommitUnknown(f"the store failed in a way it does not name: {error!r}")
+            unknown = CommitUnknown(f"the store failed in a way it does not name: {repr_of(error)}")
             unknown.__cause__ = error
             return unknown
 
@@ -259,7 +260,9 @@ class GroupCommitWriter(Generic[R]):
         failure = None if isinstance(outcome, Committed) else outcome
         if failure is not None:
             self._failed += 1
-            log.error("commit_failed", appends=len(flight.requests), error=str(failure), cause=repr(failure.__cause__))
+            log.error(
+                "commit_failed", appends=len(flight.requests), error=text_of(failure), cause=repr_of(failure.__cause__)
+            )
         checkpoint = -1
         for extra, saved in flight.extras:
             error: ActoriumError | None = failure

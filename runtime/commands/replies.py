@@ -29,7 +29,7 @@ from actorium.store.event_store import Committed, EventStore, StreamRead
 from actorium.store.events import Event
 from actorium.store.log import logger
 from actorium.store.names import CommandRecord
-from actorium.store.raised import repr_of, text_of
+from actorium.store.raised import let_through, repr_of, text_of
 
 log = logger("actorium.runtime")
 
@@ -179,8 +179,9 @@ class Replies:
     async def _answer_if_new(self, envelope: Envelope, outcome: Any) -> None:
         try:
             record = await self._store.find_command(envelope.command_id)
-        except Exception as error:
-            self.answer(envelope, _unknown(envelope, error))
+        except BaseException as raised:
+            let_through(raised)
+            self.answer(envelope, _unknown(envelope, raised))
             return
         if record is None:
             self.answer(envelope, self._with_position(outcome) if type(outcome) is Ack else outcome)
@@ -208,8 +209,9 @@ class Replies:
                 assert page.events, f"{record.stream} ends before a command's version {record.version}"
                 events += (event for one in page.events for event in self._codec.decode(one))
                 version += len(page.events)
-        except Exception as error:
-            self.answer(envelope, _unknown(envelope, error))
+        except BaseException as raised:
+            let_through(raised)
+            self.answer(envelope, _unknown(envelope, raised))
             return
         self.answer(
             envelope,
@@ -224,7 +226,7 @@ def _shown(envelope: Envelope) -> str:
     return f"{type(envelope.command).__name__} to {envelope.to!r}"
 
 
-def _unknown(envelope: Envelope, error: Exception) -> ActoriumError:
+def _unknown(envelope: Envelope, error: BaseException) -> ActoriumError:
     if isinstance(error, DamagedLog):
         return error
     unknown = CommitUnknown(f"whether {_shown(envelope)} took effect before cannot be read: {repr_of(error)}")

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 from support import raising
@@ -32,12 +33,15 @@ from support.virtual_time import run_virtual, until, virtual
 from actorium import (
     Aggregate,
     CloudEvent,
+    Command,
     CommandFailed,
     Event,
+    InvalidCommand,
     Outlet,
     Retry,
     Runtime,
     Settings,
+    decide,
     evolve,
     upcast,
 )
@@ -110,6 +114,39 @@ def test_a_command_fails_alone(where: str, what: str) -> None:
             assert parked(runtime) == []
 
     run_virtual(test())
+
+
+class Odd(msgspec.Struct):
+    """A value whose comparison raises."""
+
+    what: str
+
+    def __eq__(self, other: object) -> bool:
+        raise KINDS[self.what]()
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Weigh(Command):
+    odd: Odd
+
+
+class Scale(Aggregate):
+    @decide
+    def weigh(self, command: Weigh) -> raising.Noted:
+        raise AssertionError("it was refused at the door")
+
+    @evolve
+    def noted(self, event: raising.Noted) -> None: ...
+
+
+@ALL_KINDS
+@virtual
+async def test_a_field_whose_code_raises_is_refused_at_the_door(what: str) -> None:
+    async with Runtime([Scale], store="memory://") as runtime:
+        with pytest.raises(InvalidCommand):
+            await runtime.send(Weigh("a", Odd(what)))
+        assert runtime.statistics().in_flight == 0
 
 
 @ALL_KINDS

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from threading import Lock
+from typing import NoReturn
 
 import msgspec
 import pytest
@@ -202,3 +203,24 @@ def test_what_is_unavailable_says_when_to_try_again(error: errors.Unavailable) -
 def test_a_corrupt_event_is_caught_by_what_to_do_about_it() -> None:
     with pytest.raises(DamagedLog):
         raise CorruptEvent("its checksum is wrong", stream=ALICE, version=1, event_type="Deposited")
+
+
+class Stubborn:
+    """A value that cannot be pickled, copied or printed, and raises what is no Exception."""
+
+    def __reduce__(self) -> NoReturn:
+        raise SystemExit(1)
+
+    def __deepcopy__(self, memo: object) -> NoReturn:
+        raise SystemExit(2)
+
+    def __repr__(self) -> str:
+        raise SystemExit(3)
+
+
+def test_an_error_with_a_value_that_fails_at_everything_pickles_and_copies() -> None:
+    error = Rejected("no")
+    error.details = {"why": Stubborn()}
+    assert pickle.loads(pickle.dumps(error)).details == {"why": "<Stubborn that cannot be printed>"}
+    assert copy.deepcopy(error).details["why"] is error.details["why"]
+    assert error_to_wire(error).fields["details"] == {"why": "<Stubborn that cannot be printed>"}
