@@ -31,6 +31,9 @@ from actorium.store.source import Source
 _READY, _IDLE, _COLD, _FAILED = Status.READY, Status.IDLE, Status.COLD, Status.FAILED
 
 
+_NO_IDS = ("", "")  # one comparison, not two: every command comes by here
+
+
 class Dispatcher:
     """Makes checked envelopes, and delivers envelopes to the mailboxes of their actors.
 
@@ -97,7 +100,7 @@ class Dispatcher:
             command_id = checked_command_id(command_id)
         if expected_version is not None:
             checked_count(expected_version, "expected_version", "a whole number, 0 for a stream that is empty")
-        if correlation_id != "" or causation_id != "":
+        if (correlation_id, causation_id) != _NO_IDS:
             checked_text(correlation_id, "correlation_id")
             checked_text(causation_id, "causation_id")
         return Envelope(
