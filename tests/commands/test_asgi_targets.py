@@ -160,7 +160,7 @@ def test_an_application_without_a_runtime_is_rejected_with_advice(module: Any, f
 def test_an_application_with_two_runtimes_is_rejected_with_their_places(module: Any, framework: Any) -> None:
     module.app = framework(new_runtime().lifespan)
     module.app.state.second = new_runtime()
-    with pytest.raises(ConfigurationError, match=r"holds 2 Runtimes \(app.state.second, its lifespan\): name the one"):
+    with pytest.raises(ConfigurationError, match=r"holds 2 Runtimes \(app.state.second, its lifespan\): name one"):
         load_app("web:app")
     assert load_app("web:app.state.second") is module.app.state.second
 

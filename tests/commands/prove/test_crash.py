@@ -44,7 +44,7 @@ def test_a_loss_is_found(tmp_path: Path) -> None:
     found = kills.run(1, lambda done: None)
     assert found.lost == 1
     assert not found.holds
-    assert found.examples == ["open-99 was acknowledged at position 5 and is not there"]
+    assert found.examples == ["open-99 was acknowledged at position 5 but is not there"]
 
 
 def test_ctrl_c_leaves_no_process_behind(tmp_path: Path) -> None:
