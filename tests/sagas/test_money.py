@@ -52,7 +52,7 @@ class Books:
         if type == "Opened":
             return
         owner, saga, key, index = command_id.split("/")
-        assert (owner, index) == ("Transfer", "0")
+        assert (owner, index) == ("~Transfer", "0")
         assert self.intents[saga] == key, "a command left before its intent was recorded"
         self.moves.setdefault(saga, []).append(key)
         if type == "Withdrawn":

@@ -93,11 +93,11 @@ def nothing(log: Any, runtime: Runtime) -> None:
 
 
 def work_of(runtime: Runtime, projection: type[Projection]) -> Any:
-    return runtime.processors[projection]._work
+    return runtime._reads.processors[projection]._work
 
 
 def live(runtime: Runtime, id: str) -> Any:
-    return next(actor for actor in runtime._running().live if actor.id == id)
+    return next(actor for actor in runtime._engine.live if actor.id == id)
 
 
 def sql(statement: str) -> Tampering:
@@ -268,11 +268,11 @@ def test_an_unretrieved_error_is_found() -> None:
         raise LookupError("nobody sees this")
 
     def leave_a_task(log: Any, runtime: Runtime) -> None:
-        loop = runtime._running()._loop
+        loop = runtime._engine._loop
         loop.create_task(fail())
 
     def leave_a_callback(log: Any, runtime: Runtime) -> None:
-        runtime._running()._loop.call_soon(lambda: [][0])
+        runtime._engine._loop.call_soon(lambda: [][0])
 
     for leave, error in ((leave_a_task, "LookupError"), (leave_a_callback, "IndexError")):
         violation = run(leave)
@@ -283,7 +283,7 @@ def test_an_unretrieved_error_is_found() -> None:
 
 def test_a_leftover_task_is_found() -> None:
     def leave(log: Any, runtime: Runtime) -> None:
-        runtime._running()._loop.create_task(asyncio.sleep(1_000_000), name="left behind")
+        runtime._engine._loop.create_task(asyncio.sleep(1_000_000), name="left behind")
 
     violation = run(leave)
     assert violation is not None
