@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
+import msgspec
+
 from actorium import EventStore
 from actorium.errors import StoreUnavailable
 from actorium.store.errors import CommitUnknown
@@ -143,7 +145,9 @@ class PoisonedStore(PassedThrough):
     async def read_streams(self, reads: Sequence[StreamRead], max_bytes: int = PAGE_BYTES) -> list[StreamPage]:
         pages = await self.inner.read_streams(reads, max_bytes)
         return [
-            StreamPage([_spoiled(record) for record in page.events]) if read.stream.id in self.poisoned else page
+            msgspec.structs.replace(page, events=[_spoiled(record) for record in page.events])
+            if read.stream.id in self.poisoned
+            else page
             for read, page in zip(reads, pages, strict=True)
         ]
 
