@@ -136,12 +136,12 @@ class ReadSide(RuleBasedStateMachine):
 
     @rule(handler=st.sampled_from(HANDLERS))
     def retry(self, handler: Any) -> None:
-        self.run(self.runtime.processors[handler].retry())
+        self.run(self.runtime._reads.processors[handler].retry())
         self.followers[handler].retry(self.log, Switch.raises)
 
     @rule(handler=st.sampled_from(HANDLERS))
     def reset(self, handler: Any) -> None:
-        self.run(self.runtime.processors[handler].reset())
+        self.run(self.runtime._reads.processors[handler].reset())
         self.followers[handler] = Follower()
         self.followers[handler].follow(self.log, defaultdict(int), Switch.raises)
 
@@ -153,7 +153,7 @@ class ReadSide(RuleBasedStateMachine):
         self.done.update({id: len(amounts) for id, amounts in self.log.items()})
         head = sum(map(len, self.log.values()))
         for handler, follower in self.followers.items():
-            processor = self.runtime.processors[handler]
+            processor = self.runtime._reads.processors[handler]
             assert processor.checkpoint.position == head
             parked = {letter.stream.id: letter.version for letter in processor.dead_letters()}
             assert parked == follower.waits_at, handler
@@ -169,7 +169,7 @@ class ReadSide(RuleBasedStateMachine):
 
     def the_checkpoint_agrees(self, head: int) -> None:
         for handler in (Totals, tell):
-            checkpoint = self.runtime.processors[handler].checkpoint
+            checkpoint = self.runtime._reads.processors[handler].checkpoint
             assert self.run(self.store.load_checkpoint(checkpoint.name)) == head
 
     def reactions_came_in_order(self) -> None:
