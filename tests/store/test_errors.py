@@ -37,7 +37,7 @@ from actorium.errors import (
     error_from_wire,
     error_to_wire,
 )
-from actorium.runtime.errors import CommandTimeout
+from actorium.runtime.errors import CommandTimeout, EventParked
 from actorium.simulation.world.node import ConnectionLost
 from actorium.store.names import CommandRecord, StoredEventType, StreamName
 
@@ -76,6 +76,8 @@ def made(error_class: type[ActoriumError]) -> ActoriumError:
         return error_class("too much", retry_after_s=1.5)
     if issubclass(error_class, CommandTimeout):
         return error_class("no answer", command_id="c1")
+    if issubclass(error_class, EventParked):
+        return error_class("it is parked", processor="projection Balances version 1", position=7)
     return error_class("what happened, and what to do")
 
 
