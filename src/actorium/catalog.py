@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from actorium.actors.aggregate import Aggregate
-from actorium.actors.commands import Command
+from actorium.actors.commands import Command, command_type_of
 from actorium.runtime.processors.outlet import Outlet
 from actorium.runtime.processors.reactions import Reaction, reaction_of
 from actorium.runtime.projections.projection import Projection
@@ -86,6 +86,7 @@ class Catalog:
                     f"{holder.__qualname__} and {aggregate.__qualname__} both handle {command.__name__}: a command has "
                     "one handler"
                 )
+            self._name_command(command)
         self.aggregates.append(aggregate)
         return definition.evolvers
 
@@ -123,6 +124,16 @@ class Catalog:
                     f"{saga.__definition__.reader_of(event)} follows {event.__name__}, which no aggregate of this "
                     "runtime emits: add the aggregate that emits it to Runtime([…])"
                 )
+
+    def _name_command(self, command: type[Command]) -> None:
+        """Check that no two commands have one stored name: sagas and submissions find their class again by it."""
+        name = command_type_of(command)
+        other = self._names.setdefault(("commands", name), command)
+        if other is not command:
+            raise ConfigurationError(
+                f"{_shown(other)} and {_shown(command)} are both stored as {name!r}: give one of them its own "
+                'command_type = "…"'
+            )
 
     def _name(self, what: str, name: str, part: object, remedy: str) -> None:
         """Check that no two parts keep the same thing under one name."""

@@ -37,6 +37,18 @@ def test_two_events_of_one_stored_name_are_refused() -> None:
         Runtime([Tally, Rival], store="memory://")
 
 
+def test_two_commands_of_one_stored_name_are_refused() -> None:
+    class AddToo(Command):
+        command_type = "Add"
+
+    class Rival(Aggregate):
+        @decide
+        def add(self, command: AddToo) -> None: ...
+
+    with pytest.raises(ConfigurationError, match=r"Add and .*AddToo are both stored as 'Add'.*command_type = "):
+        Runtime([Tally, Rival], store="memory://")
+
+
 def test_an_event_that_json_cannot_carry_is_refused() -> None:
     class Odd(Event):
         many: list[int] | tuple[str, ...]
