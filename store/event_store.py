@@ -15,7 +15,7 @@ What holds for every adapter (and is checked by `actorium.testing.EventStoreCont
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -169,6 +169,10 @@ class Head(msgspec.Struct, frozen=True, gc=False):
     recorded_us: int
 
 
+Link = Literal["causation_id", "correlation_id"]
+"""What of an event's metadata leads to other events."""
+
+
 class EventStore(Protocol):
     """The log. An adapter implements these operations and passes `actorium.testing.EventStoreContract`."""
 
@@ -216,6 +220,14 @@ class EventStore(Protocol):
 
     async def find_command(self, command_id: str) -> CommandRecord | None:
         """Return where a command took effect, or None if it never did."""
+        ...
+
+    async def read_linked(self, link: Link, id: str, after_position: int, limit: int) -> list[EncodedRecord]:
+        """Return events after a position whose metadata names this id, in order, at most `limit`; none at the end.
+
+        By "causation_id" they are what the event with the id caused. By "correlation_id" they are a flow but for its
+        first command, whose id the flow has: that one names no flow.
+        """
         ...
 
     async def load_checkpoint(self, name: str) -> int:

@@ -9,7 +9,7 @@ from zlib import crc32
 
 import msgspec
 
-from actorium.store.names import StreamName
+from actorium.store.names import StreamName, event_id, stream_of_event
 from actorium.store.upcasting import Upcaster, read_upcasters
 
 
@@ -45,8 +45,8 @@ class Metadata(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """What is stored beside an event about how it came to be.
 
     `command_id` is the command that caused it; `correlation_id` the business flow (empty: the command began it, so
-    it is the command's own id); `causation_id` the direct cause of that command (empty: nobody but the caller);
-    `headers` is the application's own: who, why, from where.
+    it is the command's own id); `causation_id` the id of the event that caused that command (empty: nobody but the
+    caller; see `RecordedEvent.event_id`); `headers` is the application's own: who, why, from where.
     """
 
     command_id: str = ""
@@ -58,6 +58,11 @@ class Metadata(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     def flow_id(self) -> str:
         """The correlation id, or the command's id where the command began the flow."""
         return self.correlation_id or self.command_id
+
+    @property
+    def cause(self) -> StreamName | None:
+        """The stream of the event that caused the command; None where `causation_id` is not the id of an event."""
+        return stream_of_event(self.causation_id)
 
 
 E_co = TypeVar("E_co", bound=Event, covariant=True)
@@ -86,6 +91,11 @@ class RecordedEvent(msgspec.Struct, Generic[E_co], frozen=True, gc=False):
     def stream(self) -> StreamName:
         """The name of the stream that holds the event."""
         return StreamName(self.stream_type, self.stream_id)
+
+    @property
+    def event_id(self) -> str:
+        """`<stream type>/<stream id>/<version>`: what the events that this one caused name as their `causation_id`."""
+        return event_id(self.stream, self.version, self.part)
 
     @property
     def recorded_at(self) -> datetime:

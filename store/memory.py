@@ -16,8 +16,10 @@ import sqlite3
 import weakref
 from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
+from actorium.store.codec import decode_metadata
 from actorium.store.errors import (
     DuplicateCommand,
     StatementFailed,
@@ -33,6 +35,7 @@ from actorium.store.event_store import (
     Committed,
     DeadLetter,
     Head,
+    Link,
     SaveCheckpoint,
     Snapshot,
     StreamPage,
@@ -128,6 +131,11 @@ class MemoryStore:
     async def find_command(self, command_id: str) -> CommandRecord | None:
         self._require_open()
         return self._commands.get(command_id)
+
+    async def read_linked(self, link: Link, id: str, after_position: int, limit: int) -> list[EncodedRecord]:
+        self._require_open()
+        log = islice(self._log, after_position, None)
+        return list(islice((one for one in log if getattr(decode_metadata(one.metadata), link) == id), limit))
 
     async def load_checkpoint(self, name: str) -> int:
         self._require_open()

@@ -15,6 +15,26 @@ class StreamName(msgspec.Struct, frozen=True, gc=False, order=True):
         return f"{self.type}<{self.id}>"
 
 
+def event_id(stream: StreamName, version: int, part: int = 0) -> str:
+    """Return the id of an event: `<stream type>/<stream id>/<version>`, and `.<part>` where there are several.
+
+    A slash or a percent sign in the type is percent-escaped, so that it is clear where the stream's id begins.
+    """
+    stream_type = stream.type
+    if "/" in stream_type or "%" in stream_type:
+        stream_type = stream_type.replace("%", "%25").replace("/", "%2F")
+    return f"{stream_type}/{stream.id}/{version}" + (f".{part}" if part else "")
+
+
+def stream_of_event(id: str) -> StreamName | None:
+    """Return the stream that an event's id names; None for a text that is no such id."""
+    stream_type, first_slash, rest = id.partition("/")
+    stream_id, second_slash, version = rest.rpartition("/")
+    if not first_slash or not second_slash or not version.replace(".", "", 1).isdecimal():
+        return None
+    return StreamName(stream_type.replace("%2F", "/").replace("%25", "%"), stream_id)
+
+
 class StoredEventType(msgspec.Struct, frozen=True, gc=False):
     """A shape of event that the log holds.
 

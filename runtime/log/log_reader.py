@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from typing import Any, NamedTuple
 
 from actorium.actors.annotations import shown
@@ -24,6 +24,7 @@ from actorium.store.raised import let_through
 PAGE_EVENTS = 4_000
 _PAGES_KEPT = 4
 _WISHES_KEPT = 1_000
+_CAUSED_PER_READ = 100
 
 
 class Unread(NamedTuple):
@@ -125,6 +126,14 @@ class LogReader:
                     record = EncodedRecord(*place, 0, error.event_type, 0, b"", b"")
                     return Slice([Unread(record, error)], position + 1)
                 limit //= 2
+
+    async def caused_by(self, event_id: str, position: int) -> AsyncIterator[RecordedEvent[Event]]:
+        """Yield the events after a position whose metadata names an event as their cause, in order."""
+        while records := await self._store.read_linked("causation_id", event_id, position, _CAUSED_PER_READ):
+            for record in records:
+                for recorded in self._codec.recorded(record):
+                    yield recorded
+            position = records[-1].position
 
     async def require_within(self, position: int) -> None:
         """Raise PositionBeyondLog for a position behind the end of the log."""

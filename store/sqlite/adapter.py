@@ -24,14 +24,8 @@ import sqlite3
 from collections.abc import Awaitable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from actorium.store.errors import (
-    CommitUnknown,
-    ConfigurationError,
-    CorruptStore,
-    StoreInUse,
-    StoreUnavailable,
-)
-from actorium.store.event_store import PAGE_BYTES, Batch, Committed, DeadLetter, Head, StreamPage, StreamRead
+from actorium.store.errors import CommitUnknown, ConfigurationError, CorruptStore, StoreInUse, StoreUnavailable
+from actorium.store.event_store import PAGE_BYTES, Batch, Committed, DeadLetter, Head, Link, StreamPage, StreamRead
 from actorium.store.events import EncodedRecord
 from actorium.store.guard import StatementGuard
 from actorium.store.log import logger
@@ -156,6 +150,10 @@ class SQLiteLog:
     async def find_command(self, command_id: str) -> CommandRecord | None:
         reading = self._require_open().reading
         return await self._read(lambda db: reading.command(db, command_id))
+
+    async def read_linked(self, link: Link, id: str, after_position: int, limit: int) -> list[EncodedRecord]:
+        reading = self._require_open().reading
+        return await self._read(lambda db: reading.linked(db, link, id, after_position, limit, PAGE_BYTES))
 
     async def load_checkpoint(self, name: str) -> int:
         return await self._read(lambda db: checkpoints.load_checkpoint(db, name))

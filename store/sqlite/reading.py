@@ -22,7 +22,7 @@ from zlib import crc32
 
 import msgspec
 
-from actorium.store.event_store import Head, Snapshot, StreamPage, StreamRead
+from actorium.store.event_store import Head, Link, Snapshot, StreamPage, StreamRead
 from actorium.store.events import CHECKSUM_MASK, CHECKSUM_SPREAD, EncodedRecord, kind_bytes, stream_checksum
 from actorium.store.names import CommandRecord, StoredEventType, StreamName
 from actorium.store.sqlite.heads import StreamHead, StreamHeads
@@ -30,6 +30,7 @@ from actorium.store.sqlite.integrity.examination import examine_log, examine_str
 from actorium.store.sqlite.marks import command_record
 from actorium.store.sqlite.packed import InDoubt, integers, last_event, name_of, rows, texts
 from actorium.store.sqlite.rows import RowStatement
+from actorium.store.sqlite.schema import LINKED
 from actorium.store.sqlite.snapshots import snapshot_checksum
 
 # About 300 bytes each.
@@ -64,6 +65,12 @@ _READ_LOG = (
     f"SELECT group_concat(stream), group_concat(version), {_EVENTS} "
     "FROM (SELECT * FROM events WHERE position > ? ORDER BY position LIMIT ?)"
 )
+# By the index, whatever SQLite thinks of it: a walk through the log would take its time for all readers.
+_READ_LINKED = {
+    link: f"SELECT position FROM events INDEXED BY by_{link} WHERE {linked} = ? AND position > ? "
+    "ORDER BY position LIMIT ?"
+    for link, linked in LINKED.items()
+}
 _READ_NAMES = "SELECT id, type, name FROM streams WHERE id IN (VALUES {rows})"
 _FIND_COMMAND = (
     "SELECT command_fingerprint, streams.type, streams.name, command_events, version, position "
@@ -162,6 +169,19 @@ class LogQueries:
                 if sizes := size_of(found):
                     self._event_bytes = _MARGIN * sum(sizes) / len(sizes)
                 return found
+
+    def linked(
+        self, db: sqlite3.Connection, link: Link, id: str, after_position: int, limit: int, max_bytes: int
+    ) -> list[EncodedRecord]:
+        """Read the events after a position whose metadata names an id, as many as fit into `max_bytes`."""
+        records: list[EncodedRecord] = []
+        size_bytes = 0
+        for (position,) in db.execute(_READ_LINKED[link], (id, after_position, limit)).fetchall():
+            if size_bytes >= max_bytes:
+                break
+            records += self.log(db, position - 1, 1, max_bytes)
+            size_bytes += len(records[-1].payload)
+        return records
 
     def head(self, db: sqlite3.Connection) -> Head:
         """Read the end of the log."""

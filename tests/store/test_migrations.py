@@ -14,7 +14,7 @@ from actorium.store.sqlite import SQLiteStore
 from actorium.store.sqlite.integrity.repair import repair_file
 from actorium.store.sqlite.schema import MIGRATIONS
 from actorium.store.tables.own_rows import AgendaRow, KeptState, ReadDue, ReadKeptState, ReadSagas, SagaRow
-from actorium.testing.contract_words import ALICE, BOB, append, commit, versions
+from actorium.testing.contract_words import ALICE, BOB, append, commit, linked, versions
 
 NEWEST = len(MIGRATIONS)
 RECORDED = sorted((Path(__file__).parent / "data").glob("schema_*.sql"))
@@ -63,12 +63,28 @@ async def test_an_older_file_is_upgraded_and_serves(tmp_path: Path, recorded: Pa
         agenda = await store.read_rows(ReadDue(9, 10))
         sagas = await store.read_rows(ReadSagas(10))
         state = await store.read_rows(ReadKeptState("projection Sums version 1", 1))
-        if recorded.stem in ("schema_4", "schema_5"):
+        if recorded.stem in ("schema_4", "schema_5", "schema_6"):
             assert agenda == [AgendaRow("Transfer", "t1", "wait", "deadline", 9)]
             assert sagas == [SagaRow("Transfer", "t1", "running", "wait", "", 5, 6)]
             assert state == [KeptState("projection Sums version 1", 1, 3, b'{"sum":4}')]
         else:
             assert (agenda, sagas, state) == ([], [], [])
+    finally:
+        await store.close()
+
+
+@pytest.mark.asyncio
+async def test_what_events_caused_is_found_in_a_log_from_before_it_was_indexed(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "log.db")
+    await store.open()
+    await commit(store, linked(ALICE, 0, causation_id="Account/bob/1"))
+    await store.close()
+    given_a_file(
+        tmp_path / "log.db", "DROP INDEX by_causation_id; DROP INDEX by_correlation_id; PRAGMA user_version = 6"
+    )
+    await store.open()
+    try:
+        assert [one.stream for one in await store.read_linked("causation_id", "Account/bob/1", 0, 9)] == [ALICE]
     finally:
         await store.close()
 

@@ -8,7 +8,7 @@ from support.stores import PassedThrough
 
 from actorium import EventStore, Runtime
 from actorium.errors import StoreUnavailable
-from actorium.store.event_store import PAGE_BYTES, Batch, Committed, Head, StreamPage, StreamRead
+from actorium.store.event_store import PAGE_BYTES, Batch, Committed, Head, Link, StreamPage, StreamRead
 from actorium.store.events import EncodedRecord
 from actorium.store.names import CommandRecord
 from actorium.store.tables.own_rows import Row, TableRead
@@ -83,6 +83,10 @@ class CrashingStore(PassedThrough):
     async def find_command(self, command_id: str) -> CommandRecord | None:
         await self._alive()
         return await self.inner.find_command(command_id)
+
+    async def read_linked(self, link: Link, id: str, after_position: int, limit: int) -> list[EncodedRecord]:
+        await self._alive()
+        return await self.inner.read_linked(link, id, after_position, limit)
 
     async def read_rows(self, read: TableRead[Row]) -> list[Row]:
         await self._alive()

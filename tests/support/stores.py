@@ -10,7 +10,17 @@ import msgspec
 from actorium import EventStore
 from actorium.errors import StoreUnavailable
 from actorium.store.errors import CommitUnknown
-from actorium.store.event_store import PAGE_BYTES, Append, Batch, Committed, DeadLetter, Head, StreamPage, StreamRead
+from actorium.store.event_store import (
+    PAGE_BYTES,
+    Append,
+    Batch,
+    Committed,
+    DeadLetter,
+    Head,
+    Link,
+    StreamPage,
+    StreamRead,
+)
 from actorium.store.events import EncodedEvent, EncodedRecord, Event, as_json, event_type_of
 from actorium.store.memory import MemoryStore
 from actorium.store.names import CommandRecord, StoredEventType, StreamName
@@ -46,6 +56,9 @@ class PassedThrough:
 
     async def find_command(self, command_id: str) -> CommandRecord | None:
         return await self.inner.find_command(command_id)
+
+    async def read_linked(self, link: Link, id: str, after_position: int, limit: int) -> list[EncodedRecord]:
+        return await self.inner.read_linked(link, id, after_position, limit)
 
     async def load_checkpoint(self, name: str) -> int:
         return await self.inner.load_checkpoint(name)

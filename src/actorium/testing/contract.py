@@ -41,6 +41,7 @@ from actorium.testing.contract_words import (
     expect_duplicate,
     expect_wrong_version,
     in_a_loop,
+    linked,
     opened,
     raises,
     read,
@@ -295,6 +296,26 @@ class EventStoreContract(PagesContract, TablesContract):
         )
         counted = await store.event_types(counted=True)
         expect([(one.type, one.schema_version, one.first_position, one.events) for one in counted], counts)
+
+    # Causes and flows
+
+    @opened
+    async def test_what_an_event_caused_is_found(self, store: EventStore) -> None:
+        odd = 'Odd%2F"\\ž/x/1'
+        await commit(store, append(ALICE, 0), linked(BOB, 0, command_id="c", causation_id="Account/alice/1"))
+        await commit(store, linked(BOB, 1, causation_id="Account/alice/10"), linked(BOB, 2, causation_id=odd))
+        await commit(store, linked(BOB, 3, correlation_id="f", causation_id="Account/alice/1"), append(ALICE, 1))
+        expect([one.position for one in await store.read_linked("causation_id", "Account/alice/1", 0, 9)], [2, 5])
+        expect([one.position for one in await store.read_linked("causation_id", "Account/alice/1", 2, 9)], [5])
+        expect([one.position for one in await store.read_linked("causation_id", "Account/alice/1", 0, 1)], [2])
+        expect(await store.read_linked("causation_id", odd, 0, 9), await store.read_log(3, 1))
+        expect(await store.read_linked("causation_id", "Account/bob/1", 0, 9), [])
+
+    @opened
+    async def test_a_flow_is_found_but_for_the_command_that_began_it(self, store: EventStore) -> None:
+        await commit(store, linked(ALICE, 0, command_id="f"), linked(BOB, 0, command_id="c", correlation_id="f"))
+        expect([one.stream for one in await store.read_linked("correlation_id", "f", 0, 9)], [BOB])
+        expect(await store.read_linked("correlation_id", "c", 0, 9), [])
 
     # Opening, closing, being cancelled
 

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import Any, TypeVar
 
+import msgspec
+
 from actorium.store.errors import DuplicateCommand, WrongExpectedVersion
 from actorium.store.event_store import (
     Append,
@@ -81,6 +83,12 @@ def append(stream: StreamName, expected_version: int, count: int = 1, command: s
     """Return an append of `count` events, with a command id if one is given."""
     mark = CommandMark(command, 7) if command is not None else None
     return Append(stream, expected_version, tuple(event(expected_version + n + 1) for n in range(count)), mark)
+
+
+def linked(stream: StreamName, expected_version: int, **metadata: str) -> Append:
+    """Return an append of one event with this metadata."""
+    encoded = EncodedEvent("Deposited", 1, b"{}", msgspec.json.encode(metadata))
+    return Append(stream, expected_version, (encoded,))
 
 
 async def commit(store: EventStore, *appends: Append, at_us: int = 1_000) -> Sequence[AppendOutcome]:

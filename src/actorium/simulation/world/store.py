@@ -27,6 +27,7 @@ from actorium.store.event_store import (
     DeadLetter,
     EventStore,
     Head,
+    Link,
     StreamPage,
     StreamRead,
 )
@@ -224,6 +225,9 @@ class SimulatedStore:
 
     async def find_command(self, command_id: str) -> CommandRecord | None:
         return await self._read("of a command", lambda: self._log.find_command(command_id))
+
+    async def read_linked(self, link: Link, id: str, after_position: int, limit: int) -> list[EncodedRecord]:
+        return await self._read(f"of {link} {id}", lambda: self._log.read_linked(link, id, after_position, limit))
 
     async def load_checkpoint(self, name: str) -> int:
         return await self._read(f"of checkpoint {name}", lambda: self._log.load_checkpoint(name))
