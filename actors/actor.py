@@ -131,6 +131,7 @@ class Actor:
                 raise WrongExpectedVersion(self.stream, expected=envelope.expected_version, actual=version)
             metadata = Metadata(envelope.command_id, envelope.correlation_id, envelope.causation_id, envelope.headers)
             if handler.wants_metadata:
+                metadata = kind.metadata_of(self.state, metadata)
                 decided = handler.method(self.state, envelope.command, metadata)
             else:
                 decided = handler.method(self.state, envelope.command)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
+from actorium.actors.annotations import HandlerMeta, refuse_reserved
 from actorium.actors.definition import AggregateDefinition, Role, mark
 from actorium.actors.snapshots import Snapshots
 from actorium.store.errors import ConfigurationError
 from actorium.store.upcasting import is_version
 
 F = TypeVar("F", bound=Callable[..., Any])
+_RESERVED = ("id", "stream_type", "snapshots", "state_version")
 
 
 def create(method: F) -> F:
@@ -42,7 +45,7 @@ def evolve(method: F) -> F:
     return mark(method, Role.EVOLVE)
 
 
-class Aggregate(msgspec.Struct):
+class Aggregate(msgspec.Struct, metaclass=HandlerMeta):
     """The state of one aggregate and how it changes; its fields are the state, all with defaults, `id` is its id.
 
     Everything that can be checked is checked when the class is defined: one handler per command, an `@evolve` for
@@ -64,6 +67,7 @@ class Aggregate(msgspec.Struct):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         # The names of a class defined inside a function are found only in that function's frame.
+        refuse_reserved(cls.__name__, inspect.get_annotations(cls), _RESERVED)
         cls.__definition__ = AggregateDefinition(cls, sys._getframe(1).f_locals)
         _check_snapshots(cls)
 

@@ -1,11 +1,11 @@
-"""What the annotations of handlers say, and how to say it back in an error."""
+"""What the bodies of classes with handlers say: the annotations of handlers, and names that stand for one thing."""
 
 from __future__ import annotations
 
 import inspect
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -49,3 +49,57 @@ def leaves(annotation: Any) -> Iterable[Any]:
         return
     for part in parts:
         yield from leaves(part)
+
+
+MARK = "__actorium_"
+"""What the names of the marks begin with that decorators leave on handlers."""
+
+
+class ClassBody(dict[str, Any]):
+    """The namespace of a class with handlers; ConfigurationError where a handler has the name of something else.
+
+    A second method of one name takes the place of the first, and nobody would hear that a handler is gone.
+    """
+
+    def __init__(self, owner: str) -> None:
+        super().__init__()
+        self._owner = owner
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        is_field = name in self.get("__annotations__", ())
+        known = self.get(name)
+        if (known is not None or is_field) and known is not value and (_is_handler(known) or _is_handler(value)):
+            raise ConfigurationError(
+                f"{self._owner}.{name} is {_shown(known, is_field)} and {_shown(value, False)}: the second takes the "
+                "place of the first; rename one"
+            )
+        super().__setitem__(name, value)
+
+
+class HandlerMeta(msgspec.StructMeta):
+    """Runs the bodies of classes with handlers in a `ClassBody`."""
+
+    @classmethod
+    def __prepare__(metacls, name: str, bases: tuple[type, ...], /, **options: Any) -> Any:
+        return ClassBody(name)
+
+
+def refuse_reserved(owner: str, annotations: Mapping[str, Any], reserved: Collection[str]) -> None:
+    """Raise ConfigurationError for a field by a name that the runtime uses itself."""
+    for name, annotation in annotations.items():
+        if name in reserved and "ClassVar" not in str(annotation):
+            raise ConfigurationError(
+                f"{owner}.{name} cannot be a field of yours: every {owner} has a {name} that the runtime sets; give "
+                "yours another name"
+            )
+
+
+def _is_handler(value: object) -> bool:
+    return any(name.startswith(MARK) for name in (*getattr(value, "__dict__", ()), *vars(type(value))))
+
+
+def _shown(value: object, is_field: bool) -> str:
+    if is_field or not (callable(value) or _is_handler(value)):
+        return "a field"
+    code = getattr(getattr(value, "method", value), "__code__", None)
+    return f"a method (line {code.co_firstlineno})" if code is not None else "a method"

@@ -15,7 +15,7 @@ from actorium.actors.snapshots import SnapshotKeeper
 from actorium.store.codec import EventCodec
 from actorium.store.errors import DuplicateCommand
 from actorium.store.event_store import Snapshot
-from actorium.store.events import Event, as_json
+from actorium.store.events import Event, Metadata, as_json
 from actorium.store.shapes.storable import Decode
 
 A = TypeVar("A")
@@ -65,7 +65,8 @@ class ActorKind(Generic[A]):
     """What all actors of one aggregate class share; `live` holds those in memory, by id.
 
     `copied` holds the decoders of the event classes of which each state and each reader has a copy of its own.
-    `handlers` check that decisions leave the state alone: the first ones, with `development` all.
+    `handlers` check that decisions leave the state alone: the first ones, with `development` all. `metadata_of` returns
+    what is stored beside the events of a handler that wants metadata, from the state and the command's metadata.
     """
 
     __slots__ = (
@@ -80,6 +81,7 @@ class ActorKind(Generic[A]):
         "host",
         "live",
         "max_payload_bytes",
+        "metadata_of",
         "snapshots",
         "type",
     )
@@ -103,6 +105,7 @@ class ActorKind(Generic[A]):
         self.host = host
         self.live: dict[str, A] = {}
         self.max_payload_bytes = max_payload_bytes
+        self.metadata_of: Callable[[Any, Metadata], Metadata] = _as_given
         self.copied = {event: codec.shape(event)[2] for event in self.evolvers if not is_immutable(event)}
         self.forms = {event: self._form(event, evolve) for event, evolve in definition.evolvers.items()}
         policy = definition.aggregate_class.snapshots
@@ -121,3 +124,7 @@ class ActorKind(Generic[A]):
 
         # The state may keep a list of its event and change it later; the event's readers must not see that.
         return EventForm(name, schema_version, decode, evolve_with_a_copy if event_class in self.copied else evolve)
+
+
+def _as_given(state: Any, metadata: Metadata) -> Metadata:
+    return metadata

@@ -191,6 +191,8 @@ class Engine(Component):
             passivations=self._counters.passivations,
             snapshots=self.snapshots.saved,
             snapshots_left_out=self.snapshots.left_out,
+            stuck_sagas=self._counters.stuck_sagas,
+            late_sagas=self._counters.late_sagas,
             position=self.log_tail.position,
             writer=self.writer.statistics(),
         )

@@ -103,6 +103,15 @@ class Instrument:
     def step_ended(self, saga_type: str, saga_id: str, key: str, error: str) -> None:
         """A saga's step has succeeded (`error` is empty) or failed for this reason."""
 
+    def saga_stuck(self, saga_type: str, saga_id: str, key: str, reason: str) -> None:
+        """A saga failed and waits for a person.
+
+        key: the step, or the undo, that it is stuck at; empty where its own code failed it.
+        """
+
+    def saga_late(self, saga_type: str, saga_id: str, alarm_after_s: float) -> None:
+        """A saga is under way for longer than its class's `alarm_after_s`; told once for each saga."""
+
     def actor_hydrated(self, stream_type: str, stream_id: str, version: int) -> None:
         """An actor was read from the log up to a version; 0 for a stream that has no events yet."""
 

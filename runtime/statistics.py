@@ -18,8 +18,9 @@ class RuntimeStatistics(msgspec.Struct, frozen=True, kw_only=True):
     back. expected_wait_s: how long a command that comes now waits behind others, by the pace of the last; 0 where
     nothing is known of that. live_actors, ready_actors,
     failed_actors: in memory; with mail; refusing mail for a while. snapshots, snapshots_left_out: written; not written
-    because too many waited. position: the end of the log. processors: where each projection, reaction and saga class
-    stands.
+    because too many waited. stuck_sagas, late_sagas: how often a saga failed and waited for a person, or was under way
+    for longer than its class's `alarm_after_s`. position: the end of the log. processors: where each projection,
+    reaction and saga class stands.
     """
 
     acknowledged: int
@@ -38,6 +39,8 @@ class RuntimeStatistics(msgspec.Struct, frozen=True, kw_only=True):
     passivations: int
     snapshots: int
     snapshots_left_out: int
+    stuck_sagas: int
+    late_sagas: int
     position: int
     writer: WriterStatistics
     processors: tuple[ProcessorStatistics, ...] = ()
@@ -47,7 +50,15 @@ class Counters(Instrument):
     """The instrument that every runtime has: it counts what happens seldom enough to cost nothing."""
 
     def __init__(self) -> None:
-        self.hydrations = self.passivations = 0
+        self.hydrations = self.passivations = self.stuck_sagas = self.late_sagas = 0
+
+    def saga_stuck(self, saga_type: str, saga_id: str, key: str, reason: str) -> None:
+        """Count it."""
+        self.stuck_sagas += 1
+
+    def saga_late(self, saga_type: str, saga_id: str, alarm_after_s: float) -> None:
+        """Count it."""
+        self.late_sagas += 1
 
     def actor_hydrated(self, stream_type: str, stream_id: str, version: int) -> None:
         """Count it."""

@@ -28,10 +28,8 @@ from actorium.runtime.settings import Settings
 from actorium.store.errors import ConfigurationError, InvalidCommand
 from actorium.store.source import Source
 
+_NO_IDS = ("", "")
 _READY, _IDLE, _COLD, _FAILED = Status.READY, Status.IDLE, Status.COLD, Status.FAILED
-
-
-_NO_IDS = ("", "")  # one comparison, not two: every command comes by here
 
 
 class Dispatcher:
@@ -89,18 +87,19 @@ class Dispatcher:
         Raises ConfigurationError where no aggregate handles the command, InvalidCommand for a wrong value.
         """
         try:
-            stream_type, handler = self._handlers[type(command)]
+            stream_type, handler = self._handlers[command.__class__]  # not `type(…)`, which is a call: hot path
         except KeyError:
-            raise _unhandled(command) from None
+            raise _unhandled(type(command)) from None
         copy, fingerprint = handler.codec.admit(command, self._max_payload_bytes)
         if command_id is None:
-            fresh, command_id = True, self._new_id()
+            fresh = True
+            command_id = self._new_id()
         else:
             fresh = False
             command_id = checked_command_id(command_id)
         if expected_version is not None:
             checked_count(expected_version, "expected_version", "a whole number, 0 for a stream that is empty")
-        if (correlation_id, causation_id) != _NO_IDS:
+        if (correlation_id, causation_id) != _NO_IDS:  # one comparison: hot path
             checked_text(correlation_id, "correlation_id")
             checked_text(causation_id, "causation_id")
         return Envelope(
@@ -120,11 +119,11 @@ class Dispatcher:
             timeout_s,
         )
 
-    def stream_type_of(self, command: Command) -> str:
+    def stream_type_of(self, command_class: type[Command]) -> str:
         """Return the type of the streams that a command is for; raise ConfigurationError if nothing handles it."""
-        known = self._handlers.get(type(command))
+        known = self._handlers.get(command_class)
         if known is None:
-            raise _unhandled(command)
+            raise _unhandled(command_class)
         return known[0]
 
     # --- the door -------------------------------------------------------------------------------------------------
@@ -249,9 +248,9 @@ class Dispatcher:
         return True
 
 
-def _unhandled(command: Command) -> ConfigurationError:
+def _unhandled(command_class: type[Command]) -> ConfigurationError:
     return ConfigurationError(
-        f"no aggregate of this runtime handles {type(command).__name__}: give Runtime([…]) the aggregate whose "
+        f"no aggregate of this runtime handles {command_class.__name__}: give Runtime([…]) the aggregate whose "
         "@create or @decide takes it"
     )
 

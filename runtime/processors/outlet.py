@@ -37,7 +37,7 @@ _RETRY = Retry(attempts=1, backoff_s=0.2, backoff_max_s=30.0)
 class CloudEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An event as CloudEvents 1.0 describes it (github.com/cloudevents/spec); `as_json` is its structured mode.
 
-    `id` is `<stream type>/<stream id>/<version>`, the same at every delivery; `type` the event's stored name, `subject`
+    `id` is the event's `RecordedEvent.event_id`, the same at every delivery; `type` the event's stored name, `subject`
     the stream's id, `time` when it was recorded. The extensions `correlationid`, `causationid` and `commandid` are the
     event's metadata, `schemaversion` the shape of `data`; those that are empty are left out.
     """
@@ -118,11 +118,8 @@ class Outlet:
 def cloud_event(recorded: RecordedEvent[Event], source: str) -> CloudEvent:
     """Return a recorded event as a CloudEvent of a source."""
     event, metadata = recorded.event, recorded.metadata
-    part = f".{recorded.part}" if recorded.part else ""
-    # A slash in the type would leave it open where the stream's id begins.
-    stream_type = recorded.stream_type.replace("%", "%25").replace("/", "%2F")
     return CloudEvent(
-        id=f"{stream_type}/{recorded.stream_id}/{recorded.version}{part}",
+        id=recorded.event_id,
         source=source,
         type=event_type_of(type(event)),
         time=recorded.recorded_at,

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Literal, NewType, TypeVar
 
 from actorium.runtime.commands.derived_ids import bounded, effect
+from actorium.runtime.commands.inherited import because_of
 from actorium.runtime.log.log_reader import Delivered
 from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.processors.event_handlers import EventHandler, arguments, read_handler
@@ -35,7 +36,8 @@ def react(*, on_replay: OnReplay, retry: Retry | None = None, concurrency: int =
 
     The first annotated parameter is the event; further ones are given by annotation: `RecordedEvent`, and
     `IdempotencyKey`, which the receiver should be told. on_replay: what happens to events that were in the log before
-    the reaction was first run, and after a reset to those it was given already: "skip" or "run". retry: how often to
+    the reaction was first run, and after a reset to those it was given already: "skip" or "run". What it sends inherits
+    the flow, the cause and the headers of the event. retry: how often to
     try before the event is parked. concurrency: how many streams side by side. name: under which its progress is kept.
     """
     if on_replay not in ("skip", "run"):
@@ -107,7 +109,9 @@ class ReactionWork:
         place = f"{recorded.stream_type}:{recorded.stream_id}:{recorded.version}:{recorded.part}"
         key = bounded(f"{self._reaction.name}:{place}")
         handler = self._reaction.handler
-        with effect(key if recorded.position > self._derives_after else ""):
+        metadata = recorded.metadata
+        inheriting = because_of(metadata.flow_id, recorded.event_id, metadata.headers)
+        with effect(key if recorded.position > self._derives_after else ""), inheriting:
             await handler.method(*arguments(handler, recorded, {IdempotencyKey: key}))
 
     async def prepare(self) -> None:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar, over
 
 import msgspec
 
-from actorium.actors.annotations import hints_of
+from actorium.actors.annotations import HandlerMeta, hints_of
 from actorium.actors.snapshots import code_of, shape_of
 from actorium.runtime.processors.delivery import OnFailure
 from actorium.runtime.processors.event_handlers import (
@@ -76,6 +76,8 @@ class Reader:
 
 class Query(Generic[R]):
     """A question that a projection answers; asked with `runtime.query(Balances.of, "alice")`."""
+
+    __actorium_handler__ = True
 
     def __init__(self, method: Callable[..., Any]) -> None:
         self.method = method
@@ -193,7 +195,7 @@ def _check_snapshot_every(projection: type[Projection], has_tables: bool) -> Non
         raise ConfigurationError(f"{projection.__name__}.snapshot_every = {every!r}: a number of events, 0 for never")
 
 
-class Projection(msgspec.Struct):
+class Projection(msgspec.Struct, metaclass=HandlerMeta):
     """A read model. Set `version` (raise it whenever handlers or schema change) and, for tables, `schema`.
 
     A new version is built beside the old one, which answers queries until the new one has caught up.

@@ -20,14 +20,13 @@ from msgspec.structs import astuple
 
 from actorium.runtime.instrument import Instruments
 from actorium.runtime.log.log_reader import Delivered, Unread
-from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.settings import Settings
 from actorium.runtime.waits import end, ended
-from actorium.sagas.execution.agenda_tables import AgendaTables
+from actorium.sagas.execution.agenda_tables import AgendaCheckpoint, AgendaTables
 from actorium.sagas.execution.due_queue import DueQueue, Row
 from actorium.sagas.execution.end_waiters import EndWaiters
 from actorium.sagas.execution.intent_runner import IntentRunners
-from actorium.sagas.execution.observed_steps import observe_steps
+from actorium.sagas.execution.notices import SagaNotices, observe_steps
 from actorium.sagas.execution.services import Services
 from actorium.sagas.model.due_times import within_calendar
 from actorium.sagas.model.events import (
@@ -35,22 +34,24 @@ from actorium.sagas.model.events import (
     CommandAnswered,
     SagaCompleted,
     SagaFailed,
+    SagaStarted,
     SagaUndone,
+    StartIgnored,
     StepFailed,
     StepIssued,
     StepSucceeded,
 )
-from actorium.sagas.model.intents import Intent, IntentKey
+from actorium.sagas.model.intents import IntentKey, issued_intent
 from actorium.sagas.model.submissions import SUBMISSION, CommandSubmitted, SubmissionCancelled, SubmissionConcluded
-from actorium.store.event_store import DeadLetter, SaveCheckpoint
+from actorium.store.event_store import DeadLetter
 from actorium.store.events import Event, RecordedEvent
 from actorium.store.log import logger
 from actorium.store.raised import error_text, let_through
-from actorium.store.tables.own_rows import AgendaRemoval, AgendaRow, ReadDue, RemoveAll, TableChange
+from actorium.store.tables.own_rows import AgendaRemoval, AgendaRow, ReadDue, RemoveAll
 
 log = logger("actorium.sagas")
 
-_RUN, _DEADLINE = "run", "deadline"
+_RUN, _DEADLINE, _ALARM = "run", "deadline", "alarm"
 _CLEAR = (RemoveAll("agenda"), *AgendaTables.clearing)
 
 _LOOK_EVERY_US = 5_000_000  # how often the table is looked at, unless the clock is looked at less often
@@ -58,17 +59,6 @@ _LOOKS_AHEAD = 4  # what is due within so many looks is held in memory, so that 
 _ROWS_PER_READ = 1_000
 _CHANGES_MAX = 4_096
 _SAVE_EVERY_S = 0.5
-
-
-class AgendaCheckpoint(Checkpoint):
-    """A ledger whose position runs ahead in memory; what is saved follows behind."""
-
-    saved_position = -1
-
-    async def save_behind(self, position: int, changes: Sequence[TableChange]) -> None:
-        """Write a position that was passed, with what it stands for."""
-        await self.writer(SaveCheckpoint(self.name, position, changes=changes))
-        self.saved_position = position
 
 
 class _Live(msgspec.Struct, gc=False):
@@ -90,6 +80,7 @@ class Agenda:
         runners: IntentRunners,
         tables: AgendaTables,
         end_waiters: EndWaiters,
+        notices: SagaNotices,
         instruments: Instruments,
         *,
         head: Callable[[], int],
@@ -101,8 +92,11 @@ class Agenda:
         self._runners = runners
         self._tables = tables
         self._end_waiters = end_waiters
+        self._notices = notices
         self._head = head
         self._takes: dict[type[Event], Callable[..., None]] = {
+            SagaStarted: self._saga_started,
+            StartIgnored: self._start_ignored,
             StepIssued: self._issued,
             CommandAnswered: self._answered,
             StepSucceeded: self._intent_ended,
@@ -226,11 +220,7 @@ class Agenda:
             row = _row(key, _RUN)
             self._change(row, 0)
             if self.started.is_set():
-                commands = dict(enumerate(event.commands))
-                cause = f"{key.owner}<{key.id}>"
-                flow_id, id_form = recorded.metadata.flow_id, event.id_form
-                intent = Intent(event.step, event.undo, commands, event.effect, flow_id, cause, id_form=id_form)
-                if not self._runners.steps.start(key, intent):
+                if not self._runners.steps.start(key, issued_intent(recorded, event)):
                     self._leave_out(key)
             else:
                 self._add_soon(row, 0)  # it may be over before the end of what is already recorded
@@ -257,16 +247,29 @@ class Agenda:
         self._intent_ended(recorded, event)
         self._saga_ended(recorded, event)
         if self.started.is_set():
-            log.error("saga_failed", saga=str(recorded.stream), key=event.key, reason=event.reason)
+            self._notices.stuck(recorded, event)
+
+    def _saga_started(self, recorded: RecordedEvent[SagaStarted], event: SagaStarted) -> None:
+        alarm_us = self._notices.alarm_us(recorded)
+        if alarm_us:
+            self._add((recorded.stream_type, recorded.stream_id, "", _ALARM), alarm_us)
+
+    def _start_ignored(self, recorded: RecordedEvent[Event], event: StartIgnored) -> None:
+        if self.started.is_set():
+            self._notices.start_ignored(recorded, event)
 
     def _saga_ended(self, recorded: RecordedEvent[Event], event: Event) -> None:
         self._end_waiters.ended(recorded.stream)
+        if self._notices.has_alarm(recorded.stream_type):
+            self._drop((recorded.stream_type, recorded.stream_id, "", _ALARM))
 
     def _submitted(self, recorded: RecordedEvent[Event], event: CommandSubmitted) -> None:
         self._add((SUBMISSION, recorded.stream_id, "", _RUN), event.due_us)
 
     def _concluded(self, recorded: RecordedEvent[Event], event: SubmissionCancelled | SubmissionConcluded) -> None:
         self._drop((SUBMISSION, recorded.stream_id, "", _RUN))
+        if isinstance(event, SubmissionConcluded) and self.started.is_set():
+            self._notices.concluded(recorded, event)
 
     def _change(self, row: Row, due_us: int) -> None:
         if self._changes.get(row, due_us) is None:
@@ -349,6 +352,10 @@ class Agenda:
 
     def _start(self, row: Row) -> None:
         owner, id, key, what = row
+        if what == _ALARM:
+            self._drop(row)
+            self._notices.late(owner, id)
+            return
         runner, intent = self._runners.of(owner), IntentKey(owner, id, key)
         is_taken = runner.time_out(intent) if what == _DEADLINE else runner.start(intent, None)
         if not is_taken:

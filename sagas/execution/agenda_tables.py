@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.sagas.execution.saga_table import Changes, SagaTable, saga_changes
 from actorium.sagas.execution.submission_table import SubmissionChanges, SubmissionTable, submission_changes
+from actorium.store.event_store import SaveCheckpoint
 from actorium.store.events import Event, RecordedEvent
 from actorium.store.tables.own_rows import RemoveAll, TableChange
+
+
+class AgendaCheckpoint(Checkpoint):
+    """A ledger whose position runs ahead in memory; what is saved follows behind."""
+
+    saved_position = -1
+
+    async def save_behind(self, position: int, changes: Sequence[TableChange]) -> None:
+        """Write a position that was passed, with what it stands for."""
+        await self.writer(SaveCheckpoint(self.name, position, changes=changes))
+        self.saved_position = position
 
 
 class TableChanges(NamedTuple):

@@ -15,9 +15,9 @@ from typing import Any
 
 import msgspec
 
-from actorium.actors.commands import Command, CommandHandler
+from actorium.actors.commands import Ack, Command, CommandHandler
 from actorium.actors.envelope import Envelope
-from actorium.actors.errors import CommandFailed, NotFound, Rejected
+from actorium.actors.errors import CommandConflict, CommandFailed, NotFound, Rejected
 from actorium.runtime.commands.answer_batch import Answer, Take
 from actorium.runtime.errors import Overloaded, RuntimeClosed
 from actorium.runtime.retry import Retry
@@ -25,10 +25,12 @@ from actorium.sagas.execution.services import Services
 from actorium.sagas.model.events import IssuedCommand
 from actorium.sagas.model.intents import Intent, IntentKey
 from actorium.sagas.model.issued import command_of
+from actorium.store.codec import decode_metadata
 from actorium.store.error_wire import plain
 from actorium.store.errors import ActoriumError, Refused, Transient
 from actorium.store.events import as_json
 from actorium.store.log import logger
+from actorium.store.names import StreamName, event_id
 from actorium.store.raised import error_text, let_through, repr_of, text_of, traceback_text
 
 log = logger("actorium.sagas")
@@ -72,8 +74,8 @@ class CommandRunner(ABC):
         """Say whether an error uses up an attempt."""
 
     @abstractmethod
-    def outcome(self, key: IntentKey, index: int, error: BaseException | None) -> Command:
-        """Return what the owner is told of one command of an intent."""
+    def outcome(self, key: IntentKey, index: int, error: BaseException | None, attempts: int) -> Command:
+        """Return what the owner is told of one command of an intent after so many attempts."""
 
     @abstractmethod
     def broken(self, key: IntentKey, trouble: ActoriumError) -> Command | None:
@@ -118,8 +120,9 @@ class CommandRunner(ABC):
         """Send one command until its outcome is known, then report it; `error`: what came of its first attempt."""
         retry = self.retry_of(key, intent)
         attempt, uncounted = 1, 0
-        if error is None:
-            error = await self._attempt(key, intent, index)
+        ack: Ack | None = None
+        if error is None or isinstance(error, CommandConflict):
+            ack, error = await self._attempt(key, intent, index)
         while error is not None and not self.is_final(key, intent, error):
             if not self.counts(error):
                 uncounted += 1
@@ -128,19 +131,36 @@ class CommandRunner(ABC):
                 wait_s = retry.wait_s(attempt, self._source)
                 attempt += 1
             else:
+                attempt_failed(key, error, attempt + uncounted, None)
                 break
             if not isinstance(error, Overloaded):  # there would be a line for each, just when there are too many
-                log.warning("command_retried", intent=str(key), error=error_text(error), retry_after_s=round(wait_s, 3))
+                attempt_failed(key, error, attempt + uncounted - 1, wait_s)
             await asyncio.sleep(wait_s)
-            error = await self._attempt(key, intent, index)
+            ack, error = await self._attempt(key, intent, index)
         is_certain = error is None or isinstance(error, Refused)
         if not is_certain and await self._settled(key, intent.commands[index], index, intent.id_form):
             error = None  # the last word was lost, not the command
-        await self.report(key, intent.flow_id, self.outcome(key, index, error))
+        outcome = self.outcome(key, index, error, attempt + uncounted)
+        await self.report(key, intent, self.cause(intent, index, ack), outcome)
 
-    async def _attempt(self, key: IntentKey, intent: Intent, index: int) -> Exception | None:
+    async def _is_own(self, key: IntentKey, intent: Intent, index: int) -> bool:
+        """Say whether what took effect under the id of a command was caused by its owner."""
+        record = await self._store.find_command(key.command_id(index, intent.id_form))
+        if record is None:
+            return False
+        (event,) = await self._store.read_log(record.position - 1, 1)
+        return decode_metadata(event.metadata).cause == StreamName(key.owner, key.id)
+
+    def cause(self, intent: Intent, index: int, ack: Ack | None) -> str:
+        """Return the id of the event that an outcome follows from: the command's last one, else that of the intent."""
+        if ack is None or not ack.events:
+            return intent.causation_id
+        command_class = self._commands[intent.commands[index].type]
+        return event_id(StreamName(self._dispatcher.stream_type_of(command_class), ack.stream_id), ack.version)
+
+    async def _attempt(self, key: IntentKey, intent: Intent, index: int) -> tuple[Ack | None, Exception | None]:
         try:
-            await self._send(
+            ack: Ack = await self._send(
                 self._made(intent.commands[index]),
                 command_id=key.command_id(index, intent.id_form),
                 correlation_id=intent.flow_id,
@@ -150,16 +170,22 @@ class CommandRunner(ABC):
         except RuntimeClosed as closed:
             if self._is_stopping():
                 raise
-            return closed  # of another runtime, which middleware asked
+            return None, closed  # of another runtime, which middleware asked
+        except CommandConflict as conflict:
+            if not await self._is_own(key, intent, index):
+                return None, conflict
+            # Its class has changed since it took effect, and its fingerprint with it; the id is that of this intent.
+            command_id = key.command_id(index, intent.id_form)
+            log.warning("command_found_changed", intent=str(key), command_id=command_id)
+            return None, None
         except ActoriumError as trouble:
-            return trouble
+            return None, trouble
         except BaseException as raised:
             let_through(raised)
             failure = CommandFailed(f"{intent.commands[index].type} failed in middleware: {error_text(raised)}")
             failure.__cause__ = raised
-            log.error("command_failed", error=failure.message, traceback=traceback_text(raised))
-            return failure
-        return None
+            return None, failure
+        return ack, None
 
     def _made(self, issued: IssuedCommand) -> Command:
         command_class = self._commands.get(issued.type)
@@ -196,7 +222,7 @@ class CommandRunner(ABC):
         """Return when nothing that was sent to a command's actor before is under way any more."""
         dispatcher = self._dispatcher
         try:
-            await dispatcher.read(dispatcher.stream_type_of(command), command.to, self._timeout_s)
+            await dispatcher.read(dispatcher.stream_type_of(type(command)), command.to, self._timeout_s)
         except NotFound:
             pass
         except Transient:
@@ -206,17 +232,19 @@ class CommandRunner(ABC):
 
     # --- the owner of an intent -----------------------------------------------------------------------------------
 
-    def report_nowait(self, key: IntentKey, flow_id: str, outcome: Command, take: Take, about: Any) -> Answer | None:
+    def report_nowait(
+        self, key: IntentKey, intent: Intent, cause: str, outcome: Command, take: Take, about: Any
+    ) -> Answer | None:
         """Tell the owner at once, and have taken what it says of it; None where that cannot be."""
-        return self._dispatcher.ask_nowait(self._envelope(key, flow_id, outcome), take, about)
+        return self._dispatcher.ask_nowait(self._envelope(key, intent, cause, outcome), take, about)
 
-    async def report(self, key: IntentKey, flow_id: str, outcome: Command) -> None:
-        """Tell the owner; where the owner's own code fails on it, tell it that."""
+    async def report(self, key: IntentKey, intent: Intent, cause: str, outcome: Command) -> None:
+        """Tell the owner; where the owner's own code fails on it, tell it that. `cause`: of which event it follows."""
         attempt = 0
         while True:
             attempt += 1
             try:
-                await self._dispatcher.ask(self._envelope(key, flow_id, outcome))
+                await self._dispatcher.ask(self._envelope(key, intent, cause, outcome))
                 return
             except RuntimeClosed:
                 raise
@@ -227,7 +255,7 @@ class CommandRunner(ABC):
                     broken = self.broken(key, trouble)
                     if broken is None:
                         raise
-                    await self._dispatcher.ask(self._envelope(key, flow_id, broken))
+                    await self._dispatcher.ask(self._envelope(key, intent, cause, broken))
                     return
             await asyncio.sleep(_TRANSIENT_RETRY.wait_s(attempt, self._source))
 
@@ -243,16 +271,30 @@ class CommandRunner(ABC):
                 attempt += 1
                 await asyncio.sleep(_TRANSIENT_RETRY.wait_s(attempt, self._source))
 
-    def _envelope(self, key: IntentKey, flow_id: str, report: Command) -> Envelope:
+    def _envelope(self, key: IntentKey, intent: Intent, cause: str, report: Command) -> Envelope:
         return Envelope(
             key.owner,
             key.id,
             report,
             self._handlers[type(report)],
             command_id=self._source.new_id(),
-            correlation_id=flow_id,
+            correlation_id=intent.flow_id,
+            causation_id=cause,
+            headers=dict(intent.headers),
             timeout_s=self._timeout_s,
         )
+
+
+def attempt_failed(key: IntentKey, error: BaseException, attempt: int, retry_after_s: float | None) -> None:
+    """Log an attempt that failed, with its traceback; it was the last where nothing follows after `retry_after_s`."""
+    log.warning(
+        "attempt_failed",
+        intent=str(key),
+        attempt=attempt,
+        error=error_text(error),
+        retry_after_s=None if retry_after_s is None else round(retry_after_s, 3),
+        traceback=traceback_text(error),
+    )
 
 
 def said(error: BaseException | None) -> tuple[str, dict[str, Any]]:

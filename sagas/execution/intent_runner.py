@@ -19,6 +19,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, Literal
 
+from actorium.actors.errors import CommandConflict
 from actorium.runtime.commands.answer_batch import Answer
 from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.retry import Retry
@@ -187,27 +188,29 @@ class IntentRunner:
         key, intent, policy = run.key, run.intent, self._policy
         if error is not None:
             assert isinstance(error, Exception), "replies are errors of ours"
-            if not policy.is_final(key, intent, error):
+            if isinstance(error, CommandConflict) or not policy.is_final(key, intent, error):
                 self._have_done(run, index, partial(policy.command, key, intent, index, error))
                 return
-        outcome = policy.outcome(key, index, error)
+        cause = policy.cause(intent, index, answer.result() if error is None else None)
+        outcome = policy.outcome(key, index, error, 1)
+        about = (run, index, cause, outcome)
         try:
-            taken = policy.report_nowait(key, intent.flow_id, outcome, self._take_receipt, (run, index, outcome))
+            taken = policy.report_nowait(key, intent, cause, outcome, self._take_receipt, about)
         except Exception:  # the owner takes no mail now; the task says why, and waits
             taken = None
         if taken is None:
-            self._have_done(run, index, partial(policy.report, key, intent.flow_id, outcome))
+            self._have_done(run, index, partial(policy.report, key, intent, cause, outcome))
         else:
             run.parts[index] = taken
 
     def _reported(self, taken: Answer) -> None:
         run: _Run
-        run, index, outcome = taken.about
+        run, index, cause, outcome = taken.about
         failed = taken.exception() is not None
         if run.stopped:
             return
         if failed:
-            self._have_done(run, index, partial(self._policy.report, run.key, run.intent.flow_id, outcome))
+            self._have_done(run, index, partial(self._policy.report, run.key, run.intent, cause, outcome))
         else:
             self._part_is_over(run, index, taken)
 

@@ -78,13 +78,12 @@ class Router:
         if known is not None:
             if known.correlate is not None:
                 return _correlated(known.correlate, recorded)
-            return _id_of_start(recorded)
+            return bounded(recorded.event_id)
         for step in definition.waiting_for(event_class):
             if step.correlate is not None:
                 return _correlated(step.correlate, recorded)
-        cause = recorded.metadata.causation_id
-        prefix = f"{definition.saga_type}<"
-        return cause[len(prefix) : -1] if cause.startswith(prefix) and cause.endswith(">") else None
+        cause = recorded.metadata.cause
+        return cause.id if cause is not None and cause.type == definition.saga_type else None
 
     def begin(self, recorded: RecordedEvent[Event], ended: Take) -> bool:
         """Give one event to its saga at once, if there is room."""
@@ -120,7 +119,8 @@ class Router:
             command_id=derived_id(cause) if recorded.position > self._derives_after else cause,
             fresh=False,
             correlation_id=recorded.metadata.flow_id,
-            causation_id=recorded.metadata.command_id,
+            causation_id=recorded.event_id,
+            headers=dict(recorded.metadata.headers),
             timeout_s=self._timeout_s,
         )
 
@@ -147,8 +147,3 @@ def _correlated(correlate: object, recorded: RecordedEvent[Event]) -> str | None
         return None
     found = msgspec.to_builtins(found, builtin_types=_NO_IDS)
     return checked_id(str(found) if type(found) is int else found, "correlated id")
-
-
-def _id_of_start(recorded: RecordedEvent[Event]) -> str:
-    part = f".{recorded.part}" if recorded.part else ""
-    return bounded(f"{recorded.stream_id}@{recorded.version}{part}")

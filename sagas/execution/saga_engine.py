@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import anyio.abc
@@ -27,27 +27,30 @@ from actorium.runtime.processors.start_position import StartPosition
 from actorium.runtime.read_side import ReadSide
 from actorium.runtime.settings import Settings
 from actorium.sagas.errors import SagaTimeout
-from actorium.sagas.execution.agenda import Agenda, AgendaCheckpoint
-from actorium.sagas.execution.agenda_tables import AgendaTables
+from actorium.sagas.execution.agenda import Agenda
+from actorium.sagas.execution.agenda_tables import AgendaCheckpoint, AgendaTables
 from actorium.sagas.execution.end_waiters import EndWaiters
 from actorium.sagas.execution.intent_runner import IntentRunner, IntentRunners
 from actorium.sagas.execution.missing_classes import refuse_lost_sagas
+from actorium.sagas.execution.notices import SagaNotices
 from actorium.sagas.execution.router import Router
 from actorium.sagas.execution.services import Send, Services
 from actorium.sagas.execution.step_runner import StepRunner
 from actorium.sagas.execution.submission_runner import SubmissionRunner
 from actorium.sagas.execution.submission_table import listed
+from actorium.sagas.model.definition import SagaDefinition
 from actorium.sagas.model.intents import IntentKey
 from actorium.sagas.model.issued import issued_command
 from actorium.sagas.model.messages import Mend
+from actorium.sagas.model.progress import metadata_of
 from actorium.sagas.model.saga import Saga
 from actorium.sagas.model.stream import SagaStream
 from actorium.sagas.model.submission_views import SubmissionView, view_of
 from actorium.sagas.model.submissions import SUBMISSION, Cancel, Submission, Submit
-from actorium.sagas.model.views import SagaSummary, SagaView, line_of
+from actorium.sagas.model.views import SagaSummary, SagaView, lines_of
 from actorium.store.errors import ConfigurationError, InvalidCommand
 from actorium.store.event_store import StreamRead
-from actorium.store.events import event_type_of
+from actorium.store.events import Event, RecordedEvent, event_type_of
 from actorium.store.names import StreamName
 from actorium.store.tables.own_rows import ReadSagas
 
@@ -90,6 +93,8 @@ class SagaEngine(Component):
         self._submissions = engine.kinds[Submission]
         for kind in (*self._kinds.values(), self._submissions):
             kind.evolve_without_copies()  # these streams replace what their events hold, and change none of it
+        for kind in self._kinds.values():
+            kind.metadata_of = metadata_of
         by_name = {
             command_type_of(command): command
             for aggregate in aggregates
@@ -100,7 +105,8 @@ class SagaEngine(Component):
         self._services = Services(
             engine.dispatcher, store, source, by_name, send, accepts, environment.is_stopping, self._timeout_s
         )
-        self._runners = _runners(self._services, streams, settings)
+        definitions = {saga.__definition__.saga_type: saga.__definition__ for saga in streams}
+        self._runners = _runners(self._services, definitions, settings)
         self._end_waiters = EndWaiters()
         checkpoint = AgendaCheckpoint("sagas agenda 2", store, engine.writer.save)
         self._agenda = Agenda(
@@ -109,6 +115,7 @@ class SagaEngine(Component):
             self._runners,
             AgendaTables(),
             self._end_waiters,
+            SagaNotices(definitions, environment.instruments),
             environment.instruments,
             head=lambda: reads.log_reader.log_tail.position,
             settings=settings,
@@ -211,7 +218,7 @@ class SagaEngine(Component):
             command_id=command_id,
             fingerprint=wanted.fingerprint,
             fresh=wanted.fresh,
-            correlation_id=wanted.correlation_id,
+            correlation_id=wanted.correlation_id or submit.to,
             causation_id=wanted.causation_id,
             headers=wanted.headers,
             timeout_s=wanted.timeout_s,
@@ -278,13 +285,13 @@ class SagaEngine(Component):
         """Return a saga with its history; raise NotFound."""
         kind = self._kind(saga)
         stream: SagaStream = await self._dispatcher.read(kind.type, id, self._timeout_s)
-        lines = []
+        recorded: list[RecordedEvent[Event]] = []
         version = 0
         while True:
             (page,) = await self._store.read_streams([StreamRead(StreamName(kind.type, id), version, _PAGE)])
             for record in page.events:
                 version = record.version
-                lines += [line_of(recorded) for recorded in kind.codec.recorded(record)]
+                recorded += kind.codec.recorded(record)
             if page.is_last:
                 break
         standing = [*stream.open, *stream.stands]
@@ -295,7 +302,7 @@ class SagaEngine(Component):
             step=", ".join(standing),
             reason=stream.reason,
             state=msgspec.json.decode(stream.state),
-            history=tuple(lines),
+            history=tuple(lines_of(recorded)),
         )
 
     async def list(self, saga: type[Saga] | None, status: str | None) -> AsyncIterator[SagaSummary]:
@@ -352,8 +359,7 @@ class SagaEngine(Component):
         await self._agenda.save()
 
 
-def _runners(services: Services, streams: Iterable[type[Saga]], settings: Settings) -> IntentRunners:
-    definitions = {saga.__definition__.saga_type: saga.__definition__ for saga in streams}
+def _runners(services: Services, definitions: Mapping[str, SagaDefinition], settings: Settings) -> IntentRunners:
     steps, submissions = (
         IntentRunner(
             policy,

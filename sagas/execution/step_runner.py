@@ -10,26 +10,27 @@ import msgspec
 
 from actorium.actors.errors import Rejected
 from actorium.runtime.commands.derived_ids import effect
+from actorium.runtime.commands.inherited import because_of
 from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.processors.reactions import IdempotencyKey
 from actorium.runtime.retry import Retry
-from actorium.sagas.execution.command_runner import CommandRunner, said
+from actorium.sagas.execution.command_runner import CommandRunner, attempt_failed, said
 from actorium.sagas.execution.services import Services
 from actorium.sagas.model.definition import SagaDefinition
-from actorium.sagas.model.events import as_recorded
+from actorium.sagas.model.events import IssuedCommand, as_recorded
 from actorium.sagas.model.intents import Intent, IntentKey
 from actorium.sagas.model.messages import Answered, Broke
-from actorium.sagas.model.plan import saga_of, state_of
+from actorium.sagas.model.progress import Open
+from actorium.sagas.model.recording import saga_of, state_of
 from actorium.sagas.model.state import SagaState
 from actorium.sagas.model.steps import DEFAULT_STEP_RETRY
 from actorium.sagas.model.stream import SagaStream
 from actorium.store.errors import ActoriumError, Refused, Transient
-from actorium.store.log import logger
-from actorium.store.raised import error_text, let_through, text_of, traceback_text
-
-log = logger("actorium.sagas")
+from actorium.store.names import StreamName, event_id
+from actorium.store.raised import let_through, text_of
 
 _ABSENT = object()
+_ALL = -1  # the place that speaks for all commands of a step that are still waited for
 
 
 class StepRunner(CommandRunner):
@@ -51,17 +52,7 @@ class StepRunner(CommandRunner):
         commands = {index: intent.commands[index] for index in sorted(intent.waiting) if not intent.effect}
         if not commands and not intent.effect and intent.deadline_us == 0:
             return None
-        cause = f"{key.owner}<{key.id}>"
-        return Intent(
-            intent.step,
-            intent.undo,
-            commands,
-            intent.effect,
-            stream.correlation_id,
-            cause,
-            intent.deadline_us,
-            id_form=intent.id_form,
-        )
+        return _intent(key, stream, intent, commands)
 
     def retry_of(self, key: IntentKey, intent: Intent) -> Retry:
         """Return what the step says."""
@@ -80,11 +71,11 @@ class StepRunner(CommandRunner):
         """Say whether an error uses up an attempt of the step."""
         return not isinstance(error, Transient)
 
-    def outcome(self, key: IntentKey, index: int, error: BaseException | None, **more: Any) -> Answered:
+    def outcome(self, key: IntentKey, index: int, error: BaseException | None, attempts: int, **more: Any) -> Answered:
         """Return the answer to one command, as the saga records it; `more` is what only an effect has."""
         if error is None:
-            return Answered(key.id, key.key, index, self._source.now_us(), **more)
-        return Answered(key.id, key.key, index, self._source.now_us(), *said(error), **more)
+            return Answered(key.id, key.key, index, self._source.now_us(), attempts=attempts, **more)
+        return Answered(key.id, key.key, index, self._source.now_us(), *said(error), attempts=attempts, **more)
 
     def broken(self, key: IntentKey, trouble: ActoriumError) -> Broke:
         """Have the saga stand, for a person to see why."""
@@ -104,7 +95,8 @@ class StepRunner(CommandRunner):
             stream: SagaStream = await self._state(key)
             saga = saga_of(definition.saga_class, stream.state, key.id, stream.reason)
             try:
-                with effect(effect_key if intent.id_form else ""):
+                inheriting = because_of(intent.flow_id, intent.causation_id, intent.headers)
+                with effect(effect_key if intent.id_form else ""), inheriting:
                     await step.method(saga, *arguments)
                 error, state = None, _changes(msgspec.json.decode(stream.state), saga)
                 break
@@ -116,15 +108,16 @@ class StepRunner(CommandRunner):
                 if isinstance(raised, RuntimeClosed) and self._is_stopping():
                     raise
                 error = raised
-            said = {"error": error_text(error), "traceback": traceback_text(error)}
-            log.warning("effect_failed", intent=str(key), attempt=attempt, **said)
-            if attempt >= step.retry.attempts:
+            is_last = attempt >= step.retry.attempts
+            wait_s = None if is_last else step.retry.wait_s(attempt, self._source)
+            attempt_failed(key, error, attempt, wait_s)
+            if wait_s is None:
                 break
-            await asyncio.sleep(step.retry.wait_s(attempt, self._source))
+            await asyncio.sleep(wait_s)
         # An effect that failed may have been done all the same: it is undone with the rest, unless it was refused.
         took_effect = error is not None and not isinstance(error, Rejected)
-        answer = self.outcome(key, 0, error, took_effect=took_effect, state=state)
-        await self.report(key, intent.flow_id, answer)
+        answer = self.outcome(key, 0, error, attempt, took_effect=took_effect, state=state)
+        await self.report(key, intent, intent.causation_id, answer)
 
     async def past_deadline(self, key: IntentKey) -> bool:
         """Find out what a step did before its deadline, and report its end; False where it was put off meanwhile."""
@@ -144,15 +137,31 @@ class StepRunner(CommandRunner):
         answer = Answered(
             key.id,
             key.key,
-            -1,
+            _ALL,
             self._source.now_us(),
             known.error or f"{known.step} was not done{waited}",
             known.details,
             known.effect,
             tuple(effects),
         )
-        await self.report(key, stream.correlation_id, answer)
+        intent = _intent(key, stream, known, {})
+        await self.report(key, intent, intent.causation_id, answer)
         return True
+
+
+def _intent(key: IntentKey, stream: SagaStream, known: Open, commands: dict[int, IssuedCommand]) -> Intent:
+    """Return an intent as its saga has it, with those of its commands that are wanted."""
+    return Intent(
+        known.step,
+        known.undo,
+        commands,
+        known.effect,
+        stream.correlation_id,
+        event_id(StreamName(key.owner, key.id), known.version),
+        known.deadline_us,
+        known.headers,
+        known.id_form,
+    )
 
 
 def _changes(before: dict[str, Any], saga: SagaState) -> dict[str, Any]:

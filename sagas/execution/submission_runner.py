@@ -9,8 +9,9 @@ from actorium.runtime.retry import Retry
 from actorium.sagas.execution.command_runner import CommandRunner, said
 from actorium.sagas.execution.services import Services
 from actorium.sagas.model.intents import Intent, IntentKey
-from actorium.sagas.model.submissions import Conclude, Submission
+from actorium.sagas.model.submissions import SUBMISSION, Conclude, Submission
 from actorium.store.errors import ActoriumError, DamagedLog, Transient
+from actorium.store.names import StreamName, event_id
 
 # A command that fails for good reason, a bug in its handler mostly, is tried so often, then concluded with the error.
 _RETRY = Retry(attempts=5, backoff_s=0.2, backoff_max_s=30.0)
@@ -36,8 +37,8 @@ class SubmissionRunner(CommandRunner):
             undo=False,
             commands={0: accepted.command},
             effect=False,
-            flow_id=accepted.correlation_id,
-            causation_id=accepted.causation_id,
+            flow_id=accepted.correlation_id or key.id,
+            causation_id=event_id(StreamName(SUBMISSION, key.id), 1),
             headers=accepted.headers,
         )
 
@@ -52,7 +53,7 @@ class SubmissionRunner(CommandRunner):
                 return False
         return True
 
-    def outcome(self, key: IntentKey, index: int, error: BaseException | None) -> Conclude:
+    def outcome(self, key: IntentKey, index: int, error: BaseException | None, attempts: int) -> Conclude:
         """Return how the command ended, as its submission records it."""
         return Conclude(key.id, *said(error))
 

@@ -25,6 +25,8 @@ from actorium.sagas.model.steps import Step, handles_rejection, starts_of
 from actorium.store.errors import ConfigurationError
 from actorium.store.events import Event, RecordedEvent
 
+_ALARM_MAX_S = 1e9  # some 30 years
+
 
 class SagaHandler(msgspec.Struct, frozen=True):
     """A `@starts` or `@on` method: the events it handles, and how they find their saga."""
@@ -60,6 +62,11 @@ class SagaDefinition:
     def waiting_for(self, event_class: type[Event]) -> list[Step]:
         """Return the steps that wait for a class of event or for a base of it."""
         return [step for base in event_class.__mro__ for step in self.untils.get(base, ())]
+
+    @property
+    def alarm_after_s(self) -> float | None:
+        """How long a saga may be under way before a person is told, in seconds; None for ever."""
+        return self.saga_class.alarm_after_s
 
     @property
     def event_classes(self) -> frozenset[type[Event]]:
@@ -151,6 +158,12 @@ class SagaDefinition:
             )
 
     def _check_names(self, owner: str) -> None:
+        again = self.saga_class.on_start_again
+        if again not in ("ignore", "refuse"):
+            raise ConfigurationError(f'{owner}.on_start_again = {again!r}: "ignore" or "refuse"')
+        after_s = self.saga_class.alarm_after_s
+        if after_s is not None and not 0 < after_s <= _ALARM_MAX_S:
+            raise ConfigurationError(f"{owner}.alarm_after_s = {after_s!r}: seconds, above 0, at most {_ALARM_MAX_S:g}")
         if set(self.saga_type) & set("/<>"):
             raise ConfigurationError(f"{owner}: saga_type={self.saga_type!r} may not hold any of / < >")
         if FREE in self.steps:

@@ -1,6 +1,7 @@
 """What a saga's own stream records: what started it, what it issued, what came back, what was undone.
 
 A saga's fields and its commands' fields are JSON here, read only where they are wanted: by the class of the day.
+`attempts` is how often a command or an effect was tried.
 """
 
 from __future__ import annotations
@@ -37,14 +38,18 @@ def as_recorded(fields: dict[str, Any]) -> msgspec.Raw:
     return msgspec.Raw(encoded)
 
 
-class SagaStarted(Event):
-    """A saga began because of an event; `state` is its fields after its `@starts` handler, a JSON object."""
+class SagaStarted(Event, omit_defaults=True):
+    """A saga began because of an event; `state` is its fields after its `@starts` handler, a JSON object.
+
+    `headers` are those of the event, which every command of the saga inherits.
+    """
 
     event_type = "saga.started"
 
     because_of: str
     correlation_id: str
     state: msgspec.Raw
+    headers: dict[str, str] = {}
 
 
 class SagaMoved(Event):
@@ -56,12 +61,22 @@ class SagaMoved(Event):
     state: msgspec.Raw
 
 
-class StepIssued(Event):
+class StartIgnored(Event):
+    """Another event came that starts this saga, which was `status` then, and changed nothing."""
+
+    event_type = "saga.start_ignored"
+
+    because_of: str
+    status: str
+
+
+class StepIssued(Event, omit_defaults=True):
     """A step's intent: its commands are sent from now on, until each is answered.
 
     `key` names the intent within the saga and is part of the commands' ids. `effect` says that the step is an async
     method, carried out outside the log. `deadline_us` is when it fails by itself (0: never). `id_form` says how the ids
     of its commands are made: 0 for those issued before derived ids had a namespace of their own (see `IntentKey`).
+    `headers` are those of its commands that are not the saga's own: they come from what moved the saga.
     """
 
     event_type = "saga.step_issued"
@@ -73,9 +88,10 @@ class StepIssued(Event):
     effect: bool = False
     deadline_us: int = 0
     id_form: int = 0
+    headers: dict[str, str] = {}
 
 
-class CommandAnswered(Event):
+class CommandAnswered(Event, omit_defaults=True):
     """One of a step's commands was answered (`error`: it cannot be done); others, or an event, are still waited for."""
 
     event_type = "saga.command_answered"
@@ -84,6 +100,7 @@ class CommandAnswered(Event):
     index: int
     error: str = ""
     details: Mapping[str, Any] = {}
+    attempts: int = 1
 
 
 class EventArrived(Event):
@@ -95,7 +112,7 @@ class EventArrived(Event):
     because_of: str
 
 
-class StepSucceeded(Event):
+class StepSucceeded(Event, omit_defaults=True):
     """A step is done; `state` is the saga's fields where the step changed them, else null."""
 
     event_type = "saga.step_succeeded"
@@ -105,9 +122,10 @@ class StepSucceeded(Event):
     undo: bool
     # Made by a function: a default that is Raw has no place in the JSON Schema of an application's events.
     state: msgspec.Raw = msgspec.field(default_factory=lambda: NOTHING)
+    attempts: int = 1
 
 
-class StepFailed(Event):
+class StepFailed(Event, omit_defaults=True):
     """A step cannot be done. `took_effect` says that it did something all the same, which is to be undone.
 
     `effects` are the places of the commands that did.
@@ -122,6 +140,7 @@ class StepFailed(Event):
     details: Mapping[str, Any] = {}
     took_effect: bool = False
     effects: tuple[int, ...] = ()
+    attempts: int = 1
 
 
 class SagaCompleted(Event):
@@ -138,13 +157,14 @@ class SagaUndone(Event):
     reason: str
 
 
-class SagaFailed(Event):
+class SagaFailed(Event, omit_defaults=True):
     """The saga stands: a step that has to be done, or undone, cannot be. A person has to act."""
 
     event_type = "saga.failed"
 
     key: str
     reason: str
+    attempts: int = 1
 
 
 class SagaMended(Event):
@@ -161,6 +181,7 @@ class SagaMended(Event):
 SAGA_EVENTS: tuple[type[Event], ...] = (
     SagaStarted,
     SagaMoved,
+    StartIgnored,
     StepIssued,
     CommandAnswered,
     EventArrived,

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import msgspec
 
 from actorium.runtime.commands.derived_ids import DerivedId, bounded, derived_id
-from actorium.sagas.model.events import IssuedCommand
+from actorium.sagas.model.events import IssuedCommand, StepIssued
+from actorium.store.events import Event, RecordedEvent
 
 ID_FORM = 1
 """How the ids of commands are made of intents that are recorded now."""
@@ -54,5 +55,21 @@ class Intent(msgspec.Struct, frozen=True, gc=False):
     flow_id: str
     causation_id: str
     deadline_us: int = 0
-    headers: Mapping[str, str] | None = None
+    headers: Mapping[str, str] = {}
     id_form: int = ID_FORM
+
+
+def issued_intent(recorded: RecordedEvent[Event], event: StepIssued) -> Intent:
+    """Return the intent that an event records: all its commands are waited for."""
+    metadata = recorded.metadata
+    return Intent(
+        event.step,
+        event.undo,
+        dict(enumerate(event.commands)),
+        event.effect,
+        metadata.flow_id,
+        recorded.event_id,
+        event.deadline_us,
+        metadata.headers,
+        event.id_form,
+    )

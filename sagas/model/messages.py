@@ -21,7 +21,7 @@ class Answered(Command):
 
     `index` is the command's place in the intent; -1 speaks for all that are still waited for, and `effects` are the
     places of those that did something all the same. `took_effect` says so of an effect that failed. `state` is what an
-    effect made of the saga's fields: those that it changed.
+    effect made of the saga's fields: those that it changed. `attempts` is how often it was tried.
     """
 
     key: str
@@ -32,6 +32,7 @@ class Answered(Command):
     took_effect: bool = False
     effects: tuple[int, ...] = ()
     state: dict[str, Any] | None = None
+    attempts: int = 1
 
 
 class Broke(Command):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ from actorium.sagas.model.events import (
     SagaMoved,
     SagaStarted,
     SagaUndone,
+    StartIgnored,
     StepFailed,
     StepIssued,
     StepSucceeded,
@@ -31,22 +33,27 @@ from actorium.sagas.model.intents import ID_FORM
 from actorium.sagas.model.issued import command_of, issued_commands
 from actorium.sagas.model.messages import Answered
 from actorium.sagas.model.progress import Open, SagaProgress
+from actorium.sagas.model.recording import bug_text, event_text, saga_of, state_of
 from actorium.sagas.model.state import SagaState
 from actorium.sagas.model.steps import Step
 from actorium.store.events import Event, RecordedEvent, as_json
 from actorium.store.log import logger
-from actorium.store.raised import error_text, let_through, traceback_text
 
 log = logger("actorium.sagas")
 
 
 class StepPlan:
-    """One decision of one saga; every public method returns the events it consists of."""
+    """One decision of one saga; every public method returns the events it consists of.
 
-    def __init__(self, stream: SagaProgress, at_us: int) -> None:
+    headers: those of what is reported; a step that is issued because of it inherits them.
+    """
+
+    def __init__(self, stream: SagaProgress, at_us: int, headers: Mapping[str, str]) -> None:
         self._stream = stream
         self._definition = stream.saga
         self._at_us = at_us
+        self._attempts = 1
+        self._headers = {name: value for name, value in headers.items() if stream.headers.get(name) != value}
         self._events: list[Any] = []
         self._status = stream.status
         self._done = dict(stream.done)
@@ -65,10 +72,14 @@ class StepPlan:
         if self._status == "failed" and self._stream.stands:
             # Afterwards the event is delivered again.
             raise Rejected(f"the saga failed ({self._stream.reason}) and waits for a person")
-        if self._status not in ("running", "undoing"):
-            return []
-        if known is not None and self._status == "running":
+        is_under_way = self._status in ("running", "undoing")
+        # Without steps, a handler that starts a saga takes every later event too: nothing is between two steps then.
+        if known is not None and known.is_start and (self._definition.steps or not is_under_way):
+            self._start_again(recorded)
+        elif known is not None and self._status == "running":
             self._hand_over(recorded)
+        if not is_under_way:
+            return self._events
         if self._status in ("running", "undoing"):
             self._arrive(recorded)
         return self._events
@@ -78,6 +89,7 @@ class StepPlan:
         intent = self._stream.open.get(answer.key)
         if intent is None or (answer.index >= 0 and answer.index not in intent.waiting):
             return []  # said before
+        self._attempts = answer.attempts
         if answer.index < 0:
             effects = tuple(sorted({*intent.effects, *answer.effects}))
             self._fail(intent, answer.error, answer.details, bool(effects) or answer.took_effect, effects)
@@ -87,7 +99,7 @@ class StepPlan:
         rest = len(intent.waiting) - 1
         error = answer.error or intent.error
         if rest or (not error and self._waits_for_event(intent)):
-            self._events.append(CommandAnswered(answer.key, answer.index, answer.error, answer.details))
+            self._events.append(CommandAnswered(answer.key, answer.index, answer.error, answer.details, self._attempts))
         elif error:
             effects = intent.effects if answer.error else tuple(sorted((*intent.effects, answer.index)))
             self._fail(intent, error, answer.details or intent.details, bool(effects) or answer.took_effect, effects)
@@ -131,17 +143,24 @@ class StepPlan:
         commands = self._call(saga, recorded)
         self._state = as_recorded(state_of(saga))
         self._status = "running"
-        self._events.append(SagaStarted(_shown(recorded), recorded.metadata.flow_id, self._state))
+        headers, self._headers = dict(recorded.metadata.headers), {}
+        self._events.append(SagaStarted(event_text(recorded), recorded.metadata.flow_id, self._state, headers))
         self._follow_up(saga, commands)
         if self._definition.steps and self._status == "running":
             self._go_on("")
         return self._events
 
+    def _start_again(self, recorded: RecordedEvent[Event]) -> None:
+        """Do what the class says of another event that starts this saga; its fields stay as they are."""
+        if self._definition.saga_class.on_start_again == "refuse":
+            raise Rejected(f"the saga began before and is {self._status}; its class refuses to start it again")
+        self._events.append(StartIgnored(event_text(recorded), self._status))
+
     def _hand_over(self, recorded: RecordedEvent[Event]) -> None:
         saga = self._saga()
         commands = self._call(saga, recorded)
         self._state = as_recorded(state_of(saga))
-        self._events.append(SagaMoved(_shown(recorded), self._state))
+        self._events.append(SagaMoved(event_text(recorded), self._state))
         self._follow_up(saga, commands)
 
     def _arrive(self, recorded: RecordedEvent[Event]) -> None:
@@ -152,13 +171,13 @@ class StepPlan:
             if intent is None or intent.arrived:
                 continue
             if intent.waiting:
-                self._events.append(EventArrived(intent.key, _shown(recorded)))
+                self._events.append(EventArrived(intent.key, event_text(recorded)))
             else:
                 self._succeed(intent.key, intent.step, False, intent.commands, None)
             return
         for step in steps:
             if self._status == "running" and step.name not in self._done and step.name not in self._stream.early:
-                self._events.append(EventArrived(step.name, _shown(recorded)))
+                self._events.append(EventArrived(step.name, event_text(recorded)))
                 return
 
     def _call(self, saga: SagaState, recorded: RecordedEvent[Event]) -> tuple[IssuedCommand, ...]:
@@ -196,7 +215,7 @@ class StepPlan:
             returned = handler(saga, command, rejection) if wants else handler(saga, command)
             commands = issued_commands(returned, handler.__qualname__)
         except BaseException as raised:
-            self._events.append(SagaFailed(intent.key, _bug(handler, raised)))
+            self._events.append(SagaFailed(intent.key, bug_text(handler, raised)))
             return True
         self._state = as_recorded(state_of(saga))
         self._events.append(SagaMoved(f"rejection of {issued.type}", self._state))
@@ -223,7 +242,7 @@ class StepPlan:
             ended, reason = changed.pop("ended", ""), changed.pop("reason", "")
             if changed:
                 self._state = as_recorded({**msgspec.json.decode(self._state), **changed})
-        self._events.append(StepSucceeded(key, step, undo, self._state if changed else NOTHING))
+        self._events.append(StepSucceeded(key, step, undo, self._state if changed else NOTHING, self._attempts))
         if undo:
             self._undone.append(step)
         elif step != FREE:
@@ -239,9 +258,11 @@ class StepPlan:
         definition = self._definition
         forward = intent.step == FREE or not definition.can_turn_round(intent.step)
         if intent.undo or forward or self._status != "running":
-            self._events.append(SagaFailed(intent.key, error))
+            self._events.append(SagaFailed(intent.key, error, self._attempts))
             return
-        self._events.append(StepFailed(intent.key, intent.step, False, error, details, took_effect, effects))
+        self._events.append(
+            StepFailed(intent.key, intent.step, False, error, details, took_effect, effects, self._attempts)
+        )
         self._cause, self._status = error, "undoing"
         if took_effect:
             self._done[intent.step] = tuple(intent.commands[index] for index in effects)
@@ -271,7 +292,7 @@ class StepPlan:
                 commands = issued_commands(step.method(saga), step.method.__qualname__)
                 self._require_unchanged(saga, before)
             except BaseException as raised:
-                self._events.append(SagaFailed(step.name, _bug(step.method, raised)))
+                self._events.append(SagaFailed(step.name, bug_text(step.method, raised)))
                 return
             if commands or (step.until is not None and step.name not in self._stream.early):
                 self._issue(step.name, step.name, False, commands, False)
@@ -303,7 +324,7 @@ class StepPlan:
                 commands = self._undoing(step, saga, self._done[name])
                 self._require_unchanged(saga, before)
             except BaseException as raised:
-                self._events.append(SagaFailed(name + UNDO, _bug(step.undo_method, raised)))
+                self._events.append(SagaFailed(name + UNDO, bug_text(step.undo_method, raised)))
                 return
             if commands:
                 self._issue(name + UNDO, name, True, commands, False)
@@ -328,7 +349,7 @@ class StepPlan:
         timeout_s = step.timeout_s if step is not None and not undo else None
         deadline_us = 0 if timeout_s is None else self._at_us + round(timeout_s * 1_000_000)
         self._issued += 1
-        self._events.append(StepIssued(key, name, undo, commands, effect, deadline_us, form))
+        self._events.append(StepIssued(key, name, undo, commands, effect, deadline_us, form, self._headers))
 
     def _waits_for_event(self, intent: Open) -> bool:
         step: Step | None = self._definition.steps.get(intent.step)
@@ -349,29 +370,3 @@ class StepPlan:
 
     def _saga(self) -> SagaState:
         return saga_of(self._definition.saga_class, self._state, self._stream.id, self._cause or self._stream.reason)
-
-
-def saga_of(saga_class: type[SagaState], state: msgspec.Raw, id: str, reason: str) -> SagaState:
-    """Return a saga with its fields as they were recorded."""
-    saga = msgspec.json.decode(state, type=saga_class)
-    saga.id, saga.reason = id, reason
-    return saga
-
-
-def state_of(saga: SagaState) -> dict[str, Any]:
-    """Return a saga's fields as they are recorded: those that are the user's."""
-    state: dict[str, Any] = msgspec.to_builtins(saga, str_keys=True)
-    del state["id"], state["reason"], state["ended"]
-    return state
-
-
-def _bug(method: Any, raised: BaseException) -> str:
-    """Return why a saga fails whose method raised, and log where that was."""
-    let_through(raised)
-    reason = f"{method.__qualname__} raised {error_text(raised)}"
-    log.error("saga_method_failed", error=reason, traceback=traceback_text(raised))
-    return reason
-
-
-def _shown(recorded: RecordedEvent[Event]) -> str:
-    return f"{type(recorded.event).__name__} at {recorded.stream_type}<{recorded.stream_id}> version {recorded.version}"

@@ -27,14 +27,19 @@ from actorium.sagas.model.events import (
     SagaMoved,
     SagaStarted,
     SagaUndone,
+    StartIgnored,
     StepFailed,
     StepIssued,
     StepSucceeded,
 )
+from actorium.store.events import Metadata
 
 
 class Open(msgspec.Struct):
-    """An intent that is not over: which of its commands are waited for, which failed, whether its event has come."""
+    """An intent that is not over: which of its commands are waited for, which failed, whether its event has come.
+
+    `version` is that of its `StepIssued`; `headers` are those of its commands.
+    """
 
     key: str
     step: str
@@ -43,6 +48,8 @@ class Open(msgspec.Struct):
     effect: bool
     deadline_us: int
     waiting: set[int]
+    version: int
+    headers: dict[str, str]
     arrived: bool = False
     error: str = ""
     details: Mapping[str, Any] = {}
@@ -63,13 +70,16 @@ class SagaProgress(Aggregate):
     `state` is the saga's fields as JSON. `done` holds the finished steps in their order with the commands that took
     effect, `early` the steps whose event came before their turn, `stands` the keys at which a saga that failed waits
     for a person, with the intent if there is one. `cause` is why it turned round. `ended` is how it ended, and
-    `ended_because` why it failed itself: kept for when a person mends a command that failed after that.
+    `ended_because` why it failed itself: kept for when a person mends a command that failed after that. `version` is
+    that of its last event. `headers` are those of the event that started it.
     """
 
     saga: ClassVar[SagaDefinition]
     commands: ClassVar[Mapping[str, type[Command]]] = {}
 
+    version: int = 0
     status: str = ""
+    headers: dict[str, str] = {}
     state: msgspec.Raw = msgspec.Raw(b"{}")
     correlation_id: str = ""
     open: dict[str, Open] = {}
@@ -85,27 +95,44 @@ class SagaProgress(Aggregate):
 
     @evolve
     def started(self, event: SagaStarted) -> None:
+        self.version += 1
         self.status = "running"
-        self.correlation_id = event.correlation_id
+        self.correlation_id, self.headers = event.correlation_id, event.headers
         self.state = event.state
 
     @evolve
     def moved(self, event: SagaMoved) -> None:
+        self.version += 1
         self.state = event.state
 
     @evolve
+    def start_ignored(self, event: StartIgnored) -> None:
+        self.version += 1
+
+    @evolve
     def step_issued(self, event: StepIssued) -> None:
+        self.version += 1
         self.issued += 1
         step = self.saga.today(event.step)
         waiting = {0} if event.effect else set(range(len(event.commands)))
         arrived = not event.undo and step in self.early
         self.open[event.key] = Open(
-            event.key, step, event.undo, event.commands, event.effect, event.deadline_us, waiting, arrived
+            event.key,
+            step,
+            event.undo,
+            event.commands,
+            event.effect,
+            event.deadline_us,
+            waiting,
+            self.version,
+            {**self.headers, **event.headers},
+            arrived,
         )
         self.open[event.key].id_form = event.id_form
 
     @evolve
     def command_answered(self, event: CommandAnswered) -> None:
+        self.version += 1
         intent = self.open[event.key]
         intent.waiting.discard(event.index)
         if event.error:
@@ -114,6 +141,7 @@ class SagaProgress(Aggregate):
 
     @evolve
     def event_arrived(self, event: EventArrived) -> None:
+        self.version += 1
         intent = self.open.get(event.key)
         if intent is not None:
             intent.arrived = True
@@ -121,6 +149,7 @@ class SagaProgress(Aggregate):
 
     @evolve
     def step_succeeded(self, event: StepSucceeded) -> None:
+        self.version += 1
         intent = self.open.pop(event.key, None) or self.stands.pop(event.key, None)
         step = self.saga.today(event.step)
         if event.undo:
@@ -132,6 +161,7 @@ class SagaProgress(Aggregate):
 
     @evolve
     def step_failed(self, event: StepFailed) -> None:
+        self.version += 1
         intent = self.open.pop(event.key, None)
         self.reason = self.cause = event.reason
         self.status = "undoing"
@@ -141,6 +171,7 @@ class SagaProgress(Aggregate):
 
     @evolve
     def completed(self, event: SagaCompleted) -> None:
+        self.version += 1
         self.status = self.ended = "completed"
         self.reason = ""
         self.stands.clear()
@@ -148,11 +179,13 @@ class SagaProgress(Aggregate):
 
     @evolve
     def all_undone(self, event: SagaUndone) -> None:
+        self.version += 1
         self.status = "undone"
         self.reason = event.reason
 
     @evolve
     def failed(self, event: SagaFailed) -> None:
+        self.version += 1
         self.status = "failed"
         self.reason = event.reason
         if event.key:
@@ -162,6 +195,14 @@ class SagaProgress(Aggregate):
 
     @evolve
     def mended(self, event: SagaMended) -> None:
+        self.version += 1
         self.status = "undoing" if event.undoing else "running"
         if event.action == "retry":
             self.stands.pop(event.key, None)
+
+
+def metadata_of(saga: SagaProgress, given: Metadata) -> Metadata:
+    """Return what is stored beside a saga's events: the flow is its own, whatever moves it; it adds its headers."""
+    if not saga.status:
+        return given
+    return Metadata(given.command_id, saga.correlation_id, given.causation_id, {**saga.headers, **given.headers})

@@ -18,7 +18,10 @@ class Saga(SagaState, kw_only=True):
 
     The stored name of its streams is the class's name unless `saga_type` is set. `renamed_steps` maps names of steps
     that live sagas may stand on to the names they have today. `begins_at` says what a class that is new to a log does
-    with the events before it: "now" starts no sagas for them, "beginning" one for each.
+    with the events before it: "now" starts no sagas for them, "beginning" one for each. A saga that is under way for
+    more than `alarm_after_s` seconds is logged as an error and counted, once; it goes on. `on_start_again` says what
+    becomes of another start event with the id of a saga that there is already, under way or over: "ignore" logs it and
+    notes it in the history, "refuse" parks it for a person. Without steps, `@starts` takes it while the saga runs.
     """
 
     __definition__: ClassVar[SagaDefinition]

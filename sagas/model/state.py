@@ -6,7 +6,10 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
+from actorium.actors.annotations import HandlerMeta, refuse_reserved
 from actorium.store.errors import ConfigurationError
+
+_RESERVED = ("id", "reason", "ended", "saga_type", "begins_at", "renamed_steps", "on_start_again", "alarm_after_s")
 
 
 def _require_defaults(saga_class: type[msgspec.Struct]) -> None:
@@ -23,10 +26,11 @@ def _without_default(saga: str, field: str) -> str:
     return f"{saga}.{field} has no default: a saga begins empty; give the field one"
 
 
-class SagaMeta(msgspec.StructMeta):
+class SagaMeta(HandlerMeta):
     """Checks what is known of a saga class only when it is complete: its fields' defaults."""
 
     def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:
+        refuse_reserved(name, namespace.get("__annotations__", {}) if bases[0] is not msgspec.Struct else {}, _RESERVED)
         try:
             saga_class: Any = super().__new__(mcls, name, bases, namespace, **options)
         except TypeError as error:
@@ -44,6 +48,8 @@ class SagaState(msgspec.Struct, kw_only=True, metaclass=SagaMeta):
     saga_type: ClassVar[str] = ""
     begins_at: ClassVar[Literal["now", "beginning"]] = "now"
     renamed_steps: ClassVar[dict[str, str]] = {}
+    on_start_again: ClassVar[Literal["ignore", "refuse"]] = "ignore"
+    alarm_after_s: ClassVar[float | None] = None
 
     id: str = ""
     reason: str = ""

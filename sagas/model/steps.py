@@ -22,6 +22,8 @@ _UNSAID: Any = object()
 class Step:
     """One step of a saga, made by `@step`; `@name.undo` gives it its compensation."""
 
+    __actorium_handler__ = True
+
     def __init__(
         self,
         method: Callable[..., Any],
@@ -121,7 +123,7 @@ def starts(*, correlate: Correlate = None) -> Callable[[F], F]: ...
 def starts(method: Any = None, /, *, correlate: Correlate = None) -> Any:
     """Mark the handler of an event that starts a saga; it fills the saga's fields.
 
-    The saga's id is the event's stream and version, so that there is one saga per event; with `correlate=` it is the
+    The saga's id is the event's own, so that there is one saga per event; with `correlate=` it is the
     value of that field (or function), by which later events find it.
     """
 

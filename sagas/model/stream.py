@@ -21,6 +21,7 @@ from actorium.sagas.model.events import (
     SagaMoved,
     SagaStarted,
     SagaUndone,
+    StartIgnored,
     StepFailed,
     StepIssued,
     StepSucceeded,
@@ -28,10 +29,12 @@ from actorium.sagas.model.events import (
 from actorium.sagas.model.messages import Answered, Broke, Happened, Mend
 from actorium.sagas.model.plan import StepPlan
 from actorium.sagas.model.progress import SagaProgress
+from actorium.store.events import Metadata
 
 SagaEvent = (
     SagaStarted
     | SagaMoved
+    | StartIgnored
     | StepIssued
     | CommandAnswered
     | EventArrived
@@ -48,20 +51,20 @@ class SagaStream(SagaProgress):
     """The decisions of one saga; `saga_stream_of` makes the class for a saga class."""
 
     @decide
-    def happened(self, command: Happened) -> list[SagaEvent]:
-        return StepPlan(self, command.at_us).happened(command.recorded)
+    def happened(self, command: Happened, metadata: Metadata) -> list[SagaEvent]:
+        return StepPlan(self, command.at_us, metadata.headers).happened(command.recorded)
 
     @decide
-    def answered(self, command: Answered) -> list[SagaEvent]:
-        return StepPlan(self, command.at_us).answered(command)
+    def answered(self, command: Answered, metadata: Metadata) -> list[SagaEvent]:
+        return StepPlan(self, command.at_us, metadata.headers).answered(command)
 
     @decide
-    def broke(self, command: Broke) -> list[SagaEvent]:
+    def broke(self, command: Broke, metadata: Metadata) -> list[SagaEvent]:
         return [SagaFailed(command.key, command.reason)] if command.key in self.open else []
 
     @decide
-    def mend(self, command: Mend) -> list[SagaEvent]:
-        return StepPlan(self, command.at_us).mend(command.action, command.reason)
+    def mend(self, command: Mend, metadata: Metadata) -> list[SagaEvent]:
+        return StepPlan(self, command.at_us, metadata.headers).mend(command.action, command.reason)
 
 
 def saga_stream_of(definition: SagaDefinition) -> type[SagaStream]:

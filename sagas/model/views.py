@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +17,7 @@ from actorium.sagas.model.events import (
     SagaMoved,
     SagaStarted,
     SagaUndone,
+    StartIgnored,
     StepFailed,
     StepIssued,
     StepSucceeded,
@@ -24,15 +26,23 @@ from actorium.store.events import Event, RecordedEvent
 
 
 class SagaLine(msgspec.Struct, frozen=True):
-    """One thing that happened in a saga; `text` says it for a person."""
+    """One thing that happened in a saga; `text` says it for a person.
+
+    attempts: how often a command or an effect was tried whose outcome it is.
+    took_s: the seconds since its step was issued, 0 for a line that is no outcome.
+    """
 
     version: int
     at: datetime
     text: str
     event: Event
+    attempts: int = 1
+    took_s: float = 0.0
 
     def __str__(self) -> str:
-        return f"{self.at:%Y-%m-%d %H:%M:%S} {self.text}"
+        tried = f"{self.attempts} attempts, " if self.attempts > 1 else ""
+        took = f" ({tried}{self.took_s:.3g} s)" if self.took_s else ""
+        return f"{self.at:%Y-%m-%d %H:%M:%S} {self.text}{took}"
 
 
 class SagaView(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,9 +69,17 @@ class SagaSummary(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
 
-def line_of(recorded: RecordedEvent[Event]) -> SagaLine:
-    """Return what an event of a saga's stream says, as a line."""
-    return SagaLine(recorded.version, recorded.recorded_at, text_of(recorded.event), recorded.event)
+def lines_of(history: Iterable[RecordedEvent[Event]]) -> Iterator[SagaLine]:
+    """Yield what the events of a saga's stream say, each as a line."""
+    issued_us: dict[str, int] = {}
+    for recorded in history:
+        event, attempts, took_s = recorded.event, 1, 0.0
+        if isinstance(event, StepIssued):
+            issued_us[event.key] = recorded.recorded_us
+        elif isinstance(event, CommandAnswered | StepSucceeded | StepFailed | SagaFailed):
+            attempts = event.attempts
+            took_s = (recorded.recorded_us - issued_us.get(event.key, recorded.recorded_us)) / 1_000_000
+        yield SagaLine(recorded.version, recorded.recorded_at, text_of(event), event, attempts, took_s)
 
 
 def text_of(event: Event) -> str:
@@ -71,6 +89,8 @@ def text_of(event: Event) -> str:
             return f"started because of {event.because_of}"
         case SagaMoved():
             return f"took {event.because_of}"
+        case StartIgnored():
+            return f"ignored {event.because_of}, which starts it, for it was {event.status}"
         case StepIssued(effect=True):
             return f"{event.key}: calls outside"
         case StepIssued(commands=()):
@@ -91,7 +111,7 @@ def text_of(event: Event) -> str:
         case SagaUndone():
             return f"undone, because: {event.reason}"
         case SagaFailed():
-            return f"stands{' at ' + event.key if event.key else ''}: {event.reason}"
+            return f"stuck{' at ' + event.key if event.key else ''}: {event.reason}"
         case SagaMended():
             return f"{event.action} by hand{' of ' + event.key if event.key else ''}: {event.reason}"
     return type(event).__name__

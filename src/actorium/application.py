@@ -15,6 +15,7 @@ from actorium.actors.commands import Ack, Command
 from actorium.catalog import Catalog, Part
 from actorium.components import assembled
 from actorium.runtime.arguments import checked_timeout_s
+from actorium.runtime.commands.inherited import inherit, inherited
 from actorium.runtime.commands.middleware import Middleware
 from actorium.runtime.engine import Engine
 from actorium.runtime.entry import CommandEntry
@@ -36,7 +37,7 @@ from actorium.sagas.model.due_times import due_at_us
 from actorium.sagas.sagas import Sagas
 from actorium.sagas.submissions import Submissions
 from actorium.store.event_store import EventStore, Head
-from actorium.store.events import Event
+from actorium.store.events import Event, RecordedEvent
 from actorium.store.source import Source, SystemSource
 from actorium.store.urls import open_store
 
@@ -95,7 +96,6 @@ class Runtime:
         self._submissions = Submissions(self._running_sagas)
 
     def _assemble(self, head: Head) -> Assembly:
-        # Middleware is async, so a command that passes through it needs its own task.
         accepts = None if self._has_middleware else lambda: self._lifecycle.accepting
         self._engine, self._reads, self._saga_engine = components = assembled(
             self._catalog, self._environment, head, self._counters, self._lifecycle.crashed, self.send, accepts
@@ -166,8 +166,7 @@ class Runtime:
         """Accept no new commands, let accepted ones commit for `Settings.drain_s` seconds, close the store.
 
         A command that has not reached the store by then fails with RuntimeClosed; one that may be in the log fails with
-        CommitUnknown. A second call waits for the first, and so does a cancelled caller.
-        Raises StoreHangs if the commit in flight, or then the closing, takes longer than `Settings.close_s` seconds.
+        CommitUnknown. A second call, or a cancelled caller, waits for the end; StoreHangs if that takes too long.
         """
         await self._lifecycle.stop()
 
@@ -200,10 +199,9 @@ class Runtime:
 
         command_id: makes the command idempotent: sent again with the same id, it takes effect once, permanently, and
             gets the same answer as the first time.
-        timeout_s: how long to wait, backpressure included; a command that would spend more than a third of this time in
-            the queue is rejected immediately.
+        timeout_s: how long to wait; a command that would queue for more than a third of it is rejected at once.
         expected_version: the version that the stream must have.
-        correlation_id, causation_id, headers: stored with the events.
+        correlation_id, causation_id, headers: stored with the events; inherited while an event is handled.
         wait_for: projections that must contain the events before the call returns; QueryTimeout and EventParked mean
             that the command took effect but a projection does not contain its events.
 
@@ -215,6 +213,8 @@ class Runtime:
         engine = self._running()
         if not self._has_middleware:
             engine.admission.require_time(timeout_s)  # rejecting is cheapest here, but middleware must see the command
+        if inherited() is not None:
+            correlation_id, causation_id, headers = inherit(correlation_id, causation_id, headers)
         dispatcher = engine.dispatcher
         envelope = dispatcher.envelope(
             command, command_id, expected_version, correlation_id, causation_id, headers, timeout_s
@@ -246,7 +246,7 @@ class Runtime:
         engine = self._running()
         timeout_s = self._settings.default_timeout_s if timeout_s is None else checked_timeout_s(timeout_s)
         await self._entry.call_and_leave(
-            engine.dispatcher.envelope(command, None, None, correlation_id, causation_id, headers, timeout_s)
+            engine.dispatcher.envelope(command, None, None, *inherit(correlation_id, causation_id, headers), timeout_s)
         )
 
     async def submit(
@@ -262,18 +262,16 @@ class Runtime:
     ) -> Ack:
         """Accept a command durably and return: it will be executed even if the process dies now, and takes effect once.
 
-        The acknowledgement's `command_id` is the key to `runtime.submissions`, which shows the outcome.
-
         at: do not execute before this time, an aware datetime at most a hundred years from now.
         after_s: do not execute before this many seconds from now.
-        command_id: submitted again with the same id, the command is accepted once.
+        command_id: submitted again with this id, it is accepted once; that of the Ack is the key to `submissions`.
         correlation_id, causation_id, headers: stored with the submission and with the command's events.
 
         Raises the errors of `send` for the submission itself; the outcome of the command is recorded.
         """
-        envelope = self._running().dispatcher.envelope(
-            command, command_id, None, correlation_id, causation_id, headers, self._settings.default_timeout_s
-        )
+        inherited_too = inherit(correlation_id, causation_id, headers)
+        timeout_s = self._settings.default_timeout_s
+        envelope = self._running().dispatcher.envelope(command, command_id, None, *inherited_too, timeout_s)
         return await self._saga_engine.submit(envelope, due_at_us(self._source.now_us(), at, after_s))
 
     async def get(
@@ -311,8 +309,7 @@ class Runtime:
     def history(self, aggregate: type[A], id: str, *, after_version: int = 0) -> AsyncIterator[Change[A]]:
         """Return an async iterator over the changes of an aggregate after a version: who, when, why, before and after.
 
-        It reads committed events page by page and ends with the newest. Iterating raises NotFound if the stream is
-        empty, and HydrationFailed at an event that cannot be read or applied.
+        It ends with the newest. Iterating raises NotFound if the stream is empty, or HydrationFailed at a bad event.
         """
         return changes(self._store, self._running().kind_of(aggregate), id, after_version)
 
@@ -371,6 +368,11 @@ class Runtime:
         """
         self._running()
         return self._reads.subscribe(name, types, after)
+
+    def causes(self, event_id: str, *, after: int = 0) -> AsyncIterator[RecordedEvent[Event]]:
+        """Return an async iterator over the events after a position that one caused directly; `event_id`: of that."""
+        self._running()
+        return self._reads.log_reader.caused_by(event_id, after)
 
     async def query(
         self, query: Query[R], *args: Any, after: int | None = None, timeout_s: float | None = None, stale: bool = False

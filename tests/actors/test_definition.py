@@ -20,6 +20,7 @@ from actorium import (
     decide,
     evolve,
 )
+from actorium.actors.annotations import HandlerMeta
 
 if TYPE_CHECKING:
     from decimal import Decimal as OnlyForTypeCheckers
@@ -344,3 +345,49 @@ def test_the_stored_name_of_a_stream_is_the_class_name_unless_the_class_says_oth
 
     names = [aggregate.__definition__.stream_type for aggregate in (Plain, Named, Child)]
     assert names == ["Plain", "bank.named", "Child"]
+
+
+class Paid(Event):
+    pass
+
+
+class Pay(Command):
+    pass
+
+
+def test_two_handlers_of_one_name_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"Account\.on is a method \(line \d+\) and a method \(line \d+\)"):
+
+        class Account(Aggregate):
+            @evolve
+            def on(self, event: Paid) -> None: ...
+
+            @decide
+            def on(self, command: Pay) -> Paid:  # type: ignore[no-redef]  # noqa: F811
+                return Paid()
+
+
+def fill(body: Any, members: list[tuple[str, Any]]) -> None:
+    for name, value in members:
+        body[name] = value
+
+
+@pytest.mark.parametrize("first", ["field", "annotation", "handler"])
+def test_a_field_and_a_handler_of_one_name_are_refused(first: str) -> None:
+    def handler(self: Any, command: Pay) -> None: ...
+
+    body = HandlerMeta.__prepare__("Account", (Aggregate,))
+    members: list[tuple[str, Any]] = [("pay", 0), ("pay", decide(handler))]
+    if first == "annotation":
+        body["__annotations__"] = {"pay": int}
+        members = members[1:]
+    elif first == "handler":
+        members.reverse()
+    with pytest.raises(ConfigurationError, match=r"Account\.pay is a .* and a .*; rename one"):
+        fill(body, members)
+
+
+@pytest.mark.parametrize("name", ["id", "stream_type"])
+def test_a_field_by_a_name_of_the_runtimes_own_is_refused(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"Odd\.{name} cannot be a field of yours"):
+        type(Aggregate)("Odd", (Aggregate,), {"__annotations__": {name: "int"}, name: 0})

@@ -109,8 +109,8 @@ def test_a_missing_saga_class_is_named(shop: Path, capsys: pytest.CaptureFixture
     async def write() -> None:
         async with Runtime([Account, Desk, Transfer], store="sqlite:///transfers.db") as runtime:
             await runtime.send(Ask("desk", "alice", "bob"))
-            await runtime.sagas.get(Transfer, "desk@1", ended_within_s=10)
-            assert [saga.id async for saga in runtime.sagas.list()] == ["desk@1"]
+            await runtime.sagas.get(Transfer, "Desk/desk/1", ended_within_s=10)
+            assert [saga.id async for saga in runtime.sagas.list()] == ["Desk/desk/1"]
 
     asyncio.run(write())
     capsys.readouterr()

@@ -179,7 +179,7 @@ def test_a_saga_fails_or_compensates_alone(where: str, what: str) -> None:
                 view = await runtime.sagas.get(saga, "bad", ended_within_s=60)
             assert view.status == ("undone" if where == "effect" else "failed")
             assert 0 < len(view.reason) <= 1_200
-            said = [one for one in lines if one["event"] in ("effect_failed", "saga_method_failed")]
+            said = [one for one in lines if one["event"] in ("attempt_failed", "saga_method_failed")]
             assert len(said) == (2 if where == "effect" else 1)
             assert all("fail_at" in one["traceback"] for one in said)
             assert parked(runtime) == []

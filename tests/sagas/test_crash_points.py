@@ -28,7 +28,7 @@ from support.transfers import (
 )
 from support.virtual_time import run_virtual, virtual
 
-from actorium import IdempotencyKey, Runtime, Saga, on, starts, step
+from actorium import IdempotencyKey, RecordedEvent, Runtime, Saga, on, starts, step
 from actorium.store.memory import MemoryStore
 
 ACCOUNTS = {"alice": 100, "bob": 0, "carol": 50, "bob_closed": 0}
@@ -122,7 +122,7 @@ class Free(Saga):
         self.target = event.target
         return Withdraw(event.source, event.amount)
 
-    @on(correlate=lambda recorded: _saga_of(recorded.metadata.causation_id))
+    @on(correlate=lambda recorded: _saga_of(recorded))
     def paid_in(self, event: Deposited) -> list[Deposit]:
         self.complete()
         return [Deposit("carol", 1)]
@@ -132,8 +132,9 @@ class Free(Saga):
         return Deposit(self.target, 10)
 
 
-def _saga_of(causation_id: str) -> str | None:
-    return causation_id[5:-1] if causation_id.startswith("Free<") else None
+def _saga_of(recorded: RecordedEvent) -> str | None:
+    cause = recorded.metadata.cause
+    return cause.id if cause is not None and cause.type == "Free" else None
 
 
 class Story(NamedTuple):
@@ -160,7 +161,7 @@ async def transfer_too_much(runtime: Runtime) -> None:
 
 async def transfer_and_tell(runtime: Runtime) -> None:
     await transfer(runtime)
-    await runtime.send(Tell("desk", "desk@1"), command_id="tell")
+    await runtime.send(Tell("desk", "Desk/desk/1"), command_id="tell")
 
 
 async def submit(runtime: Runtime) -> None:

@@ -51,7 +51,8 @@ class Books:
         self.accounts[account] += -amount if type == "Withdrawn" else amount
         if type == "Opened":
             return
-        owner, saga, key, index = command_id.split("/")
+        owner, _, rest = command_id.partition("/")
+        saga, key, index = rest.rsplit("/", 2)
         assert (owner, index) == ("~Transfer", "0")
         assert self.intents[saga] == key, "a command left before its intent was recorded"
         self.moves.setdefault(saga, []).append(key)

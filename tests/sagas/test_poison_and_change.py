@@ -189,7 +189,7 @@ async def test_a_start_without_a_step_that_live_sagas_stand_on_is_refused_with_t
     await begin_with_old(store)
     with pytest.raises(ConfigurationError) as refused:
         await runtime_of(Shorter, store=store, seed=1).start()
-    assert "Move.confirm (live: desk@1, desk@2, desk@3)" in str(refused.value)
+    assert "Move.confirm (live: Desk/desk/1, Desk/desk/2, Desk/desk/3)" in str(refused.value)
     assert "renamed_steps" in str(refused.value)
     async with runtime_of(Old, store=store, seed=3) as runtime:
         assert [one.step async for one in runtime.sagas.list(status="running")] == ["confirm"] * 3
@@ -214,7 +214,7 @@ class Apart(Saga):
 async def test_a_start_without_the_class_of_live_sagas_is_refused_with_their_list(others: list[type[Saga]]) -> None:
     store = PassedThrough()
     await begin_with_old(store)
-    with pytest.raises(ConfigurationError, match=r"Move \(live: desk@1, desk@2, desk@3\) is no saga of this runtime"):
+    with pytest.raises(ConfigurationError, match=r"Move \(live: (Desk/desk/\d(, )?){3}\) is no saga of this runtime"):
         await runtime_of(*others, store=store, seed=2, settings=WARNING).start()
 
 

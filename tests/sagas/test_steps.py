@@ -372,16 +372,16 @@ async def test_a_saga_sends_with_the_flow_of_what_started_it_and_names_itself_as
     async with runtime_of(Transfer) as runtime:
         await open_accounts(runtime, alice=100, bob=0)
         await runtime.send(Ask("desk", "alice", "bob", 1), correlation_id="flow-1")
-        await saga_in(runtime, Transfer, "desk@1", "completed")
+        await saga_in(runtime, Transfer, "Desk/desk/1", "completed")
         changes = [change async for change in runtime.history(Account, "bob")]
         metadata = changes[-1].metadata
-        assert (metadata.correlation_id, metadata.causation_id) == ("flow-1", "Transfer<desk@1>")
-        assert metadata.command_id == "~Transfer/desk@1/credit/0"
+        assert (metadata.correlation_id, metadata.causation_id) == ("flow-1", "Transfer/Desk/desk/1/4")
+        assert metadata.command_id == "~Transfer/Desk/desk/1/credit/0"
 
 
 @virtual
 async def test_ids_with_odd_characters_do_not_confuse_sagas() -> None:
-    names = ["a/b", "a<b>", "desk@1", "ž/🜚 x", "debit/0", "a.0"]
+    names = ["a/b", "a<b>", "desk@1", "Desk/desk/1", "ž/🜚 x", "debit/0", "a.0"]
     async with runtime_of(Transfer) as runtime:
         for name in names:
             await open_accounts(runtime, **{name: 10})
@@ -391,5 +391,5 @@ async def test_ids_with_odd_characters_do_not_confuse_sagas() -> None:
         await settled()
         for desk in names:
             for version in range(1, len(names) + 1):
-                await saga_in(runtime, Transfer, f"{desk}@{version}", "completed")
+                await saga_in(runtime, Transfer, f"Desk/{desk}/{version}", "completed")
         assert sum(await balances(runtime, *names)) == 10 * len(names)

@@ -216,7 +216,8 @@ async def test_headers_and_the_flow_go_with_the_submission_and_with_the_command(
         await asyncio.sleep(61)
         (_, change) = [change async for change in runtime.history(Account, "bob")]
         assert change.metadata.headers == {"tenant": "t1"}
-        assert (change.metadata.correlation_id, change.metadata.causation_id) == ("flow-1", "a person")
+        assert change.metadata.correlation_id == "flow-1"
+        assert change.metadata.causation_id == "actorium.submission/late/1"
         assert change.metadata.command_id == "late"
 
 

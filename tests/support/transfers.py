@@ -205,7 +205,7 @@ async def open_accounts(runtime: Runtime, **balances: int) -> None:
 async def ask(runtime: Runtime, source: str = "alice", target: str = "bob", amount: int = 10) -> str:
     """Ask for a transfer; return the id of the saga that it starts."""
     ack = await runtime.send(Ask("desk", source, target, amount))
-    return f"desk@{ack.version}"
+    return f"Desk/desk/{ack.version}"
 
 
 async def balances(runtime: Runtime, *names: str) -> tuple[int, ...]:

@@ -35,7 +35,7 @@ _FUNDED_MONTHS = 120  # the number of payments that most accounts can afford
 _POOR_PERCENT = 10  # the percentage of accounts that run out of money within the first year
 _NO_NEWS_S = 120.0
 _WRONG_SHOWN = 10
-_OUR_SAGA = "bank.payment<"
+_OUR_SAGA = "bank.payment"
 _BROKE = "insufficient funds"  # rejected before anything was done
 
 
@@ -218,9 +218,9 @@ async def _moved(bank: Runtime) -> dict[str, Moved]:
     found: dict[str, Moved] = {}
     end = bank.statistics().position
     async for recorded in bank.events():
-        event, cause = recorded.event, recorded.metadata.causation_id
-        if cause.startswith(_OUR_SAGA) and isinstance(event, Debited | Credited):
-            transfer = found.setdefault(cause[len(_OUR_SAGA) : -1], Moved())
+        event, cause = recorded.event, recorded.metadata.cause
+        if cause is not None and cause.type == _OUR_SAGA and isinstance(event, Debited | Credited):
+            transfer = found.setdefault(cause.id, Moved())
             if isinstance(event, Debited):
                 transfer.debits += 1
                 transfer.debited += event.amount

@@ -183,7 +183,8 @@ class GivenSaga:
             self._sent = []
         before, stream_class.commands = stream_class.commands, self._commands
         try:
-            events = stream_class.__definition__.handlers[type(command)].method(self._stream, command)
+            handler = stream_class.__definition__.handlers[type(command)]
+            events = handler.method(self._stream, command, Metadata())
         finally:
             stream_class.commands = before
         for event in events:

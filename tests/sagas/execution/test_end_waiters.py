@@ -38,13 +38,13 @@ async def test_it_waits_for_the_beginning_and_for_every_kind_of_end() -> None:
             return await runtime.sagas.get(saga, id, ended_within_s=100)
 
         cases = [(Transfer, 1), (Transfer, 1), (Transfer, 2), (Waiting, 1), (Broken, 1)]
-        waiting = [asyncio.create_task(end_of(saga, f"desk@{number}")) for saga, number in cases]
+        waiting = [asyncio.create_task(end_of(saga, f"Desk/desk/{number}")) for saga, number in cases]
         await asyncio.sleep(1)
         for amount in (10, 20):
             await runtime.send(Ask("desk", "alice", "bob", amount))
         ends = [view.status for view in await asyncio.gather(*waiting)]
         assert ends == ["completed", "completed", "undone", "undone", "failed"]
-        assert (await end_of(Transfer, "desk@1")).status == "completed"  # over already
+        assert (await end_of(Transfer, "Desk/desk/1")).status == "completed"  # over already
 
 
 @virtual
@@ -53,10 +53,10 @@ async def test_one_that_goes_on_says_where_it_is() -> None:
         await ask(runtime)
         loop = asyncio.get_running_loop()
         began = loop.time()
-        with pytest.raises(SagaTimeout, match=r"Waiting<desk@1> has not ended within 5 s: it is running at word"):
-            await runtime.sagas.get(Waiting, "desk@1", ended_within_s=5)
+        with pytest.raises(SagaTimeout, match=r"Waiting<Desk/desk/1> has not ended within 5 s: it is running at word"):
+            await runtime.sagas.get(Waiting, "Desk/desk/1", ended_within_s=5)
         assert loop.time() - began == pytest.approx(5)
-        assert (await runtime.sagas.get(Waiting, "desk@1", ended_within_s=100)).status == "undone"
+        assert (await runtime.sagas.get(Waiting, "Desk/desk/1", ended_within_s=100)).status == "undone"
 
 
 @virtual
@@ -75,16 +75,16 @@ async def test_one_that_never_begins_is_not_found() -> None:
 async def test_a_mended_saga_is_waited_for_again() -> None:
     async with runtime_of(Broken) as runtime:
         await ask(runtime)
-        assert (await runtime.sagas.get(Broken, "desk@1", ended_within_s=5)).status == "failed"
-        await runtime.sagas.skip(Broken, "desk@1", reason="it is a bug")
-        assert (await runtime.sagas.get(Broken, "desk@1", ended_within_s=5)).status == "completed"
+        assert (await runtime.sagas.get(Broken, "Desk/desk/1", ended_within_s=5)).status == "failed"
+        await runtime.sagas.skip(Broken, "Desk/desk/1", reason="it is a bug")
+        assert (await runtime.sagas.get(Broken, "Desk/desk/1", ended_within_s=5)).status == "completed"
 
 
 @virtual
 async def test_a_stop_is_told_to_those_who_wait() -> None:
     async with runtime_of(Waiting) as runtime:
         await ask(runtime)
-        waiting = asyncio.create_task(runtime.sagas.get(Waiting, "desk@1", ended_within_s=50))
+        waiting = asyncio.create_task(runtime.sagas.get(Waiting, "Desk/desk/1", ended_within_s=50))
         await asyncio.sleep(1)
     with pytest.raises(RuntimeClosed):
         await waiting

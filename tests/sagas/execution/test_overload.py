@@ -73,5 +73,5 @@ async def test_a_runtime_with_room_for_one_command_brings_them_all_through() -> 
         await open_accounts(runtime, alice=1_000, bob=0)
         await asyncio.gather(*(runtime.send(Ask("desk", "alice", "bob", 10), timeout_s=60) for _ in range(40)))
         for n in range(1, 41):
-            await saga_in(runtime, Impatient, f"desk@{n}", "completed")
+            await saga_in(runtime, Impatient, f"Desk/desk/{n}", "completed")
         assert await balances(runtime, "alice", "bob") == (600, 400)

@@ -207,7 +207,7 @@ async def test_what_stands_in_line_when_its_deadline_passes_is_never_sent() -> N
     async with runtime_of(Hurried, Blocking, settings=settings) as runtime:
         await open_accounts(runtime, alice=100, bob=0)
         await runtime.send(Tell("news", "block"))
-        await saga_in(runtime, Blocking, "news@1", reached="wait: calls outside")
+        await saga_in(runtime, Blocking, "Desk/news/1", reached="wait: calls outside")
         ids = [await ask(runtime) for _ in range(3)]
         await asyncio.sleep(10)  # all three deadlines pass while they stand in line
         held.set()
@@ -259,7 +259,7 @@ async def test_answers_that_are_lost_are_asked_for_again() -> None:
 
         await runtime.send(Ask("desk", "alice", "bob", 10))
         store.next_fault = every_third
-        saga = await saga_in(runtime, Transfer, "desk@1", "completed", "undone")
+        saga = await saga_in(runtime, Transfer, "Desk/desk/1", "completed", "undone")
         store.next_fault = lambda: "none"
         assert await balances(runtime, "alice", "bob") == ((990, 10) if saga.status == "completed" else (1_000, 0))
 

@@ -310,6 +310,25 @@ async def test_a_saga_that_was_forgotten_is_named(tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path / 'log.db'}"
     async with Runtime([Account, Desk, Transfer], store=store) as runtime:
         await runtime.send(Ask("desk", "alice", "bob"))
-        await runtime.sagas.get(Transfer, "desk@1", ended_within_s=10)
+        await runtime.sagas.get(Transfer, "Desk/desk/1", ended_within_s=10)
     with pytest.raises(ConfigurationError, match=r"Transfer \(none is live\) is no saga of this runtime: give Runtime"):
         await Runtime([Account, Desk], store=store).start()
+
+
+@pytest.mark.parametrize("name", ["id", "reason", "ended", "saga_type", "begins_at"])
+def test_a_field_by_a_name_of_the_runtimes_own_is_refused(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"Odd\.{name} cannot be a field of yours"):
+        type(Saga)("Odd", (Saga,), {"__annotations__": {name: "str"}, name: ""})
+
+
+def test_a_step_and_its_undo_of_one_name_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"Odd\.pay is a method \(line \d+\) and a method \(line \d+\)"):
+
+        class Odd(Base):
+            @step
+            def pay(self) -> Deposit:
+                return Deposit("a", 1)
+
+            @pay.undo
+            def pay(self) -> Withdraw:  # type: ignore[no-redef]
+                return Withdraw("a", 1)

@@ -88,7 +88,7 @@ def issue(log: WrittenLog) -> None:
 
 def test_a_sagas_command_takes_effect_after_its_intent(log: WrittenLog) -> None:
     issue(log)
-    log.commit("a", Withdrawn(1), command_id="Transfer/s/debit/0", causation_id="Transfer<s>")
+    log.commit("a", Withdrawn(1), command_id="Transfer/s/debit/0", causation_id="Transfer/s/2")
     assert log.found == []
 
 
@@ -96,14 +96,14 @@ def test_a_sagas_command_takes_effect_after_its_intent(log: WrittenLog) -> None:
 def test_a_sagas_command_that_was_not_issued_is_found(log: WrittenLog, command_id: str) -> None:
     issue(log)
     owner, id, *_ = command_id.split("/")
-    log.commit("a", Withdrawn(1), command_id=command_id, causation_id=f"{owner}<{id}>")
+    log.commit("a", Withdrawn(1), command_id=command_id, causation_id=f"{owner}/{id}/2")
     assert log.found == ["a saga's command is sent after its intent"]
 
 
 def test_a_sagas_command_that_was_answered_before_it_took_effect_is_found(log: WrittenLog) -> None:
     issue(log)
     log.commit("s", CommandAnswered("debit", 0, "too late"), command_id="late", kind="Transfer")
-    log.commit("a", Withdrawn(1), command_id="Transfer/s/debit/0", causation_id="Transfer<s>")
+    log.commit("a", Withdrawn(1), command_id="Transfer/s/debit/0", causation_id="Transfer/s/2")
     assert log.found == ["a saga's command is sent after its intent"]
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import astuple
 from simulation.mutants.mutant import mutant
@@ -13,6 +14,7 @@ from actorium.actors.pending import PendingAppend
 from actorium.runtime.commands.derived_ids import DerivedId
 from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.processors.concurrent_delivery import ConcurrentDelivery
+from actorium.sagas.execution import agenda
 from actorium.sagas.execution.agenda import Agenda
 from actorium.sagas.execution.command_runner import CommandRunner
 from actorium.sagas.execution.intent_runner import IntentRunner
@@ -20,8 +22,10 @@ from actorium.sagas.execution.step_runner import StepRunner
 from actorium.sagas.execution.submission_runner import SubmissionRunner
 from actorium.sagas.model.definition import SagaDefinition
 from actorium.sagas.model.events import SagaUndone, StepIssued
-from actorium.sagas.model.intents import Intent, IntentKey
+from actorium.sagas.model.intents import Intent, IntentKey, issued_intent
 from actorium.sagas.model.plan import StepPlan
+from actorium.store.events import Event, RecordedEvent
+from actorium.store.names import event_id
 from actorium.store.writer import GroupCommitWriter
 
 
@@ -98,9 +102,8 @@ def a_step_is_sent_before_it_is_recorded(patch: pytest.MonkeyPatch) -> None:
             if isinstance(event, StepIssued) and event.commands:
                 key = IntentKey(request.actor.kind.type, request.actor.id, event.key)
                 commands = dict(enumerate(event.commands))
-                intent = Intent(
-                    event.step, event.undo, commands, event.effect, request.metadata.flow_id, f"{key.owner}<{key.id}>"
-                )
+                cause = event_id(request.append.stream, 1)
+                intent = Intent(event.step, event.undo, commands, event.effect, request.metadata.flow_id, cause)
                 runners[asyncio.get_running_loop()].start(key, intent)
 
     patch.setattr(IntentRunner, "__init__", init_and_tell)
@@ -191,3 +194,24 @@ def a_caller_can_choose_the_id_of_a_step(patch: pytest.MonkeyPatch) -> None:
 def a_long_id_is_cut_off(patch: pytest.MonkeyPatch) -> None:
     """A cause that is too long for an id is hashed; here it is cut, and two steps of a saga have one id."""
     patch.setattr("actorium.sagas.model.intents.bounded", lambda text: text[:500])
+
+
+@mutant(transfers)
+def a_saga_drops_the_headers_of_what_started_it(patch: pytest.MonkeyPatch) -> None:
+    """What a saga sends has the headers of the event that started it; here it has none."""
+
+    def without_headers(recorded: RecordedEvent[Event], event: StepIssued) -> Intent:
+        return msgspec.structs.replace(issued_intent(recorded, event), headers={})
+
+    patch.setattr(agenda, "issued_intent", without_headers)
+
+
+@mutant(transfers)
+def a_sagas_command_names_the_event_before_its_cause(patch: pytest.MonkeyPatch) -> None:
+    """A saga's command names the event that recorded its step as its cause; here the one before that."""
+
+    def caused_by_another(recorded: RecordedEvent[Event], event: StepIssued) -> Intent:
+        before = event_id(recorded.stream, recorded.version - 1)
+        return msgspec.structs.replace(issued_intent(recorded, event), causation_id=before)
+
+    patch.setattr(agenda, "issued_intent", caused_by_another)

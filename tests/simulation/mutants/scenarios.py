@@ -91,7 +91,8 @@ async def transfers(world: World) -> None:
 
     async def client(number: int) -> None:
         for turn, target in enumerate(("bob", "full")):
-            await bank.send(Ask(f"desk {number}", "alice", target, 20 + 10 * turn))
+            headers = {"user": f"client {number}"}
+            await bank.send(Ask(f"desk {number}", "alice", target, 20 + 10 * turn), headers=headers)
 
     await asyncio.gather(*map(client, range(2)))
 

@@ -232,7 +232,7 @@ def test_a_method_of_the_simulation_has_the_parameters_of_the_real_one(name: str
         }
 
 
-READS = ("catalog", "events", "get", "history", "query", "statistics", "store", "subscribe", "watch")
+READS = ("catalog", "causes", "events", "get", "history", "query", "statistics", "store", "subscribe", "watch")
 LIFE = ("ended", "lifespan", "start", "stop")
 
 

@@ -12,8 +12,8 @@ from actorium.simulation.record.view import View
 from actorium.simulation.record.witness import Witness
 from actorium.store.codec import decode_metadata
 from actorium.store.event_store import Append, AppendOutcome
-from actorium.store.events import EncodedRecord
-from actorium.store.names import StreamName
+from actorium.store.events import EncodedRecord, Metadata
+from actorium.store.names import StreamName, event_id
 
 
 class Effect(msgspec.Struct, frozen=True):
@@ -49,10 +49,11 @@ class Effects:
             if end < len(records) and metadata[end].command_id == metadata[start].command_id:
                 continue
             if metadata[start].command_id:
-                self._took_effect(metadata[start].command_id, metadata[start].causation_id, records[start:end])
+                self._took_effect(metadata[start], records[start:end])
             start = end
 
-    def _took_effect(self, command_id: str, causation_id: str, records: Sequence[EncodedRecord]) -> None:
+    def _took_effect(self, metadata: Metadata, records: Sequence[EncodedRecord]) -> None:
+        command_id = metadata.command_id
         first, last = records[0], records[-1]
         effect = Effect(first.stream, first.version, last.version, last.position)
         known = self._by_command.setdefault(command_id, effect)
@@ -63,23 +64,33 @@ class Effects:
         ]:
             places = ", ".join(f"{record.stream} v{record.version}" for record in records)
             self._violated("a command takes effect in one append", f"{command_id} at {first.stream} alone", places)
-        self._was_issued(command_id, causation_id, effect)
+        self._was_issued(metadata)
 
-    def _was_issued(self, command_id: str, causation_id: str, effect: Effect) -> None:
-        """Check that a saga's command takes effect only while its intent is open in the log."""
-        owner, _, rest = command_id.removeprefix(MARK).partition("/")
-        saga_class = self._view.class_of(owner)
-        if saga_class is None or not self._view.is_saga(owner) or not causation_id.startswith(f"{owner}<"):
+    def _was_issued(self, metadata: Metadata) -> None:
+        """Check that a saga's command takes effect only while its intent is open in the log, and that it names it."""
+        command_id, cause = metadata.command_id, metadata.cause
+        if cause is None or not self._view.is_saga(cause.type):
             return
-        id = causation_id.removeprefix(f"{owner}<").removesuffix(">")
-        key, _, index = rest.removeprefix(f"{id}/").rpartition("/")
-        saga = self._view.get(saga_class, id)
+        rest = command_id.removeprefix(MARK)
+        if not rest.startswith(f"{cause.type}/{cause.id}/"):
+            return
+        saga_class = self._view.class_of(cause.type)
+        assert saga_class is not None, f"{cause.type} is a saga without a class"
+        key, _, index = rest.removeprefix(f"{cause.type}/{cause.id}/").rpartition("/")
+        saga = self._view.get(saga_class, cause.id)
         intent = saga.open.get(key) if saga is not None else None  # type: ignore[attr-defined]
         if intent is None or int(index) not in intent.waiting:
             found = "no such saga" if saga is None else f"open commands: {', '.join(saga.open) or 'none'}"  # type: ignore[attr-defined]
             self._violated(
                 "a saga's command is sent after its intent", f"{command_id} to be open when it takes effect", found
             )
+            return
+        wanted = event_id(cause, intent.version)
+        if metadata.causation_id != wanted:
+            self._violated("an event names its cause", f"{command_id} to be caused by {wanted}", metadata.causation_id)
+        missing = intent.headers.items() - metadata.headers.items()
+        if missing:
+            self._violated("a saga passes on its headers", f"{command_id} with {sorted(missing)}", metadata.headers)
 
     def reported(self, appends: Sequence[Append], outcomes: Sequence[AppendOutcome]) -> None:
         """Compare what the store reported about a commit with the contents of the log."""

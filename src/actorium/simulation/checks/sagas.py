@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from actorium.runtime.commands.derived_ids import bounded
 from actorium.sagas.model.definition import SagaDefinition
 from actorium.sagas.model.events import FREE, SagaUndone, StepFailed, StepIssued, StepSucceeded
 from actorium.simulation.checks.finding import Violated
@@ -98,8 +99,7 @@ def _id_of_started(definition: SagaDefinition, recorded: RecordedEvent[Event]) -
     if known is None or not known.is_start:
         return None
     if known.correlate is None:
-        part = f".{recorded.part}" if recorded.part else ""
-        return f"{recorded.stream_id}@{recorded.version}{part}"
+        return bounded(recorded.event_id)
     if isinstance(known.correlate, str):
         found = getattr(recorded.event, known.correlate)
     else:

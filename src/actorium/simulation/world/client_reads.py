@@ -293,6 +293,14 @@ class ReadFace:
 
         return FromPlace(self.node, opened, lambda change: change.version, after=after_version, ends=True)
 
+    def causes(self, event_id: str, *, after: int = 0) -> FromPlace[RecordedEvent[Event]]:
+        """Return an async iterator over what an event caused, as `Runtime.causes` does."""
+
+        def opened(runtime: Runtime, place: int) -> AsyncIterator[RecordedEvent[Event]]:
+            return runtime.causes(event_id, after=place)
+
+        return FromPlace(self.node, opened, lambda recorded: recorded.position, after=after, ends=True)
+
     async def start(self) -> None:
         """Wait until the process serves requests: the world starts it, and restarts it after a crash."""
         await self.node.serves.wait()

@@ -1,0 +1,96 @@
+"""What a person and the instruments are told of sagas and submissions: their steps, and what goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from actorium.runtime.instrument import Instruments, Tell
+from actorium.sagas.model.definition import SagaDefinition
+from actorium.sagas.model.events import SagaFailed, SagaStarted, StartIgnored, StepFailed, StepIssued, StepSucceeded
+from actorium.sagas.model.submissions import SubmissionConcluded
+from actorium.store.events import Event, RecordedEvent
+from actorium.store.log import logger
+
+log = logger("actorium.sagas")
+
+
+class SagaNotices:
+    """Says once, in the log and to instruments, that a saga is stuck or takes too long, or that a submission failed.
+
+    definitions: those of the sagas by their types.
+    """
+
+    def __init__(self, definitions: Mapping[str, SagaDefinition], instruments: Instruments) -> None:
+        self._alarms_s = {
+            saga_type: definition.alarm_after_s
+            for saga_type, definition in definitions.items()
+            if definition.alarm_after_s is not None
+        }
+        self._stuck = instruments.teller("saga_stuck")
+        self._late = instruments.teller("saga_late")
+
+    def has_alarm(self, saga_type: str) -> bool:
+        """Say whether sagas of a type have an alarm."""
+        return saga_type in self._alarms_s
+
+    def alarm_us(self, recorded: RecordedEvent[SagaStarted]) -> int:
+        """Return when the alarm of a saga that has started goes off, in microseconds since the epoch; 0 for never."""
+        after_s = self._alarms_s.get(recorded.stream_type)
+        return 0 if after_s is None else recorded.recorded_us + round(after_s * 1_000_000)
+
+    def late(self, saga_type: str, saga_id: str) -> None:
+        """Say that a saga is under way for longer than its alarm time."""
+        after_s = self._alarms_s.get(saga_type)
+        if after_s is None:
+            return  # its class has no alarm any more
+        log.error("saga_late", saga=f"{saga_type}<{saga_id}>", running_for_more_than_s=after_s)
+        _tell(self._late, saga_type, saga_id, after_s)
+
+    def stuck(self, recorded: RecordedEvent[Event], event: SagaFailed) -> None:
+        """Say that a saga failed and waits for a person."""
+        log.error("saga_failed", saga=str(recorded.stream), key=event.key, reason=event.reason, attempts=event.attempts)
+        _tell(self._stuck, recorded.stream_type, recorded.stream_id, event.key, event.reason)
+
+    def start_ignored(self, recorded: RecordedEvent[Event], event: StartIgnored) -> None:
+        """Say that an event started nothing, because there is a saga of this id."""
+        log.warning("saga_start_ignored", saga=str(recorded.stream), because_of=event.because_of, status=event.status)
+
+    def concluded(self, recorded: RecordedEvent[Event], event: SubmissionConcluded) -> None:
+        """Say that a submitted command was rejected, or cannot be carried out."""
+        if event.error:
+            log.warning("submission_failed", command_id=recorded.stream_id, error=event.error)
+
+
+def _tell(tell: Tell | None, *arguments: object) -> None:
+    if tell is not None:
+        tell(*arguments)
+
+
+Take = Callable[[RecordedEvent[Event], Any], None]
+
+
+def observe_steps(
+    takes: dict[type[Event], Callable[..., None]], instruments: Instruments, live: Callable[[], bool]
+) -> None:
+    """Have the agenda's handlers of events tell instruments too.
+
+    takes: the handler of each event class; those of steps are replaced.
+    live: says whether events are new; those that are read again at a start are not told.
+    """
+    issued, ended = instruments.teller("step_issued"), instruments.teller("step_ended")
+    if issued is not None:
+        takes[StepIssued] = _telling(takes[StepIssued], issued, lambda event: len(event.commands), live)
+    if ended is not None:
+        takes[StepSucceeded] = _telling(takes[StepSucceeded], ended, lambda event: "", live)
+        for failed in (StepFailed, SagaFailed):
+            takes[failed] = _telling(takes[failed], ended, lambda event: event.reason, live)
+
+
+def _telling(take: Take, tell: Tell, last: Callable[[Any], Any], live: Callable[[], bool]) -> Take:
+    def taken(recorded: RecordedEvent[Event], event: Any) -> None:
+        take(recorded, event)
+        if event.key and live():  # a saga that fails outside a step names none
+            tell(recorded.stream_type, recorded.stream_id, event.key, last(event))
+
+    return taken

@@ -1,0 +1,107 @@
+"""What starts a saga, and what becomes of a start event for a saga that there is already."""
+
+import asyncio
+
+import pytest
+from structlog.testing import capture_logs
+from support.transfers import (
+    Ask,
+    Deposit,
+    Desk,
+    Opened,
+    Tell,
+    Told,
+    TransferRequested,
+    balances,
+    open_accounts,
+    runtime_of,
+    saga_in,
+    texts,
+)
+from support.virtual_time import settled, virtual
+
+from actorium import ConfigurationError, Saga, starts, step
+
+
+@virtual
+async def test_events_of_two_kinds_of_streams_with_one_id_start_two_sagas() -> None:
+    class Thanks(Saga):
+        @starts
+        def moved(self, event: TransferRequested | Opened) -> None: ...
+
+        @step
+        def tell(self) -> Tell:
+            return Tell("tellers", self.id)
+
+    async with runtime_of(Thanks) as runtime:
+        await open_accounts(runtime, same=1)
+        await runtime.send(Ask("same", "", ""))
+        await settled()
+        assert [one.id async for one in runtime.sagas.list(Thanks)] == ["Account/same/1", "Desk/same/1"]
+        assert (await runtime.get(Desk, "tellers")).count == 2
+
+
+class Once(Saga):
+    """Waits for a word, then pays what it was first asked for."""
+
+    amount: int = 0
+
+    @starts(correlate="target")
+    def requested(self, event: TransferRequested) -> None:
+        self.amount = event.amount
+
+    @step(until=Told, correlate="about", undo=None)
+    def told(self) -> None: ...
+
+    @step
+    def pay(self) -> Deposit:
+        return Deposit("bob", self.amount)
+
+
+class Strict(Once):
+    on_start_again = "refuse"
+
+
+@virtual
+async def test_a_second_start_event_changes_nothing_in_a_running_saga_and_is_noted() -> None:
+    with capture_logs() as logs:
+        async with runtime_of(Once) as runtime:
+            await open_accounts(runtime, bob=0)
+            await runtime.send(Ask("desk", "", "s", 1))
+            await runtime.send(Ask("desk", "", "s", 99))
+            await settled()
+            await runtime.send(Tell("desk", "s"))
+            await saga_in(runtime, Once, "s", "completed")
+            await runtime.send(Ask("desk", "", "s", 98))
+            await settled()
+            assert await balances(runtime, "bob") == (1,)
+            notes = [text for text in await texts(runtime, Once, "s") if "ignored" in text]
+    event = "TransferRequested at Desk<desk> version"
+    assert notes == [
+        f"ignored {event} 2, which starts it, for it was running",
+        f"ignored {event} 4, which starts it, for it was completed",
+    ]
+    assert [(line["saga"], line["status"]) for line in logs if line["event"] == "saga_start_ignored"] == [
+        ("Once<s>", "running"),
+        ("Once<s>", "completed"),
+    ]
+
+
+@virtual
+async def test_a_second_start_event_that_is_refused_is_parked_until_a_person_discards_it() -> None:
+    async with runtime_of(Strict) as runtime:
+        await open_accounts(runtime, bob=0)
+        await runtime.send(Ask("desk", "", "s", 1))
+        await runtime.send(Ask("desk", "", "s", 99))
+        await asyncio.sleep(60)
+        (letter,) = runtime.processors[Strict].dead_letters()
+        assert "refuses to start it again" in letter.error
+        await runtime.processors[Strict].discard(letter.position, reason="asked twice")
+        await runtime.send(Tell("desk", "s"))
+        await saga_in(runtime, Strict, "s", "completed")
+        assert await balances(runtime, "bob") == (1,)
+
+
+def test_what_becomes_of_a_second_start_is_one_of_two_things() -> None:
+    with pytest.raises(ConfigurationError, match='on_start_again = \'restart\': "ignore" or "refuse"'):
+        type(Saga)("Odd", (Once,), {"on_start_again": "restart"})
