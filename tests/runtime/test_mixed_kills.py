@@ -1,4 +1,4 @@
-"""Kills under a load of everything: nothing lost, doubled or stuck."""
+"""Kills under a load of everything: nothing lost, doubled or stuck, and every causation chain complete."""
 
 from pathlib import Path
 
@@ -11,6 +11,8 @@ from support.mixed_load import KINDS, runtime_on
 def test_kills_under_mixed_load_lose_double_and_hold_up_nothing(tmp_path: Path) -> None:
     found = MixedKills(tmp_path, seed=5).run(4)
     assert found.problems == []
+    assert found.broken_chains == []
+    assert found.caused > found.acknowledged
     # There was something of everything to be lost.
     assert set(found.tags) == set(KINDS)
     assert found.acknowledged > 50
