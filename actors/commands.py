@@ -103,7 +103,7 @@ class CommandCodec:
                 f"{self._name} was not sent: it takes {len(encoded)} bytes, the limit max_payload_bytes is "
                 f"{max_payload_bytes}"
             )
-        if not 0 < len(copy.to) <= MAX_ID_LENGTH:
+        if not copy.to or len(copy.to) > MAX_ID_LENGTH:
             raise InvalidCommand(
                 f"{self._name} was not sent: `to` is the aggregate's id, 1 to {MAX_ID_LENGTH} characters, "
                 f"not {copy.to[:40]!r}"

@@ -81,12 +81,12 @@ class Runtime:
     ) -> None:
         self._catalog = Catalog(parts)
         self._store: EventStore = open_store(store)
-        self._settings = settings or Settings()
-        self._source: Source = source or SystemSource()
+        settings, self._source = settings or Settings(), source or SystemSource()
+        self._default_timeout_s = settings.default_timeout_s
         self._counters = Counters()
         told = Instruments([self._counters, *instruments])
         codec, is_stopping = self._catalog.codec, lambda: self._lifecycle.is_stopping
-        self._environment = RuntimeEnvironment(self._store, codec, self._settings, self._source, told, is_stopping)
+        self._environment = RuntimeEnvironment(self._store, codec, settings, self._source, told, is_stopping)
         self._entry = CommandEntry(middleware, self._running)
         self._has_middleware = self._entry.has_middleware
         self._lifecycle = Lifecycle(self._environment, self._assemble)
@@ -209,7 +209,7 @@ class Runtime:
         a bug of the handler, Unavailable where nothing was done (Overloaded, StoreUnavailable, RuntimeClosed),
         OutcomeUnknown (CommandTimeout, CommitUnknown), DamagedLog (HydrationFailed) or ConfigurationError.
         """
-        timeout_s = self._settings.default_timeout_s if timeout_s is None else checked_timeout_s(timeout_s)
+        timeout_s = self._default_timeout_s if timeout_s is None else checked_timeout_s(timeout_s)
         engine = self._running()
         if not self._has_middleware:
             engine.admission.require_time(timeout_s)  # rejecting is cheapest here, but middleware must see the command
@@ -244,7 +244,7 @@ class Runtime:
         Raises InvalidCommand, Unavailable, ConfigurationError, or an error of the middleware.
         """
         engine = self._running()
-        timeout_s = self._settings.default_timeout_s if timeout_s is None else checked_timeout_s(timeout_s)
+        timeout_s = self._default_timeout_s if timeout_s is None else checked_timeout_s(timeout_s)
         await self._entry.call_and_leave(
             engine.dispatcher.envelope(command, None, None, *inherit(correlation_id, causation_id, headers), timeout_s)
         )
@@ -270,7 +270,7 @@ class Runtime:
         Raises the errors of `send` for the submission itself; the outcome of the command is recorded.
         """
         inherited_too = inherit(correlation_id, causation_id, headers)
-        timeout_s = self._settings.default_timeout_s
+        timeout_s = self._default_timeout_s
         envelope = self._running().dispatcher.envelope(command, command_id, None, *inherited_too, timeout_s)
         return await self._saga_engine.submit(envelope, due_at_us(self._source.now_us(), at, after_s))
 
@@ -301,7 +301,7 @@ class Runtime:
             moment = Moment(version=at_version, position=at_position, time=at_time)
             past: A = await state_at(self._store, kind, id, moment)
             return past
-        timeout_s = self._settings.default_timeout_s if timeout_s is None else checked_timeout_s(timeout_s)
+        timeout_s = self._default_timeout_s if timeout_s is None else checked_timeout_s(timeout_s)
         engine.admission.require_time(timeout_s)
         state: A = await engine.dispatcher.read(kind.type, id, timeout_s)
         return state
@@ -392,7 +392,7 @@ class Runtime:
     def watch(self, query: Query[R], *args: Any) -> Watch[R]:
         """Return an async iterator over a query's answers: the current one, then each new one that differs."""
         self._running()
-        return Watch(self._reads.model_of(query), query, args, timeout_s=self._settings.default_timeout_s)
+        return Watch(self._reads.model_of(query), query, args, timeout_s=self._default_timeout_s)
 
     def statistics(self) -> RuntimeStatistics:
         """Return the runtime's current counters; may be called from any thread."""
