@@ -3,10 +3,21 @@
 import asyncio
 
 from support.stores import PassedThrough
-from support.transfers import Deposit, Tell, Told, Withdraw, balances, open_accounts, runtime_of, saga_in
+from support.transfers import (
+    Ask,
+    Deposit,
+    Tell,
+    Told,
+    TransferRequested,
+    Withdraw,
+    balances,
+    open_accounts,
+    runtime_of,
+    saga_in,
+)
 from support.virtual_time import virtual
 
-from actorium import IdempotencyKey, Rejected, Retry, Saga, starts, step
+from actorium import IdempotencyKey, Rejected, Retry, Saga, on, starts, step
 
 
 class Partner:
@@ -40,9 +51,11 @@ class Payment(Saga):
     heard: int = 0
 
     @starts(correlate="about")
-    def begins(self, event: Told) -> None:
-        if event.word:
-            self.heard += 1
+    def begins(self, event: Told) -> None: ...
+
+    @on(correlate="source")
+    def hears(self, event: TransferRequested) -> None:
+        self.heard += 1
 
     @step
     def debit(self) -> Withdraw:
@@ -155,7 +168,7 @@ async def test_what_a_handler_changes_meanwhile_is_kept_beside_what_the_effect_c
         await open_accounts(runtime, alice=10, book=0, claims=0)
         await runtime.send(Tell("news", "p1"))
         await saga_in(runtime, Payment, "p1", reached="pay: calls outside")
-        await runtime.send(Tell("news", "p1", "once more"))
+        await runtime.send(Ask("news", "p1", ""))
         saga = await saga_in(runtime, Payment, "p1", "completed")
         assert saga.state == {"receipt": "receipt 1", "heard": 1}
 
