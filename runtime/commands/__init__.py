@@ -1,1 +1,1 @@
-"""A command's way from its caller to its actor and back: admission, dispatch, scheduling, replies."""
+"""How a command travels from its caller to its actor and back: admission, dispatch, scheduling, replies."""

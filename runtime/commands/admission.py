@@ -1,12 +1,12 @@
-"""`Admission`: how many commands are in the runtime, who waits for room, and who is refused for lack of time.
+"""`Admission`: counts the commands in the runtime, queues senders that wait for room, and refuses commands under load.
 
 Invariants, true between any two awaits:
 
-- `in_flight` counts envelopes that were delivered to a mailbox and not answered yet, and never passes the limit;
-- a sender that waits is in one line: that of an aggregate whose mailbox is full, or else that of the runtime;
-- a place is never promised, it is filled: whoever makes room delivers for the one who waits. So nobody passes by, no
-  wake-up is lost with a sender that leaves, and what goes to one aggregate arrives in the order in which it was sent;
-- who is refused at once was never counted, and stood in no line.
+- `in_flight` counts envelopes that were delivered to a mailbox and have no reply yet; it never exceeds the limit;
+- a waiting sender is in exactly one queue: that of an aggregate whose mailbox is full, or that of the runtime;
+- room is not reserved: whoever frees it delivers for the next waiting sender. So no command overtakes a waiting one,
+  no wake-up is lost when a sender leaves, and commands to one aggregate arrive in the order in which they were sent;
+- a command that is refused immediately is not counted and was in no queue.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from actorium.runtime.commands.throughput import Throughput
 from actorium.runtime.errors import Overloaded
 from actorium.store.names import StreamName
 
-# How much of its time a command may spend behind others; the rest is for its own way, and for what nobody foresaw.
+# The share of its timeout that a command may spend waiting; the rest is for its own processing and for surprises.
 _PART_FOR_WAITING = 1 / 3
 
 
 class WaitQueue(dict[int, "WaitingSender"]):
-    """Senders by number, the first to be let in first, and how fast they are."""
+    """Senders by number, in the order in which they are admitted, and the queue's throughput."""
 
     __slots__ = ("throughput",)
 
@@ -39,7 +39,7 @@ class WaitQueue(dict[int, "WaitingSender"]):
 
 
 class WaitingSender(msgspec.Struct, eq=False):
-    """One who waits for room; `number` counts arrivals, `full` is the actor whose mailbox was full."""
+    """A sender that waits for room; `number` counts arrivals, `full` is the actor whose mailbox was full."""
 
     number: int
     envelope: Envelope
@@ -49,9 +49,9 @@ class WaitingSender(msgspec.Struct, eq=False):
 
 
 class Admission:
-    """Counts commands in flight, and lines up senders where there is no room for theirs.
+    """Counts commands in flight, and queues senders while there is no room for their commands.
 
-    `deliver` puts the envelope of a sender that waits into its mailbox and returns None, or returns the actor whose
+    `deliver` puts the envelope of a waiting sender into its mailbox and returns None, or returns the actor if its
     mailbox is full.
     """
 
@@ -73,37 +73,37 @@ class Admission:
         self.waiting = 0
         self.refused = 0
         self._arrivals = 0
-        self.queue = WaitQueue(loop)  # those who wait for room in the runtime; what is in flight goes before them
-        self.mailbox_queues: dict[StreamName, WaitQueue] = {}  # those who wait for room in a mailbox
+        self.queue = WaitQueue(loop)  # senders that wait for room in the runtime, behind the commands in flight
+        self.mailbox_queues: dict[StreamName, WaitQueue] = {}  # senders that wait for room in a mailbox
         self._letting_in = False
         self._idle: asyncio.Future[None] | None = None
 
     @property
     def has_room(self) -> bool:
-        """Whether another command may be delivered without passing by somebody who waits."""
+        """Whether another command may be delivered without overtaking a waiting sender."""
         return self.in_flight < self.limit and not self.queue
 
     @property
     def somebody_waits_for_a_mailbox(self) -> bool:
-        """Whether `mail_taken` has anybody to let in."""
+        """Whether `mail_taken` has a sender to admit."""
         return bool(self.mailbox_queues)
 
     def is_awaited(self, actor: Actor) -> bool:
-        """Whether somebody waits for this actor's mailbox."""
+        """Whether a sender waits for room in this actor's mailbox."""
         return actor.stream in self.mailbox_queues
 
     @property
     def ahead(self) -> int:
-        """How many commands go before one that comes now."""
+        """The number of commands ahead of one that arrives now."""
         return self.in_flight + len(self.queue)
 
     @property
     def expected_wait_s(self) -> float:
-        """How long a command that comes now waits behind others, at the pace of the last; 0 where that is not known."""
+        """Seconds that a command arriving now is expected to wait, from the measured throughput; 0 if not known."""
         return self.ahead * self.queue.throughput.each_s
 
     def require_time(self, timeout_s: float) -> None:
-        """Refuse a command that would spend too much of its time behind others, while it has cost nothing yet.
+        """Refuse a command that would spend too much of its timeout waiting, before it has cost anything.
 
         Raises Overloaded.
         """
@@ -114,7 +114,7 @@ class Admission:
             self._refuse_if_late(timeout_s, expected_s)
 
     def answered(self, count: int) -> None:
-        """Count envelopes as answered, and let as many senders in, as soon as the loop comes round."""
+        """Count envelopes as answered, and admit as many senders in the loop's next iteration."""
         self.in_flight -= count
         assert self.in_flight >= 0, "an envelope was answered twice"
         if count:
@@ -126,7 +126,7 @@ class Admission:
             self._idle.set_result(None)
 
     def mail_taken(self, actor: Actor) -> None:
-        """Let as many of those in who wait for an actor's mailbox as there is room now."""
+        """Admit senders that wait for an actor's mailbox, as many as now fit."""
         stream = actor.stream
         queue = self.mailbox_queues.get(stream)
         if queue is None:
@@ -138,7 +138,7 @@ class Admission:
             if self.has_room:
                 self._admit(sender)
                 if sender.queue is queue and sender.number in queue:
-                    break  # full after all
+                    break  # it is full again
             else:
                 moved += 1
                 self._join(sender, self.queue)
@@ -148,10 +148,10 @@ class Admission:
             del self.mailbox_queues[stream]
 
     async def room(self, envelope: Envelope, full: Actor | None, deadline: float) -> None:
-        """Wait until a command is delivered, in the line of a full mailbox or of the runtime.
+        """Wait until a command is delivered, in the queue of a full mailbox or in that of the runtime.
 
-        Raises Overloaded at the deadline, or at once where that many wait for the mailbox, and whatever its delivery
-        raises; then it was not delivered.
+        Raises Overloaded at the deadline, or immediately if the mailbox has too many waiting senders. Also raises
+        what the delivery raises. After an error, the command was not delivered.
         """
         if full is not None:
             self._require_time_in_queue(full, envelope.timeout_s)
@@ -180,7 +180,7 @@ class Admission:
             await asyncio.shield(self._idle)
 
     def close(self, error: Exception) -> None:
-        """Refuse everybody who waits for room."""
+        """Refuse every waiting sender."""
         for queue in (self.queue, *self.mailbox_queues.values()):
             for sender in queue.values():
                 if not sender.delivered.done():
@@ -189,7 +189,7 @@ class Admission:
         self.mailbox_queues.clear()
         self._deadlines.close()
 
-    # --- the lines ------------------------------------------------------------------------------------------------
+    # --- the queues -----------------------------------------------------------------------------------------------
 
     def _let_in(self) -> None:
         self._letting_in = False
@@ -199,8 +199,8 @@ class Admission:
 
     def _admit(self, sender: WaitingSender) -> None:
         if sender.delivered.done():
-            return  # it is leaving
-        assert self.in_flight < self.limit, "a sender was let in where there is no room"
+            return  # its caller is leaving
+        assert self.in_flight < self.limit, "a sender was admitted without room"
         try:
             full = self._deliver(sender.envelope)
         except Exception as refusal:
@@ -212,7 +212,7 @@ class Admission:
             self._join_mailbox_queue(sender, full)
 
     def _join(self, sender: WaitingSender, queue: WaitQueue) -> None:
-        assert sender.number not in sender.queue, "a sender stands in one queue"
+        assert sender.number not in sender.queue, "a sender is in one queue only"
         sender.queue = queue
         queue[sender.number] = sender
 
@@ -224,15 +224,15 @@ class Admission:
             queue = self.mailbox_queues[stream] = WaitQueue(self._loop)
         later = [] if not queue or next(reversed(queue)) < sender.number else [n for n in queue if n > sender.number]
         self._join(sender, queue)
-        for number in later:  # it came before them, and waited in the runtime's line meanwhile
+        for number in later:  # they arrived after it, while it waited in the runtime's queue
             queue[number] = queue.pop(number)
 
     def _leave(self, sender: WaitingSender) -> None:
-        """Take a sender out that was not delivered; who waits behind it for the same mailbox moves up."""
+        """Remove a sender that was not delivered; those behind it for the same mailbox move up."""
         sender.queue.pop(sender.number, None)
         full = sender.full
         if full is not None:
-            self.mail_taken(full.kind.live.get(full.id) or full)  # one that was passivated meanwhile has no mail
+            self.mail_taken(full.kind.live.get(full.id) or full)  # if it was passivated since, it has no mail
 
     # --- refusals -------------------------------------------------------------------------------------------------
 
@@ -243,7 +243,7 @@ class Admission:
 
     def _refuse_if_late(self, timeout_s: float, expected_s: float) -> None:
         if expected_s > min(timeout_s * _PART_FOR_WAITING, self._max_wait_s) >= 0:
-            raise self._overloaded("too many commands are before it: see Settings.max_wait_s", expected_s)
+            raise self._overloaded("too many commands are ahead of it: see Settings.max_wait_s", expected_s)
 
     def _time_out(self, sender: WaitingSender) -> None:
         if not sender.delivered.done():
@@ -254,7 +254,7 @@ class Admission:
         if queue is self.queue:
             why = f"{self.limit} commands are in flight, the limit max_in_flight"
         else:
-            assert sender.full is not None, "who waits for a mailbox knows whose"
+            assert sender.full is not None, "a sender that waits for a mailbox knows the actor"
             why = f"{sender.full.stream} has {self._mailbox_limit} commands waiting, the limit mailbox_limit"
         return self._overloaded(f"no room in time: {why}", sender.envelope.timeout_s)
 

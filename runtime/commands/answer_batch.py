@@ -1,9 +1,9 @@
-"""`AnswerBatch`: answers to commands that no task waits for, each handed to a callback.
+"""`AnswerBatch`: replies to commands that no task awaits, each passed to a callback.
 
-One commit answers many commands. Their answers are handed over together, in one callback of the loop: a callback for
-each answer costs more.
+One commit yields replies to many commands. All of them are passed on in one event loop callback, which costs less
+than one callback each.
 
-Invariants: while an answer is there that nobody took, `_hand_over` is scheduled; answers are taken in their order.
+Invariants: while a reply is pending, `_hand_over` is scheduled; replies are passed on in the order they came.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any
 
 
 class Answer(asyncio.Future[Any]):
-    """The future of one answer, whose result or exception is handed to `take`.
+    """The future of one reply; its result or exception is passed to `take`.
 
-    `Dispatcher.ask_nowait` sets its fields: an `__init__` would double the cost of making one. `about` is what `take`
-    needs to know of it: a partial function in its place would be three more objects for the garbage collector.
+    `Dispatcher.ask_nowait` sets the fields, because an `__init__` would double the cost of construction. `about` is
+    the context that `take` needs; a partial function instead would give the garbage collector three more objects.
     """
 
     __slots__ = ("about", "batch", "take")
@@ -28,31 +28,31 @@ class Answer(asyncio.Future[Any]):
     take: Take
 
     def set_result(self, result: Any, /) -> None:
-        """Have the answer handed over."""
+        """Set the result and have the reply passed on."""
         _set_result(self, result)
         self.batch.add(self)
 
     def set_exception(self, error: type | BaseException, /) -> None:
-        """Have the error handed over."""
+        """Set the exception and have the reply passed on."""
         super().set_exception(error)
         self.batch.add(self)
 
 
 Take = Callable[[Answer], None]
-"""Is called with an answer that has come, an error included; not with one that was cancelled before."""
+"""Called with a reply, which may be an error; not called for a future that was cancelled first."""
 
-_set_result: Callable[[asyncio.Future[Any], Any], None] = asyncio.Future.set_result  # `super()` takes longer
+_set_result: Callable[[asyncio.Future[Any], Any], None] = asyncio.Future.set_result  # faster than `super()`
 
 
 class AnswerBatch:
-    """The answers that have come since the loop last came round."""
+    """The replies since the last iteration of the loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._there: deque[Answer] = deque()
 
     def add(self, answer: Answer) -> None:
-        """Have an answer taken in the next round of the loop."""
+        """Have a reply passed on in the next iteration of the loop."""
         if not self._there:
             self._loop.call_soon(self._hand_over)
         self._there.append(answer)
@@ -64,5 +64,5 @@ class AnswerBatch:
                 answer = there.popleft()
                 answer.take(answer)
         finally:
-            if there:  # one callback raised, which the loop reports; the other answers do not wait for it
+            if there:  # a callback raised; the loop reports it, and the other replies go on
                 self._loop.call_soon(self._hand_over)

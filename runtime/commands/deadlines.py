@@ -1,10 +1,9 @@
-"""`Deadlines`: a sorted list of times, and one timer of the loop, for all that can time out.
+"""`Deadlines`: a sorted list of times, with one event loop timer for all of them.
 
-Invariants: `waiting` holds exactly those that wait; whoever answers one takes it out, so that nothing that is over is
-kept alive until its time would have come (objects that live a little longer than most are what the garbage collector
-works for). `_whens` is sorted, `_numbers` goes with it, and both together are at most about twice as long as `waiting`;
-the timer is armed for the first entry, or earlier. Most wait equally long: a new entry goes to the end, for less than
-a heap takes.
+Invariants: `waiting` holds exactly the waiters that have neither expired nor been answered. Whoever answers a waiter
+removes it, so that finished objects are freed early, which spares the garbage collector. `_whens` is sorted and
+parallel to `_numbers`; both are at most about twice as long as `waiting`. The timer is set for the first entry, or
+earlier. Most timeouts are equal, so a new entry usually goes to the end, which is cheaper than a heap.
 """
 
 from __future__ import annotations
@@ -14,13 +13,13 @@ from bisect import bisect_right
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-_PRUNE_FROM = 1024  # below this a sweep is not worth its while
+_PRUNE_FROM = 1024  # pruning a shorter list is not worth it
 
 W = TypeVar("W")
 
 
 class Deadlines(Generic[W]):
-    """Calls `expire` for those who still wait when their time comes."""
+    """Calls `expire` for each waiter whose time has come."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, expire: Callable[[W], None]) -> None:
         self._loop = loop
@@ -37,7 +36,7 @@ class Deadlines(Generic[W]):
         return len(self._whens)
 
     def add(self, when: float, waiter: W) -> int:
-        """Expire `waiter` at loop time `when`; return its number, under which it is taken out of `waiting`."""
+        """Expire `waiter` at loop time `when`; return its number, the key to remove it from `waiting`."""
         self._number = number = self._number + 1
         self.waiting[number] = waiter
         whens = self._whens
@@ -76,7 +75,7 @@ class Deadlines(Generic[W]):
             waiter = self.waiting.pop(number, None)
             if waiter is not None:
                 self._expire(waiter)
-        # Those behind who were answered go with them, or the timer would ring for each.
+        # Drop the answered ones behind it too, or the timer would fire for each.
         over = next((n for n in range(len(due), len(self._numbers)) if self._numbers[n] in self.waiting), None)
         del self._whens[:over], self._numbers[:over]
         if self._whens:

@@ -1,9 +1,9 @@
-"""`Dispatcher`: the one door through which commands and reads go to actors.
+"""`Dispatcher`: the single entry through which commands and reads reach actors.
 
-Here the address of an envelope becomes an actor. Everything that can be wrong with a command is found here, before the
-mailbox: its type, its fields, its size, the room there is.
+It finds the actor for an envelope's address. Every check of a command happens here, before the mailbox: its type, its
+fields, its size, and whether there is room.
 
-Invariants: an envelope is delivered once; one that is delivered is counted in flight until `Replies` answers it.
+Invariants: an envelope is delivered once; a delivered envelope counts as in flight until `Replies` answers it.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _READY, _IDLE, _COLD, _FAILED = Status.READY, Status.IDLE, Status.COLD, Status.F
 
 
 class Dispatcher:
-    """Makes checked envelopes, and delivers envelopes to the mailboxes of their actors.
+    """Makes checked envelopes and delivers them to the mailboxes of their actors.
 
-    `kinds` are those of all actors by stream type. `handlers` are the commands that users may send, with the stream
-    type of the actor that handles each.
+    kinds: all kinds of actors by stream type.
+    handlers: the commands that users may send, with the stream type of the actor that handles each.
     """
 
     def __init__(
@@ -81,10 +81,10 @@ class Dispatcher:
     ) -> Envelope:
         """Return a checked copy of a command in an envelope.
 
-        command_id: None for a new id, which cannot be in the log.
-        timeout_s: how long `ask` and `tell` may take.
+        command_id: None for a new id, which cannot be in the log yet.
+        timeout_s: seconds that `ask` and `tell` may take.
 
-        Raises ConfigurationError where no aggregate handles the command, InvalidCommand for a wrong value.
+        Raises ConfigurationError if no aggregate handles the command, InvalidCommand for a wrong value.
         """
         try:
             stream_type, handler = self._handlers[command.__class__]  # not `type(…)`, which is a call: hot path
@@ -126,15 +126,15 @@ class Dispatcher:
             raise _unhandled(command_class)
         return known[0]
 
-    # --- the door -------------------------------------------------------------------------------------------------
+    # --- the entry ------------------------------------------------------------------------------------------------
 
     def ask(self, envelope: Envelope) -> Awaitable[Ack]:
-        """Deliver an envelope, waiting for room, and return an awaitable of its answer.
+        """Deliver an envelope, waiting for room, and return an awaitable of its reply.
 
-        Where there is room that is the future itself: a coroutine around it would be entered twice per command. The
-        awaitable raises CommandTimeout after the `timeout_s` of the envelope, Overloaded where there was no room until
-        then, and what the command raises. Raises what a failed actor refuses its mail with, and InvalidCommand for
-        metadata that cannot be stored.
+        If there is room, the awaitable is the future itself: a coroutine around it would be entered twice per
+        command. The awaitable raises CommandTimeout after the envelope's `timeout_s`, Overloaded if there was no room
+        by then, and what the command raises. This method itself raises the error of a failed actor that refuses its
+        mail, and InvalidCommand for metadata that cannot be stored.
         """
         if envelope.headers:  # middleware may have changed them
             _check(envelope.headers)
@@ -156,18 +156,18 @@ class Dispatcher:
         return await future
 
     def ask_nowait(self, envelope: Envelope, take: Take, about: Any = None) -> Answer | None:
-        """Deliver an envelope at once and return the future of its answer; None where it would have to wait for room.
+        """Deliver an envelope immediately and return the future of its reply; return None if it would have to wait.
 
-        take: is called with the answer when it has come, after those that came before it.
-        about: what `take` finds in `answer.about`.
+        take: called with the reply, after the replies that came before it.
+        about: context for `take`, available as `answer.about`.
 
-        An envelope that is delivered is always answered, so nothing here has a timeout. Raises what a failed actor
-        refuses its mail with.
+        A delivered envelope always gets a reply, so nothing here times out. Raises the error of a failed actor that
+        refuses its mail.
         """
         assert envelope.future is None, "an envelope is delivered once"
         if not self._try_deliver(self._kinds[envelope.stream_type], envelope, self._time()):
             return None
-        # No actor has a turn before the loop comes round: there is no answer yet.
+        # No actor runs before the loop's next iteration, so there is no reply yet.
         envelope.future = answer = Answer(loop=self._loop)
         answer.about = about
         answer.take = take
@@ -175,7 +175,7 @@ class Dispatcher:
         return answer
 
     async def tell(self, envelope: Envelope) -> None:
-        """Deliver a command that nobody waits for, in the time that its envelope says; return when a mailbox has it."""
+        """Deliver a command without waiting for its reply; return when a mailbox has accepted it."""
         _check(envelope.headers)
         kind = self._kinds[envelope.stream_type]
         now = self._time()
@@ -183,35 +183,35 @@ class Dispatcher:
             await self._deliver(kind, envelope, now + envelope.timeout_s)
 
     def read(self, stream_type: str, id: str, timeout_s: float) -> Awaitable[Any]:
-        """Return an awaitable of a copy of an actor's latest state; it raises NotFound where the stream is empty."""
+        """Return an awaitable of a copy of an actor's latest state; it raises NotFound if the stream is empty."""
         return self.ask(Envelope(stream_type, checked_id(id, "id"), None, None, timeout_s=timeout_s))
 
     # --- delivery -------------------------------------------------------------------------------------------------
 
     async def _deliver(self, kind: ActorKind[Actor], envelope: Envelope, deadline: float) -> None:
-        """Wait for room and delivery; raise Overloaded at the deadline, or at once where it would pass."""
+        """Wait for room and deliver; raise Overloaded at the deadline, or immediately if the wait would exceed it."""
         actor = kind.live.get(envelope.to) or self._live.create(kind, envelope.to, self._time())
         must_wait = actor.is_full(self._mailbox_limit) or self.admission.is_awaited(actor)
         try:
             await self.admission.room(envelope, actor if must_wait else None, deadline)
         except BaseException:
             if envelope.future is not None:
-                envelope.future.cancel()  # it may have been delivered in the same breath: it need not be decided
+                envelope.future.cancel()  # it may have just been delivered: it need not be decided
             raise
 
     def _deliver_waiting(self, envelope: Envelope) -> Actor | None:
-        """Deliver for the next sender that waits, there being room in the runtime; return its actor if that is full."""
+        """Deliver for the next waiting sender, given room in the runtime; return its actor if the mailbox is full."""
         kind = self._kinds[envelope.stream_type]
         if self._try_deliver(kind, envelope, self._time(), is_next=True):
             return None
         actor = kind.live[envelope.to]
-        assert actor.is_full(self._mailbox_limit), f"{actor!r} has room and took no mail"
+        assert actor.is_full(self._mailbox_limit), f"{actor!r} has room but took no mail"
         return actor
 
     def _try_deliver(self, kind: ActorKind[Actor], envelope: Envelope, now: float, is_next: bool = False) -> bool:
-        """Deliver if there is room in the runtime and in the mailbox, and nobody waits for it.
+        """Deliver if the runtime and the mailbox have room and no other sender waits for it.
 
-        is_next: it is the turn of this sender, so it passes nobody by.
+        is_next: this sender is next, so it overtakes nobody.
         """
         admission = self.admission
         # `has_room`, inlined: hot path.
@@ -262,14 +262,14 @@ def _copied(headers: object) -> dict[str, str]:
 
 
 def _check(headers: Mapping[str, str]) -> None:
-    """Raise InvalidCommand for headers that the log would not give back."""
+    """Raise InvalidCommand for headers that cannot be stored and read back unchanged."""
     for name, value in headers.items():
         if not (is_unicode(name) and is_unicode(value)):
             raise InvalidCommand(f"headers={{{name!r}: {value!r}}}: names and values are strings")
 
 
 def time_out(envelope: Envelope) -> None:
-    """End the waiting of a command's sender, its time being over; what becomes of the command is not known."""
+    """Stop waiting for a command whose timeout has passed; its outcome is unknown."""
     future = envelope.future
     if future is not None and not future.done():
         future.set_exception(_timed_out(envelope))
@@ -279,7 +279,7 @@ def _timed_out(envelope: Envelope) -> CommandTimeout:
     if envelope.command is None:
         return CommandTimeout(f"{envelope.to!r} was not read within {envelope.timeout_s:g} s", command_id="")
     return CommandTimeout(
-        f"{type(envelope.command).__name__} to {envelope.to!r} had no answer within {envelope.timeout_s:g} s: its "
+        f"{type(envelope.command).__name__} to {envelope.to!r} had no reply within {envelope.timeout_s:g} s: its "
         f"outcome is unknown; send it again with command_id={envelope.command_id!r}",
         command_id=envelope.command_id,
     )

@@ -1,7 +1,7 @@
-"""`LiveActors`: every actor in memory, and the hand that passivates those not used.
+"""`LiveActors`: every actor in memory, with a clock hand that passivates idle ones.
 
 Invariants: an actor that has mail or an append in flight is in its kind's `live` table; each actor in such a table is
-once in the hand's round; only this module changes the tables.
+once in the round of the clock hand; only this module changes the tables.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from actorium.actors.actor import Actor
 from actorium.actors.kind import ActorKind
 from actorium.actors.passivation import Passivation
 
-# How often a round of passivation begins, as a part of the idle time, and at most.
+# A round of passivation begins after this part of the idle time, or after the maximum.
 _SWEEPS_PER_IDLE_TIME = 4
 _SWEEP_EVERY_S_MAX = 60.0
 _SWEEP_STEP_PAUSE_S = 0.01
-# Actors looked at per step, so that a sweep over a million does not hold the loop.
+# Actors checked per step, so that a sweep over a million actors does not block the loop.
 _SWEEP_STEP = 2_000
-# Actors looked at for each one that is created over the limit: enough to find an idle one, and bounded.
+# Actors checked for each one created over the limit: enough to find an idle one, but bounded.
 _SEARCH_STEPS = 8
 
 
@@ -41,7 +41,7 @@ class LiveActors:
         return iter(list(self._round))
 
     def create(self, kind: ActorKind[Actor], id: str, now: float) -> Actor:
-        """Add a cold actor, and make room for it where the limit wants it."""
+        """Add a cold actor; over the limit, passivate idle actors to make room."""
         actor = Actor(kind, id)
         actor.used_at = now
         kind.live[id] = actor
@@ -62,7 +62,7 @@ class LiveActors:
             await asyncio.sleep(pause_s if round_is_over else min(pause_s, _SWEEP_STEP_PAUSE_S))
 
     def _sweep_step(self, now: float) -> bool:
-        """Passivate what has been idle too long among the next actors; return whether a whole round is over."""
+        """Passivate idle actors among the next few; return whether a whole round is over."""
         idle_s = self._policy.idle_s
         if idle_s is None:
             return True
@@ -82,7 +82,7 @@ class LiveActors:
         round_ = self._round
         for _ in range(_SEARCH_STEPS):
             actor = round_.popleft()
-            # The newcomer has no mail yet, and is about to get some.
+            # The new actor has no mail yet, but is about to get some.
             if actor is newcomer or actor.used_at > actor.seen_at or not actor.is_idle:
                 actor.seen_at = now
                 round_.append(actor)

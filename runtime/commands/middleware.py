@@ -1,4 +1,4 @@
-"""Middleware: what every command passes through on its way in, for what concerns all commands."""
+"""Middleware: code that every command passes through before it reaches its actor."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Deliver = Callable[[Envelope], Awaitable[Ack]]
 
 
 class CommandContext(msgspec.Struct, eq=False):
-    """What middleware sees of one `send` or `tell`. Nothing of it can be set; `headers` is a dict to write into."""
+    """One `send` or `tell` as middleware sees it. Its attributes are read-only; `headers` is a dict to write into."""
 
     _envelope: Envelope
     _is_sent: bool = False
@@ -34,32 +34,32 @@ class CommandContext(msgspec.Struct, eq=False):
 
     @property
     def command_id(self) -> str:
-        """The id that makes the command idempotent: its sender's, or a new one."""
+        """The id that makes the command idempotent: given by the sender, or new."""
         return self._envelope.command_id
 
     @property
     def correlation_id(self) -> str:
-        """The id of the business flow that the command belongs to; empty where its sender named none."""
+        """The id of the business flow that the command belongs to; empty if the sender gave none."""
         return self._envelope.correlation_id
 
     @property
     def causation_id(self) -> str:
-        """What caused the command; empty where its sender named nothing."""
+        """The id of what caused the command; empty if the sender gave none."""
         return self._envelope.causation_id
 
     @property
     def headers(self) -> dict[str, str]:
-        """What is stored beside the command's events. Middleware may add, change and remove entries."""
+        """Headers stored with the command's events. Middleware may add, change and remove entries."""
         return self._envelope.headers
 
     @property
     def timeout_s(self) -> float:
-        """How long the sender waits for the answer, in seconds."""
+        """How long the sender waits for the reply, in seconds."""
         return self._envelope.timeout_s
 
     @property
     def expected_version(self) -> int | None:
-        """The version that the aggregate's stream must be at; None for any."""
+        """The version that the aggregate's stream must have; None for any."""
         return self._envelope.expected_version
 
     def __repr__(self) -> str:
@@ -67,27 +67,27 @@ class CommandContext(msgspec.Struct, eq=False):
 
 
 class Next(Protocol):
-    """What follows a middleware: `await next(context)` goes on to the mailbox and returns the Ack.
+    """The rest of the chain: `await next(context)` goes on to the mailbox and returns the Ack.
 
-    It may be called again with the same context: the command keeps its id, so it takes effect once. Raises what `send`
-    raises.
+    It may be called again with the same context. The command keeps its id, so it takes effect once. Raises what
+    `send` raises.
     """
 
     def __call__(self, context: CommandContext, /) -> Awaitable[Ack]: ...
 
 
 class Middleware(Protocol):
-    """`async def (context, next) -> Ack`: do something, `ack = await next(context)`, do something more, return it.
+    """An `async def (context, next) -> Ack` that wraps `ack = await next(context)`.
 
-    It may read the context, write headers, refuse the command by raising, or answer it by returning an Ack of its own.
-    It runs in the caller's task, once per `send` or `tell`, before the mailbox. The Ack that follows a `tell` is empty.
+    Middleware may read the context, write headers, refuse the command by raising, or return an Ack of its own. It
+    runs in the caller's task, once per `send` or `tell`, before the mailbox. After a `tell`, the Ack is empty.
     """
 
     def __call__(self, context: CommandContext, following: Next, /) -> Awaitable[Ack]: ...
 
 
 def chain(middleware: Sequence[Middleware], innermost: Deliver) -> Deliver:
-    """Return one call that takes an envelope through all middleware, the first of the sequence outermost."""
+    """Return one call that passes an envelope through all middleware; the first of the sequence is outermost."""
     if not middleware:
         return innermost
     call: Next = _delivering(innermost)
@@ -99,9 +99,9 @@ def chain(middleware: Sequence[Middleware], innermost: Deliver) -> Deliver:
 
 
 def _contained(outermost: Next) -> Deliver:
-    """Return a call that raises CommandFailed for what middleware raises that is no Exception.
+    """Return a call that raises CommandFailed if middleware raises a BaseException that is not an Exception.
 
-    An Exception goes on to the caller as it is: middleware refuses commands with the errors of its application.
+    An Exception reaches the caller unchanged: middleware refuses commands with its application's errors.
     """
 
     async def deliver(envelope: Envelope) -> Ack:
@@ -128,9 +128,9 @@ def _through(layer: Middleware, following: Next) -> Next:
 def _delivering(deliver: Deliver) -> Next:
     def call(context: CommandContext) -> Awaitable[Ack]:
         if type(context) is not CommandContext:
-            raise ConfigurationError(f"next({context!r}): give it the context that the middleware was given")
+            raise ConfigurationError(f"next({context!r}): pass the context that the middleware was given")
         envelope = context._envelope
-        if context._is_sent:  # an envelope is delivered once, and the id may be in the log by now
+        if context._is_sent:  # an envelope is delivered once, and its id may be in the log by now
             envelope = msgspec.structs.replace(envelope, future=None, fresh=False, attempts=0, deadline=0)
         context._is_sent = True
         return deliver(envelope)

@@ -1,7 +1,7 @@
-"""The command path as instruments see it: what is put in place of its parts where somebody observes them.
+"""The parts of the command path that replace the plain ones when instruments observe commands.
 
-Without instruments nothing here runs. With them, commands and answers are collected and handed over once per turn of
-the event loop.
+Without instruments nothing here runs. With them, commands and replies are collected and reported once per iteration
+of the event loop.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from actorium.store.writer import CommitsBatches
 
 
 class CommandObserver:
-    """Collects commands and answers between two turns of the event loop.
+    """Collects commands and replies between two iterations of the event loop.
 
     Invariant: `_open` holds the commands that are received and not answered, so at most `Settings.max_in_flight`.
     """
@@ -39,14 +39,14 @@ class CommandObserver:
 
     @classmethod
     def of(cls, instruments: Instruments, loop: asyncio.AbstractEventLoop) -> CommandObserver | None:
-        """Return an observer for these instruments, None where none of them looks at commands."""
+        """Return an observer for these instruments; None if none of them observes commands."""
         received, answered = instruments.teller("commands_received"), instruments.teller("commands_answered")
         if received is None and answered is None:
             return None
         return cls(received, answered, loop)
 
     def received(self, envelope: Envelope) -> None:
-        """Note an envelope that a mailbox has; a read of an actor's state is no command."""
+        """Note an envelope that a mailbox accepted; a read of an actor's state is not a command."""
         if envelope.command is None:
             return
         command = ObservedCommand(
@@ -57,12 +57,12 @@ class CommandObserver:
         self._schedule()
 
     def refused(self, envelope: Envelope) -> None:
-        """Forget an envelope that its mailbox did not take after all."""
+        """Forget an envelope that its mailbox refused in the end."""
         if self._open.pop(id(envelope), None) is not None:
             self._received.pop()
 
     def answered(self, envelope: Envelope, outcome: Any) -> None:
-        """Note the answer to an envelope: an error, None for a dropped one, or what it was acknowledged with."""
+        """Note the reply to an envelope: an error, None for a dropped command, or an acknowledgement."""
         noted = self._open.pop(id(envelope), None)
         if noted is None:
             return
@@ -76,7 +76,7 @@ class CommandObserver:
         self._schedule()
 
     def flush(self) -> None:
-        """Hand over what was collected."""
+        """Report what was collected."""
         self._is_scheduled = False
         received, self._received = self._received, []
         answered, self._answered = self._answered, []
@@ -99,7 +99,7 @@ class ObservedDispatcher(Dispatcher):
         self._observer = observer
 
     def _try_deliver(self, kind: ActorKind[Actor], envelope: Envelope, now: float, is_next: bool = False) -> bool:
-        self._observer.received(envelope)  # first: an actor that cannot even begin answers within the call
+        self._observer.received(envelope)  # first: an actor that cannot start answers within the call
         try:
             is_delivered = super()._try_deliver(kind, envelope, now, is_next)
         except BaseException:
@@ -111,7 +111,7 @@ class ObservedDispatcher(Dispatcher):
 
 
 class ObservedReplies(Replies):
-    """Replies that are observed."""
+    """Replies that report to an observer."""
 
     def __init__(self, *wanted: Any, observer: CommandObserver) -> None:
         super().__init__(*wanted)
@@ -123,13 +123,13 @@ class ObservedReplies(Replies):
         self._observer.answered(request.envelope, request)
 
     def answer(self, envelope: Envelope, outcome: Any) -> None:
-        """Give an envelope its last answer."""
+        """Send the final reply to an envelope."""
         super().answer(envelope, outcome)
         self._observer.answered(envelope, outcome)
 
 
 class ObservedStore:
-    """The store of a writer whose commits are observed."""
+    """A store for the writer that reports each commit."""
 
     def __init__(self, store: CommitsBatches, tell: Callable[..., None], loop: asyncio.AbstractEventLoop) -> None:
         self._store = store
@@ -137,7 +137,7 @@ class ObservedStore:
         self._time = loop.time
 
     async def commit(self, batch: Batch) -> Committed:
-        """Write a batch and tell how it went."""
+        """Write a batch and report its outcome."""
         began = self._time()
         try:
             committed = await self._store.commit(batch)

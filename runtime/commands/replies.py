@@ -1,8 +1,8 @@
-"""`Replies`: the way back: what became durable, was refused or was a duplicate, to whoever waits for it.
+"""`Replies`: tells callers whether their command was committed, refused or a duplicate.
 
-Invariants: every envelope that was delivered is answered exactly once; answers to one actor's commands go out in the
-order in which it decided them; a command with an id of its caller's that wrote nothing is answered only after the log
-was asked whether the id took effect before.
+Invariants: every delivered envelope is answered exactly once; replies to one actor's commands go out in the order in
+which it decided them; a command whose caller gave the id and that wrote nothing is answered only after a look-up in
+the log whether the id took effect before.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from actorium.store.raised import let_through, repr_of, text_of
 log = logger("actorium.runtime")
 
 
-# Look-ups that are under way together: they share the store's reading thread, more would only wait there.
+# Concurrent look-ups. They share the store's reading thread, so more would only queue there.
 LOOK_UPS_AT_ONCE = 32
 
 
 class _Question(msgspec.Struct):
-    """Whether a command's id took effect before (`outcome` is its answer if not), or where (`record`) it did."""
+    """A look-up: whether a command's id took effect before (if not, reply `outcome`), or what `record` says of it."""
 
     envelope: Envelope
     outcome: Any
@@ -70,16 +70,16 @@ class Replies:
         self.acknowledged = self.rejected = self.failed = self.duplicates = self.dropped = 0
 
     def committed(self, requests: Sequence[PendingAppend[Actor]], outcome: Committed | Transient) -> None:
-        """Take what the writer reports of one batch: tell the subscriptions and each actor."""
+        """Take the writer's report on one batch: tell the subscriptions and each actor."""
         if isinstance(outcome, Transient):
             for request in requests:
                 request.actor.outcome_known(request, outcome)
         else:
-            # First the tail: an answer that rests on these events names the end of the log with them.
+            # Update the tail first: a reply that depends on these events carries the end of the log that includes them.
             self._log_tail.advance(requests, outcome)
             for request, position in zip(requests, outcome.outcomes, strict=True):
                 request.actor.outcome_known(request, position)
-        # Acknowledgements come only from here, so they are counted once per batch.
+        # Acknowledgements are sent only from here, so they are counted once per batch.
         count, self._acknowledged_now = self._acknowledged_now, 0
         self.acknowledged += count
         self._admission.answered(count)
@@ -91,7 +91,7 @@ class Replies:
                 self._admission.mail_taken(request.actor)
 
     def acknowledge(self, request: PendingAppend[Actor], position: int) -> None:
-        """Answer a command whose events are durable."""
+        """Reply to a command whose events are durable."""
         envelope = request.envelope
         append = request.append
         self._acknowledged_now += 1
@@ -110,7 +110,7 @@ class Replies:
             )
 
     def answer(self, envelope: Envelope, outcome: Any) -> None:
-        """Give an envelope its last answer."""
+        """Send the final reply to an envelope."""
         self._with_deadline.pop(envelope.deadline, None)
         future = envelope.future
         if outcome is None:
@@ -132,7 +132,7 @@ class Replies:
                 future.set_result(outcome)
 
     def answer_unwritten(self, envelope: Envelope, outcome: Any) -> None:
-        """Answer a command that wrote nothing, unless its id took effect before."""
+        """Reply to a command that wrote nothing, unless its id took effect before."""
         if envelope.fresh or envelope.handler is None:
             if type(outcome) is Ack:
                 outcome = self._with_position(outcome)
@@ -141,11 +141,11 @@ class Replies:
             self._ask(_Question(envelope, outcome, None))
 
     def answer_duplicate(self, envelope: Envelope, duplicate: DuplicateCommand) -> None:
-        """Answer a command whose id took effect before with that first effect."""
+        """Reply to a command whose id took effect before with that first effect."""
         self._ask(_Question(envelope, None, duplicate.record))
 
     def fail_questions(self, error: Exception) -> None:
-        """Answer the commands whose ids are still to be looked up: because of an error the look-up will not end."""
+        """Fail the commands whose ids are still to be looked up, because an error prevents the look-up."""
         for question in (*self._asking, *self._questions):
             if not question.answered:
                 self.answer(question.envelope, _unknown(question.envelope, error))
@@ -195,8 +195,8 @@ class Replies:
             is_same = record.stream.id == envelope.to
         if not is_same:
             conflict = CommandConflict(
-                f"command_id {envelope.command_id!r} was used before, for another command ({record.stream} version "
-                f"{record.version}): give {_shown(envelope)} an id of its own"
+                f"command_id {envelope.command_id!r} was already used for another command ({record.stream} version "
+                f"{record.version}): give {_shown(envelope)} its own id"
             )
             self.answer(envelope, conflict)
             return

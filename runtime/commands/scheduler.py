@@ -1,7 +1,7 @@
 """`Scheduler`: gives actors with mail their turns, one after the other.
 
-Invariants: an actor on the ready queue is READY; at most one callback of the loop is scheduled, exactly when the queue
-holds somebody. No task per actor, no task per command.
+Invariants: an actor in the ready queue is READY; at most one loop callback is scheduled, and one is exactly while the
+queue is not empty. There is no task per actor and none per command.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from actorium.actors.actor import Actor
 from actorium.runtime.commands.admission import Admission
 from actorium.store.raised import let_through
 
-# Commands decided in one callback of the loop, over all actors: some ten milliseconds of work, then others have the
-# loop (sockets, timers, the application's own tasks).
+# Commands decided in one loop callback, over all actors: about ten milliseconds of work, then the loop serves others
+# (sockets, timers, the application's own tasks).
 COMMANDS_PER_CALLBACK = 1_024
 
 
@@ -50,7 +50,7 @@ class Scheduler:
     def _run(self) -> None:
         try:
             self._take_turns()
-        except BaseException as error:  # a bug of the runtime itself, or Ctrl-C: it ends loudly, it does not stall
+        except BaseException as error:  # a bug in the runtime, or Ctrl-C: end with the error, do not stall
             self._crashed(error)
             let_through(error)
 
@@ -58,7 +58,7 @@ class Scheduler:
         ready = self._ready
         admission = self._admission
         left = COMMANDS_PER_CALLBACK
-        # Actors that become ready again during this callback have their turn after those that waited before them.
+        # Actors that become ready again during this callback run after those that were already waiting.
         while ready and left > 0:
             actor = ready.popleft()
             taken = actor.turn(self._budget)

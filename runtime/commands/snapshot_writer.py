@@ -1,8 +1,8 @@
-"""`SnapshotWriter`: the way of snapshots into the log, beside the commands and behind them.
+"""`SnapshotWriter`: writes snapshots to the log with a lower priority than commands.
 
-Invariants: at most `max_bytes` of state wait to be written, one snapshot of any size excepted; what does not fit is
-left out, and its stream's next snapshot takes its place. Nobody waits for a snapshot, and nobody is told that one
-failed.
+Invariants: at most `max_bytes` of state wait to be written, except that a single snapshot may have any size. A
+snapshot that does not fit is skipped, and the stream's next snapshot replaces it. Nobody waits for a snapshot, and a
+failed one is not reported.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Save = Callable[[Snapshot], asyncio.Future[None]]
 
 
 class SnapshotWriter:
-    """Gives snapshots of committed states to the writer of batches, as many as there is room for."""
+    """Passes snapshots of committed states to the batch writer, as many as fit."""
 
     def __init__(self, save: Save, *, max_bytes: int) -> None:
         self._save = save

@@ -1,6 +1,6 @@
-"""`Supervisor`: what happens to an actor whose own code or stream fails, and to it alone.
+"""`Supervisor`: contains the failure of an actor whose code or stream fails, without affecting other actors.
 
-Invariant: an actor in `_failures` was not hydrated since it failed; the table holds at most as many as live actors.
+Invariant: an actor in `_failures` was not hydrated since it failed; the table has at most one entry per live actor.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ log = logger("actorium.runtime")
 
 
 class Supervisor:
-    """Lets a failed actor try again after a while that doubles each time, with jitter."""
+    """Lets a failed actor retry after a delay that doubles each time, with jitter."""
 
     def __init__(self, source: Source, *, backoff_s: float, backoff_max_s: float) -> None:
         self._source = source
@@ -28,7 +28,7 @@ class Supervisor:
         return len(self._failures)
 
     def hydration_failed(self, actor: Actor, error: ActoriumError, now: float) -> None:
-        """Refuse an actor's mail; a poisoned stream makes it wait, a store that is away does not."""
+        """Refuse an actor's mail; a poisoned stream delays its next try, an unavailable store does not."""
         if not isinstance(error, HydrationFailed):
             actor.hydration_failed(error, status=Status.COLD)
             return
@@ -46,7 +46,7 @@ class Supervisor:
         actor.hydration_failed(error, status=Status.FAILED)
 
     def refusal(self, actor: Actor, now: float) -> HydrationFailed | None:
-        """Return why a FAILED actor takes no mail now, or None when it may try again."""
+        """Return why a FAILED actor refuses mail now, or None if it may try again."""
         count, retry_at, error = self._failures[actor]
         if now >= retry_at:
             actor.status = Status.COLD
@@ -56,5 +56,5 @@ class Supervisor:
         return refusal
 
     def recovered(self, actor: Actor) -> None:
-        """Forget the failures of an actor that lives again, or that is gone."""
+        """Forget the failures of an actor that is alive again or gone."""
         self._failures.pop(actor, None)

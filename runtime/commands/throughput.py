@@ -1,10 +1,10 @@
-"""`Throughput`: how fast a queue goes, measured round by round.
+"""`Throughput`: the rate at which a queue is served, measured in rounds.
 
-A round begins with so many in the queue, or with the first to come where it was empty. It is over when as many had
-their turn, or a hundred in a twentieth of a second or more. A short round tells no more than how long a commit takes,
-which many could share: so the pace is that of long rounds, and a short one can only show that the queue goes faster by
-now. So can one that began with an empty queue: while ten thousand come at once, the time goes into taking them in. A
-queue that was empty for a while has no pace: what comes then is let in.
+A round begins with the current length of the queue, or with the first arrival if it was empty. It ends when that many
+have been served, or a hundred in a twentieth of a second or more. A short round shows only how long one commit takes,
+which many could share. So the rate comes from long rounds, and a short round can only raise it. The same holds for a
+round that began with an empty queue: when ten thousand arrive together, that time is spent on admitting them. A queue
+that was empty for a while has no known rate, and new arrivals are admitted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _FORGOTTEN_AFTER_S = 1.0
 
 
 class Throughput:
-    """The pace of one queue: `each_s` is the time for each who has a turn; 0 where it is not known."""
+    """The throughput of one queue: `each_s` is the seconds per item served; 0 if not known."""
 
     __slots__ = ("_began", "_gone", "_size", "_time", "each_s")
 
@@ -25,16 +25,16 @@ class Throughput:
         self._time = time
         self.each_s = 0.0
         self._began = 0.0
-        self._size = self._gone = 0  # how many the round began with, and how many had their turn since
+        self._size = self._gone = 0  # the length at the start of the round, and how many were served since
 
     def begin(self, now: float) -> None:
-        """Take note that somebody comes into the queue, which was empty."""
+        """Note an arrival in a queue that was empty."""
         if now - self._began > _FORGOTTEN_AFTER_S:
             self.each_s = 0.0
         self._began = now
 
     def gone(self, count: int, waiting: int) -> None:
-        """Take note that so many had their turn, and that so many are in the queue now."""
+        """Note that `count` were served and that `waiting` are in the queue now."""
         self._gone = gone = self._gone + count
         is_whole = gone >= self._size or not waiting
         if not is_whole and gone < _LONG_ROUND:

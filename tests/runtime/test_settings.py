@@ -40,7 +40,7 @@ async def test_a_timeout_names_the_command_and_its_id_and_says_what_to_do() -> N
         with pytest.raises(CommandTimeout) as timeout:
             await runtime.send(Add("t"), command_id="mine", timeout_s=1.5)
         assert str(timeout.value) == (
-            "Add to 't' had no answer within 1.5 s: its outcome is unknown; send it again with command_id='mine'"
+            "Add to 't' had no reply within 1.5 s: its outcome is unknown; send it again with command_id='mine'"
         )
         assert timeout.value.command_id == "mine"
         store.let_through()

@@ -176,7 +176,7 @@ async def test_what_one_gives_to_next_is_the_context_that_it_was_given() -> None
         return await following(wrong)
 
     async with Runtime([Tally], store="memory://", middleware=[lose]) as runtime:
-        with pytest.raises(ConfigurationError, match="give it the context"):
+        with pytest.raises(ConfigurationError, match="pass the context"):
             await runtime.send(Add("t"))
 
 
