@@ -1,1 +1,1 @@
-"""Many actors, one process: dispatch, scheduling, supervision, lifecycle."""
+"""Runs many actors in one process: dispatch, scheduling, supervision, lifecycle."""

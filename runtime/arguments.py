@@ -1,4 +1,4 @@
-"""What the arguments of a call have to be: checked at the door, so that nothing waits forever or fails later."""
+"""Checks of call arguments. They run first, so that a wrong value neither waits forever nor fails later."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from actorium.store.errors import ConfigurationError, InvalidCommand
 from actorium.store.events import Event
 
 SECONDS_MAX = 100 * 366 * 86_400
-"""A hundred years: what is later was meant in another unit, and the log counts microseconds in 63 bits."""
+"""A hundred years. A larger value was probably meant in another unit, and the log counts microseconds in 63 bits."""
 
 
 def is_seconds(value: object) -> bool:
-    """Say whether a value is a time that one can wait for: a number from 0 to SECONDS_MAX."""
+    """Say whether a value is a valid time to wait: a number from 0 to SECONDS_MAX."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= SECONDS_MAX
 
 
 def checked_timeout_s(timeout_s: float, what: str = "timeout_s") -> float:
-    """Return a time to wait; raise ConfigurationError, saying `what` it is, for anything else."""
+    """Return a time to wait; raise ConfigurationError, naming `what`, for anything else."""
     if is_seconds(timeout_s):
         return timeout_s
     raise ConfigurationError(f"{what}={timeout_s!r}: seconds, from 0 to {SECONDS_MAX}")
 
 
 def checked_count(value: Any, what: str, means: str) -> int:
-    """Return a version or a position; raise InvalidCommand, saying `what` it is and `means`, for anything else."""
+    """Return a version or a position; raise InvalidCommand, naming `what` and `means`, for anything else."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     raise InvalidCommand(f"{what}={value!r}: {means}")
 
 
 def checked_event_classes(types: Any) -> frozenset[type[Event]] | None:
-    """Return classes of events; raise ConfigurationError for anything else, and for none, which would wait forever."""
+    """Return event classes; raise ConfigurationError for anything else, or for none, which would wait forever."""
     if types is None:
         return None
     if not isinstance(types, Collection) or isinstance(types, str | bytes) or not types:
-        raise ConfigurationError(f"types={types!r}: classes of events, at least one; leave it out for all of them")
+        raise ConfigurationError(f"types={types!r}: at least one event class; leave it out for all")
     for one in types:
         if not (isinstance(one, type) and issubclass(one, Event)):
-            raise ConfigurationError(f"types=[…, {one!r}]: no class of events")
+            raise ConfigurationError(f"types=[…, {one!r}]: not an event class")
     return frozenset(types)

@@ -1,4 +1,4 @@
-"""`Component`: a part of a runtime that lives as long as it, and the phases of that life."""
+"""`Component`: a part of a runtime with the same lifetime, and its phases."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import anyio.abc
 
 
 class Component:
-    """What a `Lifecycle` drives; a phase that a component leaves out does nothing."""
+    """A part that a `Lifecycle` drives; the default of each phase does nothing."""
 
     async def prepare(self) -> None:
-        """Get ready; raise what is wrong, so that the start of the runtime fails."""
+        """Get ready; raise if something is wrong, so that the start of the runtime fails."""
 
     async def start(self, tasks: anyio.abc.TaskGroup) -> None:
-        """Start tasks, which run until they are cancelled; return when the component serves."""
+        """Start tasks, which run until they are cancelled; return when the component is ready."""
 
     async def stop(self) -> None:
-        """Finish what was accepted; the tasks are cancelled after that, or when `Settings.drain_s` is over."""
+        """Finish accepted work; the tasks are cancelled afterwards, or after `Settings.drain_s` seconds."""
 
 
 class BackgroundTask(Component):
     """A component that is one task.
 
-    run: is cancelled at the end of the runtime.
+    run: the task's function; it is cancelled when the runtime ends.
     """
 
     def __init__(self, run: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -1,4 +1,4 @@
-"""`Engine`: everything between `send` and the log, put together; the `ActorHost` that its actors see.
+"""`Engine`: all parts between `send` and the log, and the `ActorHost` that its actors use.
 
 A command flows through it in one direction: dispatcher → mailbox → scheduler → actor → writer → replies.
 """
@@ -40,13 +40,13 @@ log = logger("actorium.runtime")
 
 
 class Engine(Component):
-    """Accepts commands, has actors decide them, and writes what they decide.
+    """Accepts commands, lets actors decide them, and writes their events.
 
     aggregates: the classes whose commands callers send.
-    own_aggregates: the runtime's own, such as the streams of sagas, whose commands nobody sends by type.
-    head: where the log ends when the engine starts.
-    counters: count what `statistics` reports and no part of the engine counts for itself; among the instruments.
-    crashed: is called with a bug of the engine itself, which has to end the runtime.
+    own_aggregates: the runtime's own classes, such as the streams of sagas; callers do not send their commands.
+    head: the end of the log when the engine starts.
+    counters: the instrument that counts what `statistics` reports and no other part counts.
+    crashed: called with a bug in the engine, which must end the runtime.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Engine(Component):
             max_batch_bytes=settings.max_batch_bytes,
         )
         self.snapshots = SnapshotWriter(self.writer.save, max_bytes=settings.max_snapshot_bytes)
-        # What an actor calls of its host, without a detour on the hot path.
+        # The host's methods that actors call, bound directly: hot path.
         self.enqueue: Callable[[PendingAppend[Actor]], None] = self.writer.enqueue
         self.hydrate: Callable[[Actor], None] = self.hydrator.request
         self.make_ready: Callable[[Actor], None] = self.scheduler.make_ready
@@ -127,14 +127,14 @@ class Engine(Component):
         return Dispatcher(*wanted) if self._observer is None else ObservedDispatcher(*wanted, observer=self._observer)
 
     async def start(self, tasks: anyio.abc.TaskGroup) -> None:
-        """Start the writer, the hydrator, the look-ups of command ids, and passivation."""
+        """Start the writer, hydration, look-ups of command ids, and passivation."""
         tasks.start_soon(self.writer.run)
         tasks.start_soon(self.hydrator.run)
         tasks.start_soon(self.replies.run)
         tasks.start_soon(self.live.run)
 
     async def stop(self) -> None:
-        """Wait until every accepted command is answered and everything is written."""
+        """Wait until every accepted command is answered and every event is written."""
         await self.admission.idle()
         await self.writer.drained()
 
@@ -142,7 +142,7 @@ class Engine(Component):
         """Return the kind of a registered aggregate class; raise ConfigurationError for any other."""
         kind = self.kinds.get(aggregate)
         if kind is None:
-            raise ConfigurationError(f"{aggregate!r} is none of this runtime's aggregates")
+            raise ConfigurationError(f"{aggregate!r} is not an aggregate of this runtime")
         return kind
 
     def _hydration_failed(self, actor: Actor, error: ActoriumError) -> None:
@@ -150,12 +150,12 @@ class Engine(Component):
         self.admission.mail_taken(actor)
 
     def fail_everything(self, error: ActoriumError) -> None:
-        """Answer whatever was delivered and not answered with an error: the runtime ends without it.
+        """Answer every pending command with an error, because the runtime ends without deciding it.
 
-        A command whose events were given to the store may be in the log, and is told so.
+        A command whose events were passed to the store gets CommitUnknown: it may be in the log.
         """
         self.admission.close(error)
-        unknown = CommitUnknown(f"{error}; whether the commit in flight is in the log is not known")
+        unknown = CommitUnknown(f"{error}; it is not known whether the commit in flight is in the log")
         unknown.__cause__ = error
         for actor in self.live:
             for request in actor.pending or ():
@@ -203,7 +203,7 @@ def _handlers(kinds: Iterable[ActorKind[Actor]]) -> dict[type[Command], tuple[st
 
 
 def _also_told(call: Callable[[Actor], None], tell: Tell | None) -> Callable[[Actor], None]:
-    """Return what makes a call and then tells the instruments of its actor."""
+    """Return a function that makes a call and then reports its actor to the instruments."""
     if tell is None:
         return call
 

@@ -1,4 +1,4 @@
-"""`CommandEntry`: the way of a command from its caller through the middleware to the dispatcher."""
+"""`CommandEntry`: passes a command from its caller through the middleware to the dispatcher."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from actorium.runtime.projections.queries import ReadModel
 
 
 class CommandEntry:
-    """What `send` and `tell` call where middleware may have a say.
+    """Sends commands for `send` and `tell` when there is middleware.
 
     running: returns the engine; raises RuntimeClosed while no commands are accepted.
     """
@@ -25,7 +25,7 @@ class CommandEntry:
         self.call_and_leave = chain(middleware, self._tell_innermost)
 
     async def call_and_wait(self, envelope: Envelope, models: Sequence[ReadModel]) -> Ack:
-        """Carry a command out, then wait, within its timeout, until read models have its events."""
+        """Send a command, then wait, within its timeout, until the read models have its events."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + envelope.timeout_s
         ack = await self.call(envelope)

@@ -1,4 +1,4 @@
-"""`RuntimeEnvironment`: what every component of one runtime works with."""
+"""`RuntimeEnvironment`: what all components of one runtime share."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from actorium.store.source import Source
 class RuntimeEnvironment(msgspec.Struct, frozen=True):
     """The store, the codec, the limits, the source of time and ids, and the instruments of one runtime.
 
-    is_stopping: whether the runtime accepts no commands any more: only then is a RuntimeClosed that user code raises
-        the runtime's own.
+    is_stopping: whether the runtime no longer accepts commands. Only then does a RuntimeClosed raised by user code
+        come from this runtime.
     """
 
     store: EventStore

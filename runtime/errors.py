@@ -1,4 +1,4 @@
-"""What can go wrong around a command: the runtime's own limits and its end."""
+"""Errors of the runtime around a command: overload, timeouts and shutdown."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from actorium.store.errors import HandlerFailed, OutcomeUnknown, Unavailable
 
 
 class Overloaded(Unavailable):
-    """A command would have waited too long, or has waited too long for room: there is more load than can be carried.
+    """The command waited too long for room, or would have: the load is higher than the runtime can carry.
 
-    Nothing was done. Send again after `retry_after_s` seconds or later: by then what waits now is done, as far as one
-    can tell. An HTTP service answers 503 with Retry-After.
+    Nothing was done. Send it again after `retry_after_s` seconds or later; the commands that wait now are expected to
+    be done by then. An HTTP service can reply 503 with Retry-After.
     """
 
     def __init__(self, message: str, *, retry_after_s: float) -> None:
@@ -17,12 +17,12 @@ class Overloaded(Unavailable):
         self.retry_after_s = retry_after_s
 
     def __str__(self) -> str:
-        # Written when somebody reads it: under overload this is raised more often than anything else.
+        # Formatted on demand: under overload, no error is raised more often.
         return f"{self.message}; nothing was done, send again in {self.retry_after_s:.2g} s or later"
 
 
 class CommandTimeout(OutcomeUnknown):
-    """No answer came in time, and the outcome is unknown: send again with the same `command_id`."""
+    """No reply came in time, and the outcome is unknown: send the command again with the same `command_id`."""
 
     command_id: str
 
@@ -32,24 +32,25 @@ class CommandTimeout(OutcomeUnknown):
 
 
 class RuntimeClosed(Unavailable):
-    """The runtime has not been started, is stopping, or has stopped; nothing was done by this call."""
+    """The runtime has not been started, is stopping, or has stopped; the call did nothing."""
 
 
 class QueryFailed(HandlerFailed):
-    """A query's method raised an error that is not Actorium's; the cause is chained."""
+    """A query method raised an error from outside Actorium; the cause is chained."""
 
 
 class QueryTimeout(OutcomeUnknown):
-    """A query had no answer in time: its projection is behind, or its statement was interrupted; ask again."""
+    """A query did not finish in time: its projection is behind, or its statement was interrupted. Ask again."""
 
 
 class EventParked(OutcomeUnknown):
-    """A projection does not hold the event that was waited for, nor will it by itself: its handler failed.
+    """A projection lacks the event that the caller waits for, because its handler failed, and needs an operator.
 
-    The event is parked, or waits behind one of its stream that is, or was discarded; the message says why, and how a
-    person delivers it. A command that was sent with `wait_for` has taken effect.
+    The event is parked, waits behind a parked event of its stream, or was discarded. The message says why, and how to
+    deliver it. A command that was sent with `wait_for` has taken effect.
 
-    processor: the name under which the projection's progress is kept. position: that of the parked event.
+    processor: the name under which the projection's progress is saved.
+    position: the position of the parked event.
     """
 
     processor: str

@@ -1,7 +1,7 @@
-"""`Instrument`: callbacks that tell an observer what a runtime does; `Instruments` calls several of them.
+"""`Instrument`: callbacks that report what a runtime does; `Instruments` calls several of them.
 
-Invariants: a callback that no instrument overrides is never called, and what would call it is not even installed; an
-instrument that raises is logged once and never called again; no instrument can fail a command.
+Invariants: a callback that no instrument overrides is never called, and its call sites are not installed; an
+instrument that raises is logged once and never called again; an instrument cannot make a command fail.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ class ObservedCommand(msgspec.Struct, frozen=True, gc=False):
 
 
 class ObservedAnswer(msgspec.Struct, frozen=True, gc=False):
-    """The answer to an accepted command.
+    """The reply to an accepted command.
 
-    outcome: "acknowledged"; "rejected" by the domain; "failed" with any other error; "dropped" before it was decided,
-        because its caller had left.
-    error: what the caller was given, None for an acknowledged or dropped command.
-    took_s: seconds from the mailbox to the answer.
+    outcome: "acknowledged"; "rejected" by the domain; "failed" with any other error; "dropped" because its caller
+        left before it was decided.
+    error: the error that the caller got; None for an acknowledged or dropped command.
+    took_s: seconds from the mailbox to the reply.
     """
 
     command: ObservedCommand
@@ -47,9 +47,9 @@ class ObservedAnswer(msgspec.Struct, frozen=True, gc=False):
 class ObservedBatch(msgspec.Struct, frozen=True, gc=False):
     """One commit.
 
-    appends, events, size_bytes: what was sent to the store; the bytes are those of the events' payloads.
-    took_s: seconds until the store answered.
-    error: why nothing is known to be written, None for a commit that the store confirmed.
+    appends, events, size_bytes: the number of appends and events sent to the store, and the bytes of their payloads.
+    took_s: seconds until the store responded.
+    error: why the commit is not confirmed; None for a commit that the store confirmed.
     """
 
     appends: int
@@ -60,48 +60,48 @@ class ObservedBatch(msgspec.Struct, frozen=True, gc=False):
 
 
 class Instrument:
-    """Override the callbacks that you want; the others cost nothing: `Runtime(…, instruments=[Meter()])`.
+    """Callbacks to override; those you leave out cost nothing: `Runtime(…, instruments=[Meter()])`.
 
-    Callbacks run on the event loop, inside the runtime: return quickly, and do not call the runtime from one. An
-    instrument whose callback raises is logged as `instrument_removed` and not called again.
+    Callbacks run on the event loop, inside the runtime. Return quickly, and do not call the runtime from them. If a
+    callback raises, its instrument is logged as `instrument_removed` and not called again.
     """
 
     def commands_received(self, commands: Sequence[ObservedCommand]) -> None:
         """Mailboxes accepted these commands, in this order, since the last call.
 
-        Commands that the runtime itself sends, such as those of sagas, are included. Commands that were refused before
-        a mailbox had them (`Overloaded`, `ConfigurationError`, a middleware's own refusal) are not.
+        Commands that the runtime sends itself, such as those of sagas, are included. Commands that were refused
+        before they reached a mailbox (`Overloaded`, `ConfigurationError`, a refusal by middleware) are not.
         """
 
     def commands_answered(self, answers: Sequence[ObservedAnswer]) -> None:
-        """These commands were answered since the last call: every received command is, exactly once."""
+        """These commands were answered since the last call. Every received command is answered exactly once."""
 
     def batch_committed(self, batch: ObservedBatch) -> None:
-        """The store has answered a commit, or failed it."""
+        """The store confirmed or failed a commit."""
 
     def events_delivered(self, processor: str, events: int, position: int) -> None:
-        """A processor has handled so many events (or parked some of them); everything up to `position` is over.
+        """A processor has handled events (or parked some of them) and is past everything up to `position`.
 
         processor: its name, as in `ProcessorStatistics`: that of a projection, reaction, outlet, saga or the agenda.
-        events: 0 where none of the events up to `position` concerned it.
+        events: the number of events; 0 if the processor handles none of the events up to `position`.
         """
 
     def processor_lag(self, processor: str, lag_events: int, lag_s: float) -> None:
-        """How far a processor is behind the log: after each page, and while it waits without making progress.
+        """How far a processor is behind the log. Called after each page, and while it waits without progress.
 
-        lag_events: how much longer the log is.
-        lag_s: seconds since the first event that is not over was recorded, 0 where there is none.
+        lag_events: the number of events between its position and the end of the log.
+        lag_s: seconds since the first unfinished event was recorded; 0 if there is none.
         """
 
     def step_issued(self, saga_type: str, saga_id: str, key: str, commands: int) -> None:
-        """A saga's step was recorded, and is now carried out.
+        """A saga's step was recorded and starts now.
 
-        key: names the step within its saga, and is the same in `step_ended`.
-        commands: how many commands it sends; 0 for an async step, or one that only waits for an event.
+        key: names the step within its saga; `step_ended` gets the same key.
+        commands: the number of commands it sends; 0 for an async step, or one that only waits for an event.
         """
 
     def step_ended(self, saga_type: str, saga_id: str, key: str, error: str) -> None:
-        """A saga's step has succeeded (`error` is empty) or failed for this reason."""
+        """A saga's step succeeded (`error` is empty) or failed for this reason."""
 
     def saga_stuck(self, saga_type: str, saga_id: str, key: str, reason: str) -> None:
         """A saga failed and waits for a person.
@@ -113,10 +113,10 @@ class Instrument:
         """A saga is under way for longer than its class's `alarm_after_s`; told once for each saga."""
 
     def actor_hydrated(self, stream_type: str, stream_id: str, version: int) -> None:
-        """An actor was read from the log up to a version; 0 for a stream that has no events yet."""
+        """An actor was hydrated from the log up to a version; 0 for a stream without events."""
 
     def actor_passivated(self, stream_type: str, stream_id: str, version: int) -> None:
-        """An idle actor was unloaded from memory at a version."""
+        """An idle actor at this version was unloaded from memory."""
 
 
 _CALLBACKS = [name for name, member in vars(Instrument).items() if callable(member) and not name.startswith("_")]
@@ -143,7 +143,7 @@ class Instruments:
         }
 
     def teller(self, name: str) -> Tell | None:
-        """Return what calls one callback of every instrument that overrides it, None where none does."""
+        """Return a function that calls one callback on every instrument that overrides it; None if none does."""
         callbacks = self._callbacks[name]
         if not callbacks:
             return None

@@ -1,8 +1,8 @@
-"""`Lifecycle`: a runtime's life from start to stop, and the order in which its components begin and end.
+"""`Lifecycle`: starts and stops a runtime, with its components in a fixed order.
 
 Invariants: every task of the runtime lives in one task group inside one root task, so that no caller's cancel scope
 reaches it; `start` and `stop` only signal that task; a lifecycle runs once; commands are accepted only while
-`accepting`, which is between the start of all followers and the call of `stop`, and only from its own event loop.
+`accepting` is true, from the start of the last follower to the call of `stop`, and only from its own event loop.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from actorium.store.raised import error_text, traceback_text
 log = logger("actorium.runtime")
 
 _FOREIGN = (
-    "the runtime is used from outside its event loop: from another thread call "
-    "`asyncio.run_coroutine_threadsafe(runtime.send(…), loop).result()`, where `loop` is the one that it was started in"
+    "the runtime is used from outside its event loop: from another thread, call "
+    "`asyncio.run_coroutine_threadsafe(runtime.send(…), loop).result()` with the `loop` that started the runtime"
 )
 
 
 class Assembly(NamedTuple):
     """The components of a runtime.
 
-    engine: begins first and stops last: the others write through it.
-    followers: begin in this order, before commands are accepted.
-    senders: begin in this order, once commands are accepted: they may send some at once.
+    engine: starts first and stops last, because the others write through it.
+    followers: start in this order, before commands are accepted.
+    senders: start in this order, once commands are accepted, because they may send some immediately.
     """
 
     engine: Engine
@@ -49,9 +49,8 @@ class Assembly(NamedTuple):
 class Lifecycle:
     """Starts, drains and ends one runtime.
 
-    environment: what its components work with; the lifecycle opens and closes the store.
-    assemble: makes the components, given where the log ends. It is called when the store is open and the event loop
-        runs.
+    environment: what its components share; the lifecycle opens and closes the store.
+    assemble: makes the components, given the end of the log. Called when the store is open and the event loop runs.
     """
 
     def __init__(self, environment: RuntimeEnvironment, assemble: Callable[[Head], Assembly]) -> None:
@@ -63,8 +62,7 @@ class Lifecycle:
         self._crash: BaseException | None = None
         self._failure: BaseException | None = None
         self._shutdown = Shutdown(environment.settings.close_s)
-        # From which commands are accepted; None: they are not.
-        self.serving_loop: asyncio.AbstractEventLoop | None = None
+        self.serving_loop: asyncio.AbstractEventLoop | None = None  # the loop that commands may come from
 
     @property
     def accepting(self) -> bool:
@@ -74,12 +72,12 @@ class Lifecycle:
     async def start(self) -> None:
         """Open the store and start every component; return when commands are accepted.
 
-        Raises RuntimeClosed for a second start, and what the store or a component raises.
+        Raises RuntimeClosed for a second start, and any error of the store or a component.
         """
         if self._root is not None:
             raise RuntimeClosed(
-                "this runtime was started before, and a runtime runs once: make it in a function that is called for "
-                "each run, not at module level"
+                "this runtime was started before, and a runtime runs only once: create it in a function that is "
+                "called for each run, not at module level"
             )
         loop = asyncio.get_running_loop()
         self._stop_wanted = asyncio.Event()
@@ -88,15 +86,15 @@ class Lifecycle:
         try:
             await asyncio.shield(started)
         except BaseException:
-            await self.stop()  # what was opened is closed before the caller, and perhaps its loop, goes on
+            await self.stop()  # close what was opened before the caller, and perhaps its loop, goes on
             raise
 
     async def stop(self) -> None:
         """Accept no more commands, let the components finish for `Settings.drain_s` seconds, then close the store.
 
         A second call waits for the first. A cancelled caller still waits for the end, then raises its cancellation.
-        Raises ConfigurationError in another event loop, and StoreHangs where the store needs longer than
-        `Settings.close_s` for the commit in flight or to close.
+        Raises ConfigurationError in another event loop, and StoreHangs if the store needs more than
+        `Settings.close_s` seconds to finish the commit in flight or to close.
         """
         if self._root is None:
             return
@@ -105,11 +103,11 @@ class Lifecycle:
         if self._stop_wanted is not None:
             self._stop_wanted.set()
         settings = self._environment.settings
-        # Longer than all that is waited for in turn.
+        # Longer than the sum of all the waits.
         await self._shutdown.of(self._root, settings.drain_s + 3 * settings.close_s)
 
     async def ended(self) -> BaseException | None:
-        """Wait for the end; return the error that caused it, None after a stop. Raises RuntimeClosed before a start."""
+        """Wait for the end; return its cause, or None after a stop. Raises RuntimeClosed before a start."""
         if self._root is None:
             raise RuntimeClosed("the runtime has not been started: there is no end to wait for")
         self._require_own_loop()
@@ -117,14 +115,14 @@ class Lifecycle:
         return self._failure
 
     def crashed(self, error: BaseException) -> None:
-        """End the runtime with an error that is a bug of the runtime itself, or with KeyboardInterrupt."""
+        """End the runtime because of a bug in the runtime, or KeyboardInterrupt."""
         self._crash = self._crash or error
         if self._stop_wanted is not None:
             self._stop_wanted.set()
 
     @property
     def is_stopping(self) -> bool:
-        """Whether it was told to stop, or has ended."""
+        """Whether the runtime was told to stop or has ended."""
         return self._stop_wanted is not None and self._stop_wanted.is_set()
 
     def require_accepting(self) -> None:
@@ -159,7 +157,7 @@ class Lifecycle:
             why = self._failure = self._crash or _single(error)
             if not started.done():
                 started.set_exception(why)
-                started.exception()  # seen: `start` raises it, unless its caller is gone
+                started.exception()  # mark it as retrieved: `start` raises it, unless its caller is gone
             else:
                 log.critical("runtime_failed", error=error_text(why), traceback=traceback_text(why))
         finally:
@@ -201,7 +199,7 @@ class Lifecycle:
 
 
 def _single(error: BaseException) -> BaseException:
-    """Return the one error that a task group wrapped, or the group of several."""
+    """Return the single error inside a task group's exception, or the group if it holds several."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error

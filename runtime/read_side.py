@@ -1,4 +1,4 @@
-"""`ReadSide`: what follows the log in one runtime, and the read models it keeps."""
+"""`ReadSide`: everything that follows the log in one runtime, and its read models."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ R = TypeVar("R")
 class ReadSide(Component):
     """Everything that follows the log.
 
-    projections, reactions, outlets: what it drives; layers above add processors of their own with `add`.
+    projections, reactions, outlets: the handlers it drives; higher layers add processors with `add`.
     environment: the store, the limits and the instruments.
-    log_reader: reads the log, and its newest events from memory.
+    log_reader: reads the log, with its newest events from memory.
     save: writes a checkpoint with the next commit.
     """
 
@@ -75,26 +75,26 @@ class ReadSide(Component):
 
     @property
     def processors(self) -> Mapping[object, Processor]:
-        """Every processor, by what it drives."""
+        """Every processor by its handler."""
         return self._processors
 
     @property
     def reactions(self) -> list[BackgroundTask]:
-        """The components that drive the reactions: they start once commands are accepted, and may send some at once."""
+        """The components that drive the reactions. They start once commands are accepted: they may send some."""
         return [BackgroundTask(processor.run) for processor in self._reactions]
 
     def add(self, handler: object, processor: Processor) -> None:
-        """Take the processor of a handler; who adds one later than `start` runs it."""
+        """Add the processor of a handler; a caller that adds one after `start` runs it itself."""
         self._processors[handler] = processor
 
     async def prepare(self) -> None:
-        """Prepare projections and reactions before anything is served; raise what is wrong with one."""
+        """Prepare projections and reactions before anything is served; raise the error of any that cannot start."""
         for processor in self._processors.values():
-            if processor not in self._outlets:  # an outlet that cannot begin now tries again by itself
+            if processor not in self._outlets:  # an outlet that cannot start now retries on its own
                 await processor.prepare()
 
     async def start(self, tasks: anyio.abc.TaskGroup) -> None:
-        """Follow the log with everything but the reactions."""
+        """Start everything that follows the log except the reactions."""
         for processor in self._processors.values():
             self.log_reader.log_tail.follow(processor)
             if processor not in self._reactions:
@@ -103,23 +103,23 @@ class ReadSide(Component):
     def events(
         self, after: int, types: Collection[type[Event]] | None, aggregate: type[Aggregate] | None, id: str | None
     ) -> Subscription[Any]:
-        """Return a subscription to the log, or to one stream, behind a position."""
+        """Return a subscription to the log, or to one stream, after a position."""
         stream = None
         if aggregate is not None and id is not None:
             stream = StreamName(aggregate.__definition__.stream_type, checked_id(id, "id"))
         elif aggregate is not None or id is not None:
-            raise ConfigurationError("events(aggregate=…, id=…): one stream has both; leave both out for the whole log")
+            raise ConfigurationError("events(aggregate=…, id=…): give both for one stream, neither for the whole log")
         after = checked_count(after, "after", "a position, 0 for the beginning of the log")
         return self._subscription(after, self._known(types), stream)
 
     def _known(self, types: Collection[type[Event]] | None) -> frozenset[type[Event]] | None:
-        """Return checked classes of events; raise ConfigurationError for one of which no event can come."""
+        """Return checked event classes; raise ConfigurationError for one whose events cannot occur."""
         classes = checked_event_classes(types)
         self.log_reader.require_known(classes)
         return classes
 
     def subscribe(self, name: str, types: Collection[type[Event]] | None, after: int) -> DurableSubscription[Any]:
-        """Return a subscription that keeps its position under a name."""
+        """Return a subscription that saves its position under a name."""
         after = checked_count(after, "after", "a position, 0 for the beginning of the log")
         classes = self._known(types)
 
@@ -134,10 +134,10 @@ class ReadSide(Component):
         return Subscription(self.log_reader, after=after, poll_s=self._settings.poll_s, stream=stream, classes=classes)
 
     def model(self, projection: type[Projection] | None) -> ReadModel:
-        """Return the read model of a projection class; raise ConfigurationError for one that the runtime has not."""
+        """Return the read model of a projection class; raise ConfigurationError if the runtime does not have it."""
         model = self._models.get(projection) if projection is not None else None
         if model is None:
-            raise ConfigurationError(f"{projection!r} is none of this runtime's projections: Runtime([…, Balances], …)")
+            raise ConfigurationError(f"{projection!r} is not a projection of this runtime: Runtime([…, Balances], …)")
         return model
 
     def models(self, projections: Collection[type[Projection]]) -> list[ReadModel]:
@@ -147,15 +147,15 @@ class ReadSide(Component):
         return [self.model(one) for one in projections]
 
     def model_of(self, query: Query[Any]) -> ReadModel:
-        """Return the read model that a query asks; raise ConfigurationError for what is no query of the runtime."""
+        """Return the read model that a query asks; raise ConfigurationError if it is not a query of this runtime."""
         if not isinstance(query, Query):
-            raise ConfigurationError(f"query({query!r}): a @query method of a projection, such as Balances.of")
+            raise ConfigurationError(f"query({query!r}): give a @query method of a projection, such as Balances.of")
         return self.model(query.projection)
 
     async def query(
         self, query: Query[R], arguments: tuple[Any, ...], after: int, timeout_s: float | None, stale: bool
     ) -> R:
-        """Return a projection's answer, once it holds everything up to a position."""
+        """Return the result of a query, once its projection holds everything up to a position."""
         model = self.model_of(query)
         checked_count(after, "after", "a position, such as that of an Ack")
         timeout_s = self._settings.default_timeout_s if timeout_s is None else checked_timeout_s(timeout_s)
@@ -197,7 +197,7 @@ class ReadSide(Component):
 
     def _add_outlet(self, outlet: Outlet) -> None:
         checkpoint = Checkpoint(f"outlet {outlet.name}", self._store, self._save)
-        # The end of the log as it was found: what comes later is never taken for what was there before.
+        # The end of the log at the start: later events must not be mistaken for earlier ones.
         new_after = self.log_reader.log_tail.position if outlet.start == "now" else 0
         work = OutletWork(outlet, checkpoint, StartPosition(checkpoint, self._store, new_after), self._source)
         processor = self._processor(outlet.name, work, work, checkpoint)

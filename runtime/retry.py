@@ -1,4 +1,4 @@
-"""`Retry`: how often something is tried again, and how long to wait between."""
+"""`Retry`: how often to retry, and how long to wait between attempts."""
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ from actorium.store.source import Source
 
 
 class Retry(msgspec.Struct, frozen=True):
-    """Try up to `attempts` times; wait `backoff_s`, doubled each time up to `backoff_max_s`, with up to a quarter more.
+    """Try up to `attempts` times, with exponential backoff.
 
-    The jitter comes from the injected source, so that a simulated run is the same each time.
+    attempts: the number of attempts, at least 1.
+    backoff_s: seconds to wait after the first failed attempt; doubled after each further one.
+    backoff_max_s: the longest wait in seconds, before a jitter of up to a quarter is added.
+
+    The jitter comes from the injected source, so that a simulated run is repeatable.
     """
 
     attempts: int = 3
@@ -29,18 +33,18 @@ class Retry(msgspec.Struct, frozen=True):
         if not (is_seconds(first) and is_seconds(most) and first <= most):
             raise ConfigurationError(
                 f"Retry(backoff_s={first!r}, backoff_max_s={most!r}): seconds from 0 to {SECONDS_MAX}, and the maximum "
-                "not below the first"
+                "must not be less than the first"
             )
 
     def wait_s(self, attempt: int, source: Source) -> float:
-        """Return how long to wait after the attempt with this number (from 1) failed."""
-        # 2 ** 60 times any backoff is past every maximum; the bound keeps the power from growing without end.
+        """Return the seconds to wait after the attempt with this number (from 1) failed."""
+        # 2 ** 60 times any backoff exceeds every maximum; the bound keeps the power small.
         doubled = self.backoff_s * 2.0 ** min(attempt - 1, 60)
         return min(self.backoff_max_s, doubled) * (1 + source.random() / 4)
 
 
 class TryLater(Exception):
-    """Raised by a delivery whose receiver takes nothing now: its processor waits, and delivers again, for ever."""
+    """Raised by a delivery whose receiver accepts nothing now; its processor waits and retries without limit."""
 
     def __init__(self, reason: str, retry: Retry) -> None:
         super().__init__(reason)

@@ -13,34 +13,34 @@ from actorium.store.errors import ConfigurationError
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits and times of one runtime; the defaults suit a service of one process.
+    """Limits and times of one runtime; the defaults suit a service with one process.
 
     mailbox_limit: commands that may wait for one aggregate.
-    max_in_flight: commands accepted and not answered yet, over all aggregates.
-    max_wait_s: how long a command may be expected to wait behind others; it is refused where that is longer, or longer
-        than a third of its timeout.
+    max_in_flight: commands accepted and not yet answered, over all aggregates.
+    max_wait_s: the longest expected wait behind other commands. A command that would wait longer, or longer than a
+        third of its timeout, is refused immediately.
     max_payload_bytes: size of one command, and of the events of one decision with their metadata.
-    default_timeout_s: how long `send`, `tell`, `get` and `query` wait where the call does not say.
-    turn_budget: commands one actor decides before the next actor has its turn.
+    default_timeout_s: how long `send`, `tell`, `get` and `query` wait if the call does not say.
+    turn_budget: commands that one actor decides before the next actor has its turn.
     max_batch_events, max_batch_bytes: size of one commit.
-    max_snapshot_bytes: states that may wait to be written as snapshots; what is beyond is left out.
-    unreadable_types: what `start` does about events in the log that no registered class reads, or whose class has
-        other fields under the same `schema_version`, and about sagas there whose class is not registered and of which
-        none is live: "refuse" or "warn".
+    max_snapshot_bytes: size of the states that may wait to be written as snapshots; more are skipped.
+    unreadable_types: what `start` does if the log holds events that no registered class can read, events whose class
+        has other fields under the same `schema_version`, or sagas that are not live and whose class is not
+        registered: "refuse" or "warn".
     passivation: when idle actors leave memory.
     handler_retry: how often a projection's handler is tried before its event is parked.
-    max_running_intents: steps of sagas, and submitted commands, that are carried out side by side.
-    max_waiting_intents: those that are due and wait for their turn in memory; what is beyond waits in a table.
-    max_queries: statements of queries over tables that run side by side; the others wait, within their timeouts.
-    max_parked: dead letters of one processor at which it goes no further: its handler is broken, not one event.
+    max_running_intents: saga steps and submitted commands that run concurrently.
+    max_waiting_intents: due steps and submitted commands that wait in memory; more of them wait in a table.
+    max_queries: concurrent statements of queries over tables; others wait, within their timeouts.
+    max_parked: parked dead letters at which one processor stops: its handler is broken, not a single event.
     drain_s: how long `stop` lets accepted commands finish.
     close_s: how long `stop` then waits for the commit in flight, and for the store to close, before StoreHangs.
-    hydration_backoff_s, hydration_backoff_max_s: how long an actor that cannot be hydrated refuses mail, doubled each
+    hydration_backoff_s, hydration_backoff_max_s: how long an actor that cannot be hydrated refuses mail; doubled each
         time up to the maximum.
-    poll_s: how often a subscriber at the end of the log looks by itself, should a notification have been lost.
-    tail_events, tail_bytes: committed events kept in memory at most, for subscribers that have not seen them yet.
-    development: check every decision for changes of the state, and every snapshot value by value, not only the first
-        ones of each class. Costs a copy of the state per command.
+    poll_s: how often a subscriber at the end of the log polls it, in case a notification was lost.
+    tail_events, tail_bytes: the most committed events kept in memory for subscribers that have not seen them yet.
+    development: check every decision for changes of the state, and every snapshot value by value, instead of only the
+        first ones of each class. Costs a copy of the state per command.
     """
 
     mailbox_limit: int = 1_000
@@ -76,7 +76,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         if self.hydration_backoff_max_s < self.hydration_backoff_s:
             raise ConfigurationError(
                 f"Settings(hydration_backoff_s={self.hydration_backoff_s!r}, "
-                f"hydration_backoff_max_s={self.hydration_backoff_max_s!r}): the maximum is not below the first"
+                f"hydration_backoff_max_s={self.hydration_backoff_max_s!r}): the maximum is less than the first"
             )
         if self.unreadable_types not in ("refuse", "warn"):
             raise ConfigurationError(f'Settings(unreadable_types={self.unreadable_types!r}): "refuse" or "warn"')

@@ -1,4 +1,4 @@
-"""How a runtime ends beside a store that does not answer: it waits for so long, and says what it does not know."""
+"""`Shutdown`: ends a runtime whose store does not respond: waits for a limited time and reports what is unknown."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NAMED_MAX = 5
 
 
 class Shutdown:
-    """The time that the store has for the commit in flight, and then to close; `error` once it took longer."""
+    """The time limit for the store to finish the commit in flight, and then to close; `error` once it is exceeded."""
 
     def __init__(self, limit_s: float) -> None:
         self.error: StoreHangs | None = None
@@ -23,7 +23,7 @@ class Shutdown:
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, writer: GroupCommitWriter[PendingAppend[Actor]] | None) -> None:
-        """Give the commit in flight its time; then the writer is told to end without it."""
+        """Wait for the commit in flight up to the limit; then tell the writer to end without it."""
         if writer is not None:
             self._timer = asyncio.get_running_loop().call_later(self._limit_s, self._give_up, writer)
 
@@ -33,7 +33,7 @@ class Shutdown:
             self.error = StoreHangs(_hanging_commit(requests, self._limit_s), _command_ids(requests))
 
     async def close(self, store: EventStore) -> None:
-        """Close the store; what is left of it after its time is not waited for."""
+        """Close the store; after the time limit, stop waiting for it."""
         if self._timer is not None:
             self._timer.cancel()
         try:
@@ -46,9 +46,9 @@ class Shutdown:
             )
 
     async def of(self, root: asyncio.Task[None], longest_s: float) -> None:
-        """Wait until the root task has ended, cancelled or not; raise StoreHangs if a store did not let it end.
+        """Wait until the root task has ended, cancelled or not; raise StoreHangs if a store keeps it from ending.
 
-        What has not ended after `longest_s` is an opening, or a read before the runtime serves.
+        A task that still runs after `longest_s` is opening the store, or reading before the runtime serves.
         """
         cancelled: asyncio.CancelledError | None = None
         while not root.done():
@@ -58,9 +58,9 @@ class Shutdown:
                 cancelled = cancellation
                 continue
             if not ended and self.error is not None:
-                break  # it was told to end, and even that it does not do
+                break  # it was cancelled, and still has not ended
             if not ended:
-                self.error = StoreHangs(f"the store has not answered within {longest_s:g} s; nothing was sent to it")
+                self.error = StoreHangs(f"the store has not responded within {longest_s:g} s; nothing was sent to it")
                 root.cancel()
         if cancelled is not None:
             raise cancelled
@@ -74,8 +74,8 @@ def _hanging_commit(requests: Sequence[PendingAppend[Actor]], limit_s: float) ->
     if len(appends) > _NAMED_MAX:
         streams.append(f"{len(appends) - _NAMED_MAX} more")
     return (
-        f"the store has not ended the commit in flight within close_s={limit_s:g} s: "
-        f"{', '.join(streams) or 'no events'}. Whether it is in the log is unknown: look again once the store answers, "
+        f"the store has not finished the commit in flight within close_s={limit_s:g} s: "
+        f"{', '.join(streams) or 'no events'}. Whether it is in the log is unknown: check once the store responds, "
         f"and send its commands again with the same command_id"
     )
 

@@ -1,4 +1,4 @@
-"""`RuntimeStatistics`: what a runtime is doing and has done, as numbers."""
+"""`RuntimeStatistics`: what a runtime is doing and has done, in numbers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from actorium.store.writer import WriterStatistics
 
 
 class RuntimeStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """A moment of a runtime; counters run from its start.
+    """A snapshot of a runtime's numbers; counters start at 0 when the runtime starts.
 
     acknowledged, rejected, failed: answers given (failed: every other error). duplicates: commands answered with an
     earlier effect, counted in the others too. dropped: commands whose caller left before they were decided.
@@ -47,7 +47,7 @@ class RuntimeStatistics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counters(Instrument):
-    """The instrument that every runtime has: it counts what happens seldom enough to cost nothing."""
+    """An instrument in every runtime that counts rare events, at no noticeable cost."""
 
     def __init__(self) -> None:
         self.hydrations = self.passivations = self.stuck_sagas = self.late_sagas = 0

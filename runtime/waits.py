@@ -1,4 +1,4 @@
-"""Waiting for one future for a limited time: what `asyncio.wait` does, without a second future and a callback more."""
+"""Wait for one future for a limited time, as `asyncio.wait` does, but without a second future and callback."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 
 async def ended(waiting: asyncio.Future[bool], within_s: float) -> bool:
-    """Return with what somebody gives `end` for this future; False when nobody did within so many seconds."""
+    """Return the value that `end` gives this future; return False if `within_s` seconds pass first."""
     timer = waiting.get_loop().call_later(within_s, end, waiting, False)
     try:
         return await waiting
@@ -15,6 +15,6 @@ async def ended(waiting: asyncio.Future[bool], within_s: float) -> bool:
 
 
 def end(waiting: asyncio.Future[bool] | None, came: bool = True) -> None:
-    """Let who waits for a future go on, if somebody does."""
+    """Wake the waiter of a future, if there is one."""
     if waiting is not None and not waiting.done():
         waiting.set_result(came)

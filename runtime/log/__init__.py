@@ -1,1 +1,1 @@
-"""Reading the log: pages, its newest events in memory, subscriptions, and aggregates as they were."""
+"""Reads the log: pages, the newest events in memory, subscriptions, and past states of aggregates."""

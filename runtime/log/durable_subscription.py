@@ -1,4 +1,4 @@
-"""`DurableSubscription`: a subscription with a name, under which the log keeps how far its reader has come."""
+"""`DurableSubscription`: a named subscription; the log stores its position under that name."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from actorium.store.writer import Extra
 
 
 class DurableSubscription(Generic[E_co]):
-    """An async context and iterator: it goes on behind what was saved, after a restart too.
+    """An async context manager and iterator that continues after its saved position, also after a restart.
 
         async with runtime.subscribe("newsletter", types=[AccountOpened]) as subscription:
             async for recorded in subscription:
                 await tell(recorded)
                 await subscription.save()
 
-    What was given out and not saved is given out again: at least once, in order. A name is open once per runtime.
+    Events that were delivered but not saved are delivered again: at least once, in order. In one runtime, only one
+    subscription of a name may be open.
     """
 
     def __init__(
@@ -37,9 +38,7 @@ class DurableSubscription(Generic[E_co]):
         after: int,
     ) -> None:
         if not name or not is_unicode(name):
-            raise ConfigurationError(
-                f"subscribe({name!r}): the name under which its position is kept, a text, not empty"
-            )
+            raise ConfigurationError(f"subscribe({name!r}): the name must be a non-empty string")
         self.name = name
         self.saved_position = 0
         self._open_subscription = open_subscription
@@ -51,11 +50,11 @@ class DurableSubscription(Generic[E_co]):
 
     async def __aenter__(self) -> DurableSubscription[E_co]:
         if self.name in self._names_open:
-            raise ConfigurationError(f"the subscription {self.name!r} is open already: a name has one reader at a time")
+            raise ConfigurationError(f"the subscription {self.name!r} is already open: a name has one reader at a time")
         self._names_open.add(self.name)
         try:
             saved = await self._store.load_checkpoint(self._checkpoint)
-            # One more than the position is kept, so that 0 stays the mark of a name that was never saved.
+            # The position is stored plus one, so that 0 means a name that was never saved.
             self.saved_position = saved - 1 if saved else self._after
             self._subscription = self._open_subscription(self.saved_position)
         except BaseException:
@@ -79,13 +78,13 @@ class DurableSubscription(Generic[E_co]):
 
     @property
     def position(self) -> int:
-        """Everything up to here has been given out, or is not wanted."""
+        """The position up to which every wanted event has been delivered."""
         return self._opened().position
 
     async def save(self) -> None:
-        """Keep `position`: what was given out up to now is over, and is not given out again.
+        """Save `position`: the events delivered so far are not delivered again.
 
-        Of the events that upcasters make of one record, the last takes the position with it. Raises
+        If upcasters split one record into several events, the position moves with the last of them. Raises
         StoreUnavailable or CommitUnknown.
         """
         position = self._opened().position

@@ -1,4 +1,4 @@
-"""An aggregate as it was: its state after a version, a position of the log, or a moment; and each change it had."""
+"""The past of an aggregate: its state at a version, a position or a time, and each of its changes."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ PAGE_EVENTS = 1_000
 
 
 class Moment:
-    """Up to where a stream is read: a version, a position or a time; exactly one of the three."""
+    """The point up to which a stream is read: exactly one of a version, a position and a time."""
 
     def __init__(self, *, version: int | None, position: int | None, time: datetime | None) -> None:
         given = [
             name for name, value in (("version", version), ("position", position), ("time", time)) if value is not None
         ]
         if len(given) != 1:
-            raise ConfigurationError(f"give one of at_version, at_position and at_time, not {len(given)}")
+            raise ConfigurationError(f"give exactly one of at_version, at_position and at_time, not {len(given)}")
         for name, number in (("at_version", version), ("at_position", position)):
             if number is not None:
                 checked_count(number, name, "a whole number, 0 or more")
-        if time is not None and getattr(time, "tzinfo", None) is None:  # whatever it is
+        if time is not None and getattr(time, "tzinfo", None) is None:  # it may be of any type
             raise InvalidCommand(f"at_time={time!r} has no time zone: give an aware datetime")
         self._version = version
         self._position = position
@@ -50,7 +50,7 @@ class Moment:
         return self._shown
 
     def includes(self, record: EncodedRecord) -> bool:
-        """Say whether a record is not later than this moment."""
+        """Say whether a record is at or before this moment."""
         if self._version is not None:
             return record.version <= self._version
         if self._position is not None:
@@ -58,15 +58,15 @@ class Moment:
         return self._time_us is None or record.recorded_us <= self._time_us
 
     def is_missed_by(self, version: int) -> bool:
-        """Say whether a stream that ends at `version` never came to this moment."""
+        """Say whether a stream that ends at `version` has not reached this moment."""
         return self._version is not None and version < self._version
 
 
 class Change(msgspec.Struct, Generic[A], frozen=True):
     """One event of an aggregate, with the state before and after it.
 
-    Who and why stands in `metadata`. `before` and `after` are copies of their own. An event that an upcaster split off
-    has the version and position of the record that it came from, so several changes may share them.
+    `metadata` says who caused the event and why. `before` and `after` are independent copies. An event that
+    an upcaster split off has the version and position of its original record, so several changes may share them.
     """
 
     version: int
@@ -79,7 +79,7 @@ class Change(msgspec.Struct, Generic[A], frozen=True):
 
 
 async def state_at(store: EventStore, kind: ActorKind[Actor], id: str, moment: Moment) -> Any:
-    """Return the state of an aggregate at a moment, from committed events; raise NotFound where it had none."""
+    """Return an aggregate's state at a moment, from committed events; raise NotFound if it had no events then."""
     stream = StreamName(kind.type, checked_id(id, "id"))
     state = kind.aggregate_class(id)
     version = 0
@@ -93,14 +93,14 @@ async def state_at(store: EventStore, kind: ActorKind[Actor], id: str, moment: M
     if version == 0:
         raise NotFound(f"{stream} has no events at {moment}")
     if moment.is_missed_by(version):
-        raise NotFound(f"{stream} has {version} versions: there is no {moment} yet")
+        raise NotFound(f"{stream} has {version} versions: it has not reached {moment} yet")
     return state
 
 
 async def changes(
     store: EventStore, kind: ActorKind[Actor], id: str, after_version: int
 ) -> AsyncGenerator[Change[Any], None]:
-    """Yield the changes of an aggregate after a version, oldest first; raise NotFound where it has no events."""
+    """Yield the changes of an aggregate after a version, oldest first; raise NotFound if it has no events."""
     checked_count(after_version, "after_version", "0 for the whole history, or a version")
     stream = StreamName(kind.type, checked_id(id, "id"))
     state = kind.aggregate_class(id)
@@ -119,7 +119,7 @@ async def changes(
 
 
 def _changes_in(record: EncodedRecord, kind: ActorKind[Actor], state: Aggregate) -> list[Change[Any]]:
-    """Apply a record to a state and return what it changed, event by event."""
+    """Apply a record to a state and return the changes, event by event."""
     found = []
     before = copy.deepcopy(state)
     try:
@@ -137,7 +137,7 @@ def _changes_in(record: EncodedRecord, kind: ActorKind[Actor], state: Aggregate)
 
 
 async def _pages(store: EventStore, stream: StreamName) -> AsyncGenerator[list[EncodedRecord], None]:
-    """Yield the records of a stream in pages, none of them empty."""
+    """Yield the records of a stream in non-empty pages."""
     version = 0
     while True:
         (page,) = await store.read_streams([StreamRead(stream, version, PAGE_EVENTS)])

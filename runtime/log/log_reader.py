@@ -1,7 +1,7 @@
-"""`LogReader`: the log as its readers get it, in pages that they share.
+"""`LogReader`: reads the log in pages that its readers share.
 
-Invariants: what is given out after a position is everything after it, in order; a page that is full never changes, so
-that it may be kept and given to any number of readers; at most `_PAGES_KEPT` full pages are kept.
+Invariants: a read after a position returns the events that follow it, in order and without gaps; a full page never
+changes, so that it may be cached and shared by any number of readers; at most `_PAGES_KEPT` full pages are cached.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from actorium.store.events import EncodedRecord, Event, RecordedEvent
 from actorium.store.names import StreamName
 from actorium.store.raised import let_through
 
-# A page is also a commit: larger ones catch up faster, and hold up the commands' commits for longer.
+# A page is also a commit: a larger one catches up faster, but delays the commands' commits for longer.
 PAGE_EVENTS = 4_000
 _PAGES_KEPT = 4
 _WISHES_KEPT = 1_000
@@ -28,7 +28,7 @@ _CAUSED_PER_READ = 100
 
 
 class Unread(NamedTuple):
-    """An event that the log gave out and that no registered class can make sense of."""
+    """An event in the log that no registered class can read."""
 
     record: EncodedRecord
     error: UnreadableEvent
@@ -45,18 +45,18 @@ class Unread(NamedTuple):
 
 
 def _left_out(payload: bytes) -> None:
-    """Mark a shape that nobody wants."""
+    """Mark a shape that the reader does not want."""
 
 
 def _by_the_codec(payload: bytes) -> None:
-    """Mark a shape that upcasters read, or nothing."""
+    """Mark a shape that upcasters read, or that cannot be read."""
 
 
 Delivered = RecordedEvent[Event] | Unread
 
 
 class Slice(NamedTuple):
-    """What was found after a position, the position up to which the log was searched, and the time of what is there."""
+    """The events found after a position, the position up to which the log was searched, and the time recorded there."""
 
     events: list[Delivered]
     position: int
@@ -75,7 +75,7 @@ class LogReader:
         self._with_subclasses: dict[frozenset[type[Event]], frozenset[type[Event]]] = {}
 
     def wanted(self, classes: Collection[type[Event]] | None) -> frozenset[type[Event]] | None:
-        """Return the known classes that a reader of some classes gets: these and their subclasses; None for all."""
+        """Return the known classes among some classes and their subclasses; None for all."""
         if classes is None:
             return None
         asked = frozenset(classes)
@@ -87,18 +87,18 @@ class LogReader:
         return found
 
     def require_known(self, classes: Collection[type[Event]] | None) -> None:
-        """Raise ConfigurationError for a class of which no event can ever come."""
+        """Raise ConfigurationError for a class whose events can never occur."""
         for one in classes or ():
             if not self.wanted((one,)):
                 raise ConfigurationError(
-                    f"types=[{shown(one)}]: no part of this runtime decides or handles it, nor a subclass of it: give "
-                    "Runtime([…]) the aggregate whose event it is"
+                    f"types=[{shown(one)}]: no part of this runtime decides or handles it or a subclass of it: give "
+                    "Runtime([…]) the aggregate that decides it"
                 )
 
     async def after(self, position: int, classes: Collection[type[Event]] | None = None) -> Slice:
-        """Return the next events after a position, those of some classes or all; none at the end of the log.
+        """Return the next events after a position, of some classes or all; no events at the end of the log.
 
-        A class stands for its subclasses too. An event that cannot become one of the classes is not decoded.
+        A class includes its subclasses. An event that cannot become one of the classes is not decoded.
         """
         classes = self.wanted(classes)
         kept = self.log_tail.after(position)
@@ -114,7 +114,7 @@ class LogReader:
         return Slice(self.decoded(records, classes), records[-1].position, records[-1].recorded_us)
 
     async def _around_damage(self, position: int, classes: Collection[type[Event]] | None) -> Slice:
-        """Return what can be read before a damaged event, or that one by itself: it stops nothing but its stream."""
+        """Return the readable events before a damaged one, or the damaged one alone: only its stream stops there."""
         limit = PAGE_EVENTS
         while True:
             try:
@@ -136,15 +136,15 @@ class LogReader:
             position = records[-1].position
 
     async def require_within(self, position: int) -> None:
-        """Raise PositionBeyondLog for a position behind the end of the log."""
+        """Raise PositionBeyondLog for a position beyond the end of the log."""
         if position <= self.log_tail.position:
             return
-        head = (await self._store.head()).position  # a commit whose outcome nobody learned may have moved it
+        head = (await self._store.head()).position  # a commit with unknown outcome may have moved it
         if position > head:
             raise PositionBeyondLog(
-                f"position {position} lies behind the end of the log, {head}: it comes from a log that was longer, as "
-                "before an older copy was put back. Take back what was made of the events that are gone, then go on "
-                f"after {head}, or begin after 0",
+                f"position {position} is beyond the end of the log, {head}: it comes from a longer log, for example "
+                "from before a backup was restored. Undo what was derived from the missing events, then continue "
+                f"after {head}, or start after 0",
                 position,
                 head,
             )
@@ -155,7 +155,7 @@ class LogReader:
         return record.stream
 
     async def recorded_us_after(self, position: int) -> int:
-        """Return when the event after a position was recorded, 0 where there is none or it is damaged."""
+        """Return when the event after a position was recorded; 0 if there is none or it is damaged."""
         try:
             records = await self._store.read_log(position, 1)
         except CorruptEvent:
@@ -185,7 +185,7 @@ class LogReader:
     def decoded(
         self, records: Iterable[EncodedRecord], classes: Collection[type[Event]] | None = None
     ) -> list[Delivered]:
-        """Return what records hold, of some classes or all; an unreadable one with the reason for which it is."""
+        """Return the decoded records of some classes or all; an unreadable record carries the reason."""
         classes = self.wanted(classes)
         events: list[Delivered] = []
         add = events.append
@@ -213,7 +213,7 @@ class LogReader:
                     )
                     continue
                 except BaseException as raised:
-                    let_through(raised)  # the codec says it better
+                    let_through(raised)  # the codec has a better message
             try:
                 made = self._codec.recorded(record)
             except UnreadableEvent as error:
@@ -223,20 +223,20 @@ class LogReader:
         return events
 
     def _way_of(self, record: EncodedRecord, classes: Collection[type[Event]] | None) -> Callable[[bytes], Any]:
-        """Return how a shape of record is read: its payload's decoder, or one of the two marks."""
+        """Return how to read a shape of record: its payload's decoder, or one of the two marks."""
         if classes is not None and not self._codec.may_become(record, classes):
             return _left_out
         reader = self._codec.reader(record.type, record.schema_version)
         return reader[1] if reader is not None else _by_the_codec
 
     async def _records(self, position: int) -> list[EncodedRecord]:
-        """Return the rest of the page in which the position after this one lies."""
+        """Return the records after this position, to the end of its page."""
         number, skip = divmod(position, PAGE_EVENTS)
         page = self._pages.get(number)
         if page is not None:
             self._pages.move_to_end(number)
             return page[skip:] if skip else page
-        if skip:  # a reader in the middle of a page reads to its end, and shares pages from there on
+        if skip:  # a reader inside a page reads to its end, then shares pages
             return await self._store.read_log(position, PAGE_EVENTS - skip)
         return await self._read(number)
 

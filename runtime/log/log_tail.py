@@ -1,8 +1,9 @@
-"""`LogTail`: the end of the log as this process saw it grow, for subscribers that are nearly there.
+"""`LogTail`: the newest events of the log in memory, for subscribers that have almost caught up.
 
-Invariants: `position` is the last position known to be committed, and only rises; the kept batches are contiguous and
-end at `position`; what is not kept is read from the log. A notification is a hint: each waiter also looks by itself
-every `poll_s` seconds. What all followers have passed is let go: memory that was used just now is the fastest.
+Invariants: `position` is the last position known to be committed, and only increases; the kept batches are contiguous
+and end at `position`; older events are read from the log. A notification is a hint: each waiter also polls every
+`poll_s` seconds. Batches that all followers have passed are dropped early, because recently used memory is the fastest
+to reuse.
 """
 
 from __future__ import annotations
@@ -24,24 +25,24 @@ from actorium.store.events import Event, RecordedEvent
 from actorium.store.shapes.storable import Decode
 
 _TIMES_KEPT = 1_024
-_LOOK_AT_EVENTS = 256  # to ask the followers how far they are is not worth its while for fewer
+_LOOK_AT_EVENTS = 256  # for fewer, asking the followers for their positions is not worth it
 _size_bytes: Callable[[PendingAppend[Actor]], int] = attrgetter("size_bytes")
 
 
 class Follower(Protocol):
-    """Somebody who reads the end of the log as it grows."""
+    """A reader of the log that follows its end."""
 
     @property
     def position(self) -> int:
-        """The position up to which it needs nothing any more."""
+        """The position up to which it needs no more events."""
         ...
 
 
 class _Batch:
-    """One commit, kept as what was appended; the recorded events are made when somebody first wants them.
+    """One commit, kept as it was appended; the recorded events are made on first use.
 
-    `_own` holds the places of the events that can be changed in place, with what makes another one: each reader gets
-    one of its own, so that no handler sees what another did to it.
+    `_own` holds the indexes of mutable events, with functions that make a copy. Each reader gets its own copies, so
+    that no handler sees another one's changes.
     """
 
     __slots__ = ("_made", "_outcome", "_own", "_requests", "first", "last", "size_bytes")
@@ -56,7 +57,7 @@ class _Batch:
         self._own: list[tuple[int, Decode, bytes]] = []
 
     def events(self, skip: int = 0) -> list[RecordedEvent[Event]]:
-        """Return the events but the first `skip`, those that can be changed as copies of the caller's own."""
+        """Return all but the first `skip` events; mutable ones are copies."""
         made = self._made
         if made is None:
             made = self._made = self._make()
@@ -87,7 +88,7 @@ class _Batch:
 
 
 class LogTail:
-    """The last committed position, who waits for it to move, and the newest events."""
+    """The last committed position, its waiters, and the newest events."""
 
     def __init__(self, *, max_events: int, max_bytes: int) -> None:
         self.position = 0
@@ -98,7 +99,7 @@ class LogTail:
         self._kept_bytes = 0
         self._look_at = _LOOK_AT_EVENTS
         self._times: deque[tuple[int, int]] = deque(maxlen=_TIMES_KEPT)  # the first position of a commit, and its time
-        # Weak: an `async for` that is left with `break` just drops its subscription.
+        # Weak, because an `async for` that ends with `break` drops its subscription without closing it.
         self._followers: WeakSet[Follower] = WeakSet()
         self._waiting: dict[asyncio.Future[bool], None] = {}
         self._closed = False
@@ -108,8 +109,8 @@ class LogTail:
         self.position = head.position
 
     def advance(self, requests: Sequence[PendingAppend[Actor]], outcome: Committed) -> None:
-        """Take a committed batch, and wake who waits."""
-        # As a rule the first and the last append were written: no need to look at those between.
+        """Add a committed batch and wake the waiters."""
+        # Usually the first and the last append were written, so those between need no check.
         first = next((position for position in outcome.outcomes if type(position) is int), 0)
         if not first:
             return
@@ -121,7 +122,7 @@ class LogTail:
         follows_on = first == self.position + 1
         self.position = last
         self._times.append((first, outcome.recorded_us))
-        # What lies between came from a commit that failed after it had written: only the log has it.
+        # The positions between belong to a commit that failed after writing: only the log has its events.
         if not (self._followers and follows_on):
             self._forget()
         if self._followers:
@@ -151,7 +152,7 @@ class LogTail:
         self._kept_bytes -= oldest.size_bytes
 
     def after(self, position: int) -> list[RecordedEvent[Event]] | None:
-        """Return the newest events after a position as far as one batch has them; None: read them from the log."""
+        """Return the newest events after a position, from one batch; None: read them from the log."""
         kept = self._kept
         if not kept or position >= self.position or position + 1 < kept[0].first:
             return None
@@ -161,7 +162,7 @@ class LogTail:
         return None
 
     def recorded_us_after(self, position: int) -> int:
-        """Return when the event after a position was recorded, 0 if that is longer ago than is remembered."""
+        """Return when the event after a position was recorded; 0 if that is longer ago than is remembered."""
         found = 0
         for first, recorded_us in reversed(self._times):
             if first <= position:
@@ -172,29 +173,29 @@ class LogTail:
         return 0
 
     def follow(self, follower: Follower) -> None:
-        """Count a follower in; batches are kept while there is one."""
+        """Register a follower; batches are kept while there is one."""
         self._followers.add(follower)
 
     def unfollow(self, follower: Follower) -> None:
-        """Count a follower out."""
+        """Remove a follower."""
         self._followers.discard(follower)
 
     @property
     def is_closed(self) -> bool:
-        """Whether the log will not grow any more."""
+        """Whether the log no longer grows."""
         return self._closed
 
     async def beyond(self, position: int, poll_s: float) -> bool:
-        """Wait until the log is longer than `position`, or `poll_s` seconds; False when it will not grow any more."""
+        """Wait until the log is longer than `position`, or `poll_s` seconds; return False if it no longer grows."""
         if self.position > position or self._closed:
             return self.position > position or not self._closed
         await self.moved(asyncio.get_running_loop().create_future(), poll_s)
         return self.position > position or not self._closed
 
     async def moved(self, waiting: asyncio.Future[bool], within_s: float) -> bool:
-        """Wait until the log grows, or will not grow any more, or somebody ends the future; say whether anything did.
+        """Wait until the log grows or closes, or the future ends; return whether any of these happened.
 
-        False after `within_s` seconds.
+        Returns False after `within_s` seconds.
         """
         self._waiting[waiting] = None
         try:
@@ -203,7 +204,7 @@ class LogTail:
             self._waiting.pop(waiting, None)
 
     def close(self) -> None:
-        """Let everybody who waits know that nothing more comes."""
+        """Tell all waiters that no more events will come."""
         self._closed = True
         self._wake()
 

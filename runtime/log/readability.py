@@ -1,4 +1,4 @@
-"""Whether everything in a log can be read by the code that opens it: asked before the first command is taken."""
+"""Checks that the code can read everything in a log, before the first command is accepted."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ log = logger("actorium.runtime")
 
 
 class UnreadableShape(NamedTuple):
-    """A shape of event that cannot be read, counted; `kept_in` is the type of the stream that holds the first one.
+    """A shape of event that cannot be read, with its count.
 
-    kept_in: empty where the first one is damaged.
-    why: the reason, with the mend.
+    kept_in: the type of the stream that holds the first one; empty if that event is damaged.
+    why: the reason and how to fix it.
     """
 
     shape: StoredEventType
@@ -32,9 +32,9 @@ class UnreadableShape(NamedTuple):
 
 
 async def unreadable_shapes(store: EventStore, codec: EventCodec) -> list[UnreadableShape]:
-    """Return the shapes of event in an open store that no class reads, or whose class does not fit the first of them.
+    """Return the shapes of event in an open store that no class reads, or whose first event does not fit its class.
 
-    One event of each shape is read and decoded. The log is read through, to count, only if something is found.
+    One event of each shape is read and decoded. The whole log is read, to count, only if something is found.
     """
     found: dict[tuple[str, int], tuple[str, str]] = {}
     for shape in await store.event_types():
@@ -53,7 +53,7 @@ async def unreadable_shapes(store: EventStore, codec: EventCodec) -> list[Unread
 
 
 async def _first(store: EventStore, shape: StoredEventType) -> EncodedRecord | None:
-    """Return the first event of a shape; None for one that is damaged, which whoever reads it is told."""
+    """Return the first event of a shape; None if it is damaged, which its readers report."""
     try:
         records = await store.read_log(shape.first_position - 1, 1)
     except UnreadableEvent:
@@ -65,7 +65,7 @@ async def _first(store: EventStore, shape: StoredEventType) -> EncodedRecord | N
 
 
 async def require_readable(store: EventStore, codec: EventCodec, otherwise: Literal["refuse", "warn"]) -> None:
-    """Raise UnreadableTypes, or log a warning, where an open store holds a shape that a codec cannot read."""
+    """Raise UnreadableTypes, or log a warning, if an open store holds a shape that the codec cannot read."""
     found = await unreadable_shapes(store, codec)
     if not found:
         return
@@ -76,6 +76,6 @@ async def require_readable(store: EventStore, codec: EventCodec, otherwise: Lite
     raise UnreadableTypes(
         "the log holds events that this runtime cannot read:\n  "
         + "\n  ".join(lines)
-        + '\nMend it as said, or start with Settings(unreadable_types="warn"): their aggregates fail, others run.',
+        + '\nFix each as described, or start with Settings(unreadable_types="warn"): only their aggregates fail.',
         [one.shape for one in found],
     )

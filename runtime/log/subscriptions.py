@@ -1,8 +1,8 @@
-"""`Subscription`: an ordered reader of the log, first from what is written, then as it grows, without a seam.
+"""`Subscription`: reads the log in order, first the stored events, then new ones, without a gap.
 
-Invariant: the events given out are exactly those with the positions after `after`, in order, none twice: the next page
-is always asked for by the last position searched, wherever it comes from (the log or the tail in memory). What is held
-is one page; a subscriber that is slow reads the log later and holds up nobody.
+Invariant: it delivers exactly the wanted events with positions after `after`, in order, each once. The next page is
+always requested by the last position searched, whether it comes from the log or the tail in memory. It holds one
+page; a slow subscriber reads the log later and delays nobody.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from actorium.store.names import StreamName
 class Subscription(Generic[E_co]):
     """An async iterator over recorded events; it ends when its runtime stops.
 
-    Raises PositionBeyondLog at the first event where `after` lies behind the end of the log.
+    The first iteration raises PositionBeyondLog if `after` is beyond the end of the log.
     """
 
     def __init__(
@@ -38,17 +38,16 @@ class Subscription(Generic[E_co]):
         self._classes = None if classes is None else frozenset(classes)
         self._page: deque[RecordedEvent[E_co] | Unread] = deque()
         self._open = True
-        self._is_within = False  # the log, as far as `after` goes
+        self._is_within = False  # whether `after` is known to lie within the log
         self._version = 0
         self._searched = after
         log_reader.log_tail.follow(self)
 
     @property
     def position(self) -> int:
-        """The position up to which everything wanted has been given out.
+        """The position up to which all wanted events have been delivered.
 
-        Where upcasters made several events of one record, they have one position, and it is passed with the last of
-        them.
+        If upcasters split one record into several events, they share one position, which is passed with the last.
         """
         if not self._page:
             return self._searched
@@ -66,7 +65,7 @@ class Subscription(Generic[E_co]):
             await self._next_page()
         delivered = page.popleft()
         if isinstance(delivered, Unread):
-            page.appendleft(delivered)  # nothing behind it is given out by this subscription
+            page.appendleft(delivered)  # this subscription delivers nothing after it
             raise delivered.error
         return delivered
 
@@ -76,11 +75,11 @@ class Subscription(Generic[E_co]):
             if not self._is_within:
                 await self._log_reader.require_within(self._searched)
                 self._is_within = True
-            # At the end of the log it is read all the same after each wait: a commit whose outcome nobody learned
-            # (the store failed after it had written) is in the log, and no notification told of it.
+            # At the end of the log, read again after each wait even without a notification: a commit that failed
+            # after it had written is in the log, but was not announced.
             if log_tail.position > self._searched or await log_tail.beyond(self._searched, self._poll_s):
                 found = await self._find()
-                self._page.extend(cast("list[RecordedEvent[E_co] | Unread]", found.events))  # only such were asked for
+                self._page.extend(cast("list[RecordedEvent[E_co] | Unread]", found.events))  # only these were requested
                 self._searched = found.position
                 return
         except StoreUnavailable:
@@ -97,6 +96,6 @@ class Subscription(Generic[E_co]):
         return found
 
     def close(self) -> None:
-        """End the subscription; iterating it any further stops."""
+        """End the subscription; further iteration stops."""
         self._open = False
         self._log_reader.log_tail.unfollow(self)

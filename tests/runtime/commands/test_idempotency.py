@@ -155,7 +155,7 @@ async def test_another_content_with_the_same_id_is_a_conflict_and_nothing_is_don
     async with Runtime([Tally, Account], store=store_url) as runtime:
         await runtime.send(Add("t", 1), command_id="one")
         for other in (Add("t", 2), Add("u", 1), Stay("t"), OpenAccount("t")):
-            with pytest.raises(CommandConflict, match="'one' was used before"):
+            with pytest.raises(CommandConflict, match="'one' was already used"):
                 await runtime.send(other, command_id="one")
         assert (await runtime.send(Add("t", 1), command_id="two")).position == 2
 

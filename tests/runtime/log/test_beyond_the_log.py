@@ -38,7 +38,7 @@ async def test_a_reader_after_a_position_beyond_the_log_is_told_at_once() -> Non
             runtime.events(after=50, aggregate=Tally, id="a"),
         ):
             with pytest.raises(
-                PositionBeyondLog, match=r"lies behind the end of the log, 1: .* go on after 1"
+                PositionBeyondLog, match=r"is beyond the end of the log, 1: .* continue after 1"
             ) as caught:
                 await anext(reader)
             assert (caught.value.position > 1, caught.value.head) == (True, 1)

@@ -91,7 +91,7 @@ async def test_a_state_as_it_was_at_a_version(store_url: str) -> None:
         assert balances == [0, 1, 3, 6, 10, 15]
         with pytest.raises(NotFound):
             await runtime.get(Account, "a", at_version=0)
-        with pytest.raises(NotFound, match="has 6 versions: there is no version 7 yet"):
+        with pytest.raises(NotFound, match="has 6 versions: it has not reached version 7 yet"):
             await runtime.get(Account, "a", at_version=7)
 
 
