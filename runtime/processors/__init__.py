@@ -1,1 +1,1 @@
-"""What follows the log: processors, their checkpoints and dead letters, reactions, outlets."""
+"""Follows the log: processors, their checkpoints and dead letters, reactions, outlets."""

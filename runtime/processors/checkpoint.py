@@ -1,7 +1,7 @@
-"""`Checkpoint`: what one processor writes: its position, what belongs to it, and its dead letters.
+"""`Checkpoint`: what one processor saves: its position, the statements that belong to it, and its dead letters.
 
-Invariants: `position` is what the store has as the processor's checkpoint; it moves only with a commit that holds
-everything the processor did up to there; everything at or before it was handled, parked, discarded or held back.
+Invariants: `position` is the processor's checkpoint in the store; it moves only with a commit that holds everything the
+processor did up to there; every event at or before it was handled, parked, discarded or held back.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class Checkpoint:
         self._purge_at = _PURGE_AT_MIN
         self._count = 0
         self._moved: asyncio.Future[None] | None = None
-        self.moves = 0  # how often what the position stands for has changed
+        self.moves = 0  # how often the state at the position has changed
         self._closed: Exception | None = None
-        self.ready = asyncio.Event()  # set when what the processor keeps may be asked
+        self.ready = asyncio.Event()  # set while the processor's state may be queried
 
     async def load(self) -> int:
         """Read the position and the dead letters; return the position, or raise CorruptRow."""
@@ -45,17 +45,17 @@ class Checkpoint:
         return position
 
     async def load_number(self) -> int:
-        """Read and return what is kept under this name where that is no position."""
+        """Read and return a number saved under this name that is not a position."""
         self._move_to(await self._store.load_checkpoint(self.name))
         return self.position
 
     async def require_within(self, position: int) -> None:
-        """Raise CorruptRow for a position behind the end of the log."""
+        """Raise CorruptRow for a position beyond the end of the log."""
         head = (await self._store.head()).position
         if position > head:
             raise CorruptRow(
-                f"{self.name} has come to position {position}, and the log ends at {head}: events were taken from its "
-                "end, or a part of an older copy was put back. Put back a whole copy",
+                f"{self.name} is at position {position}, but the log ends at {head}: events are missing from the log's "
+                "end, or a backup was restored only in part. Restore a complete backup",
             )
 
     async def save(
@@ -67,10 +67,10 @@ class Checkpoint:
         parked: Sequence[DeadLetter] = (),
         settled: Sequence[DeadLetter] = (),
     ) -> None:
-        """Commit a position with what belongs to it; raise StatementFailed with nothing written, or a Transient."""
+        """Commit a position with its statements; raise StatementFailed with nothing written, or a Transient."""
         settled = [*settled, *self.letters.overtaken_by(parked)]
         settled_positions = [letter.position for letter in settled]
-        # A processor that is cancelled meanwhile does not take its commit out of the writer's hands.
+        # If the processor is cancelled meanwhile, the writer still completes its commit.
         await self.writer(SaveCheckpoint(self.name, position, statements, parked, settled_positions, changes))
         for letter in settled:
             self.letters.settle(letter)
@@ -79,7 +79,7 @@ class Checkpoint:
         self._move_to(position)
 
     def move_in_memory(self, position: int) -> None:
-        """Take a position that is not to be saved: of a processor that begins anew at each start."""
+        """Set a position that is not saved, for a processor that begins anew at each start."""
         self._move_to(position)
 
     def _move_to(self, position: int) -> None:
@@ -92,13 +92,13 @@ class Checkpoint:
         self.announce()
 
     def announce(self) -> None:
-        """Wake those who wait for the next move: what the position stands for has changed."""
+        """Wake those who wait for the next move, because the state at the position has changed."""
         self.moves += 1
         if self._moved is not None and not self._moved.done():
             self._moved.set_result(None)
 
     def reached(self, position: int) -> asyncio.Future[None]:
-        """Return a future that ends when the position is at least this one."""
+        """Return a future that ends when the position is at least `position`."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self.position >= position:
             waiter.set_result(None)
@@ -106,7 +106,7 @@ class Checkpoint:
             waiter.set_exception(self._closed)
         else:
             if len(self._waiters) >= self._purge_at:
-                # Those who left, at their timeouts, say, are forgotten before their number counts.
+                # Drop waiters that left, for example at a timeout, before there are too many.
                 self._waiters = [one for one in self._waiters if not one[2].done()]
                 heapify(self._waiters)
                 self._purge_at = max(_PURGE_AT_MIN, 2 * len(self._waiters))
@@ -115,7 +115,7 @@ class Checkpoint:
         return waiter
 
     def moved(self) -> asyncio.Future[None]:
-        """Return a future that ends at the next move, or when there will be none."""
+        """Return a future that ends at the next move, or when there will be no more."""
         if self._moved is None or self._moved.done():
             self._moved = asyncio.get_running_loop().create_future()
             if self._closed is not None:
@@ -124,11 +124,11 @@ class Checkpoint:
 
     @property
     def is_closed(self) -> bool:
-        """Whether the position moves no more."""
+        """Whether the position no longer moves."""
         return self._closed is not None
 
     def close(self, error: Exception) -> None:
-        """Let everybody who waits know that the position moves no more."""
+        """Tell all waiters that the position no longer moves."""
         self._closed = error
         self.ready.set()
         for _, _, waiter in self._waiters:

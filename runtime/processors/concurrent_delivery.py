@@ -1,7 +1,7 @@
-"""`ConcurrentDelivery`: events to a handler that takes its time: lanes side by side, each in its order.
+"""`ConcurrentDelivery`: delivers events to slow handlers, in concurrent lanes that each keep their order.
 
-The policy is that of every delivery (`delivery.py`). Invariants: of a lane at most one event is being handled; the
-position never passes an event that is not over; when a page ends, by whatever cause, no task of it is left.
+Retries and parking follow `delivery.py`. Invariants: at most one event of a lane is being handled; the position never
+passes an unfinished event; when a page ends, for any reason, none of its tasks is left.
 """
 
 from __future__ import annotations
@@ -27,30 +27,30 @@ from actorium.store.names import StreamName
 from actorium.store.raised import let_through
 from actorium.store.source import Source
 
-_SAVE_EVERY_S = 0.25  # how much work with effects outside a crash may repeat
+_SAVE_EVERY_S = 0.25  # how much work with external effects a crash may repeat
 Lane = deque[int]
 Ended = Callable[[asyncio.Future[Any]], None]
 
 
 class React(Protocol):
-    """A handler with effects outside, which takes its time."""
+    """A slow handler with external effects."""
 
     concurrency: int
 
     def lane(self, delivered: Delivered) -> StreamName | None:
-        """Return the name of the line in which an event is handled; None for one that there is nothing to do about."""
+        """Return the lane in which an event is handled; None if there is nothing to do for it."""
 
     def begin(self, recorded: RecordedEvent[Event], ended: Ended) -> bool:
-        """Begin the effect of one event, and have `ended` told its end; False where `react` has to do it in a task."""
+        """Begin the effect of one event and report its end to `ended`; False if `react` must do it in a task."""
 
     async def react(self, recorded: RecordedEvent[Event]) -> None:
         """Carry out the effect of one event."""
 
 
 class ConcurrentDelivery:
-    """The delivery of one processor; its position follows the slowest lane, and is saved now and then.
+    """The delivery of one processor; its position follows the slowest lane and is saved at intervals.
 
-    is_stopping: whether the runtime stops; the RuntimeClosed of another one is a failure like any other.
+    is_stopping: whether the runtime stops; a RuntimeClosed of another runtime is an ordinary failure.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class ConcurrentDelivery:
         self._is_stopping = is_stopping
 
     async def page(self, events: Sequence[Delivered], position: int) -> None:
-        """Deliver events, those of a lane in order, and move the ledger to `position`."""
+        """Deliver events, in order within a lane, and move the checkpoint to `position`."""
         page = _Page(self, events, position)
         page.begin(self._handler.concurrency)
         if page.lanes_left:
@@ -70,11 +70,11 @@ class ConcurrentDelivery:
                 await self._see_through(page)
             finally:
                 await page.close()
-        # What is saved for the second time is the same: a save that was just cancelled may have been written.
+        # A second save writes the same values: a save that was just cancelled may have been written.
         await self._save(position, page.parked)
 
     async def again(self, letter: DeadLetter, events: Sequence[Delivered], following: Delivered | None) -> bool:
-        """Deliver a parked event and those behind it; return whether all went well."""
+        """Deliver a parked event and those behind it; return whether all succeeded."""
         checkpoint = self._checkpoint
         for delivered, behind in zip(events, [*events[1:], following], strict=True):
             parked_again = await self.deliver(delivered)
@@ -90,7 +90,7 @@ class ConcurrentDelivery:
         return True
 
     async def _see_through(self, page: _Page) -> None:
-        """Wait for the end of a page; save how far a long one has come, so that a crash repeats little of it."""
+        """Wait for the end of a page; save the progress of a long one, so that a crash repeats little of it."""
         saved = 0
         is_store_away = False
         while not page.ended.done():
@@ -106,26 +106,26 @@ class ConcurrentDelivery:
             try:
                 await self._save(position, page.parked[:saved])
             except Transient:
-                is_store_away = True  # the save at the end of the page says it, if the store is still away
+                is_store_away = True  # the save at the end of the page reports it, if it lasts
         page.ended.result()
 
     async def _save(self, position: int, parked: Sequence[DeadLetter]) -> None:
         await self._checkpoint.save(position, parked=sorted(parked, key=lambda letter: letter.position))
 
     def begin(self, delivered: Delivered, ended: Ended) -> bool:
-        """Begin one event without a task; False where `deliver` has to see to it."""
+        """Begin one event without a task; return False if `deliver` must handle it."""
         if isinstance(delivered, Unread):
             return False
         try:
             return self._handler.begin(delivered, ended)
         except BaseException as raised:
             let_through(raised)
-            return False  # what fails here fails again in `react`
+            return False  # it fails again in `react`
 
     async def deliver(self, delivered: Delivered, failed: BaseException | None = None) -> DeadLetter | None:
-        """Deliver one event with all attempts; return its letter when they are used up.
+        """Deliver one event, with retries; return its letter when no attempts are left.
 
-        `failed` is what the first attempt came to, if that is over.
+        `failed` is the error of the first attempt, if that is over.
         """
         attempt = 0
         while True:
@@ -142,13 +142,13 @@ class ConcurrentDelivery:
                 let_through(raised)
                 error = raised
             if isinstance(error, RuntimeClosed) and self._is_stopping():
-                # The runtime stops under the handler, which says nothing of the event: it comes again at the next run.
+                # The runtime is stopping under the handler, so the event is not at fault: the next run delivers it.
                 await asyncio.get_running_loop().create_future()
             if not await self._attempts.wait(delivered, attempt, error):
                 return self._attempts.letter(delivered, attempt, error, self._lane_of(delivered))
 
     def lanes(self, events: Sequence[Delivered], page: _Page) -> list[Lane]:
-        """Return the places of events by lane; note those that are over without being handled."""
+        """Return the indexes of events by lane; note those that need no handling."""
         lanes: dict[StreamName, Lane] = {}
         letters = self._checkpoint.letters
         any_letters = bool(letters)
@@ -167,11 +167,11 @@ class ConcurrentDelivery:
             return self._handler.lane(delivered)
         except BaseException as raised:
             let_through(raised)
-            return delivered.stream  # what fails here fails again in `react`, and is parked there
+            return delivered.stream  # it fails again in `react`, and is parked there
 
 
 class _Page:
-    """One page under way: how much of it is over without a hole, while its lanes go on at their own speeds."""
+    """A page in progress: how much of it is finished without a gap, while its lanes advance independently."""
 
     def __init__(self, delivery: ConcurrentDelivery, events: Sequence[Delivered], end: int) -> None:
         self.parked: list[DeadLetter] = []
@@ -188,23 +188,23 @@ class _Page:
 
     @property
     def position(self) -> int:
-        """The position up to which everything is over."""
+        """The position up to which everything is finished."""
         return self._events[self._first_left].position - 1 if self._first_left < len(self._events) else self._end
 
     def over(self, index: int) -> None:
-        """Note that an event was delivered, parked, held back or is nobody's."""
+        """Note that an event was delivered, parked, held back or needs no handling."""
         self._is_over[index] = True
         while self._first_left < len(self._is_over) and self._is_over[self._first_left]:
             self._first_left += 1
 
     def begin(self, lanes: int) -> None:
-        """Let so many of the waiting lanes go."""
+        """Start up to this many of the waiting lanes."""
         while self._waiting and lanes:
             lanes -= 1
             self._go_on(self._waiting.popleft())
 
     async def close(self) -> None:
-        """Take nothing more; end the tasks there are."""
+        """Accept nothing more, and end the running tasks."""
         self._closed = True
         if self._tasks:
             for task in self._tasks:
@@ -221,7 +221,7 @@ class _Page:
         if self._closed:
             return
         if failed is not None:
-            # What is transient says nothing of the event, and is no attempt at it.
+            # A transient error says nothing about the event and does not count as an attempt.
             self._in_a_task(lane, None if isinstance(failed, Transient) else failed)
             return
         self.over(lane.popleft())

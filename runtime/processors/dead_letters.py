@@ -1,6 +1,6 @@
 """`DeadLetters`: the events that one processor has parked, and what waits behind them.
 
-Invariant: in memory as in the store. An event is held back if its stream has a parked event at or before it, or if it
+Invariant: memory matches the store. An event is held back if its stream has a parked event at or before it, or if it
 was itself discarded; the same rule holds live, in a rebuild and after a restart.
 """
 
@@ -23,7 +23,7 @@ class DeadLetters:
     def __init__(self, letters: Iterable[DeadLetter] = ()) -> None:
         self._parked: dict[StreamName, DeadLetter] = {}
         self._discarded: dict[int, DeadLetter] = {}
-        self.settlements = 0  # how often something was settled: a state folded before lacks it
+        self.settlements = 0  # how often a letter was settled: a state folded earlier lacks its event
         for letter in letters:
             self.add(letter)
 
@@ -34,7 +34,7 @@ class DeadLetters:
         return bool(self._parked or self._discarded)
 
     def add(self, letter: DeadLetter) -> None:
-        """Take a letter that was parked, or that is given up from now on."""
+        """Add a letter that was parked, or that is now discarded."""
         if letter.discarded:
             self._discarded[letter.position] = letter
             parked = self._parked.get(letter.stream)
@@ -44,9 +44,9 @@ class DeadLetters:
             self._parked[letter.stream] = letter
 
     def overtaken_by(self, letters: Iterable[DeadLetter]) -> list[DeadLetter]:
-        """Return the parked letters whose lanes are now parked at an earlier event: they wait behind it like any other.
+        """Return the parked letters whose lanes are now parked at an earlier event; these now wait behind it.
 
-        It happens where handlers of today fail at events that those of yesterday could handle.
+        This happens when today's handlers fail at events that an earlier version could handle.
         """
         overtaken = []
         for letter in letters:
@@ -56,13 +56,13 @@ class DeadLetters:
         return overtaken
 
     def forget_all(self) -> None:
-        """Forget everything: the processor begins anew."""
+        """Forget everything, because the processor begins anew."""
         self.settlements += 1
         self._parked.clear()
         self._discarded.clear()
 
     def settle(self, letter: DeadLetter) -> None:
-        """Forget a letter whose event was handled after all."""
+        """Forget a letter whose event has been handled since."""
         self.settlements += 1
         self._parked.pop(letter.stream, None)
 
@@ -75,7 +75,7 @@ class DeadLetters:
         return sorted(self._discarded.values(), key=lambda letter: letter.position)
 
     def is_discarded(self, position: int) -> bool:
-        """Say whether the event at a position was given up."""
+        """Say whether the event at a position was discarded."""
         return position in self._discarded
 
     def at(self, position: int) -> DeadLetter | None:
@@ -83,11 +83,11 @@ class DeadLetters:
         return next((letter for letter in self._parked.values() if letter.position == position), None)
 
     def hold_back(self, delivered: Delivered, lane: StreamName | None = None) -> bool:
-        """Say whether an event is not to be handled now; `lane` is where it waits, by default its stream."""
+        """Say whether an event must wait; `lane` is where it waits, by default its stream."""
         return self.holding(lane or delivered.stream, delivered.position) is not None
 
     def holding(self, lane: StreamName, position: int) -> DeadLetter | None:
-        """Return the letter because of which the event at a position is not to be handled now, if there is one."""
+        """Return the letter that holds back the event at a position; None if there is none."""
         letter = self._discarded.get(position)
         if letter is None:
             letter = self._parked.get(lane)
@@ -97,7 +97,7 @@ class DeadLetters:
 
 
 def moved_to(letter: DeadLetter, delivered: Delivered) -> DeadLetter:
-    """Return the letter for the next event of its lane, when the one it was for is over: that one waits now."""
+    """Return the letter for the next event of its lane, which waits now that the letter's event is finished."""
     version, event_type = _version_and_type(delivered)
     return msgspec.structs.replace(
         letter, position=delivered.position, version=version, event_type=event_type, attempts=0

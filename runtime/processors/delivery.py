@@ -1,6 +1,6 @@
-"""Delivery: events to a handler, in order, with retries, and parked when nothing helps.
+"""Delivery: passes events to a handler in order, retries, and parks an event that keeps failing.
 
-One policy for live events, a rebuild and a retry by hand: an event whose handler fails is tried `Retry.attempts` times,
+One policy for live events, rebuilds and manual retries: an event whose handler fails is tried `Retry.attempts` times,
 then it is parked with its error, and later events of its stream are held back behind it. Other streams go on.
 """
 
@@ -33,27 +33,27 @@ class Delivery(Protocol):
     """How a processor's events reach its handler."""
 
     async def page(self, events: Sequence[Delivered], position: int) -> None:
-        """Deliver events in order and move the ledger to `position`."""
+        """Deliver events in order and move the checkpoint to `position`."""
 
     async def again(self, letter: DeadLetter, events: Sequence[Delivered], following: Delivered | None) -> bool:
-        """Deliver a parked event and those behind it; return whether all went well.
+        """Deliver a parked event and those behind it; return whether all succeeded.
 
-        `following` is the next event behind `events`. With each commit the letter moves on to the first event that is
-        not over, so that a crash in between neither repeats what was written nor lets go of what was not.
+        `following` is the next event behind `events`. With each commit the letter moves on to the first unfinished
+        event, so that a crash neither repeats what was written nor loses what was not.
         """
 
 
 class Apply(Protocol):
-    """A handler that works at once: it changes state of its own, or records statements."""
+    """A synchronous handler: it changes its own state, or records statements."""
 
     def apply(self, recorded: RecordedEvent[Event], statements: list[Statement]) -> None:
-        """Handle one event; what is to be written with it goes into `statements`."""
+        """Handle one event; append to `statements` what is to be written with it."""
 
     def arranged(self, statements: list[Statement]) -> list[Statement]:
-        """Return statements in an order of the same effect in which they are cheaper to run."""
+        """Return the statements in an order with the same effect that is cheaper to run."""
 
     async def restore(self, position: int) -> None:
-        """Forget whatever a failed `apply` left behind: be as after the event at `position`."""
+        """Discard what a failed `apply` left behind: restore the state after the event at `position`."""
 
 
 class Attempts:
@@ -65,7 +65,7 @@ class Attempts:
         self._source = source
 
     async def wait(self, delivered: Delivered, attempt: int, error: BaseException) -> bool:
-        """Wait before the next attempt; return False when there is none."""
+        """Wait before the next attempt; return False if none is left."""
         if attempt >= self._retry.attempts or isinstance(delivered, Unread):
             return False
         stream, position = delivered.stream, delivered.position
@@ -83,7 +83,7 @@ class Attempts:
     def letter(
         self, delivered: Delivered, attempt: int, error: BaseException, lane: StreamName | None = None
     ) -> DeadLetter:
-        """Return the letter for an event that is parked after so many attempts, and say it in the log."""
+        """Return the letter for an event that is parked after its attempts, and log it."""
         stream, position = delivered.stream, delivered.position
         log.error(
             "event_parked",
@@ -100,7 +100,7 @@ class Attempts:
 
 
 class SequentialDelivery:
-    """One event after the other, many to a commit; what they write and the position move together.
+    """Delivers one event after the other, many per commit; their statements and the position move together.
 
     on_failure: what follows when the attempts for an event are used up: "park" it, or "stop" before it.
     """
@@ -114,7 +114,7 @@ class SequentialDelivery:
         self._attempts = Attempts(checkpoint, retry, source)
 
     async def page(self, events: Sequence[Delivered], position: int) -> None:
-        """Deliver events in order and move the ledger to `position`."""
+        """Deliver events in order and move the checkpoint to `position`."""
         begun, size = 0, len(events)
         while True:
             end = _part_end(events, begun, begun + size)
@@ -127,11 +127,11 @@ class SequentialDelivery:
             except StatementFailed as failure:
                 await self._handler.restore(self._checkpoint.position)
                 if not statements:
-                    raise  # no event has a part in it: whatever is behind a parked one stays there
+                    raise  # no event caused it: events behind a parked one stay there
                 if _unit_end(events, begun + 1) >= failed:
                     await self._one(events[begun:failed], failure)
                     begun, size = failed, len(events)
-                else:  # one of them cannot be written: halve until it is found, so that only that one is parked
+                else:  # one event cannot be written: halve the batch until it is found, to park only that one
                     size = (failed - begun + 1) // 2
             else:
                 begun = failed
@@ -143,8 +143,8 @@ class SequentialDelivery:
                 return
 
     async def again(self, letter: DeadLetter, events: Sequence[Delivered], following: Delivered | None) -> bool:
-        """Deliver a parked event and those behind it; return whether all went well."""
-        # All at once: by the rule there is nothing wrong with them any more.
+        """Deliver a parked event and those behind it; return whether all succeeded."""
+        # All in one commit first: after a fix, they are expected to succeed.
         if await self._write_again(letter, list(events), following) is None:
             return True
         await self._handler.restore(self._checkpoint.position)
@@ -159,7 +159,7 @@ class SequentialDelivery:
     async def _one_again(
         self, letter: DeadLetter, unit: list[Delivered], following: Delivered | None
     ) -> DeadLetter | None:
-        """Deliver what a letter stands at; return the letter where it stands then, None if it is parked again."""
+        """Deliver the event a letter is at; return the letter at its next event, or None if it is parked again."""
         attempt = 0
         while True:
             attempt += 1
@@ -181,10 +181,10 @@ class SequentialDelivery:
     def _apply(
         self, events: Sequence[Delivered], begun: int, end: int, statements: list[Statement]
     ) -> tuple[int, BaseException | None]:
-        """Apply events; return where the first that failed begins, and why; without one, the end."""
+        """Apply events; return the start of the first record that failed and its error, or the end and None."""
         apply, letters = self._handler.apply, self._checkpoint.letters
         letters_at_all = bool(letters)
-        start, mark, place = begun, 0, -1  # where the events of the record under way began
+        start, mark, place = begun, 0, -1  # where the events of the current record began
         for index in range(begun, end):
             delivered = events[index]
             if letters_at_all and letters.hold_back(delivered):
@@ -202,7 +202,7 @@ class SequentialDelivery:
         return end, None
 
     async def _one(self, unit: Sequence[Delivered], error: BaseException) -> None:
-        """Deliver the events of one record again, by themselves; park it when the attempts are used up."""
+        """Deliver the events of one record again, alone; park it when no attempts are left."""
         position = unit[0].position
         attempt = 1
         while await self._attempts.wait(unit[0], attempt, error):
@@ -227,9 +227,9 @@ class SequentialDelivery:
         settled: Sequence[DeadLetter] = (),
         parked: Sequence[DeadLetter] = (),
     ) -> BaseException | None:
-        """Apply events and commit what they write; return why that fails, where it is the fault of an event.
+        """Apply events and commit their statements; return the error if an event caused it.
 
-        Raises what the store raises: an event has no part in that. A handler that raises the same is at fault itself.
+        An error of the store is raised, because no event caused it; the same error from a handler is returned.
         """
         statements: list[Statement] = []
         for delivered in events:
@@ -250,12 +250,12 @@ class SequentialDelivery:
 
 
 def _units(events: Sequence[Delivered]) -> list[list[Delivered]]:
-    """Return events in groups that stand or fall together: those that upcasters made of one record."""
+    """Return events grouped by record: those that upcasters made of one record succeed or fail together."""
     return [list(unit) for _, unit in groupby(events, key=lambda one: one.position)]
 
 
 def _part_end(events: Sequence[Delivered], begun: int, end: int) -> int:
-    """Return the nearest end at or before `end` that divides no record, or the end of the first record."""
+    """Return the nearest end at or before `end` that splits no record, or else the end of the first record."""
     end = min(end, len(events))
     while begun < end < len(events) and events[end].position == events[end - 1].position:
         end -= 1
@@ -263,7 +263,7 @@ def _part_end(events: Sequence[Delivered], begun: int, end: int) -> int:
 
 
 def _unit_end(events: Sequence[Delivered], end: int) -> int:
-    """Return the end of the record of which the event before `end` is a part."""
+    """Return the end of the record that the event before `end` belongs to."""
     while 0 < end < len(events) and events[end].position == events[end - 1].position:
         end += 1
     return end

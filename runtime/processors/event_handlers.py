@@ -1,4 +1,4 @@
-"""Handlers of events: `@on` in projections (and sagas), and how the annotations say what a handler gets."""
+"""Handlers of events: `@on` in projections and sagas, and the annotations of their parameters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HANDLES = "__actorium_on__"
 
 
 Correlate = str | Callable[[Any], str | None] | None
-"""How an event finds its saga: by the field of this name, or by a function of the recorded event."""
+"""How to find the saga for an event: the name of an event field, or a function of the recorded event."""
 
 
 @overload
@@ -26,11 +26,13 @@ def on(method: F, /) -> F: ...
 @overload
 def on(*, correlate: Correlate) -> Callable[[F], F]: ...
 def on(method: Any = None, /, *, correlate: Correlate = None) -> Any:
-    """Mark a method that handles one type of event (or several, `A | B`): the first annotated parameter says which.
+    """Mark a method that handles one type of event, or several (`A | B`), as its first parameter is annotated.
 
-    A subclass that the runtime knows is handled too, by the handler of its nearest base. Further parameters
-    are given by their annotations: `RecordedEvent` the event as recorded, in a projection `Transaction` what its
-    statements are recorded in. correlate, in a saga: how the event finds its saga.
+    The handler also gets subclasses that the runtime knows, unless a nearer base has its own handler. Further
+    parameters are filled by annotation: `RecordedEvent` is the event as recorded; in a projection, `Transaction`
+    records its statements.
+
+    correlate: in a saga, how to find the saga for the event: an event field, or a function of the recorded event.
     """
 
     def marked(function: F) -> F:
@@ -43,13 +45,13 @@ def on(method: Any = None, /, *, correlate: Correlate = None) -> Any:
 
 
 def correlation_of(method: object) -> Correlate:
-    """Return what `@on` says about how an event finds its saga."""
+    """Return the `correlate=` argument of `@on`."""
     correlate: Correlate = getattr(method, _HANDLES)[0]
     return correlate
 
 
 def marked_handlers(owner: type) -> Iterable[Callable[..., Any]]:
-    """Yield the `@on` methods of a class and its bases, an overriding method in place of the overridden one."""
+    """Yield the `@on` methods of a class and its bases; an overriding method replaces the overridden one."""
     methods: dict[str, Any] = {}
     for base in reversed(owner.__mro__):
         methods.update(base.__dict__)
@@ -59,7 +61,7 @@ def marked_handlers(owner: type) -> Iterable[Callable[..., Any]]:
 
 
 class EventHandler(msgspec.Struct, frozen=True):
-    """One method that handles events, and the kinds of further arguments it takes, in their order."""
+    """A method that handles events, and the types of its further parameters, in order."""
 
     method: Callable[..., Any]
     event_classes: tuple[type[Event], ...]
@@ -69,15 +71,15 @@ class EventHandler(msgspec.Struct, frozen=True):
 def read_handler(
     method: Callable[..., Any], name: str, names: Mapping[str, Any], *, extras: Sequence[type], skip_self: bool = True
 ) -> EventHandler:
-    """Return what a handler's annotations say; `extras` are the kinds of further arguments that it may take."""
+    """Return the handler that a method's annotations describe; `extras` are the types of parameters it may have."""
     hints = hints_of(method, name, names)
     parameters = list(inspect.signature(method).parameters.values())[1 if skip_self else 0 :]
     if not parameters or parameters[0].name not in hints:
-        raise ConfigurationError(f"{name}: its first parameter is the event that it handles: annotate it with the type")
+        raise ConfigurationError(f"{name}: annotate its first parameter with the type of event that it handles")
     classes = alternatives(hints[parameters[0].name])
     for event_class in classes:
         if not is_proper_subclass(event_class, Event):
-            raise ConfigurationError(f"{name} handles {shown(event_class)}, which is no Event")
+            raise ConfigurationError(f"{name} handles {shown(event_class)}, which is not an Event")
     taken: list[Any] = []
     for parameter in parameters[1:]:
         kind = hints.get(parameter.name)
@@ -85,14 +87,14 @@ def read_handler(
         if kind not in extras:
             allowed = ", ".join(extra.__name__ for extra in extras)
             raise ConfigurationError(
-                f"{name}: the parameter {parameter.name!r} is {shown(kind)}: after the event it can take {allowed}"
+                f"{name}: the parameter {parameter.name!r} is {shown(kind)}: after the event it may have {allowed}"
             )
         taken.append(kind)
     return EventHandler(method, tuple(classes), tuple(taken))
 
 
 def by_event_class(owner: str, handlers: Iterable[EventHandler]) -> dict[type[Event], EventHandler]:
-    """Return the handlers by the class of event; raise ConfigurationError where two handle the same."""
+    """Return the handlers by event class; raise ConfigurationError if two handle the same class."""
     table: dict[type[Event], EventHandler] = {}
     for handler in handlers:
         for event_class in handler.event_classes:
@@ -106,7 +108,7 @@ def by_event_class(owner: str, handlers: Iterable[EventHandler]) -> dict[type[Ev
 
 
 def nearest(table: Mapping[type[Event], T], event_class: type[Event]) -> T | None:
-    """Return the entry of a class of event, or of its nearest base that has one; None where there is none."""
+    """Return the entry of an event class or of its nearest base that has one; None if there is none."""
     for base in event_class.__mro__:
         found = table.get(base)
         if found is not None:
@@ -115,7 +117,7 @@ def nearest(table: Mapping[type[Event], T], event_class: type[Event]) -> T | Non
 
 
 def arguments(handler: EventHandler, recorded: RecordedEvent[Event], given: Mapping[type, Any]) -> tuple[Any, ...]:
-    """Return the arguments for one call: the event, and what the handler's annotations ask for."""
+    """Return the arguments for one call: the event, and what the handler's annotations request."""
     extras = handler.extras
     if not extras:
         return (recorded.event,)

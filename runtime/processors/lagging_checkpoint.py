@@ -13,7 +13,7 @@ _SAVE_AFTER_S = 0.5  # how much work a crash may repeat
 
 
 class LaggingCheckpoint(Checkpoint):
-    """Saves a position that stands for nothing but itself some time after it moved, many moves at once."""
+    """Saves a plain position with a delay, so that one save covers many moves."""
 
     _timer: asyncio.TimerHandle | None = None
 
@@ -26,7 +26,7 @@ class LaggingCheckpoint(Checkpoint):
         parked: Sequence[DeadLetter] = (),
         settled: Sequence[DeadLetter] = (),
     ) -> None:
-        """Commit a position with what belongs to it; where nothing does, move, and commit it soon."""
+        """Commit a position with its statements; if there are none, move in memory and save soon."""
         if statements or changes or parked or settled:
             await super().save(position, statements, changes=changes, parked=parked, settled=settled)
             return
@@ -35,7 +35,7 @@ class LaggingCheckpoint(Checkpoint):
             self._timer = asyncio.get_running_loop().call_later(_SAVE_AFTER_S, self._save_position)
 
     def close(self, error: Exception) -> None:
-        """Let everybody who waits know that the position moves no more; what was not saved is repeated."""
+        """Tell all waiters that the position no longer moves; what was not saved is repeated."""
         super().close(error)
         if self._timer is not None:
             self._timer.cancel()

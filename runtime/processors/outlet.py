@@ -1,10 +1,10 @@
-"""`Outlet`: events published to the world outside, in the order of the log, at least once, as CloudEvents 1.0.
+"""`Outlet`: publishes events outside as CloudEvents 1.0, in the order of the log, at least once.
 
-The log takes the place of an outbox table: nothing is written when an event happens but the event. What is kept is how
-far it was published.
+The log replaces an outbox table: recording an event needs no extra write. Only the position up to which events were
+published is saved.
 
-Invariants: one event is offered to the sink at a time; the next one only when the sink has taken it; the saved position
-never passes an event that was not taken, so that a crash publishes some events again, under the same ids.
+Invariants: the sink is offered one event at a time, and the next only after it has accepted that one; the saved
+position never passes an event that was not accepted. So a crash publishes some events again, under the same ids.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from actorium.store.events import Event, RecordedEvent, event_type_of
 from actorium.store.raised import error_text, let_through
 from actorium.store.source import Source
 
-# How many events a crash publishes again at most, and how long a slow sink goes without a saved position.
+# The most events that a crash publishes again, and how long a slow sink goes without a saved position.
 _SAVE_EVERY_EVENTS = 100
 _SAVE_EVERY_S = 0.5
 _RETRY = Retry(attempts=1, backoff_s=0.2, backoff_max_s=30.0)
 
 
 class CloudEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An event as CloudEvents 1.0 describes it (github.com/cloudevents/spec); `as_json` is its structured mode.
+    """An event in the CloudEvents 1.0 format (github.com/cloudevents/spec); `as_json` is its structured mode.
 
     `id` is the event's `RecordedEvent.event_id`, the same at every delivery; `type` the event's stored name, `subject`
     the stream's id, `time` when it was recorded. The extensions `correlationid`, `causationid` and `commandid` are the
@@ -44,7 +44,9 @@ class CloudEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     content_type: ClassVar[str] = "application/cloudevents+json"
 
-    specversion: str = msgspec.field(default_factory=lambda: "1.0")  # by a factory: a default would be omitted
+    specversion: str = msgspec.field(
+        default_factory=lambda: "1.0"
+    )  # a factory, because a plain default would be omitted
     id: str
     source: str
     type: str
@@ -58,7 +60,7 @@ class CloudEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     schemaversion: int
 
     def as_json(self) -> bytes:
-        """Return the event as one JSON object, to be sent as `CloudEvent.content_type`."""
+        """Return the event as one JSON object, to send with the content type `CloudEvent.content_type`."""
         return _encode(self)
 
 
@@ -69,13 +71,17 @@ Sink = Callable[[CloudEvent], Awaitable[None]]
 class Outlet:
     """A part of a runtime that publishes events: `Runtime([Account, Outlet("bank", types=[…], sink=…, …)], …)`.
 
-    name: under which its progress is kept. types: the classes of events to publish. sink: an async function that has
-    taken an event when it returns; one that raises is offered the same event again, for ever, so that the order holds.
-    source: the CloudEvents source, a URI reference that says which application speaks. start: where an outlet that is
-    new to a log begins: "now", after what is there, or at the "beginning". retry: how long to wait between attempts.
-    timeout_s: how long the sink may take for one event before that counts as a failure.
+    name: the name under which its progress is saved.
+    types: the event classes to publish.
+    sink: an async function that has accepted an event when it returns. If it raises, it gets the same event again,
+        without limit, so that the order is kept.
+    source: the CloudEvents source: a URI reference that names the application.
+    start: where an outlet that is new to a log starts: "now", after the existing events, or at the "beginning".
+    retry: how long to wait between attempts.
+    timeout_s: how many seconds the sink may take for one event before the attempt fails.
 
-    `runtime.processors[outlet]` says where it stands; its `reset` publishes again what it has published.
+    `runtime.processors[outlet]` gives its state; its `reset` publishes all its events again. Raises
+    ConfigurationError for wrong arguments.
     """
 
     def __init__(
@@ -91,18 +97,18 @@ class Outlet:
     ) -> None:
         if not name or not source.strip():
             raise ConfigurationError(
-                f"Outlet({name!r}, source={source!r}): it needs a name, under which its progress is kept, and the "
-                'source that CloudEvents want, such as "/bank"'
+                f"Outlet({name!r}, source={source!r}): it needs a name, under which its progress is saved, and a "
+                'CloudEvents source, such as "/bank"'
             )
         if start not in ("now", "beginning"):
-            raise ConfigurationError(f'Outlet({name!r}, start={start!r}): "now" or "beginning"')
+            raise ConfigurationError(f'Outlet({name!r}, start={start!r}): start must be "now" or "beginning"')
         if not types:
-            raise ConfigurationError(f"Outlet({name!r}, types=[]): name the classes of events that it publishes")
+            raise ConfigurationError(f"Outlet({name!r}, types=[]): give the event classes that it publishes")
         for one in types:
             if not is_proper_subclass(one, Event):
-                raise ConfigurationError(f"Outlet({name!r}): {shown(one)} is no Event")
+                raise ConfigurationError(f"Outlet({name!r}): {shown(one)} is not an Event")
         if timeout_s <= 0:
-            raise ConfigurationError(f"Outlet({name!r}, timeout_s={timeout_s!r}): more than 0")
+            raise ConfigurationError(f"Outlet({name!r}, timeout_s={timeout_s!r}): must be above 0")
         self.name = name
         self.types = frozenset(types)
         self.sink = sink
@@ -116,7 +122,7 @@ class Outlet:
 
 
 def cloud_event(recorded: RecordedEvent[Event], source: str) -> CloudEvent:
-    """Return a recorded event as a CloudEvent of a source."""
+    """Return a recorded event as a CloudEvent."""
     event, metadata = recorded.event, recorded.metadata
     return CloudEvent(
         id=recorded.event_id,
@@ -133,7 +139,7 @@ def cloud_event(recorded: RecordedEvent[Event], source: str) -> CloudEvent:
 
 
 class OutletWork:
-    """The work, and the delivery, of the processor that publishes."""
+    """The work and the delivery of a processor that publishes."""
 
     def __init__(self, outlet: Outlet, checkpoint: Checkpoint, start_position: StartPosition, source: Source) -> None:
         self.event_classes = outlet.types
@@ -143,18 +149,18 @@ class OutletWork:
         self._source = source
 
     async def prepare(self) -> None:
-        """Go on where the last run ended; where there was none, begin where `start` says."""
+        """Continue where the last run ended; on the first run, begin where `start` says."""
         await self._start_position.prepare()
 
     async def caught_up(self) -> None:
-        """Nothing waits for it."""
+        """Do nothing: nothing waits for an outlet to catch up."""
 
     async def reset(self) -> None:
-        """Publish again what was published, from where the outlet once began."""
+        """Publish all events again, from where the outlet first began."""
         await self._start_position.reset()
 
     async def page(self, events: Sequence[Delivered], position: int) -> None:
-        """Publish events in order and move the ledger behind them."""
+        """Publish events in order and move the checkpoint behind them."""
         loop = asyncio.get_running_loop()
         saved_at, unsaved = loop.time(), 0
         for index, delivered in enumerate(events):
@@ -170,7 +176,7 @@ class OutletWork:
                 let_through(raised)
                 await self._move_to(place - 1)
                 raise TryLater(
-                    f"the sink of {self._checkpoint.name} does not take {delivered.stream} version "
+                    f"the sink of {self._checkpoint.name} does not accept {delivered.stream} version "
                     f"{delivered.version}: {error_text(raised)}",
                     self._outlet.retry,
                 ) from raised
@@ -182,7 +188,7 @@ class OutletWork:
         await self._move_to(position)
 
     async def again(self, letter: DeadLetter, events: Sequence[Delivered], following: Delivered | None) -> bool:
-        """Publish a parked event and those behind it; return whether all went well."""
+        """Publish a parked event and those behind it; return whether all succeeded."""
         parked: list[DeadLetter] = []
         for delivered in events:
             if isinstance(delivered, Unread):

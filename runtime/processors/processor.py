@@ -1,8 +1,7 @@
-"""`Processor`: what drives projections, reactions and sagas along the log.
+"""`Processor`: drives projections, reactions and sagas along the log.
 
-Invariants: one task per processor; events are delivered in the order of the log, each stream's in its order; the
-checkpoint moves without a hole; what a person asks of a processor (reset, retry, discard) is done by its own task,
-between two pages, never beside one.
+Invariants: one task per processor; events are delivered in the order of the log; the checkpoint moves without gaps;
+what an operator requests (reset, retry, discard) runs in the processor's own task, between two pages.
 """
 
 from __future__ import annotations
@@ -34,30 +33,31 @@ from actorium.store.raised import error_text, let_through, traceback_text
 
 log = logger("actorium.runtime")
 
-# A store that is away is asked again for ever: nothing else can be done, and it is cheap.
+# An unavailable store is retried without limit: there is no alternative, and a retry is cheap.
 _STORE_RETRY = Retry(attempts=1, backoff_s=0.1, backoff_max_s=5.0)
 _STREAM_PAGE = 1_000
 
 
 class Work(Protocol):
-    """What a processor needs of the projection or reaction it drives."""
+    """What a processor needs from the projection or reaction that it drives."""
 
     event_classes: frozenset[type[Event]]
 
     async def prepare(self) -> None:
-        """Make ready what it writes to, and bring the ledger to the position to begin after."""
+        """Prepare what it writes to, and move the checkpoint to the position to begin after."""
 
     async def caught_up(self) -> None:
-        """Be told, each time, that everything there is was handled."""
+        """Called each time all existing events have been handled."""
 
     async def reset(self) -> None:
-        """Begin anew from the first event."""
+        """Begin again from the first event."""
 
 
 class Processor:
-    """The way of one handler along the log; `runtime.processors[Balances]` gives it to a person who has to act.
+    """Moves one handler along the log; `runtime.processors[Balances]` returns it for monitoring and repair.
 
-    name: its own, under which its checkpoint and its dead letters are kept. plain_name: that of what it drives.
+    name: its own name, under which its checkpoint and dead letters are saved.
+    plain_name: the name of what it drives.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Processor:
         self._state = "starting"
         self._error = ""
         self._handled = 0
-        self._searched_us = 0  # when the last event that is over was recorded, as far as it was seen
+        self._searched_us = 0  # when the last finished event was recorded, if it was seen
         self._parked_max = environment.settings.max_parked
         self._is_prepared = False
         self._paused = self._is_halted = False
@@ -96,22 +96,22 @@ class Processor:
 
     @property
     def position(self) -> int:
-        """The position up to which everything is over."""
+        """The position up to which everything is finished."""
         return self.checkpoint.position
 
-    # --- for a person ---------------------------------------------------------------------------------------------
+    # --- for operators --------------------------------------------------------------------------------------------
 
     def pause(self) -> None:
-        """Deliver nothing more after the page under way, until `resume`. Not kept over a restart."""
+        """Deliver nothing after the current page, until `resume`. A restart ends the pause."""
         self._paused = True
 
     def resume(self) -> None:
-        """Go on where `pause` stopped."""
+        """Continue where `pause` stopped."""
         self._paused = self._is_halted = False
         self._call()
 
     async def reset(self) -> None:
-        """Begin anew from the first event: a projection is emptied, a reaction treats what it did as a replay."""
+        """Begin again from the first event: a projection is emptied, a reaction treats past events as a replay."""
         await self._have_done(self._work.reset)
         self._is_halted = False
 
@@ -121,7 +121,7 @@ class Processor:
         return letters.discarded() if discarded else letters.parked()
 
     async def retry(self, position: int | None = None) -> int:
-        """Deliver a parked event and those behind it again (None: all, in order); return how many are over."""
+        """Deliver a parked event (None: all, in order) and those behind it again; return how many are finished."""
 
         async def retry() -> int:
             done = 0
@@ -132,14 +132,14 @@ class Processor:
         return int(await self._have_done(retry))
 
     async def discard(self, position: int, reason: str) -> bool:
-        """Give a parked event up, for a reason that is kept, and deliver those behind it; say whether all could be."""
+        """Discard a parked event, with a reason, and deliver those behind it; return whether all succeeded."""
         if not checked_text(reason, "reason").strip():
-            raise InvalidCommand(f"{self.name}: a reason is kept with what is discarded; give one")
+            raise InvalidCommand(f"{self.name}: discard needs a reason, which is stored with the event")
 
         async def discard() -> bool:
             (letter,) = self._chosen(position)
             behind: list[Delivered] = await anext(self._held(letter, with_itself=False), [])
-            # In one step: what waits behind it is never let go of.
+            # In one step, so that what waits behind it is never lost.
             parked = [msgspec.structs.replace(letter, discarded=reason)]
             parked += [moved_to(letter, one) for one in behind[:1]]
             await self.checkpoint.save(self.checkpoint.position, parked=parked)
@@ -148,12 +148,12 @@ class Processor:
         return bool(await self._have_done(discard))
 
     def statistics(self) -> ProcessorStatistics:
-        """Return where the processor stands."""
+        """Return the state of the processor."""
         lag_events, lag_s = self._lag()
         state, error = self._state, self._error
         if state == "full":
             parked = len(self.checkpoint.letters)
-            error = f"{parked} events are parked, the limit max_parked: mend the handler, then retry()"
+            error = f"{parked} events are parked, the limit max_parked: fix the handler, then retry()"
         if self._paused and state in ("starting", "running", "full"):
             state = "paused"
         return ProcessorStatistics(
@@ -170,7 +170,7 @@ class Processor:
     # --- the task -------------------------------------------------------------------------------------------------
 
     async def prepare(self) -> None:
-        """Make ready what it writes to, before it is run; raise what is wrong with it, as far as that can be known."""
+        """Prepare what it writes to before it runs; raise errors that can be found now."""
         await self._work.prepare()
         position = self.checkpoint.position
         if self._log_reader.log_tail.position > position:
@@ -206,7 +206,7 @@ class Processor:
         log.error("processor_halted", processor=self.name, error=self._error, traceback=traceback_text(halt))
 
     async def _recover(self, error: BaseException, attempt: int) -> None:
-        """Wait until it makes sense to go on; whatever fails here, the engine and the other processors go on."""
+        """Wait until it makes sense to continue; after any failure, the engine and the other processors go on."""
         is_awaited = isinstance(error, Transient | TryLater)
         self._state, self._error = "waiting" if is_awaited else "failed", error_text(error)
         if is_awaited:
@@ -214,7 +214,7 @@ class Processor:
         else:
             said = {"error": self._error, "traceback": traceback_text(error)}
             log.error("processor_failed", processor=self.name, attempt=attempt, **said)
-        # What a commit came to that failed is unknown: it is asked of the store, so that nothing is done twice.
+        # The outcome of a failed commit is unknown: ask the store, so that nothing is done twice.
         self._is_prepared = self._is_prepared and isinstance(error, TryLater)
         if not self._is_prepared:
             self._refuse_errands(error)
@@ -228,7 +228,7 @@ class Processor:
             self._tell_lag(self.name, lag_events, lag_s)
 
     def _lag(self) -> tuple[int, float]:
-        """Return how much longer the log is, and how old the first event is, in seconds, that is not over."""
+        """Return how many events it is behind, and the age in seconds of the first unfinished event."""
         position, log_tail = self.checkpoint.position, self._log_reader.log_tail
         lag_events = max(0, log_tail.position - position)
         since_us = (log_tail.recorded_us_after(position) or self._searched_us) if lag_events else 0
@@ -249,7 +249,7 @@ class Processor:
             await self._wait(self._poll_s)
             return
         if len(self.checkpoint.letters) >= self._parked_max:
-            # A handler that fails for so many streams is broken, not poisoned: nothing more is parked behind it.
+            # A handler that fails for so many streams is broken, so nothing more is parked.
             if self._state != "full":
                 log.error("processor_full", processor=self.name, parked=len(self.checkpoint.letters))
             self._state = "full"
@@ -269,16 +269,16 @@ class Processor:
                     self._tell_delivered(self.name, len(found.events), self.checkpoint.position)
                 self._report_lag()
                 if self.checkpoint.position >= head:
-                    # There may be more by now; under load there always is.
+                    # More events may have arrived; under load they always have.
                     await self._work.caught_up()
                 return
         await self._work.caught_up()
         if self._log_reader.log_tail.position <= position and not self._errands:
-            # Nobody came, nobody called: look by oneself, a notification may have been lost.
+            # No notification came: poll, in case one was lost.
             self._looks = not await self._log_reader.log_tail.moved(self._to_be_called(), self._poll_s)
 
     async def _wait(self, timeout_s: float) -> None:
-        """Wait until somebody calls, for so many seconds at most."""
+        """Wait for a wake-up, for `timeout_s` seconds at most."""
         if not self._errands:
             await ended(self._to_be_called(), timeout_s)
 
@@ -299,7 +299,7 @@ class Processor:
 
     async def _do(self, errand: Callable[[], Awaitable[Any]], answer: asyncio.Future[Any]) -> None:
         if answer.done():
-            return  # who asked for it has left
+            return  # its caller has left
         try:
             result = await errand()
         except BaseException as raised:
@@ -312,7 +312,7 @@ class Processor:
                 answer.set_result(result)
 
     def _told(self, raised: BaseException) -> ActoriumError:
-        """Return what the person who asked for an errand is told of its failure."""
+        """Return the error that the caller of an errand gets."""
         if isinstance(raised, ActoriumError):
             return raised
         failure: ActoriumError = HandlerFailed(f"{self.name}: {error_text(raised)}")
@@ -328,11 +328,11 @@ class Processor:
             return self.checkpoint.letters.parked()
         letter = self.checkpoint.letters.at(position)
         if letter is None:
-            raise NotFound(f"{self.name} has nothing parked at position {position}; see dead_letters()")
+            raise NotFound(f"{self.name} has no parked event at position {position}; see dead_letters()")
         return [letter]
 
     async def _redeliver(self, letter: DeadLetter) -> bool:
-        """Deliver a parked event and those behind it, page by page; say whether all went well."""
+        """Deliver a parked event and those behind it, page by page; return whether all succeeded."""
         pages = self._held(letter)
         page: list[Delivered] = await anext(pages, [])
         while True:
@@ -344,7 +344,7 @@ class Processor:
             letter, page = moved_to(letter, following[0]), following
 
     def _held(self, letter: DeadLetter, *, with_itself: bool = True) -> AsyncIterator[list[Delivered]]:
-        """Iterate over the parked event and the later ones of its lane that were held back behind it, in pages."""
+        """Iterate in pages over the parked event and the later events of its lane that were held back behind it."""
         return (
             self._held_of_stream(letter, with_itself) if self._lane is None else self._held_of_lane(letter, with_itself)
         )
@@ -362,7 +362,7 @@ class Processor:
             version = held[-1].version
 
     async def _held_of_lane(self, letter: DeadLetter, with_itself: bool) -> AsyncIterator[list[Delivered]]:
-        """Find them in the whole log: the events of a lane that is no stream lie in many streams."""
+        """Search the whole log for them: the events of a lane that is not a stream are spread over many streams."""
         position = letter.position - with_itself
         while position < self.checkpoint.position:
             found = await self._log_reader.after(position, self._work.event_classes)
@@ -382,7 +382,7 @@ class Processor:
             return self._lane is not None and self._lane(delivered) == name
         except BaseException as raised:
             let_through(raised)
-            return delivered.stream == name  # as ConcurrentDelivery does with a lane that cannot be told
+            return delivered.stream == name  # as ConcurrentDelivery does when the lane is unknown
 
     def _not_discarded(self, events: Sequence[Delivered]) -> list[Delivered]:
         return [one for one in events if not self.checkpoint.letters.is_discarded(one.position)]

@@ -1,4 +1,4 @@
-"""`Processors` and `AllDeadLetters`: what drives a runtime's handlers, for a person who has to act."""
+"""`Processors` and `AllDeadLetters`: access to the processors of a runtime, for monitoring and repair."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from actorium.store.event_store import DeadLetter
 class Processors(Mapping[object, Processor]):
     """`runtime.processors`: the processor of each projection class, `@react` function, outlet and saga class.
 
-    A mapping from what is driven to its processor: `runtime.processors[Balances].pause()`. The agenda, which follows
-    the sagas' own events, is among them once sagas or submitted commands exist. Every use raises RuntimeClosed while
-    the runtime does not run.
+    A mapping from a handler to its processor: `runtime.processors[Balances].pause()`. It includes the agenda, which
+    follows the sagas' own events, once sagas or submitted commands exist. Every use raises RuntimeClosed while the
+    runtime does not run.
     """
 
     def __init__(self, running: Callable[[], Mapping[object, Processor]]) -> None:
         self._running = running
 
     def __getitem__(self, handler: object) -> Processor:
-        """Return the processor of a handler; raise ConfigurationError for one that the runtime was not given."""
+        """Return the processor of a handler; raise ConfigurationError for a handler that is not in the runtime."""
         processor = self._running().get(handler)
         if processor is None:
             raise ConfigurationError(
-                f"{handler!r} is no projection, @react function, outlet or saga of this runtime: Runtime([…]) takes it"
+                f"{handler!r} is not a projection, @react function, outlet or saga of this runtime: add it"
             )
         return processor
 
@@ -47,26 +47,26 @@ class Processors(Mapping[object, Processor]):
 class AllDeadLetters:
     """`runtime.dead_letters`: the parked events of all processors.
 
-    Every method raises RuntimeClosed while the runtime does not run, and ConfigurationError for a handler that the
-    runtime was not given.
+    Every method raises RuntimeClosed while the runtime does not run, and ConfigurationError for a handler that is not
+    in the runtime.
     """
 
     def __init__(self, processors: Processors) -> None:
         self._processors = processors
 
     def list(self, handler: object = None, *, discarded: bool = False) -> list[DeadLetter]:
-        """Return what is parked, in the order of the log.
+        """Return the parked events, in the order of the log.
 
         handler: only those of this projection class, `@react` function, outlet or saga class.
-        discarded: return what was discarded in place of what is parked.
+        discarded: return the discarded events instead of the parked ones.
         """
         letters = [letter for one in self._chosen(handler) for letter in one.dead_letters(discarded=discarded)]
         return sorted(letters, key=lambda letter: (letter.position, letter.processor))
 
     async def retry(self, letter: DeadLetter | None = None, *, handler: object = None) -> int:
-        """Deliver parked events, and what waits behind each, again; return how many of them are over.
+        """Deliver parked events, and those held back behind each, again; return how many of them are finished.
 
-        letter: only this one. Raises NotFound where it is not parked any more.
+        letter: only this one. Raises NotFound if it is no longer parked.
         handler: only those of this handler.
         """
         if letter is not None:
@@ -78,10 +78,10 @@ class AllDeadLetters:
         return done
 
     async def discard(self, letter: DeadLetter, *, reason: str) -> bool:
-        """Give a parked event up and deliver what waits behind it; return whether all of that could be delivered.
+        """Discard a parked event and deliver those held back behind it; return whether all of those succeeded.
 
-        letter: as `list` returns it. Raises NotFound where it is not parked any more.
-        reason: is kept with it; not empty.
+        letter: as `list` returns it. Raises NotFound if it is no longer parked.
+        reason: stored with it; must not be empty.
         """
         return await self._processor_of(letter).discard(letter.position, reason)
 
@@ -92,4 +92,6 @@ class AllDeadLetters:
         for processor in self._processors.values():
             if processor.name == letter.processor:
                 return processor
-        raise ConfigurationError(f"this runtime has no processor of the name {letter.processor!r}, whose letter it is")
+        raise ConfigurationError(
+            f"this runtime has no processor named {letter.processor!r}, to which the letter belongs"
+        )

@@ -1,4 +1,4 @@
-"""`@react`: plain side effects of events (a mail, a webhook, a message), at least once, with an idempotency key."""
+"""`@react`: side effects of events (an e-mail, a webhook, a message), at least once, with an idempotency key."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _REACTION = "__actorium_reaction__"
 OnReplay = Literal["skip", "run"]
 
 IdempotencyKey = NewType("IdempotencyKey", str)
-IdempotencyKey.__doc__ = """A string that names one effect of one event or step.
+IdempotencyKey.__doc__ = """A string that identifies one effect of one event or step.
 
-It is the same at every attempt, so the receiver can recognise a second one. A command that is sent meanwhile with an id
-that begins with it gets an id of the runtime's own, which no other caller can have used.
+It is the same at every attempt, so that the receiver can detect a repetition. If the handler sends a command whose id
+begins with the key, the command gets an id of the runtime's own, which no other caller can have used.
 """
 
 
 def react(*, on_replay: OnReplay, retry: Retry | None = None, concurrency: int = 8, name: str = "") -> Callable[[F], F]:
-    """Mark an async function that carries out the effect of an event, once or more often.
+    """Mark an async function that carries out the effect of an event, at least once.
 
     The first annotated parameter is the event; further ones are given by annotation: `RecordedEvent`, and
     `IdempotencyKey`, which the receiver should be told. on_replay: what happens to events that were in the log before
@@ -41,9 +41,9 @@ def react(*, on_replay: OnReplay, retry: Retry | None = None, concurrency: int =
     try before the event is parked. concurrency: how many streams side by side. name: under which its progress is kept.
     """
     if on_replay not in ("skip", "run"):
-        raise ConfigurationError(f'@react(on_replay={on_replay!r}): "skip" or "run"')
+        raise ConfigurationError(f'@react(on_replay={on_replay!r}): on_replay must be "skip" or "run"')
     if concurrency < 1:
-        raise ConfigurationError(f"@react(concurrency={concurrency!r}): 1 or more")
+        raise ConfigurationError(f"@react(concurrency={concurrency!r}): must be 1 or more")
 
     def marked(function: F) -> F:
         names = sys._getframe(1).f_locals
@@ -59,7 +59,7 @@ def react(*, on_replay: OnReplay, retry: Retry | None = None, concurrency: int =
 
 
 class Reaction:
-    """What `@react` says of a function."""
+    """What `@react` declares about a function."""
 
     def __init__(self, name: str, handler: EventHandler, on_replay: OnReplay, retry: Retry, concurrency: int) -> None:
         self.name = name
@@ -70,7 +70,7 @@ class Reaction:
 
 
 def reaction_of(candidate: object) -> Reaction | None:
-    """Return what `@react` says of a function, None for anything else."""
+    """Return the `@react` declaration of a function; None for anything else."""
     reaction = getattr(candidate, _REACTION, None)
     return reaction if isinstance(reaction, Reaction) else None
 
@@ -78,10 +78,10 @@ def reaction_of(candidate: object) -> Reaction | None:
 class ReactionWork:
     """The work of one reaction.
 
-    Invariant: `_replay_up_to` is a position up to which every event was given to the function at least once, or was
-    there before it; it only rises, and is kept under a checkpoint of its own, so that a reset does not forget it. What
-    is kept is one more than it, so that 0 stays the mark of a reaction that was never begun: one that was begun on an
-    empty log must get every event, also if it was killed before its first checkpoint.
+    Invariant: every event up to `_replay_up_to` was given to the function at least once, or was in the log before it.
+    The position only rises, and has its own checkpoint, so that a reset does not forget it. It is stored plus one, so
+    that 0 means a reaction that never began: one that began on an empty log must get every event, even if it was
+    killed before its first checkpoint.
     """
 
     def __init__(self, reaction: Reaction, checkpoint: Checkpoint, store: EventStore, head: Callable[[], int]) -> None:
@@ -95,15 +95,15 @@ class ReactionWork:
         self._derives_after = 0
 
     def lane(self, delivered: Delivered) -> StreamName:
-        """Return the event's stream: streams side by side."""
+        """Return the event's stream, so that streams are handled concurrently."""
         return delivered.stream
 
     def begin(self, recorded: RecordedEvent[Event], ended: object) -> bool:
-        """Leave every event to `react`: a user's function takes a task."""
+        """Leave every event to `react`: a user's function needs a task."""
         return False
 
     async def react(self, recorded: RecordedEvent[Event]) -> None:
-        """Call the function with one event, unless it is a replay that is to be skipped."""
+        """Call the function with one event, unless it is a replay to skip."""
         if recorded.position <= self._replay_up_to and self._reaction.on_replay == "skip":
             return
         place = f"{recorded.stream_type}:{recorded.stream_id}:{recorded.version}:{recorded.part}"
@@ -115,7 +115,7 @@ class ReactionWork:
             await handler.method(*arguments(handler, recorded, {IdempotencyKey: key}))
 
     async def prepare(self) -> None:
-        """Find where to go on; a reaction that is new to this log takes what is there as a replay."""
+        """Find where to continue; for a reaction that is new to this log, existing events are a replay."""
         await self._checkpoint.load()
         known = await self._store.load_checkpoint(self._replay_name)
         head = self._head()
@@ -128,14 +128,14 @@ class ReactionWork:
         await self._take_as_replay(head)
 
     async def caught_up(self) -> None:
-        """Nothing waits for a reaction to catch up."""
+        """Do nothing: nothing waits for a reaction to catch up."""
 
     async def reset(self) -> None:
-        """Go through the log again; what was given already is a replay."""
+        """Go through the log again; events that were delivered before are a replay."""
         letters = self._checkpoint.letters
         if self._reaction.on_replay == "skip" and letters.parked():
             raise ConfigurationError(
-                f"{self._checkpoint.name} has {len(letters)} parked events, which a reset would skip for ever: "
+                f"{self._checkpoint.name} has {len(letters)} parked events, which a reset would skip permanently: "
                 "retry or discard them first"
             )
         await self._take_as_replay(max(self._replay_up_to, self._checkpoint.position))

@@ -1,7 +1,7 @@
-"""`StartPosition`: the position after which a follower of the log once began, kept for later starts and resets.
+"""`StartPosition`: the position after which a follower of the log first began, kept for later starts and resets.
 
-The place is kept apart from how far the follower has come, and one higher, so that 0 means "not yet": a crash before
-the first checkpoint neither skips an event nor goes back before that place, and a reset goes back no further.
+It is stored separately from the follower's progress, plus one, so that 0 means "not begun". A crash before the first
+checkpoint then neither skips an event nor goes back before that position, and neither does a reset.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from actorium.store.event_store import EventStore, SaveCheckpoint
 
 
 class StartPosition:
-    """The first position of one ledger; `new_after` is where a follower begins that is new to the log."""
+    """The start position of one checkpoint; `new_after` is where a follower starts that is new to the log."""
 
     def __init__(self, checkpoint: Checkpoint, store: EventStore, new_after: int) -> None:
         self._checkpoint = checkpoint
@@ -20,7 +20,7 @@ class StartPosition:
         self._after = 0
 
     async def prepare(self) -> bool:
-        """Load the ledger, and bring it to where the last run ended or the first one begins; say which it is."""
+        """Load the checkpoint, and move it to where the last run ended or the first one begins; return which it is."""
         checkpoint = self._checkpoint
         await checkpoint.load()
         name = f"{checkpoint.name} begins after"
@@ -36,7 +36,7 @@ class StartPosition:
         return is_new
 
     async def reset(self) -> None:
-        """Go back to where it once began; what was parked or discarded comes again too."""
+        """Go back to where the follower first began; parked and discarded events are delivered again too."""
         letters = self._checkpoint.letters
         await self._checkpoint.save(self._after, settled=[*letters.parked(), *letters.discarded()])
         letters.forget_all()

@@ -1,1 +1,1 @@
-"""Read models made of events, in tables or in memory, and queries over them."""
+"""Read models built from events, in tables or in memory, and queries over them."""

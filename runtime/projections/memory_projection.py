@@ -1,8 +1,8 @@
 """`MemoryProjection`: the work of a projection that keeps plain Python state.
 
-Invariants: the state is the fold of the events up to the ledger's position, less those held back; it is folded from its
-kept state, or from the beginning of the log, at each start and whenever a handler failed half-way through a change;
-until that is done, nobody is shown it.
+Invariants: the state is the fold of the events up to the checkpoint's position, without those held back. It is rebuilt
+from its saved state, or from the beginning of the log, at each start and whenever a handler failed half-way through a
+change; until the rebuild is done, no query sees it.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ log = logger("actorium.runtime")
 
 
 class MemoryCheckpoint(Checkpoint):
-    """The progress of a projection in memory: only its dead letters, and now and then its state, are written."""
+    """The progress of an in-memory projection; only its dead letters and, at intervals, its state are saved."""
 
     async def load(self) -> int:
-        """Read the dead letters: the position is that of the state in memory."""
+        """Read the dead letters; the position is that of the state in memory."""
         self.letters = DeadLetters(await self._store.dead_letters(self.name))
         self.position = 0
         return 0
@@ -45,22 +45,22 @@ class MemoryCheckpoint(Checkpoint):
         parked: Sequence[DeadLetter] = (),
         settled: Sequence[DeadLetter] = (),
     ) -> None:
-        """Move in memory; write what has to outlive the process."""
+        """Move in memory; write what must survive the process."""
         if settled:
-            # A kept state was folded without what is handled now, and would never get it: it goes in the same step.
+            # A saved state lacks the event that is handled now, and would never get it: drop it in the same step.
             changes = [*changes, KeptStateRemoval(self.name)]
         if statements or changes or parked:
             try:
                 await super().save(position, statements, changes=changes, parked=parked, settled=settled)
             except BaseException:
-                self.ready.clear()  # the state may be ahead of what was written: nobody is shown it before it is clear
+                self.ready.clear()  # the state may be ahead of what was written: hide it until that is known
                 raise
         else:
             self.move_in_memory(position)
 
 
 class MemoryProjection:
-    """Events to changes of a Python object."""
+    """Applies events to a Python object."""
 
     def __init__(
         self, projection: type[Projection], checkpoint: MemoryCheckpoint, store: EventStore, log_reader: LogReader
@@ -77,20 +77,20 @@ class MemoryProjection:
         self._copy: tuple[int, int, Projection] | None = None
 
     def apply(self, recorded: RecordedEvent[Event], statements: list[Statement]) -> None:
-        """Have the handler change the state."""
+        """Let the handler change the state."""
         handler = self.definition.handler_of(type(recorded.event))
         try:
             handler.method(self.instance, *arguments(handler, recorded, {}))
         except BaseException:
-            self._checkpoint.ready.clear()  # it may be half changed: `restore` lets queries in again
+            self._checkpoint.ready.clear()  # it may be half changed; `restore` admits queries again
             raise
 
     def arranged(self, statements: list[Statement]) -> list[Statement]:
-        """Nothing is written."""
+        """Return the statements unchanged: there are none."""
         return statements
 
     async def restore(self, position: int) -> None:
-        """Fold the state anew up to a position: a handler that failed may have left it half changed."""
+        """Rebuild the state up to a position: a failed handler may have left it half changed."""
         self._checkpoint.ready.clear()
         reached = await self._begin_at_copy(position)
         while reached < position:
@@ -108,7 +108,7 @@ class MemoryProjection:
             self._checkpoint.ready.set()
 
     async def _begin_at_copy(self, position: int) -> int:
-        """Take the copy that the last restoring left, if it is of use: several attempts begin at the same state."""
+        """Start from the copy that the last restore left, if it fits, so that retries start from the same state."""
         if self._copy is not None:
             place, settlements, state = self._copy
             if place <= position and settlements == self._checkpoint.letters.settlements:
@@ -117,7 +117,7 @@ class MemoryProjection:
         return await self._begin()
 
     async def prepare(self) -> None:
-        """Take the kept state, if there is one of this version, and go on from there."""
+        """Load the saved state, if there is one of this version, and continue from it."""
         self._checkpoint.ready.clear()
         self._has_caught_up = False
         self._copy = None
@@ -125,7 +125,7 @@ class MemoryProjection:
         self._checkpoint.move_in_memory(await self._begin())
 
     async def caught_up(self) -> None:
-        """Let queries see the state, and keep it if it is time."""
+        """Let queries see the state, and save it if it is time."""
         self._has_caught_up = True
         self._checkpoint.ready.set()
         self._copy = None
@@ -134,7 +134,7 @@ class MemoryProjection:
             await self._keep()
 
     async def reset(self) -> None:
-        """Begin anew from the first event, without what was parked or discarded."""
+        """Begin again from the first event, with nothing parked or discarded."""
         letters = self._checkpoint.letters
         forget = [KeptStateRemoval(self._checkpoint.name)]
         await self._checkpoint.save(0, changes=forget, settled=[*letters.parked(), *letters.discarded()])
@@ -147,7 +147,7 @@ class MemoryProjection:
         self._kept_at = 0
 
     async def _begin(self) -> int:
-        """Take the kept state or an empty one; return the position it stands for."""
+        """Load the saved state or an empty one; return its position."""
         self._fresh()
         if not self._class.snapshot_every:
             return 0
@@ -160,7 +160,7 @@ class MemoryProjection:
         found = await self._store.read_rows(ReadKeptState(self._checkpoint.name, self.definition.version))
         try:
             for kept in found:
-                if kept.position <= self._log_reader.log_tail.position:  # or it was folded from a longer log
+                if kept.position <= self._log_reader.log_tail.position:  # otherwise it was folded from a longer log
                     self.instance = msgspec.json.decode(kept.state, type=self._class)
                     self._kept_at = kept.position
         except BaseException as raised:

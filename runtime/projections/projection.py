@@ -1,7 +1,7 @@
-"""`Projection`: events to a read model: tables of the store, or plain Python state.
+"""`Projection`: turns events into a read model: tables in the store, or plain Python state.
 
-A projection with a `schema` keeps tables; its handlers record statements in a `Transaction`, which are run together
-with the checkpoint. Without one, its fields are its state, which is folded anew from the log at each start.
+A projection with a `schema` keeps tables: its handlers record statements in a `Transaction`, which run together with
+the checkpoint. Without a `schema`, its fields are its state, which is rebuilt from the log at each start.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ R = TypeVar("R")
 
 
 class Transaction:
-    """What a handler's statements are recorded in; they run with the checkpoint, all or none."""
+    """Records a handler's statements; they run together with the checkpoint, all or none."""
 
     __slots__ = ("_rewrite", "_rewritten", "_statements")
 
     def __init__(self, statements: list[Statement], names: TableNames) -> None:
         self._statements = statements
         self._rewrite = names.rewrite
-        self._rewritten = names.rewritten  # asked directly: this is the hot path of a rebuild
+        self._rewritten = names.rewritten  # bound directly: hot path of a rebuild
 
     def execute(self, sql: str, *parameters: Any) -> None:
         """Record one SQL statement with its parameters: `tx.execute("INSERT INTO t VALUES (?)", 1)`."""
@@ -54,9 +54,10 @@ class Transaction:
 
 
 class Reader:
-    """What a query reads the projection's tables with: committed rows only.
+    """Reads the projection's tables in a query; it sees committed rows only.
 
-    One statement sees one state of them; two may see two, so ask for what belongs together in one.
+    Each statement sees one consistent state, but two statements may see different ones: use one statement for data
+    that belongs together.
     """
 
     __slots__ = ("_fetch",)
@@ -75,7 +76,7 @@ class Reader:
 
 
 class Query(Generic[R]):
-    """A question that a projection answers; asked with `runtime.query(Balances.of, "alice")`."""
+    """A query of a projection; called with `runtime.query(Balances.of, "alice")`."""
 
     __actorium_handler__ = True
 
@@ -106,12 +107,12 @@ def query(method: Callable[Concatenate[Any, P], Awaitable[R]]) -> Query[R]: ...
 @overload
 def query(method: Callable[Concatenate[Any, P], R]) -> Query[R]: ...
 def query(method: Callable[..., Any]) -> Query[Any]:
-    """Mark a method that answers a question about the read model; a parameter annotated `Reader` gets its tables."""
+    """Mark a method that queries the read model; a parameter annotated `Reader` gives access to its tables."""
     return Query(method)
 
 
 class ProjectionDefinition:
-    """What a projection class says of itself, checked when the class is defined."""
+    """What a projection class declares, checked when the class is defined."""
 
     __slots__ = ("handlers", "has_tables", "name", "projection_class", "schema", "version")
 
@@ -123,10 +124,10 @@ class ProjectionDefinition:
         self.has_tables = bool(self.schema.strip())
         owner = projection_class.__name__
         if not is_version(self.version):
-            raise ConfigurationError(f"{owner}.version = {self.version!r}: a whole number from 1, raised by hand")
+            raise ConfigurationError(f"{owner}.version = {self.version!r}: version must be a whole number from 1")
         if not _NAME.fullmatch(self.name):
             raise ConfigurationError(
-                f"{owner}.projection_name = {self.name!r} begins the names of its tables: letters, digits and _ only"
+                f"{owner}.projection_name = {self.name!r} may hold only letters, digits and _"
             )
         _check_snapshot_every(projection_class, self.has_tables)
         if projection_class.on_failure not in ("park", "stop"):
@@ -136,13 +137,15 @@ class ProjectionDefinition:
         for method in marked_handlers(projection_class):
             if inspect.iscoroutinefunction(method):
                 raise ConfigurationError(
-                    f"{owner}.{method.__name__} is async: a projection's handler waits for nothing; effects outside "
-                    "belong into a @react handler"
+                    f"{owner}.{method.__name__} is async: a projection's handler must be synchronous; external effects "
+                    "belong in a @react function"
                 )
             if inspect.isgeneratorfunction(method):
-                raise ConfigurationError(f"{owner}.{method.__name__} yields: calling it would do nothing; take it out")
+                raise ConfigurationError(
+                    f"{owner}.{method.__name__} yields: calling it would do nothing; remove the yield"
+                )
             if correlation_of(method) is not None:
-                raise ConfigurationError(f"{owner}.{method.__name__}: @on(correlate=…) is for sagas; write @on")
+                raise ConfigurationError(f"{owner}.{method.__name__}: @on(correlate=…) is for sagas; use @on")
             handlers.append(read_handler(method, f"{owner}.{method.__name__}", names, extras=extras))
         if not handlers:
             raise ConfigurationError(f"{owner} handles no event: give it @on methods")
@@ -155,7 +158,7 @@ class ProjectionDefinition:
                     raise ConfigurationError(f"{owner}.{value.__name__} wants a Reader, but {owner} has no schema")
 
     def handler_of(self, event_class: type[Event]) -> EventHandler:
-        """Return what handles a class of event that it handles: its own handler, or that of its nearest base."""
+        """Return the handler of an event class: its own, or that of its nearest base."""
         handler = nearest(self.handlers, event_class)
         assert handler is not None, f"{self.name} was given {event_class.__name__}, which it does not handle"
         return handler
@@ -171,11 +174,11 @@ class ProjectionDefinition:
         return 1 + int.from_bytes(sha256("\0".join(parts).encode()).digest()[:7])
 
     def require_state(self) -> None:
-        """Raise ConfigurationError for fields that cannot be a read model's state."""
+        """Raise ConfigurationError for fields that cannot be the state of a read model."""
         projection, owner = self.projection_class, self.projection_class.__name__
         for field in msgspec.structs.fields(projection):
             if self.has_tables:
-                # A change of it would neither be written with the checkpoint nor taken back with a failed event.
+                # A change to it would not be written with the checkpoint, nor undone with a failed event.
                 raise ConfigurationError(
                     f"{owner}.{field.name}: the state of a projection with a schema is its tables; make a constant a "
                     "ClassVar, and keep what changes in a table"
@@ -198,10 +201,13 @@ def _check_snapshot_every(projection: type[Projection], has_tables: bool) -> Non
 class Projection(msgspec.Struct, metaclass=HandlerMeta):
     """A read model. Set `version` (raise it whenever handlers or schema change) and, for tables, `schema`.
 
-    A new version is built beside the old one, which answers queries until the new one has caught up.
-    `snapshot_every` lets a projection without tables keep its state every so many events, so that a start does not
-    fold the whole log. `on_failure` says what follows when a handler has failed too often: "park" keeps the event for a
-    person and goes on with other streams; "stop" goes no further, for a read model that must not skip anything.
+    version: raise it whenever the handlers or the schema change. The new version is built beside the old one, which
+        answers queries until the new one has caught up.
+    schema: the SQL that creates its tables; leave it out to keep the state in the fields.
+    snapshot_every: for a projection without tables, the number of events between saved states, so that a start does
+        not read the whole log; 0 for never.
+    on_failure: what to do when a handler has failed at all attempts. "park" sets the event aside for an operator and
+        goes on with other streams; "stop" stops the projection, for a read model that must not skip an event.
     """
 
     version: ClassVar[int] = 1

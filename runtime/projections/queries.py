@@ -1,4 +1,4 @@
-"""Queries: what a projection answers, once and as it changes."""
+"""Queries of projections: once, or each time the result changes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = logger("actorium.runtime")
 
 
 class ReadModel:
-    """One projection as queries see it."""
+    """A projection as queries see it."""
 
     def __init__(self, work: TableProjection | MemoryProjection, checkpoint: Checkpoint, log_reader: LogReader) -> None:
         self._work = work
@@ -32,9 +32,9 @@ class ReadModel:
         self.checkpoint = checkpoint
 
     async def at_least(self, position: int, timeout_s: float, *, stale: bool = False) -> None:
-        """Wait until what queries see holds everything up to a position; raise QueryTimeout.
+        """Wait until queries see everything up to a position; raise QueryTimeout.
 
-        Raises EventParked where the event at the position is held back, unless `stale`.
+        Raises EventParked if the event at the position is held back, unless `stale` is true.
         """
         try:
             async with asyncio.timeout(timeout_s):
@@ -70,14 +70,14 @@ class ReadModel:
         await self.checkpoint.reached(position)
         work = self._work
         if isinstance(work, TableProjection):
-            # An older version answers while this one is built, and holds nothing newer: not before the switch.
+            # An older version answers while this one is built, but gets no newer events: wait for the switch.
             while not work.is_current and not self.checkpoint.is_closed:
                 await self.checkpoint.moved()
 
     async def ask(self, query: Query[Any], args: tuple[Any, ...], timeout_s: float) -> Any:
-        """Return the answer as the projection stands.
+        """Return the result for the projection's current state.
 
-        Raises QueryTimeout, with its statement interrupted, and QueryFailed for what the query raises.
+        Raises QueryTimeout, after interrupting the statement, and QueryFailed for an error of the query.
         """
         try:
             if query.wants_reader and isinstance(self._work, TableProjection):
@@ -86,7 +86,7 @@ class ReadModel:
                 answer = query.method(self._work.instance, *args)
             if inspect.isawaitable(answer):
                 answer = await _within(query, answer, timeout_s)
-            # The state in memory goes on changing, and is nobody's to change outside.
+            # The state in memory goes on changing, and the caller must not change it.
             return copy.deepcopy(answer) if isinstance(self._work, MemoryProjection) else answer
         except ActoriumError:
             raise
@@ -103,7 +103,7 @@ async def _within(query: Query[Any], answer: Awaitable[Any], timeout_s: float) -
             return await answer
     except TimeoutError:
         if not timeout.expired():
-            raise  # the query's own
+            raise  # raised by the query itself
         raise QueryTimeout(
             f"{query!r} did not end within {timeout_s:.2g} s and was interrupted: ask for less at a time, or give it "
             "more time with timeout_s="
@@ -111,10 +111,10 @@ async def _within(query: Query[Any], answer: Awaitable[Any], timeout_s: float) -
 
 
 class Watch(Generic[R]):
-    """An async iterator over the answers to one query: the answer now, then each answer that differs from the last.
+    """An async iterator over the results of one query: the current one, then each that differs from the one before.
 
-    The query is asked again only after the projection has moved. It holds one answer. Who is slow misses answers in
-    between, never the last.
+    The query runs again only after the projection has moved. Only one result is kept: a slow caller may miss results
+    in between, but never the last.
     """
 
     def __init__(self, model: ReadModel, query: Query[R], args: tuple[Any, ...], *, timeout_s: float) -> None:
@@ -144,12 +144,12 @@ class Watch(Generic[R]):
             answer = await self._model.ask(self._query, self._args, self._timeout_s)
             self._asked_at = moves
             if self._last is _NOTHING or answer != self._last:
-                self._last = copy.deepcopy(answer)  # the caller may change what it is given
+                self._last = copy.deepcopy(answer)  # the caller may change its copy
                 return answer  # type: ignore[no-any-return]
         raise StopAsyncIteration
 
     def close(self) -> None:
-        """End it; iterating it any further stops, and who waits for the next answer is woken."""
+        """End the watch: wake whoever waits for the next result; further iteration stops."""
         self._open = False
         if self._called is not None and not self._called.done():
             self._called.set_result(None)

@@ -1,7 +1,7 @@
-"""The words, names, strings and marks of an SQL statement, as sqlglot's tokenizer for SQLite finds them.
+"""The words, names, strings and symbols of an SQL statement, as sqlglot's tokenizer for SQLite finds them.
 
-Statements are only split, never parsed: what is put together again is the text that was written, with its comments and
-its layout (docs/decisions/0029). sqlglot comes with the extra `sql`, and is imported for the first statement: that
+Statements are only split, never parsed: the joined parts give the original text, with its comments and layout
+(docs/decisions/0029). sqlglot comes with the extra `sql`, and is imported for the first statement, because the import
 takes a tenth of a second.
 """
 
@@ -18,21 +18,21 @@ STATEMENTS_KEPT = 1_000
 
 _WORD = re.compile(r"[^\W\d][\w$]*")
 _QUOTES = ('"', "[", "`")
-# In front of a parameter's name (:name, @name, $name, #1), or of what looks like a word at the end of a number (1_000).
+# Before a parameter's name (:name, @name, $name, #1), or before what looks like a word at the end of a number (1_000).
 _NO_NAME_AFTER = re.compile(r"[:@$#\w]")
 
 
 _Place = tuple[int, int, str]
-"""Where a token begins, where what follows it begins, and what it says without its quotes."""
+"""The start of a token, the start of what follows it, and its text without quotes."""
 
 
 class SqlToken(NamedTuple):
     """A part of a statement, in the order written; spaces and comments are parts with neither keyword nor name.
 
-    text: what is written.
+    text: the original text.
     keyword: a bare word, in capitals.
-    name: what may be the name of a table or a column: a bare word, or what stands between quotes for names.
-    string: what stands between quotes for strings, quotes included.
+    name: a possible name of a table or a column: a bare word, or the text between identifier quotes.
+    string: a string literal, quotes included.
     """
 
     text: str
@@ -43,7 +43,7 @@ class SqlToken(NamedTuple):
 
 @lru_cache(STATEMENTS_KEPT)
 def sql_tokens(sql: str) -> tuple[SqlToken, ...]:
-    """Return the parts of a statement, which give its text when joined; ConfigurationError if it cannot be split."""
+    """Return the parts of a statement, which join to its text; ConfigurationError if it cannot be split."""
     found: list[SqlToken] = []
     end = 0
     for start, next_start, content in _split(sql):
@@ -84,13 +84,13 @@ def _splitter() -> Callable[[str], Sequence[_Place]]:
         if (missing.name or "").partition(".")[0] != "sqlglot":
             raise
         raise ConfigurationError(
-            "a projection with a `schema` needs sqlglot, to read its SQL: pip install 'actorium[sql]'"
+            "a projection with a `schema` needs sqlglot to read its SQL: pip install 'actorium[sql]'"
         ) from missing
 
     class Statements(SQLite.Tokenizer):
-        """SQLite's tokenizer, with each word apart.
+        """SQLite's tokenizer, but with each word as a token of its own.
 
-        The original takes all that follows some words, REPLACE among them, for one string.
+        The original treats everything after certain words, such as REPLACE, as one string.
         """
 
         COMMANDS = set()

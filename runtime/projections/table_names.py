@@ -1,7 +1,7 @@
-"""Names of tables: a projection writes plain names, its tables carry its version, so that two can live side by side.
+"""`TableNames`: adds the version to a projection's table names, so that two versions can exist side by side.
 
-Every name that the schema creates is replaced wherever it stands as a name: a column that is called like a table is
-renamed with it, in all statements alike, which changes nothing but its name in the file.
+Every name that the schema creates is replaced wherever it occurs as a name. A column with the same name as a table is
+renamed too, consistently in all statements, which affects only its name in the database.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _BEFORE_NAME = frozenset({"IF", "NOT", "EXISTS"})
 _SCHEMA_BEGINS = frozenset({"CREATE", "INSERT", "REPLACE", "UPDATE", "DELETE", "WITH"})
 _HANDLER_BEGINS = frozenset({"INSERT", "REPLACE", "UPDATE", "DELETE", "WITH", "SELECT"})
 _QUERY_BEGINS = frozenset({"SELECT", "WITH", "VALUES"})
-# Around the word UPDATE where it begins no statement: DO UPDATE, AFTER UPDATE, UPDATE OF, UPDATE ON.
+# Words around UPDATE where it does not begin a statement: DO UPDATE, AFTER UPDATE, UPDATE OF, UPDATE ON.
 _NO_UPDATE_AFTER = frozenset({"DO", "AFTER", "BEFORE", "OF"})
 _NO_UPDATE_BEFORE = frozenset({"ON", "OF"})
 _CONFLICT_CLAUSES = frozenset({"ROLLBACK", "ABORT", "REPLACE", "FAIL", "IGNORE"})
@@ -36,27 +36,27 @@ class TableNames:
         self.rewritten: dict[str, str] = {}
         self._groups: dict[str, int] = {}
         self._tables = {self._own[name.lower()]: n for n, name in enumerate(self.plain, 1)}
-        # A trigger or a view makes what is done to one table matter to another.
+        # With a trigger or a view, a statement on one table may depend on another.
         keywords = {token.keyword for statement in self.statements for token in sql_tokens(statement)}
         self._are_tied = bool(keywords & {"TRIGGER", "VIEW", "VIRTUAL"})
         self._queries: dict[str, str] = {}
 
     def schema(self) -> list[str]:
-        """Return the statements that make the tables."""
+        """Return the statements that create the tables."""
         return [self._checked(statement, _SCHEMA_BEGINS, "a schema") for statement in self.statements]
 
     def rewrite(self, sql: str) -> str:
-        """Return a handler's statement with the tables' own names; raise ConfigurationError for one it may not run."""
+        """Return a handler's statement with the versioned names; raise ConfigurationError if it is not allowed."""
         known = self.rewritten.get(sql)
         return known if known is not None else self._keep(self.rewritten, sql, _HANDLER_BEGINS, "a handler")
 
     def rewrite_query(self, sql: str) -> str:
-        """Return a query with the tables' own names; raise ConfigurationError for anything but a query."""
+        """Return a query with the versioned names; raise ConfigurationError for anything but a query."""
         known = self._queries.get(sql)
         return known if known is not None else self._keep(self._queries, sql, _QUERY_BEGINS, "a query")
 
     def group_of(self, rewritten: str) -> int:
-        """Return the number of the one table that a rewritten statement works on; 0 if its order matters to others."""
+        """Return the number of the only table that a rewritten statement uses; 0 if its order matters to others."""
         group = self._groups.get(rewritten)
         if group is None:
             if len(self._groups) >= STATEMENTS_KEPT:
@@ -69,7 +69,7 @@ class TableNames:
     def _keep(self, kept: dict[str, str], sql: str, begins: frozenset[str], what: str) -> str:
         rewritten = self._checked(sql, begins, what)
         if len(kept) >= STATEMENTS_KEPT:
-            kept.clear()  # statements are meant to be few and parameterised; these are not
+            kept.clear()  # too many distinct statements: they are not parameterised
         kept[sql] = rewritten
         return rewritten
 
@@ -78,15 +78,15 @@ class TableNames:
         words = [token for token in tokens if token.keyword or token.name or token.string or token.text == "."]
         first = words[0].keyword if words else ""
         if first not in begins:
-            raise ConfigurationError(f"{sql!r}: {what} of a projection begins with {', '.join(sorted(begins))}")
+            raise ConfigurationError(f"{sql!r}: {what} of a projection must begin with {', '.join(sorted(begins))}")
         if first == "CREATE" and _created(sql) is None:
-            raise ConfigurationError(f"{sql!r}: it creates no table, view, index or trigger, or a TEMP one")
+            raise ConfigurationError(f"{sql!r}: it must create a table, view, index or trigger that is not TEMP")
         if any(word.keyword == "ROLLBACK" for word in words):
-            raise ConfigurationError(f"{sql!r}: ROLLBACK would take other people's events with it; ABORT is enough")
+            raise ConfigurationError(f"{sql!r}: ROLLBACK would undo other events too; use ABORT")
         if any(word.keyword == "REFERENCES" for word in words):
             raise ConfigurationError(
-                f"{sql!r}: a foreign key is not enforced in a projection, for SQLite could refuse a whole commit for "
-                "it: leave REFERENCES out, and delete what belongs together in the handler or by a trigger"
+                f"{sql!r}: a projection must not use foreign keys, because SQLite could reject a whole commit for one: "
+                "leave REFERENCES out, and delete dependent rows in the handler or by a trigger"
             )
         for word in _written(words):
             name = word.name or word.text
@@ -94,8 +94,8 @@ class TableNames:
                 raise ConfigurationError(f"{sql!r} writes to {name!r}: a query only reads")
             if name.lower() not in self._own:
                 raise ConfigurationError(
-                    f"{sql!r} writes to {name!r}, which is none of the projection's tables ({', '.join(self.plain)}): "
-                    "create it in `schema`, and write its plain name"
+                    f"{sql!r} writes to {name!r}, which is not a table of the projection ({', '.join(self.plain)}): "
+                    "create it in `schema`, and use its plain name"
                 )
         return self._dialect.translated("".join(self._renamed(token) for token in tokens))
 
@@ -105,7 +105,7 @@ class TableNames:
 
 
 def _created(sql: str) -> str | None:
-    """Return the name that a CREATE statement makes, None for any other."""
+    """Return the name that a CREATE statement creates; None for any other statement."""
     words = [token for token in sql_tokens(sql) if token.keyword or token.name]
     kinds = [token.keyword for token in words[:3]]
     if kinds[:1] != ["CREATE"]:
@@ -120,9 +120,9 @@ def _created(sql: str) -> str | None:
 
 
 def _written(words: list[SqlToken]) -> Iterator[SqlToken]:
-    """Yield the names of what a statement writes to; one with a database before it as that database's name.
+    """Yield the names of the objects that a statement writes to; a qualified name counts as its database's name.
 
-    SQLite takes a string for a name where it expects one, so a string is yielded, too: it is nobody's table.
+    SQLite accepts a string where it expects a name, so strings are yielded too; they match no table.
     """
     for n, word in enumerate(words):
         before = words[n - 1].keyword if n else ""
@@ -140,7 +140,7 @@ def _written(words: list[SqlToken]) -> Iterator[SqlToken]:
 
 
 def split_statements(script: str, dialect: Dialect) -> list[str]:
-    """Return the statements of a script, split where a semicolon ends one (not inside a string or a trigger)."""
+    """Return the statements of a script, split at semicolons that end one (not inside a string or a trigger)."""
     statements: list[str] = []
     rest = ""
     for part in script.split(";"):

@@ -1,8 +1,8 @@
 """`TableProjection`: the work of one version of a projection that keeps tables.
 
-Invariants: the tables of a version, its checkpoint and its dead letters move together; queries see the version that
-`current` names, which changes in one commit, when the newer one has caught up; every other version is dropped in that
-same commit.
+Invariants: the tables of a version, its checkpoint and its dead letters change together. Queries see the version that
+`current` names. It changes in one commit, when the newer version has caught up, and that commit drops every other
+version.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from actorium.store.tables.dialect import Dialect, TableObject
 
 log = logger("actorium.runtime")
 
-_MOST_TAKE = (RecordedEvent, Transaction)  # after the event
+_MOST_TAKE = (RecordedEvent, Transaction)  # the parameters after the event
 
 
 class _Handlers(dict[type[Event], tuple[EventHandler, MethodType, bool]]):
-    """By class of event, found when it first comes: the handler, bound, and whether it takes just what most take."""
+    """Handlers by event class, added on first use: the handler, bound, and whether it takes the usual parameters."""
 
     def __init__(self, instance: Projection) -> None:
         super().__init__()
@@ -42,9 +42,9 @@ class _Handlers(dict[type[Event], tuple[EventHandler, MethodType, bool]]):
 
 
 class TableProjection:
-    """Events to statements, and the life of the tables they go to.
+    """Turns events into statements, and manages the tables they write to.
 
-    turns: lets so many queries at a time ask the store.
+    turns: limits the number of concurrent queries.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class TableProjection:
     # --- events ---------------------------------------------------------------------------------------------------
 
     def apply(self, recorded: RecordedEvent[Event], statements: list[Statement]) -> None:
-        """Have the handler record its statements."""
+        """Let the handler record its statements."""
         if self._statements is not statements:
             self._statements = statements
             self._transaction = Transaction(statements, self._names)
@@ -79,7 +79,7 @@ class TableProjection:
             method(*arguments(handler, recorded, {Transaction: self._transaction}))
 
     def arranged(self, statements: list[Statement]) -> list[Statement]:
-        """Return statements table by table where nothing ties the tables together: runs of one text are cheap."""
+        """Return the statements grouped by table if the tables are independent: runs of one text are cheap."""
         group_of = self._names.group_of
         groups = {sql: group_of(sql) for sql in {sql for sql, _ in statements}}
         if len(groups) < 2 or 0 in groups.values():
@@ -87,7 +87,7 @@ class TableProjection:
         return sorted(statements, key=lambda statement: groups[statement[0]])
 
     async def restore(self, position: int) -> None:
-        """Nothing is left behind by a handler that failed: its statements were only recorded."""
+        """Do nothing: a failed handler leaves nothing behind, because its statements were only recorded."""
 
     # --- tables ---------------------------------------------------------------------------------------------------
 
@@ -97,7 +97,7 @@ class TableProjection:
         return self._current.position == self.definition.version
 
     def reader(self) -> Reader:
-        """Return what queries read with: the tables of the version that is current."""
+        """Return a reader of the current version's tables."""
         return Reader(self._fetch)
 
     async def _fetch(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -111,26 +111,26 @@ class TableProjection:
         try:
             return await self._store.query(older.rewrite_query(sql), parameters)
         except StatementFailed:
-            # The store may have switched, and dropped what was asked, a moment before it says so.
+            # The store may have switched versions, and dropped these tables, just before reporting it.
             if await self._store.load_checkpoint(self._current.name) != self.definition.version:
                 raise
             return await self._store.query(self._names.rewrite_query(sql), parameters)
 
     async def prepare(self) -> None:
-        """Make the tables of this version, unless they are there."""
+        """Create the tables of this version, unless they exist."""
         await self._current.load_number()
         await self._checkpoint.load()
         if self._current.position > self.definition.version:
             raise ConfigurationError(
-                f"{self._checkpoint.name}: the store holds version {self._current.position} of this projection, the "
-                f"code is version {self.definition.version}: run the newer code, or give this one a higher version"
+                f"{self._checkpoint.name}: the store holds version {self._current.position} of this projection, but "
+                f"the code has version {self.definition.version}: run the newer code, or raise the version"
             )
         if self._checkpoint.position == 0:
             await self._make_tables()
         elif await self._store.load_checkpoint(self._schema_name) != self._schema_fingerprint:
             raise ConfigurationError(
-                f"{self._checkpoint.name}: its tables were made by another schema than the one it has now: raise its "
-                "version, and new tables are built beside the old ones"
+                f"{self._checkpoint.name}: its tables were created with a different schema: raise the version, so "
+                "that new tables are built beside the old ones"
             )
         else:
             await self._compare_handlers()
@@ -153,13 +153,13 @@ class TableProjection:
             )
 
     async def caught_up(self) -> None:
-        """Let queries see this version, now that it is where the log is."""
+        """Let queries see this version, now that it has caught up with the log."""
         if not self.is_current:
             await self._switch()
             log.info("projection_switched", projection=self.definition.name, version=self.definition.version)
 
     async def reset(self) -> None:
-        """Empty the tables and begin anew."""
+        """Empty the tables and begin again."""
         await self._make_tables()
 
     async def _make_tables(self) -> None:
@@ -167,20 +167,20 @@ class TableProjection:
             statements: list[Statement] = [*await self._drops(self._names.prefix)]
             statements += [(statement, ()) for statement in self._names.schema()]
             letters = self._checkpoint.letters
-            # First what they are made of: tables without it would be taken for those of another schema.
+            # Write the fingerprint first: tables without it would seem to belong to another schema.
             await self._checkpoint.writer(SaveCheckpoint(self._schema_name, self._schema_fingerprint))
             handlers = SaveCheckpoint(self._handlers_name, self.definition.handlers_fingerprint())
             await self._checkpoint.writer(handlers)
             await self._checkpoint.save(0, statements, settled=[*letters.parked(), *letters.discarded()])
             letters.forget_all()
         except StatementFailed as failure:
-            raise ConfigurationError(f"the schema of {self._checkpoint.name} cannot be made: {failure}") from failure
+            raise ConfigurationError(f"the schema of {self._checkpoint.name} cannot be created: {failure}") from failure
 
     async def _switch(self) -> None:
-        """Let queries, and people with an SQLite tool, see this version; drop every other."""
+        """Make this version visible to queries and to users of SQLite tools; drop every other."""
         names, version, dialect = self._names, self.definition.version, self._dialect
         prefix = projection_prefix(self.definition.name)
-        in_a_view = dialect.quoted(prefix)[:-1]  # as each name that begins so is written, up to its end
+        in_a_view = dialect.quoted(prefix)[:-1]  # how a name with this prefix begins in the SQL of a view
         objects = await self._objects("")
         statements: list[Statement] = []
         taken: set[str] = set()
@@ -194,7 +194,7 @@ class TableProjection:
                 taken.add(name.lower())
         own = {thing.name for thing in objects}
         for plain in names.plain:
-            # A plain name is a convenience for people: what has the name already keeps it.
+            # A plain name is a convenience for people; an existing object keeps it.
             if names.prefix + plain in own and plain.lower() not in taken:
                 statements.append((dialect.create_view(plain, names.prefix + plain), ()))
         await self._current.save(version, statements)
@@ -204,7 +204,7 @@ class TableProjection:
         return [(self._dialect.drop(thing), ()) for thing in await self._objects(prefix)]
 
     async def _objects(self, prefix: str) -> list[TableObject]:
-        """Return the views and tables whose names begin so, with what made them."""
+        """Return the views and tables whose names have a prefix, with the SQL that created them."""
         return [TableObject(*row) for row in await self._store.query(*self._dialect.list_objects(prefix))]
 
     @property
@@ -217,7 +217,7 @@ class TableProjection:
 
     @property
     def _schema_fingerprint(self) -> int:
-        """A number that another schema would hardly have, and never 0."""
+        """Return a number that identifies the schema with high probability; never 0."""
         return crc32("\0".join(self._names.schema()).encode()) + 1
 
 
@@ -232,11 +232,11 @@ def current_name(name: str) -> str:
 
 
 def projection_prefix(name: str) -> str:
-    """Return what the names of all tables of a projection begin with."""
+    """Return the prefix of all table names of a projection."""
     return f"{name}__v"
 
 
 def names_of(projection: type[Projection], version: int, dialect: Dialect) -> TableNames:
-    """Return the table names of a version of a projection, as far as its code of today names them."""
+    """Return the table names of a version of a projection, as the current code names them."""
     definition = projection.__definition__
     return TableNames(f"{projection_prefix(definition.name)}{version}__", definition.schema, dialect)

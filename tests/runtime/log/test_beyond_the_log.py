@@ -80,7 +80,7 @@ async def test_a_start_refuses_a_follower_that_is_beyond_the_log(tmp_path: Path,
         await caught_up(runtime, part)
     with contextlib.closing(sqlite3.connect(tmp_path / "log.db", isolation_level=None)) as db:
         db.execute("DELETE FROM events WHERE position = 3")
-    with pytest.raises(CorruptRow, match=f"{name} has come to position 3, and the log ends at 2"):
+    with pytest.raises(CorruptRow, match=f"{name} is at position 3, but the log ends at 2"):
         async with Runtime([Tally, part], store=url):  # type: ignore[list-item]
             pass
     async with Runtime([Tally], store=url) as runtime:
@@ -94,7 +94,7 @@ async def test_a_follower_that_began_beyond_the_log_is_told() -> None:
     await append(store, ("Tally", "a"), 0, Added(1))
     await store.commit(Batch(1, checkpoints=[SaveCheckpoint("outlet feed begins after", 1 + 7)]))
     checkpoint = Checkpoint("outlet feed", store, lambda extra: asyncio.get_running_loop().create_future())
-    with pytest.raises(CorruptRow, match="outlet feed has come to position 7, and the log ends at 1"):
+    with pytest.raises(CorruptRow, match="outlet feed is at position 7, but the log ends at 1"):
         await StartPosition(checkpoint, store, 0).prepare()
 
 

@@ -140,7 +140,7 @@ async def test_one_letter_is_retried_or_all() -> None:
         assert parked(runtime, Totals) == [("a", 1), ("c", 1)]
         assert await processor.retry() == 2
         assert await runtime.query(Totals.all) == {id: (7, 1) for id in "abc"}
-        with pytest.raises(NotFound, match="nothing parked at position 2"):
+        with pytest.raises(NotFound, match="no parked event at position 2"):
             await processor.retry(2)
 
 

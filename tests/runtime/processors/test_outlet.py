@@ -119,7 +119,7 @@ async def test_a_sink_that_fails_is_asked_for_the_same_event_for_ever_and_ever_l
         statistics = runtime.processors[box].statistics()
         assert (statistics.state, statistics.position, statistics.lag_events) == ("waiting", 0, 2)
         assert statistics.error == (
-            "TryLater: the sink of outlet bank does not take Account<alice> version 1: ConnectionError: nobody there"
+            "TryLater: the sink of outlet bank does not accept Account<alice> version 1: ConnectionError: nobody there"
         )
         waits = [after - before for before, after in zip(receiver.asked_at, receiver.asked_at[1:], strict=False)]
         assert waits[0] < waits[1] < waits[2]
@@ -314,9 +314,9 @@ async def test_outlets_stand_side_by_side() -> None:
         ({"name": ""}, "needs a name"),
         ({"source": " "}, 'such as "/bank"'),
         ({"types": []}, "name the classes of events"),
-        ({"types": [Account]}, "Account is no Event"),
+        ({"types": [Account]}, "Account is not an Event"),
         ({"start": "later"}, '"now" or "beginning"'),
-        ({"timeout_s": 0}, "more than 0"),
+        ({"timeout_s": 0}, "above 0"),
     ],
 )
 def test_what_makes_no_sense_is_refused(arguments: dict[str, Any], message: str) -> None:

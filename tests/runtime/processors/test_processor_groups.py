@@ -40,7 +40,7 @@ async def test_processors_are_found_by_what_they_drive_and_nothing_else() -> Non
         assert Tally not in processors
         assert processors.get(Tally) is None
         assert processors.get(Sums) is processors[Sums]
-        with pytest.raises(ConfigurationError, match="is no projection, @react function, outlet or saga"):
+        with pytest.raises(ConfigurationError, match="is not a projection, @react function, outlet or saga"):
             processors[Tally]
 
 
@@ -69,7 +69,7 @@ async def test_they_are_retried_one_by_one_by_handler_or_all() -> None:
         assert await runtime.dead_letters.retry() == 1
         assert runtime.dead_letters.list() == []
         assert await runtime.query(Totals.all) == {"t": (14, 2), "u": (14, 1)}
-        with pytest.raises(NotFound, match="nothing parked at position 1"):
+        with pytest.raises(NotFound, match="no parked event at position 1"):
             await runtime.dead_letters.retry(first)
 
 
