@@ -1,1 +1,1 @@
-"""Processes that survive: sagas, durable commands, timers, the outlet."""
+"""Processes that survive crashes: sagas, durable commands and timers."""

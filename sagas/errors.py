@@ -1,4 +1,4 @@
-"""What can go wrong around a saga."""
+"""Errors of sagas."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from actorium.store.errors import OutcomeUnknown
 
 
 class SagaTimeout(OutcomeUnknown):
-    """A saga did not end within the time that its caller gave it; it goes on by itself."""
+    """A saga did not end within the time that the caller allowed; it continues."""

@@ -1,4 +1,4 @@
-"""`Sagas`: `runtime.sagas`: look at the sagas of a runtime, and act on those that are stuck."""
+"""`Sagas`: inspect the sagas of a runtime, and repair those that are stuck: `runtime.sagas`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _STATUSES = ("running", "undoing", "completed", "undone", "failed")
 class Sagas:
     """The sagas of a runtime.
 
-    Every method raises RuntimeClosed while the runtime does not run, and ConfigurationError for a saga class that the
-    runtime was not given.
+    Every method raises RuntimeClosed while the runtime does not run, and ConfigurationError for a saga class that is
+    not in the runtime.
     """
 
     def __init__(self, running: Callable[[], SagaEngine]) -> None:
@@ -27,11 +27,11 @@ class Sagas:
         """Return a saga: its status, the reason for it, its fields, and its history line by line.
 
         saga: its class.
-        id: what its `@starts` handler made of the event that started it.
-        ended_within_s: wait so many seconds for it to start and to end: completed, undone, or failed, which lasts until
-            a person acts.
+        id: the saga's id, as its `@starts` handler determined it.
+        ended_within_s: wait up to this many seconds for it to start and end as completed, undone or failed. A failed
+            saga stays failed until an operator acts.
 
-        Raises NotFound where it has not started, and SagaTimeout where it has not ended in time; it goes on then.
+        Raises NotFound if it has not started, and SagaTimeout if it has not ended in time; it then continues.
         """
         engine = self._running()
         if ended_within_s is None:
@@ -39,7 +39,7 @@ class Sagas:
         return await engine.ended(saga, id, checked_timeout_s(ended_within_s, "ended_within_s"))
 
     def list(self, saga: type[Saga] | None = None, *, status: str | None = None) -> AsyncIterator[SagaSummary]:
-        """Iterate over the sagas there are, by type and id: `async for saga in runtime.sagas.list(status="failed")`.
+        """Iterate over all sagas, by type and id: `async for saga in runtime.sagas.list(status="failed")`.
 
         saga: only those of this class.
         status: only those that are "running", "undoing", "completed", "undone" or "failed".
@@ -51,26 +51,26 @@ class Sagas:
     async def retry(self, saga: type[Saga], id: str, *, reason: str) -> None:
         """Retry the current step, or undo, of a stuck saga.
 
-        reason: is kept in its history; not empty.
+        reason: stored in its history; must not be empty.
 
-        Raises Rejected where the saga is not stuck, NotFound where there is none.
+        Raises Rejected if the saga is not stuck, NotFound if it does not exist.
         """
         await self._running().mend(saga, id, "retry", reason)
 
     async def skip(self, saga: type[Saga], id: str, *, reason: str) -> None:
-        """Take the current step, or undo, of a stuck saga as done.
+        """Treat the current step, or undo, of a stuck saga as done.
 
-        reason: is kept in its history; not empty.
+        reason: stored in its history; must not be empty.
 
-        Raises Rejected where the saga is not stuck, NotFound where there is none.
+        Raises Rejected if the saga is not stuck, NotFound if it does not exist.
         """
         await self._running().mend(saga, id, "skip", reason)
 
     async def complete(self, saga: type[Saga], id: str, *, reason: str) -> None:
-        """End a stuck saga as completed, whatever is left of it.
+        """End a stuck saga as completed, whatever steps are left.
 
-        reason: is kept in its history; not empty.
+        reason: stored in its history; must not be empty.
 
-        Raises Rejected where the saga is not stuck, NotFound where there is none.
+        Raises Rejected if the saga is not stuck, NotFound if it does not exist.
         """
         await self._running().mend(saga, id, "complete", reason)

@@ -1,4 +1,4 @@
-"""`Submissions`: `runtime.submissions`: look at submitted commands, and cancel those that wait."""
+"""`Submissions`: inspect submitted commands, and cancel those that wait: `runtime.submissions`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from actorium.store.errors import ConfigurationError
 
 
 class Submissions:
-    """The commands that were given to `runtime.submit`.
+    """The commands that were submitted with `runtime.submit`.
 
     Every method raises RuntimeClosed while the runtime does not run.
     """
@@ -21,14 +21,14 @@ class Submissions:
     async def get(self, command_id: str) -> SubmissionView:
         """Return a submitted command: its status, when it is due, and how it ended.
 
-        command_id: that of the acknowledgement of `submit`.
+        command_id: from the acknowledgement of `submit`.
 
-        Raises NotFound where no such command was submitted.
+        Raises NotFound if no such command was submitted.
         """
         return await self._running().submission(command_id)
 
     def list(self, *, status: str | None = None) -> AsyncIterator[SubmissionView]:
-        """Iterate over the submitted commands, timers that wait included, by their ids.
+        """Iterate over the submitted commands, including waiting timers, by id.
 
         status: only those that are "waiting", "done", "failed" or "cancelled".
         """
@@ -37,10 +37,10 @@ class Submissions:
         return self._running().submissions(status)
 
     async def cancel(self, command_id: str, *, reason: str = "") -> bool:
-        """Cancel a submitted command that waits; return False where it was sent already, or is being sent.
+        """Cancel a waiting command; return False if it was already sent, or is being sent.
 
-        reason: is kept with it.
+        reason: stored with it.
 
-        Raises NotFound where no such command was submitted.
+        Raises NotFound if no such command was submitted.
         """
         return await self._running().cancel(command_id, reason)

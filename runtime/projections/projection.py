@@ -126,9 +126,7 @@ class ProjectionDefinition:
         if not is_version(self.version):
             raise ConfigurationError(f"{owner}.version = {self.version!r}: version must be a whole number from 1")
         if not _NAME.fullmatch(self.name):
-            raise ConfigurationError(
-                f"{owner}.projection_name = {self.name!r} may hold only letters, digits and _"
-            )
+            raise ConfigurationError(f"{owner}.projection_name = {self.name!r} may hold only letters, digits and _")
         _check_snapshot_every(projection_class, self.has_tables)
         if projection_class.on_failure not in ("park", "stop"):
             raise ConfigurationError(f'{owner}.on_failure = {projection_class.on_failure!r}: "park" or "stop"')

@@ -64,7 +64,7 @@ class StepRunner(CommandRunner):
         if not isinstance(error, Refused):
             return False
         definition = self._definitions[key.owner]
-        must_be_done = intent.step in definition.steps and (intent.undo or not definition.can_turn_round(intent.step))
+        must_be_done = intent.step in definition.steps and (intent.undo or not definition.can_be_undone(intent.step))
         return not must_be_done
 
     def counts(self, error: Exception) -> bool:

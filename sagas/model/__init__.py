@@ -1,1 +1,1 @@
-"""What users write: sagas, their steps and events, and the pure rules that decide what a saga does next."""
+"""Sagas as users write them, their steps and events, and the pure rules that decide what a saga does next."""

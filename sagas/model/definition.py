@@ -1,4 +1,4 @@
-"""`SagaDefinition`: what a saga class says of itself, read once and checked when the class is defined."""
+"""`SagaDefinition`: what a saga class declares, read and checked once, when the class is defined."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ALARM_MAX_S = 1e9  # some 30 years
 
 
 class SagaHandler(msgspec.Struct, frozen=True):
-    """A `@starts` or `@on` method: the events it handles, and how they find their saga."""
+    """A `@starts` or `@on` method: the events it handles, and how to find the saga for each."""
 
     handler: EventHandler
     correlate: Correlate
@@ -44,7 +44,7 @@ class SagaDefinition:
     def __init__(self, saga_class: type[SagaState], names: Mapping[str, Any]) -> None:
         own = saga_class.__dict__.get("saga_type")
         self.saga_class = saga_class
-        self.stream_class: type[Any] | None = None  # kept here so that it goes when the saga's class does
+        self.stream_class: type[Any] | None = None  # stored here so that it is freed with the saga's class
         self.saga_type: str = own if isinstance(own, str) and own else saga_class.__name__
         self.steps: dict[str, Step] = {step.name: step for step in _steps_of(saga_class)}
         self._next: dict[str, Step | None] = dict(zip(["", *self.steps], [*self.steps.values(), None], strict=True))
@@ -56,11 +56,11 @@ class SagaDefinition:
         self._check(names)
 
     def handler_of(self, event_class: type[Event]) -> SagaHandler | None:
-        """Return what handles a class of event: its own handler, or that of its nearest base."""
+        """Return the handler of an event class: its own, or that of its nearest base."""
         return nearest(self.handlers, event_class)
 
     def waiting_for(self, event_class: type[Event]) -> list[Step]:
-        """Return the steps that wait for a class of event or for a base of it."""
+        """Return the steps that wait for an event class or a base of it."""
         return [step for base in event_class.__mro__ for step in self.untils.get(base, ())]
 
     @property
@@ -74,21 +74,21 @@ class SagaDefinition:
         return frozenset((*self.handlers, *self.untils))
 
     def reader_of(self, event_class: type[Event]) -> str:
-        """Return the name of the method that follows an event."""
+        """Return the name of the method that handles an event class."""
         known = self.handlers.get(event_class)
         name = known.handler.method.__name__ if known is not None else self.untils[event_class][0].name
         return f"{self.saga_class.__name__}.{name}"
 
     def today(self, step: str) -> str:
-        """Return the name that a recorded step has today."""
+        """Return the current name of a recorded step."""
         return self.saga_class.renamed_steps.get(step, step)
 
     def next_step(self, after: str) -> Step | None:
-        """Return the step after one (after "": the first), None after the last."""
+        """Return the step after one (after "": the first); None after the last."""
         return self._next[after]
 
-    def can_turn_round(self, at: str) -> bool:
-        """Say whether a saga that stands at a step may still be undone: no pivot was passed before it."""
+    def can_be_undone(self, at: str) -> bool:
+        """Say whether a saga at this step may still be undone: no pivot lies before it."""
         for step in self.steps.values():
             if step.name == at:
                 return True
@@ -99,14 +99,14 @@ class SagaDefinition:
     def _read(self, method: Callable[..., Any], names: Mapping[str, Any]) -> None:
         name = f"{self.saga_class.__name__}.{method.__name__}"
         if inspect.iscoroutinefunction(method):
-            raise ConfigurationError(f"{name} is async: only a @step may wait; a handler decides at once")
+            raise ConfigurationError(f"{name} is async: only a @step may be async; make the handler synchronous")
         starts = starts_of(method)
         if handles_rejection(method):
             command = next(iter(hints_of(method, name, names).values()), None)
             if not is_proper_subclass(command, Command):
-                raise ConfigurationError(f"{name}: @on_rejected handles {shown(command)}, which is no Command")
+                raise ConfigurationError(f"{name}: @on_rejected handles {shown(command)}, which is not a Command")
             if len(inspect.signature(method).parameters) > 3:
-                raise ConfigurationError(f"{name} takes too much: the command, and the Rejected if it wants it")
+                raise ConfigurationError(f"{name} has too many parameters: it may have the command, and the Rejected")
             other_method = self.rejections.setdefault(command, method)  # type: ignore[arg-type]
             if other_method is not method:
                 raise ConfigurationError(f"{name} and {other_method.__name__} both handle a rejected {shown(command)}")
@@ -115,7 +115,7 @@ class SagaDefinition:
         correlate = starts[0] if starts is not None else correlation_of(method)
         if starts is None and correlate is None:
             raise ConfigurationError(
-                f'{name}: how does the event find its saga? Write @on(correlate="field"), the field of the event that '
+                f'{name}: its event cannot find the saga: write @on(correlate="field"), with the event field that '
                 "holds the saga's id, or a function of the recorded event"
             )
         for event_class in handler.event_classes:
@@ -130,22 +130,24 @@ class SagaDefinition:
     def _check(self, names: Mapping[str, Any]) -> None:
         owner = self.saga_class.__name__
         if not any(handler.is_start for handler in self.handlers.values()):
-            raise ConfigurationError(f"{owner} is started by nothing: mark the handler of its first event with @starts")
+            raise ConfigurationError(
+                f"{owner} has nothing to start it: mark the handler of its first event with @starts"
+            )
         steps = list(self.steps.values())
         pivots = [index for index, step in enumerate(steps) if step.pivot]
         if len(pivots) > 1:
-            raise ConfigurationError(f"{owner} has {len(pivots)} pivots: a saga has one point of no return")
-        # Nothing after the last step can fail, so it need not be undone; the same goes for the pivot and what follows.
+            raise ConfigurationError(f"{owner} has {len(pivots)} pivots: a saga has at most one")
+        # Nothing after the last step can fail, so that step needs no undo; nor do the pivot and the steps after it.
         for step in steps[: pivots[0] if pivots else len(steps) - 1]:
             if not step.says_undo:
                 raise ConfigurationError(
-                    f"{owner}.{step.name} says nothing of its undo, and a later step can fail: add "
+                    f"{owner}.{step.name} declares no undo, but a later step can fail: add "
                     f"`@{step.name}.undo`, or write @step(undo=None) if it needs none"
                 )
         for step in steps[pivots[0] + 1 :] if pivots else ():
             if step.undo_method is not None:
                 raise ConfigurationError(
-                    f"{owner}.{step.name} is never undone, it comes after the pivot: drop its undo, or move the pivot"
+                    f"{owner}.{step.name} comes after the pivot, so it is never undone: remove its undo"
                 )
         for step in steps:
             self._check_step(owner, step, names)
@@ -153,7 +155,7 @@ class SagaDefinition:
         if self.rejections and steps and not any(not handler.is_start for handler in self.handlers.values()):
             method = next(iter(self.rejections.values())).__name__
             raise ConfigurationError(
-                f"{owner}.{method} is never called: the rejection of a step's command turns the saga round; read "
+                f"{owner}.{method} is never called: if a step's command is rejected, the saga compensates; read "
                 "self.reason in an undo method instead"
             )
 
@@ -165,14 +167,14 @@ class SagaDefinition:
         if after_s is not None and not 0 < after_s <= _ALARM_MAX_S:
             raise ConfigurationError(f"{owner}.alarm_after_s = {after_s!r}: seconds, above 0, at most {_ALARM_MAX_S:g}")
         if set(self.saga_type) & set("/<>"):
-            raise ConfigurationError(f"{owner}: saga_type={self.saga_type!r} may not hold any of / < >")
+            raise ConfigurationError(f"{owner}: saga_type={self.saga_type!r} must not contain / < or >")
         if FREE in self.steps:
-            raise ConfigurationError(f"{owner}.{FREE} is no name for a step: it stands for what handlers issue; rename")
+            raise ConfigurationError(f"{owner}.{FREE} is reserved for commands that handlers issue: rename the step")
         for before, today in self.saga_class.renamed_steps.items():
             if before in self.steps or today not in self.steps:
                 raise ConfigurationError(
-                    f"{owner}.renamed_steps maps {before!r} to {today!r}: from a name that is gone, to a step that is "
-                    "there"
+                    f"{owner}.renamed_steps maps {before!r} to {today!r}: map a name that no longer exists to an "
+                    "existing step"
                 )
 
     def _check_step(self, owner: str, step: Step, names: Mapping[str, Any]) -> None:
@@ -185,42 +187,46 @@ class SagaDefinition:
             _check_return(f"{name}'s undo", hints_of(step.undo_method, f"{name}'s undo", names))
         if step.is_effect:
             if step.until is not None:
-                raise ConfigurationError(f"{name} is an effect: it is done when it returns; drop until=")
+                raise ConfigurationError(f"{name} is async, so it is done when it returns: remove until=")
             if step.correlate is not None:
-                raise ConfigurationError(f"{name}: correlate= is for until=, and an effect has none: drop it")
+                raise ConfigurationError(
+                    f"{name}: correlate= belongs to until=, which an async step has not: remove it"
+                )
             kinds = [hints.get(parameter.name) for parameter in parameters]
             if kinds not in ([], [IdempotencyKey]):
-                raise ConfigurationError(f"{name}: an async step takes nothing, or one parameter of IdempotencyKey")
+                raise ConfigurationError(f"{name}: an async step has no parameter, or one annotated IdempotencyKey")
         elif parameters:
-            raise ConfigurationError(f"{name} takes parameters: a step has only the saga's fields to go by")
+            raise ConfigurationError(f"{name} has parameters: a step reads only the saga's fields")
         if step.undo_method is not None and inspect.iscoroutinefunction(step.undo_method):
-            raise ConfigurationError(f"{name}'s undo is async: it returns the command that undoes the step")
+            raise ConfigurationError(
+                f"{name}'s undo is async: make it synchronous, and return the command that undoes the step"
+            )
         if step.undo_method is not None and len(inspect.signature(step.undo_method).parameters) > 2:
-            raise ConfigurationError(f"{name}'s undo takes too much: the commands that took effect, if it wants them")
+            raise ConfigurationError(
+                f"{name}'s undo has too many parameters: it may have one, the commands that took effect"
+            )
         if step.until is None and step.correlate is not None:
-            raise ConfigurationError(f"{name}: correlate= says how the event of until= finds its saga: add until=")
+            raise ConfigurationError(f"{name}: correlate= tells how the event of until= finds its saga: add until=")
         if step.until is not None:
             if not is_proper_subclass(step.until, Event):
-                raise ConfigurationError(f"{name}: until={shown(step.until)} is no Event")
+                raise ConfigurationError(f"{name}: until={shown(step.until)} is not an Event")
             _check_field(name, step.until, step.correlate)
             related = [one for one in self.untils if _may_be_one(one, step.until)]
             ways = [other.correlate for one in related for other in self.untils[one]]
             ways += [known.correlate for one, known in self.handlers.items() if _may_be_one(one, step.until)]
             if any(way != step.correlate for way in ways):
                 raise ConfigurationError(
-                    f"{name} waits for {step.until.__name__}, which another step or handler of {owner} finds in "
-                    "another way: give all of them the same correlate="
+                    f"{name} waits for {step.until.__name__}, which another step or handler of {owner} correlates "
+                    "differently: give all of them the same correlate="
                 )
             self.untils.setdefault(step.until, []).append(step)
 
 
 def _check_return(name: str, hints: Mapping[str, Any]) -> None:
-    """Raise ConfigurationError where an annotation, if there is one, says something else than commands or None."""
+    """Raise ConfigurationError if a return annotation is something other than commands or None."""
     for part in leaves(hints.get("return", type(None))):
         if inspect.isclass(part) and part is not type(None) and not issubclass(part, Command):
-            raise ConfigurationError(
-                f"{name} says that it returns {shown(part)}: it returns a Command, several, or None"
-            )
+            raise ConfigurationError(f"{name} is annotated to return {shown(part)}: return a Command, several, or None")
 
 
 def _check_field(name: str, event_class: type[Event], correlate: Correlate) -> None:
@@ -229,7 +235,7 @@ def _check_field(name: str, event_class: type[Event], correlate: Correlate) -> N
 
 
 def _may_be_one(first: type[Event], second: type[Event]) -> bool:
-    """Say whether an event of one class may be one of the other."""
+    """Say whether an event can be an instance of both classes."""
     return issubclass(first, second) or issubclass(second, first)
 
 
@@ -237,7 +243,7 @@ def _members(saga_class: type) -> Iterator[Any]:
     members: dict[str, Any] = {}
     for base in reversed(saga_class.__mro__):
         for name, value in base.__dict__.items():
-            members[name] = value  # an overriding step keeps the place of the overridden one
+            members[name] = value  # an overriding step keeps the position of the overridden one
     yield from members.values()
 
 

@@ -1,4 +1,4 @@
-"""When something is due: the bounds of a time that is accepted, and what becomes of one recorded without them."""
+"""Due times: the limits for new ones, and how to read one that was recorded before there were limits."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from actorium.store.errors import ConfigurationError, InvalidCommand
 from actorium.store.events import Event
 
 LATEST_US = 253_402_300_799_000_000
-"""The last second of the year 9999, in microseconds since the epoch: what is later has no date."""
+"""The last second of the year 9999, in microseconds since the epoch; `datetime` cannot represent later times."""
 _YEARS = SECONDS_MAX // 86_400 // 366
 
 
 def due_at_us(now_us: int, at: datetime | None, after_s: float | None) -> int:
-    """Return when a command is due, in microseconds since the epoch; 0 for at once.
+    """Return when a command is due, in microseconds since the epoch; 0 for immediately.
 
-    now_us: the time now.
-    at: an aware datetime; one that is past means at once.
+    now_us: the current time.
+    at: an aware datetime; a past one means immediately.
     after_s: seconds from now.
 
-    Raises ConfigurationError for both, and InvalidCommand for anything else and for more than a hundred years.
+    Raises ConfigurationError if both are given, and InvalidCommand for any other value or more than a hundred years.
     """
     if at is not None and after_s is not None:
         raise ConfigurationError("submit(…): give at= or after_s=, not both")
@@ -45,7 +45,7 @@ def _us_of(at: Any, now_us: int) -> int:
         raise InvalidCommand(f"submit(…, at={at!r}) has no time zone: give an aware datetime")
     try:
         us = round(at.timestamp() * 1_000_000)
-    except OverflowError:  # its time zone takes it out of the calendar
+    except OverflowError:  # in UTC it is outside the calendar
         us = LATEST_US if at.year > 1 else 0
     if us > now_us + SECONDS_MAX * 1_000_000:
         raise InvalidCommand(f"submit(…, at={at!r}): at most {_YEARS} years from now")
@@ -53,12 +53,12 @@ def _us_of(at: Any, now_us: int) -> int:
 
 
 def within_calendar(due_us: int) -> int:
-    """Return a due time as it can be stored: one that was recorded before there were bounds may be any number."""
+    """Return a due time that can be stored; one recorded before there were limits may be any number."""
     return min(max(0, due_us), LATEST_US)
 
 
 def recorded_due_us(event: Event) -> int:
-    """Return when an event has something fall due, as it was recorded; 0 where nothing does."""
+    """Return the due time that an event recorded; 0 if it has none."""
     if isinstance(event, CommandSubmitted):
         return event.due_us
     return event.deadline_us if isinstance(event, StepIssued) else 0

@@ -1,4 +1,4 @@
-"""What a saga's own stream records: what started it, what it issued, what came back, what was undone.
+"""The events of a saga's own stream: what started it, what it issued, the outcomes, and what was undone.
 
 A saga's fields and its commands' fields are JSON here, read only where they are wanted: by the class of the day.
 `attempts` is how often a command or an effect was tried.
@@ -14,27 +14,27 @@ import msgspec
 from actorium.store.events import Event, as_json
 
 UNDO = ":undo"
-"""What the key of an undo ends with, behind the step's name."""
+"""The suffix of the key of an undo, after the step's name."""
 FREE = "on"
-"""The step's name of what a handler issues; its keys count up: on:1, on:2."""
+"""The step name of commands that handlers issue; their keys are numbered: on:1, on:2."""
 
 
 NOTHING = msgspec.Raw(b"null")
 
 
 class IssuedCommand(msgspec.Struct, frozen=True, gc=False):
-    """A command that a saga decided to send: its type's stable name, and its fields, a JSON object."""
+    """A command that a saga decided to send: the stable name of its type, and its fields as a JSON object."""
 
     type: str
     fields: msgspec.Raw
 
 
 def as_recorded(fields: dict[str, Any]) -> msgspec.Raw:
-    """Return fields as JSON; raise ValueError for a NaN, or whatever else JSON would change."""
+    """Return fields as JSON; raise ValueError for a NaN, or any other value that JSON would change."""
     encoded = as_json(fields)
     if msgspec.json.decode(encoded) != fields:
         changed = [name for name, value in msgspec.json.decode(encoded).items() if value != fields[name]]
-        raise ValueError(f"{', '.join(changed)}: JSON cannot carry this: {fields!r}")
+        raise ValueError(f"{', '.join(changed)}: JSON cannot represent this: {fields!r}")
     return msgspec.Raw(encoded)
 
 
@@ -53,7 +53,7 @@ class SagaStarted(Event, omit_defaults=True):
 
 
 class SagaMoved(Event):
-    """An event was taken by the saga's handler; `state` is its fields after it, a JSON object."""
+    """The saga's handler took an event; `state` is its fields afterwards, a JSON object."""
 
     event_type = "saga.moved"
 
@@ -104,7 +104,7 @@ class CommandAnswered(Event, omit_defaults=True):
 
 
 class EventArrived(Event):
-    """The event that a step waits for came before all of its commands were answered, or before the step's turn."""
+    """The event that a step waits for came before the replies to all of its commands, or before its turn."""
 
     event_type = "saga.event_arrived"
 
@@ -120,7 +120,7 @@ class StepSucceeded(Event, omit_defaults=True):
     key: str
     step: str
     undo: bool
-    # Made by a function: a default that is Raw has no place in the JSON Schema of an application's events.
+    # Made by a function, because a Raw default cannot appear in the JSON Schema of an application's events.
     state: msgspec.Raw = msgspec.field(default_factory=lambda: NOTHING)
     attempts: int = 1
 
@@ -128,7 +128,8 @@ class StepSucceeded(Event, omit_defaults=True):
 class StepFailed(Event, omit_defaults=True):
     """A step cannot be done. `took_effect` says that it did something all the same, which is to be undone.
 
-    `effects` are the places of the commands that did.
+    took_effect: whether it did something nevertheless, which must be undone.
+    effects: the indexes of the commands that took effect.
     """
 
     event_type = "saga.step_failed"
@@ -144,7 +145,7 @@ class StepFailed(Event, omit_defaults=True):
 
 
 class SagaCompleted(Event):
-    """All that was to be done is done."""
+    """All steps are done."""
 
     event_type = "saga.completed"
 
@@ -168,7 +169,7 @@ class SagaFailed(Event, omit_defaults=True):
 
 
 class SagaMended(Event):
-    """A person acted on a saga that stood: retried its step, skipped it, or completed it by hand."""
+    """An operator acted on a stuck saga: retried its step, skipped it, or completed the saga."""
 
     event_type = "saga.mended"
 

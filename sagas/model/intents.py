@@ -1,4 +1,4 @@
-"""`IntentKey`: the name of one thing that is to be carried out, and where it stands in the agenda."""
+"""`IntentKey`: identifies one intent, and names its rows in the agenda."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ID_FORM = 1
 class IntentKey(msgspec.Struct, frozen=True, gc=False):
     """A step of a saga (`owner` is the saga's type, `id` the saga, `key` the step), or a submitted command.
 
-    Of a submitted command `id` is the command's own id, and `key` is empty.
+    For a submitted command, `id` is the command's own id, and `key` is empty.
     """
 
     owner: str
@@ -25,13 +25,13 @@ class IntentKey(msgspec.Struct, frozen=True, gc=False):
     key: str
 
     def effect_key(self, index: int) -> str:
-        """Return what names one effect of the intent: the same at every attempt, after every crash."""
+        """Return the name of one effect of the intent: the same at every attempt, after any crash."""
         return bounded(f"{self.owner}/{self.id}/{self.key}/{index}")
 
     def command_id(self, index: int, id_form: int) -> DerivedId:
-        """Return the id of the command at a place of the intent: the same at every attempt, after every crash.
+        """Return the id of the command at an index of the intent: the same at every attempt, after any crash.
 
-        id_form: that of the intent. What was issued with 0 keeps the id that it may have been sent with.
+        id_form: that of the intent. A command issued with 0 keeps the id under which it may have been sent.
         """
         if not self.key:
             return DerivedId(self.id)
@@ -43,7 +43,7 @@ class IntentKey(msgspec.Struct, frozen=True, gc=False):
 
 
 class Intent(msgspec.Struct, frozen=True, gc=False):
-    """What an intent consists of: the commands still waited for, by place, or an effect.
+    """The content of an intent: the commands still waited for, by index, or an effect.
 
     flow_id, causation_id, headers: the metadata of its commands.
     """

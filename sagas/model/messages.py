@@ -1,4 +1,4 @@
-"""What is reported to a saga, as commands for its stream."""
+"""Reports to a saga, as commands for its stream."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from actorium.store.events import Event, RecordedEvent
 
 
 class Happened(Command):
-    """An event came that this saga follows; `at_us` is the time, in microseconds since the epoch."""
+    """An event that this saga follows was recorded; `at_us` is the current time, in microseconds since the epoch."""
 
     recorded: RecordedEvent[Event]
     at_us: int
 
 
 class Answered(Command):
-    """A command of an intent took effect, or cannot be carried out, and `error` says why.
+    """A command of an intent took effect, or failed for the reason in `error`.
 
     `index` is the command's place in the intent; -1 speaks for all that are still waited for, and `effects` are the
     places of those that did something all the same. `took_effect` says so of an effect that failed. `state` is what an
@@ -36,14 +36,14 @@ class Answered(Command):
 
 
 class Broke(Command):
-    """What a saga makes of an answer cannot be recorded, whatever is tried: the saga stands until a person acts."""
+    """The saga's decision on a reply cannot be recorded, even after retries: the saga is stuck."""
 
     key: str
     reason: str
 
 
 class Mend(Command):
-    """A person acts on a saga that stands: "retry", "skip" or "complete"."""
+    """An operator acts on a stuck saga: "retry", "skip" or "complete"."""
 
     action: str
     reason: str

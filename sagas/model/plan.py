@@ -1,4 +1,4 @@
-"""`StepPlan`: what a saga decides next: pure, from its state and what was reported, to the events of one append."""
+"""`StepPlan`: decides what a saga does next; a pure function of its state and a report to the events of one append."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ class StepPlan:
         self._issued = stream.issued
         self._state = stream.state
 
-    # --- what is reported -----------------------------------------------------------------------------------------
+    # --- reports --------------------------------------------------------------------------------------------------
 
     def happened(self, recorded: RecordedEvent[Event]) -> list[Any]:
-        """Take an event: begin, hand it to its handler, or end the step that waits for it."""
+        """Take an event: start the saga, call the handler, or end the step that waits for it."""
         known = self._definition.handler_of(type(recorded.event))
         if not self._status:
             return self._begin(recorded) if known is not None and known.is_start else []
@@ -85,7 +85,7 @@ class StepPlan:
         return self._events
 
     def answered(self, answer: Answered) -> list[Any]:
-        """Take the answer to one command of an intent (or the end of all of them)."""
+        """Take the reply to one command of an intent (or the end of all of them)."""
         intent = self._stream.open.get(answer.key)
         if intent is None or (answer.index >= 0 and answer.index not in intent.waiting):
             return []  # said before
@@ -108,12 +108,12 @@ class StepPlan:
         return self._events
 
     def mend(self, action: str, reason: str) -> list[Any]:
-        """Do what a person wants of a saga that stands."""
+        """Carry out an operator's action on a stuck saga."""
         stream = self._stream
         if self._status != "failed":
-            raise Rejected("the saga does not stand: there is nothing to mend", status=stream.status)
+            raise Rejected("the saga is not stuck: there is nothing to repair", status=stream.status)
         if not stream.stands and action != "complete":
-            raise Rejected("the saga ended itself: it can only be completed by hand", reason=stream.reason)
+            raise Rejected("its own code ended the saga: it can only be completed", reason=stream.reason)
         undoing = stream.cause is not None
         for key in stream.stands or ("",):
             self._events.append(SagaMended(action, key, reason, undoing))
@@ -127,7 +127,7 @@ class StepPlan:
                 self._succeed(key, step, key.endswith(UNDO), intent.commands if intent else (), None, go_on=False)
             elif intent is not None:
                 self._issue(key, intent.step, intent.undo, intent.commands, intent.effect, intent.id_form)
-        if stream.ended:  # it had ended already, and only what it had sent before was left to do
+        if stream.ended:  # it had already ended, and only commands sent before were left
             self._events.append(
                 SagaCompleted() if stream.ended == "completed" else SagaFailed("", stream.ended_because)
             )
@@ -135,7 +135,7 @@ class StepPlan:
             self._resume()
         return self._events
 
-    # --- what follows ---------------------------------------------------------------------------------------------
+    # --- consequences ---------------------------------------------------------------------------------------------
 
     def _begin(self, recorded: RecordedEvent[Event]) -> list[Any]:
         saga = self._definition.saga_class()
@@ -164,7 +164,7 @@ class StepPlan:
         self._follow_up(saga, commands)
 
     def _arrive(self, recorded: RecordedEvent[Event]) -> None:
-        """Let the step that waits for an event have it: the one that is open, else the next that will be."""
+        """Pass an event to the step that waits for it: the open one, or else the next one in order."""
         steps = self._definition.waiting_for(type(recorded.event))
         for step in steps:
             intent = next((one for one in self._stream.open.values() if one.step == step.name and not one.undo), None)
@@ -187,20 +187,20 @@ class StepPlan:
         return issued_commands(handler.method(saga, *arguments(handler, recorded, {})), handler.method.__qualname__)
 
     def _follow_up(self, saga: SagaState, commands: tuple[IssuedCommand, ...]) -> None:
-        """Issue what a handler returned, and end the saga if it said so."""
+        """Issue what a handler returned, and end the saga if the handler ended it."""
         if commands:
             self._issue(f"{FREE}:{self._issued + 1}", FREE, False, commands, False)
         if saga.ended:
             self._end(saga.ended, saga.reason)
 
     def _end(self, ended: str, reason: str) -> None:
-        """End the saga as its code said."""
+        """End the saga as its code requested."""
         if self._status in ("running", "undoing"):
             self._status = ended
             self._events.append(SagaCompleted() if ended == "completed" else SagaFailed("", reason))
 
     def _take_rejection(self, intent: Open, answer: Answered) -> bool:
-        """Give a rejected command of the free form to its handler; return False where there is none."""
+        """Pass a handler's rejected command to `@on_rejected`; return False if there is no such handler."""
         issued = intent.commands[answer.index]
         rejections = self._definition.rejections
         command_class = next((one for one in rejections if command_type_of(one) == issued.type), None)
@@ -256,7 +256,7 @@ class StepPlan:
 
     def _fail(self, intent: Open, error: str, details: Any, took_effect: bool, effects: tuple[int, ...]) -> None:
         definition = self._definition
-        forward = intent.step == FREE or not definition.can_turn_round(intent.step)
+        forward = intent.step == FREE or not definition.can_be_undone(intent.step)
         if intent.undo or forward or self._status != "running":
             self._events.append(SagaFailed(intent.key, error, self._attempts))
             return
@@ -269,7 +269,7 @@ class StepPlan:
         self._undo_next()
 
     def _resume(self) -> None:
-        """Go on where nothing of the steps is open: what was open meanwhile is over, or never began."""
+        """Continue when no step is open: what was open has ended, or never began."""
         steps = self._definition.steps
         if not steps or any(isinstance(event, StepIssued) and event.step != FREE for event in self._events):
             return
@@ -281,7 +281,7 @@ class StepPlan:
             self._go_on(next((name for name in reversed(steps) if name in self._done), ""))
 
     def _go_on(self, after: str) -> None:
-        """Issue the next step that has something to do, or complete."""
+        """Issue the next step that has something to do, or complete the saga."""
         while (step := self._definition.next_step(after)) is not None:
             if step.is_effect:
                 self._issue(step.name, step.name, False, (), True)
@@ -308,7 +308,7 @@ class StepPlan:
         self._events.append(SagaCompleted())
 
     def _undo_next(self) -> None:
-        """Issue the undo of the last step that is done and not undone, or say that all is undone."""
+        """Issue the undo of the last step that is done and not undone; if there is none, the saga is undone."""
         saga = self._saga()
         before = as_json(saga)
         for name in reversed(self._done):
@@ -316,7 +316,7 @@ class StepPlan:
                 continue
             step = self._definition.steps.get(name)
             if step is None:
-                self._events.append(SagaFailed(name + UNDO, f"{name} is done, and this code has no such step to undo"))
+                self._events.append(SagaFailed(name + UNDO, f"{name} is done, but the code has no such step to undo"))
                 return
             if step.undo_method is None:
                 continue
@@ -334,9 +334,9 @@ class StepPlan:
         self._events.append(SagaUndone(self._cause or ""))
 
     def _undoing(self, step: Step, saga: SagaState, done: tuple[IssuedCommand, ...]) -> tuple[IssuedCommand, ...]:
-        """Return what undoes a step, given its commands that took effect."""
+        """Return the commands that undo a step, given its commands that took effect."""
         undo = step.undo_method
-        assert undo is not None, "a step without an undo is passed over"
+        assert undo is not None, "a step without an undo is skipped"
         if not step.undo_wants_commands:
             return issued_commands(undo(saga), undo.__qualname__)
         known = self._stream.commands
@@ -356,7 +356,7 @@ class StepPlan:
         return step is not None and step.until is not None and not intent.undo and not intent.arrived
 
     def _require_unchanged(self, saga: SagaState, before: bytes) -> None:
-        """Raise TypeError where a step or an undo changed a field, since it was `before`: nothing would record it."""
+        """Raise TypeError if a step or an undo changed a field since `before`: nothing would record the change."""
         if as_json(saga) == before:
             return
         recorded = self._saga()

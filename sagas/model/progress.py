@@ -1,8 +1,8 @@
-"""`SagaProgress`: the state of one saga, as the events of its stream give it.
+"""`SagaProgress`: the state of one saga, folded from the events of its stream.
 
-Invariants: an intent is open from its `StepIssued` until it succeeded, failed or the saga is stuck; of the steps at
-most one is open; a saga that has ended has nothing open; steps in the state have the names of today, keys those that
-were recorded, for the commands' ids are made of them.
+Invariants: an intent is open from its `StepIssued` until it succeeds or fails, or the saga is stuck; at most one step
+is open; a saga that has ended has nothing open. Steps in the state have their current names, but keys keep the
+recorded ones, because the commands' ids are built from them.
 """
 
 from __future__ import annotations
@@ -58,14 +58,14 @@ class Open(msgspec.Struct):
 
     @property
     def effects(self) -> tuple[int, ...]:
-        """The places of the commands that took effect."""
+        """The indexes of the commands that took effect."""
         if self.effect:
             return ()
         return tuple(n for n in range(len(self.commands)) if n not in self.waiting and n not in self.failed)
 
 
 class SagaProgress(Aggregate):
-    """How far one saga is.
+    """The progress of one saga.
 
     `state` is the saga's fields as JSON. `done` holds the finished steps in their order with the commands that took
     effect, `early` the steps whose event came before their turn, `stands` the keys at which a saga that failed waits
@@ -175,7 +175,7 @@ class SagaProgress(Aggregate):
         self.status = self.ended = "completed"
         self.reason = ""
         self.stands.clear()
-        self.done.clear()  # nothing will be undone any more
+        self.done.clear()  # nothing more will be undone
 
     @evolve
     def all_undone(self, event: SagaUndone) -> None:

@@ -1,7 +1,7 @@
 """`Saga`: a process over several aggregates (a process manager) that survives any crash.
 
-Its fields are its durable state, all with defaults. Two forms, one mechanism: `@starts` and `@step` methods in the
-order written, or `@starts` and `@on` methods that return the next commands.
+Its fields are its durable state; all have defaults. A saga has one of two forms, with one mechanism: `@starts` and
+`@step` methods that run in the order written, or `@starts` and `@on` methods that return the next commands.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from actorium.sagas.model.state import SagaState
 
 
 class Saga(SagaState, kw_only=True):
-    """The state of one process. `id` is its id; `reason` is why it turned round, for its undo methods to read.
+    """The state of one process.
 
     The stored name of its streams is the class's name unless `saga_type` is set. `renamed_steps` maps names of steps
     that live sagas may stand on to the names they have today. `begins_at` says what a class that is new to a log does
@@ -28,14 +28,14 @@ class Saga(SagaState, kw_only=True):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        # The names of a class defined inside a function are found only in that function's frame, above the metaclass.
+        # Names in a class that is defined inside a function are visible only in that function's frame.
         cls.__definition__ = SagaDefinition(cls, sys._getframe(2).f_locals)
 
     def complete(self) -> None:
-        """End the saga: what its handler returns is still sent, and later events no longer find it."""
+        """End the saga as completed: what its handler returns is still sent, later events no longer reach it."""
         self.ended = "completed"
 
     def fail(self, reason: str) -> None:
-        """End the saga as failed, listed with its reason until a person acts."""
+        """End the saga as failed, listed with its reason until an operator acts."""
         self.ended = "failed"
         self.reason = reason

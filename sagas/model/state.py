@@ -1,4 +1,4 @@
-"""`SagaState`: the fields of a saga: those that every saga has, and the check of those that a class adds."""
+"""`SagaState`: the fields that every saga has, and the check of those that a class adds."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def _require_defaults(saga_class: type[msgspec.Struct]) -> None:
 
 
 def _without_default(saga: str, field: str) -> str:
-    """Return what is wrong with a field that has no default."""
-    return f"{saga}.{field} has no default: a saga begins empty; give the field one"
+    """Return the error text for a field without a default."""
+    return f"{saga}.{field} has no default: a saga starts empty, so give the field a default"
 
 
 class SagaMeta(HandlerMeta):
@@ -43,7 +43,7 @@ class SagaMeta(HandlerMeta):
 
 
 class SagaState(msgspec.Struct, kw_only=True, metaclass=SagaMeta):
-    """What every saga has: its id, why it compensates, how its own code ended it, and what its class says of itself."""
+    """The fields and declarations of every saga: its id, why it compensates, and how its own code ended it."""
 
     saga_type: ClassVar[str] = ""
     begins_at: ClassVar[Literal["now", "beginning"]] = "now"

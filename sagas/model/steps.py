@@ -1,4 +1,4 @@
-"""Steps of a saga: `@step`, its `.undo`, and what starts a saga."""
+"""Steps of a saga: `@step` and its `.undo`, `@starts` and `@on_rejected`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _UNSAID: Any = object()
 
 
 class Step:
-    """One step of a saga, made by `@step`; `@name.undo` gives it its compensation."""
+    """One step of a saga, made by `@step`; `@name.undo` adds its compensation."""
 
     __actorium_handler__ = True
 
@@ -45,14 +45,14 @@ class Step:
         self.says_undo = undo is not _UNSAID
         self.undo_method: Callable[..., Any] | None = None
         self.undo_wants_commands = False
-        self.is_effect = inspect.iscoroutinefunction(method)  # outside the log
+        self.is_effect = inspect.iscoroutinefunction(method)  # it acts outside the log
         self.__doc__ = method.__doc__
 
     def undo(self, method: F) -> F:
-        """Mark the method that returns the command (or commands) undoing this step: `@debit.undo`.
+        """Mark the method that returns the command (or commands) to undo this step: `@debit.undo`.
 
-        One that takes a parameter is given the list of the step's commands that took effect: of a step that sends
-        several, some may have been refused.
+        If it has a parameter, it gets the list of the step's commands that took effect: some of several commands may
+        have been rejected.
         """
         if self.undo_method is not None:
             raise ConfigurationError(f"{self.method.__qualname__} has two undo methods: keep one")
@@ -88,15 +88,22 @@ def step(
     pivot: bool = False,
     undo: Any = _UNSAID,
 ) -> Any:
-    """Mark a step: a method that returns the command to send, several to send together, or None for nothing to do.
+    """Mark a step: a method that returns the command to send, several to send together, or None if nothing is to do.
 
-    Steps run in the order written. A step succeeds when its commands are acknowledged, or with `until=` when that
-    event has come too: by default one that the step's own command caused, with `correlate=` one whose field (or
-    function) gives this saga's id. An `async def` step is an effect outside: it may change the saga's fields, gets an
-    `IdempotencyKey` if it asks for one, and succeeds when it returns.
+    Steps run in the order written. A step succeeds when its commands are acknowledged. If a command is rejected, if
+    `retry` is used up, or after `timeout_s`, the saga compensates: it undoes its finished steps in reverse order.
 
-    A rejection, `retry` used up or `timeout_s` over turn the saga round: what was done is undone in reverse order.
-    `pivot=True`: after this step the saga only goes forward. `undo=None`: this step needs no undo.
+    An `async def` step is an external effect. It may change the saga's fields, gets an `IdempotencyKey` if it has a
+    parameter annotated so, and succeeds when it returns.
+
+    until: an event that the step also waits for; by default one that the step's own command caused.
+    correlate: with `until=`, how to find this saga's id in the event: one of its fields, or a function.
+    retry: how often to try the step.
+    timeout_s: seconds until the step fails; None for no limit.
+    pivot: if true, the saga is not undone after this step; it only goes forward.
+    undo: None if this step needs no undo.
+
+    Raises ConfigurationError for wrong arguments.
     """
 
     def made(function: Callable[..., Any]) -> Step:
@@ -106,7 +113,7 @@ def step(
             )
         if undo is not _UNSAID and undo is not None:
             raise ConfigurationError(
-                f"{function.__qualname__}: @step(undo=None) says that there is none; write `@{function.__name__}.undo` "
+                f"{function.__qualname__}: @step(undo=None) means no undo; write `@{function.__name__}.undo` "
                 "above the method that undoes it"
             )
         return Step(
@@ -135,17 +142,17 @@ def starts(method: Any = None, /, *, correlate: Correlate = None) -> Any:
 
 
 def on_rejected(method: F) -> F:
-    """Mark the handler of a rejected command in a saga without steps: the first annotated parameter says which.
+    """Mark the handler of a rejected command in a saga without steps; its first parameter is annotated with the class.
 
-    It returns the next command or commands, like an `@on` handler; a second parameter gets the `Rejected`. Without
-    one, the rejection of a command leaves the saga failed.
+    It returns the next command or commands, like an `@on` handler. A second parameter gets the `Rejected`. Without
+    such a handler, a rejected command makes the saga fail.
     """
     setattr(method, _REJECTED, True)
     return method
 
 
 def starts_of(method: object) -> tuple[Correlate] | None:
-    """Return what `@starts` says of a method, None if it has none."""
+    """Return the `@starts` declaration of a method; None if it has none."""
     return getattr(method, _STARTS, None)
 
 

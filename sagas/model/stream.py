@@ -1,11 +1,11 @@
 """`SagaStream`: a saga as an event-sourced actor.
 
-Its inputs are what the router and the intent runner report; its decisions are events of its own stream, intents among
-them: a step's commands leave only after the event that records them is committed.
+Its inputs are the reports of the router and the intent runner. Its decisions are events of its own stream, including
+intents: a step's commands are sent only after the event that records them is committed.
 
-Invariants: an intent is open from its `StepIssued` until it succeeded, failed or the saga stands; of the steps at most
-one is open; a saga that has ended has nothing open and issues nothing more, unless a person mends it; steps in the
-state have the names of today, keys those that were recorded, for the commands' ids are made of them.
+Invariants: an intent is open from its `StepIssued` until it succeeds or fails, or the saga is stuck; at most one step
+is open; a saga that has ended has nothing open and issues nothing more, unless an operator repairs it. Steps in the
+state have their current names, but keys keep the recorded ones, because the commands' ids are built from them.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class SagaStream(SagaProgress):
 
 
 def saga_stream_of(definition: SagaDefinition) -> type[SagaStream]:
-    """Return the aggregate class whose streams are the sagas of one class, the same each time."""
+    """Return the aggregate class of the streams of one saga class, the same class each time."""
     if definition.stream_class is None:
 
         class Stream(SagaStream):

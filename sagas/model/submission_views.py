@@ -1,4 +1,4 @@
-"""`SubmissionView`: a submitted command as a person sees it."""
+"""`SubmissionView`: a submitted command as the API returns it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ class SubmissionView(msgspec.Struct, frozen=True, kw_only=True):
 
     command_id: the id under which it is sent.
     command_type: the stable name of its type.
-    status: "waiting" until it is due and its outcome is known, "done", "failed" (it was rejected, or cannot be carried
-        out) or "cancelled".
+    status: "waiting" until its outcome is known, then "done", "failed" (rejected, or not possible) or "cancelled".
     reason: why it failed or was cancelled, else empty.
-    due_at: it is not sent before; None for at once.
+    due_at: when it is due; None for immediately.
     submitted_at: when it was accepted.
     ended_at: when its outcome was recorded; None while it waits.
     """
@@ -40,7 +39,7 @@ class SubmissionView(msgspec.Struct, frozen=True, kw_only=True):
 def submission_view(
     id: str, type: str, status: str, reason: str, due_us: int, submitted_us: int, ended_us: int
 ) -> SubmissionView:
-    """Return a view from what is stored: times in microseconds since the epoch, 0 for none."""
+    """Return a view of the stored values; times are in microseconds since the epoch, 0 for none."""
     return SubmissionView(
         command_id=id,
         command_type=type,
@@ -53,7 +52,7 @@ def submission_view(
 
 
 def view_of(id: str, history: Iterable[RecordedEvent[Event]]) -> SubmissionView | None:
-    """Return a view of the events of a submission, None where there are none."""
+    """Return a view of the events of a submission; None if there are none."""
     view: SubmissionView | None = None
     for recorded in history:
         event = recorded.event
@@ -68,7 +67,7 @@ def view_of(id: str, history: Iterable[RecordedEvent[Event]]) -> SubmissionView 
 
 
 def outcome_of(event: SubmissionCancelled | SubmissionConcluded) -> tuple[str, str]:
-    """Return the status that an event ends a submission with, and why."""
+    """Return the status in which an event ends a submission, and the reason."""
     if isinstance(event, SubmissionCancelled):
         return CANCELLED, event.reason
     return (FAILED, event.error) if event.error else (DONE, "")

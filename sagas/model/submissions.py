@@ -1,4 +1,4 @@
-"""Durable commands: `runtime.submit(command, at=…)`: accepted in one commit, carried out once in effect."""
+"""Durable commands: `runtime.submit(command, at=…)` accepts one in a commit; it takes effect once."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ class Submit(Command):
 
 
 class Cancel(Command):
-    """Give a waiting command up."""
+    """Cancel a waiting command."""
 
     reason: str
 
 
 class Conclude(Command):
-    """Note how a submitted command ended."""
+    """Record how a submitted command ended."""
 
     error: str = ""
     details: Mapping[str, Any] = {}
 
 
 class CommandSubmitted(Event):
-    """A command was accepted; it is sent when it is due (microseconds since the epoch, 0: at once)."""
+    """A command was accepted; it is sent when it is due (microseconds since the epoch; 0: immediately)."""
 
     event_type = "command.submitted"
 
@@ -49,7 +49,7 @@ class CommandSubmitted(Event):
 
 
 class SubmissionCancelled(Event):
-    """A waiting command was given up before it was sent."""
+    """A waiting command was cancelled before it was sent."""
 
     event_type = "command.cancelled"
 
@@ -57,7 +57,7 @@ class SubmissionCancelled(Event):
 
 
 class SubmissionConcluded(Event):
-    """A submitted command took effect, or cannot: `error` says why."""
+    """A submitted command took effect, or failed for the reason in `error`."""
 
     event_type = "command.concluded"
 

@@ -1,4 +1,4 @@
-"""`SagaView`: a saga as a person sees it: where it stands, why, and what happened in it, line by line."""
+"""`SagaView`: a saga as the API returns it: its status and step, why, and its history line by line."""
 
 from __future__ import annotations
 
@@ -46,7 +46,12 @@ class SagaLine(msgspec.Struct, frozen=True):
 
 
 class SagaView(msgspec.Struct, frozen=True, kw_only=True):
-    """A saga as it stands. `status` is running, undoing, completed, undone or failed; `state` is its fields."""
+    """A saga now.
+
+    status: "running", "undoing", "completed", "undone" or "failed".
+    state: its fields.
+    history: what happened in it, oldest first.
+    """
 
     type: str
     id: str
@@ -58,7 +63,7 @@ class SagaView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SagaSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A saga as a list shows it."""
+    """A saga as an entry of a list."""
 
     type: str
     id: str
@@ -83,7 +88,7 @@ def lines_of(history: Iterable[RecordedEvent[Event]]) -> Iterator[SagaLine]:
 
 
 def text_of(event: Event) -> str:
-    """Return what an event of a saga's stream says, for a person."""
+    """Return the text of a history line for an event of a saga's stream."""
     match event:
         case SagaStarted():
             return f"started because of {event.because_of}"
@@ -109,9 +114,9 @@ def text_of(event: Event) -> str:
         case SagaCompleted():
             return "completed"
         case SagaUndone():
-            return f"undone, because: {event.reason}"
+            return f"undone because: {event.reason}"
         case SagaFailed():
             return f"stuck{' at ' + event.key if event.key else ''}: {event.reason}"
         case SagaMended():
-            return f"{event.action} by hand{' of ' + event.key if event.key else ''}: {event.reason}"
+            return f"{event.action} by an operator{' of ' + event.key if event.key else ''}: {event.reason}"
     return type(event).__name__

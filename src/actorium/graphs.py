@@ -118,7 +118,7 @@ def _steps(definition: SagaDefinition, steps: list[Step]) -> Lines:
         yield f"  {node}{_step(step)}"
         following = _id("step", steps[place + 1].name) if place + 1 < len(steps) else 'completed(["completed"])'
         yield f"  {node} --> {following}"
-        yield f"  {node} -.-> {undo if definition.can_turn_round(step.name) else 'failed'}"
+        yield f"  {node} -.-> {undo if definition.can_be_undone(step.name) else 'failed'}"
         if step.undo_method is not None:
             own = _id("undo", step.name)
             yield f'  {own}["{step.undo_method.__name__}{_returns(step.undo_method)}"]'
@@ -127,7 +127,7 @@ def _steps(definition: SagaDefinition, steps: list[Step]) -> Lines:
                 yield f'  {node} -.->|"may be done"| {own}'
             undo = own
     yield _UNDONE
-    if any(not definition.can_turn_round(step.name) for step in steps):
+    if any(not definition.can_be_undone(step.name) for step in steps):
         yield _FAILED
 
 

@@ -277,6 +277,6 @@ async def test_an_undo_that_the_code_has_no_more_is_said_loudly() -> None:
     async with runtime_of(Poorer, store=store, seed=1) as runtime:
         saga = await saga_in(runtime, Poorer, first, "failed", within_s=5_000)
         assert saga.step == "debit:undo"
-        assert saga.reason == "debit is done, and this code has no such step to undo"
+        assert saga.reason == "debit is done, but the code has no such step to undo"
         await runtime.sagas.skip(Poorer, first, reason="paid back by hand")
         assert (await saga_in(runtime, Poorer, first, "undone")).reason == "confirm was not done within 3600 s"

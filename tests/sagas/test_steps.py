@@ -106,7 +106,7 @@ async def test_a_rejection_undoes_what_is_done_in_reverse_and_tells_the_undos_wh
             "nothing:undo: done",
             "first:undo: sends Deposit to 'alice'",
             "first:undo: done",
-            "undone, because: account closed",
+            "undone because: account closed",
         ]
 
 
@@ -211,7 +211,7 @@ async def test_an_undo_that_cannot_be_done_leaves_the_saga_failed_until_it_is_re
         await runtime.sagas.retry(Fragile, id, reason="the account is open again")
         saga = await saga_in(runtime, Fragile, id, "undone")
         assert await balances(runtime, "alice_closed") == (100,)
-        assert "retry by hand of debit:undo: the account is open again" in [line.text for line in saga.history]
+        assert "retry by an operator of debit:undo: the account is open again" in [line.text for line in saga.history]
         assert [one async for one in runtime.sagas.list(status="failed")] == []
 
 
@@ -227,7 +227,7 @@ async def test_a_person_may_skip_an_undo_or_complete_a_saga_by_hand() -> None:
         assert (await saga_in(runtime, Fragile, first, "undone")).reason == "account closed"
         assert (await saga_in(runtime, Fragile, second, "completed")).reason == ""
         assert await balances(runtime, "alice_closed") == (80,)
-        with pytest.raises(Rejected, match="does not stand"):
+        with pytest.raises(Rejected, match="is not stuck"):
             await runtime.sagas.retry(Fragile, first, reason="once more")
         with pytest.raises(InvalidCommand, match="kept with its reason"):
             await runtime.sagas.skip(Fragile, first, reason=" ")
@@ -329,7 +329,7 @@ async def test_a_bug_in_a_later_step_leaves_the_saga_failed_there_and_nothing_is
         await saga_in(runtime, Buggy, id, "completed")
         assert await balances(runtime, "alice", "bob") == (80, 20)
         assert (await texts(runtime, Buggy, id))[len(before) :] == [
-            "retry by hand of credit: mended",
+            "retry by an operator of credit: mended",
             "credit: sends Deposit to 'bob'",
             "credit: done",
             "completed",

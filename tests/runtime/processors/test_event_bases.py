@@ -233,7 +233,7 @@ def test_a_saga_for_a_base_class_whose_subclasses_nobody_emits_is_refused() -> N
 
 
 def test_steps_that_wait_for_a_base_and_its_subclass_find_their_saga_in_one_way() -> None:
-    with pytest.raises(ConfigurationError, match="finds in another way"):
+    with pytest.raises(ConfigurationError, match="correlates differently"):
 
         class Torn(Saga):
             @starts(correlate=by_stream)
