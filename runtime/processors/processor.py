@@ -99,8 +99,6 @@ class Processor:
         """The position up to which everything is finished."""
         return self.checkpoint.position
 
-    # --- for operators --------------------------------------------------------------------------------------------
-
     def pause(self) -> None:
         """Deliver nothing after the current page, until `resume`. A restart ends the pause."""
         self._paused = True
@@ -166,8 +164,6 @@ class Processor:
             parked=len(self.checkpoint.letters),
             error=error,
         )
-
-    # --- the task -------------------------------------------------------------------------------------------------
 
     async def prepare(self) -> None:
         """Prepare what it writes to before it runs; raise errors that can be found now."""

@@ -1,1 +1,1 @@
-"""Carrying out what sagas and submissions have recorded: routing, timing, retries, reports."""
+"""Carries out what sagas and submissions have recorded: routing, timing, retries, reports."""

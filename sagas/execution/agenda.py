@@ -1,12 +1,11 @@
-"""`Agenda`: what is to be carried out, and when: the open intents of all sagas, their deadlines, and waiting commands.
+"""`Agenda`: what to carry out, and when: the open intents of all sagas, their deadlines, and waiting commands.
 
-It follows the events that record intents, starts those that are due, and keeps the rest in a table by the time they are
-due, so that a million of them cost no memory and a start looks only at what is due soon. The log is the truth; the
-table is a projection of it that may lag: what happened since its checkpoint is read again at the start. An intent that
-is over before the table was written never touches it. While the log is read again nothing is carried out: what is open
-at its end is.
+It follows the events that record intents, starts those that are due, and keeps the rest in a table by due time. So a
+million of them cost no memory, and a start reads only what is due soon. The table is a projection of the log that may
+lag: events after its checkpoint are read again at the start. An intent that ends before the table is written never
+enters it. Nothing is carried out while the log is read again; at its end, the agenda starts what is still open.
 
-Invariants: everything open at the checkpoint has its rows; `_changes` holds what happened since; everything due within
+Invariants: everything open at the checkpoint has its rows; `_changes` holds the changes since; everything due within
 the horizon is in `_due` or has been started.
 """
 
@@ -54,8 +53,8 @@ log = logger("actorium.sagas")
 _RUN, _DEADLINE, _ALARM = "run", "deadline", "alarm"
 _CLEAR = (RemoveAll("agenda"), *AgendaTables.clearing)
 
-_LOOK_EVERY_US = 5_000_000  # how often the table is looked at, unless the clock is looked at less often
-_LOOKS_AHEAD = 4  # what is due within so many looks is held in memory, so that nothing falls due unseen
+_LOOK_EVERY_US = 5_000_000  # how often the table is read, unless the clock is read less often
+_LOOKS_AHEAD = 4  # rows due within this many looks are held in memory, so that none is late
 _ROWS_PER_READ = 1_000
 _CHANGES_MAX = 4_096
 _SAVE_EVERY_S = 0.5
@@ -69,7 +68,7 @@ class _Live(msgspec.Struct, gc=False):
 
 
 class Agenda:
-    """The work, and the delivery, of the processor that follows intents."""
+    """The work and the delivery of the processor that follows intents."""
 
     event_classes: frozenset[type[Event]] = frozenset((*SAGA_EVENTS, *AgendaTables.submission_events))
 
@@ -108,14 +107,14 @@ class Agenda:
             SubmissionCancelled: self._concluded,
             SubmissionConcluded: self._concluded,
         }
-        self._tick_s = poll_s = settings.poll_s  # the wall clock may step: it is looked at so often at least
+        self._tick_s = poll_s = settings.poll_s  # the wall clock may jump, so it is read at least this often
         self._look_every_us = max(_LOOK_EVERY_US, round(poll_s * 1_000_000))
         self._horizon_us = _LOOKS_AHEAD * self._look_every_us
-        self._changes: dict[Row, int | None] = {}  # rows to write, with their time; None: to remove
-        self._stale: set[Row] = set()  # rows to write in place of one that the table may still have
+        self._changes: dict[Row, int | None] = {}  # rows to write, with their time; None: remove
+        self._stale: set[Row] = set()  # rows to write that replace one that the table may still have
         self._live: dict[IntentKey, _Live] = {}
         self._due = DueQueue(settings.max_waiting_intents)
-        self._left_out = False  # something that is due soon had no room in memory: the table has it
+        self._left_out = False  # some rows due soon had no room in memory; they are in the table
         self._position = 0
         self._looked_us = 0
         self._replay_to = 0
@@ -126,15 +125,15 @@ class Agenda:
 
     @property
     def position(self) -> int:
-        """The position up to which it has seen the log."""
+        """The position up to which the agenda has read the log."""
         return self._position
 
     # --- following the log ----------------------------------------------------------------------------------------
 
     async def prepare(self) -> None:
-        """Take up what is due, with empty tables at the first start; after an error, go back to what is written."""
+        """Load the due rows (at the first start: create empty tables); after an error, go back to the saved state."""
         self.started.clear()
-        async with self._saving:  # what is being written would stand in the table unknown to what is read again
+        async with self._saving:  # otherwise rows being written would be unknown to the state that is loaded
             self._forget()
             await self._checkpoint.load()
             if self._checkpoint.position == 0:
@@ -145,13 +144,13 @@ class Agenda:
         await self._look()
 
     async def caught_up(self) -> None:
-        """Everything recorded is known: begin to carry out."""
+        """Start to carry out intents, now that everything recorded is known."""
         if not self.started.is_set():
             self.started.set()
             self._awaken()
 
     async def reset(self) -> None:
-        """Build the tables anew from the log; what is open is carried out when its end is reached."""
+        """Rebuild the tables from the log; open intents are carried out when its end is reached."""
         self.started.clear()
         async with self._saving:
             self._replay_to = self._head()
@@ -160,14 +159,14 @@ class Agenda:
             self._checkpoint.saved_position = self._position = 0
 
     def _forget(self) -> None:
-        """Know only what is written; the position goes back with it, so that it is not saved without its rows."""
+        """Go back to the saved state, including its position, so that no position is saved without its rows."""
         self._position = self._checkpoint.saved_position
         for forgotten in (self._changes, self._stale, self._tables, self._live, self._due):
             forgotten.clear()
         self._left_out = False
 
     async def page(self, events: Sequence[Delivered], position: int) -> None:
-        """Take events in order; the checkpoint follows when there is enough to save."""
+        """Take events in order; save the checkpoint when there is enough to save."""
         takes, listed = self._takes, self._tables.takes
         for delivered in events:
             if isinstance(delivered, Unread):
@@ -181,20 +180,20 @@ class Agenda:
             if listing is not None:
                 listing(delivered)
         self._position = position
-        if position >= self._replay_to > 0:  # under load the end of the log may never be seen
+        if position >= self._replay_to > 0:  # under load, the end of the log may never be reached
             self._replay_to = 0
             await self.caught_up()
-        # The processor reads on from the ledger's position: it runs ahead in memory, the saved one follows.
+        # The processor continues from the checkpoint's position, which runs ahead in memory of the saved one.
         self._checkpoint.move_in_memory(position)
         if len(self._changes) + len(self._tables) >= _CHANGES_MAX:
             await self.save()
 
     async def again(self, letter: DeadLetter, events: Sequence[Delivered], following: Delivered | None) -> bool:
-        """Nothing is ever parked here."""
+        """Return True: nothing is ever parked here."""
         return True
 
     async def save(self) -> None:
-        """Write what has changed, and the position that it stands for."""
+        """Write the changes, with the position they belong to."""
         async with self._saving:
             position = self._position
             if position == self._checkpoint.saved_position and not self._changes:
@@ -206,7 +205,7 @@ class Agenda:
             try:
                 await self._checkpoint.save_behind(position, [*removals, *rows, *AgendaTables.changes(listed)])
             except BaseException:
-                # Perhaps it was written all the same: whatever came since must be ready to find the old rows there.
+                # The write may have succeeded: changes since then must allow for the old rows in the table.
                 self._stale.update(self._changes)
                 self._changes = {**changes, **self._changes}
                 self._stale.update(changes)
@@ -223,7 +222,7 @@ class Agenda:
                 if not self._runners.steps.start(key, issued_intent(recorded, event)):
                     self._leave_out(key)
             else:
-                self._add_soon(row, 0)  # it may be over before the end of what is already recorded
+                self._add_soon(row, 0)  # it may have ended further on in the log
         if event.deadline_us:
             self._add(_row(key, _DEADLINE), event.deadline_us)
 
@@ -291,21 +290,21 @@ class Agenda:
             self._awaken()
 
     def _leave_out(self, key: IntentKey) -> None:
-        """Keep nothing of an intent in memory: its row is looked up when there is room, and read from its saga."""
+        """Keep an intent out of memory: its row is read when there is room, and its content from its saga."""
         self._live.pop(key, None)
         self._left_out = True
 
     def _drop(self, row: Row) -> None:
         self._due.drop(row)
         if self._changes.get(row) is not None and row not in self._stale:
-            del self._changes[row]  # it was over before it was written
+            del self._changes[row]  # it ended before it was written
         else:
             self._changes[row] = None
 
     # --- the clock ------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Start what falls due, and write the table now and then, until cancelled."""
+        """Start what is due, and write the table at intervals, until cancelled."""
         loop = asyncio.get_running_loop()
         saved_at = loop.time()
         while True:
@@ -326,7 +325,7 @@ class Agenda:
             await ended(self._wake, wait_s)
 
     async def _look_again(self) -> None:
-        await self.save()  # where the wall clock was put forward, what is not written yet may be due
+        await self.save()  # if the wall clock jumped ahead, unwritten rows may be due
         await self._look()
 
     async def _unless_store_is_away(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -362,7 +361,7 @@ class Agenda:
             self._left_out = True
 
     async def _look(self) -> None:
-        """Take up the rows that fall due within the horizon, as far as there is room for them."""
+        """Load the rows that are due within the horizon, as far as there is room."""
         looked_us = self._source.now_us()
         until_us = looked_us + self._horizon_us
         last: AgendaRow | None = None
@@ -376,7 +375,7 @@ class Agenda:
                 if row in self._due or is_over or self._is_busy_with(owner, id, key):
                     continue
                 if due_us <= looked_us and self.started.is_set():
-                    self._start(row)  # what is due is not held up by what is due later
+                    self._start(row)  # rows due later do not delay it
                 else:
                     self._add_soon(row, due_us)
                 if self._left_out:

@@ -1,4 +1,4 @@
-"""`AgendaTables`: the tables that the agenda keeps for lists: that of sagas and that of submitted commands."""
+"""`AgendaTables`: the tables that the agenda keeps for listing sagas and submitted commands."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class AgendaCheckpoint(Checkpoint):
 
 
 class TableChanges(NamedTuple):
-    """What is to be written."""
+    """Changes to write."""
 
     sagas: Changes
     submissions: SubmissionChanges
 
 
 class AgendaTables:
-    """What has changed in both tables and is not written yet; `takes` says what notes each class of events."""
+    """The unwritten changes of both tables; `takes` maps each event class to the method that notes it."""
 
     clearing = (RemoveAll("sagas"), RemoveAll("submissions"))
     submission_events = SubmissionTable.event_classes
@@ -49,11 +49,11 @@ class AgendaTables:
         return len(self._sagas) + len(self._submissions)
 
     def take_changes(self) -> TableChanges:
-        """Return what is to be written, and forget it."""
+        """Return the changes to write, and forget them."""
         return TableChanges(self._sagas.take_changes(), self._submissions.take_changes())
 
     def give_back(self, changes: TableChanges) -> None:
-        """Take back what could not be written; what came since goes before it."""
+        """Take back changes that could not be written; newer ones take precedence."""
         self._sagas.give_back(changes.sagas)
         self._submissions.give_back(changes.submissions)
 
@@ -64,5 +64,5 @@ class AgendaTables:
 
     @staticmethod
     def changes(noted: TableChanges) -> list[TableChange]:
-        """Return what is to be written as the store takes it."""
+        """Return the changes as statements for the store."""
         return [*saga_changes(noted.sagas), *submission_changes(noted.submissions)]

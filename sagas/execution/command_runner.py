@@ -1,9 +1,9 @@
-"""`CommandRunner`: one command of an intent until its outcome is known and recorded.
+"""`CommandRunner`: sends one command of an intent until its outcome is known and recorded.
 
-What saga steps and submissions have in common; what they do not is in `StepRunner` and `SubmissionRunner`. Every
-command has an id made of its intent, so sending it again, after a crash or a timeout, takes effect once.
+It holds what saga steps and submissions share; `StepRunner` and `SubmissionRunner` hold the rest. Every command has an
+id derived from its intent, so that it takes effect once even if it is sent again after a crash or a timeout.
 
-Whatever says nothing about the intent's owner (no room, no answer, a store that is away) is tried again forever.
+An error that says nothing about the intent's owner (no room, no reply, an unavailable store) is retried without limit.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ _TRANSIENT_RETRY = Retry(attempts=3, backoff_s=0.05, backoff_max_s=5.0)
 
 
 class CommandRunner(ABC):
-    """The policy of an `IntentRunner`: how commands are sent and retried, and to whom their outcome is reported.
+    """The policy of an `IntentRunner`: how commands are sent and retried, and who gets their outcome.
 
-    `handlers` are those of the stream that owns an intent: what it can be told.
+    handlers: the commands that report to the streams that own the intents.
     """
 
-    # How long an attempt waits that does not count.
+    # The delay after an attempt that does not count.
     patience: Retry
 
     def __init__(self, services: Services, handlers: Mapping[type[Command], CommandHandler]) -> None:
@@ -59,15 +59,15 @@ class CommandRunner(ABC):
         self._timeout_s = services.timeout_s
         self._handlers = handlers
 
-    # --- what the owner of an intent says -------------------------------------------------------------------------
+    # --- decided by the kind of intent ----------------------------------------------------------------------------
 
     @abstractmethod
     async def recorded(self, key: IntentKey) -> Intent | None:
-        """Return what is still waited for of an intent, as its owner has it; None where it is over."""
+        """Return what an intent still waits for, as its owner recorded it; None if the intent is over."""
 
     @abstractmethod
     def retry_of(self, key: IntentKey, intent: Intent) -> Retry:
-        """Return how often a command is tried whose attempts count."""
+        """Return the retry policy for a command's counted attempts."""
 
     @abstractmethod
     def counts(self, error: Exception) -> bool:
@@ -79,24 +79,24 @@ class CommandRunner(ABC):
 
     @abstractmethod
     def broken(self, key: IntentKey, trouble: ActoriumError) -> Command | None:
-        """Return what the owner is told when its own code fails on an outcome; None to go on telling it."""
+        """Return the report to the owner if its own code fails on an outcome; None to repeat the first report."""
 
     def is_final(self, key: IntentKey, intent: Intent, error: Exception) -> bool:
-        """Say whether an error is the last answer: it will be the same however often one asks."""
+        """Say whether an error is final: further attempts would give the same."""
         return isinstance(error, Refused)
 
     async def effect(self, key: IntentKey, intent: Intent) -> None:
-        """Carry out an effect outside the log, and report it."""
+        """Carry out an external effect, and report it."""
         raise AssertionError(f"{key}: only a saga's step has an effect")
 
     async def past_deadline(self, key: IntentKey) -> bool:
-        """Report the end of an intent whose deadline has passed; False where it was put off meanwhile."""
+        """Report the end of an intent whose deadline has passed; return False if the deadline has moved."""
         raise AssertionError(f"{key}: only a saga's step has a deadline")
 
     # --- commands -------------------------------------------------------------------------------------------------
 
     def offer(self, key: IntentKey, intent: Intent, index: int, take: Take, about: Any) -> Answer | None:
-        """Send one command at once and have its answer taken; None where it takes `command` to find out why not."""
+        """Send one command immediately, with `take` for its reply; None if `command` must send it or find the error."""
         issued = intent.commands[index]
         command_class = self._commands.get(issued.type)
         if command_class is None or self._accepts is None or not self._accepts():
@@ -117,7 +117,7 @@ class CommandRunner(ABC):
             return None
 
     async def command(self, key: IntentKey, intent: Intent, index: int, error: Exception | None) -> None:
-        """Send one command until its outcome is known, then report it; `error`: what came of its first attempt."""
+        """Send one command until its outcome is known, then report it; `error` is that of its first attempt."""
         retry = self.retry_of(key, intent)
         attempt, uncounted = 1, 0
         ack: Ack | None = None
@@ -190,7 +190,7 @@ class CommandRunner(ABC):
     def _made(self, issued: IssuedCommand) -> Command:
         command_class = self._commands.get(issued.type)
         if command_class is None:
-            raise CommandFailed(f"no aggregate of this runtime handles {issued.type}: register the one that does")
+            raise CommandFailed(f"no aggregate of this runtime handles {issued.type}: register the one that handles it")
         try:
             return command_of(issued, command_class)
         except BaseException as raised:
@@ -198,14 +198,14 @@ class CommandRunner(ABC):
             raise CommandFailed(f"{issued.type} was not sent: {text_of(raised)}") from raised
 
     async def _settled(self, key: IntentKey, issued: IssuedCommand, index: int, id_form: int) -> bool:
-        """Say whether a command that is not sent any more took effect.
+        """Say whether a command that is no longer sent took effect.
 
-        A read queued behind it at the same actor is answered when everything before it is durable or gone.
+        A read queued behind it at the same actor returns when everything before it is durable or has failed.
         """
         try:
             command = self._made(issued)
         except CommandFailed:
-            return False  # this program cannot have sent it, nor is it going to
+            return False  # this program cannot have sent it, and never will
         command_id = key.command_id(index, id_form)
         attempt = 0
         while True:
@@ -219,7 +219,7 @@ class CommandRunner(ABC):
                 await asyncio.sleep(_TRANSIENT_RETRY.wait_s(attempt, self._source))
 
     async def _fence(self, command: Command, command_id: str) -> None:
-        """Return when nothing that was sent to a command's actor before is under way any more."""
+        """Return when no earlier command to the same actor is pending."""
         dispatcher = self._dispatcher
         try:
             await dispatcher.read(dispatcher.stream_type_of(type(command)), command.to, self._timeout_s)
@@ -260,7 +260,7 @@ class CommandRunner(ABC):
             await asyncio.sleep(_TRANSIENT_RETRY.wait_s(attempt, self._source))
 
     async def _state(self, key: IntentKey) -> Any:
-        """Return the owner of an intent as it stands."""
+        """Return the current state of an intent's owner."""
         attempt = 0
         while True:
             try:
@@ -298,17 +298,17 @@ def attempt_failed(key: IntentKey, error: BaseException, attempt: int, retry_aft
 
 
 def said(error: BaseException | None) -> tuple[str, dict[str, Any]]:
-    """Return an error as it is recorded: its reason, and details that JSON can carry."""
+    """Return an error as it is recorded: its reason, and details that JSON can represent."""
     if error is None:
         return "", {}
     if isinstance(error, Rejected):
-        # A class of the user's may have left both out.
+        # A user's subclass may have left out both.
         return text_of(getattr(error, "reason", error)), _recorded_details(getattr(error, "details", None))
     return error_text(error), {}
 
 
 def _recorded_details(details: object) -> dict[str, Any]:
-    """Return the details of a rejection in JSON's terms; those that take much room are cut."""
+    """Return the details of a rejection as JSON values; large ones are cut."""
     found: dict[str, Any] = {}
     if not isinstance(details, dict):
         return found

@@ -1,20 +1,20 @@
-"""`DueQueue`: what falls due soon, in the order of time, and never more than so much of it."""
+"""`DueQueue`: rows that are due soon, in order of time and limited in number."""
 
 from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
 
 Row = tuple[str, str, str, str]
-"""Owner, id and key of an intent, and what is due: to carry it out, or its deadline."""
+"""Owner, id and key of an intent, and what is due: the intent itself, or its deadline."""
 
 _COMPACT_FROM = 64
 
 
 class DueQueue:
-    """Rows by the time they are due, at most `limit` of them.
+    """Rows by due time, at most `limit` of them.
 
-    Invariant: a row that was dropped, or has another time by now, may stay in the heap and is passed over; the heap is
-    at most about twice what counts.
+    Invariant: a row that was dropped, or whose time has changed, may stay in the heap and is skipped; the heap is at
+    most about twice as long as the number of valid rows.
     """
 
     def __init__(self, limit: int) -> None:
@@ -29,7 +29,7 @@ class DueQueue:
         return row in self._due_us
 
     def add(self, row: Row, due_us: int) -> bool:
-        """Take a row, in place of the same row at another time; return False where there is no room."""
+        """Add a row, or change its time; return False if there is no room."""
         if row not in self._due_us and len(self._due_us) >= self._limit:
             return False
         self._due_us[row] = due_us
@@ -40,7 +40,7 @@ class DueQueue:
         return True
 
     def drop(self, row: Row) -> None:
-        """Forget a row, if it is there."""
+        """Remove a row, if it is there."""
         self._due_us.pop(row, None)
 
     def clear(self) -> None:
@@ -49,14 +49,14 @@ class DueQueue:
         self._heap.clear()
 
     def next_us(self) -> int | None:
-        """Return when the first row is due, None if there is none."""
+        """Return when the first row is due; None if there is none."""
         heap = self._heap
         while heap and self._due_us.get(heap[0][1]) != heap[0][0]:
             heappop(heap)
         return heap[0][0] if heap else None
 
     def take(self) -> Row:
-        """Return the first row, and forget it; to be called when `next_us` gave a time."""
+        """Remove and return the first row; call it only if `next_us` returned a time."""
         row = heappop(self._heap)[1]
         del self._due_us[row]
         return row

@@ -1,4 +1,4 @@
-"""`EndWaiters`: who waits for a saga's end. Invariant: a stream is in the table exactly while somebody waits for it."""
+"""`EndWaiters`: waiters for the end of sagas. Invariant: the table has a stream exactly while somebody waits for it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class EndWaiters:
 
     @contextmanager
     def awaited(self, saga: StreamName) -> Iterator[asyncio.Future[None]]:
-        """Give a future that ends when the saga ends, each time that is recorded."""
+        """Yield a future that ends the next time an end of the saga is recorded."""
         end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self._closed is not None:
             raise self._closed
@@ -39,7 +39,7 @@ class EndWaiters:
                     end.set_result(None)
 
     def close(self, error: Exception) -> None:
-        """Refuse everybody who waits."""
+        """Fail all waiters with an error."""
         self._closed = error
         for waiting in self._waiting.values():
             for end in waiting:

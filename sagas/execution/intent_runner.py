@@ -1,13 +1,13 @@
-"""`IntentRunner`: has recorded intents carried out, and their outcomes reported.
+"""`IntentRunner`: carries out recorded intents and reports their outcomes.
 
-Nothing is sent that was not recorded first. What goes smoothly costs no task: a command is delivered, its answer calls
-back, the report is delivered, its answer calls back. What does not (no room, an error, an effect, an intent of which
-only the key is known) is taken over by a task, which ends when the answer is recorded, or with the runtime; one that
-fails in any other way goes on with what the intent's owner has recorded.
+Nothing is sent before it is recorded. The usual case needs no task: a command is delivered, its reply calls back, the
+report is delivered, its reply calls back. Other cases (no room, an error, an effect, an intent of which only the key is
+known) run in a task, which ends when the outcome is recorded or the runtime ends. After any other failure, the task
+reads the intent from its owner again.
 
-Invariants: an intent is carried out by at most one run that is not stopped; one that is held is not begun; what is
-beyond the limit waits in line, once, as what was last asked of it, and what is beyond that is left to the agenda; every
-part of a run is a future or task that somebody will end.
+Invariants: an intent has at most one run that is not stopped; one that is held is not started; intents beyond the limit
+wait in a queue, each once and with the latest request for it; intents beyond the queue's limit are left to the agenda;
+every part of a run is a future or task that somebody ends.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from actorium.store.source import Source
 
 log = logger("actorium.sagas")
 
-# A part whose task failed (an owner that cannot be read, a store that is away) is begun again forever.
+# A part whose task failed (its owner cannot be read, the store is unavailable) is retried without limit.
 _TASK_RETRY = Retry(attempts=1, backoff_s=0.2, backoff_max_s=30.0)
 _TIME_OUT: Literal["time out"] = "time out"
-_WHOLE = -1  # the part that speaks for the whole intent
+_WHOLE = -1  # the part that stands for the whole intent
 Work = Callable[[], Coroutine[Any, Any, None]]
 
 
 class _Run:
-    """One intent under way: for each of its commands, or for the whole, what is waited for."""
+    """A running intent: what it waits for, for each of its commands or for the whole."""
 
     __slots__ = ("intent", "key", "parts", "stopped")
 
@@ -51,14 +51,14 @@ class _Run:
         self.stopped = False
 
     def stop(self) -> None:
-        """Wait for nothing any more; what was delivered and not decided is dropped."""
+        """Stop waiting; commands that were delivered but not decided are dropped."""
         self.stopped = True
         for part in self.parts.values():
             part.cancel()
 
 
 class IntentRunner:
-    """Carries out intents as its policy says, at most so many at once: saga steps, or submitted commands."""
+    """Carries out intents under one policy (saga steps, or submitted commands), up to a limit at a time."""
 
     def __init__(self, policy: CommandRunner, source: Source, *, max_running: int, max_waiting: int) -> None:
         self._policy = policy
@@ -68,14 +68,14 @@ class IntentRunner:
         self._max_waiting = max_waiting
         self._running: dict[IntentKey, _Run] = {}
         self._line: dict[IntentKey, Intent | Literal["time out"] | None] = {}
-        self._again: set[IntentKey] = set()  # asked for while a run of theirs was ending
+        self._again: set[IntentKey] = set()  # requested while their run was ending
         self._held: set[IntentKey] = set()
-        self._take_answer, self._take_receipt = self._answered, self._reported  # bound once, for all that is sent
+        self._take_answer, self._take_receipt = self._answered, self._reported  # bound once, for all commands
         self._opened = False
         self._closed = False
 
     def open(self) -> None:
-        """Begin to send: the runtime accepts commands now."""
+        """Start to send: the runtime now accepts commands."""
         self._opened = True
         self._go_on()
 
@@ -83,18 +83,18 @@ class IntentRunner:
         return len(self._running) + len(self._line)
 
     def is_busy_with(self, key: IntentKey) -> bool:
-        """Say whether an intent is being carried out, or stands in line for it."""
+        """Say whether an intent is running or queued."""
         return key in self._running or key in self._line
 
     def start(self, key: IntentKey, intent: Intent | None) -> bool:
-        """Carry an intent out, unless it is being done; return False where there is no room for it, also in line.
+        """Carry out an intent, unless it is already running; return False if neither a slot nor the queue has room.
 
-        None: read from its owner what is still waited for.
+        intent: None to read from its owner what is still waited for.
         """
         if self._closed or key in self._line:
             return True
         if key in self._running:
-            self._again.add(key)  # perhaps it is issued anew, and the run is that of the first time
+            self._again.add(key)  # it may have been issued again while the first run is ending
         elif self._may_begin and key not in self._held:
             self._begin(key, intent)
         elif self.has_room:
@@ -106,7 +106,7 @@ class IntentRunner:
     def time_out(self, key: IntentKey) -> bool:
         """End an intent whose deadline has passed: find out what it did, and report that.
 
-        Return False where there is no room for it, also in line.
+        Return False if neither a slot nor the queue has room.
         """
         if self._closed:
             return True
@@ -121,7 +121,7 @@ class IntentRunner:
 
     @contextmanager
     def hold(self, key: IntentKey) -> Iterator[bool]:
-        """Keep an intent from being begun meanwhile; give False where it is being carried out already."""
+        """Keep an intent from starting in the meantime; yield False if it is already running."""
         if key in self._running or key in self._held:
             yield False
             return
@@ -135,11 +135,11 @@ class IntentRunner:
 
     @property
     def has_room(self) -> bool:
-        """Whether another intent may stand in line."""
+        """Whether another intent may be queued."""
         return len(self._line) < self._max_waiting
 
     async def close(self) -> None:
-        """Stop; what is under way is carried out again by the next run."""
+        """Stop; the next run of the program carries out the unfinished intents."""
         self._closed = True
         parts = [part for run in self._running.values() for part in run.parts.values()]
         for run in self._running.values():
@@ -179,7 +179,7 @@ class IntentRunner:
                 run.parts[index] = answer
 
     def _answered(self, answer: Answer) -> None:
-        """Take the answer to a command that was sent: report it, or have a task try again."""
+        """Take the reply to a command: report it, or let a task retry."""
         run: _Run
         run, index = answer.about
         error = answer.exception()
@@ -228,7 +228,7 @@ class IntentRunner:
             self._go_on()
 
     def _go_on(self) -> None:
-        """Begin what stands in line, as far as there is room; what is held stays there."""
+        """Start queued intents, as far as there is room; held ones stay in the queue."""
         free = max(0, self._max_running - len(self._running))
         for key in [*islice(self._line, free + len(self._held))]:
             if self._may_begin and not self._closed and key not in self._held:
@@ -237,13 +237,13 @@ class IntentRunner:
     # --- tasks ----------------------------------------------------------------------------------------------------
 
     def _have_done(self, run: _Run, index: int, work: Work, *, again: Work | None = None) -> None:
-        """Have a task do a part; should it fail, it goes on with `again`, or with what the owner has recorded."""
+        """Run a part in a task; if it fails, the task continues with `again`, or with what the owner recorded."""
         task = self._loop.create_task(self._kept_up(run, work, again or partial(self._resume, run, index)))
         run.parts[index] = task
         task.add_done_callback(partial(self._part_is_over, run, index))
 
     async def _kept_up(self, run: _Run, work: Work, again: Work) -> None:
-        """Do the work until it is done, or the runtime ends: then it is taken up from the log by the next run."""
+        """Retry the work until it is done, or the runtime ends; then the next run reads it from the log."""
         attempt = 0
         while True:
             try:
@@ -260,7 +260,7 @@ class IntentRunner:
             work = again
 
     async def _resume(self, run: _Run, index: int) -> None:
-        """Do what its owner has recorded of a part and still waits for."""
+        """Do what the owner recorded for a part and still waits for."""
         intent = await self._policy.recorded(run.key)
         if intent is None:
             return
@@ -281,27 +281,27 @@ class IntentRunner:
 
 
 class IntentRunners:
-    """The two runners of one runtime: neither steps nor submissions take the other's places."""
+    """The two runners of a runtime; steps and submissions have separate limits."""
 
     def __init__(self, steps: IntentRunner, submissions: IntentRunner) -> None:
         self.steps = steps
         self.submissions = submissions
 
     def of(self, owner: str) -> IntentRunner:
-        """Return the runner of an owner's intents."""
+        """Return the runner for an owner's intents."""
         return self.submissions if owner == SUBMISSION else self.steps
 
     @property
     def has_room(self) -> bool:
-        """Whether another intent of either kind may stand in line."""
+        """Whether another intent of either kind may be queued."""
         return self.steps.has_room and self.submissions.has_room
 
     def open(self) -> None:
-        """Begin to send: the runtime accepts commands now."""
+        """Start to send: the runtime now accepts commands."""
         self.steps.open()
         self.submissions.open()
 
     async def close(self) -> None:
-        """Stop; what is under way is carried out again by the next run."""
+        """Stop; the next run of the program carries out the unfinished intents."""
         await self.steps.close()
         await self.submissions.close()

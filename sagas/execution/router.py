@@ -1,7 +1,7 @@
-"""`Router`: events to the sagas they start or concern.
+"""`Router`: delivers events to the sagas that they start or concern.
 
-Each event reaches its saga at least once, and takes effect in it once: the id of what is sent to the saga is made of
-the event's place. A saga whose handler raises is parked alone, with its later events behind it.
+Each event reaches its saga at least once, and takes effect in it once: the id of the command to the saga is derived
+from the event's position. If a saga's handler raises, only that saga is parked, with its later events behind it.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from actorium.store.errors import Transient
 from actorium.store.events import Event, RecordedEvent
 from actorium.store.names import StreamName
 
-# What JSON makes texts of that are too easily another text another time.
+# Types whose JSON text is not stable enough for an id.
 _NO_IDS = (bytes, bytearray, datetime, date, time, timedelta, Decimal)
-# Sagas that take events side by side; what they send is bounded by the runtime's own limits.
+# Sagas that take events concurrently; the runtime's own limits bound the commands they send.
 _CONCURRENCY = 512
-# What says nothing about the event or the saga is tried again for ever.
+# An error that says nothing about the event or the saga is retried without limit.
 _RETRY = Retry(attempts=1, backoff_s=0.05, backoff_max_s=5.0)
 
 
 class Router:
-    """The work of the processor that feeds the sagas of one class."""
+    """The work of the processor for the sagas of one class."""
 
     concurrency = _CONCURRENCY
 
@@ -71,7 +71,7 @@ class Router:
         return StreamName(self._definition.saga_type, saga_id) if saga_id is not None else None
 
     def saga_id(self, recorded: RecordedEvent[Event]) -> str | None:
-        """Return the id of the saga that an event starts or concerns, None if there is none."""
+        """Return the id of the saga that an event starts or concerns; None if there is none."""
         definition = self._definition
         event_class = type(recorded.event)
         known = definition.handler_of(event_class)
@@ -86,14 +86,14 @@ class Router:
         return cause.id if cause is not None and cause.type == definition.saga_type else None
 
     def begin(self, recorded: RecordedEvent[Event], ended: Take) -> bool:
-        """Give one event to its saga at once, if there is room."""
+        """Deliver one event to its saga immediately, if there is room."""
         saga_id = self.saga_id(recorded)
         if saga_id is None:
             return False
         return self._dispatcher.ask_nowait(self._envelope(saga_id, recorded), ended) is not None
 
     async def react(self, recorded: RecordedEvent[Event]) -> None:
-        """Give one event to its saga."""
+        """Deliver one event to its saga."""
         saga_id = self.saga_id(recorded)
         if saga_id is None:
             return
@@ -109,7 +109,7 @@ class Router:
                 await asyncio.sleep(_RETRY.wait_s(attempt, self._source))
 
     def _envelope(self, saga_id: str, recorded: RecordedEvent[Event]) -> Envelope:
-        # By the place in the log: ids that users give may hold any character, and two of them must never look like one.
+        # Use the position in the log: user-given ids may contain any character, and two must never collide.
         cause = f"{self._definition.saga_type}/{saga_id}<{recorded.position}.{recorded.part}"
         return Envelope(
             self._definition.saga_type,
@@ -125,15 +125,15 @@ class Router:
         )
 
     async def prepare(self) -> None:
-        """Go on where the last run ended; a class of saga that is new to the log begins where `begins_at` says."""
+        """Continue where the last run ended; a saga class that is new to the log begins where `begins_at` says."""
         is_new = await self._start_position.prepare()
         self._derives_after = await derives_ids_after(self._checkpoint, self._store, 0 if is_new else self._head())
 
     async def caught_up(self) -> None:
-        """Nothing waits for it."""
+        """Do nothing: nothing waits for a router to catch up."""
 
     async def reset(self) -> None:
-        """Go through the log again from where it once began: what was taken before is not taken twice."""
+        """Go through the log again from where the router first began; repeated events have no effect."""
         await self._start_position.reset()
 
 

@@ -1,4 +1,4 @@
-"""`SagaEngine`: the sagas and submitted commands of one runtime: its routers, its agenda, its runners."""
+"""`SagaEngine`: runs the sagas and submitted commands of one runtime with its routers, its agenda and its runners."""
 
 from __future__ import annotations
 
@@ -59,16 +59,16 @@ _ENDED = ("completed", "undone", "failed")
 
 
 class SagaEngine(Component):
-    """Follows events with commands.
+    """Turns events into commands through sagas, and sends submitted commands.
 
-    streams: the class of actors that keeps each saga class.
+    streams: the actor class for each saga class.
     aggregates: the classes whose commands sagas may send.
-    engine: carries commands out.
-    reads: drives what follows the log, the sagas' routers included.
+    engine: carries out commands.
+    reads: drives everything that follows the log, including the sagas' routers.
     environment: the store, the limits and the instruments.
     send: `Runtime.send`.
-    accepts: says whether the runtime accepts commands; None where each command has to pass through middleware, which is
-        async and needs a task.
+    accepts: whether the runtime accepts commands; None if each command must pass through middleware, which is async
+        and needs a task.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class SagaEngine(Component):
     def _router(self, saga: type[Saga], engine: Engine, settings: Settings) -> Processor:
         definition = saga.__definition__
         checkpoint = LaggingCheckpoint(f"saga {definition.saga_type}", self._store, engine.writer.save)
-        # The end of the log as it was found: what comes later is never taken for what was there before.
+        # The end of the log at the start: later events must not be mistaken for earlier ones.
         new_after = self._reads.log_reader.log_tail.position if saga.begins_at == "now" else 0
         start_position = StartPosition(checkpoint, self._store, new_after)
         log_tail = self._reads.log_reader.log_tail
@@ -159,18 +159,18 @@ class SagaEngine(Component):
         try:
             await self._agenda.run()
         finally:
-            self._end_waiters.close(RuntimeClosed("the runtime stops; the saga goes on with the next start"))
+            self._end_waiters.close(RuntimeClosed("the runtime stops; the saga continues after the next start"))
             with anyio.CancelScope(shield=True):
                 await self._runners.close()
 
     async def start(self, tasks: anyio.abc.TaskGroup) -> None:
-        """Wait until everything recorded is known, then let events come to their sagas.
+        """Wait until everything recorded is known, then let events reach their sagas.
 
-        Raises ConfigurationError where sagas have no class, or stand on lost steps; nothing was changed then.
+        Raises ConfigurationError, before it changes anything, if sagas lack their class or are at a missing step.
         """
         self._tasks = tasks
         if not self._streams and not await self._has_history():
-            return  # neither sagas nor submitted commands: the agenda is begun when the first is submitted
+            return  # no sagas or submitted commands: the first submission starts the agenda
         await self._follow()
         await self._agenda.save()
         await refuse_lost_sagas(self._store, (saga.__definition__ for saga in self._streams), self._unreadable_types)
@@ -184,7 +184,7 @@ class SagaEngine(Component):
         return any(stored.type in names for stored in await self._store.event_types())
 
     async def _follow(self) -> None:
-        """Have the agenda follow the log, and wait until it knows everything that is recorded."""
+        """Let the agenda follow the log, and wait until it knows everything recorded."""
         if not self._is_following and self._tasks is not None:
             self._is_following = True
             self._reads.add(self._agenda, self._follower)
@@ -198,7 +198,7 @@ class SagaEngine(Component):
         """Record a checked command; it is sent when it is due."""
         await self._follow()
         command = wanted.command
-        assert command is not None, "an envelope of a command holds it"
+        assert command is not None, "an envelope to submit holds a command"
         issued = issued_command(command)
         id = wanted.command_id
         submit = Submit(id, issued, due_us, wanted.headers, wanted.correlation_id, wanted.causation_id)
@@ -225,7 +225,7 @@ class SagaEngine(Component):
         )
 
     async def cancel(self, command_id: str, reason: str) -> bool:
-        """Give a submitted command up; False where it was sent already, or is being sent."""
+        """Cancel a submitted command; return False if it was already sent, or is being sent."""
         command_id = known_command_id(command_id)
         checked_text(reason, "reason")
         with self._runners.submissions.hold(IntentKey(SUBMISSION, command_id, "")) as is_held:
@@ -235,7 +235,7 @@ class SagaEngine(Component):
             return bool(ack.events)
 
     async def submission(self, command_id: str) -> SubmissionView:
-        """Return a submitted command; raise NotFound."""
+        """Return a submitted command; raise NotFound if there is none."""
         command_id = known_command_id(command_id)
         stream = StreamName(self._submissions.type, command_id)
         (page,) = await self._store.read_streams([StreamRead(stream, 0, _PAGE)])
@@ -246,7 +246,7 @@ class SagaEngine(Component):
         return view
 
     async def submissions(self, status: str | None) -> AsyncIterator[SubmissionView]:
-        """Yield the submitted commands, in a status or any, by their ids."""
+        """Yield the submitted commands, in one status or any, by id."""
         await self._written()
         async for view in listed(self._store, status):
             yield view
@@ -254,7 +254,7 @@ class SagaEngine(Component):
     # --- sagas ----------------------------------------------------------------------------------------------------
 
     async def ended(self, saga: type[Saga], id: str, within_s: float) -> SagaView:
-        """Return a saga when it is over, or stands; raise SagaTimeout, or NotFound if it has not even begun by then."""
+        """Return a saga once it has ended or is stuck; raise SagaTimeout, or NotFound if it has not started by then."""
         kind = self._kind(saga)
         checked_id(id, "id")
         try:
@@ -269,7 +269,7 @@ class SagaEngine(Component):
             if view.status not in _ENDED:
                 raise SagaTimeout(
                     f"{kind.type}<{id}> has not ended within {within_s:.12g} s: it is {view.status} at "
-                    f"{view.step or 'no step'}, and goes on; ask again"
+                    f"{view.step or 'no step'}, and continues; ask again"
                 ) from None
             return view
         return await self.view(saga, id)
@@ -282,7 +282,7 @@ class SagaEngine(Component):
         return stream.status in _ENDED
 
     async def view(self, saga: type[Saga], id: str) -> SagaView:
-        """Return a saga with its history; raise NotFound."""
+        """Return a saga with its history; raise NotFound if there is none."""
         kind = self._kind(saga)
         stream: SagaStream = await self._dispatcher.read(kind.type, id, self._timeout_s)
         recorded: list[RecordedEvent[Event]] = []
@@ -306,7 +306,7 @@ class SagaEngine(Component):
         )
 
     async def list(self, saga: type[Saga] | None, status: str | None) -> AsyncIterator[SagaSummary]:
-        """Yield the sagas there are, of a class or all, in a status or any, by type and id."""
+        """Yield the sagas, of one class or all, in one status or any, by type and id."""
         await self._written()
         kind = None if saga is None else self._kind(saga).type
         after: tuple[str, str] | None = None
@@ -327,14 +327,14 @@ class SagaEngine(Component):
             after = (rows[-1].type, rows[-1].id)
 
     async def mend(self, saga: type[Saga], id: str, action: str, reason: str) -> None:
-        """Act on a saga that stands."""
+        """Carry out an operator's action on a stuck saga."""
         checked_id(id, "id")
         if not checked_text(reason, "reason").strip():
-            raise InvalidCommand(f"{saga.__name__}<{id}>: what is done by hand is kept with its reason; give one")
+            raise InvalidCommand(f"{saga.__name__}<{id}>: an operator's action needs a reason, which is stored with it")
         kind = self._kind(saga)
         mend = Mend(id, action, reason, self._source.now_us())
         await self._ask(kind, mend)
-        # Events that came while it stood wait for it: they are delivered now.
+        # Events that came while it was stuck wait for it: deliver them now.
         router = self._reads.processors[saga]
         for letter in router.dead_letters():
             if letter.stream == StreamName(kind.type, id):
@@ -343,7 +343,7 @@ class SagaEngine(Component):
     def _kind(self, saga: type[Saga]) -> ActorKind[Actor]:
         kind = self._kinds.get(saga)
         if kind is None:
-            raise ConfigurationError(f"{saga!r} is none of this runtime's sagas: Runtime([…, Transfer], …)")
+            raise ConfigurationError(f"{saga!r} is not a saga of this runtime: Runtime([…, Transfer], …)")
         return kind
 
     async def _ask(self, kind: ActorKind[Actor], command: Command) -> Ack:
@@ -353,7 +353,7 @@ class SagaEngine(Component):
         return await self._dispatcher.ask(envelope)
 
     async def _written(self) -> None:
-        """Wait until the list holds everything that was committed before."""
+        """Wait until the list includes everything committed before."""
         await self._follow()
         await self._reads.processors[self._agenda].checkpoint.reached(self._reads.log_reader.log_tail.position)
         await self._agenda.save()

@@ -1,4 +1,4 @@
-"""`SagaTable`: which sagas there are and how they stand, as a table: what `runtime.sagas.list(status=…)` lists."""
+"""`SagaTable`: the sagas and their status as a table, which `runtime.sagas.list(status=…)` reads."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from actorium.store.events import Event, RecordedEvent
 from actorium.store.tables.own_rows import SagaChange
 
 Said = tuple[str | None, str | None, str | None]
-"""Status, step and reason of a saga after an event; None for what it leaves as it was."""
+"""Status, step and reason of a saga after an event; None for a value that the event does not change."""
 
 
 def _issued(event: StepIssued) -> Said:
-    # Of the free form many may be open, none says where the saga stands.
+    # A saga without steps may have many open intents; none of them tells where the saga is.
     return None, None if event.step == FREE else event.step + UNDO if event.undo else event.step, None
 
 
@@ -47,7 +47,7 @@ _SAYS: Mapping[type[Event], Callable[[Any], Said]] = {
 
 
 class SagaRowChange(msgspec.Struct, gc=False):
-    """What has changed in the row of a saga; None stands for a column that did not change."""
+    """The changes of a saga's row; None for a column that did not change."""
 
     status: str | None = None
     step: str | None = None
@@ -57,11 +57,11 @@ class SagaRowChange(msgspec.Struct, gc=False):
 
 
 Changes = dict[tuple[str, str], SagaRowChange]
-"""What has changed, by the type and the id of the saga."""
+"""The changes, by type and id of the saga."""
 
 
 class SagaTable:
-    """What has changed in the table and is not written yet."""
+    """The unwritten changes of the table."""
 
     event_classes = frozenset(_SAYS)
 
@@ -72,7 +72,7 @@ class SagaTable:
         return len(self._changes)
 
     def take(self, recorded: RecordedEvent[Event]) -> None:
-        """Note what an event of a saga's stream, one of `event_classes`, says of it."""
+        """Note the change by an event of a saga's stream, one of `event_classes`."""
         event = recorded.event
         status, step, reason = _SAYS[type(event)](event)
         name = (recorded.stream_type, recorded.stream_id)
@@ -90,12 +90,12 @@ class SagaTable:
         change.updated_us = recorded.recorded_us
 
     def take_changes(self) -> Changes:
-        """Return what is to be written, and forget it."""
+        """Return the changes to write, and forget them."""
         changes, self._changes = self._changes, {}
         return changes
 
     def give_back(self, changes: Changes) -> None:
-        """Take back what could not be written; what came since goes before it."""
+        """Take back changes that could not be written; newer ones take precedence."""
         for name, change in changes.items():
             newer = self._changes.get(name)
             if newer is None:
@@ -110,5 +110,5 @@ class SagaTable:
 
 
 def saga_changes(changes: Changes) -> list[SagaChange]:
-    """Return changes as the store takes them."""
+    """Return the changes as statements for the store."""
     return [SagaChange(*name, *astuple(change)) for name, change in changes.items()]

@@ -1,4 +1,4 @@
-"""`Services`: what carrying out intents needs of the runtime around it."""
+"""`Services`: the parts of the runtime that carrying out intents needs."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Services(msgspec.Struct, frozen=True):
 
     commands: the classes of commands that may be sent, by their stable names.
     send: `Runtime.send`, with the middleware.
-    accepts: whether the runtime takes commands now; None where they have to pass through middleware.
-    is_stopping: whether the runtime takes no commands any more.
+    accepts: whether the runtime accepts commands now; None if they must pass through middleware.
+    is_stopping: whether the runtime no longer accepts commands.
     timeout_s: how long one command, report or read may take, in seconds.
     """
 

@@ -1,4 +1,4 @@
-"""`StepRunner`: how the steps of sagas are carried out: their commands, their effects, and what a deadline finds."""
+"""`StepRunner`: carries out the steps of sagas: their commands, their effects and their deadlines."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _ALL = -1  # the place that speaks for all commands of a step that are still wai
 
 
 class StepRunner(CommandRunner):
-    """Carries out what the steps of sagas consist of; `definitions` are those of the sagas by their types."""
+    """The policy for saga steps; `definitions` are those of the sagas by type."""
 
-    # What is transient says nothing of the step: it waits, within its `timeout_s`, and uses up none of its attempts.
+    # A transient error says nothing about the step: it waits, within its `timeout_s`, without using up an attempt.
     patience = Retry(attempts=1, backoff_s=0.05, backoff_max_s=5.0)
 
     def __init__(self, definitions: Mapping[str, SagaDefinition], services: Services) -> None:
@@ -44,7 +44,7 @@ class StepRunner(CommandRunner):
         self._definitions = definitions
 
     async def recorded(self, key: IntentKey) -> Intent | None:
-        """Return what is still waited for of a step, as its saga has it; None where it is over."""
+        """Return what a step still waits for, as its saga recorded it; None if the step is over."""
         stream: SagaStream = await self._state(key)
         intent = stream.open.get(key.key)
         if intent is None:
@@ -55,12 +55,12 @@ class StepRunner(CommandRunner):
         return _intent(key, stream, intent, commands)
 
     def retry_of(self, key: IntentKey, intent: Intent) -> Retry:
-        """Return what the step says."""
+        """Return the step's retry policy."""
         step = self._definitions[key.owner].steps.get(intent.step)
         return DEFAULT_STEP_RETRY if step is None else step.retry
 
     def is_final(self, key: IntentKey, intent: Intent, error: Exception) -> bool:
-        """Say whether the domain refused, and may: an undo, or a step after the pivot, it may take later."""
+        """Say whether a rejection ends the step: an undo, or a step after the pivot, is retried instead."""
         if not isinstance(error, Refused):
             return False
         definition = self._definitions[key.owner]
@@ -78,11 +78,11 @@ class StepRunner(CommandRunner):
         return Answered(key.id, key.key, index, self._source.now_us(), *said(error), attempts=attempts, **more)
 
     def broken(self, key: IntentKey, trouble: ActoriumError) -> Broke:
-        """Have the saga stand, for a person to see why."""
+        """Make the saga stuck, with the reason for an operator."""
         return Broke(key.id, key.key, text_of(trouble))
 
     async def effect(self, key: IntentKey, intent: Intent) -> None:
-        """Call an async step until it returns or refuses, then report it."""
+        """Call an async step until it returns or is rejected, then report it."""
         definition = self._definitions[key.owner]
         step = definition.steps[intent.step]
         effect_key = key.effect_key(0)
@@ -120,12 +120,12 @@ class StepRunner(CommandRunner):
         await self.report(key, intent, intent.causation_id, answer)
 
     async def past_deadline(self, key: IntentKey) -> bool:
-        """Find out what a step did before its deadline, and report its end; False where it was put off meanwhile."""
+        """Find out what a step did before its deadline, and report its end; return False if the deadline has moved."""
         stream: SagaStream = await self._state(key)
         known = stream.open.get(key.key)
         if known is None:
             return True
-        if known.deadline_us > self._source.now_us():  # it was issued anew, with a deadline of its own
+        if known.deadline_us > self._source.now_us():  # it was issued again, with a new deadline
             return False
         effects = [
             index
@@ -167,8 +167,7 @@ def _intent(key: IntentKey, stream: SagaStream, known: Open, commands: dict[int,
 def _changes(before: dict[str, Any], saga: SagaState) -> dict[str, Any]:
     """Return the fields that an effect changed, and how it ended its saga, if it did.
 
-    Raises TypeError, ValueError or msgspec.ValidationError where JSON cannot carry a field, or its class does not take
-    it back.
+    Raises TypeError, ValueError or msgspec.ValidationError if a field cannot be stored as JSON and read back.
     """
     changed = {name: value for name, value in state_of(saga).items() if before.get(name, _ABSENT) != value}
     msgspec.json.decode(as_recorded({**before, **changed}), type=type(saga))

@@ -1,6 +1,6 @@
-"""`SubmissionRunner`: how submitted commands are carried out: an intent of one command, under its submission's id.
+"""`SubmissionRunner`: carries out submitted commands: each is an intent of one command, under its submission's id.
 
-Invariant: a command is sent under the id it was submitted with, so once in effect however often it is sent.
+Invariant: a command is sent under the id it was submitted with, so it takes effect once however often it is sent.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from actorium.sagas.model.submissions import SUBMISSION, Conclude, Submission
 from actorium.store.errors import ActoriumError, DamagedLog, Transient
 from actorium.store.names import StreamName, event_id
 
-# A command that fails for good reason, a bug in its handler mostly, is tried so often, then concluded with the error.
+# A command that fails repeatedly, mostly because of a bug in its handler, is concluded with the error after this.
 _RETRY = Retry(attempts=5, backoff_s=0.2, backoff_max_s=30.0)
 
 
 class SubmissionRunner(CommandRunner):
-    """Carries out submitted commands."""
+    """The policy for submitted commands."""
 
-    # Nobody waits: what is away or crowded is tried again forever.
+    # No caller waits: retry without limit while the runtime is overloaded or the store unavailable.
     patience = Retry(attempts=1, backoff_s=0.2, backoff_max_s=30.0)
 
     def __init__(self, services: Services) -> None:
         super().__init__(services, Submission.__definition__.handlers)
 
     async def recorded(self, key: IntentKey) -> Intent | None:
-        """Return the command while its submission waits; None where it was concluded or cancelled."""
+        """Return the command while its submission waits; None if it was concluded or cancelled."""
         submission: Submission = await self._state(key)
         accepted = submission.accepted
         if submission.status != "waiting" or accepted is None:
@@ -43,11 +43,11 @@ class SubmissionRunner(CommandRunner):
         )
 
     def retry_of(self, key: IntentKey, intent: Intent) -> Retry:
-        """Return how often a command is tried that fails."""
+        """Return how often a failing command is tried."""
         return _RETRY
 
     def counts(self, error: Exception) -> bool:
-        """Say whether an error uses up an attempt: nothing is away, and no person can put the log right first."""
+        """Say whether an error uses up an attempt: not if the store is unavailable or damaged."""
         match error:
             case Transient() | DamagedLog():
                 return False
@@ -58,4 +58,4 @@ class SubmissionRunner(CommandRunner):
         return Conclude(key.id, *said(error))
 
     def broken(self, key: IntentKey, trouble: ActoriumError) -> None:
-        """Go on telling it: a submission has no state in which it stands."""
+        """Return None, to repeat the report: a submission cannot be stuck."""

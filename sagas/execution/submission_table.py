@@ -1,4 +1,4 @@
-"""`SubmissionTable`: the submitted commands as a table: what `runtime.submissions.list(status=…)` lists."""
+"""`SubmissionTable`: the submitted commands as a table, which `runtime.submissions.list(status=…)` reads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PAGE = 1_000
 
 
 class SubmissionRowChange(msgspec.Struct, gc=False):
-    """What has changed in a row; `type` is None where the row was written before."""
+    """The changes of a row; `type` is None if the row was written before."""
 
     type: str | None = None
     due_us: int = 0
@@ -30,11 +30,11 @@ class SubmissionRowChange(msgspec.Struct, gc=False):
 
 
 SubmissionChanges = dict[str, SubmissionRowChange]
-"""What has changed, by the id of the command."""
+"""The changes, by the id of the command."""
 
 
 class SubmissionTable:
-    """What has changed in the table and is not written yet."""
+    """The unwritten changes of the table."""
 
     event_classes: frozenset[type[Event]] = frozenset((CommandSubmitted, SubmissionCancelled, SubmissionConcluded))
 
@@ -45,7 +45,7 @@ class SubmissionTable:
         return len(self._changes)
 
     def take(self, recorded: RecordedEvent[Event]) -> None:
-        """Note what an event, one of `event_classes`, says of its submission."""
+        """Note the change by an event of a submission, one of `event_classes`."""
         event: Any = recorded.event
         if type(event) is CommandSubmitted:
             self._changes[recorded.stream_id] = SubmissionRowChange(
@@ -57,12 +57,12 @@ class SubmissionTable:
         change.ended_us = recorded.recorded_us
 
     def take_changes(self) -> SubmissionChanges:
-        """Return what is to be written, and forget it."""
+        """Return the changes to write, and forget them."""
         changes, self._changes = self._changes, {}
         return changes
 
     def give_back(self, changes: SubmissionChanges) -> None:
-        """Take back what could not be written; what came since goes before it."""
+        """Take back changes that could not be written; newer ones take precedence."""
         for id, change in changes.items():
             newer = self._changes.get(id)
             if newer is None:
@@ -76,7 +76,7 @@ class SubmissionTable:
 
 
 def submission_changes(changes: SubmissionChanges) -> list[TableChange]:
-    """Return changes as the store takes them."""
+    """Return the changes as statements for the store."""
     return [
         SubmissionEnd(id, change.status, change.reason, change.ended_us)
         if change.type is None
@@ -88,7 +88,7 @@ def submission_changes(changes: SubmissionChanges) -> list[TableChange]:
 
 
 async def listed(store: EventStore, status: str | None) -> AsyncIterator[SubmissionView]:
-    """Yield the submissions of the table, in one status or any, by their ids."""
+    """Yield the submissions of the table, in one status or any, by id."""
     last: str | None = None
     while True:
         rows = await store.read_rows(ReadSubmissions(_PAGE, status, last))

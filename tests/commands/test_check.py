@@ -116,7 +116,7 @@ def test_a_missing_saga_class_is_named(shop: Path, capsys: pytest.CaptureFixture
     capsys.readouterr()
     code, out, _ = output(capsys, "check", "sagas_app:runtime")
     assert (code, len(out.splitlines())) == (1, 1)
-    assert "Transfer (none is live) is no saga of this runtime" in out
+    assert "Transfer (none is live) is not a saga of this runtime" in out
 
 
 def test_a_deep_check_finds_every_damaged_event_and_continues_after_it(

@@ -127,7 +127,7 @@ async def test_a_store_that_never_opens_holds_up_no_stop() -> None:
     await settled()
     took_s, error = await how_long(runtime)
     assert took_s == SETTINGS.drain_s + 3 * SETTINGS.close_s
-    assert "has not answered" in str(error)
+    assert "has not responded" in str(error)
     with pytest.raises(StoreHangs):
         await starting
 

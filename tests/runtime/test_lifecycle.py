@@ -37,7 +37,7 @@ class SlowToOpen(PassedThrough):
 async def test_it_starts_once() -> None:
     runtime = Runtime([Tally], store="memory://")
     await runtime.start()
-    with pytest.raises(RuntimeClosed, match="make it in a function that is called for each run"):
+    with pytest.raises(RuntimeClosed, match="create it in a function that is called for each run"):
         await runtime.start()
     await runtime.send(Add("t"))
     await runtime.stop()

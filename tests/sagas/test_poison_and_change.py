@@ -225,7 +225,7 @@ async def test_a_saga_that_stands_on_no_step_is_not_forgotten_either() -> None:
         await open_accounts(runtime, bob=0, notes=0)
         await runtime.send(Tell("news", "s1", "hello"))
         await saga_in(runtime, Touchy, "s1", "running")
-    with pytest.raises(ConfigurationError, match=r"Touchy \(live: s1\) is no saga of this runtime"):
+    with pytest.raises(ConfigurationError, match=r"Touchy \(live: s1\) is not a saga of this runtime"):
         await runtime_of(Apart, store=store, seed=1).start()
 
 
@@ -235,7 +235,7 @@ async def test_a_class_whose_sagas_are_all_over_may_go_if_one_says_so() -> None:
     async with runtime_of(Apart, store=store) as runtime:
         await open_accounts(runtime, notes=0)
         await saga_in(runtime, Apart, await ask(runtime), "completed")
-    with pytest.raises(ConfigurationError, match=r"Apart \(none is live\) is no saga of this runtime"):
+    with pytest.raises(ConfigurationError, match=r"Apart \(none is live\) is not a saga of this runtime"):
         await runtime_of(Touchy, store=store, seed=1).start()
     with capture_logs() as lines:
         async with runtime_of(Touchy, store=store, seed=2, settings=WARNING):

@@ -59,7 +59,7 @@ async def test_names_are_kept_apart_and_one_reader_has_one() -> None:
             assert (await anext(again)).position == 2
         with pytest.raises(ConfigurationError, match="not open"):
             await anext(again)
-        with pytest.raises(ConfigurationError, match="not empty"):
+        with pytest.raises(ConfigurationError, match="non-empty string"):
             runtime.subscribe("")
 
 

@@ -127,7 +127,7 @@ async def test_a_history_is_asked_of_what_the_runtime_runs() -> None:
     with pytest.raises(RuntimeClosed):
         runtime.history(Account, "alice")
     async with runtime:
-        with pytest.raises(ConfigurationError, match="none of this runtime's aggregates"):
+        with pytest.raises(ConfigurationError, match="is not an aggregate of this runtime"):
             runtime.history(Tally, "t")
         with pytest.raises(InvalidCommand, match="after_version=-1"):
             await told(runtime, after_version=-1)

@@ -81,7 +81,7 @@ async def test_waiting_for_what_never_comes_leaves_nothing_behind() -> None:
 @virtual
 async def test_a_projection_that_the_runtime_has_not_is_named_before_anything_is_done() -> None:
     async with Runtime([Tally, Totals], store="memory://") as runtime:
-        with pytest.raises(ConfigurationError, match="none of this runtime's projections"):
+        with pytest.raises(ConfigurationError, match="is not a projection of this runtime"):
             await runtime.send(Add("a", 1), wait_for=[Sums])
         assert runtime.statistics().position == 0
         with pytest.raises(ConfigurationError):
