@@ -30,7 +30,7 @@ class CommandEntry:
         deadline = loop.time() + envelope.timeout_s
         ack = await self.call(envelope)
         for model in models:
-            # Without events its position is that of another command's event, whose fate is not its own.
+            # An Ack without events has the position of another command's event, which may be parked.
             await model.at_least(ack.position, max(0.0, deadline - loop.time()), stale=not ack.events)
         return ack
 

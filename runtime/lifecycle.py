@@ -86,7 +86,7 @@ class Lifecycle:
         try:
             await asyncio.shield(started)
         except BaseException:
-            await self.stop()  # close what was opened before the caller, and perhaps its loop, goes on
+            await self.stop()  # close what was opened before the caller, and perhaps its loop, continues
             raise
 
     async def stop(self) -> None:

@@ -179,8 +179,8 @@ class ReadSide(Component):
             checkpoint = Checkpoint(name, self._store, self._save)
             work = TableProjection(projection, checkpoint, self._store, self._query_turns)
         else:
-            checkpoint = memory_ledger = MemoryCheckpoint(name, self._store, self._save)
-            work = MemoryProjection(projection, memory_ledger, self._store, self.log_reader)
+            checkpoint = memory_checkpoint = MemoryCheckpoint(name, self._store, self._save)
+            work = MemoryProjection(projection, memory_checkpoint, self._store, self.log_reader)
         delivery = SequentialDelivery(
             work, checkpoint, self._settings.handler_retry, self._source, projection.on_failure
         )

@@ -52,4 +52,4 @@ class TryLater(Exception):
 
 
 class GoNoFurther(Exception):
-    """Raised by a delivery that must not skip an event: its processor stands still until a person resumes it."""
+    """Raised by a delivery that must not skip an event: its processor stops until an operator resumes it."""

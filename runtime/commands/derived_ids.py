@@ -1,7 +1,7 @@
-"""The ids of commands: those that callers choose, and those that the runtime makes of what caused a command.
+"""The ids of commands: those that callers choose, and those that the runtime derives from a command's cause.
 
-Invariants: an id that the runtime makes begins with `~`, and none that a caller chooses does, so that nobody can take
-the id of a command that is still to be sent; no id is longer than MAX_ID_LENGTH; the same cause gives the same id.
+Invariants: a derived id begins with `~`, and an id that a caller chooses never does, so that nobody can take the id of
+a command that is still to be sent; no id is longer than MAX_ID_LENGTH; the same cause gives the same id.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from actorium.actors.commands import MAX_ID_LENGTH, checked_id
 from actorium.store.errors import InvalidCommand
 
 MARK = "~"
-"""What a derived id begins with."""
+"""The first character of a derived id."""
 _LONGEST = MAX_ID_LENGTH - len(MARK)
 _DIGEST_BYTES = 16
 
@@ -23,18 +23,18 @@ _effect: ContextVar[str] = ContextVar("actorium_effect", default="")
 
 
 class DerivedId(str):
-    """The id of a command that the runtime sends: the door takes it as it is."""
+    """The id of a command that the runtime sends; the dispatcher accepts it unchanged."""
 
     __slots__ = ()
 
 
 def derived_id(cause: str) -> str:
-    """Return the id of a command, made of what caused it."""
+    """Return the id of a command, derived from its cause."""
     return MARK + bounded(cause)
 
 
 def bounded(text: str) -> str:
-    """Return a text as it is, or, where it is too long for an id, a hash of it and its beginning."""
+    """Return a text unchanged, or, if it is too long for an id, a hash of it and its beginning."""
     if len(text) <= _LONGEST:
         return text
     digest = blake2b(text.encode(), digest_size=_DIGEST_BYTES).hexdigest()
@@ -43,7 +43,7 @@ def bounded(text: str) -> str:
 
 @contextmanager
 def effect(key: str) -> Iterator[None]:
-    """Let the block, an effect of this key, send commands whose ids begin with the key: they become derived ids."""
+    """Let the block, an effect with this key, send commands whose ids begin with the key: they become derived ids."""
     token = _effect.set(key)
     try:
         yield
@@ -52,9 +52,9 @@ def effect(key: str) -> Iterator[None]:
 
 
 def checked_command_id(id: str) -> str:
-    """Return the id under which a command is stored that was given this one.
+    """Return the id under which to store a command with this id.
 
-    Raises InvalidCommand for what is no id, and for an id that a caller may not choose.
+    Raises InvalidCommand for a value that is not an id, and for an id that a caller may not choose.
     """
     if isinstance(id, DerivedId):
         return str(id)
@@ -63,11 +63,11 @@ def checked_command_id(id: str) -> str:
     if key and id.startswith(key):
         return derived_id(id)
     if id.startswith(MARK):
-        raise InvalidCommand(f"command_id={id!r}: ids that begin with {MARK} are those of the runtime's own commands")
+        raise InvalidCommand(f"command_id={id!r}: ids that begin with {MARK} are reserved for the runtime")
     return id
 
 
 def known_command_id(id: str) -> str:
-    """Return the id under which a command is stored that is looked for by this one; raise InvalidCommand."""
+    """Return the id under which a command with this id is stored; raise InvalidCommand if there can be none."""
     checked_id(id, "command_id")
     return id if id.startswith(MARK) else checked_command_id(id)

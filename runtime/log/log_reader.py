@@ -150,7 +150,7 @@ class LogReader:
             )
 
     async def stream_at(self, position: int) -> StreamName:
-        """Return the stream of the event at a position of the log; raise CorruptEvent where it is damaged."""
+        """Return the stream of the event at a position of the log; raise CorruptEvent if it is damaged."""
         (record,) = await self._store.read_log(position - 1, 1)
         return record.stream
 

@@ -102,7 +102,7 @@ class Attempts:
 class SequentialDelivery:
     """Delivers one event after the other, many per commit; their statements and the position move together.
 
-    on_failure: what follows when the attempts for an event are used up: "park" it, or "stop" before it.
+    on_failure: what to do when no attempts for an event are left: "park" it, or "stop" before it.
     """
 
     def __init__(
@@ -214,8 +214,8 @@ class SequentialDelivery:
             await self._handler.restore(position - 1)
         if self._on_failure == "stop":
             raise GoNoFurther(
-                f"{unit[0].stream} at position {position} was tried {attempt} times: {error_text(error)}; fix the "
-                "handler, then start again or call resume()"
+                f"{unit[0].stream} at position {position} failed {attempt} times: {error_text(error)}; fix the "
+                "handler, then restart or call resume()"
             ) from error
         await self._checkpoint.save(position, parked=[self._attempts.letter(unit[0], attempt, error)])
 

@@ -1,4 +1,4 @@
-"""`ProcessorStatistics`: how a processor stands."""
+"""`ProcessorStatistics`: the state of a processor."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ import msgspec
 
 
 class ProcessorStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """How a processor stands.
+    """The state of a processor.
 
-    state: "starting", "running", "paused", "waiting" (for the store, or for the sink of an outlet), "full" (`parked` is
-        at its limit), "failed" or "stopped"; `error` says why. "failed": its own code raised, and it tries again; or a
+    name: the name under which its checkpoint is saved.
+    state: "starting", "running", "paused", "waiting" (for the store, or for the sink of an outlet), "full" (`parked`
+        is at its limit), "failed" or "stopped". "failed" means that its own code raised, and it retries; or that a
         handler of a projection with `on_failure = "stop"` did, and it waits for `resume`.
-    position: everything up to here is over. lag_events: how much longer the log is. lag_s: how old the first event is
-    that is not over. handled: events gone through since the start. parked: streams that wait behind a dead letter.
+    position: everything up to here is finished.
+    lag_events: the number of events between `position` and the end of the log.
+    lag_s: the age in seconds of the first unfinished event.
+    handled: events passed since the start.
+    parked: streams that wait behind a dead letter.
+    error: why it is in this state; empty while it runs well.
     """
 
     name: str

@@ -43,11 +43,11 @@ class StartPosition:
 
 
 async def derives_ids_after(checkpoint: Checkpoint, store: EventStore, begun_before: int) -> int:
-    """Return the position behind which a follower's commands have derived ids, kept from its first start on.
+    """Return the position after which a follower's commands have derived ids; it is saved at the first start.
 
-    What it sent because of an earlier event may be in the log under the id of that time, and is not sent anew.
+    Commands for earlier events may be in the log under ids of the former kind, and must not be sent under new ones.
 
-    begun_before: where the log ends, for a follower that began before there were derived ids; 0 for a new one.
+    begun_before: the end of the log, for a follower that began before there were derived ids; 0 for a new one.
     """
     name = f"{checkpoint.name} derives ids after"
     known = await store.load_checkpoint(name)

@@ -153,7 +153,7 @@ class MemoryProjection:
             return 0
         fingerprint = self.definition.handlers_fingerprint()
         if await self._store.load_checkpoint(self._handlers_name) != fingerprint:
-            # Other handlers than those of today may have made what is kept: in one step it goes, and these are noted.
+            # The saved state may come from other handlers: in one step, remove it and save the new fingerprint.
             forget = [KeptStateRemoval(self._checkpoint.name)]
             await self._checkpoint.writer(SaveCheckpoint(self._handlers_name, fingerprint, changes=forget))
             return 0

@@ -162,9 +162,9 @@ class ProjectionDefinition:
         return handler
 
     def handlers_fingerprint(self) -> int:
-        """Return a number, never 0, that names the code of the handlers and the fields of their events.
+        """Return a number, never 0, that identifies the code of the handlers and the fields of their events.
 
-        Not in it are functions that the handlers call.
+        It does not cover functions that the handlers call.
         """
         parts: list[str] = []
         for event_class, handler in sorted(self.handlers.items(), key=lambda item: event_type_of(item[0])):

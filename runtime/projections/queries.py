@@ -57,7 +57,7 @@ class ReadModel:
             return
         event = f"{letter.event_type} at position {letter.position} ({letter.stream} version {letter.version})"
         if letter.discarded:
-            text = f"{name} does not hold {event}: it was discarded ({letter.discarded}); ask without after="
+            text = f"{name} lacks {event}: it was discarded ({letter.discarded}); ask without after="
         else:
             behind = "" if letter.position == position else f", and position {position} waits behind it"
             text = (

@@ -139,10 +139,10 @@ class TableProjection:
         self._checkpoint.ready.set()
 
     async def _compare_handlers(self) -> None:
-        """Warn where the tables hold what other handlers than those of today made of the events."""
+        """Warn if the tables were filled by handlers with different code."""
         name, fingerprint = self._handlers_name, self.definition.handlers_fingerprint()
         known = await self._store.load_checkpoint(name)
-        if known == 0:  # tables of an older release, of whose handlers nothing is known
+        if known == 0:  # tables of an older release, which saved no fingerprint
             await self._checkpoint.writer(SaveCheckpoint(name, fingerprint))
         elif known != fingerprint:
             log.warning(

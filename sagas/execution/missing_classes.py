@@ -52,7 +52,7 @@ async def lost_sagas(store: EventStore, definitions: Iterable[SagaDefinition]) -
                     f"name in renamed_steps of {definition.saga_class.__qualname__}"
                 )
     over = [
-        f'{type_} (none is live) {_IS_NO_SAGA}, or start with Settings(unreadable_types="warn") to go on without'
+        f'{type_} (none is live) {_IS_NO_SAGA}, or start with Settings(unreadable_types="warn") to continue without it'
         for type_ in (saga.type for saga in kept)
         if type_ not in known and type_ not in live
     ]

@@ -138,9 +138,9 @@ class Router:
 
 
 def _correlated(correlate: object, recorded: RecordedEvent[Event]) -> str | None:
-    """Return the id that a field or a function of an event gives: a text, or the text of a UUID, an Enum or an int.
+    """Return the saga id from a field or a function of an event: a string, or the text of a UUID, an Enum or an int.
 
-    Raises InvalidCommand for anything else, so that the event is parked and its neighbours are not.
+    Raises InvalidCommand for anything else, so that only this event is parked.
     """
     found = getattr(recorded.event, correlate) if isinstance(correlate, str) else correlate(recorded)  # type: ignore[operator]
     if found is None:

@@ -294,12 +294,12 @@ class SagaEngine(Component):
                 recorded += kind.codec.recorded(record)
             if page.is_last:
                 break
-        standing = [*stream.open, *stream.stands]
+        waiting_at = [*stream.open, *stream.stands]
         return SagaView(
             type=kind.type,
             id=id,
             status=stream.status,
-            step=", ".join(standing),
+            step=", ".join(waiting_at),
             reason=stream.reason,
             state=msgspec.json.decode(stream.state),
             history=tuple(lines_of(recorded)),

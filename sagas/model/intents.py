@@ -11,7 +11,7 @@ from actorium.sagas.model.events import IssuedCommand, StepIssued
 from actorium.store.events import Event, RecordedEvent
 
 ID_FORM = 1
-"""How the ids of commands are made of intents that are recorded now."""
+"""The form of command ids for newly recorded intents."""
 
 
 class IntentKey(msgspec.Struct, frozen=True, gc=False):

@@ -1,4 +1,4 @@
-"""Commands as sagas and submissions record them, and what a step's method returns of them."""
+"""Commands as sagas and submissions record them, and the commands that a step's method returns."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from actorium.store.raised import repr_of
 
 
 def command_of(issued: IssuedCommand, command_class: type[Command]) -> Command:
-    """Return a recorded command; raise msgspec.ValidationError where its class has changed too much."""
+    """Return a recorded command; raise msgspec.ValidationError if its class has changed too much."""
     return msgspec.json.decode(issued.fields, type=command_class)
 
 
@@ -23,16 +23,16 @@ def issued_command(command: Command) -> IssuedCommand:
 
 
 def issued_commands(returned: Any, name: str) -> tuple[IssuedCommand, ...]:
-    """Return what a step or a handler returned as commands to issue."""
+    """Return the result of a step or a handler as commands to issue."""
     if returned is None:
         return ()
     if isinstance(returned, Command):
         return (issued_command(returned),)
     if not isinstance(returned, Iterable):
-        raise TypeError(f"{name} returned {repr_of(returned)}: it returns a command, several, or None")
+        raise TypeError(f"{name} returned {repr_of(returned)}: return a command, several, or None")
     issued = []
     for command in returned:
         if not isinstance(command, Command):
-            raise TypeError(f"{name} returned {repr_of(command)}, which is no Command")
+            raise TypeError(f"{name} returned {repr_of(command)}, which is not a Command")
         issued.append(issued_command(command))
     return tuple(issued)
