@@ -55,7 +55,7 @@ class Sagas:
 
         Raises Rejected if the saga is not stuck, NotFound if it does not exist.
         """
-        await self._running().mend(saga, id, "retry", reason)
+        await self._running().repair(saga, id, "retry", reason)
 
     async def skip(self, saga: type[Saga], id: str, *, reason: str) -> None:
         """Treat the current step, or undo, of a stuck saga as done.
@@ -64,7 +64,7 @@ class Sagas:
 
         Raises Rejected if the saga is not stuck, NotFound if it does not exist.
         """
-        await self._running().mend(saga, id, "skip", reason)
+        await self._running().repair(saga, id, "skip", reason)
 
     async def complete(self, saga: type[Saga], id: str, *, reason: str) -> None:
         """End a stuck saga as completed, whatever steps are left.
@@ -73,4 +73,4 @@ class Sagas:
 
         Raises Rejected if the saga is not stuck, NotFound if it does not exist.
         """
-        await self._running().mend(saga, id, "complete", reason)
+        await self._running().repair(saga, id, "complete", reason)

@@ -165,7 +165,7 @@ class MemoryProjection:
                     self._kept_at = kept.position
         except BaseException as raised:
             let_through(raised)
-            log.info("projection_state_not_taken", projection=self._checkpoint.name, error=text_of(raised))
+            log.info("projection_state_discarded", projection=self._checkpoint.name, error=text_of(raised))
             self._fresh()
         return self._kept_at
 
@@ -183,7 +183,7 @@ class MemoryProjection:
             let_through(raised)
             reason = error_text(raised)
         if reason:
-            log.warning("projection_state_not_kept", projection=self._checkpoint.name, reason=reason)
+            log.warning("projection_state_not_saved", projection=self._checkpoint.name, reason=reason)
             self._kept_at = position
             return
         kept = KeptState(self._checkpoint.name, self.definition.version, position, state)

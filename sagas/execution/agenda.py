@@ -170,7 +170,7 @@ class Agenda:
         takes, listed = self._takes, self._tables.takes
         for delivered in events:
             if isinstance(delivered, Unread):
-                log.error("process_event_unread", stream=str(delivered.record.stream), error=delivered.error.message)
+                log.error("saga_event_unreadable", stream=str(delivered.record.stream), error=delivered.error.message)
                 continue
             event = delivered.event
             take = takes.get(type(event))

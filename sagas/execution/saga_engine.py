@@ -294,7 +294,7 @@ class SagaEngine(Component):
                 recorded += kind.codec.recorded(record)
             if page.is_last:
                 break
-        waiting_at = [*stream.open, *stream.stands]
+        waiting_at = [*stream.open, *stream.stuck_at]
         return SagaView(
             type=kind.type,
             id=id,
@@ -326,14 +326,14 @@ class SagaEngine(Component):
                 return
             after = (rows[-1].type, rows[-1].id)
 
-    async def mend(self, saga: type[Saga], id: str, action: str, reason: str) -> None:
+    async def repair(self, saga: type[Saga], id: str, action: str, reason: str) -> None:
         """Carry out an operator's action on a stuck saga."""
         checked_id(id, "id")
         if not checked_text(reason, "reason").strip():
             raise InvalidCommand(f"{saga.__name__}<{id}>: an operator's action needs a reason, which is stored with it")
         kind = self._kind(saga)
-        mend = Mend(id, action, reason, self._source.now_us())
-        await self._ask(kind, mend)
+        repair = Repair(id, action, reason, self._source.now_us())
+        await self._ask(kind, repair)
         # Events that came while it was stuck wait for it: deliver them now.
         router = self._reads.processors[saga]
         for letter in router.dead_letters():

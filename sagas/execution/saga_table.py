@@ -13,7 +13,7 @@ from actorium.sagas.model.events import (
     UNDO,
     SagaCompleted,
     SagaFailed,
-    SagaMended,
+    SagaRepaired,
     SagaStarted,
     SagaUndone,
     StepFailed,
@@ -42,7 +42,7 @@ _SAYS: Mapping[type[Event], Callable[[Any], Said]] = {
     SagaCompleted: lambda event: ("completed", "", ""),
     SagaUndone: lambda event: ("undone", "", event.reason),
     SagaFailed: _failed,
-    SagaMended: lambda event: ("undoing" if event.undoing else "running", None, None),
+    SagaRepaired: lambda event: ("undoing" if event.undoing else "running", None, None),
 }
 
 

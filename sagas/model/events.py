@@ -168,7 +168,7 @@ class SagaFailed(Event, omit_defaults=True):
     attempts: int = 1
 
 
-class SagaMended(Event):
+class SagaRepaired(Event):
     """An operator acted on a stuck saga: retried its step, skipped it, or completed the saga."""
 
     event_type = "saga.mended"
@@ -191,5 +191,5 @@ SAGA_EVENTS: tuple[type[Event], ...] = (
     SagaCompleted,
     SagaUndone,
     SagaFailed,
-    SagaMended,
+    SagaRepaired,
 )

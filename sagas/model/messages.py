@@ -42,7 +42,7 @@ class Broke(Command):
     reason: str
 
 
-class Mend(Command):
+class Repair(Command):
     """An operator acts on a stuck saga: "retry", "skip" or "complete"."""
 
     action: str

@@ -19,8 +19,8 @@ from actorium.sagas.model.events import (
     IssuedCommand,
     SagaCompleted,
     SagaFailed,
-    SagaMended,
     SagaMoved,
+    SagaRepaired,
     SagaStarted,
     SagaUndone,
     StartIgnored,
@@ -107,21 +107,21 @@ class StepPlan:
             self._succeed(intent.key, intent.step, intent.undo, intent.commands, answer.state)
         return self._events
 
-    def mend(self, action: str, reason: str) -> list[Any]:
+    def repair(self, action: str, reason: str) -> list[Any]:
         """Carry out an operator's action on a stuck saga."""
         stream = self._stream
         if self._status != "failed":
             raise Rejected("the saga is not stuck: there is nothing to repair", status=stream.status)
-        if not stream.stands and action != "complete":
+        if not stream.stuck_at and action != "complete":
             raise Rejected("its own code ended the saga: it can only be completed", reason=stream.reason)
         undoing = stream.cause is not None
-        for key in stream.stands or ("",):
-            self._events.append(SagaMended(action, key, reason, undoing))
+        for key in stream.stuck_at or ("",):
+            self._events.append(SagaRepaired(action, key, reason, undoing))
         if action == "complete":
             self._events.append(SagaCompleted())
             return self._events
         self._status = "undoing" if undoing else "running"
-        for key, intent in stream.stands.items():
+        for key, intent in stream.stuck_at.items():
             if action == "skip":
                 step = self._definition.today(key.removesuffix(UNDO)) if intent is None else intent.step
                 self._succeed(key, step, key.endswith(UNDO), intent.commands if intent else (), None, go_on=False)

@@ -23,8 +23,8 @@ from actorium.sagas.model.events import (
     IssuedCommand,
     SagaCompleted,
     SagaFailed,
-    SagaMended,
     SagaMoved,
+    SagaRepaired,
     SagaStarted,
     SagaUndone,
     StartIgnored,
@@ -86,7 +86,7 @@ class SagaProgress(Aggregate):
     done: dict[str, tuple[IssuedCommand, ...]] = {}
     undone: tuple[str, ...] = ()
     early: tuple[str, ...] = ()
-    stands: dict[str, Open | None] = {}
+    stuck_at: dict[str, Open | None] = {}
     issued: int = 0
     reason: str = ""
     cause: str | None = None
@@ -174,7 +174,7 @@ class SagaProgress(Aggregate):
         self.version += 1
         self.status = self.ended = "completed"
         self.reason = ""
-        self.stands.clear()
+        self.stuck_at.clear()
         self.done.clear()  # nothing more will be undone
 
     @evolve
@@ -189,7 +189,7 @@ class SagaProgress(Aggregate):
         self.status = "failed"
         self.reason = event.reason
         if event.key:
-            self.stands[event.key] = self.open.pop(event.key, None)
+            self.stuck_at[event.key] = self.open.pop(event.key, None)
         else:
             self.ended, self.ended_because = "failed", event.reason
 

@@ -17,8 +17,8 @@ from actorium.sagas.model.events import (
     EventArrived,
     SagaCompleted,
     SagaFailed,
-    SagaMended,
     SagaMoved,
+    SagaRepaired,
     SagaStarted,
     SagaUndone,
     StartIgnored,
@@ -26,7 +26,7 @@ from actorium.sagas.model.events import (
     StepIssued,
     StepSucceeded,
 )
-from actorium.sagas.model.messages import Answered, Broke, Happened, Mend
+from actorium.sagas.model.messages import Answered, Broke, Happened, Repair
 from actorium.sagas.model.plan import StepPlan
 from actorium.sagas.model.progress import SagaProgress
 from actorium.store.events import Metadata
@@ -43,7 +43,7 @@ SagaEvent = (
     | SagaCompleted
     | SagaUndone
     | SagaFailed
-    | SagaMended
+    | SagaRepaired
 )
 
 

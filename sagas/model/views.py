@@ -13,8 +13,8 @@ from actorium.sagas.model.events import (
     EventArrived,
     SagaCompleted,
     SagaFailed,
-    SagaMended,
     SagaMoved,
+    SagaRepaired,
     SagaStarted,
     SagaUndone,
     StartIgnored,
@@ -117,6 +117,6 @@ def text_of(event: Event) -> str:
             return f"undone because: {event.reason}"
         case SagaFailed():
             return f"stuck{' at ' + event.key if event.key else ''}: {event.reason}"
-        case SagaMended():
+        case SagaRepaired():
             return f"{event.action} by an operator{' of ' + event.key if event.key else ''}: {event.reason}"
     return type(event).__name__

@@ -162,7 +162,7 @@ class GivenSaga:
 
     def _state_in_words(self) -> str:
         stream = self._stream
-        at = ", ".join([*stream.open, *stream.stands])
+        at = ", ".join([*stream.open, *stream.stuck_at])
         because = f": {stream.reason}" if stream.reason else ""
         return f"{stream.status or 'not started'}{f' at {at}' if at else ''}{because}"
 
