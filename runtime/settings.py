@@ -24,9 +24,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     turn_budget: commands that one actor decides before the next actor has its turn.
     max_batch_events, max_batch_bytes: size of one commit.
     max_snapshot_bytes: size of the states that may wait to be written as snapshots; more are skipped.
-    unreadable_types: what `start` does if the log holds events that no registered class can read, events whose class
-        has other fields under the same `schema_version`, or sagas that are not live and whose class is not
-        registered: "refuse" or "warn".
+    unreadable_types: "refuse" or "warn": what `start` does if the log holds events that no registered class can read,
+        or whose class has other fields under the same `schema_version`. It also applies to ended sagas without a
+        registered class.
     passivation: when idle actors leave memory.
     handler_retry: how often a projection's handler is tried before its event is parked.
     max_running_intents: saga steps and submitted commands that run concurrently.

@@ -3,7 +3,7 @@
 One commit yields replies to many commands. All of them are passed on in one event loop callback, which costs less
 than one callback each.
 
-Invariants: while a reply is pending, `_hand_over` is scheduled; replies are passed on in the order they came.
+Invariants: while a reply is pending, `_hand_over` is scheduled; replies are passed on in order of arrival.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The ids of commands: those that callers choose, and those that the runtime derives from a command's cause.
 
-Invariants: a derived id begins with `~`, and an id that a caller chooses never does, so that nobody can take the id of
-a command that is still to be sent; no id is longer than MAX_ID_LENGTH; the same cause gives the same id.
+Invariants: a derived id begins with `~`, and a caller's id never does, so that no caller can take the id of a command
+that is still to be sent; no id is longer than MAX_ID_LENGTH; the same cause gives the same id.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ class Outlet:
     sink: an async function that has accepted an event when it returns. If it raises, it gets the same event again,
         without limit, so that the order is kept.
     source: the CloudEvents source: a URI reference that names the application.
-    start: where an outlet that is new to a log starts: "now", after the existing events, or at the "beginning".
+    start: where an outlet begins that is new to a log: "now", after the existing events, or at the "beginning".
     retry: how long to wait between attempts.
     timeout_s: how many seconds the sink may take for one event before the attempt fails.
 

@@ -105,7 +105,7 @@ async def _within(query: Query[Any], answer: Awaitable[Any], timeout_s: float) -
         if not timeout.expired():
             raise  # raised by the query itself
         raise QueryTimeout(
-            f"{query!r} did not end within {timeout_s:.2g} s and was interrupted: ask for less at a time, or give it "
+            f"{query!r} did not end within {timeout_s:.2g} s and was interrupted: query less at a time, or allow "
             "more time with timeout_s="
         ) from None
 

@@ -2,7 +2,7 @@
 
 Nothing is sent before it is recorded. The usual case needs no task: a command is delivered, its reply calls back, the
 report is delivered, its reply calls back. Other cases (no room, an error, an effect, an intent of which only the key is
-known) run in a task, which ends when the outcome is recorded or the runtime ends. After any other failure, the task
+known) run in a task. It ends when the outcome is recorded or the runtime ends. After any other failure, the task
 reads the intent from its owner again.
 
 Invariants: an intent has at most one run that is not stopped; one that is held is not started; intents beyond the limit

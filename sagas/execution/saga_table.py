@@ -27,7 +27,7 @@ Said = tuple[str | None, str | None, str | None]
 
 
 def _issued(event: StepIssued) -> Said:
-    # A saga without steps may have many open intents; none of them tells where the saga is.
+    # A saga without steps may have many open intents, so its step is not shown.
     return None, None if event.step == FREE else event.step + UNDO if event.undo else event.step, None
 
 

@@ -190,7 +190,7 @@ class SagaDefinition:
                 raise ConfigurationError(f"{name} is async, so it is done when it returns: remove until=")
             if step.correlate is not None:
                 raise ConfigurationError(
-                    f"{name}: correlate= belongs to until=, which an async step has not: remove it"
+                    f"{name}: correlate= belongs to until=, which an async step cannot have: remove it"
                 )
             kinds = [hints.get(parameter.name) for parameter in parameters]
             if kinds not in ([], [IdempotencyKey]):

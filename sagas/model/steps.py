@@ -88,7 +88,7 @@ def step(
     pivot: bool = False,
     undo: Any = _UNSAID,
 ) -> Any:
-    """Mark a step: a method that returns the command to send, several to send together, or None if nothing is to do.
+    """Mark a step: a method that returns the command to send, several to send together, or None to do nothing.
 
     Steps run in the order written. A step succeeds when its commands are acknowledged. If a command is rejected, if
     `retry` is used up, or after `timeout_s`, the saga compensates: it undoes its finished steps in reverse order.

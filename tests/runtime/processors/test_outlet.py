@@ -313,7 +313,7 @@ async def test_outlets_stand_side_by_side() -> None:
     [
         ({"name": ""}, "needs a name"),
         ({"source": " "}, 'such as "/bank"'),
-        ({"types": []}, "name the classes of events"),
+        ({"types": []}, "give the event classes"),
         ({"types": [Account]}, "Account is not an Event"),
         ({"start": "later"}, '"now" or "beginning"'),
         ({"timeout_s": 0}, "above 0"),

@@ -75,7 +75,7 @@ async def test_a_schema_that_changed_without_a_new_version_refuses_the_start() -
     async with Runtime([Tally, Totals], store=store) as runtime:
         await runtime.send(Add("a", 1), wait_for=[Totals])
     changed = type("Totals", (Totals,), {"schema": Totals.schema.replace("events INTEGER NOT NULL", "events INTEGER")})
-    with pytest.raises(ConfigurationError, match="raise its version"):
+    with pytest.raises(ConfigurationError, match="raise the version"):
         await Runtime([Tally, changed], store=store).start()
     async with Runtime([Tally, Totals], store=store) as runtime:
         assert await runtime.query(Totals.of, "a") == 1
