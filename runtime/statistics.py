@@ -12,15 +12,22 @@ from actorium.store.writer import WriterStatistics
 class RuntimeStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """A snapshot of a runtime's numbers; counters start at 0 when the runtime starts.
 
-    acknowledged, rejected, failed: answers given (failed: every other error). duplicates: commands answered with an
-    earlier effect, counted in the others too. dropped: commands whose caller left before they were decided.
-    refused: commands that Overloaded turned away. in_flight: delivered and not answered. waiting_for_room: senders held
-    back. expected_wait_s: how long a command that comes now waits behind others, by the pace of the last; 0 where
-    nothing is known of that. live_actors, ready_actors,
-    failed_actors: in memory; with mail; refusing mail for a while. snapshots, snapshots_left_out: written; not written
-    because too many waited. stuck_sagas, late_sagas: how often a saga failed and waited for a person, or was under way
-    for longer than its class's `alarm_after_s`. position: the end of the log. processors: where each projection,
-    reaction and saga class stands.
+    acknowledged, rejected, failed: replies sent; `failed` counts every error except Rejected.
+    duplicates: commands answered with an earlier effect; the other counters include them.
+    dropped: commands whose caller left before they were decided.
+    refused: commands refused with Overloaded.
+    in_flight: commands delivered and not yet answered.
+    waiting_for_room: senders that wait for room.
+    expected_wait_s: seconds that a command sent now is expected to wait, from the measured throughput; 0 if unknown.
+    live_actors: actors in memory.
+    ready_actors: actors that have mail.
+    failed_actors: actors that refuse mail for a while.
+    snapshots: snapshots written.
+    snapshots_left_out: snapshots skipped because too many were waiting.
+    stuck_sagas: how often a saga got stuck.
+    late_sagas: how often a saga ran longer than its class's `alarm_after_s`.
+    position: the end of the log.
+    processors: the state of each projection, reaction, outlet and saga class.
     """
 
     acknowledged: int

@@ -34,11 +34,17 @@ begins with the key, the command gets an id of the runtime's own, which no other
 def react(*, on_replay: OnReplay, retry: Retry | None = None, concurrency: int = 8, name: str = "") -> Callable[[F], F]:
     """Mark an async function that carries out the effect of an event, at least once.
 
-    The first annotated parameter is the event; further ones are given by annotation: `RecordedEvent`, and
-    `IdempotencyKey`, which the receiver should be told. on_replay: what happens to events that were in the log before
-    the reaction was first run, and after a reset to those it was given already: "skip" or "run". What it sends inherits
-    the flow, the cause and the headers of the event. retry: how often to
-    try before the event is parked. concurrency: how many streams side by side. name: under which its progress is kept.
+    The first annotated parameter is the event. Further parameters are filled by annotation: `RecordedEvent`, and
+    `IdempotencyKey`, to be passed on to the receiver. Its commands inherit the flow, the cause and the headers
+    of the event.
+
+    on_replay: "skip" or "run" the events that were in the log before the reaction first ran and, after a reset, those
+        that it has already had.
+    retry: how often to try before the event is parked.
+    concurrency: the number of streams handled concurrently, at least 1.
+    name: the name under which its progress is saved; by default the function's name.
+
+    Raises ConfigurationError for wrong arguments and for a function that is not async.
     """
     if on_replay not in ("skip", "run"):
         raise ConfigurationError(f'@react(on_replay={on_replay!r}): on_replay must be "skip" or "run"')

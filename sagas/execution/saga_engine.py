@@ -41,7 +41,7 @@ from actorium.sagas.execution.submission_table import listed
 from actorium.sagas.model.definition import SagaDefinition
 from actorium.sagas.model.intents import IntentKey
 from actorium.sagas.model.issued import issued_command
-from actorium.sagas.model.messages import Mend
+from actorium.sagas.model.messages import Repair
 from actorium.sagas.model.progress import metadata_of
 from actorium.sagas.model.saga import Saga
 from actorium.sagas.model.stream import SagaStream

@@ -159,7 +159,7 @@ class SagaUndone(Event):
 
 
 class SagaFailed(Event, omit_defaults=True):
-    """The saga stands: a step that has to be done, or undone, cannot be. A person has to act."""
+    """The saga is stuck: a step or undo that must succeed cannot. An operator must act."""
 
     event_type = "saga.failed"
 

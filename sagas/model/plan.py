@@ -69,9 +69,9 @@ class StepPlan:
         known = self._definition.handler_of(type(recorded.event))
         if not self._status:
             return self._begin(recorded) if known is not None and known.is_start else []
-        if self._status == "failed" and self._stream.stands:
+        if self._status == "failed" and self._stream.stuck_at:
             # Afterwards the event is delivered again.
-            raise Rejected(f"the saga failed ({self._stream.reason}) and waits for a person")
+            raise Rejected(f"the saga failed ({self._stream.reason}) and waits for an operator")
         is_under_way = self._status in ("running", "undoing")
         # Without steps, a handler that starts a saga takes every later event too: nothing is between two steps then.
         if known is not None and known.is_start and (self._definition.steps or not is_under_way):

@@ -68,7 +68,7 @@ class SagaProgress(Aggregate):
     """The progress of one saga.
 
     `state` is the saga's fields as JSON. `done` holds the finished steps in their order with the commands that took
-    effect, `early` the steps whose event came before their turn, `stands` the keys at which a saga that failed waits
+    effect, `early` the steps whose event came before their turn, `stuck_at` the keys at which a saga that failed waits
     for a person, with the intent if there is one. `cause` is why it turned round. `ended` is how it ended, and
     `ended_because` why it failed itself: kept for when a person mends a command that failed after that. `version` is
     that of its last event. `headers` are those of the event that started it.
@@ -150,7 +150,7 @@ class SagaProgress(Aggregate):
     @evolve
     def step_succeeded(self, event: StepSucceeded) -> None:
         self.version += 1
-        intent = self.open.pop(event.key, None) or self.stands.pop(event.key, None)
+        intent = self.open.pop(event.key, None) or self.stuck_at.pop(event.key, None)
         step = self.saga.today(event.step)
         if event.undo:
             self.undone = (*self.undone, step)
@@ -194,11 +194,11 @@ class SagaProgress(Aggregate):
             self.ended, self.ended_because = "failed", event.reason
 
     @evolve
-    def mended(self, event: SagaMended) -> None:
+    def repaired(self, event: SagaRepaired) -> None:
         self.version += 1
         self.status = "undoing" if event.undoing else "running"
         if event.action == "retry":
-            self.stands.pop(event.key, None)
+            self.stuck_at.pop(event.key, None)
 
 
 def metadata_of(saga: SagaProgress, given: Metadata) -> Metadata:

@@ -16,12 +16,15 @@ from actorium.sagas.model.state import SagaState
 class Saga(SagaState, kw_only=True):
     """The state of one process.
 
-    The stored name of its streams is the class's name unless `saga_type` is set. `renamed_steps` maps names of steps
-    that live sagas may stand on to the names they have today. `begins_at` says what a class that is new to a log does
-    with the events before it: "now" starts no sagas for them, "beginning" one for each. A saga that is under way for
-    more than `alarm_after_s` seconds is logged as an error and counted, once; it goes on. `on_start_again` says what
-    becomes of another start event with the id of a saga that there is already, under way or over: "ignore" logs it and
-    notes it in the history, "refuse" parks it for a person. Without steps, `@starts` takes it while the saga runs.
+    id: identifies the saga among those of its class.
+    reason: why it compensates, for its undo methods.
+    saga_type: the stored name of its streams; by default the name of the class.
+    renamed_steps: maps former step names, at which live sagas may be, to the current names.
+    begins_at: for a class that is new to a log: "now" ignores the existing events, "beginning" starts sagas for them.
+    alarm_after_s: a saga that runs longer than this many seconds is logged as an error and counted, once; it continues.
+    on_start_again: what to do with another start event for an existing saga, running or ended: "ignore" logs it and
+        notes it in the history, "refuse" parks it for an operator. Without steps, `@starts` takes it while the saga
+        runs.
     """
 
     __definition__: ClassVar[SagaDefinition]

@@ -63,8 +63,8 @@ class SagaStream(SagaProgress):
         return [SagaFailed(command.key, command.reason)] if command.key in self.open else []
 
     @decide
-    def mend(self, command: Mend, metadata: Metadata) -> list[SagaEvent]:
-        return StepPlan(self, command.at_us, metadata.headers).mend(command.action, command.reason)
+    def repair(self, command: Repair, metadata: Metadata) -> list[SagaEvent]:
+        return StepPlan(self, command.at_us, metadata.headers).repair(command.action, command.reason)
 
 
 def saga_stream_of(definition: SagaDefinition) -> type[SagaStream]:

@@ -214,7 +214,9 @@ class Apart(Saga):
 async def test_a_start_without_the_class_of_live_sagas_is_refused_with_their_list(others: list[type[Saga]]) -> None:
     store = PassedThrough()
     await begin_with_old(store)
-    with pytest.raises(ConfigurationError, match=r"Move \(live: (Desk/desk/\d(, )?){3}\) is no saga of this runtime"):
+    with pytest.raises(
+        ConfigurationError, match=r"Move \(live: (Desk/desk/\d(, )?){3}\) is not a saga of this runtime"
+    ):
         await runtime_of(*others, store=store, seed=2, settings=WARNING).start()
 
 

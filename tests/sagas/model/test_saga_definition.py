@@ -311,7 +311,9 @@ async def test_a_saga_that_was_forgotten_is_named(tmp_path: Path) -> None:
     async with Runtime([Account, Desk, Transfer], store=store) as runtime:
         await runtime.send(Ask("desk", "alice", "bob"))
         await runtime.sagas.get(Transfer, "Desk/desk/1", ended_within_s=10)
-    with pytest.raises(ConfigurationError, match=r"Transfer \(none is live\) is no saga of this runtime: give Runtime"):
+    with pytest.raises(
+        ConfigurationError, match=r"Transfer \(none is live\) is not a saga of this runtime: give Runtime"
+    ):
         await Runtime([Account, Desk], store=store).start()
 
 
