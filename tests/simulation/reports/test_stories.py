@@ -61,7 +61,7 @@ def test_saga_steps_are_shown_with_their_commands_and_reasons() -> None:
     told = "\n".join(line.text for line in outcome.trace if line.mark is TraceMark.COMMITTED)
     assert "commit Transfer<Desk/desk/1> v0 + saga started because of TransferRequested at Desk<desk> version 1" in told
     assert "saga debit: sends Withdraw to 'alice' at " in told
-    assert "saga debit: failed: insufficient funds, saga undone, because: insufficient funds at " in told
+    assert "saga debit: failed: insufficient funds, saga undone because: insufficient funds at " in told
     (lane,) = [lane for lane in timeline(outcome).lanes if lane.name == "Transfer<Desk/desk/1>"]
     assert any("saga debit: failed: insufficient funds" in spot.text for spot in lane.spots)
 
