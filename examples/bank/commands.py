@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
+import structlog
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
@@ -138,6 +141,11 @@ def standing_orders(
         raise WrongUse(str(error)) from None
     if not orders:
         raise WrongUse(f"{data} has no payment orders")
+    # The partner bank fails on purpose and the clock is simulated: warnings would only repeat that.
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
     with tempfile.TemporaryDirectory(prefix="actorium-standing-orders-") as folder:
         run = StandingOrdersRun(Screen(), orders, months=months, db=db or Path(folder) / "bank.db", seed=seed)
         try:

@@ -9,6 +9,7 @@ import msgspec
 
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Command, command_type_of
+from actorium.runtime.commands.derived_ids import derived_id
 from actorium.store.events import Metadata
 
 UNKNOWN = -1
@@ -62,7 +63,7 @@ class Operation(msgspec.Struct, eq=False):
     @property
     def effect_id(self) -> str:
         """The command id that marks its effect in the log; not known for a command sent with `tell`."""
-        return self.command_id if self.how == "send" else f"{self.how} {self.command_id}"
+        return self.command_id if self.how == "send" else derived_id(f"{self.how} {self.command_id}")
 
     @property
     def metadata(self) -> Metadata:
