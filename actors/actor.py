@@ -1,14 +1,13 @@
 """`Actor`: the running instance of one aggregate.
 
 Invariants, true between any two awaits (an actor itself never awaits; its turn is one synchronous call):
-
 - `state` and `version` are speculative: they include every event decided so far, committed or not. `pending` holds the
-  appends whose outcome is not known, oldest first; with none, state and log agree;
-- every answer that depends on uncommitted events, a refusal and a read included, hangs on the last pending append and
-  is given when that is durable;
-- when an append fails, everything decided after it is undone: the actor is RECOVERING until the outcome of all that is
-  in flight is known, then it is hydrated anew and what was undone is decided again, in its first order;
-- only the actor's own turn changes `state`; only the host (scheduler, hydrator, answers) calls its methods.
+  appends whose outcome is unknown, oldest first. When it is empty, state and log agree;
+- every reply that depends on uncommitted events, including a refusal or a read, is attached to the last pending append
+  and sent when that append is durable;
+- when an append fails, everything decided after it is undone. The actor is RECOVERING until every append in flight has
+  an outcome. Then it is hydrated again, and the undone commands are decided again in their original order;
+- only the actor's own turn changes `state`; only the host (scheduler, hydrator, replies) calls its methods.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ from actorium.store.raised import error_text, let_through, traceback_text
 
 log = logger("actorium.actors")
 
-# A decision that keeps losing races belongs to a second writer on the stream; the caller is told rather than spun.
+# A decision that keeps losing races means a second writer on the stream: report it instead of retrying without end.
 MAX_ATTEMPTS = 3
 
 
@@ -48,10 +47,10 @@ class Status(Enum):
     IDLE = "idle"  # state in memory, no mail
     READY = "ready"  # on the ready queue, with mail
     RECOVERING = "recovering"  # an append failed; waits for the outcome of those in flight
-    FAILED = "failed"  # could not be hydrated; refuses mail until supervision lets it try again
+    FAILED = "failed"  # could not be hydrated; refuses mail until supervision allows another try
 
 
-# Looking a member up on an Enum costs more than a global, and a turn looks several times.
+# An Enum member lookup costs more than a global, and a turn does several.
 _READY = Status.READY
 _IDLE = Status.IDLE
 _RECOVERING = Status.RECOVERING
@@ -82,19 +81,19 @@ class Actor:
         return StreamName(self.kind.type, self.id)
 
     def is_full(self, limit: int) -> bool:
-        """Say whether no more mail may be delivered: what waits undecided and what waits uncommitted both count."""
+        """Return whether the mailbox limit is reached, counting undecided and uncommitted commands."""
         return (self.mailbox is not None or self.pending is not None) and self.load >= limit
 
     @property
     def load(self) -> int:
-        """Commands that were delivered to this actor and are not answered, but for followers of an append."""
+        """The number of commands delivered to this actor and not answered, without those that follow an append."""
         mailbox, pending = self.mailbox, self.pending
         return (len(mailbox) if mailbox is not None else 0) + (len(pending) if pending is not None else 0)
 
     # --- the turn -------------------------------------------------------------------------------------------------
 
     def turn(self, budget: int) -> int:
-        """Decide up to `budget` envelopes; return how many were taken. The rest waits for the next turn."""
+        """Decide up to `budget` envelopes and return the number taken. The rest wait for the next turn."""
         mailbox = self.mailbox
         taken = 0
         while mailbox and taken < budget and self.status is _READY:
@@ -103,7 +102,7 @@ class Actor:
             future = envelope.future
             handler = envelope.handler
             if future is not None and future.done():
-                self.kind.host.answer(envelope, None)  # its caller has left or timed out before it was decided
+                self.kind.host.answer(envelope, None)  # its caller left or timed out before the decision
             elif handler is not None:
                 self._decide(envelope, handler)
             else:
@@ -137,7 +136,7 @@ class Actor:
                 decided = handler.method(self.state, envelope.command)
             form = kind.forms.get(type(decided))
             if form is not None:
-                # The common case, one event, written out: the general one costs twice as much.
+                # One event, the common case, is inlined: the general path costs twice as much.
                 name, schema_version, decode, _ = form
                 payload, metadata_json = as_json(decided), as_json(metadata)
                 encoded = (EncodedEvent(name, schema_version, payload, metadata_json),)
@@ -186,7 +185,7 @@ class Actor:
         kind.host.enqueue(request)
 
     def _take_snapshot(self, request: PendingAppend[Actor], snapshots: SnapshotKeeper) -> None:
-        """Save the state after an append beside it, where it is due and none waits: one in flight is enough."""
+        """Attach a snapshot to an append if one is due and none is in flight."""
         append = request.append
         if snapshots.is_due(self.state, append.expected_version, self.version) and not any(
             earlier.snapshot is not None for earlier in self.pending or ()
@@ -196,7 +195,7 @@ class Actor:
     def _encode_all(
         self, decided: Event | Iterable[Event] | None, metadata: Metadata
     ) -> tuple[tuple[EncodedEvent, ...], tuple[Event, ...], int]:
-        """Return what a handler returned, as stored and as a replay will see it, and the size of it."""
+        """Return the events of a decision as stored and as a replay will see them, and their size in bytes."""
         if decided is None:
             return (), (), 0
         if isinstance(decided, Event):
@@ -226,7 +225,7 @@ class Actor:
         self._failed(envelope, f"{_name(envelope)} on {self!r} failed in {where}", raised)
 
     def _failed(self, envelope: Envelope, what: str, raised: BaseException) -> None:
-        """Answer an envelope on which the user's code failed; an interruption goes on to the event loop after that."""
+        """Reply with the failure of user code; then let an interruption reach the event loop."""
         failure = CommandFailed(f"{what}: {error_text(raised)}")
         failure.__cause__ = raised
         log.error("command_failed", error=failure.message, traceback=traceback_text(raised))
@@ -234,14 +233,14 @@ class Actor:
         let_through(raised)
 
     def _reply_unwritten(self, envelope: Envelope, refusal: ActoriumError | None) -> None:
-        """Answer a command that has no events: with its refusal, or with an Ack of nothing."""
+        """Answer a command without events: with its refusal, or with an empty Ack."""
         outcome: Any = refusal
         if refusal is None:
             outcome = Ack(self.id, self.version, 0, (), envelope.command_id)
         self._reply(envelope, outcome)
 
     def _reply(self, envelope: Envelope, outcome: Any) -> None:
-        """Give an answer that rests on the state as decided: at once, or when that state is durable."""
+        """Send a reply that depends on the decided state: now, or when that state is durable."""
         if self.pending:
             last = self.pending[-1]
             if last.followers is None:
@@ -253,7 +252,7 @@ class Actor:
     # --- outcomes -------------------------------------------------------------------------------------------------
 
     def outcome_known(self, request: PendingAppend[Actor], outcome: AppendOutcome | Transient) -> None:
-        """Take the outcome of the oldest append whose outcome was not known."""
+        """Handle the outcome of the oldest pending append."""
         pending = self.pending
         assert pending, "an outcome without a pending append"
         if type(outcome) is int and self.status is not _RECOVERING:
@@ -273,7 +272,7 @@ class Actor:
             self._end_recovery()
 
     def _give_what_hung_on(self, request: PendingAppend[Actor]) -> None:
-        """Give the answers, and the snapshot, that waited for an append to be durable."""
+        """Send the replies, and write the snapshot, that waited for an append to be durable."""
         host = self.kind.host
         if request.snapshot is not None:
             host.save_snapshot(request.snapshot)
@@ -282,7 +281,7 @@ class Actor:
                 host.answer_unwritten(envelope, outcome)
 
     def _begin_recovery(self, *, withdraw: bool) -> None:
-        """Give up the speculative state; go on when the outcome of everything in flight is known."""
+        """Discard the speculative state; continue when every append in flight has an outcome."""
         assert self.status is not _RECOVERING, f"{self!r} is recovering already"
         self.status = Status.RECOVERING
         self.state = None
@@ -300,7 +299,7 @@ class Actor:
     def _end_recovery(self) -> None:
         pending, self.pending = self.pending or [], None
         if any(request.outcome is None and not request.withdrawn for request in pending):
-            # An append that waited for the writer when a second failure came: it is withdrawn now, not in flight.
+            # The append still waited for the writer when a second failure came: it is now withdrawn, not in flight.
             raise AssertionError(f"{self!r} ended its recovery with an append in flight")
         undone: list[Envelope] = []
         for request in pending:
@@ -318,7 +317,7 @@ class Actor:
             self.passivate()
 
     def _undo(self, request: PendingAppend[Actor], undone: list[Envelope]) -> None:
-        """Answer the command of an append that was not written, or have it decided again."""
+        """Answer the command of a failed append, or schedule it to be decided again."""
         host, envelope, outcome = self.kind.host, request.envelope, request.outcome
         if isinstance(outcome, DuplicateCommand):
             host.answer_duplicate(envelope, outcome)
@@ -332,7 +331,7 @@ class Actor:
     # --- life -----------------------------------------------------------------------------------------------------
 
     def hydrated(self, state: Aggregate, version: int) -> None:
-        """Begin to live with the state that the stream gives."""
+        """Go live with the state read from the stream."""
         assert self.status is Status.HYDRATING, f"{self!r} was hydrated while {self.status.value}"
         assert self.pending is None, f"{self!r} was hydrated with an append in flight"
         self.state = state
@@ -345,7 +344,10 @@ class Actor:
             self.status = Status.IDLE
 
     def hydration_failed(self, error: ActoriumError, *, status: Status) -> None:
-        """Refuse all waiting mail; `status` says whether the next mail may try again at once (COLD) or not (FAILED)."""
+        """Refuse all waiting mail.
+
+        `status` says whether the next command may retry at once (COLD) or not (FAILED).
+        """
         assert self.status is Status.HYDRATING, f"{self!r} was hydrated while {self.status.value}"
         mailbox, self.mailbox = self.mailbox, None
         self.status = status
@@ -355,11 +357,11 @@ class Actor:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing would be lost if the actor were forgotten."""
+        """Whether the actor can be dropped without losing anything."""
         return not self.mailbox and not self.pending and self.status in _FORGETTABLE
 
     def passivate(self) -> None:
-        """Drop the state; the next mail reads it from the log."""
+        """Drop the state; the next command reads it from the log."""
         assert not self.mailbox, f"{self!r} was passivated with mail"
         assert not self.pending, f"{self!r} was passivated with an append in flight"
         self.state = None

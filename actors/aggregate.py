@@ -1,4 +1,4 @@
-"""`Aggregate`: the pure model of one thing that has a history, and the three decorators that give it behaviour."""
+"""`Aggregate`: the pure model of one thing with a history, and the three decorators that define its behaviour."""
 
 from __future__ import annotations
 
@@ -20,18 +20,24 @@ _RESERVED = ("id", "stream_type", "snapshots", "state_version")
 
 
 def create(method: F) -> F:
-    """Mark the handler of a command that begins a stream; it is called only while the stream is empty.
+    """Mark the handler of a command that starts a stream; it is called only while the stream is empty.
 
-    With any `@create` in a class, every other command of the class needs a stream that exists.
+    If a class has any `@create` method, all its other commands require an existing stream.
+
+    Raises:
+        ConfigurationError: the decorated object is not a plain function, or it is async.
     """
     return mark(method, Role.CREATE)
 
 
 def decide(method: F) -> F:
-    """Mark a command handler: pure, it returns an event, several or None, or says no by raising `Rejected`.
+    """Mark a pure command handler: it returns an event, several or None, or refuses by raising `Rejected`.
 
-    The first annotated parameter says which command it handles; a second one annotated `Metadata` gets the command's
-    metadata.
+    The annotation of the first parameter selects the command. A second parameter annotated `Metadata` receives the
+    metadata of the command.
+
+    Raises:
+        ConfigurationError: the decorated object is not a plain function, or it is async.
     """
     return mark(method, Role.DECIDE)
 
@@ -39,22 +45,30 @@ def decide(method: F) -> F:
 def evolve(method: F) -> F:
     """Mark the method that applies one type of event: the only place where state changes.
 
-    The first annotated parameter says which event; a second one annotated `RecordedEvent` is not given: state must
-    follow from events alone.
+    The annotation of the first parameter selects the event. A parameter annotated `RecordedEvent` is not allowed: the
+    state must follow from events alone.
+
+    Raises:
+        ConfigurationError: the decorated object is not a plain function, or it is async.
     """
     return mark(method, Role.EVOLVE)
 
 
 class Aggregate(msgspec.Struct, metaclass=HandlerMeta):
-    """The state of one aggregate and how it changes; its fields are the state, all with defaults, `id` is its id.
+    """The state of one aggregate and the rules that change it; subclass it and give every field a default.
 
-    Everything that can be checked is checked when the class is defined: one handler per command, an `@evolve` for
-    each event that a handler may return, annotations everywhere. What is wrong raises ConfigurationError with the
-    class, the method and the mend. The stream's stored kind is the class's name unless `stream_type` is set.
+    The definition of the class checks that each command has one handler, that each event a handler may return has an
+    `@evolve` method, and that every parameter is annotated.
 
-    `snapshots` says when its state is saved for quicker hydration. `state_version` is a number to raise when the same
-    events give another state than before for a reason that no snapshot can see, such as a function that an `@evolve`
-    calls; snapshots of another number are not used.
+    id: the id of the aggregate, part of its stream's name.
+    stream_type: the stored kind of the stream; the name of the class if it is not set.
+    snapshots: when the state is saved for faster hydration; None saves no snapshots.
+    state_version: a whole number from 1. Raise it when the same events give a different state for a reason that
+        snapshots cannot detect, such as a change in a function that an `@evolve` method calls. Snapshots with another
+        number are ignored.
+
+    Raises:
+        ConfigurationError: the class is wrong; the message names the class, the method and how to fix it.
     """
 
     stream_type: ClassVar[str] = ""
@@ -66,14 +80,14 @@ class Aggregate(msgspec.Struct, metaclass=HandlerMeta):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        # The names of a class defined inside a function are found only in that function's frame.
+        # A class defined inside a function can refer to names that exist only in that function's frame.
         refuse_reserved(cls.__name__, inspect.get_annotations(cls), _RESERVED)
         cls.__definition__ = AggregateDefinition(cls, sys._getframe(1).f_locals)
         _check_snapshots(cls)
 
 
 def _check_snapshots(aggregate_class: type[Aggregate]) -> None:
-    """Raise ConfigurationError where what a class says of its snapshots cannot be."""
+    """Raise ConfigurationError if `snapshots` or `state_version` is invalid."""
     name, namespace = aggregate_class.__name__, aggregate_class.__dict__
     policy, state_version = namespace.get("snapshots"), namespace.get("state_version", 1)
     if policy is not None and not isinstance(policy, Snapshots):
@@ -82,4 +96,4 @@ def _check_snapshots(aggregate_class: type[Aggregate]) -> None:
             "field another name"
         )
     if not is_version(state_version):
-        raise ConfigurationError(f"{name}.state_version is {state_version!r}: it is a whole number from 1")
+        raise ConfigurationError(f"{name}.state_version is {state_version!r}: give a whole number from 1")

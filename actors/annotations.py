@@ -1,4 +1,4 @@
-"""What the bodies of classes with handlers say: the annotations of handlers, and names that stand for one thing."""
+"""Read the annotations of handlers, format them for error messages, and refuse names that stand for two things."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from actorium.store.errors import ConfigurationError
 
 
 def hints_of(method: Callable[..., Any], name: str, names: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a handler's annotations as types; `names` are those that its class's surroundings define."""
+    """Return the annotations of a handler as types; `names` are the local names around its class."""
     try:
         return typing.get_type_hints(method, localns=dict(names))
     except NameError as error:
@@ -25,17 +25,17 @@ def hints_of(method: Callable[..., Any], name: str, names: Mapping[str, Any]) ->
 
 
 def is_proper_subclass(candidate: Any, base: type) -> bool:
-    """Say whether a thing is a class below `base`."""
+    """Return whether `thing` is a class derived from `base`."""
     return inspect.isclass(candidate) and issubclass(candidate, base) and candidate is not base
 
 
 def shown(annotation: Any) -> str:
-    """Return an annotation as a person would write it."""
+    """Return an annotation as it is written in source code."""
     return getattr(annotation, "__name__", None) or str(annotation)
 
 
 def alternatives(annotation: Any) -> tuple[Any, ...]:
-    """Return the alternatives of `A | B`, or the one type there is."""
+    """Return the members of a union `A | B`, or the single type."""
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         return typing.get_args(annotation)
     return (annotation,)

@@ -1,4 +1,4 @@
-"""Commands: what a caller wants of one aggregate, how it is checked and by what handled, and the reply to it."""
+"""Commands, the checks on their way in, the handlers that take them, and their replies."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ MAX_ID_LENGTH = 512  # an id is a key in an index of the log, not a document
 
 
 def checked_id(id: object, what: str) -> str:
-    """Return an id that may be a key of the log; raise InvalidCommand, saying `what` it is, for anything else."""
+    """Return `id` if it can be a key of the log; otherwise raise InvalidCommand that names it as `what`."""
     if isinstance(id, str) and 0 < len(id) <= MAX_ID_LENGTH and (id.isascii() or is_unicode(id)):
         return id
     raise InvalidCommand(f"{what}={id!r:.100}: a string of 1 to {MAX_ID_LENGTH} Unicode characters")
 
 
 def checked_text(text: object, what: str) -> str:
-    """Return a text that the log can hold; raise InvalidCommand, saying `what` it is, for anything else."""
+    """Return `text` if the log can store it; otherwise raise InvalidCommand that names it as `what`."""
     if is_unicode(text):
         return text
     raise InvalidCommand(f"{what}={text!r:.100}: a string of Unicode characters")
 
 
 def is_unicode(text: object) -> TypeGuard[str]:
-    """Say whether something is a text without lone surrogates, which JSON and SQLite refuse."""
+    """Return whether the value is a string without lone surrogates, which JSON and SQLite reject."""
     if not isinstance(text, str):
         return False
     if text.isascii():
@@ -45,7 +45,10 @@ def is_unicode(text: object) -> TypeGuard[str]:
 
 
 class Command(msgspec.Struct, frozen=True, gc=False, metaclass=MessageMeta):
-    """An intent for one aggregate: `to` is the aggregate's id, the other fields are the command's own."""
+    """An intent for one aggregate; a subclass adds the fields of the command.
+
+    to: the id of the aggregate.
+    """
 
     command_type: ClassVar[str] = ""
 
@@ -61,9 +64,9 @@ def command_type_of(command_class: type[Command]) -> str:
 class Ack(msgspec.Struct, frozen=True, gc=False):
     """The durable reply to a command: its events are in the log and applied.
 
-    `version` is the stream's version after them, `position` the place of the last of them in the log (with no
-    events: the end of the log as it was known). `duplicate` says that the command had already taken effect, and the
-    rest of the reply describes that first time.
+    version: the version of the stream after the events.
+    position: the position of the last event in the log; without events, the end of the log as known at that time.
+    duplicate: the command had already taken effect, and the other fields describe that first time.
     """
 
     stream_id: str
@@ -75,7 +78,7 @@ class Ack(msgspec.Struct, frozen=True, gc=False):
 
 
 class CommandCodec:
-    """Checks one class of command on its way in: fields, size, and that JSON does not change it."""
+    """Checks one class of command on its way in: its fields, its size, and that JSON does not change it."""
 
     __slots__ = ("_command_class", "_decode", "_fingerprint", "_name", "_stream_type")
 
@@ -87,14 +90,14 @@ class CommandCodec:
         self._decode: Callable[[bytes], Any] = admitting_decoder_of(command_class)
 
     def admit(self, command: Command, max_payload_bytes: int) -> tuple[Any, int]:
-        """Return a checked copy of a command and its fingerprint; raise InvalidCommand where a field is wrong."""
+        """Return a checked copy of a command and its fingerprint; raise InvalidCommand if a field is wrong."""
         try:
             try:
                 encoded = encode_sorted(command)
             except TypeError:
                 encoded = encode_any_keys(command)
             copy = checked_copy(command, encoded, self._decode)
-        except BaseException as error:  # a field may hold anything, with an `__eq__` of its own
+        except BaseException as error:  # a field may hold any object, with its own `__eq__`
             let_through(error)
             said = text_of(error) if isinstance(error, InvalidMessage | TypeError | ValueError) else repr_of(error)
             raise InvalidCommand(f"{self._name} was not sent: {said}") from error
@@ -111,16 +114,16 @@ class CommandCodec:
         return copy, self._fingerprint(copy, encoded)
 
     def _first_fingerprint(self, command: Command, encoded: bytes) -> int:
-        """Compute a fingerprint, and from now on by the class's own function.
+        """Compute a fingerprint, and replace this method with the function of the class.
 
-        It is made here and not with the codec: a struct knows its defaults only when its class is complete.
+        The function is built here and not with the codec: a struct knows its defaults only when its class is complete.
         """
         self._fingerprint = fingerprint_of(self._stream_type, self._name, self._command_class)
         return self._fingerprint(command, encoded)
 
 
 class CommandHandler(msgspec.Struct, frozen=True):
-    """One `@create` or `@decide` method: the command it handles, and the events it says it returns."""
+    """One `@create` or `@decide` method: the command it handles and the events it declares."""
 
     command_class: type[Command]
     method: Callable[..., Any]

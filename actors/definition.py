@@ -1,4 +1,4 @@
-"""`AggregateDefinition`: what an aggregate class says of itself, read once and checked when the class is defined."""
+"""`AggregateDefinition`: the handlers of an aggregate class, read and checked once when the class is defined."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _RESERVED = frozenset({"id"})
 
 
 class Role(Enum):
-    """What a decorated method of an aggregate is for."""
+    """The role of a decorated method of an aggregate."""
 
     CREATE = "create"
     DECIDE = "decide"
@@ -31,12 +31,12 @@ class Role(Enum):
 
 
 def mark(method: F, role: Role) -> F:
-    """Give a method its role; the class that holds it reads the role when it is defined."""
+    """Give a method its role; its class reads the role when the class is defined."""
     if not inspect.isfunction(method):
         raise ConfigurationError(f"@{role.value} goes on a method, not on {method!r}")
     if inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method):
         raise ConfigurationError(
-            f"{method.__qualname__} is async: @{role.value} is pure and waits for nothing; move the waiting to the "
+            f"{method.__qualname__} is async: @{role.value} is pure and cannot await; move the awaiting to the "
             "caller, a projection or a saga"
         )
     setattr(method, _ROLE, role)
@@ -44,7 +44,7 @@ def mark(method: F, role: Role) -> F:
 
 
 class AggregateDefinition(Generic[A]):
-    """The handlers of one aggregate class, by the type of what they handle."""
+    """The handlers of one aggregate class, keyed by the type they handle."""
 
     __slots__ = ("aggregate_class", "evolvers", "handlers", "has_create", "stream_type")
 
@@ -69,9 +69,9 @@ class AggregateDefinition(Generic[A]):
                     )
 
     def require_defaults(self) -> None:
-        """Raise ConfigurationError for a field without a default, or with one that all instances would share.
+        """Raise ConfigurationError for a field without a default, or with a mutable default that all instances share.
 
-        A struct knows its defaults only when its class is complete, so a runtime asks this when it is made.
+        A struct knows its defaults only when its class is complete, so a runtime calls this when it is created.
         """
         names, defaults = self.aggregate_class.__struct_fields__, self.aggregate_class.__struct_defaults__
         without = names[: len(names) - len(defaults)]
@@ -81,7 +81,7 @@ class AggregateDefinition(Generic[A]):
             field = f"{self.aggregate_class.__name__}.{name}"
             if default is msgspec.NODEFAULT and name not in _RESERVED:
                 raise ConfigurationError(
-                    f"{field} has no default: an aggregate begins empty, with only its id, so give the field a default "
+                    f"{field} has no default: an aggregate starts empty, with only its id, so give the field a default "
                     f"(`{name}: … = …`)"
                 )
             if type(default).__hash__ is None:
@@ -92,7 +92,7 @@ class AggregateDefinition(Generic[A]):
 
 
 def _marked(aggregate_class: type) -> Iterable[tuple[Callable[..., Any], Role]]:
-    """Yield the decorated methods of a class and its bases, an overriding method in place of the overridden one."""
+    """Yield the decorated methods of a class and its bases; an override replaces the method it overrides."""
     methods: dict[str, Any] = {}
     for base in reversed(aggregate_class.__mro__):
         methods.update(base.__dict__)
@@ -143,7 +143,7 @@ class _Reader:
             )
         for event_class in alternatives(first):
             if not is_proper_subclass(event_class, Event):
-                raise ConfigurationError(f"{self._name} evolves {shown(event_class)}, which is no Event")
+                raise ConfigurationError(f"{self._name} evolves {shown(event_class)}, which is not an Event")
             decoder_of(event_class)
             if event_class in definition.evolvers:
                 raise ConfigurationError(
@@ -160,7 +160,7 @@ class _Reader:
                 f"{self._name}: the second parameter is {shown(second)}: a command handler can have Metadata there"
             )
         if not is_proper_subclass(first, Command):
-            raise ConfigurationError(f"{self._name} handles {shown(first)}, which is no Command")
+            raise ConfigurationError(f"{self._name} handles {shown(first)}, which is not a Command")
         if first in definition.handlers:
             raise ConfigurationError(
                 f"{self._name} and {self._class.__name__}.{definition.handlers[first].method.__name__} both handle "

@@ -11,15 +11,15 @@ from actorium.actors.commands import Command, CommandHandler
 
 
 class Envelope(msgspec.Struct):
-    """A command with its address, its metadata and the future of its answer; it is delivered once.
+    """A command with its address, its metadata and the future of its reply; it is delivered once.
 
-    stream_type, to: the address: which actor it goes to.
+    stream_type, to: the address of the actor.
     command, handler: what the actor decides, and by which method; both None for a read of the state.
-    future: who waits for the answer; None for a command whose sender does not wait.
-    fresh: the id was made for this envelope, so it cannot be in the log already.
-    attempts: the decisions that a lost race undid.
-    timeout_s: how long its sender waits, in seconds.
-    deadline: its number among the runtime's deadlines; 0 where it has none.
+    future: the caller's future; None for a command whose sender does not wait.
+    fresh: the id was created for this envelope, so it cannot be in the log already.
+    attempts: the number of decisions that a lost race undid.
+    timeout_s: how long the sender waits, in seconds.
+    deadline: its number among the runtime's deadlines; 0 if it has none.
 
     The garbage collector must track it: the traceback of a handler's exception refers to the envelope, and the
     envelope's future to the exception.

@@ -1,4 +1,4 @@
-"""What can go wrong between a command and its aggregate."""
+"""Errors between a command and its aggregate."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from actorium.store.errors import DamagedLog, HandlerFailed, Refused
 
 
 class Rejected(Refused):
-    """The domain said no. Raise it from `@decide`: `raise Rejected("insufficient funds", balance=self.balance)`.
+    """The domain refused a command. Raise it from `@decide`: `raise Rejected("overdrawn", balance=self.balance)`.
 
-    `reason` is for people and for comparison; `details` carries the values that explain it.
+    reason: the text for people and for comparison.
+    details: the values that explain the reason.
     """
 
     reason: str
@@ -24,7 +25,7 @@ class Rejected(Refused):
 
 
 class NotFound(Refused):
-    """What was asked for does not exist: most often an aggregate whose stream is empty."""
+    """What the caller asked for does not exist; usually the stream of the aggregate is empty."""
 
     http_status = 404
 
@@ -34,20 +35,20 @@ class AlreadyExists(Refused):
 
 
 class CommandConflict(Refused):
-    """A `command_id` was used before for a command with other content; nothing was done."""
+    """The `command_id` was already used for a command with other content; nothing was done."""
 
     http_status = 422
 
 
 class NotAllowed(Refused):
-    """The caller may not do this. Raise it from middleware that checks who sends what."""
+    """The caller is not allowed to do this; raise it from middleware that checks permissions."""
 
     http_status = 403
 
 
 class CommandFailed(HandlerFailed):
-    """The handler of a command has a bug; the cause is chained, and nothing was written."""
+    """A command handler has a bug; the cause is chained, and nothing was written."""
 
 
 class HydrationFailed(DamagedLog):
-    """An actor cannot be rebuilt from its stream; the cause is chained, and the next try is allowed after a while."""
+    """An actor cannot be rebuilt from its stream; the cause is chained, and a later command tries again."""

@@ -1,8 +1,8 @@
-"""The fingerprint of a command: by it a second use of a `command_id` for something else is found.
+"""The fingerprint of a command: it detects a `command_id` that is reused for a different command.
 
-It covers the stream type, the command's type, and every field that differs from its default, whatever the order of the
-fields. So a field with a default can be added between two sends of one command, and what the sender left out stays left
-out when a default changes.
+It covers the stream type, the command's type, and every field that differs from its default, in any order. So a field
+with a default can be added between two sends of one command, and a field that the sender left out stays out when its
+default changes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-# Before it had 64 bits, a fingerprint was a CRC-32 of all fields: what such a log holds cannot be computed any more.
+# Older logs hold a CRC-32 of all fields instead of 64 bits. Those values can no longer be computed.
 _NARROW_END = 2**32
 
 _FINGERPRINT = Struct(">q")
@@ -24,20 +24,20 @@ encode_sorted = msgspec.json.Encoder(order="sorted").encode
 
 
 def encode_any_keys(value: Any) -> bytes:
-    """Return what `encode_sorted` does not take as JSON: keys that are numbers, UUIDs or members of an Enum.
+    """Return JSON for what `encode_sorted` does not accept: keys that are numbers, UUIDs or Enum members.
 
-    They are sorted as the texts they become. Raises TypeError for what JSON cannot carry.
+    The keys are sorted as text. Raises TypeError for what JSON cannot carry.
     """
     return encode_sorted(msgspec.to_builtins(value, str_keys=True, order="sorted"))
 
 
 def is_narrow(fingerprint: int) -> bool:
-    """Whether a fingerprint is a CRC-32 of an older version, which says nothing about a command of today."""
+    """Whether a fingerprint is a CRC-32 of an older version, which cannot be compared with today's."""
     return 0 <= fingerprint < _NARROW_END
 
 
 Fingerprint = Callable[[msgspec.Struct, bytes], int]
-"""Returns the fingerprint of a command, given also as `encode_sorted` encodes it: a signed number of 64 bits."""
+"""Returns the fingerprint, a signed 64-bit number, of a command and its `encode_sorted` form."""
 
 
 def fingerprint_of(stream_type: str, command_type: str, command_class: type[msgspec.Struct]) -> Fingerprint:
@@ -45,12 +45,12 @@ def fingerprint_of(stream_type: str, command_type: str, command_class: type[msgs
     begun = blake2b(msgspec.json.encode([stream_type, command_type]), digest_size=_FINGERPRINT.size)
     begin, unpack = begun.copy, _FINGERPRINT.unpack
 
-    # Closures, not a class: every command comes by here.
+    # Closures, not a class: every command passes through here.
     def plain(command: msgspec.Struct, encoded: bytes) -> int:
         digest = begin()
         digest.update(encoded)
         fingerprint: int = unpack(digest.digest())[0]
-        # One in four thousand million would pass for a narrow one.
+        # One in 2**32 would look like a 32-bit fingerprint.
         return fingerprint if fingerprint < 0 or fingerprint >= _NARROW_END else fingerprint - _NARROW_END
 
     reachable = _structs(command_class)
@@ -69,7 +69,7 @@ def fingerprint_of(stream_type: str, command_type: str, command_class: type[msgs
 
 
 def _structs(struct: type[msgspec.Struct]) -> set[type[msgspec.Struct]]:
-    """Return the struct classes that a value of a class may hold, the class itself among them."""
+    """Return the struct classes that a value of a class may contain, including the class itself."""
     found: set[type[msgspec.Struct]] = set()
     waiting: list[Any] = [msgspec.inspect.type_info(struct)]
     while waiting:
@@ -90,7 +90,7 @@ def _has_default(field: msgspec.structs.FieldInfo) -> bool:
 
 
 def _own_content(struct: type[msgspec.Struct]) -> Callable[[Any], dict[str, Any]]:
-    """Return a function that makes the content of a struct that holds no other."""
+    """Return a function that builds the content of a struct without nested structs."""
     fields = _fields_of(struct)
 
     def content(value: msgspec.Struct) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def _own_content(struct: type[msgspec.Struct]) -> Callable[[Any], dict[str, Any]
 
 
 def _without_defaults(value: Any) -> Any:
-    """Return what JSON holds of a value, the fields of structs left out that are what they are by default."""
+    """Return the JSON form of a value, without the fields of structs that equal their defaults."""
     if isinstance(value, msgspec.Struct):
         content = {
             name: _without_defaults(own)
@@ -118,7 +118,7 @@ def _without_defaults(value: Any) -> Any:
 
 @cache
 def _fields_of(struct: type[msgspec.Struct]) -> list[tuple[str, str, Any]]:
-    """Return attribute, name in JSON and default of each field; NODEFAULT, which equals nothing, for none."""
+    """Return the attribute, JSON name and default of each field; NODEFAULT, which equals nothing, if none."""
     return [
         (
             field.name,

@@ -1,8 +1,8 @@
-"""Hydration: an actor's state rebuilt from its stream.
+"""Hydration: rebuild an actor's state from its stream.
 
-`Hydrator` is one task. While a read is in flight the next actors gather, so that a thousand cold actors cost a few
-reads, not a thousand. Invariants between any two awaits: each actor that asked is in exactly one of `_waiting` and the
-round in progress, and ends in `hydrated` or `hydration_failed` exactly once.
+`Hydrator` is one task. While a read is in flight the next actors gather, so a thousand cold actors cost a few reads,
+not a thousand. Invariants between any two awaits: each waiting actor is in exactly one of `_waiting` and the round in
+progress, and ends in `hydrated` or `hydration_failed` exactly once.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from actorium.store.event_store import EventStore, Snapshot, StreamPage, StreamR
 from actorium.store.events import EncodedRecord
 from actorium.store.raised import error_text, let_through
 
-# One round reads and applies about this many events, at most a page's bytes, before others get the loop: some ten
+# One round reads and applies about this many events, at most one page of bytes, before it yields to the loop: about ten
 # milliseconds of work.
 EVENTS_PER_ROUND = 4096
 ACTORS_PER_ROUND = 256
 
 
 def replay(state: Aggregate, evolvers: Any, codec: EventCodec, records: Iterable[EncodedRecord]) -> None:
-    """Apply records to a state in place; raise HydrationFailed where an event cannot be read or applied."""
+    """Apply records to a state in place; raise HydrationFailed for an event that cannot be read or applied."""
     event_type: str | None = None
     schema_version = 0
     decode: Callable[[bytes], Any] | None = None
     evolve: Any = None
     for record in records:
         try:
-            # Records of one shape follow each other: who reads and applies them is looked up once for all of them.
+            # Consecutive records of one shape share one look-up of their decoder and evolver.
             if record.type is not event_type or record.schema_version != schema_version:
                 event_type, schema_version = record.type, record.schema_version
                 reader = codec.reader(event_type, schema_version)
@@ -56,7 +56,7 @@ def replay(state: Aggregate, evolvers: Any, codec: EventCodec, records: Iterable
 
 
 def refuse(record: EncodedRecord, evolvers: Any, codec: EventCodec, raised: BaseException) -> NoReturn:
-    """Raise HydrationFailed for a record that user code failed on: unreadable, evolved by nothing, or met by a bug."""
+    """Raise HydrationFailed for a record that is unreadable, has no @evolve method, or whose @evolve raised."""
     let_through(raised)
     reason = f"its @evolve raised {error_text(raised)}"
     try:
@@ -71,11 +71,11 @@ def refuse(record: EncodedRecord, evolvers: Any, codec: EventCodec, raised: Base
 
 
 class _Hydration(msgspec.Struct):
-    """One actor on its way back to life."""
+    """One actor that is being hydrated."""
 
     actor: Actor
     state: Any
-    fingerprint: str | None  # of the snapshots to ask for; None: not any more
+    fingerprint: str | None  # of the snapshots to ask for; None: read no snapshot
     version: int = 0
     begun_at: int = 0
 
@@ -96,7 +96,7 @@ class Hydrator:
         self._wake: asyncio.Future[None] | None = None
 
     def request(self, actor: Actor) -> None:
-        """Have an actor hydrated; it is HYDRATING until then."""
+        """Hydrate an actor; it is HYDRATING until that ends."""
         kind = actor.kind
         fingerprint = kind.snapshots.fingerprint if kind.snapshots is not None else None
         try:
@@ -131,7 +131,7 @@ class Hydrator:
         except BaseException as raised:
             let_through(raised)
             if len(round_) > 1 and not isinstance(raised, Transient):
-                for one in round_:  # one of the streams cannot be read: the others must not suffer for it
+                for one in round_:  # one stream cannot be read: do not fail the others
                     await self._read([one], limit)
                 return
             for one in round_:
@@ -147,7 +147,7 @@ class Hydrator:
     def _apply(self, one: _Hydration, page: StreamPage) -> None:
         kind: ActorKind[Actor] = one.actor.kind
         if not (page.events or page.is_last or page.snapshot is not None):
-            self._waiting.append(one)  # the others of the round filled what is read at once
+            self._waiting.append(one)  # the other actors of the round filled the page
             return
         one.fingerprint = None
         if page.snapshot is not None and not self._begin_at(one, page.snapshot):
@@ -167,7 +167,7 @@ class Hydrator:
         self._succeeded(one.actor)
 
     def _begin_at(self, one: _Hydration, snapshot: Snapshot) -> bool:
-        """Take a snapshot for the state so far; False: it cannot be read, and everything begins at version 1."""
+        """Use a snapshot as the state so far; return False if it is unreadable, so replay starts at version 1."""
         keeper = one.actor.kind.snapshots
         state = keeper.restore(snapshot) if keeper is not None else None
         if state is None:

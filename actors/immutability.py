@@ -1,4 +1,4 @@
-"""Which events nobody can change once they are made: `frozen` alone is shallow."""
+"""Detect events that are deeply immutable: `frozen` alone is shallow."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LEAVES = (
 
 @functools.cache
 def is_immutable(event_class: type[Event]) -> bool:
-    """Say whether no field of an event, nor anything inside one, can be changed in place."""
+    """Return whether no field of an event, nor anything inside one, can be changed in place."""
     return _is_immutable(msgspec.inspect.type_info(event_class), frozenset())
 
 

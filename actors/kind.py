@@ -1,4 +1,4 @@
-"""`ActorKind`: what all actors of one aggregate class share, and `ActorHost`: what they need of the runtime."""
+"""`ActorKind`: what all actors of one aggregate class share, and `ActorHost`: what they need from the runtime."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ A = TypeVar("A")
 
 
 class ActorHost(Protocol[A]):
-    """What an actor needs of the runtime around it."""
+    """What an actor needs from the runtime around it."""
 
     def enqueue(self, request: PendingAppend[A]) -> None:
-        """Give an append to the writer."""
+        """Pass an append to the writer."""
 
     def hydrate(self, actor: A) -> None:
-        """Have an actor's stream read; ends in `hydrated` or `hydration_failed`."""
+        """Read an actor's stream; ends in `hydrated` or `hydration_failed`."""
 
     def make_ready(self, actor: A) -> None:
         """Put an actor with mail on the ready queue."""
@@ -37,22 +37,22 @@ class ActorHost(Protocol[A]):
         """Answer a command whose events are durable, the first of them at `position`."""
 
     def answer(self, envelope: Envelope, outcome: Any) -> None:
-        """Give an envelope its last answer: a value, an exception, or None for one that nobody waits for."""
+        """Send the final reply to an envelope: a value, an exception, or None if nobody waits for it."""
 
     def answer_unwritten(self, envelope: Envelope, outcome: Any) -> None:
-        """Answer a command that wrote nothing, unless the log says that its id took effect before."""
+        """Answer a command that wrote nothing, unless the log shows that its id already took effect."""
 
     def answer_duplicate(self, envelope: Envelope, duplicate: DuplicateCommand) -> None:
-        """Answer a command whose id took effect before with that first effect."""
+        """Answer a command whose id already took effect with that first effect."""
 
     def save_snapshot(self, snapshot: Snapshot) -> None:
-        """Have the snapshot of a committed state written some time; or never, if there is no room for it."""
+        """Write the snapshot of a committed state later, or drop it if there is no room."""
 
 
 class EventForm(NamedTuple):
-    """What an actor needs to know of a class of events that it decides: its stored shape, and how it evolves a state.
+    """One class of event as an actor decides it: its stored shape, and how it evolves a state.
 
-    `evolve` takes the state and an event that others will see.
+    `evolve` takes the state and an event that readers of the log also receive.
     """
 
     type: str
@@ -62,11 +62,14 @@ class EventForm(NamedTuple):
 
 
 class ActorKind(Generic[A]):
-    """What all actors of one aggregate class share; `live` holds those in memory, by id.
+    """What all actors of one aggregate class share.
 
-    `copied` holds the decoders of the event classes of which each state and each reader has a copy of its own.
-    `handlers` check that decisions leave the state alone: the first ones, with `development` all. `metadata_of` returns
-    what is stored beside the events of a handler that wants metadata, from the state and the command's metadata.
+    live: the actors in memory, by id.
+    copied: the decoders of the event classes that are copied for each state and each reader.
+    handlers: the command handlers, wrapped to check that decisions do not change the state: the first ones of each,
+        or all with `development`.
+    metadata_of: returns what is stored beside the events of a handler that wants metadata, from the state and the
+        command's metadata.
     """
 
     __slots__ = (
@@ -112,7 +115,7 @@ class ActorKind(Generic[A]):
         self.snapshots = None if policy is None else SnapshotKeeper(definition, policy, every_time=development)
 
     def evolve_without_copies(self) -> None:
-        """Let states see the very events that others see: for a class whose states change nothing inside of those."""
+        """Share events between states and readers without a copy, for a class whose states never change them."""
         self.copied = {}
         self.forms = {event: form._replace(evolve=self.evolvers[event]) for event, form in self.forms.items()}
 
@@ -122,7 +125,7 @@ class ActorKind(Generic[A]):
         def evolve_with_a_copy(state: Any, event: Event) -> Any:
             return evolve(state, decode(as_json(event)))
 
-        # The state may keep a list of its event and change it later; the event's readers must not see that.
+        # The state may keep a list from its event and change it later; readers of the event must not see that.
         return EventForm(name, schema_version, decode, evolve_with_a_copy if event_class in self.copied else evolve)
 
 

@@ -7,8 +7,8 @@ from actorium.actors.envelope import Envelope
 Mailbox = list[Envelope]
 """The envelopes that wait for one actor, oldest first.
 
-A mailbox exists only while it holds mail: an idle actor has none. It is a list, because most hold one envelope, and a
-deque costs more to make than all that it is used for. Its bound is the runtime's `mailbox_limit`, which `Actor.is_full`
-holds, counting what is decided but not committed too; the actor alone may put envelopes back beyond it, those whose
-decisions a failed append undid.
+A mailbox exists only while it holds envelopes; an idle actor has none. It is a list, because most hold one envelope,
+and creating a deque costs more than all its later use. The limit is the runtime's `mailbox_limit`. `Actor.is_full`
+enforces it and also counts what is decided but not committed. Only the actor may exceed it, to put back envelopes
+whose decisions a failed append undid.
 """

@@ -8,11 +8,17 @@ from actorium.store.errors import ConfigurationError
 
 
 class Passivation(msgspec.Struct, frozen=True):
-    """The lifespan of live actors: unloaded after `idle_s` seconds without mail, or when more than `max_live` live.
+    """When live actors are unloaded: after `idle_s` seconds without mail, or when more than `max_live` are live.
 
-    None switches the one or the other off. Over the limit, the ones unloaded are those not used for longest, by
-    second chance: an actor used since it was last looked at is passed over once. An actor with mail or with an append
-    in flight is never unloaded, so the limit can be passed by at most the commands in flight.
+    idle_s: the idle time in seconds, above 0; None never unloads an actor because it is idle.
+    max_live: the largest number of live actors, 1 or more; None sets no limit.
+
+    Over the limit, the least recently used actors go first, by second chance: an actor used since the last check is
+    skipped once. An actor with mail or with an append in flight is never unloaded, so the limit can be exceeded by at
+    most the number of commands in flight.
+
+    Raises:
+        ConfigurationError: an option is out of range.
     """
 
     idle_s: float | None = 300.0

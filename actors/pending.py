@@ -1,4 +1,4 @@
-"""`PendingAppend`: what an actor has on its way to the log."""
+"""`PendingAppend`: an actor's append on its way to the log."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ A = TypeVar("A")
 
 
 class PendingAppend(msgspec.Struct, Generic[A]):
-    """An append of an actor whose outcome is not known, and the answers that hang on it.
+    """An append whose outcome is unknown, and the replies that wait for it.
 
-    `size_bytes` is the size of its events with their metadata.
-    `ends_recovery` marks the last one in flight of a recovering actor. `snapshot` is the state after these events, to
-    be saved once they are durable.
+    size_bytes: the size of its events with their metadata.
+    ends_recovery: it is the last append in flight of a recovering actor.
+    snapshot: the state after these events, saved once they are durable.
     """
 
     actor: A

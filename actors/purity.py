@@ -1,7 +1,7 @@
 """`PurityGuard`: checks that command handlers only read the state.
 
-Only `@evolve` may change the state. A change by `@decide` works until the actor is rebuilt from its events, which know
-nothing of it, and a snapshot makes it permanent.
+Only `@evolve` may change the state. A change by `@decide` lasts until the actor is rebuilt from its events, which do
+not contain it; a snapshot makes it permanent.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class PurityGuard:
         """
         try:
             before = copy.deepcopy(state)
-        except BaseException as raised:  # it holds something that cannot be copied: there is nothing to compare with
+        except BaseException as raised:  # it holds something that cannot be copied, so no comparison is possible
             let_through(raised)
             self.release()
             return self._method(state, *arguments)

@@ -1,8 +1,8 @@
-"""Snapshots: the state of an aggregate saved now and then, so that hydration need not begin at version 1.
+"""Snapshots: saved states of an aggregate, so that hydration need not start at version 1.
 
-A snapshot is a shortcut and never a source: it may be missing, old or damaged at any time, and the events say the same.
-It counts only for the code that wrote it, which its fingerprint names: the fields, the events and the text of what
-evolves them. Whatever does not fit means replay.
+A snapshot is a shortcut and never a source: it may be missing, old or damaged at any time, because the events say the
+same. It is valid only for the code that wrote it. Its fingerprint names that code: the fields, the events and the text
+of the functions that evolve them. A snapshot that does not match is ignored, and the events are replayed.
 """
 
 from __future__ import annotations
@@ -27,17 +27,22 @@ from actorium.store.shapes.sameness import first_change
 
 log = logger("actorium.actors")
 
-# 64 bits: no two versions of one class meet by chance, and a row of the log's table of snapshots stays short.
+# 64 bits: two versions of one class do not collide by chance, and a row of the snapshots table stays short.
 _FINGERPRINT_LENGTH = 16
 
 
 class Snapshots(msgspec.Struct, frozen=True, kw_only=True):
     """When snapshots of an aggregate are taken: `snapshots = Snapshots(every=200)` in its class.
 
-    every: when a command brings the stream to or past a multiple of so many versions. when: or else, when this
-    function of the state and the version says so, asked after each command that has events. Also taken is one at the
-    end of a hydration that had to apply as many events as that. They are written beside later commits; a command never
-    waits for one.
+    every: take one when a command reaches or passes a multiple of this number of versions.
+    when: take one when this function of the state and the version returns true. It is called after each command that
+        has events. Give either `every` or `when`.
+
+    A hydration also takes one at its end if it applied `every` events, or if `when` returns true. Snapshots are written
+    beside later commits; a command never waits for one.
+
+    Raises:
+        ConfigurationError: both or none of `every` and `when` are given, or `every` is below 1.
     """
 
     every: int | None = None
@@ -53,9 +58,9 @@ class Snapshots(msgspec.Struct, frozen=True, kw_only=True):
 class SnapshotKeeper:
     """Takes the snapshots of one aggregate class, and turns them back into states.
 
-    Each state is read back before it is saved. Every state is compared by equality and by its JSON; the first, second,
-    fourth, eighth … of a class, and with `every_time` each, also value by value, types included. If the state of a
-    class changes on its way through JSON, this process takes no more snapshots of it.
+    Each state is read back before it is saved, and compared by equality and by its JSON. The first, second, fourth,
+    eighth … of a class, or each with `every_time`, is also compared value by value, including types. If JSON changes
+    a state of a class, this process takes no more snapshots of that class.
     """
 
     __slots__ = ("_decode", "_every_time", "_name", "_policy", "_taken", "_warned", "fingerprint", "takes")
@@ -76,14 +81,14 @@ class SnapshotKeeper:
             self._give_up(f"a field has a type that JSON cannot carry: {error}")
 
     def is_due(self, state: msgspec.Struct, before: int, version: int) -> bool:
-        """Say whether the policy wants a snapshot of a state that came from version `before` to `version`."""
+        """Return whether the policy wants a snapshot of a state that moved from version `before` to `version`."""
         every = self._policy.every
         if every is not None:
             return version // every > before // every
         return self._asked(state, version)
 
     def is_overdue(self, state: msgspec.Struct, begun_at: int, version: int) -> bool:
-        """Say whether hydration from `begun_at` to `version` was so long that a snapshot would have been worth it."""
+        """Return whether hydration from `begun_at` to `version` was long enough to justify a snapshot."""
         every = self._policy.every
         if every is not None:
             return version - begun_at >= every
@@ -101,7 +106,7 @@ class SnapshotKeeper:
             return False
 
     def take(self, stream: StreamName, state: msgspec.Struct, version: int) -> Snapshot | None:
-        """Return the snapshot of a state as it is now; None if JSON would not give the same state back."""
+        """Return a snapshot of the current state; None if JSON would not give the same state back."""
         if not self.takes:
             return None
         try:
@@ -121,7 +126,7 @@ class SnapshotKeeper:
         return Snapshot(stream, version, self.fingerprint, encoded)
 
     def restore(self, snapshot: Snapshot) -> Any:
-        """Return the state that a snapshot holds; None if it cannot be read: the events say it all again."""
+        """Return the state in a snapshot; None if it is unreadable, so the events are replayed."""
         try:
             state = self._decode(snapshot.state)
         except BaseException as raised:
@@ -147,7 +152,7 @@ def _no_decoder(encoded: bytes) -> Any:
 
 
 def _change(state: msgspec.Struct, copy: msgspec.Struct) -> str | None:
-    """Return what is different in a copy, for a person; None if nothing is."""
+    """Return the difference of a copy as text for a person; None if there is none."""
     change = first_change(state, copy)
     if change is not None:
         return (
@@ -161,9 +166,9 @@ def _change(state: msgspec.Struct, copy: msgspec.Struct) -> str | None:
 def fingerprint_of(definition: AggregateDefinition[Any]) -> str:
     """Return a short name for the code by which a state follows from events.
 
-    In it are the stream's type, `state_version`, the fields of the aggregate with their types and defaults down to the
-    last nested struct, and for each event the same with its upcasters' and its evolver's code. Not in it are functions
-    that these call: change `state_version` with those.
+    It covers the stream's type, `state_version`, and the fields of the aggregate with their types and defaults, down to
+    nested structs. For each event it also covers the fields, the upcasters' code and the evolver's code. It does not
+    cover functions that these call: raise `state_version` when such a function changes.
     """
     aggregate_class = definition.aggregate_class
     parts = [definition.stream_type, str(aggregate_class.state_version), *shape_of(aggregate_class)]
@@ -180,7 +185,7 @@ def fingerprint_of(definition: AggregateDefinition[Any]) -> str:
 
 
 def shape_of(root: type) -> Iterator[str]:
-    """Yield everything about a type that decides what its JSON means."""
+    """Yield every property of a type that affects the meaning of its JSON."""
     try:
         yield from _described(msgspec.inspect.type_info(root), set())
     except (TypeError, NameError) as error:
@@ -211,7 +216,7 @@ def _described(node: Any, seen: set[type]) -> Iterator[str]:
 
 
 def _plain(value: object) -> str:
-    """Return a value as text that is the same in every process: a default of a field, a constant in code."""
+    """Return a value (a default of a field, a constant in code) as text that is the same in every process."""
     if isinstance(value, frozenset | set):
         return "{" + ", ".join(sorted(map(repr, value))) + "}"
     if isinstance(value, msgspec.Struct | enum.Enum | str | bytes | int | float | complex | tuple | list | dict | None):
@@ -220,7 +225,7 @@ def _plain(value: object) -> str:
 
 
 def code_of(function: Any) -> Iterator[str]:
-    """Yield what a function does, as text that changes with its code; nothing for one that is not Python's."""
+    """Yield text that changes with the code of a function; nothing for a function that is not written in Python."""
     code = getattr(inspect.unwrap(function), "__code__", None)
     if isinstance(code, types.CodeType):
         yield from _instructions(code)

@@ -1,4 +1,4 @@
-"""`ErrorWire`: an error as it travels to another process, and back into the same error."""
+"""`ErrorWire`: encode an error for another process, and rebuild it there."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ _DEPTH_MAX = 16
 
 
 class ErrorWire(msgspec.Struct, frozen=True):
-    """An error in JSON's terms.
+    """An error in JSON's types.
 
-    lineage: the names of its class and of the classes above it, up to the branch of the tree. message: the text it was
-    made with. fields: its attributes; what JSON cannot carry is text.
+    lineage: the names of its class and of its base classes, up to the branch of the hierarchy.
+    message: the message of the error.
+    fields: its attributes; text for those that JSON cannot carry.
     """
 
     lineage: tuple[str, ...]
@@ -27,14 +28,14 @@ class ErrorWire(msgspec.Struct, frozen=True):
 
 
 def error_to_wire(error: ActoriumError) -> ErrorWire:
-    """Return an error as it travels; its cause and its traceback stay here."""
+    """Encode an error; its cause and its traceback are not included."""
     lineage = [one.__name__ for one in type(error).__mro__ if issubclass(one, ActoriumError)]
     fields = {text_of(name): plain(value) for name, value in vars(error).items() if not name.startswith("__")}
     return ErrorWire(tuple(lineage), text_of(error.message), fields)
 
 
 def error_from_wire(wire: ErrorWire) -> ActoriumError:
-    """Return the error that travelled: of the same class, or of the nearest one above it that this process knows."""
+    """Return the decoded error: of the same class, or of the nearest base class that this process knows."""
     known = _classes()
     for name in wire.lineage:
         error_class = known.get(name)
@@ -44,9 +45,9 @@ def error_from_wire(wire: ErrorWire) -> ActoriumError:
 
 
 def plain(value: Any, depth: int = _DEPTH_MAX) -> Any:
-    """Return a value in JSON's terms: as it is where JSON carries it, and as text where it does not.
+    """Return a value in JSON's types: unchanged if JSON can carry it, otherwise as text.
 
-    depth: how many containers inside each other are looked into one by one.
+    depth: the number of nested containers that are converted item by item.
     """
     try:
         if depth and isinstance(value, dict):
@@ -62,7 +63,7 @@ def plain(value: Any, depth: int = _DEPTH_MAX) -> Any:
 
 
 def _classes() -> dict[str, type[ActoriumError]]:
-    """Return every class of the tree by its name; of several, the one nearest to the root, so ours."""
+    """Return every class of the hierarchy by its name; of several, the one nearest to the root."""
     found: dict[str, type[ActoriumError]] = {}
     waiting = deque([ActoriumError])
     while waiting:
@@ -73,7 +74,7 @@ def _classes() -> dict[str, type[ActoriumError]]:
 
 
 def _fields_of(error_class: type[ActoriumError], fields: dict[str, Any]) -> dict[str, Any] | None:
-    """Return attributes with the types that a class declares; None where they do not fit it."""
+    """Return attributes with the types that a class declares; None if they do not fit it."""
     try:
         hints = get_type_hints(error_class)
         found = {name: msgspec.convert(value, hints.get(name, Any)) for name, value in fields.items()}

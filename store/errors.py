@@ -1,18 +1,17 @@
-"""The tree of Actorium's errors, and the errors of the log.
+"""The hierarchy of Actorium's errors, and the errors of the log.
 
-Each branch stands for what the caller can do about an error, so that `except` needs a branch and never a list:
-
+Each branch says what the caller can do about an error, so an `except` clause names one branch and never a list:
 - `ConfigurationError`: fix the program;
 - `InvalidCommand`: fix the input;
-- `Refused`: accept the answer, it is no;
-- `LostRace`: read again, decide again;
-- `HandlerFailed`: fix a handler, its error is chained;
-- `Transient`: send again later with the same `command_id`: as `Unavailable`, nothing was done; as `OutcomeUnknown`,
-  nobody knows;
-- `DamagedLog`: stop and look at the log.
+- `Refused`: accept the refusal;
+- `LostRace`: read again and decide again;
+- `HandlerFailed`: fix a handler; its error is chained;
+- `Transient`: send again later with the same `command_id`. `Unavailable` means that nothing was done,
+  `OutcomeUnknown` that the outcome is unknown;
+- `DamagedLog`: stop and inspect the log.
 
-Every error survives `pickle` and `copy`, and has a wire form (see `actorium.store.error_wire`). An error that is made
-of more than its message declares the further attributes as annotations of its class.
+Every error survives `pickle` and `copy`, and has a wire form (see `actorium.store.error_wire`). An error with more than
+a message declares its other attributes as annotations of its class.
 """
 
 from __future__ import annotations
@@ -27,18 +26,18 @@ from actorium.store.raised import let_through, repr_of
 
 
 class ActoriumError(Exception):
-    """Everything that Actorium raises on purpose; `http_status` is how an HTTP service answers it."""
+    """The base class of every error that Actorium raises on purpose; `http_status` is the matching HTTP status code."""
 
     http_status: ClassVar[int] = 500
 
     @property
     def message(self) -> str:
-        """The text that the error was made with."""
+        """The message of the error."""
         return Exception.__str__(self)
 
     @classmethod
     def restored(cls, args: tuple[Any, ...], fields: dict[str, Any], cause: BaseException | None = None) -> Self:
-        """Return an error of this class as it once was, from its arguments, attributes and cause."""
+        """Rebuild an error of this class from its arguments, attributes and cause."""
         error = Exception.__new__(cls, *args)
         error.__dict__.update(fields)
         if cause is not None:
@@ -60,14 +59,14 @@ class ActoriumError(Exception):
 def _pickles(value: Any) -> bool:
     try:
         pickle.loads(pickle.dumps(value))
-    except BaseException as raised:  # by the value's own code
+    except BaseException as raised:  # raised by the value's own code
         let_through(raised)
         return False
     return True
 
 
 def _portable(value: Any) -> Any:
-    """Return a value, or as text what of it cannot be pickled."""
+    """Return a value, with the parts that cannot be pickled replaced by text."""
     if _pickles(value):
         return value
     if isinstance(value, dict):
@@ -76,12 +75,12 @@ def _portable(value: Any) -> Any:
 
 
 def _deep_copy(value: Any, memo: dict[int, Any]) -> Any:
-    """Return a copy of a value, or the value itself where it cannot be copied."""
+    """Return a copy of a value, or the value itself if it cannot be copied."""
     if type(value) is dict:
         return {name: _deep_copy(one, memo) for name, one in value.items()}
     try:
         return copy.deepcopy(value, memo)
-    except BaseException as raised:  # by the value's own code
+    except BaseException as raised:  # raised by the value's own code
         let_through(raised)
         return value
 
@@ -90,23 +89,23 @@ def _deep_copy(value: Any, memo: dict[int, Any]) -> Any:
 
 
 class ConfigurationError(ActoriumError):
-    """Fix the program: a class, an option or a URL cannot work; the message names it and says how to fix it."""
+    """Fix the program: a class, an option or a URL is wrong; the message names it and says how to fix it."""
 
 
 class InvalidCommand(ActoriumError):
-    """Fix the input: a field, an id or another value of a call is wrong; nothing was done."""
+    """Fix the input: a field, an id or another argument is invalid; nothing was done."""
 
     http_status = 422
 
 
 class Refused(ActoriumError):
-    """Accept it: the answer is no, and stays no for the state as it is; nothing was done."""
+    """Accept the refusal: it stays the same while the state stays the same; nothing was done."""
 
     http_status = 409
 
 
 class LostRace(ActoriumError):
-    """Read again and decide again: somebody else was there first; nothing was done."""
+    """Read again and decide again: another writer was first; nothing was done."""
 
     http_status = 412
 
@@ -116,39 +115,39 @@ class HandlerFailed(ActoriumError):
 
 
 class Transient(ActoriumError):
-    """Send again later, with the same `command_id`: then the command takes effect once, whatever happened before."""
+    """Send again later with the same `command_id`: the command then takes effect once, whatever happened before."""
 
     http_status = 503
 
 
 class Unavailable(Transient):
-    """Try later: nothing was done by this call.
+    """Try later: this call did nothing.
 
-    `retry_after_s`: after how many seconds, at the least; a guess where nobody can tell.
+    retry_after_s: the shortest time to wait, in seconds; an estimate if the exact time is unknown.
     """
 
     retry_after_s: float = 5.0
 
 
 class OutcomeUnknown(Transient):
-    """Send again with the same `command_id`: whether the call took effect is not known, and sending again finds out."""
+    """Send again with the same `command_id`: the outcome of the call is unknown, and sending again finds it out."""
 
     http_status = 504
 
 
 class DamagedLog(ActoriumError):
-    """Stop and look: the log holds something that cannot be read, or not by this code; the message says what."""
+    """Stop and inspect the log: it holds data that cannot be read, or not by this code; the message says which."""
 
 
 # --- what happens to a log --------------------------------------------------------------------------------------------
 
 
 class StoreUnavailable(Unavailable):
-    """The store could not be opened or read, or refused a commit before it wrote any of it; the cause is chained."""
+    """The store could not be opened or read, or rejected a commit before it wrote any of it; the cause is chained."""
 
 
 class StoreInUse(Unavailable):
-    """Another process holds the store; `pid` is that process where the store knows it."""
+    """Another process holds the store; `pid` is that process if the store knows it."""
 
     pid: int | None
 
@@ -158,18 +157,18 @@ class StoreInUse(Unavailable):
 
 
 class CommitUnknown(OutcomeUnknown):
-    """A commit failed, or was not awaited to its end: what of it is in the log is not known.
+    """A commit failed, or was not awaited to its end: it is unknown what of it is in the log.
 
-    A full disk and an input or output error end a commit like this: the database may have written it all the same.
-    The cause is chained.
+    A full disk or an I/O error can end a commit like this, although the database wrote it. The cause is chained.
     """
 
 
 class StoreHangs(OutcomeUnknown):
-    """The store did not end a commit, or did not close, within the time that `stop` gives it (`Settings.close_s`).
+    """The store did not finish a commit, or did not close, within `Settings.close_s` seconds.
 
-    `command_ids` are the commands of the commit: whether they took effect is unknown until each is sent again with the
-    same id. A thread that is stuck in the store does not keep the process alive.
+    command_ids: the commands of the commit. Their outcome is unknown until each is sent again with the same id.
+
+    A thread that is stuck in the store does not keep the process alive.
     """
 
     command_ids: tuple[str, ...]
@@ -180,11 +179,11 @@ class StoreHangs(OutcomeUnknown):
 
 
 class UnsupportedSchema(ConfigurationError):
-    """The store's file is no log, was written by a newer Actorium, or by an older one and may only be read."""
+    """The file is not an Actorium log, a newer Actorium wrote it, or it needs a migration but was opened read-only."""
 
 
 class WrongExpectedVersion(LostRace):
-    """An append expected its stream at one version and found it at another; nothing of that append was written."""
+    """An append expected its stream at one version and found another; nothing of that append was written."""
 
     stream: StreamName
     expected: int
@@ -215,17 +214,17 @@ class StatementFailed(HandlerFailed):
 
 
 class CorruptStore(DamagedLog):
-    """The store itself is damaged, its tables or their definitions: repair it, or put back a copy."""
+    """The tables of the store or their definitions are damaged: repair the store, or restore a copy."""
 
 
 class CorruptRow(DamagedLog):
-    """A checkpoint or a dead letter does not match its checksum: the disk or a hand changed it."""
+    """A checkpoint or a dead letter does not match its checksum: a disk error or a manual edit changed it."""
 
 
 class PositionBeyondLog(InvalidCommand):
-    """A position lies behind the end of the log, which ends at `head`: it comes from a log that was longer.
+    """A position lies beyond the end of the log, which ends at `head`: it comes from a longer log.
 
-    So it is after an older copy was put back. What follows the log may hold what came of events that are gone.
+    This happens after an older copy was restored. Followers of the log may hold results of events that are gone.
     """
 
     position: int
@@ -238,7 +237,7 @@ class PositionBeyondLog(InvalidCommand):
 
 
 class UnreadableEvent(DamagedLog):
-    """An event in the log cannot be given out as it was written; the stream, version and type say which."""
+    """An event in the log cannot be returned as it was written; the message names its stream, version and type."""
 
     stream: StreamName
     version: int
@@ -252,13 +251,13 @@ class UnreadableEvent(DamagedLog):
 
 
 class CorruptEvent(UnreadableEvent):
-    """The bytes of an event do not match their checksum, or are no JSON of its type: the disk or a hand changed it."""
+    """An event fails its checksum, or is not valid JSON of its type: a disk error or a manual edit changed it."""
 
 
 class VersionGap(UnreadableEvent):
-    """A stream's versions, or the log's positions, are not 1, 2, 3 …: an event was taken out of the log.
+    """A stream's versions, or the log's positions, are not 1, 2, 3 …: an event was removed from the log.
 
-    `position` is that of the event behind a gap in the log; 0 for a gap in a stream.
+    position: the position of the event after a gap in the log; 0 for a gap in a stream.
     """
 
     position: int
@@ -269,9 +268,9 @@ class VersionGap(UnreadableEvent):
 
 
 class UnreadableTypes(DamagedLog):
-    """The log holds shapes of event that no registered class reads in full: `types`, each as it is stored and counted.
+    """The log holds events that no registered class reads in full; `types` lists each stored shape with its count.
 
-    No class has the name and schema version, or the class that has them has other fields by now.
+    No class has the name and schema version, or the fields of the class that has them were changed.
     """
 
     types: tuple[StoredEventType, ...]
@@ -282,7 +281,7 @@ class UnreadableTypes(DamagedLog):
 
 
 class UpcastFailed(UnreadableEvent):
-    """An upcaster raised, or what it returned fits no event; the message names it, and the log is as it was."""
+    """An upcaster raised, or returned what fits no event; the message names it, and the log is unchanged."""
 
 
 class UnknownEventType(UnreadableEvent):

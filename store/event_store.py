@@ -1,14 +1,13 @@
-"""`EventStore`: the seam between the runtime and a log, and what crosses it.
+"""`EventStore`: the interface between the runtime and a log, and the values that cross it.
 
-Everything that becomes durable goes through one door, `commit`, as one batch: so that a checkpoint can move together
-with what it stands for, and one disk flush serves many commands. Reads come in pages, never everything at once.
+Everything that becomes durable goes through `commit`, as one batch. So a checkpoint moves together with its results,
+and one disk flush serves many commands. Reads return pages, never the whole log at once.
 
-What holds for every adapter (and is checked by `actorium.testing.EventStoreContract`):
-
+Every adapter guarantees the following (`actorium.testing.EventStoreContract` checks it):
 - versions of a stream are 1, 2, 3 …; positions of the log are 1, 2, 3 …; both without a gap, in commit order;
-- a command id takes effect at most once, for ever, over the whole log;
-- when `commit` returns, what it reports is durable to the degree that the adapter promises; when it raises
-  StoreUnavailable, nothing was written; when it raises anything else, nothing is known, and the next read tells;
+- a command id takes effect at most once in the whole log, permanently;
+- when `commit` returns, what it reports is durable to the degree that the adapter promises. When it raises
+  StoreUnavailable, nothing was written. When it raises anything else, the outcome is unknown until the next read;
 - `commit` is called by one task at a time and is never cancelled; reads may run beside it and see whole batches only.
 """
 
@@ -26,14 +25,14 @@ from actorium.store.tables.dialect import Dialect
 from actorium.store.tables.own_rows import Row, TableChange, TableRead
 
 PAGE_BYTES = 8_388_608
-"""How many bytes of payload a page holds at most; what reads it needs a few times as much memory."""
+"""The largest number of payload bytes in a page; a reader needs a few times as much memory."""
 
 
 class CommandMark(msgspec.Struct, frozen=True, gc=False):
     """The identity of the command whose events are appended, stored with them.
 
-    `fingerprint`, a signed number of 64 bits, is a hash of the command's content, by which a second use of the id for
-    something else is found. `fresh` says that the id was made just now and cannot be in the log: no look-up is needed.
+    fingerprint: a hash of the command's content, a signed 64-bit number. It detects an id reused for another command.
+    fresh: the id was just created and cannot be in the log, so no look-up is needed.
     """
 
     command_id: str
@@ -42,7 +41,7 @@ class CommandMark(msgspec.Struct, frozen=True, gc=False):
 
 
 class Append(msgspec.Struct, frozen=True, gc=False):
-    """At least one event for one stream, written only if the stream is at `expected_version` (0: empty)."""
+    """One or more events for one stream, written only if the stream is at `expected_version` (0: empty)."""
 
     stream: StreamName
     expected_version: int
@@ -53,8 +52,9 @@ class Append(msgspec.Struct, frozen=True, gc=False):
 class Snapshot(msgspec.Struct, frozen=True, gc=False):
     """An aggregate's state as JSON after the event with `version`.
 
-    `fingerprint` names the code that wrote it; a reader that asks for another fingerprint does not get it. One that
-    is later than its stream, because the append it stood on failed, is dropped.
+    fingerprint: names the code that wrote it; a reader that asks for another fingerprint does not get it.
+
+    A snapshot later than its stream, because the append before it failed, is dropped.
     """
 
     stream: StreamName
@@ -66,8 +66,8 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
 class DeadLetter(msgspec.Struct, frozen=True):
     """An event that a processor could not handle after its retries, parked so that only its stream waits.
 
-    `position` is the event's; later events of the same stream wait behind it, until a person retries or discards it.
-    `discarded` is the reason for which it was given up, empty while it is parked.
+    position: the position of the event. Later events of the same stream wait until a person retries or discards it.
+    discarded: the reason why it was discarded; empty while it is parked.
     """
 
     processor: str
@@ -87,11 +87,14 @@ Statement = tuple[str, Sequence[Any]]
 
 
 class SaveCheckpoint(msgspec.Struct, frozen=True, gc=False):
-    """How far a named processor has handled the log, and what it did on the way, in one step.
+    """The position up to which a named processor has handled the log, and its results, written together.
 
-    `changes` are made in order to the runtime's own tables, then `statements`, the SQL of a projection, are run in
-    order; `parked` are new or changed dead letters; `settled` are the positions of those that are over. If one of the
-    statements fails, nothing of this checkpoint is written, and the rest of the batch is.
+    changes: changes of the runtime's own tables, made in order before the statements.
+    statements: the SQL of a projection, run in order.
+    parked: new or changed dead letters.
+    settled: the positions of dead letters that are resolved.
+
+    If a statement fails, nothing of this checkpoint is written; the rest of the batch is.
     """
 
     name: str
@@ -105,8 +108,10 @@ class SaveCheckpoint(msgspec.Struct, frozen=True, gc=False):
 class Batch(msgspec.Struct, frozen=True, gc=False):
     """What becomes durable together, in one transaction.
 
-    `recorded_us` is the time of acceptance of its events; the store raises it to the time of the log's last event
-    where the clock stepped back. Appends fail one by one, the rest of the batch is written all the same.
+    recorded_us: when its events were accepted, in microseconds since the epoch. The store raises it to the time of the
+        log's last event if the clock stepped back.
+
+    Appends fail one by one; the rest of the batch is still written.
     """
 
     recorded_us: int
@@ -116,7 +121,7 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
 
 
 def require_events(batch: Batch) -> None:
-    """Raise ValueError for an append without events; an adapter asks this before it writes anything of a batch."""
+    """Raise ValueError for an append without events; an adapter calls this before it writes anything of a batch."""
     for append in batch.appends:
         if not append.events:
             raise ValueError(f"an append to {append.stream} holds no events: leave it out of the batch")
@@ -127,9 +132,9 @@ AppendOutcome = int | WrongExpectedVersion | DuplicateCommand
 
 
 class Committed(msgspec.Struct, frozen=True):
-    """What became of a batch: one outcome per append, in order, and the time its events carry.
+    """The result of a batch: one outcome per append, in order, and the time that its events carry.
 
-    `failed_checkpoints` holds the index of each checkpoint that was not written, with the reason.
+    failed_checkpoints: the index of each checkpoint that was not written, with the reason.
     """
 
     outcomes: Sequence[AppendOutcome]
@@ -138,10 +143,10 @@ class Committed(msgspec.Struct, frozen=True):
 
 
 class StreamRead(msgspec.Struct, frozen=True, gc=False):
-    """A wish for the events of one stream after a version, at most `limit` of them.
+    """A request for the events of one stream after a version, at most `limit` of them.
 
-    With `snapshot_fingerprint` set, the newest snapshot of that fingerprint that is later than `after_version` comes
-    first, and the events are those after it.
+    With `snapshot_fingerprint` set, the page starts with the newest snapshot of that fingerprint that is later than
+    `after_version`, and the events after it follow.
     """
 
     stream: StreamName
@@ -151,10 +156,10 @@ class StreamRead(msgspec.Struct, frozen=True, gc=False):
 
 
 class StreamPage(msgspec.Struct, frozen=True):
-    """One stream's answer to a `StreamRead`.
+    """The page of one `StreamRead`.
 
-    `is_last` says that the stream ends here. Where it is False there may be more events behind these, and there may be
-    none here: the next read goes on behind the last one that was read.
+    is_last: the stream ends here. If it is False there may be more events, even if this page is empty; the next read
+        continues after the last one read.
     """
 
     events: list[EncodedRecord]
@@ -177,40 +182,43 @@ class EventStore(Protocol):
     """The log. An adapter implements these operations and passes `actorium.testing.EventStoreContract`."""
 
     async def open(self) -> None:
-        """Make the store ready, creating or migrating it; raise StoreInUse, UnsupportedSchema or StoreUnavailable."""
+        """Open the store, creating or migrating it; raise StoreInUse, UnsupportedSchema or StoreUnavailable."""
         ...
 
     async def close(self) -> None:
-        """Give everything back; a second call does nothing. Later calls raise StoreUnavailable, save `open`."""
+        """Release everything; a second call does nothing. Later calls except `open` raise StoreUnavailable."""
         ...
 
     async def commit(self, batch: Batch) -> Committed:
-        """Make a batch durable in one transaction and say what became of each append.
+        """Make a batch durable in one transaction and return the outcome of each append.
 
-        Each append is checked in order against the log and the appends before it in the batch: first its command id
-        (`DuplicateCommand`), then its expected version (`WrongExpectedVersion`). Once one was refused, the later ones
-        of its stream in the batch are refused too: they were decided on events that are not there.
+        Each append is checked in order against the log and the earlier appends of the batch: first its command id
+        (`DuplicateCommand`), then its expected version (`WrongExpectedVersion`). After one is rejected, the later ones
+        of its stream in the batch are rejected too: they were decided on events that were not written.
 
-        Raises StoreUnavailable where certainly nothing of the batch was written, and CommitUnknown where it may be in
-        the log; the store still serves later calls if it can. Anything else that comes out is taken for CommitUnknown.
+        Raises:
+            StoreUnavailable: nothing of the batch was written.
+            CommitUnknown: the batch may be in the log. The caller treats any other exception in the same way.
+
+        The store still serves later calls if it can.
         """
         ...
 
     async def read_streams(self, reads: Sequence[StreamRead], max_bytes: int = PAGE_BYTES) -> list[StreamPage]:
-        """Return one page per read, in order; an unknown stream is an empty page.
+        """Return one page per read, in order; an unknown stream gives an empty page.
 
-        The payloads of all pages hold at most `max_bytes`, or they are those of one event; what is beyond comes with
-        the next call.
+        The payloads of all pages hold at most `max_bytes`, or a single event; the next call returns the rest.
 
-        Raises CorruptEvent or VersionGap for a page that cannot be trusted; when several reads are asked for
-        together, the error concerns one of them, and the caller asks for them one by one.
+        Raises:
+            CorruptEvent, VersionGap: a page cannot be trusted. If several reads are passed, the error concerns one of
+                them, and the caller repeats them one by one.
         """
         ...
 
     async def read_log(self, after_position: int, limit: int, max_bytes: int = PAGE_BYTES) -> list[EncodedRecord]:
-        """Return the events after a position in order, none at its end; raise CorruptEvent for a damaged one.
+        """Return the events after a position in order, none at the end; raise CorruptEvent for a damaged one.
 
-        There are at most `limit`, and their payloads hold at most `max_bytes`, or there is one event.
+        It returns at most `limit` events, with payloads of at most `max_bytes` or a single event.
         """
         ...
 
@@ -235,60 +243,60 @@ class EventStore(Protocol):
         ...
 
     async def dead_letters(self, processor: str | None) -> list[DeadLetter]:
-        """Return the dead letters of a processor, or of all, discarded ones included, in the order of the log."""
+        """Return the dead letters of one processor or of all, including discarded ones, in log order."""
         ...
 
     async def read_rows(self, read: TableRead[Row]) -> list[Row]:
-        """Return the rows of one of the runtime's own tables that a read asks for, as committed."""
+        """Return the committed rows of one of the runtime's own tables that match a read."""
         ...
 
     async def query(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """Return the rows of a query over the tables of projections, as committed; raise StatementFailed.
+        """Return the committed rows of a query over the tables of projections; raise StatementFailed.
 
-        However long it takes, no other operation waits for it. It is interrupted where the caller is cancelled.
+        No other operation waits for it, however long it takes. Cancelling the caller interrupts it.
         """
         ...
 
     async def event_types(self, *, counted: bool = False) -> list[StoredEventType]:
-        """Return the shapes of event in the log, by name and schema version, each with the place of its first event.
+        """Return the stored shapes of event by name and schema version, each with the position of its first event.
 
-        Not counted it is quick, whatever the size of the log; counted it reads the whole log.
+        Without counts it is fast whatever the size of the log; with counts it reads the whole log.
         """
         ...
 
     @property
     def dialect(self) -> Dialect:
-        """How the SQL of projections is written for this store."""
+        """The SQL dialect of projections for this store."""
         ...
 
     def describe(self) -> str:
-        """Return what the store is and how durable, in one line for a person: kind, place, settings."""
+        """Return a one-line description for a person: kind, place, settings and durability."""
         ...
 
 
 @runtime_checkable
 class Examinable(EventStore, Protocol):
-    """A store that tools can look at from outside: beside a running process, or when it is damaged."""
+    """A store that tools can inspect from outside: beside a running process, or when it is damaged."""
 
     def exists(self) -> bool:
-        """Say whether there is a log that holds anything; nothing is opened or made."""
+        """Return whether a non-empty log exists; nothing is opened or created."""
         ...
 
     async def open(self, *, verified: bool = True, read_only: bool = False) -> None:
-        """Open as `EventStore.open` says; StoreUnavailable where the log is damaged, unless `verified` is False.
+        """Open like `EventStore.open`; raise StoreUnavailable if the log is damaged, unless `verified` is False.
 
-        With `read_only` nothing is changed, and the log may be open elsewhere; UnsupportedSchema where it would have to
-        be migrated.
+        With `read_only` nothing is changed, and another process may have the log open. Raises UnsupportedSchema if the
+        log needs a migration.
         """
         ...
 
     async def damage(self) -> list[str]:
-        """Return what is wrong in the whole log beside its events, a line for each; the store is open."""
+        """Return the damage in the whole log apart from its events, one line each; the store is open."""
         ...
 
     def repair(self) -> list[str]:
-        """Repair what can be made again from the events of a log that nobody has open; return what stays damaged.
+        """Rebuild what can be rebuilt from the events of a log that nobody has open; return the remaining damage.
 
-        Raises StoreUnavailable, and changes nothing, where only a copy of the log helps.
+        Raises StoreUnavailable, and changes nothing, if only a copy of the log helps.
         """
         ...

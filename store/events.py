@@ -1,4 +1,4 @@
-"""What lies in the log: events, and the envelope an event is recorded in."""
+"""Events, and the record in which the log holds an event."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from actorium.store.upcasting import Upcaster, read_upcasters
 
 @dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
 class MessageMeta(msgspec.StructMeta):
-    """Tells type checkers that a subclass of a message is frozen without saying so itself."""
+    """Tells type checkers that each subclass of a message is frozen."""
 
 
 class Event(msgspec.Struct, frozen=True, gc=False, metaclass=MessageMeta):
-    """A fact that happened to one aggregate: a frozen struct whose fields are what is stored, as JSON.
+    """A fact that happened to one aggregate: a frozen struct whose fields are stored as JSON.
 
-    The stored name is the class's name unless the class sets `event_type`; `schema_version` counts the shapes that
-    the fields have had; for the older ones it holds functions marked with `@upcast`.
-    The garbage collector does not watch events (`gc=False`): being frozen, they hold no cycles.
+    event_type: the stored name; the name of the class if it is not set.
+    schema_version: the number of the current shape of the fields, from 1. Functions marked with `@upcast` convert the
+        older shapes.
+
+    The garbage collector does not track events (`gc=False`): they are frozen, so they hold no cycles.
     """
 
     event_type: ClassVar[str] = ""
@@ -42,11 +44,12 @@ def event_type_of(event_class: type[Event]) -> str:
 
 
 class Metadata(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """What is stored beside an event about how it came to be.
+    """What is stored beside an event about its origin.
 
-    `command_id` is the command that caused it; `correlation_id` the business flow (empty: the command began it, so
-    it is the command's own id); `causation_id` the id of the event that caused that command (empty: nobody but the
-    caller; see `RecordedEvent.event_id`); `headers` is the application's own: who, why, from where.
+    command_id: the command that caused it.
+    correlation_id: the business flow; empty if the command started the flow, and its own id is the correlation id.
+    causation_id: the id of the event that caused the command (`RecordedEvent.event_id`); empty if it was the caller.
+    headers: the application's own values, such as who sent the command and from where.
     """
 
     command_id: str = ""
@@ -56,7 +59,7 @@ class Metadata(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     @property
     def flow_id(self) -> str:
-        """The correlation id, or the command's id where the command began the flow."""
+        """The correlation id, or the command's id if the command started the flow."""
         return self.correlation_id or self.command_id
 
     @property
@@ -71,11 +74,13 @@ E_co = TypeVar("E_co", bound=Event, covariant=True)
 class RecordedEvent(msgspec.Struct, Generic[E_co], frozen=True, gc=False):
     """An event as the log holds it: the payload and its place, time and cause.
 
-    `version` counts within the stream from 1; `position` counts in the whole log from 1; `recorded_us` is when it was
-    accepted, in microseconds since the epoch, and never falls along the log.
+    version: its place in the stream, from 1.
+    position: its place in the whole log, from 1.
+    recorded_us: when it was accepted, in microseconds since the epoch; it never decreases along the log.
+    part: its number, from 0, among the events of one record.
 
-    A record of an older schema version can become several events, or none (see `upcast`): they share its version and
-    position, and `part` counts them from 0.
+    A record of an older schema version can become several events, or none (see `upcast`). They share its version and
+    position.
     """
 
     stream_type: str
@@ -126,15 +131,15 @@ class EncodedRecord(msgspec.Struct, frozen=True, gc=False):
 
 
 CHECKSUM_MASK = 0xFFFFFFFF
-# Knuth's multiplicative constant spreads small versions over the seed, so that a version and a time that are both off
-# by a little do not cancel out.
+# Knuth's multiplicative constant spreads small versions over the seed, so that small errors in both version and time
+# do not cancel out.
 CHECKSUM_SPREAD = 0x9E3779B1
 
 
 def kind_checksum(stream: StreamName, event_type: str, schema_version: int) -> int:
-    """Return the part of a checksum that all events of one kind in one stream share; worth keeping between calls.
+    """Return the part of a checksum that all events of one kind in one stream share; callers can cache it.
 
-    It is `crc32(kind_bytes(...), stream_checksum(...))`, for those who keep the two halves apart.
+    It is `crc32(kind_bytes(...), stream_checksum(...))`, for callers that keep the two halves apart.
     """
     return crc32(kind_bytes(event_type, schema_version), stream_checksum(stream))
 
@@ -145,7 +150,7 @@ def stream_checksum(stream: StreamName) -> int:
 
 
 def kind_bytes(event_type: str, schema_version: int) -> bytes:
-    """Return the bytes that stand for a kind of event, the second half of `kind_checksum`."""
+    """Return the bytes that identify a kind of event, the second half of `kind_checksum`."""
     return f"{event_type}\0{schema_version}".encode()
 
 

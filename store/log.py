@@ -1,4 +1,4 @@
-"""`logger`: structured log lines that can never hurt who writes them."""
+"""`logger`: structured log lines that never raise."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from actorium.store.raised import let_through
 
 
 class Logger:
-    """A structlog logger by name; a line that cannot be written is lost, not raised.
+    """A structlog logger by name; a line that cannot be written is lost, and nothing is raised.
 
-    A closed or full output must not end an actor, a processor or the runtime, which all say what they do in passing.
-    The library never configures structlog: that is the application's.
+    A closed or full output must not stop an actor, a processor or the runtime when they log.
+    The library never configures structlog: that is up to the application.
     """
 
     __slots__ = ("_log",)
@@ -22,25 +22,25 @@ class Logger:
         self._log = structlog.get_logger(name)
 
     def info(self, event: str, **values: Any) -> None:
-        """Write a line of what happened."""
+        """Log an event in normal operation."""
         self._write(self._log.info, event, values)
 
     def warning(self, event: str, **values: Any) -> None:
-        """Write a line of what went wrong and is being dealt with."""
+        """Log a problem that the library handles."""
         self._write(self._log.warning, event, values)
 
     def error(self, event: str, **values: Any) -> None:
-        """Write a line of what went wrong and wants a person to look."""
+        """Log a problem that needs a person."""
         self._write(self._log.error, event, values)
 
     def critical(self, event: str, **values: Any) -> None:
-        """Write a line of what ends the runtime."""
+        """Log a problem that ends the runtime."""
         self._write(self._log.critical, event, values)
 
     def _write(self, write: Any, event: str, values: dict[str, Any]) -> None:
         try:
             write(event, **values)
-        except BaseException as raised:  # nowhere is left to say it
+        except BaseException as raised:  # no other place to report it
             let_through(raised)
 
 

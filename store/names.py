@@ -1,4 +1,4 @@
-"""How the log names what it holds: streams, shapes of event, and the place where a command took effect."""
+"""Names in the log: streams, shapes of event, and the place where a command took effect."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class StreamName(msgspec.Struct, frozen=True, gc=False, order=True):
-    """The name of one aggregate's log: the kind of aggregate and its id. Written `Account<alice>`."""
+    """The name of one aggregate's log: its kind and its id, written `Account<alice>`."""
 
     type: str
     id: str
@@ -38,7 +38,8 @@ def stream_of_event(id: str) -> StreamName | None:
 class StoredEventType(msgspec.Struct, frozen=True, gc=False):
     """A shape of event that the log holds.
 
-    first_position: where the first event of it is. events: how many of it there are, None where nobody counted.
+    first_position: the position of its first event.
+    events: the number of its events; None if they were not counted.
     """
 
     type: str
@@ -48,7 +49,7 @@ class StoredEventType(msgspec.Struct, frozen=True, gc=False):
 
 
 class CommandRecord(msgspec.Struct, frozen=True, gc=False):
-    """Where the effect of a command is in the log: versions `first_version`..`version`, the last at `position`."""
+    """The place where a command took effect: versions `first_version`..`version`, the last at `position`."""
 
     command_id: str
     fingerprint: int

@@ -1,8 +1,7 @@
-"""The one source of wall time, identity and randomness.
+"""The only source of wall time, identity and randomness.
 
-Nothing else in the runtime asks the operating system for any of the three, so that a run whose source is seeded is
-the same run each time (P10). Monotonic time is the event loop's own (`loop.time()`), which a simulation replaces with
-the loop.
+Nothing else in the runtime asks the operating system for any of these, so a run with a seeded source is the same each
+time (P10). Monotonic time is the event loop's own (`loop.time()`); a simulation replaces it with the loop.
 """
 
 from __future__ import annotations
@@ -13,14 +12,14 @@ from typing import Protocol
 
 
 class Source(Protocol):
-    """Where wall time, identifiers and chance come from."""
+    """A source of wall time, identifiers and random numbers."""
 
     def now_us(self) -> int:
         """Return the wall time in microseconds since the Unix epoch; it may step backwards."""
         ...
 
     def new_id(self) -> str:
-        """Return an identifier that no other call, process or machine returns, rising in order within a run."""
+        """Return an identifier that no other call, process or machine returns; identifiers rise within a run."""
         ...
 
     def random(self) -> float:
@@ -28,16 +27,15 @@ class Source(Protocol):
         ...
 
 
-# The last digits of an identifier: to format the whole number each time costs more than twice as much.
+# The last digits of an identifier: formatting the whole number each time costs more than twice as much.
 _TWO_DIGITS = [f"{low:02x}" for low in range(256)]
 
 
 class SystemSource:
     """The real clock and the operating system's randomness.
 
-    Identifiers are `<start of the run, ms, hex>-<48 random bits>-<counter>`: unique because of the random part, and
-    rising so that the index that holds them for ever (P4) grows at its right edge, which costs a fifth of what random
-    keys cost there.
+    Identifiers are `<start of the run, ms, hex>-<48 random bits>-<counter>`. The random part makes them unique. They
+    rise, so the permanent index that holds them (P4) grows at its right edge, at a fifth of the cost of random keys.
     """
 
     __slots__ = ("_count", "_prefix", "_random", "_run")
@@ -63,7 +61,7 @@ class SystemSource:
 
 
 class SeededSource:
-    """A source for tests and simulations: the same seed gives the same identifiers and chances; time is set by hand."""
+    """For tests and simulations: one seed always gives the same identifiers and random numbers; the caller sets the time."""
 
     __slots__ = ("_count", "_random", "_seed", "time_us")
 

@@ -1,4 +1,4 @@
-"""What is wrong with an aggregate class is said when it is defined: the class, the method and the mend."""
+"""Mistakes in an aggregate class are reported when it is defined, with the class, the method and how to fix it."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -222,18 +222,18 @@ MISTAKES: list[tuple[Callable[[], None], str, str]] = [
     (a_return_annotation_that_is_no_event, "Wrong.one says that it returns int", "an Event, several, or None"),
     (a_return_annotation_that_says_too_little, "Wrong.one says that it returns Event", "an Event, several, or None"),
     (no_annotation_of_the_command, "Wrong.one: the parameter 'command' has no annotation", "write the type of the"),
-    (a_handler_of_what_is_no_command, "Wrong.one handles Added", "which is no Command"),
-    (a_handler_of_every_command, "Wrong.one handles Command", "which is no Command"),
+    (a_handler_of_what_is_no_command, "Wrong.one handles Added", "which is not a Command"),
+    (a_handler_of_every_command, "Wrong.one handles Command", "which is not a Command"),
     (no_parameter, "Wrong.one takes 0 parameters after self", "@decide wants the command"),
     (three_parameters, "Wrong.one takes 3 parameters after self", "at most Metadata after it"),
     (a_second_parameter_without_annotation, "Wrong.one: the second parameter has no annotation", "can be Metadata"),
     (a_second_parameter_of_the_wrong_kind, "Wrong.one: the second parameter is", "can have Metadata there"),
-    (an_async_decide, "Wrong.one is async: @decide is pure", "move the waiting to the caller"),
-    (an_async_evolve, "Wrong.one is async: @evolve is pure", "move the waiting to the caller"),
+    (an_async_decide, "Wrong.one is async: @decide is pure", "move the awaiting to the caller"),
+    (an_async_evolve, "Wrong.one is async: @evolve is pure", "move the awaiting to the caller"),
     (a_decorated_thing_that_is_no_method, "@decide goes on a method", "not on"),
     (two_evolves_for_an_event, "Wrong.two and Wrong.one both evolve Added", "keep one"),
-    (an_evolve_of_what_is_no_event, "Wrong.one evolves Add", "which is no Event"),
-    (an_evolve_of_every_event, "Wrong.one evolves Event", "which is no Event"),
+    (an_evolve_of_what_is_no_event, "Wrong.one evolves Add", "which is not an Event"),
+    (an_evolve_of_every_event, "Wrong.one evolves Event", "which is not an Event"),
     (an_evolve_without_annotation, "Wrong.one: the parameter 'event' has no annotation", "write the type"),
     (an_evolve_that_wants_the_record, "Wrong.one: @evolve must follow from the event alone", "into the event"),
     (a_field_without_default, "Wrong.balance has no default", "give the field a default"),
@@ -248,14 +248,14 @@ MISTAKES: list[tuple[Callable[[], None], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("mistake", "what", "mend"), MISTAKES, ids=lambda it: getattr(it, "__name__", ""))
-def test_a_mistake_is_named_with_its_class_its_method_and_the_mend(
-    mistake: Callable[[], None], what: str, mend: str
+@pytest.mark.parametrize(("mistake", "what", "fix"), MISTAKES, ids=lambda it: getattr(it, "__name__", ""))
+def test_a_mistake_is_named_with_its_class_its_method_and_the_fix(
+    mistake: Callable[[], None], what: str, fix: str
 ) -> None:
     with pytest.raises(ConfigurationError) as error:
         mistake()
     assert what in str(error.value)
-    assert mend in str(error.value)
+    assert fix in str(error.value)
 
 
 LOCAL = """

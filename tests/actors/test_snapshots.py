@@ -205,7 +205,7 @@ def test_a_policy_is_checked_where_it_is_written() -> None:
         class Wrong(Aggregate):
             snapshots = 200  # type: ignore[assignment]
 
-    with pytest.raises(ConfigurationError, match=r"Unversioned\.state_version is '2': it is a whole number"):
+    with pytest.raises(ConfigurationError, match=r"Unversioned\.state_version is '2': give a whole number"):
 
         class Unversioned(Aggregate):
             state_version = "2"  # type: ignore[assignment]
