@@ -1,19 +1,17 @@
 """`SQLiteStore`: the log in one SQLite file.
 
-One connection reads and writes and is the only one in the world that writes (an operating system lock sees to that; two
-writing connections are also what SQLite's WAL-reset bug needs); one reads the log, so that a stream can be read while a
-batch is on its way to the disk; one reads the runtime's own tables. Queries over projections' tables have connections
-of their own (`queries.py`), so that a slow one holds up neither the runtime nor another query. Where the file lies and
-how it is reached is the business of a `Medium`: an operating system's file, each connection with a thread of its own,
-or a simulated disk.
+One connection reads and writes. It is the only writer of the file; an operating system lock ensures that. (SQLite's
+WAL-reset bug also needs two writing connections.) A second connection reads the log, so a stream can be read while a
+batch is on its way to the disk. A third reads the runtime's own tables. Queries over the tables of projections have
+their own connections (`queries.py`), so a slow one delays neither the runtime nor another query. A `Medium` hides where
+the file is and how it is reached: an operating system's file, with one thread per connection, or a simulated disk.
 
 Invariants between any two awaits:
-
-- the lock is held from before the first connection is opened until after the last is closed; where the store was opened
-  to be read only there is neither a lock nor a connection that writes, whoever else has the file open;
+- the lock is held from before the first connection opens until after the last one closes. A store that was opened
+  read-only has neither a lock nor a writing connection, whoever else has the file open;
 - a commit is acknowledged only if the file that took it is still the one at the path;
-- once `_session` is set, the store is open; it is None from the first moment of `close`;
-- `_is_verified` only while a file is open that was found sound at its opening.
+- once `_session` is set, the store is open; it is None from the start of `close`;
+- `_is_verified` is true only while the open file was found sound at its opening.
 """
 
 from __future__ import annotations
@@ -47,7 +45,7 @@ from actorium.store.tables.own_rows import Row, TableRead
 
 T = TypeVar("T")
 
-# SQLite reads a write-ahead log by an index beside it, which only a process that has the file open keeps there.
+# SQLite reads a write-ahead log through an index beside it, which exists only while a process has the file open.
 _HOW_TO_READ = (
     "; a process was killed with it open, and what it left can be read only where SQLite may write beside it: copy the "
     "file, with the -wal beside it, to such a folder"
@@ -55,7 +53,7 @@ _HOW_TO_READ = (
 
 
 class _Session(NamedTuple):
-    """What an open store holds; `writing` unless it only reads."""
+    """The connections of an open store; `writing` is None if it only reads."""
 
     writing: tuple[Connection, Journal] | None
     reader: Connection
@@ -64,7 +62,7 @@ class _Session(NamedTuple):
 
 
 class SQLiteLog:
-    """The log in an SQLite file at any place; `SQLiteStore` is the one to use."""
+    """The log in an SQLite file on any medium; applications use `SQLiteStore`."""
 
     def __init__(self, place: Medium, settings: SQLiteSettings) -> None:
         self._settings = settings.checked()
@@ -78,12 +76,13 @@ class SQLiteLog:
         self._closing: asyncio.Task[None] | None = None
 
     async def open(self, *, verified: bool = True, read_only: bool = False) -> None:
-        """Open the file as `EventStore.open` says; CorruptStore where it is damaged, unless `verified` is False.
+        """Open the file like `EventStore.open`; raise CorruptStore if it is damaged, unless `verified` is False.
 
-        read_only: take no lock and change nothing, beside a running process too; UnsupportedSchema for an older file.
+        read_only: take no lock and change nothing, even beside a running process. Raises UnsupportedSchema
+            for an older file.
         """
         if self._session is not None:
-            raise StoreInUse(f"{self._file.path} is open already: one open() per close()", pid=os.getpid())
+            raise StoreInUse(f"{self._file.path} is already open: call close() before open()", pid=os.getpid())
         if self._closing is not None:
             await asyncio.shield(self._closing)
             self._closing = None
@@ -98,7 +97,7 @@ class SQLiteLog:
             self._session = await asyncio.shield(self._connecting)
         except BaseException as error:
             await self._give_back()
-            # A UnicodeDecodeError is Python's, about SQLite's own words on damaged definitions.
+            # Python raises UnicodeDecodeError for SQLite's message about damaged definitions.
             if isinstance(error, sqlite3.Error | OSError | UnicodeDecodeError):
                 why = f"cannot open {self._file.path}: {error}"
                 if read_only and getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_CANTOPEN:
@@ -113,7 +112,7 @@ class SQLiteLog:
     async def commit(self, batch: Batch) -> Committed:
         session = self._require_open()
         if session.writing is None:
-            raise ConfigurationError(f"{self._file.path} was opened to be read only: nothing can be committed")
+            raise ConfigurationError(f"{self._file.path} was opened read-only: it cannot commit")
         writer, journal = session.writing
 
         def work(db: sqlite3.Connection) -> Committed:
@@ -125,9 +124,9 @@ class SQLiteLog:
             return committed
 
         try:
-            # With one append there is nobody else to wait for, as a rule, and the loop gives way by itself.
+            # With one append usually no other caller waits, and the loop yields anyway.
             return await writer.run(work, promptly=len(batch.appends) > 1)
-        except StoreUnavailable as lost:  # found when it had been written: into a file that nobody opens again
+        except StoreUnavailable as lost:  # found after the write: the file is no longer the one at the path
             raise CommitUnknown(str(lost)) from lost
         except (sqlite3.Error, ValueError) as error:
             if isinstance(error, ValueError) and self._session is session:
@@ -176,9 +175,9 @@ class SQLiteLog:
         return await self._read(lambda db: reading.event_types(db, counted=counted))
 
     async def damage(self) -> list[str]:
-        """Return what is wrong in the whole file, its indexes held against its tables; it takes a while.
+        """Return the damage in the whole file, with its indexes checked against its tables; this is slow.
 
-        A read by an index that a damaged disk spoiled can miss what is in the table: only this finds it out.
+        A read through a damaged index can miss rows that are in the table; only this check finds that.
         """
         try:
             return await self._read_tables(lambda db: damage(db) + misplaced_events(db) + damaged_marks(db))
@@ -186,7 +185,7 @@ class SQLiteLog:
             return [str(error)]
 
     def exists(self) -> bool:
-        """Say whether there is a file that holds anything; nothing is opened or made."""
+        """Return whether a non-empty file exists; nothing is opened or created."""
         return self._file.size_bytes() > 0
 
     def describe(self) -> str:
@@ -214,7 +213,7 @@ class SQLiteLog:
             return work(db)
         finally:
             if session.writing is None:
-                self._file.check()  # what was read of a file that changed meanwhile is worth nothing
+                self._file.check()  # data read from a file that changed meanwhile is invalid
 
     async def _translated(self, session: _Session, running: Awaitable[T]) -> T:
         try:
@@ -272,7 +271,7 @@ class SQLiteLog:
             raise CorruptStore(missing)
 
     async def _give_back(self) -> None:
-        """Close what is open, in a task of its own: a cancelled caller must not leave a thread behind."""
+        """Close everything in a task of its own: a cancelled caller must not leave a thread behind."""
         if self._closing is None:
             self._closing = asyncio.create_task(self._close_all())
         await asyncio.shield(self._closing)
@@ -280,12 +279,12 @@ class SQLiteLog:
     async def _close_all(self) -> None:
         try:
             if self._connecting is not None:
-                # Of an opening that was cancelled: a connection on its way could not be closed by anybody.
+                # From a cancelled opening: nobody could close a connection that was still opening.
                 await asyncio.gather(self._connecting, return_exceptions=True)
                 self._connecting = None
             queries, self._queries = self._queries, QueryConnections(self._connect_to_query)
             queries.interrupt_all()
-            # The readers, opened last, go first, so that the writer is the last one and takes the WAL with it.
+            # Readers close first, so that the writer closes last and removes the WAL.
             while self._connections:
                 connection = self._connections.pop()
                 if not self._connections:
@@ -295,14 +294,14 @@ class SQLiteLog:
                 except sqlite3.Error as error:
                     logger(__name__).warning("store.close_failed", path=self._file.path, error=str(error))
         except asyncio.CancelledError:
-            raise  # a thread is still at work in the file: the lock stays until the process has ended
+            raise  # a thread still uses the file: the lock stays until the process ends
         except BaseException:
             self._file.release()
             raise
         self._file.release()
 
     async def _seal(self, writer: Connection) -> None:
-        """Seal what was sound when it was opened, and nothing else: damage must not be sealed in."""
+        """Seal the file only if it was sound when it was opened: damage must not be sealed in."""
         is_verified, self._is_verified = self._is_verified, False
         if is_verified and self._settings.verifies(self._file.size_bytes()):
             try:
@@ -312,17 +311,21 @@ class SQLiteLog:
 
 
 class SQLiteStore(SQLiteLog):
-    """The log in the SQLite file at `path`, in WAL mode; the file is made at the first opening.
+    """The log in the SQLite file at `path`, in WAL mode; the first opening creates the file.
 
-    - `synchronous`: `"FULL"` (an acknowledged commit survives a power cut), `"EXTRA"`, `"NORMAL"` (it survives the
-      process, not the power cut) or `"OFF"` (a power cut may destroy the file);
-    - `cache_mb`: the page cache of the writing connection, in MB;
-    - `wal_autocheckpoint_pages`: how many pages of 4 KB the write-ahead log gathers before they are moved home; the
-      commit that fills it waits for that, and all behind it: 4 ms with the default, 10 ms with 10,000 pages, which take
-      less of the disk where commits are spread over very many streams;
-    - `busy_timeout_s`: how long a commit waits for another program's lock before it fails with StoreUnavailable;
-    - `verify_mb`: a file of up to so many MB is looked through when it is opened, so that no bit that turned over while
-      it was closed goes unnoticed: 0.1 s per 200 MB after a clean close, 3 s after a crash; 0 turns that off.
+    path: the path of the file.
+    synchronous: `"FULL"` (an acknowledged commit survives a power cut), `"EXTRA"`, `"NORMAL"` (it survives a process
+        crash but not a power cut) or `"OFF"` (a power cut may destroy the file).
+    cache_mb: the page cache of the writing connection, in MB.
+    wal_autocheckpoint_pages: the number of 4 KB pages in the write-ahead log that starts a checkpoint. The commit that
+        reaches it waits for the checkpoint, with all commits behind it: 4 ms with the default, 10 ms with 10,000 pages.
+        More pages mean less disk work if commits are spread over very many streams.
+    busy_timeout_s: how long, in seconds, a commit waits for another program's lock before it raises StoreUnavailable.
+    verify_mb: the largest file, in MB, that is verified when it is opened, to find bits that flipped while it was
+        closed: 0.1 s per 200 MB after a clean close, 3 s after a crash. 0 turns this off.
+
+    Raises:
+        ConfigurationError: an option is out of range.
     """
 
     def __init__(

@@ -1,19 +1,19 @@
-"""Connections to one SQLite file, each with a thread of its own, on which a whole piece of work is one hop.
+"""Connections to one SQLite file, each with its own thread, on which a whole piece of work is one hop.
 
 A transaction of five statements that crosses to the thread once per statement pays five times. So a connection runs a
 function there: any number of statements for one hop.
 
-The connection that writes is a plain thread with a queue. A thread that was handed work needs the interpreter lock to
-begin it, and the event loop, which has it, goes on with whatever else is ready. So work that others wait for is handed
-over together with the lock (`promptly`): the loop stands still until the work has begun, and does the rest while SQLite
-and the disk are busy. aiosqlite has no way to do that; docs/decisions/0028 has the figures.
+The writing connection is a plain thread with a queue. A thread needs the interpreter lock to start its work, but the
+event loop holds the lock and continues with other callbacks. So work that others wait for is handed over together with
+the lock (`promptly`): the loop pauses until the work has started, and continues while SQLite and the disk are busy.
+aiosqlite cannot do that; docs/decisions/0028 has the figures.
 
-Connections that only read are aiosqlite's. It takes statements, not functions, so the class of its sqlite3 connection
-is ours, and `executemany` of that takes a function to run.
+Read-only connections are aiosqlite's. It takes statements, not functions, so we subclass its sqlite3 connection with an
+`executemany` that takes a function to run.
 
-Invariants: the sqlite3 connection is touched on its own thread only; work that was handed over runs to its end even
-when the caller that awaits it is cancelled, so nobody ever leaves a transaction half-way. The threads are daemons: one
-that is stuck in a system call cannot be ended, and must not keep the process from ending.
+Invariants: only its own thread touches a sqlite3 connection. Work that was handed over runs to its end even if its
+caller is cancelled, so no transaction is left half-done. The threads are daemons: a thread that is stuck in a system
+call cannot be stopped, and must not keep the process alive.
 """
 
 from __future__ import annotations
@@ -35,25 +35,25 @@ Work = Callable[[sqlite3.Connection], T]
 
 _RUN = "-- run the work given as the parameter"
 
-# Every size of a multi-row statement (see rows.py) stays prepared, and the few others beside them.
+# Every size of a multi-row statement (see rows.py) stays prepared, as do the few other statements.
 _STATEMENTS_MAX = 160
-# A thread begins within half of this, unless the machine has no processor for it: then the loop had better use its own.
+# A thread starts within half of this if a processor is free; if none is, the loop should keep its own.
 _BEGINS_WITHIN_S = 0.000_2
 
 
 class Connection(Protocol):
-    """A connection to one file, opened by `connect`; whoever opened it must `close` it, or the thread stays."""
+    """A connection to one file, opened by `connect`; the caller must `close` it, or its thread remains."""
 
     async def run(self, work: Work[T], *, promptly: bool = False) -> T:
-        """Run `work` on the connection's thread and return what it returns; raise what it raises.
+        """Run `work` on the connection's thread; return its result or raise its exception.
 
-        promptly: hold the event loop until the work has begun; for work that many wait for. A connection that only
-            reads does not hold it.
+        promptly: hold the event loop until the work has started, for work that many callers wait for. A read-only
+            connection ignores it.
         """
         ...
 
     def interrupt(self) -> None:
-        """Make the statement that runs now fail; nothing happens where none runs. A connection that writes runs on."""
+        """Interrupt the running statement, if any. A writing connection ignores this."""
         ...
 
     async def close(self) -> None:
@@ -62,9 +62,9 @@ class Connection(Protocol):
 
 
 async def connect(path: str, *, read_only: bool, busy_timeout_s: float, at_rest: bool = False) -> Connection:
-    """Open the file at an absolute path, on a new thread; sqlite3.Error when it cannot be opened.
+    """Open the file at an absolute path on a new thread; raise sqlite3.Error if it cannot be opened.
 
-    at_rest: nobody writes to the file meanwhile, so it is read without locks, and with no file made beside it.
+    at_rest: nobody writes to the file meanwhile, so it is read without locks, and no file is created beside it.
     """
     mode = "ro" if read_only else "rwc"
     address = f"file:{quote(path)}?mode={mode}{'&immutable=1' if at_rest else ''}"
@@ -78,7 +78,7 @@ async def connect(path: str, *, read_only: bool, busy_timeout_s: float, at_rest:
 
 
 class _Job(NamedTuple):
-    """Work for the thread, and where its result goes; who waits for `begun` has locked it. No work: end."""
+    """Work for the thread, and where its result goes. A waiter for `begun` has locked it. No work ends the thread."""
 
     work: Work[Any] | None
     future: asyncio.Future[Any] | None
@@ -89,7 +89,7 @@ _Jobs = SimpleQueue[_Job]
 
 
 class _WritingConnection:
-    """The queue of a thread, which refers to nothing else, so that an unclosed connection can be collected."""
+    """The queue of a thread. It refers to nothing else, so an unclosed connection can be collected."""
 
     __slots__ = ("_is_closed", "_jobs")
 
@@ -98,7 +98,7 @@ class _WritingConnection:
         self._is_closed = False
 
     async def open(self, address: str, options: dict[str, Any]) -> None:
-        """Start the thread and open the file on it; nothing is left of the thread when that fails."""
+        """Start the thread and open the file on it; if that fails, the thread ends."""
         opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         thread = Thread(
             target=_serve, args=(self._jobs, opened, address, options), name="actorium-sqlite-writer", daemon=True
@@ -128,7 +128,7 @@ class _WritingConnection:
         return await future
 
     def interrupt(self) -> None:
-        pass  # others wait for what is written
+        pass  # other callers wait for writes
 
     async def close(self) -> None:
         if not self._is_closed:
@@ -153,7 +153,7 @@ async def _connect_to_write(address: str, **options: Any) -> Connection:
 
 
 def _serve(jobs: _Jobs, opened: asyncio.Future[None], address: str, options: dict[str, Any]) -> None:
-    """Open the file, do the jobs one by one, close it: the life of the thread."""
+    """The body of the thread: open the file, do the jobs one by one, close it."""
     try:
         db = sqlite3.connect(address, **options)
     except BaseException as error:
@@ -162,7 +162,7 @@ def _serve(jobs: _Jobs, opened: asyncio.Future[None], address: str, options: dic
     _tell(opened, None, None)
     while (job := jobs.get()).work is not None:
         _do(job, job.work, db)
-        del job  # what it refers to may be large, and the next one may be long in coming
+        del job  # it may refer to large objects, and the next job may come much later
     try:
         db.close()
     except BaseException as error:
@@ -187,13 +187,13 @@ def _tell(future: asyncio.Future[Any] | None, result: Any, error: BaseException 
         return
     try:
         future.get_loop().call_soon_threadsafe(_resolve, future, result, error)
-    except RuntimeError:  # the loop is closed, and whoever waited is gone with it
+    except RuntimeError:  # the loop is closed, and its waiters are gone
         pass
 
 
 def _resolve(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
     if future.done():
-        return  # who awaited it was cancelled
+        return  # the waiter was cancelled
     if error is not None:
         future.set_exception(error)
     else:
@@ -204,9 +204,9 @@ def _resolve(future: asyncio.Future[Any], result: Any, error: BaseException | No
 
 
 class CopyConnection:
-    """A database in memory as it was when it was copied, for one piece of work, on a thread of its own.
+    """A copy of a database in memory, for one piece of work, on its own thread.
 
-    content: as `sqlite3.Connection.serialize` returns it.
+    content: the result of `sqlite3.Connection.serialize`.
     """
 
     __slots__ = ("_content", "_db", "_lock")
@@ -243,14 +243,14 @@ class CopyConnection:
                 self._db.interrupt()
 
     async def close(self) -> None:
-        pass  # it closes itself when its work is done
+        pass  # it closes itself after its work
 
 
 # --- Connections that only read --------------------------------------------------------------------------------------
 
 
 class _Errand(Generic[T]):
-    """A function on its way to aiosqlite's thread, and what it returned."""
+    """A function sent to aiosqlite's thread, and its result."""
 
     __slots__ = ("result", "work")
 
@@ -304,12 +304,12 @@ async def _connect_to_read(address: str, **options: Any) -> Connection:
     def make() -> None:
         databases.append(aiosqlite.connect(address, factory=open_database, **options))
 
-    # aiosqlite's thread is a daemon if the thread that makes it is one.
+    # aiosqlite's thread is a daemon if its creating thread is one.
     maker = Thread(target=make, daemon=True)
     maker.start()
     maker.join()
     try:
         return _ReadingConnection(await databases[0], opened[0])
     except sqlite3.Error:
-        threads[0].join()  # it has a last word for the loop, which may be closed as soon as this is told
+        threads[0].join()  # the thread still calls into the loop, which may close as soon as this returns
         raise

@@ -1,8 +1,8 @@
 """The database's file on the disk: where it is, and whether it is still the one that was opened.
 
-A file that is removed or replaced under an open connection goes on taking commits, which nobody will ever read again.
-So a commit is acknowledged only after a look at the names: the database and its write-ahead log must be the same
-files as at the opening.
+If a file is removed or replaced while a connection is open, the connection still accepts commits that nobody can read
+again. So a commit is acknowledged only after a check that the database and its write-ahead log are still the files that
+were opened.
 """
 
 from __future__ import annotations
@@ -23,33 +23,33 @@ _State = tuple[int, int, int, int]
 
 
 class Medium(Protocol):
-    """Where the file lies: how it is locked, reached and watched. `engine` is SQLite with its version."""
+    """Where the file is: how it is locked, opened and watched. `engine` is SQLite with its version."""
 
     path: str
     engine: str
 
     def require_directory(self) -> None:
-        """Raise ConfigurationError when no file can be at the path."""
+        """Raise ConfigurationError if no file can be at the path."""
         ...
 
     def acquire(self) -> None:
-        """Take the right to write the file, or raise StoreInUse at once."""
+        """Take the write lock of the file, or raise StoreInUse at once."""
         ...
 
     def begin_to_read(self) -> None:
-        """Prepare for an opening that only reads, instead of `acquire`; ConfigurationError where there is none."""
+        """Prepare a read-only opening, instead of `acquire`; raise ConfigurationError if there is no file."""
         ...
 
     def release(self) -> None:
-        """Give the right back; without it, nothing happens."""
+        """Release the write lock; do nothing if it is not held."""
         ...
 
     async def connect(self, *, read_only: bool, busy_timeout_s: float) -> Connection:
-        """Open the file; sqlite3.Error when it cannot be opened."""
+        """Open the file; raise sqlite3.Error if it cannot be opened."""
         ...
 
     def remember(self, position: int | None) -> None:
-        """Take the file at the path for the one to watch; `position`: the end of its log, None: not to be marked."""
+        """Watch the file now at the path; `position` is the end of its log, or None to set no mark."""
         ...
 
     def missing(self, position: int) -> str | None:
@@ -69,20 +69,20 @@ class Medium(Protocol):
         ...
 
     def turned_pages(self) -> Sequence[int] | None:
-        """Return the pages whose bits turned over since the last `seal`; None if nobody can tell."""
+        """Return the pages whose bits flipped since the last `seal`; None if that is unknown."""
         ...
 
     def seal(self, db: sqlite3.Connection) -> None:
-        """Note what the file holds, when `db` is the last connection and about to be closed."""
+        """Write the seal of the file if `db` is the last connection and is about to close."""
         ...
 
     def make_room(self, db: sqlite3.Connection) -> None:
-        """Prepare the file for the next commit after one that ended, if that makes its flush faster."""
+        """Prepare the file after a commit so that the next commit flushes faster, if possible."""
         ...
 
 
 class DatabaseFile:
-    """A path that was made absolute, links resolved; `remember` and `check` watch the files behind it."""
+    """An absolute path with links resolved; `remember` and `check` watch the files at it."""
 
     __slots__ = ("_at_rest", "_identity", "_is_shared", "_lock", "_loss", "_mark", "_wal", "engine", "path")
 
@@ -99,27 +99,27 @@ class DatabaseFile:
         self._identity = (0, 0)
         self._wal: WriteAheadLog | None = None  # while the file is watched
         self._loss: str | None = None
-        self._at_rest: _State | None = None  # as it was found by somebody who only reads, and that nobody else has open
-        self._is_shared = False  # by somebody who only reads, with who has it open, or had when it was killed
+        self._at_rest: _State | None = None  # its state at a read-only opening, when nobody else had it open
+        self._is_shared = False  # read-only, beside a process that has it open or was killed with it open
 
     def require_directory(self) -> None:
-        """Raise ConfigurationError when the file cannot be at its path, because that is no place for a file."""
+        """Raise ConfigurationError if a file cannot exist at the path."""
         directory = os.path.dirname(self.path)
         if not os.path.isdir(directory):
-            raise ConfigurationError(f"cannot open {self.path}: there is no directory {directory}; make it first")
+            raise ConfigurationError(f"cannot open {self.path}: there is no directory {directory}; create it first")
         if os.path.isdir(self.path):
             raise ConfigurationError(f"cannot open {self.path}: it is a directory, not a file")
 
     def acquire(self) -> None:
-        """Take the right to write the file; raise StoreInUse if another process, or this one, has it.
+        """Take the write lock of the file; raise StoreInUse if another process, or this one, holds it.
 
-        Raises CorruptStore where the file is gone and what is beside it says that there was a log.
+        Raises CorruptStore if the file is gone but the files beside it show that there was a log.
         """
         self._refuse_lost()
         self._lock.acquire()
 
     def _refuse_lost(self) -> None:
-        """Refuse to begin a new log where an older one was lost: what belongs to one is still beside it."""
+        """Refuse to start a new log where files of a lost one are still present."""
         if self.size_bytes() > 0:
             return
         for witness in (seal_of(self.path), self.path + "-wal"):
@@ -130,7 +130,7 @@ class DatabaseFile:
                 )
 
     def release(self) -> None:
-        """Give the right to write back, and watch the files no longer."""
+        """Release the write lock, and stop watching the files."""
         self._at_rest, self._is_shared = None, False
         wal, self._wal = self._wal, None
         if wal is not None:
@@ -139,10 +139,10 @@ class DatabaseFile:
         self._lock.release()
 
     def begin_to_read(self) -> None:
-        """Prepare for an opening that only reads, instead of `acquire`.
+        """Prepare a read-only opening, instead of `acquire`.
 
-        Beside a write-ahead log it is one connection more. Without one nobody has the file open, and it is read as it
-        lies: SQLite would make files beside it. Should somebody begin to write it then, `check` says so.
+        Beside a write-ahead log it opens one more connection. Without one nobody has the file open, so it is read as it
+        is: otherwise SQLite would create files beside it. If a process starts to write to it then, `check` reports it.
         """
         self._refuse_lost()
         try:
@@ -159,27 +159,27 @@ class DatabaseFile:
             return 0
 
     def turned_pages(self) -> list[int] | None:
-        """Return the pages whose bits turned over since the last `seal`; None if nobody can tell.
+        """Return the pages whose bits flipped since the last `seal`; None if that is unknown.
 
-        To be called before the first connection reads: SQLite's locks on a file end when anybody here closes it.
+        Call this before the first connection reads: SQLite's locks on a file end when the process closes it anywhere.
         """
         return None if self._is_shared else turned_pages(self.path)
 
     def seal(self, db: sqlite3.Connection) -> None:
-        """Say beside the file what it holds, when `db` is the last connection and about to be closed."""
+        """Write the seal beside the file if `db` is the last connection and is about to close."""
         self.check()
         (is_busy, *_) = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if not is_busy:
             write_seal(self.path)
 
     async def connect(self, *, read_only: bool, busy_timeout_s: float) -> Connection:
-        """Open the file on a new thread; sqlite3.Error when it cannot be opened."""
+        """Open the file on a new thread; raise sqlite3.Error if it cannot be opened."""
         return await connect(
             self.path, read_only=read_only, busy_timeout_s=busy_timeout_s, at_rest=self._at_rest is not None
         )
 
     def remember(self, position: int | None) -> None:
-        """Take the files that are at the path now for the ones to watch, and mark the end of the log; None: do not."""
+        """Watch the files that are now at the path, and mark the end of the log unless `position` is None."""
         self._loss = None
         self._identity = identity(self.path)
         self._wal = WriteAheadLog(self.path + "-wal")
@@ -189,7 +189,7 @@ class DatabaseFile:
             self._mark.begin(position)
 
     def acknowledged(self) -> int:
-        """Return the position that whoever did not close the file last acknowledged, 0 if nobody can tell."""
+        """Return the last acknowledged position if the file was not closed cleanly, 0 if it is unknown."""
         return self._mark.read()
 
     def acknowledge(self, position: int) -> None:
@@ -208,7 +208,7 @@ class DatabaseFile:
         )
 
     def check(self) -> None:
-        """Raise StoreUnavailable, now and ever after, if a watched file was removed or replaced."""
+        """Raise StoreUnavailable, now and on every later call, if a watched file was removed or replaced."""
         wal = self._wal
         if wal is None:
             if self._at_rest is not None and _state(self.path) != self._at_rest:
@@ -225,7 +225,7 @@ class DatabaseFile:
             )
 
     def make_room(self, db: sqlite3.Connection) -> None:
-        """Make the write-ahead log longer if the commit that just ended was small and had to; nothing depends on it."""
+        """Extend the write-ahead log if the last commit was small and had to extend it; only speed depends on this."""
         if self._wal is not None:
             self._wal.make_room(db)
 
@@ -238,11 +238,11 @@ def _has_bytes(path: str) -> bool:
 
 
 def _is_shared(path: str) -> bool:
-    """Say whether somebody has a file open, or was killed with it open: then its write-ahead log belongs to it."""
+    """Return whether a process has a file open, or was killed with it open, so that its write-ahead log is in use."""
     return _has_bytes(path + "-wal") or (os.path.exists(path + "-wal") and os.path.exists(path + "-shm"))
 
 
 def _state(path: str) -> _State:
-    """Return what is another as soon as somebody has written to a file."""
+    """Return a value that changes as soon as anybody writes to a file."""
     status = os.stat(path)
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

@@ -1,4 +1,4 @@
-"""What the writer remembers of the streams: id inside the database, newest version, share of the checksum."""
+"""The writer's cache of streams: id in the database, newest version, stream part of the checksum."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import msgspec
 
 from actorium.store.names import StreamName
 
-# What readers offer is taken by the next commits or not at all. About 300 bytes each.
+# The next commits use an offered head or drop it. About 300 bytes each.
 OFFERS_MAX = 10_000
 
 
@@ -19,24 +19,23 @@ class StreamHead(msgspec.Struct, eq=False, gc=False):
 
 
 class StreamHeads:
-    """A bounded memory of stream heads that forgets those not used for long.
+    """A bounded cache of stream heads that drops the least recently used.
 
-    Two generations: when the young one is full it becomes the old one, and what was old is forgotten. That is a
-    dict look-up per use, where a linked list of every use would cost several times that.
+    It has two generations: when the young one is full it becomes the old one, and the previous old one is dropped. That
+    costs one dict look-up per use; a linked list of every use would cost several times as much.
 
-    Whoever reads the log to decide on it has met the head that its append will stand on, and offers it here: a stream
-    that comes back from the disk is looked up once, not twice.
+    A reader that hydrates an actor has seen the head that the actor's append expects, and offers it here. So a stream
+    that returns from the disk is looked up once, not twice.
 
     Invariants, between two commits:
-
-    - what is remembered is what the database holds, as long as nobody else writes to it. A commit moves heads on while
-      it plans; one that fails has everything forgotten;
-    - what is offered was committed once, so it can be behind the database, never ahead of it. It is taken only where an
-      append expects that very version: were there a later one by now, the append's first event would meet it in the
-      index of versions, and the commit would begin anew without what was offered. Where that append is refused for
-      another reason, nothing was proved, and what was taken has to be dropped;
-    - `offer` is called on readers' threads, all else on the writer's: they share `_offered`, by single operations of a
-      dict.
+    - the cache matches the database, as long as nobody else writes to it. A commit advances heads while it plans; a
+      failed commit clears the cache;
+    - an offered head was committed once, so it can be behind the database, never ahead of it. It is used only if an
+      append expects that exact version. If the stream has a later version, the append's first event conflicts with it
+      in the index of versions, and the commit restarts without offers. If that append is rejected for another reason,
+      the offer is unproved and must be dropped;
+    - `offer` runs on readers' threads, everything else on the writer's. They share `_offered` through single dict
+      operations.
     """
 
     __slots__ = ("_offered", "_old", "_young", "_young_max")
@@ -51,24 +50,24 @@ class StreamHeads:
         return len(self._young) + len(self._old)
 
     def get(self, stream: StreamName) -> StreamHead | None:
-        """Return the head of a stream, None if it is not remembered."""
+        """Return the head of a stream; None if it is not cached."""
         head = self._young.get(stream)
         if head is None and (head := self._old.get(stream)) is not None:
             self._young[stream] = head
         return head
 
     def add(self, stream: StreamName, head: StreamHead) -> None:
-        """Remember the head of a stream that was not remembered."""
+        """Cache the head of a stream that was not cached."""
         self._young[stream] = head
 
     def offer(self, stream: StreamName, head: StreamHead) -> None:
-        """Leave the head of a stream as it was read, for the next append to it."""
+        """Offer the head of a stream, as read, for the next append to it."""
         if len(self._offered) >= OFFERS_MAX:
             self._offered.clear()
         self._offered[stream] = head
 
     def take(self, stream: StreamName, version: int) -> StreamHead | None:
-        """Return the head that was offered of a stream if it is at this version, and remember it."""
+        """Return and cache the offered head of a stream if it is at this version."""
         head = self._offered.pop(stream, None)
         if head is None or head.version != version:
             return None
@@ -76,16 +75,16 @@ class StreamHeads:
         return head
 
     def drop(self, stream: StreamName) -> None:
-        """Forget the head of one stream."""
+        """Drop the head of one stream."""
         self._young.pop(stream, None)
         self._old.pop(stream, None)
 
     def forget(self) -> None:
-        """Forget heads that were not used for long, if there are too many."""
+        """Drop the least recently used heads if there are too many."""
         if len(self._young) > self._young_max:
             self._old, self._young = self._young, {}
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Clear the cache."""
         self._young, self._old = {}, {}
         self._offered.clear()

@@ -1,13 +1,12 @@
 """The writing side of the log in SQLite: one batch, one transaction.
 
-Everything here runs on the writer connection's thread, so no two commits meet, and a caller that is cancelled changes
-nothing: its commit runs to its end.
+Everything here runs on the writing connection's thread, so commits never overlap. Cancelling a caller changes nothing:
+its commit runs to its end.
 
 Invariants between two commits:
-
 - no transaction is open;
-- unless `_is_stale`, the positions, heads and types remembered here are those of the database. Whatever goes wrong
-  in a commit makes them stale, and the next commit reads them anew.
+- unless `_is_stale`, the positions, heads and types remembered here are those of the database. Any failure in a commit
+  makes them stale, and the next commit reads them again.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ from actorium.store.sqlite.rows import RowStatement
 from actorium.store.sqlite.schema import own_names
 from actorium.store.sqlite.snapshots import snapshot_checksum
 
-# The first release without the WAL-reset bug. It needs two writing connections to one file, which we never have; a
-# tool that somebody points at the file beside us may be the second.
+# The first release without the WAL-reset bug. The bug needs two writing connections to one file. We have one; another
+# tool that opens the file beside us may be the second.
 _WAL_RESET_MENDED = (3, 51, 3)
 
 # About 400 bytes each: 40 MB at most.
@@ -58,8 +57,8 @@ _SAVE_SNAPSHOT = (
 class _EventTypes(dict[tuple[str, int], EventType]):
     """The types of events by name and schema version.
 
-    One that is met for the first time is written in the transaction of its first event, which begins here. `new` are
-    the ids of those whose first position is not written yet.
+    A new type is written in the transaction of its first event, which starts here. `new` holds the ids of the types
+    whose first position is not written yet.
     """
 
     def __init__(self, db: sqlite3.Connection) -> None:
@@ -77,14 +76,14 @@ class _EventTypes(dict[tuple[str, int], EventType]):
         return event_type
 
     def learn(self) -> None:
-        """Read the types anew."""
+        """Read the types again."""
         self.clear()
         self.new.clear()
         for name, schema_version, type_id in self._db.execute("SELECT name, schema_version, id FROM event_types"):
             self[name, schema_version] = (type_id, kind_bytes(name, schema_version))
 
     def place_new(self, after_position: int) -> None:
-        """Write the first position of each new type; its first event stands behind a position, uncommitted."""
+        """Write the first position of each new type; its first event is after this position, uncommitted."""
         self._db.executemany(_PLACE_TYPE, [(type_id, after_position, type_id) for type_id in self.new])
         self.new.clear()
 
@@ -92,7 +91,7 @@ class _EventTypes(dict[tuple[str, int], EventType]):
 class Journal:
     """The writer's knowledge of the log, and the commit of a batch.
 
-    Readers of the log may offer `heads` what they found, on a thread of their own.
+    Readers of the log may offer heads to `heads` from their own threads.
     """
 
     __slots__ = (
@@ -128,14 +127,14 @@ class Journal:
         return self._next_position - 1
 
     def commit(self, db: sqlite3.Connection, batch: Batch) -> Committed:
-        """Write a batch in one transaction; whatever it raises, no transaction is left open."""
+        """Write a batch in one transaction; if it raises, no transaction is left open."""
         require_events(batch)
         try:
             try:
                 return self._commit(db, batch, trusting=True)
             except sqlite3.IntegrityError:
-                # The database knows better than our memory: somebody else wrote, or a `fresh` command id was not.
-                # Ask it about everything, so that only the append at fault fails.
+                # The database contradicts our memory: another program wrote, or a `fresh` command id was not new.
+                # Look everything up, so that only the append at fault fails.
                 expected = None if self._is_stale else self._next_position
                 self._give_up(db)
                 return self._commit(db, batch, trusting=False, expected=expected)
@@ -192,7 +191,7 @@ class Journal:
         return plan
 
     def _heads_of(self, db: sqlite3.Connection, batch: Batch, *, trusting: bool) -> list[StreamHead | None]:
-        """Return what is remembered or offered of the stream of each append, None for what is only looked up now."""
+        """Return the remembered or offered head for each append's stream; None for one that must be looked up."""
         remembered, take = self.heads.get, self.heads.take
         heads: list[StreamHead | None] = []
         unknown: dict[StreamName, None] = {}
@@ -240,7 +239,7 @@ class Journal:
         )
         if is_one_statement:
             if values:
-                self._events.execute(db, values)  # a transaction by itself
+                self._events.execute(db, values)  # its own transaction
             return {}
         if not db.in_transaction:
             db.execute("BEGIN IMMEDIATE")
@@ -263,7 +262,7 @@ class Journal:
     def _save_snapshot(self, db: sqlite3.Connection, snapshot: Snapshot) -> None:
         head = self.heads.get(snapshot.stream)
         if head is None or snapshot.version > head.version:
-            return  # the append it stands on failed
+            return  # its append failed
         db.execute(
             _SAVE_SNAPSHOT,
             (
@@ -276,15 +275,14 @@ class Journal:
         )
 
 
-# What SQLite answers before a transaction begins to write: another program has the lock, or nobody may write.
+# SQLite's errors before a transaction starts to write: another program has the lock, or the file is read-only.
 _BEFORE_WRITING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
 
 
 def failed_commit(error: Exception) -> type[ActoriumError]:
-    """Return the class of error for a commit that ended with one of SQLite's.
+    """Return the class of error for a commit that ended with an SQLite error.
 
-    A full disk does not say that nothing was written: the pages of the commit may be in the write-ahead log, and only
-    what comes behind them not.
+    A full disk does not prove that nothing was written: the pages of the commit may already be in the write-ahead log.
     """
     if is_damage(error):
         return CorruptStore

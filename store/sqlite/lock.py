@@ -1,18 +1,17 @@
-"""The lock that keeps a second process from writing the same SQLite file.
+"""The lock that stops a second process from writing the same SQLite file.
 
-It is an advisory lock of the operating system on `<file>.lock` beside the database, which the system itself takes
-back when the holder dies, however it dies. The file stays where it is: its content is the pid of the last holder, and
-removing it would let two processes lock two different files of that name.
+It is an advisory lock of the operating system on `<file>.lock` beside the database. The system releases it when the
+holder dies, however that happens. The file is never removed, because two processes could then lock two different files
+of that name. It contains the pid of the last holder.
 
-One file can have two names: a hard link, or a bind mount into another container. SQLite keeps its write-ahead log by
-name, so what one name acknowledged the other does not find. A file with a hard link is refused, and on Linux the file
-itself is locked too. (Elsewhere such a lock would meet SQLite's own.)
+One file can have two names: a hard link, or a bind mount into another container. SQLite finds its write-ahead log by
+name, so a commit through one name is not visible through the other. A file with a hard link is refused, and on Linux
+the file itself is locked too. (Elsewhere such a lock would conflict with SQLite's own.)
 
 Invariants:
-
-- a forked child holds no lock: it closes its copies of the descriptors, so a lock dies with the process that took it;
-- a file that this process holds is not opened here a second time: SQLite's own locks on it, which are POSIX locks,
-  end when any descriptor of it is closed in the process. Its descriptor here is closed after SQLite's connections.
+- a forked child holds no lock: it closes its copies of the descriptors, so a lock ends with the process that took it;
+- this process does not open a file here that it already holds. SQLite's locks on it are POSIX locks, which end when
+  any descriptor of the file is closed in the process. Its descriptor here is closed after SQLite's connections.
 """
 
 from __future__ import annotations
@@ -31,21 +30,21 @@ _LOCKS_FILES = sys.platform == "linux"
 
 
 class FileLock:
-    """The right to write one database, held from `acquire` to `release`."""
+    """The exclusive write lock of one database, held from `acquire` to `release`."""
 
     __slots__ = ("_descriptor", "_file", "_path", "_subject")
 
     def __init__(self, database_path: str) -> None:
-        """Name the lock of a database by the path that `os.path.realpath` gave, so that links meet the same lock."""
+        """Name the lock of a database by its `os.path.realpath`, so that links share one lock."""
         self._subject = database_path
         self._path = database_path + ".lock"
         self._descriptor: int | None = None
-        self._file: int | None = None  # the descriptor by which the database itself is locked
+        self._file: int | None = None  # the descriptor that locks the database itself
 
     def acquire(self) -> None:
-        """Take the lock, making the database where there is none, or raise StoreInUse at once.
+        """Take the lock, creating the database if there is none, or raise StoreInUse at once.
 
-        Raises ConfigurationError for a database with two names, StoreUnavailable when the lock's file cannot be made.
+        Raises ConfigurationError for a database with two names, StoreUnavailable if the lock file cannot be created.
         """
         if fcntl is None:
             raise ConfigurationError("the SQLite store needs POSIX file locks, which this system does not have")
@@ -60,17 +59,17 @@ class FileLock:
             raise
 
     def release(self) -> None:
-        """Give the lock back; without it, nothing happens."""
+        """Release the lock; do nothing if it is not held."""
         for descriptor in (self._file, self._descriptor):
             if descriptor is not None:
-                # Unlocked by word, not only by closing: a process forked past Python may hold a copy.
+                # Unlock explicitly, not only by closing: a process forked outside Python may hold a copy.
                 fcntl.flock(descriptor, fcntl.LOCK_UN)
                 os.close(descriptor)
         self._descriptor = self._file = None
         _held.discard(self)
 
     def leave_to_parent(self) -> None:
-        """Close this process's copies of the descriptors, when it was forked from the one that holds the lock."""
+        """Close this process's copies of the descriptors if it was forked from the process that holds the lock."""
         for descriptor in (self._file, self._descriptor):
             if descriptor is not None:
                 os.close(descriptor)
@@ -96,7 +95,7 @@ class FileLock:
             except OSError as error:
                 os.close(descriptor)
                 raise StoreUnavailable(f"cannot lock {self._path}: {error}") from error
-            os.close(descriptor)  # somebody removed the file between the two calls: lock the one that is there now
+            os.close(descriptor)  # the file was removed between the two calls: lock the current one
 
     def _lock_file(self) -> int:
         if any(lock._holds(self._subject) for lock in _held):
@@ -173,11 +172,11 @@ def _is_running(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except OSError:
-        return True  # it is somebody else's
+        return True  # the process belongs to another user
     return True
 
 
-_held: set[FileLock] = set()  # of stores that nobody closed, too: their locks stay with the process
+_held: set[FileLock] = set()  # includes stores that were never closed: their locks last as long as the process
 
 
 def _leave_all_to_parent() -> None:

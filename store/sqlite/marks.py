@@ -1,7 +1,7 @@
-"""The marks that commands leave beside their last event, and how one that is damaged is told from one that is not.
+"""The marks of commands beside their last event, and the check that finds a damaged mark.
 
-The number of a command's events and a CRC-32 of the whole mark share one column. A mark without a checksum was written
-before there were any, and is believed unless it cannot be true.
+One column holds the number of a command's events and a CRC-32 of the whole mark. Older marks have no checksum; they are
+accepted unless their values are impossible.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from actorium.store.events import CHECKSUM_MASK, CHECKSUM_SPREAD
 from actorium.store.names import CommandRecord, StreamName
 from actorium.store.sqlite.packed import InDoubt
 
-# The column's bits: 62 says that there is a checksum, 30 to 61 are the checksum, the rest is the number of events. Were
-# the checksum below, a flip that halves the length of the column would leave a number of events without a checksum.
+# Bits of the column: 62 is set if there is a checksum, 30 to 61 are the checksum, the rest is the number of events. If
+# the checksum were the low bits, a flip that halves the column's length would leave a count without a checksum.
 _HAS_CHECKSUM = 1 << 62
 _CHECKSUM_SHIFT = 30
 _COUNT_MASK = (1 << _CHECKSUM_SHIFT) - 1
 
 
 def events_column(command_id: str, fingerprint: int, version: int, count: int) -> int:
-    """Return what stands for the number of events in the mark of a command whose last event has this version."""
+    """Return the value of the mark's column for a command whose last event has this version."""
     seed = (fingerprint ^ fingerprint >> 32 ^ (version * CHECKSUM_SPREAD + count)) & CHECKSUM_MASK
     return _HAS_CHECKSUM | crc32(command_id.encode(), seed) << _CHECKSUM_SHIFT | count
 
@@ -29,7 +29,7 @@ def events_column(command_id: str, fingerprint: int, version: int, count: int) -
 def command_record(
     command_id: str, fingerprint: Any, type_: Any, name: Any, column: Any, version: Any, position: Any
 ) -> CommandRecord:
-    """Return where a command took effect; InDoubt for a mark that cannot have been written so."""
+    """Return where a command took effect; raise InDoubt for an impossible mark."""
     numbers = (fingerprint, column, version, position)
     is_mark = all(type(number) is int for number in numbers)
     count = column

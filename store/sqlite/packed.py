@@ -1,8 +1,8 @@
-"""Query results that come back as one row.
+"""Query results packed into one row.
 
-A query gives up the interpreter lock at every row it finds, and beside a busy event loop each row would wait up to a
-switch interval (5 ms) to get it back. So where many rows are wanted, SQLite puts them together: each column of the one
-row is a text with the values of all, numbers with commas between them, JSON with line breaks.
+A query releases the interpreter lock at every row, and beside a busy event loop each row then waits up to a switch
+interval (5 ms) to get it back. So for many rows SQLite packs them: each column of the single row is a text with all the
+values, numbers separated by commas, JSON by line breaks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _FIND_HEADS = (
     "SELECT group_concat(column1), group_concat(streams.id), "
     "group_concat((SELECT coalesce(max(version), 0) FROM events WHERE events.stream = streams.id)) "
     "FROM (SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL) AS wanted "
-    # With `(type, name) IN (VALUES …)` in place of the join, SQLite would walk through all streams.
+    # With `(type, name) IN (VALUES …)` instead of the join, SQLite would scan all streams.
     "CROSS JOIN streams ON streams.type = wanted.column2 AND streams.name = wanted.column3"
 )
 
@@ -32,11 +32,11 @@ PRIMARY_CODE = 0xFF  # the part of SQLite's extended error codes that says what 
 
 
 class InDoubt(sqlite3.DatabaseError):
-    """Something that was read does not hold, or does not fit this way of reading."""
+    """A value that was read is wrong, or does not fit the packed format."""
 
 
 def integers(column: bytes | str | None) -> list[int]:
-    """Return the numbers of a packed column; InDoubt if one of them is none."""
+    """Return the numbers of a packed column; raise InDoubt if one is not a number."""
     if column is None:
         raise InDoubt("a number is missing")
     try:
@@ -46,21 +46,21 @@ def integers(column: bytes | str | None) -> list[int]:
 
 
 def name_of(value: Any) -> str:
-    """Return the text of a name; InDoubt if it is none."""
+    """Return the text of a name; raise InDoubt if it is not a text."""
     if not isinstance(value, bytes):
         raise InDoubt("there is something else where a name was written")
     return value.decode(errors="replace")
 
 
 def texts(column: bytes | None) -> list[bytes]:
-    """Return the texts of a packed column; one with a line break in it becomes several, which `rows` finds out."""
+    """Return the texts of a packed column; a text with a line break becomes several, which `rows` detects."""
     if column is None:
         raise InDoubt("a text is missing")
     return column.split(b"\n")
 
 
 def rows(*columns: list[Any]) -> Iterator[tuple[Any, ...]]:
-    """Return unpacked columns as rows; InDoubt if they differ in length."""
+    """Return unpacked columns as rows; raise InDoubt if they differ in length."""
     length = len(columns[0])
     if any(len(column) != length for column in columns):
         raise InDoubt("the columns differ in length")
@@ -73,7 +73,7 @@ def last_position(db: sqlite3.Connection) -> int:
 
 
 def last_event(db: sqlite3.Connection) -> Head:
-    """Return the end of the log; InDoubt if the time of its last event is none."""
+    """Return the end of the log; raise InDoubt if the time of its last event is not a number."""
     row = db.execute("SELECT position, recorded_us FROM events ORDER BY position DESC LIMIT 1").fetchone()
     if row is None:
         return Head(0, 0)
@@ -91,7 +91,7 @@ class HeadQuery:
         self._statement = RowStatement(_FIND_HEADS, 3, db=db)
 
     def find(self, db: sqlite3.Connection, streams: Sequence[StreamName]) -> Iterator[tuple[int, int, int]]:
-        """Return index in `streams`, id and newest version of each stream that there is."""
+        """Return the index in `streams`, the id and the newest version of each stream that exists."""
         values: list[Any] = []
         for index, stream in enumerate(streams):
             values += (index, stream.type, stream.id)

@@ -1,4 +1,4 @@
-"""A batch on its way into the database: what will be written, decided before anything is."""
+"""A batch on its way into the database: all its rows are decided before any is written."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ EventType = tuple[int, bytes]
 class WritePlan:
     """The rows of one transaction, and the outcome of each append if it succeeds.
 
-    `heads`, which know all streams of the batch that there are, move on with each append, so that an append sees those
-    before it; the commands known likewise. Nothing else outside the plan changes until the transaction is through.
+    `heads` holds every existing stream of the batch. It advances with each append, so an append sees those before it;
+    the known commands work in the same way. Nothing else outside the plan changes until the transaction has committed.
     """
 
     __slots__ = (
@@ -65,9 +65,9 @@ class WritePlan:
         self.refused: set[StreamName] = set()
 
     def add(self, append: Append, head: StreamHead | None, types: Mapping[tuple[str, int], EventType]) -> None:
-        """Check an append against what is known and plan its rows, or note why it fails.
+        """Check an append against what is known and plan its rows, or record why it fails.
 
-        `head` is that of its stream; None if it was not known when the batch was looked through.
+        `head` is that of its stream; None if it was unknown when the batch was scanned.
         """
         stream, mark = append.stream, append.command
         if mark is not None and (mark.command_id in self._planned or mark.command_id in self._commands):
@@ -75,7 +75,7 @@ class WritePlan:
             self.refused.add(stream)
             return
         if head is None:
-            head = self._heads.get(stream)  # found meanwhile, or made for an append before this one
+            head = self._heads.get(stream)  # found meanwhile, or created for an earlier append
         version = head.version if head is not None else 0
         if version != append.expected_version or (self.refused and stream in self.refused):
             self.outcomes.append(WrongExpectedVersion(stream, expected=append.expected_version, actual=version))
@@ -96,7 +96,7 @@ class WritePlan:
             version += 1
             type_id, type_bytes = types[event.type, event.schema_version]
             payload, metadata = event.payload, event.metadata
-            # What `events.checksum` does, written out: this loop is the most of what a commit costs Python.
+            # `events.checksum`, inlined: this loop is most of a commit's cost in Python.
             seed = crc32(type_bytes, stream_crc) ^ ((version * CHECKSUM_SPREAD + recorded_us) & CHECKSUM_MASK)
             crc = crc32(payload, crc32(metadata, seed))
             values += (position, stream_id, version, type_id, payload.decode(), metadata.decode(), recorded_us, crc)
@@ -107,7 +107,7 @@ class WritePlan:
         self.next_position = position
 
     def _earlier(self, command_id: str) -> CommandRecord:
-        """Return where a command took effect before, in the log or in this batch."""
+        """Return where a command already took effect, in the log or in this batch."""
         if command_id not in self._planned:
             return self._commands[command_id]
         append, position = self._planned[command_id]

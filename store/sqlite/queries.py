@@ -1,7 +1,7 @@
-"""`QueryConnections`: the queries of users, each on a connection of its own, so that none waits for another.
+"""`QueryConnections`: user queries, each on its own connection, so that none waits for another.
 
-Invariants between any two awaits: an open connection is either idle or serves exactly one query; a query whose caller
-has left is interrupted until it ends, and only then does its connection serve another one.
+Invariants between any two awaits: an open connection is either idle or serves exactly one query. A query whose caller
+left is interrupted until it ends; only then does its connection serve another one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from actorium.store.sqlite.schema import own_names
 
 T = TypeVar("T")
 
-# An interrupt that comes before SQLite has begun the statement is lost, so it is repeated.
+# An interrupt before SQLite has started the statement is lost, so it is repeated.
 _INTERRUPT_EVERY_S = 0.02
 
 
@@ -27,9 +27,9 @@ class _Query(NamedTuple):
 
 
 class QueryConnections:
-    """Opens connections as queries need them, and keeps them; whoever gave `connect` closes them.
+    """Opens connections as queries need them, and keeps them; the owner of `connect` closes them.
 
-    How many there are is the number of queries that ever ran at the same time, which the runtime bounds.
+    Their number is the largest number of simultaneous queries so far, which the runtime limits.
     """
 
     def __init__(self, connect: Callable[[], Awaitable[Connection]]) -> None:
@@ -38,7 +38,7 @@ class QueryConnections:
         self._running: dict[asyncio.Future[Any], Connection] = {}
 
     async def run(self, work: Callable[[sqlite3.Connection, StatementGuard], T]) -> T:
-        """Return what `work` returns; where the caller leaves, the statement that it runs is interrupted."""
+        """Return the result of `work`; if the caller leaves, its statement is interrupted."""
         query = self._idle.pop() if self._idle else await self._opened()
         guard = query.guard
         running = asyncio.ensure_future(query.connection.run(lambda db: work(db, guard)))
@@ -51,7 +51,7 @@ class QueryConnections:
             raise
 
     def interrupt_all(self) -> None:
-        """Break off every query that runs."""
+        """Interrupt every running query."""
         for running in list(self._running):
             self._interrupt(running)
 
@@ -62,7 +62,7 @@ class QueryConnections:
         del self._running[ended]
         self._idle.append(query)
         if not ended.cancelled():
-            ended.exception()  # nobody may be left to take it
+            ended.exception()  # nobody may be left to handle it
 
     def _interrupt(self, running: asyncio.Future[Any]) -> None:
         connection = self._running.get(running)

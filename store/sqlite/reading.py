@@ -1,15 +1,15 @@
-"""The reading side of the log in SQLite: a page at a stroke.
+"""The reading side of the log in SQLite: one page per query.
 
-Everything here runs on the reader connection's thread. The queries come back as one row (see packed.py), whatever the
-number of streams and events: beside a busy loop that was 60,000 events/s against 3,000.
+Everything here runs on the reading connection's thread. Results come back as one row (see packed.py), for any number of
+streams and events: beside a busy loop that was 60,000 events/s against 3,000.
 
-Nothing that is read is believed: every event's checksum is computed anew over the version that it ought to have, and
-positions must follow each other. Where something does not hold, `examination` reads it again and says what.
+Nothing read is trusted: each event's checksum is recomputed for its expected version, and positions must be
+consecutive. If a check fails, `examination` reads the page again and says what is wrong.
 
-A page is bounded in bytes by SQLite itself, which gives up a text that becomes too long. Then fewer events are asked
-for, and the next page begins with as many as fitted.
+SQLite itself limits the bytes of a page, by rejecting a text that becomes too long. The page is then read again with
+fewer events, and the next page starts with the number that fitted.
 
-Invariant: what is remembered here (names of streams, types of events) is never changed in the database once written.
+Invariant: the names of streams and types of events remembered here never change in the database once written.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from actorium.store.sqlite.snapshots import snapshot_checksum
 
 # About 300 bytes each.
 STREAM_NAMES_MAX = 50_000
-_MARGIN = 1.25  # events differ in size, and a page that becomes too long is read twice
+_MARGIN = 1.25  # events differ in size, and a page that is too long is read twice
 _LONGEST = 1_000_000_000  # the text that SQLite can make
 
 _EVENTS = (
@@ -96,17 +96,17 @@ Kind = tuple[int, str, int]
 
 
 class LogQueries:
-    """Queries over the log, and the names they have met.
+    """Queries over the log, and the names they have read.
 
-    heads: what the writer remembers of the streams, where there is one; what is found here is offered to it.
+    heads: the writer's cache of streams, if there is a writer; heads found here are offered to it.
     """
 
     __slots__ = ("_event_bytes", "_heads", "_names", "_read_names", "_read_snapshots", "_read_streams", "_types")
 
     def __init__(self, db: sqlite3.Connection, heads: StreamHeads | None = None) -> None:
         self._heads = heads
-        self._event_bytes = 1.0  # about what an event takes, as far as the last page tells
-        db.text_factory = bytes  # payloads are passed on as bytes, and damaged text must not fail to decode
+        self._event_bytes = 1.0  # the average size of an event in the last page
+        db.text_factory = bytes  # payloads stay bytes, so damaged text does not fail to decode
         self._read_snapshots = RowStatement(_READ_SNAPSHOTS, 5, db=db)
         self._read_streams = RowStatement(_READ_STREAMS, 5, db=db)
         self._read_names = RowStatement(_READ_NAMES, 1, db=db)
@@ -114,7 +114,7 @@ class LogQueries:
         self._names: dict[int, StreamName] = {}
 
     def streams(self, db: sqlite3.Connection, reads: Sequence[StreamRead], max_bytes: int) -> list[StreamPage]:
-        """Read a page per read; the last ones are empty where the first ones fill `max_bytes`."""
+        """Read one page per read; the last ones are empty if the first ones fill `max_bytes`."""
         if len(reads) == 1:
             (read,) = reads
             return self._fitted(
@@ -128,7 +128,7 @@ class LogQueries:
         try:
             return _within(db, max_bytes, lambda: self._streams(db, reads))
         except InDoubt:
-            pass  # whichever it is: each is read by itself
+            pass  # read each one alone to find which
         except sqlite3.DataError:
             half = len(reads) // 2
             return [*self.streams(db, reads[:half], max_bytes), *[StreamPage([], False)] * (len(reads) - half)]
@@ -218,7 +218,7 @@ class LogQueries:
             before, stream = befores[index], reads[index].stream
             if head < before and index in snapshots:
                 raise InDoubt("the stream ends before its snapshot")
-            # The page holds fewer events than the stream has: the last ones are missing, or there is a hole.
+            # The page holds fewer events than the stream: the last ones are missing, or there is a gap.
             if len(pages[index]) < min(reads[index].limit, head - before):
                 raise InDoubt
             if self._heads is not None:
@@ -230,7 +230,7 @@ class LogQueries:
         ]
 
     def _find_snapshots(self, db: sqlite3.Connection, reads: Sequence[StreamRead]) -> dict[int, Snapshot]:
-        """Return the snapshot that a read begins at, by the read's index; a damaged one is as good as none."""
+        """Return the snapshot for each read, by the read's index; a damaged one counts as missing."""
         values: list[Any] = []
         for index, read in enumerate(reads):
             if read.snapshot_fingerprint is not None:
@@ -256,7 +256,7 @@ class LogQueries:
         pages: Sequence[list[EncodedRecord]],
         columns: Sequence[bytes],
     ) -> None:
-        """Check the events of many streams and put each into its page."""
+        """Check the events of many streams and add each to its page."""
         current, version, stream_crc = -1, 0, 0
         stream = StreamName("", "")
         kinds: dict[int, Kind] = {}
@@ -272,7 +272,7 @@ class LogQueries:
                 name, schema_version, type_bytes = self._types.get(type_id) or self._learn_type(db, type_id)
                 kind = kinds[type_id] = (crc32(type_bytes, stream_crc), name, schema_version)
             kind_crc, event_type, schema_version = kind
-            # What `events.checksum` does, written out: a call would cost a fifth of the rest.
+            # `events.checksum`, inlined: a call would add a fifth to the cost.
             seed = kind_crc ^ ((version * CHECKSUM_SPREAD + recorded_us) & CHECKSUM_MASK)
             if crc32(payload, crc32(metadata, seed)) != crc:
                 raise InDoubt
@@ -323,7 +323,7 @@ class LogQueries:
         return learned
 
     def _names_of(self, db: sqlite3.Connection, stream_ids: list[int]) -> dict[int, StreamName]:
-        """Return a table that holds the names of these streams at least."""
+        """Return a table with at least the names of these streams."""
         names = self._names
         unknown = set(stream_ids).difference(names)
         if unknown:
@@ -338,7 +338,7 @@ class LogQueries:
 
 
 def _within(db: sqlite3.Connection, max_bytes: int, read: Callable[[], T]) -> T:
-    """Return what `read` returns; sqlite3.DataError where a column of it is longer than `max_bytes`."""
+    """Return the result of `read`; raise sqlite3.DataError if one of its columns exceeds `max_bytes`."""
     before = db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, min(max_bytes, _LONGEST))
     try:
         return read()

@@ -1,10 +1,10 @@
 """Statements over many rows, in a few fixed sizes.
 
-Python's sqlite3 gives up the interpreter lock at every step of a statement, and beside a busy event loop each time
-waits up to a switch interval (5 ms) to get it back: `executemany` does so per row. One statement for many rows does so
-once. A statement per row count would have to be prepared anew for each; so rows are padded up to the next size of a
-ladder, and the padding is filtered out by the NULL in its first column. (Only there: Python's sqlite3 looks for an
-adapter for each None, which takes it longer than ten numbers.)
+Python's sqlite3 releases the interpreter lock at every step of a statement. Beside a busy event loop it then waits up
+to a switch interval (5 ms) to get it back: `executemany` waits per row, one statement for many rows waits once. A
+separate statement for each row count would need its own preparation, so rows are padded up to the next size of a
+ladder. The NULL in the first column of the padding filters it out. (Only there: Python's sqlite3 looks for an adapter
+for each None, which takes longer than ten numbers.)
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-# Each step is at most half as large again as the one before, so at most a third of a statement is padding.
+# Each size is at most 1.5 times the one before, so at most a third of a statement is padding.
 _LADDER = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 
 
 def rows_max(db: sqlite3.Connection, columns: int) -> int:
-    """Return how many rows of so many columns fit into one statement on this connection."""
+    """Return the number of rows with this many columns that fit into one statement on this connection."""
     variables_max = db.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
     return max(size for size in _LADDER if size == 1 or size * columns <= variables_max)
 
 
 class RowStatement:
-    """An SQL text with the place `{rows}` for `(?, …), (?, …)`, run over any number of rows.
+    """An SQL text with a placeholder `{rows}` for `(?, …), (?, …)`, run over any number of rows.
 
-    The text must ignore rows whose first column is NULL, whatever else is in them.
+    The text must ignore rows whose first column is NULL, whatever their other columns hold.
     """
 
     __slots__ = ("_columns", "_padding", "_row", "_sizes", "_template", "_texts")
@@ -43,16 +43,16 @@ class RowStatement:
 
     @property
     def rows_max(self) -> int:
-        """How many rows go into one statement at most."""
+        """The largest number of rows in one statement."""
         return self._sizes[-1]
 
     def execute(self, db: sqlite3.Connection, values: Sequence[Any]) -> None:
-        """Run the statement over rows whose columns lie in `values` one after the other."""
+        """Run the statement over rows whose columns are listed one after the other in `values`."""
         for text, arguments in self._parts(values):
             db.execute(text, arguments)
 
     def fetch(self, db: sqlite3.Connection, values: Sequence[Any]) -> Iterator[Any]:
-        """Run the query over the rows in `values` and return what all parts of it found."""
+        """Run the query over the rows in `values` and return the rows that all its parts found."""
         for text, arguments in self._parts(values):
             yield from db.execute(text, arguments).fetchall()
 

@@ -1,7 +1,7 @@
 """The tables of the log in SQLite, and their history as numbered migrations.
 
-Migration n turns schema n - 1 into schema n; the number stands in `PRAGMA user_version`. A migration that was ever
-released is never edited: a change is a new one at the end.
+Migration n turns schema n - 1 into schema n; `PRAGMA user_version` holds the number. A released migration is never
+edited: a change is a new migration at the end.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from actorium.store.sql.own_sql import OWN_TABLES, OWN_TABLES_SCHEMA
 # "Acto": marks the file as ours for the `file` command and for us.
 APPLICATION_ID = 0x4163746F
 
-# An event carries the command that caused it, when it is the last of that command's events: one index entry more, and
-# the events of a whole batch with their commands are a single statement, which is a whole transaction by itself.
+# The last event of a command carries the command. That costs one more index entry, but the events of a whole batch with
+# their commands are a single statement, which is a complete transaction.
 _FIRST = """
 CREATE TABLE streams (
     id INTEGER PRIMARY KEY,
@@ -77,10 +77,10 @@ LEFT JOIN streams ON streams.id = events.stream
 LEFT JOIN event_types ON event_types.id = events.type;
 """
 
-# The marks of commands have a checksum from here on, in the column that counts their events.
+# From here on the marks of commands have a checksum, in the column that counts their events.
 _MARKS = ""
 
-# A type is written in the transaction of its first event from here on; before, it could be there without any.
+# From here on a type is written in the transaction of its first event; before, it could exist without events.
 _FIRST_POSITIONS = """
 ALTER TABLE event_types ADD COLUMN first_position INTEGER;
 UPDATE event_types SET first_position = firsts.position
@@ -106,7 +106,7 @@ MIGRATIONS = (_FIRST, DEAD_LETTERS_SCHEMA, CHECKSUMS_SCHEMA, _MARKS, OWN_TABLES_
 
 
 def refuse_foreign(db: sqlite3.Connection, path: str) -> None:
-    """Raise UnsupportedSchema if the database is not ours, or of a newer Actorium; nothing is written."""
+    """Raise UnsupportedSchema if the database is not ours, or is from a newer Actorium; nothing is written."""
     found = _schema_version(db)
     application_id = db.execute("PRAGMA application_id").fetchone()[0]
     names = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
@@ -123,9 +123,9 @@ def refuse_foreign(db: sqlite3.Connection, path: str) -> None:
 
 
 def migrate(db: sqlite3.Connection, path: str) -> None:
-    """Bring the database to the newest schema, all in one transaction.
+    """Migrate the database to the newest schema in one transaction.
 
-    Raises CorruptStore where the database holds another definition of one of our tables.
+    Raises CorruptStore if the database defines one of our tables differently.
     """
     found = _schema_version(db)
     if found < len(MIGRATIONS):
@@ -134,11 +134,11 @@ def migrate(db: sqlite3.Connection, path: str) -> None:
 
 
 def refuse_older(db: sqlite3.Connection, path: str) -> None:
-    """Raise UnsupportedSchema if the database would have to be migrated, or CorruptStore as `migrate` does."""
+    """Raise UnsupportedSchema if the database needs a migration, or CorruptStore as `migrate` does."""
     found = _schema_version(db)
     if found < len(MIGRATIONS):
         raise UnsupportedSchema(
-            f"{path} has schema {found}, and this Actorium reads schema {len(MIGRATIONS)}: an opening that only reads "
+            f"{path} has schema {found}, and this Actorium reads schema {len(MIGRATIONS)}: a read-only opening "
             f"cannot migrate it; start the application on it once, or on a copy"
         )
     _refuse_damaged(db, path)
@@ -160,7 +160,7 @@ def _migrate(db: sqlite3.Connection, found: int) -> None:
 
 
 def _drop_views(db: sqlite3.Connection) -> None:
-    """Make room for our own tables: a projection may have shown one of its tables by such a name."""
+    """Drop views that use the names of our own tables: a projection may have given such a name to one of its tables."""
     names = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'view'")]
     for name in OWN_TABLES.intersection(names):
         db.execute(f"DROP VIEW {name}")
@@ -175,7 +175,7 @@ def _schema_version(db: sqlite3.Connection) -> int:
 
 
 def _refuse_damaged(db: sqlite3.Connection, path: str) -> None:
-    """Refuse definitions that are not ours: SQLite believes them, and one bit can make a full table look empty."""
+    """Refuse changed definitions: SQLite trusts them, and one flipped bit can make a full table look empty."""
     found, own = _definitions(db), _own_definitions()
     for name, definition in own.items():
         if found.get(name) != definition:
@@ -210,12 +210,12 @@ def _definitions(db: sqlite3.Connection) -> dict[str, str]:
 
 
 def own_names() -> frozenset[str]:
-    """Return the names of everything in our schema, in small letters; no statement of a user changes any of it."""
+    """Return the lower-case names of everything in our schema; no user statement may change any of it."""
     return frozenset(name.lower() for name in _own_definitions())
 
 
 def checked_tables() -> frozenset[str]:
-    """Return the names of the tables whose rows have checksums of their own, or that are compared whole."""
+    """Return the names of the tables whose rows have their own checksums, or that are compared whole."""
     return (frozenset(_own_definitions()) - OWN_TABLES) | {"sqlite_schema"}
 
 

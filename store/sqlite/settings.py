@@ -1,4 +1,4 @@
-"""How the writing connection is set up, and the proof that SQLite took it."""
+"""The settings of the writing connection, and the check that SQLite accepted them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from actorium.store.errors import ConfigurationError, StoreUnavailable
 
-# The level as SQLite reports it, and what survives when.
+# The level as SQLite reports it, and what it guarantees.
 _SYNCHRONOUS = {
     "OFF": (0, "acknowledged commits survive a killed process; a power cut may destroy the file"),
     "NORMAL": (1, "acknowledged commits survive a killed process; a power cut may take the last ones"),
@@ -26,10 +26,10 @@ class SQLiteSettings(NamedTuple):
     verify_mb: int
 
     def checked(self) -> SQLiteSettings:
-        """Return these settings, `synchronous` in capitals; ConfigurationError for one that makes no sense."""
+        """Return these settings, with `synchronous` in capitals; raise ConfigurationError for an invalid one."""
         synchronous = self.synchronous.upper()
         if synchronous not in _SYNCHRONOUS:
-            raise ConfigurationError(f"synchronous={self.synchronous!r} is none of {', '.join(_SYNCHRONOUS)}")
+            raise ConfigurationError(f"synchronous={self.synchronous!r} is not one of {', '.join(_SYNCHRONOUS)}")
         for name, least in (("cache_mb", 1), ("wal_autocheckpoint_pages", 1), ("busy_timeout_s", 0), ("verify_mb", 0)):
             value = getattr(self, name)
             if not least <= value < 2**31 / 1024:
@@ -37,7 +37,7 @@ class SQLiteSettings(NamedTuple):
         return self._replace(synchronous=synchronous)
 
     def verifies(self, size_bytes: int) -> bool:
-        """Whether a file of this length is looked through when it is opened, and sealed when it is closed."""
+        """Whether a file of this length is verified when it is opened, and sealed when it is closed."""
         return self.verify_mb > 0 and size_bytes <= self.verify_mb * 2**20
 
     @property
@@ -47,11 +47,11 @@ class SQLiteSettings(NamedTuple):
 
     @property
     def durability(self) -> str:
-        """What survives, in words."""
+        """The durability of a commit, for a person."""
         return _SYNCHRONOUS[self.synchronous][1]
 
     def apply(self, db: sqlite3.Connection) -> None:
-        """Set the connection up; StoreUnavailable if SQLite does something else than was asked."""
+        """Configure the connection; raise StoreUnavailable if SQLite does not accept a setting."""
         # The cache first: a migration uses it. WAL is a property of the file and stays.
         wanted = (
             ("cache_size", -1024 * self.cache_mb, -1024 * self.cache_mb),

@@ -180,7 +180,7 @@ async def test_a_payload_that_is_no_text_is_refused_with_its_batch(store: SQLite
 
 @pytest.mark.asyncio
 async def test_a_missing_directory_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"there is no directory .*nowhere; make it first"):
+    with pytest.raises(ConfigurationError, match=r"there is no directory .*nowhere; create it first"):
         await SQLiteStore(tmp_path / "nowhere" / "log.db").open()
     with pytest.raises(ConfigurationError, match="it is a directory"):
         await SQLiteStore(tmp_path).open()

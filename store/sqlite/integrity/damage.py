@@ -1,4 +1,4 @@
-"""What is wrong in a file as a whole: what no single read can know, because a page that a read goes by is damaged."""
+"""Damage in a file as a whole, which no single read can find because the page it relies on is damaged."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _MARKS = (
 
 
 def damage(db: sqlite3.Connection) -> list[str]:
-    """Return what SQLite finds wrong in the whole file, its indexes held against its tables; it takes a while."""
+    """Return what SQLite finds wrong in the whole file, with indexes checked against tables; this is slow."""
     return [text for (text,) in db.execute("PRAGMA integrity_check") if text != "ok"]
 
 
 def misplaced_events(db: sqlite3.Connection) -> list[str]:
-    """Return how many events stand where no log begins, which a read of the log never meets."""
+    """Return the number of events before position 1, which no read of the log returns."""
     count, least = db.execute("SELECT count(*), min(position) FROM events WHERE position < 1").fetchone()
     if not count:
         return []
@@ -32,7 +32,7 @@ def misplaced_events(db: sqlite3.Connection) -> list[str]:
 
 
 def damaged_marks(db: sqlite3.Connection) -> list[str]:
-    """Return what is wrong with the marks of commands, which the checksums of events do not cover."""
+    """Return the damaged marks of commands, which the checksums of events do not cover."""
     found = []
     for command_id, *rest in db.execute(_MARKS):
         try:
@@ -43,20 +43,22 @@ def damaged_marks(db: sqlite3.Connection) -> list[str]:
 
 
 def is_damage(error: BaseException) -> bool:
-    """Say whether an error of SQLite, or of what was read through it, says that the file is damaged."""
+    """Return whether an error of SQLite, or of decoding its data, shows that the file is damaged."""
     if isinstance(error, InDoubt | UnicodeDecodeError):
         return True
     code = getattr(error, "sqlite_errorcode", None)
-    if code is None:  # Python's own words: a text in the file is no UTF-8
+    if code is None:  # Python's own error: a text in the file is not UTF-8
         return isinstance(error, sqlite3.OperationalError)
     return code & PRIMARY_CODE in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def refuse_damage(db: sqlite3.Connection, path: str, turned: Sequence[int]) -> None:
-    """Raise CorruptStore where something in the file could be read wrong and nobody would know.
+    """Raise CorruptStore if something in the file could be read wrong without anybody noticing.
 
-    `turned` are pages whose bits turned over at rest. What stands in the log's tables has checksums row by row, so
-    that the rest of it can go on being read; the runtime's own tables and those of projections have none.
+    turned: the pages whose bits flipped while the file was closed.
+
+    The log's tables have a checksum per row, so their undamaged rows stay readable. The runtime's own tables and those
+    of projections have none.
     """
     found = damage(db) or [
         f"bits of table {table} turned over, which has no checksums" for table in turned_tables(db, path, turned)
@@ -70,7 +72,7 @@ def refuse_damage(db: sqlite3.Connection, path: str, turned: Sequence[int]) -> N
 
 
 def turned_tables(db: sqlite3.Connection, path: str, turned: Sequence[int]) -> list[str]:
-    """Return the tables without checksums in which bits turned over; all of them where a page tells no table."""
+    """Return the tables without checksums that have flipped bits; all of them if a page belongs to no table."""
     if not turned:
         return []
     rows = db.execute("SELECT rootpage, tbl_name FROM sqlite_master WHERE rootpage > 0").fetchall()

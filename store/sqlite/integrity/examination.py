@@ -1,7 +1,7 @@
-"""Reading row by row, to say exactly what is wrong with the log, or that nothing is.
+"""Row-by-row reading, to find exactly what is wrong with the log, or that nothing is.
 
-`Reading` reads a page at a stroke and only sees that something in it does not hold. Then the page is read once more
-here: every doubt ends either in an error that names the event, or in the page itself.
+`Reading` reads a whole page and detects only that something in it is wrong. Then the page is read again here: the
+result is either an error that names the event, or the page itself.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _READ_TYPE = "SELECT name, schema_version FROM event_types WHERE id = ?"
 
 
 def examine_stream(db: sqlite3.Connection, read: StreamRead, max_bytes: int) -> StreamPage:
-    """Return the page of a read, or raise CorruptEvent or VersionGap for the first event that does not hold."""
+    """Return the page of a read, or raise CorruptEvent or VersionGap for the first wrong event."""
     stream = read.stream
     snapshot = _examine_snapshot(db, read)
     before = snapshot.version if snapshot is not None else read.after_version
@@ -58,7 +58,7 @@ def examine_stream(db: sqlite3.Connection, read: StreamRead, max_bytes: int) -> 
 
 
 def examine_log(db: sqlite3.Connection, after_position: int, limit: int, max_bytes: int) -> list[EncodedRecord]:
-    """Return the page of the log, or raise CorruptEvent or VersionGap for the first event that does not hold."""
+    """Return the page of the log, or raise CorruptEvent or VersionGap for the first wrong event."""
     records: list[EncodedRecord] = []
     before = after_position
     size = 0
@@ -87,7 +87,7 @@ def _size_bytes(row: tuple[Any, ...]) -> int:
 
 
 def _examine_snapshot(db: sqlite3.Connection, read: StreamRead) -> Snapshot | None:
-    """Return the snapshot to begin at; a damaged one is as good as none, for the events say it all again."""
+    """Return the snapshot to start at; a damaged one counts as missing, because the events hold the same state."""
     stream, fingerprint = read.stream, read.snapshot_fingerprint
     if fingerprint is None:
         return None
@@ -119,7 +119,7 @@ def _examine_event(db: sqlite3.Connection, stream: StreamName, row: tuple[Any, .
     if type_row is None:
         reason = "its type is not in the table of event types: the disk or a hand changed it"
     elif not (isinstance(found_version, int) and isinstance(recorded_us, int)):
-        reason = "its version or its time is no number: the disk or a hand changed it"
+        reason = "its version or its time is not a number: the disk or a hand changed it"
     elif isinstance(payload, bytes) and isinstance(metadata, bytes):
         schema_version = type_row[1]
         kind = kind_checksum(stream, event_type, schema_version)

@@ -1,13 +1,14 @@
-"""The mark beside a database that is open: the position up to which commits were acknowledged.
+"""The mark beside an open database: the position up to which commits were acknowledged.
 
-What was acknowledged since the last checkpoint is in the write-ahead log alone. SQLite takes one that is missing, or
-damaged, for one that ends earlier, and says nothing. So the position of the last acknowledged event stands beside it,
-and a log that ends before it is refused at the next opening. After a clean close everything is in the database: the
-mark is removed, and a copy may be put back.
+Commits acknowledged since the last checkpoint are in the write-ahead log alone. SQLite treats a missing or damaged
+write-ahead log as a shorter one, without an error. So the mark holds the position of the last acknowledged event, and
+the next opening refuses a log that ends before it. After a clean close everything is in the database: the mark is
+removed, and a copy may be restored.
 
-It is written into memory shared with the file, which costs no system call, and outlives a kill. After a power cut it is
-at most older than the log, as it is written after the flush; so it is kept only where commits are flushed. Its one page
-is written before it is mapped: as with SQLite's own -shm, a full disk must not be met in the middle of a store.
+The mark is memory shared with the file: it costs no system call and survives a killed process. After a power cut it
+may be older than the log but never newer, because it is written after the flush; so it is kept only if commits are
+flushed. Its single page is written before it is mapped: as with SQLite's own -shm, a full disk must not be discovered
+in the middle of a store.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class HeadMark:
         self._memory: mmap.mmap | None = None
 
     def read(self) -> int:
-        """Return the position in the mark that somebody left, 0 where there is none that can be believed."""
+        """Return the position in an existing mark, 0 if there is no valid one."""
         try:
             with open(self.path, "rb") as file:
                 content = file.read(_MARK.size)
@@ -44,7 +45,7 @@ class HeadMark:
         return int(position) if checksum == _checksum(position) else 0
 
     def begin(self, position: int) -> None:
-        """Make the mark; where it cannot be made there is none."""
+        """Create the mark; if that fails there is none."""
         with contextlib.suppress(OSError, ValueError):
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
@@ -54,12 +55,12 @@ class HeadMark:
                 os.close(descriptor)
 
     def move(self, position: int) -> None:
-        """Write a position that was acknowledged."""
+        """Write an acknowledged position."""
         if self._memory is not None:
             self._memory[:] = _packed(position)
 
     def end(self, *, remove: bool) -> None:
-        """Write no more; `remove` where the database holds everything by itself."""
+        """Stop writing; `remove` if the database itself holds everything."""
         memory, self._memory = self._memory, None
         if memory is not None:
             memory.close()

@@ -1,4 +1,4 @@
-"""Building anew what can be built anew in a damaged file: its indexes, out of the rows that they lead to."""
+"""Rebuild the indexes of a damaged file from the rows of its tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from actorium.store.sqlite.lock import FileLock
 from actorium.store.sqlite.schema import migrate, refuse_foreign
 
 _LAST = "SELECT coalesce(max(position), 0) FROM events NOT INDEXED"
-# Whole indexes, from end to end: by its key, a damaged index would not find what it holds.
+# Scan whole indexes: a look-up by key in a damaged index may miss entries.
 _IN_INDEXES = (
     "SELECT 1 FROM events INDEXED BY sqlite_autoindex_events_1 WHERE +position = ? UNION ALL "
     "SELECT 1 FROM events INDEXED BY commands WHERE command_id IS NOT NULL AND +position = ?"
@@ -21,10 +21,10 @@ _IN_INDEXES = (
 
 
 def repair_file(path: str) -> list[str]:
-    """Build all indexes of a file that no process has open anew; return what is damaged beside them.
+    """Rebuild all indexes of a file that no process has open; return the remaining damage.
 
-    The rows are not touched: their checksums are for their readers. Raises CorruptStore, and changes nothing, where
-    the file is not ours, or lost its last events, which its indexes still know: only a copy brings those back.
+    The rows do not change; readers check their checksums. Raises CorruptStore, and changes nothing, if the file is not
+    ours, or lost its last events, which its indexes still list: only a copy restores those.
     """
     path = os.path.realpath(path)
     if not os.path.isfile(path):

@@ -1,8 +1,8 @@
-"""The seal of a file at rest: a CRC-32 of each of its pages, written beside it at a clean close.
+"""The seal of a closed file: a CRC-32 of each of its pages, written beside it at a clean close.
 
-At the next opening it says in a tenth of a second per 200 MB that no bit has turned over since; to hold the indexes
-against the tables takes twenty times as long. A seal vouches for itself: one that is stale, torn, damaged or gone says
-nothing, so nothing depends on when it reaches the disk, and a copy of the file needs none.
+At the next opening it shows, in 0.1 s per 200 MB, that no bit has flipped since; checking the indexes against the
+tables takes twenty times as long. A seal checks itself: one that is stale, torn, damaged or missing is ignored, so it
+does not matter when it reaches the disk, and a copy of the file needs none.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PAGE_BYTES = 4_096
 
 
 class _Seal(msgspec.Struct, array_like=True, frozen=True):
-    """What the file was: its length, when it was last written, and the sums of its pages, with a sum of their own."""
+    """The state of the file: its length, its last write time, the sums of its pages, and a sum over those."""
 
     size_bytes: int
     modified_ns: int
@@ -27,7 +27,7 @@ class _Seal(msgspec.Struct, array_like=True, frozen=True):
 
 
 def write_seal(path: str) -> None:
-    """Seal the file as it is now; OSError if it cannot be read, or its seal not be written."""
+    """Seal the file as it is now; raise OSError if the file cannot be read or the seal cannot be written."""
     with open(path, "rb", buffering=0) as file:
         status = os.fstat(file.fileno())
         sums = _sums(file.fileno()).tobytes()
@@ -37,7 +37,7 @@ def write_seal(path: str) -> None:
 
 
 def remove_seal(path: str) -> None:
-    """Take the seal away, if there is one: whoever opens the file next has it looked through."""
+    """Remove the seal, if any, so that the next opening verifies the file."""
     try:
         os.unlink(seal_of(path))
     except FileNotFoundError:
@@ -45,9 +45,9 @@ def remove_seal(path: str) -> None:
 
 
 def turned_pages(path: str) -> list[int] | None:
-    """Return the pages, counted from 1, whose bits turned over since the file was sealed; None if nobody can tell.
+    """Return the pages, numbered from 1, whose bits flipped since the file was sealed; None if that is unknown.
 
-    Nobody can where there is no seal, or something was written since: another program, or a write-ahead log.
+    It is unknown without a seal, or if something was written since, by another program or to a write-ahead log.
     """
     try:
         with open(seal_of(path), "rb") as file:
@@ -76,7 +76,7 @@ def _sums(descriptor: int) -> array[int]:
 
 
 def _has_more(path: str) -> bool:
-    """Return whether a write-ahead log holds what the file does not."""
+    """Return whether a write-ahead log holds data that the file does not."""
     try:
         return os.stat(path + "-wal").st_size > 0
     except FileNotFoundError:
@@ -84,5 +84,5 @@ def _has_more(path: str) -> bool:
 
 
 def seal_of(path: str) -> str:
-    """Return where the seal of a file is."""
+    """Return the path of a file's seal."""
     return path + ".seal"

@@ -1,8 +1,8 @@
-"""Which table or index a page of an SQLite file belongs to, read from the file itself.
+"""Find which table or index each page of an SQLite file belongs to, from the file itself.
 
-SQLite keeps each table and index as a tree of pages whose inner pages list those below them; its file format is
-described at https://www.sqlite.org/fileformat2.html. Nothing in the file is believed: a number that names no page, or
-one that was met before, is passed over.
+SQLite keeps each table and index as a tree of pages whose inner pages list their children; its file format is
+described at https://www.sqlite.org/fileformat2.html. Nothing in the file is trusted: a number that is not a page, or
+that was already visited, is skipped.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _FREE_LIST_AT = 32  # in the header
 
 
 def owners(path: str, roots: Mapping[int, str]) -> dict[int, str]:
-    """Return the name of the tree for each page of the trees with these roots; "" for a page that is free.
+    """Return the name of the tree of each page, for trees with these roots; "" for a free page.
 
     Pages that hold the rest of a long row belong to no tree here.
     """
@@ -47,7 +47,7 @@ class _Pages:
         self.count = os.fstat(descriptor).st_size // self._size
 
     def below(self, page: int) -> list[int]:
-        """Return the pages that an inner page lists, nothing for a leaf."""
+        """Return the pages that an inner page lists; nothing for a leaf."""
         content = self._read(page)
         start = _HEADER_BYTES if page == 1 else 0
         if content[start] not in _INNER:
@@ -59,7 +59,7 @@ class _Pages:
         return [*listed, struct.unpack_from(">I", content, start + 8)[0]]
 
     def free(self) -> list[int]:
-        """Return the pages on the list of free ones."""
+        """Return the pages on the free list."""
         found: list[int] = []
         seen = set()
         page = self._first_free
