@@ -1,7 +1,7 @@
-"""`EventCodec`: events to the JSON that the log stores, and back.
+"""`EventCodec`: converts events to the JSON that the log stores, and back.
 
-An event is encoded, then decoded again, before anything trusts it: what the rest of the run sees is what a replay
-will see, and a field of the wrong type, a NaN or anything else that JSON would change is found before it is written.
+An event is encoded and decoded again before anything uses it, so the rest of the run sees what a replay will see. This
+finds a field of the wrong type, a NaN and any other value that JSON would change, before it is written.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ M = TypeVar("M", bound=msgspec.Struct)
 
 
 class InvalidMessage(ValueError):
-    """A command or an event whose fields are not what its class says, or do not survive JSON."""
+    """The fields of a command or an event do not match its class, or do not survive JSON."""
 
 
 def checked_copy(message: M, encoded: bytes, decode: Callable[[bytes], M]) -> M:
-    """Return the message as its JSON gives it back; raise InvalidMessage where that is not the same message."""
+    """Return the message as its JSON decodes; raise InvalidMessage if that is a different message."""
     try:
         copy = decode(encoded)
     except msgspec.ValidationError as error:
         raise InvalidMessage(f"{type(message).__name__}: {error}") from None
     if copy != message:
-        change = first_change(message, copy)  # None: equal after all, times in the ambiguous hour of their zone
+        change = first_change(message, copy)  # None: equal, with times in the ambiguous hour of their zone
         if change is not None:
             raise InvalidMessage(
                 f"{type(message).__name__} changes when it is stored as JSON: {change.name}={change.before} comes back "
@@ -49,9 +49,9 @@ def checked_copy(message: M, encoded: bytes, decode: Callable[[bytes], M]) -> M:
 
 
 class EventCodec:
-    """Encodes and decodes the event types it was built with; anything else is refused by name.
+    """Encodes and decodes the event types it was built with; it rejects any other by name.
 
-    A record of an older shape goes through its class's upcasters, and may become several events, or none. All of them
+    A record of an older shape passes through its class's upcasters, and may become several events, or none. All of them
     keep the record's version, position, time and metadata.
     """
 
@@ -96,27 +96,27 @@ class EventCodec:
             self._newest.setdefault(upcaster.type, event_class)
 
     def encode(self, event: Event, metadata: bytes) -> tuple[EncodedEvent, Event]:
-        """Return an event as stored, and as a replay will see it; raise InvalidMessage where the two differ."""
+        """Return an event as stored, and as a replay will see it; raise InvalidMessage if the two differ."""
         kind = self._kinds.get(type(event))
         if kind is None:
-            raise InvalidMessage(f"{type(event).__name__} is no event that this runtime's aggregates evolve")
+            raise InvalidMessage(f"{type(event).__name__} is not an event that this runtime's aggregates evolve")
         name, schema_version, decode = kind
         payload = as_json(event)
         return EncodedEvent(name, schema_version, payload, metadata), checked_copy(event, payload, decode)
 
     def shape(self, event_class: type[Event]) -> tuple[str, int, Decode]:
-        """Return the stored name and schema version of a class it knows, and what decodes a payload on its way in."""
+        """Return the stored name and schema version of a known class, and the decoder of new payloads."""
         return self._kinds[event_class]
 
     def reader(self, event_type: str, schema_version: int) -> tuple[type[Event], Decode] | None:
-        """Return what reads a shape in one step: its class and the decoder of its payload; None for any other shape.
+        """Return the class and payload decoder that read a shape in one step; None for any other shape.
 
-        A loop over many records asks once per shape. What it is given None for goes through `decode`.
+        A loop over many records asks once per shape. Records of a shape that gives None go through `decode`.
         """
         return self._readers.get((event_type, schema_version))
 
     def decode(self, record: EncodedRecord) -> tuple[Event, ...]:
-        """Return the events of a record: one, or what its upcasters make of it.
+        """Return the events of a record: one, or the results of its upcasters.
 
         Raises UnknownEventType, CorruptEvent or UpcastFailed.
         """
@@ -127,7 +127,7 @@ class EventCodec:
             return (reader[1](record.payload),)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise _at(record, CorruptEvent, f"the payload does not fit {reader[0].__qualname__}: {error}") from error
-        except BaseException as raised:  # the `__post_init__` of the event, or of what it holds
+        except BaseException as raised:  # the `__post_init__` of the event, or of a nested value
             let_through(raised)
             reason = f"{reader[0].__qualname__} refuses the payload: {error_text(raised)}"
             raise _at(record, CorruptEvent, reason) from raised
@@ -139,19 +139,19 @@ class EventCodec:
         try:
             payload = _decode_object(record.payload)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise _at(record, CorruptEvent, f"the payload is no JSON object: {error}") from error
+            raise _at(record, CorruptEvent, f"the payload is not a JSON object: {error}") from error
         try:
             return tuple(self._made(chain, part) for part in chain.run(payload))
         except UpcastError as error:
             raise _at(record, UpcastFailed, str(error)) from error.__cause__
 
     def _made(self, chain: Chain[Event], part: dict[str, Any] | Event) -> Event:
-        """Return a checked event of what an upcaster returned, by way of JSON like any other."""
+        """Return a checked event for the result of an upcaster, passed through JSON like any other."""
         event_class = chain.event_class if isinstance(part, dict) else type(part)
         kind = self._kinds.get(event_class)
         if kind is None:
             raise UpcastError(
-                f"of its upcasters {chain.label} one returned {event_class.__qualname__}, "
+                f"one of its upcasters {chain.label} returned {event_class.__qualname__}, "
                 "which no registered aggregate evolves"
             )
         try:
@@ -164,17 +164,17 @@ class EventCodec:
         return event
 
     def why_unreadable(self, event_type: str, schema_version: int) -> str | None:
-        """Return why a stored shape cannot be read, with the mend; None if it can."""
+        """Return why a stored shape cannot be read and how to fix it; None if it can be read."""
         key = (event_type, schema_version)
         if key in self._readers or key in self._chains:
             return None
         return self._why_unknown(event_type, schema_version)
 
     def why_unfit(self, record: EncodedRecord) -> str | None:
-        """Return why a stored event does not fit its class any more, with the mend; None if it does.
+        """Return why a stored event no longer fits its class and how to fix it; None if it fits.
 
-        A class whose fields changed under one schema version cannot read what was stored, or reads it in part: a field
-        that was renamed comes back as its default. A shape that no class reads fits nothing, and is not told here.
+        A class whose fields changed under one schema version cannot read its stored events, or reads them in part: a
+        renamed field decodes to its default. For a shape that no class reads, `why_unreadable` has the reason.
         """
         key = (record.type, record.schema_version)
         if self.why_unreadable(*key) is not None:
@@ -183,14 +183,14 @@ class EventCodec:
         try:
             events = self.decode(record)
         except UnreadableEvent as error:
-            return f"{error}{'' if reader is None else _mend(reader[0])}"
+            return f"{error}{'' if reader is None else _advice(reader[0])}"
         lossy = self.why_lossy(record, events)
         return None if lossy is None else str(_at(record, CorruptEvent, lossy))
 
     def why_lossy(self, record: EncodedRecord, events: Sequence[Event]) -> str | None:
-        """Return which fields of a record are not in the events it was decoded to, with the mend; None: all are.
+        """Return which fields of a record its decoded events lack, and how to fix it; None if they lack none.
 
-        What upcasters leave out, they leave out on purpose.
+        Fields that upcasters drop do not count: they are dropped on purpose.
         """
         reader = self._readers.get((record.type, record.schema_version))
         if reader is None:
@@ -198,7 +198,7 @@ class EventCodec:
         lost = [f"`{name}`" for name in lost_fields(events[0], msgspec.json.decode(record.payload))]
         if not lost:
             return None
-        return f"it was stored with {', '.join(lost)}, which {reader[0].__qualname__} does not have{_mend(reader[0])}"
+        return f"it was stored with {', '.join(lost)}, which {reader[0].__qualname__} does not have{_advice(reader[0])}"
 
     def _why_unknown(self, event_type: str, schema_version: int) -> str:
         known = self._newest.get(event_type)
@@ -212,24 +212,22 @@ class EventCodec:
             return (
                 f"it is of schema version {schema_version}, {name} reads {newest}: run the code that wrote it, or newer"
             )
-        return (
-            f"{name} is at schema version {newest} and reads no version {schema_version}: add @upcast({schema_version})"
-        )
+        return f"{name} is at schema version {newest} and cannot read {schema_version}: add @upcast({schema_version})"
 
     def with_subclasses(self, event_classes: Collection[type[Event]]) -> frozenset[type[Event]]:
-        """Return the classes it knows that are among these, or are subclasses of one of them."""
+        """Return the known classes that are among these or derive from one of them."""
         bases = tuple(event_classes)
         return frozenset(known for known in self._kinds if issubclass(known, bases))
 
     def classes_of(self, event_types: Iterable[str]) -> frozenset[type[Event]]:
-        """Return the classes that stored names, of today or of old, belong to."""
+        """Return the classes that read these stored names, current or former."""
         return frozenset(self._newest[name] for name in event_types if name in self._newest)
 
     def may_become(self, record: EncodedRecord, wanted: Collection[type[Event]]) -> bool:
-        """Say whether a record may hold events of some classes, without decoding it.
+        """Return whether a record may hold events of some classes, without decoding it.
 
-        What upcasters return is known only when they have run: a record of an older shape may become anything. One
-        of an unknown shape is wanted by those who want the class of its name, and fails when it is decoded.
+        The result of upcasters is known only after they run, so a record of an older shape may become anything. A
+        record of an unknown shape matches the class of its name, and fails when it is decoded.
         """
         key = (record.type, record.schema_version)
         reader = self._readers.get(key)
@@ -238,7 +236,7 @@ class EventCodec:
         return key in self._chains or self._newest.get(record.type) in wanted
 
     def recorded(self, record: EncodedRecord) -> tuple[RecordedEvent[Event], ...]:
-        """Return the events of a record with its place, time and metadata: one, or what its upcasters make of it."""
+        """Return the events of a record, or of its upcasters, with its place, time and metadata."""
         stream = record.stream
         try:
             metadata = decode_metadata(record.metadata)
@@ -252,10 +250,10 @@ class EventCodec:
         )
 
 
-def _mend(event_class: type[Event]) -> str:
+def _advice(event_class: type[Event]) -> str:
     version = event_class.schema_version
     return (
-        f"; the fields have changed under one schema version: set schema_version = {version + 1} in "
+        f"; the fields changed under one schema version: set schema_version = {version + 1} in "
         f"{event_class.__qualname__} and add @upcast({version}), which turns the stored fields into today's"
     )
 

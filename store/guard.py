@@ -1,9 +1,9 @@
-"""What the statements of projections and of queries may do to a database, asked of SQLite itself.
+"""Check what the statements of projections and queries do to a database, with SQLite's authorizer.
 
-SQLite's authorizer tells, while it compiles a statement, every table it writes, by whatever wording, trigger or view.
-Asking costs a call into Python for each, so a text is asked about once per connection; one that changes the schema has
-all asked about again, for what a text means may have changed. Which schema objects may be made is decided by the same
-rule here and at the opening (`is_foreign`), so that nothing that was accepted keeps a log from opening.
+While SQLite compiles a statement, the authorizer reports every table that the statement writes, in any wording and
+through any trigger or view. Each report is a call into Python, so a text is checked once per connection. After a schema
+change all texts are checked again, because their meaning may have changed. The rule for schema objects is the same here
+and at opening (`is_foreign`), so an accepted object never prevents a log from opening.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 _TEXTS_KEPT = 1_000
 
-# The tables of a version of a projection begin so, and so does what belongs to them.
+# The prefix of the tables of one projection version, and of their indexes and triggers.
 _PROJECTION = re.compile(r"\w+?__v\d+__")
 _PLAIN_VIEW = re.compile(r'CREATE VIEW "([^"]+)" AS SELECT \* FROM "\w+__v\d+__\1"')
 
@@ -49,19 +49,19 @@ _OTHERS = {
     sqlite3.SQLITE_CREATE_TEMP_INDEX: "CREATE TEMP INDEX",
     sqlite3.SQLITE_CREATE_TEMP_TRIGGER: "CREATE TEMP TRIGGER",
 }
-# They read what is, if they are given no value. Full-text search itself asks for the first.
+# Without a value they only read. Full-text search itself uses the first.
 _READING_PRAGMAS = frozenset(
     ("data_version", "integrity_check", "quick_check", "journal_mode", "synchronous", "page_count", "page_size")
 )
 
 
 def is_foreign(kind: str, name: str, table: str, sql: str) -> bool:
-    """Whether something in a schema, beside our own, was made by nobody who goes through the store.
+    """Whether a schema object, other than our own, was not made through the store.
 
-    A table is anybody's. An index or a trigger belongs to the table whose name it begins with, up to the version of a
-    projection; a view to a projection, or it is the plain name of a projection's table.
+    Any table is allowed. An index or a trigger belongs to the table whose name is its prefix, up to the version of a
+    projection. A view belongs to a projection, or has the plain name of a projection's table.
     """
-    if kind == "table" or name.startswith("sqlite_"):  # what SQLite makes by itself
+    if kind == "table" or name.startswith("sqlite_"):  # SQLite's internal objects
         return False
     if kind == "view":
         return _PROJECTION.match(name) is None and _PLAIN_VIEW.fullmatch(sql) is None
@@ -74,8 +74,8 @@ def is_foreign(kind: str, name: str, table: str, sql: str) -> bool:
 class StatementGuard:
     """Runs the statements of users on one connection, on the connection's thread.
 
-    own: the names of our own tables, views and indexes, which may be read and nothing else. reads_only: the connection
-    does not write, so nothing may be made or dropped either.
+    own: the names of our own tables, views and indexes; users may only read them.
+    reads_only: the connection does not write, so users may not create or drop anything either.
     """
 
     __slots__ = ("_changes_schema", "_known", "_own", "_reads_only", "_refusal", "_sql")
@@ -89,11 +89,11 @@ class StatementGuard:
         self._changes_schema = False
 
     def run(self, db: sqlite3.Connection, sql: str, work: Callable[[], T]) -> T:
-        """Return what `work`, which runs `sql` on the connection, returns; StatementFailed where it may not run."""
+        """Return the result of `work`, which runs `sql`; raise StatementFailed if the statement is not allowed."""
         if sql in self._known:
             return work()
         self._sql, self._refusal, self._changes_schema = sql, "", False
-        db.set_authorizer(self._answer)  # compiles again what was compiled before, also of this text
+        db.set_authorizer(self._answer)  # recompiles every statement, including this one
         try:
             result = work()
         except sqlite3.Error as error:
@@ -126,7 +126,7 @@ class StatementGuard:
         if action in _OTHERS:
             return f"runs {_OTHERS[action]}, and may not"
         if action in _WRITES:
-            # Elsewhere a connection that only reads refuses it; full-text search prepares what it does not run then.
+            # A read-only connection rejects other writes; full-text search prepares some that it does not run.
             return f"writes to {first}, a table of the log" if first.lower() in self._own else ""
         if self._reads_only:
             return "changes the schema, and a query only reads"

@@ -1,8 +1,7 @@
-"""`MemoryStore`: a log in plain Python structures, for tests, simulations and what may be forgotten.
+"""`MemoryStore`: a log in plain Python structures, for tests, simulations and data that may be lost.
 
 Invariants, true between any two awaits (no method here waits for anything):
-
-- `_log[p - 1]` is the event at position p; `_streams[s][v - 1]` the event at version v of stream s, the same object;
+- `_log[p - 1]` is the event at position p; `_streams[s][v - 1]`, the same object, is at version v of stream s;
 - `_commands` holds every command id that took effect;
 - no snapshot is later than its stream;
 - checkpoints, dead letters, the runtime's own tables and those of projections live in an SQLite database in memory,
@@ -53,16 +52,16 @@ from actorium.store.sqlite.schema import own_names
 from actorium.store.tables.dialect import Dialect, SQLiteDialect
 from actorium.store.tables.own_rows import Row, TableRead
 
-# A short query is answered where it is asked, in some milliseconds at most; a longer one is begun anew in a thread.
+# A short query runs on the loop, for a few milliseconds at most; a longer one restarts in a thread.
 _STEPS_PER_CALL = 50_000  # of SQLite's virtual machine
 _CALLS_MAX = 10
 
 
 class MemoryStore:
-    """A log that lives as long as this object; `close` and `open` again keep what is in it.
+    """A log that lives as long as this object; its content survives `close` and a later `open`.
 
-    threads: a long query goes on in a thread, over a copy of the tables, so that it does not hold up the event loop.
-        Without, it does: a simulation has no threads.
+    threads: run a long query in a thread, over a copy of the tables, so that it does not block the event loop. Without
+        threads it blocks the loop: a simulation has no threads.
     """
 
     def __init__(self, *, threads: bool = True) -> None:
@@ -86,7 +85,7 @@ class MemoryStore:
 
     async def open(self) -> None:
         if self._is_open:
-            raise StoreInUse("the memory store is open already: one open() per close()", pid=os.getpid())
+            raise StoreInUse("the memory store is already open: call close() before open()", pid=os.getpid())
         self._is_open = True
 
     async def close(self) -> None:
@@ -172,7 +171,7 @@ class MemoryStore:
         return await self._query_beside(sql, parameters)
 
     async def _query_beside(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """Run a query in a thread, over a copy of the tables; it is interrupted where the caller leaves."""
+        """Run a query in a thread, over a copy of the tables; cancelling the caller interrupts it."""
 
         async def copied() -> Connection:
             return CopyConnection(self._tables.serialize())

@@ -1,8 +1,8 @@
-"""What user code raises: which of it is a failure of that code, and safe text for an error of any kind.
+"""Exceptions from user code: tell which are failures of that code, and format any exception safely.
 
-Handlers may raise anything: classes that are no `Exception`, the `CancelledError` of another task, errors that cannot
-be printed. Each place that calls user code catches `BaseException` and calls `let_through` first; what that returns for
-fails one command, event, step or query, and nothing else.
+Handlers may raise anything: classes that do not derive from `Exception`, the `CancelledError` of another task, errors
+that cannot be printed. Each caller of user code catches `BaseException` and calls `let_through` first. If that returns,
+one command, event, step or query failed, and nothing else.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ _LINE_MAX = 1_000
 
 
 def let_through(raised: BaseException) -> None:
-    """Raise an error again that is no failure of the user code that was called; return for every other.
+    """Re-raise an exception that is not a failure of the called user code; return for every other one.
 
-    Let through are `KeyboardInterrupt`, the cancellation of the current task, and the `GeneratorExit` by which Python
-    closes a coroutine. `SystemExit` is a failure like any other: a library that calls `sys.exit` in a handler must not
-    end a server. A `CancelledError` of somebody else's task is one too.
+    It re-raises `KeyboardInterrupt`, the cancellation of the current task, and the `GeneratorExit` with which Python
+    closes a coroutine. `SystemExit` counts as a failure: a library that calls `sys.exit` in a handler must not stop a
+    server. So does a `CancelledError` of another task.
     """
     if isinstance(raised, Exception):
         return
@@ -28,7 +28,7 @@ def let_through(raised: BaseException) -> None:
         raise raised
     if isinstance(raised, asyncio.CancelledError) and _is_being_cancelled():
         raise raised
-    # The interpreter raises it in the frame that waits, user code in a frame of its own.
+    # The interpreter raises it in the awaiting frame, user code in its own frame.
     if isinstance(raised, GeneratorExit) and (raised.__traceback__ is None or raised.__traceback__.tb_next is None):
         raise raised
 
@@ -36,15 +36,15 @@ def let_through(raised: BaseException) -> None:
 def _is_being_cancelled() -> bool:
     try:
         task = asyncio.current_task()
-    except RuntimeError:  # no event loop runs
+    except RuntimeError:  # no running event loop
         return False
     return task is not None and task.cancelling() > 0
 
 
 def error_text(error: BaseException, limit: int = ERROR_MAX) -> str:
-    """Return an error as `Type: message`, of at most `limit` characters, which UTF-8 can carry.
+    """Return an error as `Type: message`, of at most `limit` characters, in valid UTF-8; never raise.
 
-    It never raises: the message of an error that cannot be printed says so.
+    If the message cannot be printed, the result says so.
     """
     name, message = type(error).__name__, text_of(error, limit)
     if not message and isinstance(error, asyncio.CancelledError):
@@ -53,7 +53,7 @@ def error_text(error: BaseException, limit: int = ERROR_MAX) -> str:
 
 
 def traceback_text(error: BaseException, limit: int = TRACEBACK_MAX) -> str:
-    """Return the traceback of an error with its causes, the last `limit` characters of it; never raise."""
+    """Return the last `limit` characters of the traceback of an error and its causes; never raise."""
     try:
         lines = [cut(line.rstrip("\n"), _LINE_MAX) for line in traceback.format_exception(error)]
     except BaseException as raised:
@@ -63,7 +63,7 @@ def traceback_text(error: BaseException, limit: int = TRACEBACK_MAX) -> str:
 
 
 def text_of(value: object, limit: int = ERROR_MAX) -> str:
-    """Return `str(value)`, of at most `limit` characters, which UTF-8 can carry; never raise."""
+    """Return `str(value)`, of at most `limit` characters, in valid UTF-8; never raise."""
     try:
         return cut(str(value), limit)
     except BaseException as raised:
@@ -72,7 +72,7 @@ def text_of(value: object, limit: int = ERROR_MAX) -> str:
 
 
 def repr_of(value: object, limit: int = ERROR_MAX) -> str:
-    """Return `repr(value)`, of at most `limit` characters, which UTF-8 can carry; never raise."""
+    """Return `repr(value)`, of at most `limit` characters, in valid UTF-8; never raise."""
     try:
         return cut(repr(value), limit)
     except BaseException as raised:
@@ -81,7 +81,7 @@ def repr_of(value: object, limit: int = ERROR_MAX) -> str:
 
 
 def cut(text: str, limit: int) -> str:
-    """Return a text that UTF-8 can carry, with an ellipsis in place of what is beyond `limit` characters."""
+    """Return a text in valid UTF-8, with an ellipsis instead of the characters beyond `limit`."""
     if not text.isascii():
         text = text[: limit + 1].encode(errors="backslashreplace").decode()
     return text if len(text) <= limit else text[: limit - 1] + "…"

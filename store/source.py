@@ -61,7 +61,7 @@ class SystemSource:
 
 
 class SeededSource:
-    """For tests and simulations: one seed always gives the same identifiers and random numbers; the caller sets the time."""
+    """For tests and simulations: a seed always gives the same identifiers and random numbers; time is set by hand."""
 
     __slots__ = ("_count", "_random", "_seed", "time_us")
 

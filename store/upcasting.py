@@ -1,8 +1,8 @@
-"""Upcasters: how an event that was stored in an older shape becomes events of today.
+"""Upcasters: convert an event that was stored in an older shape into current events.
 
-The log is never rewritten. An event class counts the shapes that its fields have had (`schema_version`) and holds, for
-each older shape, one function that turns its payload into the next shape. A chain of them runs when an old record is
-read; what is stored stays as it was.
+The log is never rewritten. An event class numbers the shapes of its fields (`schema_version`). For each older shape it
+has one function that converts its payload to the next shape. Reading an old record runs a chain of them; the stored
+record does not change.
 """
 
 from __future__ import annotations
@@ -23,14 +23,19 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def upcast(from_version: int, *, type: str = "") -> Callable[[F], F]:
-    """Mark a function inside an event class that turns the payload of one older shape into the next one.
+    """Mark a function inside an event class that converts the payload of an older shape into the next shape.
 
-    It takes the payload as a dict, as JSON gives it, and returns the dict of `from_version + 1`; or a list of such
-    dicts and of events of any registered class (the record becomes several events); or None (the record becomes none).
-    It must follow from the payload alone, as `@evolve` follows from the event alone.
+    The function takes the payload as a dict of JSON values. It returns one of:
+    - the dict of `from_version + 1`;
+    - a list of such dicts and of events of any registered class: the record becomes several events;
+    - None: the record becomes no event.
+    Its result must follow from the payload alone, as `@evolve` follows from the event alone.
 
-    from_version: the shape that it takes, below the class's `schema_version`. type: the name that the event was stored
-    under at that version, where the class was renamed since.
+    from_version: the shape that it takes, from 1 and below the class's `schema_version`.
+    type: the stored name of the event at that version, if the class was renamed since.
+
+    Raises:
+        ConfigurationError: `from_version` is not a whole number from 1, or the decorated object is not a function.
 
         class AccountOpened(Event):
             schema_version = 2
@@ -42,8 +47,8 @@ def upcast(from_version: int, *, type: str = "") -> Callable[[F], F]:
             def add_currency(payload: dict[str, Any]) -> dict[str, Any]:
                 return payload | {"currency": "EUR"}
 
-    `@staticmethod` is for type checkers: without it the function works the same. The version, position and metadata of
-    a record are those of all events that it becomes.
+    `@staticmethod` is for type checkers; the function works the same without it. All events that a record becomes share
+    its version, position and metadata.
     """
     if not is_version(from_version):
         raise ConfigurationError(
@@ -65,7 +70,7 @@ def _plain(attribute: Any) -> Any:
 
 
 def is_version(value: object) -> TypeGuard[int]:
-    """Say whether a value counts something from 1."""
+    """Return whether a value is a whole number from 1."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
@@ -79,7 +84,7 @@ class Upcaster(msgspec.Struct, frozen=True):
 
 
 def read_upcasters(event_class: type, stored_name: str, schema_version: object) -> tuple[Upcaster, ...]:
-    """Return the upcasters that a class holds itself, oldest first; raise ConfigurationError where they do not fit."""
+    """Return the upcasters of a class itself, oldest first; raise ConfigurationError if they do not fit together."""
     name = event_class.__qualname__
     if not is_version(schema_version):
         raise ConfigurationError(f"{name}.schema_version is {schema_version!r}: it counts the shapes, from 1")
@@ -115,11 +120,11 @@ def _marked(event_class: type, stored_name: str) -> Iterator[Upcaster]:
 
 
 class UpcastError(Exception):
-    """An upcaster raised, or returned what is no payload; the message names it."""
+    """An upcaster raised, or returned something that is not a payload; the message names it."""
 
 
 class Chain(Generic[E]):
-    """The way of one older shape to the newest one: its upcasters, one after the other."""
+    """The path of one older shape to the newest one: its upcasters in order."""
 
     __slots__ = ("_steps", "event_class")
 
@@ -129,11 +134,11 @@ class Chain(Generic[E]):
 
     @property
     def label(self) -> str:
-        """The upcasters of this way, for a person."""
+        """The names of these upcasters, for a person."""
         return " → ".join(step.label for step in self._steps)
 
     def run(self, payload: dict[str, Any]) -> list[dict[str, Any] | E]:
-        """Return what a payload becomes: payloads of the newest shape, and events that are ready; raise UpcastError."""
+        """Return payloads of the newest shape and finished events made from a payload; raise UpcastError."""
         parts: list[Any] = [payload]
         for step in self._steps:
             parts = [new for part in parts for new in ([part] if _is_event(part) else _taken(step, part))]

@@ -1,7 +1,7 @@
 """Store URLs: `memory://`, `sqlite:///relative.db`, `sqlite:////absolute.db`.
 
-A path is taken as it stands up to the first `?`, which begins the options; in a file's name `%3F` is a question mark,
-and `%25` a percent sign before two hexadecimal digits. A `#` is part of the name: a store URL has no fragment.
+A path is taken literally up to the first `?`, which starts the options. In a file name, write `%3F` for a question mark
+and `%25` for a percent sign before two hexadecimal digits. A `#` is part of the name: a store URL has no fragment.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ _SQLITE_OPTIONS: dict[str, Callable[[str], Any]] = {
 
 
 def open_store(store: str | EventStore) -> EventStore:
-    """Return the store that a URL names, not opened yet, or the store itself where one is given.
+    """Return the store that a URL names, not yet opened; a store is returned unchanged.
 
-    Raises ConfigurationError for a URL that names no store, and for anything else.
+    Raises:
+        ConfigurationError: the value is neither a valid store URL nor a store.
     """
     if not isinstance(store, str):
         if callable(getattr(store, "commit", None)):
@@ -54,13 +55,13 @@ def open_store(store: str | EventStore) -> EventStore:
 
 
 def file_store(path: str | os.PathLike[str]) -> Examinable:
-    """Return the store whose log is the file at a path, not opened yet."""
+    """Return the store whose log is the file at a path, not yet opened."""
     return SQLiteStore(path)
 
 
 def _memory(url: str, place: str, options: dict[str, str]) -> EventStore:
     if place:
-        raise ConfigurationError(f"store {url!r}: a store in memory has no place; write memory://")
+        raise ConfigurationError(f"store {url!r}: a store in memory has no path; write memory://")
     _read_options(url, options, {})
     return MemoryStore()
 
@@ -75,7 +76,7 @@ def _sqlite(url: str, place: str, options: dict[str, str]) -> EventStore:
         path = unquote(place[1:], errors="strict")
     except UnicodeDecodeError:
         raise ConfigurationError(
-            f"store {url!r}: its percent signs make no UTF-8; write %25 for a percent sign"
+            f"store {url!r}: its percent escapes are not valid UTF-8; write %25 for a percent sign"
         ) from None
     return SQLiteStore(path, **_read_options(url, options, _SQLITE_OPTIONS))
 
@@ -92,7 +93,7 @@ def _read_options(url: str, options: dict[str, str], known: dict[str, Callable[[
         try:
             values[name] = read(text)
         except ValueError:
-            raise ConfigurationError(f"store {url!r}: {name}={text!r} is no {read.__name__}") from None
+            raise ConfigurationError(f"store {url!r}: {name}={text!r} is not a valid {read.__name__}") from None
     return values
 
 

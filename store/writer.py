@@ -1,13 +1,12 @@
-"""`GroupCommitWriter`: one task that turns waiting appends into batches and commits one batch at a time.
+"""`GroupCommitWriter`: one task that groups waiting appends into batches and commits one batch at a time.
 
 Invariants, true between any two awaits:
-
-- at most one commit is in flight; the next batch gathers itself meanwhile, so batch size follows load and there is
-  no linger time to tune;
+- at most one commit is in flight. The next batch gathers meanwhile, so batch size follows load and there is no linger
+  time to tune;
 - requests are committed in the order in which they were enqueued;
 - each request that was enqueued and not withdrawn is reported once through `completed`, in order;
 - only the writer's task calls `store.commit`; no caller's cancellation reaches it;
-- `_flying` is the commit in flight; `_landed` is a commit that has ended and is not reported yet; there is one at most.
+- `_flying` is the commit in flight; `_landed` is a commit that has ended and is not yet reported, at most one.
 """
 
 from __future__ import annotations
@@ -28,14 +27,14 @@ from actorium.store.source import Source
 
 log = logger("actorium.store")
 
-# A clock that is set right by a little, now and then, is nobody's trouble.
+# Small clock corrections are normal and not worth a warning.
 _CLOCK_BEHIND_US = 60_000_000
 
 
 class AppendRequest(Protocol):
-    """What waits for the writer: an append, whether its owner took it back, and whether it was gathered by then.
+    """An append that waits for the writer, with flags for withdrawn and gathered.
 
-    `size_bytes` is the size of its events with their metadata.
+    size_bytes: the size of its events with their metadata.
     """
 
     append: Append
@@ -45,7 +44,7 @@ class AppendRequest(Protocol):
 
 
 class CommitsBatches(Protocol):
-    """What the writer needs of a store."""
+    """The part of a store that the writer uses."""
 
     async def commit(self, batch: Batch) -> Committed:
         """Write a batch, as `EventStore.commit` does."""
@@ -56,7 +55,7 @@ Extra = SaveCheckpoint | Snapshot
 
 
 class WriterStatistics(msgspec.Struct, frozen=True):
-    """What the writer has done since it started, and what waits for it now."""
+    """The writer's counters since it started, and its current queue."""
 
     batches: int
     events: int
@@ -66,7 +65,7 @@ class WriterStatistics(msgspec.Struct, frozen=True):
 
 
 class GroupCommitWriter(Generic[R]):
-    """Commits what is enqueued; `completed(requests, outcome)` is called once per batch, on the loop, in order."""
+    """Commits enqueued requests; `completed(requests, outcome)` is called once per batch, on the loop, in order."""
 
     def __init__(
         self,
@@ -96,13 +95,13 @@ class GroupCommitWriter(Generic[R]):
         self._batches = self._events = self._failed = self._largest = 0
 
     def enqueue(self, request: R) -> None:
-        """Take an append request; its outcome comes through `completed`."""
+        """Enqueue an append; its outcome is reported through `completed`."""
         self._waiting.append(request)
         if self._wake is not None:
             self._awaken()
 
     def save(self, extra: Extra) -> asyncio.Future[None]:
-        """Put a checkpoint or a snapshot into the next batch; the future ends when it is durable, or with the error."""
+        """Add a checkpoint or a snapshot to the next batch; the future ends when it is durable, or with the error."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._extras.append((extra, done))
         if self._wake is not None:
@@ -125,9 +124,9 @@ class GroupCommitWriter(Generic[R]):
         return WriterStatistics(self._batches, self._events, self._failed, self._largest, len(self._waiting))
 
     async def run(self) -> None:
-        """Commit batches until cancelled; a commit in flight is finished and reported first."""
-        # The work is a task of its own, which no cancel scope reaches: so it awaits the store itself, where a task
-        # per commit and a guard around it would cost a lone caller three more rounds of the loop.
+        """Commit batches until cancelled; a commit in flight is first finished and reported."""
+        # The work runs in its own task, out of reach of cancel scopes, so it awaits the store directly. A guarded task
+        # per commit would cost a lone caller three more iterations of the loop.
         work = self._work = asyncio.get_running_loop().create_task(self._commit_batches())
         try:
             await asyncio.shield(work)
@@ -141,9 +140,9 @@ class GroupCommitWriter(Generic[R]):
             raise
 
     def give_up(self) -> list[R] | None:
-        """End `run` though the store has not ended the commit in flight; return its requests, None if there is none.
+        """End `run` although the store has not finished the commit in flight; return its requests, or None.
 
-        They are reported as CommitUnknown: whether they are in the log is not known.
+        They are reported as CommitUnknown: it is unknown whether they are in the log.
         """
         flight = self._flying
         if flight is None or self._work is None:
@@ -177,7 +176,7 @@ class GroupCommitWriter(Generic[R]):
                 finally:
                     self._report_landed()
                     assert self._landed is None, "a commit has landed before the last one was reported"
-                    if self._flying is flight:  # else it was given up, and is reported
+                    if self._flying is flight:  # otherwise it was abandoned and already reported
                         self._landed, self._flying = flight, None
                 if self._bug is not None:
                     raise self._bug
@@ -224,10 +223,10 @@ class GroupCommitWriter(Generic[R]):
         except asyncio.CancelledError:
             work = asyncio.current_task()
             if work is not None and work.cancelling():
-                raise  # the loop itself is being taken down
+                raise  # the loop itself is shutting down
             return CommitUnknown("the commit was cancelled by the store")
         except Exception as error:
-            unknown = CommitUnknown(f"the store failed in a way it does not name: {repr_of(error)}")
+            unknown = CommitUnknown(f"the store raised an unexpected error: {repr_of(error)}")
             unknown.__cause__ = error
             return unknown
 
@@ -241,7 +240,7 @@ class GroupCommitWriter(Generic[R]):
         )
 
     def _report_meanwhile(self) -> None:
-        """Report the last commit while the next is on its way; a bug in what is told of it ends the writer."""
+        """Report the last commit while the next one runs; a bug in `completed` ends the writer."""
         try:
             self._report_landed()
         except Exception as bug:
@@ -281,7 +280,7 @@ class GroupCommitWriter(Generic[R]):
 
 
 class _Flight(Generic[R]):
-    """One commit on its way, with those who wait for it."""
+    """One commit in flight, with the futures that wait for it."""
 
     __slots__ = ("extras", "outcome", "requests")
 

@@ -118,7 +118,7 @@ def test_an_older_version_without_an_upcaster_is_refused_with_the_mend() -> None
         def same(payload: Payload) -> Payload:
             return payload
 
-    with pytest.raises(UnknownEventType, match=r"reads no version 1: add @upcast\(1\)"):
+    with pytest.raises(UnknownEventType, match=r"cannot read 1: add @upcast\(1\)"):
         EventCodec([Late]).decode(record("Late", 1, {}))
 
 
@@ -158,7 +158,7 @@ class Stranger(Event):
         ("wrong type", "returned does not fit Broken: Expected `int`, got `str`"),
         ("no payload", "Broken.break_it returned 7: it returns a dict"),
         ("none in a list", "Broken.break_it returned None: it returns a dict"),
-        ("stranger", "Broken.break_it one returned Stranger, which no registered aggregate evolves"),
+        ("stranger", "Broken.break_it returned Stranger, which no registered aggregate evolves"),
         ("badly made", "returned does not fit Credited: Expected `int`, got `str`"),
         ("not JSON", "returned does not fit Broken"),
         ("not a number", "returned does not fit Broken"),
