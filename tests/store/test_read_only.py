@@ -130,7 +130,7 @@ async def test_a_log_of_an_older_schema_is_refused_and_stays_as_it_is(path: Path
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute(f"PRAGMA user_version = {len(MIGRATIONS) - 1}")
     before = contents(path)
-    with pytest.raises(UnsupportedSchema, match="only reads cannot migrate it; start the application on it once"):
+    with pytest.raises(UnsupportedSchema, match="a read-only opening cannot migrate it; start the application on it once"):
         await SQLiteStore(path).open(read_only=True)
     assert contents(path) == before
 
@@ -165,7 +165,7 @@ async def test_a_log_that_somebody_writes_after_all_is_not_read_on(path: Path) -
 @pytest.mark.asyncio
 async def test_a_log_that_is_only_read_takes_no_commit(path: Path) -> None:
     async with reading(path) as store:
-        with pytest.raises(ConfigurationError, match="to be read only"):
+        with pytest.raises(ConfigurationError, match="was opened read-only"):
             await store.commit(Batch(1, [append(BOB, 0)]))
 
 
