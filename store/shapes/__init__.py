@@ -1,1 +1,1 @@
-"""Which classes of message can be stored as JSON, and whether what comes back is the same."""
+"""Which classes of message JSON can carry, and whether a value survives the round trip."""

@@ -1,4 +1,4 @@
-"""What of stored JSON its class no longer has: a field that decoding passes over in silence."""
+"""Find fields of stored JSON that its class no longer has and that decoding ignores."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import msgspec
 
 
 def lost_fields(value: Any, stored: Any, path: str = "") -> Iterator[str]:
-    """Yield the path of each field of stored JSON that the value decoded from it does not have.
+    """Yield the path of each field of stored JSON that the decoded value does not have.
 
-    value: what a decoder of the class made of `stored`. stored: the same as JSON gives it.
+    value: the result of decoding `stored` to its class.
+    stored: the same JSON as plain values.
     """
     if isinstance(stored, dict):
         parts: Iterable[tuple[Any, Any]]
-        if isinstance(value, Mapping) and len(value) == len(stored):  # its keys may be no strings; their order is kept
+        if isinstance(value, Mapping) and len(value) == len(stored):  # its keys may not be strings; their order is kept
             parts = zip(stored, value.values(), strict=True)
         else:
             known = _fields_of(value)
@@ -31,7 +32,7 @@ def lost_fields(value: Any, stored: Any, path: str = "") -> Iterator[str]:
 
 
 def _fields_of(value: Any) -> Mapping[str, Any] | None:
-    """Return the fields of a value by their names in JSON; None for what has none."""
+    """Return the fields of a value by their names in JSON; None if it has no fields."""
     if isinstance(value, msgspec.Struct):
         names, fields = value.__struct_encode_fields__, value.__struct_fields__
         found = {name: getattr(value, field) for name, field in zip(names, fields, strict=True)}
@@ -41,4 +42,4 @@ def _fields_of(value: Any) -> Mapping[str, Any] | None:
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if (attributes := getattr(type(value), "__attrs_attrs__", None)) is not None:
         return {attribute.name: getattr(value, attribute.name) for attribute in attributes}
-    return value if isinstance(value, Mapping) else None  # a TypedDict: what it does not know is not in it
+    return value if isinstance(value, Mapping) else None  # a TypedDict: unknown keys are not in it

@@ -1,4 +1,4 @@
-"""Whether a value that went through JSON is still the same value: equal, and of the same types all through."""
+"""Compare a value with its JSON round trip: equal, and of the same types at every level."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import msgspec
 
 
 def is_same(one: Any, other: Any) -> bool:
-    """Say whether two values are equal and of the same types all through.
+    """Return whether two values are equal and have the same types at every level.
 
-    `1`, `1.0` and `True` differ, and so do a `dict` and a `defaultdict`. Aware times are the same where they are the
-    same instant at the same offset, whatever object holds their time zone: Python's own `==` says otherwise for times
-    in the ambiguous hour of a time zone (PEP 495).
+    `1`, `1.0` and `True` differ, and so do a `dict` and a `defaultdict`. Aware times are the same if they are the same
+    instant at the same offset, whatever object holds their time zone. Python's own `==` disagrees for times in the
+    ambiguous hour of a time zone (PEP 495).
     """
     if one is other:
         return True
@@ -34,7 +34,7 @@ def is_same(one: Any, other: Any) -> bool:
     if isinstance(one, time):
         return bool(one == other) and one.fold == other.fold
     equality: Any = type(one).__eq__
-    if equality is object.__eq__:  # equal only to itself: compare what it holds
+    if equality is object.__eq__:  # equal only to itself: compare its content
         return is_same(getattr(one, "__dict__", None), getattr(other, "__dict__", None))
     return bool(one == other)
 
@@ -59,7 +59,7 @@ class FieldChange(NamedTuple):
 
 
 def first_change(message: msgspec.Struct, copy: msgspec.Struct) -> FieldChange | None:
-    """Return the first field that differs in a copy; None if nothing does."""
+    """Return the first field that differs in a copy; None if none does."""
     for name in message.__struct_fields__:
         before, after = getattr(message, name), getattr(copy, name)
         if not is_same(before, after):

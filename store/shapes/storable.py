@@ -1,4 +1,4 @@
-"""Which classes of message can be stored as JSON and read back: checked when they are defined."""
+"""Check, when they are defined, that classes of message can be stored as JSON and read back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from actorium.store.errors import ConfigurationError
 Decode = Callable[[bytes], Any]
 
 MAX_NESTING = 100
-"""How deep lists and objects may stand inside each other: a copy of a state takes some five frames for each level."""
+"""The deepest nesting of lists and objects; a copy of a state needs about five frames per level."""
 _STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]')
 
 
@@ -39,9 +39,9 @@ def decoder_of(message_class: type[msgspec.Struct]) -> Decode:
 
 
 def admitting_decoder_of(message_class: type[msgspec.Struct]) -> Decode:
-    """Return `decoder_of` a class for messages that come in: what could not be read back everywhere is refused.
+    """Return `decoder_of` a class for incoming messages, which rejects what could not be read back everywhere.
 
-    The function raises msgspec.ValidationError for JSON that is nested deeper than MAX_NESTING.
+    The function raises msgspec.ValidationError for JSON nested deeper than MAX_NESTING.
 
     Raises:
         ConfigurationError: as `decoder_of`.
@@ -59,7 +59,7 @@ def admitting_decoder_of(message_class: type[msgspec.Struct]) -> Decode:
 
 
 def _nesting_of(payload: bytes) -> int:
-    """Return how deep lists and objects stand inside each other in JSON."""
+    """Return how deep lists and objects are nested in JSON."""
     depth = deepest = 0
     for found in _STRING_OR_BRACKET.finditer(payload):
         first = payload[found.start()]
@@ -72,7 +72,7 @@ def _nesting_of(payload: bytes) -> int:
 
 
 def _has_no_bottom(node: Any, above: tuple[type, ...]) -> bool:
-    """Say whether values of a type may be nested however deep: they hold `Any`, or values of their own type."""
+    """Return whether values of a type may be nested to any depth: they hold `Any`, or values of their own type."""
     if isinstance(node, list | tuple):
         return any(_has_no_bottom(part, above) for part in node)
     if isinstance(node, msgspec.inspect.Field):
@@ -90,7 +90,7 @@ def _has_no_bottom(node: Any, above: tuple[type, ...]) -> bool:
 
 
 def _custom_types(node: Any, path: str, seen: set[type]) -> Iterator[tuple[str, msgspec.inspect.CustomType]]:
-    """Yield the types inside a type that msgspec does not know, each with where it is."""
+    """Yield the types inside a type that msgspec does not know, each with its path."""
     if isinstance(node, list | tuple):
         for part in node:
             yield from _custom_types(part, path, seen)

@@ -1,7 +1,7 @@
-"""Tables beside the log: checkpoints with the statements that belong to them, dead letters, queries.
+"""Tables beside the log: checkpoints with their statements, dead letters, and queries.
 
-Used by the adapters that have an SQLite database at hand (a file, or one in memory). Invariant: what a checkpoint
-stands for and the checkpoint itself are written together or not at all, whatever one of its statements does.
+Adapters with an SQLite database (a file, or in memory) use it. Invariant: a checkpoint and its changes are written
+together or not at all, whatever one of its statements does.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ CREATE TABLE dead_letters (
     PRIMARY KEY (processor, position)
 ) WITHOUT ROWID"""
 
-# A row without a checksum was written before there were any.
+# A row without a checksum predates checksums.
 CHECKSUMS_SCHEMA = """
 ALTER TABLE checkpoints ADD COLUMN checksum INTEGER;
 ALTER TABLE dead_letters ADD COLUMN checksum INTEGER"""
@@ -61,7 +61,7 @@ _LIST = (
     "discarded, checksum FROM dead_letters ORDER BY position"
 )
 
-# A failure of the database rather than of a statement: the whole commit fails with it.
+# Failures of the database rather than of a statement: the whole commit fails.
 _NOT_THE_STATEMENT = frozenset(
     {
         sqlite3.SQLITE_FULL,
@@ -82,12 +82,12 @@ _PRIMARY_CODE = 0xFF  # SQLite's extended result codes keep the primary one in t
 def save_checkpoint(
     db: sqlite3.Connection, checkpoint: SaveCheckpoint, guard: StatementGuard
 ) -> StatementFailed | None:
-    """Write a checkpoint with what belongs to it, as far as the guard lets it; return why it was not written.
+    """Write a checkpoint with its changes if the guard allows them; return the reason if it was not written.
 
-    Where no transaction is open, it is one by itself; an error that is raised may leave that one open.
+    Without an open transaction it runs in its own; if it raises, that transaction may still be open.
     """
     if not (checkpoint.statements or checkpoint.changes or checkpoint.settled or checkpoint.parked):
-        _save_position(db, checkpoint)  # nothing that could fail alone: no savepoint
+        _save_position(db, checkpoint)  # nothing can fail separately: no savepoint needed
         return None
     db.execute("SAVEPOINT checkpoint")
     try:
@@ -120,7 +120,7 @@ def _save_position(db: sqlite3.Connection, checkpoint: SaveCheckpoint) -> None:
 
 
 def run_statements(db: sqlite3.Connection, statements: Sequence[Statement], guard: StatementGuard) -> None:
-    """Run statements in order, those of the same text in a row as one call; raise StatementFailed."""
+    """Run statements in order, with consecutive ones of the same text as one call; raise StatementFailed."""
     sql = ""
     try:
         for sql, run in groupby(statements, key=itemgetter(0)):
@@ -128,7 +128,7 @@ def run_statements(db: sqlite3.Connection, statements: Sequence[Statement], guar
             guard.run(db, sql, partial(_execute, db, sql, rows))
     except StatementFailed:
         raise
-    except Exception as error:  # what an adapter of a parameter's type raises is the statement's fault too
+    except Exception as error:  # an adapter of a parameter's type raised: the statement's fault too
         raise_if_database_failed(error, db)
         failure = StatementFailed(f"{sql!r} failed: {error}")
         failure.__cause__ = error
@@ -143,7 +143,7 @@ def _execute(db: sqlite3.Connection, sql: str, rows: Sequence[Sequence[Any]]) ->
 
 
 def raise_if_database_failed(error: Exception, db: sqlite3.Connection) -> None:
-    """Raise an error again that is no fault of the statement: the disk, the lock, the file."""
+    """Re-raise an error that the statement did not cause: from the disk, the lock or the file."""
     code = getattr(error, "sqlite_errorcode", None)
     if code is not None and code & _PRIMARY_CODE in _NOT_THE_STATEMENT:
         raise error
@@ -152,7 +152,7 @@ def raise_if_database_failed(error: Exception, db: sqlite3.Connection) -> None:
 def load_checkpoint(db: sqlite3.Connection, name: str) -> int:
     """Return the saved position of a processor, 0 if there is none; raise CorruptRow.
 
-    Where there is none, all are looked at: it may be the name that was changed.
+    If there is none, all rows are checked: the damaged value may be the name.
     """
     row = db.execute(_LOAD_CHECKPOINT, (name,)).fetchone()
     if row is not None:
@@ -170,9 +170,9 @@ def _checked_position(name: Any, position: Any, checksum: Any) -> int:
 
 
 def dead_letters(db: sqlite3.Connection, processor: str | None) -> list[DeadLetter]:
-    """Return the dead letters of a processor, or of all, in the order of the log; raise CorruptRow.
+    """Return the dead letters of one processor or of all, in log order; raise CorruptRow.
 
-    Those of the others are looked at too: it may be the processor's name that was changed.
+    The rows of other processors are checked too: the damaged value may be the processor's name.
     """
     letters = []
     for name, kind, id, *rest, checksum in db.execute(_LIST):
@@ -188,7 +188,7 @@ def dead_letters(db: sqlite3.Connection, processor: str | None) -> list[DeadLett
 
 
 def query(db: sqlite3.Connection, sql: str, parameters: Sequence[Any], guard: StatementGuard) -> list[tuple[Any, ...]]:
-    """Return the rows of a query; raise StatementFailed for one that cannot be run, or that the guard refuses."""
+    """Return the rows of a query; raise StatementFailed if it fails or the guard rejects it."""
     try:
         rows: list[tuple[Any, ...]] = guard.run(db, sql, lambda: db.execute(sql, parameters).fetchall())
         return rows

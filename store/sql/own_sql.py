@@ -1,6 +1,6 @@
 """The runtime's own tables in SQLite: their schema, and the statements that write and read them.
 
-Used by the adapters that have an SQLite database at hand, as `checkpoints.py` is.
+Adapters with an SQLite database use it, as they use `checkpoints.py`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from actorium.store.tables.own_rows import (
 
 OWN_TABLES = frozenset({"agenda", "sagas", "submissions", "projection_states"})
 
-# A file of schema 4 may hold these tables already: the runtime made them when it first used them.
+# A file of schema 4 may already hold these tables: the runtime created them at their first use.
 OWN_TABLES_SCHEMA = """
 CREATE TABLE IF NOT EXISTS agenda (owner TEXT NOT NULL, id TEXT NOT NULL, key TEXT NOT NULL, what TEXT NOT NULL,
     due_us INTEGER NOT NULL, PRIMARY KEY (owner, id, key, what)) WITHOUT ROWID;
@@ -83,13 +83,13 @@ _SUBMISSIONS = (
 _KEPT_STATE = (
     "SELECT name, version, position, CAST(state AS BLOB) FROM projection_states WHERE name = ? AND version = ?"
 )
-# From one type to the next by the key: a million sagas of a type cost no more than one.
+# Steps from type to type through the key: a million sagas of one type cost no more than one.
 _SAGA_TYPES = (
     "WITH RECURSIVE kept (type) AS (SELECT min(type) FROM sagas UNION ALL "
     "SELECT (SELECT min(type) FROM sagas WHERE sagas.type > kept.type) FROM kept WHERE kept.type IS NOT NULL) "
     "SELECT type FROM kept WHERE type IS NOT NULL"
 )
-# SQLite uses an index by status only for a query that has the index's own condition.
+# SQLite uses a partial index only for a query that repeats the index's condition.
 _NOT_COMPLETED, _NOT_DONE = "status <> 'completed'", "status <> 'done'"
 _LIVE = f"{_NOT_COMPLETED} AND status IN ('running', 'undoing', 'failed')"
 _LIVE_STEPS = f"SELECT DISTINCT type, coalesce(step, '') FROM sagas WHERE {_LIVE} ORDER BY 1, 2"
@@ -97,7 +97,7 @@ _LIVE_IDS = f"SELECT id FROM sagas WHERE type = ? AND coalesce(step, '') = ? AND
 
 
 def write_changes(db: sqlite3.Connection, changes: Iterable[TableChange]) -> None:
-    """Make changes in order, those of one kind in a row as one call."""
+    """Make changes in order, with consecutive ones of one kind as one call."""
     for sql, run in groupby(map(_statement_of, changes), key=itemgetter(0)):
         db.executemany(sql, [parameters for _, parameters in run])
 

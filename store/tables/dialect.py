@@ -1,7 +1,7 @@
-"""`Dialect`: what the SQL of projections needs to know of the database that runs it, and SQLite's.
+"""`Dialect`: the syntax differences of databases that the SQL of projections depends on, and SQLite's dialect.
 
-A projection's author writes SQL for the database that the store uses, with `?` for each parameter. What the runtime
-adds to it, so that two versions of a projection can live side by side, comes from here.
+A projection's author writes SQL for the store's database, with `?` for each parameter. The runtime uses the dialect to
+add what lets two versions of a projection exist side by side.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 
 class TableObject(NamedTuple):
-    """A table or view of the database. `definition` names what a view shows, as `Dialect.quoted` writes it.
+    """A table or view of the database. `definition` lists what a view shows, in the form of `Dialect.quoted`.
 
     The definition of a table may be empty.
     """
@@ -23,33 +23,33 @@ class TableObject(NamedTuple):
 
 
 class Dialect(Protocol):
-    """How a database writes SQL. Statements are texts; parameters of a query come beside it."""
+    """The SQL syntax of a database. Statements are texts; the parameters of a query are passed separately."""
 
     def translated(self, sql: str) -> str:
-        """Return a statement with `?` for its parameters as the database takes it."""
+        """Convert a statement with `?` parameters to the form that the database accepts."""
         ...
 
     def is_complete(self, sql: str) -> bool:
-        """Say whether a text that ends with a semicolon is whole statements: it may end inside a string or trigger."""
+        """Return whether a text that ends with a semicolon is complete: it may end inside a string or a trigger."""
         ...
 
     def quoted(self, name: str) -> str:
-        """Return a name as it stands in a statement, whatever characters it has."""
+        """Return a name quoted for a statement, whatever characters it contains."""
         ...
 
     def list_objects(self, prefix: str) -> tuple[str, Sequence[Any]]:
-        """Return a query, with its parameters, for the fields of each `TableObject` whose name begins so.
+        """Return a query, with its parameters, for the fields of each `TableObject` whose name has this prefix.
 
-        Views come before tables, each by name: an order in which they can be dropped.
+        Views come before tables, each sorted by name, so that they can be dropped in this order.
         """
         ...
 
     def drop(self, thing: TableObject) -> str:
-        """Return the statement that drops a table or view, if it is there."""
+        """Return the statement that drops a table or view if it exists."""
         ...
 
     def create_view(self, name: str, table: str) -> str:
-        """Return the statement that makes a view which shows a whole table."""
+        """Return the statement that creates a view of a whole table."""
         ...
 
 

@@ -1,9 +1,9 @@
-"""The runtime's own tables beside the log: their rows, the changes that are written to them, and how they are read.
+"""The runtime's own tables beside the log: their rows, changes and reads.
 
 The runtime and its sagas write these tables with `SaveCheckpoint.changes` and read them with `EventStore.read_rows`;
-how a row is stored is the adapter's business. Everything in them can be built from the log again.
+the adapter decides how a row is stored. Everything in them can be rebuilt from the log.
 
-A row among the changes is written in place of the row with the same key.
+A row in the changes replaces the row with the same key.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ Row = TypeVar("Row")
 
 
 class TableChange(msgspec.Struct, frozen=True, gc=False, tag=True, tag_field="change"):
-    """A change of one of the runtime's own tables; its subclasses are all there are."""
+    """A change of one of the runtime's own tables; the subclasses below are the complete set."""
 
 
 class AgendaRow(TableChange, frozen=True, gc=False):
-    """An intent, and when something is due for it. The key is everything but `due_us`.
+    """An intent and the time when something is due for it. The key is every field except `due_us`.
 
-    `owner`, `id` and `key` name the intent; `what` is due at `due_us`: to carry it out, or its deadline.
+    `owner`, `id` and `key` identify the intent; `what` is due at `due_us`: to carry it out, or its deadline.
     """
 
     owner: str
@@ -33,7 +33,7 @@ class AgendaRow(TableChange, frozen=True, gc=False):
 
 
 class AgendaRemoval(TableChange, frozen=True, gc=False):
-    """Remove the agenda's row with this key, if there is one."""
+    """Remove the agenda's row with this key, if any."""
 
     owner: str
     id: str
@@ -54,7 +54,7 @@ class SagaRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class SagaChange(TableChange, frozen=True, gc=False):
-    """Write the columns of a saga's row that are not None; make the row if there is none."""
+    """Write the columns of a saga's row that are not None; create the row if needed."""
 
     type: str
     id: str
@@ -81,7 +81,7 @@ class SubmissionRow(TableChange, frozen=True, gc=False):
 
 
 class SubmissionEnd(TableChange, frozen=True, gc=False):
-    """Write how a submission ended, and when, into its row, if there is one."""
+    """Record the outcome of a submission and its time in its row, if any."""
 
     id: str
     status: str
@@ -90,7 +90,7 @@ class SubmissionEnd(TableChange, frozen=True, gc=False):
 
 
 class KeptState(TableChange, frozen=True, gc=False):
-    """The state of a projection as JSON after the event at `position`; one for each name."""
+    """The state of a projection as JSON after the event at `position`; one row per name."""
 
     name: str
     version: int
@@ -99,7 +99,7 @@ class KeptState(TableChange, frozen=True, gc=False):
 
 
 class KeptStateRemoval(TableChange, frozen=True, gc=False):
-    """Remove the kept state of this name, if there is one."""
+    """Remove the stored state of this name, if any."""
 
     name: str
 
@@ -111,11 +111,11 @@ class RemoveAll(TableChange, frozen=True, gc=False):
 
 
 class TableRead(msgspec.Struct, Generic[Row], frozen=True, gc=False, tag=True, tag_field="read"):
-    """A request for rows of one of the runtime's own tables; its subclasses are all there are."""
+    """A request for rows of one of the runtime's own tables; the subclasses below are the complete set."""
 
 
 class ReadDue(TableRead[AgendaRow], frozen=True, gc=False):
-    """Rows of the agenda that are due at `until_us` or before, at most `limit`, by `due_us` and then by key.
+    """Agenda rows due at `until_us` or before, at most `limit`, ordered by `due_us` and then by key.
 
     With `after`, only those that follow that row in this order.
     """
@@ -138,9 +138,9 @@ class ReadSagas(TableRead[SagaRow], frozen=True, gc=False):
 
 
 class LiveSteps(msgspec.Struct, frozen=True, gc=False):
-    """A type of saga, and the ids of sagas of it that are running, undoing or failed, by their step.
+    """A type of saga, and the ids of its running, undoing or failed sagas, by step.
 
-    `ids` is empty where no saga of the type is live.
+    `ids` is empty if no saga of the type is live.
     """
 
     type: str
@@ -148,7 +148,7 @@ class LiveSteps(msgspec.Struct, frozen=True, gc=False):
 
 
 class ReadLiveSteps(TableRead[LiveSteps], frozen=True, gc=False):
-    """One row for each type of saga, by type, with at most `ids_max` ids for each step."""
+    """One row per type of saga, ordered by type, with at most `ids_max` ids for each step."""
 
     ids_max: int
 
@@ -162,7 +162,7 @@ class ReadSubmissions(TableRead[SubmissionRow], frozen=True, gc=False):
 
 
 class ReadKeptState(TableRead[KeptState], frozen=True, gc=False):
-    """The kept state of a name, if it was kept by this version."""
+    """The stored state of a name, if this version stored it."""
 
     name: str
     version: int
