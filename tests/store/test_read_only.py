@@ -130,7 +130,7 @@ async def test_a_log_of_an_older_schema_is_refused_and_stays_as_it_is(path: Path
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute(f"PRAGMA user_version = {len(MIGRATIONS) - 1}")
     before = contents(path)
-    with pytest.raises(UnsupportedSchema, match="a read-only opening cannot migrate it; start the application on it once"):
+    with pytest.raises(UnsupportedSchema, match="a read-only opening cannot migrate it; start the application"):
         await SQLiteStore(path).open(read_only=True)
     assert contents(path) == before
 
