@@ -121,7 +121,7 @@ def test_a_bug_in_evolve_comes_out() -> None:
 
 
 def test_an_event_that_was_never_evolved_is_no_history() -> None:
-    with pytest.raises(ValueError, match="AccountOpened is no event"):
+    with pytest.raises(ValueError, match="AccountOpened is not an event"):
         given(Tally("t"), OPENED)
 
 
