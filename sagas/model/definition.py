@@ -65,7 +65,7 @@ class SagaDefinition:
 
     @property
     def alarm_after_s(self) -> float | None:
-        """How long a saga may be under way before a person is told, in seconds; None for ever."""
+        """How many seconds a saga may run before an operator is told; None for no limit."""
         return self.saga_class.alarm_after_s
 
     @property

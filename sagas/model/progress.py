@@ -70,7 +70,7 @@ class SagaProgress(Aggregate):
     `state` is the saga's fields as JSON. `done` holds the finished steps in their order with the commands that took
     effect, `early` the steps whose event came before their turn, `stuck_at` the keys at which a saga that failed waits
     for a person, with the intent if there is one. `cause` is why it turned round. `ended` is how it ended, and
-    `ended_because` why it failed itself: kept for when a person mends a command that failed after that. `version` is
+    `ended_because` why it failed itself: kept for an operator who repairs a command that failed after that. `version` is
     that of its last event. `headers` are those of the event that started it.
     """
 

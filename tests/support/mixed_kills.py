@@ -27,7 +27,7 @@ _AT_REST_WITHIN_S = 120.0
 class Mixed(msgspec.Struct):
     """What was found: `problems` and `broken_chains` must be empty, the rest says how much there was to be found.
 
-    broken_chains: events that name a cause which is no event before them, or none where a client did not begin.
+    broken_chains: events whose cause is not an earlier event, or that have none although no client started the flow.
     """
 
     kills: int = 0
@@ -133,7 +133,7 @@ class MixedKills:
             if cause:
                 found.caused += 1
                 if cause not in known:
-                    found.broken_chains.append(f"{name} names the cause {cause}, which is no event before it")
+                    found.broken_chains.append(f"{name} names the cause {cause}, which is not an earlier event")
             elif metadata["command_id"] not in self._acknowledged and self._is_derived(metadata["command_id"]):
                 found.broken_chains.append(f"{name} of command {metadata['command_id']} names no cause")
             known.add(name)

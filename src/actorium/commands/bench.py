@@ -206,7 +206,7 @@ def _require_extra() -> None:
 
 
 def _require_values(only: Sequence[str], stores: Sequence[str], show: Sequence[Path]) -> None:
-    """Raise WrongUse where a list was begun and nothing put into it: that is no wish for everything."""
+    """Raise WrongUse for an empty list: it does not mean everything."""
     for name, given in (("--only", only), ("--stores", stores), ("--show", show)):
         if not given and isinstance(given, list):
             raise WrongUse(f"{name} needs one or more values: add them, or leave it out")
