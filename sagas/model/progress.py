@@ -67,11 +67,14 @@ class Open(msgspec.Struct):
 class SagaProgress(Aggregate):
     """The progress of one saga.
 
-    `state` is the saga's fields as JSON. `done` holds the finished steps in their order with the commands that took
-    effect, `early` the steps whose event came before their turn, `stuck_at` the keys at which a saga that failed waits
-    for a person, with the intent if there is one. `cause` is why it turned round. `ended` is how it ended, and
-    `ended_because` why it failed itself: kept for an operator who repairs a command that failed after that. `version` is
-    that of its last event. `headers` are those of the event that started it.
+    state: the saga's fields as JSON.
+    done: the finished steps in order, with the commands that took effect.
+    early: the steps whose event came before their turn.
+    stuck_at: the keys at which a failed saga waits for an operator, with the intent if there is one.
+    cause: why it compensates.
+    ended, ended_because: how it ended, and why it failed itself; kept for an operator who repairs a later failure.
+    version: that of its last event.
+    headers: those of the event that started it.
     """
 
     saga: ClassVar[SagaDefinition]
