@@ -52,7 +52,7 @@ def leaves(annotation: Any) -> Iterable[Any]:
 
 
 MARK = "__actorium_"
-"""What the names of the marks begin with that decorators leave on handlers."""
+"""The prefix of the marks that decorators set on handlers."""
 
 
 class ClassBody(dict[str, Any]):
@@ -85,7 +85,7 @@ class HandlerMeta(msgspec.StructMeta):
 
 
 def refuse_reserved(owner: str, annotations: Mapping[str, Any], reserved: Collection[str]) -> None:
-    """Raise ConfigurationError for a field by a name that the runtime uses itself."""
+    """Raise ConfigurationError for a field whose name the runtime uses itself."""
     for name, annotation in annotations.items():
         if name in reserved and "ClassVar" not in str(annotation):
             raise ConfigurationError(

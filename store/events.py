@@ -64,7 +64,7 @@ class Metadata(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     @property
     def cause(self) -> StreamName | None:
-        """The stream of the event that caused the command; None where `causation_id` is not the id of an event."""
+        """The stream of the event that caused the command; None if `causation_id` is not the id of an event."""
         return stream_of_event(self.causation_id)
 
 
@@ -99,7 +99,7 @@ class RecordedEvent(msgspec.Struct, Generic[E_co], frozen=True, gc=False):
 
     @property
     def event_id(self) -> str:
-        """`<stream type>/<stream id>/<version>`: what the events that this one caused name as their `causation_id`."""
+        """The id `<stream type>/<stream id>/<version>`; later events that this one caused have it as `causation_id`."""
         return event_id(self.stream, self.version, self.part)
 
     @property

@@ -16,9 +16,9 @@ class StreamName(msgspec.Struct, frozen=True, gc=False, order=True):
 
 
 def event_id(stream: StreamName, version: int, part: int = 0) -> str:
-    """Return the id of an event: `<stream type>/<stream id>/<version>`, and `.<part>` where there are several.
+    """Return the id of an event: `<stream type>/<stream id>/<version>`, with `.<part>` if a record has several events.
 
-    A slash or a percent sign in the type is percent-escaped, so that it is clear where the stream's id begins.
+    Slashes and percent signs in the type are percent-escaped, so the start of the stream's id is unambiguous.
     """
     stream_type = stream.type
     if "/" in stream_type or "%" in stream_type:
@@ -27,7 +27,7 @@ def event_id(stream: StreamName, version: int, part: int = 0) -> str:
 
 
 def stream_of_event(id: str) -> StreamName | None:
-    """Return the stream that an event's id names; None for a text that is no such id."""
+    """Return the stream that an event's id names; None if the text is not an event id."""
     stream_type, first_slash, rest = id.partition("/")
     stream_id, second_slash, version = rest.rpartition("/")
     if not first_slash or not second_slash or not version.replace(".", "", 1).isdecimal():

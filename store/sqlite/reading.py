@@ -65,7 +65,7 @@ _READ_LOG = (
     f"SELECT group_concat(stream), group_concat(version), {_EVENTS} "
     "FROM (SELECT * FROM events WHERE position > ? ORDER BY position LIMIT ?)"
 )
-# By the index, whatever SQLite thinks of it: a walk through the log would take its time for all readers.
+# Force the index: a scan of the log would delay all readers.
 _READ_LINKED = {
     link: f"SELECT position FROM events INDEXED BY by_{link} WHERE {linked} = ? AND position > ? "
     "ORDER BY position LIMIT ?"

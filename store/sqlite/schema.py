@@ -89,9 +89,9 @@ UPDATE event_types SET first_position = firsts.position
 DELETE FROM event_types WHERE first_position IS NULL
 """
 
-# What an event's command names: the flow it belongs to, and the event that caused it. A command that names nothing has
-# no entry and costs nothing. The words come first in the condition, they are found faster than JSON is read; damaged
-# JSON has no entry, so that an index can be checked and built anew.
+# Indexes of the flow that an event's command belongs to, and of the event that caused it. A command that names neither
+# has no entry and costs nothing. The text search comes first because it is faster than parsing JSON. Damaged JSON has
+# no entry, so that an index can be checked and rebuilt.
 LINKED = {
     name: f"""instr(metadata, '"{name}":"') AND json_valid(metadata) AND json_extract(metadata, '$.{name}')"""
     for name in ("causation_id", "correlation_id")
