@@ -80,8 +80,8 @@ class Aggregate(msgspec.Struct, metaclass=HandlerMeta):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        # A class defined inside a function can refer to names that exist only in that function's frame.
         refuse_reserved(cls.__name__, inspect.get_annotations(cls), _RESERVED)
+        # A class defined inside a function can refer to names that exist only in that function's frame.
         cls.__definition__ = AggregateDefinition(cls, sys._getframe(1).f_locals)
         _check_snapshots(cls)
 
