@@ -165,7 +165,9 @@ def load_checkpoint(db: sqlite3.Connection, name: str) -> int:
 def _checked_position(name: Any, position: Any, checksum: Any) -> int:
     text = name.decode(errors="replace") if isinstance(name, bytes) else str(name)
     if type(position) is not int or checksum not in (None, _checksum((text, position))):
-        raise CorruptRow(f"the checkpoint of {text!r} does not match its checksum: the disk or a hand changed it")
+        raise CorruptRow(
+            f"the checkpoint of {text!r} does not match its checksum: a disk error or a manual edit changed it"
+        )
     return position
 
 
@@ -180,7 +182,7 @@ def dead_letters(db: sqlite3.Connection, processor: str | None) -> list[DeadLett
         if checksum not in (None, _checksum(_parked_values(letter))):
             raise CorruptRow(
                 f"a dead letter of {name!r}, at position {letter.position!r}, does not match its checksum: "
-                f"the disk or a hand changed it"
+                f"a disk error or a manual edit changed it"
             )
         if processor in (None, name):
             letters.append(letter)

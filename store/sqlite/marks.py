@@ -37,7 +37,7 @@ def command_record(
         count = column & _COUNT_MASK
         is_mark = column == events_column(command_id, fingerprint, version, count)
     if not is_mark or not 1 <= count <= version:
-        raise InDoubt(f"the mark of command {command_id!r} is damaged: the disk or a hand changed it")
+        raise InDoubt(f"the mark of command {command_id!r} is damaged: a disk error or a manual edit changed it")
     return CommandRecord(
         command_id, fingerprint, StreamName(_text(type_), _text(name)), version - count + 1, version, position
     )

@@ -215,4 +215,4 @@ async def test_a_mark_that_is_older_than_its_checksum_is_believed(path: Path) ->
 async def test_a_damaged_mark_is_found_by_a_check(path: Path) -> None:
     change(path, "UPDATE events SET command_fingerprint = 8 WHERE command_id = 'c1'")
     async with opened(path) as store:
-        assert await store.damage() == ["the mark of command 'c1' is damaged: the disk or a hand changed it"]
+        assert await store.damage() == ["the mark of command 'c1' is damaged: a disk error or a manual edit changed it"]

@@ -115,11 +115,11 @@ def _examine_event(db: sqlite3.Connection, stream: StreamName, row: tuple[Any, .
     found_version, position, recorded_us, type_id, crc, payload, metadata = row[:7]
     type_row = db.execute(_READ_TYPE, (type_id,)).fetchone()
     event_type = _text(type_row[0]) if type_row is not None else f"event type {type_id!r}"
-    reason = "it does not match its checksum: the disk or a hand changed it"
+    reason = "it does not match its checksum: a disk error or a manual edit changed it"
     if type_row is None:
-        reason = "its type is not in the table of event types: the disk or a hand changed it"
+        reason = "its type is not in the table of event types: a disk error or a manual edit changed it"
     elif not (isinstance(found_version, int) and isinstance(recorded_us, int)):
-        reason = "its version or its time is not a number: the disk or a hand changed it"
+        reason = "its version or its time is not a number: a disk error or a manual edit changed it"
     elif isinstance(payload, bytes) and isinstance(metadata, bytes):
         schema_version = type_row[1]
         kind = kind_checksum(stream, event_type, schema_version)
