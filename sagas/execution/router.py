@@ -78,7 +78,8 @@ class Router:
         if known is not None:
             if known.correlate is not None:
                 return _correlated(known.correlate, recorded)
-            return bounded(recorded.event_id)
+            is_later = recorded.position > self._derives_after
+            return bounded(recorded.event_id) if is_later else _id_before_derived_ids(recorded)
         for step in definition.waiting_for(event_class):
             if step.correlate is not None:
                 return _correlated(step.correlate, recorded)
@@ -135,6 +136,12 @@ class Router:
     async def reset(self) -> None:
         """Go through the log again from where the router first began; repeated events have no effect."""
         await self._start_position.reset()
+
+
+def _id_before_derived_ids(recorded: RecordedEvent[Event]) -> str:
+    """Return the id that a saga got from its starting event in older logs, so that the event starts no second saga."""
+    part = f".{recorded.part}" if recorded.part else ""
+    return f"{recorded.stream_id}@{recorded.version}{part}"
 
 
 def _correlated(correlate: object, recorded: RecordedEvent[Event]) -> str | None:

@@ -150,8 +150,8 @@ async def test_an_event_that_a_saga_took_before_there_were_derived_ids_is_not_ta
         saga = await saga_in(runtime, Transfer, "desk@1", "completed", "undone")
         assert [line.text for line in saga.history if "took" in line.text or "moved" in line.text] == []
         assert runtime.statistics().duplicates == 1
-        assert await ask(runtime) == "desk@2"
-        await saga_in(runtime, Transfer, "desk@2", "completed")
+        assert await ask(runtime) == "Desk/desk/2"
+        await saga_in(runtime, Transfer, "Desk/desk/2", "completed")
 
 
 @virtual

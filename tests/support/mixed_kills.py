@@ -157,7 +157,7 @@ class MixedKills:
     @staticmethod
     def _is_derived(command_id: str) -> bool:
         """Say whether no client chose an id: those of clients are the tags."""
-        work = command_id.removeprefix("submit ").removeprefix("back-").partition("-")[0]
+        work = command_id.removeprefix("~submit ").removeprefix("back-").partition("-")[0]
         return work not in _EXPECTED
 
     async def _compare(self, runtime: Runtime, balances: Counter[str], filled: list[str]) -> None:

@@ -26,7 +26,7 @@ def test_a_derived_id_is_bounded_and_no_caller_may_choose_it(cause: str) -> None
     id = derived_id(cause)
     assert id == derived_id(cause)
     assert len(id) <= MAX_ID_LENGTH
-    with pytest.raises(InvalidCommand, match="the runtime's own"):
+    with pytest.raises(InvalidCommand, match="reserved for the runtime"):
         checked_command_id(id)
     assert checked_command_id(DerivedId(id)) == id
     assert type(checked_command_id(DerivedId(id))) is str

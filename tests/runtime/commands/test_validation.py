@@ -269,7 +269,7 @@ async def test_types_that_no_event_has_are_refused(types: Any) -> None:
 async def test_what_is_no_projection_no_query_and_no_name_is_refused() -> None:
     async with Runtime([Tally, Sum], store="memory://") as runtime:
         for wrong in (Sum, "Sum", [Tally], [Sum.of]):
-            with nothing_done(runtime), pytest.raises(ConfigurationError, match="projections"):
+            with nothing_done(runtime), pytest.raises(ConfigurationError, match="projection"):
                 await runtime.send(Add("t"), wait_for=wrong)  # type: ignore[arg-type]
         with pytest.raises(ConfigurationError, match="@query method"):
             await runtime.query("of")  # type: ignore[arg-type]

@@ -113,7 +113,7 @@ async def guessed_ids(world: World) -> None:
 
     async def guesser(desk: str) -> None:
         for step in ("charge", "debit:undo"):
-            await bank.send(Deposit("mallory", 1), command_id=f"Transfer/{desk}@1/{step}/0")
+            await bank.send(Deposit("mallory", 1), command_id=f"Transfer/Desk/{desk}/1/{step}/0")
 
     await asyncio.gather(client("desk", "full"), guesser("desk"), client("d" * 500, "bob"))
 
