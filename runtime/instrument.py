@@ -106,11 +106,11 @@ class Instrument:
     def saga_stuck(self, saga_type: str, saga_id: str, key: str, reason: str) -> None:
         """A saga failed and waits for a person.
 
-        key: the step, or the undo, that it is stuck at; empty where its own code failed it.
+        key: the step or undo at which it is stuck; empty if its own code failed.
         """
 
     def saga_late(self, saga_type: str, saga_id: str, alarm_after_s: float) -> None:
-        """A saga is under way for longer than its class's `alarm_after_s`; told once for each saga."""
+        """A saga runs longer than its class's `alarm_after_s`; called once for each saga."""
 
     def actor_hydrated(self, stream_type: str, stream_id: str, version: int) -> None:
         """An actor was hydrated from the log up to a version; 0 for a stream without events."""

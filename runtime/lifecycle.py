@@ -107,7 +107,7 @@ class Lifecycle:
         await self._shutdown.of(self._root, settings.drain_s + 3 * settings.close_s)
 
     async def ended(self) -> BaseException | None:
-        """Wait for the end; return its cause, or None after a stop. Raises RuntimeClosed before a start."""
+        """Wait until the runtime ends; return the cause, or None after a stop. Raises RuntimeClosed before a start."""
         if self._root is None:
             raise RuntimeClosed("the runtime has not been started: there is no end to wait for")
         self._require_own_loop()

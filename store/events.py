@@ -72,7 +72,7 @@ E_co = TypeVar("E_co", bound=Event, covariant=True)
 
 
 class RecordedEvent(msgspec.Struct, Generic[E_co], frozen=True, gc=False):
-    """An event as the log holds it: the payload and its place, time and cause.
+    """An event as stored in the log: its payload, place, time and cause.
 
     version: its place in the stream, from 1.
     position: its place in the whole log, from 1.

@@ -34,7 +34,7 @@ def derived_id(cause: str) -> str:
 
 
 def bounded(text: str) -> str:
-    """Return a text unchanged, or, if it is too long for an id, a hash of it and its beginning."""
+    """Return a text unchanged, or, if it is too long for an id, its hash followed by its beginning."""
     if len(text) <= _LONGEST:
         return text
     digest = blake2b(text.encode(), digest_size=_DIGEST_BYTES).hexdigest()

@@ -67,7 +67,7 @@ class CommandContext(msgspec.Struct, eq=False):
 
 
 class Next(Protocol):
-    """The rest of the chain: `await next(context)` goes on to the mailbox and returns the Ack.
+    """The rest of the chain: `await next(context)` passes the command on and returns the Ack.
 
     It may be called again with the same context. The command keeps its id, so it takes effect once. Raises what
     `send` raises.

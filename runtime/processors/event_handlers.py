@@ -26,7 +26,7 @@ def on(method: F, /) -> F: ...
 @overload
 def on(*, correlate: Correlate) -> Callable[[F], F]: ...
 def on(method: Any = None, /, *, correlate: Correlate = None) -> Any:
-    """Mark a method that handles one type of event, or several (`A | B`), as its first parameter is annotated.
+    """Mark a method that handles the events in its first parameter's annotation: one type, or several (`A | B`).
 
     The handler also gets subclasses that the runtime knows, unless a nearer base has its own handler. Further
     parameters are filled by annotation: `RecordedEvent` is the event as recorded; in a projection, `Transaction`

@@ -44,13 +44,13 @@ class Work(Protocol):
     event_classes: frozenset[type[Event]]
 
     async def prepare(self) -> None:
-        """Prepare what it writes to, and move the checkpoint to the position to begin after."""
+        """Prepare its tables or state, and move the checkpoint to the position to begin after."""
 
     async def caught_up(self) -> None:
         """Called each time all existing events have been handled."""
 
     async def reset(self) -> None:
-        """Begin again from the first event."""
+        """Start again from the first event."""
 
 
 class Processor:
@@ -109,7 +109,7 @@ class Processor:
         self._call()
 
     async def reset(self) -> None:
-        """Begin again from the first event: a projection is emptied, a reaction treats past events as a replay."""
+        """Start again from the first event: a projection is emptied, a reaction treats past events as a replay."""
         await self._have_done(self._work.reset)
         self._is_halted = False
 
@@ -166,7 +166,7 @@ class Processor:
         )
 
     async def prepare(self) -> None:
-        """Prepare what it writes to before it runs; raise errors that can be found now."""
+        """Prepare the processor before it runs; raise any error that can be detected now."""
         await self._work.prepare()
         position = self.checkpoint.position
         if self._log_reader.log_tail.position > position:

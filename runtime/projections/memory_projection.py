@@ -134,7 +134,7 @@ class MemoryProjection:
             await self._keep()
 
     async def reset(self) -> None:
-        """Begin again from the first event, with nothing parked or discarded."""
+        """Start again from the first event, with nothing parked or discarded."""
         letters = self._checkpoint.letters
         forget = [KeptStateRemoval(self._checkpoint.name)]
         await self._checkpoint.save(0, changes=forget, settled=[*letters.parked(), *letters.discarded()])

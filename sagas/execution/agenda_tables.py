@@ -19,7 +19,7 @@ class AgendaCheckpoint(Checkpoint):
     saved_position = -1
 
     async def save_behind(self, position: int, changes: Sequence[TableChange]) -> None:
-        """Write a position that was passed, with what it stands for."""
+        """Write a position that was passed, with the changes up to it."""
         await self.writer(SaveCheckpoint(self.name, position, changes=changes))
         self.saved_position = position
 

@@ -26,10 +26,10 @@ from actorium.store.events import Event, RecordedEvent
 
 
 class SagaLine(msgspec.Struct, frozen=True):
-    """One thing that happened in a saga; `text` says it for a person.
+    """One line of a saga's history; `text` describes what happened.
 
-    attempts: how often a command or an effect was tried whose outcome it is.
-    took_s: the seconds since its step was issued, 0 for a line that is no outcome.
+    attempts: how often the command or effect was tried, if the line is its outcome.
+    took_s: the seconds since its step was issued; 0 if the line is not an outcome.
     """
 
     version: int
@@ -46,7 +46,7 @@ class SagaLine(msgspec.Struct, frozen=True):
 
 
 class SagaView(msgspec.Struct, frozen=True, kw_only=True):
-    """A saga now.
+    """The current state of a saga.
 
     status: "running", "undoing", "completed", "undone" or "failed".
     state: its fields.
@@ -63,7 +63,7 @@ class SagaView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SagaSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A saga as an entry of a list."""
+    """A saga in a list."""
 
     type: str
     id: str

@@ -171,7 +171,7 @@ class Runtime:
         await self._lifecycle.stop()
 
     async def ended(self) -> BaseException | None:
-        """Wait for the end; return the error that caused it, or None after a stop; RuntimeClosed before a start."""
+        """Wait until the runtime ends; return its error, or None after a stop. Raises RuntimeClosed before a start."""
         return await self._lifecycle.ended()
 
     @asynccontextmanager
@@ -370,7 +370,7 @@ class Runtime:
         return self._reads.subscribe(name, types, after)
 
     def causes(self, event_id: str, *, after: int = 0) -> AsyncIterator[RecordedEvent[Event]]:
-        """Return an async iterator over the events after a position that one caused directly; `event_id`: of that."""
+        """Return an async iterator over the events that the event with this id caused directly, after a position."""
         self._running()
         return self._reads.log_reader.caused_by(event_id, after)
 

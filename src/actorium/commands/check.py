@@ -22,7 +22,7 @@ def check(app: Target, /, *, deep: bool = False, json: JsonFile = None) -> None:
     Parameters
     ----------
     deep
-        Read every event, not only the list of event types, and let SQLite compare its indexes with its tables.
+        Read every event, not only the first of each shape, and let SQLite compare its indexes with its tables.
     """
     runtime = load_app(app)
     require_log(runtime)

@@ -53,7 +53,7 @@ def explained(error: BaseException) -> Problem | None:
 
 
 def require_file(path: Path, what: str) -> None:
-    """Raise WrongUse unless there is a file that can be read; `what` it is to be stands in the message."""
+    """Raise WrongUse unless the file can be read; the message says `what` it should be."""
     if path.is_dir():
         raise WrongUse(f"{path} is a directory, not {what}")
     try:

@@ -50,7 +50,7 @@ from actorium.testing.contract_words import (
 
 
 class EventStoreContract(PagesContract, TablesContract):
-    """The suite; derive a class from it and define a fixture `store`."""
+    """The contract suite for stores; derive a class from it and define a fixture `store`."""
 
     @opened
     async def test_new_store_is_empty(self, store: EventStore) -> None:

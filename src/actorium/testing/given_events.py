@@ -24,7 +24,7 @@ from actorium.store.tables.dialect import SQLiteDialect
 
 
 def given_events(projection: type[Projection], *events: Event, id: str = "test") -> GivenEvents:
-    """Begin a test with a projection and the first events: `given_events(Balances, Deposited(5), id="alice")`.
+    """Start a test with a projection and its first events: `given_events(Balances, Deposited(5), id="alice")`.
 
     Args:
         projection: the class under test.

@@ -102,8 +102,7 @@ def _examine_snapshot(db: sqlite3.Connection, read: StreamRead) -> Snapshot | No
         return None
     if version > (newest or 0):
         raise VersionGap(
-            f"a snapshot stands at this version, but the stream ends at {newest or 0}: "
-            f"events were taken out of the log",
+            f"a snapshot has this version, but the stream ends at {newest or 0}: events were taken out of the log",
             stream=stream,
             version=version,
             event_type="a snapshot",
