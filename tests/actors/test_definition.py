@@ -389,5 +389,5 @@ def test_a_field_and_a_handler_of_one_name_are_refused(first: str) -> None:
 
 @pytest.mark.parametrize("name", ["id", "stream_type"])
 def test_a_field_by_a_name_of_the_runtimes_own_is_refused(name: str) -> None:
-    with pytest.raises(ConfigurationError, match=rf"Odd\.{name} cannot be a field of yours"):
+    with pytest.raises(ConfigurationError, match=rf"Odd\.{name} cannot be declared as a field"):
         type(Aggregate)("Odd", (Aggregate,), {"__annotations__": {name: "int"}, name: 0})

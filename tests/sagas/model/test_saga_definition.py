@@ -319,7 +319,7 @@ async def test_a_saga_that_was_forgotten_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["id", "reason", "ended", "saga_type", "begins_at"])
 def test_a_field_by_a_name_of_the_runtimes_own_is_refused(name: str) -> None:
-    with pytest.raises(ConfigurationError, match=rf"Odd\.{name} cannot be a field of yours"):
+    with pytest.raises(ConfigurationError, match=rf"Odd\.{name} cannot be declared as a field"):
         type(Saga)("Odd", (Saga,), {"__annotations__": {name: "str"}, name: ""})
 
 
