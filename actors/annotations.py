@@ -89,8 +89,8 @@ def refuse_reserved(owner: str, annotations: Mapping[str, Any], reserved: Collec
     for name, annotation in annotations.items():
         if name in reserved and "ClassVar" not in str(annotation):
             raise ConfigurationError(
-                f"{owner}.{name} cannot be declared as a field: the runtime sets `{name}` itself; give the field another "
-                "name"
+                f"{owner}.{name} cannot be declared as a field: the runtime sets `{name}` itself; give the field "
+                "another name"
             )
 
 
