@@ -37,21 +37,31 @@ def choreographed(store: str | EventStore = "memory://", **options: Any) -> Runt
     runtime: Runtime
 
     async def do(command: Command, order: str, key: str) -> None:
-        """Send a command; if it is rejected, reject the order, and every service undoes its part."""
+        """Send a command; if it is rejected, reject the order, and every service undoes its part.
+
+        A rejection leaves no record. If the same event comes again, the command might succeed this time, although the
+        order has been rejected. So nothing more is done for a rejected order.
+        """
+        if (await order_of(order)).status == "rejected":
+            return
         try:
             await runtime.send(command, command_id=key, correlation_id=order)
         except Rejected as refusal:
             await runtime.send(RejectOrder(order, refusal.reason), command_id=f"{key} refused", correlation_id=order)
 
+    async def undo(command: Command, order: str, key: str) -> None:
+        """Send a command that is never rejected."""
+        await runtime.send(command, command_id=key, correlation_id=order)
+
     async def order_of(id: str) -> Order:
         return await runtime.get(Order, id)
 
-    services = [*_payment(do), *_stock(do, order_of), _shipment(do, order_of), _order(do)]
+    services = [*_payment(do, undo), *_stock(do, undo, order_of), _shipment(do, order_of), _order(do)]
     runtime = Runtime([*SERVICES, *services], store=store, **options)
     return runtime
 
 
-def _payment(do: Do) -> Reactions:
+def _payment(do: Do, undo: Do) -> Reactions:
     @react(on_replay="run", name="shop.payment-charges")
     async def charge(event: OrderPlaced, recorded: RecordedEvent[OrderPlaced], key: IdempotencyKey) -> None:
         order = recorded.stream_id
@@ -59,12 +69,12 @@ def _payment(do: Do) -> Reactions:
 
     @react(on_replay="run", name="shop.payment-refunds")
     async def refund(event: OrderRejected, recorded: RecordedEvent[OrderRejected], key: IdempotencyKey) -> None:
-        await do(Refund(event.customer, recorded.stream_id), recorded.stream_id, key)
+        await undo(Refund(event.customer, recorded.stream_id), recorded.stream_id, key)
 
     return [charge, refund]
 
 
-def _stock(do: Do, order_of: OrderOf) -> Reactions:
+def _stock(do: Do, undo: Do, order_of: OrderOf) -> Reactions:
     @react(on_replay="run", name="shop.stock-reserves")
     async def reserve(event: Charged, key: IdempotencyKey) -> None:
         order = await order_of(event.order)
@@ -72,7 +82,7 @@ def _stock(do: Do, order_of: OrderOf) -> Reactions:
 
     @react(on_replay="run", name="shop.stock-releases")
     async def release(event: OrderRejected, recorded: RecordedEvent[OrderRejected], key: IdempotencyKey) -> None:
-        await do(ReleaseStock(event.item, recorded.stream_id), recorded.stream_id, key)
+        await undo(ReleaseStock(event.item, recorded.stream_id), recorded.stream_id, key)
 
     return [reserve, release]
 

@@ -196,6 +196,20 @@ async def test_an_event_delivered_twice_has_one_effect() -> None:
 
 
 @virtual
+async def test_a_rejected_order_stays_rejected_when_its_events_come_again_and_the_goods_have_arrived() -> None:
+    async with choreographed() as runtime:
+        await prepare(runtime)
+        await runtime.send(PlaceOrder("o-1", *TOO_MANY))
+        await settled(runtime, "o-1")
+        await runtime.send(AddStock("teapot", 100))
+        before, position = await end(runtime, "o-1"), runtime.statistics().position
+        for processor in runtime.processors.values():
+            await processor.reset()
+        await asyncio.sleep(100)
+        assert (await end(runtime, "o-1"), runtime.statistics().position) == (before, position)
+
+
+@virtual
 async def test_everything_about_an_order_is_found_by_its_correlation_id() -> None:
     async with choreographed() as runtime:
         await prepare(runtime)

@@ -28,7 +28,7 @@ def misplaced_events(db: sqlite3.Connection) -> list[str]:
     count, least = db.execute("SELECT count(*), min(position) FROM events WHERE position < 1").fetchone()
     if not count:
         return []
-    return [f"{count} of the events stand before position 1, the first at {least}: a hand changed them"]
+    return [f"{count} of the events stand before position 1, the first at {least}: a manual edit changed them"]
 
 
 def damaged_marks(db: sqlite3.Connection) -> list[str]:
