@@ -70,7 +70,10 @@ AT_3 = "WHERE position = 3"  # version 3 of alice's, a Deposited
         (f"UPDATE events SET recorded_us = 1000.5 {AT_3}", "not a number"),
         (f"UPDATE events SET checksum = checksum - 1 {AT_3}", "checksum"),
         (f"UPDATE events SET checksum = 'none' {AT_3}", "checksum"),
-        (f"UPDATE events SET type = (SELECT id FROM event_types WHERE name = 'Withdrawn') {AT_3}", "a manual edit changed it"),
+        (
+            f"UPDATE events SET type = (SELECT id FROM event_types WHERE name = 'Withdrawn') {AT_3}",
+            "a manual edit changed it",
+        ),
         (f"UPDATE events SET type = 99 {AT_3}", "event type 99 at .* not in the table"),
         (f"UPDATE events SET type = 'Deposited' {AT_3}", "not in the table"),
         ("UPDATE event_types SET name = 'Deposit' WHERE name = 'Deposited'", "Deposit at"),
