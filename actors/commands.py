@@ -12,7 +12,7 @@ from actorium.store.codec import InvalidMessage, checked_copy
 from actorium.store.errors import InvalidCommand
 from actorium.store.events import Event, MessageMeta
 from actorium.store.raised import let_through, repr_of, text_of
-from actorium.store.shapes.storable import admitting_decoder_of
+from actorium.store.shapes.storable import decoders_of
 
 MAX_ID_LENGTH = 512  # an id is a key in an index of the log, not a document
 
@@ -87,7 +87,7 @@ class CommandCodec:
         self._stream_type = stream_type
         self._name = command_type_of(command_class)
         self._fingerprint: Callable[[Any, bytes], int] = self._first_fingerprint
-        self._decode: Callable[[bytes], Any] = admitting_decoder_of(command_class)
+        self._decode: Callable[[bytes], Any] = decoders_of(command_class).admit
 
     def admit(self, command: Command, max_payload_bytes: int) -> tuple[Any, int]:
         """Return a checked copy of a command and its fingerprint; raise InvalidCommand if a field is wrong."""

@@ -14,7 +14,7 @@ from actorium.actors.annotations import alternatives, hints_of, is_proper_subcla
 from actorium.actors.commands import Command, CommandCodec, CommandHandler
 from actorium.store.errors import ConfigurationError
 from actorium.store.events import Event, Metadata, RecordedEvent
-from actorium.store.shapes.storable import decoder_of
+from actorium.store.shapes.storable import decoders_of
 
 A = TypeVar("A", bound=msgspec.Struct)
 F = TypeVar("F", bound=Callable[..., Any])
@@ -144,7 +144,7 @@ class _Reader:
         for event_class in alternatives(first):
             if not is_proper_subclass(event_class, Event):
                 raise ConfigurationError(f"{self._name} evolves {shown(event_class)}, which is not an Event")
-            decoder_of(event_class)
+            decoders_of(event_class)
             if event_class in definition.evolvers:
                 raise ConfigurationError(
                     f"{self._name} and {self._class.__name__}.{definition.evolvers[event_class].__name__} both evolve "

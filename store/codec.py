@@ -22,7 +22,7 @@ from actorium.store.events import EncodedEvent, EncodedRecord, Event, Metadata, 
 from actorium.store.raised import error_text, let_through, text_of
 from actorium.store.shapes.lost_fields import lost_fields
 from actorium.store.shapes.sameness import first_change
-from actorium.store.shapes.storable import Decode, admitting_decoder_of, decoder_of
+from actorium.store.shapes.storable import Decode, decoders_of
 from actorium.store.upcasting import Chain, UpcastError
 
 M = TypeVar("M", bound=msgspec.Struct)
@@ -76,8 +76,9 @@ class EventCodec:
                 f'both stored as {name!r}: give one of them its own event_type = "…"'
             )
         self._newest[name] = event_class
-        self._kinds[event_class] = (name, event_class.schema_version, admitting_decoder_of(event_class))
-        self._readers[name, event_class.schema_version] = (event_class, decoder_of(event_class))
+        decoders = decoders_of(event_class)
+        self._kinds[event_class] = (name, event_class.schema_version, decoders.admit)
+        self._readers[name, event_class.schema_version] = (event_class, decoders.decode)
 
     def _register_chains(self, event_class: type[Event]) -> None:
         upcasters = event_class.__upcasters__

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import msgspec.inspect
@@ -18,12 +18,32 @@ MAX_NESTING = 100
 _STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]')
 
 
-def decoder_of(message_class: type[msgspec.Struct]) -> Decode:
-    """Return the function that decodes messages of a class from JSON.
+class Decoders(NamedTuple):
+    """The functions that decode the JSON of a class: of a stored message, and of an incoming one.
+
+    `admit` also rejects JSON nested deeper than MAX_NESTING, with msgspec.ValidationError.
+    """
+
+    decode: Decode
+    admit: Decode
+
+
+def decoders_of(message_class: type[msgspec.Struct]) -> Decoders:
+    """Return the functions that decode messages of a class from JSON.
+
+    They are made once and kept in the class: reading its annotations takes longer than decoding a thousand messages.
 
     Raises:
         ConfigurationError: a field has a type that JSON cannot carry; the message names the field and the type.
     """
+    decoders: Decoders | None = vars(message_class).get("__decoders__")
+    if decoders is None:
+        decoders = _decoders_of(message_class)
+        message_class.__decoders__ = decoders  # type: ignore[attr-defined]
+    return decoders
+
+
+def _decoders_of(message_class: type[msgspec.Struct]) -> Decoders:
     name = message_class.__qualname__
     try:
         decode: Decode = msgspec.json.Decoder(message_class).decode
@@ -35,27 +55,15 @@ def decoder_of(message_class: type[msgspec.Struct]) -> Decode:
             f"{path} has the type {custom.cls.__qualname__}, which JSON cannot carry: use a msgspec.Struct, a "
             "dataclass, a TypedDict, an Enum or one of the built-in types"
         )
-    return decode
-
-
-def admitting_decoder_of(message_class: type[msgspec.Struct]) -> Decode:
-    """Return `decoder_of` a class for incoming messages, which rejects what could not be read back everywhere.
-
-    The function raises msgspec.ValidationError for JSON nested deeper than MAX_NESTING.
-
-    Raises:
-        ConfigurationError: as `decoder_of`.
-    """
-    decode = decoder_of(message_class)
-    if not _has_no_bottom(msgspec.inspect.type_info(message_class), ()):
-        return decode
+    if not _has_no_bottom(info, ()):
+        return Decoders(decode, decode)
 
     def admit(payload: bytes) -> Any:
         if payload.count(b"[") + payload.count(b"{") > MAX_NESTING and _nesting_of(payload) > MAX_NESTING:
             raise msgspec.ValidationError(f"it is nested deeper than {MAX_NESTING} levels")
         return decode(payload)
 
-    return admit
+    return Decoders(decode, admit)
 
 
 def _nesting_of(payload: bytes) -> int:
