@@ -7,18 +7,24 @@ not contain it; a snapshot makes it permanent.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any, NamedTuple
 
 import msgspec
 
 from actorium.actors.commands import Command, CommandHandler
 from actorium.store.raised import let_through
-from actorium.store.shapes.sameness import first_change
+from actorium.store.shapes.sameness import is_same
 
 FIRST_DECISIONS = 8
 """Decisions of each command class that are checked in production. One catches a handler that always changes the
 state; eight also catch most that do so on one branch."""
+
+# Values of these types cannot be changed in place.
+_ATOMS = frozenset({type(None), bool, int, float, str, bytes, Decimal, datetime, date, time, timedelta})
+_CONTAINERS = frozenset({list, set, dict})
 
 
 class ImpureDecision(TypeError):
@@ -56,7 +62,7 @@ class PurityGuard:
             ImpureDecision: the handler changed the state.
         """
         try:
-            before = copy.deepcopy(state)
+            before = _fields_of(state)
         except BaseException as raised:  # it holds something that cannot be copied, so no comparison is possible
             let_through(raised)
             self.release()
@@ -71,16 +77,47 @@ class PurityGuard:
         finally:
             self._require_unchanged(state, before)
 
-    def _require_unchanged(self, state: Any, before: Any) -> None:
-        change = first_change(before, state)
-        if change is None:
-            return
-        for name in state.__struct_fields__:
-            setattr(state, name, getattr(before, name))
-        raise ImpureDecision(
-            f"{self._method.__qualname__} changed {change.name} from {change.before} to {change.after}: a command "
-            "handler only reads the state; return an event and change the state in its @evolve"
-        )
+    def _require_unchanged(self, state: Any, before: Sequence[_FieldValue]) -> None:
+        for name, value, copied in before:
+            now = getattr(state, name)
+            if (now is value and copied is value) or is_same(copied, now):
+                continue
+            change = f"{name} from {copied!r:.200} to {now!r:.200}"
+            for field in before:
+                setattr(state, field.name, field.copied)
+            raise ImpureDecision(
+                f"{self._method.__qualname__} changed {change}: a command handler only reads the state; return an "
+                "event and change the state in its @evolve"
+            )
+
+
+class _FieldValue(NamedTuple):
+    """A field's value before a decision, and a copy of it: the value itself if it cannot be changed in place."""
+
+    name: str
+    value: Any
+    copied: Any
+
+
+def _fields_of(state: Any) -> list[_FieldValue]:
+    memo: dict[int, Any] = {}  # of all fields: what two of them share, the copies share too
+    fields = []
+    for name in state.__struct_fields__:
+        value = getattr(state, name)
+        fields.append(_FieldValue(name, value, value if type(value) in _ATOMS else _copied(value, memo)))
+    return fields
+
+
+def _copied(value: Any, memo: dict[int, Any]) -> Any:
+    """Return a deep copy; of a list, set or dict of plain values without looking at each of them."""
+    kind = type(value)
+    is_flat = kind in _CONTAINERS and _ATOMS.issuperset(map(type, value))
+    if is_flat and kind is dict:
+        is_flat = _ATOMS.issuperset(map(type, value.values()))
+    if not is_flat or id(value) in memo:
+        return copy.deepcopy(value, memo)
+    copied = memo[id(value)] = value.copy()
+    return copied
 
 
 def _nothing() -> None: ...

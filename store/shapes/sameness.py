@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, time
+from operator import is_
 from typing import Any, NamedTuple
 
 import msgspec
@@ -24,11 +26,9 @@ def is_same(one: Any, other: Any) -> bool:
     if isinstance(one, msgspec.Struct):
         return all(is_same(getattr(one, name), getattr(other, name)) for name in one.__struct_fields__)
     if isinstance(one, dict):
-        return len(one) == len(other) and all(
-            is_same(*keys) and is_same(one[keys[0]], other[keys[1]]) for keys in zip(one, other, strict=True)
-        )
+        return _are_same(one, other) and _are_same(one.values(), other.values())
     if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(is_same(*pair) for pair in zip(one, other, strict=True))
+        return _are_same(one, other)
     if isinstance(one, set | frozenset):
         return bool(one == other) and sorted(map(_kind, one)) == sorted(map(_kind, other))
     if isinstance(one, time):
@@ -37,6 +37,13 @@ def is_same(one: Any, other: Any) -> bool:
     if equality is object.__eq__:  # equal only to itself: compare its content
         return is_same(getattr(one, "__dict__", None), getattr(other, "__dict__", None))
     return bool(one == other)
+
+
+def _are_same(ones: Collection[Any], others: Collection[Any]) -> bool:
+    if len(ones) != len(others):
+        return False
+    # Usually the items are identical, which takes a tenth of the time to find out.
+    return all(map(is_, ones, others)) or all(map(is_same, ones, others))
 
 
 def _is_same_time(one: datetime, other: datetime) -> bool:

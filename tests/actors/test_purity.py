@@ -1,5 +1,6 @@
 """A command handler only reads the state: what it changes is refused, and the state is as it was."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -52,6 +53,48 @@ class Steps(Aggregate):
     def taken(self, event: Taken) -> None: ...
 
 
+class Alter(Command):
+    how: str
+
+
+class Nested(msgspec.Struct):
+    items: list[int] = []
+
+
+class Shelf(Aggregate):
+    count: int = 1
+    flags: list[Any] = msgspec.field(default_factory=lambda: [1, 2])
+    tags: set[str] = msgspec.field(default_factory=lambda: {"a"})
+    prices: dict[str, int] = msgspec.field(default_factory=lambda: {"a": 1})
+    rows: dict[str, list[int]] = msgspec.field(default_factory=lambda: {"a": [1]})
+    pair: tuple[int, list[int]] = msgspec.field(default_factory=lambda: (1, [1]))
+    nested: Nested = msgspec.field(default_factory=Nested)
+
+    @decide
+    def alter(self, command: Alter) -> Taken:
+        CHANGES[command.how](self)
+        return Taken(1)
+
+    @evolve
+    def taken(self, event: Taken) -> None: ...
+
+
+CHANGES: dict[str, Callable[[Shelf], Any]] = {
+    "count": lambda shelf: setattr(shelf, "count", True),
+    "flags": lambda shelf: shelf.flags.__setitem__(0, True),
+    "tags": lambda shelf: shelf.tags.add("b"),
+    "prices": lambda shelf: shelf.prices.update(a=2),
+    "rows": lambda shelf: shelf.rows["a"].append(2),
+    "pair": lambda shelf: shelf.pair[1].clear(),
+    "nested": lambda shelf: shelf.nested.items.append(1),
+}
+HARMLESS: dict[str, Callable[[Shelf], Any]] = {
+    "an equal list": lambda shelf: setattr(shelf, "flags", [1, 2]),
+    "there and back": lambda shelf: (shelf.rows["a"].append(2), shelf.rows["a"].pop()),
+}
+CHANGES |= HARMLESS
+
+
 class Uncopied(Aggregate):
     tool: Any = msgspec.field(default_factory=Unlocked)
     left: int = 10
@@ -72,6 +115,23 @@ async def test_a_changed_field_fails_the_command_and_is_put_back() -> None:
         with pytest.raises(CommandFailed, match=r"Stock\.take changed left from 9 to 5: a command handler only reads"):
             await runtime.send(Take("s", 4))
         assert (await runtime.get(Stock, "s")).left == 9
+
+
+@virtual
+@pytest.mark.parametrize("field", [name for name in CHANGES if name not in HARMLESS])
+async def test_a_change_at_any_depth_is_found_and_put_back(field: str) -> None:
+    async with Runtime([Shelf], store="memory://") as runtime:
+        await runtime.send(Alter("s", "an equal list"))
+        with pytest.raises(CommandFailed, match=rf"Shelf\.alter changed {field} from"):
+            await runtime.send(Alter("s", field))
+        assert msgspec.json.encode(await runtime.get(Shelf, "s")) == msgspec.json.encode(Shelf("s"))
+
+
+@virtual
+@pytest.mark.parametrize("change", HARMLESS)
+async def test_a_state_that_is_the_same_afterwards_is_unchanged(change: str) -> None:
+    async with Runtime([Shelf], store="memory://") as runtime:
+        assert (await runtime.send(Alter("s", change))).version == 1
 
 
 @virtual
