@@ -20,7 +20,7 @@ _RESERVED = ("id", "stream_type", "snapshots", "state_version")
 
 
 def create(method: F) -> F:
-    """Mark the handler of a command that starts a stream; it is called only while the stream is empty.
+    """Mark the handler of a command that creates the aggregate; it is called only while the stream is empty.
 
     If a class has any `@create` method, all its other commands require an existing stream.
 
@@ -31,7 +31,7 @@ def create(method: F) -> F:
 
 
 def decide(method: F) -> F:
-    """Mark a pure command handler: it returns an event, several or None, or refuses by raising `Rejected`.
+    """Mark a pure command handler, which returns one event, several or None, or raises `Rejected`.
 
     The annotation of the first parameter selects the command. A second parameter annotated `Metadata` receives the
     metadata of the command.
@@ -43,7 +43,7 @@ def decide(method: F) -> F:
 
 
 def evolve(method: F) -> F:
-    """Mark the method that applies one type of event: the only place where state changes.
+    """Mark the method that applies one type of event to the state; the state changes nowhere else.
 
     The annotation of the first parameter selects the event. A parameter annotated `RecordedEvent` is not allowed: the
     state must follow from events alone.
@@ -55,20 +55,20 @@ def evolve(method: F) -> F:
 
 
 class Aggregate(msgspec.Struct, metaclass=HandlerMeta):
-    """The state of one aggregate and the rules that change it; subclass it and give every field a default.
+    """Base class for aggregates: the state of one aggregate and the rules that change it; every field needs a default.
 
-    The definition of the class checks that each command has one handler, that each event a handler may return has an
-    `@evolve` method, and that every parameter is annotated.
+    When the class is defined, it is checked: each command has one handler, each event that a handler may return has an
+    `@evolve` method, and every parameter is annotated.
 
     id: the id of the aggregate, part of its stream's name.
-    stream_type: the stored kind of the stream; the name of the class if it is not set.
+    stream_type: the stored type of the stream; the name of the class if it is not set.
     snapshots: when the state is saved for faster hydration; None saves no snapshots.
     state_version: a whole number from 1. Raise it when the same events give a different state for a reason that
         snapshots cannot detect, such as a change in a function that an `@evolve` method calls. Snapshots with another
         number are ignored.
 
     Raises:
-        ConfigurationError: the class is wrong; the message names the class, the method and how to fix it.
+        ConfigurationError: the class is wrong; the message names the class and the method, and says how to fix it.
     """
 
     stream_type: ClassVar[str] = ""

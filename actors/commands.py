@@ -45,7 +45,7 @@ def is_unicode(text: object) -> TypeGuard[str]:
 
 
 class Command(msgspec.Struct, frozen=True, gc=False, metaclass=MessageMeta):
-    """An intent for one aggregate; a subclass adds the fields of the command.
+    """Base class for commands: an intent addressed to one aggregate; subclasses add fields.
 
     to: the id of the aggregate.
     """
@@ -62,11 +62,11 @@ def command_type_of(command_class: type[Command]) -> str:
 
 
 class Ack(msgspec.Struct, frozen=True, gc=False):
-    """The durable reply to a command: its events are in the log and applied.
+    """The acknowledgement of a command: its events are durable in the log and have been applied.
 
     version: the version of the stream after the events.
     position: the position of the last event in the log; without events, the end of the log as known at that time.
-    duplicate: the command had already taken effect, and the other fields describe that first time.
+    duplicate: the command had already taken effect; the other fields describe the first time.
     """
 
     stream_id: str

@@ -8,9 +8,9 @@ from actorium.store.errors import DamagedLog, HandlerFailed, Refused
 
 
 class Rejected(Refused):
-    """The domain refused a command. Raise it from `@decide`: `raise Rejected("overdrawn", balance=self.balance)`.
+    """The domain rejected a command. Raise it from `@decide`: `raise Rejected("overdrawn", balance=self.balance)`.
 
-    reason: the text for people and for comparison.
+    reason: why, as text for people and for comparison.
     details: the values that explain the reason.
     """
 
@@ -25,23 +25,23 @@ class Rejected(Refused):
 
 
 class NotFound(Refused):
-    """What the caller asked for does not exist; usually the stream of the aggregate is empty."""
+    """The requested object does not exist; usually the stream of the aggregate is empty."""
 
     http_status = 404
 
 
 class AlreadyExists(Refused):
-    """A creating command met a stream that already has events."""
+    """A command that creates an aggregate was sent to one that already exists."""
 
 
 class CommandConflict(Refused):
-    """The `command_id` was already used for a command with other content; nothing was done."""
+    """The `command_id` was already used for a different command; nothing was done."""
 
     http_status = 422
 
 
 class NotAllowed(Refused):
-    """The caller is not allowed to do this; raise it from middleware that checks permissions."""
+    """The caller is not allowed to do this; raise it in middleware that checks permissions."""
 
     http_status = 403
 
@@ -51,4 +51,4 @@ class CommandFailed(HandlerFailed):
 
 
 class HydrationFailed(DamagedLog):
-    """An actor cannot be rebuilt from its stream; the cause is chained, and a later command tries again."""
+    """An actor could not be rebuilt from its stream; the cause is chained, and a later command tries again."""

@@ -8,10 +8,10 @@ from actorium.store.errors import ConfigurationError
 
 
 class Passivation(msgspec.Struct, frozen=True):
-    """When live actors are unloaded: after `idle_s` seconds without mail, or when more than `max_live` are live.
+    """When to unload live actors: after `idle_s` seconds without mail, or when more than `max_live` are live.
 
-    idle_s: the idle time in seconds, above 0; None never unloads an actor because it is idle.
-    max_live: the largest number of live actors, 1 or more; None sets no limit.
+    idle_s: the idle time in seconds, above 0; None for no limit.
+    max_live: the largest number of live actors, 1 or more; None for no limit.
 
     Over the limit, the least recently used actors go first, by second chance: an actor used since the last check is
     skipped once. An actor with mail or with an append in flight is never unloaded, so the limit can be exceeded by at

@@ -32,17 +32,17 @@ _FINGERPRINT_LENGTH = 16
 
 
 class Snapshots(msgspec.Struct, frozen=True, kw_only=True):
-    """When snapshots of an aggregate are taken: `snapshots = Snapshots(every=200)` in its class.
+    """When to take snapshots of an aggregate; set it in the class: `snapshots = Snapshots(every=200)`.
 
-    every: take one when a command reaches or passes a multiple of this number of versions.
-    when: take one when this function of the state and the version returns true. It is called after each command that
-        has events. Give either `every` or `when`.
+    every: take a snapshot when a command brings the version to or past a multiple of this number.
+    when: take a snapshot when this function of the state and the version returns true; it is called after each command
+        that has events. Give either `every` or `when`.
 
-    A hydration also takes one at its end if it applied `every` events, or if `when` returns true. Snapshots are written
-    beside later commits; a command never waits for one.
+    A snapshot is also taken after a hydration that applied `every` events, or if `when` returns true then. Snapshots
+    are written with later commits; a command never waits for one.
 
     Raises:
-        ConfigurationError: both or none of `every` and `when` are given, or `every` is below 1.
+        ConfigurationError: both `every` and `when` are given, or neither, or `every` is below 1.
     """
 
     every: int | None = None

@@ -6,10 +6,10 @@ from actorium.store.errors import HandlerFailed, OutcomeUnknown, Unavailable
 
 
 class Overloaded(Unavailable):
-    """The command waited too long for room, or would have: the load is higher than the runtime can carry.
+    """The command waited too long to be accepted, or would have: the load is higher than the runtime can handle.
 
-    Nothing was done. Send it again after `retry_after_s` seconds or later; the commands that wait now are expected to
-    be done by then. An HTTP service can reply 503 with Retry-After.
+    Nothing was done. Send it again after `retry_after_s` seconds or later; the commands that are waiting now should be
+    done by then. An HTTP service can reply 503 with Retry-After.
     """
 
     def __init__(self, message: str, *, retry_after_s: float) -> None:
@@ -36,17 +36,17 @@ class RuntimeClosed(Unavailable):
 
 
 class QueryFailed(HandlerFailed):
-    """A query method raised an error from outside Actorium; the cause is chained."""
+    """A query method raised an error that is not one of Actorium's; the cause is chained."""
 
 
 class QueryTimeout(OutcomeUnknown):
-    """A query did not finish in time: its projection is behind, or its statement was interrupted. Ask again."""
+    """A query did not finish in time: its projection is behind, or its statement was too slow. Ask again."""
 
 
 class EventParked(OutcomeUnknown):
-    """A projection lacks the event that the caller waits for, because its handler failed, and needs an operator.
+    """A projection could not handle the event that the caller is waiting for; an operator must fix this.
 
-    The event is parked, waits behind a parked event of its stream, or was discarded. The message says why, and how to
+    The event is parked, waits behind a parked event of its stream, or was discarded; the message says why, and how to
     deliver it. A command that was sent with `wait_for` has taken effect.
 
     processor: the name under which the projection's progress is saved.

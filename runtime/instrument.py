@@ -45,7 +45,7 @@ class ObservedAnswer(msgspec.Struct, frozen=True, gc=False):
 
 
 class ObservedBatch(msgspec.Struct, frozen=True, gc=False):
-    """One commit.
+    """One commit and its outcome.
 
     appends, events, size_bytes: the number of appends and events sent to the store, and the bytes of their payloads.
     took_s: seconds until the store responded.
@@ -60,10 +60,11 @@ class ObservedBatch(msgspec.Struct, frozen=True, gc=False):
 
 
 class Instrument:
-    """Callbacks to override; those you leave out cost nothing: `Runtime(…, instruments=[Meter()])`.
+    """Base class for instruments: override callbacks to observe a runtime, as in `Runtime(…, instruments=[Meter()])`.
 
-    Callbacks run on the event loop, inside the runtime. Return quickly, and do not call the runtime from them. If a
-    callback raises, its instrument is logged as `instrument_removed` and not called again.
+    Callbacks that are not overridden cost nothing. Callbacks run on the event loop, inside the runtime: return quickly,
+    and do not call the runtime from them. If a callback raises, its instrument is logged as `instrument_removed` and
+    not called again.
     """
 
     def commands_received(self, commands: Sequence[ObservedCommand]) -> None:

@@ -12,7 +12,7 @@ from actorium.store.source import Source
 
 
 class Retry(msgspec.Struct, frozen=True):
-    """Try up to `attempts` times, with exponential backoff.
+    """A retry policy: up to `attempts` attempts, with exponential backoff.
 
     attempts: the number of attempts, at least 1.
     backoff_s: seconds to wait after the first failed attempt; doubled after each further one.

@@ -10,7 +10,7 @@ from actorium.store.writer import WriterStatistics
 
 
 class RuntimeStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """A snapshot of a runtime's numbers; counters start at 0 when the runtime starts.
+    """A snapshot of a runtime's counters and current load; counters start at 0 when the runtime starts.
 
     acknowledged, rejected, failed: replies sent; `failed` counts every error except Rejected.
     duplicates: commands answered with an earlier effect; the other counters include them.

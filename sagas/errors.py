@@ -6,4 +6,4 @@ from actorium.store.errors import OutcomeUnknown
 
 
 class SagaTimeout(OutcomeUnknown):
-    """A saga did not end within the time that the caller allowed; it continues."""
+    """A saga did not end within the time that the caller allowed; the saga continues."""

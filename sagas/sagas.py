@@ -24,7 +24,7 @@ class Sagas:
         self._running = running
 
     async def get(self, saga: type[Saga], id: str, *, ended_within_s: float | None = None) -> SagaView:
-        """Return a saga: its status, the reason for it, its fields, and its history line by line.
+        """Return a saga: its status and the reason for it, its fields, and its history line by line.
 
         saga: its class.
         id: the saga's id, as its `@starts` handler determined it.
@@ -39,7 +39,7 @@ class Sagas:
         return await engine.ended(saga, id, checked_timeout_s(ended_within_s, "ended_within_s"))
 
     def list(self, saga: type[Saga] | None = None, *, status: str | None = None) -> AsyncIterator[SagaSummary]:
-        """Iterate over all sagas, by type and id: `async for saga in runtime.sagas.list(status="failed")`.
+        """Iterate over all sagas in order of type and id: `async for saga in runtime.sagas.list(status="failed")`.
 
         saga: only those of this class.
         status: only those that are "running", "undoing", "completed", "undone" or "failed".
@@ -49,7 +49,7 @@ class Sagas:
         return self._running().list(saga, status)
 
     async def retry(self, saga: type[Saga], id: str, *, reason: str) -> None:
-        """Retry the current step, or undo, of a stuck saga.
+        """Retry the current step or undo of a stuck saga.
 
         reason: stored in its history; must not be empty.
 
@@ -58,7 +58,7 @@ class Sagas:
         await self._running().repair(saga, id, "retry", reason)
 
     async def skip(self, saga: type[Saga], id: str, *, reason: str) -> None:
-        """Treat the current step, or undo, of a stuck saga as done.
+        """Treat the current step or undo of a stuck saga as done.
 
         reason: stored in its history; must not be empty.
 
@@ -67,7 +67,7 @@ class Sagas:
         await self._running().repair(saga, id, "skip", reason)
 
     async def complete(self, saga: type[Saga], id: str, *, reason: str) -> None:
-        """End a stuck saga as completed, whatever steps are left.
+        """End a stuck saga as completed, whatever steps remain.
 
         reason: stored in its history; must not be empty.
 

@@ -10,7 +10,7 @@ from actorium.store.errors import ConfigurationError
 
 
 class Submissions:
-    """The commands that were submitted with `runtime.submit`.
+    """The commands submitted with `runtime.submit`.
 
     Every method raises RuntimeClosed while the runtime does not run.
     """
@@ -28,7 +28,7 @@ class Submissions:
         return await self._running().submission(command_id)
 
     def list(self, *, status: str | None = None) -> AsyncIterator[SubmissionView]:
-        """Iterate over the submitted commands, including waiting timers, by id.
+        """Iterate over the submitted commands in order of id, including those that are not due yet.
 
         status: only those that are "waiting", "done", "failed" or "cancelled".
         """
@@ -37,7 +37,7 @@ class Submissions:
         return self._running().submissions(status)
 
     async def cancel(self, command_id: str, *, reason: str = "") -> bool:
-        """Cancel a waiting command; return False if it was already sent, or is being sent.
+        """Cancel a waiting command; return False if it was already sent or is being sent.
 
         reason: stored with it.
 

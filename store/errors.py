@@ -26,7 +26,7 @@ from actorium.store.raised import let_through, repr_of
 
 
 class ActoriumError(Exception):
-    """The base class of every error that Actorium raises on purpose; `http_status` is the matching HTTP status code."""
+    """Base class of every error that Actorium raises on purpose; `http_status` is the matching HTTP status code."""
 
     http_status: ClassVar[int] = 500
 
@@ -99,7 +99,7 @@ class InvalidCommand(ActoriumError):
 
 
 class Refused(ActoriumError):
-    """Accept the refusal: it stays the same while the state stays the same; nothing was done."""
+    """Accept the refusal: the answer stays the same until the state changes; nothing was done."""
 
     http_status = 409
 
@@ -111,17 +111,17 @@ class LostRace(ActoriumError):
 
 
 class HandlerFailed(ActoriumError):
-    """Fix a handler: a method or a statement of the application failed; the cause is chained."""
+    """Fix a handler: a method or an SQL statement of the application failed; the cause is chained."""
 
 
 class Transient(ActoriumError):
-    """Send again later with the same `command_id`: the command then takes effect once, whatever happened before."""
+    """Send again later with the same `command_id`: the command takes effect once, whatever happened before."""
 
     http_status = 503
 
 
 class Unavailable(Transient):
-    """Try later: this call did nothing.
+    """Try again later: this call did nothing.
 
     retry_after_s: the shortest time to wait, in seconds; an estimate if the exact time is unknown.
     """
@@ -130,24 +130,24 @@ class Unavailable(Transient):
 
 
 class OutcomeUnknown(Transient):
-    """Send again with the same `command_id`: the outcome of the call is unknown, and sending again finds it out."""
+    """Send again with the same `command_id` to learn the outcome of the call, which is unknown."""
 
     http_status = 504
 
 
 class DamagedLog(ActoriumError):
-    """Stop and inspect the log: it holds data that cannot be read, or not by this code; the message says which."""
+    """Stop and inspect the log: some of its data is damaged, or this code cannot read it; the message says which."""
 
 
 # --- what happens to a log --------------------------------------------------------------------------------------------
 
 
 class StoreUnavailable(Unavailable):
-    """The store could not be opened or read, or rejected a commit before it wrote any of it; the cause is chained."""
+    """The store could not be opened or read, or it rejected a commit and wrote none of it; the cause is chained."""
 
 
 class StoreInUse(Unavailable):
-    """Another process holds the store; `pid` is that process if the store knows it."""
+    """Another process has the store open; `pid` is its process id, or None if it is not known."""
 
     pid: int | None
 
@@ -157,9 +157,9 @@ class StoreInUse(Unavailable):
 
 
 class CommitUnknown(OutcomeUnknown):
-    """A commit failed, or was not awaited to its end: it is unknown what of it is in the log.
+    """A commit failed, or the runtime stopped waiting for it: its events may or may not be in the log.
 
-    A full disk or an I/O error can end a commit like this, although the database wrote it. The cause is chained.
+    A full disk or an I/O error can have this effect even if the database wrote the commit. The cause is chained.
     """
 
 
@@ -179,25 +179,25 @@ class StoreHangs(OutcomeUnknown):
 
 
 class UnsupportedSchema(ConfigurationError):
-    """The file is not an Actorium log, a newer Actorium wrote it, or it needs a migration but was opened read-only."""
+    """The file is not an Actorium log, is from a newer Actorium, or needs a migration but was opened read-only."""
 
 
 class WrongExpectedVersion(LostRace):
-    """An append expected its stream at one version and found another; nothing of that append was written."""
+    """An append expected one version of its stream and found another; none of its events were written."""
 
     stream: StreamName
     expected: int
     actual: int
 
     def __init__(self, stream: StreamName, *, expected: int, actual: int) -> None:
-        super().__init__(f"{stream} is at version {actual}, not {expected}: somebody else appended; read it again")
+        super().__init__(f"{stream} is at version {actual}, not {expected}: another writer was first; read it again")
         self.stream = stream
         self.expected = expected
         self.actual = actual
 
 
 class DuplicateCommand(Refused):
-    """An append carries a `command_id` that already took effect; `record` says where its events are."""
+    """An append has a `command_id` that already took effect; `record` says where its events are."""
 
     record: CommandRecord
 
@@ -210,11 +210,11 @@ class DuplicateCommand(Refused):
 
 
 class StatementFailed(HandlerFailed):
-    """A statement or a query over the store's tables failed; the cause is chained."""
+    """An SQL statement or query on the store's tables failed; the cause is chained."""
 
 
 class CorruptStore(DamagedLog):
-    """The tables of the store or their definitions are damaged: repair the store, or restore a copy."""
+    """The store's tables or their definitions are damaged: repair the store, or restore a backup."""
 
 
 class CorruptRow(DamagedLog):
@@ -222,9 +222,9 @@ class CorruptRow(DamagedLog):
 
 
 class PositionBeyondLog(InvalidCommand):
-    """A position lies beyond the end of the log, which ends at `head`: it comes from a longer log.
+    """A position is beyond the end of the log (`head`), so it must come from a longer log.
 
-    This happens after an older copy was restored. Followers of the log may hold results of events that are gone.
+    This happens after an older backup was restored. Followers of the log may hold results of events that are gone.
     """
 
     position: int
@@ -237,7 +237,7 @@ class PositionBeyondLog(InvalidCommand):
 
 
 class UnreadableEvent(DamagedLog):
-    """An event in the log cannot be returned as it was written; the message names its stream, version and type."""
+    """An event in the log cannot be read back as it was written; the message names its stream, version and type."""
 
     stream: StreamName
     version: int
@@ -255,7 +255,7 @@ class CorruptEvent(UnreadableEvent):
 
 
 class VersionGap(UnreadableEvent):
-    """A stream's versions, or the log's positions, are not 1, 2, 3 …: an event was removed from the log.
+    """The versions of a stream, or the positions of the log, have a gap: an event was removed from the log.
 
     position: the position of the event after a gap in the log; 0 for a gap in a stream.
     """
@@ -268,9 +268,9 @@ class VersionGap(UnreadableEvent):
 
 
 class UnreadableTypes(DamagedLog):
-    """The log holds events that no registered class reads in full; `types` lists each stored shape with its count.
+    """The log holds events that no registered class can fully read; `types` lists each stored shape with its count.
 
-    No class has the name and schema version, or the fields of the class that has them were changed.
+    Either no class has the name and schema version, or the class that has them now has other fields.
     """
 
     types: tuple[StoredEventType, ...]
@@ -281,8 +281,8 @@ class UnreadableTypes(DamagedLog):
 
 
 class UpcastFailed(UnreadableEvent):
-    """An upcaster raised, or returned what fits no event; the message names it, and the log is unchanged."""
+    """An upcaster raised an error or returned an invalid event; the message names it, and the log is unchanged."""
 
 
 class UnknownEventType(UnreadableEvent):
-    """The log holds an event type that no registered class reads."""
+    """The log holds an event type that no registered class can read."""

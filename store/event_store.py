@@ -64,7 +64,7 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
-    """An event that a processor could not handle after its retries, parked so that only its stream waits.
+    """An event that a processor could not handle even with retries, parked so that only its stream waits.
 
     position: the position of the event. Later events of the same stream wait until a person retries or discards it.
     discarded: the reason why it was discarded; empty while it is parked.
@@ -179,7 +179,9 @@ Link = Literal["causation_id", "correlation_id"]
 
 
 class EventStore(Protocol):
-    """The log. An adapter implements these operations and passes `actorium.testing.EventStoreContract`."""
+    """The interface between the runtime and a log. An adapter implements these operations and passes
+    `actorium.testing.EventStoreContract`.
+    """
 
     async def open(self) -> None:
         """Open the store, creating or migrating it; raise StoreInUse, UnsupportedSchema or StoreUnavailable."""

@@ -19,7 +19,7 @@ class MessageMeta(msgspec.StructMeta):
 
 
 class Event(msgspec.Struct, frozen=True, gc=False, metaclass=MessageMeta):
-    """A fact that happened to one aggregate: a frozen struct whose fields are stored as JSON.
+    """Base class for events: a fact about one aggregate, as a frozen struct whose fields are stored as JSON.
 
     event_type: the stored name; the name of the class if it is not set.
     schema_version: the number of the current shape of the fields, from 1. Functions marked with `@upcast` convert the
@@ -44,11 +44,11 @@ def event_type_of(event_class: type[Event]) -> str:
 
 
 class Metadata(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """What is stored beside an event about its origin.
+    """What is stored with an event about its origin: the command, the business flow, the cause and the headers.
 
     command_id: the command that caused it.
     correlation_id: the business flow; empty if the command started the flow, and its own id is the correlation id.
-    causation_id: the id of the event that caused the command (`RecordedEvent.event_id`); empty if it was the caller.
+    causation_id: the id of the event that caused the command (`RecordedEvent.event_id`); empty if no event caused it.
     headers: the application's own values, such as who sent the command and from where.
     """
 
@@ -72,10 +72,10 @@ E_co = TypeVar("E_co", bound=Event, covariant=True)
 
 
 class RecordedEvent(msgspec.Struct, Generic[E_co], frozen=True, gc=False):
-    """An event as stored in the log: its payload, place, time and cause.
+    """An event as stored in the log, with its stream, version, position, time and metadata.
 
-    version: its place in the stream, from 1.
-    position: its place in the whole log, from 1.
+    version: its number within the stream, from 1.
+    position: its number within the whole log, from 1.
     recorded_us: when it was accepted, in microseconds since the epoch; it never decreases along the log.
     part: its number, from 0, among the events of one record.
 
@@ -99,7 +99,7 @@ class RecordedEvent(msgspec.Struct, Generic[E_co], frozen=True, gc=False):
 
     @property
     def event_id(self) -> str:
-        """The id `<stream type>/<stream id>/<version>`; later events that this one caused have it as `causation_id`."""
+        """The id `<stream type>/<stream id>/<version>`; events that this one causes have it as their `causation_id`."""
         return event_id(self.stream, self.version, self.part)
 
     @property

@@ -23,15 +23,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def upcast(from_version: int, *, type: str = "") -> Callable[[F], F]:
-    """Mark a function inside an event class that converts the payload of an older shape into the next shape.
+    """Mark a function in an event class that converts a payload from an older shape to the next one.
 
     The function takes the payload as a dict of JSON values. It returns one of:
     - the dict of `from_version + 1`;
     - a list of such dicts and of events of any registered class: the record becomes several events;
-    - None: the record becomes no event.
-    Its result must follow from the payload alone, as `@evolve` follows from the event alone.
+    - None: the record becomes no event. The result must depend on the payload alone.
 
-    from_version: the shape that it takes, from 1 and below the class's `schema_version`.
+    from_version: the schema version that it converts, from 1 and below the class's `schema_version`.
     type: the stored name of the event at that version, if the class was renamed since.
 
     Raises:

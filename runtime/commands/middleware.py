@@ -20,7 +20,9 @@ Deliver = Callable[[Envelope], Awaitable[Ack]]
 
 
 class CommandContext(msgspec.Struct, eq=False):
-    """One `send` or `tell` as middleware sees it. Its attributes are read-only; `headers` is a dict to write into."""
+    """The context of one `send` or `tell`, passed to middleware. Its attributes are read-only; `headers` can be
+    modified.
+    """
 
     _envelope: Envelope
     _is_sent: bool = False
@@ -69,15 +71,15 @@ class CommandContext(msgspec.Struct, eq=False):
 class Next(Protocol):
     """The rest of the chain: `await next(context)` passes the command on and returns the Ack.
 
-    It may be called again with the same context. The command keeps its id, so it takes effect once. Raises what
-    `send` raises.
+    It may be called again with the same context: the command keeps its id, so it takes effect once. Raises the errors
+    of `send`.
     """
 
     def __call__(self, context: CommandContext, /) -> Awaitable[Ack]: ...
 
 
 class Middleware(Protocol):
-    """An `async def (context, next) -> Ack` that wraps `ack = await next(context)`.
+    """An async function `(context, next) -> Ack` that wraps the call `ack = await next(context)`.
 
     Middleware may read the context, write headers, refuse the command by raising, or return an Ack of its own. It
     runs in the caller's task, once per `send` or `tell`, before the mailbox. After a `tell`, the Ack is empty.

@@ -16,7 +16,7 @@ from actorium.store.writer import Extra
 
 
 class DurableSubscription(Generic[E_co]):
-    """An async context manager and iterator that continues after its saved position, also after a restart.
+    """An async context manager and iterator over events that continues from its saved position, even after a restart.
 
         async with runtime.subscribe("newsletter", types=[AccountOpened]) as subscription:
             async for recorded in subscription:

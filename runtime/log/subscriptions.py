@@ -18,7 +18,7 @@ from actorium.store.names import StreamName
 
 
 class Subscription(Generic[E_co]):
-    """An async iterator over recorded events; it ends when its runtime stops.
+    """An async iterator over recorded events; it ends when the runtime stops.
 
     The first iteration raises PositionBeyondLog if `after` is beyond the end of the log.
     """

@@ -26,9 +26,9 @@ def on(method: F, /) -> F: ...
 @overload
 def on(*, correlate: Correlate) -> Callable[[F], F]: ...
 def on(method: Any = None, /, *, correlate: Correlate = None) -> Any:
-    """Mark a method that handles the events in its first parameter's annotation: one type, or several (`A | B`).
+    """Mark an event handler; the annotation of its first parameter gives the event type, or several types (`A | B`).
 
-    The handler also gets subclasses that the runtime knows, unless a nearer base has its own handler. Further
+    The handler also gets events of subclasses that the runtime knows, unless a more specific handler exists. Further
     parameters are filled by annotation: `RecordedEvent` is the event as recorded; in a projection, `Transaction`
     records its statements.
 

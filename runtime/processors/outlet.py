@@ -35,11 +35,12 @@ _RETRY = Retry(attempts=1, backoff_s=0.2, backoff_max_s=30.0)
 
 
 class CloudEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An event in the CloudEvents 1.0 format (github.com/cloudevents/spec); `as_json` is its structured mode.
+    """An event in the CloudEvents 1.0 format (github.com/cloudevents/spec); `as_json` returns its structured form.
 
-    `id` is the event's `RecordedEvent.event_id`, the same at every delivery; `type` the event's stored name, `subject`
-    the stream's id, `time` when it was recorded. The extensions `correlationid`, `causationid` and `commandid` are the
-    event's metadata, `schemaversion` the shape of `data`; those that are empty are left out.
+    `id` is the event's `RecordedEvent.event_id`, the same at every delivery; `type` is the event's stored name,
+    `subject` the stream's id, and `time` the time at which the event was recorded. The extensions `correlationid`,
+    `causationid` and `commandid` are the event's metadata, and `schemaversion` is the shape of `data`; empty ones are
+    left out.
     """
 
     content_type: ClassVar[str] = "application/cloudevents+json"
@@ -69,19 +70,19 @@ Sink = Callable[[CloudEvent], Awaitable[None]]
 
 
 class Outlet:
-    """A part of a runtime that publishes events: `Runtime([Account, Outlet("bank", types=[…], sink=…, …)], …)`.
+    """Publishes events to other systems: `Runtime([Account, Outlet("bank", types=[…], sink=…, …)], …)`.
 
     name: the name under which its progress is saved.
     types: the event classes to publish.
-    sink: an async function that has accepted an event when it returns. If it raises, it gets the same event again,
-        without limit, so that the order is kept.
-    source: the CloudEvents source: a URI reference that names the application.
-    start: where an outlet begins that is new to a log: "now", after the existing events, or at the "beginning".
+    sink: an async function that accepts an event by returning. If it raises, it gets the same event again, without
+        limit, so that the order is kept.
+    source: the CloudEvents source, a URI reference that names the application.
+    start: where an outlet that is new to a log begins: "now", after the existing events, or at the "beginning".
     retry: how long to wait between attempts.
     timeout_s: how many seconds the sink may take for one event before the attempt fails.
 
-    `runtime.processors[outlet]` gives its state; its `reset` publishes all its events again. Raises
-    ConfigurationError for wrong arguments.
+    `runtime.processors[outlet]` is its processor, whose `reset` publishes all the events again. Raises
+    ConfigurationError for invalid arguments.
     """
 
     def __init__(

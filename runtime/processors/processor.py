@@ -54,7 +54,7 @@ class Work(Protocol):
 
 
 class Processor:
-    """Moves one handler along the log; `runtime.processors[Balances]` returns it for monitoring and repair.
+    """Delivers the events of the log to one handler; get it from `runtime.processors` for monitoring and repair.
 
     name: its own name, under which its checkpoint and dead letters are saved.
     plain_name: the name of what it drives.
@@ -96,11 +96,11 @@ class Processor:
 
     @property
     def position(self) -> int:
-        """The position up to which everything is finished."""
+        """The position up to which all events are finished."""
         return self.checkpoint.position
 
     def pause(self) -> None:
-        """Deliver nothing after the current page, until `resume`. A restart ends the pause."""
+        """Stop delivering events after the current page, until `resume`. A restart ends the pause."""
         self._paused = True
 
     def resume(self) -> None:
@@ -109,17 +109,17 @@ class Processor:
         self._call()
 
     async def reset(self) -> None:
-        """Start again from the first event: a projection is emptied, a reaction treats past events as a replay."""
+        """Start over from the first event; a projection is emptied, and a reaction treats past events as a replay."""
         await self._have_done(self._work.reset)
         self._is_halted = False
 
     def dead_letters(self, *, discarded: bool = False) -> list[DeadLetter]:
-        """Return the events that are parked now (or those that were discarded), in the order of the log."""
+        """Return the parked events, or the discarded ones, in log order."""
         letters = self.checkpoint.letters
         return letters.discarded() if discarded else letters.parked()
 
     async def retry(self, position: int | None = None) -> int:
-        """Deliver a parked event (None: all, in order) and those behind it again; return how many are finished."""
+        """Redeliver the event parked at a position, by default all parked events; return how many are resolved."""
 
         async def retry() -> int:
             done = 0
@@ -130,7 +130,7 @@ class Processor:
         return int(await self._have_done(retry))
 
     async def discard(self, position: int, reason: str) -> bool:
-        """Discard a parked event, with a reason, and deliver those behind it; return whether all succeeded."""
+        """Discard a parked event and deliver the events held back behind it; return whether all of them succeeded."""
         if not checked_text(reason, "reason").strip():
             raise InvalidCommand(f"{self.name}: discard needs a reason, which is stored with the event")
 
@@ -146,7 +146,7 @@ class Processor:
         return bool(await self._have_done(discard))
 
     def statistics(self) -> ProcessorStatistics:
-        """Return the state of the processor."""
+        """Return the current statistics of the processor."""
         lag_events, lag_s = self._lag()
         state, error = self._state, self._error
         if state == "full":

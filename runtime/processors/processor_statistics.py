@@ -6,13 +6,13 @@ import msgspec
 
 
 class ProcessorStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """The state of a processor.
+    """The state and progress of a processor.
 
     name: the name under which its checkpoint is saved.
     state: "starting", "running", "paused", "waiting" (for the store, or for the sink of an outlet), "full" (`parked`
         is at its limit), "failed" or "stopped". "failed" means that its own code raised, and it retries; or that a
         handler of a projection with `on_failure = "stop"` did, and it waits for `resume`.
-    position: everything up to here is finished.
+    position: the position up to which all events are finished.
     lag_events: the number of events between `position` and the end of the log.
     lag_s: the age in seconds of the first unfinished event.
     handled: events passed since the start.

@@ -11,11 +11,11 @@ from actorium.store.event_store import DeadLetter
 
 
 class Processors(Mapping[object, Processor]):
-    """`runtime.processors`: the processor of each projection class, `@react` function, outlet and saga class.
+    """The processors of a runtime, one for each projection class, `@react` function, outlet and saga class.
 
-    A mapping from a handler to its processor: `runtime.processors[Balances].pause()`. It includes the agenda, which
-    follows the sagas' own events, once sagas or submitted commands exist. Every use raises RuntimeClosed while the
-    runtime does not run.
+    `runtime.processors` maps a handler to its processor: `runtime.processors[Balances].pause()`. Once sagas or
+    submitted commands exist, it includes the agenda, which follows the sagas' own events. Every use raises
+    RuntimeClosed while the runtime is not running.
     """
 
     def __init__(self, running: Callable[[], Mapping[object, Processor]]) -> None:
@@ -45,7 +45,7 @@ class Processors(Mapping[object, Processor]):
 
 
 class AllDeadLetters:
-    """`runtime.dead_letters`: the parked events of all processors.
+    """The parked events of all processors of a runtime.
 
     Every method raises RuntimeClosed while the runtime does not run, and ConfigurationError for a handler that is not
     in the runtime.
@@ -55,7 +55,7 @@ class AllDeadLetters:
         self._processors = processors
 
     def list(self, handler: object = None, *, discarded: bool = False) -> list[DeadLetter]:
-        """Return the parked events, in the order of the log.
+        """Return the parked events in log order.
 
         handler: only those of this projection class, `@react` function, outlet or saga class.
         discarded: return the discarded events instead of the parked ones.
@@ -64,7 +64,7 @@ class AllDeadLetters:
         return sorted(letters, key=lambda letter: (letter.position, letter.processor))
 
     async def retry(self, letter: DeadLetter | None = None, *, handler: object = None) -> int:
-        """Deliver parked events, and those held back behind each, again; return how many of them are finished.
+        """Redeliver parked events and the events held back behind them; return how many parked events are resolved.
 
         letter: only this one. Raises NotFound if it is no longer parked.
         handler: only those of this handler.
@@ -78,7 +78,7 @@ class AllDeadLetters:
         return done
 
     async def discard(self, letter: DeadLetter, *, reason: str) -> bool:
-        """Discard a parked event and deliver those held back behind it; return whether all of those succeeded.
+        """Discard a parked event and deliver the events held back behind it; return whether all of them succeeded.
 
         letter: as `list` returns it. Raises NotFound if it is no longer parked.
         reason: stored with it; must not be empty.

@@ -24,22 +24,22 @@ _REACTION = "__actorium_reaction__"
 OnReplay = Literal["skip", "run"]
 
 IdempotencyKey = NewType("IdempotencyKey", str)
-IdempotencyKey.__doc__ = """A string that identifies one effect of one event or step.
+IdempotencyKey.__doc__ = """A string that identifies the effect of one event or step, the same at every attempt.
 
-It is the same at every attempt, so that the receiver can detect a repetition. If the handler sends a command whose id
+Pass it to the receiver, so that it can detect a repeat. If the handler sends a command whose id
 begins with the key, the command gets an id of the runtime's own, which no other caller can have used.
 """
 
 
 def react(*, on_replay: OnReplay, retry: Retry | None = None, concurrency: int = 8, name: str = "") -> Callable[[F], F]:
-    """Mark an async function that carries out the effect of an event, at least once.
+    """Mark an async function that reacts to events with an external effect; it runs at least once for each event.
 
     The first annotated parameter is the event. Further parameters are filled by annotation: `RecordedEvent`, and
-    `IdempotencyKey`, to be passed on to the receiver. Its commands inherit the flow, the cause and the headers
-    of the event.
+    `IdempotencyKey`, to pass on to the receiver. Commands that the function sends inherit the flow, the cause and the
+    headers of the event.
 
-    on_replay: "skip" or "run" the events that were in the log before the reaction first ran and, after a reset, those
-        that it has already had.
+    on_replay: whether to "skip" or "run" a replay: events that were in the log before the reaction first ran and, after
+        a reset, events that it has already received.
     retry: how often to try before the event is parked.
     concurrency: the number of streams handled concurrently, at least 1.
     name: the name under which its progress is saved; by default the function's name.

@@ -39,7 +39,7 @@ R = TypeVar("R")
 
 
 class Transaction:
-    """Records a handler's statements; they run together with the checkpoint, all or none."""
+    """Records the SQL statements of a handler; they are committed together with the checkpoint, all or none."""
 
     __slots__ = ("_rewrite", "_rewritten", "_statements")
 
@@ -49,12 +49,12 @@ class Transaction:
         self._rewritten = names.rewritten  # bound directly: hot path of a rebuild
 
     def execute(self, sql: str, *parameters: Any) -> None:
-        """Record one SQL statement with its parameters: `tx.execute("INSERT INTO t VALUES (?)", 1)`."""
+        """Record an SQL statement with its parameters: `tx.execute("INSERT INTO t VALUES (?)", 1)`."""
         self._statements.append((self._rewritten.get(sql) or self._rewrite(sql), parameters))
 
 
 class Reader:
-    """Reads the projection's tables in a query; it sees committed rows only.
+    """Reads a projection's tables in a query; it sees only committed rows.
 
     Each statement sees one consistent state, but two statements may see different ones: use one statement for data
     that belongs together.
@@ -76,7 +76,7 @@ class Reader:
 
 
 class Query(Generic[R]):
-    """A query of a projection; called with `runtime.query(Balances.of, "alice")`."""
+    """A query of a projection; run it with `runtime.query(Balances.of, "alice")`."""
 
     __actorium_handler__ = True
 
@@ -197,15 +197,15 @@ def _check_snapshot_every(projection: type[Projection], has_tables: bool) -> Non
 
 
 class Projection(msgspec.Struct, metaclass=HandlerMeta):
-    """A read model. Set `version` (raise it whenever handlers or schema change) and, for tables, `schema`.
+    """Base class for projections, which build a read model from events. Set `version` and, for tables, `schema`.
 
     version: raise it whenever the handlers or the schema change. The new version is built beside the old one, which
         answers queries until the new one has caught up.
     schema: the SQL that creates its tables; leave it out to keep the state in the fields.
     snapshot_every: for a projection without tables, the number of events between saved states, so that a start does
         not read the whole log; 0 for never.
-    on_failure: what to do when a handler has failed at all attempts. "park" sets the event aside for an operator and
-        goes on with other streams; "stop" stops the projection, for a read model that must not skip an event.
+    on_failure: what to do when every attempt of a handler has failed. "park" sets the event aside for an operator and
+        continues with other streams; "stop" stops the projection, for a read model that must not skip an event.
     """
 
     version: ClassVar[int] = 1

@@ -14,17 +14,18 @@ from actorium.sagas.model.state import SagaState
 
 
 class Saga(SagaState, kw_only=True):
-    """The state of one process.
+    """Base class for sagas: the durable state of one business process and the steps that drive it.
 
     id: identifies the saga among those of its class.
     reason: why it compensates, for its undo methods.
     saga_type: the stored name of its streams; by default the name of the class.
     renamed_steps: maps former step names, at which live sagas may be, to the current names.
-    begins_at: for a class that is new to a log: "now" ignores the existing events, "beginning" starts sagas for them.
-    alarm_after_s: a saga that runs longer than this many seconds is logged as an error and counted, once; it continues.
-    on_start_again: what to do with another start event for an existing saga, running or ended: "ignore" logs it and
-        notes it in the history, "refuse" parks it for an operator. Without steps, `@starts` takes it while the saga
-        runs.
+    begins_at: what a class that is new to a log does with the existing events: "now" ignores them, "beginning" starts
+        sagas for them.
+    alarm_after_s: a saga that runs longer than this many seconds is logged as an error and counted once; it continues.
+    on_start_again: what to do with a second start event for a saga, whether it is running or has ended: "ignore" logs
+        it and notes it in the history, "refuse" parks it for an operator. In a saga without steps, `@starts` handles it
+        while the saga runs.
     """
 
     __definition__: ClassVar[SagaDefinition]
@@ -35,10 +36,10 @@ class Saga(SagaState, kw_only=True):
         cls.__definition__ = SagaDefinition(cls, sys._getframe(2).f_locals)
 
     def complete(self) -> None:
-        """End the saga as completed: what its handler returns is still sent, later events no longer reach it."""
+        """End the saga as completed. Commands that the handler returns are still sent; later events are ignored."""
         self.ended = "completed"
 
     def fail(self, reason: str) -> None:
-        """End the saga as failed, listed with its reason until an operator acts."""
+        """End the saga as failed. It is listed with its reason until an operator acts."""
         self.ended = "failed"
         self.reason = reason

@@ -49,10 +49,10 @@ class Step:
         self.__doc__ = method.__doc__
 
     def undo(self, method: F) -> F:
-        """Mark the method that returns the command (or commands) to undo this step: `@debit.undo`.
+        """Mark the method that returns the command or commands that undo this step: `@debit.undo`.
 
-        If it has a parameter, it gets the list of the step's commands that took effect: some of several commands may
-        have been rejected.
+        If it has a parameter, it gets the list of those commands of the step that took effect: if the step sent
+        several, some may have been rejected.
         """
         if self.undo_method is not None:
             raise ConfigurationError(f"{self.method.__qualname__} has two undo methods: keep one")
@@ -88,19 +88,19 @@ def step(
     pivot: bool = False,
     undo: Any = _UNSAID,
 ) -> Any:
-    """Mark a step: a method that returns the command to send, several to send together, or None to do nothing.
+    """Mark a step of a saga, which returns one command, several commands to send together, or None to do nothing.
 
     Steps run in the order written. A step succeeds when its commands are acknowledged. If a command is rejected, if
     `retry` is used up, or after `timeout_s`, the saga compensates: it undoes its finished steps in reverse order.
 
-    An `async def` step is an external effect. It may change the saga's fields, gets an `IdempotencyKey` if it has a
-    parameter annotated so, and succeeds when it returns.
+    An `async def` step is an external effect. It may change the saga's fields, and it succeeds when it returns. It gets
+    an `IdempotencyKey` if it has a parameter with that annotation.
 
-    until: an event that the step also waits for; by default one that the step's own command caused.
+    until: an event that the step also waits for; without `correlate=`, only one that the step's own command caused.
     correlate: with `until=`, how to find this saga's id in the event: one of its fields, or a function.
     retry: how often to try the step.
     timeout_s: seconds until the step fails; None for no limit.
-    pivot: if true, the saga is not undone after this step; it only goes forward.
+    pivot: after this step, the saga can no longer be undone; it only goes forward.
     undo: None if this step needs no undo.
 
     Raises ConfigurationError for wrong arguments.
@@ -128,7 +128,7 @@ def starts(method: F, /) -> F: ...
 @overload
 def starts(*, correlate: Correlate = None) -> Callable[[F], F]: ...
 def starts(method: Any = None, /, *, correlate: Correlate = None) -> Any:
-    """Mark the handler of an event that starts a saga; it fills the saga's fields.
+    """Mark the handler of the event that starts a saga; it sets the saga's fields.
 
     The saga's id is the event's own, so that there is one saga per event; with `correlate=` it is the
     value of that field (or function), by which later events find it.
@@ -142,10 +142,10 @@ def starts(method: Any = None, /, *, correlate: Correlate = None) -> Any:
 
 
 def on_rejected(method: F) -> F:
-    """Mark the handler of a rejected command in a saga without steps; its first parameter is annotated with the class.
+    """Mark the handler of a rejected command in a saga without steps; annotate its first parameter with the command.
 
-    It returns the next command or commands, like an `@on` handler. A second parameter gets the `Rejected`. Without
-    such a handler, a rejected command makes the saga fail.
+    It returns the next command or commands, as an `@on` handler does. A second parameter gets the `Rejected`. If a
+    rejected command has no such handler, the saga fails.
     """
     setattr(method, _REJECTED, True)
     return method

@@ -16,7 +16,7 @@ SUBMISSION_STATUSES = (WAITING, DONE, FAILED, CANCELLED)
 
 
 class SubmissionView(msgspec.Struct, frozen=True, kw_only=True):
-    """A submitted command.
+    """A submitted command: its status, its times and its outcome.
 
     command_id: the id under which it is sent.
     command_type: the stable name of its type.

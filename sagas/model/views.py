@@ -46,7 +46,7 @@ class SagaLine(msgspec.Struct, frozen=True):
 
 
 class SagaView(msgspec.Struct, frozen=True, kw_only=True):
-    """The current state of a saga.
+    """The current state of a saga, and its history.
 
     status: "running", "undoing", "completed", "undone" or "failed".
     state: its fields.
@@ -63,7 +63,7 @@ class SagaView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SagaSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A saga in a list."""
+    """A saga as `runtime.sagas.list` returns it."""
 
     type: str
     id: str

@@ -1,4 +1,4 @@
-"""`python -m actorium`: the program `actorium`, for when it is not on the path."""
+"""`python -m actorium`: the program `actorium`, for when it is not on the PATH."""
 
 from actorium_cli import main
 

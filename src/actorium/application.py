@@ -47,21 +47,21 @@ R = TypeVar("R")
 
 
 class Runtime:
-    """Aggregates, projections and sagas on a durable log, inside an asyncio program.
+    """Runs aggregates, projections and sagas on a durable log, inside an asyncio program.
 
     Use it as `async with Runtime([Account, Transfer], store="sqlite:///bank.db") as runtime:`, or call `start` and
-    `stop`. Leaving the block, for whatever reason, lets accepted commands finish for `Settings.drain_s` seconds.
+    `stop`. When the block ends, for whatever reason, accepted commands have `Settings.drain_s` seconds to finish.
 
-    parts: what to run: classes of aggregates, projections and sagas, `@react` functions, outlets.
+    parts: what to run: aggregate, projection and saga classes, `@react` functions and outlets.
     store: a URL (`memory://`, `sqlite:///relative.db`, `sqlite:////absolute.db`) or an EventStore.
-    settings: the limits.
+    settings: the limits and timeouts.
     middleware: called around each `send` and `tell`, the first one outermost.
-    instruments: notified of commands, commits, deliveries and steps; without any, there is no cost.
+    instruments: notified of commands, commits, deliveries and steps.
     source: provides time, ids and random numbers; leave it out except in tests.
 
     Raises ConfigurationError for an invalid part, URL or instrument. Every method except `start`, `stop`, `ended` and
-    `lifespan` raises RuntimeClosed if the runtime is not running, and ConfigurationError if it is called from another
-    event loop or thread than `start`: see `asyncio.run_coroutine_threadsafe`.
+    `lifespan` raises RuntimeClosed if the runtime is not running, and ConfigurationError if it is called from a
+    different event loop or thread than `start` was: see `asyncio.run_coroutine_threadsafe`.
     """
 
     _lifecycle: Lifecycle
@@ -120,22 +120,22 @@ class Runtime:
 
     @property
     def catalog(self) -> Catalog:
-        """The classes and functions that the runtime was given."""
+        """The classes and functions that were passed to the runtime, by kind."""
         return self._catalog
 
     @property
     def store(self) -> EventStore:
-        """The log that the runtime uses."""
+        """The event store that the runtime uses."""
         return self._store
 
     @property
     def sagas(self) -> Sagas:
-        """The sagas: `get` and `list` for all; `retry`, `skip` and `complete` for a stuck one."""
+        """The sagas: `get` or `list` any of them; `retry`, `skip` or `complete` a stuck one."""
         return self._sagas
 
     @property
     def submissions(self) -> Submissions:
-        """The submitted commands: `get`, `list`, `cancel`."""
+        """The submitted commands, with `get`, `list` and `cancel`."""
         return self._submissions
 
     @property
@@ -145,7 +145,7 @@ class Runtime:
 
     @property
     def dead_letters(self) -> AllDeadLetters:
-        """The parked events of all processors: `list`, `retry`, `discard`."""
+        """The parked events of all processors, with `list`, `retry` and `discard`."""
         return self._dead_letters
 
     async def __aenter__(self) -> Self:
@@ -156,17 +156,17 @@ class Runtime:
         await self.stop()
 
     async def start(self) -> None:
-        """Open the store and start serving. A runtime starts only once.
+        """Open the store and start serving. A runtime can be started only once.
 
-        Raises the store's errors, UnreadableTypes (see `Settings`), and RuntimeClosed for a second start.
+        Raises the errors of the store, UnreadableTypes (see `Settings`), and RuntimeClosed if it was started before.
         """
         await self._lifecycle.start()
 
     async def stop(self) -> None:
-        """Accept no new commands, let accepted ones commit for `Settings.drain_s` seconds, close the store.
+        """Stop accepting commands, give accepted ones `Settings.drain_s` seconds to commit, then close the store.
 
         A command that has not reached the store by then fails with RuntimeClosed; one that may be in the log fails with
-        CommitUnknown. A second call, or a cancelled caller, waits for the end; StoreHangs if that takes too long.
+        CommitUnknown. A second call, or a cancelled caller, waits for the end. Raises StoreHangs if it takes too long.
         """
         await self._lifecycle.stop()
 
@@ -176,9 +176,10 @@ class Runtime:
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:
-        """Run as long as a web application: `FastAPI(lifespan=runtime.lifespan)`, Starlette, Litestar.
+        """Start and stop the runtime with a web application (FastAPI, Starlette, Litestar):
+        `lifespan=runtime.lifespan`.
 
-        Pass it to the outermost application: mounted applications have no lifespan of their own. `app` is not used.
+        Pass it to the outermost application: the lifespan of a mounted application does not run. `app` is not used.
         """
         async with self:
             yield
@@ -195,18 +196,17 @@ class Runtime:
         headers: Mapping[str, str] | None = None,
         wait_for: Collection[type[Projection]] = (),
     ) -> Ack:
-        """Execute a command; return when its events are durable and applied.
+        """Execute a command; return once its events are durable and applied.
 
-        command_id: makes the command idempotent: sent again with the same id, it takes effect once, permanently, and
-            gets the same answer as the first time.
-        timeout_s: how long to wait; a command that would queue for more than a third of it is rejected at once.
+        command_id: sent again with the same id, the command takes effect only once, and gets the same answer as before.
+        timeout_s: how long to wait; a command that would queue for more than a third of this time is refused at once.
         expected_version: the version that the stream must have.
         correlation_id, causation_id, headers: stored with the events; inherited while an event is handled.
         wait_for: projections that must contain the events before the call returns; QueryTimeout and EventParked mean
-            that the command took effect but a projection does not contain its events.
+            that the command took effect but a projection does not contain its events yet.
 
         Raises InvalidCommand, Refused (Rejected, NotFound, AlreadyExists, CommandConflict), LostRace, CommandFailed for
-        a bug of the handler, Unavailable where nothing was done (Overloaded, StoreUnavailable, RuntimeClosed),
+        a bug in the handler, Unavailable if nothing was done (Overloaded, StoreUnavailable, RuntimeClosed),
         OutcomeUnknown (CommandTimeout, CommitUnknown), DamagedLog (HydrationFailed) or ConfigurationError.
         """
         timeout_s = self._default_timeout_s if timeout_s is None else checked_timeout_s(timeout_s)
@@ -234,7 +234,7 @@ class Runtime:
         causation_id: str = "",
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Deliver a command to a mailbox and return; there is no guarantee, and errors are only logged.
+        """Deliver a command to a mailbox and return; nothing is guaranteed, and errors are only logged.
 
         Middleware applies; its `next` returns an Ack without a result as soon as the mailbox has the command.
 
@@ -260,11 +260,11 @@ class Runtime:
         causation_id: str = "",
         headers: Mapping[str, str] | None = None,
     ) -> Ack:
-        """Accept a command durably and return: it will be executed even if the process dies now, and takes effect once.
+        """Accept a command durably and return; it will take effect once, even if the process dies right after the call.
 
-        at: do not execute before this time, an aware datetime at most a hundred years from now.
-        after_s: do not execute before this many seconds from now.
-        command_id: submitted again with this id, it is accepted once; that of the Ack is the key to `submissions`.
+        at: do not execute it before this time, an aware datetime at most a hundred years from now.
+        after_s: do not execute it until this many seconds from now.
+        command_id: submitted again with the same id, the command is accepted only once; the key to `submissions`.
         correlation_id, causation_id, headers: stored with the submission and with the command's events.
 
         Raises the errors of `send` for the submission itself; the outcome of the command is recorded.
@@ -284,7 +284,7 @@ class Runtime:
         at_time: datetime | None = None,
         timeout_s: float | None = None,
     ) -> A:
-        """Return a copy of the state of an aggregate: the latest, or the one at a version, position or time.
+        """Return a copy of the state of an aggregate: the latest state, or that at a version, position or time.
 
         The latest state includes every command acknowledged before the call.
 
@@ -307,9 +307,9 @@ class Runtime:
         return state
 
     def history(self, aggregate: type[A], id: str, *, after_version: int = 0) -> AsyncIterator[Change[A]]:
-        """Return an async iterator over the changes of an aggregate after a version: who, when, why, before and after.
+        """Return an async iterator over an aggregate's events after a version, each with the state before and after it.
 
-        It ends with the newest. Iterating raises NotFound if the stream is empty, or HydrationFailed at a bad event.
+        It ends with the newest. Iterating raises NotFound if the stream is empty, and HydrationFailed at a bad event.
         """
         return changes(self._store, self._running().kind_of(aggregate), id, after_version)
 
@@ -361,40 +361,41 @@ class Runtime:
     def subscribe(
         self, name: str, *, types: Collection[type[Event]] | None = None, after: int = 0
     ) -> DurableSubscription[Event]:
-        """Return a durable subscription, an async context manager and iterator; it continues at its saved position.
+        """Return a durable subscription: an async context manager and iterator that continues from its saved position.
 
-        name: the name under which its position is saved. types: only these classes of events.
-        after: the position after which to start if the name has no saved position.
+        name: the name under which its position is saved.
+        types: only these classes of events.
+        after: the position after which to start if no position is saved under the name.
         """
         self._running()
         return self._reads.subscribe(name, types, after)
 
     def causes(self, event_id: str, *, after: int = 0) -> AsyncIterator[RecordedEvent[Event]]:
-        """Return an async iterator over the events that the event with this id caused directly, after a position."""
+        """Return an async iterator over the events that an event directly caused, after a position."""
         self._running()
         return self._reads.log_reader.caused_by(event_id, after)
 
     async def query(
         self, query: Query[R], *args: Any, after: int | None = None, timeout_s: float | None = None, stale: bool = False
     ) -> R:
-        """Return a projection's answer: `await runtime.query(Balances.of, "alice", after=ack.position)`.
+        """Run a query of a projection: `await runtime.query(Balances.of, "alice", after=ack.position)`.
 
-        after: wait until the projection contains everything up to this position (read your own writes).
-        timeout_s: how long to wait for that and for the answer; a statement still running then is interrupted.
-        stale: answer although the event at that position is parked, or waits behind one that is.
+        after: first wait until the projection contains everything up to this position (read your own writes).
+        timeout_s: how long that and the query may take in total; a statement that is still running then is interrupted.
+        stale: answer even if the event at that position is parked, or waits behind one that is.
 
         Raises QueryTimeout, EventParked, PositionBeyondLog for a position beyond the end of the log, StatementFailed
-        for bad SQL, and QueryFailed for any other error of the query.
+        for bad SQL, and QueryFailed for any other error in the query.
         """
         self._running()
         return await self._reads.query(query, args, 0 if after is None else after, timeout_s, stale)
 
     def watch(self, query: Query[R], *args: Any) -> Watch[R]:
-        """Return an async iterator over a query's answers: the current one, then each new one that differs."""
+        """Return an async iterator over a query's answers: the current one, then each that differs from the last."""
         self._running()
         return Watch(self._reads.model_of(query), query, args, timeout_s=self._default_timeout_s)
 
     def statistics(self) -> RuntimeStatistics:
-        """Return the runtime's current counters; may be called from any thread."""
+        """Return the runtime's current counters; can be called from any thread."""
         self._lifecycle.require_accepting()
         return msgspec.structs.replace(self._engine.statistics(), processors=self._reads.statistics())

@@ -1,4 +1,4 @@
-"""`EventStoreContract`: the requirements of every event store, as a test suite to run against yours.
+"""`EventStoreContract`: what every event store must do, as a test suite to run against your own.
 
 It needs only a fixture; pytest finds the tests in your subclass:
 
@@ -50,7 +50,7 @@ from actorium.testing.contract_words import (
 
 
 class EventStoreContract(PagesContract, TablesContract):
-    """The contract suite for stores; derive a class from it and define a fixture `store`."""
+    """The contract test suite for event stores; subclass it and define a fixture `store`."""
 
     @opened
     async def test_new_store_is_empty(self, store: EventStore) -> None:

@@ -35,7 +35,9 @@ class Given:
         _evolve(self._state, self._stored(history))
 
     def when(self, command: Command, metadata: Metadata | None = None) -> When:
-        """Let the aggregate decide a command as the runtime would: checked for purity, its events stored as JSON."""
+        """Let the aggregate decide a command as the runtime would: check that the handler is pure, and encode the
+        events as JSON.
+        """
         handler = self._definition.handlers.get(type(command))
         if handler is None:
             raise ConfigurationError(f"{type(self._state).__name__} has no handler for {type(command).__name__}")
@@ -72,7 +74,9 @@ class Given:
 
 
 class When:
-    """The outcome of a command; each `then…` checks one thing and returns the object, so that calls can be chained."""
+    """The outcome of a command; each `then…` method checks one thing and returns the object, so that calls can be
+    chained.
+    """
 
     def __init__(self, state: Aggregate, events: tuple[Event, ...], refusal: Exception | None) -> None:
         self.state = state
@@ -100,7 +104,7 @@ class When:
         return self
 
     def then_rejected(self, reason: str | None = None, **details: Any) -> When:
-        """Check that the domain rejected the command, with this reason and at least these details."""
+        """Check that the command was rejected for this reason, with at least these details."""
         refusal = self.refusal
         if not isinstance(refusal, Rejected):
             raise AssertionError(f"expected a rejection, got {refusal or _listed(self.events)!r}")

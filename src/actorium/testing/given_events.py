@@ -28,11 +28,11 @@ def given_events(projection: type[Projection], *events: Event, id: str = "test")
 
     Args:
         projection: the class under test.
-        events: what its handlers get, in this order, as it comes back from JSON.
+        events: the events for its handlers, in this order, each as decoded from its JSON.
         id: the id of the aggregate whose events these are.
 
     Raises:
-        ConfigurationError: this is no projection, or it does not handle one of the events.
+        ConfigurationError: the class is not a projection, or does not handle one of the events.
     """
     what: object = projection
     if not (isinstance(what, type) and issubclass(what, Projection) and what is not Projection):
@@ -41,10 +41,10 @@ def given_events(projection: type[Projection], *events: Event, id: str = "test")
 
 
 class GivenEvents:
-    """A projection after the events so far.
+    """A projection that has handled some events.
 
-    `and_events` and `after` say what happens next. `then…` checks what the projection holds. All return the object, so
-    that they can be chained.
+    `and_events` and `after` say what happens next; the `then…` methods check the read model. All of them return the
+    object, so that calls can be chained.
     """
 
     def __init__(self, projection: type[Projection]) -> None:
@@ -66,36 +66,38 @@ class GivenEvents:
     # --- what happens ---------------------------------------------------------------------------------------------
 
     def and_events(self, *events: Event, id: str = "test", metadata: Metadata | None = None) -> GivenEvents:
-        """Hand further events to the handlers.
+        """Deliver further events to the handlers.
 
         Args:
-            events: in their order.
+            events: the events, in order.
             id: the id of the aggregate whose events these are.
-            metadata: what is recorded with them, such as headers.
+            metadata: the metadata recorded with them, such as headers.
 
         Raises:
             ConfigurationError: the projection does not handle one of the events.
-            InvalidMessage: a field of an event is wrong.
+            InvalidMessage: a field of an event has the wrong type or changes in JSON.
         """
         for event in events:
             self._apply(event, id, metadata or Metadata(command_id=f"test/{self._position + 1}"))
         return self
 
     def after(self, *, seconds: float = 0, minutes: float = 0, hours: float = 0, days: float = 0) -> GivenEvents:
-        """Let time pass; `recorded_at` of the next events is later by so much, and the first is of 1970-01-01."""
+        """Let time pass: `recorded_at` of later events moves forward by this much; the first events are of
+        1970-01-01.
+        """
         passed = timedelta(seconds=seconds, minutes=minutes, hours=hours, days=days)
         self._now_us += round(passed.total_seconds() * 1_000_000)
         return self
 
-    # --- what came of it ------------------------------------------------------------------------------------------
+    # --- what to check --------------------------------------------------------------------------------------------
 
     def then_rows(self, sql: str, rows: Sequence[Sequence[Any]], *, parameters: Sequence[Any] = ()) -> GivenEvents:
         """Check the rows of a query over the projection's tables.
 
         Args:
-            sql: with the names of the tables as `schema` has them.
-            rows: what it returns; give the query an ORDER BY where it returns several.
-            parameters: for the places in `sql`.
+            sql: the query, with the table names of `schema`.
+            rows: the expected rows; add an ORDER BY to a query that returns several.
+            parameters: the values for the `?` placeholders in `sql`.
         """
         self._check(sql, self._fetched(sql, parameters), [tuple(row) for row in rows])
         return self
@@ -104,7 +106,7 @@ class GivenEvents:
         """Check the answer to one of the projection's queries.
 
         Raises:
-            ConfigurationError: the query belongs to another projection, or waits for something beside its Reader.
+            ConfigurationError: the query belongs to another projection, or awaits something other than its Reader.
         """
         what: object = query
         if not (isinstance(what, Query) and what.projection is self._projection):

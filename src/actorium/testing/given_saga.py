@@ -26,7 +26,7 @@ def given_saga(saga: type[Saga], *, started_by: Event, id: str = "saga") -> Give
     """Start a test with a saga that an event starts: `given_saga(Transfer, started_by=TransferRequested("a", "b", 5))`.
 
     saga: the class under test.
-    started_by: an event that one of its `@starts` methods takes.
+    started_by: an event that one of its `@starts` methods handles.
     id: the id of the saga.
 
     Raises ConfigurationError if the event does not start this saga.
@@ -45,8 +45,8 @@ def given_saga(saga: type[Saga], *, started_by: Event, id: str = "saga") -> Give
 class GivenSaga:
     """A saga and what has happened to it so far.
 
-    `when…` and `after` say what happens next. `then…` checks the result of the last of them. All methods return the
-    object, so that calls can be chained.
+    The `when…` methods and `after` say what happens next; the `then…` methods check the result of the last of them. All
+    of them return the object, so that calls can be chained.
     """
 
     def __init__(self, saga: type[Saga], id: str) -> None:
@@ -100,7 +100,7 @@ class GivenSaga:
         return self._answer(error, {}, took_effect=intent.effect)
 
     def after(self, *, seconds: float = 0, minutes: float = 0, hours: float = 0, days: float = 0) -> GivenSaga:
-        """Let time pass; a step whose `timeout_s` expires by then fails without having taken effect."""
+        """Let time pass; a step whose `timeout_s` expires meanwhile fails without having taken effect."""
         passed = timedelta(seconds=seconds, minutes=minutes, hours=hours, days=days)
         self._now_us += round(passed.total_seconds() * 1_000_000)
         self._sent = []

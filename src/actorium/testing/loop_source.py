@@ -8,9 +8,10 @@ from actorium.store.source import SeededSource
 
 
 class LoopSource(SeededSource):
-    """A source for tests: the same seed gives the same ids and random numbers, and wall time follows the loop's clock.
+    """A source of time, ids and random numbers for tests: it is seeded, and wall time follows the loop's clock.
 
-    On a loop whose clock jumps, a timer of thirty days expires at once.
+    The same seed gives the same ids and random numbers. On a loop whose clock jumps, a thirty-day timer expires at
+    once.
 
     time_us: the wall time when the loop's clock shows 0.
     """

@@ -26,7 +26,9 @@ _OPEN = ("running", "undoing")
 
 
 class SagaSeen(msgspec.Struct, frozen=True):
-    """A saga as the log has it: `status` is running, undoing, completed, undone or failed; `state` holds its fields."""
+    """A saga according to the log: `status` is running, undoing, completed, undone or failed; `state` holds its
+    fields.
+    """
 
     type: str
     id: str
@@ -36,7 +38,7 @@ class SagaSeen(msgspec.Struct, frozen=True):
 
 
 class View:
-    """All aggregates and sagas as of now in the log; each call includes the newest commit."""
+    """The current state of all aggregates and sagas, from the log; each call includes the newest commit."""
 
     def __init__(self, witness: Witness, runtime: Runtime) -> None:
         self._witness = witness

@@ -16,9 +16,9 @@ from actorium.store.errors import ConfigurationError
 
 
 class Simulation(msgspec.Struct, kw_only=True, eq=False, dict=True):
-    """A scenario, the number of seeds to run, and the faults to run it with.
+    """A scenario, with the number of seeds and the faults to run it with.
 
-    Call it with a world to run the scenario itself. pytest collects it as a test; marks may be applied to it.
+    Calling it with a world runs the scenario itself. pytest collects it as a test, and marks may be applied to it.
 
     is_exhaustive: the scenario is small enough to try every single fault with every crash, and is meant for that.
     steps_max: the run breaks the invariant "the run ends" if it takes more steps.
@@ -71,12 +71,12 @@ def simulation(
     exhaustive: bool = False,
     steps_max: int = STEPS_MAX,
 ) -> Simulation | Callable[[Scenario], Simulation]:
-    """Make a simulation of an `async def scenario(world)`; by default with all kinds of fault at their usual rates.
+    """Turn an `async def scenario(world)` into a simulation; by default, with every kind of fault at its usual rate.
 
     seeds: how many seeds a run of the simulation tries.
     faults: which faults happen and how often.
-    exhaustive: the scenario is small and meant for `actorium simulate --exhaustive`, which runs only such scenarios;
-        without it they are skipped.
+    exhaustive: whether the scenario is small enough for `actorium simulate --exhaustive`, which runs only such
+        scenarios; other runs skip them.
     steps_max: how many steps a run may take before it counts as endless; a dozen sagas with faults take about 2,000.
 
     Raises ConfigurationError if the function is not a scenario, or for fewer than one seed.

@@ -20,7 +20,7 @@ Scenario = Callable[[World], Awaitable[None]]
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """The request for one run.
+    """A request for one run.
 
     seed: determines the run.
     faults: how often faults happen.
@@ -52,7 +52,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """The outcome of a run. `violation` is None if every invariant held.
+    """The outcome of one run. `violation` is None if every invariant held.
 
     faults: the faults that happened, in order.
     operations: the clients' operations.
@@ -88,7 +88,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 def run(
     scenario: Scenario, wish: Wish, *, steps_max: int | None = None, told: Callable[[TraceLine], None] | None = None
 ) -> Outcome:
-    """Run a scenario once, as requested; a run of too many steps breaks the invariant that the run ends.
+    """Run a scenario once, as requested; a run that takes too many steps breaks the invariant "the run ends".
 
     steps_max: a step limit below the wish's.
     told: called with each line of the trace as it is written.

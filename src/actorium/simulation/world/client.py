@@ -44,7 +44,7 @@ _PATIENCE_S = 600.0
 
 
 class SimulatedRuntime(ReadFace):
-    """A client's connection to the runtime of a node."""
+    """A client's connection to the runtime of a simulated node."""
 
     def __init__(self, world: Surroundings, node: Node) -> None:
         self._world = world

@@ -20,7 +20,7 @@ from actorium.store.errors import ConfigurationError
 
 
 class Kind(StrEnum):
-    """The kinds of fault; the value is their name in a story."""
+    """The kinds of fault; the value of each is its name in a story."""
 
     CRASH = "crash"
     CRASH_BEFORE_COMMIT = "crash before the commit"
@@ -132,11 +132,11 @@ _HOSTILE_WEIGHTS = {Kind.CLOCK_FAR: 0.3, Kind.DEPLOYED: 15.0}
 
 
 class Faults(msgspec.Struct, frozen=True):
-    """How often each kind of fault happens, as a share of the occasions for it.
+    """How likely each kind of fault is, each time it could happen.
 
-    rates: by kind, 0 to 1.
-    reorder: the share of the steps at which a task other than the next ready one runs.
-    vary_settings: whether the seed chooses limits of the runtime (batches, mailboxes, caches) if the scenario gives no
+    rates: the probability of each kind, from 0 to 1.
+    reorder: the share of steps at which a task other than the next ready one runs.
+    vary_settings: whether the seed chooses the runtime's limits (batches, mailboxes, caches) if the scenario passes no
         Settings.
     """
 
@@ -150,7 +150,7 @@ class Faults(msgspec.Struct, frozen=True):
 
         rate: the share of commits, reads and messages that are hit.
         hostile: also include faults that little software is prepared for: a clock that jumps years ahead and comes
-            back; a deployment of other classes between two lives of a node (for a runtime with `releases`).
+            back, and a deployment of other classes between two lives of a node (for a runtime with `releases`).
         """
         _check_rate(rate)
         rates: dict[Kind, float] = {}
@@ -171,7 +171,7 @@ class Faults(msgspec.Struct, frozen=True):
 
     @classmethod
     def none(cls) -> Faults:
-        """Return no faults, for a plain run."""
+        """Return rates of zero, for a plain run."""
         return cls()
 
 

@@ -53,7 +53,7 @@ _PLACES_MAX = 5  # the number of places named at which an endless run waits
 
 
 class Violation(msgspec.Struct, frozen=True):
-    """An invariant that did not hold: its name, the expected and the actual value, and when (seconds of the run).
+    """A broken invariant: its name, the expected and actual values, and the time in seconds since the run began.
 
     culprit: the user's code that broke the invariant, if known.
     is_stated: the scenario defines the invariant: it states it, or the scenario itself failed.
@@ -72,7 +72,7 @@ class Violation(msgspec.Struct, frozen=True):
 
 
 class World:
-    """Passed to a scenario, which creates a runtime, states invariants, and acts as client with plain `send`."""
+    """The simulated world that a scenario receives, to create runtimes, send commands to them and state invariants."""
 
     def __init__(
         self,
@@ -126,7 +126,7 @@ class World:
         name: str | None = None,
         releases: Sequence[Sequence[Any] | Callable[..., Runtime]] = (),
     ) -> SimulatedRuntime:
-        """Start a process with a runtime, on an empty log of its own; return a client's connection.
+        """Start a process with a runtime, on an empty log of its own; return a client's connection to it.
 
         parts: the runtime's parts; or a function that returns the runtime, called at each start of the process with
             `store`, `settings` and `source`, which it must pass on. Use a function for reactions that send commands
@@ -164,7 +164,7 @@ class World:
         return SimulatedRuntime(self, node)
 
     def always(self, name: str, holds: Callable[[View], object], *, of: SimulatedRuntime | None = None) -> None:
-        """State what holds after every commit: a condition on the durable state."""
+        """State a condition on the durable state that holds after every commit."""
         self._node(of).checks.rules.add(Rule("always", name, holds))
 
     def conserved(self, name: str, value: Callable[[View], object], *, of: SimulatedRuntime | None = None) -> None:
@@ -179,7 +179,9 @@ class World:
         within_s: float = _REST_WITHIN_S,
         of: SimulatedRuntime | None = None,
     ) -> None:
-        """State what holds within `within_s` seconds of simulated time after the faults stop, and from then on."""
+        """State a condition that holds within `within_s` seconds of simulated time after the faults stop, and from then
+        on.
+        """
         if within_s < 0:
             raise ConfigurationError(f"{name!r} cannot hold within {within_s} s: give zero or more")
         self._node(of).checks.rules.add(Rule("eventually", name, holds, within_s))
@@ -191,9 +193,9 @@ class World:
         *,
         of: SimulatedRuntime | None = None,
     ) -> None:
-        """Allow sagas to be stuck at the end: of one class or all, those for which `when` returns true.
+        """Allow sagas to be stuck at the end: those of one class, or all, for which `when` returns true.
 
-        `when` is called with the saga as `View.sagas` gives it. All other sagas must end as completed or undone.
+        `when` is called with the saga as `View.sagas` returns it. All other sagas must end as completed or undone.
         """
         wanted = None if saga is None else saga.__definition__.saga_type
 
@@ -204,7 +206,7 @@ class World:
 
     @asynccontextmanager
     async def calm(self) -> AsyncIterator[None]:
-        """Suspend faults inside the block, for example during setup; at its end the world comes to rest."""
+        """Suspend faults inside the block, for example during setup; when the block ends, the world comes to rest."""
         self._calms += 1
         try:
             with self.plan.spared():
