@@ -176,8 +176,7 @@ class Runtime:
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:
-        """Start and stop the runtime with a web application (FastAPI, Starlette, Litestar):
-        `lifespan=runtime.lifespan`.
+        """Start and stop with a web application (FastAPI, Starlette, Litestar): `FastAPI(lifespan=runtime.lifespan)`.
 
         Pass it to the outermost application: the lifespan of a mounted application does not run. `app` is not used.
         """
