@@ -20,6 +20,9 @@ _NARROW_END = 2**32
 
 _FINGERPRINT = Struct(">q")
 
+NOT_DONE = -1
+"""Marks an event that is recorded under a command's id because the command did not happen; no command has it."""
+
 encode_sorted = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -50,8 +53,8 @@ def fingerprint_of(stream_type: str, command_type: str, command_class: type[msgs
         digest = begin()
         digest.update(encoded)
         fingerprint: int = unpack(digest.digest())[0]
-        # One in 2**32 would look like a 32-bit fingerprint.
-        return fingerprint if fingerprint < 0 or fingerprint >= _NARROW_END else fingerprint - _NARROW_END
+        # One in 2**32 would look like a 32-bit fingerprint, or be `NOT_DONE`.
+        return fingerprint if fingerprint < NOT_DONE or fingerprint >= _NARROW_END else fingerprint - _NARROW_END
 
     reachable = _structs(command_class)
     if not any(_has_default(field) for struct in reachable for field in msgspec.structs.fields(struct)):

@@ -37,7 +37,9 @@ class Submissions:
         return self._running().submissions(status)
 
     async def cancel(self, command_id: str, *, reason: str = "") -> bool:
-        """Cancel a waiting command; return False if it was already sent or is being sent.
+        """Cancel a waiting command; return False if it is done, failed or cancelled already.
+
+        A cancelled command can no longer take effect, even if it is being sent.
 
         reason: stored with it.
 

@@ -18,7 +18,7 @@ from actorium.actors.actor import Actor
 from actorium.actors.commands import Ack
 from actorium.actors.envelope import Envelope
 from actorium.actors.errors import CommandConflict, Rejected
-from actorium.actors.fingerprint import is_narrow
+from actorium.actors.fingerprint import NOT_DONE, is_narrow
 from actorium.actors.pending import PendingAppend
 from actorium.runtime.commands.admission import Admission
 from actorium.runtime.commands.deadlines import Deadlines
@@ -194,11 +194,7 @@ class Replies:
         if is_narrow(record.fingerprint):
             is_same = record.stream.id == envelope.to
         if not is_same:
-            conflict = CommandConflict(
-                f"command_id {envelope.command_id!r} was already used for another command ({record.stream} version "
-                f"{record.version}): give {_shown(envelope)} its own id"
-            )
-            self.answer(envelope, conflict)
+            self.answer(envelope, _conflict(envelope, record))
             return
         events: list[Event] = []
         version = record.first_version - 1
@@ -220,6 +216,18 @@ class Replies:
 
     def _with_position(self, ack: Ack) -> Ack:
         return Ack(ack.stream_id, ack.version, self._log_tail.position, (), ack.command_id)
+
+
+def _conflict(envelope: Envelope, record: CommandRecord) -> CommandConflict:
+    place = f"{record.stream} version {record.version}"
+    if record.fingerprint == NOT_DONE:
+        return CommandConflict(
+            f"command_id {envelope.command_id!r} was recorded as not done ({place}): it can no longer take effect"
+        )
+    return CommandConflict(
+        f"command_id {envelope.command_id!r} was already used for another command ({place}): give {_shown(envelope)} "
+        "its own id"
+    )
 
 
 def _shown(envelope: Envelope) -> str:

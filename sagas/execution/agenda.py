@@ -214,12 +214,13 @@ class Agenda:
 
     def _issued(self, recorded: RecordedEvent[Event], event: StepIssued) -> None:
         key = IntentKey(recorded.stream_type, recorded.stream_id, event.key)
-        if event.commands or event.effect:
-            self._live[key] = _Live(len(event.commands) or 1, bool(event.deadline_us))
+        intent = issued_intent(recorded, event)
+        if intent.commands or intent.effect:
+            self._live[key] = _Live(len(intent.commands) or 1, bool(event.deadline_us))
             row = _row(key, _RUN)
             self._change(row, 0)
             if self.started.is_set():
-                if not self._runners.steps.start(key, issued_intent(recorded, event)):
+                if not self._runners.steps.start(key, intent):
                     self._leave_out(key)
             else:
                 self._add_soon(row, 0)  # it may have ended further on in the log

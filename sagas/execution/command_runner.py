@@ -3,6 +3,9 @@
 It holds what saga steps and submissions share; `StepRunner` and `SubmissionRunner` hold the rest. Every command has an
 id derived from its intent, so that it takes effect once even if it is sent again after a crash or a timeout.
 
+That a command did not happen is recorded under the command's own id. So one append decides: if the command took effect
+first, the append is a duplicate and says so; if not, no copy of the command that is still on its way can take effect.
+
 An error that says nothing about the intent's owner (no room, no reply, an unavailable store) is retried without limit.
 """
 
@@ -11,13 +14,14 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from actorium.actors.commands import Ack, Command, CommandHandler
 from actorium.actors.envelope import Envelope
-from actorium.actors.errors import CommandConflict, CommandFailed, NotFound, Rejected
+from actorium.actors.errors import CommandConflict, CommandFailed, Rejected
+from actorium.actors.fingerprint import NOT_DONE
 from actorium.runtime.commands.answer_batch import Answer, Take
 from actorium.runtime.errors import Overloaded, RuntimeClosed
 from actorium.runtime.retry import Retry
@@ -37,6 +41,19 @@ log = logger("actorium.sagas")
 
 _DETAIL_BYTES_MAX = 4_000
 _TRANSIENT_RETRY = Retry(attempts=3, backoff_s=0.05, backoff_max_s=5.0)
+
+
+class Report(NamedTuple):
+    """What the owner of an intent is told of one command.
+
+    outcome: the report, as a command for the owner.
+    cause: the id of the event that it follows from.
+    taken_id: the id of a command that did not happen, under which this is recorded; "" for a report that takes none.
+    """
+
+    outcome: Any
+    cause: str
+    taken_id: str = ""
 
 
 class CommandRunner(ABC):
@@ -105,7 +122,7 @@ class CommandRunner(ABC):
         try:
             envelope = dispatcher.envelope(
                 command_of(issued, command_class),
-                key.command_id(index, intent.id_form),
+                intent.command_id(key, index),
                 None,
                 intent.flow_id,
                 intent.causation_id,
@@ -137,21 +154,30 @@ class CommandRunner(ABC):
                 attempt_failed(key, error, attempt + uncounted - 1, wait_s)
             await asyncio.sleep(wait_s)
             ack, error = await self._attempt(key, intent, index)
-        is_certain = error is None or isinstance(error, Refused)
-        if not is_certain and await self._settled(key, intent.commands[index], index, intent.id_form):
-            error = None  # the last word was lost, not the command
-        outcome = self.outcome(key, index, error, attempt + uncounted)
-        await self.report(key, intent, self.cause(intent, index, ack), outcome)
+        await self.report(key, intent, self.report_of(key, intent, index, ack, error, attempt + uncounted))
 
     async def _is_own(self, key: IntentKey, intent: Intent, index: int) -> bool:
         """Say whether what took effect under the id of a command was caused by its owner."""
-        record = await self._store.find_command(key.command_id(index, intent.id_form))
-        if record is None:
+        record = await self._store.find_command(intent.command_id(key, index))
+        owner = StreamName(key.owner, key.id)
+        if record is None or record.stream == owner:  # the owner recorded that the command did not happen
             return False
         (event,) = await self._store.read_log(record.position - 1, 1)
-        return decode_metadata(event.metadata).cause == StreamName(key.owner, key.id)
+        return decode_metadata(event.metadata).cause == owner
 
-    def cause(self, intent: Intent, index: int, ack: Ack | None) -> str:
+    def report_of(
+        self, key: IntentKey, intent: Intent, index: int, ack: Ack | None, error: Exception | None, attempts: int
+    ) -> Report:
+        """Return the report on one command of an intent after so many attempts.
+
+        A command that failed is reported under its own id, even if it was rejected: a copy of it may be on its way.
+        """
+        # Where the id belongs to somebody else's command, there is nothing to take.
+        takes_id = error is not None and not isinstance(error, CommandConflict)
+        taken_id = intent.command_id(key, index) if takes_id else ""
+        return Report(self.outcome(key, index, error, attempts), self._cause(intent, index, ack), taken_id)
+
+    def _cause(self, intent: Intent, index: int, ack: Ack | None) -> str:
         """Return the id of the event that an outcome follows from: the command's last one, else that of the intent."""
         if ack is None or not ack.events:
             return intent.causation_id
@@ -162,7 +188,7 @@ class CommandRunner(ABC):
         try:
             ack: Ack = await self._send(
                 self._made(intent.commands[index]),
-                command_id=key.command_id(index, intent.id_form),
+                command_id=intent.command_id(key, index),
                 correlation_id=intent.flow_id,
                 causation_id=intent.causation_id,
                 headers=intent.headers,
@@ -175,7 +201,7 @@ class CommandRunner(ABC):
             if not await self._is_own(key, intent, index):
                 return None, conflict
             # Its class has changed since it took effect, and its fingerprint with it; the id is that of this intent.
-            command_id = key.command_id(index, intent.id_form)
+            command_id = intent.command_id(key, index)
             log.warning("command_found_changed", intent=str(key), command_id=command_id)
             return None, None
         except ActoriumError as trouble:
@@ -197,57 +223,33 @@ class CommandRunner(ABC):
             let_through(raised)
             raise CommandFailed(f"{issued.type} was not sent: {text_of(raised)}") from raised
 
-    async def _settled(self, key: IntentKey, issued: IssuedCommand, index: int, id_form: int) -> bool:
-        """Say whether a command that is no longer sent took effect.
-
-        A read queued behind it at the same actor returns when everything before it is durable or has failed.
-        """
-        try:
-            command = self._made(issued)
-        except CommandFailed:
-            return False  # this program cannot have sent it, and never will
-        command_id = key.command_id(index, id_form)
-        attempt = 0
-        while True:
-            try:
-                await self._fence(command, command_id)
-                return await self._store.find_command(command_id) is not None
-            except RuntimeClosed:
-                raise
-            except Transient:
-                attempt += 1
-                await asyncio.sleep(_TRANSIENT_RETRY.wait_s(attempt, self._source))
-
-    async def _fence(self, command: Command, command_id: str) -> None:
-        """Return when no earlier command to the same actor is pending."""
-        dispatcher = self._dispatcher
-        try:
-            await dispatcher.read(dispatcher.stream_type_of(type(command)), command.to, self._timeout_s)
-        except NotFound:
-            pass
-        except Transient:
-            raise
-        except ActoriumError as error:
-            log.warning("fence_skipped", command_id=command_id, error=text_of(error))
-
     # --- the owner of an intent -----------------------------------------------------------------------------------
 
-    def report_nowait(
-        self, key: IntentKey, intent: Intent, cause: str, outcome: Command, take: Take, about: Any
-    ) -> Answer | None:
-        """Tell the owner at once, and have taken what it says of it; None where that cannot be."""
-        return self._dispatcher.ask_nowait(self._envelope(key, intent, cause, outcome), take, about)
+    def report_nowait(self, key: IntentKey, intent: Intent, report: Report, take: Take, about: Any) -> Answer | None:
+        """Tell the owner immediately, with `take` for its reply; return None if `report` must do it."""
+        return self._dispatcher.ask_nowait(self._envelope(key, intent, report), take, about)
 
-    async def report(self, key: IntentKey, intent: Intent, cause: str, outcome: Command) -> None:
-        """Tell the owner; where the owner's own code fails on it, tell it that. `cause`: of which event it follows."""
+    async def report(self, key: IntentKey, intent: Intent, report: Report) -> None:
+        """Tell the owner the outcome of a command; if the log shows that it took effect, tell that instead."""
+        if not await self.tell(key, intent, report):
+            done = msgspec.structs.replace(report.outcome, error="", details={})
+            await self.tell(key, intent, Report(done, intent.causation_id))
+
+    async def tell(self, key: IntentKey, intent: Intent, report: Report) -> bool:
+        """Tell the owner; if the owner's own code fails on it, tell it that.
+
+        Return False, with nothing recorded, if the command whose id is to be taken took effect.
+        """
         attempt = 0
         while True:
             attempt += 1
             try:
-                await self._dispatcher.ask(self._envelope(key, intent, cause, outcome))
-                return
+                await self._dispatcher.ask(self._envelope(key, intent, report))
+                return True
             except RuntimeClosed:
                 raise
+            except CommandConflict:
+                return False
             except Transient:
                 pass
             except ActoriumError as trouble:
@@ -255,8 +257,8 @@ class CommandRunner(ABC):
                     broken = self.broken(key, trouble)
                     if broken is None:
                         raise
-                    await self._dispatcher.ask(self._envelope(key, intent, cause, broken))
-                    return
+                    await self._dispatcher.ask(self._envelope(key, intent, Report(broken, report.cause)))
+                    return True
             await asyncio.sleep(_TRANSIENT_RETRY.wait_s(attempt, self._source))
 
     async def _state(self, key: IntentKey) -> Any:
@@ -271,13 +273,16 @@ class CommandRunner(ABC):
                 attempt += 1
                 await asyncio.sleep(_TRANSIENT_RETRY.wait_s(attempt, self._source))
 
-    def _envelope(self, key: IntentKey, intent: Intent, cause: str, report: Command) -> Envelope:
+    def _envelope(self, key: IntentKey, intent: Intent, report: Report) -> Envelope:
+        outcome, cause, taken_id = report
         return Envelope(
             key.owner,
             key.id,
-            report,
-            self._handlers[type(report)],
-            command_id=self._source.new_id(),
+            outcome,
+            self._handlers[type(outcome)],
+            command_id=str(taken_id) or self._source.new_id(),
+            fingerprint=NOT_DONE if taken_id else 0,
+            fresh=not taken_id,
             correlation_id=intent.flow_id,
             causation_id=cause,
             headers=dict(intent.headers),

@@ -5,16 +5,15 @@ report is delivered, its reply calls back. Other cases (no room, an error, an ef
 known) run in a task. It ends when the outcome is recorded or the runtime ends. After any other failure, the task
 reads the intent from its owner again.
 
-Invariants: an intent has at most one run that is not stopped; one that is held is not started; intents beyond the limit
-wait in a queue, each once and with the latest request for it; intents beyond the queue's limit are left to the agenda;
-every part of a run is a future or task that somebody ends.
+Invariants: an intent has at most one run that is not stopped; intents beyond the limit wait in a queue, each once and
+with the latest request for it; intents beyond the queue's limit are left to the agenda; every part of a run is a future
+or task that somebody ends.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from functools import partial
 from itertools import islice
 from typing import Any, Literal
@@ -69,7 +68,6 @@ class IntentRunner:
         self._running: dict[IntentKey, _Run] = {}
         self._line: dict[IntentKey, Intent | Literal["time out"] | None] = {}
         self._again: set[IntentKey] = set()  # requested while their run was ending
-        self._held: set[IntentKey] = set()
         self._take_answer, self._take_receipt = self._answered, self._reported  # bound once, for all commands
         self._opened = False
         self._closed = False
@@ -95,7 +93,7 @@ class IntentRunner:
             return True
         if key in self._running:
             self._again.add(key)  # it may have been issued again while the first run is ending
-        elif self._may_begin and key not in self._held:
+        elif self._may_begin:
             self._begin(key, intent)
         elif self.has_room:
             self._line[key] = intent
@@ -118,20 +116,6 @@ class IntentRunner:
         else:
             return False
         return True
-
-    @contextmanager
-    def hold(self, key: IntentKey) -> Iterator[bool]:
-        """Keep an intent from starting in the meantime; yield False if it is already running."""
-        if key in self._running or key in self._held:
-            yield False
-            return
-        self._held.add(key)
-        try:
-            yield True
-        finally:
-            self._held.discard(key)
-            if key in self._line:
-                self._go_on()
 
     @property
     def has_room(self) -> bool:
@@ -191,26 +175,24 @@ class IntentRunner:
             if isinstance(error, CommandConflict) or not policy.is_final(key, intent, error):
                 self._have_done(run, index, partial(policy.command, key, intent, index, error))
                 return
-        cause = policy.cause(intent, index, answer.result() if error is None else None)
-        outcome = policy.outcome(key, index, error, 1)
-        about = (run, index, cause, outcome)
+        report = policy.report_of(key, intent, index, answer.result() if error is None else None, error, 1)
         try:
-            taken = policy.report_nowait(key, intent, cause, outcome, self._take_receipt, about)
+            taken = policy.report_nowait(key, intent, report, self._take_receipt, (run, index, report))
         except Exception:  # the owner takes no mail now; the task says why, and waits
             taken = None
         if taken is None:
-            self._have_done(run, index, partial(policy.report, key, intent, cause, outcome))
+            self._have_done(run, index, partial(policy.report, key, intent, report))
         else:
             run.parts[index] = taken
 
     def _reported(self, taken: Answer) -> None:
         run: _Run
-        run, index, cause, outcome = taken.about
+        run, index, report = taken.about
         failed = taken.exception() is not None
         if run.stopped:
             return
         if failed:
-            self._have_done(run, index, partial(self._policy.report, run.key, run.intent, cause, outcome))
+            self._have_done(run, index, partial(self._policy.report, run.key, run.intent, report))
         else:
             self._part_is_over(run, index, taken)
 
@@ -228,10 +210,10 @@ class IntentRunner:
             self._go_on()
 
     def _go_on(self) -> None:
-        """Start queued intents, as far as there is room; held ones stay in the queue."""
+        """Start queued intents, as far as there is room."""
         free = max(0, self._max_running - len(self._running))
-        for key in [*islice(self._line, free + len(self._held))]:
-            if self._may_begin and not self._closed and key not in self._held:
+        for key in [*islice(self._line, free)]:
+            if self._may_begin and not self._closed:
                 self._begin(key, self._line.pop(key))
 
     # --- tasks ----------------------------------------------------------------------------------------------------

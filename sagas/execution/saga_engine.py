@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import anyio.abc
 import msgspec
@@ -13,7 +14,8 @@ from actorium.actors.actor import Actor
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Ack, Command, checked_id, checked_text, command_type_of
 from actorium.actors.envelope import Envelope
-from actorium.actors.errors import AlreadyExists, NotFound
+from actorium.actors.errors import AlreadyExists, CommandConflict, NotFound
+from actorium.actors.fingerprint import NOT_DONE
 from actorium.actors.kind import ActorKind
 from actorium.runtime.commands.derived_ids import derived_id, known_command_id
 from actorium.runtime.component import Component
@@ -39,7 +41,6 @@ from actorium.sagas.execution.step_runner import StepRunner
 from actorium.sagas.execution.submission_runner import SubmissionRunner
 from actorium.sagas.execution.submission_table import listed
 from actorium.sagas.model.definition import SagaDefinition
-from actorium.sagas.model.intents import IntentKey
 from actorium.sagas.model.issued import issued_command
 from actorium.sagas.model.messages import Repair
 from actorium.sagas.model.progress import metadata_of
@@ -225,14 +226,15 @@ class SagaEngine(Component):
         )
 
     async def cancel(self, command_id: str, reason: str) -> bool:
-        """Cancel a submitted command; return False if it was already sent, or is being sent."""
+        """Cancel a submitted command, so that it can no longer take effect; return False if it was over before."""
         command_id = known_command_id(command_id)
-        checked_text(reason, "reason")
-        with self._runners.submissions.hold(IntentKey(SUBMISSION, command_id, "")) as is_held:
-            if not is_held:
-                return False
-            ack = await self._ask(self._submissions, Cancel(command_id, reason))
-            return bool(ack.events)
+        cancel = Cancel(command_id, checked_text(reason, "reason"))
+        try:  # under the command's own id: either it took effect, or it never will
+            ack = await self._ask(self._submissions, cancel, command_id=command_id, fingerprint=NOT_DONE, fresh=False)
+        except CommandConflict:
+            await self.submission(command_id)  # the id may be that of a command that was not submitted
+            return False
+        return bool(ack.events) and not ack.duplicate
 
     async def submission(self, command_id: str) -> SubmissionView:
         """Return a submitted command; raise NotFound if there is none."""
@@ -346,11 +348,12 @@ class SagaEngine(Component):
             raise ConfigurationError(f"{saga!r} is not a saga of this runtime: Runtime([…, Transfer], …)")
         return kind
 
-    async def _ask(self, kind: ActorKind[Actor], command: Command) -> Ack:
+    async def _ask(self, kind: ActorKind[Actor], command: Command, **identity: Any) -> Ack:
         handler = kind.definition.handlers[type(command)]
-        id = self._source.new_id()
-        envelope = Envelope(kind.type, command.to, command, handler, command_id=id, timeout_s=self._timeout_s)
-        return await self._dispatcher.ask(envelope)
+        identity = identity or {"command_id": self._source.new_id()}
+        return await self._dispatcher.ask(
+            Envelope(kind.type, command.to, command, handler, timeout_s=self._timeout_s, **identity)
+        )
 
     async def _written(self) -> None:
         """Wait until the list includes everything committed before."""

@@ -14,7 +14,7 @@ from actorium.runtime.commands.inherited import because_of
 from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.processors.reactions import IdempotencyKey
 from actorium.runtime.retry import Retry
-from actorium.sagas.execution.command_runner import CommandRunner, attempt_failed, said
+from actorium.sagas.execution.command_runner import CommandRunner, Report, attempt_failed, said
 from actorium.sagas.execution.services import Services
 from actorium.sagas.model.definition import SagaDefinition
 from actorium.sagas.model.events import IssuedCommand, as_recorded
@@ -117,35 +117,33 @@ class StepRunner(CommandRunner):
         # An effect that failed may have been done all the same: it is undone with the rest, unless it was refused.
         took_effect = error is not None and not isinstance(error, Rejected)
         answer = self.outcome(key, 0, error, attempt, took_effect=took_effect, state=state)
-        await self.report(key, intent, intent.causation_id, answer)
+        await self.report(key, intent, Report(answer, intent.causation_id))
 
     async def past_deadline(self, key: IntentKey) -> bool:
-        """Find out what a step did before its deadline, and report its end; return False if the deadline has moved."""
+        """Record that a step is over at its deadline; return False if the deadline has moved.
+
+        Each command that is still waited for is recorded as not done, or found to have taken effect.
+        """
         stream: SagaStream = await self._state(key)
         known = stream.open.get(key.key)
         if known is None:
             return True
         if known.deadline_us > self._source.now_us():  # it was issued again, with a new deadline
             return False
-        effects = [
-            index
-            for index in sorted(known.waiting)
-            if not known.effect and await self._settled(key, known.commands[index], index, known.id_form)
-        ]
         step = self._definitions[key.owner].steps.get(known.step)
         waited = f" within {step.timeout_s:.12g} s" if step is not None and step.timeout_s is not None else ""
-        answer = Answered(
-            key.id,
-            key.key,
-            _ALL,
-            self._source.now_us(),
-            known.error or f"{known.step} was not done{waited}",
-            known.details,
-            known.effect,
-            tuple(effects),
-        )
+        error = known.error or f"{known.step} was not done{waited}"
+        at_us = self._source.now_us()
         intent = _intent(key, stream, known, {})
-        await self.report(key, intent, intent.causation_id, answer)
+        waiting = [] if known.effect else sorted(known.waiting)
+        effects: list[int] = []
+        for index in waiting:
+            not_done = Answered(key.id, key.key, index, at_us, error, known.details)
+            if not await self.tell(key, intent, Report(not_done, intent.causation_id, intent.command_id(key, index))):
+                effects.append(index)
+        if effects or not waiting:  # otherwise the last report has ended the step
+            end = Answered(key.id, key.key, _ALL, at_us, error, known.details, known.effect, tuple(effects))
+            await self.tell(key, intent, Report(end, intent.causation_id))
         return True
 
 
@@ -161,6 +159,7 @@ def _intent(key: IntentKey, stream: SagaStream, known: Open, commands: dict[int,
         known.deadline_us,
         known.headers,
         known.id_form,
+        known.rounds,
     )
 
 

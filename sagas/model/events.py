@@ -76,7 +76,9 @@ class StepIssued(Event, omit_defaults=True):
     `key` names the intent within the saga and is part of the commands' ids. `effect` says that the step is an async
     method, carried out outside the log. `deadline_us` is when it fails by itself (0: never). `id_form` says how the ids
     of its commands are made: 0 for those issued before derived ids had a namespace of their own (see `IntentKey`).
-    `headers` are those of its commands that are not the saga's own: they come from what moved the saga.
+    `headers` are those of its commands that are not the saga's own: they come from what moved the saga. `rounds` is
+    there if an operator retried the step: for each command how often it was recorded as not done, which is part of its
+    id from then on, or None if it was answered before and is not sent again.
     """
 
     event_type = "saga.step_issued"
@@ -89,6 +91,14 @@ class StepIssued(Event, omit_defaults=True):
     deadline_us: int = 0
     id_form: int = 0
     headers: dict[str, str] = {}
+    rounds: tuple[int | None, ...] = ()
+
+    @property
+    def sent(self) -> dict[int, IssuedCommand]:
+        """The commands that are sent because of this event, by their index."""
+        if not self.rounds:
+            return dict(enumerate(self.commands))
+        return {index: self.commands[index] for index, round in enumerate(self.rounds) if round is not None}
 
 
 class CommandAnswered(Event, omit_defaults=True):
@@ -159,13 +169,17 @@ class SagaUndone(Event):
 
 
 class SagaFailed(Event, omit_defaults=True):
-    """The saga is stuck: a step or undo that must succeed cannot. An operator must act."""
+    """The saga is stuck: a step or undo that must succeed cannot. An operator must act.
+
+    not_done: the indexes of the commands whose failure made it stuck; none of them can take effect any more.
+    """
 
     event_type = "saga.failed"
 
     key: str
     reason: str
     attempts: int = 1
+    not_done: tuple[int, ...] = ()
 
 
 class SagaRepaired(Event):

@@ -28,13 +28,16 @@ class IntentKey(msgspec.Struct, frozen=True, gc=False):
         """Return the name of one effect of the intent: the same at every attempt, after any crash."""
         return bounded(f"{self.owner}/{self.id}/{self.key}/{index}")
 
-    def command_id(self, index: int, id_form: int) -> DerivedId:
+    def command_id(self, index: int, id_form: int, round: int = 0) -> DerivedId:
         """Return the id of the command at an index of the intent: the same at every attempt, after any crash.
 
         id_form: that of the intent. A command issued with 0 keeps the id under which it may have been sent.
+        round: how often the command was recorded as not done, each time under its id of that time.
         """
         if not self.key:
             return DerivedId(self.id)
+        if round:
+            return DerivedId(derived_id(f"{self.owner}/{self.id}/{self.key}/{index}/{round}"))
         key = self.effect_key(index)
         return DerivedId(derived_id(key) if id_form else key)
 
@@ -57,19 +60,25 @@ class Intent(msgspec.Struct, frozen=True, gc=False):
     deadline_us: int = 0
     headers: Mapping[str, str] = {}
     id_form: int = ID_FORM
+    rounds: tuple[int | None, ...] = ()
+
+    def command_id(self, key: IntentKey, index: int) -> DerivedId:
+        """Return the id of the command at an index; `key` is that of this intent."""
+        return key.command_id(index, self.id_form, (self.rounds[index] or 0) if self.rounds else 0)
 
 
 def issued_intent(recorded: RecordedEvent[Event], event: StepIssued) -> Intent:
-    """Return the intent that an event records: all its commands are waited for."""
+    """Return the intent that an event records: all commands that it sends are waited for."""
     metadata = recorded.metadata
     return Intent(
         event.step,
         event.undo,
-        dict(enumerate(event.commands)),
+        event.sent,
         event.effect,
         metadata.flow_id,
         recorded.event_id,
         event.deadline_us,
         metadata.headers,
         event.id_form,
+        event.rounds,
     )

@@ -102,7 +102,9 @@ class StepPlan:
             self._events.append(CommandAnswered(answer.key, answer.index, answer.error, answer.details, self._attempts))
         elif error:
             effects = intent.effects if answer.error else tuple(sorted((*intent.effects, answer.index)))
-            self._fail(intent, error, answer.details or intent.details, bool(effects) or answer.took_effect, effects)
+            did = bool(effects) or answer.took_effect
+            not_done = (answer.index,) if answer.error and not intent.effect else ()
+            self._fail(intent, error, answer.details or intent.details, did, effects, not_done)
         else:
             self._succeed(intent.key, intent.step, intent.undo, intent.commands, answer.state)
         return self._events
@@ -126,7 +128,8 @@ class StepPlan:
                 step = self._definition.today(key.removesuffix(UNDO)) if intent is None else intent.step
                 self._succeed(key, step, key.endswith(UNDO), intent.commands if intent else (), None, go_on=False)
             elif intent is not None:
-                self._issue(key, intent.step, intent.undo, intent.commands, intent.effect, intent.id_form)
+                rounds = intent.next_rounds
+                self._issue(key, intent.step, intent.undo, intent.commands, intent.effect, intent.id_form, rounds)
         if stream.ended:  # it had already ended, and only commands sent before were left
             self._events.append(
                 SagaCompleted() if stream.ended == "completed" else SagaFailed("", stream.ended_because)
@@ -215,7 +218,7 @@ class StepPlan:
             returned = handler(saga, command, rejection) if wants else handler(saga, command)
             commands = issued_commands(returned, handler.__qualname__)
         except BaseException as raised:
-            self._events.append(SagaFailed(intent.key, bug_text(handler, raised)))
+            self._events.append(SagaFailed(intent.key, bug_text(handler, raised), not_done=(answer.index,)))
             return True
         self._state = as_recorded(state_of(saga))
         self._events.append(SagaMoved(f"rejection of {issued.type}", self._state))
@@ -254,11 +257,19 @@ class StepPlan:
         elif go_on and not undo and step != FREE and self._status == "running":
             self._go_on(step)
 
-    def _fail(self, intent: Open, error: str, details: Any, took_effect: bool, effects: tuple[int, ...]) -> None:
+    def _fail(
+        self,
+        intent: Open,
+        error: str,
+        details: Any,
+        took_effect: bool,
+        effects: tuple[int, ...],
+        not_done: tuple[int, ...] = (),
+    ) -> None:
         definition = self._definition
         forward = intent.step == FREE or not definition.can_be_undone(intent.step)
         if intent.undo or forward or self._status != "running":
-            self._events.append(SagaFailed(intent.key, error, self._attempts))
+            self._events.append(SagaFailed(intent.key, error, self._attempts, not_done))
             return
         self._events.append(
             StepFailed(intent.key, intent.step, False, error, details, took_effect, effects, self._attempts)
@@ -343,13 +354,20 @@ class StepPlan:
         return issued_commands(undo(saga, [command_of(one, known[one.type]) for one in done]), undo.__qualname__)
 
     def _issue(
-        self, key: str, name: str, undo: bool, commands: tuple[IssuedCommand, ...], effect: bool, form: int = ID_FORM
+        self,
+        key: str,
+        name: str,
+        undo: bool,
+        commands: tuple[IssuedCommand, ...],
+        effect: bool,
+        form: int = ID_FORM,
+        rounds: tuple[int | None, ...] = (),
     ) -> None:
         step = self._definition.steps.get(name)
         timeout_s = step.timeout_s if step is not None and not undo else None
         deadline_us = 0 if timeout_s is None else self._at_us + round(timeout_s * 1_000_000)
         self._issued += 1
-        self._events.append(StepIssued(key, name, undo, commands, effect, deadline_us, form, self._headers))
+        self._events.append(StepIssued(key, name, undo, commands, effect, deadline_us, form, self._headers, rounds))
 
     def _waits_for_event(self, intent: Open) -> bool:
         step: Step | None = self._definition.steps.get(intent.step)

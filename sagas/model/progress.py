@@ -55,6 +55,7 @@ class Open(msgspec.Struct):
     details: Mapping[str, Any] = {}
     failed: set[int] = set()
     id_form: int = 0
+    rounds: tuple[int | None, ...] = ()
 
     @property
     def effects(self) -> tuple[int, ...]:
@@ -62,6 +63,17 @@ class Open(msgspec.Struct):
         if self.effect:
             return ()
         return tuple(n for n in range(len(self.commands)) if n not in self.waiting and n not in self.failed)
+
+    @property
+    def next_rounds(self) -> tuple[int | None, ...]:
+        """The rounds of its commands if it is retried: those that were recorded as not done get new ids."""
+        if not self.failed and len(self.waiting) == len(self.commands):
+            return self.rounds
+        before = self.rounds or (0,) * len(self.commands)
+        return tuple(
+            (before[n] or 0) + 1 if n in self.failed else before[n] if n in self.waiting else None
+            for n in range(len(self.commands))
+        )
 
 
 class SagaProgress(Aggregate):
@@ -117,7 +129,7 @@ class SagaProgress(Aggregate):
         self.version += 1
         self.issued += 1
         step = self.saga.today(event.step)
-        waiting = {0} if event.effect else set(range(len(event.commands)))
+        waiting = {0} if event.effect else set(event.sent)
         arrived = not event.undo and step in self.early
         self.open[event.key] = Open(
             event.key,
@@ -130,8 +142,9 @@ class SagaProgress(Aggregate):
             self.version,
             {**self.headers, **event.headers},
             arrived,
+            id_form=event.id_form,
+            rounds=event.rounds,
         )
-        self.open[event.key].id_form = event.id_form
 
     @evolve
     def command_answered(self, event: CommandAnswered) -> None:
@@ -192,7 +205,10 @@ class SagaProgress(Aggregate):
         self.status = "failed"
         self.reason = event.reason
         if event.key:
-            self.stuck_at[event.key] = self.open.pop(event.key, None)
+            intent = self.stuck_at[event.key] = self.open.pop(event.key, None)
+            if intent is not None:
+                intent.failed.update(event.not_done)
+                intent.waiting.difference_update(event.not_done)
         else:
             self.ended, self.ended_because = "failed", event.reason
 

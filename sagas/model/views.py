@@ -98,10 +98,11 @@ def text_of(event: Event) -> str:
             return f"ignored {event.because_of}, which starts it, for it was {event.status}"
         case StepIssued(effect=True):
             return f"{event.key}: calls outside"
-        case StepIssued(commands=()):
+        case StepIssued() if not event.sent:
             return f"{event.key}: waits for its event"
         case StepIssued():
-            sent = ", ".join(f"{one.type} to {msgspec.json.decode(one.fields)['to']!r}" for one in event.commands)
+            commands = event.sent.values()
+            sent = ", ".join(f"{one.type} to {msgspec.json.decode(one.fields)['to']!r}" for one in commands)
             return f"{event.key}: sends {sent}"
         case CommandAnswered():
             return f"{event.key}: command {event.index} " + (f"refused: {event.error}" if event.error else "done")

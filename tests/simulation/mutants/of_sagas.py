@@ -1,13 +1,14 @@
 """Mutants of sagas and submitted commands: plans, intents, attempts, the agenda and its clock."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 import pytest
 from msgspec.structs import astuple
 from simulation.mutants.mutant import mutant
-from simulation.mutants.scenarios import guessed_ids, orders, transfers
+from simulation.mutants.scenarios import NAMES, guessed_ids, late_commands, orders, transfers
 
 from actorium.actors.actor import Actor
 from actorium.actors.pending import PendingAppend
@@ -16,14 +17,16 @@ from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.processors.concurrent_delivery import ConcurrentDelivery
 from actorium.sagas.execution import agenda
 from actorium.sagas.execution.agenda import Agenda
-from actorium.sagas.execution.command_runner import CommandRunner
+from actorium.sagas.execution.command_runner import CommandRunner, Report
 from actorium.sagas.execution.intent_runner import IntentRunner
+from actorium.sagas.execution.saga_engine import SagaEngine
 from actorium.sagas.execution.step_runner import StepRunner
 from actorium.sagas.execution.submission_runner import SubmissionRunner
 from actorium.sagas.model.definition import SagaDefinition
 from actorium.sagas.model.events import SagaUndone, StepIssued
 from actorium.sagas.model.intents import Intent, IntentKey, issued_intent
 from actorium.sagas.model.plan import StepPlan
+from actorium.store.errors import ActoriumError
 from actorium.store.events import Event, RecordedEvent
 from actorium.store.names import event_id
 from actorium.store.writer import GroupCommitWriter
@@ -34,7 +37,7 @@ def send_under_new_ids(patch: pytest.MonkeyPatch, policy: type[CommandRunner]) -
 
     async def attempt_with_new_id(runner: CommandRunner, key: IntentKey, *more: Any) -> Any:
         class NewId(IntentKey):
-            def command_id(self, index: int, id_form: int) -> DerivedId:
+            def command_id(self, index: int, id_form: int, round: int = 0) -> DerivedId:
                 return DerivedId(runner._source.new_id())
 
         return await attempt(runner, NewId(*astuple(key)), *more)
@@ -112,12 +115,52 @@ def a_step_is_sent_before_it_is_recorded(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(transfers)
 def what_is_under_way_at_a_deadline_counts_as_not_done(patch: pytest.MonkeyPatch) -> None:
-    """At a deadline the log tells what took effect; here nobody asks, and the effects are not undone."""
+    """At a deadline the log decides what took effect; here nobody asks it, and the effects are not undone."""
+    tell = StepRunner.tell
 
-    async def settled(runner: StepRunner, *more: Any) -> bool:
-        return False
+    async def tell_without_the_id(runner: StepRunner, key: IntentKey, intent: Intent, report: Report) -> bool:
+        return await tell(runner, key, intent, report._replace(taken_id=""))
 
-    patch.setattr(StepRunner, "_settled", settled)
+    patch.setattr(StepRunner, "tell", tell_without_the_id)
+
+
+def look_up_instead_of_taking_the_id(patch: pytest.MonkeyPatch, policy: type[CommandRunner]) -> None:
+    tell = policy.tell
+
+    async def look_up_and_tell(runner: CommandRunner, key: IntentKey, intent: Intent, report: Report) -> bool:
+        if report.taken_id:
+            dispatcher = runner._dispatcher
+            for name in NAMES:  # a read behind the command at its actor: everything before it is durable or gone
+                with suppress(ActoriumError):
+                    await dispatcher.read("Account", name, 30.0)
+            if await runner._store.find_command(report.taken_id) is not None:
+                return False
+        return await tell(runner, key, intent, report._replace(taken_id=""))
+
+    patch.setattr(policy, "tell", look_up_and_tell)
+
+
+@mutant(late_commands)
+def a_step_that_is_over_leaves_the_ids_of_its_commands(patch: pytest.MonkeyPatch) -> None:
+    """That a command did not happen is recorded under its id; here the log is searched for it, and it comes later."""
+    look_up_instead_of_taking_the_id(patch, StepRunner)
+
+
+@mutant(late_commands)
+def an_order_that_failed_leaves_its_id(patch: pytest.MonkeyPatch) -> None:
+    """That an order failed is recorded under its id; here the log is searched for it, and it comes later."""
+    look_up_instead_of_taking_the_id(patch, SubmissionRunner)
+
+
+@mutant(late_commands)
+def a_cancelled_order_leaves_its_id(patch: pytest.MonkeyPatch) -> None:
+    """A cancellation is recorded under the id of its command; here under its own, and the command comes later."""
+    ask = SagaEngine._ask
+
+    async def ask_under_a_new_id(engine: SagaEngine, kind: Any, command: Any, **identity: Any) -> Any:
+        return await ask(engine, kind, command)
+
+    patch.setattr(SagaEngine, "_ask", ask_under_a_new_id)
 
 
 @mutant(transfers)

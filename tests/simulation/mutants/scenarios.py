@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -17,10 +18,24 @@ from simulation.mutants.domain import (
     Statement,
     Transfer,
     Withdraw,
+    Withdrawn,
 )
 
-from actorium import IdempotencyKey, NotFound, Passivation, RecordedEvent, Rejected, Runtime, Settings, react
-from actorium.sagas.model.submissions import CommandSubmitted, SubmissionConcluded
+from actorium import (
+    Ack,
+    CommandContext,
+    IdempotencyKey,
+    Next,
+    NotFound,
+    Passivation,
+    RecordedEvent,
+    Rejected,
+    Runtime,
+    Settings,
+    react,
+)
+from actorium.errors import CommandTimeout
+from actorium.sagas.model.submissions import CommandSubmitted, SubmissionCancelled, SubmissionConcluded
 from actorium.simulation import Faults, Kind, View, World, simulation
 
 NAMES = ("alice", "bob", "carol", "dave")
@@ -137,6 +152,79 @@ async def orders(world: World) -> None:
             await bank.submit(Deposit("alice", 10), after_s=after_s)
 
     await asyncio.gather(*map(client, range(2)))
+
+
+@simulation(seeds=200, faults=Faults.only(Kind.STORE_SLOW, Kind.CRASH, rate=0.05))
+async def late_commands(world: World) -> None:
+    """Commands of sagas and submissions travel for seconds; their senders give up, send again, and conclude."""
+
+    async def wire(context: CommandContext, following: Next) -> Ack:
+        if not isinstance(context.command, Deposit | Withdraw):  # a client's own
+            return await following(context)
+        copies[context.command_id] += 1
+        travel = f"{context.command_id} {copies[context.command_id]}"
+        answer: asyncio.Future[Ack | BaseException] = asyncio.get_running_loop().create_future()
+
+        async def arrive() -> None:
+            arrived = await asyncio.gather(following(context), return_exceptions=True)
+            if not answer.done():
+                answer.set_result(arrived[0])
+
+        travels_s = world.choose(f"seconds of {travel}", 5)
+        asyncio.get_running_loop().call_later(travels_s, lambda: arrivals.append(asyncio.ensure_future(arrive())))
+        try:
+            answered = await asyncio.wait_for(answer, 2.0)
+        except TimeoutError:
+            raise CommandTimeout(f"{travel} was not answered", command_id=context.command_id) from None
+        if isinstance(answered, BaseException):
+            raise answered
+        return answered
+
+    arrivals: list[asyncio.Task[None]] = []
+    copies: Counter[str] = Counter()
+    bank = world.runtime(partial(Runtime, [Account, Desk, Transfer], middleware=[wire]))
+    world.conserved("money", lambda view: money(view) - sum(amount for _, amount in paid(view)))
+    world.always("no order that was given up takes effect", lambda view: not given_up(view) & ids(paid(view)))
+    world.eventually("every transfer ends", lambda view: not view.sagas(open=True), within_s=600.0)
+    async with world.calm():
+        for name in ("bank", "alice", "bob"):
+            await bank.send(Open(name, 40))
+        await bank.send(Open("carol", 0))
+        await bank.send(Open("full", 0, 0))
+
+    async def client(number: int) -> None:
+        for target in ("bob", "full"):
+            await bank.send(Ask(f"desk {number}", "alice", target, 20))
+
+    async def customer(number: int) -> None:
+        ack = await bank.submit(Deposit("bob", 1), after_s=float(number))
+        await asyncio.sleep(number + world.choose(f"patience {number}", 4))
+        await bank.submissions.cancel(ack.command_id)
+
+    async def hopeful(number: int) -> None:
+        await bank.submit(Withdraw("carol", 10))
+        await bank.submit(Deposit("carol", 10), after_s=float(2 * number))
+
+    await asyncio.gather(*map(client, range(2)), *map(customer, range(3)), *map(hopeful, range(3)))
+
+
+def paid(view: View) -> list[tuple[str, int]]:
+    """The submitted commands that took effect: their ids, and the amounts that they added."""
+    orders = ordered(view)
+    moved = [(one.metadata.command_id, one.event.amount) for one in view.events(Deposited)]
+    moved += [(one.metadata.command_id, -one.event.amount) for one in view.events(Withdrawn)]
+    return [(id, amount) for id, amount in moved if id in orders]
+
+
+def ids(paid: list[tuple[str, int]]) -> set[str]:
+    """The ids of submitted commands."""
+    return {id for id, _ in paid}
+
+
+def given_up(view: View) -> set[str]:
+    """The orders that were cancelled, or ended with an error."""
+    failed = {one.stream_id for one in view.events(SubmissionConcluded) if one.event.error}
+    return failed | {one.stream_id for one in view.events(SubmissionCancelled)}
 
 
 def welcoming(store: Any, **options: Any) -> Runtime:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from actorium.runtime.projections.projection import Projection
 from actorium.sagas.model.events import StepIssued
-from actorium.sagas.model.intents import IntentKey
+from actorium.sagas.model.intents import IntentKey, issued_intent
 from actorium.simulation.record.view import View
 from actorium.simulation.record.witness import Witness
 from actorium.store.codec import decode_metadata
@@ -64,7 +64,7 @@ def handlers_of(projection: type[Projection], view: View) -> str:
 def _step_behind(view: View, command_id: str) -> str:
     for recorded in view.events(StepIssued):
         issued, saga = recorded.event, recorded.stream
-        key = IntentKey(saga.type, saga.id, issued.key)
-        if any(key.command_id(index, issued.id_form) == command_id for index in range(len(issued.commands))):
+        key, intent = IntentKey(saga.type, saga.id, issued.key), issued_intent(recorded, issued)
+        if any(intent.command_id(key, index) == command_id for index in intent.commands):
             return f"{saga.type}.{issued.step}{' (undo)' if issued.undo else ''}"
     return ""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
 from actorium.runtime.commands.derived_ids import MARK
+from actorium.sagas.model.intents import IntentKey
+from actorium.sagas.model.progress import Open
 from actorium.simulation.checks.finding import Violated
 from actorium.simulation.record.view import View
 from actorium.simulation.record.witness import Witness
@@ -64,7 +67,8 @@ class Effects:
         ]:
             places = ", ".join(f"{record.stream} v{record.version}" for record in records)
             self._violated("a command takes effect in one append", f"{command_id} at {first.stream} alone", places)
-        self._was_issued(metadata)
+        if metadata.cause != first.stream:  # otherwise a saga recorded that its command did not happen
+            self._was_issued(metadata)
 
     def _was_issued(self, metadata: Metadata) -> None:
         """Check that a saga's command takes effect only while its intent is open in the log, and that it names it."""
@@ -76,11 +80,11 @@ class Effects:
             return
         saga_class = self._view.class_of(cause.type)
         assert saga_class is not None, f"{cause.type} is a saga without a class"
-        key, _, index = rest.removeprefix(f"{cause.type}/{cause.id}/").rpartition("/")
-        saga = self._view.get(saga_class, cause.id)
-        intent = saga.open.get(key) if saga is not None else None  # type: ignore[attr-defined]
-        if intent is None or int(index) not in intent.waiting:
-            found = "no such saga" if saga is None else f"open commands: {', '.join(saga.open) or 'none'}"  # type: ignore[attr-defined]
+        key, index = rest.removeprefix(f"{cause.type}/{cause.id}/").split("/")[:2]
+        saga: Any = self._view.get(saga_class, cause.id)
+        intent: Open | None = saga.open.get(key) if saga is not None else None
+        if intent is None or not _is_waited_for(intent, IntentKey(cause.type, cause.id, key), int(index), command_id):
+            found = "no such saga" if saga is None else f"open commands: {', '.join(saga.open) or 'none'}"
             self._violated(
                 "a saga's command is sent after its intent", f"{command_id} to be open when it takes effect", found
             )
@@ -105,3 +109,9 @@ class Effects:
             ]
             if written != wanted:
                 self._violated("the log holds what was appended", f"{append.stream} at {outcome}: {wanted}", written)
+
+
+def _is_waited_for(intent: Open, key: IntentKey, index: int, command_id: str) -> bool:
+    """Return whether an intent waits for the command at an index, under this id."""
+    round = (intent.rounds[index] or 0) if intent.rounds else 0
+    return index in intent.waiting and key.command_id(index, intent.id_form, round) == command_id
