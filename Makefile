@@ -34,7 +34,7 @@ check: $(READY) ## lint, formatting and types
 	$(BIN)/mypy
 	@if ls tests/typing/*.py >/dev/null 2>&1; then set -x; $(BIN)/mypy tests/typing; fi
 
-format: $(READY) ## format the code and mend what ruff can mend
+format: $(READY) ## format the code and fix everything that ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -44,7 +44,7 @@ bench: $(READY) ## run the benchmark suite (ARGS="--quick" for a first look)
 reference: $(READY) ## write docs/reference.md from the public names and their docstrings
 	@cd tests && ../$(BIN)/python -m support.reference_page
 
-lock: .venv-lock/.ready ## resolve requirements.lock anew (ARGS=--upgrade for newer versions)
+lock: .venv-lock/.ready ## resolve requirements.lock again (ARGS=--upgrade for newer versions)
 	.venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes \
 		--no-config --no-emit-package actorium --custom-compile-command "make lock" $(ARGS) \
 		--output-file $(LOCK) pyproject.toml

@@ -37,7 +37,7 @@ _PLAIN_LINES = 10  # without a terminal, the progress is shown in this many line
 _WIDE = 130  # at this width all figures fit into one table
 _LATENCIES_IF_NARROW = ("p50_ms", "p99_ms", "max_ms")
 # Headings over the first table only: all tables have the same columns.
-_FRONT_COLUMNS = (("", 35), ("a second", 8), ("actorium", 8), ("by the rounds", 13))
+_FRONT_COLUMNS = (("", 35), ("per second", 10), ("actorium", 8), ("range over rounds", 17))
 _STYLES = {"faster": "green", "slower": "red"}
 
 
@@ -56,7 +56,7 @@ class Terminal:
 
     def scenarios(self) -> None:
         """Print the list of scenarios."""
-        table = self._table("scenario", "whose", "stores", "question")
+        table = self._table("scenario", "subject", "stores", "question")
         for scenario in CATALOG:
             needs = f" (needs {scenario.needs})" if scenario.needs else ""
             asked = scenario.asked(scenario.sizes) + needs
@@ -95,7 +95,7 @@ class Terminal:
 
     def comparison(self, lines: Sequence[Comparison], differences: Sequence[str]) -> None:
         """Print what became faster or slower."""
-        self.say("Then and now", style="bold")
+        self.say("Before and after", style="bold")
         for difference in differences:
             self.say(f"  {difference}", style="yellow")
         if not lines:
@@ -121,8 +121,8 @@ class Terminal:
         is_wide = self._out.width >= _WIDE
         latencies = LATENCIES if is_wide else _LATENCIES_IF_NARROW
         columns = ("scenario", "store", "median", "±", *(title(name) for name in latencies))
-        table = self._table(*columns, *(("also",) if is_wide else ()), right=range(2, len(columns)))
-        narrow = self._table("scenario", "store", "also")
+        table = self._table(*columns, *(("other figures",) if is_wide else ()), right=range(2, len(columns)))
+        narrow = self._table("scenario", "store", "other figures")
         for result in [one for one in results if one.runs]:
             figure, medians = result.headline, [result.median(name) for name in latencies]
             table.add_row(
@@ -135,7 +135,7 @@ class Terminal:
             )
             if more := also(result):
                 narrow.add_row(result.scenario, result.store, more)
-        self.say("All figures: medians, ± half of the spread of their rounds, latencies in ms", style="bold")
+        self.say("All figures: medians, ± half the spread of the rounds, latencies in ms", style="bold")
         self._out.print(table)
         if not is_wide:
             self._out.print(narrow)
@@ -144,8 +144,8 @@ class Terminal:
         lines = [line for line in ratios(report) if line.is_among_ours]
         if not lines:
             return
-        self.say("Scenarios beside each other: ratios of medians", style="bold")
-        table = self._table("scenario", "beside", "store", "first", "second", "ratio", right=(3, 4, 5))
+        self.say("Scenarios compared with each other: ratios of medians", style="bold")
+        table = self._table("scenario", "compared with", "store", "first", "second", "ratio", right=(3, 4, 5))
         for line in lines:
             cells = (number(line.first), number(line.second), times(line.ratio))
             table.add_row(line.name, line.other, line.store, *cells)
@@ -164,7 +164,7 @@ class Terminal:
         found = fronts(report)
         if not found:
             return
-        self.say("Beside the alternatives: commands per second, medians of the rounds", style="bold")
+        self.say("Compared with the alternatives: commands per second, medians of the rounds", style="bold")
         for store, group in groupby(found, key=lambda front: front.ours.store):
             self.say(f"\n {STORE_TITLES[store]}: {SURVIVES[store]}")
             table = Table(box=None, show_header=store == found[0].ours.store, padding=(0, 2, 0, 0), header_style="")
@@ -178,7 +178,7 @@ class Terminal:
                     span = times_span(one.low, one.high)
                     table.add_row(f"  {one.label}", number(one.second), times(one.ratio), span)
             self._out.print(table)
-        self.say("\n × tells how many times as much actorium does\n", style="dim")
+        self.say("\n × is how many times as many commands actorium executes\n", style="dim")
         for why in peers_missing(report):
             self.say(f"  {why}", style="yellow")
 

@@ -19,16 +19,19 @@ CommandGroup = tuple[str, Mapping[str, CommandEntry]]
 
 _COMMANDS = "actorium.commands"
 COMMANDS: Mapping[str, CommandEntry | CommandGroup] = {
-    "check": (f"{_COMMANDS}.check:check", "List what the application cannot read in its log."),
-    "repair": (f"{_COMMANDS}.repair:repair", "Rebuild the indexes of a damaged log, and list the damage that is left."),
+    "check": (f"{_COMMANDS}.check:check", "List everything in the log that the application cannot read."),
+    "repair": (f"{_COMMANDS}.repair:repair", "Rebuild the indexes of a damaged log, and list the remaining damage."),
     "dead-letters": (
         "List, retry or discard the events that projections and reactions have parked.",
         {
             "list": (f"{_COMMANDS}.dead_letters:list_letters", "List the dead letters in a log."),
-            "retry": (f"{_COMMANDS}.dead_letters:retry", "Deliver parked events again, and those waiting behind them."),
+            "retry": (
+                f"{_COMMANDS}.dead_letters:retry",
+                "Retry parked events, then handle the events waiting behind them.",
+            ),
             "discard": (
                 f"{_COMMANDS}.dead_letters:discard",
-                "Skip a parked event, and deliver those waiting behind it.",
+                "Skip a parked event, then handle the events waiting behind it.",
             ),
         },
     ),
@@ -44,33 +47,35 @@ COMMANDS: Mapping[str, CommandEntry | CommandGroup] = {
     ),
     "bench": (
         f"{_COMMANDS}.bench:bench",
-        "Measure this runtime and compare it with yardsticks and, if they are installed, other packages.",
+        "Measure Actorium, and compare it with yardsticks and with installed alternatives.",
     ),
     "prove": (
-        "Test on this machine that the log keeps what it acknowledged.",
+        "Check on this machine that the log survives kills, power cuts and flipped bits.",
         {
             "crash": (
                 f"{_COMMANDS}.prove.crash:crash",
-                "Kill a bank under load with SIGKILL, restart it, and look for everything it acknowledged.",
+                "Kill a bank under load with SIGKILL, restart it, and check that no acknowledged command is lost.",
             ),
             "power-loss": (
                 f"{_COMMANDS}.prove.power_loss:power_loss",
-                "Rebuild the files that a power cut could leave, open each, and look for everything acknowledged.",
+                "Rebuild the files that a power cut could leave, and check that no acknowledged command is lost.",
             ),
             "bit-rot": (
                 f"{_COMMANDS}.prove.bit_rot:bit_rot",
-                "Flip single bits in a log file, and check that every read is right or raises an error.",
+                "Flip single bits in a log file, and check that no read returns wrong data.",
             ),
         },
     ),
     "demo": (
         "actorium.examples.bank.commands:demo",
-        "Import bank transactions, kill the import half-way, restart from the log, and show that nothing is lost.",
+        "Import bank transactions, kill the import halfway, restart from the log, and show that nothing is lost.",
     ),
 }
 
 _OF_THE_EXTRA = {"cyclopts", "rich"}
-_EXIT_CODES = "Exit codes: 0 success, 1 something was found or failed, 2 wrong usage, 130 interrupted by Ctrl-C."
+_EXIT_CODES = (
+    "Exit codes: 0 success, 1 a problem was found or the command failed, 2 wrong usage, 130 interrupted by Ctrl-C."
+)
 
 
 def main() -> None:

@@ -20,9 +20,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of simulations."""
     group = parser.getgroup("actorium", "simulations of Actorium")
     seeds, first, rate = _number(int, 1), _number(int, 0), _number(float, 0, 1)
-    group.addoption("--simulation-seeds", type=seeds, metavar="N", help="seeds per simulation, not its own number")
+    group.addoption(
+        "--simulation-seeds", type=seeds, metavar="N", help="seeds per simulation, instead of its own number"
+    )
     group.addoption("--simulation-from", type=first, default=0, metavar="SEED", help="the first seed (default: 0)")
-    group.addoption("--simulation-rate", type=rate, metavar="RATE", help="faults of every kind, at this rate (0 to 1)")
+    group.addoption(
+        "--simulation-rate", type=rate, metavar="RATE", help="inject faults of every kind at this rate (0 to 1)"
+    )
 
 
 def _number(kind: type[float], least: float, most: float = float("inf")) -> Callable[[str], float]:

@@ -148,14 +148,14 @@ SCENARIOS = (
     _scenario(
         "eventsourcing",
         "eventsourcing, one caller",
-        "What rate does one caller of `eventsourcing` reach that keeps the aggregates in memory?",
+        "What rate does one caller of `eventsourcing` that keeps the aggregates in memory reach?",
         ("one-caller", "100-callers"),
         quick_stores=_MEMORY_TOO,
     ),
     _scenario(
         "eventsourcing-8",
         "eventsourcing, 8 threads",
-        "What rate do 8 threads reach that keep the aggregates of `eventsourcing` in memory?",
+        "What rate do 8 threads of `eventsourcing` that keep the aggregates in memory reach?",
         ("100-callers",),
         threads=8,
         quick_stores=_MEMORY_TOO,
@@ -163,8 +163,8 @@ SCENARIOS = (
     _scenario(
         "eventsourcing-100",
         "eventsourcing, 100 commands per save",
-        "What rate does a caller of `eventsourcing` reach that saves {at_once} commands in one transaction, "
-        "which succeed or fail together? (latencies: of a save)",
+        "What rate does one caller of `eventsourcing` that saves {at_once} commands in one transaction reach? "
+        "The commands succeed or fail together. (latencies: of a save)",
         ("100-callers",),
         at_once=100,
     ),

@@ -77,14 +77,15 @@ SCENARIOS = (
     _scenario(
         "pykka",
         "Pykka, one at a time, no log",
-        "How many requests do Pykka actors answer, without a log, sent one at a time?",
+        "How many requests per second do Pykka actors answer without a log, sent one at a time?",
         "one-caller",
         1,
     ),
     _scenario(
         "pykka-100",
         "Pykka, 100 at a time, no log",
-        "How many requests do Pykka actors answer, without a log, sent {at_once} at a time? (latencies: of {at_once})",
+        "How many requests per second do Pykka actors answer without a log, sent {at_once} at a time? "
+        "(latencies: of {at_once})",
         "100-callers",
         100,
     ),

@@ -49,12 +49,13 @@ def warnings(report: BenchmarkReport) -> list[str]:
     found = []
     if not report.environment.is_durable_place:
         found.append(
-            "the databases are in memory (tmpfs), durable figures mean nothing: name a folder on a disk with --folder"
+            "the databases are in memory (tmpfs), so durable figures mean nothing: "
+            "name a folder on a disk with --folder"
         )
     if report.environment.load_average > report.environment.cores / 2:
         found.append("other programs were busy at the start: expect wide spreads")
     if report.disturbed:
-        found.append("another `actorium bench` ran at the same time, and they disturbed each other: measure again")
+        found.append("another `actorium bench` ran at the same time, and the two disturbed each other: measure again")
     if report.interrupted:
-        found.append("stopped early: these are the figures up to then")
+        found.append("stopped early: these are the figures so far")
     return found

@@ -70,7 +70,7 @@ def _compare(figure: str, old: Result, new: Result) -> Comparison:
     ratio = medians[1] / medians[0] if medians[0] else 0.0
     verdict, why = _judge(then, now, ratio, more=more_is_better(figure))
     if old.sizes != new.sizes:
-        verdict, why, ratio = "not comparable", "other sizes", 0.0
+        verdict, why, ratio = "not comparable", "different sizes", 0.0
     is_judged = verdict in ("faster", "slower", "within noise")
     chance = 2 / math.comb(len(then) + len(now), len(now)) if is_judged else 0.0
     return Comparison(*new.key, figure, *medians, ratio, verdict, why, chance)
@@ -82,12 +82,15 @@ def summary(lines: Sequence[Comparison]) -> list[str]:
     by_chance = sum(one.chance for one in lines)
     said = f"{' and '.join(counts)} of {len(lines)}"
     if by_chance:
-        said += f"; noise alone explains about {by_chance:.2g} of them, fewer with more rounds"
+        said += f"; noise alone would cause about {by_chance:.2g} of them, fewer with more rounds"
     others = [one.ratio for one in lines if one.ratio and _is_not_ours(one.scenario)]
     if not others:
         return [said]
     span = f"{min(others):.2f} to {max(others):.2f}" if len(others) > 1 else f"{others[0]:.2f}"
-    return [said, f"scenarios that run no code of Actorium have now / then at {span}: that is the noise of the machine"]
+    return [
+        said,
+        f"scenarios that run no Actorium code have a now / then ratio of {span}: this is the machine's noise",
+    ]
 
 
 def _is_not_ours(name: str) -> bool:

@@ -38,10 +38,10 @@ def tables(report: BenchmarkReport) -> str:
     ]
     parts = [
         f"{describe(report.environment)}\n{when(report)}.\n",
-        _table(("actorium", "beside", "store", "actorium/s", "beside/s", "ratio", "by the rounds"), beside),
-        _table(("scenario", "store", "median", "spread", "p50 / p99 / p99.9 / max ms", "also"), results),
-        _table(("scenario", "beside", "store", "first", "second", "ratio", "by the rounds"), ours),
-        _table(("scenario", "store", "predicted/s", "measured/s", "made of, µs"), model),
+        _table(("actorium", "compared with", "store", "actorium/s", "other/s", "ratio", "range over rounds"), beside),
+        _table(("scenario", "store", "median", "spread", "p50 / p99 / p99.9 / max ms", "other figures"), results),
+        _table(("scenario", "compared with", "store", "first", "second", "ratio", "range over rounds"), ours),
+        _table(("scenario", "store", "predicted/s", "measured/s", "components, µs"), model),
     ]
     return "\n".join(part for part in parts if part)
 

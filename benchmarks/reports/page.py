@@ -34,7 +34,7 @@ _CALLERS = (("one-caller", 1), ("100-callers", 100), ("10000-callers", 10_000))
 _GROWTH = (("growth-1k", 1_000), ("growth-10k", 10_000), ("growth-100k", 100_000), ("growth-1m", 1_000_000))
 _SHORT: Mapping[StoreName, str] = {"memory": "memory", "full": "FULL", "normal": "NORMAL"}
 _TILES: Sequence[tuple[str, StoreName, str, str]] = (
-    ("open-loop", "full", "p99_ms", "99 of 100 commands take at most this, at half of capacity, SQLite FULL"),
+    ("open-loop", "full", "p99_ms", "99% of commands take no longer than this at half of capacity, SQLite FULL"),
     ("recovery", "full", "first_answer_ms", "from opening the log after SIGKILL to the first answer, SQLite FULL"),
     ("sagas", "full", "sagas_per_s", "sagas of three steps, SQLite FULL"),
     ("replay", "full", "events_per_s", "of one stream replayed, SQLite FULL"),
@@ -94,7 +94,14 @@ def page(report: BenchmarkReport) -> str:
         peers_missing=peers_missing(report),
         tiles=_tiles(report),
         figures=[figure for of in (_throughput, _latency, _growth, _overload) if (figure := of(report)) is not None],
-        result_columns=("", "median", "rounds", "spread", *(f"{title(name)}, ms" for name in LATENCIES), "also"),
+        result_columns=(
+            "",
+            "median",
+            "rounds",
+            "spread",
+            *(f"{title(name)}, ms" for name in LATENCIES),
+            "other figures",
+        ),
         results=_results(report.results),
         tables=[_ratios(report), _predictions(predictions(report)), _durabilities(report.results)],
         environment=f"{describe(report.environment)}\n{when(report)}",
@@ -216,8 +223,8 @@ def _overload(report: BenchmarkReport) -> _Figure | None:
         "done in time, as a share of a closed loop's rate", [point.high for line in lines for point in line.points]
     )
     words = (
-        "Commands answered within a quarter of a second of their intended time; the others are rejected at once. The "
-        "sender runs in the same process, which costs time, too."
+        "Commands answered within a quarter of a second of their intended time; the others are rejected immediately. "
+        "The sender runs in the same process, which also costs time."
     )
     return _Figure("Load beyond capacity", words, line_plot(lines, x, y))
 
@@ -258,8 +265,10 @@ def _ratios(report: BenchmarkReport) -> _Table:
         for line in ratios(report)
         if line.is_among_ours
     ]
-    columns = ("scenario", "beside", "store", "first", "second", "ratio")
-    return _Table("Scenarios beside each other", columns, rows, "Ratios of medians; above 1, the first does more.")
+    columns = ("scenario", "compared with", "store", "first", "second", "ratio")
+    return _Table(
+        "Scenarios compared with each other", columns, rows, "Ratios of medians; above 1, the first does more."
+    )
 
 
 def _durabilities(results: Sequence[Result]) -> _Table:
@@ -278,7 +287,7 @@ def _predictions(found: Sequence[Prediction]) -> _Table:
         (one.scenario, STORE_TITLES[one.store], number(one.predicted_per_s), number(one.measured_per_s), one.of)
         for one in found
     ]
-    columns = ("scenario", "store", "predicted commands/s", "measured", "made of, µs")
+    columns = ("scenario", "store", "predicted commands/s", "measured", "components, µs")
     words = "Loop, writer and flush take turns; each cost was measured separately."
     return _Table("Composition of the rate", columns, rows, words)
 

@@ -61,12 +61,12 @@ def _scenario(
 
 SCENARIOS = (
     _scenario(
-        "one-caller", "What rate does one caller reach that waits for each answer?", 1, 1_000, quick_stores=_BOTH
+        "one-caller", "What rate does one caller that waits for each answer reach?", 1, 1_000, quick_stores=_BOTH
     ),
     _scenario("100-callers", "What rate do 100 callers reach over 1,000 aggregates?", 100, 1_000, quick_stores=_BOTH),
     _scenario(
         "own-ids",
-        "What rate do 100 callers reach that give each command an id of their own?",
+        "What rate do 100 callers that pass their own command ids reach?",
         100,
         1_000,
         own_ids=1,

@@ -101,7 +101,8 @@ async def _step(runtime: Runtime, accounts: Accounts, rate: float, seconds: floa
 
 SCENARIO = Scenario(
     name="overload",
-    question=f"How much is done in time at 50 to 400% of capacity? (headline, latencies: at {_SHOWN_PERCENT}%)",
+    question="How many commands are answered in time at 50 to 400% of capacity? "
+    f"(headline, latencies: at {_SHOWN_PERCENT}%)",
     headline=f"goodput_at_{_SHOWN_PERCENT}_per_s",
     measure=measure,
     sizes={"aggregates": 1_000, "seconds": 1.5},

@@ -85,7 +85,7 @@ async def _write_until_killed(path: str, synchronous: str, wanted: int) -> None:
 
 SCENARIO = Scenario(
     name="recovery",
-    question="After SIGKILL under load with {events} events in the log: how long until the first new answer?",
+    question="How long does the first new answer take after a SIGKILL under load, with {events} events in the log?",
     headline="first_answer_ms",
     measure=measure,
     stores=("full", "normal"),

@@ -193,7 +193,7 @@ async def _closed_loop(least: Least, ids: Sequence[str], bench: Bench, seconds: 
 def _scenario(name: str, work: str, beside: str, callers: int, stores: Sequence[StoreName]) -> Scenario:
     return Scenario(
         name=name,
-        question=f"The minimal work of a Python process for {work}, without checks or recovery",
+        question=f"What rate does a minimal Python process reach with {work}, without checks or recovery?",
         headline="commands_per_s",
         measure=measure,
         stores=stores,

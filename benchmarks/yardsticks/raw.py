@@ -99,12 +99,15 @@ def _store_alone(name: str, question: str, batch: int) -> Scenario:
 
 SCENARIOS = (
     _store_alone(
-        "store-alone", "How many events does our store write, {batch} per commit? (latencies: of a commit)", 100
+        "store-alone",
+        "How many events per second does Actorium's store write, {batch} per commit? (latencies: of a commit)",
+        100,
     ),
-    _store_alone("store-alone-1", "How many events does our store write, one per commit?", 1),
+    _store_alone("store-alone-1", "How many events per second does Actorium's store write, one per commit?", 1),
     Scenario(
         name="sqlite-alone",
-        question="How many rows does SQLite alone write with `executemany`, {batch} per commit? (latencies: of one)",
+        question="How many rows per second does SQLite alone write with `executemany`, {batch} per commit? "
+        "(latencies: of a commit)",
         headline="rows_per_s",
         measure=measure_sqlite,
         stores=DURABLE,

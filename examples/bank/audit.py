@@ -14,14 +14,14 @@ class Audit(msgspec.Struct):
     """The contents of a log.
 
     positions: where each command took effect.
-    doubled: the ids of commands that took effect twice.
+    duplicated: the ids of commands that took effect twice.
     gaps: descriptions of versions or positions that do not follow the previous one.
     """
 
     events: int = 0
     streams: dict[StreamName, int] = {}
     positions: dict[str, int] = {}
-    doubled: list[str] = []
+    duplicated: list[str] = []
     gaps: list[str] = []
 
     def lost(self, acknowledged: Mapping[str, int]) -> list[str]:
@@ -46,7 +46,7 @@ async def audit(runtime: Runtime) -> Audit:
         # Every command of this bank has exactly one event.
         id = recorded.metadata.command_id
         if id in found.positions:
-            found.doubled.append(id)
+            found.duplicated.append(id)
         found.positions[id] = recorded.position
         if recorded.position >= end:
             break

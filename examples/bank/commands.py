@@ -50,24 +50,24 @@ def demo(
     db: Path | None = None,
     keep: bool = False,
 ) -> None:
-    """Import bank transactions, kill the import half-way, restart from the log, and show that nothing is lost.
+    """Import bank transactions, kill the import halfway, restart from the log, and show that nothing is lost.
 
     Parameters
     ----------
     data
-        A file of transactions; without it, the demo generates a seeded set.
+        A file of transactions. Without this option, the demo generates transactions.
     rows
         How many transactions to generate. [default: 10,000]
     seed
-        Another seed generates another set.
+        The seed of the generated transactions.
     db
-        The SQLite file of the log, which must not exist yet; without it, the log is temporary.
+        The SQLite file of the log, which must not exist yet. Without this option, the log is temporary.
     keep
         Keep the temporary directory, and print its name.
     """
     if data is not None:
         if rows is not None or seed is not None:
-            raise WrongUse("--rows and --seed describe the generated set: leave them out with --data")
+            raise WrongUse("--rows and --seed describe generated transactions: leave them out with --data")
         require_file(data, "a file of transactions")
     if db is not None:
         require_place_for(db)
@@ -94,12 +94,12 @@ def import_file(file: Path, /, *, db: Path, on_bad_row: Literal["skip", "stop"] 
 
 
 def turnover(*, db: Path) -> None:
-    """Print the bookings of each month by purpose, from a read model that follows the log.
+    """Print each month's bookings by purpose, from a read model that follows the log.
 
     Parameters
     ----------
     db
-        The SQLite file of the log that `import` wrote.
+        The SQLite file of a log written by `import`.
     """
     require_file(db, "a log")
     require_place_for(db)
@@ -113,7 +113,7 @@ def standing_orders(
     seed: int | None = None,
     db: Path | None = None,
 ) -> None:
-    """Pay standing orders with durable timers, and check that no money is lost and nothing is paid twice.
+    """Pay standing orders with durable timers, and check that no money is lost and no order is paid twice.
 
     The partner bank is simulated: it times out, rejects payments, and answers twice. If this process is killed, the
     same command continues from the end of the log.
@@ -121,13 +121,13 @@ def standing_orders(
     Parameters
     ----------
     data
-        A file of payment orders; without it, a seeded set is paid.
+        A file of payment orders. Without this option, the orders are generated.
     months
         How many months to simulate.
     seed
-        Another seed gives another set, other balances and another partner bank.
+        The seed of the generated orders, of the balances, and of the partner bank.
     db
-        The SQLite file of the log, created if it does not exist; the partner bank's log is beside it. Without this
+        The SQLite file of the log, created if it does not exist. The partner bank's log is beside it. Without this
         option, both are temporary.
     """
     seed = DEFAULT_SEED if seed is None else seed
@@ -151,5 +151,5 @@ def standing_orders(
         try:
             asyncio.run(run.run())
         except KeyboardInterrupt:
-            how = "the same command continues from the end of the log" if db else "nothing is kept without --db"
+            how = "the same command continues from the end of the log" if db else "without --db, nothing is kept"
             raise Interrupted(f"stopped by Ctrl-C; {how}") from None

@@ -154,7 +154,7 @@ class Calendar(Aggregate):
 
 
 class Clock(SystemSource):
-    """The wall clock of a simulated bank: it shows the time it was set to. Ids and random numbers are the system's."""
+    """The wall clock of a simulated bank, which is set by `put_to`. Ids and random numbers are the system's."""
 
     time_us = 0
 

@@ -1,4 +1,4 @@
-"""Version 3: an order has lines, so its first event became two; and views are not recorded any more."""
+"""Version 3: an order has lines, so its first event became two; and views are no longer recorded."""
 
 from __future__ import annotations
 

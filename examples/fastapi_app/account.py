@@ -1,4 +1,4 @@
-"""The domain: a bank account. It knows nothing of HTTP."""
+"""The domain: a bank account. It does not know about HTTP."""
 
 from __future__ import annotations
 

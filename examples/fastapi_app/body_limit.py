@@ -1,4 +1,4 @@
-"""`BodyLimit`: ASGI middleware that rejects a request with too long a body before reading all of it."""
+"""`BodyLimit`: ASGI middleware that rejects a request whose body is too long, before reading all of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Orchestration: one saga decides what comes next and what to undo. The services know nothing of each other.
+"""Orchestration: one saga decides the next step and what to undo. The services do not know about each other.
 
 The saga shows the path of an order from top to bottom, and `runtime.sagas.get(Fulfilment, "o-1")` shows the path of one
 order.

@@ -132,7 +132,7 @@ class SQLiteLog:
             if isinstance(error, ValueError) and self._session is session:
                 raise
             raise failed_commit(error)(
-                f"{self._file.path} did not take a commit: {error}; send its commands again with the same command_id"
+                f"{self._file.path} did not accept a commit: {error}; send its commands again with the same command_id"
             ) from error
 
     async def read_streams(self, reads: Sequence[StreamRead], max_bytes: int = PAGE_BYTES) -> list[StreamPage]:

@@ -81,7 +81,7 @@ class FileLock:
             try:
                 descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             except OSError as error:
-                raise StoreUnavailable(f"cannot make the lock of {self._subject}: {error}") from error
+                raise StoreUnavailable(f"cannot create the lock of {self._subject}: {error}") from error
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if self._is_current(descriptor):

@@ -199,7 +199,8 @@ def _refuse_additions(db: sqlite3.Connection, path: str) -> None:
     if additions:
         kind, name, _ = additions[0]
         raise UnsupportedSchema(
-            f"{path} holds what Actorium did not make: {', '.join(' '.join(one).rstrip() for one in additions[:5])}; "
+            f"{path} contains objects that Actorium did not create: "
+            f"{', '.join(' '.join(one).rstrip() for one in additions[:5])}; "
             f'the log is its alone, so remove it (DROP {kind.upper()} "{name}") while no process has the file open'
         )
 

@@ -26,7 +26,7 @@ def said(capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
 def test_list_prints_the_scenarios(capsys: pytest.CaptureFixture[str]) -> None:
     assert bench("--list") == 0
     out, _ = said(capsys)
-    assert "one-caller actorium memory full normal What rate does one caller reach" in out
+    assert "one-caller actorium memory full normal What rate does one caller that waits" in out
     assert "pykka pykka memory" in out
 
 
@@ -98,7 +98,7 @@ def test_the_comparison_with_alternatives_is_printed_last(tmp_path: Path, capsys
     peer = result([10], "eventsourcing", subject="eventsourcing")
     save(report(result([100]), peer, result([300], store="memory")), tmp_path / "report.json")
     assert bench("--show", str(tmp_path / "report.json")) == 0
-    _, _, last = said(capsys)[0].partition("Beside the alternatives")
+    _, _, last = said(capsys)[0].partition("Compared with the alternatives")
     assert "SQLite FULL: acknowledged commands survive a power cut" in last
     assert "actorium, 100 callers 100 eventsourcing, one caller 10.0 10×" in last
     assert "memory: nothing survives the process actorium, 100 callers 300" in last
@@ -128,7 +128,10 @@ def _saved(folder: Path, file_system: str) -> str:
     ("arguments", "message"),
     [
         (["--only", "warm"], "no scenario name contains 'warm'; the scenarios are one-caller, "),
-        (["--only", "pykka", "--stores", "full"], "does not run on full; `actorium bench --list` shows what does"),
+        (
+            ["--only", "pykka", "--stores", "full"],
+            "does not run on full; `actorium bench --list` shows which scenarios do",
+        ),
         (["--only"], "--only needs one or more values: add them, or leave it out"),
         (["--stores", "--quick"], "--stores needs one or more values"),
         (["--only", "flush", "--profile", "file"], "cannot create file: File exists; name another folder with"),
@@ -136,9 +139,9 @@ def _saved(folder: Path, file_system: str) -> str:
         (["--show", "none.json"], "cannot read none.json"),
         (["--show", "none.json", "--quick", "--only", "x"], "measures nothing: leave out --quick and --only"),
         (["--only", "flush", "--compare", "none.json"], "cannot read none.json"),
-        (["--only", "flush", "--json", "no/such/place.json"], "cannot write in"),
+        (["--only", "flush", "--json", "no/such/place.json"], "cannot write to"),
         (["--only", "flush", "--html", "."], "is a directory: name a file for the report"),
-        (["--only", "flush", "--folder", "nowhere"], "cannot write in nowhere: name an existing folder"),
+        (["--only", "flush", "--folder", "nowhere"], "cannot write to nowhere: name an existing folder"),
     ],
 )
 def test_wrong_usage_is_answered_with_advice(

@@ -35,7 +35,7 @@ def test_a_readable_log_is_reported_as_readable(
 ) -> None:
     code, out, err = output(capsys, "check", f"shop_app:{app}", *deep)
     assert (code, err) == (0, "")
-    assert f"every {'event' if deep else 'type of event'} can be read" in out
+    assert f"every {'event' if deep else 'event type'} can be read" in out
 
 
 def test_unreadable_event_types_are_listed_with_the_fix(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,7 +53,7 @@ def test_unreadable_event_types_are_listed_with_the_fix(shop: Path, capsys: pyte
         "evolves it, or name it in the class that it became, with "
         "@upcast(1, type='Seen')",
     ]
-    assert "2 things in the log cannot be read" in err
+    assert "2 items in the log cannot be read" in err
 
 
 def test_fields_that_changed_under_one_schema_version_are_listed(
@@ -67,7 +67,7 @@ def test_fields_that_changed_under_one_schema_version_are_listed(
     assert "Viewed (schema version 1, 3 events, first in a stream of Order): Viewed at Order<o-1> version 2" in out
     assert "missing required field `name`" in out
     assert "set schema_version = 2 in Viewed and add @upcast(1)" in out
-    assert "1 thing in the log cannot be read" in err
+    assert "1 item in the log cannot be read" in err
 
 
 def test_a_deep_check_finds_a_lost_field_that_only_later_events_have(
@@ -130,7 +130,7 @@ def test_a_deep_check_finds_every_damaged_event_and_continues_after_it(
         "Viewed at Order<o-1> version 2",
         "Viewed at Order<o-1> version 4",
     ]
-    assert "2 things in the log cannot be read" in err
+    assert "2 items in the log cannot be read" in err
 
 
 @pytest.mark.parametrize(

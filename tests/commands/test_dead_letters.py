@@ -47,7 +47,7 @@ def test_retry_after_a_fix_leaves_nothing_parked(fixed: str, name: str, capsys: 
     assert run_command("retry", f"{fixed}:runtime", "--processor", name) == 0
     assert "1 handled, 0 parked" in capsys.readouterr().out
     assert run_command("list", "--db", "troubled.db") == 0
-    assert "nothing is parked" in capsys.readouterr().out
+    assert "no dead letters" in capsys.readouterr().out
 
 
 def test_a_retry_that_parks_again_has_failed(parked: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,7 +58,7 @@ def test_a_retry_that_parks_again_has_failed(parked: str, capsys: pytest.Capture
 def test_discard_keeps_its_reason_and_continues(parked: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("discard", f"{parked}:runtime", "--processor", NAME, "--position", "2", "--reason", "was a test")
     assert run_command(*words) == 0
-    assert "those behind it are handled" in capsys.readouterr().out
+    assert "the events behind it are handled" in capsys.readouterr().out
     assert run_command("list", "--db", "troubled.db") == 0
     assert "discarded: was a test" in " ".join(capsys.readouterr().out.split())
 

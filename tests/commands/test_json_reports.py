@@ -36,7 +36,7 @@ CALLS: dict[str, tuple[list[str], int, set[str]]] = {
         {"simulations"},
     ),
     "bench": (["--show", "bench.json"], 0, {"results"}),
-    "prove crash": (["--kills", "1"], 0, {"seed", "took_s", "kills", "acknowledged", "lost", "doubled", "gaps"}),
+    "prove crash": (["--kills", "1"], 0, {"seed", "took_s", "kills", "acknowledged", "lost", "duplicated", "gaps"}),
     "prove power-loss": (
         ["--states", "20", "--commands", "6", "--jobs", "1"],
         0,
@@ -90,7 +90,7 @@ def test_a_report_is_one_json_document_in_a_file_or_alone_on_standard_output(
 
     code, out, err = call(*words, "--json", "no/such/place.json")
     assert (code, out) == (2, "")
-    assert "cannot write in" in err
+    assert "cannot write to" in err
 
     code, out, _ = call(*words, "--json", "-")
     assert code == expected

@@ -42,7 +42,7 @@ def simulate(*words: object) -> int:
 def test_passing_seeds_end_with_0_and_a_report(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert simulate(file, "--only", "holding", "--seeds", 3, "--rate", 0.2) == 0
     out = capsys.readouterr().out
-    assert re.search(r"3 seeds in .* a minute, in 1 process, on memory", out)
+    assert re.search(r"3 seeds in .* per minute, in 1 process, with store memory", out)
     assert "12 commands" in out
     assert "every invariant held" in out
 
@@ -142,7 +142,7 @@ def test_every_fault_and_crash_is_tried(file: Path, capsys: pytest.CaptureFixtur
     one.write_text(file.read_text(encoding="utf-8").replace('("a", "a", "b", "b")', '("a",)'), encoding="utf-8")
     assert simulate(one, "--only", "holding", "--exhaustive") == 0
     out = capsys.readouterr().out
-    assert re.search(r"(\d+) of \1 single faults \(100%\)", out)
+    assert re.search(r"(\d+) of \1 runs with at most one fault \(100%\)", out)
     assert simulate(one, "--only", "broken", "--exhaustive") == 1
     out = capsys.readouterr().out
     (again,) = re.findall(r"again:  actorium simulate (.*)", out)
@@ -216,7 +216,7 @@ def test_the_audit_names_calls_that_ask_the_machine(file: Path, capsys: pytest.C
             "leave out --seeds and --jobs",
         ),
         (["simulated.py", "--exhaustive", "--minutes", "1"], "leave out --minutes: not used with --exhaustive"),
-        (["simulated.py", "--html", "nowhere/page.html"], "cannot write in"),
+        (["simulated.py", "--html", "nowhere/page.html"], "cannot write to"),
         (["simulated.py", "--json", "empty"], "is a directory"),
         (["idle.py"], "no command was sent and no event written: nothing was tried"),
         (["simulated.py", "--seeds", "many"], "Invalid value"),

@@ -56,13 +56,13 @@ def test_the_demo_is_killed_half_way_and_recovers_everything(tmp_path: Path) -> 
     acknowledged = number(r"acknowledged before the kill: ([\d,]+) transactions", done.stdout)
     assert acknowledged == 300
     assert "was killed by SIGKILL" in done.stdout
-    assert f"found again: {acknowledged} of {acknowledged} acknowledged transactions" in done.stdout
+    assert f"recovered: {acknowledged} of {acknowledged} acknowledged transactions" in done.stdout
     new = number(r"([\d,]+) new", done.stdout)
     assert new <= 300
-    assert new + number(r"([\d,]+) found in the log", done.stdout) == 600
+    assert new + number(r"([\d,]+) already in the log", done.stdout) == 600
     assert "synchronous=FULL" in done.stdout
     assert "18 of 18 balances equal the exact sum" in done.stdout
-    assert done.stdout.splitlines()[-1] == "all 300 acknowledged transactions found again, 0 lost, 0 doubled"
+    assert done.stdout.splitlines()[-1] == "all 300 acknowledged transactions recovered, 0 lost, 0 duplicated"
     assert db.exists()
 
 
@@ -70,7 +70,7 @@ def test_the_demo_takes_a_file_and_keeps_the_log_where_asked(file: Path) -> None
     before = file.read_bytes()
     done = bank("demo", "--data", file, "--keep")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "all 200 acknowledged transactions found again, 0 lost, 0 doubled" in done.stdout
+    assert "all 200 acknowledged transactions recovered, 0 lost, 0 duplicated" in done.stdout
     assert file.read_bytes() == before
     kept = Path(re.findall(r"kept: (.+)", done.stdout)[0])
     again = bank("import", file, "--db", kept / "bank.db")
@@ -84,12 +84,12 @@ def test_the_demo_takes_a_file_and_keeps_the_log_where_asked(file: Path) -> None
 def test_a_repeated_import_changes_nothing(file: Path, tmp_path: Path) -> None:
     first = bank("import", file, "--db", tmp_path / "bank.db")
     assert first.returncode == 0, first.stdout + first.stderr
-    assert "400 new, 0 found in the log, 0 bad; 12 accounts opened" in first.stdout
+    assert "400 new, 0 already in the log, 0 bad; 12 accounts opened" in first.stdout
     assert "12 of 12 balances equal the exact sum" in first.stdout
     second = bank("import", file, "--db", tmp_path / "bank.db")
     assert second.returncode == 0, second.stdout + second.stderr
-    assert "0 new, 400 found in the log" in second.stdout
-    assert "ends at position 412 as before: nothing changed" in second.stdout
+    assert "0 new, 400 already in the log" in second.stdout
+    assert "ends at position 412, as before: nothing changed" in second.stdout
 
 
 def test_bad_rows_are_skipped_or_stop_the_import(file: Path, tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_bad_rows_are_skipped_or_stop_the_import(file: Path, tmp_path: Path) -> 
     skipped = bank("import", damaged, "--db", db)
     assert skipped.returncode == 0, skipped.stderr
     assert "line 101: 1 columns instead of 10" in skipped.stderr
-    assert "300 new, 99 found in the log, 1 bad" in skipped.stdout
+    assert "300 new, 99 already in the log, 1 bad" in skipped.stdout
     assert "12 accounts with bad rows are not compared" in skipped.stdout
 
 
@@ -155,7 +155,7 @@ def test_ctrl_c_ends_an_import_gracefully(tmp_path: Path) -> None:
     assert "Traceback" not in err
     rest = bank("import", file, "--db", db)
     assert rest.returncode == 0, rest.stderr
-    assert number(r"([\d,]+) found in the log", rest.stdout) == settled
+    assert number(r"([\d,]+) already in the log", rest.stdout) == settled
 
 
 def test_ctrl_c_promises_nothing_about_a_temporary_log() -> None:
@@ -171,7 +171,7 @@ def test_ctrl_c_promises_nothing_about_a_temporary_log() -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.stdout.read(), process.stderr.read()
     assert process.returncode == 130, out + err
-    assert "were in the log, which was temporary and is removed;" in err
+    assert "were in the log, which was temporary and has been removed;" in err
     assert f"continue with: {GO_ON} demo, from the beginning" in err
 
 
@@ -210,10 +210,10 @@ def test_an_error_is_reported_in_one_line(
         (["import", file, "--db", tmp_path / "none" / "bank.db"], f"there is no directory {tmp_path / 'none'}"),
         (["import", file, "--db", tmp_path], f"{tmp_path} is a directory: name a file for the log"),
         (["import", file, "--db", broken], f"cannot open {broken}: file is not a database"),
-        (["import", file, "--db", "/proc/bank.db"], "cannot write in /proc"),
+        (["import", file, "--db", "/proc/bank.db"], "cannot write to /proc"),
         (["demo", "--data", header], f"{header} is not a transactions file"),
-        (["demo", "--data", empty], f"{empty} has 0 rows: too few to stop half-way"),
-        (["demo", "--data", file, "--rows", 10], "--rows and --seed describe the generated set"),
+        (["demo", "--data", empty], f"{empty} has 0 rows: too few to stop halfway"),
+        (["demo", "--data", file, "--rows", 10], "--rows and --seed describe generated transactions"),
         (["demo", "--db", broken], f"{broken} exists already"),
     ]:
         # The store finds out that a file is not a database when it opens it.
@@ -233,4 +233,4 @@ def test_without_the_extra_the_bank_says_what_to_install() -> None:
 
 def test_the_demo_is_a_command_of_actorium_too(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_actorium(["demo", "--rows", "20"]) == 0
-    assert "all 10 acknowledged transactions found again, 0 lost, 0 doubled" in capsys.readouterr().out
+    assert "all 10 acknowledged transactions recovered, 0 lost, 0 duplicated" in capsys.readouterr().out

@@ -92,7 +92,7 @@ async def test_a_stopped_import_continues_where_the_log_ends(file: Path, tmp_pat
         assert (second.found, second.booked, second.stopped) == (first.booked, ROWS - first.booked, False)
         assert (await check(runtime, sums(file))).holds
         found = await audit(runtime)
-        assert (found.events, found.doubled, found.gaps) == (ROWS + 30, [], [])
+        assert (found.events, found.duplicated, found.gaps) == (ROWS + 30, [], [])
 
 
 async def test_rows_known_to_be_in_the_log_are_not_sent(file: Path) -> None:

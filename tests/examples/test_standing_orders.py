@@ -253,7 +253,7 @@ def test_the_command_pays_and_checks(file: Path) -> None:
         command("--data", file, "--months", 3), capture_output=True, text=True, timeout=100, env=environment()
     )
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
-    assert "40 standing orders of" in done.stdout
+    assert "40 standing orders from" in done.stdout
     assert [line[:7] for line in months(done.stdout)] == ["1993-01", "1993-02", "1993-03"]
     assert "money is conserved, and none of" in done.stdout
 

@@ -86,7 +86,7 @@ def test_a_passing_simulation_passes_and_a_failing_one_tells_its_story(project: 
         [
             "at most 2: broken by seed 0, after 1 seed",
             "  expected  to hold after every commit",
-            "  found     after position *: it does not",
+            "  found     after position *: it does not hold",
             "seed 0 → 3 commands (Add a*), no fault, found in Sum.add",
             "this seed:  actorium simulate test_sums.py --only counts_its_attempts --replay 0",
             "the story:  actorium simulate test_sums.py --only counts_its_attempts --story *",
@@ -111,7 +111,7 @@ async def capricious(world: World) -> None:
         [
             "nothing is added: broken by seed 0",
             "  expected  to hold after every commit",
-            "  found     after position *: it does not",
+            "  found     after position *: it does not hold",
             "this seed behaved differently when it was run again*",
             "the lines:  actorium simulate test_sums.py --only capricious --audit",
         ]

@@ -190,7 +190,7 @@ async def test_what_others_made_in_the_file_refuses_the_opening(tmp_path: Path, 
         db.executescript(sql)
     for read_only in (False, True):
         with pytest.raises(
-            UnsupportedSchema, match=f"holds what Actorium did not make: {words}; .* remove it"
+            UnsupportedSchema, match=f"contains objects that Actorium did not create: {words}; .* remove it"
         ) as caught:
             await store.open(read_only=read_only)
     with pytest.raises(UnsupportedSchema):

@@ -103,7 +103,7 @@ def test_a_holder_whose_pid_is_not_readable_is_still_a_holder(tmp_path: Path) ->
 
 def test_a_lock_that_cannot_be_made_is_a_broken_store(tmp_path: Path) -> None:
     (tmp_path / "log.db.lock").mkdir()
-    with pytest.raises(StoreUnavailable, match="cannot make the lock"):
+    with pytest.raises(StoreUnavailable, match="cannot create the lock"):
         FileLock(str(tmp_path / "log.db")).acquire()
 
 

@@ -81,14 +81,14 @@ async def test_a_full_disk_fails_the_commit_and_is_forgotten_when_there_is_room(
 @pytest.mark.asyncio
 async def test_a_file_that_may_not_grow_fails_the_commit(store: SQLiteStore) -> None:
     with no_larger_files(200_000):
-        await expect_failure(store, CommitUnknown, BIG, append(ALICE, 1), words="log.db did not take a commit")
+        await expect_failure(store, CommitUnknown, BIG, append(ALICE, 1), words="log.db did not accept a commit")
     await expect_service(store)
 
 
 @pytest.mark.asyncio
 async def test_a_read_only_file_fails_the_commit(store: SQLiteStore, tmp_path: Path) -> None:
     with immutable(tmp_path / "log.db-wal"):
-        await expect_failure(store, CommitUnknown, BIG, append(ALICE, 1), words="log.db did not take a commit")
+        await expect_failure(store, CommitUnknown, BIG, append(ALICE, 1), words="log.db did not accept a commit")
         assert await versions(store, ALICE) == [1]
     await expect_service(store)
 

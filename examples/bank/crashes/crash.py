@@ -1,8 +1,8 @@
 """`Crash`: an import in a separate process, which kills itself with SIGKILL in the middle of its work.
 
-The process writes one line to a pipe for each acknowledged command, at once and unbuffered. So after its death the
-reader knows exactly what was acknowledged. The lines: `ack <command id> <version> <position>`, `progress <rows done>`,
-and finally `kill <commands in flight>`, or `failed <why>` if something went wrong.
+The process writes one line to a pipe for each acknowledged command, immediately and unbuffered. So after its death
+the reader knows exactly which commands were acknowledged. The lines are `ack <command id> <version> <position>`,
+`progress <rows done>`, and finally `kill <commands in flight>`, or `failed <why>` if something went wrong.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from actorium.store.sqlite import SQLiteStore
 
 
 class CrashFailed(Exception):
-    """The process ended otherwise than by its own SIGKILL."""
+    """The process did not end by its own SIGKILL."""
 
 
 class Crash:

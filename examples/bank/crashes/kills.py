@@ -35,7 +35,7 @@ class Findings(msgspec.Struct):
 
     acknowledged: acknowledged commands.
     lost: acknowledged commands that an audit did not find at the acknowledged position.
-    doubled: commands with more than one effect.
+    duplicated: commands with more than one effect.
     gaps: versions or positions that do not follow the previous one.
     moved: commands that were sent again after a kill and acknowledged at another position.
     wrong_balances: accounts whose balance is not the sum of their events in the log.
@@ -47,7 +47,7 @@ class Findings(msgspec.Struct):
     events: int = 0
     unannounced: int = 0
     lost: int = 0
-    doubled: int = 0
+    duplicated: int = 0
     gaps: int = 0
     moved: int = 0
     wrong_balances: int = 0
@@ -57,7 +57,7 @@ class Findings(msgspec.Struct):
     @property
     def holds(self) -> bool:
         """Whether all promises were kept."""
-        return not (self.lost or self.doubled or self.gaps or self.moved or self.wrong_balances)
+        return not (self.lost or self.duplicated or self.gaps or self.moved or self.wrong_balances)
 
 
 class Kills:
@@ -127,11 +127,11 @@ class Kills:
         findings.acknowledged, findings.events = len(self._acknowledged), found.events
         findings.unannounced += len(found.positions.keys() - self._acknowledged.keys())
         findings.lost = max(findings.lost, len(lost))
-        findings.doubled = max(findings.doubled, len(found.doubled))
+        findings.duplicated = max(findings.duplicated, len(found.duplicated))
         findings.gaps = max(findings.gaps, len(found.gaps))
         for id in lost:
             self._note(f"{id} was acknowledged at position {self._acknowledged[id]} but is not there")
-        for id in found.doubled:
+        for id in found.duplicated:
             self._note(f"{id} took effect more than once")
         for gap in found.gaps:
             self._note(gap)

@@ -1,8 +1,9 @@
 """A process that keeps a bank busy until it is killed.
 
 It runs as `python -m actorium.examples.bank.crashes.under_load <db> <first>`. Several callers book concurrently; the
-bookings are numbered from `first`. Each acknowledgement is written to standard output at once, unbuffered, as one line:
-`ack <command id> <version> <position>`. After the process has died, the reader of the pipe knows what was acknowledged.
+bookings are numbered from `first`. Each acknowledgement is written to standard output immediately, unbuffered, as one
+line: `ack <command id> <version> <position>`. So after its death the reader of the pipe knows which commands were
+acknowledged.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`Demo`: import bank transactions, kill the import half-way, recover, and finish it, step by step on the screen."""
+"""`Demo`: import bank transactions, kill the import halfway, recover, and finish it, step by step on the screen."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Demo:
             db = self._db or folder / "bank.db"
             total = rows_in(file)
             if total < 2:
-                raise WrongUse(f"{file} has {total} rows: too few to stop half-way")
+                raise WrongUse(f"{file} has {total} rows: too few to stop halfway")
             crash = self._crash(file, db, total)
             asyncio.run(self._recover(file, db, crash, total))
             if self._keep:
@@ -65,10 +65,10 @@ class Demo:
         return file
 
     def _crash(self, file: Path, db: Path, total: int) -> Crash:
-        """Import until SIGKILL, half-way."""
+        """Import until SIGKILL, halfway."""
         origin = file if self._data else f"seeded with {self._seed}"
         self._screen.say(f"{total:,} bank transactions ({origin}) into {SQLiteStore(db).describe()}")
-        self._screen.head("Import, in a process that kills itself half-way")
+        self._screen.head("Import, in a process that kills itself halfway")
         crash = Crash()
         try:
             with self._screen.progress("importing", total) as update:
@@ -80,7 +80,7 @@ class Demo:
         transactions, openings = _kinds(crash.acknowledged)
         self._screen.say(f"  process {crash.pid} was killed by SIGKILL with {crash.under_way:,} commands in flight")
         self._screen.say(
-            f"  acknowledged before the kill: {transactions:,} transactions and {openings:,} openings of accounts, in "
+            f"  acknowledged before the kill: {transactions:,} transactions and {openings:,} account openings, in "
             f"{crash.busy_s:.2f} s, {len(crash.acknowledged) / max(crash.busy_s, 1e-9):,.0f} per second"
         )
         return crash
@@ -94,8 +94,8 @@ class Demo:
             found = await audit(runtime)
             read_s = time.perf_counter() - began - opened_s
             self._screen.say(
-                f"  open after {opened_s * 1_000:.0f} ms; all {found.events:,} events of {len(found.streams):,} "
-                f"accounts read again in {read_s * 1_000:.0f} ms, {found.events / read_s:,.0f} per second"
+                f"  opened in {opened_s * 1_000:.0f} ms; all {found.events:,} events of {len(found.streams):,} "
+                f"accounts read in {read_s * 1_000:.0f} ms, {found.events / read_s:,.0f} per second"
             )
             self._say_what_was_found(crash, found)
             self._screen.head("Continue where the log ends")
@@ -114,7 +114,7 @@ class Demo:
         acknowledged, _ = _kinds(crash.acknowledged)
         kept, _ = _kinds([id for id in crash.acknowledged if found.positions.get(id) == crash.acknowledged[id]])
         unannounced = len(found.positions.keys() - crash.acknowledged.keys())
-        self._screen.say(f"  found again: {kept:,} of {acknowledged:,} acknowledged transactions")
+        self._screen.say(f"  recovered: {kept:,} of {acknowledged:,} acknowledged transactions")
         self._screen.say(
             f"  and {unannounced:,} commands that were durable but not yet acknowledged when the process was killed"
         )
@@ -143,14 +143,15 @@ class Demo:
         acknowledged, _ = _kinds(crash.acknowledged)
         for gap in final.gaps[:_LOST_SHOWN]:
             self._screen.complain(f"  {gap}")
-        if final.gaps or final.doubled or lost or lost_openings or not outcome.holds:
+        if final.gaps or final.duplicated or lost or lost_openings or not outcome.holds:
             raise Problem(
-                f"NOT as promised: {acknowledged - lost:,} of {acknowledged:,} acknowledged transactions found again, "
-                f"{lost:,} lost, {lost_openings:,} openings lost, {len(final.doubled):,} doubled, {len(final.gaps):,} "
-                f"gaps, {len(outcome.wrong):,} wrong balances, {len(outcome.far_from_print):,} far from print"
+                f"FAILED: {acknowledged - lost:,} of {acknowledged:,} acknowledged transactions recovered, "
+                f"{lost:,} lost, {lost_openings:,} openings lost, {len(final.duplicated):,} duplicated, "
+                f"{len(final.gaps):,} gaps, {len(outcome.wrong):,} wrong balances, {len(outcome.far_from_print):,} not "
+                "near the printed balance"
             )
         self._screen.say(
-            f"all {acknowledged:,} acknowledged transactions found again, 0 lost, 0 doubled", style="bold green"
+            f"all {acknowledged:,} acknowledged transactions recovered, 0 lost, 0 duplicated", style="bold green"
         )
 
     def _resume_command(self, file: Path, db: Path) -> str:
@@ -167,6 +168,6 @@ class Demo:
 
 
 def _kinds(command_ids: Collection[str]) -> tuple[int, int]:
-    """Return how many of the command ids are transactions, and how many are openings of accounts."""
+    """Return how many of the command ids are transactions, and how many open an account."""
     openings = sum(1 for id in command_ids if id.startswith(_OPENING))
     return len(command_ids) - openings, openings

@@ -74,15 +74,17 @@ class ImportRun:
             f"  {accounts - len(outcome.wrong):,} of {accounts:,} balances equal the exact sum of the file's amounts"
         )
         self._screen.say(
-            f"  {compared - len(outcome.far_from_print):,} of {compared:,} are within 0.10 × rows of the balance that "
-            "the bank printed"
+            f"  {compared - len(outcome.far_from_print):,} of {compared:,} are within 0.10 × rows of the balance "
+            "printed by the bank"
         )
         if compared < accounts:
-            self._screen.say(f"  {accounts - compared:,} accounts with bad rows are not compared with the print")
+            self._screen.say(
+                f"  {accounts - compared:,} accounts with bad rows are not compared with the printed balances"
+            )
         for line in [*outcome.wrong, *outcome.far_from_print][:_WRONG_SHOWN]:
-            balance = "no account" if line.balance is None else f"{koruna(line.balance)} of {line.transactions} rows"
+            balance = "no account" if line.balance is None else f"{koruna(line.balance)} from {line.transactions} rows"
             self._screen.complain(
-                f"  account {line.account}: the log has {balance}, the file sums up to {koruna(line.sum.exact)} of "
+                f"  account {line.account}: the log has {balance}, the file has {koruna(line.sum.exact)} from "
                 f"{line.sum.rows} rows, the bank printed {koruna(line.sum.printed)}"
             )
         return outcome
@@ -91,7 +93,7 @@ class ImportRun:
         report = self.report
         self._screen.say(
             f"  {report.done:,} of {self._total:,} rows in {took_s:.2f} s, {report.done / took_s:,.0f} per second: "
-            f"{report.booked:,} new, {report.found:,} found in the log, {len(report.bad):,} bad; "
+            f"{report.booked:,} new, {report.found:,} already in the log, {len(report.bad):,} bad; "
             f"{report.opened:,} accounts opened"
         )
         for row in report.bad[:_BAD_ROWS_SHOWN]:
@@ -101,7 +103,9 @@ class ImportRun:
 
     def _so_far(self) -> str:
         settled = self.report.booked + self.report.found
-        where = "are safely in the log" if self._is_kept else "were in the log, which was temporary and is removed"
+        where = (
+            "are safely in the log" if self._is_kept else "were in the log, which was temporary and has been removed"
+        )
         return f"{settled:,} transactions of {self._file} {where}"
 
 
@@ -128,7 +132,7 @@ async def _import_into(screen: Screen, file: Path, db: Path, on_bad_row: OnBadRo
         run = ImportRun(screen, runtime, file, total=total, resume_command=resume_command)
         await run.run(on_bad_row=on_bad_row)
         after = runtime.statistics().position
-        screen.say(f"  the log ends at position {after:,}{' as before: nothing changed' if after == before else ''}")
+        screen.say(f"  the log ends at position {after:,}{', as before: nothing changed' if after == before else ''}")
         outcome = await run.check()
         if outcome.wrong:
             raise Problem("the balances do not match the file: does the log contain transactions of another file?")
@@ -138,7 +142,7 @@ async def _import_into(screen: Screen, file: Path, db: Path, on_bad_row: OnBadRo
 
 @contextmanager
 def _stopped_by_ctrl_c(importer: Importer) -> Iterator[list[bool]]:
-    """Let the first Ctrl-C end an import gracefully, the second at once; yield a list that is filled by then."""
+    """Let the first Ctrl-C end an import gracefully, the second immediately; yield a list that is filled by then."""
     loop = asyncio.get_running_loop()
     before = signal.getsignal(signal.SIGINT)
     pressed: list[bool] = []

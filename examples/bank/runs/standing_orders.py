@@ -40,7 +40,7 @@ _BROKE = "insufficient funds"  # rejected before anything was done
 
 
 class Moved(msgspec.Struct):
-    """The record of one transfer in the bank's own log: how often and how much was debited and given back."""
+    """The record of one transfer in the bank's own log: how often and how much was debited and refunded."""
 
     debits: int = 0
     refunds: int = 0
@@ -73,8 +73,8 @@ class StandingOrdersRun:
             funded = await self._open_accounts()
             await self._register()
             self._screen.say(
-                f"{len(self._orders):,} standing orders of {len(self._monthly):,} accounts, "
-                f"{koruna(sum(self._monthly.values()))} a month, paid on {self._bank.store.describe()}"
+                f"{len(self._orders):,} standing orders from {len(self._monthly):,} accounts, "
+                f"{koruna(sum(self._monthly.values()))} per month, in {self._bank.store.describe()}"
             )
             rows = await self._pay_all_months()
             took_s = time.perf_counter() - began
@@ -166,10 +166,10 @@ class StandingOrdersRun:
         payments = len(self.paid) + len(self.returned)
         self._screen.say(
             f"  {payments:,} payments in {took_s:.1f} s, {payments / took_s:,.0f} per second: {len(self.paid):,} paid, "
-            f"{len(self.returned):,} not"
+            f"{len(self.returned):,} not paid"
         )
         for reason, times in Counter(self.returned.values()).most_common():
-            what = "rejected, nothing to undo" if reason == _BROKE else "undone, the debit given back"
+            what = "rejected, nothing to undo" if reason == _BROKE else "undone, the debit refunded"
             self._screen.say(f"  {times:,} times: {reason}: {what}")
         self._screen.say(
             f"  the partner bank left {self._partner.unanswered:,} calls unanswered and confirmed "
@@ -192,20 +192,18 @@ class StandingOrdersRun:
         for line in wrong[:_WRONG_SHOWN]:
             self._screen.complain(f"  {line}")
         if wrong or sum(balances) + held != funded:
-            raise Problem(
-                f"NOT as promised: {len(wrong):,} payments wrong; {koruna(funded - held - sum(balances))} lost"
-            )
+            raise Problem(f"FAILED: {len(wrong):,} payments wrong; {koruna(funded - held - sum(balances))} lost")
         self._screen.say(f"money is conserved, and none of {len(moved):,} payments was made twice", style="bold green")
 
     def _wrong(self, moved: dict[str, Moved], books: dict[str, tuple[int, int]]) -> list[str]:
-        """Return a line for each transfer that is doubled in one of the logs, or differs between them."""
+        """Return a line for each transfer that is duplicated in one of the logs, or differs between them."""
         wrong = []
         for transfer in sorted(self.paid | self.returned.keys() | moved.keys()):
             here = moved.get(transfer, Moved())
             times, held = books.get(payment_key(transfer), (0, 0))
             if here.debits > 1 or here.refunds > 1 or times > 1:
                 wrong.append(
-                    f"{transfer}: debited {here.debits}, given back {here.refunds}, taken by the partner {times} times"
+                    f"{transfer}: debited {here.debits}, refunded {here.refunds}, taken by the partner {times} times"
                 )
             elif here.debited - here.refunded != held or (transfer in self.paid) != (held > 0):
                 out = here.debited - here.refunded

@@ -42,7 +42,7 @@ def bench(
     folder: Path | None = None,
     list_: Annotated[bool, Parameter(name="--list", negative="", help=_LIST)] = False,
 ) -> None:
-    """Measure this runtime and compare it with yardsticks and, if they are installed, other packages.
+    """Measure Actorium, and compare it with yardsticks and with installed alternatives.
 
     Every run is a new process, and the rounds are interleaved. After each run, the acknowledged commands are counted in
     the log. The exit code is 1 if a result is wrong.
@@ -50,25 +50,25 @@ def bench(
     Parameters
     ----------
     quick
-        Take a first look with small sizes, mostly on SQLite FULL. This takes less than a minute.
+        Take a first look in less than a minute, with small sizes, mostly on SQLite FULL.
     only
-        Run the scenarios whose names contain one of these words.
+        Run only the scenarios whose names contain one of these words.
     stores
-        The stores to run on: memory; full is SQLite whose commits survive a power cut; normal is SQLite whose commits
-        survive a kill of the process.
+        The stores to use. With full, acknowledged commands survive a power cut; with normal, they survive a killed
+        process; with memory, nothing survives.
     rounds
-        How often to run each scenario. [default: 3; with --quick up to 3, as time allows]
+        How many times to run each scenario. [default: 3; with --quick up to 3, as time allows]
     html
         A file for the report as an HTML page with plots.
     markdown
         A file for the report as Markdown tables.
     compare
-        An earlier report (JSON); show what became faster or slower since then.
+        An earlier report (JSON). Show which scenarios have become faster or slower since then.
     show
-        Show these reports (JSON), merged, instead of measuring.
+        Merge these reports (JSON) and show them, instead of measuring.
     profile
-        A folder for call trees, one page for each scenario. Each scenario runs once, and the figures cannot be compared
-        with others.
+        A folder for call trees, one page per scenario. Each scenario runs only once, and its figures cannot be
+        compared with others.
     folder
         The folder for the databases during the run. [default: the temporary folder]
     """
@@ -111,9 +111,11 @@ def _plan(
         raise WrongUse(str(unknown)) from None
     if stores and not any(store in stores for scenario in scenarios for store in scenario.stores):
         names = ", ".join(scenario.name for scenario in scenarios)
-        raise WrongUse(f"{names}: does not run on {' or '.join(stores)}; `actorium bench --list` shows what does")
+        raise WrongUse(
+            f"{names}: does not run on {' or '.join(stores)}; `actorium bench --list` shows which scenarios do"
+        )
     if folder is not None and not (folder.is_dir() and os.access(folder, os.W_OK)):
-        raise WrongUse(f"cannot write in {folder}: name an existing folder with --folder")
+        raise WrongUse(f"cannot write to {folder}: name an existing folder with --folder")
     if profile is not None:
         if rounds not in (None, 1):
             raise WrongUse("--profile runs each scenario once: leave out --rounds")
@@ -135,7 +137,7 @@ def _measure(plan: SuitePlan) -> BenchmarkReport:
         suite = Suite(plan)
     except OSError as error:
         place = plan.folder or tempfile.gettempdir()
-        raise WrongUse(f"cannot write in {place}: {error.strerror}; name another folder with --folder") from None
+        raise WrongUse(f"cannot write to {place}: {error.strerror}; name another folder with --folder") from None
     # A time limit's SIGTERM and a terminal that closes keep what was measured, as Ctrl-C does, and end what runs.
     numbers = [getattr(signal, name) for name in _STOPPED_BY if hasattr(signal, name)]
     before = [(number, signal.signal(number, signal.default_int_handler)) for number in numbers]
@@ -188,7 +190,7 @@ def _tell(report: BenchmarkReport, before: BenchmarkReport | None, profile: Path
 def _end(report: BenchmarkReport, complaints: Sequence[str]) -> None:
     """Raise Problem where not all is well."""
     if report.failures:
-        complaints = ["a result is wrong, so its figures do not count (see above)", *complaints]
+        complaints = ["a result is wrong (see above): its figures do not count", *complaints]
     if report.interrupted:
         raise Problem("\n".join(("interrupted", *complaints)), exit_code=INTERRUPTED)
     if complaints:

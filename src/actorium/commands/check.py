@@ -14,10 +14,10 @@ from actorium.targets import load_app
 
 
 def check(app: Target, /, *, deep: bool = False, json: JsonFile = None) -> None:
-    """List what the application cannot read in its log.
+    """List everything in the log that the application cannot read.
 
-    The log is opened read-only and does not change: the application may be running, and a copy may be on a read-only
-    disk. The exit code is 1 if anything cannot be read.
+    The log is opened read-only and does not change. So the application may be running, and the log may be a copy on a
+    read-only disk. The exit code is 1 if anything cannot be read.
 
     Parameters
     ----------
@@ -32,8 +32,8 @@ def check(app: Target, /, *, deep: bool = False, json: JsonFile = None) -> None:
     if json is not None:
         write_json({"log": log, "deep": deep, "unreadable": found}, json)
     if found:
-        raise Problem(f"{len(found)} {'thing' if len(found) == 1 else 'things'} in the log cannot be read")
-    screen.say(f"{log}: every {'event' if deep else 'type of event'} can be read")
+        raise Problem(f"{len(found)} {'item' if len(found) == 1 else 'items'} in the log cannot be read")
+    screen.say(f"{log}: every {'event' if deep else 'event type'} can be read")
 
 
 async def _unreadable(screen: Screen, runtime: Runtime, *, deep: bool) -> list[str]:

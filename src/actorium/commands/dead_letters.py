@@ -18,7 +18,7 @@ from actorium.store.event_store import DeadLetter
 from actorium.store.urls import file_store
 from actorium.targets import load_app
 
-_NAME = "The name of the projection or reaction, or the name of its processor as `list` prints it."
+_NAME = "The name of the projection or reaction, or the name of its processor as printed by `list`."
 ProcessorName = Annotated[str, Parameter(help=_NAME)]
 
 
@@ -58,7 +58,7 @@ def list_letters(*, db: Path, json: JsonFile = None) -> None:
         if letter.discarded:
             screen.say(f"  discarded: {letter.discarded}")
     if not letters:
-        screen.say("nothing is parked")
+        screen.say("no dead letters")
     if json is not None:
         write_json({"log": str(db), "dead_letters": letters}, json)
 
@@ -86,15 +86,15 @@ async def _letters(db: Path) -> list[DeadLetter]:
 
 
 def retry(app: Target, /, *, processor: ProcessorName, position: int | None = None, json: JsonFile = None) -> None:
-    """Deliver parked events again, and those waiting behind them.
+    """Retry parked events, then handle the events waiting behind them.
 
-    This starts the application, which must not be running. The exit code is 1 if an event that was tried is parked
+    This starts the application, which must not be running already. The exit code is 1 if a retried event is parked
     again.
 
     Parameters
     ----------
     position
-        The position of the event to retry. Without it, all are retried in order.
+        The position of the event to retry. Without this option, all parked events are retried in order.
     """
 
     async def work(found: Processor) -> None:
@@ -111,9 +111,9 @@ def retry(app: Target, /, *, processor: ProcessorName, position: int | None = No
 
 
 def discard(app: Target, /, *, processor: ProcessorName, position: int, reason: str, json: JsonFile = None) -> None:
-    """Skip a parked event, and deliver those waiting behind it.
+    """Skip a parked event, then handle the events waiting behind it.
 
-    This starts the application, which must not be running.
+    This starts the application, which must not be running already.
 
     Parameters
     ----------
@@ -127,8 +127,8 @@ def discard(app: Target, /, *, processor: ProcessorName, position: int, reason: 
         all_handled = await found.discard(position, reason)
         if json is not None:
             write_json({"processor": found.name, "discarded": position, "parked": len(found.dead_letters())}, json)
-        behind = "those behind it are handled" if all_handled else "one behind it is parked now"
-        screen_beside(json).say(f"discarded, {behind}")
+        behind = "the events behind it are handled" if all_handled else "an event behind it is now parked"
+        screen_beside(json).say(f"discarded; {behind}")
 
     asyncio.run(_with(app, processor, work))
 

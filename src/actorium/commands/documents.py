@@ -34,7 +34,7 @@ def asyncapi(
     Parameters
     ----------
     title
-        The application's name in the document. [default: that of its module]
+        The application's name in the document. [default: the module's name]
     version
         The application's version in the document.
     """
@@ -46,7 +46,7 @@ def asyncapi(
 def graph(app: Target, /, *, json: JsonFile = None) -> None:
     """Print Mermaid diagrams of the application's sagas, aggregates and projections.
 
-    The output is a Markdown page, which most code hosts render as drawings. The JSON report has each diagram
+    The output is a Markdown page, which most code hosts render as diagrams. The JSON report has each diagram
     separately.
     """
     found = diagrams(load_app(app))

@@ -78,7 +78,7 @@ def require_place_for_report(file: Path | None) -> None:
         with tempfile.TemporaryFile(dir=file.absolute().parent):
             pass
     except OSError as error:
-        raise WrongUse(f"cannot write in {file.absolute().parent}: {error.strerror}") from None
+        raise WrongUse(f"cannot write to {file.absolute().parent}: {error.strerror}") from None
 
 
 def require_place_for(db: Path) -> None:
@@ -92,6 +92,6 @@ def require_place_for(db: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise WrongUse(f"cannot write in {folder}: {error.strerror}; name another place with --db") from None
+        raise WrongUse(f"cannot write to {folder}: {error.strerror}; name another place with --db") from None
     if db.exists() and not os.access(db, os.R_OK | os.W_OK):
         raise WrongUse(f"cannot write {db}: permission denied; name another file with --db")

@@ -12,10 +12,10 @@ from actorium.store.urls import file_store
 
 
 def repair(file: Path, /, *, json: JsonFile = None) -> None:
-    """Rebuild the indexes of a damaged log, and list the damage that is left.
+    """Rebuild the indexes of a damaged log, and list the remaining damage.
 
-    Make a copy of the file first. Rows do not change: a damaged event stays damaged, and reads refuse it. The exit code
-    is 1 if there is damage left, or if the file cannot be repaired.
+    Make a copy of the file first. Rows do not change: a damaged event stays damaged, and reading it still raises an
+    error. The exit code is 1 if damage remains or if the file cannot be repaired.
 
     Parameters
     ----------
@@ -27,11 +27,11 @@ def repair(file: Path, /, *, json: JsonFile = None) -> None:
     left += asyncio.run(_damaged_events(file))
     for line in left:
         screen.say(line)
-    screen.say(f"{file}: all indexes are rebuilt")
+    screen.say(f"{file}: all indexes rebuilt")
     if json is not None:
         write_json({"log": str(file), "damaged": left}, json)
     if left:
-        raise Problem(f"{len(left)} {'thing is' if len(left) == 1 else 'things are'} damaged besides the indexes")
+        raise Problem(f"{len(left)} damaged {'item remains' if len(left) == 1 else 'items remain'}")
 
 
 async def _damaged_events(file: Path) -> list[str]:

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from actorium.simulation.world.faults import Faults
 
 Store = Literal["memory", "sqlite", "sqlite-normal"]
-_STEPS_MAX = "How many steps a run may take before it counts as endless. [default: the scenario's own limit]"
+_STEPS_MAX = "The number of steps after which a run counts as endless. [default: the scenario's own limit]"
 _HOSTILE = (
-    "Inject faults of every kind, including those that few programs are ready for: a clock that jumps years ahead, "
-    "and a deploy."
+    "Inject faults of every kind, including some that few programs are prepared for: a clock that jumps years ahead, "
+    "and a deployment of other classes."
 )
-_SHRINK_S = "For how many seconds to shrink a failure. [default: 10]"
+_SHRINK_S = "The time limit for shrinking a failure, in seconds. [default: 10]"
 
 # Which options about how to run have a meaning beside the other ways to look at a simulation.
 _GO_WITH = {
@@ -64,7 +64,7 @@ def simulate(
     """Run scenarios with injected faults in virtual time, until a limit is reached or an invariant breaks.
 
     The exit code is 1 if an invariant broke, 2 for wrong usage, and 130 after Ctrl-C. The first Ctrl-C finishes the
-    current run; the second exits at once.
+    current run; the second exits immediately.
 
     Parameters
     ----------
@@ -77,23 +77,23 @@ def simulate(
     from_
         The first seed.
     minutes
-        Run for this long instead. With --seeds, stop at whichever limit comes first.
+        Run for this many minutes instead of a number of seeds. With --seeds, stop at whichever limit comes first.
     jobs
         How many processes to use.
     rate
         Inject faults of every kind with this probability, from 0 to 1, instead of the scenario's own faults.
     store
-        Where the log is: memory is a model; sqlite is the SQLite store on a simulated disk that may lose power;
-        sqlite-normal may also lose acknowledged commands, as a control.
+        The store: memory is a model of a store; sqlite is the SQLite store on a simulated disk that may lose power;
+        sqlite-normal is the same with `synchronous=NORMAL`, a control that may lose acknowledged commands.
     replay
         Run only this seed, and print every step.
     story
-        Run a shrunk failure again, by the token printed with it, and print every step.
+        Run a shrunk failure again, given the token printed with it, and print every step.
     exhaustive
-        Instead of seeds, try each single fault that can happen, and with each of them a crash at every step. If any
+        Instead of running seeds, inject each possible fault, first alone and then with a crash at every step. If any
         scenarios are marked as exhaustive, run only those.
     audit
-        Instead of many seeds, run one and list the lines that use the machine's time, randomness, threads or files.
+        Run a single seed, and list the lines of code that use the machine's time, randomness, threads or files.
     html
         A file for the report as an HTML page, with the timeline of a run.
     """
@@ -300,6 +300,6 @@ def _audit(asked: _Asked) -> None:
         for finding in findings:
             screen.say(f"  {finding}")
         if not findings:
-            screen.say("  uses nothing of the machine", style="green")
+            screen.say("  no direct use of the machine", style="green")
     if found:
-        raise Problem("a seed does not determine a run as long as code uses the machine directly")
+        raise Problem("a seed determines a run only if no code uses the machine directly")

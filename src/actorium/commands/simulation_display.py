@@ -81,7 +81,7 @@ class CampaignDisplay(_Display):
     def _said(self, tally: Tally) -> str:
         of = f" of {self._seeds:,}" if self._seeds else ""
         return (
-            f"{tally.seeds:,}{of} seeds, {per_minute(tally.seeds, tally.elapsed_s):,} a minute, "
+            f"{tally.seeds:,}{of} seeds, {per_minute(tally.seeds, tally.elapsed_s):,} per minute, "
             f"{sum(tally.faults.values()):,} faults, {duration(tally.simulated_s)} simulated"
         )
 

@@ -26,14 +26,15 @@ def say_simulation(screen: Screen, report: SimulationReport) -> None:
     faults = sum(report.faults.values())
     faster = f", {report.simulated_s / report.elapsed_s:,.0f} times real time" if report.elapsed_s else ""
     screen.say(
-        f"  {counted(report.seeds, 'seed')} in {duration(report.elapsed_s)}: {report.seeds_per_minute:,} a minute, "
-        f"in {counted(report.jobs, 'process') if report.jobs == 1 else f'{report.jobs} processes'}, on {report.store}"
+        f"  {counted(report.seeds, 'seed')} in {duration(report.elapsed_s)}: {report.seeds_per_minute:,} per minute, "
+        f"in {counted(report.jobs, 'process') if report.jobs == 1 else f'{report.jobs} processes'}, "
+        f"with store {report.store}"
     )
     screen.say(f"  {duration(report.simulated_s)} simulated{faster}")
     screen.say(
         f"  {counted(report.operations, 'command')}, {counted(report.events, 'event')}, {counted(report.steps, 'step')}"
     )
-    screen.say(f"  {counted(faults, 'fault')}, {faults / max(report.seeds, 1):.1f} a seed")
+    screen.say(f"  {counted(faults, 'fault')}, {faults / max(report.seeds, 1):.1f} per seed")
     for kind, count in report.faults.items():
         screen.say(f"    {count:9,}  {kind}")
     if report.failure is not None:
@@ -78,8 +79,8 @@ def say_coverage(screen: Screen, coverage: Coverage) -> None:
     """Print how much of a scenario's faults and crashes were tried."""
     part = coverage.faults_run / coverage.faults
     screen.say(
-        f"  {coverage.faults_run:,} of {coverage.faults:,} single faults ({part:.0%}), none among them; "
-        f"each with a crash: {coverage.classes:,} crashes stand for {counted(coverage.steps, 'step')}"
+        f"  {coverage.faults_run:,} of {coverage.faults:,} runs with at most one fault ({part:.0%}); "
+        f"with a crash added to each: {coverage.classes:,} crashes, which represent {counted(coverage.steps, 'step')}"
     )
     screen.say(f"  {counted(coverage.runs, 'run')} in {duration(coverage.elapsed_s)}")
     if not coverage.failures and coverage.is_complete:

@@ -9,8 +9,8 @@ from cyclopts import Parameter
 Target = Annotated[
     str,
     Parameter(
-        help="The application, as module:name of a Runtime, of an ASGI application that holds one in its state or "
-        "lifespan, or of a function that returns either."
+        help="The application as module:name. The name refers to a Runtime, to an ASGI application with a Runtime in "
+        "its state or lifespan, or to a function that returns either."
     ),
 ]
 """The application that a command is about."""

@@ -34,7 +34,7 @@ def test_it_says_how_many_differences_noise_alone_explains() -> None:
     names = [f"scenario-{number}" for number in range(20)]
     then = report(*(result([100, 101, 102], name) for name in names))
     now = report(*(result([200, 201, 202] if name == names[3] else [100, 101, 102], name) for name in names))
-    said = "1 faster and 0 slower of 20; noise alone explains about 2 of them, fewer with more rounds"
+    said = "1 faster and 0 slower of 20; noise alone would cause about 2 of them, fewer with more rounds"
     assert summary(compare(then, now)) == [said]  # one in ten with three rounds each
 
 
@@ -44,7 +44,7 @@ def test_it_says_how_much_the_machine_differs() -> None:
     now = report(result([90, 91]), *(result([rate], name, subject="yardstick") for name, rate in yardsticks.items()))
     assert summary(compare(then, now)) == [
         "0 faster and 0 slower of 4",
-        "scenarios that run no code of Actorium have now / then at 0.90 to 1.05: that is the noise of the machine",
+        "scenarios that run no Actorium code have a now / then ratio of 0.90 to 1.05: this is the machine's noise",
     ]
 
 

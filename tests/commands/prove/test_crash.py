@@ -15,11 +15,11 @@ from actorium_cli import run
 ACTORIUM = [sys.executable, "-m", "actorium"]
 
 
-def test_nothing_is_lost_doubled_or_gapped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_lost_duplicated_or_gapped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     database = tmp_path / "bank.db"
     assert run(["prove", "crash", "--kills", "4", "--seed", "7", "--db", str(database)]) == 0
     printed = capsys.readouterr()
-    assert "acknowledged commands found again after every kill, 0 lost, 0 doubled, 0 gaps" in printed.out
+    assert "acknowledged commands found after every kill, 0 lost, 0 duplicated, 0 gaps" in printed.out
     assert "4 kills by SIGKILL" in printed.out
     assert printed.err == ""
     assert database.exists()
@@ -35,7 +35,7 @@ def test_the_counts_come_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert counts["kills"] == 2
     assert counts["acknowledged"] > 0
     assert counts["events"] >= counts["acknowledged"]
-    assert [counts[name] for name in ("lost", "doubled", "gaps", "moved", "wrong_balances")] == [0] * 5
+    assert [counts[name] for name in ("lost", "duplicated", "gaps", "moved", "wrong_balances")] == [0] * 5
 
 
 def test_a_loss_is_found(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_ctrl_c_leaves_no_process_behind(tmp_path: Path) -> None:
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as program:
         assert program.stdout is not None
-        assert program.stdout.readline() == "a bank under load, to be killed 1,000 times\n"
+        assert program.stdout.readline() == "killing a bank under load 1,000 times\n"
         while not Path(f"{database}-wal").exists():
             assert program.poll() is None
         os.killpg(program.pid, signal.SIGINT)
@@ -65,7 +65,7 @@ def test_ctrl_c_leaves_no_process_behind(tmp_path: Path) -> None:
         os.killpg(program.pid, 0)  # nobody of its group is left
 
 
-@pytest.mark.parametrize("wrong", ["lost", "doubled", "gaps", "moved", "wrong_balances"])
+@pytest.mark.parametrize("wrong", ["lost", "duplicated", "gaps", "moved", "wrong_balances"])
 def test_any_finding_breaks_the_promise(wrong: str) -> None:
     assert Findings().holds
     assert not Findings(**{wrong: 1}).holds

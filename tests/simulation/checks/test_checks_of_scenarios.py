@@ -40,7 +40,7 @@ def test_an_always_rule_is_checked_after_each_commit() -> None:
 
     violation = run(scenario)
     assert violation is not None
-    assert (violation.invariant, violation.actual) == ("never below five", "after position 2: it does not")
+    assert (violation.invariant, violation.actual) == ("never below five", "after position 2: it does not hold")
 
 
 def test_an_always_rule_stated_last_is_checked_too() -> None:
@@ -51,7 +51,7 @@ def test_an_always_rule_stated_last_is_checked_too() -> None:
 
     violation = run(scenario)
     assert violation is not None
-    assert (violation.invariant, violation.actual) == ("never", "after position 1: it does not")
+    assert (violation.invariant, violation.actual) == ("never", "after position 1: it does not hold")
 
 
 @pytest.mark.parametrize("kind", ["always", "eventually"])

@@ -27,22 +27,22 @@ def bit_rot(
     verify: bool = True,
     json: JsonFile = None,
 ) -> None:
-    """Flip single bits in a log file, and check that every read is right or raises an error.
+    """Flip single bits in a log file, and check that no read returns wrong data.
 
-    Each flip is made in a new copy of a small file that has every kind of data. The exit code is 1 if a read returns
-    something that was not written; with `--no-verify`, only if a read of the log in order does.
+    Each flip is made in a new copy of a small file with every kind of data. The exit code is 1 if a read returns
+    something that was not written. With `--no-verify`, only reads of the log in order count.
 
     Parameters
     ----------
     flips
         How many bits to flip, one at a time.
     seed
-        The seed of the flips; another seed flips other bits.
+        The seed that determines which bits to flip.
     after
-        How the process that wrote the file ended; a clean close leaves a seal beside the file.
+        How the process that wrote the file ended. A clean close leaves a seal beside the file.
     verify
-        Let the store verify the file when it opens it, as it does by default. Without this, reads go through damaged
-        indexes, which miss rows: the table shows how often, and how often `check --deep` would not find it.
+        Verify the file when it is opened, as the store does by default. With `--no-verify`, reads use damaged indexes
+        and may miss rows. The table shows how often they do, and how often `check --deep` misses the damage.
     """
     from actorium.simulation.disk.bit_rot import IN_ORDER, BitRot
 
@@ -56,14 +56,14 @@ def bit_rot(
         write_json({"flips": flips, "seed": seed, "took_s": round(took_s, 1), "parts": rot.parts}, json)
     wrong = [name for name, part in rot.parts.items() if part.wrong and (verify or name == IN_ORDER)]
     if wrong:
-        raise Problem(f"read wrong: {', '.join(wrong)}")
-    what = "all that is read" if verify else "the log"
-    screen.say(f"{what} is what was written, or an error says that it is not", style="bold green")
+        raise Problem(f"wrong reads: {', '.join(wrong)}")
+    what = "every read" if verify else "every read of the log in order"
+    screen.say(f"{what} returned what was written or raised an error", style="bold green")
 
 
 async def _flip(screen: Screen, rot: BitRot, flips: int) -> None:
     size = await rot.prepare()
-    screen.say(f"{flips:,} flips of one bit in a file of {size:,} bytes")
+    screen.say(f"{flips:,} single-bit flips in a file of {size:,} bytes")
     with screen.progress("flips", flips) as update:
         for flip in range(1, flips + 1):
             await rot.flip_one()
@@ -72,7 +72,7 @@ async def _flip(screen: Screen, rot: BitRot, flips: int) -> None:
 
 def _show(screen: Screen, rot: BitRot, took_s: float) -> None:
     screen.table(
-        ["", "as written", "refused", "wrong", "missed by check"],
+        ["", "as written", "error", "wrong", "missed by check"],
         [
             [name, f"{part.right:,}", f"{part.refused:,}", f"{part.wrong:,}", f"{part.hidden:,}"]
             for name, part in rot.parts.items()

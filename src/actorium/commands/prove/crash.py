@@ -26,20 +26,20 @@ def crash(
     seed: int = 1,
     json: JsonFile = None,
 ) -> None:
-    """Kill a bank under load with SIGKILL, restart it, and look for everything it acknowledged.
+    """Kill a bank under load with SIGKILL, restart it, and check that no acknowledged command is lost.
 
-    After each kill the whole log is read: every acknowledged command must be there once, at the position that was
-    acknowledged, with no gap in any stream. The next process sends the last commands again, and they must not take
-    effect twice. The exit code is 1 if anything is lost, doubled or out of order.
+    After each kill the whole log is read: every acknowledged command must be there once, at the acknowledged position,
+    with no gap in any stream. The next process sends the last commands again, and they must not take effect twice. The
+    exit code is 1 if anything is lost, duplicated or out of order.
 
     Parameters
     ----------
     kills
-        How many times the process is killed.
+        How many times to kill the process.
     db
-        The SQLite file of the log, which must not exist yet; without it, the log is temporary.
+        The SQLite file of the log, which must not exist yet. Without this option, the log is temporary.
     seed
-        The seed of the kills; another seed kills at other moments.
+        The seed that determines when to kill the process.
     """
     from actorium.examples.bank.crashes.crash import CrashFailed
     from actorium.examples.bank.crashes.kills import Kills
@@ -52,7 +52,7 @@ def crash(
     with tempfile.TemporaryDirectory(prefix="actorium-crash-") as folder:
         run = Kills(db or Path(folder) / "bank.db", seed=seed)
         try:
-            screen.say(f"a bank under load, to be killed {kills:,} times")
+            screen.say(f"killing a bank under load {kills:,} times")
             with screen.progress("kills", kills) as update:
                 run.run(kills, update)
         except CrashFailed as error:
@@ -60,7 +60,7 @@ def crash(
         except KeyboardInterrupt:
             found = run.findings
             raise Interrupted(
-                f"stopped by Ctrl-C after {found.kills:,} kills: {found.lost:,} lost, {found.doubled:,} doubled, "
+                f"stopped by Ctrl-C after {found.kills:,} kills: {found.lost:,} lost, {found.duplicated:,} duplicated, "
                 f"{found.gaps:,} gaps"
             ) from None
     took_s = time.perf_counter() - began
@@ -68,27 +68,27 @@ def crash(
     if json is not None:
         write_json({"seed": seed, "took_s": round(took_s, 1), **msgspec.structs.asdict(run.findings)}, json)
     if not run.findings.holds:
-        raise Problem("NOT as promised")
+        raise Problem("FAILED: see the table above")
 
 
 def _show(screen: Screen, found: Findings, took_s: float) -> None:
     counted = {
         "commands acknowledged": found.acknowledged,
-        "of them lost": found.lost,
-        "commands that took effect twice": found.doubled,
+        "acknowledged commands lost": found.lost,
+        "commands that took effect twice": found.duplicated,
         "gaps in the log": found.gaps,
-        "commands sent again and acknowledged elsewhere": found.moved,
+        "commands acknowledged at another position when resent": found.moved,
         "accounts with a wrong balance": found.wrong_balances,
-        "commands durable before their acknowledgement could be sent": found.unannounced,
+        "commands durable but not acknowledged before the kill": found.unannounced,
         "events in the log": found.events,
     }
     rows = [[name, f"{count:,}"] for name, count in counted.items()]
-    rows += [["slowest restart, ms", f"{found.slowest_restart_ms:,.0f}"], ["seconds", f"{took_s:,.1f}"]]
+    rows += [["slowest restart (ms)", f"{found.slowest_restart_ms:,.0f}"], ["duration (s)", f"{took_s:,.1f}"]]
     screen.table([f"{found.kills:,} kills by SIGKILL", ""], rows)
     for example in found.examples:
         screen.say(f"  {example}")
     if found.holds:
         screen.say(
-            f"all {found.acknowledged:,} acknowledged commands found again after every kill, 0 lost, 0 doubled, 0 gaps",
+            f"all {found.acknowledged:,} acknowledged commands found after every kill, 0 lost, 0 duplicated, 0 gaps",
             style="bold green",
         )

@@ -36,30 +36,30 @@ def power_loss(
     seed: int = 1,
     json: JsonFile = None,
 ) -> None:
-    """Rebuild the files that a power cut could leave, open each, and look for everything acknowledged.
+    """Rebuild the files that a power cut could leave, and check that no acknowledged command is lost.
 
     An application runs with its SQLite file on a simulated disk, which records each write and each sync. The power is
-    cut after each of them: what was synced stays; of the rest, any sector may be lost or torn. Each state is opened,
-    read completely and written to. The exit code is 1 if a state lacks something acknowledged, as is expected with
-    NORMAL and OFF, or holds anything that was not written.
+    cut after each of them. Synced data stays; any other sector may be lost or torn. Each resulting state is opened,
+    read completely and written to. The exit code is 1 if a state lacks an acknowledged command, which is expected with
+    NORMAL and OFF, or has content that was never written.
 
     Parameters
     ----------
     states
-        How many different states to rebuild, at least.
+        The minimum number of distinct states to rebuild.
     synchronous
-        The setting of the store. FULL loses nothing; NORMAL is the control.
+        The `synchronous` setting of the store. FULL loses nothing; NORMAL is the control.
     commands
-        How many commands each recorded run sends; half of them before the application is restarted.
+        How many commands to send in each recorded run. Half of them are sent before the application is restarted.
     jobs
         How many processes to use. [default: one per processor]
     seed
-        The seed of the first run; each further run takes the next.
+        The seed of the first run. Each later run uses the next seed.
     """
     from actorium.simulation.disk.power_loss import PowerCutOutcome
 
     screen, began, outcome = screen_beside(json), time.perf_counter(), PowerCutOutcome()
-    screen.say(f"power cuts under synchronous={synchronous}, from seed {seed}")
+    screen.say(f"power cuts with synchronous={synchronous}, starting at seed {seed}")
     with (
         _results(synchronous, commands, seed, jobs or os.cpu_count() or 1) as results,
         screen.progress("states", states) as update,
@@ -76,8 +76,8 @@ def power_loss(
         write_json(msgspec.structs.asdict(outcome) | how, json)
     if outcome.lossy or outcome.wrong:
         raise Problem(
-            f"synchronous={synchronous}: {outcome.lossy:,} states without something that was acknowledged, "
-            f"{outcome.wrong:,} that hold something wrong"
+            f"synchronous={synchronous}: {outcome.lossy:,} states lost acknowledged commands, "
+            f"{outcome.wrong:,} have wrong content"
         )
 
 
@@ -110,13 +110,13 @@ def _show(screen: Screen, synchronous: str, outcome: PowerCutOutcome, took_s: fl
     counted = {
         "recorded runs": outcome.runs,
         "power cuts": outcome.cuts,
-        "different states rebuilt": outcome.states,
-        "of them, without something acknowledged": outcome.lossy,
-        "of them, holding something wrong": outcome.wrong,
+        "distinct states rebuilt": outcome.states,
+        "states that lost acknowledged commands": outcome.lossy,
+        "states with wrong content": outcome.wrong,
     }
     rows = [[name, f"{count:,}"] for name, count in counted.items()]
-    screen.table([f"synchronous={synchronous}", ""], [*rows, ["seconds", f"{took_s:,.1f}"]])
+    screen.table([f"synchronous={synchronous}", ""], [*rows, ["duration (s)", f"{took_s:,.1f}"]])
     for example in outcome.examples:
         screen.say(f"  {example}")
     if not (outcome.lossy or outcome.wrong):
-        screen.say("everything that was acknowledged is there in every state, and nothing else", style="bold green")
+        screen.say("every state has all acknowledged commands and no wrong content", style="bold green")

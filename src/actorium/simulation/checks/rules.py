@@ -101,7 +101,7 @@ class Rules:
             return None
         if value is None:
             return "None: a condition must return whether it holds, or raise AssertionError"
-        return None if value else "it does not"
+        return None if value else "it does not hold"
 
     def _value(self, rule: Rule) -> Any:
         try:

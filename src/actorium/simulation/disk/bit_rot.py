@@ -112,13 +112,13 @@ IN_ORDER = "the log, in order"
 
 READINGS: dict[str, Reading] = {
     IN_ORDER: lambda store: store.read_log(0, _EVERYTHING),
-    "the streams, each": lambda store: store.read_streams([StreamRead(name, 0, _EVERYTHING) for name in _STREAMS]),
+    "each stream": lambda store: store.read_streams([StreamRead(name, 0, _EVERYTHING) for name in _STREAMS]),
     "snapshots": _states,
     "commands": lambda store: _each(store.find_command, _COMMANDS),
     "checkpoints": lambda store: _each(store.load_checkpoint, _PROCESSORS),
     "dead letters": lambda store: store.dead_letters(_PROCESSORS[1]),
     "event types": lambda store: store.event_types(),
-    "tables of projections": lambda store: store.query("SELECT * FROM balances ORDER BY account", ()),
+    "projection tables": lambda store: store.query("SELECT * FROM balances ORDER BY account", ()),
     "the next commit": _next_commit,  # last: it changes the file
 }
 
