@@ -36,8 +36,8 @@ _SHORT: Mapping[StoreName, str] = {"memory": "memory", "full": "FULL", "normal":
 _TILES: Sequence[tuple[str, StoreName, str, str]] = (
     ("open-loop", "full", "p99_ms", "99% of commands take no longer than this at half of capacity, SQLite FULL"),
     ("recovery", "full", "first_answer_ms", "from opening the log after SIGKILL to the first answer, SQLite FULL"),
-    ("sagas", "full", "sagas_per_s", "sagas of three steps, SQLite FULL"),
-    ("replay", "full", "events_per_s", "of one stream replayed, SQLite FULL"),
+    ("sagas", "full", "sagas_per_s", "with three steps each, SQLite FULL"),
+    ("replay", "full", "events_per_s", "when one stream is replayed, SQLite FULL"),
     ("idle-actors", "full", "actor_bytes", "per idle actor, in addition to its state"),
 )
 

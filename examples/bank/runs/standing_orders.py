@@ -170,7 +170,7 @@ class StandingOrdersRun:
         )
         for reason, times in Counter(self.returned.values()).most_common():
             what = "rejected, nothing to undo" if reason == _BROKE else "undone, the debit refunded"
-            self._screen.say(f"  {times:,} times: {reason}: {what}")
+            self._screen.say(f"  {reason}: {times:,} ({what})")
         self._screen.say(
             f"  the partner bank left {self._partner.unanswered:,} calls unanswered and confirmed "
             f"{self._partner.confirmed_twice:,} payments twice"
