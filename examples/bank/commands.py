@@ -72,7 +72,7 @@ def demo(
     if db is not None:
         require_place_for(db)
         if db.exists():
-            raise WrongUse(f"{db} exists already: the demo starts with an empty log, so name a new file with --db")
+            raise WrongUse(f"{db} already exists: the demo starts with an empty log, so name a new file with --db")
     Demo(Screen(), data=data, rows=rows, seed=seed, db=db, keep=keep).run()
 
 

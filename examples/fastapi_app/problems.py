@@ -35,7 +35,7 @@ PRINTABLE = "^[ -~]*$"
 # The nearest base class of an error gives its title and type. Any other error is a 500 with a traceback in the server's
 # log, such as a bug (HandlerFailed) or a damaged stream (DamagedLog): the client can do nothing about it.
 TITLES: Mapping[type[Exception], str] = {
-    Rejected: "The bank said no",
+    Rejected: "The command was rejected",
     AlreadyExists: "The account already exists",
     NotFound: "There is no such account, or there was none at that time",
     LostRace: "The account has changed: read it again",

@@ -214,7 +214,7 @@ def test_an_error_is_reported_in_one_line(
         (["demo", "--data", header], f"{header} is not a transactions file"),
         (["demo", "--data", empty], f"{empty} has 0 rows: too few to stop halfway"),
         (["demo", "--data", file, "--rows", 10], "--rows and --seed describe generated transactions"),
-        (["demo", "--db", broken], f"{broken} exists already"),
+        (["demo", "--db", broken], f"{broken} already exists"),
     ]:
         # The store finds out that a file is not a database when it opens it.
         assert in_process(arguments) == (1 if "is not a database" in message else 2)

@@ -24,7 +24,7 @@ def test_nothing_is_lost_duplicated_or_gapped(tmp_path: Path, capsys: pytest.Cap
     assert printed.err == ""
     assert database.exists()
     assert run(["prove", "crash", "--db", str(database)]) == 2
-    assert "exists already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
 
 
 def test_the_counts_come_as_json(capsys: pytest.CaptureFixture[str]) -> None:

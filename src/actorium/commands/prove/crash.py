@@ -47,7 +47,7 @@ def crash(
     if db is not None:
         require_place_for(db)
         if db.exists():
-            raise WrongUse(f"{db} exists already: name a new file with --db")
+            raise WrongUse(f"{db} already exists: name a new file with --db")
     screen, began = screen_beside(json), time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="actorium-crash-") as folder:
         run = Kills(db or Path(folder) / "bank.db", seed=seed)
