@@ -40,7 +40,7 @@ MAX_ATTEMPTS = 3
 
 
 class Status(Enum):
-    """What an actor waits for."""
+    """The state of an actor in its life cycle."""
 
     COLD = "cold"  # no state in memory, no mail
     HYDRATING = "hydrating"  # its stream is being read
@@ -125,7 +125,7 @@ class Actor:
                 if kind.has_create and not handler.creates:
                     raise NotFound(f"{self!r} does not exist: {_name(envelope)} needs one that was created")
             elif handler.creates:
-                raise AlreadyExists(f"{self!r} exists already: {_name(envelope)} is for one that does not")
+                raise AlreadyExists(f"{self!r} already exists: {_name(envelope)} is only for one that does not")
             if envelope.expected_version is not None and envelope.expected_version != version:
                 raise WrongExpectedVersion(self.stream, expected=envelope.expected_version, actual=version)
             metadata = Metadata(envelope.command_id, envelope.correlation_id, envelope.causation_id, envelope.headers)

@@ -1,4 +1,4 @@
-"""Read the annotations of handlers, format them for error messages, and refuse names that stand for two things."""
+"""Reads the annotations of handlers, formats them for error messages, and refuses names that are used twice."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ MARK = "__actorium_"
 
 
 class ClassBody(dict[str, Any]):
-    """The namespace of a class with handlers; ConfigurationError where a handler has the name of something else.
+    """The namespace of a class with handlers; raises ConfigurationError if a handler's name is already taken.
 
-    A second method of one name takes the place of the first, and nobody would hear that a handler is gone.
+    In Python, a second method with the same name silently replaces the first, so a handler would be lost.
     """
 
     def __init__(self, owner: str) -> None:
@@ -70,8 +70,8 @@ class ClassBody(dict[str, Any]):
         known = self.get(name)
         if (known is not None or is_field) and known is not value and (_is_handler(known) or _is_handler(value)):
             raise ConfigurationError(
-                f"{self._owner}.{name} is {_shown(known, is_field)} and {_shown(value, False)}: the second takes the "
-                "place of the first; rename one"
+                f"{self._owner}.{name} is {_shown(known, is_field)} and {_shown(value, False)}: the second replaces "
+                "the first; rename one"
             )
         super().__setitem__(name, value)
 

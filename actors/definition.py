@@ -64,8 +64,8 @@ class AggregateDefinition(Generic[A]):
             for event_class in handler.returns:
                 if event_class not in self.evolvers:
                     raise ConfigurationError(
-                        f"{handler.method.__qualname__} returns {event_class.__name__}, which nothing evolves: give "
-                        f"{self.aggregate_class.__name__} an @evolve method for it (its body may be `pass`)"
+                        f"{handler.method.__qualname__} returns {event_class.__name__}, which nothing evolves: add an "
+                        f"@evolve method for it to {self.aggregate_class.__name__} (its body may be `pass`)"
                     )
 
     def require_defaults(self) -> None:
@@ -86,7 +86,7 @@ class AggregateDefinition(Generic[A]):
                 )
             if type(default).__hash__ is None:
                 raise ConfigurationError(
-                    f"{field} has a default that all of them would share and change: give it "
+                    f"{field} has a default that all instances would share and change: give it "
                     f"`msgspec.field(default_factory={type(default).__name__})`"
                 )
 
@@ -179,8 +179,8 @@ class _Reader:
     def _returned_events(self) -> tuple[type[Event], ...]:
         if "return" not in self._hints:
             raise ConfigurationError(
-                f"{self._name} has no return annotation: say which events it returns (`-> Withdrawn`, `-> A | None`, "
-                "`-> list[A | B]`)"
+                f"{self._name} has no return annotation: declare the events that it returns (`-> Withdrawn`, `-> A | "
+                "None`, `-> list[A | B]`)"
             )
         events: list[type[Event]] = []
         for part in leaves(self._hints["return"]):
@@ -189,11 +189,11 @@ class _Reader:
             if not is_proper_subclass(part, Event):
                 if is_proper_subclass(typing.get_origin(part), Event):
                     raise ConfigurationError(
-                        f"{self._name} returns {shown(part)}[…], a generic event: make a class of it, such as "
+                        f"{self._name} returns {shown(part)}[…], a generic event: derive a class from it, such as "
                         f"`class Int{shown(part)}({shown(part)}[int])`, and return that"
                     )
                 raise ConfigurationError(
-                    f"{self._name} says that it returns {shown(part)}: it returns an Event, several, or None"
+                    f"{self._name} is annotated to return {shown(part)}: it must return an Event, several, or None"
                 )
             events.append(part)
         return tuple(events)

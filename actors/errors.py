@@ -1,4 +1,4 @@
-"""Errors between a command and its aggregate."""
+"""Errors that an aggregate raises for a command."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def refuse(record: EncodedRecord, evolvers: Any, codec: EventCodec, raised: Base
     except UnreadableEvent as unreadable:
         raise HydrationFailed(f"{record.stream} cannot be hydrated: {unreadable}") from unreadable
     if strangers:
-        reason = f"its class evolves no {strangers[0]}"
+        reason = f"its class has no @evolve method for {strangers[0]}"
     raise HydrationFailed(
         f"{record.stream} cannot be hydrated: {record.type} at version {record.version}: {reason}"
     ) from raised
@@ -131,7 +131,7 @@ class Hydrator:
         except BaseException as raised:
             let_through(raised)
             if len(round_) > 1 and not isinstance(raised, Transient):
-                for one in round_:  # one stream cannot be read: do not fail the others
+                for one in round_:  # one stream cannot be read: the others must not fail
                     await self._read([one], limit)
                 return
             for one in round_:

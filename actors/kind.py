@@ -1,4 +1,4 @@
-"""`ActorKind`: what all actors of one aggregate class share, and `ActorHost`: what they need from the runtime."""
+"""`ActorKind`: data that all actors of an aggregate class share. `ActorHost`: the runtime's interface for actors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ A = TypeVar("A")
 
 
 class ActorHost(Protocol[A]):
-    """What an actor needs from the runtime around it."""
+    """The operations of the runtime that an actor uses."""
 
     def enqueue(self, request: PendingAppend[A]) -> None:
         """Pass an append to the writer."""
@@ -62,14 +62,14 @@ class EventForm(NamedTuple):
 
 
 class ActorKind(Generic[A]):
-    """What all actors of one aggregate class share.
+    """The data that all actors of one aggregate class share.
 
     live: the actors in memory, by id.
     copied: the decoders of the event classes that are copied for each state and each reader.
     handlers: the command handlers, wrapped to check that decisions do not change the state: the first ones of each,
         or all with `development`.
-    metadata_of: returns what is stored beside the events of a handler that wants metadata, from the state and the
-        command's metadata.
+    metadata_of: returns the metadata for a handler's events, from the state and the command's metadata, for handlers
+        that want metadata.
     """
 
     __slots__ = (

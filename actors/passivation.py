@@ -26,6 +26,10 @@ class Passivation(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         if self.idle_s is not None and self.idle_s <= 0:
-            raise ConfigurationError(f"Passivation(idle_s={self.idle_s!r}): seconds above 0, or None for never")
+            raise ConfigurationError(
+                f"Passivation(idle_s={self.idle_s!r}): must be a number of seconds above 0, or None for no limit"
+            )
         if self.max_live is not None and self.max_live < 1:
-            raise ConfigurationError(f"Passivation(max_live={self.max_live!r}): 1 or more, or None for no limit")
+            raise ConfigurationError(
+                f"Passivation(max_live={self.max_live!r}): must be 1 or more, or None for no limit"
+            )

@@ -1,7 +1,7 @@
 """`PurityGuard`: checks that command handlers only read the state.
 
-Only `@evolve` may change the state. A change by `@decide` lasts until the actor is rebuilt from its events, which do
-not contain it; a snapshot makes it permanent.
+Only `@evolve` may change the state. A change made in `@decide` is lost when the actor is rebuilt from its events, which
+do not contain it, or becomes permanent with a snapshot.
 """
 
 from __future__ import annotations

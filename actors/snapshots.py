@@ -1,8 +1,8 @@
 """Snapshots: saved states of an aggregate, so that hydration need not start at version 1.
 
-A snapshot is a shortcut and never a source: it may be missing, old or damaged at any time, because the events say the
-same. It is valid only for the code that wrote it. Its fingerprint names that code: the fields, the events and the text
-of the functions that evolve them. A snapshot that does not match is ignored, and the events are replayed.
+A snapshot is only a shortcut: it may be missing, old or damaged at any time, because the state can be rebuilt from the
+events. It is valid only for the code that wrote it. Its fingerprint names that code: the fields, the events and the
+text of the functions that evolve them. A snapshot that does not match is ignored, and the events are replayed.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Snapshots(msgspec.Struct, frozen=True, kw_only=True):
         if (self.every is None) == (self.when is None):
             raise ConfigurationError("Snapshots(…): give one of every= and when=")
         if self.every is not None and self.every < 1:
-            raise ConfigurationError(f"Snapshots(every={self.every!r}): a number of events, 1 or more")
+            raise ConfigurationError(f"Snapshots(every={self.every!r}): must be a number of events, 1 or more")
 
 
 class SnapshotKeeper:
@@ -159,7 +159,7 @@ def _change(state: msgspec.Struct, copy: msgspec.Struct) -> str | None:
             f"the field {change.name} changes when it is stored as JSON: {change.before} comes back as {change.after}"
         )
     if getattr(state, "__dict__", None):
-        return f"it holds {', '.join(vars(state))} beside its fields"
+        return f"it has attributes that are not fields: {', '.join(vars(state))}"
     return None
 
 

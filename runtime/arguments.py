@@ -9,11 +9,11 @@ from actorium.store.errors import ConfigurationError, InvalidCommand
 from actorium.store.events import Event
 
 SECONDS_MAX = 100 * 366 * 86_400
-"""A hundred years. A larger value was probably meant in another unit, and the log counts microseconds in 63 bits."""
+"""A hundred years. A larger value was probably meant in another unit, and the log stores microseconds in 63 bits."""
 
 
 def is_seconds(value: object) -> bool:
-    """Say whether a value is a valid time to wait: a number from 0 to SECONDS_MAX."""
+    """Return whether a value is a valid time to wait: a number from 0 to SECONDS_MAX."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= SECONDS_MAX
 
 
@@ -21,7 +21,7 @@ def checked_timeout_s(timeout_s: float, what: str = "timeout_s") -> float:
     """Return a time to wait; raise ConfigurationError, naming `what`, for anything else."""
     if is_seconds(timeout_s):
         return timeout_s
-    raise ConfigurationError(f"{what}={timeout_s!r}: seconds, from 0 to {SECONDS_MAX}")
+    raise ConfigurationError(f"{what}={timeout_s!r}: must be seconds from 0 to {SECONDS_MAX}")
 
 
 def checked_count(value: Any, what: str, means: str) -> int:
@@ -36,7 +36,7 @@ def checked_event_classes(types: Any) -> frozenset[type[Event]] | None:
     if types is None:
         return None
     if not isinstance(types, Collection) or isinstance(types, str | bytes) or not types:
-        raise ConfigurationError(f"types={types!r}: at least one event class; leave it out for all")
+        raise ConfigurationError(f"types={types!r}: give at least one event class, or leave it out for all events")
     for one in types:
         if not (isinstance(one, type) and issubclass(one, Event)):
             raise ConfigurationError(f"types=[…, {one!r}]: not an event class")

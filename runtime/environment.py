@@ -1,4 +1,4 @@
-"""`RuntimeEnvironment`: what all components of one runtime share."""
+"""`RuntimeEnvironment`: the objects that all components of one runtime share."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Assembly(NamedTuple):
 
 
 class Lifecycle:
-    """Starts, drains and ends one runtime.
+    """Starts, drains and stops one runtime.
 
     environment: what its components share; the lifecycle opens and closes the store.
     assemble: makes the components, given the end of the log. Called when the store is open and the event loop runs.

@@ -143,7 +143,9 @@ class ReadSide(Component):
     def models(self, projections: Collection[type[Projection]]) -> list[ReadModel]:
         """Return the read models of several projection classes; raise ConfigurationError for anything else."""
         if not isinstance(projections, Collection):
-            raise ConfigurationError(f"wait_for={projections!r}: a list of projections, wait_for=[Balances]")
+            raise ConfigurationError(
+                f"wait_for={projections!r}: must be a list of projection classes, such as [Balances]"
+            )
         return [self.model(one) for one in projections]
 
     def model_of(self, query: Query[Any]) -> ReadModel:

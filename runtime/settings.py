@@ -73,11 +73,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         for name in self.__struct_fields__:
             value = getattr(self, name)
             if isinstance(value, int | float) and not isinstance(value, bool) and not 0 < value < math.inf:
-                raise ConfigurationError(f"Settings({name}={value!r}): a finite number above 0")
+                raise ConfigurationError(f"Settings({name}={value!r}): must be a finite number above 0")
         if self.hydration_backoff_max_s < self.hydration_backoff_s:
             raise ConfigurationError(
                 f"Settings(hydration_backoff_s={self.hydration_backoff_s!r}, "
-                f"hydration_backoff_max_s={self.hydration_backoff_max_s!r}): the maximum is less than the first"
+                f"hydration_backoff_max_s={self.hydration_backoff_max_s!r}): the maximum must not be less than the "
+                "first"
             )
         if self.unreadable_types not in ("refuse", "warn"):
             raise ConfigurationError(f'Settings(unreadable_types={self.unreadable_types!r}): "refuse" or "warn"')

@@ -1,4 +1,4 @@
-"""`Shutdown`: ends a runtime whose store does not respond: waits for a limited time and reports what is unknown."""
+"""`Shutdown`: ends a runtime whose store does not respond: waits for a limited time and reports unknown outcomes."""
 
 from __future__ import annotations
 

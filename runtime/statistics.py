@@ -1,4 +1,4 @@
-"""`RuntimeStatistics`: what a runtime is doing and has done, in numbers."""
+"""`RuntimeStatistics`: counters and gauges of a runtime."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Processes that survive crashes: sagas, durable commands and timers."""
+"""Long-running work that survives crashes: sagas, durable commands and timers."""

@@ -1,7 +1,7 @@
 """`EventCodec`: converts events to the JSON that the log stores, and back.
 
-An event is encoded and decoded again before anything uses it, so the rest of the run sees what a replay will see. This
-finds a field of the wrong type, a NaN and any other value that JSON would change, before it is written.
+An event is encoded and decoded again before anything uses it, so every use of it sees the same event as a later replay.
+This detects a field of the wrong type, a NaN and any other value that JSON would change, before the event is written.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ class EventCodec:
         except BaseException as raised:
             let_through(raised)
             raise UpcastError(
-                f"what its upcasters {chain.label} returned does not fit {event_class.__qualname__}: {text_of(raised)}"
+                f"the result of its upcasters {chain.label} does not fit {event_class.__qualname__}: {text_of(raised)}"
             ) from raised
         return event
 
@@ -174,8 +174,8 @@ class EventCodec:
     def why_unfit(self, record: EncodedRecord) -> str | None:
         """Return why a stored event no longer fits its class and how to fix it; None if it fits.
 
-        A class whose fields changed under one schema version cannot read its stored events, or reads them in part: a
-        renamed field decodes to its default. For a shape that no class reads, `why_unreadable` has the reason.
+        A class whose fields changed without a new schema version cannot read its stored events, or loses data: a
+        renamed field decodes to its default. For a shape that no class reads, see `why_unreadable`.
         """
         key = (record.type, record.schema_version)
         if self.why_unreadable(*key) is not None:
@@ -189,7 +189,7 @@ class EventCodec:
         return None if lossy is None else str(_at(record, CorruptEvent, lossy))
 
     def why_lossy(self, record: EncodedRecord, events: Sequence[Event]) -> str | None:
-        """Return which fields of a record its decoded events lack, and how to fix it; None if they lack none.
+        """Return the fields of a record that its decoded events lack, and how to fix that; None if they lack none.
 
         Fields that upcasters drop do not count: they are dropped on purpose.
         """
@@ -205,13 +205,14 @@ class EventCodec:
         known = self._newest.get(event_type)
         if known is None:
             return (
-                "no registered class reads this event type: register the aggregate that evolves it, or name it in the "
-                f"class that it became, with @upcast({schema_version}, type={event_type!r})"
+                "no registered class reads this event type: register the aggregate that evolves it, or, if it was "
+                f"renamed, add @upcast({schema_version}, type={event_type!r}) to the new class"
             )
         name, newest = known.__qualname__, known.schema_version
         if schema_version > newest:
             return (
-                f"it is of schema version {schema_version}, {name} reads {newest}: run the code that wrote it, or newer"
+                f"it has schema version {schema_version}, but {name} reads {newest}: run the code that wrote "
+                "it, or newer code"
             )
         return f"{name} is at schema version {newest} and cannot read {schema_version}: add @upcast({schema_version})"
 
@@ -254,8 +255,8 @@ class EventCodec:
 def _advice(event_class: type[Event]) -> str:
     version = event_class.schema_version
     return (
-        f"; the fields changed under one schema version: set schema_version = {version + 1} in "
-        f"{event_class.__qualname__} and add @upcast({version}), which turns the stored fields into today's"
+        f"; its fields changed but its schema version did not: set schema_version = {version + 1} in "
+        f"{event_class.__qualname__} and add @upcast({version}), which converts the stored fields"
     )
 
 

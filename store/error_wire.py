@@ -57,13 +57,13 @@ def plain(value: Any, depth: int = _DEPTH_MAX) -> Any:
         built = msgspec.to_builtins(value, str_keys=True)
         if msgspec.json.decode(as_json(built)) == built:
             return built
-    except BaseException as raised:  # also of a text that UTF-8 cannot carry
+    except BaseException as raised:  # also for text that UTF-8 cannot encode
         let_through(raised)
     return repr_of(value)
 
 
 def _classes() -> dict[str, type[ActoriumError]]:
-    """Return every class of the hierarchy by its name; of several, the one nearest to the root."""
+    """Return every class of the hierarchy by its name; if several share a name, the one nearest to the root."""
     found: dict[str, type[ActoriumError]] = {}
     waiting = deque([ActoriumError])
     while waiting:

@@ -91,7 +91,7 @@ class SaveCheckpoint(msgspec.Struct, frozen=True, gc=False):
 
     changes: changes of the runtime's own tables, made in order before the statements.
     statements: the SQL of a projection, run in order.
-    parked: new or changed dead letters.
+    parked: dead letters that are new or have changed.
     settled: the positions of dead letters that are resolved.
 
     If a statement fails, nothing of this checkpoint is written; the rest of the batch is.
@@ -106,10 +106,10 @@ class SaveCheckpoint(msgspec.Struct, frozen=True, gc=False):
 
 
 class Batch(msgspec.Struct, frozen=True, gc=False):
-    """What becomes durable together, in one transaction.
+    """Everything that becomes durable together, in one transaction.
 
-    recorded_us: when its events were accepted, in microseconds since the epoch. The store raises it to the time of the
-        log's last event if the clock stepped back.
+    recorded_us: the time at which its events were accepted, in microseconds since the epoch. If the clock stepped back,
+        the store uses the time of the log's last event instead.
 
     Appends fail one by one; the rest of the batch is still written.
     """
@@ -128,7 +128,7 @@ def require_events(batch: Batch) -> None:
 
 
 AppendOutcome = int | WrongExpectedVersion | DuplicateCommand
-"""The position of an append's first event (the others follow without a gap), or why it was not written."""
+"""The position of an append's first event (the others follow without a gap), or the error if it was not written."""
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -175,7 +175,7 @@ class Head(msgspec.Struct, frozen=True, gc=False):
 
 
 Link = Literal["causation_id", "correlation_id"]
-"""What of an event's metadata leads to other events."""
+"""The fields of an event's metadata by which other events can be found."""
 
 
 class EventStore(Protocol):
@@ -235,8 +235,9 @@ class EventStore(Protocol):
     async def read_linked(self, link: Link, id: str, after_position: int, limit: int) -> list[EncodedRecord]:
         """Return events after a position whose metadata names this id, in order, at most `limit`; none at the end.
 
-        By "causation_id" they are what the event with the id caused. By "correlation_id" they are a flow but for its
-        first command, whose id the flow has: that one names no flow.
+        With "causation_id", they are the events that the event with this id caused. With "correlation_id", they are the
+        events of a flow, except those of its first command: the flow has the id of that command, which names no flow
+        itself.
         """
         ...
 

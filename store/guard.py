@@ -26,11 +26,11 @@ _PLAIN_VIEW = re.compile(r'CREATE VIEW "([^"]+)" AS SELECT \* FROM "\w+__v\d+__\
 _READS = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE})
 _WRITES = frozenset({sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE})
 _CHANGES = {
-    sqlite3.SQLITE_CREATE_TABLE: ("table", "makes"),
-    sqlite3.SQLITE_CREATE_VTABLE: ("table", "makes"),
-    sqlite3.SQLITE_CREATE_VIEW: ("view", "makes"),
-    sqlite3.SQLITE_CREATE_INDEX: ("index", "makes"),
-    sqlite3.SQLITE_CREATE_TRIGGER: ("trigger", "makes"),
+    sqlite3.SQLITE_CREATE_TABLE: ("table", "creates"),
+    sqlite3.SQLITE_CREATE_VTABLE: ("table", "creates"),
+    sqlite3.SQLITE_CREATE_VIEW: ("view", "creates"),
+    sqlite3.SQLITE_CREATE_INDEX: ("index", "creates"),
+    sqlite3.SQLITE_CREATE_TRIGGER: ("trigger", "creates"),
     sqlite3.SQLITE_DROP_TABLE: ("table", "drops"),
     sqlite3.SQLITE_DROP_VTABLE: ("table", "drops"),
     sqlite3.SQLITE_DROP_VIEW: ("view", "drops"),
@@ -122,23 +122,23 @@ class StatementGuard:
     def _refusal_of(self, action: int, first: str, second: str) -> str:
         if action == sqlite3.SQLITE_PRAGMA:
             reads = first.lower() in _READING_PRAGMAS and not second
-            return "" if reads else f"runs PRAGMA {first}, and may not"
+            return "" if reads else f"runs PRAGMA {first}, which is not allowed"
         if action in _OTHERS:
-            return f"runs {_OTHERS[action]}, and may not"
+            return f"runs {_OTHERS[action]}, which is not allowed"
         if action in _WRITES:
             # A read-only connection rejects other writes; full-text search prepares some that it does not run.
             return f"writes to {first}, a table of the log" if first.lower() in self._own else ""
         if self._reads_only:
-            return "changes the schema, and a query only reads"
+            return "changes the schema, but a query can only read"
         if action in _CHANGES:
             self._changes_schema = True
             kind, does = _CHANGES[action]
             if first.lower() in self._own or (kind in ("index", "trigger") and second.lower() in self._own):
                 return f"{does} {kind} {first}, which would change a table of the log"
-            if does == "makes" and is_foreign(kind, first, second, self._sql):
+            if does == "creates" and is_foreign(kind, first, second, self._sql):
                 return (
-                    f"makes {kind} {first}, which belongs to no projection: its name has to begin as that of its table "
-                    "does"
+                    f"creates {kind} {first}, which belongs to no projection: its name must begin like that of its "
+                    "table"
                 )
             return ""
-        return "" if action == sqlite3.SQLITE_REINDEX else "does what no statement of a projection may do"
+        return "" if action == sqlite3.SQLITE_REINDEX else "does something that a projection's statements may not do"

@@ -6,7 +6,7 @@ import msgspec
 
 
 class StreamName(msgspec.Struct, frozen=True, gc=False, order=True):
-    """The name of one aggregate's log: its kind and its id, written `Account<alice>`."""
+    """The name of one aggregate's stream: its type and its id, written `Account<alice>`."""
 
     type: str
     id: str

@@ -1,7 +1,7 @@
 """The only source of wall time, identity and randomness.
 
 Nothing else in the runtime asks the operating system for any of these, so a run with a seeded source is the same each
-time (P10). Monotonic time is the event loop's own (`loop.time()`); a simulation replaces it with the loop.
+time. Monotonic time is the event loop's own (`loop.time()`); a simulation replaces it together with the loop.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _TWO_DIGITS = [f"{low:02x}" for low in range(256)]
 class SystemSource:
     """The real clock and the operating system's randomness.
 
-    Identifiers are `<start of the run, ms, hex>-<48 random bits>-<counter>`. The random part makes them unique. They
-    rise, so the permanent index that holds them (P4) grows at its right edge, at a fifth of the cost of random keys.
+    Identifiers are `<start of the run, ms, hex>-<48 random bits>-<counter>`. The random part makes them unique. Because
+    they rise, the permanent index of command ids grows at its right edge, at a fifth of the cost of random keys.
     """
 
     __slots__ = ("_count", "_prefix", "_random", "_run")

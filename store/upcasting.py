@@ -74,7 +74,7 @@ def is_version(value: object) -> TypeGuard[int]:
 
 
 class Upcaster(msgspec.Struct, frozen=True):
-    """One function marked with `@upcast`: the name and version it takes; `label` is its name for a person."""
+    """A function marked with `@upcast`, and the name and version that it converts; `label` is its name for a person."""
 
     type: str
     from_version: int
@@ -86,25 +86,27 @@ def read_upcasters(event_class: type, stored_name: str, schema_version: object) 
     """Return the upcasters of a class itself, oldest first; raise ConfigurationError if they do not fit together."""
     name = event_class.__qualname__
     if not is_version(schema_version):
-        raise ConfigurationError(f"{name}.schema_version is {schema_version!r}: it counts the shapes, from 1")
+        raise ConfigurationError(
+            f"{name}.schema_version is {schema_version!r}: give the number of the current shape, a whole number from 1"
+        )
     found: dict[int, Upcaster] = {}
     for upcaster in sorted(_marked(event_class, stored_name), key=lambda one: one.from_version):
         version = upcaster.from_version
         if version in found:
             raise ConfigurationError(
-                f"{found[version].label} and {upcaster.label} both take schema version {version}: keep one, and let it "
-                "do the work of both"
+                f"{found[version].label} and {upcaster.label} both convert schema version {version}: merge them into "
+                "one"
             )
         if version >= schema_version:
             raise ConfigurationError(
-                f"{upcaster.label} takes schema version {version}, and {name} is at {schema_version}: set "
+                f"{upcaster.label} converts schema version {version}, but {name} is at {schema_version}: set "
                 f"schema_version = {version + 1} once the fields have changed"
             )
         found[version] = upcaster
     for version in range(min(found, default=schema_version), schema_version):
         if version not in found:
             raise ConfigurationError(
-                f"{name} has upcasters from schema version {min(found)}, and none takes version {version} to "
+                f"{name} has upcasters from schema version {min(found)}, but none converts version {version} to "
                 f"{version + 1}: add a function marked @upcast({version})"
             )
     return tuple(found.values())

@@ -36,15 +36,15 @@ def open_store(store: str | EventStore) -> EventStore:
             return store
         advice = f"; for a file write f'sqlite:///{{path}}', here {f'sqlite:///{store}'!r}"
         raise ConfigurationError(
-            f"store={store!r} is neither a URL nor an EventStore; there are {', '.join(_SHAPES)}"
-            f"{advice if isinstance(store, os.PathLike) else ''}"
+            f"store={store!r} is neither a URL nor an EventStore; URLs are "
+            f"{', '.join(_SHAPES)}{advice if isinstance(store, os.PathLike) else ''}"
         )
     if any(character < " " or character == "\x7f" for character in store):
-        raise ConfigurationError(f"store {store!r} holds a line break or another control character; write it as %0A")
+        raise ConfigurationError(f"store {store!r} contains a line break or another control character; write it as %0A")
     scheme, separator, rest = store.partition("://")
     make = _SCHEMES.get(scheme.lower()) if separator else None
     if make is None:
-        raise ConfigurationError(f"store {store!r} has no known scheme; there are {', '.join(_SHAPES)}")
+        raise ConfigurationError(f"store {store!r} has no known scheme; URLs are {', '.join(_SHAPES)}")
     place, _, query = rest.partition("?")
     options: dict[str, str] = {}
     for name, text in parse_qsl(query, keep_blank_values=True):
@@ -87,8 +87,8 @@ def _read_options(url: str, options: dict[str, str], known: dict[str, Callable[[
         read = known.get(name)
         if read is None:
             raise ConfigurationError(
-                f"store {url!r}: no option {name!r}; there are {', '.join(known) or 'none for this scheme'}; "
-                f"a question mark in a file's name is written %3F"
+                f"store {url!r}: no option {name!r}; options: {', '.join(known) or 'none for this scheme'}; write a "
+                "question mark in a file's name as %3F"
             )
         try:
             values[name] = read(text)

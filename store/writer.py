@@ -1,8 +1,8 @@
 """`GroupCommitWriter`: one task that groups waiting appends into batches and commits one batch at a time.
 
 Invariants, true between any two awaits:
-- at most one commit is in flight. The next batch gathers meanwhile, so batch size follows load and there is no linger
-  time to tune;
+- at most one commit is in flight. The next batch gathers meanwhile, so the batch size follows the load, and there is no
+  linger time to tune;
 - requests are committed in the order in which they were enqueued;
 - each request that was enqueued and not withdrawn is reported once through `completed`, in order;
 - only the writer's task calls `store.commit`; no caller's cancellation reaches it;
@@ -32,7 +32,7 @@ _CLOCK_BEHIND_US = 60_000_000
 
 
 class AppendRequest(Protocol):
-    """An append that waits for the writer, with flags for withdrawn and gathered.
+    """An append that waits for the writer; flags say whether it was withdrawn or gathered into a batch.
 
     size_bytes: the size of its events with their metadata.
     """
@@ -236,7 +236,7 @@ class GroupCommitWriter(Generic[R]):
             "clock_behind_log",
             behind_s=(log_us - clock_us) // 1_000_000,
             advice="the clock went back, or was ahead when the log was written: set it right; until it reaches the "
-            "time of the last event, new events carry that time, and what was timed while it was ahead comes late",
+            "time of the last event, new events get that time, and timers set while it was ahead fire late",
         )
 
     def _report_meanwhile(self) -> None:
@@ -253,7 +253,7 @@ class GroupCommitWriter(Generic[R]):
 
     def _report(self, flight: _Flight[R]) -> None:
         outcome = flight.outcome or CommitUnknown(
-            "the commit has not ended: whether it is in the log is not known; send its commands again with the same "
+            "the commit has not ended: it is unknown whether it is in the log; send its commands again with the same "
             "command_id"
         )
         failure = None if isinstance(outcome, Committed) else outcome

@@ -3,9 +3,11 @@
 Invariants, true between any two awaits:
 
 - `in_flight` counts envelopes that were delivered to a mailbox and have no reply yet; it never exceeds the limit;
-- a waiting sender is in exactly one queue: that of an aggregate whose mailbox is full, or that of the runtime;
-- room is not reserved: whoever frees it delivers for the next waiting sender. So no command overtakes a waiting one,
-  no wake-up is lost when a sender leaves, and commands to one aggregate arrive in the order in which they were sent;
+- a waiting sender is in exactly one queue: the queue of an aggregate whose mailbox is full, or the queue of the
+  runtime;
+- room is not reserved: the code that frees it delivers for the next waiting sender. So no command overtakes a waiting
+  one, no wake-up is lost when a sender leaves, and commands to one aggregate arrive in the order in which they were
+  sent;
 - a command that is refused immediately is not counted and was in no queue.
 """
 
@@ -148,10 +150,10 @@ class Admission:
             del self.mailbox_queues[stream]
 
     async def room(self, envelope: Envelope, full: Actor | None, deadline: float) -> None:
-        """Wait until a command is delivered, in the queue of a full mailbox or in that of the runtime.
+        """Wait until a command is delivered, in the queue of a full mailbox or in the queue of the runtime.
 
-        Raises Overloaded at the deadline, or immediately if the mailbox has too many waiting senders. Also raises
-        what the delivery raises. After an error, the command was not delivered.
+        Raises Overloaded at the deadline, or immediately if the mailbox has too many waiting senders. Also raises any
+        error of the delivery. After an error, the command was not delivered.
         """
         if full is not None:
             self._require_time_in_queue(full, envelope.timeout_s)

@@ -1,6 +1,6 @@
 """`Dispatcher`: the single entry through which commands and reads reach actors.
 
-It finds the actor for an envelope's address. Every check of a command happens here, before the mailbox: its type, its
+It finds the actor for an envelope's address. All checks of a command happen here, before the mailbox: its type, its
 fields, its size, and whether there is room.
 
 Invariants: an envelope is delivered once; a delivered envelope counts as in flight until `Replies` answers it.
@@ -131,10 +131,10 @@ class Dispatcher:
     def ask(self, envelope: Envelope) -> Awaitable[Ack]:
         """Deliver an envelope, waiting for room, and return an awaitable of its reply.
 
-        If there is room, the awaitable is the future itself: a coroutine around it would be entered twice per
-        command. The awaitable raises CommandTimeout after the envelope's `timeout_s`, Overloaded if there was no room
-        by then, and what the command raises. This method itself raises the error of a failed actor that refuses its
-        mail, and InvalidCommand for metadata that cannot be stored.
+        If there is room, the awaitable is the future itself: a coroutine around it would be entered twice per command.
+        The awaitable raises CommandTimeout after the envelope's `timeout_s`, Overloaded if there was no room by then,
+        and any error of the command. This method itself raises the error of a failed actor that refuses its mail, and
+        InvalidCommand for metadata that cannot be stored.
         """
         if envelope.headers:  # middleware may have changed them
             _check(envelope.headers)
@@ -250,14 +250,14 @@ class Dispatcher:
 
 def _unhandled(command_class: type[Command]) -> ConfigurationError:
     return ConfigurationError(
-        f"no aggregate of this runtime handles {command_class.__name__}: give Runtime([…]) the aggregate whose "
-        "@create or @decide takes it"
+        f"no aggregate of this runtime handles {command_class.__name__}: add the aggregate whose @create or @decide "
+        "handles it to Runtime([…])"
     )
 
 
 def _copied(headers: object) -> dict[str, str]:
     if not isinstance(headers, Mapping):
-        raise InvalidCommand(f"headers={headers!r}: a mapping from names to texts")
+        raise InvalidCommand(f"headers={headers!r}: must be a mapping of strings to strings")
     return dict(headers)
 
 
@@ -265,7 +265,7 @@ def _check(headers: Mapping[str, str]) -> None:
     """Raise InvalidCommand for headers that cannot be stored and read back unchanged."""
     for name, value in headers.items():
         if not (is_unicode(name) and is_unicode(value)):
-            raise InvalidCommand(f"headers={{{name!r}: {value!r}}}: names and values are strings")
+            raise InvalidCommand(f"headers={{{name!r}: {value!r}}}: names and values must be strings")
 
 
 def time_out(envelope: Envelope) -> None:

@@ -1,7 +1,7 @@
-"""What a command inherits from the event that its sender is handling: the flow, the cause and the headers.
+"""The metadata that a command inherits from the event that its sender is handling: the flow, the cause and the headers.
 
-A `@react` function, or an `async def` step of a saga, runs `because_of` an event. What it sends meanwhile belongs to
-the flow of that event, names it as its cause and has its headers, unless the call says otherwise.
+A `@react` function, or an `async def` step of a saga, runs `because_of` an event. The commands that it sends belong to
+the flow of that event, name it as their cause and have its headers, unless the call says otherwise.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 
 
 class Inherited(msgspec.Struct, frozen=True):
-    """What commands inherit that are sent because of an event."""
+    """The metadata that commands sent because of an event inherit."""
 
     correlation_id: str
     causation_id: str
@@ -23,7 +23,7 @@ class Inherited(msgspec.Struct, frozen=True):
     def merged(
         self, correlation_id: str, causation_id: str, headers: Mapping[str, str] | None
     ) -> tuple[str, str, Mapping[str, str]]:
-        """Return the metadata of one command: what its sender gave goes before what it inherits."""
+        """Return the metadata of one command; values given by its sender take precedence over inherited ones."""
         return (
             correlation_id or self.correlation_id,
             causation_id or self.causation_id,
@@ -34,7 +34,7 @@ class Inherited(msgspec.Struct, frozen=True):
 _INHERITED: ContextVar[Inherited | None] = ContextVar("actorium_inherited", default=None)
 
 inherited = _INHERITED.get
-"""Returns what a command inherits that is sent now, None where no event is being handled."""
+"""Returns the metadata that a command sent now inherits; None if no event is being handled."""
 
 
 def inherit(
@@ -49,7 +49,7 @@ def inherit(
 
 @contextmanager
 def because_of(correlation_id: str, causation_id: str, headers: Mapping[str, str]) -> Iterator[None]:
-    """Have the commands that are sent in this block, and in tasks that it begins, inherit this."""
+    """Let the commands that are sent in this block, and in tasks that it starts, inherit this metadata."""
     token = _INHERITED.set(Inherited(correlation_id, causation_id, headers))
     try:
         yield

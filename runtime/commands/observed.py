@@ -46,7 +46,7 @@ class CommandObserver:
         return cls(received, answered, loop)
 
     def received(self, envelope: Envelope) -> None:
-        """Note an envelope that a mailbox accepted; a read of an actor's state is not a command."""
+        """Record an envelope that a mailbox accepted; a read of an actor's state is not a command."""
         if envelope.command is None:
             return
         command = ObservedCommand(
@@ -57,12 +57,12 @@ class CommandObserver:
         self._schedule()
 
     def refused(self, envelope: Envelope) -> None:
-        """Forget an envelope that its mailbox refused in the end."""
+        """Forget an envelope that its mailbox refused after all."""
         if self._open.pop(id(envelope), None) is not None:
             self._received.pop()
 
     def answered(self, envelope: Envelope, outcome: Any) -> None:
-        """Note the reply to an envelope: an error, None for a dropped command, or an acknowledgement."""
+        """Record the reply to an envelope: an error, None for a dropped command, or an acknowledgement."""
         noted = self._open.pop(id(envelope), None)
         if noted is None:
             return

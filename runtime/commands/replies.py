@@ -1,8 +1,8 @@
 """`Replies`: tells callers whether their command was committed, refused or a duplicate.
 
 Invariants: every delivered envelope is answered exactly once; replies to one actor's commands go out in the order in
-which it decided them; a command whose caller gave the id and that wrote nothing is answered only after a look-up in
-the log whether the id took effect before.
+which it decided them; a command that wrote nothing and whose id was chosen by its caller is answered only after a
+look-up in the log, because the id may have taken effect before.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ LOOK_UPS_AT_ONCE = 32
 
 
 class _Question(msgspec.Struct):
-    """A look-up: whether a command's id took effect before (if not, reply `outcome`), or what `record` says of it."""
+    """A look-up of an earlier effect of a command's id, unless `record` already tells it; without one, reply
+    `outcome`.
+    """
 
     envelope: Envelope
     outcome: Any
@@ -70,7 +72,7 @@ class Replies:
         self.acknowledged = self.rejected = self.failed = self.duplicates = self.dropped = 0
 
     def committed(self, requests: Sequence[PendingAppend[Actor]], outcome: Committed | Transient) -> None:
-        """Take the writer's report on one batch: tell the subscriptions and each actor."""
+        """Process the writer's report on one batch: notify the subscriptions and each actor."""
         if isinstance(outcome, Transient):
             for request in requests:
                 request.actor.outcome_known(request, outcome)
@@ -225,8 +227,8 @@ def _conflict(envelope: Envelope, record: CommandRecord) -> CommandConflict:
             f"command_id {envelope.command_id!r} was recorded as not done ({place}): it can no longer take effect"
         )
     return CommandConflict(
-        f"command_id {envelope.command_id!r} was already used for another command ({place}): give {_shown(envelope)} "
-        "its own id"
+        f"command_id {envelope.command_id!r} was already used for a different command ({place}): give "
+        f"{_shown(envelope)} its own id"
     )
 
 
@@ -237,6 +239,6 @@ def _shown(envelope: Envelope) -> str:
 def _unknown(envelope: Envelope, error: BaseException) -> ActoriumError:
     if isinstance(error, DamagedLog):
         return error
-    unknown = CommitUnknown(f"whether {_shown(envelope)} took effect before cannot be read: {repr_of(error)}")
+    unknown = CommitUnknown(f"cannot find out whether {_shown(envelope)} took effect before: {repr_of(error)}")
     unknown.__cause__ = error
     return unknown

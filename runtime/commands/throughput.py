@@ -28,13 +28,13 @@ class Throughput:
         self._size = self._gone = 0  # the length at the start of the round, and how many were served since
 
     def begin(self, now: float) -> None:
-        """Note an arrival in a queue that was empty."""
+        """Record an arrival in a queue that was empty."""
         if now - self._began > _FORGOTTEN_AFTER_S:
             self.each_s = 0.0
         self._began = now
 
     def gone(self, count: int, waiting: int) -> None:
-        """Note that `count` were served and that `waiting` are in the queue now."""
+        """Record that `count` were served and that `waiting` are in the queue now."""
         self._gone = gone = self._gone + count
         is_whole = gone >= self._size or not waiting
         if not is_whole and gone < _LONG_ROUND:

@@ -50,7 +50,7 @@ class Moment:
         return self._shown
 
     def includes(self, record: EncodedRecord) -> bool:
-        """Say whether a record is at or before this moment."""
+        """Return whether a record is at or before this moment."""
         if self._version is not None:
             return record.version <= self._version
         if self._position is not None:
@@ -58,7 +58,7 @@ class Moment:
         return self._time_us is None or record.recorded_us <= self._time_us
 
     def is_missed_by(self, version: int) -> bool:
-        """Say whether a stream that ends at `version` has not reached this moment."""
+        """Return whether a stream that ends at `version` has not reached this moment."""
         return self._version is not None and version < self._version
 
 

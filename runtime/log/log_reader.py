@@ -45,11 +45,11 @@ class Unread(NamedTuple):
 
 
 def _left_out(payload: bytes) -> None:
-    """Mark a shape that the reader does not want."""
+    """Marks a shape that the reader does not want."""
 
 
 def _by_the_codec(payload: bytes) -> None:
-    """Mark a shape that upcasters read, or that cannot be read."""
+    """Marks a shape that upcasters read, or that cannot be read."""
 
 
 Delivered = RecordedEvent[Event] | Unread
@@ -91,8 +91,8 @@ class LogReader:
         for one in classes or ():
             if not self.wanted((one,)):
                 raise ConfigurationError(
-                    f"types=[{shown(one)}]: no part of this runtime decides or handles it or a subclass of it: give "
-                    "Runtime([…]) the aggregate that decides it"
+                    f"types=[{shown(one)}]: no part of this runtime decides or handles this event or a subclass of "
+                    "it: add the aggregate that decides it to Runtime([…])"
                 )
 
     async def after(self, position: int, classes: Collection[type[Event]] | None = None) -> Slice:

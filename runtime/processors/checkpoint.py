@@ -1,7 +1,8 @@
-"""`Checkpoint`: what one processor saves: its position, the statements that belong to it, and its dead letters.
+"""`Checkpoint`: the saved progress of one processor: its position, the statements that belong to it, and its dead
+letters.
 
-Invariants: `position` is the processor's checkpoint in the store; it moves only with a commit that holds everything the
-processor did up to there; every event at or before it was handled, parked, discarded or held back.
+Invariants: `position` is the processor's checkpoint in the store; it moves only in a commit that contains all results
+    of the processor up to it; every event at or before it was handled, parked, discarded or held back.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ class Checkpoint:
         self.announce()
 
     def announce(self) -> None:
-        """Wake those who wait for the next move, because the state at the position has changed."""
+        """Wake the waiters for the next move, because the state at the position has changed."""
         self.moves += 1
         if self._moved is not None and not self._moved.done():
             self._moved.set_result(None)

@@ -1,4 +1,4 @@
-"""`DeadLetters`: the events that one processor has parked, and what waits behind them.
+"""`DeadLetters`: the events that one processor has parked, and the events held back behind them.
 
 Invariant: memory matches the store. An event is held back if its stream has a parked event at or before it, or if it
 was itself discarded; the same rule holds live, in a rebuild and after a restart.
@@ -18,7 +18,7 @@ from actorium.store.raised import error_text, traceback_text
 
 
 class DeadLetters:
-    """What one processor has parked or discarded."""
+    """The events that one processor has parked or discarded."""
 
     def __init__(self, letters: Iterable[DeadLetter] = ()) -> None:
         self._parked: dict[StreamName, DeadLetter] = {}
@@ -75,7 +75,7 @@ class DeadLetters:
         return sorted(self._discarded.values(), key=lambda letter: letter.position)
 
     def is_discarded(self, position: int) -> bool:
-        """Say whether the event at a position was discarded."""
+        """Return whether the event at a position was discarded."""
         return position in self._discarded
 
     def at(self, position: int) -> DeadLetter | None:
@@ -83,7 +83,7 @@ class DeadLetters:
         return next((letter for letter in self._parked.values() if letter.position == position), None)
 
     def hold_back(self, delivered: Delivered, lane: StreamName | None = None) -> bool:
-        """Say whether an event must wait; `lane` is where it waits, by default its stream."""
+        """Return whether an event must wait; `lane` is where it waits, by default its stream."""
         return self.holding(lane or delivered.stream, delivered.position) is not None
 
     def holding(self, lane: StreamName, position: int) -> DeadLetter | None:

@@ -1,7 +1,7 @@
 """Delivery: passes events to a handler in order, retries, and parks an event that keeps failing.
 
 One policy for live events, rebuilds and manual retries: an event whose handler fails is tried `Retry.attempts` times,
-then it is parked with its error, and later events of its stream are held back behind it. Other streams go on.
+then it is parked with its error, and later events of its stream are held back behind it. Other streams continue.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ class Apply(Protocol):
     """A synchronous handler: it changes its own state, or records statements."""
 
     def apply(self, recorded: RecordedEvent[Event], statements: list[Statement]) -> None:
-        """Handle one event; append to `statements` what is to be written with it."""
+        """Handle one event; append the statements that are to be written with it to `statements`."""
 
     def arranged(self, statements: list[Statement]) -> list[Statement]:
         """Return the statements in an order with the same effect that is cheaper to run."""
 
     async def restore(self, position: int) -> None:
-        """Discard what a failed `apply` left behind: restore the state after the event at `position`."""
+        """Undo the changes of a failed `apply`: restore the state after the event at `position`."""
 
 
 class Attempts:

@@ -35,7 +35,7 @@ class LaggingCheckpoint(Checkpoint):
             self._timer = asyncio.get_running_loop().call_later(_SAVE_AFTER_S, self._save_position)
 
     def close(self, error: Exception) -> None:
-        """Tell all waiters that the position no longer moves; what was not saved is repeated."""
+        """Tell all waiters that the position no longer moves; unsaved work is repeated later."""
         super().close(error)
         if self._timer is not None:
             self._timer.cancel()

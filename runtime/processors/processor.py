@@ -1,7 +1,7 @@
 """`Processor`: drives projections, reactions and sagas along the log.
 
-Invariants: one task per processor; events are delivered in the order of the log; the checkpoint moves without gaps;
-what an operator requests (reset, retry, discard) runs in the processor's own task, between two pages.
+Invariants: one task per processor; events are delivered in log order; the checkpoint moves without gaps; operators'
+    requests (reset, retry, discard) run in the processor's own task, between two pages.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _STREAM_PAGE = 1_000
 
 
 class Work(Protocol):
-    """What a processor needs from the projection or reaction that it drives."""
+    """The interface of the projection, reaction or other work that a processor drives."""
 
     event_classes: frozenset[type[Event]]
 
@@ -57,7 +57,7 @@ class Processor:
     """Delivers the events of the log to one handler; get it from `runtime.processors` for monitoring and repair.
 
     name: its own name, under which its checkpoint and dead letters are saved.
-    plain_name: the name of what it drives.
+    plain_name: the name of the handler that it drives.
     """
 
     def __init__(

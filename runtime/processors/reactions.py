@@ -65,7 +65,7 @@ def react(*, on_replay: OnReplay, retry: Retry | None = None, concurrency: int =
 
 
 class Reaction:
-    """What `@react` declares about a function."""
+    """The declarations of `@react` for a function."""
 
     def __init__(self, name: str, handler: EventHandler, on_replay: OnReplay, retry: Retry, concurrency: int) -> None:
         self.name = name

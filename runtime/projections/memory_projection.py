@@ -53,7 +53,7 @@ class MemoryCheckpoint(Checkpoint):
             try:
                 await super().save(position, statements, changes=changes, parked=parked, settled=settled)
             except BaseException:
-                self.ready.clear()  # the state may be ahead of what was written: hide it until that is known
+                self.ready.clear()  # the state may be ahead of the log: hide it until the outcome is known
                 raise
         else:
             self.move_in_memory(position)

@@ -112,7 +112,7 @@ def query(method: Callable[..., Any]) -> Query[Any]:
 
 
 class ProjectionDefinition:
-    """What a projection class declares, checked when the class is defined."""
+    """The declarations of a projection class, checked when the class is defined."""
 
     __slots__ = ("handlers", "has_tables", "name", "projection_class", "schema", "version")
 

@@ -1,1 +1,1 @@
-"""Carries out what sagas and submissions have recorded: routing, timing, retries, reports."""
+"""Carries out the recorded intents of sagas and submissions: routing, timing, retries, reports."""

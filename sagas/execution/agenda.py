@@ -1,12 +1,13 @@
-"""`Agenda`: what to carry out, and when: the open intents of all sagas, their deadlines, and waiting commands.
+"""`Agenda`: decides what is due, and when: the open intents of all sagas, their deadlines, and submitted commands.
 
-It follows the events that record intents, starts those that are due, and keeps the rest in a table by due time. So a
-million of them cost no memory, and a start reads only what is due soon. The table is a projection of the log that may
-lag: events after its checkpoint are read again at the start. An intent that ends before the table is written never
-enters it. Nothing is carried out while the log is read again; at its end, the agenda starts what is still open.
+It follows the events that record intents, starts the intents that are due, and keeps the rest in a table by due time.
+So a million of them cost no memory, and a start reads only those that are due soon. The table is a projection of the
+log that may lag: events after its checkpoint are read again at the start. An intent that ends before the table is
+written never enters it. Nothing is carried out while the log is being read again; once that is done, the agenda starts
+the intents that are still open.
 
-Invariants: everything open at the checkpoint has its rows; `_changes` holds the changes since; everything due within
-the horizon is in `_due` or has been started.
+Invariants: every intent that was open at the checkpoint has its rows; `_changes` holds the changes since then; every
+    intent that is due within the horizon is in `_due` or has been started.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ _SAVE_EVERY_S = 0.5
 
 
 class _Live(msgspec.Struct, gc=False):
-    """An intent issued in this run: how many commands are waited for, and whether it has a deadline."""
+    """An intent issued in this run: how many of its commands are open, and whether it has a deadline."""
 
     waiting: int
     has_deadline: bool
@@ -144,7 +145,7 @@ class Agenda:
         await self._look()
 
     async def caught_up(self) -> None:
-        """Start to carry out intents, now that everything recorded is known."""
+        """Start carrying out intents, now that all recorded events are known."""
         if not self.started.is_set():
             self.started.set()
             self._awaken()
@@ -166,7 +167,7 @@ class Agenda:
         self._left_out = False
 
     async def page(self, events: Sequence[Delivered], position: int) -> None:
-        """Take events in order; save the checkpoint when there is enough to save."""
+        """Process events in order; save the checkpoint when there is enough to save."""
         takes, listed = self._takes, self._tables.takes
         for delivered in events:
             if isinstance(delivered, Unread):
@@ -193,7 +194,7 @@ class Agenda:
         return True
 
     async def save(self) -> None:
-        """Write the changes, with the position they belong to."""
+        """Write the changes, with the position that they belong to."""
         async with self._saving:
             position = self._position
             if position == self._checkpoint.saved_position and not self._changes:
@@ -291,7 +292,7 @@ class Agenda:
             self._awaken()
 
     def _leave_out(self, key: IntentKey) -> None:
-        """Keep an intent out of memory: its row is read when there is room, and its content from its saga."""
+        """Keep an intent out of memory: its row is read when there is room, and its content is read from its saga."""
         self._live.pop(key, None)
         self._left_out = True
 
@@ -305,7 +306,7 @@ class Agenda:
     # --- the clock ------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Start what is due, and write the table at intervals, until cancelled."""
+        """Start due intents, and write the table at intervals, until cancelled."""
         loop = asyncio.get_running_loop()
         saved_at = loop.time()
         while True:

@@ -14,12 +14,12 @@ from actorium.store.tables.own_rows import RemoveAll, TableChange
 
 
 class AgendaCheckpoint(Checkpoint):
-    """A ledger whose position runs ahead in memory; what is saved follows behind."""
+    """A checkpoint whose saved position lags behind the one in memory."""
 
     saved_position = -1
 
     async def save_behind(self, position: int, changes: Sequence[TableChange]) -> None:
-        """Write a position that was passed, with the changes up to it."""
+        """Save a position that is already passed, with the changes up to it."""
         await self.writer(SaveCheckpoint(self.name, position, changes=changes))
         self.saved_position = position
 
@@ -32,7 +32,7 @@ class TableChanges(NamedTuple):
 
 
 class AgendaTables:
-    """The unwritten changes of both tables; `takes` maps each event class to the method that notes it."""
+    """The unwritten changes of both tables; `takes` maps each event class to the method that records its change."""
 
     clearing = (RemoveAll("sagas"), RemoveAll("submissions"))
     submission_events = SubmissionTable.event_classes

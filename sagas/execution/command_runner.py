@@ -1,12 +1,14 @@
 """`CommandRunner`: sends one command of an intent until its outcome is known and recorded.
 
-It holds what saga steps and submissions share; `StepRunner` and `SubmissionRunner` hold the rest. Every command has an
-id derived from its intent, so that it takes effect once even if it is sent again after a crash or a timeout.
+It contains what saga steps and submissions have in common; `StepRunner` and `SubmissionRunner` add the rest. Every
+command has an id derived from its intent, so it takes effect once even if it is sent again after a crash or a timeout.
 
-That a command did not happen is recorded under the command's own id. So one append decides: if the command took effect
-first, the append is a duplicate and says so; if not, no copy of the command that is still on its way can take effect.
+The fact that a command did not take effect is recorded under the command's own id. So one append decides: if the
+command took effect first, the append is refused as a duplicate; if not, no copy of the command that is still on its way
+can take effect.
 
-An error that says nothing about the intent's owner (no room, no reply, an unavailable store) is retried without limit.
+After an error that does not concern the intent's owner (no room, no reply, an unavailable store), the command is
+retried without limit.
 """
 
 from __future__ import annotations
@@ -80,26 +82,26 @@ class CommandRunner(ABC):
 
     @abstractmethod
     async def recorded(self, key: IntentKey) -> Intent | None:
-        """Return what an intent still waits for, as its owner recorded it; None if the intent is over."""
+        """Return the open part of an intent, as recorded by its owner; None if the intent is over."""
 
     @abstractmethod
     def retry_of(self, key: IntentKey, intent: Intent) -> Retry:
-        """Return the retry policy for a command's counted attempts."""
+        """Return the retry policy for those attempts of a command that count."""
 
     @abstractmethod
     def counts(self, error: Exception) -> bool:
-        """Say whether an error uses up an attempt."""
+        """Return whether an error uses up an attempt."""
 
     @abstractmethod
     def outcome(self, key: IntentKey, index: int, error: BaseException | None, attempts: int) -> Command:
-        """Return what the owner is told of one command of an intent after so many attempts."""
+        """Return the report to the owner about one command of an intent, after this number of attempts."""
 
     @abstractmethod
     def broken(self, key: IntentKey, trouble: ActoriumError) -> Command | None:
-        """Return the report to the owner if its own code fails on an outcome; None to repeat the first report."""
+        """Return the report to the owner if its own code fails on the first report; None to repeat that one."""
 
     def is_final(self, key: IntentKey, intent: Intent, error: Exception) -> bool:
-        """Say whether an error is final: further attempts would give the same."""
+        """Return whether an error is final, so that further attempts would fail in the same way."""
         return isinstance(error, Refused)
 
     async def effect(self, key: IntentKey, intent: Intent) -> None:
@@ -134,7 +136,7 @@ class CommandRunner(ABC):
             return None
 
     async def command(self, key: IntentKey, intent: Intent, index: int, error: Exception | None) -> None:
-        """Send one command until its outcome is known, then report it; `error` is that of its first attempt."""
+        """Send one command until its outcome is known, then report it; `error` is the error of its first attempt."""
         retry = self.retry_of(key, intent)
         attempt, uncounted = 1, 0
         ack: Ack | None = None
@@ -157,7 +159,7 @@ class CommandRunner(ABC):
         await self.report(key, intent, self.report_of(key, intent, index, ack, error, attempt + uncounted))
 
     async def _is_own(self, key: IntentKey, intent: Intent, index: int) -> bool:
-        """Say whether what took effect under the id of a command was caused by its owner."""
+        """Return whether the command that took effect under this id was sent by this owner."""
         record = await self._store.find_command(intent.command_id(key, index))
         owner = StreamName(key.owner, key.id)
         if record is None or record.stream == owner:  # the owner recorded that the command did not happen
@@ -168,17 +170,17 @@ class CommandRunner(ABC):
     def report_of(
         self, key: IntentKey, intent: Intent, index: int, ack: Ack | None, error: Exception | None, attempts: int
     ) -> Report:
-        """Return the report on one command of an intent after so many attempts.
+        """Return the report on one command of an intent, after this number of attempts.
 
         A command that failed is reported under its own id, even if it was rejected: a copy of it may be on its way.
         """
-        # Where the id belongs to somebody else's command, there is nothing to take.
+        # If the id belongs to a different command, there is nothing to take.
         takes_id = error is not None and not isinstance(error, CommandConflict)
         taken_id = intent.command_id(key, index) if takes_id else ""
         return Report(self.outcome(key, index, error, attempts), self._cause(intent, index, ack), taken_id)
 
     def _cause(self, intent: Intent, index: int, ack: Ack | None) -> str:
-        """Return the id of the event that an outcome follows from: the command's last one, else that of the intent."""
+        """Return the id of the event that caused an outcome: the command's last event, or else that of the intent."""
         if ack is None or not ack.events:
             return intent.causation_id
         command_class = self._commands[intent.commands[index].type]
@@ -226,19 +228,19 @@ class CommandRunner(ABC):
     # --- the owner of an intent -----------------------------------------------------------------------------------
 
     def report_nowait(self, key: IntentKey, intent: Intent, report: Report, take: Take, about: Any) -> Answer | None:
-        """Tell the owner immediately, with `take` for its reply; return None if `report` must do it."""
+        """Report to the owner immediately, with `take` for its reply; return None if `report` must do it."""
         return self._dispatcher.ask_nowait(self._envelope(key, intent, report), take, about)
 
     async def report(self, key: IntentKey, intent: Intent, report: Report) -> None:
-        """Tell the owner the outcome of a command; if the log shows that it took effect, tell that instead."""
+        """Report the outcome of a command to the owner; if the log shows that it took effect, report that instead."""
         if not await self.tell(key, intent, report):
             done = msgspec.structs.replace(report.outcome, error="", details={})
             await self.tell(key, intent, Report(done, intent.causation_id))
 
     async def tell(self, key: IntentKey, intent: Intent, report: Report) -> bool:
-        """Tell the owner; if the owner's own code fails on it, tell it that.
+        """Send a report to the owner; if the owner's own code fails on it, report that.
 
-        Return False, with nothing recorded, if the command whose id is to be taken took effect.
+        Return False, with nothing recorded, if the id to be taken belongs to a command that took effect.
         """
         attempt = 0
         while True:
@@ -291,7 +293,7 @@ class CommandRunner(ABC):
 
 
 def attempt_failed(key: IntentKey, error: BaseException, attempt: int, retry_after_s: float | None) -> None:
-    """Log an attempt that failed, with its traceback; it was the last where nothing follows after `retry_after_s`."""
+    """Log a failed attempt with its traceback; without `retry_after_s`, it was the last one."""
     log.warning(
         "attempt_failed",
         intent=str(key),
@@ -313,7 +315,7 @@ def said(error: BaseException | None) -> tuple[str, dict[str, Any]]:
 
 
 def _recorded_details(details: object) -> dict[str, Any]:
-    """Return the details of a rejection as JSON values; large ones are cut."""
+    """Return the details of a rejection as JSON values; large ones are truncated."""
     found: dict[str, Any] = {}
     if not isinstance(details, dict):
         return found

@@ -1,4 +1,4 @@
-"""`EndWaiters`: waiters for the end of sagas. Invariant: the table has a stream exactly while somebody waits for it."""
+"""`EndWaiters`: waiters for the end of sagas. Invariant: the table has a stream exactly while a caller waits for it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from actorium.store.names import StreamName
 
 
 class EndWaiters:
-    """Wakes those who wait for the end of a saga."""
+    """Wakes callers that wait for the end of a saga."""
 
     def __init__(self) -> None:
         self._waiting: dict[StreamName, set[asyncio.Future[None]]] = {}
@@ -32,7 +32,7 @@ class EndWaiters:
                 del self._waiting[saga]
 
     def ended(self, saga: StreamName) -> None:
-        """Wake those who wait for a saga: it is completed, undone or failed."""
+        """Wake the waiters of a saga that is completed, undone or failed."""
         if self._waiting:
             for end in self._waiting.get(saga, ()):
                 if not end.done():

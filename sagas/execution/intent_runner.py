@@ -2,12 +2,12 @@
 
 Nothing is sent before it is recorded. The usual case needs no task: a command is delivered, its reply calls back, the
 report is delivered, its reply calls back. Other cases (no room, an error, an effect, an intent of which only the key is
-known) run in a task. It ends when the outcome is recorded or the runtime ends. After any other failure, the task
-reads the intent from its owner again.
+known) need a task, which ends when the outcome is recorded or the runtime ends. After any other failure, the task reads
+the intent from its owner again.
 
 Invariants: an intent has at most one run that is not stopped; intents beyond the limit wait in a queue, each once and
 with the latest request for it; intents beyond the queue's limit are left to the agenda; every part of a run is a future
-or task that somebody ends.
+or a task with an owner that ends it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Work = Callable[[], Coroutine[Any, Any, None]]
 
 
 class _Run:
-    """A running intent: what it waits for, for each of its commands or for the whole."""
+    """A running intent: the future or task of each of its commands, or of the whole intent."""
 
     __slots__ = ("intent", "key", "parts", "stopped")
 
@@ -81,13 +81,13 @@ class IntentRunner:
         return len(self._running) + len(self._line)
 
     def is_busy_with(self, key: IntentKey) -> bool:
-        """Say whether an intent is running or queued."""
+        """Return whether an intent is running or queued."""
         return key in self._running or key in self._line
 
     def start(self, key: IntentKey, intent: Intent | None) -> bool:
         """Carry out an intent, unless it is already running; return False if neither a slot nor the queue has room.
 
-        intent: None to read from its owner what is still waited for.
+        intent: None to read it from its owner.
         """
         if self._closed or key in self._line:
             return True
@@ -102,7 +102,7 @@ class IntentRunner:
         return True
 
     def time_out(self, key: IntentKey) -> bool:
-        """End an intent whose deadline has passed: find out what it did, and report that.
+        """End an intent whose deadline has passed: find out which of its commands took effect, and report that.
 
         Return False if neither a slot nor the queue has room.
         """
@@ -225,7 +225,7 @@ class IntentRunner:
         task.add_done_callback(partial(self._part_is_over, run, index))
 
     async def _kept_up(self, run: _Run, work: Work, again: Work) -> None:
-        """Retry the work until it is done, or the runtime ends; then the next run reads it from the log."""
+        """Retry the work until it is done or the runtime ends; in that case, the next run reads it from the log."""
         attempt = 0
         while True:
             try:
@@ -242,7 +242,7 @@ class IntentRunner:
             work = again
 
     async def _resume(self, run: _Run, index: int) -> None:
-        """Do what the owner recorded for a part and still waits for."""
+        """Carry out a part of an intent if its owner's records show that it is still open."""
         intent = await self._policy.recorded(run.key)
         if intent is None:
             return

@@ -1,6 +1,6 @@
 """Finds sagas in the log that the current code cannot continue, because their class or step is missing.
 
-The check of event types cannot notice them, because all sagas share a few event types. A live one would wait forever,
+The check of event types cannot detect them, because all sagas share a few event types. A live one would wait forever,
 and no new one would start.
 """
 
@@ -23,14 +23,18 @@ _IS_NO_SAGA = "is not a saga of this runtime: give Runtime([…]) its class"
 
 
 class LostSagas(NamedTuple):
-    """A line for each problem: `live` sagas without their class or step, and classes whose sagas are all `over`."""
+    """A line for each problem: `live` sagas without their class or step, and missing classes whose sagas are all
+    `over`.
+    """
 
     live: list[str]
     over: list[str]
 
 
 async def lost_sagas(store: EventStore, definitions: Iterable[SagaDefinition]) -> LostSagas:
-    """Return which classes and steps of sagas in an open store these definitions lack, and how to fix each."""
+    """Return the classes and steps of sagas in an open store that these definitions lack, and how to fix each
+    problem.
+    """
     known = {definition.saga_type: definition for definition in definitions}
     kept = await store.read_rows(ReadLiveSteps(_NAMED_MAX))
     live: dict[str, str] = {}
@@ -66,7 +70,9 @@ def _named(ids: list[str]) -> str:
 async def refuse_lost_sagas(
     store: EventStore, definitions: Iterable[SagaDefinition], otherwise: Literal["refuse", "warn"]
 ) -> None:
-    """Raise ConfigurationError if sagas of an open store are lost; `otherwise` applies to those that are over."""
+    """Raise ConfigurationError if sagas in an open store cannot continue; `otherwise` applies to those that are
+    over.
+    """
     lost = await lost_sagas(store, definitions)
     refused = [*lost.live, *(lost.over if otherwise == "refuse" else ())]
     if refused:

@@ -1,4 +1,4 @@
-"""What a person and the instruments are told of sagas and submissions: their steps, and what goes wrong."""
+"""Reports about sagas and submissions, to the log and to instruments: steps, and problems that need a person."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ log = logger("actorium.sagas")
 
 
 class SagaNotices:
-    """Says once, in the log and to instruments, that a saga is stuck or takes too long, or that a submission failed.
+    """Reports to the log and to instruments, once each, stuck sagas, sagas that take too long, and failed submissions.
 
-    definitions: those of the sagas by their types.
+    definitions: the definitions of the sagas, by type.
     """
 
     def __init__(self, definitions: Mapping[str, SagaDefinition], instruments: Instruments) -> None:
@@ -31,16 +31,18 @@ class SagaNotices:
         self._late = instruments.teller("saga_late")
 
     def has_alarm(self, saga_type: str) -> bool:
-        """Say whether sagas of a type have an alarm."""
+        """Return whether sagas of a type have an alarm."""
         return saga_type in self._alarms_s
 
     def alarm_us(self, recorded: RecordedEvent[SagaStarted]) -> int:
-        """Return when the alarm of a saga that has started goes off, in microseconds since the epoch; 0 for never."""
+        """Return the time of the alarm for a saga that has just started, in microseconds since the epoch; 0 for
+        never.
+        """
         after_s = self._alarms_s.get(recorded.stream_type)
         return 0 if after_s is None else recorded.recorded_us + round(after_s * 1_000_000)
 
     def late(self, saga_type: str, saga_id: str) -> None:
-        """Say that a saga is under way for longer than its alarm time."""
+        """Report a saga that has been running for longer than its alarm time."""
         after_s = self._alarms_s.get(saga_type)
         if after_s is None:
             return  # its class has no alarm any more
@@ -48,16 +50,16 @@ class SagaNotices:
         _tell(self._late, saga_type, saga_id, after_s)
 
     def stuck(self, recorded: RecordedEvent[Event], event: SagaFailed) -> None:
-        """Say that a saga failed and waits for a person."""
+        """Report a saga that failed and waits for an operator."""
         log.error("saga_failed", saga=str(recorded.stream), key=event.key, reason=event.reason, attempts=event.attempts)
         _tell(self._stuck, recorded.stream_type, recorded.stream_id, event.key, event.reason)
 
     def start_ignored(self, recorded: RecordedEvent[Event], event: StartIgnored) -> None:
-        """Say that an event started nothing, because there is a saga of this id."""
+        """Report an event that started nothing, because a saga with this id exists."""
         log.warning("saga_start_ignored", saga=str(recorded.stream), because_of=event.because_of, status=event.status)
 
     def concluded(self, recorded: RecordedEvent[Event], event: SubmissionConcluded) -> None:
-        """Say that a submitted command was rejected, or cannot be carried out."""
+        """Report a submitted command that was rejected or cannot be carried out."""
         if event.error:
             log.warning("submission_failed", command_id=recorded.stream_id, error=event.error)
 
@@ -73,10 +75,10 @@ Take = Callable[[RecordedEvent[Event], Any], None]
 def observe_steps(
     takes: dict[type[Event], Callable[..., None]], instruments: Instruments, live: Callable[[], bool]
 ) -> None:
-    """Have the agenda's handlers of events tell instruments too.
+    """Make the agenda's event handlers report to instruments too.
 
-    takes: the handler of each event class; those of steps are replaced.
-    live: says whether events are new; those that are read again at a start are not told.
+    takes: the handler of each event class; the handlers of step events are replaced.
+    live: returns whether events are new; events that are read again at a start are not reported.
     """
     issued, ended = instruments.teller("step_issued"), instruments.teller("step_ended")
     if issued is not None:

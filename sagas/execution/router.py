@@ -131,15 +131,15 @@ class Router:
         self._derives_after = await derives_ids_after(self._checkpoint, self._store, 0 if is_new else self._head())
 
     async def caught_up(self) -> None:
-        """Do nothing: nothing waits for a router to catch up."""
+        """Do nothing: nothing waits until a router has caught up."""
 
     async def reset(self) -> None:
-        """Go through the log again from where the router first began; repeated events have no effect."""
+        """Read the log again from where the router first began; repeated events have no effect."""
         await self._start_position.reset()
 
 
 def _id_before_derived_ids(recorded: RecordedEvent[Event]) -> str:
-    """Return the id that a saga got from its starting event in older logs, so that the event starts no second saga."""
+    """Return the id that older versions gave the saga of this event, so that the event does not start a second saga."""
     part = f".{recorded.part}" if recorded.part else ""
     return f"{recorded.stream_id}@{recorded.version}{part}"
 

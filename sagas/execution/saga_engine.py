@@ -155,7 +155,7 @@ class SagaEngine(Component):
         )
 
     async def run(self) -> None:
-        """Carry out what is due until cancelled."""
+        """Carry out due intents until cancelled."""
         self._runners.open()
         try:
             await self._agenda.run()
@@ -165,7 +165,7 @@ class SagaEngine(Component):
                 await self._runners.close()
 
     async def start(self, tasks: anyio.abc.TaskGroup) -> None:
-        """Wait until everything recorded is known, then let events reach their sagas.
+        """Wait until all recorded events are known, then deliver events to their sagas.
 
         Raises ConfigurationError, before it changes anything, if sagas lack their class or are at a missing step.
         """
@@ -185,7 +185,7 @@ class SagaEngine(Component):
         return any(stored.type in names for stored in await self._store.event_types())
 
     async def _follow(self) -> None:
-        """Let the agenda follow the log, and wait until it knows everything recorded."""
+        """Let the agenda follow the log, and wait until it has read all recorded events."""
         if not self._is_following and self._tasks is not None:
             self._is_following = True
             self._reads.add(self._agenda, self._follower)
@@ -356,7 +356,7 @@ class SagaEngine(Component):
         )
 
     async def _written(self) -> None:
-        """Wait until the list includes everything committed before."""
+        """Wait until the list includes everything committed so far."""
         await self._follow()
         await self._reads.processors[self._agenda].checkpoint.reached(self._reads.log_reader.log_tail.position)
         await self._agenda.save()

@@ -72,7 +72,7 @@ class SagaTable:
         return len(self._changes)
 
     def take(self, recorded: RecordedEvent[Event]) -> None:
-        """Note the change by an event of a saga's stream, one of `event_classes`."""
+        """Record the change that an event of a saga's stream makes; its class is one of `event_classes`."""
         event = recorded.event
         status, step, reason = _SAYS[type(event)](event)
         name = (recorded.stream_type, recorded.stream_id)

@@ -1,4 +1,4 @@
-"""`Services`: the parts of the runtime that carrying out intents needs."""
+"""`Services`: the parts of the runtime that are needed to carry out intents."""
 
 from __future__ import annotations
 

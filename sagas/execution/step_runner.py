@@ -44,7 +44,7 @@ class StepRunner(CommandRunner):
         self._definitions = definitions
 
     async def recorded(self, key: IntentKey) -> Intent | None:
-        """Return what a step still waits for, as its saga recorded it; None if the step is over."""
+        """Return the open part of a step, as recorded by its saga; None if the step is over."""
         stream: SagaStream = await self._state(key)
         intent = stream.open.get(key.key)
         if intent is None:
@@ -60,7 +60,7 @@ class StepRunner(CommandRunner):
         return DEFAULT_STEP_RETRY if step is None else step.retry
 
     def is_final(self, key: IntentKey, intent: Intent, error: Exception) -> bool:
-        """Say whether a rejection ends the step: an undo, or a step after the pivot, is retried instead."""
+        """Return whether a rejection ends the step: an undo, or a step after the pivot, is retried instead."""
         if not isinstance(error, Refused):
             return False
         definition = self._definitions[key.owner]
@@ -68,17 +68,19 @@ class StepRunner(CommandRunner):
         return not must_be_done
 
     def counts(self, error: Exception) -> bool:
-        """Say whether an error uses up an attempt of the step."""
+        """Return whether an error uses up an attempt of the step."""
         return not isinstance(error, Transient)
 
     def outcome(self, key: IntentKey, index: int, error: BaseException | None, attempts: int, **more: Any) -> Answered:
-        """Return the answer to one command, as the saga records it; `more` is what only an effect has."""
+        """Return the outcome of one command as a report to the saga; `more` holds the fields that only an effect
+        has.
+        """
         if error is None:
             return Answered(key.id, key.key, index, self._source.now_us(), attempts=attempts, **more)
         return Answered(key.id, key.key, index, self._source.now_us(), *said(error), attempts=attempts, **more)
 
     def broken(self, key: IntentKey, trouble: ActoriumError) -> Broke:
-        """Make the saga stuck, with the reason for an operator."""
+        """Report that the saga is stuck, with the reason for an operator."""
         return Broke(key.id, key.key, text_of(trouble))
 
     async def effect(self, key: IntentKey, intent: Intent) -> None:
@@ -122,7 +124,7 @@ class StepRunner(CommandRunner):
     async def past_deadline(self, key: IntentKey) -> bool:
         """Record that a step is over at its deadline; return False if the deadline has moved.
 
-        Each command that is still waited for is recorded as not done, or found to have taken effect.
+        Each open command is recorded as not done, or found to have taken effect.
         """
         stream: SagaStream = await self._state(key)
         known = stream.open.get(key.key)
@@ -132,7 +134,7 @@ class StepRunner(CommandRunner):
             return False
         step = self._definitions[key.owner].steps.get(known.step)
         waited = f" within {step.timeout_s:.12g} s" if step is not None and step.timeout_s is not None else ""
-        error = known.error or f"{known.step} was not done{waited}"
+        error = known.error or f"{known.step} did not finish{waited}"
         at_us = self._source.now_us()
         intent = _intent(key, stream, known, {})
         waiting = [] if known.effect else sorted(known.waiting)
@@ -148,7 +150,7 @@ class StepRunner(CommandRunner):
 
 
 def _intent(key: IntentKey, stream: SagaStream, known: Open, commands: dict[int, IssuedCommand]) -> Intent:
-    """Return an intent as its saga has it, with those of its commands that are wanted."""
+    """Return an intent as recorded by its saga, with only these commands."""
     return Intent(
         known.step,
         known.undo,
@@ -164,7 +166,7 @@ def _intent(key: IntentKey, stream: SagaStream, known: Open, commands: dict[int,
 
 
 def _changes(before: dict[str, Any], saga: SagaState) -> dict[str, Any]:
-    """Return the fields that an effect changed, and how it ended its saga, if it did.
+    """Return the fields that an effect changed, and how it ended its saga if it did.
 
     Raises TypeError, ValueError or msgspec.ValidationError if a field cannot be stored as JSON and read back.
     """

@@ -43,18 +43,18 @@ class SubmissionRunner(CommandRunner):
         )
 
     def retry_of(self, key: IntentKey, intent: Intent) -> Retry:
-        """Return how often a failing command is tried."""
+        """Return the retry policy for a failing command."""
         return _RETRY
 
     def counts(self, error: Exception) -> bool:
-        """Say whether an error uses up an attempt: not if the store is unavailable or damaged."""
+        """Return whether an error uses up an attempt: not if the store is unavailable or damaged."""
         match error:
             case Transient() | DamagedLog():
                 return False
         return True
 
     def outcome(self, key: IntentKey, index: int, error: BaseException | None, attempts: int) -> Conclude:
-        """Return how the command ended, as its submission records it."""
+        """Return the outcome of the command as a report to its submission."""
         return Conclude(key.id, *said(error))
 
     def broken(self, key: IntentKey, trouble: ActoriumError) -> None:

@@ -45,7 +45,7 @@ class SubmissionTable:
         return len(self._changes)
 
     def take(self, recorded: RecordedEvent[Event]) -> None:
-        """Note the change by an event of a submission, one of `event_classes`."""
+        """Record the change that an event of a submission makes; its class is one of `event_classes`."""
         event: Any = recorded.event
         if type(event) is CommandSubmitted:
             self._changes[recorded.stream_id] = SubmissionRowChange(

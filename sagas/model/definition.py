@@ -1,4 +1,4 @@
-"""`SagaDefinition`: what a saga class declares, read and checked once, when the class is defined."""
+"""`SagaDefinition`: the declarations of a saga class, read and checked once, when the class is defined."""
 
 from __future__ import annotations
 
@@ -84,11 +84,11 @@ class SagaDefinition:
         return self.saga_class.renamed_steps.get(step, step)
 
     def next_step(self, after: str) -> Step | None:
-        """Return the step after one (after "": the first); None after the last."""
+        """Return the step after this one, or the first for ""; None after the last."""
         return self._next[after]
 
     def can_be_undone(self, at: str) -> bool:
-        """Say whether a saga at this step may still be undone: no pivot lies before it."""
+        """Return whether a saga at this step may still be undone: no pivot lies before it."""
         for step in self.steps.values():
             if step.name == at:
                 return True
@@ -235,7 +235,7 @@ def _check_field(name: str, event_class: type[Event], correlate: Correlate) -> N
 
 
 def _may_be_one(first: type[Event], second: type[Event]) -> bool:
-    """Say whether an event can be an instance of both classes."""
+    """Return whether an event can be an instance of both classes."""
     return issubclass(first, second) or issubclass(second, first)
 
 

@@ -1,4 +1,4 @@
-"""Due times: the limits for new ones, and how to read one that was recorded before there were limits."""
+"""Due times: limits for new ones, and a way to read those that were recorded before there were limits."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The events of a saga's own stream: what started it, what it issued, the outcomes, and what was undone.
+"""The events of a saga's own stream: its start, the commands it issued, their outcomes, and its undo steps.
 
-A saga's fields and its commands' fields are JSON here, read only where they are wanted: by the class of the day.
-`attempts` is how often a command or an effect was tried.
+The fields of a saga and of its commands are JSON here. They are decoded only when needed, by the current class.
+`attempts` is the number of times that a command or an effect was tried.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 from actorium.store.events import Event, as_json
 
 UNDO = ":undo"
-"""The suffix of the key of an undo, after the step's name."""
+"""The suffix after the step's name in the key of an undo."""
 FREE = "on"
 """The step name of commands that handlers issue; their keys are numbered: on:1, on:2."""
 
@@ -39,7 +39,7 @@ def as_recorded(fields: dict[str, Any]) -> msgspec.Raw:
 
 
 class SagaStarted(Event, omit_defaults=True):
-    """A saga began because of an event; `state` is its fields after its `@starts` handler, a JSON object.
+    """An event started the saga; `state` holds its fields after its `@starts` handler, as a JSON object.
 
     `headers` are those of the event, which every command of the saga inherits.
     """
@@ -53,7 +53,7 @@ class SagaStarted(Event, omit_defaults=True):
 
 
 class SagaMoved(Event):
-    """The saga's handler took an event; `state` is its fields afterwards, a JSON object."""
+    """A handler of the saga handled an event; `state` holds the saga's fields afterwards, as a JSON object."""
 
     event_type = "saga.moved"
 
@@ -62,7 +62,7 @@ class SagaMoved(Event):
 
 
 class StartIgnored(Event):
-    """Another event came that starts this saga, which was `status` then, and changed nothing."""
+    """A second start event for this saga was ignored; `status` is the saga's status at that time."""
 
     event_type = "saga.start_ignored"
 
@@ -71,14 +71,14 @@ class StartIgnored(Event):
 
 
 class StepIssued(Event, omit_defaults=True):
-    """A step's intent: its commands are sent from now on, until each is answered.
+    """The intent of a step: from now on its commands are sent, until each is answered.
 
     `key` names the intent within the saga and is part of the commands' ids. `effect` says that the step is an async
-    method, carried out outside the log. `deadline_us` is when it fails by itself (0: never). `id_form` says how the ids
-    of its commands are made: 0 for those issued before derived ids had a namespace of their own (see `IntentKey`).
-    `headers` are those of its commands that are not the saga's own: they come from what moved the saga. `rounds` is
-    there if an operator retried the step: for each command how often it was recorded as not done, which is part of its
-    id from then on, or None if it was answered before and is not sent again.
+    method with an external effect. `deadline_us` is the time at which the step fails (0: never). `id_form` says how the
+    ids of its commands are formed: 0 for those issued before derived ids had their own namespace (see `IntentKey`).
+    `headers` are the headers of its commands that the saga does not have itself: they come from the event that the step
+    follows. `rounds` is set if an operator retried the step: for each command, how often it was recorded as not done,
+    which is part of its id from then on, or None if it was answered before and is not sent again.
     """
 
     event_type = "saga.step_issued"
@@ -102,7 +102,9 @@ class StepIssued(Event, omit_defaults=True):
 
 
 class CommandAnswered(Event, omit_defaults=True):
-    """One of a step's commands was answered (`error`: it cannot be done); others, or an event, are still waited for."""
+    """One of a step's commands was answered (`error` says why it failed); the step still waits for others or for an
+    event.
+    """
 
     event_type = "saga.command_answered"
 
@@ -114,7 +116,7 @@ class CommandAnswered(Event, omit_defaults=True):
 
 
 class EventArrived(Event):
-    """The event that a step waits for came before the replies to all of its commands, or before its turn."""
+    """The event that a step waits for arrived before all its commands were answered, or before the step was issued."""
 
     event_type = "saga.event_arrived"
 
@@ -123,7 +125,7 @@ class EventArrived(Event):
 
 
 class StepSucceeded(Event, omit_defaults=True):
-    """A step is done; `state` is the saga's fields where the step changed them, else null."""
+    """A step is done; `state` holds the saga's fields if the step changed them, else null."""
 
     event_type = "saga.step_succeeded"
 
@@ -136,9 +138,9 @@ class StepSucceeded(Event, omit_defaults=True):
 
 
 class StepFailed(Event, omit_defaults=True):
-    """A step cannot be done. `took_effect` says that it did something all the same, which is to be undone.
+    """A step failed.
 
-    took_effect: whether it did something nevertheless, which must be undone.
+    took_effect: whether it still had an effect, which must be undone.
     effects: the indexes of the commands that took effect.
     """
 
@@ -161,7 +163,7 @@ class SagaCompleted(Event):
 
 
 class SagaUndone(Event):
-    """The saga failed, and everything it had done is undone."""
+    """The saga failed, and all its finished steps are undone."""
 
     event_type = "saga.undone"
 

@@ -10,7 +10,7 @@ from actorium.store.events import Event, RecordedEvent
 
 
 class Happened(Command):
-    """An event that this saga follows was recorded; `at_us` is the current time, in microseconds since the epoch."""
+    """An event that the saga follows was recorded; `at_us` is the current time, in microseconds since the epoch."""
 
     recorded: RecordedEvent[Event]
     at_us: int
@@ -19,9 +19,9 @@ class Happened(Command):
 class Answered(Command):
     """A command of an intent took effect, or failed for the reason in `error`.
 
-    `index` is the command's place in the intent; -1 speaks for all that are still waited for, and `effects` are the
-    places of those that did something all the same. `took_effect` says so of an effect that failed. `state` is what an
-    effect made of the saga's fields: those that it changed. `attempts` is how often it was tried.
+    `index` is the number of the command within the intent; -1 stands for all commands that are still open, and
+    `effects` are then the numbers of those that took effect nevertheless. `took_effect` says whether a failed effect
+    did. `state` holds the saga's fields that an effect changed. `attempts` is the number of attempts.
     """
 
     key: str

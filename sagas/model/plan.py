@@ -1,4 +1,6 @@
-"""`StepPlan`: decides what a saga does next; a pure function of its state and a report to the events of one append."""
+"""`StepPlan`: decides what a saga does next; a pure function from its state and a report to the events of one
+append.
+"""
 
 from __future__ import annotations
 
@@ -43,9 +45,9 @@ log = logger("actorium.sagas")
 
 
 class StepPlan:
-    """One decision of one saga; every public method returns the events it consists of.
+    """One decision of one saga; every public method returns the events of the decision.
 
-    headers: those of what is reported; a step that is issued because of it inherits them.
+    headers: the headers of the reported event or command; a step that is issued because of it inherits them.
     """
 
     def __init__(self, stream: SagaProgress, at_us: int, headers: Mapping[str, str]) -> None:
@@ -65,7 +67,7 @@ class StepPlan:
     # --- reports --------------------------------------------------------------------------------------------------
 
     def happened(self, recorded: RecordedEvent[Event]) -> list[Any]:
-        """Take an event: start the saga, call the handler, or end the step that waits for it."""
+        """Handle an event: start the saga, call the handler, or end the step that waits for it."""
         known = self._definition.handler_of(type(recorded.event))
         if not self._status:
             return self._begin(recorded) if known is not None and known.is_start else []
@@ -85,7 +87,7 @@ class StepPlan:
         return self._events
 
     def answered(self, answer: Answered) -> list[Any]:
-        """Take the reply to one command of an intent (or the end of all of them)."""
+        """Handle the reply to one command of an intent, or the end of all of them."""
         intent = self._stream.open.get(answer.key)
         if intent is None or (answer.index >= 0 and answer.index not in intent.waiting):
             return []  # said before
@@ -154,9 +156,11 @@ class StepPlan:
         return self._events
 
     def _start_again(self, recorded: RecordedEvent[Event]) -> None:
-        """Do what the class says of another event that starts this saga; its fields stay as they are."""
+        """Handle a second start event as the class says; the saga's fields stay as they are."""
         if self._definition.saga_class.on_start_again == "refuse":
-            raise Rejected(f"the saga began before and is {self._status}; its class refuses to start it again")
+            raise Rejected(
+                f"the saga has already started and is {self._status}; its class refuses a second start event"
+            )
         self._events.append(StartIgnored(event_text(recorded), self._status))
 
     def _hand_over(self, recorded: RecordedEvent[Event]) -> None:
@@ -190,7 +194,7 @@ class StepPlan:
         return issued_commands(handler.method(saga, *arguments(handler, recorded, {})), handler.method.__qualname__)
 
     def _follow_up(self, saga: SagaState, commands: tuple[IssuedCommand, ...]) -> None:
-        """Issue what a handler returned, and end the saga if the handler ended it."""
+        """Issue the commands that a handler returned, and end the saga if the handler ended it."""
         if commands:
             self._issue(f"{FREE}:{self._issued + 1}", FREE, False, commands, False)
         if saga.ended:
@@ -280,7 +284,7 @@ class StepPlan:
         self._undo_next()
 
     def _resume(self) -> None:
-        """Continue when no step is open: what was open has ended, or never began."""
+        """Continue now that no step is open."""
         steps = self._definition.steps
         if not steps or any(isinstance(event, StepIssued) and event.step != FREE for event in self._events):
             return
@@ -319,7 +323,7 @@ class StepPlan:
         self._events.append(SagaCompleted())
 
     def _undo_next(self) -> None:
-        """Issue the undo of the last step that is done and not undone; if there is none, the saga is undone."""
+        """Issue the undo of the last step that is done but not undone; if there is none, the saga is undone."""
         saga = self._saga()
         before = as_json(saga)
         for name in reversed(self._done):

@@ -36,9 +36,9 @@ from actorium.store.events import Metadata
 
 
 class Open(msgspec.Struct):
-    """An intent that is not over: which of its commands are waited for, which failed, whether its event has come.
+    """An open intent: which of its commands are open, which have failed, and whether its event has arrived.
 
-    `version` is that of its `StepIssued`; `headers` are those of its commands.
+    `version` is the version of its `StepIssued`; `headers` are the headers of its commands.
     """
 
     key: str
@@ -81,12 +81,12 @@ class SagaProgress(Aggregate):
 
     state: the saga's fields as JSON.
     done: the finished steps in order, with the commands that took effect.
-    early: the steps whose event came before their turn.
+    early: the steps whose event arrived before they were issued.
     stuck_at: the keys at which a failed saga waits for an operator, with the intent if there is one.
-    cause: why it compensates.
-    ended, ended_because: how it ended, and why it failed itself; kept for an operator who repairs a later failure.
-    version: that of its last event.
-    headers: those of the event that started it.
+    cause: why the saga compensates.
+    ended, ended_because: how its own code ended it, and why; kept for an operator who repairs a later failure.
+    version: the version of its last event.
+    headers: the headers of the event that started it.
     """
 
     saga: ClassVar[SagaDefinition]
@@ -221,7 +221,7 @@ class SagaProgress(Aggregate):
 
 
 def metadata_of(saga: SagaProgress, given: Metadata) -> Metadata:
-    """Return what is stored beside a saga's events: the flow is its own, whatever moves it; it adds its headers."""
+    """Return the metadata for a saga's events: the saga's own flow, whatever caused the events, and its headers."""
     if not saga.status:
         return given
     return Metadata(given.command_id, saga.correlation_id, given.causation_id, {**saga.headers, **given.headers})

@@ -1,4 +1,4 @@
-"""A saga as it is recorded, and back; and what is said of its events and its bugs."""
+"""Converts a saga to its recorded form and back, and describes its events and bugs as text."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ log = logger("actorium.sagas")
 
 
 def saga_of(saga_class: type[SagaState], state: msgspec.Raw, id: str, reason: str) -> SagaState:
-    """Return a saga with its fields as they were recorded."""
+    """Return a saga with its recorded fields."""
     saga = msgspec.json.decode(state, type=saga_class)
     saga.id, saga.reason = id, reason
     return saga
 
 
 def state_of(saga: SagaState) -> dict[str, Any]:
-    """Return a saga's fields as they are recorded: those that are the user's."""
+    """Return a saga's fields in recorded form, without the fields that every saga has."""
     state: dict[str, Any] = msgspec.to_builtins(saga, str_keys=True)
     del state["id"], state["reason"], state["ended"]
     return state
 
 
 def bug_text(method: Any, raised: BaseException) -> str:
-    """Return why a saga fails whose method raised, and log where that was."""
+    """Return the reason for the failure of a saga whose method raised, and log the traceback."""
     let_through(raised)
     reason = f"{method.__qualname__} raised {error_text(raised)}"
     log.error("saga_method_failed", error=reason, traceback=traceback_text(raised))
@@ -37,5 +37,5 @@ def bug_text(method: Any, raised: BaseException) -> str:
 
 
 def event_text(recorded: RecordedEvent[Event]) -> str:
-    """Return which event it was, for a person."""
+    """Return a description of an event for a person."""
     return f"{type(recorded.event).__name__} at {recorded.stream_type}<{recorded.stream_id}> version {recorded.version}"

@@ -17,7 +17,7 @@ class Saga(SagaState, kw_only=True):
     """Base class for sagas: the durable state of one business process and the steps that drive it.
 
     id: identifies the saga among those of its class.
-    reason: why it compensates, for its undo methods.
+    reason: why the saga compensates, for its undo methods.
     saga_type: the stored name of its streams; by default the name of the class.
     renamed_steps: maps former step names, at which live sagas may be, to the current names.
     begins_at: what a class that is new to a log does with the existing events: "now" ignores them, "beginning" starts

@@ -1,4 +1,4 @@
-"""`SagaState`: the fields that every saga has, and the check of those that a class adds."""
+"""`SagaState`: the fields that every saga has, and the check of the fields that a class adds."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _without_default(saga: str, field: str) -> str:
 
 
 class SagaMeta(HandlerMeta):
-    """Checks what is known of a saga class only when it is complete: its fields' defaults."""
+    """Checks the defaults of a saga class's fields, which are known only when the class is complete."""
 
     def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:
         refuse_reserved(name, namespace.get("__annotations__", {}) if bases[0] is not msgspec.Struct else {}, _RESERVED)

@@ -157,5 +157,5 @@ def starts_of(method: object) -> tuple[Correlate] | None:
 
 
 def handles_rejection(method: object) -> bool:
-    """Say whether a method is marked with `@on_rejected`."""
+    """Return whether a method is marked with `@on_rejected`."""
     return getattr(method, _REJECTED, False) is True

@@ -66,7 +66,7 @@ class SubmissionConcluded(Event):
 
 
 class Submission(Aggregate):
-    """One submitted command: `status` is waiting, concluded or cancelled; `accepted` is what was submitted."""
+    """One submitted command: `status` is waiting, concluded or cancelled; `accepted` holds the submission."""
 
     stream_type = SUBMISSION
 

@@ -1,4 +1,4 @@
-"""`SagaView`: a saga as the API returns it: its status and step, why, and its history line by line."""
+"""`SagaView`: a saga as the API returns it: its status and step, the reason, and its history line by line."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class SagaSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def lines_of(history: Iterable[RecordedEvent[Event]]) -> Iterator[SagaLine]:
-    """Yield what the events of a saga's stream say, each as a line."""
+    """Yield a line of history for each event of a saga's stream."""
     issued_us: dict[str, int] = {}
     for recorded in history:
         event, attempts, took_s = recorded.event, 1, 0.0
@@ -95,9 +95,9 @@ def text_of(event: Event) -> str:
         case SagaMoved():
             return f"took {event.because_of}"
         case StartIgnored():
-            return f"ignored {event.because_of}, which starts it, for it was {event.status}"
+            return f"ignored start event {event.because_of}: the saga was {event.status}"
         case StepIssued(effect=True):
-            return f"{event.key}: calls outside"
+            return f"{event.key}: external effect"
         case StepIssued() if not event.sent:
             return f"{event.key}: waits for its event"
         case StepIssued():

@@ -29,7 +29,7 @@ class Catalog:
     reactions: the `@react` functions.
     outlets: the outlets.
     saga_streams: the class of actors that keeps each saga class.
-    own_aggregates: the runtime's own classes of actors; nobody sends their commands by type.
+    own_aggregates: the runtime's own classes of actors; users do not send their commands.
     events: the event classes that the parts decide or handle.
     codec: reads and writes these, and the runtime's own events.
     """
@@ -45,7 +45,7 @@ class Catalog:
         events: dict[type[Event], None] = {}
         for index, part in enumerate(parts):
             if any(part is other for other in parts[:index]):
-                raise ConfigurationError(f"{_shown(part)} is given twice: pass each part to a runtime once")
+                raise ConfigurationError(f"{_shown(part)} is passed twice: pass each part to a runtime once")
             events.update(dict.fromkeys(self._add(part)))
         if not self.aggregates:
             raise ConfigurationError("a runtime needs at least one aggregate class: Runtime([Account], store=…)")
@@ -126,7 +126,7 @@ class Catalog:
                 )
 
     def _name_command(self, command: type[Command]) -> None:
-        """Check that no two commands have one stored name: sagas and submissions find their class again by it."""
+        """Check that no two commands share a stored name: sagas and submissions look up the class by it."""
         name = command_type_of(command)
         other = self._names.setdefault(("commands", name), command)
         if other is not command:
@@ -136,11 +136,12 @@ class Catalog:
             )
 
     def _name(self, what: str, name: str, part: object, remedy: str) -> None:
-        """Check that no two parts keep the same thing under one name."""
+        """Check that no two parts keep the same kind of data under the same name."""
         other = self._names.setdefault((what, name), part)
         if other is not part:
             raise ConfigurationError(
-                f"{_shown(other)} and {_shown(part)} both keep {what} of the name {name!r}: give one of them {remedy}"
+                f"{_shown(other)} and {_shown(part)} both keep {what} under the name {name!r}: give one of "
+                f"them {remedy}"
             )
 
 

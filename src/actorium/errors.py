@@ -1,4 +1,4 @@
-"""Every error that Actorium raises on purpose, as a tree by what the caller can do.
+"""Every error that Actorium raises on purpose, in a tree that says what the caller can do.
 
 ActoriumError
 ├── ConfigurationError   fix the program          UnsupportedSchema

@@ -134,7 +134,7 @@ def _steps(definition: SagaDefinition, steps: list[Step]) -> Lines:
 def _step(step: Step) -> str:
     said = [step.name + _returns(step.method)]
     if step.is_effect:
-        said.append("calls outside")
+        said.append("external effect")
     if step.until is not None:
         said.append(f"until {step.until.__name__}")
     if step.timeout_s is not None:

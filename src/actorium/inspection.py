@@ -15,7 +15,7 @@ from actorium.store.events import EncodedRecord
 from actorium.store.tables.own_rows import AgendaRow, ReadDue
 
 _PAGE_EVENTS = 1_000
-_NO_DATE = "it falls due after the year 9999, so never: cancel the submission, or act on the saga"
+_NO_DATE = "it is due after the year 9999, that is, never: cancel the submission, or repair the saga"
 
 
 def require_log(runtime: Runtime) -> None:

@@ -111,7 +111,7 @@ def _write_changes(db: sqlite3.Connection, changes: Sequence[TableChange]) -> No
         write_changes(db, changes)
     except Exception as error:  # a text that is not UTF-8, say
         raise_if_database_failed(error, db)
-        raise StatementFailed(f"a change of the runtime's own tables failed: {error}") from error
+        raise StatementFailed(f"a change to the runtime's own tables failed: {error}") from error
 
 
 def _save_position(db: sqlite3.Connection, checkpoint: SaveCheckpoint) -> None:

@@ -47,8 +47,8 @@ T = TypeVar("T")
 
 # SQLite reads a write-ahead log through an index beside it, which exists only while a process has the file open.
 _HOW_TO_READ = (
-    "; a process was killed with it open, and what it left can be read only where SQLite may write beside it: copy the "
-    "file, with the -wal beside it, to such a folder"
+    "; a process was killed while it had the file open, and SQLite can read the rest only if it may write to the "
+    "folder: copy the file and its -wal file to a writable folder"
 )
 
 

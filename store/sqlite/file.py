@@ -91,7 +91,7 @@ class DatabaseFile:
         if not text or text == ":memory:":
             raise ConfigurationError(f"SQLiteStore needs the path of a file, not {text!r}; for memory use memory://")
         if "\0" in text:
-            raise ConfigurationError(f"SQLiteStore needs the path of a file, and {text!r} has a NUL in it")
+            raise ConfigurationError(f"SQLiteStore needs the path of a file, but {text!r} contains a NUL")
         self.path = os.path.realpath(text)
         self.engine = f"sqlite {sqlite3.sqlite_version}"
         self._lock = FileLock(self.path)
@@ -125,8 +125,8 @@ class DatabaseFile:
         for witness in (seal_of(self.path), self.path + "-wal"):
             if _has_bytes(witness):
                 raise CorruptStore(
-                    f"{self.path} is {'empty' if os.path.exists(self.path) else 'missing'}, and {witness} says that "
-                    f"there was a log: put back a copy, or remove {witness} to begin a new one"
+                    f"{self.path} is {'empty' if os.path.exists(self.path) else 'missing'}, but {witness} shows that "
+                    f"there was a log: restore a backup, or remove {witness} to start a new log"
                 )
 
     def release(self) -> None:
@@ -203,8 +203,8 @@ class DatabaseFile:
             return None
         return (
             f"{self.path} ends at position {position}, but events up to {acknowledged} were acknowledged: its "
-            f"write-ahead log {self.path}-wal is missing or damaged; put it back, or a copy of both, and to go on with "
-            f"a log that ends earlier remove {self._mark.path}"
+            f"write-ahead log {self.path}-wal is missing or damaged; restore it, or a backup of both files; to "
+            f"continue with the shorter log, remove {self._mark.path}"
         )
 
     def check(self) -> None:
@@ -213,15 +213,15 @@ class DatabaseFile:
         if wal is None:
             if self._at_rest is not None and _state(self.path) != self._at_rest:
                 raise StoreUnavailable(
-                    f"{self.path} was written while it was read, so what was read may be wrong: read it again"
+                    f"{self.path} was modified while it was read, so the result may be wrong: read it again"
                 )
             return
         if self._loss is None:
             self._loss = loss(self.path, self._identity) or wal.loss()
         if self._loss is not None:
             raise StoreUnavailable(
-                f"{self._loss} while the store was open, so nothing more can be kept in it: "
-                f"stop the process, put the right file in place and start again"
+                f"{self._loss} while the store was open, so it can keep no more events: stop the process, restore the "
+                "file and start again"
             )
 
     def make_room(self, db: sqlite3.Connection) -> None:

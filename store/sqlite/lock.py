@@ -109,8 +109,8 @@ class FileLock:
         except BlockingIOError:
             os.close(descriptor)
             raise StoreInUse(
-                f"{self._subject} is in use under another name, by a bind mount or from another container: stop the "
-                "process that has it open, or give this one a file of its own"
+                f"{self._subject} is in use under another name, through a bind mount or in another container: stop "
+                "the process that has it open, or give this one its own file"
             ) from None
         except OSError as error:
             os.close(descriptor)
@@ -124,8 +124,9 @@ class FileLock:
             return
         if names > 1:
             raise ConfigurationError(
-                f"{self._subject} has {names} names (hard links), and the write-ahead log goes by one of them, so the "
-                "other would not find what was acknowledged: remove the other name, or make a copy"
+                f"{self._subject} has {names} names (hard links), but its write-ahead log is found by name, so "
+                "commits under one name would be missing under the other: remove the other name, or use a copy of "
+                "the file"
             )
 
     def _holds(self, path: str) -> bool:
@@ -144,18 +145,18 @@ class FileLock:
     def _refusal(self, pid: int | None) -> str:
         if pid == os.getpid():
             return (
-                f"{self._subject} is open in this process already: use the runtime or the store that has it open, or "
-                "stop that one first"
+                f"{self._subject} is already open in this process: use the runtime or store that has it open, or stop "
+                "that first"
             )
         if pid is not None and not _is_running(pid):
             return (
-                f"{self._subject} is in use: process {pid}, which took it, is not running here, so a process forked "
-                "from it holds it, or one in another container: stop that one first"
+                f"{self._subject} is in use: process {pid}, which locked it, is not running here, so the lock is held "
+                "by a process that was forked from it or runs in another container: stop that process first"
             )
         holder = f"process {pid}" if pid is not None else "another process"
         return (
-            f"{self._subject} is in use by {holder}: one process writes an SQLite log, so run one worker per log "
-            "(there is no store yet that several share); stop that process first, or give this one a file of its own"
+            f"{self._subject} is in use by {holder}: only one process can have an SQLite log open for writing, so run "
+            "one worker per log; stop that process first, or give this one its own file"
         )
 
 

@@ -42,13 +42,13 @@ def integers(column: bytes | str | None) -> list[int]:
     try:
         return _decode_integers(b"[%b]" % (column.encode() if isinstance(column, str) else column))
     except msgspec.DecodeError:
-        raise InDoubt("there is something else where a number was written") from None
+        raise InDoubt("a value that should be a number is not") from None
 
 
 def name_of(value: Any) -> str:
     """Return the text of a name; raise InDoubt if it is not a text."""
     if not isinstance(value, bytes):
-        raise InDoubt("there is something else where a name was written")
+        raise InDoubt("a value that should be a name is not")
     return value.decode(errors="replace")
 
 
@@ -78,7 +78,7 @@ def last_event(db: sqlite3.Connection) -> Head:
     if row is None:
         return Head(0, 0)
     if not isinstance(row[1], int):
-        raise InDoubt("there is something else where the time of the last event was written")
+        raise InDoubt("the time of the last event is not a number")
     return Head(*row)
 
 

@@ -112,13 +112,13 @@ def refuse_foreign(db: sqlite3.Connection, path: str) -> None:
     names = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
     if (names or found) and application_id != APPLICATION_ID:
         raise UnsupportedSchema(
-            f"{path} is not an Actorium log: it holds tables of something else ({', '.join(names[:3]) or 'none'}); "
-            f"give the store a file of its own"
+            f"{path} is not an Actorium log: it has other tables ({', '.join(names[:3]) or 'none'}); give the store "
+            "its own file"
         )
     if found > len(MIGRATIONS):
         raise UnsupportedSchema(
-            f"{path} has schema {found}, and this Actorium reads schemas up to {len(MIGRATIONS)}: "
-            f"it was written by a newer one; upgrade this one"
+            f"{path} has schema {found}, but this Actorium reads schemas up to {len(MIGRATIONS)}: it was written by a "
+            "newer version; upgrade Actorium"
         )
 
 
@@ -138,8 +138,8 @@ def refuse_older(db: sqlite3.Connection, path: str) -> None:
     found = _schema_version(db)
     if found < len(MIGRATIONS):
         raise UnsupportedSchema(
-            f"{path} has schema {found}, and this Actorium reads schema {len(MIGRATIONS)}: a read-only opening "
-            f"cannot migrate it; start the application on it once, or on a copy"
+            f"{path} has schema {found}, but this Actorium reads schema {len(MIGRATIONS)}, and a log opened read-only "
+            "cannot be migrated; start the application on it once, or on a copy"
         )
     _refuse_damaged(db, path)
 
@@ -175,13 +175,13 @@ def _schema_version(db: sqlite3.Connection) -> int:
 
 
 def _refuse_damaged(db: sqlite3.Connection, path: str) -> None:
-    """Refuse changed definitions: SQLite trusts them, and one flipped bit can make a full table look empty."""
+    """Refuse changed definitions: SQLite trusts them, so one flipped bit can make a full table look empty."""
     found, own = _definitions(db), _own_definitions()
     for name, definition in own.items():
         if found.get(name) != definition:
             raise CorruptStore(
-                f"{path} is damaged: what it says of {name} is not what Actorium wrote there, so nothing in it can be "
-                f"believed; put back a copy"
+                f"{path} is damaged: its definition of {name} is not the one that Actorium created, so nothing in it "
+                "can be trusted; restore a backup"
             )
     _refuse_additions(db, path)
 

@@ -1,1 +1,1 @@
-"""What of the tables beside the log crosses the seam: the rows of the runtime's own tables, and the SQL dialect."""
+"""The tables beside the log, as the store interface exposes them: the runtime's own rows, and the SQL dialect."""

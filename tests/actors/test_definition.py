@@ -216,11 +216,11 @@ def an_overriding_method_that_says_less() -> None:
 
 MISTAKES: list[tuple[Callable[[], None], str, str]] = [
     (two_handlers_for_a_command, "Wrong.two and Wrong.one both handle Add", "a command has one handler"),
-    (no_return_annotation, "Wrong.one has no return annotation", "say which events it returns"),
+    (no_return_annotation, "Wrong.one has no return annotation", "declare the events that it returns"),
     (a_returned_event_that_nothing_evolves, "Wrong.one returns Withdrawn, which nothing evolves", "an @evolve method"),
-    (an_event_in_a_list_that_nothing_evolves, "Wrong.one returns Withdrawn", "give Wrong an @evolve method for it"),
-    (a_return_annotation_that_is_no_event, "Wrong.one says that it returns int", "an Event, several, or None"),
-    (a_return_annotation_that_says_too_little, "Wrong.one says that it returns Event", "an Event, several, or None"),
+    (an_event_in_a_list_that_nothing_evolves, "Wrong.one returns Withdrawn", "add an @evolve method for it to Wrong"),
+    (a_return_annotation_that_is_no_event, "Wrong.one is annotated to return int", "an Event, several, or None"),
+    (a_return_annotation_that_says_too_little, "Wrong.one is annotated to return Event", "an Event, several, or None"),
     (no_annotation_of_the_command, "Wrong.one: the parameter 'command' has no annotation", "write the type of the"),
     (a_handler_of_what_is_no_command, "Wrong.one handles Added", "which is not a Command"),
     (a_handler_of_every_command, "Wrong.one handles Command", "which is not a Command"),
@@ -239,7 +239,7 @@ MISTAKES: list[tuple[Callable[[], None], str, str]] = [
     (a_field_without_default, "Wrong.balance has no default", "give the field a default"),
     (
         a_default_that_all_would_share,
-        "Wrong.limits has a default that all of them would share",
+        "Wrong.limits has a default that all instances would share",
         "default_factory=Limits",
     ),
     (a_name_that_is_only_there_for_type_checkers, "Wrong.one: its annotations cannot be read", "outside"),

@@ -80,7 +80,10 @@ def a_generic_event() -> None:
             r"Strange\.lines\.address has the type Address, which JSON cannot carry: use a msgspec",
         ),
         (an_event_with_a_foreign_type, r"Strange\.where has the type Address, which JSON cannot carry"),
-        (a_generic_event, r"Wrong.one returns Changed\[…\], a generic event: make a class of it, such as `class Int"),
+        (
+            a_generic_event,
+            r"Wrong.one returns Changed\[…\], a generic event: derive a class from it, such as `class Int",
+        ),
     ],
 )
 def test_a_class_that_cannot_be_stored_is_refused_at_its_definition(define: Any, message: str) -> None:

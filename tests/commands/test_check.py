@@ -47,11 +47,10 @@ def test_unreadable_event_types_are_listed_with_the_fix(shop: Path, capsys: pyte
     code, out, err = output(capsys, "check", "shop_app:one")
     assert code == 1
     assert out.splitlines() == [
-        "Placed (schema version 9, 1 events): it is of schema version 9, Placed reads 1: run the code that wrote it, "
-        "or newer",
+        "Placed (schema version 9, 1 events): it has schema version 9, but Placed reads 1: run the code that wrote it, "
+        "or newer code",
         "Seen (schema version 1, 3 events): no registered class reads this event type: register the aggregate that "
-        "evolves it, or name it in the class that it became, with "
-        "@upcast(1, type='Seen')",
+        "evolves it, or, if it was renamed, add @upcast(1, type='Seen') to the new class",
     ]
     assert "2 items in the log cannot be read" in err
 
@@ -139,8 +138,8 @@ def test_a_deep_check_finds_every_damaged_event_and_continues_after_it(
         (2**63 - 1, "position 9223372036854775807 follows position 3 in the log"),
         (2**40, "position 1099511627776 follows position 3 in the log"),
         (6, "position 6 follows position 3 in the log"),
-        (-5, "1 of the events stand before position 1, the first at -5"),
-        (0, "1 of the events stand before position 1, the first at 0"),
+        (-5, "the log has events below position 1 (1, the lowest at -5)"),
+        (0, "the log has events below position 1 (1, the lowest at 0)"),
     ],
 )
 def test_a_deep_check_reports_a_position_out_of_place_at_once(
@@ -225,7 +224,7 @@ def test_what_falls_due_after_the_calendar_is_named(shop: Path, capsys: pytest.C
     asyncio.run(write())
     code, out, _ = output(capsys, "check", "timers_app:runtime", "--deep")
     assert (code, len(out.splitlines())) == (1, 1)
-    assert "falls due after the year 9999" in out
+    assert "is due after the year 9999" in out
     asyncio.run(serve())  # it opens all the same
     capsys.readouterr()
     code, out, _ = output(capsys, "check", "timers_app:runtime")

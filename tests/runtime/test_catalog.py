@@ -81,7 +81,7 @@ async def tell(event: Added) -> None: ...
 
 @pytest.mark.parametrize("part", [Tally, Gone, tell])
 def test_a_part_that_is_given_twice_is_refused(part: Any) -> None:
-    with pytest.raises(ConfigurationError, match=f"{part.__name__} is given twice: pass each part to a runtime once"):
+    with pytest.raises(ConfigurationError, match=f"{part.__name__} is passed twice: pass each part to a runtime once"):
         Runtime([Tally, Account, part, part], store="memory://")
 
 

@@ -140,7 +140,7 @@ async def test_a_deadline_ends_an_effect_that_hangs() -> None:
         await open_accounts(runtime, alice=10, book=0, claims=0)
         await runtime.send(Tell("news", "p1"))
         saga = await saga_in(runtime, Payment, "p1", "undone")
-        assert saga.reason == "pay was not done within 60 s"
+        assert saga.reason == "pay did not finish within 60 s"
         assert await balances(runtime, "alice", "claims") == (10, 10)
 
 
@@ -152,7 +152,7 @@ async def test_an_effect_that_was_under_way_is_called_again_by_the_next_run_with
     async with runtime_of(Payment, store=store) as runtime:
         await open_accounts(runtime, alice=10, book=0, claims=0)
         await runtime.send(Tell("news", "p1"))
-        await saga_in(runtime, Payment, "p1", reached="pay: calls outside")
+        await saga_in(runtime, Payment, "p1", reached="pay: external effect")
     bank.takes_s = 0.0
     async with runtime_of(Payment, store=store, seed=1) as runtime:
         await saga_in(runtime, Payment, "p1", "completed")
@@ -167,7 +167,7 @@ async def test_what_a_handler_changes_meanwhile_is_kept_beside_what_the_effect_c
     async with runtime_of(Payment) as runtime:
         await open_accounts(runtime, alice=10, book=0, claims=0)
         await runtime.send(Tell("news", "p1"))
-        await saga_in(runtime, Payment, "p1", reached="pay: calls outside")
+        await saga_in(runtime, Payment, "p1", reached="pay: external effect")
         await runtime.send(Ask("news", "p1", ""))
         saga = await saga_in(runtime, Payment, "p1", "completed")
         assert saga.state == {"receipt": "receipt 1", "heard": 1}

@@ -79,7 +79,7 @@ async def test_a_deadline_undoes_those_that_took_effect() -> None:
     async with runtime_of(Slow) as runtime:
         await open_accounts(runtime, one=10, two=10, three=10, bob=0)
         saga = await saga_in(runtime, Slow, await ask(runtime), "undone")
-        assert saga.reason == "collect was not done within 5 s"
+        assert saga.reason == "collect did not finish within 5 s"
         assert await balances(runtime, "one", "two", "three") == (10, 10, 10)
 
 

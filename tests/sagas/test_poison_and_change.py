@@ -259,7 +259,7 @@ async def test_renamed_steps_go_on_under_their_new_names() -> None:
         assert "take:undo: done" in [line.text for line in saga.history]
         # The deadline that was set under the old name still counts.
         saga = await saga_in(runtime, New, second, "undone", within_s=5_000)
-        assert saga.reason == "wait was not done within 3600 s"
+        assert saga.reason == "wait did not finish within 3600 s"
         assert await balances(runtime, "alice", "bob", "notes") == (9, 1, 2)
 
 
@@ -281,4 +281,4 @@ async def test_an_undo_that_the_code_has_no_more_is_said_loudly() -> None:
         assert saga.step == "debit:undo"
         assert saga.reason == "debit is done, but the code has no such step to undo"
         await runtime.sagas.skip(Poorer, first, reason="paid back by hand")
-        assert (await saga_in(runtime, Poorer, first, "undone")).reason == "confirm was not done within 3600 s"
+        assert (await saga_in(runtime, Poorer, first, "undone")).reason == "confirm did not finish within 3600 s"

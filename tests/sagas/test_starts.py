@@ -78,8 +78,8 @@ async def test_a_second_start_event_changes_nothing_in_a_running_saga_and_is_not
             notes = [text for text in await texts(runtime, Once, "s") if "ignored" in text]
     event = "TransferRequested at Desk<desk> version"
     assert notes == [
-        f"ignored {event} 2, which starts it, for it was running",
-        f"ignored {event} 4, which starts it, for it was completed",
+        f"ignored start event {event} 2: the saga was running",
+        f"ignored start event {event} 4: the saga was completed",
     ]
     assert [(line["saga"], line["status"]) for line in logs if line["event"] == "saga_start_ignored"] == [
         ("Once<s>", "running"),
@@ -95,7 +95,7 @@ async def test_a_second_start_event_that_is_refused_is_parked_until_a_person_dis
         await runtime.send(Ask("desk", "", "s", 99))
         await asyncio.sleep(60)
         (letter,) = runtime.processors[Strict].dead_letters()
-        assert "refuses to start it again" in letter.error
+        assert "refuses a second start event" in letter.error
         await runtime.processors[Strict].discard(letter.position, reason="asked twice")
         await runtime.send(Tell("desk", "s"))
         await saga_in(runtime, Strict, "s", "completed")

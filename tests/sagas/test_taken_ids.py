@@ -72,7 +72,7 @@ async def test_a_command_that_arrives_after_its_step_was_undone_has_no_effect() 
         await open_accounts(runtime, alice=10, bob=10)
         id = await ask(runtime)
         saga = await saga_in(runtime, Slow, id, "undone")
-        assert saga.reason == "pay was not done within 5 s"
+        assert saga.reason == "pay did not finish within 5 s"
         assert set(await travel.arrive()) == {"CommandConflict"}
         assert await balances(runtime, "alice", "bob") == (10, 10)
         with pytest.raises(CommandConflict, match=r"was recorded as not done .* can no longer take effect"):
@@ -163,7 +163,7 @@ async def test_a_step_that_is_retried_for_its_event_alone_sends_nothing_again() 
         assert view.history[-1].text == "close: waits for its event"
         assert await balances(runtime, "alice") == (2,)
         await asyncio.sleep(6)
-        assert (await saga_in(runtime, Forward, id, "failed")).reason == "close was not done within 5 s"
+        assert (await saga_in(runtime, Forward, id, "failed")).reason == "close did not finish within 5 s"
 
 
 @virtual

@@ -100,7 +100,7 @@ async def test_a_damaged_definition_refuses_the_opening(path: Path, before: byte
 @pytest.mark.asyncio
 async def test_a_definition_that_is_missing_refuses_the_opening(path: Path) -> None:
     change(path, "DROP INDEX commands")
-    with pytest.raises(CorruptStore, match="what it says of commands is not what Actorium wrote there"):
+    with pytest.raises(CorruptStore, match="its definition of commands is not the one that Actorium created"):
         await SQLiteStore(path).open()
 
 

@@ -80,7 +80,7 @@ async def test_a_process_that_closed_its_store_holds_nothing(tmp_path: Path, hol
 async def test_two_stores_in_one_process_are_refused_too(tmp_path: Path) -> None:
     first, second = SQLiteStore(tmp_path / "log.db"), SQLiteStore(tmp_path / "log.db")
     await first.open()
-    with pytest.raises(StoreInUse, match="open in this process already") as caught:
+    with pytest.raises(StoreInUse, match="already open in this process") as caught:
         await second.open()
     assert caught.value.pid == os.getpid()
     await first.close()
@@ -191,7 +191,7 @@ async def test_a_lock_that_its_process_left_behind_says_so(
 ) -> None:
     hold_file(tmp_path / "log.db.lock")
     (tmp_path / "log.db.lock").write_text(f"{pid_of_the_past}\n")
-    with pytest.raises(StoreInUse, match=f"process {pid_of_the_past}, which took it, is not running here") as caught:
+    with pytest.raises(StoreInUse, match=f"process {pid_of_the_past}, which locked it, is not running here") as caught:
         await SQLiteStore(tmp_path / "log.db").open()
     assert caught.value.pid == pid_of_the_past
 
@@ -204,7 +204,7 @@ async def test_a_file_with_a_hard_link_is_refused_under_both_names(tmp_path: Pat
     await store.close()
     os.link(tmp_path / "log.db", tmp_path / "alias.db")
     for name in ("log.db", "alias.db"):
-        with pytest.raises(ConfigurationError, match=f"{name} has 2 names .* remove the other name, or make a copy"):
+        with pytest.raises(ConfigurationError, match=f"{name} has 2 names .* remove the other name, or use a copy"):
             await SQLiteStore(tmp_path / name).open()
     (tmp_path / "alias.db").unlink()
     await store.open()
@@ -218,7 +218,7 @@ async def test_a_file_that_another_process_reaches_by_another_name_is_refused(
     tmp_path: Path, hold_file: Callable[[Path], None]
 ) -> None:
     hold_file(tmp_path / "log.db")  # as a bind mount would: the same file, without this name's lock
-    with pytest.raises(StoreInUse, match="in use under another name, by a bind mount"):
+    with pytest.raises(StoreInUse, match="in use under another name, through a bind mount"):
         await SQLiteStore(tmp_path / "log.db").open()
 
 

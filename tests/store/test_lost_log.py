@@ -74,7 +74,7 @@ async def test_a_file_lost_beside_its_seal_is_refused(tmp_path: Path, lose: Call
     await given_a_closed_log(path)
     lose(path)
     for read_only in (False, True):
-        with pytest.raises(CorruptStore, match=rf"log\.db is {word}, and .*log\.db\.seal says that there was a log"):
+        with pytest.raises(CorruptStore, match=rf"log\.db is {word}, but .*log\.db\.seal shows that there was a log"):
             await SQLiteStore(path).open(read_only=read_only)
     assert not path.exists() or path.stat().st_size == 0
     (tmp_path / "log.db.seal").unlink()
@@ -87,7 +87,7 @@ async def test_a_file_lost_beside_its_write_ahead_log_is_refused(tmp_path: Path,
     path = tmp_path / "log.db"
     given_a_killed_log(path)
     lose(path)
-    with pytest.raises(CorruptStore, match=r"log\.db-wal says that there was a log"):
+    with pytest.raises(CorruptStore, match=r"log\.db-wal shows that there was a log"):
         await SQLiteStore(path).open()
     assert (tmp_path / "log.db-wal").stat().st_size > 0
 

@@ -109,7 +109,7 @@ async def test_a_newer_file_is_refused_and_left_as_it_is(tmp_path: Path) -> None
     await store.open()
     await store.close()
     given_a_file(tmp_path / "log.db", f"PRAGMA user_version = {NEWEST + 1}")
-    with pytest.raises(UnsupportedSchema, match=f"has schema {NEWEST + 1}, .* up to {NEWEST}: .* upgrade this one"):
+    with pytest.raises(UnsupportedSchema, match=f"has schema {NEWEST + 1}, .* up to {NEWEST}: .* upgrade Actorium"):
         await store.open()
     assert shape_of(tmp_path / "log.db")[0] == NEWEST + 1
 
@@ -120,9 +120,9 @@ async def test_a_file_of_something_else_is_refused_and_not_a_byte_of_it_changed(
     notes = tmp_path / "notes.db"
     given_a_file(notes, script)
     before = notes.read_bytes()
-    with pytest.raises(UnsupportedSchema, match=r"notes\.db is not an Actorium log: .* a file of its own"):
+    with pytest.raises(UnsupportedSchema, match=r"notes\.db is not an Actorium log: .* its own file"):
         await SQLiteStore(notes).open()
-    with pytest.raises(UnsupportedSchema, match=r"notes\.db is not an Actorium log: .* a file of its own"):
+    with pytest.raises(UnsupportedSchema, match=r"notes\.db is not an Actorium log: .* its own file"):
         repair_file(str(notes))
     assert notes.read_bytes() == before
 

@@ -121,7 +121,7 @@ async def test_what_a_killed_process_left_is_read_too(path: Path, with_index: bo
 @pytest.mark.asyncio
 async def test_what_a_killed_process_left_wants_a_folder_that_can_be_written(path: Path) -> None:
     copy = await killed(path, with_index=False)
-    with immutable(copy.parent), pytest.raises(StoreUnavailable, match=r"copy the file, with the -wal beside it"):
+    with immutable(copy.parent), pytest.raises(StoreUnavailable, match=r"copy the file and its -wal file"):
         await SQLiteStore(copy).open(read_only=True)
 
 
@@ -130,7 +130,7 @@ async def test_a_log_of_an_older_schema_is_refused_and_stays_as_it_is(path: Path
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute(f"PRAGMA user_version = {len(MIGRATIONS) - 1}")
     before = contents(path)
-    with pytest.raises(UnsupportedSchema, match="a read-only opening cannot migrate it; start the application"):
+    with pytest.raises(UnsupportedSchema, match="opened read-only cannot be migrated; start the application"):
         await SQLiteStore(path).open(read_only=True)
     assert contents(path) == before
 
@@ -158,7 +158,7 @@ async def test_a_log_that_somebody_writes_after_all_is_not_read_on(path: Path) -
         await commit(service, append(BOB, 0))
         assert await versions(store, ALICE) == [1, 2]
         await service.close()
-        with pytest.raises(StoreUnavailable, match="was written while it was read"):
+        with pytest.raises(StoreUnavailable, match="was modified while it was read"):
             await versions(store, ALICE)
 
 

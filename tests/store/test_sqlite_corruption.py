@@ -112,7 +112,7 @@ async def test_a_hole_in_the_versions_is_found(tmp_path: Path, sql: str, version
     damage(tmp_path / FILE, sql)
     async with opened(tmp_path / FILE) as store:
         for limit in (1, 2, 10):
-            with pytest.raises(VersionGap, match="taken out of the log") as caught:
+            with pytest.raises(VersionGap, match="removed from the log") as caught:
                 await read_whole(store, ALICE, limit)
             assert (caught.value.stream, caught.value.version) == (ALICE, version)
 

@@ -139,9 +139,7 @@ async def test_a_file_that_is_gone_ends_all_acknowledging(tmp_path: Path, name: 
         assert len(bank.acks) == 20
         assert len(bank.errors) == 40
         for error in bank.errors:
-            assert "was removed while the store was open, so nothing more can be kept in it: stop the process" in str(
-                error
-            )
+            assert "was removed while the store was open, so it can keep no more events: stop the process" in str(error)
 
 
 @pytest.mark.asyncio
@@ -185,12 +183,12 @@ async def test_a_second_runtime_and_a_newer_file_are_told_so_and_disturb_nobody(
     bank = Bank(tmp_path / "log.db")
     async with bank.runtime() as runtime:
         await bank.send_all(runtime, range(5))
-        with pytest.raises(StoreInUse, match="open in this process already"):
+        with pytest.raises(StoreInUse, match="already open in this process"):
             await bank.runtime().start()
         await bank.send_all(runtime, range(5, 10))
         await bank.expect_each_once(runtime, range(10))
 
     with contextlib.closing(sqlite3.connect(bank.path, isolation_level=None)) as db:
         db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
-    with pytest.raises(UnsupportedSchema, match="written by a newer one; upgrade this one"):
+    with pytest.raises(UnsupportedSchema, match="written by a newer version; upgrade Actorium"):
         await bank.runtime().start()

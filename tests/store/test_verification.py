@@ -146,9 +146,9 @@ async def test_a_bit_of_a_projection_that_turned_over_refuses_the_opening(path: 
     async with opened(path):
         pass
     flip(path, b"somebody", b"somebodx")
-    with pytest.raises(CorruptStore, match="bits of table balances turned over, which has no checksums"):
+    with pytest.raises(CorruptStore, match="bits have flipped in table balances, which has no checksums"):
         await SQLiteStore(path).open()
-    assert repair_file(str(path)) == ["bits of table balances turned over: build it anew"]
+    assert repair_file(str(path)) == ["bits have flipped in table balances: rebuild it"]
     async with opened(path) as store:
         assert await store.query("SELECT account FROM balances", ()) == [("somebodx",)], "known, and gone on with"
 
@@ -180,7 +180,7 @@ async def test_a_file_that_lost_its_last_events_is_not_repaired(path: Path) -> N
     with pytest.raises(CorruptStore, match="is damaged"):
         await SQLiteStore(path).open()
     before = path.read_bytes()
-    with pytest.raises(CorruptStore, match="ends at position 2, and an index knows of more; put back a copy"):
+    with pytest.raises(CorruptStore, match="ends at position 2, but an index lists later events; restore a backup"):
         repair_file(str(path))
     assert path.read_bytes() == before
 
@@ -189,7 +189,7 @@ def test_what_is_no_log_is_not_repaired(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match="there is no file"):
         repair_file(str(tmp_path / "log.db"))
     (tmp_path / "text.db").write_text("not a database, but long enough to be taken for one" * 100)
-    with pytest.raises(CorruptStore, match="cannot be repaired: file is not a database; put back a copy"):
+    with pytest.raises(CorruptStore, match="cannot be repaired: file is not a database; restore a backup"):
         repair_file(str(tmp_path / "text.db"))
 
 

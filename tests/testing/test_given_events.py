@@ -110,9 +110,9 @@ def test_what_cannot_be_tested_is_refused() -> None:
         given_events(Tagged)  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="Balances does not handle Tagged"):
         given_events(Balances, Tagged(["a"]))
-    with pytest.raises(ConfigurationError, match=r"Tags\.all is no query of Balances"):
+    with pytest.raises(ConfigurationError, match=r"Tags\.all is not a query of Balances"):
         given_events(Balances).then_query(Tags.all, expected=[])
-    with pytest.raises(ConfigurationError, match="waits for something beside its Reader"):
+    with pytest.raises(ConfigurationError, match="awaits something other than its Reader"):
         given_events(Balances).then_query(Balances.slow, expected=None)
 
 

@@ -101,7 +101,7 @@ def test_of_several_commands_only_those_that_took_effect_are_undone() -> None:
 
 def test_a_step_ends_when_its_time_is_over_and_not_before() -> None:
     saga = given_saga(Moves, started_by=ASKED).after(seconds=29).then_running()
-    saga.after(seconds=1).then_undone("take was not done in time").then_sends_nothing()
+    saga.after(seconds=1).then_undone("take did not finish in time").then_sends_nothing()
 
 
 def test_an_undo_that_fails_leaves_it_stuck() -> None:

@@ -110,7 +110,7 @@ class GivenEvents:
         """
         what: object = query
         if not (isinstance(what, Query) and what.projection is self._projection):
-            raise ConfigurationError(f"{query!r} is no query of {self._projection.__name__}")
+            raise ConfigurationError(f"{query!r} is not a query of {self._projection.__name__}")
         own = (Reader(self._fetch),) if query.wants_reader else ()
         self._check(repr(query), copy.deepcopy(_answer(query, (self._instance, *own, *arguments))), expected)
         return self
@@ -159,4 +159,4 @@ def _answer(query: Query[Any], arguments: tuple[Any, ...]) -> Any:
     except StopIteration as end:
         return end.value
     answer.close()
-    raise ConfigurationError(f"{query!r} waits for something beside its Reader: test it with a Runtime")
+    raise ConfigurationError(f"{query!r} awaits something other than its Reader: test it with a Runtime")

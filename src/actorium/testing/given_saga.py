@@ -106,7 +106,7 @@ class GivenSaga:
         self._sent = []
         for intent in list(self._stream.open.values()):
             if 0 < intent.deadline_us <= self._now_us:
-                error = intent.error or f"{intent.step} was not done in time"
+                error = intent.error or f"{intent.step} did not finish in time"
                 self._decide(Answered(self._stream.id, intent.key, _ALL, self._now_us, error), forget=False)
         return self
 

@@ -1,4 +1,4 @@
-"""Damage in a file as a whole, which no single read can find because the page it relies on is damaged."""
+"""Finds damage in a file as a whole. A single read cannot detect it if the page that it relies on is damaged."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def misplaced_events(db: sqlite3.Connection) -> list[str]:
     count, least = db.execute("SELECT count(*), min(position) FROM events WHERE position < 1").fetchone()
     if not count:
         return []
-    return [f"{count} of the events stand before position 1, the first at {least}: a manual edit changed them"]
+    return [f"the log has events below position 1 ({count}, the lowest at {least}): a manual edit changed them"]
 
 
 def damaged_marks(db: sqlite3.Connection) -> list[str]:
@@ -53,7 +53,7 @@ def is_damage(error: BaseException) -> bool:
 
 
 def refuse_damage(db: sqlite3.Connection, path: str, turned: Sequence[int]) -> None:
-    """Raise CorruptStore if something in the file could be read wrong without anybody noticing.
+    """Raise CorruptStore if a read of the file could return wrong data without an error.
 
     turned: the pages whose bits flipped while the file was closed.
 
@@ -61,13 +61,13 @@ def refuse_damage(db: sqlite3.Connection, path: str, turned: Sequence[int]) -> N
     of projections have none.
     """
     found = damage(db) or [
-        f"bits of table {table} turned over, which has no checksums" for table in turned_tables(db, path, turned)
+        f"bits have flipped in table {table}, which has no checksums" for table in turned_tables(db, path, turned)
     ]
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise CorruptStore(
-            f"{path} is damaged: {found[0]}{more}; make a copy of it, then run `actorium repair {path}`, or put back a "
-            f"copy that is sound"
+            f"{path} is damaged: {found[0]}{more}; make a copy of it, then run `actorium repair {path}`, or restore a "
+            "good backup"
         )
 
 

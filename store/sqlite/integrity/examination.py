@@ -1,4 +1,4 @@
-"""Row-by-row reading, to find exactly what is wrong with the log, or that nothing is.
+"""Reads the log row by row, to find exactly which event is wrong, if any.
 
 `Reading` reads a whole page and detects only that something in it is wrong. Then the page is read again here: the
 result is either an error that names the event, or the page itself.
@@ -47,7 +47,7 @@ def examine_stream(db: sqlite3.Connection, read: StreamRead, max_bytes: int) -> 
         version = row[0]
         if isinstance(version, int) and version != before + 1:
             raise VersionGap(
-                f"it follows version {before}: events were taken out of the log",
+                f"it follows version {before}: events were removed from the log",
                 stream=stream,
                 version=version,
                 event_type=_type_name(db, row),
@@ -70,7 +70,7 @@ def examine_log(db: sqlite3.Connection, after_position: int, limit: int, max_byt
         stream = _stream_name(*row[-3:])
         if position != before + 1:
             raise VersionGap(
-                f"position {position} follows position {before} in the log: events were taken out of it",
+                f"position {position} follows position {before} in the log: events were removed from it",
                 stream=stream,
                 version=version,
                 event_type=_type_name(db, row),
@@ -102,7 +102,7 @@ def _examine_snapshot(db: sqlite3.Connection, read: StreamRead) -> Snapshot | No
         return None
     if version > (newest or 0):
         raise VersionGap(
-            f"a snapshot has this version, but the stream ends at {newest or 0}: events were taken out of the log",
+            f"a snapshot has this version, but the stream ends at {newest or 0}: events were removed from the log",
             stream=stream,
             version=version,
             event_type="a snapshot",

@@ -36,13 +36,13 @@ def repair_file(path: str) -> list[str]:
         with closing(sqlite3.connect(path, isolation_level=None)) as db:
             refuse_foreign(db, path)
             migrate(db, path)
-            found = [f"bits of table {table} turned over: build it anew" for table in turned_tables(db, path, turned)]
+            found = [f"bits have flipped in table {table}: rebuild it" for table in turned_tables(db, path, turned)]
             _refuse_lost_events(db, path)
             db.execute("REINDEX")
             found += damage(db)
         remove_seal(path)
     except sqlite3.Error as error:
-        raise CorruptStore(f"{path} cannot be repaired: {error}; put back a copy") from error
+        raise CorruptStore(f"{path} cannot be repaired: {error}; restore a backup") from error
     finally:
         lock.release()
     return found
@@ -52,6 +52,6 @@ def _refuse_lost_events(db: sqlite3.Connection, path: str) -> None:
     (last,) = db.execute(_LAST).fetchone()
     if db.execute(_IN_INDEXES, (last + 1, last + 1)).fetchone() is not None:
         raise CorruptStore(
-            f"{path} cannot be repaired: its table of events ends at position {last}, and an index knows of more; "
-            f"put back a copy"
+            f"{path} cannot be repaired: its table of events ends at position {last}, but an index lists later "
+            "events; restore a backup"
         )

@@ -187,7 +187,7 @@ async def test_an_event_of_another_aggregate_in_a_stream_is_named() -> None:
     await append(store, ("Tally", "t"), 0, Added(1), Bumped())
     await store.close()
     async with Runtime([Tally, Uncopyable], store=store) as runtime:
-        with pytest.raises(HydrationFailed, match="Bumped at version 2: its class evolves no Bumped"):
+        with pytest.raises(HydrationFailed, match="Bumped at version 2: its class has no @evolve method for Bumped"):
             await runtime.send(Add("t"))
 
 

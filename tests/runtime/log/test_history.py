@@ -269,7 +269,9 @@ async def test_a_runtime_refuses_a_log_that_it_cannot_read_and_says_what_to_do()
         ("Forgotten", 1, 2),
     ]
     message = str(refusal.value)
-    assert "Added (schema version 7, 1 events, first in a stream of Tally): it is of schema version 7, Added" in message
+    assert (
+        "Added (schema version 7, 1 events, first in a stream of Tally): it has schema version 7, but Added" in message
+    )
     assert "Forgotten (schema version 1, 2 events, first in a stream of Tally): no registered class reads" in message
     assert 'Settings(unreadable_types="warn")' in message
     await store.open()  # it was given back

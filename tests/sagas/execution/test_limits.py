@@ -48,7 +48,7 @@ async def test_sagas_beyond_the_line_wait_in_the_table_and_come_through() -> Non
     async with runtime_of(Transfer, blocked, settings=NARROW) as runtime:
         await open_accounts(runtime, alice=1_000, bob=0)
         await runtime.send(Tell("news", "block"))
-        await saga_in(runtime, blocked, "Desk/news/1", reached="wait: calls outside")
+        await saga_in(runtime, blocked, "Desk/news/1", reached="wait: external effect")
         ids = [await ask(runtime) for _ in range(30)]
         assert (await most_in_memory(runtime, 30))[0] == 3
         assert await balances(runtime, "bob") == (0,)
@@ -77,7 +77,7 @@ async def test_a_start_takes_up_no_more_than_there_is_room_for() -> None:
     async with before as runtime:
         await open_accounts(runtime, alice=1_000, bob=0)
         await runtime.send(Tell("news", "block"))
-        await saga_in(runtime, blocked, "Desk/news/1", reached="wait: calls outside")
+        await saga_in(runtime, blocked, "Desk/news/1", reached="wait: external effect")
         ids = [await ask(runtime) for _ in range(30)]
         await asyncio.sleep(5)
     stage.may_go.set()
@@ -109,11 +109,11 @@ async def test_a_deadline_that_passes_in_the_table_is_kept_and_nothing_is_sent_a
     async with runtime_of(Hurried, blocked, settings=NARROW) as runtime:
         await open_accounts(runtime, alice=100, bob=0)
         await runtime.send(Tell("news", "block"))
-        await saga_in(runtime, blocked, "Desk/news/1", reached="wait: calls outside")
+        await saga_in(runtime, blocked, "Desk/news/1", reached="wait: external effect")
         ids = [await ask(runtime) for _ in range(10)]
         await asyncio.sleep(10)
         stage.may_go.set()
         for id in ids:
-            assert (await saga_in(runtime, Hurried, id, "undone")).reason == "debit was not done within 2 s"
+            assert (await saga_in(runtime, Hurried, id, "undone")).reason == "debit did not finish within 2 s"
         await asyncio.sleep(60)
         assert await balances(runtime, "alice", "bob") == (100, 0)

@@ -62,7 +62,7 @@ async def test_the_timeout_of_the_step_ends_it_all_the_same() -> None:
     ) as runtime:
         await open_accounts(runtime, alice=100, bob=0)
         saga = await saga_in(runtime, Impatient, await ask(runtime), "undone", within_s=700)
-        assert saga.reason == "debit was not done within 600 s"
+        assert saga.reason == "debit did not finish within 600 s"
         assert await balances(runtime, "alice", "bob") == (100, 0)
 
 

@@ -65,7 +65,7 @@ async def test_thirty_days_pass_in_few_steps_and_what_took_effect_is_undone() ->
         assert (await runtime.sagas.get(Waiter, id)).status == "running"
         await asyncio.sleep(0.2 * DAY_S)
         saga = await runtime.sagas.get(Waiter, id)
-        assert (saga.status, saga.reason) == ("undone", "credit was not done within 2592000 s")
+        assert (saga.status, saga.reason) == ("undone", "credit did not finish within 2592000 s")
         assert (saga.history[-1].at - saga.history[0].at).days == 30
         assert await balances(runtime, "alice", "bob") == (100, 0)
     assert loop.clock.steps - began < 10_000, "something looks more often than it has to"
@@ -168,7 +168,7 @@ async def test_a_command_that_is_late_but_took_effect_is_undone() -> None:
         assert await balances(runtime, "alice", "bob") in ((100, 0), (90, 10))
         assert len([text for text in await texts(runtime, Hurried, id) if "sends Withdraw" in text]) == 1
         if saga.status == "undone":
-            assert saga.reason == "debit was not done within 2 s"
+            assert saga.reason == "debit did not finish within 2 s"
             assert "debit:undo: done" in [line.text for line in saga.history]
 
 
@@ -207,13 +207,13 @@ async def test_what_stands_in_line_when_its_deadline_passes_is_never_sent() -> N
     async with runtime_of(Hurried, Blocking, settings=settings) as runtime:
         await open_accounts(runtime, alice=100, bob=0)
         await runtime.send(Tell("news", "block"))
-        await saga_in(runtime, Blocking, "Desk/news/1", reached="wait: calls outside")
+        await saga_in(runtime, Blocking, "Desk/news/1", reached="wait: external effect")
         ids = [await ask(runtime) for _ in range(3)]
         await asyncio.sleep(10)  # all three deadlines pass while they stand in line
         held.set()
         for id in ids:
             saga = await saga_in(runtime, Hurried, id, "undone")
-            assert saga.reason == "debit was not done within 2 s"
+            assert saga.reason == "debit did not finish within 2 s"
         await asyncio.sleep(60)
         assert await balances(runtime, "alice", "bob") == (100, 0)
 

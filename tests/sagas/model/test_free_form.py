@@ -82,7 +82,7 @@ async def test_it_ends_itself_and_what_comes_later_no_longer_finds_it() -> None:
         assert await balances(runtime, "word", "end") == (1, 1)
         said = [line.text for line in saga.history]
         assert "on:2: done" in said
-        assert sum(text.startswith("ignored Told") for text in said) == 2
+        assert sum(text.startswith("ignored start event Told") for text in said) == 2
 
 
 @virtual

@@ -1,4 +1,4 @@
-"""What remains to be done, and what must not remain: the state of a world at rest."""
+"""The unfinished work of a world, and the checks of a world at rest."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def shrink(
     `is_enough` is called before each run; returning True ends the search with the smallest run so far.
     """
     if failed.violation is None:
-        raise ValueError("a run that holds every invariant has nothing to shrink")
+        raise ValueError("a run in which every invariant holds cannot be shrunk")
     search = _Search(scenario, failed, within_s, runs_max, is_enough)
     search.run()
     return search.found()

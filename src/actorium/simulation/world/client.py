@@ -226,7 +226,7 @@ class SimulatedRuntime(ReadFace):
             try:
                 return await _noted(delivery, witness, answering)
             except EventParked:
-                # As a person would: the handler may have failed by a fault that is over.
+                # As a person would: the handler may have failed because of a fault that is over.
                 await runtime.dead_letters.retry(handler=query.projection)
                 raise
 

@@ -183,7 +183,7 @@ class World:
         on.
         """
         if within_s < 0:
-            raise ConfigurationError(f"{name!r} cannot hold within {within_s} s: give zero or more")
+            raise ConfigurationError(f"{name!r} cannot hold within {within_s} s: give a number of seconds, 0 or more")
         self._node(of).checks.rules.add(Rule("eventually", name, holds, within_s))
 
     def may_stand(
