@@ -25,13 +25,13 @@ from actorium.actors.kind import ActorKind
 from actorium.actors.mailbox import Mailbox
 from actorium.actors.pending import PendingAppend
 from actorium.actors.snapshots import SnapshotKeeper
-from actorium.store.codec import InvalidMessage, checked_copy
 from actorium.store.errors import ActoriumError, DuplicateCommand, LostRace, Refused, Transient, WrongExpectedVersion
 from actorium.store.event_store import Append, AppendOutcome, CommandMark
 from actorium.store.events import EncodedEvent, Event, Metadata, as_json
 from actorium.store.log import logger
 from actorium.store.names import StreamName
 from actorium.store.raised import error_text, let_through, traceback_text
+from actorium.store.shapes.round_trip import InvalidMessage
 
 log = logger("actorium.actors")
 
@@ -137,10 +137,10 @@ class Actor:
             form = kind.forms.get(type(decided))
             if form is not None:
                 # One event, the common case, is inlined: the general path costs twice as much.
-                name, schema_version, decode, _ = form
+                name, schema_version, check, _ = form
                 payload, metadata_json = as_json(decided), as_json(metadata)
                 encoded = (EncodedEvent(name, schema_version, payload, metadata_json),)
-                events = (checked_copy(decided, payload, decode),)
+                events = (check(decided, payload),)
                 size_bytes = len(payload) + len(metadata_json)
             else:
                 encoded, events, size_bytes = self._encode_all(decided, metadata)

@@ -8,10 +8,10 @@ from typing import Any, ClassVar, TypeGuard
 import msgspec
 
 from actorium.actors.fingerprint import encode_any_keys, encode_sorted, fingerprint_of
-from actorium.store.codec import InvalidMessage, checked_copy
 from actorium.store.errors import InvalidCommand
 from actorium.store.events import Event, MessageMeta
 from actorium.store.raised import let_through, repr_of, text_of
+from actorium.store.shapes.round_trip import Check, InvalidMessage
 from actorium.store.shapes.storable import decoders_of
 
 MAX_ID_LENGTH = 512  # an id is a key in an index of the log, not a document
@@ -80,14 +80,14 @@ class Ack(msgspec.Struct, frozen=True, gc=False):
 class CommandCodec:
     """Checks one class of command on its way in: its fields, its size, and that JSON does not change it."""
 
-    __slots__ = ("_command_class", "_decode", "_fingerprint", "_name", "_stream_type")
+    __slots__ = ("_check", "_command_class", "_fingerprint", "_name", "_stream_type")
 
     def __init__(self, command_class: type[Command], stream_type: str) -> None:
         self._command_class = command_class
         self._stream_type = stream_type
         self._name = command_type_of(command_class)
         self._fingerprint: Callable[[Any, bytes], int] = self._first_fingerprint
-        self._decode: Callable[[bytes], Any] = decoders_of(command_class).admit
+        self._check: Check = decoders_of(command_class).check
 
     def admit(self, command: Command, max_payload_bytes: int) -> tuple[Any, int]:
         """Return a checked copy of a command and its fingerprint; raise InvalidCommand if a field is wrong."""
@@ -96,7 +96,7 @@ class CommandCodec:
                 encoded = encode_sorted(command)
             except TypeError:
                 encoded = encode_any_keys(command)
-            copy = checked_copy(command, encoded, self._decode)
+            copy = self._check(command, encoded)
         except BaseException as error:  # a field may hold any object, with its own `__eq__`
             let_through(error)
             said = text_of(error) if isinstance(error, InvalidMessage | TypeError | ValueError) else repr_of(error)

@@ -16,7 +16,7 @@ from actorium.store.codec import EventCodec
 from actorium.store.errors import DuplicateCommand
 from actorium.store.event_store import Snapshot
 from actorium.store.events import Event, Metadata, as_json
-from actorium.store.shapes.storable import Decode
+from actorium.store.shapes.round_trip import Check
 
 A = TypeVar("A")
 
@@ -57,7 +57,7 @@ class EventForm(NamedTuple):
 
     type: str
     schema_version: int
-    decode: Decode
+    check: Check
     evolve: Callable[[Any, Any], Any]
 
 
@@ -109,7 +109,7 @@ class ActorKind(Generic[A]):
         self.live: dict[str, A] = {}
         self.max_payload_bytes = max_payload_bytes
         self.metadata_of: Callable[[Any, Metadata], Metadata] = _as_given
-        self.copied = {event: codec.shape(event)[2] for event in self.evolvers if not is_immutable(event)}
+        self.copied = {event: codec.shape(event).decode for event in self.evolvers if not is_immutable(event)}
         self.forms = {event: self._form(event, evolve) for event, evolve in definition.evolvers.items()}
         policy = definition.aggregate_class.snapshots
         self.snapshots = None if policy is None else SnapshotKeeper(definition, policy, every_time=development)
@@ -120,13 +120,13 @@ class ActorKind(Generic[A]):
         self.forms = {event: form._replace(evolve=self.evolvers[event]) for event, form in self.forms.items()}
 
     def _form(self, event_class: type[Event], evolve: Callable[[Any, Any], Any]) -> EventForm:
-        name, schema_version, decode = self.codec.shape(event_class)
+        name, schema_version, decode, check = self.codec.shape(event_class)
 
         def evolve_with_a_copy(state: Any, event: Event) -> Any:
             return evolve(state, decode(as_json(event)))
 
         # The state may keep a list from its event and change it later; readers of the event must not see that.
-        return EventForm(name, schema_version, decode, evolve_with_a_copy if event_class in self.copied else evolve)
+        return EventForm(name, schema_version, check, evolve_with_a_copy if event_class in self.copied else evolve)
 
 
 def _as_given(state: Any, metadata: Metadata) -> Metadata:

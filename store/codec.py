@@ -6,8 +6,8 @@ This detects a field of the wrong type, a NaN and any other value that JSON woul
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -21,31 +21,22 @@ from actorium.store.errors import (
 from actorium.store.events import EncodedEvent, EncodedRecord, Event, Metadata, RecordedEvent, as_json, event_type_of
 from actorium.store.raised import error_text, let_through, text_of
 from actorium.store.shapes.lost_fields import lost_fields
-from actorium.store.shapes.sameness import first_change
+from actorium.store.shapes.round_trip import Check, InvalidMessage
 from actorium.store.shapes.storable import Decode, decoders_of
 from actorium.store.upcasting import Chain, UpcastError
 
-M = TypeVar("M", bound=msgspec.Struct)
 
+class EventShape(NamedTuple):
+    """The current stored shape of one class of event.
 
-class InvalidMessage(ValueError):
-    """The fields of a command or an event do not match its class, or do not survive JSON."""
+    decode: the decoder of new payloads.
+    check: the check of new events.
+    """
 
-
-def checked_copy(message: M, encoded: bytes, decode: Callable[[bytes], M]) -> M:
-    """Return the message as its JSON decodes; raise InvalidMessage if that is a different message."""
-    try:
-        copy = decode(encoded)
-    except msgspec.ValidationError as error:
-        raise InvalidMessage(f"{type(message).__name__}: {error}") from None
-    if copy != message:
-        change = first_change(message, copy)  # None: equal, with times in the ambiguous hour of their zone
-        if change is not None:
-            raise InvalidMessage(
-                f"{type(message).__name__} changes when it is stored as JSON: {change.name}={change.before} comes back "
-                f"as {change.after}"
-            )
-    return copy
+    type: str
+    schema_version: int
+    decode: Decode
+    check: Check
 
 
 class EventCodec:
@@ -56,7 +47,7 @@ class EventCodec:
     """
 
     def __init__(self, event_classes: Iterable[type[Event]]) -> None:
-        self._kinds: dict[type[Event], tuple[str, int, Decode]] = {}
+        self._kinds: dict[type[Event], EventShape] = {}
         self._readers: dict[tuple[str, int], tuple[type[Event], Decode]] = {}
         self._chains: dict[tuple[str, int], Chain[Event]] = {}
         self._newest: dict[str, type[Event]] = {}
@@ -77,7 +68,7 @@ class EventCodec:
             )
         self._newest[name] = event_class
         decoders = decoders_of(event_class)
-        self._kinds[event_class] = (name, event_class.schema_version, decoders.admit)
+        self._kinds[event_class] = EventShape(name, event_class.schema_version, decoders.admit, decoders.check)
         self._readers[name, event_class.schema_version] = (event_class, decoders.decode)
 
     def _register_chains(self, event_class: type[Event]) -> None:
@@ -101,12 +92,12 @@ class EventCodec:
         kind = self._kinds.get(type(event))
         if kind is None:
             raise InvalidMessage(f"{type(event).__name__} is not an event that this runtime's aggregates evolve")
-        name, schema_version, decode = kind
+        name, schema_version, _, check = kind
         payload = as_json(event)
-        return EncodedEvent(name, schema_version, payload, metadata), checked_copy(event, payload, decode)
+        return EncodedEvent(name, schema_version, payload, metadata), check(event, payload)
 
-    def shape(self, event_class: type[Event]) -> tuple[str, int, Decode]:
-        """Return the stored name and schema version of a known class, and the decoder of new payloads."""
+    def shape(self, event_class: type[Event]) -> EventShape:
+        """Return the stored shape of a known class."""
         return self._kinds[event_class]
 
     def reader(self, event_type: str, schema_version: int) -> tuple[type[Event], Decode] | None:

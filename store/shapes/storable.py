@@ -10,6 +10,7 @@ import msgspec
 import msgspec.inspect
 
 from actorium.store.errors import ConfigurationError
+from actorium.store.shapes.round_trip import Check, check_of
 
 Decode = Callable[[bytes], Any]
 
@@ -21,11 +22,13 @@ _STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]')
 class Decoders(NamedTuple):
     """The functions that decode the JSON of a class: of a stored message, and of an incoming one.
 
-    `admit` also rejects JSON nested deeper than MAX_NESTING, with msgspec.ValidationError.
+    `admit` also rejects JSON nested deeper than MAX_NESTING, with msgspec.ValidationError. `check` returns an incoming
+    message as `admit` decodes it, or rejects it.
     """
 
     decode: Decode
     admit: Decode
+    check: Check
 
 
 def decoders_of(message_class: type[msgspec.Struct]) -> Decoders:
@@ -56,14 +59,14 @@ def _decoders_of(message_class: type[msgspec.Struct]) -> Decoders:
             "dataclass, a TypedDict, an Enum or one of the built-in types"
         )
     if not _has_no_bottom(info, ()):
-        return Decoders(decode, decode)
+        return Decoders(decode, decode, check_of(message_class, decode))
 
     def admit(payload: bytes) -> Any:
         if payload.count(b"[") + payload.count(b"{") > MAX_NESTING and _nesting_of(payload) > MAX_NESTING:
             raise msgspec.ValidationError(f"it is nested deeper than {MAX_NESTING} levels")
         return decode(payload)
 
-    return Decoders(decode, admit)
+    return Decoders(decode, admit, check_of(message_class, admit))
 
 
 def _nesting_of(payload: bytes) -> int:
