@@ -251,18 +251,16 @@ class Actor:
 
     # --- outcomes -------------------------------------------------------------------------------------------------
 
-    def outcome_known(self, request: PendingAppend[Actor], outcome: AppendOutcome | Transient) -> None:
-        """Handle the outcome of the oldest pending append."""
+    def outcome_known(self, request: PendingAppend[Actor], outcome: AppendOutcome | Transient) -> bool:
+        """Handle the outcome of the oldest pending append; return whether the caller must acknowledge it now."""
         pending = self.pending
         assert pending, "an outcome without a pending append"
         if type(outcome) is int and self.status is not _RECOVERING:
-            del pending[0]
-            if not pending:
+            if len(pending) == 1:
                 self.pending = None
-            self.kind.host.acknowledge(request, outcome)
-            if request.followers is not None or request.snapshot is not None:
-                self._give_what_hung_on(request)
-            return
+            else:
+                del pending[0]
+            return True
         request.outcome = outcome
         if self.status is not _RECOVERING:
             if isinstance(outcome, WrongExpectedVersion):
@@ -270,8 +268,9 @@ class Actor:
             self._begin_recovery(withdraw=True)
         elif request.ends_recovery:
             self._end_recovery()
+        return False
 
-    def _give_what_hung_on(self, request: PendingAppend[Actor]) -> None:
+    def acknowledged(self, request: PendingAppend[Actor]) -> None:
         """Send the replies, and write the snapshot, that waited for an append to be durable."""
         host = self.kind.host
         if request.snapshot is not None:
@@ -305,7 +304,7 @@ class Actor:
         for request in pending:
             if type(request.outcome) is int:
                 self.kind.host.acknowledge(request, request.outcome)
-                self._give_what_hung_on(request)
+                self.acknowledged(request)
                 continue
             self._undo(request, undone)
             undone.extend(envelope for envelope, _ in request.followers or ())

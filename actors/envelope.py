@@ -19,7 +19,7 @@ class Envelope(msgspec.Struct):
     fresh: the id was created for this envelope, so it cannot be in the log already.
     attempts: the number of decisions that a lost race undid.
     timeout_s: how long the sender waits, in seconds.
-    deadline: its number among the runtime's deadlines; 0 if it has none.
+    deadline: the loop time at which its sender stops waiting; 0 if it has no deadline.
 
     The garbage collector must track it: the traceback of a handler's exception refers to the envelope, and the
     envelope's future to the exception.
@@ -39,4 +39,4 @@ class Envelope(msgspec.Struct):
     expected_version: int | None = None
     attempts: int = 0
     timeout_s: float = 0.0
-    deadline: int = 0
+    deadline: float = 0.0

@@ -87,12 +87,11 @@ class Engine(Component):
         self.hydrator = Hydrator(
             store, self._hydration_failed, _also_told(recovered, instruments.teller("actor_hydrated"))
         )
+        answered = (store, codec, self.admission, self.log_tail, self.deadlines, self.dispatcher.answers)
         if self._observer is None:
-            self.replies = Replies(store, codec, self.admission, self.log_tail, self.deadlines)
+            self.replies = Replies(*answered)
         else:
-            self.replies = ObservedReplies(
-                store, codec, self.admission, self.log_tail, self.deadlines, observer=self._observer
-            )
+            self.replies = ObservedReplies(*answered, observer=self._observer)
         committed = instruments.teller("batch_committed")
         self.writer: GroupCommitWriter[PendingAppend[Actor]] = GroupCommitWriter(
             store if committed is None else ObservedStore(store, committed, loop),

@@ -25,8 +25,8 @@ from actorium.runtime.commands.throughput import Throughput
 from actorium.runtime.errors import Overloaded
 from actorium.store.names import StreamName
 
-# The share of its timeout that a command may spend waiting; the rest is for its own processing and for surprises.
-_PART_FOR_WAITING = 1 / 3
+PART_FOR_WAITING = 1 / 3
+"""The share of its timeout that a command may spend waiting; the rest is for its own processing and for surprises."""
 
 
 class WaitQueue(dict[int, "WaitingSender"]):
@@ -41,11 +41,17 @@ class WaitQueue(dict[int, "WaitingSender"]):
 
 
 class WaitingSender(msgspec.Struct, eq=False):
-    """A sender that waits for room; `number` counts arrivals, `full` is the actor whose mailbox was full."""
+    """A sender that waits for room.
+
+    number: counts arrivals.
+    future: ends when its command is delivered, or with the reason why it is not.
+    full: the actor whose mailbox was full.
+    """
 
     number: int
     envelope: Envelope
-    delivered: asyncio.Future[None]
+    future: asyncio.Future[None]
+    deadline: float
     queue: WaitQueue
     full: Actor | None = None
 
@@ -70,7 +76,7 @@ class Admission:
         self._deadlines = Deadlines(loop, self._time_out)
         self.limit = limit
         self._mailbox_limit = mailbox_limit
-        self._max_wait_s = max_wait_s
+        self.max_wait_s = max_wait_s
         self.in_flight = 0
         self.waiting = 0
         self.refused = 0
@@ -112,7 +118,7 @@ class Admission:
         queue = self.queue
         # `expected_wait_s`, inlined: hot path.
         expected_s = (self.in_flight + len(queue)) * queue.throughput.each_s
-        if expected_s > timeout_s * _PART_FOR_WAITING or expected_s > self._max_wait_s:
+        if expected_s > timeout_s * PART_FOR_WAITING or expected_s > self.max_wait_s:
             self._refuse_if_late(timeout_s, expected_s)
 
     def answered(self, count: int) -> None:
@@ -158,21 +164,21 @@ class Admission:
         if full is not None:
             self._require_time_in_queue(full, envelope.timeout_s)
         self._arrivals = number = self._arrivals + 1
-        sender = WaitingSender(number, envelope, self._loop.create_future(), self.queue)
+        sender = WaitingSender(number, envelope, self._loop.create_future(), deadline, self.queue)
         if full is None:
             self._join(sender, self.queue)
         else:
             self._join_mailbox_queue(sender, full)
-        number = self._deadlines.add(deadline, sender)
+        self._deadlines.add(sender)
         self.waiting += 1
         try:
-            await sender.delivered
+            await sender.future
         except BaseException:
             self._leave(sender)
             raise
         finally:
             self.waiting -= 1
-            self._deadlines.waiting.pop(number, None)
+            self._deadlines.sweep()
 
     async def idle(self) -> None:
         """Return when no command is in flight."""
@@ -185,8 +191,8 @@ class Admission:
         """Refuse every waiting sender."""
         for queue in (self.queue, *self.mailbox_queues.values()):
             for sender in queue.values():
-                if not sender.delivered.done():
-                    sender.delivered.set_exception(error)
+                if not sender.future.done():
+                    sender.future.set_exception(error)
             queue.clear()
         self.mailbox_queues.clear()
         self._deadlines.close()
@@ -200,16 +206,16 @@ class Admission:
             self._admit(queue.pop(next(iter(queue))))
 
     def _admit(self, sender: WaitingSender) -> None:
-        if sender.delivered.done():
+        if sender.future.done():
             return  # its caller is leaving
         assert self.in_flight < self.limit, "a sender was admitted without room"
         try:
             full = self._deliver(sender.envelope)
         except Exception as refusal:
-            sender.delivered.set_exception(refusal)
+            sender.future.set_exception(refusal)
             return
         if full is None:
-            sender.delivered.set_result(None)
+            sender.future.set_result(None)
         else:
             self._join_mailbox_queue(sender, full)
 
@@ -244,12 +250,12 @@ class Admission:
             self._refuse_if_late(timeout_s, len(queue) * queue.throughput.each_s + self.expected_wait_s)
 
     def _refuse_if_late(self, timeout_s: float, expected_s: float) -> None:
-        if expected_s > min(timeout_s * _PART_FOR_WAITING, self._max_wait_s) >= 0:
+        if expected_s > min(timeout_s * PART_FOR_WAITING, self.max_wait_s) >= 0:
             raise self._overloaded("too many commands are ahead of it: see Settings.max_wait_s", expected_s)
 
     def _time_out(self, sender: WaitingSender) -> None:
-        if not sender.delivered.done():
-            sender.delivered.set_exception(self._no_room(sender))
+        if not sender.future.done():
+            sender.future.set_exception(self._no_room(sender))
 
     def _no_room(self, sender: WaitingSender) -> Overloaded:
         queue = sender.queue

@@ -1,9 +1,9 @@
-"""`AnswerBatch`: replies to commands that no task awaits, each passed to a callback.
+"""`Answer`, the future of one reply, and `AnswerBatch`, which hands replies to those who wait for them.
 
-One commit yields replies to many commands. All of them are passed on in one event loop callback, which costs less
-than one callback each.
+One commit yields replies to many commands. All of them are handed over in one event loop callback. asyncio would make
+a handle for each and run it alone, which costs more than everything else about a future.
 
-Invariants: while a reply is pending, `_hand_over` is scheduled; replies are passed on in order of arrival.
+Invariants: while a reply is pending in a batch, `_hand_over` is scheduled; replies are handed over in order of arrival.
 """
 
 from __future__ import annotations
@@ -11,37 +11,68 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context
 from typing import Any
 
 
 class Answer(asyncio.Future[Any]):
-    """The future of one reply; its result or exception is passed to `take`.
+    """The future of one reply, which has one waiter: a callback, or the task that awaits it.
 
-    `Dispatcher.ask_nowait` sets the fields, because an `__init__` would double the cost of construction. `about` is
-    the context that `take` needs; a partial function instead would give the garbage collector three more objects.
+    `Dispatcher` sets the fields, because an `__init__` would double the cost of construction.
+
+    take: called with this future when it is done; None while nobody waits. A task that awaits a future passes its
+        callback to `add_done_callback`, which keeps it here.
+    context: where to call it, if a task waits. A callback of `Dispatcher.ask_nowait` has none; it is not called if the
+        future is cancelled.
+    about: what such a callback needs to know. A partial function instead would give the garbage collector three more
+        objects.
     """
 
-    __slots__ = ("about", "batch", "take")
+    __slots__ = ("about", "batch", "context", "take")
 
     about: Any
     batch: AnswerBatch
-    take: Take
+    context: Context | None
+    take: Take | None
 
     def set_result(self, result: Any, /) -> None:
-        """Set the result and have the reply passed on."""
-        _set_result(self, result)
+        """Set the result and have the reply handed over."""
+        set_result(self, result)
         self.batch.add(self)
 
     def set_exception(self, error: type | BaseException, /) -> None:
-        """Set the exception and have the reply passed on."""
+        """Set the exception and have the reply handed over."""
         super().set_exception(error)
         self.batch.add(self)
 
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Cancel the future and have the task that waits for it woken."""
+        is_cancelled = super().cancel(msg)
+        if is_cancelled and self.context is not None:
+            self.batch.add(self)
+        return is_cancelled
 
-Take = Callable[[Answer], None]
-"""Called with a reply, which may be an error; not called for a future that was cancelled first."""
+    def add_done_callback(self, fn: Callable[[Any], object], /, *, context: Context | None = None) -> None:
+        """Keep the callback of the task that awaits this future; anything else goes the usual way."""
+        if self.take is None and context is not None and not self.done():
+            self.take = fn
+            self.context = context
+        else:
+            super().add_done_callback(fn, context=context)
 
-_set_result: Callable[[asyncio.Future[Any], Any], None] = asyncio.Future.set_result  # faster than `super()`
+    def remove_done_callback(self, fn: Callable[[Any], object], /) -> int:
+        """Remove a callback."""
+        if self.context is not None and self.take == fn:
+            self.take = self.context = None
+            return 1
+        return super().remove_done_callback(fn)
+
+
+Take = Callable[[Answer], object]
+"""Called with a reply, which may be an error."""
+
+set_result: Callable[[asyncio.Future[Any], Any], None] = asyncio.Future.set_result
+"""Sets the result of an `Answer` that the caller adds to a batch itself."""
 
 
 class AnswerBatch:
@@ -50,19 +81,40 @@ class AnswerBatch:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._there: deque[Answer] = deque()
+        self._is_scheduled = False
 
     def add(self, answer: Answer) -> None:
-        """Have a reply passed on in the next iteration of the loop."""
-        if not self._there:
-            self._loop.call_soon(self._hand_over)
+        """Have a reply handed over in the next iteration of the loop."""
         self._there.append(answer)
+        if not self._is_scheduled:
+            self._schedule()
+
+    def adder(self) -> Callable[[Answer], None]:
+        """Return a function that does what `add` does, for replies of this iteration of the loop."""
+        if not self._is_scheduled:
+            self._schedule()
+        return self._there.append
+
+    def _schedule(self) -> None:
+        self._is_scheduled = True
+        self._loop.call_soon(self._hand_over)
 
     def _hand_over(self) -> None:
-        there = self._there
+        there, self._there = self._there, deque()
+        self._is_scheduled = False
         try:
             while there:
                 answer = there.popleft()
-                answer.take(answer)
+                take = answer.take
+                if take is not None:
+                    context = answer.context
+                    if context is None:
+                        take(answer)
+                    else:
+                        answer.take = None  # it refers to the task
+                        context.run(take, answer)
         finally:
             if there:  # a callback raised; the loop reports it, and the other replies go on
-                self._loop.call_soon(self._hand_over)
+                self._there.extendleft(reversed(there))
+                if not self._is_scheduled:
+                    self._schedule()

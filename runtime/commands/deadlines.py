@@ -1,90 +1,130 @@
-"""`Deadlines`: a sorted list of times, with one event loop timer for all of them.
+"""`Deadlines`: when waiters give up, in order, with one event loop timer for all of them.
 
-Invariants: `waiting` holds exactly the waiters that have neither expired nor been answered. Whoever answers a waiter
-removes it, so that finished objects are freed early, which spares the garbage collector. `_whens` is sorted and
-parallel to `_numbers`; both are at most about twice as long as `waiting`. The timer is set for the first entry, or
-earlier. Most timeouts are equal, so a new entry usually goes to the end, which is cheaper than a heap.
+Most timeouts are equal, so most waiters come in the order of their deadlines and queue in `_line`. The others are in
+`_early`, a heap. Whoever answers waiters calls `sweep`, so that finished objects are freed early, which spares the
+garbage collector.
+
+Invariants:
+- `_line` is sorted by deadline; its last one is not later than `_last`, nor is the timer;
+- while somebody waits, the timer is set for the first deadline or earlier; without a timer `_armed_for` is infinite;
+- after `sweep`, the first one in `_line` is not done, and at most about half of `_line` is; so it is with `_early`
+  after an `add`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_right
+import math
+from collections import deque
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from heapq import heapify, heappop, heappush
+from typing import Any, Generic, Protocol, TypeVar
 
-_PRUNE_FROM = 1024  # pruning a shorter list is not worth it
+# Pruning a shorter queue is not worth it. A longer one would hold up to so many finished commands behind a slow one.
+_PRUNE_FROM = 128
 
-W = TypeVar("W")
+
+class Waiter(Protocol):
+    """Somebody who waits for a future until a loop time; nobody waits without a future."""
+
+    @property
+    def future(self) -> asyncio.Future[Any] | None: ...
+
+    @property
+    def deadline(self) -> float: ...
+
+
+W = TypeVar("W", bound=Waiter)
 
 
 class Deadlines(Generic[W]):
-    """Calls `expire` for each waiter whose time has come."""
+    """Calls `expire` for each waiter whose time has come and whose future is not done."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, expire: Callable[[W], None]) -> None:
         self._loop = loop
         self._expire = expire
-        self.waiting: dict[int, W] = {}
-        self._whens: list[float] = []
-        self._numbers: list[int] = []
-        self._number = 0
-        self._prune_at = _PRUNE_FROM
+        self._line: deque[W] = deque()
+        self._last = math.inf  # the smallest deadline that may go to the end of the line
+        self._prune_line_at = self._prune_early_at = _PRUNE_FROM
+        self._early: list[tuple[float, int, W]] = []
+        self._number = 0  # of the last early one: the heap does not compare waiters
         self._timer: asyncio.TimerHandle | None = None
-        self._armed_for = 0.0
+        self._armed_for = math.inf
 
     def __len__(self) -> int:
-        return len(self._whens)
+        return len(self._line) + len(self._early)
 
-    def add(self, when: float, waiter: W) -> int:
-        """Expire `waiter` at loop time `when`; return its number, the key to remove it from `waiting`."""
-        self._number = number = self._number + 1
-        self.waiting[number] = waiter
-        whens = self._whens
-        if not whens or when >= whens[-1]:
-            whens.append(when)
-            self._numbers.append(number)
+    def add(self, waiter: W) -> None:
+        """Expire a waiter at its deadline."""
+        deadline = waiter.deadline
+        if deadline >= self._last:
+            self._last = deadline
+            self._line.append(waiter)
         else:
-            place = bisect_right(whens, when)
-            whens.insert(place, when)
-            self._numbers.insert(place, number)
-        if self._timer is None or when < self._armed_for:
-            self._arm(when)
-        if len(whens) > self._prune_at:
-            self._prune()
-        return number
+            self._add_unusual(waiter, deadline)
+
+    def sweep(self) -> None:
+        """Forget the first waiters that are done, and all that are done if the first one holds up many."""
+        line = self._line
+        while line:
+            future = line[0].future
+            if future is not None and not future.done():
+                break
+            line.popleft()
+        if not line:
+            self._last = self._armed_for
+        elif len(line) > self._prune_line_at:
+            self._line = line = deque(waiter for waiter in line if _waits(waiter))
+            self._prune_line_at = max(_PRUNE_FROM, 2 * len(line))
 
     def close(self) -> None:
         """Forget everybody."""
-        self.waiting.clear()
-        self._whens.clear()
-        self._numbers.clear()
+        self._line.clear()
+        self._early.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._last = self._armed_for = math.inf
+
+    def _add_unusual(self, waiter: W, deadline: float) -> None:
+        if not self._line:
+            self._arm(deadline)
+            self._line.append(waiter)
+            return
+        self._number += 1
+        early = self._early
+        heappush(early, (deadline, self._number, waiter))
+        if deadline < self._armed_for:
+            self._arm(deadline)
+        if len(early) > self._prune_early_at:
+            self._early = early = [entry for entry in early if _waits(entry[2])]
+            heapify(early)
+            self._prune_early_at = max(_PRUNE_FROM, 2 * len(early))
 
     def _arm(self, when: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._armed_for = when
         self._timer = self._loop.call_at(when, self._ring)
+        self._armed_for = when
+        self._last = self._line[-1].deadline if self._line else when
 
     def _ring(self) -> None:
+        now = self._loop.time()
+        due: list[W] = []
+        line, early = self._line, self._early
+        while line and (line[0].deadline <= now or not _waits(line[0])):
+            due.append(line.popleft())
+        while early and (early[0][0] <= now or not _waits(early[0][2])):
+            due.append(heappop(early)[2])
         self._timer = None
-        due = self._numbers[: bisect_right(self._whens, self._loop.time())]
-        for number in due:
-            waiter = self.waiting.pop(number, None)
-            if waiter is not None:
+        self._last = self._armed_for = math.inf
+        first = min(line[0].deadline if line else math.inf, early[0][0] if early else math.inf)
+        if first < math.inf:
+            self._arm(first)
+        for waiter in due:
+            if _waits(waiter):
                 self._expire(waiter)
-        # Drop the answered ones behind it too, or the timer would fire for each.
-        over = next((n for n in range(len(due), len(self._numbers)) if self._numbers[n] in self.waiting), None)
-        del self._whens[:over], self._numbers[:over]
-        if self._whens:
-            self._arm(self._whens[0])
 
-    def _prune(self) -> None:
-        left = [
-            (when, number) for when, number in zip(self._whens, self._numbers, strict=True) if number in self.waiting
-        ]
-        self._whens = [when for when, _ in left]
-        self._numbers = [number for _, number in left]
-        self._prune_at = max(_PRUNE_FROM, 2 * len(left))
+
+def _waits(waiter: Waiter) -> bool:
+    return waiter.future is not None and not waiter.future.done()

@@ -133,7 +133,7 @@ def _delivering(deliver: Deliver) -> Next:
             raise ConfigurationError(f"next({context!r}): pass the context that the middleware was given")
         envelope = context._envelope
         if context._is_sent:  # an envelope is delivered once, and its id may be in the log by now
-            envelope = msgspec.structs.replace(envelope, future=None, fresh=False, attempts=0, deadline=0)
+            envelope = msgspec.structs.replace(envelope, future=None, fresh=False, attempts=0, deadline=0.0)
         context._is_sent = True
         return deliver(envelope)
 

@@ -7,7 +7,7 @@ of the event loop.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from actorium.actors.actor import Actor
@@ -18,6 +18,7 @@ from actorium.actors.pending import PendingAppend
 from actorium.runtime.commands.dispatcher import Dispatcher
 from actorium.runtime.commands.replies import Replies
 from actorium.runtime.instrument import Instruments, ObservedAnswer, ObservedBatch, ObservedCommand, Tell
+from actorium.store.errors import Transient
 from actorium.store.event_store import Batch, Committed
 from actorium.store.writer import CommitsBatches
 
@@ -117,8 +118,16 @@ class ObservedReplies(Replies):
         super().__init__(*wanted)
         self._observer = observer
 
+    def committed(self, requests: Sequence[PendingAppend[Actor]], outcome: Committed | Transient) -> None:
+        """Take the writer's report on one batch, and note its acknowledgements."""
+        super().committed(requests, outcome)
+        if isinstance(outcome, Committed):
+            for request, position in zip(requests, outcome.outcomes, strict=True):
+                if type(position) is int and request.outcome is None:  # otherwise its actor recovers
+                    self._observer.answered(request.envelope, request)
+
     def acknowledge(self, request: PendingAppend[Actor], position: int) -> None:
-        """Answer a command whose events are durable."""
+        """Reply to a command whose events are durable."""
         super().acknowledge(request, position)
         self._observer.answered(request.envelope, request)
 

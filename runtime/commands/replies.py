@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -21,11 +21,12 @@ from actorium.actors.errors import CommandConflict, Rejected
 from actorium.actors.fingerprint import NOT_DONE, is_narrow
 from actorium.actors.pending import PendingAppend
 from actorium.runtime.commands.admission import Admission
+from actorium.runtime.commands.answer_batch import AnswerBatch, set_result
 from actorium.runtime.commands.deadlines import Deadlines
 from actorium.runtime.log.log_tail import LogTail
 from actorium.store.codec import EventCodec
 from actorium.store.errors import ActoriumError, CommitUnknown, DamagedLog, DuplicateCommand, Transient
-from actorium.store.event_store import Committed, EventStore, StreamRead
+from actorium.store.event_store import AppendOutcome, Committed, EventStore, StreamRead
 from actorium.store.events import Event
 from actorium.store.log import logger
 from actorium.store.names import CommandRecord
@@ -59,12 +60,14 @@ class Replies:
         admission: Admission,
         log_tail: LogTail,
         deadlines: Deadlines[Envelope],
+        answers: AnswerBatch,
     ) -> None:
         self._store = store
         self._codec = codec
         self._admission = admission
         self._log_tail = log_tail
-        self._with_deadline = deadlines.waiting
+        self._deadlines = deadlines
+        self._answers = answers
         self._questions: deque[_Question] = deque()
         self._asking: list[_Question] = []
         self._wake: asyncio.Future[None] | None = None
@@ -72,20 +75,41 @@ class Replies:
         self.acknowledged = self.rejected = self.failed = self.duplicates = self.dropped = 0
 
     def committed(self, requests: Sequence[PendingAppend[Actor]], outcome: Committed | Transient) -> None:
-        """Process the writer's report on one batch: notify the subscriptions and each actor."""
+        """Process the writer's report on one batch: notify the subscriptions and each actor, and reply."""
         if isinstance(outcome, Transient):
             for request in requests:
                 request.actor.outcome_known(request, outcome)
         else:
             # Update the tail first: a reply that depends on these events carries the end of the log that includes them.
             self._log_tail.advance(requests, outcome)
-            for request, position in zip(requests, outcome.outcomes, strict=True):
-                request.actor.outcome_known(request, position)
+            self._tell_actors(requests, outcome.outcomes)
         # Acknowledgements are sent only from here, so they are counted once per batch.
         count, self._acknowledged_now = self._acknowledged_now, 0
         self.acknowledged += count
         self._admission.answered(count)
+        self._deadlines.sweep()
         self._let_others_in(requests)
+
+    def _tell_actors(self, requests: Sequence[PendingAppend[Actor]], outcomes: Sequence[AppendOutcome]) -> None:
+        acknowledged = 0
+        add_answer: Callable[[Any], None] = self._answers.adder()
+        for request, position in zip(requests, outcomes, strict=True):
+            actor = request.actor
+            if not actor.outcome_known(request, position):
+                continue
+            # `acknowledge`, inlined: hot path.
+            acknowledged += 1
+            envelope = request.envelope
+            future = envelope.future
+            if future is not None and not future.done():
+                count = len(request.append.events)
+                version = request.append.expected_version + count
+                last: int = position + count - 1  # type: ignore[operator]
+                set_result(future, Ack(envelope.to, version, last, request.events, envelope.command_id))
+                add_answer(future)
+            if request.followers is not None or request.snapshot is not None:
+                actor.acknowledged(request)
+        self._acknowledged_now += acknowledged
 
     def _let_others_in(self, requests: Sequence[PendingAppend[Actor]]) -> None:
         if self._admission.somebody_waits_for_a_mailbox:
@@ -94,26 +118,16 @@ class Replies:
 
     def acknowledge(self, request: PendingAppend[Actor], position: int) -> None:
         """Reply to a command whose events are durable."""
-        envelope = request.envelope
-        append = request.append
         self._acknowledged_now += 1
-        self._with_deadline.pop(envelope.deadline, None)
+        envelope, append = request.envelope, request.append
         future = envelope.future
         if future is not None and not future.done():
             count = len(append.events)
-            future.set_result(
-                Ack(
-                    envelope.to,
-                    append.expected_version + count,
-                    position + count - 1,
-                    request.events,
-                    envelope.command_id,
-                )
-            )
+            version = append.expected_version + count
+            future.set_result(Ack(envelope.to, version, position + count - 1, request.events, envelope.command_id))
 
     def answer(self, envelope: Envelope, outcome: Any) -> None:
         """Send the final reply to an envelope."""
-        self._with_deadline.pop(envelope.deadline, None)
         future = envelope.future
         if outcome is None:
             self.dropped += 1
@@ -132,6 +146,7 @@ class Replies:
                 future.set_exception(outcome)
             else:
                 future.set_result(outcome)
+        self._deadlines.sweep()
 
     def answer_unwritten(self, envelope: Envelope, outcome: Any) -> None:
         """Reply to a command that wrote nothing, unless its id took effect before."""

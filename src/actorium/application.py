@@ -210,19 +210,14 @@ class Runtime:
         """
         timeout_s = self._default_timeout_s if timeout_s is None else checked_timeout_s(timeout_s)
         engine = self._running()
+        has_metadata = correlation_id != "" or causation_id != "" or headers or inherited() is not None
+        if not (has_metadata or expected_version is not None or wait_for or self._has_middleware):
+            return await engine.dispatcher.send(command, command_id, timeout_s)
         if not self._has_middleware:
             engine.admission.require_time(timeout_s)  # rejecting is cheapest here, but middleware must see the command
-        if inherited() is not None:
-            correlation_id, causation_id, headers = inherit(correlation_id, causation_id, headers)
-        dispatcher = engine.dispatcher
-        envelope = dispatcher.envelope(
-            command, command_id, expected_version, correlation_id, causation_id, headers, timeout_s
-        )
-        if wait_for:
-            return await self._entry.call_and_wait(envelope, self._reads.models(wait_for))
-        if self._has_middleware:
-            return await self._entry.call(envelope)
-        return await dispatcher.ask(envelope)
+        metadata = inherit(correlation_id, causation_id, headers)
+        envelope = engine.dispatcher.envelope(command, command_id, expected_version, *metadata, timeout_s)
+        return await self._entry.call_and_wait(envelope, self._reads.models(wait_for))
 
     async def tell(
         self,

@@ -72,8 +72,7 @@ async def test_timeouts_that_were_not_needed_do_not_pile_up() -> None:
             await runtime.send(Add("t"), timeout_s=1_000_000.0)
         engine = runtime._engine
         assert engine is not None
-        assert len(engine.deadlines) <= 1_100
-        assert not engine.deadlines.waiting
+        assert not engine.deadlines
 
 
 @virtual

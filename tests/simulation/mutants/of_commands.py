@@ -65,15 +65,15 @@ def state_is_kept_after_an_uncertain_write(patch: pytest.MonkeyPatch) -> None:
     """After a failure of the store the log decides; here the actor continues with the state it had decided."""
     outcome_known = Actor.outcome_known
 
-    def keep_state(actor: Actor, request: PendingAppend[Actor], outcome: Any) -> None:
+    def keep_state(actor: Actor, request: PendingAppend[Actor], outcome: Any) -> bool:
         if isinstance(outcome, Transient) and actor.pending:
             del actor.pending[0]
             actor.pending = actor.pending or None
             actor.kind.host.answer(request.envelope, outcome)
             for envelope, answer in request.followers or ():
                 actor.kind.host.answer_unwritten(envelope, answer)
-        else:
-            outcome_known(actor, request, outcome)
+            return False
+        return outcome_known(actor, request, outcome)
 
     patch.setattr(Actor, "outcome_known", keep_state)
 
@@ -83,10 +83,14 @@ def a_refused_append_is_taken_for_written(patch: pytest.MonkeyPatch) -> None:
     """A command whose append lost a race is decided again; here it is acknowledged."""
     outcome_known = Actor.outcome_known
 
-    def swallow(actor: Actor, request: PendingAppend[Actor], outcome: Any) -> None:
-        if isinstance(outcome, WrongExpectedVersion):
-            outcome = request.actor.kind.host.log_tail.position  # type: ignore[attr-defined]
-        outcome_known(actor, request, outcome)
+    def swallow(actor: Actor, request: PendingAppend[Actor], outcome: Any) -> bool:
+        if not isinstance(outcome, WrongExpectedVersion):
+            return outcome_known(actor, request, outcome)
+        host = request.actor.kind.host
+        position: int = host.log_tail.position  # type: ignore[attr-defined]
+        if outcome_known(actor, request, position):
+            host.acknowledge(request, position)
+        return False
 
     patch.setattr(Actor, "outcome_known", swallow)
 
