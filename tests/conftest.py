@@ -1,4 +1,4 @@
-"""What every test has."""
+"""Fixtures of all tests."""
 
 from collections.abc import Iterator
 
@@ -8,6 +8,6 @@ import structlog
 
 @pytest.fixture(autouse=True)
 def unconfigured_logs() -> Iterator[None]:
-    """Undo what a command under test did to structlog's configuration, which holds an output that is closed later."""
+    """Restore structlog's configuration after a command under test, which configured an output that is closed later."""
     yield
     structlog.reset_defaults()

@@ -301,7 +301,7 @@ def test_an_aggregate_inherits_behaviour_and_may_replace_it() -> None:
     assert definition.stream_type == "Careful"
 
 
-def test_all_alternatives_of_an_evolve_are_evolved() -> None:
+def test_an_evolve_method_handles_every_type_in_its_union() -> None:
     class Book(Aggregate):
         lines: int = 0
 
@@ -316,7 +316,7 @@ def test_all_alternatives_of_an_evolve_are_evolved() -> None:
     assert set(Book.__definition__.evolvers) == {Deposited, Withdrawn}
 
 
-def test_every_other_default_is_fine() -> None:
+def test_other_defaults_are_accepted() -> None:
     class Frozen(msgspec.Struct, frozen=True):
         daily: int = 0
 
@@ -355,7 +355,7 @@ class Pay(Command):
     pass
 
 
-def test_two_handlers_of_one_name_are_refused() -> None:
+def test_two_handlers_with_the_same_name_are_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"Account\.on is a method \(line \d+\) and a method \(line \d+\)"):
 
         class Account(Aggregate):
@@ -373,7 +373,7 @@ def fill(body: Any, members: list[tuple[str, Any]]) -> None:
 
 
 @pytest.mark.parametrize("first", ["field", "annotation", "handler"])
-def test_a_field_and_a_handler_of_one_name_are_refused(first: str) -> None:
+def test_a_field_and_a_handler_with_the_same_name_are_refused(first: str) -> None:
     def handler(self: Any, command: Pay) -> None: ...
 
     body = HandlerMeta.__prepare__("Account", (Aggregate,))
@@ -388,6 +388,6 @@ def test_a_field_and_a_handler_of_one_name_are_refused(first: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["id", "stream_type"])
-def test_a_field_by_a_name_of_the_runtimes_own_is_refused(name: str) -> None:
+def test_a_field_with_a_reserved_name_is_refused(name: str) -> None:
     with pytest.raises(ConfigurationError, match=rf"Odd\.{name} cannot be declared as a field"):
         type(Aggregate)("Odd", (Aggregate,), {"__annotations__": {name: "int"}, name: 0})

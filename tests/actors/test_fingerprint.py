@@ -33,7 +33,7 @@ def fingerprint(command: Command, stream_type: str = "Account") -> int:
     return CommandCodec(type(command), stream_type).admit(command, 10_000)[1]
 
 
-def test_a_field_added_with_a_default_and_the_order_of_fields_change_nothing() -> None:
+def test_a_new_field_with_a_default_and_the_field_order_do_not_change_it() -> None:
     def first() -> int:
         class Pay(Command):
             amount: int
@@ -56,7 +56,7 @@ def test_a_field_added_with_a_default_and_the_order_of_fields_change_nothing() -
     assert first() == second()
 
 
-def test_the_same_holds_inside_of_what_a_command_holds() -> None:
+def test_nested_structs_follow_the_same_rule() -> None:
     def first() -> int:
         class Item(msgspec.Struct, frozen=True):
             sku: str
@@ -82,7 +82,7 @@ def test_the_same_holds_inside_of_what_a_command_holds() -> None:
     assert first() == second()
 
 
-def test_the_tag_of_one_of_several_classes_counts() -> None:
+def test_the_tag_of_a_tagged_union_counts() -> None:
     class Card(msgspec.Struct, frozen=True, tag=True):
         number: str = ""
 
@@ -95,7 +95,7 @@ def test_the_tag_of_one_of_several_classes_counts() -> None:
     assert fingerprint(Pay("a", Card())) != fingerprint(Pay("a", Cash()))
 
 
-def test_what_makes_another_command_changes_it() -> None:
+def test_different_commands_have_different_fingerprints() -> None:
     class Pay(Command):
         amount: int
 
@@ -112,7 +112,7 @@ def test_what_makes_another_command_changes_it() -> None:
     assert len(seen) == 5
 
 
-def test_it_has_64_bits_and_is_never_taken_for_an_old_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_has_64_bits_and_never_looks_like_an_old_one(monkeypatch: pytest.MonkeyPatch) -> None:
     class Pay(Command):
         amount: int
 
@@ -148,7 +148,7 @@ def test_it_is_the_same_in_every_process() -> None:
 
 
 @pytest.mark.parametrize("bit", [0, 31, 32, 40, 63])
-def test_no_bit_of_it_turns_over_unnoticed(bit: int) -> None:
+def test_a_flip_of_any_bit_is_detected(bit: int) -> None:
     fingerprint = -(2**63) + 12345
     mark: tuple[Any, ...] = ("Account", "a", events_column("c1", fingerprint, 3, 2), 3, 7)
     assert isinstance(command_record("c1", fingerprint, *mark), CommandRecord)
@@ -160,7 +160,7 @@ def test_no_bit_of_it_turns_over_unnoticed(bit: int) -> None:
     ("keys", "first", "second"),
     [(int, 2, 10), (uuid.UUID, uuid.UUID(int=1), uuid.UUID(int=2)), (Colour, Colour.RED, Colour.GREEN)],
 )
-def test_keys_may_be_of_any_type_that_json_gives_back(keys: Any, first: Any, second: Any) -> None:
+def test_keys_may_have_any_type_that_survives_json(keys: Any, first: Any, second: Any) -> None:
     class Price(Command):
         prices: dict[keys, int]
         tags: set[str] = set()

@@ -1,4 +1,4 @@
-"""Which events nobody can change once they are made."""
+"""Which events are immutable once they are created."""
 
 from typing import Any
 
@@ -36,10 +36,10 @@ class WithAnything(Event):
     value: Any
 
 
-def test_bytes_that_are_not_read_yet_are_as_immutable_as_bytes() -> None:
+def test_undecoded_bytes_are_immutable() -> None:
     assert is_immutable(Sealed)
 
 
 @pytest.mark.parametrize("event", [WithAList, WithAThawedOne, WithAnything])
-def test_a_frozen_event_with_something_inside_that_is_not_is_none(event: type[Event]) -> None:
+def test_a_frozen_event_with_a_mutable_value_is_not_immutable(event: type[Event]) -> None:
     assert not is_immutable(event)

@@ -1,4 +1,4 @@
-"""A command handler only reads the state: what it changes is refused, and the state is as it was."""
+"""A command handler only reads the state: a change is refused, and the state is restored."""
 
 from collections.abc import Callable
 from typing import Any
@@ -109,7 +109,7 @@ class Uncopied(Aggregate):
 
 
 @virtual
-async def test_a_changed_field_fails_the_command_and_is_put_back() -> None:
+async def test_a_changed_field_fails_the_command_and_is_restored() -> None:
     async with Runtime([Stock], store="memory://") as runtime:
         await runtime.send(Take("s", 1))
         with pytest.raises(CommandFailed, match=r"Stock\.take changed left from 9 to 5: a command handler only reads"):
@@ -119,7 +119,7 @@ async def test_a_changed_field_fails_the_command_and_is_put_back() -> None:
 
 @virtual
 @pytest.mark.parametrize("field", [name for name in CHANGES if name not in HARMLESS])
-async def test_a_change_at_any_depth_is_found_and_put_back(field: str) -> None:
+async def test_a_change_at_any_depth_is_found_and_restored(field: str) -> None:
     async with Runtime([Shelf], store="memory://") as runtime:
         await runtime.send(Alter("s", "an equal list"))
         with pytest.raises(CommandFailed, match=rf"Shelf\.alter changed {field} from"):
@@ -135,7 +135,7 @@ async def test_a_state_that_is_the_same_afterwards_is_unchanged(change: str) -> 
 
 
 @virtual
-async def test_a_change_beside_a_rejection_is_found_too() -> None:
+async def test_a_change_before_a_rejection_is_found_too() -> None:
     async with Runtime([Stock], store="memory://") as runtime:
         await runtime.send(Take("s", 1))
         with pytest.raises(CommandFailed, match=r"Stock.take changed notes from \[\] to \['three'\]"):
@@ -145,7 +145,7 @@ async def test_a_change_beside_a_rejection_is_found_too() -> None:
 
 @virtual
 @pytest.mark.parametrize("development", [False, True])
-async def test_production_checks_the_first_decisions_and_development_all(development: bool) -> None:
+async def test_production_checks_the_first_decisions_and_development_checks_all(development: bool) -> None:
     async with Runtime([Stock], store="memory://", settings=Settings(development=development)) as runtime:
         for n in range(FIRST_DECISIONS):
             await runtime.send(Take(f"s{n}", 1))
@@ -165,7 +165,7 @@ async def test_each_runtime_checks_for_itself() -> None:
 
 
 @virtual
-async def test_several_events_and_a_state_that_cannot_be_copied_are_decided_as_ever() -> None:
+async def test_several_events_and_a_state_that_cannot_be_copied_work_as_usual() -> None:
     async with Runtime([Steps], store="memory://") as runtime:
         assert (await runtime.send(Take("s", 3))).version == 3
     async with Runtime([Uncopied], store="memory://") as runtime:

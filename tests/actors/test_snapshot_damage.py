@@ -1,4 +1,4 @@
-"""A snapshot that is wrong, old or damaged means replay, and never a wrong state."""
+"""A snapshot that is wrong, old or damaged causes a replay, never a wrong state."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from actorium.store.sqlite import SQLiteStore
 
 
 @virtual
-async def test_hydration_begins_at_the_snapshot_and_applies_what_is_later() -> None:
+async def test_hydration_starts_at_the_snapshot_and_applies_later_events() -> None:
     class Watched(Tally):
         stream_type = "Tally"
 
@@ -62,14 +62,14 @@ def test_a_changed_class_replays(body: dict[str, Any]) -> None:
 
 
 def lie(fingerprint: str) -> Snapshot:
-    """Return a snapshot of a state that never was: whoever begins at it is found out."""
+    """Return a snapshot of a state that never existed, to show whether hydration starts from it."""
     return Snapshot(STREAM, 12, fingerprint, b'{"id":"t","total":-1}')
 
 
 @pytest.mark.parametrize(
     "state", [b"", b"[]", b'{"id":"t","total":"x"}', b'{"id":"u","total":5}', b'{"total":5}', b'{"id":"t","seen":7}']
 )
-def test_a_snapshot_that_fits_no_state_means_replay_said_once(state: bytes) -> None:
+def test_a_snapshot_that_fits_no_state_causes_a_replay_and_one_log_line(state: bytes) -> None:
     @virtual
     async def run() -> None:
         store = MemoryStore()
@@ -126,7 +126,7 @@ def test_the_log_holds_the_snapshot_that_the_other_tests_damage(path: Path) -> N
     db.close()
 
 
-def test_flipped_bits_of_a_saved_state_mean_replay(path: Path) -> None:
+def test_flipped_bits_in_a_saved_state_cause_a_replay(path: Path) -> None:
     db = sqlite3.connect(path)
     text, checksum = db.execute("SELECT CAST(state AS BLOB), checksum FROM snapshots").fetchone()
     db.close()
@@ -153,7 +153,7 @@ def test_flipped_bits_of_a_saved_state_mean_replay(path: Path) -> None:
         "stream = 9",
     ],
 )
-def test_a_damaged_row_means_replay(path: Path, change: str) -> None:
+def test_a_damaged_row_causes_a_replay(path: Path, change: str) -> None:
     expected = state_of(path)
     try:
         assert tamper(path, f"UPDATE snapshots SET {change}") == 1
@@ -162,13 +162,13 @@ def test_a_damaged_row_means_replay(path: Path, change: str) -> None:
     assert state_of(path) == expected
 
 
-def test_a_stream_that_ends_before_its_snapshot_is_no_state_at_all(path: Path) -> None:
+def test_a_stream_that_ends_before_its_snapshot_gives_no_state(path: Path) -> None:
     tamper(path, "DELETE FROM events WHERE version > 18")
     with pytest.raises(HydrationFailed, match=r"version 20.*the stream ends at 18"):
         state_of(path)
 
 
-def test_a_snapshot_of_another_stream_is_not_taken_for_this_one(path: Path) -> None:
+def test_a_snapshot_of_another_stream_is_not_used(path: Path) -> None:
     async def other() -> None:
         async with Runtime([Tally], store=SQLiteStore(path)) as runtime:
             await add(runtime, 40, to="u")

@@ -1,4 +1,4 @@
-"""Snapshots: taken by policy, written behind the commands, and known by the code that wrote them."""
+"""Snapshots: taken by policy, written after the commands, and valid only for the code that wrote them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from actorium.store.memory import MemoryStore
 
 
 @virtual
-async def test_one_is_taken_when_the_stream_passes_a_multiple() -> None:
+async def test_a_snapshot_is_taken_when_the_stream_passes_a_multiple() -> None:
     store = MemoryStore()
     async with Runtime([Tally], store=store) as runtime:
         await add(runtime, 4)
@@ -41,7 +41,7 @@ async def test_one_is_taken_when_the_stream_passes_a_multiple() -> None:
 
 
 @virtual
-async def test_one_is_taken_when_the_predicate_says_so() -> None:
+async def test_a_snapshot_is_taken_when_the_predicate_is_true() -> None:
     class Large(Tally):
         snapshots = Snapshots(when=lambda state, version: state.total > 3 and version % 2 == 0)
 
@@ -54,7 +54,7 @@ async def test_one_is_taken_when_the_predicate_says_so() -> None:
 
 
 @virtual
-async def test_none_is_taken_of_events_that_are_not_durable() -> None:
+async def test_no_snapshot_is_taken_of_events_that_are_not_durable() -> None:
     store = FaultyStore()
     async with Runtime([Tally], store=store) as runtime:
         await add(runtime, 4)
@@ -71,7 +71,7 @@ async def test_none_is_taken_of_events_that_are_not_durable() -> None:
 
 
 @virtual
-async def test_a_snapshot_is_of_its_version_however_far_the_actor_has_run_ahead() -> None:
+async def test_a_snapshot_has_the_state_of_its_version_even_if_the_actor_is_ahead() -> None:
     store = GatedStore()
     async with Runtime([Tally], store=store) as runtime:
         store.shut()
@@ -99,7 +99,7 @@ async def test_a_class_without_a_policy_saves_nothing() -> None:
 
 
 @virtual
-async def test_snapshots_beyond_what_may_wait_are_left_out() -> None:
+async def test_snapshots_beyond_the_limit_are_skipped() -> None:
     class Eager(Tally):
         snapshots = Snapshots(every=1)
 
@@ -114,7 +114,7 @@ async def test_snapshots_beyond_what_may_wait_are_left_out() -> None:
 
 
 @virtual
-async def test_a_failed_write_of_a_snapshot_troubles_nobody() -> None:
+async def test_a_failed_snapshot_write_affects_nothing_else() -> None:
     store = FaultyStore()
     async with Runtime([Tally], store=store) as runtime:
         await add(runtime, 4)
@@ -168,7 +168,7 @@ class Unfaithful(Aggregate):
 
 @pytest.mark.parametrize(("amount", "field"), [(1, "ratio"), (13, "ratio")])
 @virtual
-async def test_a_state_that_json_would_change_is_not_saved_and_said_once(amount: int, field: str) -> None:
+async def test_a_state_that_json_would_change_is_not_saved_and_logged_once(amount: int, field: str) -> None:
     store = GatedStore()
     with capture_logs() as logs:
         async with Runtime([Unfaithful], store=store) as runtime:
@@ -193,7 +193,7 @@ async def test_a_predicate_that_raises_fails_no_command() -> None:
     assert "Snapshots(when=…) raised ZeroDivisionError" in warning["reason"]
 
 
-def test_a_policy_is_checked_where_it_is_written() -> None:
+def test_a_policy_is_checked_when_the_class_is_defined() -> None:
     with pytest.raises(ConfigurationError, match="give one of every= and when="):
         Snapshots()
     with pytest.raises(ConfigurationError, match="give one of every= and when="):
@@ -246,7 +246,7 @@ def test_the_same_code_has_the_same_fingerprint() -> None:
     ],
     ids=lambda body: "+".join(body),
 )
-def test_what_changes_the_meaning_of_a_state_changes_the_fingerprint(body: dict[str, Any]) -> None:
+def test_a_change_in_the_meaning_of_a_state_changes_the_fingerprint(body: dict[str, Any]) -> None:
     same = changed(added=evolver("self.total += event.amount"))
     other = changed(**{"added": evolver("self.total += event.amount"), **body})
     assert fingerprint_of(other.__definition__) != fingerprint_of(same.__definition__)
@@ -268,9 +268,7 @@ class Grouped(Aggregate):
 
 @virtual
 @pytest.mark.parametrize(("development", "taken"), [(False, 3), (True, 2)])
-async def test_a_later_state_of_another_type_is_found_soon_and_in_development_at_once(
-    development: bool, taken: int
-) -> None:
+async def test_a_later_type_change_is_found_soon_and_in_development_immediately(development: bool, taken: int) -> None:
     store = GatedStore()
     async with Runtime([Grouped], store=store, settings=Settings(development=development)) as runtime:
         for amount in range(1, 7):  # from the third on, the state holds a defaultdict, which JSON makes a dict

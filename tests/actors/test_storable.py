@@ -1,4 +1,4 @@
-"""What cannot be stored is refused when its class is defined, not when the first one is sent."""
+"""A class that cannot be stored is refused when it is defined, not when its first instance is sent."""
 
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -86,7 +86,7 @@ def a_generic_event() -> None:
         ),
     ],
 )
-def test_a_class_that_cannot_be_stored_is_refused_at_its_definition(define: Any, message: str) -> None:
+def test_a_class_that_cannot_be_stored_is_refused_when_it_is_defined(define: Any, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         define()
 

@@ -205,7 +205,7 @@ def test_a_check_without_an_application_is_a_one_line_error(shop: Path, capsys: 
     assert err.strip() == "'shop_app:two': shop_app has no 'two'"
 
 
-def test_what_falls_due_after_the_calendar_is_named(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_due_time_beyond_the_calendar_is_reported(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     url = "sqlite:///transfers.db"
     (shop / "timers_app.py").write_text(SAGAS, encoding="utf-8")
     submitted = CommandSubmitted(issued_command(Deposit("bob", 1)), 10**22)

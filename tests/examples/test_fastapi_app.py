@@ -241,9 +241,7 @@ async def test_an_invalid_time_is_422(serve: Serve, moment: dict[str, Any]) -> N
         (b"{", 422),
     ],
 )
-async def test_a_body_that_is_no_command_is_a_problem_and_is_not_sent_back(
-    serve: Serve, body: bytes, status: int
-) -> None:
+async def test_an_invalid_body_is_a_problem_and_is_not_echoed(serve: Serve, body: bytes, status: int) -> None:
     path = "/accounts" if b"owner" in body else "/accounts/alice/deposits"
     headers = key("k", content_type="application/json")
     async with serve(create_app("memory://")) as server:
@@ -255,7 +253,7 @@ async def test_a_body_that_is_no_command_is_a_problem_and_is_not_sent_back(
 
 
 @pytest.mark.parametrize("is_told", [True, False])
-async def test_a_body_that_is_too_long_is_413_and_is_not_read_to_its_end(serve: Serve, is_told: bool) -> None:
+async def test_a_body_that_is_too_long_is_413_and_is_not_read_completely(serve: Serve, is_told: bool) -> None:
     chunk, sent = b" " * 10_000, 0
 
     async def body() -> AsyncIterator[bytes]:
@@ -278,7 +276,7 @@ async def test_a_body_that_is_too_long_is_413_and_is_not_read_to_its_end(serve: 
 
 
 @pytest.mark.parametrize("text", ["a\x1b[31mb", "caf\xe9"])
-async def test_a_correlation_id_of_odd_characters_is_422_and_is_not_sent_back(serve: Serve, text: str) -> None:
+async def test_a_correlation_id_with_odd_characters_is_422_and_is_not_echoed(serve: Serve, text: str) -> None:
     async with serve(create_app("memory://")) as server:
         await open_alice(server.client)
         headers: Any = key("k") | {"X-Correlation-ID": text.encode("latin-1")}
@@ -289,7 +287,7 @@ async def test_a_correlation_id_of_odd_characters_is_422_and_is_not_sent_back(se
 
 
 @pytest.mark.parametrize("place", [{"params": {"after": 2}}, {"headers": {"Last-Event-ID": "9" * 30}}])
-async def test_a_stream_from_behind_the_end_of_the_log_is_422(serve: Serve, place: dict[str, Any]) -> None:
+async def test_a_stream_after_a_position_beyond_the_log_is_422(serve: Serve, place: dict[str, Any]) -> None:
     async with serve(create_app("memory://")) as server:
         await open_alice(server.client)
         answer = await server.client.get("/events", **place)
@@ -297,7 +295,7 @@ async def test_a_stream_from_behind_the_end_of_the_log_is_422(serve: Serve, plac
         assert problem(answer)["type"] == "/problems/PositionBeyondLog"
 
 
-async def test_a_path_that_is_not_there_is_a_problem_too(serve: Serve) -> None:
+async def test_an_unknown_path_is_a_problem_too(serve: Serve) -> None:
     async with serve(create_app("memory://")) as server:
         replies = await server.client.get("/nowhere"), await server.client.delete("/health")
         assert [problem(answer)["status"] for answer in replies] == [404, 405]
@@ -336,7 +334,7 @@ class SilentStore(MemoryStore):
         return await super().head()
 
 
-async def test_health_asks_the_store_and_waits_only_so_long(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_health_asks_the_store_for_a_limited_time(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app_module, "HEALTH_S", 0.01)
     store = SilentStore()
     async with serve(create_app(store)) as server:
@@ -347,7 +345,7 @@ async def test_health_asks_the_store_and_waits_only_so_long(serve: Serve, monkey
         assert answer.headers["retry-after"] == "5"
 
 
-async def test_a_log_that_is_gone_is_504_and_says_nothing_of_the_server(serve: Serve, tmp_path: Path) -> None:
+async def test_a_removed_log_is_504_and_reveals_nothing_about_the_server(serve: Serve, tmp_path: Path) -> None:
     file = tmp_path / "bank.db"
     async with serve(create_app(f"sqlite:///{file}")) as server:
         await open_alice(server.client)

@@ -1,4 +1,4 @@
-"""A page escapes what it is given, has the style of the package that asks, and misses nothing silently."""
+"""A page escapes its values, has the style of the calling package, and reports missing values."""
 
 import sys
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ ESCAPED = "&lt;b a=&#34;1&#34; c=&#39;2&#39;&gt;&amp;"
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A package with a page of its own."""
+    """A package with its own page."""
     name = f"pages_of_{request.node.name}"
     templates = tmp_path / name / "templates"
     templates.mkdir(parents=True)
@@ -35,14 +35,14 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fix
     sys.modules.pop(name, None)
 
 
-def test_values_are_escaped_wherever_they_stand_and_the_style_is_not(package: str) -> None:
+def test_values_are_escaped_everywhere_and_the_style_is_not(package: str) -> None:
     html = render(package, "page.html", name=HARMFUL)
     assert HARMFUL not in html
     assert html.count(ESCAPED) == 6
     assert "p > b { color: red; }" in html
 
 
-def test_a_value_that_nobody_gave_is_an_error(package: str) -> None:
+def test_a_missing_value_is_an_error(package: str) -> None:
     with pytest.raises(UndefinedError, match="'name' is undefined"):
         render(package, "page.html")
 

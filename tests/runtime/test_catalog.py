@@ -1,4 +1,4 @@
-"""What the classes of one runtime have to agree on is checked when it is made."""
+"""Conflicts between the classes of a runtime are reported when it is created."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def test_two_aggregates_for_one_command_are_refused() -> None:
         Runtime([Tally, Rival], store="memory://")
 
 
-def test_two_aggregates_for_one_kind_of_stream_are_refused() -> None:
+def test_two_aggregates_with_one_stream_type_are_refused() -> None:
     class Rival(Aggregate):
         stream_type = "Tally"
 
@@ -25,7 +25,7 @@ def test_two_aggregates_for_one_kind_of_stream_are_refused() -> None:
         Runtime([Tally, Rival], store="memory://")
 
 
-def test_two_events_of_one_stored_name_are_refused() -> None:
+def test_two_events_with_the_same_stored_name_are_refused() -> None:
     class AddedToo(Event):
         event_type = "Added"
 
@@ -37,7 +37,7 @@ def test_two_events_of_one_stored_name_are_refused() -> None:
         Runtime([Tally, Rival], store="memory://")
 
 
-def test_two_commands_of_one_stored_name_are_refused() -> None:
+def test_two_commands_with_the_same_stored_name_are_refused() -> None:
     class AddToo(Command):
         command_type = "Add"
 
@@ -60,7 +60,7 @@ def test_an_event_that_json_cannot_carry_is_refused() -> None:
             def odd(self, event: Odd) -> None: ...
 
 
-def test_an_instance_is_no_class() -> None:
+def test_an_instance_is_refused_as_a_part() -> None:
     with pytest.raises(ConfigurationError, match=r"is not an Aggregate.*classes, not instances"):
         Runtime([Tally("t")], store="memory://")  # type: ignore[list-item]
 
@@ -80,7 +80,7 @@ async def tell(event: Added) -> None: ...
 
 
 @pytest.mark.parametrize("part", [Tally, Gone, tell])
-def test_a_part_that_is_given_twice_is_refused(part: Any) -> None:
+def test_a_part_that_is_passed_twice_is_refused(part: Any) -> None:
     with pytest.raises(ConfigurationError, match=f"{part.__name__} is passed twice: pass each part to a runtime once"):
         Runtime([Tally, Account, part, part], store="memory://")
 

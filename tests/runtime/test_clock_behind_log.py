@@ -1,4 +1,4 @@
-"""A wall clock that was ahead and comes back: warned of once, and what the log's times mean then."""
+"""A wall clock that was ahead and is set back: one warning, and the times of later events."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ def at(source: SeededSource) -> datetime:
 
 
 @virtual
-async def test_a_clock_that_comes_back_is_warned_of_once_in_each_run() -> None:
+async def test_a_clock_that_was_set_back_causes_one_warning_per_run() -> None:
     source, store = SeededSource(), MemoryStore()
     for run in range(2):
         with capture_logs() as logs:
@@ -37,7 +37,7 @@ async def test_a_clock_that_comes_back_is_warned_of_once_in_each_run() -> None:
 
 
 @virtual
-async def test_a_clock_that_is_set_back_by_a_little_is_nobodys_trouble() -> None:
+async def test_a_small_clock_correction_causes_no_warning() -> None:
     source = SeededSource()
     with capture_logs() as logs:
         async with Runtime([Account], store="memory://", source=source) as runtime:
@@ -48,7 +48,7 @@ async def test_a_clock_that_is_set_back_by_a_little_is_nobodys_trouble() -> None
 
 
 @virtual
-async def test_new_events_carry_the_time_of_the_last_one_until_the_clock_reaches_it() -> None:
+async def test_new_events_have_the_time_of_the_last_one_until_the_clock_reaches_it() -> None:
     source = SeededSource()
     async with Runtime([Account], store="memory://", source=source) as runtime:
         await runtime.send(OpenAccount("alice"))
@@ -69,7 +69,7 @@ async def test_new_events_carry_the_time_of_the_last_one_until_the_clock_reaches
 
 
 @virtual
-async def test_what_was_timed_while_the_clock_was_ahead_comes_by_that_clock() -> None:
+async def test_timers_set_while_the_clock_was_ahead_fire_by_that_clock() -> None:
     source = SeededSource()
     async with Runtime([Account], store="memory://", source=source) as runtime:
         await runtime.send(OpenAccount("alice"))

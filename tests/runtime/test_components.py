@@ -1,4 +1,4 @@
-"""The order of a life: followers begin before commands are accepted, senders after; a stop goes the other way."""
+"""The start order: followers before commands are accepted, senders after; the stop order is the reverse."""
 
 import asyncio
 
@@ -70,7 +70,7 @@ class Noted(Component):
 
 
 @virtual
-async def test_components_begin_in_their_order_and_stop_in_the_other() -> None:
+async def test_components_start_in_order_and_stop_in_reverse() -> None:
     life = Life()
     await life.lifecycle.start()
     assert life.noted == [
@@ -88,7 +88,7 @@ async def test_components_begin_in_their_order_and_stop_in_the_other() -> None:
 
 
 @pytest.mark.parametrize("phase", ["prepare second", "start second", "prepare sender", "start sender"])
-def test_one_that_cannot_begin_fails_the_start_and_closes_the_runtime(phase: str) -> None:
+def test_a_component_that_cannot_start_fails_the_start_and_closes_the_runtime(phase: str) -> None:
     @virtual
     async def run() -> None:
         life = Life(fails=phase)
@@ -103,7 +103,7 @@ def test_one_that_cannot_begin_fails_the_start_and_closes_the_runtime(phase: str
 
 
 @virtual
-async def test_one_that_never_stops_is_given_the_time_of_the_drain() -> None:
+async def test_a_component_that_never_stops_gets_the_drain_time() -> None:
     life = Life(fails="hang")
     await life.lifecycle.start()
     began = asyncio.get_running_loop().time()

@@ -1,4 +1,4 @@
-"""A store that never answers: `stop` ends all the same, and says what is unknown."""
+"""A store that never responds: `stop` ends nevertheless, and reports unknown outcomes."""
 
 import asyncio
 import contextlib
@@ -95,7 +95,7 @@ async def test_leaving_the_block_raises_it_too() -> None:
 
 
 @virtual
-async def test_a_commit_that_ends_in_its_last_moment_is_told_of() -> None:
+async def test_a_commit_that_ends_at_the_last_moment_is_reported() -> None:
     store = GatedStore()
     runtime = Runtime([Tally], store=store, settings=SETTINGS)
     await runtime.start()
@@ -110,7 +110,7 @@ async def test_a_commit_that_ends_in_its_last_moment_is_told_of() -> None:
 
 
 @virtual
-async def test_a_store_that_never_closes_is_left_alone() -> None:
+async def test_a_store_that_never_closes_is_abandoned() -> None:
     runtime = Runtime([Tally], store=NeverCloses(), settings=SETTINGS)
     await runtime.start()
     ack = await runtime.send(Add("t"))
@@ -121,7 +121,7 @@ async def test_a_store_that_never_closes_is_left_alone() -> None:
 
 
 @virtual
-async def test_a_store_that_never_opens_holds_up_no_stop() -> None:
+async def test_a_store_that_never_opens_does_not_block_the_stop() -> None:
     runtime = Runtime([Tally], store=NeverOpens(), settings=SETTINGS)
     starting = asyncio.ensure_future(runtime.start())
     await settled()
@@ -133,7 +133,7 @@ async def test_a_store_that_never_opens_holds_up_no_stop() -> None:
 
 
 @virtual
-async def test_even_a_commit_that_cannot_be_cancelled_holds_up_no_stop() -> None:
+async def test_a_commit_that_cannot_be_cancelled_does_not_block_the_stop() -> None:
     store = Deaf()
     runtime = Runtime([Tally], store=store, settings=SETTINGS)
     await runtime.start()
@@ -148,7 +148,7 @@ async def test_even_a_commit_that_cannot_be_cancelled_holds_up_no_stop() -> None
 
 
 @virtual
-async def test_a_read_that_never_ends_is_no_commit() -> None:
+async def test_a_read_that_never_ends_is_not_reported_as_a_commit() -> None:
     class Endless(PassedThrough):
         async def read_streams(self, reads: Sequence[StreamRead], max_bytes: int = PAGE_BYTES) -> list[StreamPage]:
             await forever()

@@ -1,4 +1,4 @@
-"""Instruments are told what a runtime does, once each; what nobody observes is not installed; none fails a command."""
+"""Instruments get each report once; callbacks that are not overridden are not installed; none can fail a command."""
 
 import asyncio
 from collections.abc import Sequence
@@ -102,7 +102,7 @@ async def test_each_command_is_received_with_its_ids_and_answered_once_with_its_
 
 
 @virtual
-async def test_commands_are_handed_over_by_the_turn_of_the_loop_with_the_time_they_took() -> None:
+async def test_commands_are_reported_per_loop_iteration_with_their_durations() -> None:
     store = FaultyStore()
     store.faults.append("slow")
     recorder = Recorder()
@@ -116,7 +116,7 @@ async def test_commands_are_handed_over_by_the_turn_of_the_loop_with_the_time_th
 
 
 @virtual
-async def test_what_is_refused_at_the_door_is_not_received_and_who_leaves_is_dropped() -> None:
+async def test_a_refused_command_is_not_received_and_an_abandoned_one_is_dropped() -> None:
     recorder, store = Recorder(), FaultyStore()
     async with Runtime([Tally], store=store, instruments=[recorder], settings=Settings(max_in_flight=1)) as runtime:
         store.shut()
@@ -135,7 +135,7 @@ async def test_what_is_refused_at_the_door_is_not_received_and_who_leaves_is_dro
 
 
 @virtual
-async def test_a_command_to_an_actor_that_cannot_begin_is_answered_and_forgotten() -> None:
+async def test_a_command_to_an_actor_that_cannot_start_is_answered_and_forgotten() -> None:
     store = PoisonedStore()
     async with Runtime([Tally], store=store) as runtime:
         await runtime.send(Add("t"))
@@ -153,7 +153,7 @@ async def test_a_command_to_an_actor_that_cannot_begin_is_answered_and_forgotten
 
 
 @virtual
-async def test_what_a_stop_leaves_unanswered_is_told_before_the_runtime_has_ended() -> None:
+async def test_commands_left_unanswered_by_a_stop_are_reported_before_the_end() -> None:
     store = FaultyStore()
     recorder = Recorder()
     runtime = Runtime([Tally], store=store, instruments=[recorder], settings=Settings(drain_s=1, close_s=1))
@@ -169,7 +169,7 @@ async def test_what_a_stop_leaves_unanswered_is_told_before_the_runtime_has_ende
 
 
 @virtual
-async def test_a_commit_is_told_with_its_size_and_its_time_and_one_that_failed_with_its_error() -> None:
+async def test_a_commit_is_reported_with_its_size_duration_and_error() -> None:
     store = FaultyStore()
     store.faults.extend(["slow", "before"])
     recorder = Recorder()
@@ -184,7 +184,7 @@ async def test_a_commit_is_told_with_its_size_and_its_time_and_one_that_failed_w
 
 
 @virtual
-async def test_deliveries_and_lag_of_a_processor_are_told_also_while_it_is_paused() -> None:
+async def test_the_deliveries_and_lag_of_a_processor_are_reported_even_while_it_is_paused() -> None:
     Switch.off()
     recorder = Recorder()
     async with Runtime([Tally, Sums], store="memory://", instruments=[recorder]) as runtime:
@@ -206,7 +206,7 @@ async def test_deliveries_and_lag_of_a_processor_are_told_also_while_it_is_pause
 
 
 @virtual
-async def test_the_steps_of_a_saga_are_told_as_they_are_issued_and_end() -> None:
+async def test_the_steps_of_a_saga_are_reported_when_they_are_issued_and_end() -> None:
     recorder = Recorder()
     async with runtime_of(Transfer, instruments=[recorder]) as runtime:
         await open_accounts(runtime, alice=100, bob_closed=0, bob=0)
@@ -230,7 +230,7 @@ async def test_the_steps_of_a_saga_are_told_as_they_are_issued_and_end() -> None
 
 
 @virtual
-async def test_steps_of_an_earlier_run_are_not_told_again() -> None:
+async def test_steps_of_an_earlier_run_are_not_reported_again() -> None:
     store = FaultyStore()
     async with runtime_of(Transfer, store=store) as runtime:
         await open_accounts(runtime, alice=100, bob=0)
@@ -243,7 +243,7 @@ async def test_steps_of_an_earlier_run_are_not_told_again() -> None:
 
 
 @virtual
-async def test_hydration_and_passivation_are_told_and_counted() -> None:
+async def test_hydration_and_passivation_are_reported_and_counted() -> None:
     recorder = Recorder()
     settings = Settings(passivation=Passivation(idle_s=10))
     async with Runtime([Tally], store="memory://", settings=settings, instruments=[recorder]) as runtime:
@@ -275,7 +275,7 @@ class Broken(Recorder):
 
 
 @virtual
-async def test_one_that_raises_is_logged_once_and_taken_out_and_nothing_else_fails() -> None:
+async def test_an_instrument_that_raises_is_logged_once_and_removed() -> None:
     Switch.off()
     broken, recorder = Broken(), Recorder()
     with capture_logs() as logs:
@@ -296,7 +296,7 @@ class OnlyCommits(Instrument):
 
 
 @virtual
-async def test_what_nobody_looks_at_is_not_installed() -> None:
+async def test_callbacks_that_nobody_overrides_are_not_installed() -> None:
     for instruments in ([], [Instrument()], [OnlyCommits()]):
         async with Runtime([Tally], store="memory://", instruments=instruments) as runtime:
             engine = runtime._engine
@@ -306,6 +306,6 @@ async def test_what_nobody_looks_at_is_not_installed() -> None:
             )
 
 
-def test_what_is_no_instrument_is_refused_by_name() -> None:
+def test_an_object_that_is_not_an_instrument_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="is not an Instrument"):
         Runtime([Tally], store="memory://", instruments=[object()])  # type: ignore[list-item]

@@ -1,4 +1,4 @@
-"""A runtime's life: it starts once, drains what it accepted, and leaves nobody waiting whatever ends it."""
+"""A runtime starts once, drains accepted commands, and leaves no caller waiting, whatever ends it."""
 
 import asyncio
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ async def test_it_starts_once() -> None:
 
 
 @virtual
-async def test_stopping_twice_at_once_or_later_is_stopping_once() -> None:
+async def test_stopping_twice_has_the_effect_of_stopping_once() -> None:
     runtime = Runtime([Tally], store="memory://")
     await runtime.stop()
     await runtime.start()
@@ -55,7 +55,7 @@ async def test_stopping_twice_at_once_or_later_is_stopping_once() -> None:
 
 
 @virtual
-async def test_it_is_of_no_use_before_and_after_its_life() -> None:
+async def test_it_refuses_calls_before_the_start_and_after_the_stop() -> None:
     runtime = Runtime([Tally], store="memory://")
 
     async def use() -> None:
@@ -76,7 +76,7 @@ async def test_it_is_of_no_use_before_and_after_its_life() -> None:
 
 
 @virtual
-async def test_stopping_while_it_starts_ends_both() -> None:
+async def test_a_stop_during_the_start_ends_both() -> None:
     store = SlowToOpen()
     runtime = Runtime([Tally], store=store)
     starting = asyncio.ensure_future(runtime.start())
@@ -112,7 +112,7 @@ async def test_a_store_that_cannot_be_opened_is_the_error_of_the_start() -> None
 
 
 @virtual
-async def test_an_exception_inside_the_block_comes_out_after_accepted_commands_are_durable() -> None:
+async def test_an_exception_in_the_block_propagates_after_accepted_commands_are_durable() -> None:
     store = FaultyStore()
     store.next_fault = lambda: "slow"
     sent: list[asyncio.Future[Ack]] = []
@@ -129,7 +129,7 @@ async def test_an_exception_inside_the_block_comes_out_after_accepted_commands_a
 
 
 @virtual
-async def test_what_was_accepted_before_the_stop_is_committed_what_comes_later_is_refused() -> None:
+async def test_commands_accepted_before_the_stop_are_committed_and_later_ones_refused() -> None:
     store = GatedStore()
     runtime = Runtime([Tally], store=store)
     await runtime.start()
@@ -151,7 +151,7 @@ async def test_what_was_accepted_before_the_stop_is_committed_what_comes_later_i
 
 
 @virtual
-async def test_what_is_not_committed_in_time_is_told_that_the_runtime_has_closed() -> None:
+async def test_commands_not_committed_in_time_fail_with_runtime_closed() -> None:
     store = GatedStore()
     runtime = Runtime([Tally], store=store, settings=Settings(drain_s=3.0))
     await runtime.start()
@@ -192,7 +192,7 @@ async def test_the_same_store_serves_the_next_runtime() -> None:
 
 
 @virtual
-async def test_a_crash_of_the_runtime_itself_tells_everybody() -> None:
+async def test_a_crash_of_the_runtime_fails_all_callers() -> None:
     class Absurd(GatedStore):
         async def _write(self, batch: Batch) -> Committed:
             return Committed([], 0)  # an adapter's bug: an outcome is missing
@@ -212,7 +212,7 @@ async def test_a_crash_of_the_runtime_itself_tells_everybody() -> None:
 
 
 @virtual
-async def test_a_root_task_that_is_cancelled_from_outside_tells_everybody() -> None:
+async def test_a_root_task_cancelled_from_outside_fails_all_callers() -> None:
     store = GatedStore()
     runtime = Runtime([Tally], store=store)
     await runtime.start()
@@ -230,7 +230,7 @@ async def test_a_root_task_that_is_cancelled_from_outside_tells_everybody() -> N
 
 
 @virtual
-async def test_a_hydration_under_way_at_the_end_of_the_drain_is_told() -> None:
+async def test_a_hydration_in_progress_at_the_end_of_the_drain_fails() -> None:
     class Endless(PassedThrough):
         async def read_streams(self, reads: Sequence[StreamRead], max_bytes: int = PAGE_BYTES) -> list[StreamPage]:
             await asyncio.Event().wait()

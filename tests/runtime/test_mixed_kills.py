@@ -1,4 +1,4 @@
-"""Kills under a load of everything: nothing lost, doubled or stuck, and every causation chain complete."""
+"""Kills under mixed load: nothing is lost, doubled or stuck, and every causation chain is complete."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from support.mixed_kills import MixedKills
 from support.mixed_load import KINDS, runtime_on
 
 
-def test_kills_under_mixed_load_lose_double_and_hold_up_nothing(tmp_path: Path) -> None:
+def test_kills_under_mixed_load_lose_double_and_stall_nothing(tmp_path: Path) -> None:
     found = MixedKills(tmp_path, seed=5).run(4)
     assert found.problems == []
     assert found.broken_chains == []
@@ -20,7 +20,7 @@ def test_kills_under_mixed_load_lose_double_and_hold_up_nothing(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("position", [3, 10**6])
-def test_what_is_lost_or_stands_elsewhere_is_found(tmp_path: Path, position: int) -> None:
+def test_a_lost_or_misplaced_event_is_found(tmp_path: Path, position: int) -> None:
     kills = MixedKills(tmp_path, seed=5)
     kills._acknowledged["fill-999999"] = position  # as if somebody had been told so
     found = kills.run(1)
@@ -28,7 +28,7 @@ def test_what_is_lost_or_stands_elsewhere_is_found(tmp_path: Path, position: int
 
 
 @pytest.mark.asyncio
-async def test_a_start_with_something_of_everything_logs_one_line(tmp_path: Path) -> None:
+async def test_a_start_with_every_kind_of_part_logs_one_line(tmp_path: Path) -> None:
     for _ in range(2):
         with capture_logs() as logs:
             async with runtime_on(tmp_path):

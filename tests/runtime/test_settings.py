@@ -1,4 +1,4 @@
-"""Every limit and time of a runtime does something, and so do the counters that show it."""
+"""Every setting of a runtime has an effect, and the counters show it."""
 
 import asyncio
 from typing import Any
@@ -19,7 +19,7 @@ def send(runtime: Runtime, *ids: str) -> "list[asyncio.Future[Ack]]":
 
 
 @virtual
-async def test_default_timeout_s_is_how_long_a_call_waits_that_says_nothing() -> None:
+async def test_default_timeout_s_applies_to_calls_without_a_timeout() -> None:
     store = GatedStore()
     loop = asyncio.get_running_loop()
     async with Runtime([Tally], store=store, settings=Settings(default_timeout_s=3.0)) as runtime:
@@ -96,7 +96,7 @@ async def test_turn_budget_lets_the_next_actor_have_its_turn() -> None:
     ],
 )
 @virtual
-async def test_a_batch_is_as_large_as_load_and_its_limits_make_it(settings: Settings, sizes: list[int] | None) -> None:
+async def test_the_batch_size_follows_the_load_up_to_its_limits(settings: Settings, sizes: list[int] | None) -> None:
     store = GatedStore()
     async with Runtime([Tally], store=store, settings=settings) as runtime:
         store.shut()
@@ -118,7 +118,7 @@ async def test_a_batch_is_as_large_as_load_and_its_limits_make_it(settings: Sett
     [name for name in Settings.__struct_fields__ if isinstance(getattr(Settings(), name), int | float)],
 )
 @pytest.mark.parametrize("value", [0, -1, float("nan")])
-def test_a_limit_that_is_no_limit_is_refused(name: str, value: Any) -> None:
+def test_an_invalid_limit_is_refused(name: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=name):
         Settings(**{name: value})
 
@@ -168,7 +168,7 @@ async def test_each_counter_moves_when_it_should() -> None:
 
 
 @virtual
-async def test_the_writers_counters_tell_of_batches() -> None:
+async def test_the_writers_counters_count_batches() -> None:
     store = FaultyStore()
     async with Runtime([Tally], store=store) as runtime:
         store.shut()
@@ -187,7 +187,7 @@ async def test_the_writers_counters_tell_of_batches() -> None:
 
 
 @virtual
-async def test_failed_and_waiting_and_ready_are_shown_while_they_last() -> None:
+async def test_failed_waiting_and_ready_are_current_values() -> None:
     async with Runtime([Tally], store="memory://", settings=Settings(max_in_flight=1)) as runtime:
         await runtime.send(Add("a"))
         sent = send(runtime, "a", "b")

@@ -1,4 +1,4 @@
-"""A runtime belongs to one event loop: from anywhere else, nothing is done but through that loop."""
+"""A runtime belongs to one event loop: calls from other threads must go through that loop."""
 
 import asyncio
 from collections.abc import Callable

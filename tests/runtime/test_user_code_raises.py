@@ -1,4 +1,4 @@
-"""Anything that user code raises, in any form and at any place, stops only itself (P8)."""
+"""Whatever user code raises, and wherever, affects only that piece of work."""
 
 import asyncio
 import subprocess
@@ -58,7 +58,7 @@ STEPS = ("step", "effect", "undo", "on_rejected")
 
 @asynccontextmanager
 async def running(**options: Any) -> AsyncIterator[tuple[Runtime, Sink]]:
-    """A runtime with every kind of part; at the end everything still has to work."""
+    """A runtime with every kind of part; at the end, everything must still work."""
     HEARD.clear()
     sink = Sink()
     outlet = Outlet("words", types=[raising.Said], sink=sink, source="/words", start="beginning")
@@ -142,7 +142,7 @@ class Scale(Aggregate):
 
 @ALL_KINDS
 @virtual
-async def test_a_field_whose_code_raises_is_refused_at_the_door(what: str) -> None:
+async def test_a_field_whose_code_raises_is_refused_before_the_mailbox(what: str) -> None:
     async with Runtime([Scale], store="memory://") as runtime:
         with pytest.raises(InvalidCommand):
             await runtime.send(Weigh("a", Odd(what)))
@@ -299,7 +299,7 @@ async def test_an_upcaster_fails_its_event(what: str) -> None:
 
 @ALL_KINDS
 @virtual
-async def test_what_a_sink_raises_is_an_error_of_ours_for_who_retries_by_hand(
+async def test_an_error_of_a_sink_is_wrapped_for_an_operator_who_retries(
     what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raised = KINDS[what]()

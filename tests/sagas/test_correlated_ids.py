@@ -1,4 +1,4 @@
-"""The ids that correlate= gives are checked: a wrong one parks its event, and nothing else."""
+"""Ids from `correlate=` are checked: an invalid one parks only its event."""
 
 import asyncio
 from typing import Any
@@ -27,7 +27,7 @@ def saga_by(odd: Any) -> type[Saga]:
 
 @pytest.mark.parametrize("id", ["", "\ud800", "x" * 513, b"x", ["a"], 1.5, True])
 @virtual
-async def test_what_is_no_id_parks_that_event_alone(id: Any) -> None:
+async def test_an_invalid_id_parks_that_event_alone(id: Any) -> None:
     saga = saga_by(id)
     async with Runtime([Tally, saga], store="memory://", settings=SETTINGS) as runtime:
         await asyncio.gather(*(runtime.send(Add(name)) for name in ("odd", *(f"good-{n}" for n in range(20)))))
@@ -40,7 +40,7 @@ async def test_what_is_no_id_parks_that_event_alone(id: Any) -> None:
 
 @pytest.mark.parametrize(("id", "text"), [(UUID(int=5), str(UUID(int=5))), (7, "7"), ("ž 🜚", "ž 🜚"), (None, "")])
 @virtual
-async def test_a_uuid_and_a_number_are_taken_as_their_text(id: Any, text: str) -> None:
+async def test_a_uuid_and_a_number_are_used_as_text(id: Any, text: str) -> None:
     saga = saga_by(id)
     async with Runtime([Tally, saga], store="memory://", settings=SETTINGS) as runtime:
         await runtime.send(Add("odd"))

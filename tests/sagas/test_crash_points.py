@@ -1,4 +1,4 @@
-"""P7: whatever moment a process dies at, the next one brings its sagas to the same end, with nothing done twice.
+"""Whenever a process dies, the next one brings its sagas to the same end, with nothing done twice.
 
 Each story is run once undisturbed and its commits are counted. Then it is run again for every one of them, and the
 process dies there: before the commit is written, and right after; the next process finds only the log.
@@ -185,7 +185,7 @@ STORIES = {
 
 
 async def play(story: Story, runtime: Runtime) -> None:
-    """Ask for everything that was not asked for yet, and see it through."""
+    """Send the requests that were not sent yet, and wait until all are finished."""
     await open_accounts(runtime, **ACCOUNTS)
     await story.ask(runtime)
     async with asyncio.timeout(20_000):
@@ -237,7 +237,7 @@ async def live(story: Story, runtime: Runtime) -> None:
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_every_crash_point_of_a_story_leads_to_the_same_end(name: str) -> None:
+def test_every_crash_point_leads_to_the_same_result(name: str) -> None:
     story = STORIES[name]
     commits = run_virtual(run_with_crashes(story, []))
     assert commits >= 4
@@ -247,7 +247,7 @@ def test_every_crash_point_of_a_story_leads_to_the_same_end(name: str) -> None:
 
 
 @virtual
-async def test_processes_that_die_again_and_again_get_there_all_the_same() -> None:
+async def test_processes_that_die_repeatedly_reach_the_same_result() -> None:
     chance = random.Random(7)
     for story in STORIES.values():
         for _ in range(4):

@@ -1,4 +1,4 @@
-"""Derived ids: nobody can take one, none is too long, and what was sent under an older form is not sent anew."""
+"""Derived ids: no caller can use one, none is too long, and commands sent under an older form are not sent again."""
 
 import asyncio
 from typing import Any
@@ -61,7 +61,7 @@ class Named(Saga):
 async def wrote(
     store: EventStore, stream: tuple[str, str], version: int, command_id: str, *events: Event, **checkpoints: int
 ) -> None:
-    """Append events as the code of before derived ids did, under a command's id of that time."""
+    """Append events as older code did, under a command id of the older form."""
     metadata = as_json(Metadata(command_id))
     encoded = tuple(EncodedEvent(event_type_of(type(event)), 1, as_json(event), metadata) for event in events)
     mark = CommandMark(command_id, OLD_FINGERPRINT)
@@ -91,7 +91,7 @@ async def test_a_client_cannot_take_the_ids_of_a_saga() -> None:
 
 @pytest.mark.parametrize("length", [480, 500, 512])
 @virtual
-async def test_a_saga_of_the_longest_id_does_and_undoes_its_steps(length: int) -> None:
+async def test_a_saga_with_the_longest_id_runs_and_undoes_its_steps(length: int) -> None:
     id = "ž" * length
     async with runtime_of(Named) as runtime:
         await open_accounts(runtime, alice=100, bob=0, bob_closed=0)
@@ -103,7 +103,7 @@ async def test_a_saga_of_the_longest_id_does_and_undoes_its_steps(length: int) -
 
 
 @virtual
-async def test_a_saga_that_is_named_by_a_long_stream_has_an_id() -> None:
+async def test_a_saga_started_by_an_event_of_a_long_stream_has_an_id() -> None:
     async with runtime_of(Transfer) as runtime:
         await open_accounts(runtime, alice=100, bob=0)
         await runtime.send(Ask("d" * 512, "alice", "bob"))
@@ -116,7 +116,7 @@ async def test_a_saga_that_is_named_by_a_long_stream_has_an_id() -> None:
 
 @pytest.mark.parametrize("stands", [False, True])
 @virtual
-async def test_a_step_that_was_issued_before_there_were_derived_ids_is_not_done_twice(stands: bool) -> None:
+async def test_a_step_issued_before_derived_ids_existed_takes_effect_once(stands: bool) -> None:
     store = PassedThrough()
     async with runtime_of(store=store) as runtime:
         await open_accounts(runtime, alice=100, bob=0)
@@ -135,7 +135,7 @@ async def test_a_step_that_was_issued_before_there_were_derived_ids_is_not_done_
 
 
 @virtual
-async def test_an_event_that_a_saga_took_before_there_were_derived_ids_is_not_taken_twice() -> None:
+async def test_an_event_handled_before_derived_ids_existed_is_not_handled_twice() -> None:
     store = PassedThrough()
     await store.open()
     requested = TransferRequested("alice", "bob", 10)
@@ -155,7 +155,7 @@ async def test_an_event_that_a_saga_took_before_there_were_derived_ids_is_not_ta
 
 
 @virtual
-async def test_a_command_that_was_submitted_before_there_were_derived_ids_is_known() -> None:
+async def test_a_command_submitted_before_derived_ids_existed_is_recognized() -> None:
     store = PassedThrough()
     await store.open()
     submitted = CommandSubmitted(issued_command(Deposit("bob", 5)), 0)
@@ -181,7 +181,7 @@ RUNNING: list[Runtime] = []
 
 
 @virtual
-async def test_the_key_of_a_reaction_is_out_of_reach_and_never_too_long() -> None:
+async def test_the_key_of_a_reaction_is_reserved_and_never_too_long() -> None:
     tell = adder()
     RUNNING[:] = [Runtime([Tally, tell], store="memory://", settings=Settings(drain_s=1))]
     async with RUNNING[0] as runtime:
@@ -193,7 +193,7 @@ async def test_the_key_of_a_reaction_is_out_of_reach_and_never_too_long() -> Non
 
 
 @virtual
-async def test_what_a_reaction_sent_before_there_were_derived_ids_is_not_sent_twice() -> None:
+async def test_commands_sent_by_a_reaction_before_derived_ids_existed_are_not_sent_twice() -> None:
     store = PassedThrough()
     await store.open()
     await wrote(store, ("Tally", "t"), 0, "add", Added(1), reaction_tell_replays_up_to=1)

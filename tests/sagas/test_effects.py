@@ -1,4 +1,4 @@
-"""Async steps: effects outside the log, with a key, retries and a deadline; the result is recorded before the next."""
+"""Async steps: external effects with a key, retries and a deadline; the result is recorded before the next step."""
 
 import asyncio
 
@@ -97,7 +97,7 @@ async def test_the_result_is_recorded_before_the_next_step() -> None:
 
 
 @virtual
-async def test_trouble_is_tried_again_with_the_same_key() -> None:
+async def test_a_failed_effect_is_retried_with_the_same_key() -> None:
     bank = new_partner()
     bank.failures = 2
     async with runtime_of(Payment) as runtime:
@@ -109,7 +109,7 @@ async def test_trouble_is_tried_again_with_the_same_key() -> None:
 
 
 @virtual
-async def test_a_refusal_is_final_and_the_effect_is_not_undone() -> None:
+async def test_a_rejection_is_final_and_the_effect_is_not_undone() -> None:
     bank = new_partner()
     bank.refuses = "unknown account"
     async with runtime_of(Payment) as runtime:
@@ -121,7 +121,7 @@ async def test_a_refusal_is_final_and_the_effect_is_not_undone() -> None:
 
 
 @virtual
-async def test_trouble_to_the_end_leaves_it_open_whether_it_was_done_so_it_is_undone() -> None:
+async def test_an_effect_whose_attempts_all_failed_is_undone_because_it_may_have_happened() -> None:
     bank = new_partner()
     bank.failures = 99
     async with runtime_of(Payment) as runtime:
@@ -145,7 +145,7 @@ async def test_a_deadline_ends_an_effect_that_hangs() -> None:
 
 
 @virtual
-async def test_an_effect_that_was_under_way_is_called_again_by_the_next_run_with_the_same_key() -> None:
+async def test_an_interrupted_effect_is_called_again_by_the_next_run_with_the_same_key() -> None:
     bank = new_partner()
     bank.takes_s = 1e6
     store = PassedThrough()
@@ -161,7 +161,7 @@ async def test_an_effect_that_was_under_way_is_called_again_by_the_next_run_with
 
 
 @virtual
-async def test_what_a_handler_changes_meanwhile_is_kept_beside_what_the_effect_changes() -> None:
+async def test_changes_by_a_handler_during_an_effect_are_kept() -> None:
     bank = new_partner()
     bank.takes_s = 30.0
     async with runtime_of(Payment) as runtime:
@@ -174,7 +174,7 @@ async def test_what_a_handler_changes_meanwhile_is_kept_beside_what_the_effect_c
 
 
 @virtual
-async def test_a_reset_of_the_bookkeeping_calls_nothing_again() -> None:
+async def test_a_reset_of_the_agenda_calls_no_effect_again() -> None:
     bank = new_partner()
     async with runtime_of(Payment) as runtime:
         await open_accounts(runtime, alice=30, book=0, claims=0)

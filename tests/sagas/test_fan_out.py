@@ -1,4 +1,4 @@
-"""A step that sends several commands: all succeed, or what took effect is undone, and nothing else."""
+"""A step that sends several commands: all succeed, or exactly those that took effect are undone."""
 
 from support.transfers import Deposit, TransferRequested, Withdraw, ask, balances, open_accounts, runtime_of, saga_in
 from support.virtual_time import virtual
@@ -29,7 +29,7 @@ class Collection(Saga):
 
 
 @virtual
-async def test_all_succeed() -> None:
+async def test_all_commands_of_a_step_succeed() -> None:
     async with runtime_of(Collection) as runtime:
         await open_accounts(runtime, one=10, two=10, three=10, bob=0)
         await saga_in(runtime, Collection, await ask(runtime), "completed")
@@ -37,7 +37,7 @@ async def test_all_succeed() -> None:
 
 
 @virtual
-async def test_one_is_refused_and_only_the_others_are_undone() -> None:
+async def test_one_command_is_rejected_and_only_the_others_are_undone() -> None:
     for poor in ("one", "two", "three"):
         async with runtime_of(Collection) as runtime:
             before = {"one": 10, "two": 10, "three": 10, "bob": 0, poor: 5}
@@ -48,7 +48,7 @@ async def test_one_is_refused_and_only_the_others_are_undone() -> None:
 
 
 @virtual
-async def test_all_are_refused_and_nothing_is_undone() -> None:
+async def test_all_commands_are_rejected_and_nothing_is_undone() -> None:
     async with runtime_of(Collection) as runtime:
         await open_accounts(runtime, one=0, two=0, three=0, bob=0)
         saga = await saga_in(runtime, Collection, await ask(runtime), "undone")
@@ -56,7 +56,7 @@ async def test_all_are_refused_and_nothing_is_undone() -> None:
 
 
 @virtual
-async def test_a_later_step_is_refused_and_all_are_undone() -> None:
+async def test_a_later_step_is_rejected_and_all_commands_are_undone() -> None:
     async with runtime_of(Collection) as runtime:
         await open_accounts(runtime, one=10, two=10, three=10, bob_closed=0)
         saga = await saga_in(runtime, Collection, await ask(runtime, target="bob_closed"), "undone")
@@ -65,7 +65,7 @@ async def test_a_later_step_is_refused_and_all_are_undone() -> None:
 
 
 @virtual
-async def test_a_deadline_undoes_those_that_took_effect() -> None:
+async def test_a_deadline_undoes_the_commands_that_took_effect() -> None:
     class Slow(Collection):
         @step(timeout_s=5, retry=Retry(attempts=100, backoff_s=1.0, backoff_max_s=1.0))
         def collect(self) -> list[Withdraw]:
@@ -84,7 +84,7 @@ async def test_a_deadline_undoes_those_that_took_effect() -> None:
 
 
 @virtual
-async def test_many_fans_in_a_narrow_runtime_all_come_through() -> None:
+async def test_many_fan_outs_complete_in_a_runtime_with_little_room() -> None:
     narrow = Settings(max_running_intents=2, max_in_flight=3, mailbox_limit=2, poll_s=1.0)
     async with runtime_of(Collection, settings=narrow) as runtime:
         await open_accounts(runtime, one=300, two=300, three=250, bob=0)

@@ -1,4 +1,4 @@
-"""The flow, the cause and the headers of a command go on: through sagas, reactions, effects and submissions."""
+"""Sagas, reactions, effects and submissions pass on the flow, the cause and the headers of a command."""
 
 import asyncio
 from collections.abc import Mapping
@@ -68,7 +68,7 @@ async def test_every_event_of_a_saga_leads_back_to_what_started_it() -> None:
 
 
 @virtual
-async def test_a_saga_hands_on_the_headers_of_the_event_that_started_it() -> None:
+async def test_a_saga_passes_on_the_headers_of_the_event_that_started_it() -> None:
     async with runtime_of(Transfer) as runtime:
         await open_accounts(runtime, alice=100, bob_closed=0)
         await runtime.send(Ask("desk", "alice", "bob_closed", 1), headers=ANN)
@@ -92,7 +92,7 @@ class Waits(Saga):
 
 
 async def two_flows(runtime: Runtime, *, headers: Mapping[str, str]) -> None:
-    """Start a saga in one flow and move it in another."""
+    """Start a saga in one flow and continue it in another."""
     await open_accounts(runtime, bob=0)
     await runtime.send(Ask("desk", "", "s"), correlation_id="first", headers=ANN)
     await saga_in(runtime, Waits, "s", "running", reached="waits")
@@ -100,7 +100,7 @@ async def two_flows(runtime: Runtime, *, headers: Mapping[str, str]) -> None:
 
 
 @virtual
-async def test_a_saga_keeps_its_own_flow_and_adds_the_headers_of_what_moves_it() -> None:
+async def test_a_saga_keeps_its_own_flow_and_adds_the_headers_of_later_events() -> None:
     async with runtime_of(Waits) as runtime:
         await two_flows(runtime, headers={"user": "bob", "trace": "2"})
         await saga_in(runtime, Waits, "s", "completed")
@@ -123,7 +123,7 @@ class Hears(Saga):
 
 
 @virtual
-async def test_what_is_sent_after_a_restart_has_the_same_metadata() -> None:
+async def test_commands_sent_after_a_restart_have_the_same_metadata() -> None:
     store = PassedThrough()
     async with runtime_of(Hears, store=store, middleware=[refuse_sagas]) as runtime:
         await open_accounts(runtime, bob=0)
@@ -140,14 +140,14 @@ async def test_what_is_sent_after_a_restart_has_the_same_metadata() -> None:
 
 
 async def refuse_sagas(context: Any, following: Any) -> Any:
-    """Hold back what sagas send, as a process does that dies before."""
+    """Hold back the commands of sagas, like a process that dies before it sends them."""
     if context.command_id.startswith("~Hears/"):
         await asyncio.Event().wait()
     return await following(context)
 
 
 @virtual
-async def test_what_a_reaction_sends_inherits_from_its_event() -> None:
+async def test_commands_of_a_reaction_inherit_from_its_event() -> None:
     runtime: Runtime
 
     @react(on_replay="run")
@@ -174,7 +174,7 @@ async def test_what_a_reaction_sends_inherits_from_its_event() -> None:
 
 
 @virtual
-async def test_what_an_effect_of_a_saga_sends_inherits_from_its_step() -> None:
+async def test_commands_of_a_sagas_effect_inherit_from_its_step() -> None:
     runtime: Runtime
 
     class Calls(Saga):
@@ -208,7 +208,7 @@ async def test_a_submission_and_its_command_are_one_flow() -> None:
 
 
 @virtual
-async def test_what_an_event_caused_is_found() -> None:
+async def test_the_consequences_of_an_event_are_found() -> None:
     async with runtime_of(Transfer) as runtime:
         await open_accounts(runtime, alice=100, bob=0)
         ack = await runtime.send(Ask("desk", "alice", "bob", 1))

@@ -1,4 +1,4 @@
-"""No money is made or lost: in a thousand transfers side by side, and through 25 deaths of the process."""
+"""The total is constant: in a thousand concurrent transfers, and through 25 kills of the process."""
 
 import random
 import signal
@@ -78,7 +78,7 @@ class Books:
 
 
 async def check_books(store: EventStore, requests: int) -> None:
-    """Go through the log: the sum is right at every position, and every saga ended properly and once."""
+    """Check that the sum is right at every position of the log, and that every saga ended properly and once."""
     books = Books()
     records = await whole_log(store)
     for record in records:
@@ -103,7 +103,7 @@ async def test_the_sum_is_constant_at_every_position_under_a_thousand_transfers(
 
 
 def run_until_killed(database: Path, requests: int, accepted: int) -> None:
-    """Let a process carry out transfers, and kill it when it has accepted so many."""
+    """Let a process carry out transfers, and kill it when it has accepted this many."""
     child = subprocess.Popen([sys.executable, str(CHILD), str(database), str(requests)], stdout=subprocess.PIPE)
     assert child.stdout is not None
     assert len(child.stdout.read(accepted)) == accepted, "it ended before it was killed"

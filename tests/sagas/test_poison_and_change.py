@@ -1,4 +1,4 @@
-"""A saga whose code raises stops only itself; and code that changes under live sagas is checked at the start."""
+"""A saga whose code raises stops only itself, and code changes that affect live sagas are checked at the start."""
 
 import asyncio
 
@@ -184,7 +184,7 @@ async def begin_with_old(store: PassedThrough) -> tuple[str, str, str]:
 
 
 @virtual
-async def test_a_start_without_a_step_that_live_sagas_stand_on_is_refused_with_their_list() -> None:
+async def test_a_start_without_a_step_of_live_sagas_is_refused_with_their_list() -> None:
     store = PassedThrough()
     await begin_with_old(store)
     with pytest.raises(ConfigurationError) as refused:
@@ -221,7 +221,7 @@ async def test_a_start_without_the_class_of_live_sagas_is_refused_with_their_lis
 
 
 @virtual
-async def test_a_saga_that_stands_on_no_step_is_not_forgotten_either() -> None:
+async def test_a_live_saga_between_steps_is_listed_too() -> None:
     store = PassedThrough()
     async with runtime_of(Touchy, store=store) as runtime:
         await open_accounts(runtime, bob=0, notes=0)
@@ -232,7 +232,7 @@ async def test_a_saga_that_stands_on_no_step_is_not_forgotten_either() -> None:
 
 
 @virtual
-async def test_a_class_whose_sagas_are_all_over_may_go_if_one_says_so() -> None:
+async def test_a_class_whose_sagas_have_all_ended_may_be_removed_with_a_setting() -> None:
     store = PassedThrough()
     async with runtime_of(Apart, store=store) as runtime:
         await open_accounts(runtime, notes=0)
@@ -247,7 +247,7 @@ async def test_a_class_whose_sagas_are_all_over_may_go_if_one_says_so() -> None:
 
 
 @virtual
-async def test_renamed_steps_go_on_under_their_new_names() -> None:
+async def test_renamed_steps_continue_under_their_new_names() -> None:
     store = PassedThrough()
     first, second, third = await begin_with_old(store)
     async with runtime_of(New, store=store, seed=1) as runtime:
@@ -264,7 +264,7 @@ async def test_renamed_steps_go_on_under_their_new_names() -> None:
 
 
 @virtual
-async def test_an_undo_that_the_code_has_no_more_is_said_loudly() -> None:
+async def test_a_step_to_undo_that_is_missing_in_the_code_makes_the_saga_fail() -> None:
     class Poorer(Saga):
         saga_type = "Move"
 

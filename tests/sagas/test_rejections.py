@@ -1,4 +1,4 @@
-"""What a rejection says is recorded with the saga, whatever text that is."""
+"""A saga records the content of a rejection, whatever text it is."""
 
 import os
 from collections.abc import Callable
@@ -29,7 +29,7 @@ class Printer(Aggregate):
 
 
 @virtual
-async def test_a_rejection_with_bytes_that_are_no_text_turns_the_saga_round_like_any_other() -> None:
+async def test_a_rejection_with_invalid_text_makes_the_saga_compensate_like_any_other() -> None:
     class Receipt(Saga):
         @starts
         def asked(self, event: TransferRequested) -> None: ...
@@ -102,7 +102,7 @@ class Refuser(Aggregate):
 
 @pytest.mark.parametrize("how", REFUSALS)
 @virtual
-async def test_a_saga_compensates_whatever_a_rejection_holds(how: str) -> None:
+async def test_a_saga_compensates_whatever_a_rejection_contains(how: str) -> None:
     class Receipt(Saga):
         @starts
         def asked(self, event: TransferRequested) -> None: ...
@@ -120,7 +120,7 @@ async def test_a_saga_compensates_whatever_a_rejection_holds(how: str) -> None:
 
 @pytest.mark.parametrize("how", REFUSALS)
 @virtual
-async def test_a_submission_is_concluded_whatever_a_rejection_holds(how: str) -> None:
+async def test_a_submission_is_concluded_whatever_a_rejection_contains(how: str) -> None:
     async with runtime_of(Refuser) as runtime:
         await runtime.submit(Refuse("x", how), command_id="a")
         await until(lambda: runtime.statistics().rejected == 1)
@@ -134,7 +134,7 @@ VALUES: dict[str, Any] = {"nan": float("nan"), "object": object(), "surrogate": 
 
 @pytest.mark.parametrize("what", VALUES)
 @virtual
-async def test_an_effect_fails_that_leaves_a_field_which_cannot_be_recorded(what: str) -> None:
+async def test_an_effect_that_sets_an_unrecordable_field_fails(what: str) -> None:
     class Payment(Saga):
         got: Any = None
         count: int = 0

@@ -1,4 +1,4 @@
-"""What starts a saga, and what becomes of a start event for a saga that there is already."""
+"""Start events of sagas, and start events for a saga that already exists."""
 
 import asyncio
 
@@ -24,7 +24,7 @@ from actorium import ConfigurationError, Saga, starts, step
 
 
 @virtual
-async def test_events_of_two_kinds_of_streams_with_one_id_start_two_sagas() -> None:
+async def test_events_of_two_stream_types_with_the_same_id_start_two_sagas() -> None:
     class Thanks(Saga):
         @starts
         def moved(self, event: TransferRequested | Opened) -> None: ...
@@ -63,7 +63,7 @@ class Strict(Once):
 
 
 @virtual
-async def test_a_second_start_event_changes_nothing_in_a_running_saga_and_is_noted() -> None:
+async def test_a_second_start_event_changes_nothing_in_a_running_saga_and_is_recorded() -> None:
     with capture_logs() as logs:
         async with runtime_of(Once) as runtime:
             await open_accounts(runtime, bob=0)
@@ -102,6 +102,6 @@ async def test_a_second_start_event_that_is_refused_is_parked_until_a_person_dis
         assert await balances(runtime, "bob") == (1,)
 
 
-def test_what_becomes_of_a_second_start_is_one_of_two_things() -> None:
+def test_on_start_again_has_two_values() -> None:
     with pytest.raises(ConfigurationError, match='on_start_again = \'restart\': "ignore" or "refuse"'):
         type(Saga)("Odd", (Once,), {"on_start_again": "restart"})

@@ -1,4 +1,4 @@
-"""The step form: order, undo in reverse, retries, the pivot, and what a person does where a saga stands."""
+"""Sagas with steps: order, undo in reverse, retries, the pivot, and operators' actions on a stuck saga."""
 
 import pytest
 from support.stores import Fault, FaultyStore
@@ -92,7 +92,7 @@ async def test_steps_run_in_order_and_complete() -> None:
 
 
 @virtual
-async def test_a_rejection_undoes_what_is_done_in_reverse_and_tells_the_undos_why() -> None:
+async def test_a_rejection_undoes_finished_steps_in_reverse_and_tells_the_undos_why() -> None:
     async with runtime_of(Relay) as runtime:
         await open_accounts(runtime, alice=100, bob_closed=0, relay=10, notes=0)
         saga = await saga_in(runtime, Relay, await ask(runtime, target="bob_closed"), "undone")
@@ -122,7 +122,7 @@ async def test_a_rejected_first_step_has_nothing_to_undo_and_its_details_are_kep
 
 
 @virtual
-async def test_a_store_that_is_away_uses_up_no_attempt_of_a_step() -> None:
+async def test_an_unavailable_store_uses_up_no_attempt_of_a_step() -> None:
     class Patient(Saga):
         @starts
         def asked(self, event: TransferRequested) -> None: ...
@@ -149,7 +149,7 @@ async def test_a_store_that_is_away_uses_up_no_attempt_of_a_step() -> None:
 
 
 @virtual
-async def test_a_command_that_fails_is_tried_again_with_a_capped_backoff() -> None:
+async def test_a_failing_command_is_retried_with_a_capped_backoff() -> None:
     class Patient(Saga):
         @starts
         def asked(self, event: TransferRequested) -> None: ...
@@ -166,7 +166,7 @@ async def test_a_command_that_fails_is_tried_again_with_a_capped_backoff() -> No
 
 
 @virtual
-async def test_what_is_tried_in_vain_turns_the_saga_round() -> None:
+async def test_a_step_that_fails_at_every_attempt_makes_the_saga_compensate() -> None:
     class Clumsy(Saga):
         @starts
         def asked(self, event: TransferRequested) -> None: ...
@@ -199,7 +199,7 @@ class Fragile(Transfer):
 
 
 @virtual
-async def test_an_undo_that_cannot_be_done_leaves_the_saga_failed_until_it_is_retried() -> None:
+async def test_a_failing_undo_leaves_the_saga_stuck_until_it_is_retried() -> None:
     async with runtime_of(Fragile) as runtime:
         await open_accounts(runtime, alice_closed=100, bob_closed=0)
         id = await ask(runtime, "alice_closed", "bob_closed")
@@ -216,7 +216,7 @@ async def test_an_undo_that_cannot_be_done_leaves_the_saga_failed_until_it_is_re
 
 
 @virtual
-async def test_a_person_may_skip_an_undo_or_complete_a_saga_by_hand() -> None:
+async def test_an_operator_may_skip_an_undo_or_complete_a_saga() -> None:
     async with runtime_of(Fragile) as runtime:
         await open_accounts(runtime, alice_closed=100, bob_closed=0)
         first, second = [await ask(runtime, "alice_closed", "bob_closed") for _ in range(2)]
@@ -261,7 +261,7 @@ class Shipment(Saga):
 
 
 @virtual
-async def test_after_the_pivot_a_refused_step_is_tried_again_and_then_stands() -> None:
+async def test_after_the_pivot_a_rejected_step_is_retried_and_then_stuck() -> None:
     async with runtime_of(Shipment) as runtime:
         await open_accounts(runtime, alice=2, bob_closed=0, book=0)
         id = await ask(runtime, target="bob_closed")
@@ -275,7 +275,7 @@ async def test_after_the_pivot_a_refused_step_is_tried_again_and_then_stands() -
 
 
 @virtual
-async def test_after_the_pivot_a_refused_step_may_be_taken_while_it_is_tried() -> None:
+async def test_after_the_pivot_a_rejected_step_may_succeed_on_a_retry() -> None:
     async with runtime_of(Shipment) as runtime:
         await open_accounts(runtime, alice=2, bob_closed=0, book=0)
         id = await ask(runtime, target="bob_closed")
@@ -285,7 +285,7 @@ async def test_after_the_pivot_a_refused_step_may_be_taken_while_it_is_tried() -
 
 
 @virtual
-async def test_before_the_pivot_and_at_it_a_saga_turns_round() -> None:
+async def test_before_and_at_the_pivot_a_saga_compensates() -> None:
     async with runtime_of(Shipment) as runtime:
         await open_accounts(runtime, alice=1, bob=0, book=0)
         saga = await saga_in(runtime, Shipment, await ask(runtime), "undone")

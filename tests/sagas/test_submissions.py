@@ -1,4 +1,4 @@
-"""`runtime.submissions`: what was submitted can be found, with its status, whatever became of it."""
+"""`runtime.submissions`: submitted commands can be found with their status, whatever the outcome."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -31,7 +31,7 @@ async def submit_some(runtime: Runtime) -> None:
 
 
 @virtual
-async def test_each_is_listed_in_its_status_in_this_run_and_the_next() -> None:
+async def test_submissions_are_listed_by_status_in_this_run_and_the_next() -> None:
     store = PassedThrough()
     for seed in (0, 1):
         async with runtime_of(store=store, seed=seed) as runtime:
@@ -44,7 +44,7 @@ async def test_each_is_listed_in_its_status_in_this_run_and_the_next() -> None:
 
 
 @virtual
-async def test_one_is_found_by_its_id_with_its_times_its_type_and_its_reason() -> None:
+async def test_a_submission_is_found_by_its_id_with_all_its_fields() -> None:
     async with runtime_of() as runtime:
         before = datetime.fromtimestamp(runtime._source.now_us() / 1e6, UTC)
         await submit_some(runtime)
@@ -93,7 +93,7 @@ async def test_more_than_a_page_of_timers_is_listed_once_each() -> None:
 
 
 @virtual
-async def test_what_was_never_submitted_is_not_found_and_a_status_that_is_none_is_refused() -> None:
+async def test_an_unknown_submission_is_not_found_and_an_invalid_status_is_refused() -> None:
     async with runtime_of() as runtime:
         assert await statuses(runtime.submissions.list()) == {}
         with pytest.raises(NotFound, match="no command was submitted under the id 'nothing'"):
@@ -103,7 +103,7 @@ async def test_what_was_never_submitted_is_not_found_and_a_status_that_is_none_i
 
 
 @virtual
-async def test_a_group_that_somebody_kept_is_closed_with_its_runtime() -> None:
+async def test_a_group_refuses_calls_unless_its_runtime_runs() -> None:
     runtime = runtime_of()
     groups: tuple[Any, ...] = (runtime.sagas, runtime.submissions, runtime.processors, runtime.dead_letters)
     sagas, submissions, processors, dead_letters = groups

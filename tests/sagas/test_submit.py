@@ -1,4 +1,4 @@
-"""`runtime.submit`: accepted in one commit, carried out once in effect, cancellable while it waits."""
+"""`runtime.submit`: accepted in one commit, takes effect once, can be cancelled while it waits."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta, timezone
@@ -44,7 +44,7 @@ async def submission(runtime: Runtime, id: str) -> Submission:
 
 
 @virtual
-async def test_a_command_is_accepted_in_one_commit_and_carried_out() -> None:
+async def test_a_command_is_accepted_in_one_commit_and_executed() -> None:
     store = GatedStore()
     async with runtime_of(store=store) as runtime:
         await open_accounts(runtime, bob=0)
@@ -57,7 +57,7 @@ async def test_a_command_is_accepted_in_one_commit_and_carried_out() -> None:
 
 
 @virtual
-async def test_it_waits_until_its_time_also_over_restarts() -> None:
+async def test_it_waits_until_it_is_due_even_across_restarts() -> None:
     store = PassedThrough()
     async with runtime_of(store=store) as runtime:
         await open_accounts(runtime, bob=0)
@@ -80,7 +80,7 @@ async def test_it_waits_until_its_time_also_over_restarts() -> None:
 
 
 @virtual
-async def test_the_same_id_is_accepted_once_and_its_other_content_refused() -> None:
+async def test_the_same_id_is_accepted_once_and_other_content_is_refused() -> None:
     async with runtime_of() as runtime:
         await open_accounts(runtime, bob=0)
         first = await runtime.submit(Deposit("bob", 5), after_s=10, command_id="once")
@@ -97,7 +97,7 @@ async def test_the_same_id_is_accepted_once_and_its_other_content_refused() -> N
 
 
 @virtual
-async def test_one_that_waits_can_be_cancelled_and_stays_so() -> None:
+async def test_a_waiting_command_can_be_cancelled_and_stays_cancelled() -> None:
     store = PassedThrough()
     async with runtime_of(store=store) as runtime:
         await open_accounts(runtime, bob=0)
@@ -116,7 +116,7 @@ async def test_one_that_waits_can_be_cancelled_and_stays_so() -> None:
 
 
 @virtual
-async def test_what_is_cancelled_at_the_moment_it_is_due_is_either_sent_or_cancelled() -> None:
+async def test_a_command_cancelled_when_it_is_due_is_either_sent_or_cancelled() -> None:
     for delay_s in (9.99, 10.0, 10.0001):
         store = GatedStore()
         async with runtime_of(store=store) as runtime:
@@ -133,7 +133,7 @@ async def test_what_is_cancelled_at_the_moment_it_is_due_is_either_sent_or_cance
 
 
 @virtual
-async def test_a_refusal_when_it_is_sent_is_recorded() -> None:
+async def test_a_rejection_is_recorded() -> None:
     async with runtime_of() as runtime:
         await open_accounts(runtime, bob=0)
         await runtime.submit(Withdraw("bob", 5), command_id="too much")
@@ -145,7 +145,7 @@ async def test_a_refusal_when_it_is_sent_is_recorded() -> None:
 
 
 @virtual
-async def test_what_cannot_be_accepted_is_refused_at_once() -> None:
+async def test_an_invalid_submission_is_refused_immediately() -> None:
     async with runtime_of() as runtime:
         await open_accounts(runtime, bob=0)
         with pytest.raises(InvalidCommand, match="no time zone"):
@@ -168,7 +168,7 @@ async def test_what_cannot_be_accepted_is_refused_at_once() -> None:
 
 
 @virtual
-async def test_what_is_due_in_the_past_is_carried_out_at_once() -> None:
+async def test_a_command_due_in_the_past_is_executed_immediately() -> None:
     early = timezone(timedelta(hours=14))
     async with runtime_of() as runtime:
         await open_accounts(runtime, bob=0)
@@ -180,7 +180,7 @@ async def test_what_is_due_in_the_past_is_carried_out_at_once() -> None:
 
 
 @virtual
-async def test_a_due_time_out_of_range_in_the_log_keeps_nobody_from_anything() -> None:
+async def test_a_recorded_due_time_out_of_range_stops_nothing_else() -> None:
     # Recorded before there were bounds.
     store = PassedThrough()
     submitted = CommandSubmitted(issued_command(Deposit("bob", 1)), 10**22)
@@ -283,7 +283,7 @@ async def test_many_due_at_once_are_sent_a_few_at_a_time() -> None:
 
 
 @virtual
-async def test_a_command_with_a_bug_is_given_up_with_its_reason() -> None:
+async def test_a_command_with_a_bug_is_abandoned_with_its_reason() -> None:
     attempts = 0
 
     class Break(Command):

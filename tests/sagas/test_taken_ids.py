@@ -1,4 +1,4 @@
-"""That a command did not happen is recorded under its own id: a copy of it that comes later can have no effect."""
+"""A command that did not take effect is recorded under its own id, so a copy that arrives later has no effect."""
 
 import asyncio
 from collections.abc import Callable
@@ -40,7 +40,7 @@ class Travel:
         raise CommandTimeout("no reply came", command_id=context.command_id)
 
     async def arrive(self) -> list[str]:
-        """Let every stopped command arrive; return what became of each."""
+        """Let every stopped command arrive; return their outcomes."""
         self.to = ()
         arrived = await asyncio.gather(*[one() for one in self.stopped], return_exceptions=True)
         return [type(one).__name__ if isinstance(one, BaseException) else "done" for one in arrived]

@@ -1,4 +1,4 @@
-"""Trouble inside a saga is seen: in the log, in its history, in the statistics."""
+"""Problems of a saga are reported in the log, in its history and in the statistics."""
 
 import asyncio
 from typing import Any
@@ -145,7 +145,7 @@ async def test_an_alarm_goes_off_after_a_restart_too() -> None:
 
 
 @pytest.mark.parametrize("after_s", [0, -1.0, float("nan"), float("inf")])
-def test_an_alarm_time_that_cannot_be_is_refused(after_s: float) -> None:
+def test_an_invalid_alarm_time_is_refused(after_s: float) -> None:
     with pytest.raises(ConfigurationError, match="alarm_after_s = "):
         type(Saga)("Odd", (Slow,), {"alarm_after_s": after_s})
 
@@ -193,7 +193,7 @@ class AccountOfToday(Aggregate):
 
 
 @virtual
-async def test_a_saga_whose_command_took_effect_before_its_class_changed_goes_on() -> None:
+async def test_a_saga_whose_command_took_effect_before_its_class_changed_continues() -> None:
     store, lost = PassedThrough(), []
 
     async def lose_the_answer(context: Any, following: Any) -> Any:

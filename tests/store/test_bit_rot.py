@@ -1,4 +1,6 @@
-"""Bits that turn over in a file at rest: what was written, or an error, and a check that finds what reads miss."""
+"""Bits that flip in a file at rest: reads are correct or raise an error, and a check finds the damage that reads
+miss.
+"""
 
 import contextlib
 import sqlite3
@@ -60,13 +62,13 @@ async def flipped(folder: Path, **options: Any) -> BitRot:
 
 @pytest.mark.parametrize("after", ["close", "kill"])
 @pytest.mark.asyncio
-async def test_what_is_read_after_a_flip_is_what_was_written_or_an_error(tmp_path: Path, after: str) -> None:
+async def test_a_read_after_a_flip_is_correct_or_raises_an_error(tmp_path: Path, after: str) -> None:
     rot = await flipped(tmp_path, after=after)
     assert {name: part.wrong for name, part in rot.parts.items() if part.wrong} == {}
 
 
 @pytest.mark.asyncio
-async def test_a_file_that_is_not_looked_through_hides_things_but_no_part_of_the_log(tmp_path: Path) -> None:
+async def test_an_unverified_file_may_hide_rows_but_no_part_of_the_log(tmp_path: Path) -> None:
     rot = await flipped(tmp_path, verify_mb=0)
     wrong = {name for name, part in rot.parts.items() if part.wrong}
     assert wrong, "without the verification, nothing would have been read wrong: the test above flips nothing"
@@ -98,14 +100,14 @@ async def test_a_damaged_definition_refuses_the_opening(path: Path, before: byte
 
 
 @pytest.mark.asyncio
-async def test_a_definition_that_is_missing_refuses_the_opening(path: Path) -> None:
+async def test_a_missing_definition_refuses_the_opening(path: Path) -> None:
     change(path, "DROP INDEX commands")
     with pytest.raises(CorruptStore, match="its definition of commands is not the one that Actorium created"):
         await SQLiteStore(path).open()
 
 
 @pytest.mark.asyncio
-async def test_a_table_of_somebody_else_disturbs_nobody(path: Path) -> None:
+async def test_a_foreign_table_does_no_harm(path: Path) -> None:
     change(path, "CREATE TABLE notes (text TEXT)")
     async with opened(path) as store:
         assert (await store.head()).position == 2
@@ -149,7 +151,7 @@ async def test_a_checkpoint_and_a_dead_letter_are_missed_under_their_damaged_nam
 @pytest.mark.parametrize("column", ["name", "type"])
 @pytest.mark.asyncio
 async def test_a_stream_without_a_name_is_refused(path: Path, column: str) -> None:
-    """NOT NULL is what SQLite asks of those who write, not what it finds on a damaged disk."""
+    """SQLite checks NOT NULL when it writes, not when it reads a damaged file."""
     sql = "SELECT sql FROM sqlite_master WHERE name = 'streams'"
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
         (whole,) = db.execute(sql).fetchone()
@@ -173,7 +175,7 @@ async def test_a_last_event_without_its_time_is_refused(path: Path) -> None:
 
 
 @pytest.mark.asyncio
-async def test_rows_that_are_older_than_their_checksums_are_believed(path: Path) -> None:
+async def test_rows_from_before_checksums_existed_are_accepted(path: Path) -> None:
     change(path, "UPDATE checkpoints SET checksum = NULL", "UPDATE dead_letters SET checksum = NULL")
     async with opened(path) as store:
         assert await store.load_checkpoint("p") == 2
@@ -204,7 +206,7 @@ async def test_a_damaged_mark_of_a_command_is_refused(path: Path, column: str) -
 
 
 @pytest.mark.asyncio
-async def test_a_mark_that_is_older_than_its_checksum_is_believed(path: Path) -> None:
+async def test_a_mark_from_before_checksums_existed_is_accepted(path: Path) -> None:
     change(path, "UPDATE events SET command_events = 2 WHERE command_id = 'c1'")
     async with opened(path) as store:
         assert await store.find_command("c1") == CommandRecord("c1", 7, ALICE, 1, 2, 2)

@@ -1,4 +1,4 @@
-"""Checkpoints in the tables beside the log: in as few statements as do, and together with what belongs to them."""
+"""Checkpoints in the tables beside the log: with as few statements as possible, and together with their changes."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def db() -> Iterator[sqlite3.Connection]:
 
 
 def statements_of(db: sqlite3.Connection, checkpoint: SaveCheckpoint) -> list[str]:
-    """The first words of the statements that saving it takes where no transaction is open."""
+    """The first words of the statements that save it if no transaction is open."""
     statements: list[str] = []
     db.set_trace_callback(statements.append)
     checkpoints.save_checkpoint(db, checkpoint, StatementGuard(frozenset(), reads_only=False))
@@ -40,7 +40,7 @@ def test_a_position_alone_is_one_statement(db: sqlite3.Connection) -> None:
     assert checkpoints.load_checkpoint(db, "p") == 3
 
 
-def test_a_position_with_what_it_stands_for_is_a_transaction_by_itself(db: sqlite3.Connection) -> None:
+def test_a_position_with_its_statements_is_one_transaction(db: sqlite3.Connection) -> None:
     seen = ("INSERT INTO seen VALUES ('one')", ())
     assert statements_of(db, SaveCheckpoint("p", 1, [seen])) == [
         "SAVEPOINT checkpoint",

@@ -46,7 +46,7 @@ ALICE = StreamName("Account", "alice")
 
 
 def tree(root: type[ActoriumError] = ActoriumError) -> Iterator[type[ActoriumError]]:
-    """Every class of the package, the root first; what tests define themselves is not of it."""
+    """Every error class of the package, the root first; classes defined by tests are not included."""
     yield root
     for below in root.__subclasses__():
         if below.__module__.startswith("actorium."):
@@ -57,7 +57,7 @@ CLASSES = sorted(set(tree()), key=lambda one: one.__name__)
 
 
 def made(error_class: type[ActoriumError]) -> ActoriumError:
-    """An error of a class, with something in each of its attributes."""
+    """An error of a class, with a value in each of its attributes."""
     if issubclass(error_class, Rejected):
         return error_class("insufficient funds", balance=5, limits=[1, {"a": None}])
     if issubclass(error_class, WrongExpectedVersion):
@@ -99,7 +99,7 @@ def test_every_class_is_below_one_reaction() -> None:
     assert {name: found for name, found in below.items() if len(found) != 1} == {}
 
 
-def test_no_two_classes_have_one_name() -> None:
+def test_class_names_are_unique() -> None:
     assert len({one.__name__ for one in CLASSES}) == len(CLASSES)
 
 
@@ -139,7 +139,7 @@ def test_an_unknown_class_becomes_the_nearest_one_that_is_known() -> None:
     assert type(error_from_wire(ErrorWire(("Odd",), "odd"))) is ActoriumError
 
 
-def test_fields_that_do_not_fit_their_class_make_it_the_branch_above() -> None:
+def test_an_error_whose_fields_do_not_fit_becomes_its_base_class() -> None:
     for fields in ({}, {"stream": "alice", "expected": 1, "actual": 2}):
         found = error_from_wire(ErrorWire(("WrongExpectedVersion", "LostRace", "ActoriumError"), "a race", fields))
         assert type(found) is LostRace
@@ -163,7 +163,7 @@ def test_details_that_json_cannot_carry_travel_as_text() -> None:
     }
 
 
-def test_what_cannot_be_pickled_or_copied_does_not_stop_the_error() -> None:
+def test_an_attribute_that_cannot_be_pickled_or_copied_does_not_stop_the_error() -> None:
     class Local(Exception):
         pass
 
@@ -197,7 +197,7 @@ def test_an_applications_own_error_travels_like_ours() -> None:
 @pytest.mark.parametrize(
     "error", [StoreUnavailable("away"), RuntimeClosed("closed"), Overloaded("no", retry_after_s=2)]
 )
-def test_what_is_unavailable_says_when_to_try_again(error: errors.Unavailable) -> None:
+def test_unavailable_errors_say_when_to_retry(error: errors.Unavailable) -> None:
     assert error.retry_after_s == (2 if isinstance(error, Overloaded) else 5)
     assert error.http_status == 503
 

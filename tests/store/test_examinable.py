@@ -1,4 +1,4 @@
-"""What tools ask of a store: whether they can look at it from outside."""
+"""Stores that tools can inspect from outside."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The log is exactly ours: no statement of a user changes it, and what others made in its file refuses the opening."""
+"""No statement of a user changes the log, and foreign objects in its file refuse the opening."""
 
 import contextlib
 import sqlite3
@@ -85,7 +85,7 @@ async def test_a_statement_that_would_change_the_log_fails_alone(store: EventSto
 
 
 @pytest.mark.asyncio
-async def test_a_trigger_made_later_is_asked_about_in_a_statement_that_was_allowed_before(store: EventStore) -> None:
+async def test_a_later_trigger_makes_an_allowed_statement_be_checked_again(store: EventStore) -> None:
     update = "UPDATE Sums__v1__sums SET total = total + 1"
     assert await run(store, update) is None
     trigger = (
@@ -100,8 +100,8 @@ async def test_a_trigger_made_later_is_asked_about_in_a_statement_that_was_allow
 
 
 @pytest.mark.asyncio
-async def test_a_text_of_the_store_is_not_the_users(store: EventStore) -> None:
-    """SQLite keeps what it compiled by its text: the store's own deletion may not be run by somebody else."""
+async def test_users_may_not_run_the_stores_own_statements(store: EventStore) -> None:
+    """SQLite caches compiled statements by their text: a user may not run one of the store's own statements."""
     failure = await run(store, "DELETE FROM dead_letters WHERE processor = 'x' AND position = 1")
     assert failure is not None
     failure = await run(store, "DELETE FROM dead_letters WHERE processor = ? AND position = ?")
@@ -134,7 +134,7 @@ async def test_our_own_tables_may_be_read(store: EventStore) -> None:
 
 
 @pytest.mark.asyncio
-async def test_what_a_projection_makes_of_its_own_stays_allowed(tmp_path: Path) -> None:
+async def test_a_projection_may_use_objects_that_it_created(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
     store = SQLiteStore(path)
     await store.open()
@@ -179,7 +179,7 @@ async def test_what_a_projection_makes_of_its_own_stays_allowed(tmp_path: Path) 
     ],
 )
 @pytest.mark.asyncio
-async def test_what_others_made_in_the_file_refuses_the_opening(tmp_path: Path, sql: str, words: str) -> None:
+async def test_foreign_objects_in_the_file_refuse_the_opening(tmp_path: Path, sql: str, words: str) -> None:
     path = tmp_path / "log.db"
     store = SQLiteStore(path)
     await store.open()
@@ -206,7 +206,7 @@ async def test_what_others_made_in_the_file_refuses_the_opening(tmp_path: Path, 
 
 
 @pytest.mark.asyncio
-async def test_a_query_may_ask_how_the_file_is_kept(store: EventStore) -> None:
+async def test_a_query_may_read_pragmas(store: EventStore) -> None:
     ((mode,),) = await store.query("PRAGMA journal_mode", ())
     ((found,),) = await store.query("PRAGMA integrity_check", ())
     assert (mode in {"wal", "memory"}, found) == (True, "ok")

@@ -1,4 +1,4 @@
-"""One process per file: the second is told who the first is, and a dead one holds nothing."""
+"""One process per file: a second one is told which process has it open, and a dead process holds no lock."""
 
 import contextlib
 import os
@@ -101,13 +101,13 @@ def test_a_holder_whose_pid_is_not_readable_is_still_a_holder(tmp_path: Path) ->
     second.release()
 
 
-def test_a_lock_that_cannot_be_made_is_a_broken_store(tmp_path: Path) -> None:
+def test_a_lock_that_cannot_be_created_makes_the_store_unavailable(tmp_path: Path) -> None:
     (tmp_path / "log.db.lock").mkdir()
     with pytest.raises(StoreUnavailable, match="cannot create the lock"):
         FileLock(str(tmp_path / "log.db")).acquire()
 
 
-def test_a_lock_file_that_was_removed_is_made_anew(tmp_path: Path) -> None:
+def test_a_removed_lock_file_is_created_again(tmp_path: Path) -> None:
     first, second = FileLock(str(tmp_path / "log.db")), FileLock(str(tmp_path / "log.db"))
     first.acquire()
     first.release()
@@ -143,7 +143,7 @@ sys.stdin.read()
 
 @pytest.fixture
 def hold_file() -> Iterator[Callable[[Path], None]]:
-    """Have another process lock a file, by whatever name it reaches it."""
+    """Make another process lock a file, under any of its names."""
     with contextlib.ExitStack() as stack:
 
         def hold(path: Path) -> None:
@@ -177,7 +177,7 @@ def pid_of_the_past() -> int:
 
 
 @pytest.mark.asyncio
-async def test_the_lock_dies_with_its_process_though_a_forked_child_lives(tmp_path: Path, orphan: int) -> None:
+async def test_the_lock_ends_with_its_process_even_if_a_forked_child_lives(tmp_path: Path, orphan: int) -> None:
     store = SQLiteStore(tmp_path / "log.db")
     await store.open()
     assert await commit(store, append(ALICE, 0)) == [1]
@@ -186,7 +186,7 @@ async def test_the_lock_dies_with_its_process_though_a_forked_child_lives(tmp_pa
 
 
 @pytest.mark.asyncio
-async def test_a_lock_that_its_process_left_behind_says_so(
+async def test_a_lock_left_behind_by_its_process_is_reported(
     tmp_path: Path, hold_file: Callable[[Path], None], pid_of_the_past: int
 ) -> None:
     hold_file(tmp_path / "log.db.lock")
@@ -214,16 +214,14 @@ async def test_a_file_with_a_hard_link_is_refused_under_both_names(tmp_path: Pat
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a lock on the file would meet SQLite's own")
 @pytest.mark.asyncio
-async def test_a_file_that_another_process_reaches_by_another_name_is_refused(
-    tmp_path: Path, hold_file: Callable[[Path], None]
-) -> None:
+async def test_a_file_in_use_under_another_name_is_refused(tmp_path: Path, hold_file: Callable[[Path], None]) -> None:
     hold_file(tmp_path / "log.db")  # as a bind mount would: the same file, without this name's lock
     with pytest.raises(StoreInUse, match="in use under another name, through a bind mount"):
         await SQLiteStore(tmp_path / "log.db").open()
 
 
 def another_program_says(path: Path, sql: str) -> str:
-    """Return what SQLite says to another process that runs a statement."""
+    """Return SQLite's reply to another process that runs a statement."""
     script = "import sqlite3, sys; print(*sqlite3.connect(sys.argv[1], timeout=0).execute(sys.argv[2]).fetchone())"
     told = subprocess.run([sys.executable, "-c", script, str(path), sql], capture_output=True, text=True, check=False)
     return told.stdout + told.stderr

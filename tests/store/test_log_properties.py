@@ -1,4 +1,4 @@
-"""Whatever is appended, in whatever batches: the log is what a plain model says it is."""
+"""Whatever is appended, in whatever batches, the log matches a plain model."""
 
 import asyncio
 import shutil
@@ -198,7 +198,7 @@ class SQLiteMachine(LogMachine):
 
 
 def plain(outcome: object) -> object:
-    """What the model says for an outcome."""
+    """The model's outcome."""
     if isinstance(outcome, DuplicateCommand):
         return outcome.record
     if isinstance(outcome, WrongExpectedVersion):
@@ -207,7 +207,7 @@ def plain(outcome: object) -> object:
 
 
 @pytest.mark.parametrize(("machine", "examples"), [(MemoryMachine, 60), (SQLiteMachine, 25)])
-def test_the_log_is_what_the_model_says(machine: type[LogMachine], examples: int) -> None:
+def test_the_log_matches_the_model(machine: type[LogMachine], examples: int) -> None:
     slow_is_fine = settings(
         max_examples=examples, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
     )

@@ -1,4 +1,4 @@
-"""What was acknowledged and is not there any more: an opening says so, and begins nothing new in its place."""
+"""If acknowledged events are missing, opening the log fails and starts no new log in its place."""
 
 import os
 import subprocess
@@ -94,7 +94,7 @@ async def test_a_file_lost_beside_its_write_ahead_log_is_refused(tmp_path: Path,
 
 @pytest.mark.parametrize("lose", [unlink, empty, cut, flip])
 @pytest.mark.asyncio
-async def test_a_write_ahead_log_that_hides_what_was_acknowledged_is_refused(
+async def test_a_write_ahead_log_without_acknowledged_events_is_refused(
     tmp_path: Path, lose: Callable[[Path], None]
 ) -> None:
     path = tmp_path / "log.db"
@@ -114,7 +114,7 @@ async def test_a_write_ahead_log_that_hides_what_was_acknowledged_is_refused(
 
 
 @pytest.mark.asyncio
-async def test_after_a_kill_everything_acknowledged_is_there_and_a_clean_close_takes_the_mark_away(
+async def test_after_a_kill_everything_acknowledged_is_there_and_a_clean_close_removes_the_mark(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "log.db"
@@ -125,7 +125,7 @@ async def test_after_a_kill_everything_acknowledged_is_there_and_a_clean_close_t
 
 
 @pytest.mark.asyncio
-async def test_after_a_clean_close_an_older_copy_may_be_put_back(tmp_path: Path) -> None:
+async def test_after_a_clean_close_an_older_copy_may_be_restored(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
     await given_a_closed_log(path)
     copy = path.read_bytes()
@@ -138,7 +138,7 @@ async def test_after_a_clean_close_an_older_copy_may_be_put_back(tmp_path: Path)
 
 
 @pytest.mark.asyncio
-async def test_a_mark_that_is_damaged_itself_says_nothing(tmp_path: Path) -> None:
+async def test_a_damaged_mark_is_ignored(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
     given_a_killed_log(path)
     flip(tmp_path / "log.db.head")
@@ -158,7 +158,7 @@ async def test_commits_that_are_not_flushed_are_not_marked(tmp_path: Path) -> No
 
 
 @pytest.mark.asyncio
-async def test_a_log_goes_on_where_no_mark_can_be_made(tmp_path: Path) -> None:
+async def test_a_log_works_without_a_mark(tmp_path: Path) -> None:
     (tmp_path / "log.db.head").mkdir()
     await given_a_closed_log(tmp_path / "log.db")
     await then_it_holds(tmp_path / "log.db", [1])

@@ -1,4 +1,4 @@
-"""The memory store keeps the contract of every store."""
+"""The memory store meets the contract of every store."""
 
 import pytest
 

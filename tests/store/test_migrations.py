@@ -1,4 +1,4 @@
-"""Old files are upgraded, newer ones and those of others are left alone."""
+"""Old files are upgraded; newer files and those of other programs are left unchanged."""
 
 import contextlib
 import sqlite3
@@ -26,7 +26,7 @@ def given_a_file(path: Path, script: str) -> None:
 
 
 def shape_of(path: Path) -> tuple[int, list[str]]:
-    """The schema's number, and what there is, by its definition."""
+    """The number of the schema, and the definitions of its objects."""
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
         definitions = [sql for (sql,) in db.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")]
         return db.execute("PRAGMA user_version").fetchone()[0], sorted(" ".join(sql.split()) for sql in definitions)
@@ -74,7 +74,7 @@ async def test_an_older_file_is_upgraded_and_serves(tmp_path: Path, recorded: Pa
 
 
 @pytest.mark.asyncio
-async def test_what_events_caused_is_found_in_a_log_from_before_it_was_indexed(tmp_path: Path) -> None:
+async def test_consequences_are_found_in_a_log_from_before_the_index_existed(tmp_path: Path) -> None:
     store = SQLiteStore(tmp_path / "log.db")
     await store.open()
     await commit(store, linked(ALICE, 0, causation_id="Account/bob/1"))
@@ -91,7 +91,7 @@ async def test_what_events_caused_is_found_in_a_log_from_before_it_was_indexed(t
 
 @pytest.mark.parametrize("name", sorted(OWN_TABLES))
 @pytest.mark.asyncio
-async def test_a_projections_table_that_was_shown_by_the_name_of_a_new_table_stays(tmp_path: Path, name: str) -> None:
+async def test_a_projections_table_survives_a_new_table_with_its_plain_name(tmp_path: Path, name: str) -> None:
     shown = f"CREATE TABLE P__v1__{name} (x); CREATE VIEW {name} AS SELECT * FROM P__v1__{name};"
     given_a_file(tmp_path / "old.db", (RECORDED[2].read_text() + shown))
     store = SQLiteStore(tmp_path / "old.db")
@@ -104,7 +104,7 @@ async def test_a_projections_table_that_was_shown_by_the_name_of_a_new_table_sta
 
 
 @pytest.mark.asyncio
-async def test_a_newer_file_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+async def test_a_newer_file_is_refused_and_left_unchanged(tmp_path: Path) -> None:
     store = SQLiteStore(tmp_path / "log.db")
     await store.open()
     await store.close()
@@ -116,7 +116,7 @@ async def test_a_newer_file_is_refused_and_left_as_it_is(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("script", ["CREATE TABLE notes (text TEXT)", "PRAGMA user_version = 1"])
 @pytest.mark.asyncio
-async def test_a_file_of_something_else_is_refused_and_not_a_byte_of_it_changed(tmp_path: Path, script: str) -> None:
+async def test_a_file_of_another_program_is_refused_and_left_unchanged(tmp_path: Path, script: str) -> None:
     notes = tmp_path / "notes.db"
     given_a_file(notes, script)
     before = notes.read_bytes()

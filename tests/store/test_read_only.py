@@ -1,4 +1,4 @@
-"""An opening that only reads: beside a running process, in a folder nobody may write, and with no byte changed."""
+"""Read-only opening: beside a running process, in a folder without write permission, and with no byte changed."""
 
 import shutil
 import sqlite3
@@ -21,7 +21,7 @@ from actorium.testing.contract_words import ALICE, BOB, append, commit, versions
 
 @pytest_asyncio.fixture
 async def path(tmp_path: Path) -> Path:
-    """A log with two events, closed properly, in a folder of its own."""
+    """A log with two events, closed properly, in its own folder."""
     (tmp_path / "log").mkdir()
     store = SQLiteStore(tmp_path / "log" / "log.db")
     await store.open()
@@ -41,13 +41,15 @@ async def reading(path: Path, *, verified: bool = True) -> AsyncIterator[SQLiteS
 
 
 def contents(path: Path) -> dict[str, tuple[bytes, int]]:
-    """What lies in a log's folder, and when it was written; the index of a write-ahead log belongs to who reads it."""
+    """The files in a log's folder with their modification times, without the index that readers of a write-ahead log
+    create.
+    """
     files = [file for file in path.parent.iterdir() if not file.name.endswith("-shm")]
     return {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in files}
 
 
 async def killed(path: Path, *, with_index: bool) -> Path:
-    """A copy of the log as a process leaves it that is killed after a commit."""
+    """A copy of the log as left by a process that was killed after a commit."""
     copy = path.parent.with_name("killed") / path.name
     copy.parent.mkdir()
     store = SQLiteStore(path)
@@ -60,7 +62,7 @@ async def killed(path: Path, *, with_index: bool) -> Path:
 
 
 @pytest.mark.asyncio
-async def test_a_log_at_rest_is_read_with_nothing_changed_and_nothing_made(path: Path) -> None:
+async def test_a_log_at_rest_is_read_without_changing_or_creating_anything(path: Path) -> None:
     before = contents(path)
     async with reading(path) as store:
         assert await versions(store, ALICE) == [1, 2]
@@ -71,7 +73,7 @@ async def test_a_log_at_rest_is_read_with_nothing_changed_and_nothing_made(path:
 
 
 @pytest.mark.asyncio
-async def test_a_log_is_read_where_nobody_may_write(path: Path) -> None:
+async def test_a_log_is_read_without_write_permission(path: Path) -> None:
     with immutable(path), immutable(path.parent):
         async with reading(path) as store:
             assert await versions(store, ALICE) == [1, 2]
@@ -110,7 +112,7 @@ async def test_a_service_may_stop_and_start_beside_a_reader(path: Path) -> None:
 
 @pytest.mark.parametrize("with_index", [True, False])
 @pytest.mark.asyncio
-async def test_what_a_killed_process_left_is_read_too(path: Path, with_index: bool) -> None:
+async def test_the_log_of_a_killed_process_is_read(path: Path, with_index: bool) -> None:
     copy = await killed(path, with_index=with_index)
     before = contents(copy)
     async with reading(copy) as store:
@@ -119,14 +121,14 @@ async def test_what_a_killed_process_left_is_read_too(path: Path, with_index: bo
 
 
 @pytest.mark.asyncio
-async def test_what_a_killed_process_left_wants_a_folder_that_can_be_written(path: Path) -> None:
+async def test_the_log_of_a_killed_process_needs_a_writable_folder(path: Path) -> None:
     copy = await killed(path, with_index=False)
     with immutable(copy.parent), pytest.raises(StoreUnavailable, match=r"copy the file and its -wal file"):
         await SQLiteStore(copy).open(read_only=True)
 
 
 @pytest.mark.asyncio
-async def test_a_log_of_an_older_schema_is_refused_and_stays_as_it_is(path: Path) -> None:
+async def test_a_log_of_an_older_schema_is_refused_and_left_unchanged(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute(f"PRAGMA user_version = {len(MIGRATIONS) - 1}")
     before = contents(path)
@@ -136,7 +138,7 @@ async def test_a_log_of_an_older_schema_is_refused_and_stays_as_it_is(path: Path
 
 
 @pytest.mark.asyncio
-async def test_a_damaged_log_is_refused_unless_one_asks_for_it_as_it_is(path: Path) -> None:
+async def test_a_damaged_log_is_refused_unless_verification_is_off(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("PRAGMA writable_schema = 1")
         (definition,) = db.execute("SELECT sql FROM sqlite_master WHERE name = 'commands'").fetchone()
@@ -151,7 +153,7 @@ async def test_a_damaged_log_is_refused_unless_one_asks_for_it_as_it_is(path: Pa
 
 
 @pytest.mark.asyncio
-async def test_a_log_that_somebody_writes_after_all_is_not_read_on(path: Path) -> None:
+async def test_a_log_that_is_modified_meanwhile_is_not_read_further(path: Path) -> None:
     async with reading(path) as store:
         service = SQLiteStore(path)
         await service.open()
@@ -163,14 +165,14 @@ async def test_a_log_that_somebody_writes_after_all_is_not_read_on(path: Path) -
 
 
 @pytest.mark.asyncio
-async def test_a_log_that_is_only_read_takes_no_commit(path: Path) -> None:
+async def test_a_read_only_log_refuses_commits(path: Path) -> None:
     async with reading(path) as store:
         with pytest.raises(ConfigurationError, match="was opened read-only"):
             await store.commit(Batch(1, [append(BOB, 0)]))
 
 
 @pytest.mark.asyncio
-async def test_a_file_that_is_not_there_is_said_and_not_made(tmp_path: Path) -> None:
+async def test_a_missing_file_is_reported_and_not_created(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match=r"cannot read .*no\.db: No such file"):
         await SQLiteStore(tmp_path / "no.db").open(read_only=True)
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""Another program that writes the log beside us: it is met at its first event, and only then is anybody warned."""
+"""Another program that writes the same log: it is detected at its first event, and only then a warning is logged."""
 
 import contextlib
 import sqlite3
@@ -17,7 +17,7 @@ EVENT_OF_ANOTHER = (
 
 @pytest.mark.parametrize(("mended", "is_advised"), [((99, 0, 0), True), ((3, 0, 0), False)])
 @pytest.mark.asyncio
-async def test_a_second_writer_is_warned_of_when_it_is_met(
+async def test_a_second_writer_causes_a_warning(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,

@@ -1,4 +1,4 @@
-"""Work handed over promptly has begun before the event loop goes on; nothing can keep the loop from going on."""
+"""Work handed over promptly begins before the event loop continues, and nothing can block the loop permanently."""
 
 import asyncio
 import sqlite3
@@ -23,7 +23,7 @@ async def db(tmp_path: Path) -> AsyncIterator[Connection]:
 
 
 @pytest.mark.asyncio
-async def test_prompt_work_begins_before_the_loop_goes_on(db: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_prompt_work_begins_before_the_loop_continues(db: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "_BEGINS_WITHIN_S", 60)
     seen: list[str] = []
     asyncio.get_running_loop().call_soon(seen.append, "the loop went on")
@@ -38,14 +38,14 @@ async def test_prompt_work_begins_before_the_loop_goes_on(db: Connection, monkey
 
 @pytest.mark.parametrize("promptly", [True, False])
 @pytest.mark.asyncio
-async def test_what_work_raises_comes_out_of_it(db: Connection, promptly: bool) -> None:
+async def test_an_error_of_the_work_propagates(db: Connection, promptly: bool) -> None:
     with pytest.raises(sqlite3.OperationalError, match="no such table: none"):
         await db.run(lambda db: db.execute("SELECT * FROM none"), promptly=promptly)
 
 
 @pytest.mark.parametrize("promptly", [True, False])
 @pytest.mark.asyncio
-async def test_a_caller_that_leaves_neither_stops_the_work_nor_disturbs_what_follows(
+async def test_a_cancelled_caller_neither_stops_the_work_nor_disturbs_later_work(
     db: Connection, promptly: bool
 ) -> None:
     may_end = threading.Event()
@@ -65,7 +65,7 @@ async def test_a_caller_that_leaves_neither_stops_the_work_nor_disturbs_what_fol
 
 
 @pytest.mark.asyncio
-async def test_a_thread_that_does_not_come_to_prompt_work_holds_up_nobody_else(db: Connection) -> None:
+async def test_a_thread_that_delays_prompt_work_blocks_nothing_else(db: Connection) -> None:
     loop_went_on = threading.Event()
     first = asyncio.ensure_future(db.run(lambda db: loop_went_on.wait()))
     await asyncio.sleep(0)
@@ -100,7 +100,7 @@ async def test_the_thread_ends_with_its_connection(either: Connection) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_connection_that_nobody_closed_warns_and_ends_its_thread(tmp_path: Path) -> None:
+async def test_an_unclosed_connection_warns_and_ends_its_thread(tmp_path: Path) -> None:
     kept = [await connect(str(tmp_path / "log.db"), read_only=False, busy_timeout_s=0)]
     thread = await kept[0].run(lambda db: threading.current_thread())
     with pytest.warns(ResourceWarning, match="was not closed"):

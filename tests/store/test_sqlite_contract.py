@@ -1,4 +1,4 @@
-"""The SQLite store keeps the contract of every store."""
+"""The SQLite store meets the contract of every store."""
 
 from pathlib import Path
 

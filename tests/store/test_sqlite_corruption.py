@@ -1,4 +1,4 @@
-"""Whatever is damaged in the file: an error that names the event, never something else than was written."""
+"""Damage in the file gives an error that names the event, never different data."""
 
 import contextlib
 import random
@@ -107,7 +107,7 @@ async def test_a_changed_event_is_refused_by_name(tmp_path: Path, sql: str, word
     ],
 )
 @pytest.mark.asyncio
-async def test_a_hole_in_the_versions_is_found(tmp_path: Path, sql: str, version: int) -> None:
+async def test_a_gap_in_the_versions_is_found(tmp_path: Path, sql: str, version: int) -> None:
     await given_a_log(tmp_path / FILE)
     damage(tmp_path / FILE, sql)
     async with opened(tmp_path / FILE) as store:
@@ -118,7 +118,7 @@ async def test_a_hole_in_the_versions_is_found(tmp_path: Path, sql: str, version
 
 
 @pytest.mark.asyncio
-async def test_a_hole_in_the_positions_is_found(tmp_path: Path) -> None:
+async def test_a_gap_in_the_positions_is_found(tmp_path: Path) -> None:
     await given_a_log(tmp_path / FILE)
     damage(tmp_path / FILE, "DELETE FROM events WHERE position = 4")
     async with opened(tmp_path / FILE) as store:
@@ -140,7 +140,7 @@ async def test_an_event_without_a_stream_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("column", ["version = 1", "state = '{}'", "state = 7", "checksum = 1", "fingerprint = 'g'"])
 @pytest.mark.asyncio
-async def test_a_damaged_snapshot_is_as_good_as_none(tmp_path: Path, column: str) -> None:
+async def test_a_damaged_snapshot_is_ignored(tmp_path: Path, column: str) -> None:
     await given_a_log(tmp_path / FILE)
     damage(tmp_path / FILE, f"UPDATE snapshots SET {column}")
     async with opened(tmp_path / FILE) as store:
@@ -161,8 +161,8 @@ async def test_a_stream_that_ends_before_its_snapshot_is_refused(tmp_path: Path)
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.asyncio
-async def test_random_bytes_in_the_file_change_no_event_unnoticed(tmp_path: Path, seed: int) -> None:
-    """What is given out is what was written, at its place; the rest is an error, or missing at a stream's end."""
+async def test_random_bytes_in_the_file_never_change_an_event_silently(tmp_path: Path, seed: int) -> None:
+    """Every returned event is as it was written, in its place; the rest is an error, or missing at a stream's end."""
     chance = random.Random(seed)
     path, names = tmp_path / FILE, [StreamName("Account", str(number)) for number in range(40)]
     store = SQLiteStore(path)

@@ -39,7 +39,7 @@ async def store(tmp_path: Path) -> AsyncIterator[SQLiteStore]:
 
 @contextlib.asynccontextmanager
 async def opened(path: Path) -> AsyncIterator[SQLiteStore]:
-    """A store with one event of alice's that fails at once where it would wait for a lock."""
+    """A store with one event of alice's, which fails immediately instead of waiting for a lock."""
     store = SQLiteStore(path, busy_timeout_s=0)
     await store.open()
     try:
@@ -60,7 +60,7 @@ async def expect_failure(store: EventStore, error: type[Transient], *appends: Ap
 
 
 async def expect_service(store: EventStore) -> None:
-    """The trouble is over: commands that failed are taken once, those that were acknowledged are known."""
+    """After the failure, failed commands are accepted once, and acknowledged ones are recognized."""
     assert await commit(store, BIG, append(ALICE, 1)) == [2, 3]
     again = await commit(store, BIG, append(ALICE, 0, command="first"))
     assert [type(outcome).__name__ for outcome in again] == ["DuplicateCommand", "DuplicateCommand"]
@@ -68,7 +68,7 @@ async def expect_service(store: EventStore) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_full_disk_fails_the_commit_and_is_forgotten_when_there_is_room(tmp_path: Path) -> None:
+async def test_a_full_disk_fails_the_commit_until_there_is_room(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk") as disk:
         async with opened(disk / "log.db") as store:
             filler = fill(disk, free_bytes=100_000)
@@ -79,7 +79,7 @@ async def test_a_full_disk_fails_the_commit_and_is_forgotten_when_there_is_room(
 
 
 @pytest.mark.asyncio
-async def test_a_file_that_may_not_grow_fails_the_commit(store: SQLiteStore) -> None:
+async def test_a_file_at_its_size_limit_fails_the_commit(store: SQLiteStore) -> None:
     with no_larger_files(200_000):
         await expect_failure(store, CommitUnknown, BIG, append(ALICE, 1), words="log.db did not accept a commit")
     await expect_service(store)
@@ -114,7 +114,7 @@ async def test_a_locked_database_fails_the_commit(store: SQLiteStore, tmp_path: 
 
 
 @pytest.mark.asyncio
-async def test_a_commit_waits_for_another_lock_as_long_as_asked(tmp_path: Path) -> None:
+async def test_a_commit_waits_for_another_lock_for_busy_timeout_s(tmp_path: Path) -> None:
     store = SQLiteStore(tmp_path / "log.db", busy_timeout_s=60)
     await store.open()
     try:
@@ -134,7 +134,7 @@ async def test_a_commit_waits_for_another_lock_as_long_as_asked(tmp_path: Path) 
 @pytest.mark.parametrize("replaced", [False, True])
 @pytest.mark.parametrize("named", [True, False], ids=["a system that names open files", "one that does not"])
 @pytest.mark.asyncio
-async def test_a_file_that_is_no_longer_there_acknowledges_nothing(
+async def test_a_removed_file_acknowledges_nothing(
     tmp_path: Path, name: str, replaced: bool, named: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not named:
@@ -171,7 +171,7 @@ async def test_another_writer_is_noticed_and_only_the_append_it_overtook_fails(
 
 
 @pytest.mark.asyncio
-async def test_a_payload_that_is_no_text_is_refused_with_its_batch(store: SQLiteStore) -> None:
+async def test_a_payload_that_is_not_text_is_refused_with_its_batch(store: SQLiteStore) -> None:
     with pytest.raises(UnicodeDecodeError):
         await commit(store, append(ALICE, 1), Append(BOB, 0, (EncodedEvent("Deposited", 1, b"\xff", b"{}"),)))
     assert await versions(store, ALICE) == [1]
@@ -187,7 +187,7 @@ async def test_a_missing_directory_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
-async def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
+async def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "log.db").write_bytes(b"certainly no database\n" * 400)
     store = SQLiteStore(tmp_path / "log.db")
     for _ in range(3):  # no opening finds a lock or a thread of the one before
@@ -200,7 +200,7 @@ async def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
-async def test_an_opening_waits_for_the_closing_before_it(tmp_path: Path) -> None:
+async def test_an_open_waits_for_the_close_before_it(tmp_path: Path) -> None:
     store = SQLiteStore(tmp_path / "log.db")
     await store.open()
     closing = asyncio.ensure_future(store.close())
@@ -212,7 +212,7 @@ async def test_an_opening_waits_for_the_closing_before_it(tmp_path: Path) -> Non
     await store.close()
 
 
-def test_a_database_that_cannot_do_what_is_asked_is_refused() -> None:
+def test_a_database_that_rejects_a_setting_is_refused() -> None:
     refused = pytest.raises(StoreUnavailable, match="keeps PRAGMA journal_mode at 'memory' instead of 'wal'")
     with contextlib.closing(sqlite3.connect(":memory:")) as db, refused:
         SQLiteSettings("FULL", 8, 1_000, 5.0, 0).checked().apply(db)
@@ -236,7 +236,7 @@ async def test_no_thread_outlives_its_store(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_cancelled_opening_gives_the_file_back(tmp_path: Path) -> None:
+async def test_a_cancelled_opening_releases_the_file(tmp_path: Path) -> None:
     for turns in range(1, 40, 3):
         store = SQLiteStore(tmp_path / "log.db")
         opening = asyncio.ensure_future(store.open())
@@ -250,7 +250,7 @@ async def test_a_cancelled_opening_gives_the_file_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
-async def test_commits_under_way_are_finished_by_close(tmp_path: Path) -> None:
+async def test_commits_in_progress_are_finished_by_close(tmp_path: Path) -> None:
     store = SQLiteStore(tmp_path / "log.db")
     await store.open()
     committing = asyncio.ensure_future(store.commit(Batch(1, [append(ALICE, 0)])))

@@ -1,4 +1,4 @@
-"""What makes the SQLite adapter fast keeps its limits and its plans."""
+"""The caches and query plans that make the SQLite adapter fast."""
 
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -38,7 +38,7 @@ def test_heads_of_streams_are_forgotten_over_the_limit_and_found_again(db: sqlit
             assert len(writer.heads) <= 8 + 2
 
 
-def test_streams_used_often_stay_remembered() -> None:
+def test_frequently_used_streams_stay_cached() -> None:
     heads = StreamHeads(8)
     for number, name in enumerate(NAMES):
         heads.add(name, StreamHead(number, 1, stream_checksum(name)))
@@ -75,7 +75,7 @@ def test_a_batch_of_events_is_one_statement(db: sqlite3.Connection) -> None:
     assert [statement.split(" (")[0] for statement in statements] == ["INSERT INTO events"]
 
 
-def test_an_append_stands_on_the_head_that_a_reader_offered(db: sqlite3.Connection) -> None:
+def test_an_append_uses_the_head_that_a_reader_offered(db: sqlite3.Connection) -> None:
     Journal(db).commit(db, Batch(1, [append(name, 0) for name in NAMES]))
     writer = Journal(db)
     writer.commit(db, Batch(1, [append(StreamName("Account", "other"), 0)]))
@@ -106,7 +106,7 @@ def test_an_offered_head_that_is_behind_changes_no_outcome(db: sqlite3.Connectio
     assert [version for (version,) in versions] == list(range(1, len(versions) + 1))
 
 
-def test_an_offered_head_is_not_believed_for_an_append_that_was_refused(db: sqlite3.Connection) -> None:
+def test_an_offered_head_is_dropped_with_an_append_that_was_refused(db: sqlite3.Connection) -> None:
     stream, other = NAMES[:2]
     known = CommandMark("known", 1)
     Journal(db).commit(db, Batch(1, [Append(stream, 0, (event(),), known)]))
@@ -146,7 +146,7 @@ def test_rows_are_padded_to_few_sizes_and_the_padding_is_not_written(db: sqlite3
     )
 
 
-def test_statements_keep_the_limit_of_the_database(db: sqlite3.Connection) -> None:
+def test_statements_respect_the_limit_of_the_database(db: sqlite3.Connection) -> None:
     assert rows_max(db, 11) == 512
     db.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 999)
     assert rows_max(db, 11) == 64
@@ -167,7 +167,7 @@ def test_statements_keep_the_limit_of_the_database(db: sqlite3.Connection) -> No
         (reading._FIND_COMMAND, 0),
     ],
 )
-def test_no_query_walks_through_a_table(db: sqlite3.Connection, query: str, columns: int) -> None:
+def test_no_query_scans_a_table(db: sqlite3.Connection, query: str, columns: int) -> None:
     rows = ", ".join([f"({', '.join('?' * columns)})"] * 3)
     sql = query.format(rows=rows)
     steps = [step for *_, step in db.execute("EXPLAIN QUERY PLAN " + sql, [None] * sql.count("?"))]

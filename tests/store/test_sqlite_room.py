@@ -1,4 +1,4 @@
-"""The write-ahead log is made longer ahead of small commits, and what that leaves in it is never read as anything."""
+"""The write-ahead log is extended ahead of small commits, and the unused rest is never read as data."""
 
 import shutil
 import sqlite3
@@ -34,7 +34,7 @@ async def test_a_small_commit_that_grew_the_log_leaves_room_for_those_after_it(t
 
 @pytest.mark.parametrize("synchronous", ["NORMAL", "OFF"])
 @pytest.mark.asyncio
-async def test_where_no_commit_waits_for_the_disk_no_room_is_made(tmp_path: Path, synchronous: str) -> None:
+async def test_no_room_is_made_if_commits_do_not_wait_for_the_disk(tmp_path: Path, synchronous: str) -> None:
     store = SQLiteStore(tmp_path / "log.db", synchronous=synchronous)
     await store.open()
     opened_bytes = (tmp_path / "log.db-wal").stat().st_size
@@ -55,7 +55,7 @@ async def test_a_large_commit_makes_no_room(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_log_with_room_left_is_whole_after_the_process_died(tmp_path: Path) -> None:
+async def test_a_log_with_room_left_is_complete_after_a_crash(tmp_path: Path) -> None:
     store = SQLiteStore(tmp_path / "log.db")
     await store.open()
     await write(store, 0, 40)
@@ -72,7 +72,7 @@ async def test_a_log_with_room_left_is_whole_after_the_process_died(tmp_path: Pa
 
 
 @pytest.mark.asyncio
-async def test_room_is_made_behind_what_another_program_wrote(tmp_path: Path) -> None:
+async def test_room_is_made_after_the_writes_of_another_program(tmp_path: Path) -> None:
     store = SQLiteStore(tmp_path / "log.db")
     await store.open()
     await write(store, 0, 5)

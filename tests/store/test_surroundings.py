@@ -1,4 +1,4 @@
-"""A runtime on a real disk in trouble: nothing is acknowledged falsely, the error says what it is, and service resumes.
+"""A runtime on a failing disk: nothing is acknowledged falsely, the error names the problem, and service resumes.
 
 `test_sqlite_faults.py` has the store's part; here commands go through actors, group commit and pipelining on top of it.
 """
@@ -41,7 +41,7 @@ class Bank:
         return Runtime([Tally], store=SQLiteStore(self.path, busy_timeout_s=0))
 
     async def send_all(self, runtime: Runtime, numbers: range, *, large: bool = False) -> None:
-        """Send commands side by side; keep acknowledgements, which never change, and errors."""
+        """Send commands concurrently; keep acknowledgements, which never change, and errors."""
 
         async def send(number: int) -> None:
             events = 200 if large else 1
@@ -102,7 +102,9 @@ TROUBLES = {
 
 @pytest.mark.parametrize("trouble", TROUBLES)
 @pytest.mark.asyncio
-async def test_trouble_acknowledges_nothing_falsely_and_service_resumes_by_itself(tmp_path: Path, trouble: str) -> None:
+async def test_failures_cause_no_false_acknowledgement_and_service_resumes_by_itself(
+    tmp_path: Path, trouble: str
+) -> None:
     begin, words = TROUBLES[trouble]
     with small_disk(tmp_path / "disk") if begin is full_disk else contextlib.nullcontext(tmp_path) as disk:
         bank = Bank(disk / "log.db")
@@ -129,7 +131,7 @@ async def test_trouble_acknowledges_nothing_falsely_and_service_resumes_by_itsel
 
 @pytest.mark.parametrize("name", ["log.db", "log.db-wal"])
 @pytest.mark.asyncio
-async def test_a_file_that_is_gone_ends_all_acknowledging(tmp_path: Path, name: str) -> None:
+async def test_a_removed_file_ends_all_acknowledgements(tmp_path: Path, name: str) -> None:
     bank = Bank(tmp_path / "log.db")
     async with bank.runtime() as runtime:
         await bank.send_all(runtime, range(20))
@@ -143,7 +145,7 @@ async def test_a_file_that_is_gone_ends_all_acknowledging(tmp_path: Path, name: 
 
 
 @pytest.mark.asyncio
-async def test_a_full_disk_refuses_the_first_opening_and_takes_the_next(tmp_path: Path) -> None:
+async def test_a_full_disk_refuses_the_opening_until_there_is_room(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk") as disk:
         bank = Bank(disk / "log.db")
         filler = fill(disk, free_bytes=8_192)
@@ -179,7 +181,7 @@ async def test_a_read_only_directory_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_second_runtime_and_a_newer_file_are_told_so_and_disturb_nobody(tmp_path: Path) -> None:
+async def test_a_second_runtime_and_a_newer_file_are_refused_without_harm(tmp_path: Path) -> None:
     bank = Bank(tmp_path / "log.db")
     async with bank.runtime() as runtime:
         await bank.send_all(runtime, range(5))

@@ -1,4 +1,4 @@
-"""Events of older shapes, read as events of today: chains, renames, splits, drops, and what is refused."""
+"""Events of older shapes, read as current events: chains, renames, splits, drops and refusals."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Noted(Event):
 CODEC = EventCodec([Opened, Debited, Credited, Noted])
 
 
-def test_a_record_of_today_is_one_event() -> None:
+def test_a_record_of_the_current_shape_is_one_event() -> None:
     assert CODEC.decode(record("bank.opened", 3, {"owner": "A", "currency": "CZK", "limit": 5})) == (
         Opened("A", "CZK", 5),
     )
@@ -82,7 +82,7 @@ def test_a_chain_leads_from_the_oldest_shape_and_name_to_the_newest() -> None:
     assert CODEC.decode(record("AccountCreated", 1, {"name": "A"})) == (Opened("A", "EUR", 0),)
 
 
-def test_a_chain_is_entered_where_the_record_stands() -> None:
+def test_a_chain_starts_at_the_shape_of_the_record() -> None:
     assert CODEC.decode(record("bank.opened", 2, {"owner": "B"})) == (Opened("B", "EUR", 0),)
 
 
@@ -95,7 +95,7 @@ def test_one_record_can_become_none() -> None:
     assert CODEC.decode(record("Noted", 1, {"text": "x"})) == (Noted("x"),)
 
 
-def test_what_one_record_became_shares_its_place_and_is_counted_from_0() -> None:
+def test_the_events_of_one_record_share_its_place_and_are_numbered_from_0() -> None:
     events = CODEC.recorded(record("Moved", 1, {"amount": 5}))
     assert [(one.version, one.position, one.part, one.event) for one in events] == [
         (7, 40, 0, Debited(5)),
@@ -109,7 +109,7 @@ def test_a_newer_version_is_refused_by_name() -> None:
         CODEC.decode(record("bank.opened", 4, {}))
 
 
-def test_an_older_version_without_an_upcaster_is_refused_with_the_mend() -> None:
+def test_an_older_version_without_an_upcaster_is_refused_with_the_fix() -> None:
     class Late(Event):
         schema_version = 3
 
@@ -122,7 +122,7 @@ def test_an_older_version_without_an_upcaster_is_refused_with_the_mend() -> None
         EventCodec([Late]).decode(record("Late", 1, {}))
 
 
-def test_a_name_that_nobody_reads_is_refused_with_the_mend() -> None:
+def test_a_name_that_no_class_reads_is_refused_with_the_fix() -> None:
     with pytest.raises(UnknownEventType, match=r"register the aggregate .* add @upcast\(2, type='Gone'\)"):
         CODEC.decode(record("Gone", 2, {}))
 
@@ -247,7 +247,7 @@ def test_a_subclass_does_not_inherit_the_past_of_its_parent() -> None:
     assert Reopened.__upcasters__ == ()
 
 
-def test_what_may_become_an_event_of_interest_is_told_without_decoding() -> None:
+def test_possible_events_of_a_record_are_known_without_decoding() -> None:
     wanted = CODEC.classes_of(["Credited"])
     assert CODEC.may_become(record("Credited", 1, b""), wanted)
     assert CODEC.may_become(record("Moved", 1, b""), wanted)
@@ -286,7 +286,7 @@ class Grown(Event):
 
 
 @given(st.integers(1, 5), st.lists(st.integers(-9, 9), max_size=4), st.integers(0, 3))
-def test_every_step_of_a_chain_is_taken_once_in_order(version: int, path: list[int], copies: int) -> None:
+def test_every_upcaster_of_a_chain_runs_once_in_order(version: int, path: list[int], copies: int) -> None:
     events = EventCodec([Grown]).decode(record("Grown", version, {"path": path, "copies": copies}))
     before_three = len(path) + len(range(version, 3))
     dropped = version <= 3 and before_three % 2

@@ -1,4 +1,4 @@
-"""A URL names a store, or the error names what is wrong with it."""
+"""A URL names a store, or the error says what is wrong with it."""
 
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ def test_an_absolute_file_with_options() -> None:
     ],
 )
 @pytest.mark.asyncio
-async def test_exactly_the_named_file_is_made(
+async def test_exactly_the_named_file_is_created(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, name: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -56,12 +56,12 @@ async def test_exactly_the_named_file_is_made(
 
 
 @pytest.mark.parametrize("store", [Path("bank.db"), None, 5, b"sqlite:///bank.db"])
-def test_what_is_neither_a_url_nor_a_store_is_refused(store: Any) -> None:
+def test_a_value_that_is_neither_a_url_nor_a_store_is_refused(store: Any) -> None:
     with pytest.raises(ConfigurationError, match="is neither a URL nor an EventStore"):
         Runtime([Account], store=store)
 
 
-def test_a_path_is_told_its_url() -> None:
+def test_an_error_for_a_path_shows_its_url() -> None:
     with pytest.raises(ConfigurationError, match=r"here 'sqlite:///some/bank\.db'"):
         open_store(Path("some/bank.db"))  # type: ignore[arg-type]
 
@@ -109,7 +109,7 @@ async def test_options_reach_the_database(tmp_path: Path) -> None:
         ("sqlite:///a.db?cache_mb=8&cache_mb=9", "cache_mb is given twice"),
     ],
 )
-def test_what_is_wrong_is_named(url: str, words: str) -> None:
+def test_errors_name_the_mistake(url: str, words: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         open_store(url)
     assert words in str(caught.value)

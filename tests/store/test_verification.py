@@ -1,4 +1,4 @@
-"""Damaged indexes: an opening that refuses them, a seal that saves the looking, a repair out of the rows."""
+"""Damaged indexes: opening refuses them, a seal makes the verification unnecessary, and a repair rebuilds them."""
 
 import contextlib
 import os
@@ -44,13 +44,13 @@ def change(path: Path, *statements: str) -> None:
 
 
 def hide_commands(path: Path) -> None:
-    """Make the index of commands hold nothing."""
+    """Make the index of commands empty."""
     hidden = f"{COMMANDS} AND position > 99"
     change(path, "DROP INDEX commands", hidden, f"UPDATE sqlite_master SET sql = '{COMMANDS}' WHERE name = 'commands'")
 
 
 def flip(path: Path, what: bytes, by: bytes) -> None:
-    """Change bytes as a disk does: the file is as old as before."""
+    """Change bytes as a failing disk does: the modification time stays the same."""
     status, content = path.stat(), path.read_bytes()
     assert content.count(what) == 1
     path.write_bytes(content.replace(what, by))
@@ -87,7 +87,7 @@ async def test_a_damaged_index_refuses_the_opening_and_says_what_to_do(path: Pat
 
 @pytest.mark.parametrize("how", [{"verify_mb": 0}, {"verified": False}])
 @pytest.mark.asyncio
-async def test_a_file_that_need_not_be_sound_opens_and_is_not_sealed(path: Path, how: dict[str, int]) -> None:
+async def test_a_file_opened_without_verification_is_not_sealed(path: Path, how: dict[str, int]) -> None:
     hide_commands(path)
     seal_of(path).unlink()
     async with opened(path, **how) as store:
@@ -97,7 +97,7 @@ async def test_a_file_that_need_not_be_sound_opens_and_is_not_sealed(path: Path,
 
 
 @pytest.mark.asyncio
-async def test_a_file_above_the_limit_is_not_looked_through(path: Path) -> None:
+async def test_a_file_above_the_limit_is_not_verified(path: Path) -> None:
     change(path, "CREATE TABLE large (content BLOB)", f"INSERT INTO large VALUES (zeroblob({2**20}))")
     hide_commands(path)
     async with opened(path, verify_mb=1) as store:
@@ -110,8 +110,8 @@ async def test_a_file_above_the_limit_is_not_looked_through(path: Path) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_sealed_file_is_not_looked_through_again(path: Path) -> None:
-    """As one can see where the seal vouches for damage, which only a hand can bring about."""
+async def test_a_sealed_file_is_not_verified_again(path: Path) -> None:
+    """Shown by a seal over damage, which only a manual edit can produce."""
     seal_of(path).unlink()
     async with opened(path):
         hide_commands(path)  # by a second program, while the store is open
@@ -121,7 +121,7 @@ async def test_a_sealed_file_is_not_looked_through_again(path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"\x94", b"no seal at all", None])
 @pytest.mark.asyncio
-async def test_a_seal_that_is_damaged_vouches_for_nothing(path: Path, content: bytes | None) -> None:
+async def test_a_damaged_seal_is_ignored(path: Path, content: bytes | None) -> None:
     if content is None:
         whole = bytearray(seal_of(path).read_bytes())
         whole[-1] ^= 1
@@ -134,14 +134,14 @@ async def test_a_seal_that_is_damaged_vouches_for_nothing(path: Path, content: b
 
 
 @pytest.mark.asyncio
-async def test_a_file_that_somebody_wrote_to_is_looked_through_and_serves(path: Path) -> None:
+async def test_a_file_modified_after_its_seal_is_verified_and_works(path: Path) -> None:
     change(path, "UPDATE balances SET balance = 8")
     async with opened(path) as store:
         assert await store.query("SELECT balance FROM balances", ()) == [(8,)]
 
 
 @pytest.mark.asyncio
-async def test_a_bit_of_a_projection_that_turned_over_refuses_the_opening(path: Path) -> None:
+async def test_a_flipped_bit_in_a_projection_refuses_the_opening(path: Path) -> None:
     change(path, "UPDATE balances SET account = 'somebody'")
     async with opened(path):
         pass
@@ -154,7 +154,7 @@ async def test_a_bit_of_a_projection_that_turned_over_refuses_the_opening(path: 
 
 
 @pytest.mark.asyncio
-async def test_a_bit_of_an_event_that_turned_over_costs_one_stream(path: Path) -> None:
+async def test_a_flipped_bit_in_an_event_fails_one_stream(path: Path) -> None:
     flip(path, b'{"amount":2}', b'{"amount":3}')
     async with opened(path) as store:
         with pytest.raises(CorruptEvent, match="Account<alice> version 2"):
@@ -167,7 +167,7 @@ async def test_a_bit_of_an_event_that_turned_over_costs_one_stream(path: Path) -
 
 @pytest.mark.asyncio
 async def test_a_file_that_lost_its_last_events_is_not_repaired(path: Path) -> None:
-    """Its indexes know of them, and a repair would make them forget."""
+    """The indexes still list those events, and a repair would remove them."""
     change(path, "CREATE TABLE spare AS SELECT * FROM events", "DELETE FROM spare WHERE position = 3")
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("PRAGMA writable_schema = 1")
@@ -185,7 +185,7 @@ async def test_a_file_that_lost_its_last_events_is_not_repaired(path: Path) -> N
     assert path.read_bytes() == before
 
 
-def test_what_is_no_log_is_not_repaired(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_log_is_not_repaired(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match="there is no file"):
         repair_file(str(tmp_path / "log.db"))
     (tmp_path / "text.db").write_text("not a database, but long enough to be taken for one" * 100)
@@ -201,7 +201,7 @@ async def test_a_file_in_use_is_not_repaired(path: Path) -> None:
         assert await commit(store, append(ALICE, 2)) == [4]
 
 
-def test_the_program_repairs_and_names_what_it_cannot(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_program_repairs_and_lists_the_remaining_damage(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     hide_commands(path)
     assert run(["repair", str(path)]) == 0
     assert "all indexes rebuilt" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""A process of its own on one SQLite file: sends commands and writes a line to stdout after each acknowledgement.
+"""A separate process on one SQLite file: sends commands and writes a line to stdout after each acknowledgement.
 
 `python child.py <database> <first>`: command n is `Add(to=f"t{n % 7}", amount=n, events=1 + n % 3)` with the id
 `c<n>`, from `first` on. It goes on until it is killed or interrupted.

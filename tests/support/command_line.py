@@ -1,4 +1,4 @@
-"""Carrying out a command line of `actorium` in this process, and an application with a dead letter for it."""
+"""Runs a command line of `actorium` in this process, with an application that has a dead letter."""
 
 import asyncio
 import importlib

@@ -1,4 +1,4 @@
-"""A log that outlives its process: everything after a commit of one's choice is lost, as at a power cut."""
+"""A log that outlives its process: everything after a chosen commit is lost, as in a power cut."""
 
 import asyncio
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ class CrashingStore(PassedThrough):
         self._buried = asyncio.Event()
 
     async def bury(self, runtime: Runtime) -> None:
-        """Get rid of what is left of the process."""
+        """Clean up the rest of the process."""
         self.died.set()
         self._buried.set()
         loop = asyncio.get_running_loop()

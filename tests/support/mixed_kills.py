@@ -1,4 +1,4 @@
-"""Kills a process under mixed load again and again, and then looks whether anything is lost, doubled or stuck.
+"""Kills a process under mixed load repeatedly, and then checks whether anything is lost, doubled or stuck.
 
 `python -m support.mixed_kills [kills]` in `tests/` prints what was found.
 """
@@ -55,7 +55,7 @@ class MixedKills:
         self.found = Mixed()
 
     def run(self, kills: int) -> Mixed:
-        """Kill so many times, let the last process come to rest, and audit what there is."""
+        """Kill this many times, let the last process come to rest, and audit the log."""
         for _ in range(kills):
             self._kill()
         asyncio.run(self._audit())
@@ -156,7 +156,7 @@ class MixedKills:
 
     @staticmethod
     def _is_derived(command_id: str) -> bool:
-        """Say whether no client chose an id: those of clients are the tags."""
+        """Return whether an id was not chosen by a client: clients' ids are the tags."""
         work = command_id.removeprefix("~submit ").removeprefix("back-").partition("-")[0]
         return work not in _EXPECTED
 

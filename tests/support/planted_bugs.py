@@ -1,4 +1,4 @@
-"""Scenarios with a bug of the user's in them: what the simulator must find, and tell a true story of."""
+"""Scenarios with a bug in the user's code, which the simulator must find and describe truthfully."""
 
 import asyncio
 
@@ -68,7 +68,7 @@ async def lost_update(world: World) -> None:
 
 @simulation(seeds=20)
 async def sold_twice(world: World) -> None:
-    """A handler asks a cache outside the state, so that what it decides depends on what it was asked before."""
+    """A handler uses a cache outside the state, so its decisions depend on earlier calls."""
     taken: set[str] = set()
 
     class Take(Command):

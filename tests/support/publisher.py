@@ -1,4 +1,4 @@
-"""A process of its own on one SQLite file: publishes what its bank does, and is killed by its own sink.
+"""A separate process on one SQLite file: publishes the events of its bank, and is killed by its own sink.
 
 `python publisher.py <database> <taken> <first> <count> <kill at>`: sends `count` deposits from number `first` on, one
 after the other; the sink writes the id and the amount of each event into the file `taken`, and kills the process by

@@ -1,4 +1,4 @@
-"""Code of a user that raises anything, anywhere: each kind of error, at each place where a runtime calls such code."""
+"""User code that raises each kind of error at each place where a runtime calls it."""
 
 import asyncio
 import threading
@@ -97,7 +97,7 @@ class Noted(Event):
 
 
 def fail_at(where: str, message: Say | Begin | Said) -> None:
-    """Raise what a message says, if it is for this place."""
+    """Raise the error that a message requests, if it is for this place."""
     if message.where == where:
         raise KINDS[message.what]()
 

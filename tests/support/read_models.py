@@ -21,7 +21,7 @@ class Switch:
 
     @classmethod
     def off(cls) -> None:
-        """Let everything go well."""
+        """Make all handlers succeed."""
         cls.raises.clear()
         cls.breaks_sql.clear()
         cls.calls.clear()
@@ -84,7 +84,7 @@ class Sums(Projection):
 
 
 async def caught_up(runtime: Runtime, *handlers: object) -> None:
-    """Return when these have gone through everything there is."""
+    """Return when these have handled all existing events."""
     for handler in handlers:
         await runtime.processors[handler].checkpoint.reached(runtime.statistics().position)
 
@@ -96,7 +96,7 @@ def parked(runtime: Runtime, handler: object) -> list[tuple[str, int]]:
 
 
 def next_version(base: type[Projection], **attributes: Any) -> type[Any]:
-    """A projection of the same name with version 2, and whatever else is changed."""
+    """A projection of the same name with version 2, and any other changes."""
     return type(base.__name__, (base,), {"version": 2, **attributes})
 
 

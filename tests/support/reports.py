@@ -1,4 +1,4 @@
-"""Benchmark reports that nobody had to measure for."""
+"""Benchmark reports made without a measurement."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""An aggregate with snapshots, whose state is rich enough for a wrong way through JSON to show."""
+"""An aggregate with snapshots, whose state is rich enough to reveal errors in the JSON round trip."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def add(runtime: Runtime, count: int, *, to: str = "t") -> None:
 
 
 async def saved(store: EventStore, kind: type[Aggregate] = Tally) -> Snapshot | None:
-    """Return the snapshot of the stream that the code of today would use."""
+    """Return the snapshot of the stream that the current code would use."""
     fingerprint = fingerprint_of(kind.__definition__)
     return (await store.read_streams([StreamRead(STREAM, 0, 1, fingerprint)]))[0].snapshot
 

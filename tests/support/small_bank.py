@@ -26,7 +26,7 @@ class Deposits(Projection):
 
 @react(on_replay="run")
 async def announce(event: Deposited) -> None:
-    """Tell somebody outside of a deposit."""
+    """Report a deposit to an outside service."""
 
 
 class Notice(Saga):
@@ -40,7 +40,7 @@ class Notice(Saga):
 
     @step(undo=None)
     async def notify(self, key: IdempotencyKey) -> None:
-        """Reach somebody outside."""
+        """Call an outside service."""
 
 
 async def accounts(runtime: SimulatedRuntime, number: int) -> None:
@@ -86,7 +86,7 @@ async def everything(world: World) -> None:
 
 @simulation(seeds=20, faults=Faults.all())
 async def too_rich(world: World) -> None:
-    """Nobody may have more than 120; three deposits are too many, whatever happens beside them."""
+    """No account may have more than 120; three deposits are too many, whatever else happens."""
     runtime = world.runtime([Account])
     world.always("nobody is rich", lambda view: all(account.balance <= 120 for account in view.all(Account)))
     await accounts(runtime, 3)
@@ -116,7 +116,7 @@ async def never_restarted_late(world: World) -> None:
 
 @simulation(faults=Faults.none())
 async def guarded(world: World) -> None:
-    """No deposit comes before both accounts are open, and no second one ever; that is broken."""
+    """States that no deposit comes before both accounts are open, and no second one ever, which is false."""
     runtime = world.runtime([Account])
     world.always("no deposit is too early", lambda view: not deposits(view) or len(view.all(Account)) == 2)
     world.always("no two deposits", lambda view: deposits(view) < 2)

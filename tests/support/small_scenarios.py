@@ -1,4 +1,4 @@
-"""The smallest scenarios there are: a sum that is added to; one holds, one always breaks its invariant."""
+"""The smallest possible scenarios: additions to a sum; one holds, one always breaks its invariant."""
 
 from actorium import Aggregate, Command, Event, decide, evolve
 from actorium.simulation import View, World, simulation
@@ -25,7 +25,7 @@ class Sum(Aggregate):
 
 
 def total(view: View) -> int:
-    """What there is of everything."""
+    """The sum of all values."""
     return sum(one.amount for one in view.all(Sum))
 
 

@@ -1,4 +1,4 @@
-"""Real stores with a hand on them: commits that wait, fail before or after they are written, reads that fail."""
+"""Real stores under a test's control: commits that wait or fail before or after they are written, reads that fail."""
 
 import asyncio
 from collections import deque
@@ -94,7 +94,7 @@ class GatedStore(PassedThrough):
         self.batches: list[Batch] = []
 
     def shut(self) -> None:
-        """Let no commit begin from now on."""
+        """Block every commit from now on."""
         self._open.clear()
 
     def let_through(self) -> None:
@@ -102,7 +102,7 @@ class GatedStore(PassedThrough):
         self._open.set()
 
     async def commits(self, count: int) -> None:
-        """Return when so many commits have come to the gate since the store was made."""
+        """Return when this many commits have reached the gate since the store was created."""
         async with self._came:
             await self._came.wait_for(lambda: len(self.batches) >= count)
 
@@ -181,7 +181,7 @@ def _spoiled(record: EncodedRecord) -> EncodedRecord:
 async def append(
     store: EventStore, stream: tuple[str, str], expected_version: int, *events: Event, recorded_us: int = 0
 ) -> Committed:
-    """Append events to a stream past the runtime, as a second writer would."""
+    """Append events to a stream without the runtime, as a second writer would."""
     encoded = tuple(
         EncodedEvent(event_type_of(type(event)), event.schema_version, as_json(event), b"{}") for event in events
     )

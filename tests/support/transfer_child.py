@@ -1,4 +1,4 @@
-"""A process of its own that asks for transfers on one SQLite file, and writes a point for each that is accepted.
+"""A separate process that requests transfers on one SQLite file, and writes a dot for each that is accepted.
 
 `python transfer_child.py <database> <count>`: request n has the id `ask <n>`; one in ten goes to an account that takes
 no deposits. It ends when all sagas are over, unless it is killed before.
@@ -28,14 +28,14 @@ def names() -> dict[str, int]:
 
 
 def request(number: int) -> Ask:
-    """Request number n: from an open account to another, each tenth to a closed one."""
+    """Request number n: from an open account to another, every tenth to a closed one."""
     source = f"a{2 + number % (ACCOUNTS - 2)}"
     target = f"a{number // 10 % 2}_closed" if number % 10 == 0 else f"a{2 + (number + 7) % (ACCOUNTS - 2)}"
     return Ask(f"desk{number % 50}", source, target, 1 + number % 97)
 
 
 async def transfer(runtime: Runtime, count: int, *, say: bool = False) -> None:
-    """Ask for all transfers that were not asked for yet; write a point to stdout for each of them."""
+    """Request all transfers that were not requested yet; write a dot to stdout for each of them."""
     await open_accounts(runtime, **names())
     numbers = iter(range(count))
 
@@ -49,7 +49,7 @@ async def transfer(runtime: Runtime, count: int, *, say: bool = False) -> None:
 
 
 async def ended(runtime: Runtime, count: int) -> None:
-    """Return when as many sagas are over."""
+    """Return when this many sagas have ended."""
     while True:
         over = 0
         async for saga in runtime.sagas.list(Transfer):

@@ -1,4 +1,4 @@
-"""The domain of the sagas' tests: accounts, a desk where transfers are asked for, the saga that carries them out."""
+"""The domain of the sagas' tests: accounts, a desk where transfers are requested, the saga that carries them out."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -203,13 +203,13 @@ async def open_accounts(runtime: Runtime, **balances: int) -> None:
 
 
 async def ask(runtime: Runtime, source: str = "alice", target: str = "bob", amount: int = 10) -> str:
-    """Ask for a transfer; return the id of the saga that it starts."""
+    """Request a transfer; return the id of the saga that it starts."""
     ack = await runtime.send(Ask("desk", source, target, amount))
     return f"Desk/desk/{ack.version}"
 
 
 async def balances(runtime: Runtime, *names: str) -> tuple[int, ...]:
-    """Return what is in the accounts."""
+    """Return the balances of the accounts."""
     return tuple([(await runtime.get(Account, name)).balance for name in names])
 
 
@@ -249,7 +249,7 @@ async def saga_where(
 
 
 async def texts(runtime: Runtime, saga: type[Saga], id: str) -> list[str]:
-    """Return what happened in a saga, as a person reads it."""
+    """Return the history of a saga as text."""
     return [line.text for line in (await runtime.sagas.get(saga, id)).history]
 
 

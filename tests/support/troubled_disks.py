@@ -1,4 +1,4 @@
-"""Trouble with real disks and files: full, read-only, immutable, locked by another process."""
+"""Real disks and files with problems: full, read-only, immutable, locked by another process."""
 
 import contextlib
 import os
@@ -39,7 +39,7 @@ def make_read_only(mounted: Path) -> None:
 
 
 def fill(disk: Path, *, free_bytes: int) -> Path:
-    """Leave so much room on a disk; return the file that takes the rest."""
+    """Leave this much room on a disk; return the file that takes the rest."""
     filler, room = disk / "filler", os.statvfs(disk)
     filler.write_bytes(bytes(room.f_bavail * room.f_bsize - free_bytes))
     return filler
@@ -69,7 +69,7 @@ def immutable(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def locked_by_another_process(path: Path) -> Iterator[None]:
-    """A process of its own has begun to write to the database, and does not end."""
+    """A separate process has begun to write to the database, and does not end."""
     command = [sys.executable, "-c", _HOLD, str(path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

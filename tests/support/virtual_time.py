@@ -58,7 +58,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def run_virtual(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine under virtual time; fail if it leaves a task behind or an error that nobody saw."""
+    """Run a coroutine under virtual time; fail if it leaves a task behind or an error that was not retrieved."""
     unseen: list[dict[str, Any]] = []
 
     async def watched() -> T:
@@ -76,7 +76,7 @@ def run_virtual(main: Coroutine[Any, Any, T]) -> T:
 
 
 def virtual(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
-    """Make a plain test of an async one; it runs under virtual time."""
+    """Turn an async test into a plain one that runs under virtual time."""
 
     @functools.wraps(test)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -86,7 +86,7 @@ def virtual(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
 
 
 async def steps(count: int) -> None:
-    """Let the loop go round `count` times."""
+    """Let the loop run `count` iterations."""
     for _ in range(count):
         await asyncio.sleep(0)
 

@@ -1,4 +1,4 @@
-"""A log that a test writes by hand, with what a simulated world knows of it: for checks that are fed what is wrong."""
+"""A log that a test writes by hand, with a simulated world's knowledge of it, for checks that must find errors."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -67,7 +67,7 @@ class WrittenLog:
         command_id: str | None = None,
         expected_version: int | None = None,
     ) -> tuple[Operation, ClientDelivery]:
-        """Take note of a command that was sent and answered; by default with the whole log as it is now."""
+        """Record a command that was sent and answered; by default with the whole log as it is now."""
         seen = self.witness.position if seen is None else seen
         operation = self.history.begin(command, command_id, 1, seen, expected_version=expected_version)
         self.replies.asked(operation)
@@ -77,20 +77,20 @@ class WrittenLog:
         return operation, delivery
 
     def answered(self, command: Command, answer: object, **more: Any) -> None:
-        """Have an answer looked at as it is given."""
+        """Check an answer when it is given."""
         self.replies.answered(*self.sent(command, answer, **more))
 
     def was_read(self, id: str, answer: object, *, seen: int, known: int, at_version: int | None = None) -> None:
-        """Take note of a look at an account."""
+        """Record a read of an account."""
         self.history.readings.append(ClientRead(Account, id, at_version, ClientDelivery(seen, known, answer)))
 
     def judged(self) -> list[str]:
-        """Have the streams judged; return what was found."""
+        """Check the streams; return the violations."""
         Streams(self.witness, self.view, self.effects, self.history, self.violated).look()
         return self.found
 
 
 def ack(log: WrittenLog, to: str, *events: Event, command_id: str, duplicate: bool = False) -> Ack:
-    """Return the acknowledgement of what was committed last."""
+    """Return the acknowledgement of the last commit."""
     last = log.witness.records[-1]
     return Ack(to, last.version, last.position, events, command_id, duplicate)

@@ -54,7 +54,7 @@ def test_events_and_state_follow_from_history_and_command() -> None:
     outcome.then(Withdrawn(4)).then_state(owner="Alice", balance=6)
 
 
-def test_several_events_come_in_their_order() -> None:
+def test_several_events_come_in_order() -> None:
     given(Account("alice"), OPENED, Deposited(11)).when(CloseDown("alice")).then(Withdrawn(6), Withdrawn(5))
 
 
@@ -73,7 +73,7 @@ def test_a_command_without_events_is_accepted() -> None:
     given(Account("alice"), OPENED).when(Look("alice")).then_nothing().then_state(balance=0)
 
 
-def test_creation_needs_an_empty_history_and_the_rest_needs_one() -> None:
+def test_creation_needs_an_empty_history_and_other_commands_need_one() -> None:
     given(Account("alice")).when(OpenAccount("alice", owner="Alice")).then(OPENED)
     given(Account("alice"), OPENED).when(OpenAccount("alice")).then_already_exists()
     given(Account("alice")).when(Deposit("alice", 5)).then_not_found()
@@ -110,22 +110,22 @@ def test_a_command_is_checked_as_the_runtime_checks_it() -> None:
         given(Tally("t")).when(Deposit("t", 3))
 
 
-def test_a_handler_that_changes_the_state_is_found_out() -> None:
+def test_a_handler_that_changes_the_state_is_detected() -> None:
     with pytest.raises(AssertionError, match=r"Leaky\.leak changed the state .* only @evolve may"):
         given(Leaky("l")).when(Leak("l"))
 
 
-def test_a_bug_in_evolve_comes_out() -> None:
+def test_a_bug_in_evolve_propagates() -> None:
     with pytest.raises(ZeroDivisionError):
         given(Tally("t")).when(FailToEvolve("t"))
 
 
-def test_an_event_that_was_never_evolved_is_no_history() -> None:
+def test_an_event_that_the_aggregate_does_not_evolve_is_refused_as_history() -> None:
     with pytest.raises(ValueError, match="AccountOpened is not an event"):
         given(Tally("t"), OPENED)
 
 
-def test_the_given_aggregate_is_left_as_it_was() -> None:
+def test_the_given_aggregate_is_not_changed() -> None:
     tally = Tally("t")
     given(tally, Added(5)).when(Add("t", 5)).then_state(total=10)
     assert tally == Tally("t")
@@ -136,6 +136,6 @@ def test_a_command_for_another_id_is_refused() -> None:
         given(Account("alice"), OPENED).when(Deposit("bob", 5))
 
 
-def test_a_class_is_no_aggregate_with_an_id() -> None:
+def test_a_class_is_refused_as_an_aggregate() -> None:
     with pytest.raises(ConfigurationError, match=r'such as given\(Account\("a"\)\), not Account'):
         given(Account, OPENED)  # type: ignore[arg-type]

@@ -95,7 +95,7 @@ def test_state_and_answers_of_a_projection_in_memory() -> None:
     assert event == Tagged(["a"]), "a handler gets a copy, as it does from the log"
 
 
-def test_what_differs_is_said() -> None:
+def test_differences_are_reported() -> None:
     balances = given_events(Balances, PaidIn(5), id="alice")
     with pytest.raises(AssertionError, match=r"expected SELECT .* to be \[\(6,\)\] after 1 event, got"):
         balances.then_rows("SELECT balance FROM balances", [(6,)])
@@ -105,7 +105,7 @@ def test_what_differs_is_said() -> None:
         given_events(Tags, Tagged(["a"])).then_state(seen=[])
 
 
-def test_what_cannot_be_tested_is_refused() -> None:
+def test_an_invalid_test_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="takes a Projection class"):
         given_events(Tagged)  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="Balances does not handle Tagged"):

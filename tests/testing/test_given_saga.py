@@ -99,7 +99,7 @@ def test_of_several_commands_only_those_that_took_effect_are_undone() -> None:
     saga.when_done().then_sends_nothing().then_undone("no money")
 
 
-def test_a_step_ends_when_its_time_is_over_and_not_before() -> None:
+def test_a_step_ends_at_its_timeout_and_not_before() -> None:
     saga = given_saga(Moves, started_by=ASKED).after(seconds=29).then_running()
     saga.after(seconds=1).then_undone("take did not finish in time").then_sends_nothing()
 
@@ -109,7 +109,7 @@ def test_an_undo_that_fails_leaves_it_stuck() -> None:
     saga.when_failed("the account is gone").then_stuck("the account is gone")
 
 
-def test_the_free_form_is_told_events_and_rejections() -> None:
+def test_a_saga_without_steps_gets_events_and_rejections() -> None:
     saga = given_saga(Answering, started_by=ASKED).then_sends(Take("ann", 5))
     saga.when(Rejected("too much")).then_sends(Take("ann", 4)).then_state(tries=1)
     saga.when_done().then_running().when(Arrived("bob")).then_completed()
@@ -126,7 +126,7 @@ def test_the_free_form_is_told_events_and_rejections() -> None:
         (lambda saga: saga.then_state(amount=6), "expected amount=6, got amount=5"),
     ],
 )
-def test_a_check_that_does_not_hold_says_what_was_there(check: object, message: str) -> None:
+def test_a_failed_check_shows_the_actual_value(check: object, message: str) -> None:
     with pytest.raises(AssertionError, match=message):
         check(given_saga(Moves, started_by=ASKED))  # type: ignore[operator]
 
@@ -144,7 +144,7 @@ def test_a_check_that_does_not_hold_says_what_was_there(check: object, message: 
         (lambda: given_saga(Moves, started_by=ASKED).when_done(amount=1), "take sends commands"),
     ],
 )
-def test_a_test_that_makes_no_sense_is_refused(use: object, message: str) -> None:
+def test_an_invalid_test_is_refused(use: object, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         use()  # type: ignore[operator]
 

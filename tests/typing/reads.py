@@ -1,4 +1,4 @@
-"""What reading the log gives to a type checker: the events of a type that is asked for, and not just any."""
+"""The types that a type checker sees when the log is read: events of the requested type."""
 
 from collections.abc import Collection
 from typing import assert_type

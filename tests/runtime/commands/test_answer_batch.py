@@ -1,4 +1,4 @@
-"""`Dispatcher.ask_nowait`: answers of one commit are handed over together, and none is held up by another."""
+"""`Dispatcher.ask_nowait`: replies of one commit are passed on together, and none is delayed by another."""
 
 import asyncio
 from typing import Any
@@ -28,7 +28,7 @@ class Asker:
 
 
 @virtual
-async def test_answers_are_taken_with_what_they_are_about_those_of_an_account_in_their_order() -> None:
+async def test_replies_come_with_their_context_and_in_order_for_each_account() -> None:
     async with runtime_of() as runtime:
         await open_accounts(runtime, alice=10)
         asker = Asker(runtime)
@@ -39,7 +39,7 @@ async def test_answers_are_taken_with_what_they_are_about_those_of_an_account_in
 
 
 @virtual
-async def test_one_that_cannot_be_taken_holds_up_no_other() -> None:
+async def test_a_callback_that_raises_delays_no_other_reply() -> None:
     async with runtime_of() as runtime:
         await open_accounts(runtime, alice=10, bob=0)
         asker, said = Asker(runtime), []
@@ -56,7 +56,7 @@ async def test_one_that_cannot_be_taken_holds_up_no_other() -> None:
 
 
 @virtual
-async def test_one_that_is_cancelled_before_it_is_decided_is_neither_decided_nor_taken() -> None:
+async def test_a_command_cancelled_before_its_decision_is_not_decided_or_reported() -> None:
     async with runtime_of() as runtime:
         await open_accounts(runtime, alice=10)
         asker = Asker(runtime)
@@ -69,7 +69,7 @@ async def test_one_that_is_cancelled_before_it_is_decided_is_neither_decided_nor
 
 
 @virtual
-async def test_nothing_is_delivered_where_there_is_no_room() -> None:
+async def test_nothing_is_delivered_without_room() -> None:
     async with runtime_of(settings=Settings(max_in_flight=2)) as runtime:
         await open_accounts(runtime, alice=10)
         asker = Asker(runtime)

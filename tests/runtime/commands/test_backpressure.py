@@ -1,4 +1,4 @@
-"""P9: what waits is bounded, who waits is let in fairly, and a wait that ends too late did nothing."""
+"""Backpressure: queues are bounded, senders are admitted fairly, and a wait that is too long has no effect."""
 
 import asyncio
 import random
@@ -19,7 +19,7 @@ def send(runtime: Runtime, to: str, amount: int = 1, timeout_s: float = 30.0) ->
 
 
 async def full_of(runtime: Runtime, store: GatedStore, *ids: str) -> "list[asyncio.Future[Ack]]":
-    """Shut the store and send one command to each id."""
+    """Make the store wait, and send one command to each id."""
     store.shut()
     sent = [send(runtime, id) for id in ids]
     await settled()
@@ -27,7 +27,7 @@ async def full_of(runtime: Runtime, store: GatedStore, *ids: str) -> "list[async
 
 
 @virtual
-async def test_max_in_flight_holds_senders_back_until_there_is_room() -> None:
+async def test_max_in_flight_makes_senders_wait_for_room() -> None:
     store = GatedStore()
     async with Runtime([Tally], store=store, settings=Settings(max_in_flight=3)) as runtime:
         accepted = await full_of(runtime, store, "a", "b", "c")
@@ -40,7 +40,7 @@ async def test_max_in_flight_holds_senders_back_until_there_is_room() -> None:
 
 
 @virtual
-async def test_mailbox_limit_counts_what_waits_undecided_and_what_waits_uncommitted() -> None:
+async def test_mailbox_limit_counts_undecided_and_uncommitted_commands() -> None:
     store = GatedStore()
     async with Runtime([Tally], store=store, settings=Settings(mailbox_limit=3)) as runtime:
         accepted = await full_of(runtime, store, "a", "a", "a")
@@ -61,7 +61,7 @@ async def test_mailbox_limit_counts_what_waits_undecided_and_what_waits_uncommit
     ],
 )
 @virtual
-async def test_a_wait_that_lasts_too_long_ends_with_overloaded_and_nothing_done(settings: Settings, why: str) -> None:
+async def test_a_wait_that_is_too_long_ends_with_overloaded_and_no_effect(settings: Settings, why: str) -> None:
     store = GatedStore()
     async with Runtime([Tally], store=store, settings=settings) as runtime:
         accepted = await full_of(runtime, store, "a")
@@ -82,7 +82,7 @@ async def test_a_wait_that_lasts_too_long_ends_with_overloaded_and_nothing_done(
 
 @pytest.mark.parametrize("settings", [Settings(max_in_flight=1), Settings(mailbox_limit=1)])
 @virtual
-async def test_a_sender_that_leaves_the_line_gives_its_place_to_the_next(settings: Settings) -> None:
+async def test_a_sender_that_leaves_the_queue_makes_room_for_the_next(settings: Settings) -> None:
     store = GatedStore()
     async with Runtime([Tally], store=store, settings=settings) as runtime:
         accepted = await full_of(runtime, store, "a")
@@ -100,7 +100,9 @@ async def test_a_sender_that_leaves_the_line_gives_its_place_to_the_next(setting
 @pytest.mark.parametrize("settings", [Settings(max_in_flight=1), Settings(mailbox_limit=1)])
 @pytest.mark.parametrize("after", range(12))
 @virtual
-async def test_a_sender_that_leaves_just_as_room_comes_does_not_stall_the_next(settings: Settings, after: int) -> None:
+async def test_a_sender_that_leaves_just_as_room_is_freed_does_not_stall_the_next(
+    settings: Settings, after: int
+) -> None:
     store = GatedStore()
     async with Runtime([Tally], store=store, settings=settings) as runtime:
         accepted = await full_of(runtime, store, "a")
@@ -117,8 +119,8 @@ async def test_a_sender_that_leaves_just_as_room_comes_does_not_stall_the_next(s
 
 @pytest.mark.parametrize("after", range(0, 16))
 @virtual
-async def test_a_sender_that_leaves_the_second_line_does_not_stall_the_first(after: int) -> None:
-    """Let in by its mailbox, it still waits for the runtime; who waits behind it for the same mailbox must not care."""
+async def test_a_sender_that_leaves_the_second_queue_does_not_stall_the_first(after: int) -> None:
+    """A sender that is admitted by its mailbox still waits for the runtime; this must not affect those behind it."""
     store = GatedStore()
     settings = Settings(max_in_flight=2, mailbox_limit=1)
     async with Runtime([Tally], store=store, settings=settings) as runtime:
@@ -136,7 +138,7 @@ async def test_a_sender_that_leaves_the_second_line_does_not_stall_the_first(aft
 
 
 @virtual
-async def test_a_sender_that_is_let_in_and_refused_does_not_stall_the_next() -> None:
+async def test_a_sender_that_is_admitted_and_refused_does_not_stall_the_next() -> None:
     store = PoisonedStore(gate := GatedStore())
     await gate.open()
     await append(gate.inner, ("Tally", "poisoned"), 0, Added(1))
@@ -156,7 +158,7 @@ async def test_a_sender_that_is_let_in_and_refused_does_not_stall_the_next() -> 
 
 
 @virtual
-async def test_one_hot_aggregate_cannot_take_the_places_of_the_others() -> None:
+async def test_one_hot_aggregate_cannot_take_all_the_room() -> None:
     store = GatedStore()
     settings = Settings(max_in_flight=10, mailbox_limit=4)
     async with Runtime([Tally], store=store, settings=settings) as runtime:
@@ -181,7 +183,7 @@ async def test_one_hot_aggregate_cannot_take_the_places_of_the_others() -> None:
     ],
 )
 @virtual
-async def test_commands_of_one_caller_for_one_aggregate_are_done_in_the_order_sent(settings: Settings) -> None:
+async def test_commands_of_one_caller_to_one_aggregate_run_in_the_order_sent(settings: Settings) -> None:
     store = FaultyStore()
     store.next_fault = lambda: "slow"
     chance = random.Random(7)
@@ -200,7 +202,7 @@ async def test_commands_of_one_caller_for_one_aggregate_are_done_in_the_order_se
 
 @pytest.mark.parametrize("seed", range(20))
 @virtual
-async def test_under_pressure_every_sender_gets_in_or_is_told_and_no_place_is_lost(seed: int) -> None:
+async def test_under_load_every_sender_is_admitted_or_refused_and_no_room_is_lost(seed: int) -> None:
     chance = random.Random(seed)
     store = FaultyStore()
     store.next_fault = lambda: chance.choice(["slow", "none", "none", "before"])
@@ -233,8 +235,8 @@ async def test_under_pressure_every_sender_gets_in_or_is_told_and_no_place_is_lo
 
 
 @virtual
-async def test_a_sender_waits_in_line_while_others_come_and_go() -> None:
-    """Newcomers do not pass by somebody who waits, however steadily they come."""
+async def test_a_sender_keeps_its_place_while_others_come_and_go() -> None:
+    """Later senders do not overtake a waiting one, however many arrive."""
     store = FaultyStore(MemoryStore())
     store.next_fault = lambda: "slow"
     async with Runtime([Tally], store=store, settings=Settings(max_in_flight=2)) as runtime:
@@ -252,7 +254,7 @@ async def test_a_sender_waits_in_line_while_others_come_and_go() -> None:
 
 
 @virtual
-async def test_stopping_refuses_those_who_still_wait() -> None:
+async def test_stopping_refuses_waiting_senders() -> None:
     store = GatedStore()
     settings = Settings(max_in_flight=1, drain_s=1.0)
     runtime = Runtime([Tally], store=store, settings=settings)

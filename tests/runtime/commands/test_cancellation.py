@@ -1,4 +1,4 @@
-"""A caller may leave at any moment; the actor, the transaction and the other callers do not notice."""
+"""A caller may be cancelled at any moment without effect on the actor, the transaction or other callers."""
 
 import asyncio
 
@@ -57,7 +57,7 @@ async def test_a_reader_may_be_cancelled_at_every_step(step: int) -> None:
 
 @pytest.mark.parametrize("step", range(25))
 @virtual
-async def test_a_teller_may_be_cancelled_at_every_step(step: int) -> None:
+async def test_a_tell_may_be_cancelled_at_every_step(step: int) -> None:
     async with Runtime([Tally], store="memory://", settings=Settings(max_in_flight=1)) as runtime:
         sent = asyncio.ensure_future(runtime.send(Add("t", 1)))
         leaving = asyncio.ensure_future(runtime.tell(Add("t", 10)))
@@ -72,7 +72,7 @@ async def test_a_teller_may_be_cancelled_at_every_step(step: int) -> None:
 
 @pytest.mark.parametrize("step", range(30))
 @virtual
-async def test_the_one_who_starts_may_be_cancelled_at_every_step(step: int) -> None:
+async def test_a_start_may_be_cancelled_at_every_step(step: int) -> None:
     store = FaultyStore()
     runtime = Runtime([Tally], store=store)
     starting = asyncio.ensure_future(runtime.start())
@@ -86,7 +86,7 @@ async def test_the_one_who_starts_may_be_cancelled_at_every_step(step: int) -> N
 
 @pytest.mark.parametrize("step", range(30))
 @virtual
-async def test_the_one_who_stops_may_be_cancelled_at_every_step(step: int) -> None:
+async def test_a_stop_may_be_cancelled_at_every_step(step: int) -> None:
     store = FaultyStore()
     runtime = Runtime([Tally], store=store)
     await runtime.start()

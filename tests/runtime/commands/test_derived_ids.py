@@ -1,4 +1,4 @@
-"""The ids that the runtime makes: bounded, the same each time, and out of every caller's reach."""
+"""Derived ids: bounded in length, the same each time, and reserved for the runtime."""
 
 from typing import Any
 
@@ -58,7 +58,7 @@ def test_only_an_effect_may_use_the_ids_that_begin_with_its_key() -> None:
 
 
 @pytest.mark.parametrize("id", ["", "x" * 513, "\ud800", 5, None, b"x"])
-def test_what_is_no_id_is_refused(id: Any) -> None:
+def test_an_invalid_id_is_refused(id: Any) -> None:
     for check in (checked_command_id, known_command_id):
         with pytest.raises(InvalidCommand, match="command_id="):
             check(id)

@@ -1,4 +1,4 @@
-"""P4: a command id takes effect once, for ever, and every later answer is the first one."""
+"""A command id takes effect once, permanently, and every later reply equals the first one."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -95,7 +95,7 @@ def same_effect(first: Ack, again: Ack) -> bool:
 
 
 @pytest.mark.asyncio
-async def test_sent_again_later_it_is_answered_as_the_first_time(store_url: str) -> None:
+async def test_a_command_sent_again_later_gets_the_first_answer(store_url: str) -> None:
     async with Runtime([Tally], store=store_url) as runtime:
         first = await runtime.send(Add("t", 5, events=3), command_id="five")
         await runtime.send(Add("t", 1))
@@ -106,7 +106,7 @@ async def test_sent_again_later_it_is_answered_as_the_first_time(store_url: str)
 
 
 @pytest.mark.asyncio
-async def test_sent_many_times_at_once_it_takes_effect_once(store_url: str) -> None:
+async def test_a_command_sent_many_times_at_once_takes_effect_once(store_url: str) -> None:
     async with Runtime([Tally], store=store_url) as runtime:
         acks = await asyncio.gather(*(runtime.send(Add("t", 5), command_id="five") for _ in range(20)))
         assert sum(not ack.duplicate for ack in acks) == 1
@@ -115,7 +115,7 @@ async def test_sent_many_times_at_once_it_takes_effect_once(store_url: str) -> N
 
 
 @pytest.mark.asyncio
-async def test_sent_again_while_its_own_commit_is_in_flight_it_waits_for_it(store_url: str) -> None:
+async def test_a_command_sent_again_during_its_commit_waits_for_it(store_url: str) -> None:
     async with Runtime([Account], store=store_url) as runtime:
         first, again = await asyncio.gather(
             runtime.send(OpenAccount("a"), command_id="open"), runtime.send(OpenAccount("a"), command_id="open")
@@ -124,7 +124,7 @@ async def test_sent_again_while_its_own_commit_is_in_flight_it_waits_for_it(stor
 
 
 @pytest.mark.asyncio
-async def test_sent_again_when_the_state_would_refuse_it_now(store_url: str) -> None:
+async def test_a_command_sent_again_is_not_refused_by_the_new_state(store_url: str) -> None:
     async with Runtime([Account], store=store_url) as runtime:
         await runtime.send(OpenAccount("a"))
         await runtime.send(Deposit("a", 10))
@@ -135,7 +135,7 @@ async def test_sent_again_when_the_state_would_refuse_it_now(store_url: str) -> 
 
 
 @pytest.mark.asyncio
-async def test_a_creating_command_sent_again_is_no_second_creation(store_url: str) -> None:
+async def test_a_creating_command_sent_again_does_not_create_twice(store_url: str) -> None:
     async with Runtime([Account], store=store_url) as runtime:
         first = await runtime.send(OpenAccount("a"), command_id="open")
         assert same_effect(first, await runtime.send(OpenAccount("a"), command_id="open"))
@@ -144,14 +144,14 @@ async def test_a_creating_command_sent_again_is_no_second_creation(store_url: st
 
 
 @pytest.mark.asyncio
-async def test_sent_again_with_the_version_it_expected_the_first_time(store_url: str) -> None:
+async def test_a_command_sent_again_may_expect_the_same_version(store_url: str) -> None:
     async with Runtime([Tally], store=store_url) as runtime:
         first = await runtime.send(Add("t"), command_id="one", expected_version=0)
         assert same_effect(first, await runtime.send(Add("t"), command_id="one", expected_version=0))
 
 
 @pytest.mark.asyncio
-async def test_another_content_with_the_same_id_is_a_conflict_and_nothing_is_done(store_url: str) -> None:
+async def test_the_same_id_with_other_content_is_a_conflict_without_effect(store_url: str) -> None:
     async with Runtime([Tally, Account], store=store_url) as runtime:
         await runtime.send(Add("t", 1), command_id="one")
         for other in (Add("t", 2), Add("u", 1), Stay("t"), OpenAccount("t")):
@@ -171,7 +171,7 @@ async def test_one_id_for_two_aggregates_at_once_takes_effect_in_one_of_them(sto
 
 
 @pytest.mark.asyncio
-async def test_sent_again_after_a_restart(tmp_path: Path) -> None:
+async def test_a_command_sent_again_after_a_restart_takes_effect_once(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'log.db'}"
     async with Runtime([Tally, Account], store=url) as runtime:
         added = await runtime.send(Add("t", 5, events=2), command_id="add")
@@ -187,7 +187,7 @@ async def test_sent_again_after_a_restart(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
-async def test_sent_again_after_a_deploy_that_added_a_field_with_a_default(tmp_path: Path) -> None:
+async def test_a_command_sent_again_after_a_field_was_added_takes_effect_once(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'log.db'}"
     deploys: list[tuple[type[Aggregate], Callable[[int], Command], bool]] = [
         (Shelf, lambda count: Put("s", count), False),
@@ -204,7 +204,7 @@ async def test_sent_again_after_a_deploy_that_added_a_field_with_a_default(tmp_p
 
 
 @pytest.mark.asyncio
-async def test_a_mark_with_a_checksum_of_an_older_version_is_known_by_its_stream(tmp_path: Path) -> None:
+async def test_a_mark_from_an_older_version_is_recognized_by_its_stream(tmp_path: Path) -> None:
     store = SQLiteStore(tmp_path / "log.db")
     await store.open()
     event = EncodedEvent("Added", 1, b'{"amount":1}', b"{}")
@@ -218,7 +218,7 @@ async def test_a_mark_with_a_checksum_of_an_older_version_is_known_by_its_stream
 
 
 @pytest.mark.asyncio
-async def test_a_command_without_events_leaves_nothing_and_can_be_sent_again(store_url: str) -> None:
+async def test_a_command_without_events_is_not_stored_and_can_be_sent_again(store_url: str) -> None:
     async with Runtime([Tally], store=store_url) as runtime:
         first = await runtime.send(Stay("t"), command_id="stay")
         again = await runtime.send(Stay("t"), command_id="stay")
@@ -252,7 +252,7 @@ async def test_after_a_timeout_the_same_id_gives_the_first_effect() -> None:
 
 
 @virtual
-async def test_a_command_whose_caller_left_is_not_decided_any_more() -> None:
+async def test_a_command_whose_caller_left_is_not_decided() -> None:
     store = GatedStore()
     async with Runtime([Tally], store=store, settings=Settings(turn_budget=1)) as runtime:
         await runtime.send(Add("t", 1))
@@ -271,7 +271,7 @@ async def test_a_command_whose_caller_left_is_not_decided_any_more() -> None:
 
 
 @virtual
-async def test_an_outcome_that_the_store_did_not_know_is_found_out_by_sending_again() -> None:
+async def test_an_unknown_outcome_is_resolved_by_sending_again() -> None:
     store = FaultyStore()
     async with Runtime([Tally], store=store) as runtime:
         failures: tuple[tuple[Fault, type[Exception]], ...] = (("before", StoreUnavailable), ("after", CommitUnknown))
@@ -285,7 +285,7 @@ async def test_an_outcome_that_the_store_did_not_know_is_found_out_by_sending_ag
 
 
 @virtual
-async def test_a_store_that_cannot_say_whether_an_id_is_known_says_so() -> None:
+async def test_a_failed_look_up_of_an_id_is_reported() -> None:
     store = FaultyStore()
     async with Runtime([Tally], store=store) as runtime:
         await runtime.send(Add("t", 5))
@@ -298,7 +298,7 @@ async def test_a_store_that_cannot_say_whether_an_id_is_known_says_so() -> None:
 
 
 @virtual
-async def test_the_order_of_a_set_or_a_dict_makes_no_other_command() -> None:
+async def test_the_order_of_a_set_or_dict_does_not_change_the_command() -> None:
     async with Runtime([Label], store="memory://") as runtime:
         words = [f"word{n}" for n in range(20)]
         await runtime.send(Tag("l", frozenset(words), {"a": 1, "b": 2}), command_id="tag")
@@ -307,7 +307,7 @@ async def test_the_order_of_a_set_or_a_dict_makes_no_other_command() -> None:
 
 
 @virtual
-async def test_mailbox_full_did_nothing_so_the_id_is_still_new() -> None:
+async def test_a_command_refused_by_a_full_mailbox_leaves_its_id_unused() -> None:
     store = GatedStore()
     async with Runtime([Tally], store=store, settings=Settings(max_in_flight=1)) as runtime:
         store.shut()

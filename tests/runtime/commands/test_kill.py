@@ -1,4 +1,6 @@
-"""P1, P2, P4 through the death of the process: SIGKILL while commands are in flight, then SIGINT, on real files."""
+"""Durability and idempotency when the process dies: SIGKILL while commands are in flight, then SIGINT, on real
+files.
+"""
 
 import asyncio
 import random
@@ -33,7 +35,7 @@ class Child:
         self.lines: list[str] = []
 
     def read(self) -> bool:
-        """Take one line; False at the end."""
+        """Read one line; return False at the end."""
         line = self.stdout.readline()
         if not line.endswith("\n"):
             return False
@@ -48,7 +50,7 @@ class Child:
             assert self.read(), f"the child ended by itself: {self.lines[-3:]}"
 
     def end(self, how: signal.Signals) -> int:
-        """Send a signal, take what is still in the pipe, and return the exit code."""
+        """Send a signal, read the rest of the pipe, and return the exit code."""
         self.process.send_signal(how)
         while self.read():
             pass
@@ -57,7 +59,7 @@ class Child:
 
 
 async def check(database: Path, acks: dict[int, tuple[int, int]], *, send_again: int) -> None:
-    """Check the log against every acknowledgement, then send the last commands again and see that nothing changes."""
+    """Check the log against every acknowledgement, then send the last commands again and check that nothing changes."""
     store = SQLiteStore(database)
     async with Runtime([Tally], store=store) as runtime:
         head = runtime.statistics().position
@@ -87,7 +89,7 @@ async def check(database: Path, acks: dict[int, tuple[int, int]], *, send_again:
 
 
 @pytest.mark.asyncio
-async def test_nothing_acknowledged_is_lost_or_doubled_through_25_kills(tmp_path: Path) -> None:
+async def test_no_acknowledged_command_is_lost_or_doubled_in_25_kills(tmp_path: Path) -> None:
     chance = random.Random(SEED)
     database = tmp_path / "log.db"
     acks: dict[int, tuple[int, int]] = {}
@@ -103,7 +105,7 @@ async def test_nothing_acknowledged_is_lost_or_doubled_through_25_kills(tmp_path
 
 
 @pytest.mark.asyncio
-async def test_what_was_in_flight_at_a_kill_is_sent_again_and_takes_effect_once(tmp_path: Path) -> None:
+async def test_commands_in_flight_at_a_kill_are_sent_again_and_take_effect_once(tmp_path: Path) -> None:
     database = tmp_path / "log.db"
     child = Child(database, 0)
     child.run_until_acknowledged(40)

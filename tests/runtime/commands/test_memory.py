@@ -1,4 +1,4 @@
-"""What was answered is forgotten."""
+"""Answered commands are released from memory."""
 
 import asyncio
 import gc
@@ -12,7 +12,7 @@ from actorium import Rejected, Runtime, Settings
 
 
 def test_a_refusal_is_forgotten_long_before_its_callers_deadline() -> None:
-    """Its traceback leads to the command's envelope, and that to the future which was given the refusal."""
+    """The traceback refers to the command's envelope, which refers to the future that holds the refusal."""
 
     async def scenario() -> None:
         async with Runtime([Account], store="memory://") as runtime:
@@ -31,7 +31,7 @@ def test_a_refusal_is_forgotten_long_before_its_callers_deadline() -> None:
 
 
 def test_a_sender_that_waited_and_was_refused_leaves_no_deadline() -> None:
-    """What has no events is answered in the turn that decides it, which may be before its sender wakes up."""
+    """A command without events is answered in the turn that decides it, which may be before its sender wakes up."""
 
     async def scenario() -> None:
         async with Runtime([Account], store="memory://", settings=Settings(max_in_flight=1)) as runtime:

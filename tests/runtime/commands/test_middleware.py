@@ -1,4 +1,4 @@
-"""What goes round a command: middleware, metadata, correlation."""
+"""Middleware, metadata and correlation of commands."""
 
 import asyncio
 from typing import Any
@@ -41,7 +41,7 @@ def noting(notes: list[str], name: str) -> Middleware:
 
 
 @virtual
-async def test_the_first_is_outermost_and_runs_once_per_command() -> None:
+async def test_the_first_middleware_is_outermost_and_runs_once_per_command() -> None:
     notes: list[str] = []
     async with Runtime([Tally], store="memory://", middleware=[noting(notes, "a"), noting(notes, "b")]) as runtime:
         await runtime.send(Add("t"))
@@ -52,7 +52,7 @@ async def test_the_first_is_outermost_and_runs_once_per_command() -> None:
 
 
 @virtual
-async def test_one_that_refuses_keeps_the_command_from_its_mailbox() -> None:
+async def test_middleware_that_raises_keeps_the_command_from_its_mailbox() -> None:
     async def guard(context: CommandContext, following: Next) -> Ack:
         if "user" not in context.headers:
             raise Rejected("who are you?")
@@ -66,7 +66,7 @@ async def test_one_that_refuses_keeps_the_command_from_its_mailbox() -> None:
 
 
 @virtual
-async def test_one_may_answer_by_itself() -> None:
+async def test_middleware_may_reply_itself() -> None:
     async def cached(context: CommandContext, following: Next) -> Ack:
         return Ack(context.command.to, 99, 99, (), context.command_id)
 
@@ -76,7 +76,7 @@ async def test_one_may_answer_by_itself() -> None:
 
 
 @virtual
-async def test_headers_that_one_adds_are_stored_with_these_events_and_no_others() -> None:
+async def test_headers_added_by_middleware_are_stored_with_these_events_only() -> None:
     async def stamp(context: CommandContext, following: Next) -> Ack:
         if context.command.to == "stamped":
             context.headers["stamp"] = "yes"
@@ -90,7 +90,7 @@ async def test_headers_that_one_adds_are_stored_with_these_events_and_no_others(
 
 
 @virtual
-async def test_headers_that_one_adds_are_checked() -> None:
+async def test_headers_added_by_middleware_are_checked() -> None:
     async def stamp(context: CommandContext, following: Next) -> Ack:
         context.headers["stamp"] = 7  # type: ignore[assignment]
         return await following(context)
@@ -102,7 +102,7 @@ async def test_headers_that_one_adds_are_checked() -> None:
 
 
 @virtual
-async def test_one_may_try_again_and_the_command_takes_effect_once() -> None:
+async def test_middleware_may_retry_and_the_command_takes_effect_once() -> None:
     async def insistent(context: CommandContext, following: Next) -> Ack:
         for _ in range(5):
             try:
@@ -123,7 +123,7 @@ async def test_one_may_try_again_and_the_command_takes_effect_once() -> None:
 
 
 @virtual
-async def test_a_told_command_that_one_sends_again_takes_effect_once() -> None:
+async def test_a_tell_that_middleware_retries_takes_effect_once() -> None:
     async def twice(context: CommandContext, following: Next) -> Ack:
         await following(context)
         return await following(context)
@@ -135,7 +135,7 @@ async def test_a_told_command_that_one_sends_again_takes_effect_once() -> None:
 
 
 @virtual
-async def test_one_sees_everything_that_the_sender_said() -> None:
+async def test_middleware_sees_all_arguments_of_the_sender() -> None:
     seen: list[Any] = []
 
     async def look(context: CommandContext, following: Next) -> Ack:
@@ -158,7 +158,7 @@ async def test_one_sees_everything_that_the_sender_said() -> None:
 
 
 @virtual
-async def test_one_cannot_change_the_command_or_its_metadata() -> None:
+async def test_middleware_cannot_change_the_command_or_its_metadata() -> None:
     async def meddle(context: CommandContext, following: Next) -> Ack:
         for name in ("command", "command_id", "correlation_id", "causation_id", "headers", "timeout_s"):
             with pytest.raises(AttributeError):
@@ -170,7 +170,7 @@ async def test_one_cannot_change_the_command_or_its_metadata() -> None:
 
 
 @virtual
-async def test_what_one_gives_to_next_is_the_context_that_it_was_given() -> None:
+async def test_next_accepts_only_the_context_that_middleware_was_given() -> None:
     async def lose(context: CommandContext, following: Next) -> Ack:
         wrong: Any = context.command
         return await following(wrong)
@@ -181,14 +181,14 @@ async def test_what_one_gives_to_next_is_the_context_that_it_was_given() -> None
 
 
 @virtual
-async def test_what_is_no_middleware_is_refused() -> None:
+async def test_an_object_that_is_not_middleware_is_refused() -> None:
     wrong: Any = ["auth"]
     with pytest.raises(ConfigurationError, match="'auth' is not callable"):
         Runtime([Tally], store="memory://", middleware=wrong)
 
 
 @virtual
-async def test_metadata_is_stored_beside_each_event_of_the_command() -> None:
+async def test_metadata_is_stored_with_each_event_of_the_command() -> None:
     store = FaultyStore()
     async with Runtime([Tally], store=store) as runtime:
         ack = await runtime.send(
@@ -221,7 +221,7 @@ async def test_headers_are_copied_from_the_caller() -> None:
 
 
 @virtual
-async def test_a_told_command_is_carried_out_and_its_failure_is_nobodys() -> None:
+async def test_a_tell_is_executed_and_its_failure_is_only_logged() -> None:
     async with Runtime([Tally], store="memory://") as runtime:
         await runtime.tell(Add("t", 5), correlation_id="flow", headers={"user": "me"})
         await runtime.tell(Add("t", needs=50))

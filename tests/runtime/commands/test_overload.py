@@ -1,4 +1,6 @@
-"""Beyond its capacity a runtime refuses at once what it could not do in time, and goes on doing what it can."""
+"""Beyond its capacity, a runtime immediately refuses commands that it could not finish in time, and executes the
+rest.
+"""
 
 import asyncio
 
@@ -34,7 +36,7 @@ def send(runtime: Runtime, to: str, timeout_s: float = 30.0) -> "asyncio.Future[
 
 
 async def busy_with(runtime: Runtime, commands: int) -> "list[asyncio.Future[Ack]]":
-    """Send commands, and return when so many are done that the pace is known: one in five."""
+    """Send commands, and return when a fifth of them are done, so that the throughput is known."""
     sent = [send(runtime, f"t{number}") for number in range(commands)]
     await asyncio.sleep(commands * EACH_S / 5)
     assert runtime.statistics().in_flight > commands / 2
@@ -42,7 +44,7 @@ async def busy_with(runtime: Runtime, commands: int) -> "list[asyncio.Future[Ack
 
 
 @virtual
-async def test_what_would_wait_too_long_is_refused_at_once_and_nothing_is_done() -> None:
+async def test_a_command_that_would_wait_too_long_is_refused_without_effect() -> None:
     store = PacedStore()
     async with Runtime([Tally], store=store, settings=BATCHES) as runtime:
         sent = await busy_with(runtime, 2_000)
@@ -60,7 +62,7 @@ async def test_what_would_wait_too_long_is_refused_at_once_and_nothing_is_done()
 
 
 @virtual
-async def test_max_wait_s_refuses_however_patient_the_caller_is() -> None:
+async def test_max_wait_s_applies_however_long_the_timeout_is() -> None:
     settings = Settings(max_batch_events=20, max_wait_s=1.0)
     async with Runtime([Tally], store=PacedStore(), settings=settings) as runtime:
         sent = await busy_with(runtime, 2_000)
@@ -70,7 +72,7 @@ async def test_max_wait_s_refuses_however_patient_the_caller_is() -> None:
 
 
 @virtual
-async def test_reads_and_what_is_told_are_refused_too() -> None:
+async def test_reads_and_tells_are_refused_too() -> None:
     async with Runtime([Tally], store=PacedStore(), settings=BATCHES) as runtime:
         sent = await busy_with(runtime, 2_000)
         with pytest.raises(Overloaded):
@@ -81,7 +83,7 @@ async def test_reads_and_what_is_told_are_refused_too() -> None:
 
 
 @virtual
-async def test_middleware_sees_what_is_refused() -> None:
+async def test_middleware_sees_refused_commands() -> None:
     seen: list[str] = []
 
     async def note(context: CommandContext, call: Next) -> Ack:
@@ -100,8 +102,8 @@ async def test_middleware_sees_what_is_refused() -> None:
 
 
 @virtual
-async def test_a_burst_on_an_idle_runtime_is_let_in() -> None:
-    """One commit may take all of it: what lone commands took says nothing of that."""
+async def test_a_burst_on_an_idle_runtime_is_admitted() -> None:
+    """One commit may contain all of them, so the duration of single commands does not predict it."""
     async with Runtime([Tally], store=PacedStore()) as runtime:
         for number in range(20):
             await runtime.send(Add(f"lone{number}"))
@@ -110,7 +112,7 @@ async def test_a_burst_on_an_idle_runtime_is_let_in() -> None:
 
 
 @virtual
-async def test_ten_thousand_callers_who_wait_for_their_answers_are_not_refused() -> None:
+async def test_ten_thousand_callers_awaiting_replies_are_not_refused() -> None:
     async with Runtime([Tally], store=PacedStore(), settings=Settings(max_in_flight=500, max_wait_s=20.0)) as runtime:
 
         async def caller(number: int) -> None:
@@ -123,7 +125,7 @@ async def test_ten_thousand_callers_who_wait_for_their_answers_are_not_refused()
 
 @pytest.mark.parametrize("load", [1.5, 2.0, 4.0])
 @virtual
-async def test_beyond_capacity_goodput_levels_off_and_who_is_let_in_is_answered_in_time(load: float) -> None:
+async def test_beyond_capacity_goodput_levels_off_and_admitted_commands_finish_in_time(load: float) -> None:
     seconds = 3.0
     outcomes: dict[type, int] = {}
 
@@ -144,7 +146,7 @@ async def test_beyond_capacity_goodput_levels_off_and_who_is_let_in_is_answered_
 
 
 @virtual
-async def test_a_hot_aggregate_has_its_own_senders_refused_and_not_those_of_the_others() -> None:
+async def test_a_hot_aggregate_only_gets_its_own_senders_refused() -> None:
     settings = Settings(max_batch_events=20, mailbox_limit=20)
     refused = {"hot": 0, "cold": 0}
 
@@ -163,7 +165,7 @@ async def test_a_hot_aggregate_has_its_own_senders_refused_and_not_those_of_the_
 
 
 @virtual
-async def test_after_a_pause_of_the_store_the_pace_is_soon_known_again() -> None:
+async def test_after_a_pause_of_the_store_the_throughput_is_soon_known_again() -> None:
     store = PacedStore()
     async with Runtime([Tally], store=store, settings=BATCHES) as runtime:
         sent = await busy_with(runtime, 600)
@@ -179,7 +181,7 @@ async def test_after_a_pause_of_the_store_the_pace_is_soon_known_again() -> None
         await asyncio.gather(*sent)
 
 
-def test_short_rounds_tell_nothing_of_a_long_queue_but_that_it_goes_faster() -> None:
+def test_a_short_round_can_only_raise_the_rate_of_a_long_queue() -> None:
     now = 10.0
     throughput = Throughput(lambda: now)
     throughput.begin(now)
@@ -198,8 +200,8 @@ def test_short_rounds_tell_nothing_of_a_long_queue_but_that_it_goes_faster() -> 
     assert gone(20, 20, after_s=5.0) == 0.25
 
 
-def test_a_round_of_many_lasts_a_while() -> None:
-    """Answers come batch by batch: what a hundred took within one batch is not the pace."""
+def test_a_round_of_many_has_a_minimum_duration() -> None:
+    """Replies come in batches: the duration of a hundred within one batch is not the throughput."""
     now = 10.0
     throughput = Throughput(lambda: now)
     throughput.begin(now)
@@ -213,8 +215,8 @@ def test_a_round_of_many_lasts_a_while() -> None:
     assert throughput.each_s == 1 / 16 / 250
 
 
-def test_a_round_that_began_with_nobody_tells_how_fast_they_came() -> None:
-    """Ten thousand at once: most of the time to the first answers goes into taking them in."""
+def test_a_round_that_began_empty_gives_no_rate() -> None:
+    """With ten thousand at once, most of the time before the first replies is spent on admitting them."""
     now = 10.0
     throughput = Throughput(lambda: now)
     throughput.begin(now)
@@ -227,7 +229,7 @@ def test_a_round_that_began_with_nobody_tells_how_fast_they_came() -> None:
 
 
 @pytest.mark.parametrize(("idle_s", "known_s"), [(0.9, 0.01), (1.1, 0.0)])
-def test_the_pace_is_forgotten_once_the_queue_was_empty_for_a_while(idle_s: float, known_s: float) -> None:
+def test_the_throughput_is_forgotten_when_the_queue_stays_empty(idle_s: float, known_s: float) -> None:
     now = 10.0
     throughput = Throughput(lambda: now)
     throughput.begin(now)

@@ -1,4 +1,4 @@
-"""P9: idle actors leave memory, and come back as they were."""
+"""Idle actors are unloaded from memory and come back with the same state."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ def passivation(**policy: float | None) -> Settings:
 
 
 @virtual
-async def test_an_actor_without_mail_leaves_after_its_idle_time() -> None:
+async def test_an_actor_without_mail_is_passivated_after_its_idle_time() -> None:
     async with Runtime([Tally], store="memory://", settings=passivation(idle_s=100.0)) as runtime:
         await runtime.send(Add("t", 5))
         await asyncio.sleep(70)
@@ -40,7 +40,7 @@ async def test_without_an_idle_time_it_stays() -> None:
 
 
 @virtual
-async def test_it_comes_back_with_the_state_it_had() -> None:
+async def test_a_passivated_actor_comes_back_with_its_state() -> None:
     async with Runtime([Tally], store="memory://", settings=passivation(idle_s=1.0)) as runtime:
         await runtime.send(Add("t", 5, events=3))
         before = await runtime.get(Tally, "t")
@@ -70,7 +70,7 @@ async def test_an_actor_with_an_append_in_flight_stays() -> None:
 
 @pytest.mark.parametrize("max_live", [1, 2, 7, 8, 20])
 @virtual
-async def test_no_more_live_than_the_limit_but_for_a_second_look(max_live: int) -> None:
+async def test_the_live_limit_holds_with_second_chances(max_live: int) -> None:
     async with Runtime([Tally], store="memory://", settings=passivation(idle_s=None, max_live=max_live)) as runtime:
         most = 0
         for n in range(400):
@@ -86,7 +86,7 @@ async def test_no_more_live_than_the_limit_but_for_a_second_look(max_live: int) 
 
 
 @virtual
-async def test_of_many_those_not_used_for_longest_leave() -> None:
+async def test_the_least_recently_used_actors_are_passivated_first() -> None:
     async with Runtime([Tally], store="memory://", settings=passivation(idle_s=None, max_live=10)) as runtime:
         engine = runtime._engine
         assert engine is not None
@@ -99,7 +99,7 @@ async def test_of_many_those_not_used_for_longest_leave() -> None:
 
 
 @virtual
-async def test_reads_of_what_does_not_exist_do_not_fill_memory() -> None:
+async def test_reads_of_missing_aggregates_do_not_fill_memory() -> None:
     async with Runtime([Tally], store="memory://", settings=passivation(idle_s=5.0, max_live=10)) as runtime:
         for n in range(100):
             with pytest.raises(NotFound):
@@ -111,8 +111,8 @@ async def test_reads_of_what_does_not_exist_do_not_fill_memory() -> None:
 
 
 @virtual
-async def test_one_actor_lives_for_one_stream_under_any_pressure() -> None:
-    """With a small limit and all others busy, the newcomer itself must not be chosen to leave."""
+async def test_a_stream_has_one_live_actor_under_any_load() -> None:
+    """With a small limit and all other actors busy, the new actor itself must not be passivated."""
     store = GatedStore()
     async with Runtime([Tally], store=store, settings=passivation(max_live=1)) as runtime:
         store.shut()
@@ -124,6 +124,6 @@ async def test_one_actor_lives_for_one_stream_under_any_pressure() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"idle_s": 0}, {"idle_s": -1.0}, {"max_live": 0}])
-def test_a_policy_that_makes_no_sense_is_refused(wrong: dict[str, float]) -> None:
+def test_an_invalid_policy_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(wrong))):
         Passivation(**wrong)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""P5: an actor decides ahead of the disk, and nobody can tell."""
+"""An actor decides before earlier events are durable, and no caller can observe this."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -32,7 +32,7 @@ async def test_a_command_is_decided_on_events_that_are_not_durable_yet() -> None
 
 
 @virtual
-async def test_a_rejection_waits_for_the_commit_of_the_events_it_rests_on() -> None:
+async def test_a_rejection_waits_for_the_commit_of_the_events_it_depends_on() -> None:
     store = GatedStore()
     async with Runtime([Account], store=store) as runtime:
         await runtime.send(OpenAccount("a"))
@@ -64,7 +64,7 @@ async def test_a_read_waits_for_the_commit_of_the_events_it_shows() -> None:
 
 
 @virtual
-async def test_a_command_without_events_waits_for_those_before_it_and_names_their_place() -> None:
+async def test_a_command_without_events_waits_for_earlier_ones_and_returns_their_position() -> None:
     store = GatedStore()
     async with Runtime([Tally], store=store) as runtime:
         store.shut()
@@ -116,7 +116,7 @@ async def test_a_rejection_on_events_that_were_not_written_is_decided_again() ->
 
 
 async def in_one_batch(runtime: Runtime, store: GatedStore, behind: int) -> list[asyncio.Future[Ack]]:
-    """Send so that everything lies in one batch while another aggregate's commit is in flight."""
+    """Send commands so that all of them are in one batch while another aggregate's commit is in flight."""
     came = len(store.batches)
     store.shut()
     blocker = asyncio.ensure_future(runtime.send(Add("blocker")))
@@ -130,7 +130,7 @@ async def in_one_batch(runtime: Runtime, store: GatedStore, behind: int) -> list
 
 
 async def in_batches_of_one(runtime: Runtime, store: GatedStore, behind: int) -> list[asyncio.Future[Ack]]:
-    """Send so that the first is in flight and the rest waits for the writer."""
+    """Send commands so that the first is in flight and the rest wait for the writer."""
     came = len(store.batches)
     store.shut()
     sent: list[asyncio.Future[Ack]] = [asyncio.ensure_future(runtime.send(Add("t", 1), command_id="c0"))]
@@ -170,7 +170,7 @@ async def test_a_failed_commit_fails_its_own_commands_and_no_others(arrange: Arr
 
 @arrangements
 @virtual
-async def test_a_second_writer_makes_everything_behind_be_decided_again_in_order(arrange: Arrangement) -> None:
+async def test_after_another_writers_append_everything_is_decided_again_in_order(arrange: Arrangement) -> None:
     store = FaultyStore()
     async with Runtime([Tally], store=store) as runtime:
         await runtime.send(Add("t", 100))
@@ -186,10 +186,8 @@ async def test_a_second_writer_makes_everything_behind_be_decided_again_in_order
 @arrangements
 @pytest.mark.parametrize("foreign", [1, 2, 3])
 @virtual
-async def test_nothing_is_written_that_was_decided_on_events_that_lost_a_race(
-    arrange: Arrangement, foreign: int
-) -> None:
-    """As many foreign events as own ones make the versions fit again; the state does not."""
+async def test_decisions_on_events_that_lost_a_race_are_not_written(arrange: Arrangement, foreign: int) -> None:
+    """If as many foreign events as own ones were appended, the version matches again, but the state does not."""
     store = FaultyStore()
     async with Runtime([Tally], store=store) as runtime:
         await runtime.send(Add("t", 100))
@@ -223,7 +221,7 @@ async def test_a_duplicate_in_the_middle_of_a_pipeline_undoes_only_itself(arrang
 
 
 @virtual
-async def test_a_command_that_keeps_losing_the_race_is_told() -> None:
+async def test_a_command_that_keeps_losing_the_race_fails() -> None:
     class Contested(GatedStore):
         async def _write(self, batch: Batch) -> Committed:
             records = await whole_log(self.inner)

@@ -1,4 +1,4 @@
-"""P1, P2, P4, P5 under whatever comes together: random commands, faults, duplicates, cancellations, little room."""
+"""The log's guarantees under random commands, faults, duplicates, cancellations and little room."""
 
 import asyncio
 import random
@@ -180,5 +180,5 @@ class Episode:
 
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(st.integers(0, 2**32))
-def test_whatever_happens_the_log_the_answers_and_the_states_agree(seed: int) -> None:
+def test_the_log_the_replies_and_the_states_agree_under_random_faults(seed: int) -> None:
     run_virtual(Episode(seed).run())

@@ -1,4 +1,4 @@
-"""A bug or a broken stream stops one command or one actor; nobody else notices."""
+"""A bug or a broken stream stops one command or one actor, and affects nothing else."""
 
 import asyncio
 import re
@@ -100,7 +100,7 @@ async def test_a_bug_in_decide_fails_that_command_only() -> None:
 
 
 @virtual
-async def test_a_bug_in_evolve_discards_the_state_and_others_go_on() -> None:
+async def test_a_bug_in_evolve_discards_the_state_and_others_continue() -> None:
     store = GatedStore()
     async with Runtime([Tally], store=store) as runtime:
         store.shut()
@@ -129,7 +129,7 @@ async def test_a_bug_in_evolve_of_a_new_aggregate_leaves_nothing() -> None:
 
 @pytest.mark.parametrize("how", ["no event", "a list of no events", "an event of somebody else", "an unknown event"])
 @virtual
-async def test_a_handler_that_returns_what_its_class_does_not_evolve_fails_its_command(how: str) -> None:
+async def test_a_handler_that_returns_an_unevolved_event_fails_its_command(how: str) -> None:
     async with Runtime([Misbehaving, Tally], store="memory://") as runtime:
         with pytest.raises(CommandFailed):
             await runtime.send(Misbehave("m", how))
@@ -166,7 +166,7 @@ async def poisoned(*ids: str) -> PoisonedStore:
 
 
 @virtual
-async def test_a_poisoned_stream_is_refused_and_the_others_live() -> None:
+async def test_a_poisoned_stream_is_refused_and_the_others_work() -> None:
     store = await poisoned("p")
     async with Runtime([Tally], store=store) as runtime:
         outcomes = await asyncio.gather(*(runtime.send(Add(id)) for id in ("a", "p", "b", "p")), return_exceptions=True)
@@ -192,7 +192,7 @@ async def test_an_event_of_another_aggregate_in_a_stream_is_named() -> None:
 
 
 @virtual
-async def test_a_poisoned_actor_is_tried_again_after_a_while_that_doubles_up_to_a_maximum() -> None:
+async def test_a_poisoned_actor_is_retried_with_exponential_backoff() -> None:
     store = await poisoned("p")
     settings = Settings(hydration_backoff_s=1.0, hydration_backoff_max_s=5.0, passivation=Passivation(idle_s=None))
     loop = asyncio.get_running_loop()
@@ -230,7 +230,7 @@ async def test_an_actor_may_fail_for_months() -> None:
 
 
 @virtual
-async def test_failed_actors_are_forgotten_like_others() -> None:
+async def test_failed_actors_are_passivated_like_others() -> None:
     store = await poisoned("p", "q")
     settings = Settings(passivation=Passivation(idle_s=10.0), hydration_backoff_s=0.1)
     async with Runtime([Tally], store=store, settings=settings) as runtime:
@@ -243,7 +243,7 @@ async def test_failed_actors_are_forgotten_like_others() -> None:
 
 
 @virtual
-async def test_a_store_that_is_away_fails_what_needs_it_and_serves_again_at_once() -> None:
+async def test_an_unavailable_store_fails_its_users_and_then_serves_again() -> None:
     store = FaultyStore()
     async with Runtime([Tally], store=store) as runtime:
         await runtime.send(Add("warm"))
@@ -272,7 +272,7 @@ class Choosy(PassedThrough):
 
 
 @virtual
-async def test_a_stream_that_cannot_be_asked_for_fails_alone() -> None:
+async def test_a_stream_whose_read_cannot_start_fails_alone() -> None:
     store = Choosy()
     async with Runtime([Tally], store=store) as runtime:
         names = [f"t{n}" for n in range(20)]

@@ -1,4 +1,4 @@
-"""What is wrong with a command is found before the mailbox, and nothing is done."""
+"""An invalid command is refused before the mailbox, and has no effect."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -105,7 +105,7 @@ def nothing_done(runtime: Runtime) -> Iterator[None]:
     ],
 )
 @virtual
-async def test_a_field_that_is_wrong_is_refused_at_the_door(command: Callable[[], Command], why: str) -> None:
+async def test_an_invalid_field_is_refused_before_the_mailbox(command: Callable[[], Command], why: str) -> None:
     async with Runtime([Scale], store="memory://", settings=Settings(max_payload_bytes=5_000)) as runtime:
         with nothing_done(runtime):
             with pytest.raises(InvalidCommand, match=r"Weigh was not sent") as failure:
@@ -151,7 +151,7 @@ class Unequal:
 
 @pytest.mark.parametrize("value", [nested(100), nested(5_000), Unequal(), ["[" * 200, nested(99)]])
 @virtual
-async def test_a_value_that_is_nested_too_deep_or_breaks_the_comparison_is_refused(value: Any) -> None:
+async def test_a_value_that_is_nested_too_deeply_or_cannot_be_compared_is_refused(value: Any) -> None:
     async with Runtime([Box], store="memory://") as runtime:
         with nothing_done(runtime), pytest.raises(InvalidCommand, match="Keep was not sent"):
             await runtime.send(Keep("b", value))
@@ -189,7 +189,7 @@ async def test_a_command_that_nobody_handles_is_refused() -> None:
 
 @pytest.mark.parametrize("command_id", ["", "x" * 513, 7, b"id", "\ud800"])
 @virtual
-async def test_a_command_id_that_cannot_be_one_is_refused(command_id: Any) -> None:
+async def test_an_invalid_command_id_is_refused(command_id: Any) -> None:
     async with Runtime([Tally], store="memory://") as runtime:
         with nothing_done(runtime), pytest.raises(InvalidCommand, match="command_id"):
             await runtime.send(Add("t"), command_id=command_id)
@@ -211,7 +211,7 @@ async def test_a_command_id_that_cannot_be_one_is_refused(command_id: Any) -> No
     ],
 )
 @virtual
-async def test_metadata_that_the_log_would_not_give_back_is_refused(metadata: dict[str, Any]) -> None:
+async def test_metadata_that_the_log_cannot_return_unchanged_is_refused(metadata: dict[str, Any]) -> None:
     async with Runtime([Tally], store="memory://") as runtime:
         with nothing_done(runtime):
             with pytest.raises(InvalidCommand, match=next(iter(metadata))):
@@ -222,7 +222,7 @@ async def test_metadata_that_the_log_would_not_give_back_is_refused(metadata: di
 
 @pytest.mark.parametrize("timeout_s", [math.nan, -1.0, math.inf, 1e12, "5", True, timedelta(seconds=5)])
 @virtual
-async def test_a_timeout_that_never_comes_or_is_none_is_refused(timeout_s: Any) -> None:
+async def test_an_invalid_timeout_is_refused(timeout_s: Any) -> None:
     async with Runtime([Tally, Sum], store="memory://") as runtime:
         with nothing_done(runtime):
             for call in (
@@ -238,7 +238,7 @@ async def test_a_timeout_that_never_comes_or_is_none_is_refused(timeout_s: Any) 
 
 @pytest.mark.parametrize("number", [-1, 1.0, "1", True])
 @virtual
-async def test_a_version_or_a_position_that_cannot_be_one_is_refused(number: Any) -> None:
+async def test_an_invalid_version_or_position_is_refused(number: Any) -> None:
     async with Runtime([Tally, Sum], store="memory://") as runtime:
         with nothing_done(runtime):
             for read in (
@@ -258,7 +258,7 @@ async def test_a_version_or_a_position_that_cannot_be_one_is_refused(number: Any
 
 @pytest.mark.parametrize("types", [[], "Added", [int], [Added, 5], Added])
 @virtual
-async def test_types_that_no_event_has_are_refused(types: Any) -> None:
+async def test_types_that_are_not_event_classes_are_refused(types: Any) -> None:
     async with Runtime([Tally], store="memory://") as runtime:
         for open_reader in (runtime.events, lambda types: runtime.subscribe("name", types=types)):
             with pytest.raises(ConfigurationError, match="types="):
@@ -266,7 +266,7 @@ async def test_types_that_no_event_has_are_refused(types: Any) -> None:
 
 
 @virtual
-async def test_what_is_no_projection_no_query_and_no_name_is_refused() -> None:
+async def test_invalid_projections_queries_and_names_are_refused() -> None:
     async with Runtime([Tally, Sum], store="memory://") as runtime:
         for wrong in (Sum, "Sum", [Tally], [Sum.of]):
             with nothing_done(runtime), pytest.raises(ConfigurationError, match="projection"):
@@ -307,7 +307,7 @@ async def test_metadata_counts_as_often_as_it_is_stored() -> None:
 
 
 @virtual
-async def test_a_version_that_the_caller_expected_and_is_not_there_is_told() -> None:
+async def test_a_wrong_expected_version_is_reported() -> None:
     async with Runtime([Tally], store="memory://") as runtime:
         await runtime.send(Add("t"), expected_version=0)
         with pytest.raises(WrongExpectedVersion, match="is at version 1, not 0"):
@@ -325,7 +325,7 @@ async def test_a_rejection_carries_its_reason_and_details() -> None:
 
 @pytest.mark.parametrize("version", [-1, 1.0, "1", True])
 @virtual
-async def test_a_version_that_cannot_be_one_is_refused(version: Any) -> None:
+async def test_an_invalid_expected_version_is_refused(version: Any) -> None:
     async with Runtime([Tally], store="memory://") as runtime:
         with nothing_done(runtime), pytest.raises(InvalidCommand, match="expected_version"):
             await runtime.send(Add("t"), expected_version=version)
@@ -333,7 +333,7 @@ async def test_a_version_that_cannot_be_one_is_refused(version: Any) -> None:
 
 @pytest.mark.parametrize("id", ["", "x" * 513, 7, "\ud800"])
 @virtual
-async def test_an_id_that_cannot_be_one_is_refused_at_every_door(id: Any) -> None:
+async def test_an_invalid_id_is_refused_by_every_method(id: Any) -> None:
     async with Runtime([Tally], store="memory://") as runtime:
         with nothing_done(runtime):
             for read in (
@@ -350,7 +350,7 @@ async def test_an_id_that_cannot_be_one_is_refused_at_every_door(id: Any) -> Non
 
 
 @virtual
-async def test_what_middleware_does_not_allow_is_told_to_the_caller_and_not_done() -> None:
+async def test_a_refusal_by_middleware_reaches_the_caller_and_nothing_is_done() -> None:
     async def guard(*_: Any) -> Any:
         raise NotAllowed("only tellers add")
 

@@ -1,4 +1,4 @@
-"""A position that comes from a longer log, as before an older copy was put back, is refused at once."""
+"""A position from a longer log, as after an older copy was restored, is refused immediately."""
 
 import asyncio
 import contextlib
@@ -25,11 +25,11 @@ def nothing_fails() -> None:
 
 @react(on_replay="run")
 async def mail(event: Added) -> None:
-    """Do nothing: only how far it has come matters."""
+    """Do nothing: only the position matters."""
 
 
 @pytest.mark.asyncio
-async def test_a_reader_after_a_position_beyond_the_log_is_told_at_once() -> None:
+async def test_a_reader_after_a_position_beyond_the_log_fails_immediately() -> None:
     async with Runtime([Tally], store="memory://") as runtime:
         await runtime.send(Add("a", 1))
         for reader in (
@@ -57,7 +57,7 @@ async def test_a_query_after_a_position_beyond_the_log_does_not_wait_for_its_tim
 
 
 @pytest.mark.asyncio
-async def test_a_saved_subscription_beyond_the_log_is_told() -> None:
+async def test_a_saved_subscription_beyond_the_log_fails() -> None:
     store = MemoryStore()
     await store.open()
     await append(store, ("Tally", "a"), 0, Added(1))
@@ -88,7 +88,7 @@ async def test_a_start_refuses_a_follower_that_is_beyond_the_log(tmp_path: Path,
 
 
 @pytest.mark.asyncio
-async def test_a_follower_that_began_beyond_the_log_is_told() -> None:
+async def test_a_follower_that_began_beyond_the_log_fails() -> None:
     store = MemoryStore()
     await store.open()
     await append(store, ("Tally", "a"), 0, Added(1))
@@ -99,7 +99,7 @@ async def test_a_follower_that_began_beyond_the_log_is_told() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_kept_state_of_a_longer_log_is_folded_anew(tmp_path: Path) -> None:
+async def test_a_saved_state_of_a_longer_log_is_rebuilt(tmp_path: Path) -> None:
     class Kept(Sums):
         snapshot_every = 1
 

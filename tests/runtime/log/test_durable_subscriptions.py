@@ -1,4 +1,4 @@
-"""Subscriptions with a name: they go on behind what was saved, and hand over from the log to live without a seam."""
+"""Durable subscriptions continue after their saved position, and switch from stored to live events without a gap."""
 
 import asyncio
 from typing import Any
@@ -22,7 +22,7 @@ async def log_of(events: int) -> MemoryStore:
 
 
 @virtual
-async def test_it_goes_on_behind_what_was_saved_also_after_a_restart() -> None:
+async def test_it_continues_after_its_saved_position_even_after_a_restart() -> None:
     store = await log_of(10)
     seen: list[int] = []
     for _ in range(3):
@@ -35,7 +35,7 @@ async def test_it_goes_on_behind_what_was_saved_also_after_a_restart() -> None:
 
 
 @virtual
-async def test_a_name_begins_where_after_says_the_first_time_only() -> None:
+async def test_after_applies_only_to_a_new_name() -> None:
     store = await log_of(10)
     for first in (8, 9):
         async with Runtime([Tally], store=store) as runtime, runtime.subscribe("mail", after=7) as subscription:
@@ -46,7 +46,7 @@ async def test_a_name_begins_where_after_says_the_first_time_only() -> None:
 
 
 @virtual
-async def test_names_are_kept_apart_and_one_reader_has_one() -> None:
+async def test_names_are_independent_and_have_one_reader_each() -> None:
     async with Runtime([Tally], store=await log_of(5)) as runtime:
         async with runtime.subscribe("a") as first, runtime.subscribe("b") as second:
             await anext(first)
@@ -64,7 +64,7 @@ async def test_names_are_kept_apart_and_one_reader_has_one() -> None:
 
 
 @virtual
-async def test_what_is_not_wanted_is_passed_and_not_searched_again() -> None:
+async def test_unwanted_events_are_passed_and_not_searched_again() -> None:
     store = await log_of(5_000)
     async with Runtime([Tally], store=store) as runtime:
         async with runtime.subscribe("mail", types=[Revealed]) as subscription:
@@ -79,7 +79,7 @@ async def test_what_is_not_wanted_is_passed_and_not_searched_again() -> None:
 
 
 @virtual
-async def test_saving_says_when_the_store_is_away_and_may_be_done_again() -> None:
+async def test_a_failed_save_raises_and_can_be_repeated() -> None:
     store = FaultyStore(await log_of(3))
     async with Runtime([Tally], store=store) as runtime, runtime.subscribe("mail") as subscription:
         await anext(subscription)
@@ -93,8 +93,8 @@ async def test_saving_says_when_the_store_is_away_and_may_be_done_again() -> Non
 
 @pytest.mark.parametrize("tail_events", [1, 50, 4_096])
 @virtual
-async def test_several_subscribers_see_everything_of_theirs_once_across_the_seam(tail_events: int) -> None:
-    """From the middle of the log, by type, by stream, by name; fast and slow; while commands go on."""
+async def test_several_subscribers_see_all_their_events_once_from_log_and_memory(tail_events: int) -> None:
+    """From the middle of the log, by type, by stream, by name; fast and slow; while commands are executed."""
     store = FaultyStore(await log_of(3_000))
     store.next_fault = lambda: "slow"
     total = 3_600

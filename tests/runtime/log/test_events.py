@@ -1,4 +1,4 @@
-"""P3: the log as a stream of events, what is there and then what comes, without a seam."""
+"""The log as a stream of events: existing ones, then new ones, without a gap."""
 
 import asyncio
 import contextlib
@@ -33,7 +33,7 @@ def places(recorded: list[Recorded]) -> list[int]:
 
 
 @virtual
-async def test_what_is_there_comes_first_then_what_is_new() -> None:
+async def test_existing_events_come_first_then_new_ones() -> None:
     async with Runtime([Tally], store="memory://") as runtime:
         await runtime.send(Add("t", 1, events=2))
         events = runtime.events(after=0)
@@ -49,7 +49,7 @@ async def test_what_is_there_comes_first_then_what_is_new() -> None:
 
 
 @virtual
-async def test_the_live_events_are_those_that_the_log_gives_later() -> None:
+async def test_live_events_equal_those_read_from_the_log_later() -> None:
     async with Runtime([Tally], store="memory://") as runtime:
         live = runtime.events(after=0)
         waiting = asyncio.ensure_future(take(live, 6))
@@ -116,7 +116,7 @@ async def test_a_position_before_the_beginning_is_refused() -> None:
 
 
 @virtual
-async def test_leaving_the_loop_leaves_nothing_behind() -> None:
+async def test_breaking_out_of_the_loop_leaves_nothing_behind() -> None:
     async with Runtime([Tally], store="memory://") as runtime:
         await runtime.send(Add("t", 1, events=3))
         async for recorded in runtime.events():
@@ -164,7 +164,7 @@ async def test_it_ends_when_the_runtime_stops_wherever_it_is() -> None:
 
 
 @virtual
-async def test_it_polls_where_no_notification_comes() -> None:
+async def test_it_polls_if_a_notification_is_lost() -> None:
     store = MemoryStore()
     async with Runtime([Tally], store=store, settings=Settings(poll_s=7.0)) as runtime:
         waiting = asyncio.ensure_future(anext(runtime.events()))
@@ -195,7 +195,7 @@ async def test_events_of_a_commit_that_failed_after_it_wrote_are_not_skipped() -
 
 
 @virtual
-async def test_nobody_sees_an_event_before_it_is_durable() -> None:
+async def test_no_subscriber_sees_an_event_before_it_is_durable() -> None:
     store = GatedStore()
     async with Runtime([Tally], store=store) as runtime:
         store.shut()
@@ -210,7 +210,7 @@ async def test_nobody_sees_an_event_before_it_is_durable() -> None:
 
 
 @virtual
-async def test_an_event_that_nothing_reads_ends_the_reading_after_those_before_it() -> None:
+async def test_an_unreadable_event_ends_the_iteration_after_the_earlier_events() -> None:
     store = MemoryStore()
     await store.open()
     await append(store, ("Tally", "t"), 0, Added(1), Added(2))
@@ -225,7 +225,7 @@ async def test_an_event_that_nothing_reads_ends_the_reading_after_those_before_i
 
 
 @virtual
-async def test_a_store_that_is_away_ends_the_reading_with_its_error() -> None:
+async def test_an_unavailable_store_ends_the_iteration_with_its_error() -> None:
     class Unreadable(PassedThrough):
         async def read_log(self, after_position: int, limit: int, max_bytes: int = PAGE_BYTES):  # type: ignore[no-untyped-def]
             raise StoreUnavailable("the disk does not answer")
@@ -240,7 +240,7 @@ async def test_a_store_that_is_away_ends_the_reading_with_its_error() -> None:
 
 
 @virtual
-async def test_tail_bytes_bounds_what_is_kept_for_subscribers() -> None:
+async def test_tail_bytes_limits_the_events_kept_for_subscribers() -> None:
     settings = Settings(tail_bytes=100)
     async with Runtime([Tally], store="memory://", settings=settings) as runtime:
         events = runtime.events()

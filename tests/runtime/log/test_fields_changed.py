@@ -1,4 +1,4 @@
-"""A class whose fields changed under one schema version is found at the start, by the first event of each shape."""
+"""A class whose fields changed without a new schema version is found at the start, by the first event of each shape."""
 
 import asyncio
 import enum
@@ -126,7 +126,7 @@ class Noted(Event):
 
 
 def account(event_class: type[Event]) -> type[Aggregate]:
-    """The aggregate whose payments are of a class, as one release or another has it."""
+    """The aggregate with payments of a given class, as in one release or another."""
 
     def paid(self: Aggregate, event: Event) -> None:
         pass
@@ -144,7 +144,7 @@ def account(event_class: type[Event]) -> type[Aggregate]:
 
 
 async def stored(store: EventStore) -> EventStore:
-    """A log with two payments, and something else before and between them."""
+    """A log with two payments, and other events before and between them."""
     payload = msgspec.json.encode(Paid(5))
     paid, other = EncodedEvent("Paid", 1, payload, b"{}"), EncodedEvent("Noted", 1, b"{}", b"{}")
     await store.open()
@@ -186,7 +186,7 @@ async def test_a_start_can_be_told_to_warn_only() -> None:
 
 @pytest.mark.parametrize("event_class", [Paid, Optional, Mended])
 @virtual
-async def test_what_can_be_read_in_full_starts(event_class: type[Event]) -> None:
+async def test_a_fully_readable_log_starts(event_class: type[Event]) -> None:
     async with Runtime([account(event_class)], store=await stored(MemoryStore())) as runtime:
         assert runtime.statistics().position == 4
 
@@ -197,7 +197,7 @@ async def test_an_upcaster_that_fails_on_the_first_event_refuses_the_start() -> 
         await Runtime([account(BadlyMended)], store=await stored(MemoryStore())).start()
 
 
-def test_a_damaged_first_event_is_no_reason_not_to_start(tmp_path: Path) -> None:
+def test_a_damaged_first_event_does_not_prevent_the_start(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
 
     async def run(event_class: type[Event]) -> None:

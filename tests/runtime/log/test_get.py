@@ -1,4 +1,4 @@
-"""Reading an aggregate: the latest state, or as it was."""
+"""Reading an aggregate: the latest state, or a past one."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta, timezone
@@ -126,7 +126,7 @@ async def test_a_state_as_it_was_at_a_time(store_url: str) -> None:
 
 
 @virtual
-async def test_a_time_without_its_zone_is_refused() -> None:
+async def test_a_time_without_a_zone_is_refused() -> None:
     async with Runtime([Tally], store="memory://") as runtime:
         await runtime.send(Add("t"))
         with pytest.raises(InvalidCommand, match="has no time zone"):
@@ -134,14 +134,14 @@ async def test_a_time_without_its_zone_is_refused() -> None:
 
 
 @virtual
-async def test_one_moment_is_asked_for_at_a_time() -> None:
+async def test_only_one_moment_can_be_requested() -> None:
     async with Runtime([Tally], store="memory://") as runtime:
         with pytest.raises(ConfigurationError, match="one of at_version, at_position and at_time, not 2"):
             await runtime.get(Tally, "t", at_version=1, at_position=1)
 
 
 @pytest.mark.asyncio
-async def test_long_streams_are_read_whole(store_url: str) -> None:
+async def test_long_streams_are_read_completely(store_url: str) -> None:
     async with Runtime([Tally], store=store_url) as runtime:
         for _ in range(5):
             await runtime.send(Add("t", 1, events=1_000))
@@ -150,7 +150,7 @@ async def test_long_streams_are_read_whole(store_url: str) -> None:
 
 
 @virtual
-async def test_what_does_not_exist_is_not_found() -> None:
+async def test_a_missing_aggregate_is_not_found() -> None:
     async with Runtime([Tally], store="memory://") as runtime:
         with pytest.raises(NotFound, match="Tally<nobody> does not exist"):
             await runtime.get(Tally, "nobody")
@@ -165,7 +165,7 @@ async def test_a_class_that_the_runtime_does_not_know_is_refused() -> None:
 
 @pytest.mark.parametrize("id", ["", "x" * 513, "\ud800", 7, None])
 @virtual
-async def test_what_cannot_be_an_id_is_refused_and_nobody_else_suffers(id: Any) -> None:
+async def test_an_invalid_id_is_refused_and_affects_nothing_else(id: Any) -> None:
     async with Runtime([Tally], store="memory://") as runtime:
         with pytest.raises(InvalidCommand, match="id"):
             await runtime.get(Tally, id)
@@ -173,7 +173,7 @@ async def test_what_cannot_be_an_id_is_refused_and_nobody_else_suffers(id: Any) 
 
 
 @virtual
-async def test_a_state_is_a_copy_whatever_is_done_to_it() -> None:
+async def test_changing_a_returned_state_changes_nothing_else() -> None:
     async with Runtime([Basket], store="memory://") as runtime:
         await runtime.send(Put("b", ["bread"]))
         first = await runtime.get(Basket, "b")
@@ -186,7 +186,7 @@ async def test_a_state_is_a_copy_whatever_is_done_to_it() -> None:
 
 
 @virtual
-async def test_neither_a_command_nor_an_ack_nor_an_event_is_a_way_into_the_state_or_back() -> None:
+async def test_commands_acks_and_events_share_no_mutable_data_with_the_state() -> None:
     async with Runtime([Basket], store="memory://") as runtime:
         following = asyncio.ensure_future(anext(runtime.events()))
         mine = ["bread"]

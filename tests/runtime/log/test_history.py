@@ -64,7 +64,7 @@ async def test_a_history_can_begin_after_a_version() -> None:
 
 
 @virtual
-async def test_a_history_longer_than_a_page_is_whole() -> None:
+async def test_a_history_longer_than_a_page_is_complete() -> None:
     class Ticks(Tally):
         stream_type = "Tally"
 
@@ -101,7 +101,7 @@ class Shelf(Aggregate):
 
 
 @virtual
-async def test_the_states_of_a_history_are_copies_of_their_own() -> None:
+async def test_the_states_of_a_history_are_independent_copies() -> None:
     async with Runtime([Shelf], store="memory://") as runtime:
         for _ in range(3):
             await runtime.send(Put("s", "a"))
@@ -122,7 +122,7 @@ async def test_an_empty_stream_has_no_history() -> None:
 
 
 @virtual
-async def test_a_history_is_asked_of_what_the_runtime_runs() -> None:
+async def test_a_history_needs_an_aggregate_of_the_runtime() -> None:
     runtime = Runtime([Account], store="memory://")
     with pytest.raises(RuntimeClosed):
         runtime.history(Account, "alice")
@@ -176,7 +176,7 @@ class Purse(Aggregate):
 
 
 async def purse_of_old() -> MemoryStore:
-    """Return a log of four old records: three events, one, none, and one of today."""
+    """Return a log of four records: old ones that become three events, one and none, and one of the current shape."""
     store = MemoryStore()
     await store.open()
     old = [{"amounts": [1, 2], "note": "x"}, {"amounts": [4]}, {"amounts": []}]
@@ -188,7 +188,7 @@ async def purse_of_old() -> MemoryStore:
 
 
 @virtual
-async def test_what_a_record_became_is_seen_alike_by_hydration_history_and_subscriptions() -> None:
+async def test_hydration_history_and_subscriptions_see_the_same_upcast_events() -> None:
     async with Runtime([Purse], store=await purse_of_old()) as runtime:
         state = await runtime.get(Purse, "p")
         changes = [change async for change in runtime.history(Purse, "p")]
@@ -216,7 +216,7 @@ async def test_what_a_record_became_is_seen_alike_by_hydration_history_and_subsc
 
 
 @virtual
-async def test_a_subscription_is_past_a_record_with_the_last_of_its_events() -> None:
+async def test_a_subscription_passes_a_record_with_its_last_event() -> None:
     async with Runtime([Purse], store=await purse_of_old()) as runtime:
         events = runtime.events()
         passed = []
@@ -230,14 +230,14 @@ async def test_a_subscription_is_past_a_record_with_the_last_of_its_events() -> 
 
 
 @virtual
-async def test_only_what_became_the_wanted_event_is_given_out() -> None:
+async def test_only_the_wanted_events_of_a_record_are_delivered() -> None:
     async with Runtime([Purse], store=await purse_of_old()) as runtime:
         events = runtime.events(types=[Noted])
         assert (await anext(events)).event == Noted("x")
 
 
 @virtual
-async def test_a_state_is_found_at_a_version_that_became_no_event() -> None:
+async def test_a_state_exists_at_a_version_that_became_no_event() -> None:
     async with Runtime([Purse], store=await purse_of_old()) as runtime:
         assert [(await runtime.get(Purse, "p", at_version=version)).total for version in (1, 2, 3, 4)] == [3, 7, 7, 15]
 
@@ -279,7 +279,7 @@ async def test_a_runtime_refuses_a_log_that_it_cannot_read_and_says_what_to_do()
 
 
 @virtual
-async def test_a_runtime_can_be_told_to_start_all_the_same() -> None:
+async def test_a_runtime_can_be_told_to_start_anyway() -> None:
     with capture_logs() as logs:
         async with Runtime(
             [Tally], store=await log_with_strangers(), settings=Settings(unreadable_types="warn")
@@ -299,7 +299,7 @@ def test_the_setting_is_one_of_two_words() -> None:
         Settings(unreadable_types="ignore")  # type: ignore[arg-type]
 
 
-def test_a_shape_of_which_nothing_was_written_does_not_keep_a_runtime_from_starting(tmp_path: Path) -> None:
+def test_a_shape_without_events_does_not_prevent_the_start(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'log.db'}"
 
     async def run() -> None:

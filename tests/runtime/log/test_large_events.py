@@ -1,4 +1,4 @@
-"""What a reader of the log holds at a time is bounded in bytes, however many events that is."""
+"""A reader of the log holds a bounded number of bytes at a time, however many events that is."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""P8: a poison event stops its own stream in one processor: parked, listed, retried or discarded, across restarts."""
+"""A poison event stops only its own stream in one processor: parked, listed, retried or discarded, across restarts."""
 
 import asyncio
 import os
@@ -31,7 +31,7 @@ def nothing_fails() -> None:
 
 
 async def log_of(*amounts: tuple[str, int]) -> MemoryStore:
-    """A store whose log holds these, one event each."""
+    """A store whose log has these amounts, one event each."""
     store = MemoryStore()
     await store.open()
     versions: dict[str, int] = {}
@@ -76,7 +76,7 @@ async def test_one_poison_event_in_10_000_parks_one_stream_of_100(tmp_path: Path
 
 
 @virtual
-async def test_letters_outlive_the_process_and_hold_back_what_comes_later() -> None:
+async def test_dead_letters_survive_the_process_and_hold_back_later_events() -> None:
     store = await log_of(("a", 1), ("a", 7), ("b", 1))
     Switch.raises.add(7)
     for _ in range(2):
@@ -105,7 +105,7 @@ class Files(Projection):
 
 
 @virtual
-async def test_an_error_with_bytes_that_are_no_text_is_parked_like_any_other() -> None:
+async def test_an_error_with_invalid_text_is_parked_like_any_other() -> None:
     async with Runtime([Tally, Files], store="memory://", settings=AT_ONCE) as runtime:
         await runtime.send(Add("a", 1))
         await caught_up(runtime, Files)
@@ -146,7 +146,7 @@ async def test_one_letter_is_retried_or_all() -> None:
 
 @pytest.mark.parametrize("restart", [False, True])
 @virtual
-async def test_what_is_discarded_is_left_out_for_ever_and_what_waited_behind_it_goes_on(restart: bool) -> None:
+async def test_a_discarded_event_is_skipped_permanently_and_those_behind_it_continue(restart: bool) -> None:
     store = await log_of(("a", 1), ("a", 7), ("a", 2))
     Switch.raises.add(7)
     async with Runtime(PARTS, store=store, settings=AT_ONCE) as runtime:
@@ -168,8 +168,8 @@ async def test_what_is_discarded_is_left_out_for_ever_and_what_waited_behind_it_
 
 @pytest.mark.parametrize("what", ["retry", "discard"])
 @pytest.mark.parametrize("commits", range(5))
-def test_a_crash_in_the_middle_of_a_retry_or_discard_repeats_and_loses_nothing(commits: int, what: str) -> None:
-    """The store dies after so many commits of the repair; another process goes on with what it finds."""
+def test_a_crash_during_a_retry_or_discard_repeats_and_loses_nothing(commits: int, what: str) -> None:
+    """The store dies after this many commits of the repair; another process continues with the result."""
 
     async def main() -> None:
         inner = await log_of(("a", 7), *[("a", 1)] * 4, ("b", 1))
@@ -241,7 +241,7 @@ async def test_a_handler_that_recovers_in_time_parks_nothing() -> None:
 
 
 @virtual
-async def test_a_broken_handler_stops_at_the_limit_and_goes_on_when_it_is_mended() -> None:
+async def test_a_broken_handler_stops_at_the_limit_and_continues_when_it_is_fixed() -> None:
     store = await log_of(*((f"t{n}", 7) for n in range(5)))
     Switch.raises.add(7)
     settings = Settings(handler_retry=Retry(attempts=1), max_parked=5)
@@ -282,7 +282,7 @@ async def test_a_damaged_event_stops_its_stream_only(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kept", [0, 2])
 @virtual
-async def test_a_state_that_was_kept_before_a_retry_is_not_believed_after_it(kept: int) -> None:
+async def test_a_state_saved_before_a_retry_is_not_used_after_it(kept: int) -> None:
     keeping: Any = type("Keeping", (Sums,), {"snapshot_every": kept})
     store = await log_of(("a", 1), ("a", 7), ("b", 1), ("b", 1))
     Switch.raises.add(7)
@@ -311,7 +311,7 @@ class RefusesEmpty(PassedThrough):
 
 
 @virtual
-async def test_what_is_held_back_stays_there_though_its_checkpoint_is_refused() -> None:
+async def test_held_back_events_stay_if_their_checkpoint_is_refused() -> None:
     store = RefusesEmpty()
     Switch.raises.add(7)
     async with Runtime([Tally, Totals], store=store) as runtime:

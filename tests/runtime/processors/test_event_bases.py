@@ -183,7 +183,7 @@ async def test_an_outlet_for_a_base_class_publishes_its_subclasses() -> None:
 
 
 @virtual
-async def test_a_saga_is_started_and_moved_on_by_subclasses() -> None:
+async def test_a_saga_is_started_and_continued_by_subclasses() -> None:
     async with Runtime([Till, Watch], store="memory://") as runtime:
         await runtime.send(Move("a", 5))
         await runtime.send(Move("a", -3))
@@ -191,7 +191,7 @@ async def test_a_saga_is_started_and_moved_on_by_subclasses() -> None:
         assert saga.status == "completed"
 
 
-def test_a_saga_is_started_by_a_subclass_in_a_test_of_its_own() -> None:
+def test_given_saga_starts_a_saga_with_a_subclass() -> None:
     given_saga(Watch, started_by=PaidIn(5)).then_state(amount=5).when(PaidOutAbroad(3)).then_completed()
 
 
@@ -215,7 +215,7 @@ class Foreign(Event):
 
 
 @virtual
-async def test_a_class_of_which_nothing_can_come_is_refused() -> None:
+async def test_a_class_whose_events_cannot_occur_is_refused() -> None:
     async with Runtime([Till], store="memory://") as runtime:
         with pytest.raises(ConfigurationError, match=r"Foreign.*no part of this runtime"):
             runtime.events(types=[PaidIn, Foreign])

@@ -1,4 +1,4 @@
-"""How far events were handed to sagas is saved now and then: what is handed again is taken once."""
+"""The position of events delivered to sagas is saved at intervals; events delivered again take effect once."""
 
 import asyncio
 
@@ -27,7 +27,7 @@ async def test_it_is_saved_twice_a_second_at_most_and_soon_after_the_last_event(
 
 
 @virtual
-async def test_what_could_not_be_saved_is_saved_later() -> None:
+async def test_a_failed_save_is_repeated_later() -> None:
     store, failures = FaultyStore(), 0
 
     def is_save() -> bool:
@@ -51,7 +51,7 @@ async def test_what_could_not_be_saved_is_saved_later() -> None:
 
 
 @virtual
-async def test_what_was_handed_over_before_the_save_is_handed_over_again_and_taken_once() -> None:
+async def test_events_delivered_before_the_save_are_delivered_again_and_applied_once() -> None:
     log = MemoryStore()
     for seed in range(3):
         # It stops before half a second is over: the next run begins again where this one began.

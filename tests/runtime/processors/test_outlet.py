@@ -1,4 +1,4 @@
-"""The outlet: events to the world outside in the order of the log, at least once, under stable ids."""
+"""The outlet publishes events in log order, at least once, with stable ids."""
 
 import asyncio
 import json
@@ -108,7 +108,7 @@ async def test_ids_are_unique_whatever_slashes_the_names_have() -> None:
 
 
 @virtual
-async def test_a_sink_that_fails_is_asked_for_the_same_event_for_ever_and_ever_less_often() -> None:
+async def test_a_failing_sink_gets_the_same_event_without_limit_and_with_backoff() -> None:
     receiver = Receiver()
     receiver.trouble = ConnectionError("nobody there")
     box = outlet(receiver, retry=Retry(attempts=1, backoff_s=1.0, backoff_max_s=8.0))
@@ -136,7 +136,7 @@ async def test_a_sink_that_fails_is_asked_for_the_same_event_for_ever_and_ever_l
 
 
 @virtual
-async def test_after_progress_the_wait_begins_small_again() -> None:
+async def test_after_progress_the_backoff_starts_again() -> None:
     fails = {3: 4, 5: 1}  # the event of this version fails so often
     asked: list[tuple[str, float]] = []
 
@@ -174,7 +174,7 @@ async def test_a_sink_that_hangs_counts_as_failed_after_its_time() -> None:
 
 
 @virtual
-async def test_it_pauses_and_goes_on() -> None:
+async def test_it_pauses_and_resumes() -> None:
     receiver = Receiver()
     box = outlet(receiver)
     async with Runtime([Account, box], store="memory://") as runtime:
@@ -191,7 +191,7 @@ async def test_it_pauses_and_goes_on() -> None:
 
 
 @virtual
-async def test_resuming_asks_a_failing_sink_at_once() -> None:
+async def test_resuming_retries_a_failing_sink_immediately() -> None:
     receiver = Receiver()
     receiver.trouble = ConnectionError()
     box = outlet(receiver, retry=Retry(attempts=1, backoff_s=3_600.0, backoff_max_s=3_600.0))
@@ -238,7 +238,7 @@ async def test_an_outlet_that_began_now_on_an_empty_log_misses_nothing_after_a_c
 
 
 @virtual
-async def test_a_restart_goes_on_where_the_last_run_ended() -> None:
+async def test_a_restart_continues_where_the_last_run_ended() -> None:
     store, receiver = MemoryStore(), Receiver()
     for run in range(3):
         async with Runtime([Account, outlet(receiver)], store=store) as runtime:
@@ -250,7 +250,7 @@ async def test_a_restart_goes_on_where_the_last_run_ended() -> None:
 
 
 @virtual
-async def test_what_was_taken_before_the_position_could_be_saved_comes_again_under_the_same_id() -> None:
+async def test_an_event_accepted_before_the_save_comes_again_with_the_same_id() -> None:
     store, receiver = FaultyStore(), Receiver()
     async with Runtime([Account, outlet(receiver)], store=store) as runtime:
         await runtime.send(OpenAccount("alice"))
@@ -267,7 +267,7 @@ async def test_what_was_taken_before_the_position_could_be_saved_comes_again_und
 
 
 @virtual
-async def test_an_event_that_cannot_be_read_is_parked_and_the_others_go_on() -> None:
+async def test_an_unreadable_event_is_parked_and_the_others_continue() -> None:
     store, receiver = MemoryStore(), Receiver()
     await store.open()
     await append(store, ("Account", "alice"), 0, _Misfit("no number"))
@@ -292,7 +292,7 @@ class _Misfit(Event):
 
 
 @virtual
-async def test_outlets_stand_side_by_side() -> None:
+async def test_several_outlets_work_independently() -> None:
     one, two = Receiver(), Receiver()
     one.trouble = ConnectionError()
     first = Outlet("first", types=[Deposited], sink=one, source="/bank", start="now")
@@ -319,7 +319,7 @@ async def test_outlets_stand_side_by_side() -> None:
         ({"timeout_s": 0}, "above 0"),
     ],
 )
-def test_what_makes_no_sense_is_refused(arguments: dict[str, Any], message: str) -> None:
+def test_invalid_options_are_refused(arguments: dict[str, Any], message: str) -> None:
     whole: dict[str, Any] = {
         "name": "bank",
         "types": [Deposited],
@@ -332,7 +332,7 @@ def test_what_makes_no_sense_is_refused(arguments: dict[str, Any], message: str)
         Outlet(whole.pop("name"), **whole)
 
 
-def test_two_of_one_name_are_refused() -> None:
+def test_two_outlets_with_the_same_name_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="two outlets of this runtime have the name 'bank'"):
         Runtime([Account, outlet(Receiver()), outlet(Receiver())], store="memory://")
 

@@ -1,4 +1,4 @@
-"""A value of an event that can be changed in place is each reader's own: nobody sees what another did to it."""
+"""Each reader has its own copy of an event's mutable values: no reader sees another one's changes."""
 
 import asyncio
 from typing import Any
@@ -62,7 +62,7 @@ class Counts(Projection):
 
 @pytest.mark.parametrize("parts", [[Keeps, Counts], [Counts, Keeps]])
 @virtual
-async def test_no_reader_sees_what_another_did_to_an_event(parts: list[type[Projection]]) -> None:
+async def test_no_reader_sees_another_readers_change_to_an_event(parts: list[type[Projection]]) -> None:
     got: list[list[str]] = []
 
     @react(on_replay="run")
@@ -88,7 +88,7 @@ async def test_no_reader_sees_what_another_did_to_an_event(parts: list[type[Proj
 
 
 @virtual
-async def test_who_sends_a_command_changes_nothing_by_its_ack() -> None:
+async def test_a_sender_changes_nothing_through_its_ack() -> None:
     async with Runtime([Item, Counts], store="memory://") as runtime:
         runtime.processors[Counts].pause()
         live = runtime.events()
@@ -100,7 +100,7 @@ async def test_who_sends_a_command_changes_nothing_by_its_ack() -> None:
 
 
 @virtual
-async def test_an_event_that_nobody_can_change_is_shared() -> None:
+async def test_an_immutable_event_is_shared() -> None:
     class Set(Command):
         tags: tuple[str, ...]
 

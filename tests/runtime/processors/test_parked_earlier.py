@@ -1,4 +1,4 @@
-"""A stream that is parked, and whose earlier events fail too when the state is folded anew."""
+"""A parked stream whose earlier events fail too when the state is rebuilt."""
 
 from support.bank import Add, Tally
 from support.read_models import AT_ONCE, Sums, Switch, caught_up

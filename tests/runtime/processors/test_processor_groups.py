@@ -20,7 +20,7 @@ def switched_off() -> Iterator[None]:
 
 
 async def park(runtime: Runtime) -> None:
-    """Have both projections park the same two events, of two tallies."""
+    """Make both projections park the same two events, of two tallies."""
     Switch.raises.update({13, 14})
     await runtime.send(Add("t", 13))
     await runtime.send(Add("u", 14))
@@ -29,7 +29,7 @@ async def park(runtime: Runtime) -> None:
 
 
 @virtual
-async def test_processors_are_found_by_what_they_drive_and_nothing_else() -> None:
+async def test_processors_are_found_by_their_handlers_only() -> None:
     async with Runtime([Tally, Totals, Sums], store="memory://") as runtime:
         processors = runtime.processors
         assert list(processors) == [Totals, Sums]
@@ -45,7 +45,7 @@ async def test_processors_are_found_by_what_they_drive_and_nothing_else() -> Non
 
 
 @virtual
-async def test_the_letters_of_all_processors_are_listed_in_the_order_of_the_log() -> None:
+async def test_the_dead_letters_of_all_processors_are_listed_in_log_order() -> None:
     async with Runtime([Tally, Totals, Sums], store="memory://", settings=AT_ONCE) as runtime:
         await park(runtime)
         letters = runtime.dead_letters.list()

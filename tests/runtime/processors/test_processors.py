@@ -1,4 +1,4 @@
-"""Processors: pause, resume, reset, statistics; what fails in one stops neither the engine nor the others."""
+"""Processors: pause, resume, reset, statistics; a failure in one stops neither the engine nor the others."""
 
 import asyncio
 from typing import Any
@@ -43,7 +43,7 @@ async def tell(event: Added) -> None:
 
 @pytest.mark.parametrize("handler", [Totals, Sums, tell])
 @virtual
-async def test_a_paused_processor_delivers_nothing_until_it_goes_on(handler: Any) -> None:
+async def test_a_paused_processor_delivers_nothing_until_it_resumes(handler: Any) -> None:
     async with Runtime([Tally, handler], store="memory://") as runtime:
         processor = runtime.processors[handler]
         processor.pause()
@@ -57,7 +57,7 @@ async def test_a_paused_processor_delivers_nothing_until_it_goes_on(handler: Any
 
 
 @virtual
-async def test_a_paused_processor_still_does_what_a_person_asks() -> None:
+async def test_a_paused_processor_still_carries_out_operator_requests() -> None:
     Switch.raises.add(7)
     async with Runtime(PARTS, store="memory://") as runtime:
         await runtime.send(Add("a", 7))
@@ -71,7 +71,7 @@ async def test_a_paused_processor_still_does_what_a_person_asks() -> None:
 
 
 @virtual
-async def test_the_lag_is_counted_in_events_and_in_seconds_of_the_oldest_that_waits() -> None:
+async def test_the_lag_is_the_number_of_events_and_the_age_of_the_oldest() -> None:
     source = SeededSource(1)
     store = MemoryStore()
     async with Runtime([Tally, Totals], store=store, source=source) as runtime:
@@ -123,7 +123,7 @@ class Pay(Saga):
 
 
 @virtual
-async def test_a_processor_is_found_by_the_plain_name_of_what_it_drives() -> None:
+async def test_a_processor_is_found_by_the_plain_name_of_its_handler() -> None:
     outlet = Outlet("post", types=[Added], sink=no_sink, source="/tallies", start="now")
     async with Runtime([*PARTS, tell_again, Pay, outlet], store="memory://") as runtime:
         names = {one.name: one.plain_name for one in runtime.processors.values()}
@@ -138,7 +138,7 @@ async def test_a_processor_is_found_by_the_plain_name_of_what_it_drives() -> Non
 
 
 @virtual
-async def test_a_lost_notification_is_made_up_for_by_looking() -> None:
+async def test_polling_makes_up_for_a_lost_notification() -> None:
     store = MemoryStore()
     async with Runtime([Tally, Totals], store=store, settings=Settings(poll_s=2.0)) as runtime:
         await settled()
@@ -165,7 +165,7 @@ class Crumbling(Projection):
 
 
 @virtual
-async def test_what_fails_outside_of_an_event_stops_its_processor_and_is_tried_again() -> None:
+async def test_a_failure_outside_an_event_stops_the_processor_until_a_retry_succeeds() -> None:
     async with Runtime([Tally, Totals, Crumbling], store="memory://") as runtime:
         await runtime.send(Add("a", 1, events=2), wait_for=[Totals, Crumbling])
         Switch.calls[:] = [0, 0, 0]
@@ -181,7 +181,7 @@ async def test_what_fails_outside_of_an_event_stops_its_processor_and_is_tried_a
 
 
 @virtual
-async def test_an_errand_while_the_store_is_away_says_so_and_the_processor_recovers() -> None:
+async def test_a_request_while_the_store_is_unavailable_fails_and_the_processor_recovers() -> None:
     store = FaultyStore()
     async with Runtime([Tally, Totals], store=store) as runtime:
         await runtime.send(Add("a", 1), wait_for=[Totals])
@@ -199,7 +199,7 @@ async def test_an_errand_while_the_store_is_away_says_so_and_the_processor_recov
 
 
 @virtual
-async def test_who_leaves_before_an_errand_begins_leaves_it_undone() -> None:
+async def test_a_request_whose_caller_leaves_before_it_begins_is_not_carried_out() -> None:
     async with Runtime([Tally, Totals], store="memory://") as runtime:
         await runtime.send(Add("a", 1), wait_for=[Totals])
         resetting = asyncio.ensure_future(runtime.processors[Totals].reset())
@@ -210,7 +210,7 @@ async def test_who_leaves_before_an_errand_begins_leaves_it_undone() -> None:
 
 
 @virtual
-async def test_a_stopped_processor_answers_nobody_any_more() -> None:
+async def test_a_stopped_processor_refuses_requests() -> None:
     async with Runtime([Tally, Totals], store="memory://") as runtime:
         processor = runtime.processors[Totals]
     with pytest.raises(RuntimeClosed):

@@ -1,4 +1,4 @@
-"""`@react`: effects outside, at least once, in each stream's order; a replay does what the reaction says it does."""
+"""`@react`: external effects, at least once, in the order of each stream; `on_replay` decides about replays."""
 
 import asyncio
 from collections.abc import Callable
@@ -55,7 +55,7 @@ async def idle(runtime: Runtime, handler: object) -> None:
 
 
 async def crash() -> None:
-    """End the runtime as a killed process would: nothing is drained."""
+    """End the runtime like a killed process: nothing is drained."""
     dying = [task for task in asyncio.all_tasks() if task.get_name() == "actorium"]
     for task in dying:
         task.cancel()
@@ -75,7 +75,7 @@ async def log_of(*amounts: tuple[str, int]) -> MemoryStore:
 
 @pytest.mark.parametrize(("on_replay", "told"), [("skip", [("b", 1)]), ("run", [("a", 1), ("a", 2), ("b", 1)])])
 @virtual
-async def test_what_was_there_at_the_first_start_is_a_replay(on_replay: str, told: list[Call]) -> None:
+async def test_existing_events_at_the_first_start_are_a_replay(on_replay: str, told: list[Call]) -> None:
     outside = Outside()
     tell = reaction(outside, on_replay=on_replay)
     store = await log_of(("a", 1), ("a", 1))
@@ -87,7 +87,7 @@ async def test_what_was_there_at_the_first_start_is_a_replay(on_replay: str, tol
 
 
 @virtual
-async def test_a_reaction_killed_before_its_first_checkpoint_takes_nothing_new_for_a_replay() -> None:
+async def test_a_reaction_killed_before_its_first_checkpoint_mistakes_no_new_event_for_a_replay() -> None:
     outside, store = Outside(), GatedStore()
     tell = reaction(outside, on_replay="skip")
     runtime = Runtime([Tally, tell], store=store)
@@ -123,7 +123,7 @@ async def test_a_reset_repeats_only_what_may_be_repeated(on_replay: str, again: 
 
 
 @virtual
-async def test_a_reset_that_would_skip_parked_events_for_ever_is_refused() -> None:
+async def test_a_reset_that_would_skip_parked_events_permanently_is_refused() -> None:
     outside = Outside()
     outside.refuses.add(7)
     tell = reaction(outside, on_replay="skip", retry=Retry(attempts=1))
@@ -153,7 +153,7 @@ async def test_the_key_is_the_same_at_every_delivery_and_another_for_every_event
 
 @pytest.mark.parametrize("concurrency", [1, 3])
 @virtual
-async def test_streams_go_side_by_side_each_in_its_order(concurrency: int) -> None:
+async def test_streams_are_handled_concurrently_each_in_order(concurrency: int) -> None:
     outside = Outside()
     tell = reaction(outside, concurrency=concurrency)
     store = await log_of(*[(f"t{n % 7}", 1) for n in range(70)])
@@ -182,7 +182,7 @@ async def test_a_crash_in_the_middle_of_a_page_repeats_little_and_skips_nothing(
 
 
 @virtual
-async def test_a_slow_stream_holds_the_checkpoint_back_so_that_no_hole_is_passed() -> None:
+async def test_a_slow_stream_holds_back_the_checkpoint_so_no_event_is_skipped() -> None:
     outside = Outside()
     store = await log_of(("slow", 1), *[(f"t{n}", 1) for n in range(50)])
     stuck = asyncio.Event()
@@ -206,7 +206,7 @@ async def test_a_slow_stream_holds_the_checkpoint_back_so_that_no_hole_is_passed
 
 
 @virtual
-async def test_what_fails_is_tried_again_then_parked_alone() -> None:
+async def test_a_failing_event_is_retried_and_then_parked_alone() -> None:
     outside = Outside()
     outside.refuses.add(7)
     tell = reaction(outside, retry=Retry(attempts=3, backoff_s=1.0))
@@ -242,7 +242,7 @@ async def test_a_handler_that_ends_cancelled_has_not_done_its_work() -> None:
 
 
 @virtual
-async def test_two_reactions_of_one_name_are_refused_and_the_name_keeps_the_place() -> None:
+async def test_two_reactions_with_the_same_name_are_refused_and_a_name_keeps_the_position() -> None:
     outside = Outside()
     with pytest.raises(ConfigurationError, match="name="):
         Runtime([Tally, reaction(outside), reaction(outside)], store="memory://")
@@ -256,11 +256,11 @@ async def test_two_reactions_of_one_name_are_refused_and_the_name_keeps_the_plac
 
 
 @pytest.mark.parametrize("options", [{"on_replay": "maybe"}, {"on_replay": "run", "concurrency": 0}])
-def test_options_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
+def test_invalid_options_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="@react"):
         react(**options)
 
 
-def test_what_a_replay_does_has_no_default() -> None:
+def test_on_replay_has_no_default() -> None:
     with pytest.raises(TypeError):
         react()  # type: ignore[call-arg]

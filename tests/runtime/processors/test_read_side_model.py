@@ -1,4 +1,4 @@
-"""P3, P6, P8 against a model: whatever happens, rows are the log up to the checkpoint, less what is parked or given up.
+"""Projections against a model: the rows always match the log up to the checkpoint, without parked or discarded events.
 
 Hypothesis drives appends, crashes, restarts, resets, poison, repairs and a store that fails before or after it writes.
 The rows are compared with the log at every single commit, from the store's side.
@@ -62,7 +62,7 @@ class WatchedStore(FaultyStore):
             self.wrong = f"at checkpoint {checkpoint} with {letters}: {found}, not {wanted}"
 
     def fold(self, position: int, letters: list[DeadLetter]) -> dict[str, int]:
-        """What the model says: all events up to a position, in order, less those parked, behind them, or given up."""
+        """The model: all events up to a position, in order, without those that are parked, held back or discarded."""
         parked = {letter.stream.id: letter.position for letter in letters if not letter.discarded}
         discarded = {letter.position for letter in letters if letter.discarded}
         totals: dict[str, int] = {}
@@ -152,7 +152,7 @@ class ReadSide(RuleBasedStateMachine):
         self.errand(discard if what == "discard" else lambda processor: getattr(processor, what)(), rounds)
 
     def errand(self, work: Any, crash_after: int) -> None:
-        """Have something done by all; with rounds to go, the process dies in the middle of it."""
+        """Let all of them do something; if rounds are left, the process dies in the middle of it."""
 
         async def done() -> None:
             assert self.runtime is not None

@@ -1,4 +1,4 @@
-"""P3, P6, P8 under whatever comes together: after every step, what follows the log agrees with a plain model of it."""
+"""Random steps: after each one, all followers of the log agree with a plain model of it."""
 
 import asyncio
 from collections import defaultdict
@@ -41,14 +41,14 @@ class Follower:
         self.waits_at: dict[str, int] = {}
 
     def follow(self, log: dict[str, list[int]], done: dict[str, int], poison: set[int]) -> None:
-        """Take what was appended since `done`."""
+        """Read the events appended since `done`."""
         for id, amounts in log.items():
             for version in range(done[id] + 1, len(amounts) + 1):
                 if amounts[version - 1] in poison:
                     self.waits_at.setdefault(id, version)
 
     def retry(self, log: dict[str, list[int]], poison: set[int]) -> None:
-        """Deliver what waits again."""
+        """Redeliver the waiting events."""
         for id, version in list(self.waits_at.items()):
             later = range(version, len(log[id]) + 1)
             again = [one for one in later if log[id][one - 1] in poison]
@@ -57,7 +57,7 @@ class Follower:
                 self.waits_at[id] = again[0]
 
     def handled(self, id: str, amounts: list[int]) -> list[int]:
-        """Return the amounts of a stream that are over."""
+        """Return the amounts of a stream that are finished."""
         return amounts[: self.waits_at.get(id, len(amounts) + 1) - 1]
 
 
@@ -102,7 +102,7 @@ class ReadSide(RuleBasedStateMachine):
         after_steps=st.integers(0, 40),
     )
     def crash(self, adds: list[tuple[str, int]], after_steps: int) -> None:
-        """The process dies while events are delivered; another begins with what the store has."""
+        """The process dies while events are delivered; another one starts with the content of the store."""
 
         async def die() -> None:
             sent = [asyncio.ensure_future(self.runtime.send(Add(id, amount or self.bad_amount))) for id, amount in adds]

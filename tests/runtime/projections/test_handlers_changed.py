@@ -1,4 +1,4 @@
-"""A handler that changes under the same version: tables warn at the start, a kept state is folded anew."""
+"""A handler that changes under the same version: tables cause a warning at the start, a saved state is rebuilt."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from actorium.store.memory import MemoryStore
 
 
 def sums(factor: int) -> Any:
-    """Return the projection as one release or the next has it."""
+    """Return the projection as in one release or the next."""
     if factor == 1:
 
         class Sums(Projection):
@@ -52,7 +52,7 @@ async def warnings(store: MemoryStore, projection: Any, *, reset: bool = False) 
 
 
 @virtual
-async def test_tables_that_other_handlers_filled_are_warned_about_at_each_start() -> None:
+async def test_tables_filled_by_other_handlers_cause_a_warning_at_each_start() -> None:
     store = MemoryStore()
     assert await warnings(store, sums(1)) == []
     assert await warnings(store, sums(1)) == [], "the same code, in a class made anew"
@@ -98,7 +98,7 @@ def kept(factor: int) -> Any:
 
 
 @virtual
-async def test_a_kept_state_counts_only_for_the_handlers_that_made_it() -> None:
+async def test_a_saved_state_is_valid_only_for_the_handlers_that_made_it() -> None:
     store = MemoryStore()
     for release, expected, handled in ((1, 1, 1), (1, 2, 1), (2, 6, 3), (2, 8, 1), (1, 5, 5)):
         projection = kept(release)

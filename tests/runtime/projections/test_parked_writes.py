@@ -1,4 +1,4 @@
-"""Reading one's own write where its event is parked: an error that names it, or an old answer on request."""
+"""Reading one's own write if its event is parked: an error that names it, or an old answer on request."""
 
 import pickle
 
@@ -52,7 +52,7 @@ def thirteen_fails() -> None:
 
 @pytest.mark.parametrize("projection", [Sums, SumsTable])
 @virtual
-async def test_a_write_that_is_parked_is_named_and_not_passed_over(projection: type[Sums]) -> None:
+async def test_a_parked_write_is_reported_and_not_ignored(projection: type[Sums]) -> None:
     async with Runtime([Tally, projection], store="memory://", settings=_ONCE) as runtime:
         ack = await runtime.send(Add("a", 13))
         with pytest.raises(EventParked, match=r"has parked Added at position 1 .*an unlucky number") as parked:
@@ -66,7 +66,7 @@ async def test_a_write_that_is_parked_is_named_and_not_passed_over(projection: t
 
 @pytest.mark.parametrize("projection", [Sums, SumsTable])
 @virtual
-async def test_a_write_behind_a_parked_one_of_its_stream_is_not_there_either(projection: type[Sums]) -> None:
+async def test_a_write_behind_a_parked_one_of_its_stream_is_missing_too(projection: type[Sums]) -> None:
     async with Runtime([Tally, projection], store="memory://", settings=_ONCE) as runtime:
         await runtime.send(Add("a", 13))
         mine, other = await runtime.send(Add("a", 2)), await runtime.send(Add("b", 5))
@@ -79,7 +79,7 @@ async def test_a_write_behind_a_parked_one_of_its_stream_is_not_there_either(pro
 
 
 @virtual
-async def test_a_discarded_write_is_never_there() -> None:
+async def test_a_discarded_write_never_appears() -> None:
     async with Runtime([Tally, Sums], store="memory://", settings=_ONCE) as runtime:
         ack = await runtime.send(Add("a", 13))
         with pytest.raises(EventParked):

@@ -1,4 +1,4 @@
-"""P6 through the death of the process: whenever it is killed, the tables hold the log up to their checkpoint, no more.
+"""A projection when the process is killed: the tables always match the log up to their checkpoint.
 
 Run as a program, this file is the process that is killed: `python test_projection_kill.py <database> <rebuild> <killer>
 <count>` moves money while `Books` follows, and writes a point for each event that a handler takes. rebuild:
@@ -155,7 +155,7 @@ def run_until_killed(database: Path, rebuild: str, killer: str, count: int) -> N
 
 
 async def check_books(store: SQLiteStore) -> int:
-    """See that each table is what the log says, up to the checkpoint; return how far behind the log that is."""
+    """Check that each table matches the log up to the checkpoint; return how far behind the log that is."""
     checkpoint = await store.load_checkpoint(CHECKPOINT)
     log = await whole_log(store)
     balances, amounts, events = Counter[str](), Counter[str](), Counter[str]()
@@ -175,7 +175,7 @@ async def check_books(store: SQLiteStore) -> int:
 
 
 @pytest.mark.asyncio
-async def test_through_15_kills_the_balances_are_the_sum_of_the_log_up_to_their_checkpoint(tmp_path: Path) -> None:
+async def test_through_15_kills_the_balances_match_the_log_up_to_their_checkpoint(tmp_path: Path) -> None:
     chance = random.Random(SEED)
     database = tmp_path / "log.db"
     for kill in range(KILLS):

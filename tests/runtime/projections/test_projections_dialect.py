@@ -1,4 +1,4 @@
-"""The SQL of a projection goes to the store in the dialect of the store."""
+"""The SQL of a projection is translated to the store's dialect."""
 
 import re
 

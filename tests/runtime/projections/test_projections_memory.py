@@ -1,4 +1,4 @@
-"""Projections in memory: plain Python state, folded from the log, or from what was kept of it."""
+"""Projections in memory: plain Python state, rebuilt from the log or from a saved state."""
 
 import asyncio
 from collections import defaultdict
@@ -41,7 +41,7 @@ async def test_a_query_waits_until_the_state_is_folded() -> None:
 
 
 @virtual
-async def test_commands_that_never_stop_do_not_put_the_first_answer_off() -> None:
+async def test_endless_commands_do_not_delay_the_first_answer() -> None:
     async with Runtime([Tally, Sums], store=await log_of(("a", 1))) as runtime:
 
         async def load(id: str) -> None:
@@ -56,7 +56,7 @@ async def test_commands_that_never_stop_do_not_put_the_first_answer_off() -> Non
 
 
 @virtual
-async def test_a_kept_state_saves_the_fold() -> None:
+async def test_a_saved_state_avoids_the_rebuild() -> None:
     keeping: Any = type("Keeping", (Sums,), {"snapshot_every": 4})
     store = await log_of(*[("a", 1)] * 10)
     async with Runtime([Tally, keeping], store=store) as runtime:
@@ -69,7 +69,7 @@ async def test_a_kept_state_saves_the_fold() -> None:
 
 
 @virtual
-async def test_a_new_version_or_other_fields_fold_anew() -> None:
+async def test_a_new_version_or_other_fields_cause_a_rebuild() -> None:
     keeping: Any = type("Keeping", (Sums,), {"snapshot_every": 4})
     store = await log_of(*[("a", 1)] * 10)
     async with Runtime([Tally, keeping], store=store) as runtime:
@@ -98,7 +98,7 @@ class Unkeepable(Projection):
 
 @pytest.mark.parametrize("amount", [1, 2])
 @virtual
-async def test_a_state_that_cannot_be_kept_stops_nothing(amount: int) -> None:
+async def test_a_state_that_cannot_be_saved_stops_nothing(amount: int) -> None:
     store = await log_of(("a", amount))
     for _ in range(2):
         async with Runtime([Tally, Unkeepable], store=store) as runtime:
@@ -123,7 +123,7 @@ class Counting(Projection):
 
 
 @virtual
-async def test_a_state_whose_types_json_changes_is_folded_anew() -> None:
+async def test_a_state_whose_types_json_changes_is_rebuilt() -> None:
     store = await log_of(("a", 1))
     for name in ("b", "c"):
         async with Runtime([Tally, Counting], store=store) as runtime:
@@ -134,7 +134,7 @@ async def test_a_state_whose_types_json_changes_is_folded_anew() -> None:
 
 
 @virtual
-async def test_what_a_failed_handler_left_half_changed_is_taken_back() -> None:
+async def test_the_partial_changes_of_a_failed_handler_are_undone() -> None:
     store = await log_of(("a", 1), ("b", 7), ("a", 2), ("b", 3))
     Switch.raises.add(7)
     async with Runtime([Tally, Sums], store=store, settings=AT_ONCE) as runtime:
@@ -155,7 +155,7 @@ async def test_an_answer_is_a_copy() -> None:
 
 
 @virtual
-async def test_a_reset_folds_anew_without_the_letters() -> None:
+async def test_a_reset_rebuilds_without_the_dead_letters() -> None:
     store = await log_of(("a", 1), ("b", 7))
     Switch.raises.add(7)
     async with Runtime([Tally, Sums], store=store, settings=AT_ONCE) as runtime:
@@ -167,7 +167,7 @@ async def test_a_reset_folds_anew_without_the_letters() -> None:
 
 
 @virtual
-async def test_a_store_that_fails_in_the_middle_folds_nothing_twice() -> None:
+async def test_a_store_failure_in_between_applies_nothing_twice() -> None:
     store = FaultyStore(await log_of(("a", 1), ("b", 7), ("a", 1)))
     store.faults.extend(["after", "before", "after"])
     Switch.raises.add(7)

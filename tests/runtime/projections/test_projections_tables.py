@@ -1,4 +1,4 @@
-"""P6: a projection that keeps tables: its rows and its checkpoint move together, whatever happens."""
+"""Projections with tables: the rows and the checkpoint always move together."""
 
 import sqlite3
 from pathlib import Path
@@ -33,7 +33,7 @@ def nothing_fails() -> None:
 
 
 @virtual
-async def test_rows_follow_the_log_and_go_on_after_a_restart() -> None:
+async def test_rows_follow_the_log_and_continue_after_a_restart() -> None:
     store = MemoryStore()
     for run in (1, 2):
         async with Runtime([Tally, Totals], store=store) as runtime:
@@ -62,7 +62,7 @@ async def test_a_commit_whose_outcome_is_unknown_is_never_repeated(faults: list[
     "schema", ["CREATE TABLE t (", "CREATE TABLE t (a); CREATE INDEX i ON elsewhere (a)", "DROP TABLE t"]
 )
 @virtual
-async def test_a_schema_that_cannot_be_made_refuses_the_start_and_says_so(schema: str) -> None:
+async def test_an_invalid_schema_refuses_the_start_with_the_reason(schema: str) -> None:
     broken = type("Broken", (Totals,), {"schema": schema})
     runtime = Runtime([Tally, broken], store="memory://")
     with pytest.raises(ConfigurationError, match=r"schema|a projection begins with"):
@@ -90,7 +90,7 @@ async def test_an_older_version_than_the_store_holds_is_refused() -> None:
         await Runtime([Tally, Totals], store=store).start()
 
 
-def test_a_projection_with_tables_holds_no_other_state() -> None:
+def test_a_projection_with_tables_has_no_other_state() -> None:
     class Counting(Totals):
         seen: int = 0
 
@@ -99,7 +99,7 @@ def test_a_projection_with_tables_holds_no_other_state() -> None:
 
 
 @virtual
-async def test_a_handler_that_writes_to_itself_is_parked_not_believed() -> None:
+async def test_the_event_of_a_handler_that_changes_its_own_fields_is_parked() -> None:
     class Scribbling(Totals):
         @on
         def added(self, event: Added, recorded: RecordedEvent[Event], tx: Transaction) -> None:
@@ -114,12 +114,12 @@ async def test_a_handler_that_writes_to_itself_is_parked_not_believed() -> None:
 @pytest.mark.parametrize(
     "attributes", [{"snapshot_every": 5}, {"version": 0}, {"version": True}, {"projection_name": 'a"b'}]
 )
-def test_options_that_would_do_nothing_or_harm_are_refused(attributes: dict[str, Any]) -> None:
+def test_useless_or_harmful_options_are_refused(attributes: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(attributes))):
         type("Wrong", (Totals,), attributes)
 
 
-def test_two_names_that_sqlite_cannot_tell_apart_are_refused() -> None:
+def test_two_names_that_are_the_same_to_sqlite_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="give one of them"):
         Runtime([Tally, Totals, type("totals", (Totals,), {})], store="memory://")
 
@@ -142,7 +142,7 @@ class Awkward:
 
 @pytest.mark.parametrize("value", [object(), [1], {"a": 1}, 1 << 70, "\ud800", Awkward()])
 @virtual
-async def test_a_parameter_that_sqlite_does_not_take_parks_its_event_and_nobody_else(value: Any) -> None:
+async def test_a_parameter_that_sqlite_does_not_accept_parks_only_its_event(value: Any) -> None:
     class Odd(Totals):
         @on
         def added(self, event: Added, recorded: RecordedEvent[Event], tx: Transaction) -> None:
@@ -224,7 +224,7 @@ class Both(Totals):
 
 
 @virtual
-async def test_one_handler_takes_events_of_several_classes() -> None:
+async def test_one_handler_handles_events_of_several_classes() -> None:
     store = MemoryStore()
     await store.open()
     await append(store, ("Tally", "a"), 0, Added(1), Other(2))
@@ -266,7 +266,7 @@ async def test_people_find_the_rows_under_their_plain_names(tmp_path: Path) -> N
 
 
 @virtual
-async def test_a_reset_builds_the_rows_anew() -> None:
+async def test_a_reset_rebuilds_the_rows() -> None:
     async with Runtime([Tally, Totals], store="memory://") as runtime:
         await runtime.send(Add("a", 3, events=2), wait_for=[Totals])
         await runtime.processors[Totals].reset()

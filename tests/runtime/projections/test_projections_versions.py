@@ -58,7 +58,7 @@ def tables_of(store: MemoryStore) -> list[str]:
 
 
 @virtual
-async def test_the_old_version_answers_until_the_new_one_is_there() -> None:
+async def test_the_old_version_answers_until_the_new_one_has_caught_up() -> None:
     inner = await old_store()
     store = GatedStore(inner)
     async with Runtime([Tally, Doubled], store=store) as runtime:
@@ -99,7 +99,7 @@ async def test_a_query_that_waits_for_its_own_write_waits_for_the_switch() -> No
 
 
 @virtual
-async def test_commands_that_never_stop_do_not_put_the_switch_off() -> None:
+async def test_endless_commands_do_not_delay_the_switch() -> None:
     store = await old_store(100)
     async with Runtime([Tally, Doubled], store=store) as runtime:
 
@@ -119,7 +119,7 @@ async def test_commands_that_never_stop_do_not_put_the_switch_off() -> None:
 
 
 @virtual
-async def test_an_interrupted_rebuild_goes_on_where_it_was() -> None:
+async def test_an_interrupted_rebuild_continues_where_it_was() -> None:
     inner = await old_store(10_000)
     Switch.calls.clear()
     for _ in range(20):
@@ -139,7 +139,7 @@ async def test_an_interrupted_rebuild_goes_on_where_it_was() -> None:
 
 
 @virtual
-async def test_one_policy_a_rebuild_parks_what_a_live_handler_would() -> None:
+async def test_a_rebuild_parks_the_events_that_a_live_handler_would_park() -> None:
     store = MemoryStore()
     await store.open()
     for id, amount in (("a", 1), ("b", 7), ("c", 1)):
@@ -156,7 +156,7 @@ async def test_one_policy_a_rebuild_parks_what_a_live_handler_would() -> None:
 
 
 @virtual
-async def test_letters_of_the_old_version_do_not_bind_the_new_one() -> None:
+async def test_dead_letters_of_the_old_version_do_not_affect_the_new_one() -> None:
     store = MemoryStore()
     await store.open()
     await append(store, ("Tally", "a"), 0, Added(7), Added(1))

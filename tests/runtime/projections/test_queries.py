@@ -68,7 +68,7 @@ async def test_the_default_timeout_is_that_of_the_settings() -> None:
 
 
 @virtual
-async def test_waiting_for_what_never_comes_leaves_nothing_behind() -> None:
+async def test_waiting_for_a_position_that_never_comes_leaves_nothing_behind() -> None:
     async with Runtime(PARTS, store="memory://") as runtime:
         runtime.processors[Totals].pause()
         await runtime.send(Add("a", 3))
@@ -79,7 +79,7 @@ async def test_waiting_for_what_never_comes_leaves_nothing_behind() -> None:
 
 
 @virtual
-async def test_a_projection_that_the_runtime_has_not_is_named_before_anything_is_done() -> None:
+async def test_an_unknown_projection_is_refused_before_anything_is_done() -> None:
     async with Runtime([Tally, Totals], store="memory://") as runtime:
         with pytest.raises(ConfigurationError, match="is not a projection of this runtime"):
             await runtime.send(Add("a", 1), wait_for=[Sums])
@@ -109,7 +109,7 @@ class Children(Totals):
 
 
 @virtual
-async def test_an_inherited_query_asks_the_class_it_is_asked_of() -> None:
+async def test_an_inherited_query_uses_the_class_it_is_called_on() -> None:
     async with Runtime([Tally, Totals, Children], store="memory://") as runtime:
         runtime.processors[Totals].pause()
         await runtime.send(Add("a", 3), wait_for=[Children])
@@ -145,7 +145,7 @@ def test_a_query_that_wants_a_reader_needs_a_schema() -> None:
 
 @pytest.mark.parametrize("projection", [Totals, Sums])
 @virtual
-async def test_watch_gives_the_answer_and_then_each_change_of_it(projection: Any) -> None:
+async def test_watch_yields_the_answer_and_then_each_change(projection: Any) -> None:
     async with Runtime(PARTS, store="memory://") as runtime:
         watch = runtime.watch(projection.all)
         assert await anext(watch) == {}
@@ -159,7 +159,7 @@ async def test_watch_gives_the_answer_and_then_each_change_of_it(projection: Any
 
 
 @virtual
-async def test_who_watches_slowly_misses_answers_in_between_never_the_last() -> None:
+async def test_a_slow_watcher_may_miss_answers_but_never_the_last() -> None:
     async with Runtime(PARTS, store="memory://") as runtime:
         watch = runtime.watch(Totals.of, "a")
         seen = [await anext(watch)]
@@ -171,7 +171,7 @@ async def test_who_watches_slowly_misses_answers_in_between_never_the_last() -> 
 
 
 @virtual
-async def test_a_change_of_something_else_is_no_answer() -> None:
+async def test_an_unrelated_change_gives_no_new_answer() -> None:
     async with Runtime(PARTS, store="memory://") as runtime:
         watch = runtime.watch(Totals.of, "a")
         assert await anext(watch) == 0

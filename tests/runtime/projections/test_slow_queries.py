@@ -1,4 +1,4 @@
-"""A slow query stands neither in the runtime's way nor in another query's, and it ends when its time is over."""
+"""A slow query blocks neither the runtime nor another query, and ends at its timeout."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -45,7 +45,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 @pytest.mark.asyncio
-async def test_the_runtime_goes_on_beside_a_query_that_takes_hours(store: EventStore) -> None:
+async def test_the_runtime_continues_during_a_query_that_takes_hours(store: EventStore) -> None:
     async with asyncio.timeout(30.0), Runtime([Tally, Numbers], store=store) as runtime:
         await runtime.send(Add("a", 1), wait_for=[Numbers])
         asking = asyncio.ensure_future(runtime.query(Numbers.count, _FOR_HOURS, timeout_s=3_600.0))
@@ -61,7 +61,7 @@ async def test_the_runtime_goes_on_beside_a_query_that_takes_hours(store: EventS
 
 
 @pytest.mark.asyncio
-async def test_a_query_that_takes_too_long_is_interrupted_and_leaves_its_place_to_others(store: EventStore) -> None:
+async def test_a_query_that_takes_too_long_is_interrupted_and_makes_room_for_others(store: EventStore) -> None:
     async with (
         asyncio.timeout(30.0),
         Runtime([Tally, Numbers], store=store, settings=Settings(max_queries=1)) as runtime,
@@ -89,7 +89,7 @@ async def test_no_more_queries_than_the_limit_run_at_a_time(store: EventStore) -
 
 
 @pytest.mark.asyncio
-async def test_a_runtime_that_stops_breaks_its_queries_off(store: EventStore) -> None:
+async def test_a_runtime_that_stops_interrupts_its_queries(store: EventStore) -> None:
     async with asyncio.timeout(30.0):
         async with Runtime([Tally, Numbers], store=store) as runtime:
             await runtime.send(Add("a", 1), wait_for=[Numbers])
@@ -108,7 +108,7 @@ async def test_a_watch_says_that_its_query_takes_too_long(store: EventStore) -> 
 
 
 @pytest.mark.asyncio
-async def test_a_long_query_in_memory_answers_over_what_was_committed(store: EventStore) -> None:
+async def test_a_long_query_in_memory_sees_the_committed_data(store: EventStore) -> None:
     async with asyncio.timeout(60.0), Runtime([Tally, Numbers], store=store) as runtime:
         await runtime.send(Add("a", 1), wait_for=[Numbers])
         assert await runtime.query(Numbers.count, 500_000) == 500_000

@@ -1,4 +1,4 @@
-"""`on_failure = "stop"`: a projection that must not skip an event goes no further than the one its handler fails at."""
+"""`on_failure = "stop"`: a projection that must not skip an event stops before the one at which its handler fails."""
 
 import pytest
 import structlog.testing
@@ -59,7 +59,7 @@ class SumsTable(Projection):
 
 @pytest.mark.parametrize("projection", [Sums, SumsTable])
 @virtual
-async def test_it_stands_before_the_event_until_it_is_resumed(projection: type[Sums]) -> None:
+async def test_it_stops_before_the_event_until_it_is_resumed(projection: type[Sums]) -> None:
     async with Runtime([Tally, projection], store="memory://", settings=_TWICE) as runtime:
         await runtime.send(Add("a", 1), wait_for=[projection])
         with structlog.testing.capture_logs() as logs:

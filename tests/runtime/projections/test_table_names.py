@@ -1,4 +1,4 @@
-"""A projection's SQL is read as SQL: its own names are replaced, nothing else, and it writes to its own tables only."""
+"""A projection's SQL: only its own names are replaced, and it writes only to its own tables."""
 
 import sqlite3
 import sys
@@ -79,7 +79,7 @@ def test_strings_comments_and_json_paths_stay_as_they_are(names: TableNames) -> 
     assert names.rewrite_query(sql) == sql.replace("rich", '"P__v1__rich"')
 
 
-def test_a_column_that_is_called_like_its_table_goes_by_one_name(names: TableNames, db: sqlite3.Connection) -> None:
+def test_a_column_named_like_its_table_is_renamed_consistently(names: TableNames, db: sqlite3.Connection) -> None:
     db.execute(names.rewrite("INSERT INTO balance VALUES (?, ?, ?)"), (1, 500, "o"))
     db.execute(names.rewrite("UPDATE balance SET balance = balance + 1"))
     assert db.execute(names.rewrite_query("SELECT balance.balance FROM balance")).fetchall() == [(501,)]
@@ -125,7 +125,7 @@ def test_a_query_only_reads(names: TableNames, sql: str) -> None:
     "schema",
     ["CREATE TEMP TABLE t (a)", "CREATE TABLE t (a); DELETE FROM events", "PRAGMA user_version", "DROP TABLE t"],
 )
-def test_a_schema_makes_tables_and_nothing_else(schema: str) -> None:
+def test_a_schema_creates_tables_and_nothing_else(schema: str) -> None:
     with pytest.raises(ConfigurationError):
         TableNames("P__v1__", schema, SQLITE).schema()
 
@@ -140,7 +140,7 @@ def test_a_foreign_key_is_refused_with_the_reason(column: str) -> None:
         names.schema()
 
 
-def test_a_column_may_be_called_like_the_word_for_a_foreign_key() -> None:
+def test_a_column_may_be_named_references() -> None:
     names = TableNames("P__v1__", "CREATE TABLE books (\"references\" TEXT DEFAULT 'REFERENCES')", SQLITE)
     assert len(names.schema()) == 1
 
@@ -156,7 +156,7 @@ def test_statements_are_split_where_they_end() -> None:
     ]
 
 
-def test_statements_of_tables_that_nothing_ties_are_grouped_and_others_keep_their_order() -> None:
+def test_statements_on_independent_tables_are_grouped_and_others_keep_their_order() -> None:
     free = TableNames("P__v1__", "CREATE TABLE a (x); CREATE TABLE b (x)", SQLITE)
     assert free.group_of(free.rewrite("INSERT INTO a VALUES (1)")) != free.group_of(free.rewrite("DELETE FROM b"))
     assert free.group_of(free.rewrite("INSERT INTO a SELECT x FROM b")) == 0
@@ -169,7 +169,7 @@ def test_statements_of_tables_that_nothing_ties_are_grouped_and_others_keep_thei
         assert tied.group_of(tied.rewrite("INSERT INTO a VALUES (1)")) == 0
 
 
-def test_statements_that_are_never_the_same_do_not_fill_the_memory(names: TableNames) -> None:
+def test_ever_changing_statements_do_not_fill_the_memory(names: TableNames) -> None:
     for n in range(2_500):
         names.rewrite(f"DELETE FROM balance WHERE id = {n}")
     assert len(names.rewritten) <= 1_000
@@ -196,7 +196,7 @@ def test_statements_that_are_never_the_same_do_not_fill_the_memory(names: TableN
         ("SELECT begin show FROM rich", 'SELECT begin show FROM "P__v1__rich"'),
     ],
 )
-def test_only_names_are_replaced_and_the_rest_stays_to_the_letter(names: TableNames, sql: str, rewritten: str) -> None:
+def test_only_names_are_replaced_and_the_rest_is_unchanged(names: TableNames, sql: str, rewritten: str) -> None:
     assert names.rewrite_query(sql) == rewritten
 
 
@@ -229,7 +229,7 @@ def test_no_write_hides_from_the_tokenizer(names: TableNames, sql: str) -> None:
 
 
 @pytest.mark.parametrize("sql", ["SELECT 'rich", 'SELECT "rich', "SELECT [rich", "SELECT `rich", "SELECT 1 /* rich"])
-def test_a_statement_that_does_not_end_is_refused_with_what_to_do(names: TableNames, sql: str) -> None:
+def test_an_incomplete_statement_is_refused_with_advice(names: TableNames, sql: str) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read as SQL: close every string") as caught:
         names.rewrite_query(sql)
     assert repr(sql) in str(caught.value)
@@ -243,7 +243,7 @@ PARTS = [
 
 
 @given(st.lists(st.sampled_from(PARTS), max_size=12).map("".join))
-def test_what_is_split_is_what_was_written(sql: str) -> None:
+def test_the_parts_of_a_statement_join_to_its_text(sql: str) -> None:
     try:
         tokens = sql_tokens(sql)
     except ConfigurationError:

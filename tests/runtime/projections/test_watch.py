@@ -1,4 +1,4 @@
-"""`watch`: a query is asked again only after its projection has moved."""
+"""`watch`: a query runs again only after its projection has moved."""
 
 import asyncio
 from typing import Any
@@ -40,7 +40,7 @@ class Asked:
 
 
 @virtual
-async def test_an_answer_that_equals_nothing_is_given_once_per_move() -> None:
+async def test_an_answer_that_is_never_equal_is_yielded_once_per_move() -> None:
     Asked.times = 0
     async with Runtime([Tally, Strange], store="memory://", settings=Settings(poll_s=0.1)) as runtime:
         watch = runtime.watch(Strange.nothing)
@@ -56,7 +56,7 @@ async def test_an_answer_that_equals_nothing_is_given_once_per_move() -> None:
 
 @pytest.mark.parametrize("projection", [Totals, Sums])
 @virtual
-async def test_every_move_is_seen_though_it_comes_while_the_query_runs(projection: Any) -> None:
+async def test_a_move_during_the_query_is_not_missed(projection: Any) -> None:
     async with Runtime(PARTS, store="memory://") as runtime:
         watch = runtime.watch(projection.of, "a")
         answers: list[int] = []
@@ -76,7 +76,7 @@ async def test_every_move_is_seen_though_it_comes_while_the_query_runs(projectio
 
 
 @virtual
-async def test_what_the_caller_does_to_an_answer_hides_no_later_one() -> None:
+async def test_changing_an_answer_hides_no_later_one() -> None:
     async with Runtime([Tally, Strange], store="memory://") as runtime:
         watch = runtime.watch(Strange.history)
         answer = await anext(watch)

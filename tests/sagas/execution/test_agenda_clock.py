@@ -1,4 +1,4 @@
-"""Timers go by the wall clock: one that is put forward makes what is due start soon, whatever the loop's clock says."""
+"""Timers follow the wall clock: if it is set forward, due intents start soon, whatever the loop's clock says."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ DAY_US = 86_400_000_000
 
 
 @virtual
-async def test_a_clock_put_forward_is_noticed_within_two_seconds() -> None:
+async def test_a_clock_set_forward_is_noticed_within_two_seconds() -> None:
     source = SeededSource()
     async with Runtime([Account], store="memory://", source=source) as runtime:
         await runtime.send(OpenAccount("alice"))
@@ -32,7 +32,7 @@ async def test_a_clock_put_forward_is_noticed_within_two_seconds() -> None:
 
 
 @virtual
-async def test_a_timer_that_was_set_just_before_the_clock_was_put_forward_is_not_passed_over() -> None:
+async def test_a_timer_set_just_before_the_clock_jumped_is_not_missed() -> None:
     source = SeededSource()
     async with Runtime([Account], store="memory://", source=source) as runtime:
         await runtime.send(OpenAccount("alice"))
@@ -55,7 +55,7 @@ class NoRows(PassedThrough):
 
 
 @virtual
-async def test_a_store_that_is_away_when_the_agenda_looks_ends_nothing() -> None:
+async def test_an_unavailable_store_does_not_end_the_agenda() -> None:
     source, store = SeededSource(), NoRows()
     async with Runtime([Account], store=store, source=source) as runtime:
         await runtime.send(OpenAccount("alice"))

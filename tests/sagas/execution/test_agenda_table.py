@@ -1,4 +1,4 @@
-"""The agenda's table: it lags behind the log, is built from it again, and a start looks only at what is due."""
+"""The agenda's table lags behind the log and can be rebuilt from it; a start reads only due rows."""
 
 import asyncio
 
@@ -52,7 +52,7 @@ async def rows(runtime: Runtime) -> list[tuple[object, ...]]:
 
 
 @virtual
-async def test_what_is_over_leaves_no_rows() -> None:
+async def test_ended_intents_leave_no_rows() -> None:
     async with runtime_of(Transfer, Patience) as runtime:
         await open_accounts(runtime, alice=100, bob=0, bob_closed=0)
         await saga_in(runtime, Transfer, await ask(runtime), "completed")
@@ -66,7 +66,7 @@ async def test_what_is_over_leaves_no_rows() -> None:
 
 
 @virtual
-async def test_what_is_over_leaves_no_rows_where_the_agenda_went_back_while_they_were_written() -> None:
+async def test_ended_intents_leave_no_rows_if_the_agenda_reloaded_during_the_write() -> None:
     store = GatedStore()
     async with runtime_of(Patience, store=store) as runtime:
         agenda = runtime._running_sagas()._agenda
@@ -89,7 +89,7 @@ async def test_what_is_over_leaves_no_rows_where_the_agenda_went_back_while_they
 
 
 @virtual
-async def test_what_is_open_keeps_its_rows_where_the_agenda_could_not_go_back() -> None:
+async def test_open_intents_keep_their_rows_if_the_agenda_could_not_reload() -> None:
     store = Unread()
     async with runtime_of(Patience, store=store) as runtime:
         agenda = runtime._running_sagas()._agenda
@@ -107,7 +107,7 @@ async def test_what_is_open_keeps_its_rows_where_the_agenda_could_not_go_back() 
 
 
 @virtual
-async def test_a_start_neither_reads_the_whole_log_nor_wakes_who_waits() -> None:
+async def test_a_start_neither_reads_the_whole_log_nor_wakes_waiting_sagas() -> None:
     store = Reads()
     async with runtime_of(Patience, store=store) as runtime:
         await asyncio.gather(*(runtime.send(Tell(f"news{n}", f"p{n}")) for n in range(2_500)))
@@ -126,7 +126,7 @@ async def test_a_start_neither_reads_the_whole_log_nor_wakes_who_waits() -> None
 
 
 @virtual
-async def test_a_reset_builds_the_table_from_the_log() -> None:
+async def test_a_reset_rebuilds_the_table_from_the_log() -> None:
     async with runtime_of(Patience) as runtime:
         for n in range(30):
             await runtime.send(Tell("news", f"p{n % 20}"))

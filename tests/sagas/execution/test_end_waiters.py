@@ -1,4 +1,4 @@
-"""`runtime.sagas.get(…, ended_within_s=…)`: whoever asked for a saga can wait for its end."""
+"""`runtime.sagas.get(…, ended_within_s=…)` waits for the end of a saga."""
 
 import asyncio
 
@@ -30,7 +30,7 @@ class Broken(Saga):
 
 
 @virtual
-async def test_it_waits_for_the_beginning_and_for_every_kind_of_end() -> None:
+async def test_it_waits_for_the_start_and_for_every_kind_of_end() -> None:
     async with runtime_of(Transfer, Waiting, Broken) as runtime:
         await open_accounts(runtime, alice=10, bob=0)
 
@@ -48,7 +48,7 @@ async def test_it_waits_for_the_beginning_and_for_every_kind_of_end() -> None:
 
 
 @virtual
-async def test_one_that_goes_on_says_where_it_is() -> None:
+async def test_a_saga_that_continues_is_reported_with_its_step() -> None:
     async with runtime_of(Waiting) as runtime:
         await ask(runtime)
         loop = asyncio.get_running_loop()
@@ -60,7 +60,7 @@ async def test_one_that_goes_on_says_where_it_is() -> None:
 
 
 @virtual
-async def test_one_that_never_begins_is_not_found() -> None:
+async def test_a_saga_that_never_starts_is_not_found() -> None:
     async with runtime_of(Waiting) as runtime:
         with pytest.raises(NotFound):
             await runtime.sagas.get(Waiting, "nobody", ended_within_s=5)
@@ -72,7 +72,7 @@ async def test_one_that_never_begins_is_not_found() -> None:
 
 
 @virtual
-async def test_a_mended_saga_is_waited_for_again() -> None:
+async def test_a_repaired_saga_is_waited_for_again() -> None:
     async with runtime_of(Broken) as runtime:
         await ask(runtime)
         assert (await runtime.sagas.get(Broken, "Desk/desk/1", ended_within_s=5)).status == "failed"
@@ -81,7 +81,7 @@ async def test_a_mended_saga_is_waited_for_again() -> None:
 
 
 @virtual
-async def test_a_stop_is_told_to_those_who_wait() -> None:
+async def test_a_stop_fails_the_waiters() -> None:
     async with runtime_of(Waiting) as runtime:
         await ask(runtime)
         waiting = asyncio.create_task(runtime.sagas.get(Waiting, "Desk/desk/1", ended_within_s=50))

@@ -1,4 +1,4 @@
-"""What is due at once and has no place waits: so much of it in memory, the rest in the agenda's table."""
+"""Due intents without a slot wait: some of them in memory, the rest in the agenda's table."""
 
 import asyncio
 
@@ -31,7 +31,7 @@ def blocking(stage: Stage) -> type[Saga]:
 
 
 async def most_in_memory(runtime: Runtime, for_s: int) -> tuple[int, int]:
-    """Return how many intents and submitted commands were ever in memory at once."""
+    """Return the largest numbers of intents and of submitted commands that were in memory at once."""
     processes = runtime._saga_engine  # type: ignore[attr-defined]
     intents = commands = 0
     for _ in range(for_s * 10):
@@ -42,7 +42,7 @@ async def most_in_memory(runtime: Runtime, for_s: int) -> tuple[int, int]:
 
 
 @virtual
-async def test_sagas_beyond_the_line_wait_in_the_table_and_come_through() -> None:
+async def test_sagas_beyond_the_queue_wait_in_the_table_and_complete() -> None:
     stage = Stage()
     blocked = blocking(stage)
     async with runtime_of(Transfer, blocked, settings=NARROW) as runtime:
@@ -60,7 +60,7 @@ async def test_sagas_beyond_the_line_wait_in_the_table_and_come_through() -> Non
 
 @pytest.mark.parametrize("after_s", [0, 7, 60])
 @virtual
-async def test_submitted_commands_beyond_the_line_wait_in_the_table_and_are_sent(after_s: int) -> None:
+async def test_submitted_commands_beyond_the_queue_wait_in_the_table_and_are_sent(after_s: int) -> None:
     async with runtime_of(settings=NARROW) as runtime:
         await open_accounts(runtime, bob=0)
         for n in range(30):
@@ -70,7 +70,7 @@ async def test_submitted_commands_beyond_the_line_wait_in_the_table_and_are_sent
 
 
 @virtual
-async def test_a_start_takes_up_no_more_than_there_is_room_for() -> None:
+async def test_a_start_loads_no_more_than_there_is_room_for() -> None:
     stage = Stage()
     blocked = blocking(stage)
     store = (before := runtime_of(Transfer, blocked, settings=NARROW)).store

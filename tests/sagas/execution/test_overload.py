@@ -1,4 +1,4 @@
-"""The load on a runtime is no trouble of a step: it waits, within its timeout, and none of its attempts is used up."""
+"""Under load a step waits, within its timeout, without using up attempts."""
 
 import asyncio
 from collections.abc import Callable
@@ -27,7 +27,7 @@ class Impatient(Transfer):
 
 
 def crowded(times: int, error: Callable[[], ActoriumError]) -> Middleware:
-    """Return middleware that has no room for withdrawals so many times."""
+    """Return middleware that refuses withdrawals with Overloaded this many times."""
     left = times
 
     async def refuse(context: CommandContext, call: Next) -> Ack:
@@ -48,7 +48,9 @@ ERRORS: dict[str, Callable[[], ActoriumError]] = {
 
 @pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS)
 @virtual
-async def test_what_finds_no_room_is_sent_again_without_being_counted(error: Callable[[], ActoriumError]) -> None:
+async def test_a_command_without_room_is_sent_again_without_using_an_attempt(
+    error: Callable[[], ActoriumError],
+) -> None:
     async with runtime_of(Impatient, middleware=[crowded(20, error)]) as runtime:
         await open_accounts(runtime, alice=100, bob=0)
         await saga_in(runtime, Impatient, await ask(runtime), "completed")
@@ -56,7 +58,7 @@ async def test_what_finds_no_room_is_sent_again_without_being_counted(error: Cal
 
 
 @virtual
-async def test_the_timeout_of_the_step_ends_it_all_the_same() -> None:
+async def test_the_timeout_of_the_step_ends_it_nevertheless() -> None:
     async with runtime_of(
         Impatient, middleware=[crowded(10_000, lambda: Overloaded("no room", retry_after_s=1.0))]
     ) as runtime:
@@ -67,7 +69,7 @@ async def test_the_timeout_of_the_step_ends_it_all_the_same() -> None:
 
 
 @virtual
-async def test_a_runtime_with_room_for_one_command_brings_them_all_through() -> None:
+async def test_a_runtime_with_room_for_one_command_completes_all_sagas() -> None:
     settings = Settings(max_in_flight=1, mailbox_limit=1, default_timeout_s=0.01, poll_s=1.0)
     async with runtime_of(Impatient, settings=settings) as runtime:
         await open_accounts(runtime, alice=1_000, bob=0)

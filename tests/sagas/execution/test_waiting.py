@@ -1,4 +1,4 @@
-"""Steps that wait: timeouts that find out what was done, and events that end a step."""
+"""Waiting steps: timeouts that find out which commands took effect, and events that end a step."""
 
 import asyncio
 
@@ -53,7 +53,7 @@ class Waiter(Transfer):
 
 
 @virtual
-async def test_thirty_days_pass_in_few_steps_and_what_took_effect_is_undone() -> None:
+async def test_thirty_days_pass_in_few_steps_and_the_effects_are_undone() -> None:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
     began = loop.clock.steps
@@ -84,7 +84,7 @@ async def test_a_step_ends_with_its_event_and_the_handler_sees_it_first() -> Non
 
 
 @virtual
-async def test_an_event_that_comes_before_the_acknowledgement_counts() -> None:
+async def test_an_event_before_the_acknowledgement_counts() -> None:
     store = GatedStore()
     async with runtime_of(Waiter, store=store) as runtime:
         await open_accounts(runtime, alice=100, bob=0)
@@ -95,7 +95,7 @@ async def test_an_event_that_comes_before_the_acknowledgement_counts() -> None:
 
 
 @virtual
-async def test_an_event_that_comes_before_the_turn_of_its_step_is_remembered() -> None:
+async def test_an_event_that_arrives_before_its_step_is_remembered() -> None:
     class Slow(Waiter):
         @step(
             undo=None, timeout_s=10, until=Deposited, correlate=lambda recorded: recorded.stream_id.removeprefix("go ")
@@ -192,7 +192,7 @@ async def test_a_command_that_never_left_is_not_undone_and_never_sent_afterwards
 
 
 @virtual
-async def test_what_stands_in_line_when_its_deadline_passes_is_never_sent() -> None:
+async def test_a_queued_command_whose_deadline_passes_is_never_sent() -> None:
     held = asyncio.Event()
 
     class Blocking(Saga):
@@ -219,7 +219,7 @@ async def test_what_stands_in_line_when_its_deadline_passes_is_never_sent() -> N
 
 
 @virtual
-async def test_a_deadline_is_kept_over_a_restart() -> None:
+async def test_a_deadline_survives_a_restart() -> None:
     store = PassedThrough()
     async with runtime_of(Waiter, store=store) as runtime:
         await open_accounts(runtime, alice=100, bob=0)
@@ -232,7 +232,7 @@ async def test_a_deadline_is_kept_over_a_restart() -> None:
 
 
 @virtual
-async def test_an_event_that_came_while_nobody_ran_is_found() -> None:
+async def test_an_event_recorded_while_the_saga_did_not_run_is_found() -> None:
     store = PassedThrough()
     async with runtime_of(Waiter, store=store) as runtime:
         await open_accounts(runtime, alice=100, bob=0)
@@ -246,7 +246,7 @@ async def test_an_event_that_came_while_nobody_ran_is_found() -> None:
 
 
 @virtual
-async def test_answers_that_are_lost_are_asked_for_again() -> None:
+async def test_lost_replies_are_requested_again() -> None:
     store = FaultyStore()
     async with runtime_of(Transfer, store=store, settings=Settings(poll_s=1.0)) as runtime:
         await open_accounts(runtime, alice=1_000, bob=0)

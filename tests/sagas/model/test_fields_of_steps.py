@@ -1,4 +1,4 @@
-"""A step and an undo read the saga's fields; one that changes them is stopped, for nothing would record the change."""
+"""A step and an undo only read the saga's fields; a change fails the saga, because nothing would record it."""
 
 from support.transfers import Deposit, Transfer, Withdraw, ask, balances, open_accounts, runtime_of, saga_in
 from support.virtual_time import virtual
@@ -54,7 +54,7 @@ async def test_a_step_that_changes_fields_leaves_its_saga_failed_and_sends_nothi
 
 
 @virtual
-async def test_so_does_an_undo() -> None:
+async def test_an_undo_that_changes_fields_leaves_its_saga_failed_too() -> None:
     async with runtime_of(Careless) as runtime:
         await open_accounts(runtime, alice=100, bob_closed=0)
         saga = await saga_in(runtime, Careless, await ask(runtime, target="bob_closed"), "failed")

@@ -1,4 +1,4 @@
-"""The free form: handlers answer events with commands; `correlate=`, several starts, complete, fail, on_rejected."""
+"""Sagas without steps: handlers return commands; `correlate=`, several starts, complete, fail, on_rejected."""
 
 import asyncio
 
@@ -71,7 +71,7 @@ async def test_either_event_starts_it_and_the_other_finds_it() -> None:
 
 
 @virtual
-async def test_it_ends_itself_and_what_comes_later_no_longer_finds_it() -> None:
+async def test_it_ends_itself_and_ignores_later_events() -> None:
     async with runtime_of(Deal) as runtime:
         await open_accounts(runtime, word=0, end=0)
         for word in ("hello", "done", "done", "hello"):
@@ -103,7 +103,7 @@ async def test_it_fails_itself_with_its_reason_and_can_only_be_completed_by_hand
 
 
 @virtual
-async def test_a_refusal_reaches_its_handler_with_the_reason() -> None:
+async def test_a_rejection_reaches_its_handler_with_the_reason() -> None:
     async with runtime_of(Deal) as runtime:
         await open_accounts(runtime, refused=0, alice=3, fees=100)
         await runtime.send(Ask("desk", "alice", "d1", 5))
@@ -129,7 +129,7 @@ class Strict(Saga):
 
 
 @virtual
-async def test_a_refusal_without_a_handler_stands_and_later_events_wait_for_the_person() -> None:
+async def test_a_rejection_without_a_handler_leaves_the_saga_stuck_and_later_events_waiting() -> None:
     async with runtime_of(Strict) as runtime:
         await open_accounts(runtime, poor=0, other=0)
         await runtime.send(Tell("news", "s1", "poor"))
@@ -149,7 +149,7 @@ async def test_a_refusal_without_a_handler_stands_and_later_events_wait_for_the_
 
 
 @virtual
-async def test_several_commands_that_stand_are_all_tried_again() -> None:
+async def test_several_stuck_commands_are_all_retried() -> None:
     async with runtime_of(Strict) as runtime:
         await open_accounts(runtime, poor=0, poorer=0)
         for name in ("poor", "poorer"):
@@ -166,7 +166,7 @@ async def test_several_commands_that_stand_are_all_tried_again() -> None:
 
 
 @virtual
-async def test_an_event_that_starts_nothing_and_finds_nothing_is_passed_over() -> None:
+async def test_an_event_that_starts_nothing_and_finds_no_saga_is_ignored() -> None:
     async with runtime_of(Strict) as runtime:
         await open_accounts(runtime, other=0)
         await runtime.send(Ask("desk", "other", "unknown"))
@@ -177,7 +177,7 @@ async def test_an_event_that_starts_nothing_and_finds_nothing_is_passed_over() -
 
 
 @virtual
-async def test_a_saga_that_had_ended_when_its_last_command_failed_has_ended_when_that_is_done() -> None:
+async def test_a_saga_that_ended_before_its_last_command_failed_is_completed_by_the_retry() -> None:
     async with runtime_of(Deal) as runtime:
         await open_accounts(runtime, word=0)
         await runtime.send(Open("end", 0, False))
@@ -193,7 +193,7 @@ async def test_a_saga_that_had_ended_when_its_last_command_failed_has_ended_when
 
 
 @virtual
-async def test_a_saga_that_had_failed_itself_when_its_command_failed_has_failed_when_that_is_done() -> None:
+async def test_a_saga_that_failed_itself_before_its_command_failed_stays_failed_after_the_retry() -> None:
     async with runtime_of(Deal) as runtime:
         await runtime.send(Open("word", 0, False))
         await runtime.send(Tell("news", "d1", "hello"), command_id="1")

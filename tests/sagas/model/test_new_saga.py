@@ -1,4 +1,4 @@
-"""A class of saga that is new to a log that is not."""
+"""A new saga class on an existing log."""
 
 import pytest
 from support.virtual_time import virtual
@@ -61,7 +61,7 @@ class FromTheBeginning(FromNow):
 
 @pytest.mark.parametrize(("saga", "shipped"), [(FromNow, 1), (FromTheBeginning, 3)])
 @virtual
-async def test_it_starts_for_events_before_it_only_if_it_says_so(saga: type[Saga], shipped: int) -> None:
+async def test_it_starts_for_earlier_events_only_if_it_says_so(saga: type[Saga], shipped: int) -> None:
     store = MemoryStore()
     async with Runtime([Shop], store=store) as runtime:
         await runtime.send(Order("shop"))

@@ -1,4 +1,4 @@
-"""What is wrong with a saga class is said when the class is defined: class, method, and mend."""
+"""Mistakes in a saga class are reported when it is defined, with the class, the method and the fix."""
 
 import gc
 import weakref
@@ -265,7 +265,7 @@ def renamed_what_is_there() -> None:
         (renamed_what_is_there, "Broken.renamed_steps", "map a name that no longer exists"),
     ],
 )
-def test_a_mistake_is_named_with_its_place_and_its_mend(define: Callable[[], Any], method: str, mend: str) -> None:
+def test_a_mistake_is_named_with_its_place_and_the_fix(define: Callable[[], Any], method: str, mend: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         define()
     assert method in str(refused.value)
@@ -292,7 +292,7 @@ def test_an_overriding_step_keeps_its_place() -> None:
     assert list(Other.__definition__.steps) == ["debit", "credit", "third"]
 
 
-def test_a_saga_class_goes_with_the_runtime_that_ran_it() -> None:
+def test_a_saga_class_is_freed_with_the_runtime_that_ran_it() -> None:
     def made_for_one_runtime() -> weakref.ref[type[Saga]]:
         class Passing(Transfer):
             saga_type = "passing"
@@ -306,7 +306,7 @@ def test_a_saga_class_goes_with_the_runtime_that_ran_it() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_saga_that_was_forgotten_is_named(tmp_path: Path) -> None:
+async def test_a_missing_saga_is_named(tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path / 'log.db'}"
     async with Runtime([Account, Desk, Transfer], store=store) as runtime:
         await runtime.send(Ask("desk", "alice", "bob"))
@@ -318,12 +318,12 @@ async def test_a_saga_that_was_forgotten_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["id", "reason", "ended", "saga_type", "begins_at"])
-def test_a_field_by_a_name_of_the_runtimes_own_is_refused(name: str) -> None:
+def test_a_field_with_a_reserved_name_is_refused(name: str) -> None:
     with pytest.raises(ConfigurationError, match=rf"Odd\.{name} cannot be declared as a field"):
         type(Saga)("Odd", (Saga,), {"__annotations__": {name: "str"}, name: ""})
 
 
-def test_a_step_and_its_undo_of_one_name_are_refused() -> None:
+def test_a_step_and_its_undo_with_the_same_name_are_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"Odd\.pay is a method \(line \d+\) and a method \(line \d+\)"):
 
         class Odd(Base):

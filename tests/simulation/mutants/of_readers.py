@@ -163,7 +163,7 @@ def a_handler_of_a_base_class_gets_no_subclass(patch: pytest.MonkeyPatch) -> Non
 
 @mutant(accounts)
 def a_page_that_is_full_of_bytes_is_taken_for_the_last(patch: pytest.MonkeyPatch) -> None:
-    """A stream goes on behind a page that is full of bytes; here it ends there, and small pages show it."""
+    """A stream continues after a page that is full; here it ends there, as small pages show."""
     read_streams = MemoryStore.read_streams
 
     async def read_short_pages(store: MemoryStore, reads: Sequence[StreamRead], max_bytes: int = 0) -> list[StreamPage]:
@@ -186,7 +186,7 @@ def a_reaction_has_another_key_at_each_attempt(patch: pytest.MonkeyPatch) -> Non
 
 @mutant(presents)
 def a_reaction_forgets_that_it_was_begun_on_an_empty_log(patch: pytest.MonkeyPatch) -> None:
-    """A reaction gets every event since it was begun; here it begins anew where it was killed early."""
+    """A reaction gets every event since it began; here it begins again if it was killed early."""
 
     async def take_as_replay(work: ReactionWork, position: int) -> None:
         if position:

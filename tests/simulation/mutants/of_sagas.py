@@ -142,13 +142,15 @@ def look_up_instead_of_taking_the_id(patch: pytest.MonkeyPatch, policy: type[Com
 
 @mutant(late_commands)
 def a_step_that_is_over_leaves_the_ids_of_its_commands(patch: pytest.MonkeyPatch) -> None:
-    """That a command did not happen is recorded under its id; here the log is searched for it, and it comes later."""
+    """A command that did not take effect is recorded under its id; here the log is only searched, and a copy comes
+    later.
+    """
     look_up_instead_of_taking_the_id(patch, StepRunner)
 
 
 @mutant(late_commands)
 def an_order_that_failed_leaves_its_id(patch: pytest.MonkeyPatch) -> None:
-    """That an order failed is recorded under its id; here the log is searched for it, and it comes later."""
+    """A failed order is recorded under its id; here the log is only searched, and a copy comes later."""
     look_up_instead_of_taking_the_id(patch, SubmissionRunner)
 
 
@@ -229,19 +231,19 @@ def an_order_is_concluded_before_it_is_sent(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(guessed_ids)
 def a_caller_can_choose_the_id_of_a_step(patch: pytest.MonkeyPatch) -> None:
-    """Derived ids begin with a mark that the door refuses to callers; here they are what anybody can guess."""
+    """Derived ids begin with a mark that callers may not use; here anyone can guess them."""
     patch.setattr("actorium.sagas.model.intents.derived_id", lambda cause: cause)
 
 
 @mutant(guessed_ids)
 def a_long_id_is_cut_off(patch: pytest.MonkeyPatch) -> None:
-    """A cause that is too long for an id is hashed; here it is cut, and two steps of a saga have one id."""
+    """A cause that is too long for an id is hashed; here it is truncated, and two steps of a saga have the same id."""
     patch.setattr("actorium.sagas.model.intents.bounded", lambda text: text[:500])
 
 
 @mutant(transfers)
 def a_saga_drops_the_headers_of_what_started_it(patch: pytest.MonkeyPatch) -> None:
-    """What a saga sends has the headers of the event that started it; here it has none."""
+    """A saga's commands have the headers of the event that started it; here they have none."""
 
     def without_headers(recorded: RecordedEvent[Event], event: StepIssued) -> Intent:
         return msgspec.structs.replace(issued_intent(recorded, event), headers={})

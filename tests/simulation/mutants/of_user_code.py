@@ -1,4 +1,4 @@
-"""Mutants of what becomes of an error that user code raises, where it is no ordinary one."""
+"""Mutants of the handling of unusual errors raised by user code."""
 
 import asyncio
 
@@ -20,20 +20,20 @@ accounts_of_bad_code = msgspec.structs.replace(accounts, faults=FAILING)
 
 @react(on_replay="run", retry=Retry(attempts=10))
 async def post(event: TransferAsked) -> None:
-    """Does something outside for each transfer that is asked for."""
+    """Has an external effect for each requested transfer."""
     await asyncio.sleep(0.1)
 
 
 @simulation(seeds=200, faults=Faults.only(*OF_CODE, rate=0.05))
 async def letters(world: World) -> None:
-    """Each letter is posted, however its post office fails now and then."""
+    """Each letter is posted, although the post office fails at times."""
     desks = world.runtime([Desk, post])
     for number in range(4):
         await desks.send(Ask(f"desk {number}", "alice", "bob", 1))
 
 
 def only_exceptions(raised: BaseException) -> None:
-    """Take for a failure of user code what is an Exception, and nothing else."""
+    """Treat only an Exception as a failure of user code."""
     if not isinstance(raised, Exception):
         raise raised
 
@@ -49,20 +49,20 @@ def as_it_prints_itself(error: BaseException, limit: int = 0) -> str:
 
 @mutant(accounts_of_bad_code)
 def a_base_exception_ends_the_scheduler(patch: pytest.MonkeyPatch) -> None:
-    """A handler that raises a BaseException fails its command; here it goes on to the event loop."""
+    """A handler that raises a BaseException fails its command; here the exception reaches the event loop."""
     patch.setattr(actor, "let_through", only_exceptions)
 
 
 @mutant(accounts_of_bad_code)
 def a_foreign_cancellation_ends_a_processor(patch: pytest.MonkeyPatch) -> None:
-    """A handler that raises a CancelledError of its own is tried again; here its processor takes it for an end."""
+    """A handler that raises its own CancelledError is retried; here its processor ends."""
     patch.setattr(delivery, "let_through", any_cancellation_is_ours)
     patch.setattr(processor, "let_through", any_cancellation_is_ours)
 
 
 @mutant(letters)
 def a_foreign_cancellation_ends_a_lane(patch: pytest.MonkeyPatch) -> None:
-    """A reaction that raises a CancelledError of its own is tried again; here nobody waits for its end any more."""
+    """A reaction that raises its own CancelledError is retried; here nothing waits for its end any more."""
     patch.setattr(concurrent_delivery, "let_through", any_cancellation_is_ours)
 
 

@@ -114,7 +114,7 @@ async def transfers(world: World) -> None:
 
 @simulation(seeds=200, faults=Faults.only(Kind.CRASH, Kind.CRASH_AFTER_COMMIT, rate=0.05))
 async def guessed_ids(world: World) -> None:
-    """Transfers asked for at desks of long names, while a client uses the ids that their commands could have."""
+    """Transfers requested at desks with long names, while a client uses ids that their commands could have."""
     bank = world.runtime([Account, Desk, Transfer])
     world.conserved("money", lambda view: money(view) - guesses(view))
     world.eventually("no transfer is stuck", lambda view: not view.sagas(status="failed"), within_s=600.0)
@@ -134,7 +134,7 @@ async def guessed_ids(world: World) -> None:
 
 
 def guesses(view: View) -> int:
-    """What the client that guesses ids has added."""
+    """The sum added by the client that guesses ids."""
     return sum(one.event.amount for one in view.events(Deposited) if one.stream_id == "mallory")
 
 

@@ -67,6 +67,6 @@ class Order(msgspec.Struct):
         (b'{"by_number":{"7":{"code":"a"}},"packed":[{"code":"a"}]}', ["by_number.7.code", "packed.code"]),
     ],
 )
-def test_a_stored_field_that_the_class_has_not_is_lost(stored: bytes, lost: list[str]) -> None:
+def test_a_stored_field_that_the_class_does_not_have_is_lost(stored: bytes, lost: list[str]) -> None:
     value = msgspec.json.decode(stored, type=Order)
     assert sorted(lost_fields(value, msgspec.json.decode(stored))) == sorted(lost)

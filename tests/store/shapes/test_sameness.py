@@ -1,4 +1,4 @@
-"""What JSON gives back is the same value, or a difference is found."""
+"""A value survives JSON unchanged, or a difference is found."""
 
 from collections import OrderedDict, defaultdict
 from datetime import UTC, datetime, time, timedelta, timezone

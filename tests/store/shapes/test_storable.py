@@ -1,4 +1,4 @@
-"""The decoders of a message class are made once, belong to it alone, and go with it."""
+"""The decoders of a message class are created once, belong to it alone, and are freed with it."""
 
 import gc
 import weakref
