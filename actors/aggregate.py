@@ -46,7 +46,7 @@ def evolve(method: F) -> F:
     """Mark the method that applies one type of event to the state; the state changes nowhere else.
 
     The annotation of the first parameter selects the event. A parameter annotated `RecordedEvent` is not allowed: the
-    state must follow from events alone.
+    state must depend only on the events.
 
     Raises:
         ConfigurationError: the decorated object is not a plain function, or it is async.

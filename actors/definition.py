@@ -124,8 +124,8 @@ class _Reader:
         wanted = "event" if self._role is Role.EVOLVE else "command"
         if not parameters or len(parameters) > 2:
             raise ConfigurationError(
-                f"{self._name} takes {len(parameters)} parameters after self: @{self._role.value} wants the {wanted}, "
-                "and at most Metadata after it"
+                f"{self._name} takes {len(parameters)} parameters after self: @{self._role.value} must have the "
+                f"{wanted}, and at most Metadata after it"
             )
         hints = [self._hints.get(parameter.name) for parameter in parameters]
         if hints[0] is None:
@@ -139,7 +139,8 @@ class _Reader:
         if second is not None or len(inspect.signature(self._method).parameters) > 2:
             taken = f"{RecordedEvent.__name__} is for projections" if second is RecordedEvent else "it takes one event"
             raise ConfigurationError(
-                f"{self._name}: @evolve must follow from the event alone ({taken}): put what it needs into the event"
+                f"{self._name}: @evolve must depend on the event alone ({taken}): put the data that it needs "
+                "into the event"
             )
         for event_class in alternatives(first):
             if not is_proper_subclass(event_class, Event):

@@ -21,7 +21,7 @@ _NARROW_END = 2**32
 _FINGERPRINT = Struct(">q")
 
 NOT_DONE = -1
-"""Marks an event that is recorded under a command's id because the command did not happen; no command has it."""
+"""Marks an event recorded under the id of a command that did not take effect; no command has this fingerprint."""
 
 encode_sorted = msgspec.json.Encoder(order="sorted").encode
 

@@ -103,7 +103,7 @@ class Hydrator:
             state = kind.aggregate_class(actor.id)
         except BaseException as raised:
             let_through(raised)
-            failure = HydrationFailed(f"{actor!r} cannot begin: {error_text(raised)}")
+            failure = HydrationFailed(f"{actor!r} cannot start: {error_text(raised)}")
             failure.__cause__ = raised
             self._failed(actor, failure)
             return

@@ -100,7 +100,7 @@ class _FieldValue(NamedTuple):
 
 
 def _fields_of(state: Any) -> list[_FieldValue]:
-    memo: dict[int, Any] = {}  # of all fields: what two of them share, the copies share too
+    memo: dict[int, Any] = {}  # shared by all fields, so that values they share are shared by the copies too
     fields = []
     for name in state.__struct_fields__:
         value = getattr(state, name)

@@ -50,7 +50,7 @@ class Snapshots(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if (self.every is None) == (self.when is None):
-            raise ConfigurationError("Snapshots(…): give one of every= and when=")
+            raise ConfigurationError("Snapshots(…): give either every= or when=")
         if self.every is not None and self.every < 1:
             raise ConfigurationError(f"Snapshots(every={self.every!r}): must be a number of events, 1 or more")
 

@@ -20,7 +20,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_wait_s: the longest expected wait behind other commands. A command that would wait longer than this, or longer
         than a third of its timeout, is refused immediately.
     max_payload_bytes: size of one command, and of the events of one decision with their metadata.
-    default_timeout_s: how long `send`, `tell`, `get` and `query` wait if the call does not say.
+    default_timeout_s: how long `send`, `tell`, `get` and `query` wait by default.
     turn_budget: commands that one actor decides before the next actor has its turn.
     max_batch_events, max_batch_bytes: size of one commit.
     max_snapshot_bytes: size of the states that may wait to be written as snapshots; more are skipped.

@@ -16,7 +16,7 @@ _STATUSES = ("running", "undoing", "completed", "undone", "failed")
 class Sagas:
     """The sagas of a runtime.
 
-    Every method raises RuntimeClosed while the runtime does not run, and ConfigurationError for a saga class that is
+    Every method raises RuntimeClosed while the runtime is not running, and ConfigurationError for a saga class that is
     not in the runtime.
     """
 

@@ -12,7 +12,7 @@ from actorium.store.errors import ConfigurationError
 class Submissions:
     """The commands submitted with `runtime.submit`.
 
-    Every method raises RuntimeClosed while the runtime does not run.
+    Every method raises RuntimeClosed while the runtime is not running.
     """
 
     def __init__(self, running: Callable[[], SagaEngine]) -> None:
@@ -37,7 +37,7 @@ class Submissions:
         return self._running().submissions(status)
 
     async def cancel(self, command_id: str, *, reason: str = "") -> bool:
-        """Cancel a waiting command; return False if it is done, failed or cancelled already.
+        """Cancel a waiting command; return False if it is already done, failed or cancelled.
 
         A cancelled command can no longer take effect, even if it is being sent.
 

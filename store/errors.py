@@ -224,7 +224,8 @@ class CorruptRow(DamagedLog):
 class PositionBeyondLog(InvalidCommand):
     """A position is beyond the end of the log (`head`), so it must come from a longer log.
 
-    This happens after an older backup was restored. Followers of the log may hold results of events that are gone.
+    This happens after an older backup was restored. Followers of the log may hold results of events that are missing
+    now.
     """
 
     position: int

@@ -261,7 +261,7 @@ class EventStore(Protocol):
         ...
 
     async def event_types(self, *, counted: bool = False) -> list[StoredEventType]:
-        """Return the stored shapes of event by name and schema version, each with the position of its first event.
+        """Return the stored shapes of events by name and schema version, each with the position of its first event.
 
         Without counts it is fast whatever the size of the log; with counts it reads the whole log.
         """

@@ -46,8 +46,8 @@ def event_type_of(event_class: type[Event]) -> str:
 class Metadata(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """What is stored with an event about its origin: the command, the business flow, the cause and the headers.
 
-    command_id: the command that caused it.
-    correlation_id: the business flow; empty if the command started the flow, and its own id is the correlation id.
+    command_id: the id of the command that caused the event.
+    correlation_id: the id of the business flow; empty if the command started the flow, whose id is then the command's.
     causation_id: the id of the event that caused the command (`RecordedEvent.event_id`); empty if no event caused it.
     headers: the application's own values, such as who sent the command and from where.
     """

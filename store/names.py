@@ -1,4 +1,4 @@
-"""Names in the log: streams, shapes of event, and the place where a command took effect."""
+"""Names in the log: streams, shapes of events, and the place where a command took effect."""
 
 from __future__ import annotations
 

@@ -28,7 +28,9 @@ def upcast(from_version: int, *, type: str = "") -> Callable[[F], F]:
     The function takes the payload as a dict of JSON values. It returns one of:
     - the dict of `from_version + 1`;
     - a list of such dicts and of events of any registered class: the record becomes several events;
-    - None: the record becomes no event. The result must depend on the payload alone.
+    - None: the record becomes no event.
+
+    The result must depend on the payload alone.
 
     from_version: the schema version that it converts, from 1 and below the class's `schema_version`.
     type: the stored name of the event at that version, if the class was renamed since.
@@ -160,7 +162,7 @@ def _taken(step: Upcaster, payload: Any) -> list[Any]:
     for part in parts:
         if not isinstance(part, dict) and not _is_event(part):
             raise UpcastError(
-                f"its upcaster {step.label} returned {repr_of(part)}: it returns a dict, an Event, a list of these, or "
-                "None"
+                f"its upcaster {step.label} returned {repr_of(part)}: it must return a dict, an Event, a list of "
+                "these, or None"
             )
     return parts

@@ -1,9 +1,9 @@
-"""`Answer`, the future of one reply, and `AnswerBatch`, which hands replies to those who wait for them.
+"""`Answer`: the future of one reply. `AnswerBatch`: passes replies on to their waiters.
 
-One commit yields replies to many commands. All of them are handed over in one event loop callback. asyncio would make
-a handle for each and run it alone, which costs more than everything else about a future.
+One commit yields replies to many commands. All of them are passed on in one event loop callback. asyncio would create
+and run a handle for each, which costs more than everything else about a future.
 
-Invariants: while a reply is pending in a batch, `_hand_over` is scheduled; replies are handed over in order of arrival.
+Invariants: while a reply is pending in a batch, `_hand_over` is scheduled; replies are passed on in order of arrival.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ class Answer(asyncio.Future[Any]):
 
     `Dispatcher` sets the fields, because an `__init__` would double the cost of construction.
 
-    take: called with this future when it is done; None while nobody waits. A task that awaits a future passes its
+    take: called with this future when it is done; None without a waiter. A task that awaits a future passes its
         callback to `add_done_callback`, which keeps it here.
-    context: where to call it, if a task waits. A callback of `Dispatcher.ask_nowait` has none; it is not called if the
-        future is cancelled.
-    about: what such a callback needs to know. A partial function instead would give the garbage collector three more
+    context: the context in which to call it, if a task waits. A callback of `Dispatcher.ask_nowait` has none; it is not
+        called if the future is cancelled.
+    about: the data that such a callback needs. A partial function instead would give the garbage collector three more
         objects.
     """
 
@@ -36,24 +36,24 @@ class Answer(asyncio.Future[Any]):
     take: Take | None
 
     def set_result(self, result: Any, /) -> None:
-        """Set the result and have the reply handed over."""
+        """Set the result and have the reply passed on."""
         set_result(self, result)
         self.batch.add(self)
 
     def set_exception(self, error: type | BaseException, /) -> None:
-        """Set the exception and have the reply handed over."""
+        """Set the exception and have the reply passed on."""
         super().set_exception(error)
         self.batch.add(self)
 
     def cancel(self, msg: Any | None = None) -> bool:
-        """Cancel the future and have the task that waits for it woken."""
+        """Cancel the future and have the waiting task woken."""
         is_cancelled = super().cancel(msg)
         if is_cancelled and self.context is not None:
             self.batch.add(self)
         return is_cancelled
 
     def add_done_callback(self, fn: Callable[[Any], object], /, *, context: Context | None = None) -> None:
-        """Keep the callback of the task that awaits this future; anything else goes the usual way."""
+        """Keep the callback of the task that awaits this future; treat any other callback as usual."""
         if self.take is None and context is not None and not self.done():
             self.take = fn
             self.context = context
@@ -84,7 +84,7 @@ class AnswerBatch:
         self._is_scheduled = False
 
     def add(self, answer: Answer) -> None:
-        """Have a reply handed over in the next iteration of the loop."""
+        """Have a reply passed on in the next iteration of the loop."""
         self._there.append(answer)
         if not self._is_scheduled:
             self._schedule()

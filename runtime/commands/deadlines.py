@@ -1,14 +1,15 @@
-"""`Deadlines`: when waiters give up, in order, with one event loop timer for all of them.
+"""`Deadlines`: the deadlines of waiters, in order, with one event loop timer for all of them.
 
-Most timeouts are equal, so most waiters come in the order of their deadlines and queue in `_line`. The others are in
-`_early`, a heap. Whoever answers waiters calls `sweep`, so that finished objects are freed early, which spares the
-garbage collector.
+Most timeouts are equal, so most waiters arrive in the order of their deadlines and are in `_line`, a queue. The others
+are in `_early`, a heap. Code that answers waiters calls `sweep`, so that finished objects are freed early, which spares
+the garbage collector.
 
 Invariants:
-- `_line` is sorted by deadline; its last one is not later than `_last`, nor is the timer;
-- while somebody waits, the timer is set for the first deadline or earlier; without a timer `_armed_for` is infinite;
-- after `sweep`, the first one in `_line` is not done, and at most about half of `_line` is; so it is with `_early`
-  after an `add`.
+- `_line` is sorted by deadline; neither its last deadline nor the timer is later than `_last`;
+- while there are waiters, the timer is set for the first deadline or earlier; without a timer, `_armed_for` is
+  infinite;
+- after `sweep`, the first waiter in `_line` is not done, and at most about half of `_line` is; the same holds for
+  `_early` after an `add`.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from typing import Any, Generic, Protocol, TypeVar
 
-# Pruning a shorter queue is not worth it. A longer one would hold up to so many finished commands behind a slow one.
+# Pruning a shorter queue is not worth it. The queue can hold this many finished commands behind a slow one.
 _PRUNE_FROM = 128
 
 
 class Waiter(Protocol):
-    """Somebody who waits for a future until a loop time; nobody waits without a future."""
+    """A waiter for a future until a loop time; it waits only if it has a future."""
 
     @property
     def future(self) -> asyncio.Future[Any] | None: ...
@@ -44,10 +45,10 @@ class Deadlines(Generic[W]):
         self._loop = loop
         self._expire = expire
         self._line: deque[W] = deque()
-        self._last = math.inf  # the smallest deadline that may go to the end of the line
+        self._last = math.inf  # the smallest deadline that may be appended to the queue
         self._prune_line_at = self._prune_early_at = _PRUNE_FROM
         self._early: list[tuple[float, int, W]] = []
-        self._number = 0  # of the last early one: the heap does not compare waiters
+        self._number = 0  # the number of the last early waiter, so that the heap does not compare waiters
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for = math.inf
 
@@ -64,7 +65,7 @@ class Deadlines(Generic[W]):
             self._add_unusual(waiter, deadline)
 
     def sweep(self) -> None:
-        """Forget the first waiters that are done, and all that are done if the first one holds up many."""
+        """Forget the first waiters that are done, and all that are done if the first one blocks many of them."""
         line = self._line
         while line:
             future = line[0].future

@@ -131,8 +131,8 @@ class Dispatcher:
     def send(self, command: Command, command_id: str | None, timeout_s: float) -> Awaitable[Ack]:
         """Do what `Admission.require_time`, `envelope` and `ask` do for a command with nothing but an id.
 
-        This is the common case, and three calls with fourteen arguments would be a fifth of the cost of a command until
-        it is in its mailbox.
+        This is the common case. Three calls with fourteen arguments would be a fifth of the cost of a command on its
+        way to the mailbox.
         """
         admission = self.admission
         queue = admission.queue

@@ -32,7 +32,7 @@ class UnreadableShape(NamedTuple):
 
 
 async def unreadable_shapes(store: EventStore, codec: EventCodec) -> list[UnreadableShape]:
-    """Return the shapes of event in an open store that no class reads, or whose first event does not fit its class.
+    """Return the shapes of events in an open store that no class reads, or whose first event does not fit its class.
 
     One event of each shape is read and decoded. The whole log is read, to count, only if something is found.
     """

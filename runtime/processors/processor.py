@@ -202,7 +202,7 @@ class Processor:
         log.error("processor_halted", processor=self.name, error=self._error, traceback=traceback_text(halt))
 
     async def _recover(self, error: BaseException, attempt: int) -> None:
-        """Wait until it makes sense to continue; after any failure, the engine and the other processors go on."""
+        """Wait until it makes sense to continue; after any failure, the engine and the other processors continue."""
         is_awaited = isinstance(error, Transient | TryLater)
         self._state, self._error = "waiting" if is_awaited else "failed", error_text(error)
         if is_awaited:

@@ -47,7 +47,7 @@ class Processors(Mapping[object, Processor]):
 class AllDeadLetters:
     """The parked events of all processors of a runtime.
 
-    Every method raises RuntimeClosed while the runtime does not run, and ConfigurationError for a handler that is not
+    Every method raises RuntimeClosed while the runtime is not running, and ConfigurationError for a handler that is not
     in the runtime.
     """
 

@@ -26,8 +26,8 @@ OnReplay = Literal["skip", "run"]
 IdempotencyKey = NewType("IdempotencyKey", str)
 IdempotencyKey.__doc__ = """A string that identifies the effect of one event or step, the same at every attempt.
 
-Pass it to the receiver, so that it can detect a repeat. If the handler sends a command whose id
-begins with the key, the command gets an id of the runtime's own, which no other caller can have used.
+Pass it to the receiver, so that it can detect a repeat. If the handler sends a command whose id begins with the key,
+the command gets an id that only the runtime can create, so no other caller can have used it.
 """
 
 
@@ -44,7 +44,7 @@ def react(*, on_replay: OnReplay, retry: Retry | None = None, concurrency: int =
     concurrency: the number of streams handled concurrently, at least 1.
     name: the name under which its progress is saved; by default the function's name.
 
-    Raises ConfigurationError for wrong arguments and for a function that is not async.
+    Raises ConfigurationError for invalid arguments and for a function that is not async.
     """
     if on_replay not in ("skip", "run"):
         raise ConfigurationError(f'@react(on_replay={on_replay!r}): on_replay must be "skip" or "run"')

@@ -153,7 +153,9 @@ class ProjectionDefinition:
                 hints = hints_of(value.method, f"{owner}.{value.__name__}", names)
                 value.wants_reader = Reader in hints.values()
                 if value.wants_reader and not self.has_tables:
-                    raise ConfigurationError(f"{owner}.{value.__name__} wants a Reader, but {owner} has no schema")
+                    raise ConfigurationError(
+                        f"{owner}.{value.__name__} has a Reader parameter, but {owner} has no schema"
+                    )
 
     def handler_of(self, event_class: type[Event]) -> EventHandler:
         """Return the handler of an event class: its own, or that of its nearest base."""

@@ -86,7 +86,7 @@ class ReadModel:
                 answer = query.method(self._work.instance, *args)
             if inspect.isawaitable(answer):
                 answer = await _within(query, answer, timeout_s)
-            # The state in memory goes on changing, and the caller must not change it.
+            # The state in memory keeps changing, and the caller must not change it.
             return copy.deepcopy(answer) if isinstance(self._work, MemoryProjection) else answer
         except ActoriumError:
             raise
@@ -149,7 +149,7 @@ class Watch(Generic[R]):
         raise StopAsyncIteration
 
     def close(self) -> None:
-        """End the watch: wake whoever waits for the next result; further iteration stops."""
+        """End the watch: wake the caller that waits for the next result; further iteration stops."""
         self._open = False
         if self._called is not None and not self._called.done():
             self._called.set_result(None)

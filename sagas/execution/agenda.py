@@ -224,7 +224,7 @@ class Agenda:
                 if not self._runners.steps.start(key, intent):
                     self._leave_out(key)
             else:
-                self._add_soon(row, 0)  # it may have ended further on in the log
+                self._add_soon(row, 0)  # it may have ended later in the log
         if event.deadline_us:
             self._add(_row(key, _DEADLINE), event.deadline_us)
 

@@ -46,11 +46,11 @@ _TRANSIENT_RETRY = Retry(attempts=3, backoff_s=0.05, backoff_max_s=5.0)
 
 
 class Report(NamedTuple):
-    """What the owner of an intent is told of one command.
+    """A report to the owner of an intent about one command.
 
     outcome: the report, as a command for the owner.
-    cause: the id of the event that it follows from.
-    taken_id: the id of a command that did not happen, under which this is recorded; "" for a report that takes none.
+    cause: the id of the event that caused the outcome.
+    taken_id: the id of a command that did not take effect, under which the report is recorded; "" for none.
     """
 
     outcome: Any

@@ -34,7 +34,7 @@ log = logger("actorium.sagas")
 # A part whose task failed (its owner cannot be read, the store is unavailable) is retried without limit.
 _TASK_RETRY = Retry(attempts=1, backoff_s=0.2, backoff_max_s=30.0)
 _TIME_OUT: Literal["time out"] = "time out"
-_WHOLE = -1  # the part that stands for the whole intent
+_WHOLE = -1  # the part that represents the whole intent
 Work = Callable[[], Coroutine[Any, Any, None]]
 
 

@@ -45,7 +45,7 @@ class SagaNotices:
         """Report a saga that has been running for longer than its alarm time."""
         after_s = self._alarms_s.get(saga_type)
         if after_s is None:
-            return  # its class has no alarm any more
+            return  # its class no longer has an alarm
         log.error("saga_late", saga=f"{saga_type}<{saga_id}>", running_for_more_than_s=after_s)
         _tell(self._late, saga_type, saga_id, after_s)
 

@@ -93,7 +93,7 @@ class SagaEngine(Component):
         self._kinds = {saga: engine.kinds[stream] for saga, stream in streams.items()}
         self._submissions = engine.kinds[Submission]
         for kind in (*self._kinds.values(), self._submissions):
-            kind.evolve_without_copies()  # these streams replace what their events hold, and change none of it
+            kind.evolve_without_copies()  # these streams replace values and never change them in place
         for kind in self._kinds.values():
             kind.metadata_of = metadata_of
         by_name = {
@@ -206,7 +206,7 @@ class SagaEngine(Component):
         cause = f"submit {id}"
         try:
             ack = await self._dispatcher.ask(self._submission(submit, derived_id(cause), wanted))
-        except AlreadyExists:  # submitted before there were derived ids: the log tells whether it was the same command
+        except AlreadyExists:  # submitted before derived ids existed: the log shows whether it was the same command
             ack = await self._dispatcher.ask(self._submission(submit, cause, wanted))
         return msgspec.structs.replace(ack, command_id=id)
 
@@ -336,7 +336,7 @@ class SagaEngine(Component):
         kind = self._kind(saga)
         repair = Repair(id, action, reason, self._source.now_us())
         await self._ask(kind, repair)
-        # Events that came while it was stuck wait for it: deliver them now.
+        # Events that arrived while it was stuck are waiting: deliver them now.
         router = self._reads.processors[saga]
         for letter in router.dead_letters():
             if letter.stream == StreamName(kind.type, id):

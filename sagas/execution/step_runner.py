@@ -30,7 +30,7 @@ from actorium.store.names import StreamName, event_id
 from actorium.store.raised import let_through, text_of
 
 _ABSENT = object()
-_ALL = -1  # the place that speaks for all commands of a step that are still waited for
+_ALL = -1  # the index that represents all open commands of a step
 
 
 class StepRunner(CommandRunner):
@@ -116,7 +116,7 @@ class StepRunner(CommandRunner):
             if wait_s is None:
                 break
             await asyncio.sleep(wait_s)
-        # An effect that failed may have been done all the same: it is undone with the rest, unless it was refused.
+        # A failed effect may have happened nevertheless: it is undone with the rest, unless it was refused.
         took_effect = error is not None and not isinstance(error, Rejected)
         answer = self.outcome(key, 0, error, attempt, took_effect=took_effect, state=state)
         await self.report(key, intent, Report(answer, intent.causation_id))

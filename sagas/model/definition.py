@@ -206,7 +206,7 @@ class SagaDefinition:
                 f"{name}'s undo has too many parameters: it may have one, the commands that took effect"
             )
         if step.until is None and step.correlate is not None:
-            raise ConfigurationError(f"{name}: correlate= tells how the event of until= finds its saga: add until=")
+            raise ConfigurationError(f"{name}: correlate= says how the event of until= finds its saga: add until=")
         if step.until is not None:
             if not is_proper_subclass(step.until, Event):
                 raise ConfigurationError(f"{name}: until={shown(step.until)} is not an Event")

@@ -68,7 +68,7 @@ class Intent(msgspec.Struct, frozen=True, gc=False):
 
 
 def issued_intent(recorded: RecordedEvent[Event], event: StepIssued) -> Intent:
-    """Return the intent that an event records: all commands that it sends are waited for."""
+    """Return the intent that an event records; all commands that it sends are open."""
     metadata = recorded.metadata
     return Intent(
         event.step,

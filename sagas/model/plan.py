@@ -90,7 +90,7 @@ class StepPlan:
         """Handle the reply to one command of an intent, or the end of all of them."""
         intent = self._stream.open.get(answer.key)
         if intent is None or (answer.index >= 0 and answer.index not in intent.waiting):
-            return []  # said before
+            return []  # already reported
         self._attempts = answer.attempts
         if answer.index < 0:
             effects = tuple(sorted({*intent.effects, *answer.effects}))

@@ -103,7 +103,7 @@ def step(
     pivot: after this step, the saga can no longer be undone; it only goes forward.
     undo: None if this step needs no undo.
 
-    Raises ConfigurationError for wrong arguments.
+    Raises ConfigurationError for invalid arguments.
     """
 
     def made(function: Callable[..., Any]) -> Step:
@@ -130,8 +130,8 @@ def starts(*, correlate: Correlate = None) -> Callable[[F], F]: ...
 def starts(method: Any = None, /, *, correlate: Correlate = None) -> Any:
     """Mark the handler of the event that starts a saga; it sets the saga's fields.
 
-    The saga's id is the event's own, so that there is one saga per event; with `correlate=` it is the
-    value of that field (or function), by which later events find it.
+    By default, the saga's id is the id of the event, so there is one saga per event. With `correlate=`, it is the value
+    of that event field or function, by which later events find the saga.
     """
 
     def marked(function: F) -> F:

@@ -49,7 +49,7 @@ def checked_copy(message: M, encoded: bytes, decode: Callable[[bytes], M]) -> M:
 
 
 def check_of(message_class: type[msgspec.Struct], decode: Callable[[bytes], Any]) -> Check:
-    """Return the check of one class of message: `checked_copy`, but faster where the types of the fields suffice."""
+    """Return the check of one class of message: `checked_copy`, but faster if the types of the fields suffice."""
 
     def by_copy(message: Any, encoded: bytes) -> Any:
         return checked_copy(message, encoded, decode)
@@ -57,8 +57,8 @@ def check_of(message_class: type[msgspec.Struct], decode: Callable[[bytes], Any]
     condition = exact_condition(message_class)
     if condition is None:
         return by_copy
-    # Generated code, as in `dataclasses`: two messages per command come by here, and a loop over the fields would cost
-    # more than to decode them.
+    # Generated code, as in `dataclasses`: this runs for two messages per command, and a loop over the fields would cost
+    # more than decoding them.
     check: Check = eval(f"lambda message, encoded: message if {condition} else by_copy(message, encoded)", locals())
     return check
 

@@ -195,7 +195,7 @@ class LogQueries:
         return command_record(command_id, *row)
 
     def event_types(self, db: sqlite3.Connection, *, counted: bool) -> list[StoredEventType]:
-        """Read the shapes of event in the log."""
+        """Read the shapes of events in the log."""
         rows = db.execute(_COUNT_TYPES if counted else _READ_TYPES).fetchall()
         return [StoredEventType(name_of(name), version, first, count) for name, version, first, count in rows]
 

@@ -224,7 +224,7 @@ MISTAKES: list[tuple[Callable[[], None], str, str]] = [
     (no_annotation_of_the_command, "Wrong.one: the parameter 'command' has no annotation", "write the type of the"),
     (a_handler_of_what_is_no_command, "Wrong.one handles Added", "which is not a Command"),
     (a_handler_of_every_command, "Wrong.one handles Command", "which is not a Command"),
-    (no_parameter, "Wrong.one takes 0 parameters after self", "@decide wants the command"),
+    (no_parameter, "Wrong.one takes 0 parameters after self", "@decide must have the command"),
     (three_parameters, "Wrong.one takes 3 parameters after self", "at most Metadata after it"),
     (a_second_parameter_without_annotation, "Wrong.one: the second parameter has no annotation", "can be Metadata"),
     (a_second_parameter_of_the_wrong_kind, "Wrong.one: the second parameter is", "can have Metadata there"),
@@ -235,7 +235,7 @@ MISTAKES: list[tuple[Callable[[], None], str, str]] = [
     (an_evolve_of_what_is_no_event, "Wrong.one evolves Add", "which is not an Event"),
     (an_evolve_of_every_event, "Wrong.one evolves Event", "which is not an Event"),
     (an_evolve_without_annotation, "Wrong.one: the parameter 'event' has no annotation", "write the type"),
-    (an_evolve_that_wants_the_record, "Wrong.one: @evolve must follow from the event alone", "into the event"),
+    (an_evolve_that_wants_the_record, "Wrong.one: @evolve must depend on the event alone", "into the event"),
     (a_field_without_default, "Wrong.balance has no default", "give the field a default"),
     (
         a_default_that_all_would_share,

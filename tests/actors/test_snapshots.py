@@ -194,9 +194,9 @@ async def test_a_predicate_that_raises_fails_no_command() -> None:
 
 
 def test_a_policy_is_checked_when_the_class_is_defined() -> None:
-    with pytest.raises(ConfigurationError, match="give one of every= and when="):
+    with pytest.raises(ConfigurationError, match="give either every= or when="):
         Snapshots()
-    with pytest.raises(ConfigurationError, match="give one of every= and when="):
+    with pytest.raises(ConfigurationError, match="give either every= or when="):
         Snapshots(every=1, when=lambda state, version: True)
     with pytest.raises(ConfigurationError, match="1 or more"):
         Snapshots(every=0)

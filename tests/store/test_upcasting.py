@@ -156,8 +156,8 @@ class Stranger(Event):
     [
         ("raises", "its upcaster Broken.break_it raised KeyError: 'missing'"),
         ("wrong type", "does not fit Broken: Expected `int`, got `str`"),
-        ("no payload", "Broken.break_it returned 7: it returns a dict"),
-        ("none in a list", "Broken.break_it returned None: it returns a dict"),
+        ("no payload", "Broken.break_it returned 7: it must return a dict"),
+        ("none in a list", "Broken.break_it returned None: it must return a dict"),
         ("stranger", "Broken.break_it returned Stranger, which no registered aggregate evolves"),
         ("badly made", "does not fit Credited: Expected `int`, got `str`"),
         ("not JSON", "does not fit Broken"),

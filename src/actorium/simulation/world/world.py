@@ -56,7 +56,7 @@ class Violation(msgspec.Struct, frozen=True):
     """A broken invariant: its name, the expected and actual values, and the time in seconds since the run began.
 
     culprit: the user's code that broke the invariant, if known.
-    is_stated: the scenario defines the invariant: it states it, or the scenario itself failed.
+    is_stated: whether the scenario states the invariant, or failed itself.
     """
 
     invariant: str
