@@ -57,7 +57,7 @@ _RECOVERING = Status.RECOVERING
 
 
 class Actor:
-    """One live aggregate: its state, its mail, and what it has in flight."""
+    """One live aggregate: its state, its mail, and its appends in flight."""
 
     __slots__ = ("id", "kind", "mailbox", "pending", "seen_at", "state", "status", "used_at", "version")
 

@@ -14,7 +14,7 @@ class Envelope(msgspec.Struct):
     """A command with its address, its metadata and the future of its reply; it is delivered once.
 
     stream_type, to: the address of the actor.
-    command, handler: what the actor decides, and by which method; both None for a read of the state.
+    command, handler: the command to decide and the method that decides it; both None for a read of the state.
     future: the caller's future; None for a command whose sender does not wait.
     fresh: the id was created for this envelope, so it cannot be in the log already.
     attempts: the number of decisions that a lost race undid.

@@ -9,6 +9,6 @@ Mailbox = list[Envelope]
 
 A mailbox exists only while it holds envelopes; an idle actor has none. It is a list, because most hold one envelope,
 and creating a deque costs more than all its later use. The limit is the runtime's `mailbox_limit`. `Actor.is_full`
-enforces it and also counts what is decided but not committed. Only the actor may exceed it, to put back envelopes
-whose decisions a failed append undid.
+enforces it and also counts commands that are decided but not committed. Only the actor may exceed it, to put back
+envelopes whose decisions a failed append undid.
 """

@@ -8,7 +8,7 @@ from actorium.store.errors import ConfigurationError
 
 
 class Passivation(msgspec.Struct, frozen=True):
-    """When to unload live actors: after `idle_s` seconds without mail, or when more than `max_live` are live.
+    """The passivation policy: unload actors after `idle_s` seconds without mail, or when more than `max_live` are live.
 
     idle_s: the idle time in seconds, above 0; None for no limit.
     max_live: the largest number of live actors, 1 or more; None for no limit.

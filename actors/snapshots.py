@@ -32,7 +32,7 @@ _FINGERPRINT_LENGTH = 16
 
 
 class Snapshots(msgspec.Struct, frozen=True, kw_only=True):
-    """When to take snapshots of an aggregate; set it in the class: `snapshots = Snapshots(every=200)`.
+    """The snapshot policy of an aggregate; set it in the class: `snapshots = Snapshots(every=200)`.
 
     every: take a snapshot when a command brings the version to or past a multiple of this number.
     when: take a snapshot when this function of the state and the version returns true; it is called after each command

@@ -33,7 +33,7 @@ class Ratio(msgspec.Struct, frozen=True):
 
     @property
     def label(self) -> str:
-        """A short name of what is compared with ours."""
+        """A short name of the alternative that is compared with ours."""
         return BY_NAME[self.other].label
 
     @property
@@ -61,7 +61,7 @@ def ratios(report: BenchmarkReport) -> list[Ratio]:
 
 
 def fronts(report: BenchmarkReport) -> list[Front]:
-    """Return the results of the main scenarios, with the ratios to what does the same work."""
+    """Return the results of the main scenarios, with the ratios to alternatives that do the same work."""
     lines = [line for line in ratios(report) if not line.is_among_ours]
     lines.sort(key=lambda line: BY_NAME[line.other].subject == YARDSTICK)
     found = [result for store, names in _IN_FRONT for name in names if (result := report.find(name, store))]

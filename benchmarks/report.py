@@ -1,4 +1,6 @@
-"""`BenchmarkReport`: the results of a suite as versioned JSON: each run with its figures, and what was not run."""
+"""`BenchmarkReport`: the results of a suite as versioned JSON: each run with its figures, and the scenarios that were
+not run.
+"""
 
 from __future__ import annotations
 

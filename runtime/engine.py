@@ -45,7 +45,7 @@ class Engine(Component):
     aggregates: the classes whose commands callers send.
     own_aggregates: the runtime's own classes, such as the streams of sagas; callers do not send their commands.
     head: the end of the log when the engine starts.
-    counters: the instrument that counts what `statistics` reports and no other part counts.
+    counters: the instrument for those counters of `statistics` that no other part counts.
     crashed: called with a bug in the engine, which must end the runtime.
     """
 

@@ -49,7 +49,7 @@ class Assembly(NamedTuple):
 class Lifecycle:
     """Starts, drains and stops one runtime.
 
-    environment: what its components share; the lifecycle opens and closes the store.
+    environment: shared by its components; the lifecycle opens and closes the store.
     assemble: makes the components, given the end of the log. Called when the store is open and the event loop runs.
     """
 

@@ -6,7 +6,7 @@ and one disk flush serves many commands. Reads return pages, never the whole log
 Every adapter guarantees the following (`actorium.testing.EventStoreContract` checks it):
 - versions of a stream are 1, 2, 3 …; positions of the log are 1, 2, 3 …; both without a gap, in commit order;
 - a command id takes effect at most once in the whole log, permanently;
-- when `commit` returns, what it reports is durable to the degree that the adapter promises. When it raises
+- when `commit` returns, the reported appends are durable to the degree that the adapter promises. When it raises
   StoreUnavailable, nothing was written. When it raises anything else, the outcome is unknown until the next read;
 - `commit` is called by one task at a time and is never cancelled; reads may run beside it and see whole batches only.
 """

@@ -44,7 +44,7 @@ def event_type_of(event_class: type[Event]) -> str:
 
 
 class Metadata(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """What is stored with an event about its origin: the command, the business flow, the cause and the headers.
+    """The metadata stored with an event: its command, business flow, cause and headers.
 
     command_id: the id of the command that caused the event.
     correlation_id: the id of the business flow; empty if the command started the flow, whose id is then the command's.

@@ -40,7 +40,7 @@ inherited = _INHERITED.get
 def inherit(
     correlation_id: str, causation_id: str, headers: Mapping[str, str] | None
 ) -> tuple[str, str, Mapping[str, str] | None]:
-    """Return the metadata of one command, with what it inherits if an event is being handled."""
+    """Return the metadata of one command, including inherited metadata if an event is being handled."""
     handled = inherited()
     if handled is None:
         return correlation_id, causation_id, headers

@@ -46,7 +46,7 @@ class CommandContext(msgspec.Struct, eq=False):
 
     @property
     def causation_id(self) -> str:
-        """The id of what caused the command; empty if the sender gave none."""
+        """The id of the event that caused the command; empty if the sender gave none."""
         return self._envelope.causation_id
 
     @property
@@ -69,7 +69,7 @@ class CommandContext(msgspec.Struct, eq=False):
 
 
 class Next(Protocol):
-    """The rest of the chain: `await next(context)` passes the command on and returns the Ack.
+    """The rest of the middleware chain: `await next(context)` passes the command on and returns the Ack.
 
     It may be called again with the same context: the command keeps its id, so it takes effect once. Raises the errors
     of `send`.

@@ -77,7 +77,7 @@ class CommandObserver:
         self._schedule()
 
     def flush(self) -> None:
-        """Report what was collected."""
+        """Report the collected commands and replies."""
         self._is_scheduled = False
         received, self._received = self._received, []
         answered, self._answered = self._answered, []

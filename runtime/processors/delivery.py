@@ -39,7 +39,7 @@ class Delivery(Protocol):
         """Deliver a parked event and those behind it; return whether all succeeded.
 
         `following` is the next event behind `events`. With each commit the letter moves on to the first unfinished
-        event, so that a crash neither repeats what was written nor loses what was not.
+        event, so that a crash neither repeats written results nor loses unwritten ones.
         """
 
 

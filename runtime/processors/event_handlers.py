@@ -117,7 +117,7 @@ def nearest(table: Mapping[type[Event], T], event_class: type[Event]) -> T | Non
 
 
 def arguments(handler: EventHandler, recorded: RecordedEvent[Event], given: Mapping[type, Any]) -> tuple[Any, ...]:
-    """Return the arguments for one call: the event, and what the handler's annotations request."""
+    """Return the arguments for one call: the event, and the values that the handler's annotations request."""
     extras = handler.extras
     if not extras:
         return (recorded.event,)

@@ -137,7 +137,7 @@ class Processor:
         async def discard() -> bool:
             (letter,) = self._chosen(position)
             behind: list[Delivered] = await anext(self._held(letter, with_itself=False), [])
-            # In one step, so that what waits behind it is never lost.
+            # In one step, so that the events behind it are never lost.
             parked = [msgspec.structs.replace(letter, discarded=reason)]
             parked += [moved_to(letter, one) for one in behind[:1]]
             await self.checkpoint.save(self.checkpoint.position, parked=parked)

@@ -45,7 +45,7 @@ class MemoryCheckpoint(Checkpoint):
         parked: Sequence[DeadLetter] = (),
         settled: Sequence[DeadLetter] = (),
     ) -> None:
-        """Move in memory; write what must survive the process."""
+        """Move in memory; write the data that must survive the process."""
         if settled:
             # A saved state lacks the event that is handled now, and would never get it: drop it in the same step.
             changes = [*changes, KeptStateRemoval(self.name)]

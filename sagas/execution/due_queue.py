@@ -5,7 +5,7 @@ from __future__ import annotations
 from heapq import heapify, heappop, heappush
 
 Row = tuple[str, str, str, str]
-"""Owner, id and key of an intent, and what is due: the intent itself, or its deadline."""
+"""Owner, id and key of an intent, and whether the intent itself or its deadline is due."""
 
 _COMPACT_FROM = 64
 

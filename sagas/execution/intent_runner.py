@@ -219,7 +219,7 @@ class IntentRunner:
     # --- tasks ----------------------------------------------------------------------------------------------------
 
     def _have_done(self, run: _Run, index: int, work: Work, *, again: Work | None = None) -> None:
-        """Run a part in a task; if it fails, the task continues with `again`, or with what the owner recorded."""
+        """Run a part in a task; if it fails, the task continues with `again`, or with the owner's records."""
         task = self._loop.create_task(self._kept_up(run, work, again or partial(self._resume, run, index)))
         run.parts[index] = task
         task.add_done_callback(partial(self._part_is_over, run, index))

@@ -50,7 +50,7 @@ class SagaView(msgspec.Struct, frozen=True, kw_only=True):
 
     status: "running", "undoing", "completed", "undone" or "failed".
     state: its fields.
-    history: what happened in it, oldest first.
+    history: the lines of its history, oldest first.
     """
 
     type: str

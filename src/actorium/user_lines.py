@@ -31,7 +31,7 @@ def printed(thing: object) -> str:
 
 
 def waiting_place(awaitable: Any) -> str:
-    """Return the last line of the user's code on the way to what a coroutine waits for; "" if there is none."""
+    """Return the last line of the user's code in the chain of awaits of a coroutine; "" if there is none."""
     place = ""
     while awaitable is not None:
         frame: FrameType | None = getattr(awaitable, "cr_frame", None) or getattr(awaitable, "gi_frame", None)

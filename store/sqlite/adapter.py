@@ -279,7 +279,7 @@ class SQLiteLog:
     async def _close_all(self) -> None:
         try:
             if self._connecting is not None:
-                # From a cancelled opening: nobody could close a connection that was still opening.
+                # From a cancelled opening: a connection that was still opening could not be closed.
                 await asyncio.gather(self._connecting, return_exceptions=True)
                 self._connecting = None
             queries, self._queries = self._queries, QueryConnections(self._connect_to_query)

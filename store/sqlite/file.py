@@ -1,6 +1,6 @@
 """The database's file on the disk: where it is, and whether it is still the one that was opened.
 
-If a file is removed or replaced while a connection is open, the connection still accepts commits that nobody can read
+If a file is removed or replaced while a connection is open, the connection still accepts commits that can never be read
 again. So a commit is acknowledged only after a check that the database and its write-ahead log are still the files that
 were opened.
 """
@@ -53,7 +53,7 @@ class Medium(Protocol):
         ...
 
     def missing(self, position: int) -> str | None:
-        """Return what is missing from a log that ends at this position, if more was acknowledged."""
+        """Return an error text for a log that ends at this position, if more was acknowledged."""
         ...
 
     def acknowledge(self, position: int) -> None:
@@ -197,7 +197,7 @@ class DatabaseFile:
         self._mark.move(position)
 
     def missing(self, position: int) -> str | None:
-        """Return what is missing from a log that ends at this position, if the mark says that there was more."""
+        """Return an error text for a log that ends at this position, if the mark says that there was more."""
         acknowledged = self.acknowledged()
         if position >= acknowledged:
             return None
@@ -243,6 +243,6 @@ def _is_shared(path: str) -> bool:
 
 
 def _state(path: str) -> _State:
-    """Return a value that changes as soon as anybody writes to a file."""
+    """Return a value that changes as soon as a file is written to."""
     status = os.stat(path)
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

@@ -1,7 +1,7 @@
 """`Dialect`: the syntax differences of databases that the SQL of projections depends on, and SQLite's dialect.
 
 A projection's author writes SQL for the store's database, with `?` for each parameter. The runtime uses the dialect to
-add what lets two versions of a projection exist side by side.
+add the parts that let two versions of a projection exist side by side.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def given_saga(saga: type[Saga], *, started_by: Event, id: str = "saga") -> Give
 
 
 class GivenSaga:
-    """A saga and what has happened to it so far.
+    """A saga with its history so far.
 
     The `when…` methods and `after` say what happens next; the `then…` methods check the result of the last of them. All
     of them return the object, so that calls can be chained.

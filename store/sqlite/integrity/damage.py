@@ -19,7 +19,7 @@ _MARKS = (
 
 
 def damage(db: sqlite3.Connection) -> list[str]:
-    """Return what SQLite finds wrong in the whole file, with indexes checked against tables; this is slow."""
+    """Return the problems that SQLite finds in the whole file, with indexes checked against tables; this is slow."""
     return [text for (text,) in db.execute("PRAGMA integrity_check") if text != "ok"]
 
 

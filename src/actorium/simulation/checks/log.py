@@ -1,4 +1,4 @@
-"""The log, read back in every possible way and compared with what the world saw become durable."""
+"""The log, read back in every possible way and compared with the world's own record."""
 
 from __future__ import annotations
 

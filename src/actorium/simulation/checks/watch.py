@@ -1,7 +1,7 @@
 """`Checks`: every invariant that is checked in a run of one node, and when.
 
 During the run: after each commit, at each answer, and at each event delivered to a subscriber. At rest: the whole log,
-every read and every rejection of the run, every read model, and what must not be left to do.
+every read and every rejection of the run, every read model, and that no work is left.
 """
 
 from __future__ import annotations

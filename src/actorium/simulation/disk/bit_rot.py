@@ -1,4 +1,4 @@
-"""Bit rot: flip single bits in a log's file and record what a reader then gets, part by part.
+"""Bit rot: flip single bits in a log's file and record the results of reads, part by part.
 
 The file is real and is read by the store that ships. Each read is compared with what was written: it returns the same
 data, or raises an error of the store, or is wrong.

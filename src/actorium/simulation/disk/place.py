@@ -34,7 +34,7 @@ class InlineConnection:
             db.execute("PRAGMA query_only = 0")
 
     def interrupt(self) -> None:
-        pass  # what runs has ended when anybody else has a turn
+        pass  # any work has ended before other code runs
 
     async def close(self) -> None:
         if not self._reads_only:

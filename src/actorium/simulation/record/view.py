@@ -45,7 +45,7 @@ class View:
         self.adopt(runtime)
 
     def adopt(self, runtime: Runtime) -> None:
-        """Take the classes of a runtime, and fold everything again with them."""
+        """Use the classes of a runtime from now on, and fold everything again with them."""
         self._codec: EventCodec = runtime.catalog.codec
         catalog = runtime.catalog
         self._classes: dict[str, type[Aggregate]] = {

@@ -1,4 +1,4 @@
-"""`Witness`: what the world itself saw become durable and when, independent of the runtime and its store."""
+"""`Witness`: the world's own record of everything that became durable, independent of the runtime and its store."""
 
 from __future__ import annotations
 

@@ -226,7 +226,7 @@ def _whose(file: str, module: str, own: str) -> _Whose:
     if any(module == one or module.startswith(f"{one}.") for one in _PASSED_OVER):
         return _Whose.IGNORED
     if module == _SOURCE:
-        return _Whose.LIBRARY  # in a simulated run, whoever asks the real source is named
+        return _Whose.LIBRARY  # in a simulated run, a caller of the real source is named
     if top in ("actorium", own):
         return _Whose.USER
     if file.startswith(_PACKAGES):  # in some installations this folder lies inside the standard library's

@@ -293,7 +293,7 @@ class SimulatedRuntime(ReadFace):
             self._world.loop.call_later(plan.amount(fault, 0.0, 20.0), self._again, call)
 
     def _again(self, call: Callable[[Runtime], Awaitable[Any]]) -> None:
-        """Deliver a request a second time; nobody waits for its answer."""
+        """Deliver a request a second time, without waiting for its answer."""
         try:
             answer = self.node.call(call)
         except ConnectionLost:

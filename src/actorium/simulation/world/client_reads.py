@@ -147,7 +147,7 @@ class Answers(NodeIterator[T]):
 
 
 class SavedReader(NodeIterator[Any], Generic[E_co]):
-    """A durable subscription of a client: after a crash it delivers again what was not saved."""
+    """A durable subscription of a client: after a crash it delivers unsaved events again."""
 
     def __init__(self, node: Node, name: str, open_in: Callable[[Runtime], DurableSubscription[E_co]]) -> None:
         super().__init__(node, open_in)
@@ -294,7 +294,7 @@ class ReadFace:
         return FromPlace(self.node, opened, lambda change: change.version, after=after_version, ends=True)
 
     def causes(self, event_id: str, *, after: int = 0) -> FromPlace[RecordedEvent[Event]]:
-        """Return an async iterator over what an event caused, as `Runtime.causes` does."""
+        """Return an async iterator over the events that an event caused, as `Runtime.causes` does."""
 
         def opened(runtime: Runtime, place: int) -> AsyncIterator[RecordedEvent[Event]]:
             return runtime.causes(event_id, after=place)

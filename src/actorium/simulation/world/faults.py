@@ -132,7 +132,7 @@ _HOSTILE_WEIGHTS = {Kind.CLOCK_FAR: 0.3, Kind.DEPLOYED: 15.0}
 
 
 class Faults(msgspec.Struct, frozen=True):
-    """How likely each kind of fault is, each time it could happen.
+    """The probability of each kind of fault, each time it could happen.
 
     rates: the probability of each kind, from 0 to 1.
     reorder: the share of steps at which a task other than the next ready one runs.
