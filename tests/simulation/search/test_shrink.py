@@ -77,5 +77,5 @@ def test_shrinking_ends_when_runs_or_time_are_used_up(limit: dict[str, int]) -> 
 
 
 def test_a_passing_run_cannot_be_shrunk() -> None:
-    with pytest.raises(ValueError, match="nothing to shrink"):
+    with pytest.raises(ValueError, match="cannot be shrunk"):
         shrink(small_bank.transfers.scenario, small_bank.transfers.run(0))
