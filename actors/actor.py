@@ -128,22 +128,24 @@ class Actor:
                 raise AlreadyExists(f"{self!r} already exists: {_name(envelope)} is only for one that does not")
             if envelope.expected_version is not None and envelope.expected_version != version:
                 raise WrongExpectedVersion(self.stream, expected=envelope.expected_version, actual=version)
-            metadata = Metadata(envelope.command_id, envelope.correlation_id, envelope.causation_id, envelope.headers)
+            metadata: Metadata | None = None
             if handler.wants_metadata:
-                metadata = kind.metadata_of(self.state, metadata)
+                metadata = kind.metadata_of(self.state, envelope.metadata)
                 decided = handler.method(self.state, envelope.command, metadata)
+                metadata_json = as_json(metadata)
             else:
                 decided = handler.method(self.state, envelope.command)
+                metadata_json = envelope.metadata_json()
             form = kind.forms.get(type(decided))
             if form is not None:
                 # One event, the common case, is inlined: the general path costs twice as much.
-                name, schema_version, check, _ = form
-                payload, metadata_json = as_json(decided), as_json(metadata)
+                name, schema_version, check, evolve = form
+                payload = as_json(decided)
                 encoded = (EncodedEvent(name, schema_version, payload, metadata_json),)
                 events = (check(decided, payload),)
                 size_bytes = len(payload) + len(metadata_json)
             else:
-                encoded, events, size_bytes = self._encode_all(decided, metadata)
+                encoded, events, size_bytes = self._encode_all(decided, metadata_json)
             if size_bytes > kind.max_payload_bytes:
                 raise InvalidMessage(
                     f"its events take {size_bytes} bytes, the limit max_payload_bytes is {kind.max_payload_bytes}"
@@ -161,8 +163,11 @@ class Actor:
             self._reply_unwritten(envelope, None)
             return
         try:
-            for event in events:
-                kind.forms[type(event)].evolve(self.state, event)
+            if form is not None:
+                evolve(self.state, events[0])
+            else:
+                for event in events:
+                    kind.forms[type(event)].evolve(self.state, event)
         except BaseException as raised:
             self._command_failed(envelope, "the @evolve of its event", raised)
             self._begin_recovery(withdraw=False)
@@ -193,14 +198,14 @@ class Actor:
             request.snapshot = snapshots.take(append.stream, self.state, self.version)
 
     def _encode_all(
-        self, decided: Event | Iterable[Event] | None, metadata: Metadata
+        self, decided: Event | Iterable[Event] | None, metadata_json: bytes
     ) -> tuple[tuple[EncodedEvent, ...], tuple[Event, ...], int]:
         """Return the events of a decision as stored and as a replay will see them, and their size in bytes."""
         if decided is None:
             return (), (), 0
         if isinstance(decided, Event):
             decided = (decided,)  # of a class that nothing evolves: `encode` says so
-        encode, metadata_json = self.kind.codec.encode, as_json(metadata)
+        encode = self.kind.codec.encode
         encoded, events = [], []
         size_bytes = 0
         for event in decided:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from actorium.actors.commands import Command, CommandHandler
+from actorium.store.events import Metadata, as_json
 
 
 class Envelope(msgspec.Struct):
@@ -40,3 +41,14 @@ class Envelope(msgspec.Struct):
     attempts: int = 0
     timeout_s: float = 0.0
     deadline: float = 0.0
+
+    @property
+    def metadata(self) -> Metadata:
+        """What is stored beside the events of the command."""
+        return Metadata(self.command_id, self.correlation_id, self.causation_id, self.headers)
+
+    def metadata_json(self) -> bytes:
+        """Return `metadata` as JSON; that of a command with nothing but an id is put together, which costs half."""
+        if self.headers or self.correlation_id or self.causation_id or not self.command_id:
+            return as_json(self.metadata)
+        return b'{"command_id":%b}' % as_json(self.command_id)

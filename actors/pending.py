@@ -17,6 +17,7 @@ A = TypeVar("A")
 class PendingAppend(msgspec.Struct, Generic[A]):
     """An append whose outcome is unknown, and the replies that wait for it.
 
+    metadata: what is stored beside its events; None for that of the envelope, which is made when somebody asks.
     size_bytes: the size of its events with their metadata.
     ends_recovery: it is the last append in flight of a recovering actor.
     snapshot: the state after these events, saved once they are durable.
@@ -26,7 +27,7 @@ class PendingAppend(msgspec.Struct, Generic[A]):
     envelope: Envelope
     append: Append
     events: tuple[Event, ...]
-    metadata: Metadata
+    metadata: Metadata | None
     size_bytes: int
     followers: list[tuple[Envelope, Any]] | None = None
     in_flight: bool = False

@@ -77,12 +77,13 @@ class _Batch:
             append, copied = request.append, request.actor.kind.copied
             kind, id = append.stream.type, append.stream.id
             version = append.expected_version
+            metadata = request.metadata or request.envelope.metadata
             for index, event in enumerate(request.events):
                 decode = copied.get(type(event))
                 if decode is not None:
                     self._own.append((len(made), decode, append.events[index].payload))
                 version += 1
-                made.append(RecordedEvent(kind, id, version, position, event, request.metadata, recorded_us))
+                made.append(RecordedEvent(kind, id, version, position, event, metadata, recorded_us))
                 position += 1
         return made
 
