@@ -94,6 +94,7 @@ class Hydrator:
         self._succeeded = succeeded
         self._waiting: deque[_Hydration] = deque()
         self._wake: asyncio.Future[None] | None = None
+        self.hydrations = 0
 
     def request(self, actor: Actor) -> None:
         """Hydrate an actor; it is HYDRATING until that ends."""
@@ -164,6 +165,7 @@ class Hydrator:
             return
         self._save_snapshot(one, kind)
         one.actor.hydrated(one.state, one.version)
+        self.hydrations += 1
         self._succeeded(one.actor)
 
     def _begin_at(self, one: _Hydration, snapshot: Snapshot) -> bool:

@@ -57,7 +57,7 @@ class Counters(Instrument):
     """An instrument in every runtime that counts rare events, at no noticeable cost."""
 
     def __init__(self) -> None:
-        self.hydrations = self.passivations = self.stuck_sagas = self.late_sagas = 0
+        self.stuck_sagas = self.late_sagas = 0
 
     def saga_stuck(self, saga_type: str, saga_id: str, key: str, reason: str) -> None:
         """Count it."""
@@ -66,11 +66,3 @@ class Counters(Instrument):
     def saga_late(self, saga_type: str, saga_id: str, alarm_after_s: float) -> None:
         """Count it."""
         self.late_sagas += 1
-
-    def actor_hydrated(self, stream_type: str, stream_id: str, version: int) -> None:
-        """Count it."""
-        self.hydrations += 1
-
-    def actor_passivated(self, stream_type: str, stream_id: str, version: int) -> None:
-        """Count it."""
-        self.passivations += 1

@@ -260,8 +260,10 @@ class Dispatcher:
         actor = kind.live.get(envelope.to)
         if actor is None:
             actor = self._live.create(kind, envelope.to, now)
-        elif (actor.mailbox is not None or actor.pending is not None) and actor.is_full(self._mailbox_limit):
-            return False
+        else:
+            if (actor.mailbox is not None or actor.pending is not None) and actor.is_full(self._mailbox_limit):
+                return False
+            actor.used_at = now
         if admission.mailbox_queues and not is_next and admission.is_awaited(actor):
             return False
         status = actor.status
@@ -270,7 +272,6 @@ class Dispatcher:
             if refusal is not None:
                 raise refusal
             status = _COLD
-        actor.used_at = now
         if not admission.in_flight:
             admission.queue.throughput.begin(now)
         admission.in_flight += 1

@@ -33,6 +33,7 @@ class LiveActors:
         self._max_live = passivation.max_live
         self._round: deque[Actor] = deque()
         self._swept = 0
+        self.passivations = 0
 
     def __len__(self) -> int:
         return len(self._round)
@@ -43,11 +44,11 @@ class LiveActors:
     def create(self, kind: ActorKind[Actor], id: str, now: float) -> Actor:
         """Add a cold actor; over the limit, passivate idle actors to make room."""
         actor = Actor(kind, id)
-        actor.used_at = now
+        actor.used_at = -now  # its first command alone does not earn it a second chance
         kind.live[id] = actor
         self._round.append(actor)
         if self._max_live is not None and len(self._round) > self._max_live:
-            self._make_room(actor, now)
+            self._make_room(actor)
         return actor
 
     async def run(self) -> None:
@@ -68,7 +69,7 @@ class LiveActors:
             return True
         for _ in range(min(_SWEEP_STEP, len(self._round))):
             actor = self._round[0]
-            if now - actor.used_at < idle_s or not actor.is_idle:
+            if now - abs(actor.used_at) < idle_s or not actor.is_idle:
                 self._round.rotate(-1)
             else:
                 self._forget(self._round.popleft())
@@ -78,13 +79,13 @@ class LiveActors:
         self._swept = 0
         return True
 
-    def _make_room(self, newcomer: Actor, now: float) -> None:
+    def _make_room(self, newcomer: Actor) -> None:
         round_ = self._round
         for _ in range(_SEARCH_STEPS):
             actor = round_.popleft()
             # The new actor has no mail yet, but is about to get some.
-            if actor is newcomer or actor.used_at > actor.seen_at or not actor.is_idle:
-                actor.seen_at = now
+            if actor.used_at > 0 or actor is newcomer or not actor.is_idle:
+                actor.used_at = -abs(actor.used_at)
                 round_.append(actor)
                 continue
             self._forget(actor)
@@ -93,4 +94,5 @@ class LiveActors:
 
     def _forget(self, actor: Actor) -> None:
         del actor.kind.live[actor.id]
+        self.passivations += 1
         self._forgotten(actor)
