@@ -33,6 +33,9 @@ class ActorHost(Protocol[A]):
     def make_ready(self, actor: A) -> None:
         """Put an actor with mail on the ready queue."""
 
+    def turn_now(self, actor: A) -> None:
+        """Give an actor with mail its turn immediately."""
+
     def acknowledge(self, request: PendingAppend[A], position: int) -> None:
         """Answer a command whose events are durable, the first of them at `position`."""
 

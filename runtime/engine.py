@@ -105,6 +105,7 @@ class Engine(Component):
         self.enqueue: Callable[[PendingAppend[Actor]], None] = self.writer.enqueue
         self.hydrate: Callable[[Actor], None] = self.hydrator.request
         self.make_ready: Callable[[Actor], None] = self.scheduler.make_ready
+        self.turn_now: Callable[[Actor], None] = self.scheduler.turn_now
         self.save_snapshot: Callable[[Snapshot], None] = self.snapshots.save
         self.acknowledge: Callable[[PendingAppend[Actor], int], None] = self.replies.acknowledge
         self.answer: Callable[[Envelope, Any], None] = self.replies.answer

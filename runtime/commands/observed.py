@@ -99,10 +99,17 @@ class ObservedDispatcher(Dispatcher):
         super().__init__(*wanted)
         self._observer = observer
 
-    def _try_deliver(self, kind: ActorKind[Actor], envelope: Envelope, now: float, is_next: bool = False) -> bool:
+    def _try_deliver(
+        self,
+        kind: ActorKind[Actor],
+        envelope: Envelope,
+        now: float,
+        is_next: bool = False,
+        decide_now: bool = False,
+    ) -> bool:
         self._observer.received(envelope)  # first: an actor that cannot start answers within the call
         try:
-            is_delivered = super()._try_deliver(kind, envelope, now, is_next)
+            is_delivered = super()._try_deliver(kind, envelope, now, is_next, decide_now)
         except BaseException:
             self._observer.refused(envelope)
             raise

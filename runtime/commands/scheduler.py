@@ -1,7 +1,7 @@
 """`Scheduler`: gives actors with mail their turns, one after the other.
 
-Invariants: an actor in the ready queue is READY; at most one loop callback is scheduled, and one is exactly while the
-queue is not empty. There is no task per actor and none per command.
+Invariants: an actor in the ready queue is READY when its turn comes, or has no mail; at most one loop callback is
+scheduled, and one is exactly while the queue is not empty. There is no task per actor and none per command.
 """
 
 from __future__ import annotations
@@ -41,11 +41,19 @@ class Scheduler:
         return len(self._ready)
 
     def make_ready(self, actor: Actor) -> None:
-        """Put a READY actor at the end of the queue."""
+        """Put an actor at the end of the queue; it is READY before the loop's next iteration."""
         self._ready.append(actor)
         if not self._scheduled:
+            self._loop.call_soon(self._run)  # first: it may raise, for a sender whose stack is full
             self._scheduled = True
-            self._loop.call_soon(self._run)
+
+    def turn_now(self, actor: Actor) -> None:
+        """Give a READY actor its turn immediately, within the call that delivered its mail."""
+        try:
+            actor.turn(self._budget)
+        except BaseException as error:
+            self._crashed(error)
+            let_through(error)
 
     def _run(self) -> None:
         try:
