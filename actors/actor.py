@@ -122,13 +122,8 @@ class Actor:
         encoded: tuple[EncodedEvent, ...]
         events: tuple[Event, ...]
         try:
-            if version == 0:
-                if kind.has_create and not handler.creates:
-                    raise NotFound(f"{self!r} does not exist: {_name(envelope)} needs one that was created")
-            elif handler.creates:
-                raise AlreadyExists(f"{self!r} already exists: {_name(envelope)} is only for one that does not")
-            if envelope.expected_version is not None and envelope.expected_version != version:
-                raise WrongExpectedVersion(self.stream, expected=envelope.expected_version, actual=version)
+            if version == 0 or handler.creates or envelope.expected_version is not None:
+                self._require_version(envelope, handler)
             metadata: Metadata | None = None
             if handler.wants_metadata:
                 metadata = kind.metadata_of(self.state, envelope.metadata)
@@ -189,6 +184,17 @@ class Actor:
         else:
             pending.append(request)
         kind.host.enqueue(request)
+
+    def _require_version(self, envelope: Envelope, handler: CommandHandler) -> None:
+        """Raise NotFound, AlreadyExists or WrongExpectedVersion if a command is not for the current version."""
+        version = self.version
+        if version == 0:
+            if self.kind.has_create and not handler.creates:
+                raise NotFound(f"{self!r} does not exist: {_name(envelope)} needs one that was created")
+        elif handler.creates:
+            raise AlreadyExists(f"{self!r} already exists: {_name(envelope)} is only for one that does not")
+        if envelope.expected_version is not None and envelope.expected_version != version:
+            raise WrongExpectedVersion(self.stream, expected=envelope.expected_version, actual=version)
 
     def _take_snapshot(self, request: PendingAppend[Actor], snapshots: SnapshotKeeper) -> None:
         """Attach a snapshot to an append if one is due and none is in flight."""
