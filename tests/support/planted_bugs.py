@@ -1,6 +1,8 @@
 """Scenarios with a bug in the user's code, which the simulator must find and describe truthfully."""
 
 import asyncio
+import random
+import time
 
 from support.small_scenarios import Add, Sum, total
 
@@ -217,3 +219,44 @@ async def counts_on_all(world: World) -> None:
     )
     for _ in range(3):
         await sums.send(Add("a", 1))
+
+
+@simulation(seeds=20)
+async def draws(world: World) -> None:
+    """A handler draws random numbers, so nobody can replay what broke the scenario's own invariant."""
+
+    class Lot(Aggregate):
+        total: int = 0
+
+        @decide
+        def draw(self, command: Write) -> Written:
+            return Written(random.randrange(1_000_000))
+
+        @evolve
+        def was_written(self, event: Written) -> None:
+            self.total += event.value
+
+    lots = world.runtime([Lot])
+    world.always("the total is small", lambda view: all(lot.total < 500_000 for lot in view.all(Lot)))
+    for number in range(8):
+        await lots.send(Write("l", number))
+
+
+@simulation(seeds=20)
+async def reads_the_clock(world: World) -> None:
+    """The state holds the machine's time, so it differs at each replay."""
+
+    class Seen(Aggregate):
+        seen_s: float = 0.0
+
+        @decide
+        def write(self, command: Write) -> Written:
+            return Written(command.value)
+
+        @evolve
+        def was_written(self, event: Written) -> None:
+            self.seen_s = time.perf_counter()
+
+    runtime = world.runtime([Seen])
+    for number in range(4):
+        await runtime.send(Write("a", number))

@@ -9,7 +9,7 @@ from actorium.simulation.reports.story import story, token_of
 from actorium.simulation.search.campaign import SeedResult
 from actorium.simulation.search.exhaustive import Coverage
 from actorium.simulation.search.run import Outcome
-from actorium.simulation.words import UNREPEATABLE, counted, duration
+from actorium.simulation.words import UNREPEATABLE, UNSTEADY_STORY, counted, duration
 from actorium.simulation.world.world import Violation
 
 _STYLES = {
@@ -38,7 +38,7 @@ def say_simulation(screen: Screen, report: SimulationReport) -> None:
     for kind, count in report.faults.items():
         screen.say(f"    {count:9,}  {kind}")
     if report.failure is not None:
-        say_failure(screen, report.failure)
+        say_failure(screen, report.failure, report.audit)
     elif report.unrepeatable is not None:
         say_unrepeatable(screen, report.unrepeatable, report.audit)
     elif not report.is_cut_short:
@@ -63,13 +63,16 @@ def _say_violation(screen: Screen, head: str, violation: Violation) -> None:
     screen.say(f"{indent}found     {violation.actual}")
 
 
-def say_failure(screen: Screen, failure: FailureReport) -> None:
+def say_failure(screen: Screen, failure: FailureReport, audit: str) -> None:
     """Print a failure: what broke, the smallest story of it, and how to see both again."""
     screen.say()
     _say_violation(screen, f"  VIOLATED with seed {failure.seed}: ", failure.found)
     screen.say(f"  {failure.smallest}", style="bold")
     screen.say(f"    shrunk from {failure.story.partition(' → ')[2]}")
     screen.say(f"    {failure.how_shrunk}")
+    if not failure.is_repeatable:
+        screen.say(f"  {UNSTEADY_STORY}")
+        screen.say(f"  the lines:  {audit}")
     screen.say(f"  this seed:  {failure.replay}")
     if len(failure.replay_smallest) <= _COMMAND_MAX:  # no shell takes much more, and no person
         screen.say(f"  the story:  {failure.replay_smallest}")

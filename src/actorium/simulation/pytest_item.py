@@ -15,7 +15,7 @@ from actorium.simulation.reports.report import failure_report
 from actorium.simulation.reports.verdict import Failure, judge
 from actorium.simulation.search.campaign import SeedResult
 from actorium.simulation.search.decorator import Simulation
-from actorium.simulation.words import NOTHING_TRIED, UNREPEATABLE, counted
+from actorium.simulation.words import NOTHING_TRIED, UNREPEATABLE, UNSTEADY_STORY, counted
 from actorium.simulation.world.faults import Faults
 from actorium.simulation.world.world import Violation
 
@@ -88,6 +88,7 @@ class SimulationItem(pytest.Item):
             report.found,
             report.smallest,
             f"  {report.how_shrunk}",
+            *([] if report.is_repeatable else [UNSTEADY_STORY, f"the lines:  {self._command()} --audit"]),
             f"this seed:  {report.replay}",
             f"the story:  {report.replay_smallest}",
         )

@@ -11,10 +11,12 @@ _MINUTE_S = 60
 _HOUR_S = 3_600
 _DAY_S = 86_400
 
-UNREPEATABLE: Final = (
-    "this seed behaved differently when it was run again, so it cannot be replayed: the code reads the machine's clock "
-    "or random numbers, or iterates over a set of strings, whose order differs between processes (PYTHONHASHSEED)"
+_UNSTEADY = (
+    "the code reads the machine's clock or random numbers, or iterates over a set of strings, whose order differs "
+    "between processes (PYTHONHASHSEED)"
 )
+UNREPEATABLE: Final = f"this seed behaved differently when it was run again, so it cannot be replayed: {_UNSTEADY}"
+UNSTEADY_STORY: Final = f"each run of this story has other details: {_UNSTEADY}"
 
 NOTHING_TRIED: Final = "no command was sent and no event written: nothing was tried"
 

@@ -1,11 +1,16 @@
 """Shrinking: a failing run is reduced to what it takes to fail."""
 
+import asyncio
+
 import pytest
 from support import small_bank
+from support.small_scenarios import Add, Sum
 
+from actorium.simulation import Faults, Kind, World, simulation
 from actorium.simulation.record.trace import TraceMark
 from actorium.simulation.search.run import Outcome
 from actorium.simulation.search.shrink import Shrunk, shrink
+from actorium.simulation.world.faults import FaultId
 
 
 def sent(outcome: Outcome) -> list[str]:
@@ -38,6 +43,25 @@ def test_a_fault_is_tried_at_an_earlier_place() -> None:
     shrunk = shrink(small_bank.never_restarted_late.scenario, failed)
     assert sent(shrunk.outcome) == ["Open a0", "Deposit a0"]
     assert [(fault.site, fault.occurrence) for fault in shrunk.outcome.faults] == [("commit Account<a0>", 1)]
+
+
+def test_a_fault_moves_to_an_earlier_occasion_when_commands_are_left_out() -> None:
+    @simulation(seeds=1, faults=Faults.none())
+    async def conflicts(world: World) -> None:
+        sums = world.runtime([Sum])
+        world.eventually("the log takes everything at once", lambda view: not any(_conflicts(world)), within_s=60)
+        for number in range(6):
+            await sums.send(Add("a", number))
+
+    sixth = conflicts.run(0, only=frozenset([FaultId(Kind.CONFLICT, "commit Sum<a>", 6)]))
+    shrunk = shrink(conflicts.scenario, sixth)
+    assert sent(shrunk.outcome) == ["Add a"]
+    assert [(fault.site, fault.occurrence) for fault in shrunk.outcome.faults] == [("commit Sum<a>", 1)]
+    assert shrunk.runs < 20
+
+
+def _conflicts(world: World) -> list[FaultId]:
+    return [fault for fault in world.plan.happened if fault.kind is Kind.CONFLICT]
 
 
 def test_another_invariant_that_breaks_earlier_is_ignored() -> None:
@@ -74,6 +98,22 @@ def test_shrinking_ends_when_runs_or_time_are_used_up(limit: dict[str, int]) -> 
     assert not shrunk.is_smallest
     assert shrunk.runs <= 3
     assert shrunk.outcome.violation is not None
+
+
+def test_a_run_that_never_ends_is_shrunk_in_shorter_runs() -> None:
+    @simulation(seeds=1, steps_max=50_000)
+    async def spins_after_a_restart(world: World) -> None:
+        sums = world.runtime([Sum])
+        for number in range(5):
+            await sums.send(Add("a", number))
+        while len(world.nodes[0].lives) > 1:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+    failed = first_failure_of(spins_after_a_restart)
+    assert failed.steps > 50_000
+    shrunk = shrink(spins_after_a_restart.scenario, failed)
+    assert len(shrunk.outcome.faults) == 1
+    assert shrunk.outcome.steps < 20_000
 
 
 def test_a_passing_run_cannot_be_shrunk() -> None:

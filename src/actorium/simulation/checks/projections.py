@@ -14,7 +14,7 @@ from actorium.application import Runtime
 from actorium.runtime.projections.projection import Projection
 from actorium.runtime.projections.table_projection import checkpoint_name
 from actorium.simulation.checks.culprits import handlers_of
-from actorium.simulation.checks.finding import Violated
+from actorium.simulation.checks.finding import PROJECTED, Violated
 from actorium.simulation.checks.folds import Fold, TableFold, Unanswerable, as_content, fold_of, select_all
 from actorium.simulation.record.history import UNKNOWN, Asking, History
 from actorium.simulation.record.view import View
@@ -68,7 +68,7 @@ class ReadModels:
             except Exception as error:
                 if name not in self._parked:
                     what = f"{name}: a handler that accepts every event in the log"
-                    self._violated("a projection is the fold of the log", what, described(error))
+                    self._violated(PROJECTED, what, described(error))
 
     async def _compare(self, name: str, projection: type[Projection], runtime: Runtime, askings: list[Asking]) -> None:
         fold = fold_of(projection)
@@ -84,7 +84,7 @@ class ReadModels:
             table = next(table for table in expected if expected[table] != found[table])
             expected, found = f"{table}: {expected[table]}", found[table]
         culprit = handlers_of(projection, self._view)
-        self._violated("a projection is the fold of the log", f"{name}: {expected}", found, culprit=culprit)
+        self._violated(PROJECTED, f"{name}: {expected}", found, culprit=culprit)
 
     def _judge(self, fold: Fold, askings: list[Asking]) -> None:
         """Fold the whole log, and for each answer find a position at which it was correct."""

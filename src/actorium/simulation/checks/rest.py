@@ -11,7 +11,7 @@ from actorium.runtime.statistics import RuntimeStatistics
 from actorium.sagas.model.stream import SagaStream
 from actorium.sagas.model.submissions import Submission
 from actorium.simulation.checks.culprits import evolvers_of
-from actorium.simulation.checks.finding import Violated
+from actorium.simulation.checks.finding import EVOLVED, Violated
 from actorium.simulation.record.view import SagaSeen, View
 from actorium.simulation.record.witness import Witness
 from actorium.store.event_store import EventStore
@@ -86,7 +86,7 @@ class AtRest:
 
     def _in_memory(self, actor: Actor, expected: str, found: object) -> None:
         culprit = evolvers_of(self._view, actor.stream)
-        self._violated("state in memory equals replayed state", expected, found, culprit=culprit)
+        self._violated(EVOLVED, expected, found, culprit=culprit)
 
     async def agenda(self, log: EventStore) -> None:
         """The agenda contains nothing but submitted commands that are not due yet.

@@ -29,7 +29,7 @@ from actorium.actors.commands import Ack
 from actorium.actors.errors import AlreadyExists, CommandConflict, NotFound, Rejected
 from actorium.simulation.checks.culprits import evolvers_of
 from actorium.simulation.checks.effects import Effect, Effects
-from actorium.simulation.checks.finding import Violated
+from actorium.simulation.checks.finding import DECIDED, Violated
 from actorium.simulation.record.history import UNKNOWN, ClientDelivery, ClientRead, History, Operation
 from actorium.simulation.record.view import View
 from actorium.simulation.record.witness import Witness
@@ -109,9 +109,7 @@ class Streams:
 
         says = f"{operation.name} decided {written!r}"
         before = first - 1
-        claim = Claim(
-            "a decision follows from the state before it", says, before, before, holds, self._handler_of(operation)
-        )
+        claim = Claim(DECIDED, says, before, before, holds, self._handler_of(operation))
         self._claims.setdefault(effect.stream, []).append(claim)
 
     def _had_nothing_to_do(self, operation: Operation, delivery: ClientDelivery, ack: Ack) -> None:

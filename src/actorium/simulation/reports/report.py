@@ -24,6 +24,7 @@ class FailureReport(msgspec.Struct, frozen=True, kw_only=True):
     replay, replay_smallest: the commands that show either run step by step.
     shrink_runs, shrink_s: the cost of shrinking.
     is_smallest: nothing more can be left out.
+    is_repeatable: a seed determines a run of this code; otherwise the runs differ in their details.
     trace: the trace of the smallest run.
     """
 
@@ -37,6 +38,7 @@ class FailureReport(msgspec.Struct, frozen=True, kw_only=True):
     shrink_runs: int
     shrink_s: float
     is_smallest: bool
+    is_repeatable: bool
     trace: tuple[TraceLine, ...]
 
     @property
@@ -50,7 +52,8 @@ class SimulationReport(msgspec.Struct, frozen=True, kw_only=True):
     """The result of the seeds of one simulation.
 
     elapsed_s is real time, simulated_s is time on the worlds' clocks.
-    unrepeatable: a seed that broke an invariant but behaved differently when it was run again.
+    unrepeatable: a seed that broke an invariant but behaved differently when it was run again, if there is no
+        `failure` that shows why.
     audit: the command that finds the cause.
     """
 
@@ -134,5 +137,6 @@ def failure_report(failure: Failure, command: str) -> FailureReport:
         shrink_runs=failure.shrunk.runs,
         shrink_s=failure.shrunk.elapsed_s,
         is_smallest=failure.shrunk.is_smallest,
+        is_repeatable=failure.is_repeatable,
         trace=smallest.trace,
     )

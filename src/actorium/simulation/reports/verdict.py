@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import msgspec
 
+from actorium.simulation.checks.finding import UNSTEADY
 from actorium.simulation.search.campaign import SeedResult, Tally, campaign
 from actorium.simulation.search.decorator import Simulation
 from actorium.simulation.search.interruption import interruption
 from actorium.simulation.search.place import ScenarioPlace, simulation_of
-from actorium.simulation.search.run import Outcome
+from actorium.simulation.search.run import Outcome, Wish, run
 from actorium.simulation.search.shrink import Shrunk, shrink
 from actorium.simulation.world.faults import Faults
 
@@ -19,16 +20,21 @@ SHRINK_S = 10.0
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that broke an invariant, and the smallest run found that breaks the same invariant."""
+    """A run that broke an invariant, and the smallest run found that breaks the same invariant.
+
+    is_repeatable: whether a seed determines a run of this code. If not, this run shows which code differs each time.
+    """
 
     outcome: Outcome
     shrunk: Shrunk
+    is_repeatable: bool = True
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """The result of the seeds of one simulation; `failure` is None if every invariant held.
 
-    unrepeatable: a seed that broke an invariant but behaved differently when it was run again.
+    unrepeatable: a seed that broke an invariant but behaved differently when it was run again, without a `failure`
+        that shows why.
     """
 
     name: str
@@ -71,12 +77,20 @@ def judge(
     if tally.failures:
         first_failure = tally.failures[0]
         with interruption() as is_pressed:
-            outcome = simulation.run(first_failure.seed, faults=used, store=store)
-            if outcome.fingerprint() != first_failure.fingerprint:
+            again = simulation.run(first_failure.seed, faults=used, store=store)
+            is_repeatable = again.fingerprint() == first_failure.fingerprint
+            outcome = again if is_repeatable else _run_of_unsteady_code(simulation, again.wish)
+            if outcome is None:
                 unrepeatable = first_failure
             else:
-                shrunk = shrink(simulation.scenario, outcome, within_s=shrink_s, is_enough=is_pressed)
-                failure = Failure(outcome=outcome, shrunk=shrunk)
+                shrunk = shrink(
+                    simulation.scenario,
+                    outcome,
+                    within_s=shrink_s,
+                    is_enough=is_pressed,
+                    is_repeatable=is_repeatable,
+                )
+                failure = Failure(outcome=outcome, shrunk=shrunk, is_repeatable=is_repeatable)
             tally.is_cut_short = tally.is_cut_short or is_pressed()
     return Verdict(
         name=simulation.name,
@@ -88,6 +102,15 @@ def judge(
         failure=failure,
         unrepeatable=unrepeatable,
     )
+
+
+def _run_of_unsteady_code(simulation: Simulation, wish: Wish) -> Outcome | None:
+    """Return a run in which code gives another result for the same input; None if no such code is found."""
+    for invariant in UNSTEADY:
+        outcome = run(simulation.scenario, msgspec.structs.replace(wish, invariant=invariant, look_closely=True))
+        if outcome.violation is not None:
+            return outcome
+    return None
 
 
 def shown_run(verdict: Verdict, simulation: Simulation) -> Outcome:

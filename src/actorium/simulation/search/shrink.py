@@ -2,9 +2,10 @@
 
 Random draws are made by name, not in sequence, so leaving something out changes no other draw. A smaller run is
 requested by the faults that are to happen and the commands that are not to be sent, and delta debugging (Zeller,
-Hildebrandt 2002) reduces both, from above. What that misses is searched from below: one or two of the commands, alone
-or with one fault of a kind that occurred, at every place where it can affect them. Setup commands are left out last and
-do not count.
+Hildebrandt 2002) reduces both, from above. Fewer commands lead to fewer occasions: a fault that is not reached any more
+is moved to an earlier occasion at its site. What that misses is searched from below: one or two of the commands, alone
+or with one fault, of a kind that occurred or any other, at every place. Setup commands are left out last and do not
+count.
 """
 
 from __future__ import annotations
@@ -17,19 +18,21 @@ from typing import Any, TypeVar
 import msgspec
 
 from actorium.simulation.search.exhaustive import possible_faults
+from actorium.simulation.search.fault_places import moved, ordinary_kinds
 from actorium.simulation.search.run import Outcome, Scenario, Wish, run
-from actorium.simulation.world.faults import FaultId, Kind
+from actorium.simulation.world.faults import FaultId
 
 T = TypeVar("T")
 
 # A run that takes this many times the steps of the failing one does not fail in the same way.
 _LONGER = 3
 _LONGER_STEPS = 2_000
-_COMMANDS_FROM_BELOW = 2
-_GLANCE_RUNS, _LOOK_RUNS = 60, 100  # before the long search from above, and after it
-_SHORT = 2  # with this many commands and faults, no shorter run with other faults is searched for
-_OF_PROCESSES = ("start ", "life ")
-_VARIED = ("only", "leave_out", "goes_on", "crash_at", "reorder", "look_closely", "invariant")
+_ENDLESS = 20  # and a run that takes this many times the steps of one without faults counts as endless
+_FEW = 8  # of so few things, each is tried alone before halves of them are left out
+_LOOK_RUNS = 100  # of the first search from below
+_SHORT = 2  # with this many commands and faults, the search from below ends early
+_PLAIN: dict[str, Any] = {"only": frozenset(), "reorder": False, "crash_at": None}
+_VARIED = ("steps_max", "only", "leave_out", "goes_on", "crash_at", "reorder", "look_closely", "invariant")
 
 
 class Shrunk(msgspec.Struct, frozen=True):
@@ -52,17 +55,19 @@ def shrink(
     within_s: float = 10.0,
     runs_max: int = 5_000,
     is_enough: Callable[[], bool] = lambda: False,
+    is_repeatable: bool = True,
 ) -> Shrunk:
     """Make a failing run smaller, as long as it fails in the same way and neither time nor runs are used up.
 
     The same way means: the same invariant, broken by the same code and with the same kind of error, if those are known.
-    `is_enough` is called before each run; returning True ends the search with the smallest run so far.
+    `is_enough` is called before each run; returning True ends the search with the smallest run so far. With
+    `is_repeatable`, the smallest run must also have the same trace when it is run again.
     """
     if failed.violation is None:
         raise ValueError("a run in which every invariant holds cannot be shrunk")
     search = _Search(scenario, failed, within_s, runs_max, is_enough)
     search.run()
-    return search.found()
+    return search.found(is_repeatable)
 
 
 class _Exhausted(Exception):
@@ -77,9 +82,10 @@ class _Search:
         self._way = _way(failed)
         self._failed = failed
         self._best = failed
-        self._last = failed
+        self._last: Outcome | None = None  # of the last wish, unless it was known not to fail
         self._known = {one.name for one in failed.operations}
         self._held: set[Any] = set()
+        self._possible: dict[tuple[frozenset[str], frozenset[FaultId]], list[FaultId]] = {}
         self._runs = 0
         self._runs_max = runs_max
         self._is_enough = is_enough
@@ -92,27 +98,32 @@ class _Search:
 
     def run(self) -> None:
         try:
-            self._try(only=frozenset(self._best.faults))
+            if self._best.steps >= self._best.wish.steps_max:
+                self._limit_steps()
+            self._try(only=frozenset(self._best.faults), remember=True)
             self._simplify()
             self._learn_to_leave_out()
-            self._from_below(_GLANCE_RUNS)
-            if not _is_short(self._best):
-                self._with_one_fault(_LOOK_RUNS)
             self._from_above()
             if self._from_below(_LOOK_RUNS):
                 self._from_above()
-            if not _is_short(self._best) and (self._with_one_fault(self._runs_max) or self._with_two_faults()):
+            if not _is_short(self._best) and (self._from_below(self._runs_max) or self._with_two_faults()):
                 self._from_above()
         except _Exhausted:
             pass
 
-    def found(self) -> Shrunk:
+    def found(self, is_repeatable: bool) -> Shrunk:
         """Return the smallest run, or the original one if the smallest does not fail again in the same way."""
-        again = run(self._scenario, self._best.wish)
-        if _way(again) != self._way or again.fingerprint() != self._best.fingerprint():
-            self._best, self._is_smallest = self._failed, False
+        found = run(self._scenario, msgspec.structs.replace(self._best.wish, remember=False))
+        is_same = not is_repeatable or found.fingerprint() == self._best.fingerprint()
+        if _way(found) != self._way or not is_same:
+            found, self._is_smallest = self._failed, False
         elapsed_s = time.monotonic() - self._started_s
-        return Shrunk(self._best.wish, self._best, self._runs, elapsed_s, self._is_smallest)
+        return Shrunk(found.wish, found, self._runs, elapsed_s, self._is_smallest)
+
+    def _limit_steps(self) -> None:
+        """Allow a run that never ends far fewer steps, but many times those of a run without faults."""
+        plain = self._run(msgspec.structs.replace(self._best.wish, **_PLAIN))
+        self._try(steps_max=min(self._best.wish.steps_max, plain.steps * _ENDLESS + _LONGER_STEPS))
 
     # --- what may be left out -------------------------------------------------------------------------------------
 
@@ -129,12 +140,11 @@ class _Search:
                 self._best, wish=msgspec.structs.replace(self._best.wish, goes_on=True)
             )
             return
-        plain: dict[str, Any] = {"only": frozenset(), "reorder": False, "crash_at": None}
-        self._breaks_by_itself = self._fails(**plain)
+        self._breaks_by_itself = self._fails(**_PLAIN)
         asked = frozenset(_names(self._best))
         for goes_on in (True, False):
             ways_out = (asked, asked.union(_names(self._best, in_calm=True)))
-            if not any(self._fails(leave_out=one, goes_on=goes_on, **plain) for one in ways_out):
+            if not any(self._fails(leave_out=one, goes_on=goes_on, **_PLAIN) for one in ways_out):
                 self._best = msgspec.structs.replace(
                     self._best, wish=msgspec.structs.replace(self._best.wish, goes_on=goes_on)
                 )
@@ -151,46 +161,48 @@ class _Search:
         """Return whether the faults cause the failure, not what was left out: without the faults, the run passes."""
         if not self._is_stated() or self._breaks_by_itself or not wish.leave_out:
             return True
-        plain = msgspec.structs.replace(wish, only=frozenset(), reorder=False, crash_at=None, remember=False)
-        return not self._breaks(self._run(plain))
+        return not self._breaks(self._run(msgspec.structs.replace(wish, **_PLAIN)))
 
     # --- what is tried --------------------------------------------------------------------------------------------
 
     def _from_above(self) -> None:
         """Leave out whatever can be left out, until no single thing can."""
         self._is_smallest = False
-        self._try(remember=False)
         before = None
         while before != (before := _size(self._best)):
             self._simplify()
             self._reduce(lambda: self._best.faults, lambda kept: self._is_smaller(only=frozenset(kept)))
             self._reduce(
-                lambda: _names(self._best), lambda kept: self._with([*kept, *_names(self._best, in_calm=True)])
+                lambda: _names(self._best), lambda kept: self._with_moved([*kept, *_names(self._best, in_calm=True)])
             )
             self._reduce(
-                lambda: _names(self._best, in_calm=True), lambda kept: self._with([*_names(self._best), *kept])
+                lambda: _names(self._best, in_calm=True), lambda kept: self._with_moved([*_names(self._best), *kept])
             )
         self._is_smallest = True
 
     def _simplify(self) -> None:
-        """Try the natural order of tasks, the default limits and no crash; then check more closely."""
+        """Try the natural order of tasks, the default limits and no crash; then check more closely.
+
+        Only the invariant counts: another one, broken earlier, would end the run.
+        """
         wish = self._best.wish
-        if wish.reorder:
-            self._try(reorder=False)
-        if wish.faults.vary_settings:
-            self._try(faults=msgspec.structs.replace(wish.faults, vary_settings=False))
-        if wish.crash_at is not None:
-            self._try(crash_at=None)
-        if not wish.look_closely:
-            self._try(look_closely=True)
-        if not wish.invariant:  # another invariant, broken earlier, would end the run
-            self._try(invariant=self._way[0])
+        simpler: dict[str, Any] = {
+            "reorder": False,
+            "faults": msgspec.structs.replace(wish.faults, vary_settings=False),
+            "crash_at": None,
+            "look_closely": True,
+            "invariant": self._way[0],
+        }
+        changes = {name: value for name, value in simpler.items() if getattr(wish, name) != value}
+        if changes and not self._try(**changes) and len(changes) > 1:
+            for name, value in changes.items():
+                self._try(**{name: value})
 
     def _reduce(self, there: Callable[[], Sequence[T]], fails_with: Callable[[Sequence[T]], bool]) -> None:
-        """Keep nothing, or one part, if that suffices; otherwise leave out half of the list, down to single parts."""
+        """Keep nothing, or one of a few, if that suffices; otherwise leave out half of the list, then smaller parts."""
         if not there() or fails_with([]):
             return
-        if len(there()) > 2 and any(fails_with([one]) for one in there()):
+        if 2 < len(there()) <= _FEW and any(fails_with([one]) for one in there()):
             return
         size = len(there()) // 2
         while size:
@@ -206,75 +218,71 @@ class _Search:
             size = min(max(1, size // 2), len(there()))
 
     def _from_below(self, runs: int) -> bool:
-        """Search for few commands that fail alone, or with one fault that affects them, of a kind that occurred."""
-        in_calm = [one for one in self._failed.operations if one.in_calm and not one.left_out]
-        sent = [one for one in self._best.operations if not one.in_calm and not one.left_out]
+        """Search for few commands that fail alone or with one fault."""
         runs_max = self._runs + runs
-        for count in range(_COMMANDS_FROM_BELOW + 1):
-            for kept in combinations(sent, count):
-                names = [one.name for one in (*kept, *in_calm)]
-                if count < _parts(self._best) and self._with(names, only=frozenset(), remember=True):
-                    return True
-                targets = {one.command.to for one in (kept or in_calm)}
-                for fault in self._places(targets) if count + 1 < _parts(self._best) else ():
-                    if self._runs >= runs_max:
-                        return False
-                    if self._with(names, only=frozenset([fault])):
-                        return True
+        for names, faults in self._few_commands_and_a_fault() if self._may_leave_out else ():
+            if self._runs >= runs_max:
+                return False
+            if self._with(names, only=faults):
+                return True
         return False
 
-    def _places(self, targets: Collection[str]) -> list[FaultId]:
-        """Return where faults can affect the given aggregates or a process in the last run; likely kinds first."""
-        needed = {fault.kind for fault in self._best.faults}
-        kinds = needed | {fault.kind for fault in self._failed.faults}
-        found = [
-            fault
-            for fault in possible_faults(self._last)
-            if fault.kind in kinds and (fault.site.startswith(_OF_PROCESSES) or any(to in fault.site for to in targets))
-        ]
-        return sorted(found, key=lambda fault: fault.kind not in needed)
-
-    def _with_one_fault(self, runs: int) -> bool:
-        """Search for few commands that fail with one fault of any kind, anywhere."""
-        if not self._may_leave_out:
-            return False
-        runs_max = self._runs + runs
-        kinds = {fault.kind for fault in self._failed.faults}
-        for some_kinds in (kinds, self._failed.wish.faults.rates.keys() - kinds):
-            for names in self._few_commands():
-                for fault in self._places_with(names, frozenset(), some_kinds):
-                    if self._runs >= runs_max:
-                        return False
-                    if self._with(names, only=frozenset([fault])):
-                        return True
-        return False
-
-    def _few_commands(self) -> Iterator[list[str]]:
-        in_calm = [one.name for one in self._failed.operations if one.in_calm and not one.left_out]
-        sent = [one.name for one in self._best.operations if not one.in_calm and not one.left_out]
-        for count in range(1, _COMMANDS_FROM_BELOW + 1):
-            for kept in combinations(sent, count):
-                yield [*kept, *in_calm]
+    def _few_commands_and_a_fault(self) -> Iterator[tuple[list[str], frozenset[FaultId]]]:
+        """Yield what to send and which fault is to happen, if that is less than the best so far; likely ones first."""
+        best, parts = self._best, _parts(self._best)
+        sent = [one for one in best.operations if not one.in_calm and not one.left_out]
+        alone = [[one.name] for one in sent]
+        first_of_a_type = [[one.name] for one in {type(one.command): one for one in reversed(sent)}.values()]
+        every = [[], *alone, *([one.name, other.name] for one, other in combinations(sent, 2))]
+        set_up = [one.name for one in self._failed.operations if one.in_calm and not one.left_out]
+        if not best.faults:  # otherwise the faults are needed
+            yield from (([*few, *set_up], frozenset()) for few in every if len(few) < parts)
+        needed, sites = ordinary_kinds(best.faults), {fault.site for fault in best.faults}
+        happened = ordinary_kinds(self._failed.faults)
+        likely_first: tuple[tuple[list[list[str]], Callable[[FaultId], bool]], ...] = (
+            ([[], *alone], lambda fault: fault.kind in needed and fault.site in sites),
+            ([[], *first_of_a_type], lambda fault: fault.kind in happened),
+            ([[], *first_of_a_type], lambda fault: True),
+            (every, lambda fault: fault.kind in needed),
+            (every, lambda fault: fault.kind in happened),
+            (every, lambda fault: True),
+        )
+        for some, is_likely in likely_first:
+            for few in some:
+                names = [*few, *set_up]
+                for fault in self._places(names) if len(few) + 1 < parts else ():
+                    if is_likely(fault):
+                        yield names, frozenset([fault])
 
     def _with_two_faults(self) -> bool:
         """Search for few commands that fail with two faults of the kinds that occurred."""
-        kinds = {fault.kind for fault in self._failed.faults}
-        if self._may_leave_out:
-            for names in self._few_commands():
-                for first in self._places_with(names, frozenset(), kinds):
-                    for second in self._places_with(names, frozenset([first]), kinds):
-                        if second != first and self._with(names, only=frozenset([first, second])):
-                            return True
+        kinds = ordinary_kinds(self._failed.faults)
+        sent, set_up = _names(self._best), _names(self._failed, in_calm=True)
+        few_commands = [few for count in (1, 2) for few in combinations(sent, count)] if self._may_leave_out else []
+        for few in few_commands:
+            names = [*few, *set_up]
+            for first in self._places(names):
+                for second in self._places(names, first) if first.kind in kinds else ():
+                    both = frozenset([first, second])
+                    if len(both) == 2 and second.kind in kinds and self._with(names, only=both):
+                        return True
         return False
 
-    def _places_with(self, names: Collection[str], only: frozenset[FaultId], kinds: Collection[Kind]) -> list[FaultId]:
-        """Return where faults of some kinds can happen while these commands are sent and these faults happen."""
-        left_out = frozenset(self._known.difference(names))
-        outcome = self._run(msgspec.structs.replace(self._best.wish, leave_out=left_out, only=only, remember=True))
-        self._known.update(one.name for one in outcome.operations)
-        found = [fault for fault in possible_faults(outcome) if fault.kind in kinds]
+    def _places(self, names: Collection[str], *faults: FaultId) -> list[FaultId]:
+        """Return where a fault can happen while these commands are sent and these faults happen, best places first."""
+        left_out, only = frozenset(self._known.difference(names)), frozenset(faults)
+        found = self._possible.get((left_out, only))
+        if found is None:
+            outcome = self._run(msgspec.structs.replace(self._best.wish, leave_out=left_out, only=only))
+            self._known.update(one.name for one in outcome.operations)
+            found = self._remember_places(outcome)
+        return found
+
+    def _remember_places(self, outcome: Outcome) -> list[FaultId]:
         # The first occasion of each site is the most informative one.
-        return sorted(found, key=lambda fault: fault.occurrence)
+        found = sorted(possible_faults(outcome), key=lambda fault: fault.occurrence)
+        self._possible[outcome.wish.leave_out, frozenset(outcome.faults)] = found
+        return found
 
     # --- how ------------------------------------------------------------------------------------------------------
 
@@ -288,6 +296,12 @@ class _Search:
                 return False
         return False
 
+    def _with_moved(self, kept: Collection[str]) -> bool:
+        """Try sending only these commands, with the faults moved that are not reached any more."""
+        if self._with(kept):
+            return True
+        return self._last is not None and any(self._with(kept, only=faults) for faults in moved(self._last))
+
     def _is_smaller(self, **changes: Any) -> bool:
         return self._try(lambda outcome: _size(outcome) < _size(self._best), **changes)
 
@@ -295,12 +309,15 @@ class _Search:
         """Run with a changed wish; keep it if the run fails in the same way and is better."""
         wish = msgspec.structs.replace(self._best.wish, **changes)
         key = (*(getattr(wish, field) for field in _VARIED), wish.faults.vary_settings)
-        if key in self._held and not wish.remember:
+        if key in self._held:
+            self._last = None
             return False
         outcome = self._last = self._run(wish)
         self._known.update(one.name for one in outcome.operations)
         if _way(outcome) != self._way or not is_better(outcome) or not self._is_caused(wish):
             self._held.add(key)
+            if not outcome.faults:
+                self._remember_places(outcome)
             return False
         self._best = outcome
         return True
