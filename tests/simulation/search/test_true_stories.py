@@ -72,7 +72,7 @@ def test_a_lost_update_takes_two_clients() -> None:
     ids=lambda one: one.name if isinstance(one, Simulation) else "",
 )
 def test_code_that_differs_each_time_is_named(bug: Simulation, invariant: str, culprit: str) -> None:
-    verdict = judge(bug, seeds=20)
+    verdict = judge(bug, seeds=20, shrink_s=60.0)
     assert verdict.unrepeatable is None
     assert verdict.failure is not None
     assert not verdict.failure.is_repeatable
@@ -109,7 +109,7 @@ def test_leaving_commands_out_does_not_break_the_invariant_instead_of_the_fault(
         for seed in range(50)
         if (outcome := needs_the_second.run(seed, faults=Faults.all())).violation is not None
     )
-    found = shrink(needs_the_second.scenario, failed).outcome
+    found = shrink(needs_the_second.scenario, failed, within_s=60.0).outcome
     assert len(found.faults) == 1
     assert sent(found) in ([], ["Add a", "Add b"])
 
