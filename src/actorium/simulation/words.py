@@ -16,7 +16,7 @@ _UNSTEADY = (
     "between processes (PYTHONHASHSEED)"
 )
 UNREPEATABLE: Final = f"this seed behaved differently when it was run again, so it cannot be replayed: {_UNSTEADY}"
-UNSTEADY_STORY: Final = f"each run of this story has other details: {_UNSTEADY}"
+UNSTEADY_STORY: Final = f"the details differ in each run of this story: {_UNSTEADY}"
 
 NOTHING_TRIED: Final = "no command was sent and no event written: nothing was tried"
 
