@@ -34,7 +34,8 @@ from actorium.runtime.statistics import Counters, RuntimeStatistics
 from actorium.store.errors import ActoriumError, CommitUnknown, ConfigurationError, DuplicateCommand
 from actorium.store.event_store import Head, Snapshot
 from actorium.store.log import logger
-from actorium.store.writer import GroupCommitWriter
+from actorium.store.writers.checkpoint_writer import CheckpointWriter
+from actorium.store.writers.group_commit_writer import GroupCommitWriter
 
 log = logger("actorium.runtime")
 
@@ -100,6 +101,7 @@ class Engine(Component):
             max_batch_events=settings.max_batch_events,
             max_batch_bytes=settings.max_batch_bytes,
         )
+        self.checkpoints = CheckpointWriter(store)
         self.snapshots = SnapshotWriter(self.writer.save, max_bytes=settings.max_snapshot_bytes)
         # The host's methods that actors call, bound directly: hot path.
         self.enqueue: Callable[[PendingAppend[Actor]], None] = self.writer.enqueue
@@ -127,8 +129,9 @@ class Engine(Component):
         return Dispatcher(*wanted) if self._observer is None else ObservedDispatcher(*wanted, observer=self._observer)
 
     async def start(self, tasks: anyio.abc.TaskGroup) -> None:
-        """Start the writer, hydration, look-ups of command ids, and passivation."""
+        """Start the writers, hydration, look-ups of command ids, and passivation."""
         tasks.start_soon(self.writer.run)
+        tasks.start_soon(self.checkpoints.run)
         tasks.start_soon(self.hydrator.run)
         tasks.start_soon(self.replies.run)
         tasks.start_soon(self.live.run)
@@ -137,6 +140,7 @@ class Engine(Component):
         """Wait until every accepted command is answered and every event is written."""
         await self.admission.idle()
         await self.writer.drained()
+        await self.checkpoints.drained()
 
     def kind_of(self, aggregate: type[Aggregate]) -> ActorKind[Actor]:
         """Return the kind of a registered aggregate class; raise ConfigurationError for any other."""

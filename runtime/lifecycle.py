@@ -152,7 +152,7 @@ class Lifecycle:
                 try:
                     await self._serve(assembly, tasks, started, stop_wanted)
                 finally:
-                    self._shutdown.begin(assembly.engine.writer)
+                    self._shutdown.begin(assembly.engine.writer, assembly.engine.checkpoints)
         except BaseException as error:
             why = self._failure = self._crash or _single(error)
             if not started.done():

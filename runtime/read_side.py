@@ -29,9 +29,9 @@ from actorium.runtime.projections.projection import Projection, Query
 from actorium.runtime.projections.queries import ReadModel
 from actorium.runtime.projections.table_projection import TableProjection, checkpoint_name
 from actorium.store.errors import ConfigurationError
+from actorium.store.event_store import SaveCheckpoint
 from actorium.store.events import Event
 from actorium.store.names import StreamName
-from actorium.store.writer import Extra
 
 R = TypeVar("R")
 
@@ -42,7 +42,7 @@ class ReadSide(Component):
     projections, reactions, outlets: the handlers it drives; higher layers add processors with `add`.
     environment: the store, the limits and the instruments.
     log_reader: reads the log, with its newest events from memory.
-    save: writes a checkpoint with the next commit.
+    save: writes a checkpoint with the next save.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class ReadSide(Component):
         outlets: Sequence[Outlet],
         environment: RuntimeEnvironment,
         log_reader: LogReader,
-        save: Callable[[Extra], Any],
+        save: Callable[[SaveCheckpoint], Any],
     ) -> None:
         self._environment = environment
         self._store = environment.store

@@ -9,7 +9,8 @@ from actorium.actors.actor import Actor
 from actorium.actors.pending import PendingAppend
 from actorium.store.errors import StoreHangs
 from actorium.store.event_store import EventStore
-from actorium.store.writer import GroupCommitWriter
+from actorium.store.writers.checkpoint_writer import CheckpointWriter
+from actorium.store.writers.group_commit_writer import GroupCommitWriter
 
 _NAMED_MAX = 5
 
@@ -22,15 +23,16 @@ class Shutdown:
         self._limit_s = limit_s
         self._timer: asyncio.TimerHandle | None = None
 
-    def begin(self, writer: GroupCommitWriter[PendingAppend[Actor]] | None) -> None:
-        """Wait for the commit in flight up to the limit; then tell the writer to end without it."""
-        if writer is not None:
-            self._timer = asyncio.get_running_loop().call_later(self._limit_s, self._give_up, writer)
+    def begin(self, writer: GroupCommitWriter[PendingAppend[Actor]], checkpoints: CheckpointWriter) -> None:
+        """Wait for what is in flight up to the limit; then tell the writers to end without it."""
+        self._timer = asyncio.get_running_loop().call_later(self._limit_s, self._give_up, writer, checkpoints)
 
-    def _give_up(self, writer: GroupCommitWriter[PendingAppend[Actor]]) -> None:
-        requests = writer.give_up()
+    def _give_up(self, writer: GroupCommitWriter[PendingAppend[Actor]], checkpoints: CheckpointWriter) -> None:
+        requests, names = writer.give_up(), checkpoints.give_up()
         if requests is not None:
             self.error = StoreHangs(_hanging_commit(requests, self._limit_s), _command_ids(requests))
+        elif names:
+            self.error = StoreHangs(_hanging_save(names, self._limit_s))
 
     async def close(self, store: EventStore) -> None:
         """Close the store; after the time limit, stop waiting for it."""
@@ -70,14 +72,24 @@ class Shutdown:
 
 def _hanging_commit(requests: Sequence[PendingAppend[Actor]], limit_s: float) -> str:
     appends = [request.append for request in requests]
-    streams = [f"{append.stream} from version {append.expected_version + 1}" for append in appends[:_NAMED_MAX]]
-    if len(appends) > _NAMED_MAX:
-        streams.append(f"{len(appends) - _NAMED_MAX} more")
+    streams = [f"{append.stream} from version {append.expected_version + 1}" for append in appends]
     return (
         f"the store has not finished the commit in flight within close_s={limit_s:g} s: "
-        f"{', '.join(streams) or 'no events'}. Whether it is in the log is unknown: check once the store responds, "
+        f"{_listed(streams) or 'no events'}. Whether it is in the log is unknown: check once the store responds, "
         f"and send its commands again with the same command_id"
     )
+
+
+def _hanging_save(names: Sequence[str], limit_s: float) -> str:
+    return (
+        f"the store has not finished saving within close_s={limit_s:g} s: {_listed(names)}. Whether it was written is "
+        f"unknown; every commit that was acknowledged is in the log, and the next start continues from what was saved"
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED_MAX
+    return ", ".join([*names[:_NAMED_MAX], f"{more} more"] if more > 0 else names)
 
 
 def _command_ids(requests: Sequence[PendingAppend[Actor]]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import msgspec
 
 from actorium.runtime.instrument import Instrument
 from actorium.runtime.processors.processor_statistics import ProcessorStatistics
-from actorium.store.writer import WriterStatistics
+from actorium.store.writers.group_commit_writer import WriterStatistics
 
 
 class RuntimeStatistics(msgspec.Struct, frozen=True, kw_only=True):

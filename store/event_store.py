@@ -1,14 +1,16 @@
 """`EventStore`: the interface between the runtime and a log, and the values that cross it.
 
-Everything that becomes durable goes through `commit`, as one batch. So a checkpoint moves together with its results,
-and one disk flush serves many commands. Reads return pages, never the whole log at once.
+Everything that becomes durable goes through two operations, each of which takes many requests at once. `append` writes
+events and snapshots. `save` writes checkpoints, each with its results: so a projection neither delays an
+acknowledgement nor waits for one. Reads return pages, never the whole log at once.
 
 Every adapter guarantees the following (`actorium.testing.EventStoreContract` checks it):
 - versions of a stream are 1, 2, 3 …; positions of the log are 1, 2, 3 …; both without a gap, in commit order;
 - a command id takes effect at most once in the whole log, permanently;
-- when `commit` returns, the reported appends are durable to the degree that the adapter promises. When it raises
+- when `append` or `save` returns, what it reports is durable to the degree that the adapter promises. When it raises
   StoreUnavailable, nothing was written. When it raises anything else, the outcome is unknown until the next read;
-- `commit` is called by one task at a time and is never cancelled; reads may run beside it and see whole batches only.
+- `append` and `save` are each called by one task at a time and are never cancelled. They may run beside each other, and
+  reads beside both; a read sees the whole of a batch or nothing of it.
 """
 
 from __future__ import annotations
@@ -94,7 +96,7 @@ class SaveCheckpoint(msgspec.Struct, frozen=True, gc=False):
     parked: dead letters that are new or have changed.
     settled: the positions of dead letters that are resolved.
 
-    If a statement fails, nothing of this checkpoint is written; the rest of the batch is.
+    If a statement fails, nothing of this checkpoint is written; the others of the same `save` are.
     """
 
     name: str
@@ -105,8 +107,8 @@ class SaveCheckpoint(msgspec.Struct, frozen=True, gc=False):
     changes: Sequence[TableChange] = ()
 
 
-class Batch(msgspec.Struct, frozen=True, gc=False):
-    """Everything that becomes durable together, in one transaction.
+class AppendBatch(msgspec.Struct, frozen=True, gc=False):
+    """The appends and snapshots that become durable together, in one transaction.
 
     recorded_us: the time at which its events were accepted, in microseconds since the epoch. If the clock stepped back,
         the store uses the time of the log's last event instead.
@@ -116,11 +118,10 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
 
     recorded_us: int
     appends: Sequence[Append] = ()
-    checkpoints: Sequence[SaveCheckpoint] = ()
     snapshots: Sequence[Snapshot] = ()
 
 
-def require_events(batch: Batch) -> None:
+def require_events(batch: AppendBatch) -> None:
     """Raise ValueError for an append without events; an adapter calls this before it writes anything of a batch."""
     for append in batch.appends:
         if not append.events:
@@ -131,15 +132,11 @@ AppendOutcome = int | WrongExpectedVersion | DuplicateCommand
 """The position of an append's first event (the others follow without a gap), or the error if it was not written."""
 
 
-class Committed(msgspec.Struct, frozen=True):
-    """The result of a batch: one outcome per append, in order, and the time that its events carry.
-
-    failed_checkpoints: the index of each checkpoint that was not written, with the reason.
-    """
+class Appended(msgspec.Struct, frozen=True):
+    """The result of a batch: one outcome per append, in order, and the time that its events carry."""
 
     outcomes: Sequence[AppendOutcome]
     recorded_us: int
-    failed_checkpoints: Mapping[int, StatementFailed] = {}
 
 
 class StreamRead(msgspec.Struct, frozen=True, gc=False):
@@ -191,7 +188,7 @@ class EventStore(Protocol):
         """Release everything; a second call does nothing. Later calls except `open` raise StoreUnavailable."""
         ...
 
-    async def commit(self, batch: Batch) -> Committed:
+    async def append(self, batch: AppendBatch) -> Appended:
         """Make a batch durable in one transaction and return the outcome of each append.
 
         Each append is checked in order against the log and the earlier appends of the batch: first its command id
@@ -203,6 +200,17 @@ class EventStore(Protocol):
             CommitUnknown: the batch may be in the log. The caller treats any other exception in the same way.
 
         The store still serves later calls if it can.
+        """
+        ...
+
+    async def save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, StatementFailed]:
+        """Make checkpoints durable, each with everything that belongs to it; return by index why some were not written.
+
+        They are written in order; several may have the same name.
+
+        Raises:
+            StoreUnavailable: none of them was written.
+            CommitUnknown: each of them may have been written. The caller treats any other exception in the same way.
         """
         ...
 

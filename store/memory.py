@@ -14,7 +14,7 @@ import os
 import sqlite3
 import weakref
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -29,9 +29,9 @@ from actorium.store.errors import (
 from actorium.store.event_store import (
     PAGE_BYTES,
     Append,
+    AppendBatch,
+    Appended,
     AppendOutcome,
-    Batch,
-    Committed,
     DeadLetter,
     Head,
     Link,
@@ -44,7 +44,7 @@ from actorium.store.event_store import (
 from actorium.store.events import EncodedRecord
 from actorium.store.guard import StatementGuard
 from actorium.store.names import CommandRecord, StoredEventType, StreamName
-from actorium.store.sql import checkpoints
+from actorium.store.sql import checkpoints as saved_tables
 from actorium.store.sql.own_sql import OWN_TABLES_SCHEMA, read_rows
 from actorium.store.sqlite.connection import Connection, CopyConnection
 from actorium.store.sqlite.queries import QueryConnections
@@ -72,9 +72,9 @@ class MemoryStore:
         self._commands: dict[str, CommandRecord] = {}
         self._tables = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         weakref.finalize(self, self._tables.close)
-        self._tables.execute(checkpoints.CHECKPOINTS_SCHEMA)
-        self._tables.execute(checkpoints.DEAD_LETTERS_SCHEMA)
-        self._tables.executescript(checkpoints.CHECKSUMS_SCHEMA)
+        self._tables.execute(saved_tables.CHECKPOINTS_SCHEMA)
+        self._tables.execute(saved_tables.DEAD_LETTERS_SCHEMA)
+        self._tables.executescript(saved_tables.CHECKSUMS_SCHEMA)
         self._tables.executescript(OWN_TABLES_SCHEMA)
         self._guard = StatementGuard(own_names(), reads_only=False)
         self._query_guard = StatementGuard(own_names(), reads_only=True)
@@ -93,7 +93,7 @@ class MemoryStore:
         for queries in self._long_queries:
             queries.interrupt_all()
 
-    async def commit(self, batch: Batch) -> Committed:
+    async def append(self, batch: AppendBatch) -> Appended:
         self._require_open()
         require_events(batch)
         recorded_us = max(batch.recorded_us, self._recorded_us)
@@ -104,10 +104,22 @@ class MemoryStore:
             outcomes.append(outcome)
             if type(outcome) is not int:
                 refused.add(append.stream)
-        failed = self._save_checkpoints(batch.checkpoints)
         for snapshot in batch.snapshots:
             self._save_snapshot(snapshot)
-        return Committed(outcomes, recorded_us, failed)
+        return Appended(outcomes, recorded_us)
+
+    async def save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, StatementFailed]:
+        self._require_open()
+        failed: dict[int, StatementFailed] = {}
+        for index, checkpoint in enumerate(checkpoints):
+            try:
+                failure = saved_tables.save_checkpoint(self._tables, checkpoint, self._guard)
+            except BaseException:
+                self._tables.rollback()
+                raise
+            if failure is not None:
+                failed[index] = failure
+        return failed
 
     async def read_streams(self, reads: Sequence[StreamRead], max_bytes: int = PAGE_BYTES) -> list[StreamPage]:
         self._require_open()
@@ -138,11 +150,11 @@ class MemoryStore:
 
     async def load_checkpoint(self, name: str) -> int:
         self._require_open()
-        return checkpoints.load_checkpoint(self._tables, name)
+        return saved_tables.load_checkpoint(self._tables, name)
 
     async def dead_letters(self, processor: str | None) -> list[DeadLetter]:
         self._require_open()
-        return checkpoints.dead_letters(self._tables, processor)
+        return saved_tables.dead_letters(self._tables, processor)
 
     async def read_rows(self, read: TableRead[Row]) -> list[Row]:
         self._require_open()
@@ -161,7 +173,7 @@ class MemoryStore:
         if self._threads:
             self._tables.set_progress_handler(is_long, _STEPS_PER_CALL)
         try:
-            return checkpoints.query(self._tables, sql, parameters, self._query_guard)
+            return saved_tables.query(self._tables, sql, parameters, self._query_guard)
         except sqlite3.OperationalError as error:
             if calls <= _CALLS_MAX:
                 raise StoreUnavailable(f"the tables in memory cannot be read: {error}") from error
@@ -179,7 +191,7 @@ class MemoryStore:
         queries = QueryConnections(copied)
         self._long_queries.add(queries)
         try:
-            return await queries.run(lambda db, guard: checkpoints.query(db, sql, parameters, guard))
+            return await queries.run(lambda db, guard: saved_tables.query(db, sql, parameters, guard))
         except sqlite3.OperationalError as error:
             raise StoreUnavailable(f"the tables in memory cannot be read: {error}") from error
         finally:
@@ -236,18 +248,6 @@ class MemoryStore:
                 position - 1,
             )
         return first
-
-    def _save_checkpoints(self, saved: Sequence[SaveCheckpoint]) -> dict[int, StatementFailed]:
-        failed: dict[int, StatementFailed] = {}
-        for index, checkpoint in enumerate(saved):
-            try:
-                failure = checkpoints.save_checkpoint(self._tables, checkpoint, self._guard)
-            except BaseException:
-                self._tables.rollback()
-                raise
-            if failure is not None:
-                failed[index] = failure
-        return failed
 
     def _save_snapshot(self, snapshot: Snapshot) -> None:
         if snapshot.version > len(self._streams.get(snapshot.stream, ())):

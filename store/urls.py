@@ -32,7 +32,7 @@ def open_store(store: str | EventStore) -> EventStore:
         ConfigurationError: the value is neither a valid store URL nor a store.
     """
     if not isinstance(store, str):
-        if callable(getattr(store, "commit", None)):
+        if callable(getattr(store, "append", None)) and callable(getattr(store, "save", None)):
             return store
         advice = f"; for a file write f'sqlite:///{{path}}', here {f'sqlite:///{store}'!r}"
         raise ConfigurationError(

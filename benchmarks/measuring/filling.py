@@ -10,7 +10,7 @@ from actorium.benchmarks.account import Account, Deposited
 from actorium.benchmarks.measuring.load import AMOUNT
 from actorium.benchmarks.scenario import Bench
 from actorium.store.codec import EventCodec
-from actorium.store.event_store import Append, Batch, EventStore
+from actorium.store.event_store import Append, AppendBatch, EventStore
 from actorium.store.events import EncodedEvent, Metadata, as_json
 from actorium.store.names import StreamName
 from actorium.store.sqlite import SQLiteStore
@@ -45,7 +45,7 @@ async def _fill(store: EventStore, aggregates: int, events: int) -> None:
         appends = _long(events) if aggregates == 1 else _many(aggregates, events)
         size = 1 if aggregates == 1 else _APPENDS_AT_ONCE
         while batch := list(islice(appends, size)):
-            await store.commit(Batch(_T0_US, batch))
+            await store.append(AppendBatch(_T0_US, batch))
     finally:
         await store.close()
 

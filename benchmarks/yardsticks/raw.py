@@ -11,7 +11,7 @@ from actorium.benchmarks.measuring.gate import require_log
 from actorium.benchmarks.measuring.load import Accounts
 from actorium.benchmarks.scenario import DURABLE, YARDSTICK, Bench, Figures, Scenario, Wrong
 from actorium.benchmarks.yardsticks.least import INSERT, connect
-from actorium.store.event_store import Append, Batch, CommandMark
+from actorium.store.event_store import Append, AppendBatch, CommandMark
 from actorium.store.names import StreamName
 
 _PAYLOAD = b"p" * 120
@@ -65,7 +65,7 @@ async def measure_store(bench: Bench) -> Figures:
             appends.append(Append(stream, accounts.events[number], (one[number],), mark))
             accounts.events[number] += 1
         began = time.perf_counter()
-        committed = await store.commit(Batch(round(began * 1e6), appends))
+        committed = await store.append(AppendBatch(round(began * 1e6), appends))
         took = time.perf_counter() - began
         refused = [one for one in committed.outcomes if type(one) is not int]
         if refused:

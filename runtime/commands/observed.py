@@ -19,8 +19,8 @@ from actorium.runtime.commands.dispatcher import Dispatcher
 from actorium.runtime.commands.replies import Replies
 from actorium.runtime.instrument import Instruments, ObservedAnswer, ObservedBatch, ObservedCommand, Tell
 from actorium.store.errors import Transient
-from actorium.store.event_store import Batch, Committed
-from actorium.store.writer import CommitsBatches
+from actorium.store.event_store import AppendBatch, Appended
+from actorium.store.writers.group_commit_writer import AppendsBatches
 
 
 class CommandObserver:
@@ -125,10 +125,10 @@ class ObservedReplies(Replies):
         super().__init__(*wanted)
         self._observer = observer
 
-    def committed(self, requests: Sequence[PendingAppend[Actor]], outcome: Committed | Transient) -> None:
+    def committed(self, requests: Sequence[PendingAppend[Actor]], outcome: Appended | Transient) -> None:
         """Take the writer's report on one batch, and note its acknowledgements."""
         super().committed(requests, outcome)
-        if isinstance(outcome, Committed):
+        if isinstance(outcome, Appended):
             for request, position in zip(requests, outcome.outcomes, strict=True):
                 if type(position) is int and request.outcome is None:  # otherwise its actor recovers
                     self._observer.answered(request.envelope, request)
@@ -147,23 +147,23 @@ class ObservedReplies(Replies):
 class ObservedStore:
     """A store for the writer that reports each commit."""
 
-    def __init__(self, store: CommitsBatches, tell: Callable[..., None], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, store: AppendsBatches, tell: Callable[..., None], loop: asyncio.AbstractEventLoop) -> None:
         self._store = store
         self._tell = tell
         self._time = loop.time
 
-    async def commit(self, batch: Batch) -> Committed:
+    async def append(self, batch: AppendBatch) -> Appended:
         """Write a batch and report its outcome."""
         began = self._time()
         try:
-            committed = await self._store.commit(batch)
+            appended = await self._store.append(batch)
         except Exception as error:
             self._tell_of(batch, began, error)
             raise
         self._tell_of(batch, began, None)
-        return committed
+        return appended
 
-    def _tell_of(self, batch: Batch, began: float, error: Exception | None) -> None:
+    def _tell_of(self, batch: AppendBatch, began: float, error: Exception | None) -> None:
         events = [event for append in batch.appends for event in append.events]
         self._tell(
             ObservedBatch(

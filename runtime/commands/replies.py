@@ -26,7 +26,7 @@ from actorium.runtime.commands.deadlines import Deadlines
 from actorium.runtime.log.log_tail import LogTail
 from actorium.store.codec import EventCodec
 from actorium.store.errors import ActoriumError, CommitUnknown, DamagedLog, DuplicateCommand, Transient
-from actorium.store.event_store import AppendOutcome, Committed, EventStore, StreamRead
+from actorium.store.event_store import Appended, AppendOutcome, EventStore, StreamRead
 from actorium.store.events import Event
 from actorium.store.log import logger
 from actorium.store.names import CommandRecord
@@ -74,7 +74,7 @@ class Replies:
         self._acknowledged_now = 0
         self.acknowledged = self.rejected = self.failed = self.duplicates = self.dropped = 0
 
-    def committed(self, requests: Sequence[PendingAppend[Actor]], outcome: Committed | Transient) -> None:
+    def committed(self, requests: Sequence[PendingAppend[Actor]], outcome: Appended | Transient) -> None:
         """Process the writer's report on one batch: notify the subscriptions and each actor, and reply."""
         if isinstance(outcome, Transient):
             for request in requests:

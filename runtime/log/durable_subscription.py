@@ -12,7 +12,6 @@ from actorium.runtime.log.subscriptions import Subscription
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import EventStore, SaveCheckpoint
 from actorium.store.events import E_co, RecordedEvent
-from actorium.store.writer import Extra
 
 
 class DurableSubscription(Generic[E_co]):
@@ -32,7 +31,7 @@ class DurableSubscription(Generic[E_co]):
         name: str,
         open_subscription: Callable[[int], Subscription[E_co]],
         store: EventStore,
-        save: Callable[[Extra], asyncio.Future[None]],
+        save: Callable[[SaveCheckpoint], asyncio.Future[None]],
         names_open: set[str],
         *,
         after: int,

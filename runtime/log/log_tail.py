@@ -20,7 +20,7 @@ import msgspec
 from actorium.actors.actor import Actor
 from actorium.actors.pending import PendingAppend
 from actorium.runtime.waits import end, ended
-from actorium.store.event_store import Committed, Head
+from actorium.store.event_store import Appended, Head
 from actorium.store.events import Event, RecordedEvent
 from actorium.store.shapes.storable import Decode
 
@@ -47,7 +47,7 @@ class _Batch:
 
     __slots__ = ("_made", "_outcome", "_own", "_requests", "first", "last", "size_bytes")
 
-    def __init__(self, first: int, last: int, requests: Sequence[PendingAppend[Actor]], outcome: Committed) -> None:
+    def __init__(self, first: int, last: int, requests: Sequence[PendingAppend[Actor]], outcome: Appended) -> None:
         self.first = first
         self.last = last
         self.size_bytes = sum(map(_size_bytes, requests))
@@ -109,7 +109,7 @@ class LogTail:
         """Begin at the end of a log that was just opened."""
         self.position = head.position
 
-    def advance(self, requests: Sequence[PendingAppend[Actor]], outcome: Committed) -> None:
+    def advance(self, requests: Sequence[PendingAppend[Actor]], outcome: Appended) -> None:
         """Add a committed batch and wake the waiters."""
         # Usually the first and the last append were written, so those between need no check.
         first = next((position for position in outcome.outcomes if type(position) is int), 0)

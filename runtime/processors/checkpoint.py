@@ -15,7 +15,6 @@ from actorium.runtime.processors.dead_letters import DeadLetters
 from actorium.store.errors import CorruptRow
 from actorium.store.event_store import DeadLetter, EventStore, SaveCheckpoint, Statement
 from actorium.store.tables.own_rows import TableChange
-from actorium.store.writer import Extra
 
 _PURGE_AT_MIN = 64
 
@@ -23,7 +22,7 @@ _PURGE_AT_MIN = 64
 class Checkpoint:
     """A processor's progress, in memory and in the store."""
 
-    def __init__(self, name: str, store: EventStore, save: Callable[[Extra], asyncio.Future[None]]) -> None:
+    def __init__(self, name: str, store: EventStore, save: Callable[[SaveCheckpoint], asyncio.Future[None]]) -> None:
         self.name = name
         self.position = 0
         self.letters = DeadLetters()

@@ -109,7 +109,7 @@ class SagaEngine(Component):
         definitions = {saga.__definition__.saga_type: saga.__definition__ for saga in streams}
         self._runners = _runners(self._services, definitions, settings)
         self._end_waiters = EndWaiters()
-        checkpoint = AgendaCheckpoint("sagas agenda 2", store, engine.writer.save)
+        checkpoint = AgendaCheckpoint("sagas agenda 2", store, engine.checkpoints.save)
         self._agenda = Agenda(
             checkpoint,
             self._services,
@@ -135,7 +135,7 @@ class SagaEngine(Component):
 
     def _router(self, saga: type[Saga], engine: Engine, settings: Settings) -> Processor:
         definition = saga.__definition__
-        checkpoint = LaggingCheckpoint(f"saga {definition.saga_type}", self._store, engine.writer.save)
+        checkpoint = LaggingCheckpoint(f"saga {definition.saga_type}", self._store, engine.checkpoints.save)
         # The end of the log at the start: later events must not be mistaken for earlier ones.
         new_after = self._reads.log_reader.log_tail.position if saga.begins_at == "now" else 0
         start_position = StartPosition(checkpoint, self._store, new_after)

@@ -53,7 +53,7 @@ def assembled(
     """
     engine = Engine(catalog.aggregates, catalog.own_aggregates, environment, head, counters, crashed)
     log_reader = LogReader(environment.store, catalog.codec, engine.log_tail)
-    save = engine.writer.save
+    save = engine.checkpoints.save
     reads = ReadSide(catalog.projections, catalog.reactions, catalog.outlets, environment, log_reader, save)
     sagas = SagaEngine(catalog.saga_streams, catalog.aggregates, engine, reads, environment, send, accepts)
     return Components(engine, reads, sagas)

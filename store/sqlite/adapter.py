@@ -19,11 +19,29 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from actorium.store.errors import CommitUnknown, ConfigurationError, CorruptStore, StoreInUse, StoreUnavailable
-from actorium.store.event_store import PAGE_BYTES, Batch, Committed, DeadLetter, Head, Link, StreamPage, StreamRead
+from actorium.store.errors import (
+    CommitUnknown,
+    ConfigurationError,
+    CorruptStore,
+    StatementFailed,
+    StoreInUse,
+    StoreUnavailable,
+)
+from actorium.store.event_store import (
+    PAGE_BYTES,
+    AppendBatch,
+    Appended,
+    DeadLetter,
+    Head,
+    Link,
+    SaveCheckpoint,
+    StreamPage,
+    StreamRead,
+    require_events,
+)
 from actorium.store.events import EncodedRecord
 from actorium.store.guard import StatementGuard
 from actorium.store.log import logger
@@ -42,6 +60,7 @@ from actorium.store.sqlite.schema import migrate, refuse_foreign, refuse_older
 from actorium.store.sqlite.settings import SQLiteSettings
 from actorium.store.tables.dialect import Dialect, SQLiteDialect
 from actorium.store.tables.own_rows import Row, TableRead
+from actorium.store.writers.joint_writes import JointWrites, Written
 
 T = TypeVar("T")
 
@@ -52,10 +71,18 @@ _HOW_TO_READ = (
 )
 
 
+class _Writing(NamedTuple):
+    """The writing connection, what it knows of the log, and the two doors to it."""
+
+    connection: Connection
+    journal: Journal
+    doors: JointWrites
+
+
 class _Session(NamedTuple):
     """The connections of an open store; `writing` is None if it only reads."""
 
-    writing: tuple[Connection, Journal] | None
+    writing: _Writing | None
     reader: Connection
     tables: Connection
     reading: LogQueries
@@ -109,23 +136,29 @@ class SQLiteLog:
         self._session = None
         await self._give_back()
 
-    async def commit(self, batch: Batch) -> Committed:
-        session = self._require_open()
-        if session.writing is None:
-            raise ConfigurationError(f"{self._file.path} was opened read-only: it cannot commit")
-        writer, journal = session.writing
+    async def append(self, batch: AppendBatch) -> Appended:
+        require_events(batch)
+        return await self._require_writing().doors.append(batch)
 
-        def work(db: sqlite3.Connection) -> Committed:
-            committed = journal.commit(db, batch)
+    async def save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, StatementFailed]:
+        return await self._require_writing().doors.save(checkpoints)
+
+    async def _commit(self, batch: AppendBatch, checkpoints: Sequence[SaveCheckpoint]) -> Written:
+        """Write what came through both doors in one transaction."""
+        session, writing = self._require_open(), self._require_writing()
+        journal = writing.journal
+
+        def work(db: sqlite3.Connection) -> Written:
+            written = journal.commit(db, batch, checkpoints)
             self._file.check()
             if self._settings.flushes:
                 self._file.acknowledge(journal.position)
                 self._file.make_room(db)
-            return committed
+            return written
 
         try:
             # With one append usually no other caller waits, and the loop yields anyway.
-            return await writer.run(work, promptly=len(batch.appends) > 1)
+            return await writing.connection.run(work, promptly=len(batch.appends) > 1)
         except StoreUnavailable as lost:  # found after the write: the file is no longer the one at the path
             raise CommitUnknown(str(lost)) from lost
         except (sqlite3.Error, ValueError) as error:
@@ -197,6 +230,12 @@ class SQLiteLog:
             raise StoreUnavailable(f"{self._file.path} is closed: open() the store first")
         return self._session
 
+    def _require_writing(self) -> _Writing:
+        writing = self._require_open().writing
+        if writing is None:
+            raise ConfigurationError(f"{self._file.path} was opened read-only: it cannot be written to")
+        return writing
+
     async def _read(self, work: Work[T]) -> T:
         return await self._run(self._require_open().reader, work)
 
@@ -230,19 +269,19 @@ class SQLiteLog:
         self._connections.append(writer)
         await writer.run(self._set_up)
         journal = await writer.run(Journal)
-        session = await self._connect_to_read((writer, journal))
+        session = await self._connect_to_read(_Writing(writer, journal, JointWrites(self._commit)))
         position = await writer.run(last_position)
         self._file.remember(position if self._settings.flushes else None)
         self._is_verified = self._verifies
         return session
 
-    async def _connect_to_read(self, writing: tuple[Connection, Journal] | None = None) -> _Session:
+    async def _connect_to_read(self, writing: _Writing | None = None) -> _Session:
         connect, timeout_s = self._file.connect, self._settings.busy_timeout_s
         reader = await connect(read_only=True, busy_timeout_s=timeout_s)
         self._connections.append(reader)
         if writing is None:
             await reader.run(lambda db: self._set_up(db, read_only=True))
-        heads = None if writing is None else writing[1].heads
+        heads = None if writing is None else writing.journal.heads
         reading = await reader.run(lambda db: LogQueries(db, heads))
         tables = await connect(read_only=True, busy_timeout_s=timeout_s)
         self._connections.append(tables)

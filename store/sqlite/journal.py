@@ -15,7 +15,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from actorium.store.errors import ActoriumError, CommitUnknown, CorruptStore, StatementFailed, StoreUnavailable
-from actorium.store.event_store import Append, Batch, Committed, Snapshot, require_events
+from actorium.store.event_store import Append, AppendBatch, Appended, SaveCheckpoint, Snapshot
 from actorium.store.events import kind_bytes, stream_checksum
 from actorium.store.guard import StatementGuard
 from actorium.store.log import logger
@@ -29,6 +29,7 @@ from actorium.store.sqlite.plan import EVENT_COLUMN_COUNT, EVENT_COLUMNS, EventT
 from actorium.store.sqlite.rows import RowStatement
 from actorium.store.sqlite.schema import own_names
 from actorium.store.sqlite.snapshots import snapshot_checksum
+from actorium.store.writers.joint_writes import Written
 
 # The first release without the WAL-reset bug. The bug needs two writing connections to one file. We have one; another
 # tool that opens the file beside us may be the second.
@@ -126,18 +127,17 @@ class Journal:
         """The position of the last event, after a commit."""
         return self._next_position - 1
 
-    def commit(self, db: sqlite3.Connection, batch: Batch) -> Committed:
-        """Write a batch in one transaction; if it raises, no transaction is left open."""
-        require_events(batch)
+    def commit(self, db: sqlite3.Connection, batch: AppendBatch, checkpoints: Sequence[SaveCheckpoint] = ()) -> Written:
+        """Write a batch and checkpoints in one transaction; if it raises, no transaction is left open."""
         try:
             try:
-                return self._commit(db, batch, trusting=True)
+                return self._commit(db, batch, checkpoints, trusting=True)
             except sqlite3.IntegrityError:
                 # The database contradicts our memory: another program wrote, or a `fresh` command id was not new.
                 # Look everything up, so that only the append at fault fails.
                 expected = None if self._is_stale else self._next_position
                 self._give_up(db)
-                return self._commit(db, batch, trusting=False, expected=expected)
+                return self._commit(db, batch, checkpoints, trusting=False, expected=expected)
         except BaseException:
             self._give_up(db)
             raise
@@ -148,8 +148,14 @@ class Journal:
             db.rollback()
 
     def _commit(
-        self, db: sqlite3.Connection, batch: Batch, *, trusting: bool, expected: int | None = None
-    ) -> Committed:
+        self,
+        db: sqlite3.Connection,
+        batch: AppendBatch,
+        checkpoints: Sequence[SaveCheckpoint],
+        *,
+        trusting: bool,
+        expected: int | None = None,
+    ) -> Written:
         if not trusting:
             db.execute("BEGIN IMMEDIATE")
         if self._is_stale:
@@ -157,7 +163,7 @@ class Journal:
             if expected is not None and self._next_position > expected:
                 _warn_of_second_writer(expected)
         plan = self._plan(db, batch, trusting=trusting)
-        failed = self._write(db, plan, batch)
+        failed = self._write(db, plan, checkpoints, batch.snapshots)
         for stream in plan.refused:
             self.heads.drop(stream)
         self.heads.forget()
@@ -165,7 +171,7 @@ class Journal:
         if plan.next_position > self._next_position:
             self._next_position = plan.next_position
             self._recorded_us = plan.recorded_us
-        return Committed(plan.outcomes, plan.recorded_us, failed)
+        return Written(Appended(plan.outcomes, plan.recorded_us), failed)
 
     def _refresh(self, db: sqlite3.Connection) -> None:
         self.heads.clear()
@@ -175,7 +181,7 @@ class Journal:
         self._types.learn()
         self._is_stale = False
 
-    def _plan(self, db: sqlite3.Connection, batch: Batch, *, trusting: bool) -> WritePlan:
+    def _plan(self, db: sqlite3.Connection, batch: AppendBatch, *, trusting: bool) -> WritePlan:
         appends = batch.appends
         heads = self._heads_of(db, batch, trusting=trusting)
         plan = WritePlan(
@@ -190,7 +196,7 @@ class Journal:
             add(append, head, types)
         return plan
 
-    def _heads_of(self, db: sqlite3.Connection, batch: Batch, *, trusting: bool) -> list[StreamHead | None]:
+    def _heads_of(self, db: sqlite3.Connection, batch: AppendBatch, *, trusting: bool) -> list[StreamHead | None]:
         """Return the remembered or offered head for each append's stream; None for one that must be looked up."""
         remembered, take = self.heads.get, self.heads.take
         heads: list[StreamHead | None] = []
@@ -228,13 +234,19 @@ class Journal:
                 found[row[0]] = command_record(*row)
         return found
 
-    def _write(self, db: sqlite3.Connection, plan: WritePlan, batch: Batch) -> dict[int, StatementFailed]:
+    def _write(
+        self,
+        db: sqlite3.Connection,
+        plan: WritePlan,
+        checkpoints: Sequence[SaveCheckpoint],
+        snapshots: Sequence[Snapshot],
+    ) -> dict[int, StatementFailed]:
         values = plan.event_values
         is_one_statement = (
             len(values) <= self._events.rows_max * EVENT_COLUMN_COUNT
             and not plan.new_stream_values
-            and not batch.checkpoints
-            and not batch.snapshots
+            and not checkpoints
+            and not snapshots
             and not db.in_transaction
         )
         if is_one_statement:
@@ -250,11 +262,11 @@ class Journal:
         if self._types.new:
             self._types.place_new(self.position)
         failed: dict[int, StatementFailed] = {}
-        for index, checkpoint in enumerate(batch.checkpoints):
+        for index, checkpoint in enumerate(checkpoints):
             failure = save_checkpoint(db, checkpoint, self._guard)
             if failure is not None:
                 failed[index] = failure
-        for snapshot in batch.snapshots:
+        for snapshot in snapshots:
             self._save_snapshot(db, snapshot)
         db.execute("COMMIT")
         return failed

@@ -16,7 +16,7 @@ from support.virtual_time import virtual
 from actorium import Runtime, evolve
 from actorium.actors.snapshots import fingerprint_of
 from actorium.errors import HydrationFailed
-from actorium.store.event_store import Batch, Snapshot
+from actorium.store.event_store import AppendBatch, Snapshot
 from actorium.store.memory import MemoryStore
 from actorium.store.sqlite import SQLiteStore
 
@@ -52,7 +52,7 @@ def test_a_changed_class_replays(body: dict[str, Any]) -> None:
         async with Runtime([changed()], store=store) as runtime:
             await add(runtime, 12)
         await store.open()
-        await store.commit(Batch(0, snapshots=[lie(fingerprint_of(changed().__definition__))]))
+        await store.append(AppendBatch(0, snapshots=[lie(fingerprint_of(changed().__definition__))]))
         await store.close()
         newer = changed(**body)
         async with Runtime([newer], store=store) as runtime:
@@ -77,7 +77,7 @@ def test_a_snapshot_that_fits_no_state_causes_a_replay_and_one_log_line(state: b
             await add(runtime, 12)
         await store.open()
         unfit = Snapshot(STREAM, 12, fingerprint_of(Tally.__definition__), state)
-        await store.commit(Batch(0, snapshots=[unfit]))
+        await store.append(AppendBatch(0, snapshots=[unfit]))
         await store.close()
         with capture_logs() as logs:
             async with Runtime([Tally], store=store) as runtime:

@@ -14,7 +14,7 @@ from actorium import Runtime
 from actorium.examples.evolution import v1
 from actorium.sagas.model.issued import issued_command
 from actorium.sagas.model.submissions import SUBMISSION, CommandSubmitted
-from actorium.store.event_store import Append, Batch
+from actorium.store.event_store import Append, AppendBatch
 from actorium.store.events import EncodedEvent, Metadata, as_json
 from actorium.store.names import StreamName
 from actorium.store.urls import open_store
@@ -214,7 +214,7 @@ def test_a_due_time_beyond_the_calendar_is_reported(shop: Path, capsys: pytest.C
     async def write() -> None:
         store = open_store(url)
         await store.open()
-        await store.commit(Batch(1, [Append(StreamName(SUBMISSION, "far"), 0, (event,))]))
+        await store.append(AppendBatch(1, [Append(StreamName(SUBMISSION, "far"), 0, (event,))]))
         await store.close()
 
     async def serve() -> None:

@@ -15,7 +15,7 @@ from actorium.examples.bank.domain import Account, Credited, Debited, OpenAccoun
 from actorium.examples.bank.generate import generate
 from actorium.examples.bank.importer import Importer, ImportReport, TooManyBadRows, command_id
 from actorium.examples.bank.transactions import BadRow, Transaction, read_transactions
-from actorium.store.event_store import Batch, Committed
+from actorium.store.event_store import AppendBatch, Appended
 from actorium.store.memory import MemoryStore
 
 pytestmark = pytest.mark.asyncio
@@ -204,11 +204,11 @@ class FailingOnce(MemoryStore):
         super().__init__()
         self._left = commit
 
-    async def commit(self, batch: Batch) -> Committed:
+    async def append(self, batch: AppendBatch) -> Appended:
         self._left -= 1
         if self._left == 0:
             raise StoreUnavailable("no space left on the disk")
-        return await super().commit(batch)
+        return await super().append(batch)
 
 
 @pytest.mark.parametrize("commit", [1, 2, 3, 10, 40])

@@ -11,7 +11,7 @@ import pytest
 from actorium import Settings
 from actorium.examples.fastapi_app import app as app_module
 from actorium.examples.fastapi_app.app import BODY_BYTES_MAX, create_app
-from actorium.store.event_store import Batch, Committed, Head
+from actorium.store.event_store import AppendBatch, Appended, Head
 from actorium.store.memory import MemoryStore
 
 pytestmark = pytest.mark.asyncio
@@ -27,10 +27,10 @@ class GatedStore(MemoryStore):
         self.gate = asyncio.Event()
         self.reached = asyncio.Event()
 
-    async def commit(self, batch: Batch) -> Committed:
+    async def append(self, batch: AppendBatch) -> Appended:
         self.reached.set()
         await self.gate.wait()
-        return await super().commit(batch)
+        return await super().append(batch)
 
 
 def key(value: str, **headers: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.bank import Add, Tally
+from support.read_models import Totals
 from support.stores import GatedStore, PassedThrough
 from support.virtual_time import settled, virtual
 
@@ -17,7 +18,7 @@ from actorium import Settings
 from actorium.application import Runtime
 from actorium.errors import RuntimeClosed, StoreHangs
 from actorium.store.errors import CommitUnknown
-from actorium.store.event_store import PAGE_BYTES, Batch, Committed, StreamPage, StreamRead
+from actorium.store.event_store import PAGE_BYTES, AppendBatch, Appended, StreamPage, StreamRead
 
 SETTINGS = Settings(drain_s=3.0, close_s=2.0)
 
@@ -43,11 +44,11 @@ class Deaf(PassedThrough):
         super().__init__()
         self.let_go = asyncio.Event()
 
-    async def commit(self, batch: Batch) -> Committed:
+    async def append(self, batch: AppendBatch) -> Appended:
         with contextlib.suppress(asyncio.CancelledError):
             await forever()
         await self.let_go.wait()
-        return Committed([], 0)
+        return Appended([], 0)
 
 
 async def how_long(runtime: Runtime) -> tuple[float, StoreHangs]:
@@ -78,6 +79,22 @@ async def test_a_commit_that_never_ends_is_named() -> None:
         assert isinstance(outcome, CommitUnknown | RuntimeClosed)
     with pytest.raises(StoreHangs):
         await runtime.stop()
+
+
+@virtual
+async def test_a_save_that_never_ends_is_named() -> None:
+    store = GatedStore()
+    runtime = Runtime([Tally, Totals], store=store, settings=SETTINGS)
+    await runtime.start()
+    runtime.processors[Totals].pause()
+    assert (await runtime.send(Add("t"))).version == 1
+    store.shut()
+    runtime.processors[Totals].resume()
+    await store.saved(len(store.saves) + 1)
+    took_s, error = await how_long(runtime)
+    assert took_s == SETTINGS.drain_s + SETTINGS.close_s
+    assert "has not finished saving within close_s=2 s: projection Totals version 1" in str(error)
+    assert error.command_ids == ()
 
 
 @virtual

@@ -12,7 +12,7 @@ from actorium import Ack, ConfigurationError, Settings
 from actorium.application import Runtime
 from actorium.errors import RuntimeClosed, StoreUnavailable
 from actorium.store.errors import CommitUnknown
-from actorium.store.event_store import PAGE_BYTES, Batch, Committed, StreamPage, StreamRead
+from actorium.store.event_store import PAGE_BYTES, AppendBatch, Appended, StreamPage, StreamRead
 from actorium.store.memory import MemoryStore
 
 
@@ -194,8 +194,8 @@ async def test_the_same_store_serves_the_next_runtime() -> None:
 @virtual
 async def test_a_crash_of_the_runtime_fails_all_callers() -> None:
     class Absurd(GatedStore):
-        async def _write(self, batch: Batch) -> Committed:
-            return Committed([], 0)  # an adapter's bug: an outcome is missing
+        async def _write(self, batch: AppendBatch) -> Appended:
+            return Appended([], 0)  # an adapter's bug: an outcome is missing
 
     store = Absurd()
     async with Runtime([Tally], store=store, settings=Settings(max_in_flight=3)) as runtime:

@@ -27,7 +27,7 @@ from actorium.sagas.model.events import SagaFailed, SagaStarted, StepIssued, as_
 from actorium.sagas.model.issued import issued_command
 from actorium.sagas.model.submissions import SUBMISSION, CommandSubmitted
 from actorium.store.errors import InvalidCommand
-from actorium.store.event_store import Append, Batch, CommandMark, EventStore, SaveCheckpoint
+from actorium.store.event_store import Append, AppendBatch, CommandMark, EventStore, SaveCheckpoint
 from actorium.store.events import EncodedEvent, Metadata, as_json, event_type_of
 from actorium.store.names import StreamName
 
@@ -65,13 +65,8 @@ async def wrote(
     metadata = as_json(Metadata(command_id))
     encoded = tuple(EncodedEvent(event_type_of(type(event)), 1, as_json(event), metadata) for event in events)
     mark = CommandMark(command_id, OLD_FINGERPRINT)
-    await store.commit(
-        Batch(
-            1,
-            [Append(StreamName(*stream), version, encoded, mark)],
-            [SaveCheckpoint(name.replace("_", " "), position) for name, position in checkpoints.items()],
-        )
-    )
+    await store.append(AppendBatch(1, [Append(StreamName(*stream), version, encoded, mark)]))
+    await store.save([SaveCheckpoint(name.replace("_", " "), position) for name, position in checkpoints.items()])
 
 
 @virtual

@@ -33,7 +33,7 @@ from actorium.errors import CommandConflict, RuntimeClosed
 from actorium.sagas.model.issued import issued_command
 from actorium.sagas.model.submissions import SUBMISSION, CommandSubmitted, Submission
 from actorium.store.errors import InvalidCommand
-from actorium.store.event_store import Append, Batch
+from actorium.store.event_store import Append, AppendBatch
 from actorium.store.events import EncodedEvent, Metadata, as_json
 from actorium.store.names import StreamName
 
@@ -186,7 +186,7 @@ async def test_a_recorded_due_time_out_of_range_stops_nothing_else() -> None:
     submitted = CommandSubmitted(issued_command(Deposit("bob", 1)), 10**22)
     event = EncodedEvent("command.submitted", 1, as_json(submitted), as_json(Metadata("submit far")))
     await store.open()
-    await store.commit(Batch(1, [Append(StreamName(SUBMISSION, "far"), 0, (event,))]))
+    await store.append(AppendBatch(1, [Append(StreamName(SUBMISSION, "far"), 0, (event,))]))
     await store.close()
     async with runtime_of(store=store) as runtime:
         await open_accounts(runtime, bob=0)

@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from actorium.simulation.disk.bit_rot import BitRot
 from actorium.store.errors import CorruptEvent, CorruptRow, CorruptStore
-from actorium.store.event_store import Batch, SaveCheckpoint
+from actorium.store.event_store import AppendBatch, SaveCheckpoint
 from actorium.store.names import CommandRecord
 from actorium.store.sqlite import SQLiteStore
 from actorium.testing.contract_words import ALICE, append, commit, dead_letter
@@ -27,8 +27,8 @@ async def path(tmp_path: Path) -> Path:
     """A log with two events of one command, two checkpoints and a dead letter."""
     store = SQLiteStore(tmp_path / "log.db")
     await store.open()
-    checkpoints = [SaveCheckpoint("p", 2, parked=[dead_letter(2)]), SaveCheckpoint("q", 1)]
-    await store.commit(Batch(1_000, [append(ALICE, 0, 2, "c1")], checkpoints))
+    await store.append(AppendBatch(1_000, [append(ALICE, 0, 2, "c1")]))
+    await store.save([SaveCheckpoint("p", 2, parked=[dead_letter(2)]), SaveCheckpoint("q", 1)])
     await store.close()
     return tmp_path / "log.db"
 
@@ -123,7 +123,7 @@ async def test_a_damaged_checkpoint_is_refused(path: Path, column: str) -> None:
         assert await store.load_checkpoint("q") == 1
         with pytest.raises(CorruptRow):
             await store.load_checkpoint("r")  # it may be the damaged one
-        await store.commit(Batch(1, checkpoints=[SaveCheckpoint("p", 2)]))
+        await store.save([SaveCheckpoint("p", 2)])
         assert await store.load_checkpoint("p") == 2
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from actorium.store.event_store import Batch, SaveCheckpoint
+from actorium.store.event_store import SaveCheckpoint
 from actorium.store.guard import StatementGuard
 from actorium.store.memory import MemoryStore
 from actorium.store.sql import checkpoints
@@ -59,8 +59,8 @@ async def test_a_checkpoint_that_cannot_be_written_leaves_nothing_behind(is_memo
     await store.open()
     unwritable = msgspec.structs.replace(dead_letter(3), error="\ud800")
     with pytest.raises(UnicodeEncodeError):
-        await store.commit(Batch(1, checkpoints=[SaveCheckpoint("p", 9, parked=[dead_letter(2), unwritable])]))
+        await store.save([SaveCheckpoint("p", 9, parked=[dead_letter(2), unwritable])])
     assert await store.dead_letters("p") == []
-    await store.commit(Batch(1, checkpoints=[SaveCheckpoint("p", 4, parked=[dead_letter(3)])]))
+    await store.save([SaveCheckpoint("p", 4, parked=[dead_letter(3)])])
     assert (await store.load_checkpoint("p"), await store.dead_letters("p")) == (4, [dead_letter(3)])
     await store.close()

@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from actorium.simulation.disk import SimulatedDisk, SimulatedSqliteStore
 from actorium.store.errors import StatementFailed, UnsupportedSchema
-from actorium.store.event_store import Batch, EventStore, SaveCheckpoint
+from actorium.store.event_store import EventStore, SaveCheckpoint
 from actorium.store.memory import MemoryStore
 from actorium.store.sqlite import SQLiteStore
 from actorium.store.sqlite.integrity.repair import repair_file
@@ -37,8 +37,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 async def run(store: EventStore, *statements: str) -> StatementFailed | None:
     """Commit statements as a projection does; return why they failed."""
     checkpoint = SaveCheckpoint("projection Sums version 1", 1, [(statement, ()) for statement in statements])
-    committed = await store.commit(Batch(1, checkpoints=[checkpoint]))
-    return committed.failed_checkpoints.get(0)
+    return (await store.save([checkpoint])).get(0)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from support.troubled_disks import immutable
 from actorium import ConfigurationError
 from actorium.errors import StoreUnavailable, UnsupportedSchema
 from actorium.store.errors import CorruptStore
-from actorium.store.event_store import Batch
+from actorium.store.event_store import AppendBatch
 from actorium.store.sqlite import SQLiteStore
 from actorium.store.sqlite.schema import MIGRATIONS
 from actorium.testing.contract_words import ALICE, BOB, append, commit, versions
@@ -168,7 +168,7 @@ async def test_a_log_that_is_modified_meanwhile_is_not_read_further(path: Path) 
 async def test_a_read_only_log_refuses_commits(path: Path) -> None:
     async with reading(path) as store:
         with pytest.raises(ConfigurationError, match="was opened read-only"):
-            await store.commit(Batch(1, [append(BOB, 0)]))
+            await store.append(AppendBatch(1, [append(BOB, 0)]))
 
 
 @pytest.mark.asyncio

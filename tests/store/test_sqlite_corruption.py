@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from actorium.store.errors import ActoriumError, CorruptEvent, StoreUnavailable, UnreadableEvent, VersionGap
-from actorium.store.event_store import Append, Batch, Snapshot, StreamRead
+from actorium.store.event_store import Append, AppendBatch, Snapshot, StreamRead
 from actorium.store.events import EncodedEvent
 from actorium.store.names import StreamName
 from actorium.store.sqlite import SQLiteStore
@@ -24,8 +24,10 @@ async def given_a_log(path: Path) -> None:
     await store.open()
     withdrawn = Append(ALICE, 3, (EncodedEvent("Withdrawn", 2, b'{"amount":1}', b"{}"),))
     snapshot = Snapshot(ALICE, 2, "f", b'{"balance":3}')
-    await store.commit(
-        Batch(1_000, [append(ALICE, 0, 3, "c1"), append(BOB, 0), withdrawn, append(ALICE, 4)], snapshots=[snapshot])
+    await store.append(
+        AppendBatch(
+            1_000, [append(ALICE, 0, 3, "c1"), append(BOB, 0), withdrawn, append(ALICE, 4)], snapshots=[snapshot]
+        )
     )
     await store.close()
 
@@ -168,7 +170,7 @@ async def test_random_bytes_in_the_file_never_change_an_event_silently(tmp_path:
     store = SQLiteStore(path)
     await store.open()
     for version in range(20):
-        await store.commit(Batch(1_000 + version, [append(name, version) for name in names]))
+        await store.append(AppendBatch(1_000 + version, [append(name, version) for name in names]))
     reads = [StreamRead(name) for name in names]
     written = {name: page.events for name, page in zip(names, await store.read_streams(reads), strict=True)}
     await store.close()

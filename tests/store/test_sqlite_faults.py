@@ -21,7 +21,7 @@ from actorium.store.errors import (
     Transient,
     WrongExpectedVersion,
 )
-from actorium.store.event_store import Append, Batch, CommandMark, EventStore
+from actorium.store.event_store import Append, AppendBatch, CommandMark, EventStore
 from actorium.store.events import EncodedEvent
 from actorium.store.sqlite import SQLiteStore, wal
 from actorium.store.sqlite.connection import connect
@@ -253,7 +253,7 @@ async def test_a_cancelled_opening_releases_the_file(tmp_path: Path) -> None:
 async def test_commits_in_progress_are_finished_by_close(tmp_path: Path) -> None:
     store = SQLiteStore(tmp_path / "log.db")
     await store.open()
-    committing = asyncio.ensure_future(store.commit(Batch(1, [append(ALICE, 0)])))
+    committing = asyncio.ensure_future(store.append(AppendBatch(1, [append(ALICE, 0)])))
     await asyncio.sleep(0)
     await store.close()
     assert (await committing).outcomes == [1]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from actorium.store.errors import DuplicateCommand, WrongExpectedVersion
-from actorium.store.event_store import Append, Batch, CommandMark
+from actorium.store.event_store import Append, AppendBatch, CommandMark
 from actorium.store.events import EncodedEvent, stream_checksum
 from actorium.store.names import StreamName
 from actorium.store.sqlite import journal, packed, reading
@@ -33,7 +33,7 @@ def test_heads_of_streams_are_forgotten_over_the_limit_and_found_again(db: sqlit
     position = 1
     for version in range(3):
         for name in NAMES:
-            assert writer.commit(db, Batch(1, [append(name, version)])).outcomes == [position]
+            assert writer.commit(db, AppendBatch(1, [append(name, version)])).appended.outcomes == [position]
             position += 1
             assert len(writer.heads) <= 8 + 2
 
@@ -52,51 +52,52 @@ def test_frequently_used_streams_stay_cached() -> None:
 def test_a_type_of_event_is_written_with_its_first_event_or_not_at_all(db: sqlite3.Connection) -> None:
     writer = Journal(db)
     mark = CommandMark("c", 1, fresh=True)
-    writer.commit(db, Batch(1, [Append(NAMES[0], 0, (event(),), mark)]))
+    writer.commit(db, AppendBatch(1, [Append(NAMES[0], 0, (event(),), mark)]))
     closed = EncodedEvent("Closed", 1, b"{}", b"{}")
     # The id is not fresh: the database refuses the whole batch, which is then written without the append at fault.
     (refused, position) = writer.commit(
-        db, Batch(1, [Append(NAMES[1], 0, (closed,), mark), append(NAMES[2], 0)])
-    ).outcomes
+        db, AppendBatch(1, [Append(NAMES[1], 0, (closed,), mark), append(NAMES[2], 0)])
+    ).appended.outcomes
     assert (type(refused), position) == (DuplicateCommand, 2)
     types = "SELECT name, first_position FROM event_types ORDER BY id"
     assert db.execute(types).fetchall() == [("Deposited", 1)]
-    writer.commit(db, Batch(1, [append(NAMES[2], 1), Append(NAMES[1], 0, (closed, closed))]))
+    writer.commit(db, AppendBatch(1, [append(NAMES[2], 1), Append(NAMES[1], 0, (closed, closed))]))
     assert db.execute(types).fetchall() == [("Deposited", 1), ("Closed", 4)]
 
 
 def test_a_batch_of_events_is_one_statement(db: sqlite3.Connection) -> None:
     writer = Journal(db)
-    writer.commit(db, Batch(1, [append(name, 0) for name in NAMES]))
+    writer.commit(db, AppendBatch(1, [append(name, 0) for name in NAMES]))
     statements: list[str] = []
     db.set_trace_callback(statements.append)
     fresh = [Append(name, 1, (event(),), CommandMark(f"c{name.id}", 1, fresh=True)) for name in NAMES]
-    writer.commit(db, Batch(1, fresh))
+    writer.commit(db, AppendBatch(1, fresh))
     assert [statement.split(" (")[0] for statement in statements] == ["INSERT INTO events"]
 
 
 def test_an_append_uses_the_head_that_a_reader_offered(db: sqlite3.Connection) -> None:
-    Journal(db).commit(db, Batch(1, [append(name, 0) for name in NAMES]))
+    Journal(db).commit(db, AppendBatch(1, [append(name, 0) for name in NAMES]))
     writer = Journal(db)
-    writer.commit(db, Batch(1, [append(StreamName("Account", "other"), 0)]))
+    writer.commit(db, AppendBatch(1, [append(StreamName("Account", "other"), 0)]))
     offer(writer, db, NAMES)
     statements: list[str] = []
     db.set_trace_callback(statements.append)
     appends = [Append(name, 1 + more, (event(),)) for name in NAMES for more in range(2)]
-    assert writer.commit(db, Batch(1, appends)).outcomes == list(range(32, 92))
+    assert writer.commit(db, AppendBatch(1, appends)).appended.outcomes == list(range(32, 92))
     assert [statement.split(" (")[0] for statement in statements] == ["INSERT INTO events"]
 
 
 @pytest.mark.parametrize("expected_version", [0, 1, 2, 3, 4])
 def test_an_offered_head_that_is_behind_changes_no_outcome(db: sqlite3.Connection, expected_version: int) -> None:
     stream, *others = NAMES[:3]
-    Journal(db).commit(db, Batch(1, [append(stream, 0)]))
+    Journal(db).commit(db, AppendBatch(1, [append(stream, 0)]))
     writer = Journal(db)
-    writer.commit(db, Batch(1, [append(others[0], 0)]))
+    writer.commit(db, AppendBatch(1, [append(others[0], 0)]))
     offer(writer, db, [stream])
     other_writer = Journal(db)
-    other_writer.commit(db, Batch(1, [append(stream, 1, 2)]))
-    outcomes = writer.commit(db, Batch(1, [append(stream, expected_version), append(others[1], 0)])).outcomes
+    other_writer.commit(db, AppendBatch(1, [append(stream, 1, 2)]))
+    written = writer.commit(db, AppendBatch(1, [append(stream, expected_version), append(others[1], 0)]))
+    outcomes = written.appended.outcomes
     if expected_version == 3:
         assert outcomes == [5, 6]
     else:
@@ -109,15 +110,15 @@ def test_an_offered_head_that_is_behind_changes_no_outcome(db: sqlite3.Connectio
 def test_an_offered_head_is_dropped_with_an_append_that_was_refused(db: sqlite3.Connection) -> None:
     stream, other = NAMES[:2]
     known = CommandMark("known", 1)
-    Journal(db).commit(db, Batch(1, [Append(stream, 0, (event(),), known)]))
+    Journal(db).commit(db, AppendBatch(1, [Append(stream, 0, (event(),), known)]))
     writer = Journal(db)
-    writer.commit(db, Batch(1, [append(other, 0)]))
+    writer.commit(db, AppendBatch(1, [append(other, 0)]))
     offer(writer, db, [stream])
     other_writer = Journal(db)
-    other_writer.commit(db, Batch(1, [append(stream, 1)]))
-    (refused,) = writer.commit(db, Batch(1, [Append(stream, 1, (event(),), known)])).outcomes
+    other_writer.commit(db, AppendBatch(1, [append(stream, 1)]))
+    (refused,) = writer.commit(db, AppendBatch(1, [Append(stream, 1, (event(),), known)])).appended.outcomes
     assert isinstance(refused, DuplicateCommand)
-    assert writer.commit(db, Batch(1, [append(other, 1), append(stream, 2)])).outcomes == [4, 5]
+    assert writer.commit(db, AppendBatch(1, [append(other, 1), append(stream, 2)])).appended.outcomes == [4, 5]
 
 
 def test_offers_that_no_append_takes_are_dropped_over_the_limit() -> None:
@@ -151,7 +152,7 @@ def test_statements_respect_the_limit_of_the_database(db: sqlite3.Connection) ->
     db.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 999)
     assert rows_max(db, 11) == 64
     writer = Journal(db)
-    writer.commit(db, Batch(1, [append(name, 0, 10) for name in NAMES]))
+    writer.commit(db, AppendBatch(1, [append(name, 0, 10) for name in NAMES]))
     assert db.execute("SELECT count(*), max(position) FROM events").fetchone() == (300, 300)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.stores import whole_log
 
-from actorium.store.event_store import Batch
+from actorium.store.event_store import AppendBatch
 from actorium.store.names import StreamName
 from actorium.store.sqlite import SQLiteStore
 from actorium.testing.contract_words import append
@@ -17,7 +17,7 @@ STREAM = StreamName("Account", "a")
 
 async def write(store: SQLiteStore, after: int, count: int) -> None:
     for version in range(after, after + count):
-        assert (await store.commit(Batch(1, [append(STREAM, version)]))).outcomes == [version + 1]
+        assert (await store.append(AppendBatch(1, [append(STREAM, version)]))).outcomes == [version + 1]
 
 
 @pytest.mark.asyncio
@@ -49,7 +49,7 @@ async def test_a_large_commit_makes_no_room(tmp_path: Path) -> None:
     await store.open()
     opened_bytes = wal.stat().st_size
     streams = [StreamName("Account", str(number)) for number in range(1_000)]
-    await store.commit(Batch(1, [append(stream, 0) for stream in streams]))
+    await store.append(AppendBatch(1, [append(stream, 0) for stream in streams]))
     assert wal.stat().st_size - opened_bytes < 262_144
     await store.close()
 

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from actorium.store.errors import CorruptEvent, CorruptStore, StoreInUse, StoreUnavailable
-from actorium.store.event_store import Batch, SaveCheckpoint
+from actorium.store.event_store import AppendBatch, SaveCheckpoint
 from actorium.store.sqlite import SQLiteStore
 from actorium.store.sqlite.integrity.repair import repair_file
 from actorium.testing.contract_words import ALICE, BOB, append, commit, versions
@@ -29,9 +29,8 @@ async def path(tmp_path: Path) -> Path:
         ("CREATE TABLE balances (account TEXT, balance INTEGER)", ()),
         ("INSERT INTO balances VALUES ('a', 7)", ()),
     ]
-    await store.commit(
-        Batch(1_000, [append(ALICE, 0, 2, "c1"), append(BOB, 0)], [SaveCheckpoint("p", 2, statements=table)])
-    )
+    await store.append(AppendBatch(1_000, [append(ALICE, 0, 2, "c1"), append(BOB, 0)]))
+    await store.save([SaveCheckpoint("p", 2, statements=table)])
     await store.close()
     return tmp_path / "log.db"
 

@@ -1,26 +1,37 @@
 """A log that outlives its process: everything after a chosen commit is lost, as in a power cut."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from support.stores import PassedThrough
 
 from actorium import EventStore, Runtime
-from actorium.errors import StoreUnavailable
-from actorium.store.event_store import PAGE_BYTES, Batch, Committed, Head, Link, StreamPage, StreamRead
+from actorium.errors import StatementFailed, StoreUnavailable
+from actorium.store.event_store import (
+    PAGE_BYTES,
+    AppendBatch,
+    Appended,
+    Head,
+    Link,
+    SaveCheckpoint,
+    StreamPage,
+    StreamRead,
+)
 from actorium.store.events import EncodedRecord
 from actorium.store.names import CommandRecord
 from actorium.store.tables.own_rows import Row, TableRead
+
+R = TypeVar("R")
 
 _DEAD = "the process is dead"
 
 
 class CrashingStore(PassedThrough):
-    """The process that uses it dies at its commit number `at` (from 1): before it is written, or right after.
+    """The process that uses it dies at write number `at` (from 1), an append or a save: before it, or right after.
 
     From then on nothing is written and nothing is answered, so that what the dying process still does in memory has
-    no effect on the log. `commits` counts those that were written.
+    no effect on the log. `commits` counts the writes.
     """
 
     def __init__(self, inner: EventStore, at: int = 0, *, after: bool = False) -> None:
@@ -53,15 +64,21 @@ class CrashingStore(PassedThrough):
         if not self.died.is_set():
             await self.inner.close()
 
-    async def commit(self, batch: Batch) -> Committed:
+    async def append(self, batch: AppendBatch) -> Appended:
+        return await self._write(lambda: self.inner.append(batch))
+
+    async def save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, StatementFailed]:
+        return await self._write(lambda: self.inner.save(checkpoints))
+
+    async def _write(self, write: Callable[[], Awaitable[R]]) -> R:
         await self._alive()
         if self.commits + 1 == self._at:
             if self._after:
-                await self.inner.commit(batch)
+                await write()
             self.died.set()
             await self._alive()
         self.commits += 1
-        return await self.inner.commit(batch)
+        return await write()
 
     async def _alive(self) -> None:
         if self.died.is_set():

@@ -2,22 +2,23 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from actorium import EventStore
-from actorium.errors import StoreUnavailable
+from actorium.errors import StatementFailed, StoreUnavailable
 from actorium.store.errors import CommitUnknown
 from actorium.store.event_store import (
     PAGE_BYTES,
     Append,
-    Batch,
-    Committed,
+    AppendBatch,
+    Appended,
     DeadLetter,
     Head,
     Link,
+    SaveCheckpoint,
     StreamPage,
     StreamRead,
 )
@@ -26,6 +27,8 @@ from actorium.store.memory import MemoryStore
 from actorium.store.names import CommandRecord, StoredEventType, StreamName
 from actorium.store.tables.dialect import Dialect
 from actorium.store.tables.own_rows import Row, TableRead
+
+R = TypeVar("R")
 
 Fault = Literal["before", "after", "slow", "none"]
 
@@ -42,8 +45,11 @@ class PassedThrough:
     async def close(self) -> None:
         await self.inner.close()
 
-    async def commit(self, batch: Batch) -> Committed:
-        return await self.inner.commit(batch)
+    async def append(self, batch: AppendBatch) -> Appended:
+        return await self.inner.append(batch)
+
+    async def save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, StatementFailed]:
+        return await self.inner.save(checkpoints)
 
     async def read_streams(self, reads: Sequence[StreamRead], max_bytes: int = PAGE_BYTES) -> list[StreamPage]:
         return await self.inner.read_streams(reads, max_bytes)
@@ -84,41 +90,62 @@ class PassedThrough:
 
 
 class GatedStore(PassedThrough):
-    """Commits wait at a gate while it is shut; `batches` are those that came to it."""
+    """Appends and saves wait at a gate while it is shut; `batches` and `saves` are those that came to it.
+
+    `last` is what came last, at either door.
+    """
 
     def __init__(self, inner: EventStore | None = None) -> None:
         super().__init__(inner)
         self._open = asyncio.Event()
         self._open.set()
         self._came = asyncio.Condition()
-        self.batches: list[Batch] = []
+        self.batches: list[AppendBatch] = []
+        self.saves: list[Sequence[SaveCheckpoint]] = []
+        self.last: AppendBatch | Sequence[SaveCheckpoint] = ()
 
     def shut(self) -> None:
-        """Block every commit from now on."""
+        """Block every append and save from now on."""
         self._open.clear()
 
     def let_through(self) -> None:
-        """Let commits through again."""
+        """Let everything through again."""
         self._open.set()
 
     async def commits(self, count: int) -> None:
-        """Return when this many commits have reached the gate since the store was created."""
+        """Return when this many appends have reached the gate since the store was created."""
         async with self._came:
             await self._came.wait_for(lambda: len(self.batches) >= count)
 
-    async def commit(self, batch: Batch) -> Committed:
+    async def saved(self, count: int) -> None:
+        """Return when so many saves have come to the gate since the store was made."""
         async with self._came:
-            self.batches.append(batch)
-            self._came.notify_all()
-        await self._open.wait()
+            await self._came.wait_for(lambda: len(self.saves) >= count)
+
+    async def append(self, batch: AppendBatch) -> Appended:
+        await self._pass(self.batches, batch)
         return await self._write(batch)
 
-    async def _write(self, batch: Batch) -> Committed:
-        return await self.inner.commit(batch)
+    async def save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, StatementFailed]:
+        await self._pass(self.saves, checkpoints)
+        return await self._save(checkpoints)
+
+    async def _pass(self, came: list[Any], what: Any) -> None:
+        async with self._came:
+            self.last = what
+            came.append(what)
+            self._came.notify_all()
+        await self._open.wait()
+
+    async def _write(self, batch: AppendBatch) -> Appended:
+        return await self.inner.append(batch)
+
+    async def _save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, StatementFailed]:
+        return await self.inner.save(checkpoints)
 
 
 class FaultyStore(GatedStore):
-    """Commits meet the faults that are planned, in order; reads fail while `reads_fail`."""
+    """Appends and saves meet the faults that are planned, in order; reads fail while `reads_fail`."""
 
     def __init__(self, inner: EventStore | None = None) -> None:
         super().__init__(inner)
@@ -126,16 +153,22 @@ class FaultyStore(GatedStore):
         self.next_fault: Callable[[], Fault] = lambda: self.faults.popleft() if self.faults else "none"
         self.reads_fail = False
 
-    async def _write(self, batch: Batch) -> Committed:
+    async def _write(self, batch: AppendBatch) -> Appended:
+        return await self._with_fault(lambda: self.inner.append(batch))
+
+    async def _save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, StatementFailed]:
+        return await self._with_fault(lambda: self.inner.save(checkpoints))
+
+    async def _with_fault(self, write: Callable[[], Awaitable[R]]) -> R:
         fault = self.next_fault()
         if fault == "slow":
             await asyncio.sleep(0.05)
         if fault == "before":
             raise StoreUnavailable("the disk is full")
-        committed = await self.inner.commit(batch)
+        written = await write()
         if fault == "after":
             raise CommitUnknown("the disk answered with an error after it had written")
-        return committed
+        return written
 
     async def read_streams(self, reads: Sequence[StreamRead], max_bytes: int = PAGE_BYTES) -> list[StreamPage]:
         if self.reads_fail:
@@ -180,12 +213,12 @@ def _spoiled(record: EncodedRecord) -> EncodedRecord:
 
 async def append(
     store: EventStore, stream: tuple[str, str], expected_version: int, *events: Event, recorded_us: int = 0
-) -> Committed:
+) -> Appended:
     """Append events to a stream without the runtime, as a second writer would."""
     encoded = tuple(
         EncodedEvent(event_type_of(type(event)), event.schema_version, as_json(event), b"{}") for event in events
     )
-    return await store.commit(Batch(recorded_us, [Append(StreamName(*stream), expected_version, encoded)]))
+    return await store.append(AppendBatch(recorded_us, [Append(StreamName(*stream), expected_version, encoded)]))
 
 
 async def whole_log(store: EventStore) -> list[EncodedRecord]:

@@ -18,7 +18,7 @@ import asyncio
 from actorium.store.errors import StoreInUse, StoreUnavailable
 from actorium.store.event_store import (
     Append,
-    Batch,
+    AppendBatch,
     CommandMark,
     EventStore,
     Head,
@@ -87,16 +87,16 @@ class EventStoreContract(PagesContract, TablesContract):
             EncodedEvent("Big", 1, b'"' + b"x" * 1_000_000 + b'"', b"{}"),
             EncodedEvent("Least", 1, b"0", b"{}"),
         )
-        await store.commit(Batch(5, [Append(ALICE, 0, given)]))
+        await store.append(AppendBatch(5, [Append(ALICE, 0, given)]))
         for records in (await read(store, ALICE), await store.read_log(0, 10)):
             expect([EncodedEvent(r.type, r.schema_version, r.payload, r.metadata) for r in records], list(given))
             expect([r.stream for r in records], [ALICE] * 4)
 
     @opened
     async def test_recorded_time_never_decreases(self, store: EventStore) -> None:
-        expect((await store.commit(Batch(500, [append(ALICE, 0)]))).recorded_us, 500)
-        expect((await store.commit(Batch(300, [append(ALICE, 1)]))).recorded_us, 500)
-        expect((await store.commit(Batch(700, [append(BOB, 0)]))).recorded_us, 700)
+        expect((await store.append(AppendBatch(500, [append(ALICE, 0)]))).recorded_us, 500)
+        expect((await store.append(AppendBatch(300, [append(ALICE, 1)]))).recorded_us, 500)
+        expect((await store.append(AppendBatch(700, [append(BOB, 0)]))).recorded_us, 700)
         expect([r.recorded_us for r in await store.read_log(0, 10)], [500, 500, 700])
         expect(await store.head(), Head(3, 700))
 
@@ -258,8 +258,8 @@ class EventStoreContract(PagesContract, TablesContract):
     async def test_a_read_starts_at_the_newest_snapshot_of_its_fingerprint(self, store: EventStore) -> None:
         first, second = Snapshot(ALICE, 2, "f1", b'{"n":2}'), Snapshot(ALICE, 4, "f1", b'{"n":4}')
         other = Snapshot(ALICE, 5, "f2", b'{"n":5}')
-        await store.commit(Batch(1, [append(ALICE, 0, 5)], snapshots=[first, second, other]))
-        await store.commit(Batch(1, snapshots=[first]))
+        await store.append(AppendBatch(1, [append(ALICE, 0, 5)], snapshots=[first, second, other]))
+        await store.append(AppendBatch(1, snapshots=[first]))
 
         async def page(after_version: int, fingerprint: str | None) -> tuple[Snapshot | None, list[int]]:
             (found,) = await store.read_streams([StreamRead(ALICE, after_version, 10, fingerprint)])
@@ -276,7 +276,7 @@ class EventStoreContract(PagesContract, TablesContract):
     async def test_a_snapshot_is_dropped_with_its_failed_append(self, store: EventStore) -> None:
         await commit(store, append(ALICE, 0, 2))
         late = Snapshot(ALICE, 4, "f", b"{}")
-        await store.commit(Batch(1, [append(ALICE, 3)], snapshots=[late, Snapshot(BOB, 1, "f", b"{}")]))
+        await store.append(AppendBatch(1, [append(ALICE, 3)], snapshots=[late, Snapshot(BOB, 1, "f", b"{}")]))
         pages = await store.read_streams([StreamRead(ALICE, 0, 10, "f"), StreamRead(BOB, 0, 10, "f")])
         expect([(page.snapshot, len(page.events)) for page in pages], [(None, 2), (None, 0)])
 
@@ -286,9 +286,9 @@ class EventStoreContract(PagesContract, TablesContract):
     async def test_event_types_are_listed_and_counted(self, store: EventStore) -> None:
         expect(await store.event_types(), [])
         newer, other = (EncodedEvent(*shape, b"{}", b"{}") for shape in (("Deposited", 2), ("Closed", 1)))
-        await store.commit(Batch(1, [append(ALICE, 0, 2), Append(BOB, 0, (newer, other, newer))]))
+        await store.append(AppendBatch(1, [append(ALICE, 0, 2), Append(BOB, 0, (newer, other, newer))]))
         refused = Append(BOB, 7, (EncodedEvent("Never", 1, b"{}", b"{}"),))
-        await store.commit(Batch(1, [append(ALICE, 2), append(BOB, 3), refused]))
+        await store.append(AppendBatch(1, [append(ALICE, 2), append(BOB, 3), refused]))
         counts = [("Closed", 1, 4, 1), ("Deposited", 1, 1, 4), ("Deposited", 2, 3, 2)]
         expect(
             [(one.type, one.schema_version, one.first_position) for one in await store.event_types()],
@@ -339,7 +339,8 @@ class EventStoreContract(PagesContract, TablesContract):
     @opened
     async def test_committed_events_survive_reopening(self, store: EventStore) -> None:
         snapshot = Snapshot(ALICE, 1, "f", b"{}")
-        await store.commit(Batch(9, [append(ALICE, 0, 2, command="c1")], [SaveCheckpoint("p", 2)], [snapshot]))
+        await store.append(AppendBatch(9, [append(ALICE, 0, 2, command="c1")], [snapshot]))
+        await store.save([SaveCheckpoint("p", 2)])
         before = await store.read_log(0, 10)
         await store.close()
         await store.open()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 
 from actorium.store.errors import StatementFailed
-from actorium.store.event_store import Batch, EventStore, SaveCheckpoint
+from actorium.store.event_store import AppendBatch, EventStore, SaveCheckpoint
 from actorium.store.tables.dialect import TableObject
 from actorium.store.tables.own_rows import (
     AgendaRemoval,
@@ -25,19 +27,27 @@ from actorium.store.tables.own_rows import (
     SubmissionRow,
     TableChange,
 )
-from actorium.testing.contract_words import ALICE, append, dead_letter, expect, opened, raises
+from actorium.testing.contract_words import (
+    ALICE,
+    append,
+    dead_letter,
+    expect,
+    expect_wrong_version,
+    opened,
+    raises,
+    versions,
+)
 
 _EVER = 2**63 - 1
 
 
 async def _save(store: EventStore, *changes: TableChange) -> None:
-    committed = await store.commit(Batch(1, checkpoints=[SaveCheckpoint("p", 1, changes=changes)]))
-    expect(committed.failed_checkpoints, {})
+    expect(await store.save([SaveCheckpoint("p", 1, changes=changes)]), {})
 
 
 async def _run(store: EventStore, *statements: str) -> None:
     saved = SaveCheckpoint("p", 1, [(statement, ()) for statement in statements])
-    expect((await store.commit(Batch(1, checkpoints=[saved]))).failed_checkpoints, {})
+    expect(await store.save([saved]), {})
 
 
 async def _objects(store: EventStore, prefix: str) -> list[TableObject]:
@@ -59,24 +69,44 @@ class TablesContract:
 
     @opened
     async def test_checkpoints_are_kept_by_name(self, store: EventStore) -> None:
-        await store.commit(Batch(1, [append(ALICE, 7)], [SaveCheckpoint("p", 3), SaveCheckpoint("q", 9)]))
-        await store.commit(Batch(1, checkpoints=[SaveCheckpoint("p", 4), SaveCheckpoint("q", 2)]))
+        await store.save([SaveCheckpoint("p", 3), SaveCheckpoint("q", 9)])
+        await store.save([SaveCheckpoint("p", 4), SaveCheckpoint("q", 5), SaveCheckpoint("q", 2)])
         expect([await store.load_checkpoint(name) for name in ("p", "q", "r")], [4, 2, 0])
+
+    @opened
+    async def test_a_save_and_an_append_may_run_beside_each_other(self, store: EventStore) -> None:
+        saves = [[SaveCheckpoint("p", number), SaveCheckpoint("q", 2 * number)] for number in range(1, 11)]
+
+        async def save_all() -> None:
+            for checkpoints in saves:
+                expect(await store.save(checkpoints), {})
+
+        async def append_all() -> None:
+            for version in range(10):
+                expect((await store.append(AppendBatch(1, [append(ALICE, version)]))).outcomes, [version + 1])
+
+        await asyncio.gather(save_all(), append_all())
+        expect([await store.load_checkpoint(name) for name in ("p", "q")], [10, 20])
+        expect(await versions(store, ALICE), list(range(1, 11)))
+        rejected, failed = await asyncio.gather(
+            store.append(AppendBatch(1, [append(ALICE, 3)])),
+            store.save([SaveCheckpoint("p", 11, [("INSERT INTO nowhere VALUES (1)", ())]), SaveCheckpoint("q", 21)]),
+        )
+        expect_wrong_version(rejected.outcomes[0], ALICE, expected=3, actual=10)
+        expect(list(failed), [0])
+        expect([await store.load_checkpoint(name) for name in ("p", "q")], [10, 21])
 
     @opened
     async def test_a_failed_statement_rolls_back_only_its_checkpoint(self, store: EventStore) -> None:
         create = ("CREATE TABLE seen (id TEXT PRIMARY KEY)", ())
         insert = store.dialect.translated("INSERT INTO seen VALUES (?)")
         one = (insert, ("one",))
-        expect(
-            (await store.commit(Batch(1, checkpoints=[SaveCheckpoint("p", 1, [create, one])]))).failed_checkpoints, {}
-        )
+        expect(await store.save([SaveCheckpoint("p", 1, [create, one])]), {})
         two = (insert, ("two",))
         failing, fine = SaveCheckpoint("p", 2, [two, one]), SaveCheckpoint("q", 2, [two])
-        committed = await store.commit(Batch(1, [append(ALICE, 0)], [failing, fine]))
-        expect(committed.outcomes, [1])
-        expect(list(committed.failed_checkpoints), [0])
-        assert isinstance(committed.failed_checkpoints[0], StatementFailed)
+        failed = await store.save([failing, fine])
+        expect(list(failed), [0])
+        assert isinstance(failed[0], StatementFailed)
         expect([await store.load_checkpoint(name) for name in ("p", "q")], [1, 2])
         expect(await store.query("SELECT id FROM seen ORDER BY id", ()), [("one",), ("two",)])
         with raises(StatementFailed):
@@ -85,14 +115,14 @@ class TablesContract:
     @opened
     async def test_dead_letters_are_parked_changed_and_settled_with_their_checkpoint(self, store: EventStore) -> None:
         first, second = dead_letter(3), dead_letter(8)
-        await store.commit(Batch(1, checkpoints=[SaveCheckpoint("p", 9, parked=[second, first])]))
+        await store.save([SaveCheckpoint("p", 9, parked=[second, first])])
         expect(await store.dead_letters("p"), [first, second])
         expect(await store.dead_letters("q"), [])
         other = msgspec.structs.replace(dead_letter(5), processor="q")
-        await store.commit(Batch(1, checkpoints=[SaveCheckpoint("q", 9, parked=[other])]))
+        await store.save([SaveCheckpoint("q", 9, parked=[other])])
         expect(await store.dead_letters(None), [first, other, second])
         discarded = dead_letter(8, discarded="known to be wrong")
-        await store.commit(Batch(1, checkpoints=[SaveCheckpoint("p", 9, parked=[discarded], settled=[3])]))
+        await store.save([SaveCheckpoint("p", 9, parked=[discarded], settled=[3])])
         expect(await store.dead_letters("p"), [discarded])
 
     @opened
@@ -101,7 +131,7 @@ class TablesContract:
         await _save(store, row)
         failing = SaveCheckpoint("p", 2, [("INSERT INTO nowhere VALUES (1)", ())], changes=[RemoveAll("agenda")])
         fine = SaveCheckpoint("q", 2, changes=[other])
-        expect(list((await store.commit(Batch(1, checkpoints=[failing, fine]))).failed_checkpoints), [0])
+        expect(list(await store.save([failing, fine])), [0])
         expect(await store.read_rows(ReadDue(_EVER, 10)), [row, other])
         expect([await store.load_checkpoint(name) for name in ("p", "q")], [1, 2])
 
@@ -109,8 +139,7 @@ class TablesContract:
     async def test_a_failed_change_rolls_back_only_its_checkpoint(self, store: EventStore) -> None:
         unwritable = SaveCheckpoint("p", 2, changes=[_agenda_row("a", 5), _agenda_row("\ud800", 5)])
         fine = SaveCheckpoint("q", 2, changes=[_agenda_row("b", 6)])
-        committed = await store.commit(Batch(1, [append(ALICE, 0)], [unwritable, fine]))
-        expect(list(committed.failed_checkpoints), [0])
+        expect(list(await store.save([unwritable, fine])), [0])
         expect(await store.read_rows(ReadDue(_EVER, 10)), [_agenda_row("b", 6)])
         expect([await store.load_checkpoint(name) for name in ("p", "q")], [0, 2])
 
@@ -249,7 +278,7 @@ class TablesContract:
         expect([(thing.kind, thing.name) for thing in found], [("VIEW", view), ("TABLE", odd), ("TABLE", table)])
         assert quoted(table) in found[0].definition, "the definition of a view names what it shows, quoted"
         insert = (dialect.translated(f"INSERT INTO {quoted(table)} VALUES (?)"), ("here",))
-        await store.commit(Batch(1, checkpoints=[SaveCheckpoint("p", 1, [insert])]))
+        await store.save([SaveCheckpoint("p", 1, [insert])])
         where = dialect.translated(f"SELECT x FROM {quoted(view)} WHERE x = ?")
         expect(await store.query(where, ("here",)), [("here",)])
         await _run(store, *[dialect.drop(thing) for thing in (*found, *found)])

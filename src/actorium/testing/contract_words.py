@@ -13,12 +13,13 @@ import msgspec
 from actorium.store.errors import DuplicateCommand, WrongExpectedVersion
 from actorium.store.event_store import (
     Append,
+    AppendBatch,
+    Appended,
     AppendOutcome,
-    Batch,
     CommandMark,
-    Committed,
     DeadLetter,
     EventStore,
+    SaveCheckpoint,
     StreamRead,
 )
 from actorium.store.events import EncodedEvent, EncodedRecord
@@ -93,7 +94,7 @@ def linked(stream: StreamName, expected_version: int, **metadata: str) -> Append
 
 async def commit(store: EventStore, *appends: Append, at_us: int = 1_000) -> Sequence[AppendOutcome]:
     """Commit appends and return their outcomes."""
-    return (await store.commit(Batch(at_us, appends))).outcomes
+    return (await store.append(AppendBatch(at_us, appends))).outcomes
 
 
 async def read(store: EventStore, stream: StreamName, after_version: int = 0, limit: int = 1000) -> list[EncodedRecord]:
@@ -128,11 +129,12 @@ def dead_letter(position: int, discarded: str = "") -> DeadLetter:
 def calls_of(store: EventStore) -> list[Callable[[], Awaitable[Any]]]:
     """Return a call of each operation that needs an open store."""
 
-    async def commit_one() -> Committed:
-        return await store.commit(Batch(1, [append(ALICE, 0)]))
+    async def append_one() -> Appended:
+        return await store.append(AppendBatch(1, [append(ALICE, 0)]))
 
     return [
-        commit_one,
+        append_one,
+        lambda: store.save([SaveCheckpoint("p", 1)]),
         lambda: store.read_streams([StreamRead(ALICE)]),
         lambda: store.read_log(0, 1),
         store.head,

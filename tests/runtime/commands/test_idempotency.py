@@ -13,7 +13,7 @@ from support.virtual_time import settled, virtual
 from actorium import Ack, Aggregate, AlreadyExists, Command, Event, Rejected, Runtime, Settings, decide, evolve
 from actorium.errors import CommandConflict, CommandTimeout, Overloaded, StoreUnavailable
 from actorium.store.errors import CommitUnknown
-from actorium.store.event_store import Append, Batch, CommandMark
+from actorium.store.event_store import Append, AppendBatch, CommandMark
 from actorium.store.events import EncodedEvent, StreamName
 from actorium.store.sqlite import SQLiteStore
 
@@ -209,7 +209,7 @@ async def test_a_mark_from_an_older_version_is_recognized_by_its_stream(tmp_path
     await store.open()
     event = EncodedEvent("Added", 1, b'{"amount":1}', b"{}")
     stream = StreamName("Tally", "t")
-    await store.commit(Batch(1, [Append(stream, 0, (event,), CommandMark("one", 0x9A1B_2C3D))]))
+    await store.append(AppendBatch(1, [Append(stream, 0, (event,), CommandMark("one", 0x9A1B_2C3D))]))
     await store.close()
     async with Runtime([Tally], store=store) as runtime:
         assert (await runtime.send(Add("t", 1), command_id="one")).duplicate

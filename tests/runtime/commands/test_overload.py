@@ -13,7 +13,7 @@ from actorium import Ack, CommandContext, Next, Settings
 from actorium.application import Runtime
 from actorium.errors import CommandTimeout, Overloaded
 from actorium.runtime.commands.throughput import Throughput
-from actorium.store.event_store import Batch, Committed
+from actorium.store.event_store import AppendBatch, Appended
 
 EACH_S = 0.001
 CAPACITY_PER_S = 1_000
@@ -25,10 +25,10 @@ class PacedStore(PassedThrough):
 
     pause_s = 0.0
 
-    async def commit(self, batch: Batch) -> Committed:
+    async def append(self, batch: AppendBatch) -> Appended:
         pause_s, self.pause_s = self.pause_s, 0.0
         await asyncio.sleep(pause_s + len(batch.appends) * EACH_S)
-        return await super().commit(batch)
+        return await super().append(batch)
 
 
 def send(runtime: Runtime, to: str, timeout_s: float = 30.0) -> "asyncio.Future[Ack]":

@@ -12,7 +12,7 @@ from actorium import Ack, Rejected
 from actorium.application import Runtime
 from actorium.errors import StoreUnavailable, WrongExpectedVersion
 from actorium.store.errors import CommitUnknown
-from actorium.store.event_store import Batch, Committed
+from actorium.store.event_store import AppendBatch, Appended
 
 
 @virtual
@@ -223,7 +223,7 @@ async def test_a_duplicate_in_the_middle_of_a_pipeline_undoes_only_itself(arrang
 @virtual
 async def test_a_command_that_keeps_losing_the_race_fails() -> None:
     class Contested(GatedStore):
-        async def _write(self, batch: Batch) -> Committed:
+        async def _write(self, batch: AppendBatch) -> Appended:
             records = await whole_log(self.inner)
             if records:
                 await append(self.inner, ("Tally", "t"), len(records), Added(1))

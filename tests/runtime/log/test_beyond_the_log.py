@@ -14,7 +14,7 @@ from actorium import Runtime, react
 from actorium.errors import CorruptRow, PositionBeyondLog
 from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.processors.start_position import StartPosition
-from actorium.store.event_store import Batch, SaveCheckpoint
+from actorium.store.event_store import SaveCheckpoint
 from actorium.store.memory import MemoryStore
 
 
@@ -61,7 +61,7 @@ async def test_a_saved_subscription_beyond_the_log_fails() -> None:
     store = MemoryStore()
     await store.open()
     await append(store, ("Tally", "a"), 0, Added(1))
-    await store.commit(Batch(1, checkpoints=[SaveCheckpoint("subscription letters", 1 + 7)]))
+    await store.save([SaveCheckpoint("subscription letters", 1 + 7)])
     await store.close()
     async with Runtime([Tally], store=store) as runtime:
         with pytest.raises(PositionBeyondLog, match="position 7"):
@@ -92,7 +92,7 @@ async def test_a_follower_that_began_beyond_the_log_fails() -> None:
     store = MemoryStore()
     await store.open()
     await append(store, ("Tally", "a"), 0, Added(1))
-    await store.commit(Batch(1, checkpoints=[SaveCheckpoint("outlet feed begins after", 1 + 7)]))
+    await store.save([SaveCheckpoint("outlet feed begins after", 1 + 7)])
     checkpoint = Checkpoint("outlet feed", store, lambda extra: asyncio.get_running_loop().create_future())
     with pytest.raises(CorruptRow, match="outlet feed is at position 7, but the log ends at 1"):
         await StartPosition(checkpoint, store, 0).prepare()

@@ -13,7 +13,7 @@ from actorium import Event, Metadata, RecordedEvent, Settings
 from actorium.application import Runtime
 from actorium.errors import StoreUnavailable, UnknownEventType
 from actorium.store.errors import CommitUnknown, InvalidCommand
-from actorium.store.event_store import PAGE_BYTES, Batch, Committed
+from actorium.store.event_store import PAGE_BYTES, AppendBatch, Appended
 from actorium.store.memory import MemoryStore
 from actorium.types import Subscription
 
@@ -230,8 +230,8 @@ async def test_an_unavailable_store_ends_the_iteration_with_its_error() -> None:
         async def read_log(self, after_position: int, limit: int, max_bytes: int = PAGE_BYTES):  # type: ignore[no-untyped-def]
             raise StoreUnavailable("the disk does not answer")
 
-        async def commit(self, batch: Batch) -> Committed:
-            return await self.inner.commit(batch)
+        async def append(self, batch: AppendBatch) -> Appended:
+            return await self.inner.append(batch)
 
     async with Runtime([Tally], store=Unreadable()) as runtime:
         await runtime.send(Add("t", 1))

@@ -13,7 +13,7 @@ from support.virtual_time import virtual
 
 from actorium import Aggregate, Event, Runtime, Settings, evolve, upcast
 from actorium.errors import CorruptEvent, UnreadableTypes
-from actorium.store.event_store import Append, Batch, EventStore
+from actorium.store.event_store import Append, AppendBatch, EventStore
 from actorium.store.events import EncodedEvent
 from actorium.store.memory import MemoryStore
 from actorium.store.names import StreamName
@@ -148,7 +148,7 @@ async def stored(store: EventStore) -> EventStore:
     payload = msgspec.json.encode(Paid(5))
     paid, other = EncodedEvent("Paid", 1, payload, b"{}"), EncodedEvent("Noted", 1, b"{}", b"{}")
     await store.open()
-    await store.commit(Batch(0, [Append(StreamName("Account", "x"), 0, (other, paid, other, paid))]))
+    await store.append(AppendBatch(0, [Append(StreamName("Account", "x"), 0, (other, paid, other, paid))]))
     await store.close()
     return store
 

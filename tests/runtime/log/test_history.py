@@ -19,7 +19,7 @@ from actorium import Aggregate, Command, ConfigurationError, Event, NotFound, Ru
 from actorium.errors import HydrationFailed, RuntimeClosed, UnknownEventType, UnreadableTypes
 from actorium.runtime.log.history import PAGE_EVENTS
 from actorium.store.errors import InvalidCommand
-from actorium.store.event_store import Append, Batch
+from actorium.store.event_store import Append, AppendBatch
 from actorium.store.events import EncodedEvent, as_json
 from actorium.store.memory import MemoryStore
 from actorium.store.names import StreamName
@@ -72,7 +72,7 @@ async def test_a_history_longer_than_a_page_is_complete() -> None:
     await store.open()
     one = EncodedEvent("Added", 1, b'{"amount":1}', b"{}")
     count = 2 * PAGE_EVENTS
-    await store.commit(Batch(0, [Append(StreamName("Tally", "t"), 0, (one,) * count)]))
+    await store.append(AppendBatch(0, [Append(StreamName("Tally", "t"), 0, (one,) * count)]))
     await store.close()
     async with Runtime([Ticks], store=store) as runtime:
         totals = [change.after.total async for change in runtime.history(Ticks, "t")]
@@ -181,7 +181,7 @@ async def purse_of_old() -> MemoryStore:
     await store.open()
     old = [{"amounts": [1, 2], "note": "x"}, {"amounts": [4]}, {"amounts": []}]
     events = tuple(EncodedEvent("Moved", 1, as_json(payload), b"{}") for payload in old)
-    await store.commit(Batch(0, [Append(StreamName("Purse", "p"), 0, events)]))
+    await store.append(AppendBatch(0, [Append(StreamName("Purse", "p"), 0, events)]))
     await append(store, ("Purse", "p"), 3, Paid(8))
     await store.close()
     return store
@@ -254,7 +254,7 @@ async def log_with_strangers() -> MemoryStore:
     await store.open()
     await append(store, ("Tally", "a"), 0, Forgotten(), Forgotten())
     later = EncodedEvent("Added", 7, b'{"amount":1}', b"{}")
-    await store.commit(Batch(0, [Append(StreamName("Tally", "b"), 0, (later,))]))
+    await store.append(AppendBatch(0, [Append(StreamName("Tally", "b"), 0, (later,))]))
     await store.close()
     return store
 

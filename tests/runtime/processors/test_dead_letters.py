@@ -3,10 +3,10 @@
 import asyncio
 import os
 import sqlite3
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from support.bank import Add, Added, Tally
 from support.read_models import AT_ONCE, PARTS, Sums, Switch, Totals, caught_up, parked
@@ -17,7 +17,7 @@ from actorium import Projection, Runtime, Settings, on
 from actorium.actors.errors import NotFound
 from actorium.runtime.retry import Retry
 from actorium.store.errors import CommitUnknown, InvalidCommand, StatementFailed
-from actorium.store.event_store import Append, Batch, Committed
+from actorium.store.event_store import Append, AppendBatch, SaveCheckpoint
 from actorium.store.events import EncodedEvent
 from actorium.store.memory import MemoryStore
 from actorium.store.names import StreamName
@@ -53,8 +53,8 @@ async def test_one_poison_event_in_10_000_parks_one_stream_of_100(tmp_path: Path
     ]
     for begin in range(0, 10_000, 1_000):
         numbers = range(begin, begin + 1_000)
-        await store.commit(
-            Batch(0, [Append(StreamName("Tally", f"t{n % 100}"), n // 100, (events[n],)) for n in numbers])
+        await store.append(
+            AppendBatch(0, [Append(StreamName("Tally", f"t{n % 100}"), n // 100, (events[n],)) for n in numbers])
         )
     await store.close()
     expected = {f"t{k}": (sum(n % 9 for n in range(k, 10_000, 100)), 100) for k in range(100)}
@@ -183,11 +183,11 @@ def test_a_crash_during_a_retry_or_discard_repeats_and_loses_nothing(commits: in
         await runtime.start()
         processor = runtime.processors[Totals]
         await caught_up(runtime, Totals)
-        begun = len(store.batches)
+        begun = len(store.saves)
         repair = processor.retry() if what == "retry" else processor.discard(1, "a reason")
         repairing = asyncio.ensure_future(repair)
         for _ in range(1_000):
-            if len(store.batches) < begun + commits and not repairing.done():
+            if len(store.saves) < begun + commits and not repairing.done():
                 await steps(1)
         dying = [task for task in asyncio.all_tasks() if task.get_name() == "actorium"]
         for task in dying:
@@ -299,15 +299,13 @@ class RefusesEmpty(PassedThrough):
 
     times = 0
 
-    async def commit(self, batch: Batch) -> Committed:
-        empty = [one for one in batch.checkpoints if one.name.startswith("projection") and not one.statements]
+    async def save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, StatementFailed]:
+        empty = [one for one in checkpoints if one.name.startswith("projection") and not one.statements]
         if not self.times or not empty or any(one.parked for one in empty):
-            return await self.inner.commit(batch)
+            return await self.inner.save(checkpoints)
         self.times -= 1
-        kept = [one for one in batch.checkpoints if one is not empty[0]]
-        assert not kept, "each is committed by itself here"
-        committed = await self.inner.commit(msgspec.structs.replace(batch, checkpoints=kept))
-        return msgspec.structs.replace(committed, failed_checkpoints={0: StatementFailed("refused")})
+        assert len(checkpoints) == 1, "each is saved by itself here"
+        return {0: StatementFailed("refused")}
 
 
 @virtual

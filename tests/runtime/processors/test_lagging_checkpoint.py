@@ -6,6 +6,7 @@ from support.stores import Fault, FaultyStore, GatedStore
 from support.transfers import Transfer, ask, balances, open_accounts, runtime_of, saga_in
 from support.virtual_time import virtual
 
+from actorium.store.event_store import AppendBatch
 from actorium.store.memory import MemoryStore
 
 NAME = "saga Transfer"
@@ -21,7 +22,7 @@ async def test_it_is_saved_twice_a_second_at_most_and_soon_after_the_last_event(
         for _ in range(30):
             await saga_in(runtime, Transfer, await ask(runtime), "completed")
         await asyncio.sleep(1)
-        saves = [one for batch in store.batches for one in batch.checkpoints if one.name == NAME]
+        saves = [one for checkpoints in store.saves for one in checkpoints if one.name == NAME]
         assert 1 <= len(saves) <= 2 * (loop.time() - began) + 1
         assert await store.load_checkpoint(NAME) == runtime.statistics().position
 
@@ -31,8 +32,7 @@ async def test_a_failed_save_is_repeated_later() -> None:
     store, failures = FaultyStore(), 0
 
     def is_save() -> bool:
-        batch = store.batches[-1]
-        return not batch.appends and any(one.name == NAME for one in batch.checkpoints)
+        return not isinstance(store.last, AppendBatch) and any(one.name == NAME for one in store.last)
 
     def fault() -> Fault:
         nonlocal failures

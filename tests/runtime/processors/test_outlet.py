@@ -13,6 +13,7 @@ from support.stores import FaultyStore, append
 from support.virtual_time import settled, until, virtual
 
 from actorium import CloudEvent, ConfigurationError, Event, Outlet, Retry, Runtime, Settings
+from actorium.store.event_store import AppendBatch
 from actorium.store.memory import MemoryStore
 from actorium.store.source import SeededSource
 
@@ -255,7 +256,7 @@ async def test_an_event_accepted_before_the_save_comes_again_with_the_same_id() 
     async with Runtime([Account, outlet(receiver)], store=store) as runtime:
         await runtime.send(OpenAccount("alice"))
         await settled()
-        store.next_fault = lambda: "none" if store.batches[-1].appends else "before"
+        store.next_fault = lambda: "none" if isinstance(store.last, AppendBatch) else "before"
         await runtime.send(Deposit("alice", 1))
         await settled()
         assert receiver.ids == ["Account/alice/1", "Account/alice/2"]

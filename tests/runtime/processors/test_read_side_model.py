@@ -6,7 +6,7 @@ The rows are compared with the log at every single commit, from the store's side
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 from hypothesis import settings
@@ -18,7 +18,8 @@ from support.stores import FaultyStore, append
 from support.virtual_time import VirtualLoop, steps
 
 from actorium import ActoriumError, Runtime
-from actorium.store.event_store import Batch, Committed
+from actorium.store.errors import StatementFailed
+from actorium.store.event_store import AppendBatch, Appended, SaveCheckpoint
 from actorium.store.memory import MemoryStore
 from actorium.store.source import SeededSource
 from actorium.store.sql import checkpoints
@@ -41,11 +42,12 @@ class WatchedStore(FaultyStore):
         self.memory = inner
         self.wrong = ""  # kept until a step is over: an error here would be one of the store
 
-    async def _write(self, batch: Batch) -> Committed:
-        if batch.appends:  # the faults are for those who follow
-            return await self.inner.commit(batch)
+    async def _write(self, batch: AppendBatch) -> Appended:
+        return await self.inner.append(batch)  # the faults are for those who follow
+
+    async def _save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, StatementFailed]:
         try:
-            return await super()._write(batch)
+            return await super()._save(checkpoints)
         finally:
             self.check()
 

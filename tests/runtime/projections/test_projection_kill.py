@@ -13,13 +13,16 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 import msgspec
 import pytest
 import structlog
+
+from actorium.store.errors import StatementFailed
+from actorium.store.event_store import SaveCheckpoint
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -29,7 +32,6 @@ from support.stores import PassedThrough, whole_log
 
 from actorium import Event, EventStore, Projection, Reader, RecordedEvent, Rejected, Runtime, Transaction, on, query
 from actorium.runtime.projections.table_projection import checkpoint_name
-from actorium.store.event_store import Batch, Committed
 from actorium.store.sqlite import SQLiteStore
 
 CHECKPOINT = checkpoint_name("Books", 1)
@@ -102,14 +104,14 @@ class MortalStore(PassedThrough):
         super().__init__(inner)
         self._called = called
 
-    async def commit(self, batch: Batch) -> Committed:
-        is_watched = any(one.name == CHECKPOINT and one.statements for one in batch.checkpoints)
+    async def save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, StatementFailed]:
+        is_watched = any(one.name == CHECKPOINT and one.statements for one in checkpoints)
         if is_watched:
             self._called()
-        committed = await self.inner.commit(batch)
+        failed = await self.inner.save(checkpoints)
         if is_watched:
             self._called()
-        return committed
+        return failed
 
 
 async def move_money(runtime: Runtime, numbers: Iterator[int]) -> None:

@@ -60,7 +60,7 @@ async def test_statements_and_queries_are_translated_and_names_quoted() -> None:
         await runtime.send(OpenAccount("alice"))
         ack = await runtime.send(Deposit("alice", 5))
         assert await runtime.query(Sums.of, "alice", after=ack.position) == 5
-    checkpoints = [checkpoint for batch in store.batches for checkpoint in batch.checkpoints]
+    checkpoints = [checkpoint for saved in store.saves for checkpoint in saved]
     statements = [sql for checkpoint in checkpoints for sql, _ in checkpoint.statements]
     assert "INSERT OR REPLACE INTO [Sums__v1__sums] VALUES (?1, ?2)" in statements
     assert 'CREATE VIEW "sums" AS SELECT * FROM "Sums__v1__sums"' in statements

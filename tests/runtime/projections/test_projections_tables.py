@@ -23,7 +23,7 @@ from actorium import (
     upcast,
 )
 from actorium.errors import StatementFailed
-from actorium.store.event_store import Batch
+from actorium.store.event_store import AppendBatch
 from actorium.store.memory import MemoryStore
 
 
@@ -201,7 +201,7 @@ async def test_the_events_of_one_record_are_applied_all_or_none(breaks: str, mon
     await store.open()
     for id, amount in (("a", 1), ("b", 7), ("c", 2)):
         old = EncodedEvent("Split", 1, b'{"amount":%d}' % amount, b"{}")
-        await store.commit(Batch(0, [Append(StreamName("Tally", id), 0, (old,))]))
+        await store.append(AppendBatch(0, [Append(StreamName("Tally", id), 0, (old,))]))
     await store.close()
     whole = [(1, 0, 1), (1, 1, -1), (3, 0, 2), (3, 1, -2)]
     async with Runtime([Tally, Halves], store=store, settings=AT_ONCE) as runtime:

@@ -71,8 +71,8 @@ async def test_the_old_version_answers_until_the_new_one_has_caught_up() -> None
         assert replies - {(10_000, 5_000)} == {(5_000, 5_000)}, "half-built rows are never seen"
         assert (await runtime.query(Doubled.all))["a"] == (10_000, 5_000)
         assert tables_of(inner) == ["Totals__v2__totals"]
-    switches = [batch for batch in store.batches if any("current" in one.name for one in batch.checkpoints)]
-    assert len(switches) == 1, "the switch is one commit"
+    switches = [saved for saved in store.saves if any("current" in one.name for one in saved)]
+    assert len(switches) == 1, "the switch is one save"
 
 
 @virtual
@@ -127,7 +127,7 @@ async def test_an_interrupted_rebuild_continues_where_it_was() -> None:
         runtime = Runtime([Tally, Doubled], store=store)
         await runtime.start()
         for _ in range(1_000):
-            if len(store.batches) < 3 and tables_of(inner) != ["Totals__v2__totals"]:
+            if len(store.saves) < 3 and tables_of(inner) != ["Totals__v2__totals"]:
                 await steps(1)
         (dying,) = [task for task in asyncio.all_tasks() if task.get_name() == "actorium"]
         dying.cancel()

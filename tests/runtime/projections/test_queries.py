@@ -126,7 +126,7 @@ async def test_a_query_sees_committed_rows_only() -> None:
         await runtime.send(Add("a", 3))
         store.shut()
         runtime.processors[Totals].resume()
-        await store.commits(len(store.batches) + 1)
+        await store.saved(len(store.saves) + 1)
         assert await runtime.query(Totals.of, "a") == 0
         store.let_through()
         assert await runtime.query(Totals.of, "a", after=1) == 3

@@ -75,7 +75,7 @@ async def test_ended_intents_leave_no_rows_if_the_agenda_reloaded_during_the_wri
         runtime.processors[agenda].pause()
         store.shut()
         saved = asyncio.ensure_future(agenda.save())
-        await store.commits(len(store.batches) + 1)
+        await store.saved(len(store.saves) + 1)
         back = asyncio.ensure_future(agenda.prepare())  # as after a failed read of the log
         await asyncio.sleep(1)
         store.let_through()

@@ -12,7 +12,7 @@ from actorium import Event, RecordedEvent
 from actorium.simulation.checks.follower import FollowerCheck
 from actorium.simulation.checks.log import read_back
 from actorium.simulation.checks.snapshots import SavedStates
-from actorium.store.event_store import Append, Batch, CommandMark, Snapshot
+from actorium.store.event_store import Append, AppendBatch, CommandMark, Snapshot
 from actorium.store.events import EncodedEvent, Metadata, as_json
 from actorium.store.memory import MemoryStore
 from actorium.store.names import StreamName
@@ -31,7 +31,7 @@ async def filled() -> tuple[MemoryStore, WrittenLog]:
         id = f"c{number}"
         metadata = as_json(Metadata(id, "", "", {}))
         encoded = EncodedEvent(type(event).__name__, 1, as_json(event), metadata)
-        await store.commit(Batch(1_000, [Append(A, number, (encoded,), CommandMark(id, 7))]))
+        await store.append(AppendBatch(1_000, [Append(A, number, (encoded,), CommandMark(id, 7))]))
         log.sent(Withdraw("a", number), None, command_id=id)
     log.witness.saw(await store.read_log(0, 100), 1)
     return store, log

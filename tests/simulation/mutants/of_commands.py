@@ -16,9 +16,9 @@ from actorium.actors.pending import PendingAppend
 from actorium.actors.snapshots import SnapshotKeeper
 from actorium.runtime.commands.replies import Replies
 from actorium.store.errors import Transient, WrongExpectedVersion
-from actorium.store.event_store import Append, Batch, Committed, Snapshot
+from actorium.store.event_store import Append, AppendBatch, Appended, Snapshot
 from actorium.store.memory import MemoryStore
-from actorium.store.writer import GroupCommitWriter
+from actorium.store.writers.group_commit_writer import GroupCommitWriter
 
 
 @mutant(accounts)
@@ -252,13 +252,13 @@ def a_snapshot_is_taken_of_what_is_not_written(patch: pytest.MonkeyPatch) -> Non
 @mutant(transfers)
 def recorded_time_follows_the_clock(patch: pytest.MonkeyPatch) -> None:
     """Recorded time never moves backwards in the log; here it follows the machine's clock."""
-    commit = MemoryStore.commit
+    append = MemoryStore.append
 
-    async def commit_at_any_time(store: MemoryStore, batch: Batch) -> Committed:
+    async def append_at_any_time(store: MemoryStore, batch: AppendBatch) -> Appended:
         store._recorded_us = 0
-        return await commit(store, batch)
+        return await append(store, batch)
 
-    patch.setattr(MemoryStore, "commit", commit_at_any_time)
+    patch.setattr(MemoryStore, "append", append_at_any_time)
 
 
 @mutant(accounts)

@@ -29,7 +29,7 @@ from actorium.sagas.model.plan import StepPlan
 from actorium.store.errors import ActoriumError
 from actorium.store.events import Event, RecordedEvent
 from actorium.store.names import event_id
-from actorium.store.writer import GroupCommitWriter
+from actorium.store.writers.group_commit_writer import GroupCommitWriter
 
 
 def send_under_new_ids(patch: pytest.MonkeyPatch, policy: type[CommandRunner]) -> None:

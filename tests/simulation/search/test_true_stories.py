@@ -15,8 +15,8 @@ def sent(outcome: Outcome) -> list[str]:
 
 
 def shrunk(simulation: Simulation, *, within_s: float = 60.0) -> Shrunk:
-    """The story of the first failing seed, among the first twenty."""
-    verdict = judge(simulation, seeds=20, shrink_s=within_s)
+    """The story of the first failing seed, among the first thirty."""
+    verdict = judge(simulation, seeds=30, shrink_s=within_s)
     assert verdict.failure is not None
     return verdict.failure.shrunk
 

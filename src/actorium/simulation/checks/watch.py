@@ -31,7 +31,7 @@ from actorium.simulation.checks.streams import Streams
 from actorium.simulation.record.history import ClientDelivery, ClientRead, History, Operation
 from actorium.simulation.record.view import View
 from actorium.simulation.record.witness import Witness
-from actorium.store.event_store import Batch, Committed
+from actorium.store.event_store import AppendBatch, Appended
 from actorium.store.events import EncodedRecord
 from actorium.user_lines import described
 
@@ -78,7 +78,8 @@ class Checks:
         self._following: asyncio.Task[None] | None = None
         self._read: Callable[[type[Aggregate], str], None] | None = None
         witness.listeners.append(self._grew)
-        witness.batch_listeners.append(self._wrote)
+        witness.batch_listeners.append(self._appended)
+        witness.save_listeners.append(self._models.committed)
 
     # --- during the run -------------------------------------------------------------------------------------------
 
@@ -104,11 +105,9 @@ class Checks:
         if self._looks_closely or self._chance.number("reading", last.position) < _READ_AFTER:
             self._read(aggregate, last.stream.id)
 
-    def _wrote(self, batch: Batch, committed: Committed) -> None:
-        self._effects.reported(batch.appends, committed.outcomes)
+    def _appended(self, batch: AppendBatch, appended: Appended) -> None:
+        self._effects.reported(batch.appends, appended.outcomes)
         self._saved.committed(batch.snapshots)
-        failed = committed.failed_checkpoints
-        self._models.committed(one for n, one in enumerate(batch.checkpoints) if n not in failed)
 
     def deployed(self, described: Runtime) -> None:
         """Record that the next life of the node runs other classes."""

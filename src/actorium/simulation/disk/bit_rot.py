@@ -17,7 +17,7 @@ import msgspec
 from actorium.store.errors import ActoriumError
 from actorium.store.event_store import (
     Append,
-    Batch,
+    AppendBatch,
     CommandMark,
     DeadLetter,
     EventStore,
@@ -59,7 +59,7 @@ async def write_log(path: Path) -> None:
     store = SQLiteStore(path)
     await store.open()
     table = "CREATE TABLE balances (account TEXT PRIMARY KEY, balance INTEGER NOT NULL)"
-    await store.commit(Batch(1_000, checkpoints=[SaveCheckpoint(_PROCESSORS[0], 0, [(table, ())])]))
+    await store.save([SaveCheckpoint(_PROCESSORS[0], 0, [(table, ())])])
     position = 0
     for turn in range(_ROUNDS):
         appends, statements = [], []
@@ -82,7 +82,8 @@ async def write_log(path: Path) -> None:
             SaveCheckpoint(_PROCESSORS[1], position, parked=[letter]),
             SaveCheckpoint(_PROCESSORS[2], position - 1),
         ]
-        await store.commit(Batch(1_000 + turn, appends, checkpoints, snapshots))
+        await store.append(AppendBatch(1_000 + turn, appends, snapshots))
+        await store.save(checkpoints)
     await store.close()
 
 
@@ -101,7 +102,7 @@ async def _next_commit(store: EventStore) -> list[str]:
     event = EncodedEvent("Deposited", 1, b"{}", b"{}")
     new = Append(_STREAMS[0], _ROUNDS, (event,), CommandMark("new", 7))
     old = Append(_STREAMS[1], _ROUNDS, (event,), CommandMark(_COMMANDS[1], 1_000_000))
-    return [str(outcome) for outcome in (await store.commit(Batch(2_000, [new, old]))).outcomes]
+    return [str(outcome) for outcome in (await store.append(AppendBatch(2_000, [new, old]))).outcomes]
 
 
 async def _each(read: Callable[[str], Awaitable[Any]], names: list[str]) -> list[Any]:

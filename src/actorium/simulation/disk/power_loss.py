@@ -21,7 +21,7 @@ from actorium.simulation.disk.recording import moments
 from actorium.simulation.disk.store import SimulatedSqliteStore
 from actorium.simulation.disk.workload import FILE, CoinsPut, Purses, Recording, record
 from actorium.store.errors import ActoriumError
-from actorium.store.event_store import Append, Batch, EventStore, StreamRead
+from actorium.store.event_store import Append, AppendBatch, EventStore, StreamRead
 from actorium.store.events import EncodedEvent, EncodedRecord
 from actorium.store.names import StreamName
 
@@ -162,7 +162,7 @@ async def _require_read_model(store: EventStore, log: Sequence[EncodedRecord]) -
 
 async def _require_service(store: EventStore, log: Sequence[EncodedRecord]) -> None:
     after = Append(StreamName("Purse", "after the cut"), 0, (EncodedEvent("CoinsPut", 1, b"{}", b"{}"),))
-    committed = await store.commit(Batch(0, [after]))
+    committed = await store.append(AppendBatch(0, [after]))
     _require(list(committed.outcomes) == [len(log) + 1], "the next commit is not accepted")
 
 

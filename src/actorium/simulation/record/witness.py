@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from actorium.store.event_store import Batch, Committed
+from actorium.store.errors import StatementFailed
+from actorium.store.event_store import AppendBatch, Appended, SaveCheckpoint
 from actorium.store.events import EncodedRecord
 from actorium.store.names import StreamName
 
@@ -24,7 +25,8 @@ class Witness:
         self.steps: list[int] = []
         self.streams: dict[StreamName, list[EncodedRecord]] = {}
         self.listeners: list[Callable[[Sequence[EncodedRecord]], None]] = []
-        self.batch_listeners: list[Callable[[Batch, Committed], None]] = []
+        self.batch_listeners: list[Callable[[AppendBatch, Appended], None]] = []
+        self.save_listeners: list[Callable[[Sequence[SaveCheckpoint]], None]] = []
 
     @property
     def position(self) -> int:
@@ -49,10 +51,16 @@ class Witness:
         for listener in self.listeners:
             listener(records)
 
-    def wrote(self, batch: Batch, committed: Committed) -> None:
+    def appended(self, batch: AppendBatch, appended: Appended) -> None:
         """Record the contents of a commit, after its records, and the log's answer."""
         for listener in self.batch_listeners:
-            listener(batch, committed)
+            listener(batch, appended)
+
+    def saved(self, checkpoints: Sequence[SaveCheckpoint], failed: Mapping[int, StatementFailed]) -> None:
+        """Record the checkpoints that were written."""
+        written = [checkpoint for index, checkpoint in enumerate(checkpoints) if index not in failed]
+        for listener in self.save_listeners:
+            listener(written)
 
     def compare(self, log: Sequence[EncodedRecord], step: int) -> None:
         """Compare with the log found after a restart; raise Loss if it is not a continuation."""

@@ -76,6 +76,14 @@ FAMILIES: Mapping[str, tuple[Kind, ...]] = {
         Kind.CONFLICT,
     ),
     "disk": (Kind.POWER_CUT,),
+    "save": (
+        Kind.CRASH_BEFORE_COMMIT,
+        Kind.CRASH_AFTER_COMMIT,
+        Kind.STORE_FAILED,
+        Kind.ANSWER_OF_STORE_LOST,
+        Kind.STORE_SLOW,
+        Kind.STORE_OUTAGE,
+    ),
     "checkpoint": (Kind.CHECKPOINT_FAILED,),
     "read": (Kind.READ_FAILED, Kind.READ_SLOW),
     "request": (Kind.REQUEST_LOST, Kind.REQUEST_DOUBLED, Kind.REQUEST_DELAYED, Kind.REQUEST_CANCELLED),
@@ -94,6 +102,7 @@ FAMILIES: Mapping[str, tuple[Kind, ...]] = {
 _PLACES = {
     "commit": "append to {}",
     "disk": "{}",
+    "save": "checkpoint of {}",
     "checkpoint": "checkpoint of {}",
     "request": "request of {}",
     "reply": "reply to {}",
@@ -113,6 +122,7 @@ _PLACES = {
 _WEIGHTS = {
     "commit": 1.5,
     "disk": 0.06,
+    "save": 1.1,
     "checkpoint": 5.0,
     "read": 0.45,
     "request": 5.5,

@@ -7,7 +7,7 @@ simulated disk. When the process dies, its pending calls never finish, and nothi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NoReturn, Protocol, TypeVar
 
 import msgspec
@@ -18,16 +18,17 @@ from actorium.simulation.disk.disk import PowerCut
 from actorium.simulation.record.witness import Loss, Witness
 from actorium.simulation.words import without_addresses
 from actorium.simulation.world.faults import FaultId, FaultPlan, Kind
-from actorium.store.errors import ActoriumError, CommitUnknown, StoreUnavailable, WrongExpectedVersion
+from actorium.store.errors import ActoriumError, CommitUnknown, StatementFailed, StoreUnavailable, WrongExpectedVersion
 from actorium.store.event_store import (
     PAGE_BYTES,
+    AppendBatch,
+    Appended,
     AppendOutcome,
-    Batch,
-    Committed,
     DeadLetter,
     EventStore,
     Head,
     Link,
+    SaveCheckpoint,
     StreamPage,
     StreamRead,
 )
@@ -111,30 +112,53 @@ class SimulatedStore:
         except PowerCut:
             await self._power_gone()
 
-    async def commit(self, batch: Batch) -> Committed:
+    async def append(self, batch: AppendBatch) -> Appended:
+        fault = await self._knock([("commit", str(append.stream)) for append in batch.appends])
+        refused = fault.site.removeprefix("commit ") if fault is not None and fault.kind is Kind.CONFLICT else None
+        try:
+            appended = await self._append(batch, refused)
+        except PowerCut:
+            await self._power_gone()
+        await self._compare(self._witness.saw, self._witness.position)
+        self._watched(self._witness.appended, batch, appended)
+        self._process.committed(_told(batch, appended), tuple(str(append.stream) for append in batch.appends))
+        await self._leave(fault)
+        return appended
+
+    async def save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, StatementFailed]:
+        sites = [("save", one.name) for one in checkpoints]
+        # A position alone never fails.
+        sites += [("checkpoint", one.name) for one in checkpoints if one.statements or one.changes]
+        fault = await self._knock(sites)
+        if fault is not None and fault.kind is Kind.CHECKPOINT_FAILED:
+            name = fault.site.removeprefix("checkpoint ")
+            checkpoints = [one if one.name != name else _broken(one) for one in checkpoints]
+        try:
+            failed = await self._log.save(checkpoints)
+        except PowerCut:
+            await self._power_gone()
+        self._watched(self._witness.saved, checkpoints, failed)
+        self._process.committed("save " + "; ".join(f"{one.name} at {one.position}" for one in checkpoints), ())
+        await self._leave(fault)
+        return failed
+
+    async def _knock(self, sites: Sequence[tuple[str, str]]) -> FaultId | None:
+        """Begin a write and return the fault it meets, the last one drawn; raise if the store does not take it."""
         if self._process.is_dead:
             await self._hang()
         self._process.mark()
-        fault = self._drawn(batch)
+        drawn = [self._plan.draw(family, what) for family, what in sites]
+        fault = next((one for one in reversed(drawn) if one is not None), None)
         if fault is not None:
-            batch = await self._before(fault, batch)
+            self._process.fault_happened(fault)
+            await self._before(fault)
         await self._wait(self._process.latency_s("commit"))
         self._require_there()
         if self._trouble.full_commits and self._plan.is_active:
             self._trouble.full_commits -= 1
             raise StoreUnavailable("no space left on the disk (simulated)")
-        refused = fault.site.removeprefix("commit ") if fault is not None and fault.kind is Kind.CONFLICT else None
         self._process.mark()
-        try:
-            committed = await self._write(batch, refused)
-        except PowerCut:
-            await self._power_gone()
-        await self._compare(self._witness.saw, self._witness.position)
-        self._watched(self._witness.wrote, batch, committed)
-        self._process.committed(_told(batch, committed), tuple(str(append.stream) for append in batch.appends))
-        if fault is not None:
-            committed = await self._after(fault, committed)
-        return committed
+        return fault
 
     async def _compare(self, take: Callable[[Sequence[EncodedRecord], int], None], after_position: int) -> None:
         """Pass the events of the log after a position to the witness."""
@@ -155,13 +179,13 @@ class SimulatedStore:
         finally:
             self._plan.is_watching = False
 
-    async def _write(self, batch: Batch, refused: str | None) -> Committed:
-        """Commit a batch; appends to the stream named `refused` fail as if another writer had been first."""
+    async def _append(self, batch: AppendBatch, refused: str | None) -> Appended:
+        """Write a batch; appends to the stream named `refused` fail as if another writer had been first."""
         if refused is None:
-            return await self._log.commit(batch)
+            return await self._log.append(batch)
         kept = [append for append in batch.appends if str(append.stream) != refused]
-        committed = await self._log.commit(msgspec.structs.replace(batch, appends=kept))
-        written = iter(committed.outcomes)
+        appended = await self._log.append(msgspec.structs.replace(batch, appends=kept))
+        written = iter(appended.outcomes)
         outcomes: list[AppendOutcome] = []
         for append in batch.appends:
             if str(append.stream) != refused:
@@ -169,20 +193,9 @@ class SimulatedStore:
             else:
                 actual = len(self._witness.streams.get(append.stream, ()))
                 outcomes.append(WrongExpectedVersion(append.stream, expected=append.expected_version, actual=actual))
-        return msgspec.structs.replace(committed, outcomes=outcomes)
+        return msgspec.structs.replace(appended, outcomes=outcomes)
 
-    def _drawn(self, batch: Batch) -> FaultId | None:
-        fault = None
-        for append in batch.appends:
-            fault = self._plan.draw("commit", str(append.stream)) or fault
-        for checkpoint in batch.checkpoints:
-            if checkpoint.statements or checkpoint.changes:  # a position alone never fails
-                fault = self._plan.draw("checkpoint", checkpoint.name) or fault
-        if fault is not None:
-            self._process.fault_happened(fault)
-        return fault
-
-    async def _before(self, fault: FaultId, batch: Batch) -> Batch:
+    async def _before(self, fault: FaultId) -> None:
         match fault.kind:
             case Kind.CRASH_BEFORE_COMMIT:
                 self._process.crash(str(fault))
@@ -197,21 +210,15 @@ class SimulatedStore:
                 await self._wait(self._plan.amount(fault, 0.05, 20.0))
             case Kind.DISK_FULL:
                 self._trouble.full_commits = 1 + int(self._plan.amount(fault, 0.0, 8.0))
-            case Kind.CHECKPOINT_FAILED:
-                name = fault.site.removeprefix("checkpoint ")
-                return msgspec.structs.replace(
-                    batch, checkpoints=[one if one.name != name else _broken(one) for one in batch.checkpoints]
-                )
-        return batch
 
-    async def _after(self, fault: FaultId, committed: Committed) -> Committed:
-        match fault.kind:
+    async def _leave(self, fault: FaultId | None) -> None:
+        """End a write with the fault that it meets after it."""
+        match fault and fault.kind:
             case Kind.CRASH_AFTER_COMMIT:
                 self._process.crash(str(fault))
                 await self._hang()
             case Kind.ANSWER_OF_STORE_LOST:
                 raise CommitUnknown("the store wrote, but its answer was lost (simulated)")
-        return committed
 
     async def read_streams(self, reads: Sequence[StreamRead], max_bytes: int = PAGE_BYTES) -> list[StreamPage]:
         what = str(reads[0].stream) if reads else "nothing"
@@ -289,20 +296,19 @@ class SimulatedStore:
             await asyncio.get_running_loop().create_future()
 
 
-def _broken(checkpoint: Any) -> Any:
+def _broken(checkpoint: SaveCheckpoint) -> SaveCheckpoint:
     return msgspec.structs.replace(
         checkpoint, statements=[*checkpoint.statements, ("INSERT INTO a_table_that_is_not_there VALUES (1)", ())]
     )
 
 
-def _told(batch: Batch, committed: Committed) -> str:
+def _told(batch: AppendBatch, appended: Appended) -> str:
     """Describe a commit for the trace."""
     parts = []
-    for append, outcome in zip(batch.appends, committed.outcomes, strict=True):
+    for append, outcome in zip(batch.appends, appended.outcomes, strict=True):
         names = ", ".join(map(_named, append.events))
         where = f"at {outcome}" if isinstance(outcome, int) else type(outcome).__name__
         parts.append(f"{append.stream} v{append.expected_version} + {names} {where}")
-    parts += [f"checkpoint {one.name} at {one.position}" for one in batch.checkpoints]
     parts += [f"snapshot {one.stream} v{one.version}" for one in batch.snapshots]
     return "commit " + "; ".join(parts)
 

@@ -1,0 +1,1 @@
+"""What gathers waiting appends and checkpoints, and passes them to the store."""
