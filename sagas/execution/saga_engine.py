@@ -104,7 +104,15 @@ class SagaEngine(Component):
         for stream in streams.values():
             stream.commands = by_name
         self._services = Services(
-            engine.dispatcher, store, source, by_name, send, accepts, environment.is_stopping, self._timeout_s
+            engine.dispatcher,
+            store,
+            source,
+            by_name,
+            send,
+            accepts,
+            environment.is_stopping,
+            self._timeout_s,
+            settings.max_payload_bytes,
         )
         definitions = {saga.__definition__.saga_type: saga.__definition__ for saga in streams}
         self._runners = _runners(self._services, definitions, settings)

@@ -23,6 +23,7 @@ class Services(msgspec.Struct, frozen=True):
     accepts: whether the runtime accepts commands now; None if they must pass through middleware.
     is_stopping: whether the runtime no longer accepts commands.
     timeout_s: how long one command, report or read may take, in seconds.
+    max_payload_bytes: how much the events of one decision may take, in bytes.
     """
 
     dispatcher: Dispatcher
@@ -33,3 +34,4 @@ class Services(msgspec.Struct, frozen=True):
     accepts: Callable[[], bool] | None
     is_stopping: Callable[[], bool]
     timeout_s: float
+    max_payload_bytes: int

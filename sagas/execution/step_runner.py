@@ -26,8 +26,10 @@ from actorium.sagas.model.state import SagaState
 from actorium.sagas.model.steps import DEFAULT_STEP_RETRY
 from actorium.sagas.model.stream import SagaStream
 from actorium.store.errors import ActoriumError, Refused, Transient
+from actorium.store.events import as_json
 from actorium.store.names import StreamName, event_id
 from actorium.store.raised import let_through, text_of
+from actorium.store.shapes.round_trip import InvalidMessage
 
 _ABSENT = object()
 _ALL = -1  # the index that represents all open commands of a step
@@ -42,6 +44,7 @@ class StepRunner(CommandRunner):
     def __init__(self, definitions: Mapping[str, SagaDefinition], services: Services) -> None:
         super().__init__(services, SagaStream.__definition__.handlers)
         self._definitions = definitions
+        self._max_payload_bytes = services.max_payload_bytes
 
     async def recorded(self, key: IntentKey) -> Intent | None:
         """Return the open part of a step, as recorded by its saga; None if the step is over."""
@@ -100,7 +103,8 @@ class StepRunner(CommandRunner):
                 inheriting = because_of(intent.flow_id, intent.causation_id, intent.headers)
                 with effect(effect_key if intent.id_form else ""), inheriting:
                     await step.method(saga, *arguments)
-                error, state = None, _changes(msgspec.json.decode(stream.state), saga)
+                state = _changes(msgspec.json.decode(stream.state), saga, self._max_payload_bytes)
+                error = None
                 break
             except Rejected as refusal:
                 error = refusal
@@ -165,11 +169,17 @@ def _intent(key: IntentKey, stream: SagaStream, known: Open, commands: dict[int,
     )
 
 
-def _changes(before: dict[str, Any], saga: SagaState) -> dict[str, Any]:
+def _changes(before: dict[str, Any], saga: SagaState, max_payload_bytes: int) -> dict[str, Any]:
     """Return the fields that an effect changed, and how it ended its saga if it did.
 
-    Raises TypeError, ValueError or msgspec.ValidationError if a field cannot be stored as JSON and read back.
+    Raises TypeError, ValueError or msgspec.ValidationError if a field cannot be stored as JSON and read back, and
+    InvalidMessage if the fields are too large for the saga's event.
     """
     changed = {name: value for name, value in state_of(saga).items() if before.get(name, _ABSENT) != value}
     msgspec.json.decode(as_recorded({**before, **changed}), type=type(saga))
+    size_bytes = len(as_json(changed))
+    if size_bytes > max_payload_bytes:
+        raise InvalidMessage(
+            f"its changes of the saga take {size_bytes} bytes, the limit max_payload_bytes is {max_payload_bytes}"
+        )
     return {**changed, "ended": saga.ended, "reason": saga.reason} if saga.ended else changed

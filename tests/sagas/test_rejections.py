@@ -129,7 +129,13 @@ async def test_a_submission_is_concluded_whatever_a_rejection_contains(how: str)
         assert (view.status, 0 < len(view.reason) <= 1_000) == ("failed", True)
 
 
-VALUES: dict[str, Any] = {"nan": float("nan"), "object": object(), "surrogate": "\ud800", "of another type": "text"}
+VALUES: dict[str, Any] = {
+    "nan": float("nan"),
+    "object": object(),
+    "surrogate": "\ud800",
+    "of another type": "text",
+    "too large": "x" * 2_000_000,
+}
 
 
 @pytest.mark.parametrize("what", VALUES)
@@ -152,4 +158,4 @@ async def test_an_effect_that_sets_an_unrecordable_field_fails(what: str) -> Non
 
     async with runtime_of(Payment, Printer) as runtime:
         saga = await saga_in(runtime, Payment, await ask(runtime), "undone")
-        assert "Error" in saga.reason
+        assert "Error" in saga.reason or "the limit max_payload_bytes is 1048576" in saga.reason
