@@ -13,11 +13,12 @@ from support.small_scenarios import Add, Added, Sum
 from actorium import ConfigurationError, NotFound, Projection, Runtime, on, query
 from actorium.runtime.log.durable_subscription import DurableSubscription
 from actorium.runtime.log.subscriptions import Subscription
+from actorium.runtime.processors.processors import AllDeadLetters
 from actorium.runtime.projections.queries import Watch
 from actorium.sagas.sagas import Sagas
 from actorium.sagas.submissions import Submissions
 from actorium.simulation import Faults, Kind, SimulatedRuntime, World
-from actorium.simulation.world.client_groups import SimulatedSagas, SimulatedSubmissions
+from actorium.simulation.world.client_groups import SimulatedDeadLetters, SimulatedSagas, SimulatedSubmissions
 from actorium.simulation.world.client_reads import Answers, FromPlace, SavedReader
 from actorium.simulation.world.node import ConnectionLost
 
@@ -241,7 +242,10 @@ def test_the_simulation_has_the_methods_of_the_real_runtime(name: str) -> None:
     assert name in public(Runtime) & public(SimulatedRuntime)
 
 
-@pytest.mark.parametrize(("real", "simulated"), [(Sagas, SimulatedSagas), (Submissions, SimulatedSubmissions)])
+GROUPS = [(Sagas, SimulatedSagas), (Submissions, SimulatedSubmissions), (AllDeadLetters, SimulatedDeadLetters)]
+
+
+@pytest.mark.parametrize(("real", "simulated"), GROUPS)
 def test_a_group_of_the_simulation_has_the_methods_and_parameters_of_the_real_one(real: type, simulated: type) -> None:
     assert public(real) == public(simulated)
     for name in public(real):

@@ -7,7 +7,7 @@ only if the order between streams makes no difference, and answers are not compa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from actorium.application import Runtime
@@ -72,13 +72,14 @@ class ReadModels:
 
     async def _compare(self, name: str, projection: type[Projection], runtime: Runtime, askings: list[Asking]) -> None:
         fold = fold_of(projection)
+        skipped = {letter.position for letter in runtime.processors[projection].dead_letters(discarded=True)}
         try:
-            self._judge(fold, askings)
+            self._judge(fold, askings, skipped)
             expected = fold.content()
             found = await _found(fold, projection, runtime)
         finally:
             fold.close()
-        if found == expected or (name in self._parked and self._order_matters(projection, expected)):
+        if found == expected or (name in self._parked and self._order_matters(projection, expected, skipped)):
             return
         if isinstance(expected, dict):
             table = next(table for table in expected if expected[table] != found[table])
@@ -86,13 +87,13 @@ class ReadModels:
         culprit = handlers_of(projection, self._view)
         self._violated(PROJECTED, f"{name}: {expected}", found, culprit=culprit)
 
-    def _judge(self, fold: Fold, askings: list[Asking]) -> None:
-        """Fold the whole log, and for each answer find a position at which it was correct."""
+    def _judge(self, fold: Fold, askings: list[Asking], skipped: Collection[int]) -> None:
+        """Fold the whole log but for discarded events; for each answer, find a position at which it was correct."""
         waiting = [one for one in askings if one.delivery.known != UNKNOWN and not _failed(one)]
         waiting.sort(key=lambda asking: asking.after)
         for position in range(self._witness.position + 1):
             changed = position == 0
-            for recorded in self._view.recorded(position) if position else ():
+            for recorded in self._view.recorded(position) if position and position not in skipped else ():
                 changed |= fold.apply(recorded)
             if waiting:
                 waiting = [one for one in waiting if not self._is_settled(fold, one, position, changed)]
@@ -115,20 +116,22 @@ class ReadModels:
         )
         return True
 
-    def _order_matters(self, projection: type[Projection], in_order: Any) -> bool:
+    def _order_matters(self, projection: type[Projection], in_order: Any, skipped: Collection[int]) -> bool:
         """Return whether another interleaving of the streams, each in its own order, gives another read model."""
         streams = list(self._witness.streams.values())
         try:
-            return any(self._folded(projection, order) != in_order for order in (streams, streams[::-1]))
+            return any(self._folded(projection, order, skipped) != in_order for order in (streams, streams[::-1]))
         except Exception:
             return True
 
-    def _folded(self, projection: type[Projection], streams: Iterable[Iterable[EncodedRecord]]) -> Any:
+    def _folded(
+        self, projection: type[Projection], streams: Iterable[Iterable[EncodedRecord]], skipped: Collection[int]
+    ) -> Any:
         fold = fold_of(projection)
         try:
             for records in streams:
                 for record in records:
-                    for recorded in self._view.recorded(record.position):
+                    for recorded in self._view.recorded(record.position) if record.position not in skipped else ():
                         fold.apply(recorded)
             return fold.content()
         finally:

@@ -21,7 +21,13 @@ from actorium.runtime.projections.projection import Projection, Query
 from actorium.simulation.record.history import Asking, ClientDelivery, ClientRead, Operation
 from actorium.simulation.record.trace import TraceMark
 from actorium.simulation.record.witness import Witness
-from actorium.simulation.world.client_groups import TRY_AGAIN, SimulatedSagas, SimulatedSubmissions
+from actorium.simulation.world.client_groups import (
+    TRY_AGAIN,
+    SimulatedDeadLetters,
+    SimulatedProcessors,
+    SimulatedSagas,
+    SimulatedSubmissions,
+)
 from actorium.simulation.world.client_reads import ReadFace
 from actorium.simulation.world.code_faults import INJECTED
 from actorium.simulation.world.faults import FaultId, Kind
@@ -51,6 +57,8 @@ class SimulatedRuntime(ReadFace):
         self.node = node
         self.sagas = SimulatedSagas(self._answered)
         self.submissions = SimulatedSubmissions(self._answered)
+        self.processors = SimulatedProcessors(node.look, self._answered)
+        self.dead_letters = SimulatedDeadLetters(node.look, self._answered)
 
     async def send(
         self,

@@ -1,16 +1,21 @@
-"""The groups of a simulated runtime, as on `Runtime`: its sagas and its submitted commands."""
+"""The groups of a simulated runtime, as on `Runtime`: sagas, submitted commands, processors and dead letters."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
-from actorium.actors.errors import HydrationFailed
+from actorium.actors.errors import HydrationFailed, NotFound
 from actorium.application import Runtime
+from actorium.runtime.processors.processor import Processor
+from actorium.runtime.processors.processor_statistics import ProcessorStatistics
 from actorium.sagas.model.saga import Saga
 from actorium.sagas.model.submission_views import SubmissionView
 from actorium.sagas.model.views import SagaSummary, SagaView
 from actorium.store.errors import StatementFailed, Transient
+from actorium.store.event_store import DeadLetter
+
+R = TypeVar("R")
 
 # The errors after which a client repeats a request.
 TRY_AGAIN = (Transient, HydrationFailed, TimeoutError)
@@ -22,6 +27,12 @@ class Ask(Protocol):
     async def __call__(
         self, what: str, call: Callable[[Runtime], Awaitable[Any]], again_for: tuple[type[Exception], ...] = ...
     ) -> Any: ...
+
+
+class Look(Protocol):
+    """Reads something of the live process without waiting; raises ConnectionLost if no process is alive."""
+
+    def __call__(self, read: Callable[[Runtime], R]) -> R: ...
 
 
 class SimulatedSagas:
@@ -87,3 +98,133 @@ class SimulatedSubmissions:
             f"cancel {command_id}", lambda runtime: runtime.submissions.cancel(command_id, reason=reason)
         )
         return cancelled
+
+
+class SimulatedProcessor:
+    """A processor of a node, with the methods of `Processor`.
+
+    `name`, `position`, `statistics`, `dead_letters`, `pause` and `resume` concern the live process, and raise
+    ConnectionLost if no process is alive. The others are repeated until they are answered.
+    """
+
+    def __init__(self, handler: object, look: Look, ask: Ask) -> None:
+        self._handler = handler
+        self._look = look
+        self._ask = ask
+
+    def _looked(self, read: Callable[[Processor], R]) -> R:
+        return self._look(lambda runtime: read(runtime.processors[self._handler]))
+
+    @property
+    def name(self) -> str:
+        """The name of the processor."""
+        return self._looked(lambda live: live.name)
+
+    @property
+    def position(self) -> int:
+        """The position up to which all events are finished."""
+        return self._looked(lambda live: live.position)
+
+    def statistics(self) -> ProcessorStatistics:
+        """Return the current statistics of the processor."""
+        return self._looked(lambda live: live.statistics())
+
+    def dead_letters(self, *, discarded: bool = False) -> list[DeadLetter]:
+        """Return the parked events, or the discarded ones, in log order."""
+        return self._looked(lambda live: live.dead_letters(discarded=discarded))
+
+    def pause(self) -> None:
+        """Stop delivering events after the current page, until `resume`. A restart ends the pause."""
+        self._looked(lambda live: live.pause())
+
+    def resume(self) -> None:
+        """Continue where `pause` stopped."""
+        self._looked(lambda live: live.resume())
+
+    async def reset(self) -> None:
+        """Start over from the first event, as `Processor.reset` does."""
+        await self._ask("reset", lambda runtime: runtime.processors[self._handler].reset())
+
+    async def retry(self, position: int | None = None) -> int:
+        """Redeliver the event parked at a position, by default all parked events; return how many are resolved."""
+        return await _once(
+            self._ask, "retry of parked events", lambda runtime: runtime.processors[self._handler].retry(position), 1
+        )
+
+    async def discard(self, position: int, reason: str) -> bool:
+        """Discard a parked event and deliver the events held back behind it; return whether all of them succeeded."""
+        return await _once(
+            self._ask,
+            f"discard of {position}",
+            lambda runtime: runtime.processors[self._handler].discard(position, reason),
+            True,
+        )
+
+
+class SimulatedProcessors(Mapping[object, SimulatedProcessor]):
+    """The processors of a node, by handler, as `runtime.processors`; raises ConnectionLost if no process is alive."""
+
+    def __init__(self, look: Look, ask: Ask) -> None:
+        self._look = look
+        self._ask = ask
+
+    def __getitem__(self, handler: object) -> SimulatedProcessor:
+        self._look(lambda runtime: runtime.processors[handler])  # raises for a handler that is not in the runtime
+        return SimulatedProcessor(handler, self._look, self._ask)
+
+    def __iter__(self) -> Iterator[object]:
+        return iter(self._look(lambda runtime: list(runtime.processors)))
+
+    def __len__(self) -> int:
+        return self._look(lambda runtime: len(runtime.processors))
+
+
+class SimulatedDeadLetters:
+    """The parked events of a node, with the methods of `runtime.dead_letters`."""
+
+    def __init__(self, look: Look, ask: Ask) -> None:
+        self._look = look
+        self._ask = ask
+
+    def list(self, handler: object = None, *, discarded: bool = False) -> list[DeadLetter]:
+        """Return the parked events in log order; raise ConnectionLost if no process is alive."""
+        return self._look(lambda runtime: runtime.dead_letters.list(handler, discarded=discarded))
+
+    async def retry(self, letter: DeadLetter | None = None, *, handler: object = None) -> int:
+        """Redeliver parked events and the events held back behind them; return how many parked events are resolved.
+
+        If the reply is lost, those that were resolved before it are not counted.
+        """
+        return await _once(
+            self._ask,
+            "retry of dead letters",
+            lambda runtime: runtime.dead_letters.retry(letter, handler=handler),
+            1,
+        )
+
+    async def discard(self, letter: DeadLetter, *, reason: str) -> bool:
+        """Discard a parked event and deliver the events held back behind it; return whether all of them succeeded."""
+        return await _once(
+            self._ask,
+            f"discard of {letter.processor} {letter.position}",
+            lambda runtime: runtime.dead_letters.discard(letter, reason=reason),
+            True,
+        )
+
+
+async def _once(ask: Ask, what: str, call: Callable[[Runtime], Awaitable[R]], done: R) -> R:
+    """Return the answer of a call; `done` if an attempt did the work and its answer was lost."""
+    attempts = 0
+
+    async def counted(runtime: Runtime) -> R:
+        nonlocal attempts
+        attempts += 1
+        try:
+            return await call(runtime)
+        except NotFound:
+            if attempts == 1:
+                raise
+            return done
+
+    answer: R = await ask(what, counted)
+    return answer

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+from asyncio.events import _set_running_loop
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -31,6 +32,8 @@ from actorium.simulation.world.store import SimulatedStore, Trouble
 from actorium.simulation.world.surroundings import Surroundings
 from actorium.store.errors import ActoriumError, OutcomeUnknown
 from actorium.user_lines import described
+
+R = TypeVar("R")
 
 _EPOCH_US = 1_700_000_000_000_000
 _RESTART_S = (0.02, 3.0)
@@ -232,6 +235,17 @@ class Node:
         self.life.mark()
         task = self.life.loop.create_task(self._serve(self.runtime, what, answer), name=self._call_name)
         return answer, task
+
+    def look(self, read: Callable[[Runtime], R]) -> R:
+        """Return the result of a function called in the process, without a step; raise ConnectionLost if it is down."""
+        if self.life is None or self.runtime is None:
+            raise ConnectionLost(f"{self.name} is down")
+        caller = asyncio._get_running_loop()
+        _set_running_loop(self.life.loop)
+        try:
+            return read(self.runtime)
+        finally:
+            _set_running_loop(caller)
 
     async def _serve(self, runtime: Runtime, what: Call, answer: asyncio.Future[Any]) -> None:
         result: Any = None
