@@ -220,3 +220,15 @@ class Projection(msgspec.Struct, metaclass=HandlerMeta):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls.__definition__ = ProjectionDefinition(cls, sys._getframe(1).f_locals)
+
+
+def answer_at_once(answer: Any, waits: Exception) -> Any:
+    """Return the answer of a query method without an event loop; raise `waits` if a coroutine waits for something."""
+    if not inspect.iscoroutine(answer):
+        return answer
+    try:
+        answer.send(None)
+    except StopIteration as end:
+        return end.value
+    answer.close()
+    raise waits

@@ -6,7 +6,7 @@ Adapters with an SQLite database use it, as they use `checkpoints.py`.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -96,6 +96,9 @@ _LIVE_STEPS = f"SELECT DISTINCT type, coalesce(step, '') FROM sagas WHERE {_LIVE
 _LIVE_IDS = f"SELECT id FROM sagas WHERE type = ? AND coalesce(step, '') = ? AND {_LIVE} LIMIT ?"
 
 
+_Condition = tuple[str, tuple[Any, ...]]  # SQL, and the values for its placeholders
+
+
 def write_changes(db: sqlite3.Connection, changes: Iterable[TableChange]) -> None:
     """Make changes in order, with consecutive ones of one kind as one call."""
     for sql, run in groupby(map(_statement_of, changes), key=itemgetter(0)):
@@ -123,17 +126,11 @@ def _due(db: sqlite3.Connection, read: ReadDue) -> list[AgendaRow]:
 
 
 def _sagas(db: sqlite3.Connection, read: ReadSagas) -> list[SagaRow]:
-    conditions, parameters = ["(type, id) > (?, ?)"], [*(read.after or ("", ""))]
+    conditions: list[_Condition] = [("(type, id) > (?, ?)", read.after or ("", ""))]
     if read.type is not None:
-        conditions.append("type = ?")
-        parameters.append(read.type)
-    if read.status is not None:
-        conditions.append("status = ?")
-        parameters.append(read.status)
-        if read.status != "completed":
-            conditions.append(_NOT_COMPLETED)
-    sql = _SAGAS.format(conditions=" AND ".join(conditions))
-    return [SagaRow(*row) for row in db.execute(sql, (*parameters, read.limit))]
+        conditions.append(("type = ?", (read.type,)))
+    conditions += _of_status(read.status, "completed", _NOT_COMPLETED)
+    return [SagaRow(*row) for row in _rows_where(db, _SAGAS, conditions, read.limit)]
 
 
 def _live_steps(db: sqlite3.Connection, read: ReadLiveSteps) -> list[LiveSteps]:
@@ -144,14 +141,20 @@ def _live_steps(db: sqlite3.Connection, read: ReadLiveSteps) -> list[LiveSteps]:
 
 
 def _submissions(db: sqlite3.Connection, read: ReadSubmissions) -> list[SubmissionRow]:
-    conditions, parameters = ["id > ?"], [read.after or ""]
-    if read.status is not None:
-        conditions.append("status = ?")
-        parameters.append(read.status)
-        if read.status != "done":
-            conditions.append(_NOT_DONE)
-    sql = _SUBMISSIONS.format(conditions=" AND ".join(conditions))
-    return [SubmissionRow(*row) for row in db.execute(sql, (*parameters, read.limit))]
+    conditions: list[_Condition] = [("id > ?", (read.after or "",)), *_of_status(read.status, "done", _NOT_DONE)]
+    return [SubmissionRow(*row) for row in _rows_where(db, _SUBMISSIONS, conditions, read.limit)]
+
+
+def _of_status(status: str | None, usual: str, unusual: str) -> list[_Condition]:
+    """Return the conditions for a status; `unusual` is that of the partial index, which has all but the usual rows."""
+    if status is None:
+        return []
+    return [("status = ?", (status,)), *([] if status == usual else [(unusual, ())])]
+
+
+def _rows_where(db: sqlite3.Connection, sql: str, conditions: Sequence[_Condition], limit: int) -> sqlite3.Cursor:
+    sql = sql.format(conditions=" AND ".join(condition for condition, _ in conditions))
+    return db.execute(sql, (*(value for _, values in conditions for value in values), limit))
 
 
 def _kept_state(db: sqlite3.Connection, read: ReadKeptState) -> list[KeptState]:

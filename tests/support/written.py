@@ -54,7 +54,7 @@ class WrittenLog:
         self, to: str, *events: Event, command_id: str = "", causation_id: str = "", kind: str = "Account"
     ) -> int:
         """Commit one append; return the last position."""
-        self.witness.saw(self.records(to, events, command_id, causation_id, kind), 1)
+        self.witness.saw(self.records(to, events, command_id, causation_id, kind))
         return self.witness.position
 
     def sent(

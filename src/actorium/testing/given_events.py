@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import sqlite3
 import weakref
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from actorium.runtime.processors.event_handlers import arguments
-from actorium.runtime.projections.projection import Projection, Query, Reader, Transaction
+from actorium.runtime.projections.projection import Projection, Query, Reader, Transaction, answer_at_once
 from actorium.runtime.projections.table_projection import names_of
 from actorium.store.codec import EventCodec
 from actorium.store.errors import ConfigurationError
@@ -112,7 +111,9 @@ class GivenEvents:
         if not (isinstance(what, Query) and what.projection is self._projection):
             raise ConfigurationError(f"{query!r} is not a query of {self._projection.__name__}")
         own = (Reader(self._fetch),) if query.wants_reader else ()
-        self._check(repr(query), copy.deepcopy(_answer(query, (self._instance, *own, *arguments))), expected)
+        waits = ConfigurationError(f"{query!r} awaits something other than its Reader: test it with a Runtime")
+        answer = answer_at_once(query.method(self._instance, *own, *arguments), waits)
+        self._check(repr(query), copy.deepcopy(answer), expected)
         return self
 
     def then_state(self, **fields: Any) -> GivenEvents:
@@ -148,15 +149,3 @@ class GivenEvents:
         if actual != expected:
             events = "1 event" if self._position == 1 else f"{self._position} events"
             raise AssertionError(f"expected {what} to be {expected!r} after {events}, got {actual!r}")
-
-
-def _answer(query: Query[Any], arguments: tuple[Any, ...]) -> Any:
-    answer = query.method(*arguments)
-    if not inspect.iscoroutine(answer):
-        return answer
-    try:
-        answer.send(None)
-    except StopIteration as end:
-        return end.value
-    answer.close()
-    raise ConfigurationError(f"{query!r} awaits something other than its Reader: test it with a Runtime")

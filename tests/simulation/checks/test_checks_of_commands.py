@@ -36,8 +36,8 @@ def test_positions_and_versions_are_consecutive(log: WrittenLog) -> None:
     (right,) = log.records("a", [Withdrawn(1)], "w")
     for wrong in (placed(right, position=3), placed(right, version=3), placed(right, recorded_us=1)):
         with pytest.raises(Loss):
-            log.witness.saw([wrong], 1)
-    log.witness.saw([right], 1)
+            log.witness.saw([wrong])
+    log.witness.saw([right])
 
 
 def test_the_log_after_a_restart_continues_what_was_seen(log: WrittenLog) -> None:
@@ -46,8 +46,8 @@ def test_the_log_after_a_restart_continues_what_was_seen(log: WrittenLog) -> Non
     (third,) = log.records("a", [Withdrawn(2)], "x")
     for wrong in ([first], [second, first], [first, placed(second, payload=b"{}")]):
         with pytest.raises(Loss):
-            log.witness.compare(wrong, 1)
-    log.witness.compare([first, second, third], 1)
+            log.witness.compare(wrong)
+    log.witness.compare([first, second, third])
     assert log.witness.position == 3
 
 
@@ -65,7 +65,7 @@ def test_each_command_takes_effect_once(log: WrittenLog) -> None:
 def test_a_command_takes_effect_in_one_stream(log: WrittenLog) -> None:
     (first,) = log.records("a", [Withdrawn(1)], "both")
     (other,) = log.records("b", [Opened(1, True)], "both")
-    log.witness.saw([first, placed(other, position=3)], 1)
+    log.witness.saw([first, placed(other, position=3)])
     assert log.found == ["a command takes effect in one append"]
 
 

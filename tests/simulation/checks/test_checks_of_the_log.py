@@ -33,7 +33,7 @@ async def filled() -> tuple[MemoryStore, WrittenLog]:
         encoded = EncodedEvent(type(event).__name__, 1, as_json(event), metadata)
         await store.append(AppendBatch(1_000, [Append(A, number, (encoded,), CommandMark(id, 7))]))
         log.sent(Withdraw("a", number), None, command_id=id)
-    log.witness.saw(await store.read_log(0, 100), 1)
+    log.witness.saw(await store.read_log(0, 100))
     return store, log
 
 

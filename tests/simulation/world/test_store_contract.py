@@ -35,9 +35,6 @@ class Undisturbed:
     def now_s(self) -> float:
         return 0.0
 
-    def step(self) -> int:
-        return 0
-
     def pause(self, delay_s: float) -> Awaitable[None]:
         return asyncio.sleep(0)
 

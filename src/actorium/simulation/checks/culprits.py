@@ -24,7 +24,7 @@ def written_since(view: View, held: Callable[[View], bool]) -> str:
     since: EncodedRecord | None = None
     has_held = held(past)
     for record in view.records:
-        witness.saw([record], 0)
+        witness.saw([record])
         if held(past):
             has_held, since = True, None
         elif has_held and since is None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from actorium.runtime.processors.event_handlers import arguments, nearest
-from actorium.runtime.projections.projection import Projection, Query, Reader, Transaction
+from actorium.runtime.projections.projection import Projection, Query, Reader, Transaction, answer_at_once
 from actorium.runtime.projections.table_names import TableNames
 from actorium.runtime.projections.table_projection import names_of
 from actorium.store.event_store import Statement
@@ -76,7 +75,7 @@ class TableFold:
     def ask(self, query: Query[Any], arguments: tuple[Any, ...]) -> Any:
         self._reads = 0
         own = (Reader(self._fetch),) if query.wants_reader else ()
-        return _finished(query.method(self._instance, *own, *arguments))
+        return answer_at_once(query.method(self._instance, *own, *arguments), Unanswerable())
 
     async def _fetch(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         self._reads += 1
@@ -106,7 +105,7 @@ class MemoryFold:
         return self._instance
 
     def ask(self, query: Query[Any], arguments: tuple[Any, ...]) -> Any:
-        return _finished(query.method(self._instance, *arguments))
+        return answer_at_once(query.method(self._instance, *arguments), Unanswerable())
 
     def close(self) -> None:
         """Do nothing: there is nothing to release."""
@@ -125,15 +124,3 @@ def select_all(table: str) -> str:
 def as_content(rows: Iterable[Any]) -> list[str]:
     """Return rows in a comparable form; their order in a table has no meaning."""
     return sorted(map(repr, rows))
-
-
-def _finished(answer: Any) -> Any:
-    """Return the result of a query; a coroutine must finish without waiting."""
-    if not inspect.iscoroutine(answer):
-        return answer
-    try:
-        answer.send(None)
-    except StopIteration as end:
-        return end.value
-    answer.close()
-    raise Unanswerable

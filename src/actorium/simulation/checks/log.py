@@ -17,7 +17,7 @@ async def read_back(log: EventStore, witness: Witness, effects: Effects, history
         found = await log.read_log(0, _EVERYTHING, _EVERYTHING)
         if len(found) > witness.position:
             violated("the log holds what was committed", f"{witness.position} events", f"{len(found)} events")
-        witness.compare(found, 0)
+        witness.compare(found)
     except Loss as loss:
         violated("nothing committed is lost", "the log as it was", loss)
         return

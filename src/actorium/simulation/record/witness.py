@@ -15,14 +15,10 @@ class Loss(Exception):
 
 
 class Witness:
-    """Every committed record, in order, with the step of its commit.
-
-    `records[p - 1]` is the event at position p; `steps[p - 1]` is the step at which it was committed.
-    """
+    """Every committed record, in order: `records[p - 1]` is the event at position p."""
 
     def __init__(self) -> None:
         self.records: list[EncodedRecord] = []
-        self.steps: list[int] = []
         self.streams: dict[StreamName, list[EncodedRecord]] = {}
         self.listeners: list[Callable[[Sequence[EncodedRecord]], None]] = []
         self.batch_listeners: list[Callable[[AppendBatch, Appended], None]] = []
@@ -33,7 +29,7 @@ class Witness:
         """The last position seen."""
         return len(self.records)
 
-    def saw(self, records: Sequence[EncodedRecord], step: int) -> None:
+    def saw(self, records: Sequence[EncodedRecord]) -> None:
         """Record what a commit added to the log; raise Loss if positions or versions are not consecutive."""
         if not records:
             return
@@ -47,7 +43,6 @@ class Witness:
                 raise Loss(f"{record.stream} v{record.version} has an earlier time than the event before it")
             stream.append(record)
             self.records.append(record)
-            self.steps.append(step)
         for listener in self.listeners:
             listener(records)
 
@@ -62,15 +57,11 @@ class Witness:
         for listener in self.save_listeners:
             listener(written)
 
-    def compare(self, log: Sequence[EncodedRecord], step: int) -> None:
+    def compare(self, log: Sequence[EncodedRecord]) -> None:
         """Compare with the log found after a restart; raise Loss if it is not a continuation."""
         for seen, found in zip(self.records, log, strict=False):
             if seen != found:
                 raise Loss(f"position {seen.position} held {seen} and now holds {found}")
         if len(log) < len(self.records):
             raise Loss(f"{len(self.records) - len(log)} of {len(self.records)} committed events are gone")
-        self.saw(log[len(self.records) :], step)
-
-    def step_of(self, position: int) -> int:
-        """Return the step of the commit that wrote a position."""
-        return self.steps[position - 1]
+        self.saw(log[len(self.records) :])

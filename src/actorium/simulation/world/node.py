@@ -360,9 +360,6 @@ class Life:
     def now_s(self) -> float:
         return self._world.machine.now_s
 
-    def step(self) -> int:
-        return self._world.machine.steps
-
     def committed(self, text: str, streams: tuple[str, ...]) -> None:
         self._world.note(f"{self.node.name} {text}", TraceMark.COMMITTED, self.node.name, streams)
 

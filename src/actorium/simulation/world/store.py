@@ -66,9 +66,6 @@ class Process(Protocol):
     def now_s(self) -> float:
         """Return the world's time in seconds."""
 
-    def step(self) -> int:
-        """Return the number of the world's step."""
-
     def committed(self, text: str, streams: tuple[str, ...]) -> None:
         """Write a line of the trace for a commit."""
 
@@ -160,11 +157,11 @@ class SimulatedStore:
         self._process.mark()
         return fault
 
-    async def _compare(self, take: Callable[[Sequence[EncodedRecord], int], None], after_position: int) -> None:
+    async def _compare(self, take: Callable[[Sequence[EncodedRecord]], None], after_position: int) -> None:
         """Pass the events of the log after a position to the witness."""
         try:
             found = await self._log.read_log(after_position, _EVERYTHING, _EVERYTHING)
-            self._watched(take, found, self._process.step())
+            self._watched(take, found)
         except PowerCut:
             await self._power_gone()
         except (Loss, ActoriumError) as error:
