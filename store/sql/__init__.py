@@ -1,1 +1,1 @@
-"""The SQL of stores that keep their tables in SQLite, in a file or in memory."""
+"""Parts of the stores that keep their tables in an SQL database; most are for SQLite, in a file or in memory."""

@@ -12,13 +12,13 @@ from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
-from zlib import crc32
 
 from actorium.store.errors import CorruptRow, StatementFailed
 from actorium.store.event_store import DeadLetter, SaveCheckpoint, Statement
 from actorium.store.guard import StatementGuard
 from actorium.store.names import StreamName
 from actorium.store.sql.own_sql import write_changes
+from actorium.store.sql.row_checksums import dead_letter_values, row_checksum
 from actorium.store.tables.own_rows import TableChange
 
 CHECKPOINTS_SCHEMA = """
@@ -116,7 +116,7 @@ def _write_changes(db: sqlite3.Connection, changes: Sequence[TableChange]) -> No
 
 def _save_position(db: sqlite3.Connection, checkpoint: SaveCheckpoint) -> None:
     name, position = checkpoint.name, checkpoint.position
-    db.execute(_SAVE_CHECKPOINT, (name, position, _checksum((name, position))))
+    db.execute(_SAVE_CHECKPOINT, (name, position, row_checksum((name, position))))
 
 
 def run_statements(db: sqlite3.Connection, statements: Sequence[Statement], guard: StatementGuard) -> None:
@@ -164,7 +164,7 @@ def load_checkpoint(db: sqlite3.Connection, name: str) -> int:
 
 def _checked_position(name: Any, position: Any, checksum: Any) -> int:
     text = name.decode(errors="replace") if isinstance(name, bytes) else str(name)
-    if type(position) is not int or checksum not in (None, _checksum((text, position))):
+    if type(position) is not int or checksum not in (None, row_checksum((text, position))):
         raise CorruptRow(
             f"the checkpoint of {text!r} does not match its checksum: a disk error or a manual edit changed it"
         )
@@ -179,7 +179,7 @@ def dead_letters(db: sqlite3.Connection, processor: str | None) -> list[DeadLett
     letters = []
     for name, kind, id, *rest, checksum in db.execute(_LIST):
         letter = DeadLetter(name, StreamName(kind, id), *rest)
-        if checksum not in (None, _checksum(_parked_values(letter))):
+        if checksum not in (None, row_checksum(dead_letter_values(letter))):
             raise CorruptRow(
                 f"a dead letter of {name!r}, at position {letter.position!r}, does not match its checksum: "
                 f"a disk error or a manual edit changed it"
@@ -201,26 +201,5 @@ def query(db: sqlite3.Connection, sql: str, parameters: Sequence[Any], guard: St
 
 
 def _parked_row(letter: DeadLetter) -> tuple[Any, ...]:
-    values = _parked_values(letter)
-    return *values, _checksum(values)
-
-
-def _parked_values(letter: DeadLetter) -> tuple[Any, ...]:
-    return (
-        letter.processor,
-        letter.position,
-        letter.stream.type,
-        letter.stream.id,
-        letter.version,
-        letter.event_type,
-        letter.error,
-        letter.traceback,
-        letter.attempts,
-        letter.parked_us,
-        letter.discarded,
-    )
-
-
-def _checksum(values: Sequence[Any]) -> int:
-    """Return the CRC-32 of a row's values."""
-    return crc32("\0".join(map(str, values)).encode())
+    values = dead_letter_values(letter)
+    return *values, row_checksum(values)
