@@ -21,7 +21,7 @@ from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.log.readability import require_readable
 from actorium.runtime.shutdown import Shutdown
 from actorium.store.errors import ActoriumError, ConfigurationError
-from actorium.store.event_store import Head
+from actorium.store.event_store import Head, OwnedStore
 from actorium.store.log import logger
 from actorium.store.raised import error_text, traceback_text
 
@@ -186,6 +186,8 @@ class Lifecycle:
         self.serving_loop = asyncio.get_running_loop()
         for component in senders:
             await component.start(tasks)
+        if isinstance(self._environment.store, OwnedStore):
+            tasks.start_soon(self._end_once_lost, self._environment.store)
         log.info("runtime_started", store=self._environment.store.describe(), position=engine.log_tail.position)
         started.set_result(None)
         await stop_wanted.wait()
@@ -196,6 +198,10 @@ class Lifecycle:
                 await component.stop()
         log.info("runtime_stopped", unfinished=engine.admission.in_flight, in_time=not drain.cancelled_caught)
         tasks.cancel_scope.cancel()
+
+    async def _end_once_lost(self, store: OwnedStore) -> None:
+        """End the runtime once another one has taken its log over."""
+        self.crashed(await store.until_lost())
 
 
 def _single(error: BaseException) -> BaseException:

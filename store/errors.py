@@ -156,6 +156,10 @@ class StoreInUse(Unavailable):
         self.pid = pid
 
 
+class Fenced(StoreInUse):
+    """Another runtime has taken the log over, and this one writes nothing to it any more: stop it."""
+
+
 class CommitUnknown(OutcomeUnknown):
     """A commit failed, or the runtime stopped waiting for it: its events may or may not be in the log.
 

@@ -8,7 +8,7 @@ ActoriumError
 ├── LostRace             read again, decide again WrongExpectedVersion
 ├── HandlerFailed        fix a handler            CommandFailed, QueryFailed, StatementFailed
 ├── Transient            send again later, with the same command_id
-│   ├── Unavailable      nothing was done         Overloaded, StoreUnavailable, StoreInUse, RuntimeClosed
+│   ├── Unavailable      nothing was done         Overloaded, StoreUnavailable, StoreInUse (Fenced), RuntimeClosed
 │   └── OutcomeUnknown   may have happened        CommandTimeout, CommitUnknown, StoreHangs, QueryTimeout,
 │                                                 EventParked, SagaTimeout
 └── DamagedLog           stop and look            UnreadableEvent (CorruptEvent, VersionGap, UnknownEventType,
@@ -37,6 +37,7 @@ from actorium.store.errors import (
     CorruptStore,
     DamagedLog,
     DuplicateCommand,
+    Fenced,
     HandlerFailed,
     InvalidCommand,
     LostRace,
@@ -73,6 +74,7 @@ __all__ = [
     "DuplicateCommand",
     "ErrorWire",
     "EventParked",
+    "Fenced",
     "HandlerFailed",
     "HydrationFailed",
     "InvalidCommand",
