@@ -1,7 +1,7 @@
-"""A separate process on one SQLite file: sends commands and writes a line to stdout after each acknowledgement.
+"""A separate process on one log: sends commands and writes a line to stdout after each acknowledgement.
 
-`python child.py <database> <first>`: command n is `Add(to=f"t{n % 7}", amount=n, events=1 + n % 3)` with the id
-`c<n>`, from `first` on. It goes on until it is killed or interrupted.
+`python child.py <store> <first>`: the store is a URL. Command n is `Add(to=f"t{n % 7}", amount=n, events=1 + n % 3)`
+with the id `c<n>`, from `first` on. It goes on until it is killed or interrupted.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from support.bank import Add, Tally
 
 from actorium import Runtime
 from actorium.errors import RuntimeClosed
+from actorium.store.errors import Fenced
 
 CALLERS = 24
 
@@ -34,14 +35,14 @@ async def call(runtime: Runtime, numbers: "itertools.count[int]") -> None:
     for number in numbers:
         try:
             ack = await runtime.send(command(number), command_id=f"c{number}")
-        except RuntimeClosed:
+        except (RuntimeClosed, Fenced):
             say(f"refused {number}")
             return
         say(f"ack {number} {ack.version} {ack.position}")
 
 
-async def main(database: str, first: int) -> None:
-    async with Runtime([Tally], store=f"sqlite:///{database}") as runtime:
+async def main(store: str, first: int) -> None:
+    async with Runtime([Tally], store=store) as runtime:
         say("ready")
         numbers = itertools.count(first)
         callers = [asyncio.create_task(call(runtime, numbers)) for _ in range(CALLERS)]
