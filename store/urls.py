@@ -1,4 +1,4 @@
-"""Store URLs: `memory://`, `sqlite:///relative.db`, `sqlite:////absolute.db`.
+"""Store URLs: `memory://`, `sqlite:///relative.db`, `sqlite:////absolute.db`, `postgresql://host/database`.
 
 A path is taken literally up to the first `?`, which starts the options. In a file name, write `%3F` for a question mark
 and `%25` for a percent sign before two hexadecimal digits. A `#` is part of the name: a store URL has no fragment.
@@ -7,7 +7,7 @@ and `%25` for a percent sign before two hexadecimal digits. A `#` is part of the
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -81,7 +81,19 @@ def _sqlite(url: str, place: str, options: dict[str, str]) -> EventStore:
     return SQLiteStore(path, **_read_options(url, options, _SQLITE_OPTIONS))
 
 
-def _read_options(url: str, options: dict[str, str], known: dict[str, Callable[[str], Any]]) -> dict[str, Any]:
+def _postgresql(url: str, place: str, options: dict[str, str]) -> EventStore:
+    try:
+        from actorium.store.postgresql import PostgreSQLStore
+        from actorium.store.postgresql.options import OPTIONS, split_url
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").partition(".")[0] != "asyncpg":
+            raise
+        raise ConfigurationError("a log in PostgreSQL needs asyncpg: pip install 'actorium[postgresql]'") from missing
+    uri, others = split_url(place, options)
+    return PostgreSQLStore(uri, **_read_options(url, others, OPTIONS))
+
+
+def _read_options(url: str, options: Mapping[str, str], known: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
     values = {}
     for name, text in options.items():
         read = known.get(name)
@@ -97,5 +109,10 @@ def _read_options(url: str, options: dict[str, str], known: dict[str, Callable[[
     return values
 
 
-_SCHEMES: dict[str, Callable[[str, str, dict[str, str]], EventStore]] = {"memory": _memory, "sqlite": _sqlite}
-_SHAPES = ("memory://", "sqlite:///relative.db", "sqlite:////absolute.db")
+_SCHEMES: dict[str, Callable[[str, str, dict[str, str]], EventStore]] = {
+    "memory": _memory,
+    "sqlite": _sqlite,
+    "postgresql": _postgresql,
+    "postgres": _postgresql,
+}
+_SHAPES = ("memory://", "sqlite:///relative.db", "sqlite:////absolute.db", "postgresql://host/database")

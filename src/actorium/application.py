@@ -53,7 +53,8 @@ class Runtime:
     `stop`. When the block ends, for whatever reason, accepted commands have `Settings.drain_s` seconds to finish.
 
     parts: what to run: aggregate, projection and saga classes, `@react` functions and outlets.
-    store: a URL (`memory://`, `sqlite:///relative.db`, `sqlite:////absolute.db`) or an EventStore.
+    store: a URL (`memory://`, `sqlite:///relative.db`, `sqlite:////absolute.db`, `postgresql://host/database`) or an
+        EventStore.
     settings: the limits and timeouts.
     middleware: called around each `send` and `tell`, the first one outermost.
     instruments: notified of commands, commits, deliveries and steps.

@@ -1,0 +1,321 @@
+"""`PostgreSQLStore`: the log in a schema of a PostgreSQL database.
+
+One connection appends. Another saves checkpoints with what belongs to them, so that a slow projection does not delay
+commands. A few read, a few others answer queries, and one holds the lease that keeps other runtimes away.
+
+Invariants between any two awaits:
+- at most one append is under way. When its connection breaks, the store finds out what became of it before it writes
+  anything else; callers see time pass, and an unknown outcome only after `patience_s`;
+- `_session` is set while the store is open, and None from the start of `close`;
+- a store that lost the log to another runtime writes nothing and answers nothing until it is opened again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from actorium.store.errors import (
+    ActoriumError,
+    ConfigurationError,
+    Fenced,
+    StatementFailed,
+    StoreInUse,
+    StoreUnavailable,
+)
+from actorium.store.event_store import (
+    PAGE_BYTES,
+    AppendBatch,
+    Appended,
+    DeadLetter,
+    Head,
+    Link,
+    SaveCheckpoint,
+    Snapshot,
+    StreamPage,
+    StreamRead,
+    require_events,
+)
+from actorium.store.events import EncodedRecord
+from actorium.store.log import logger
+from actorium.store.names import CommandRecord, StoredEventType
+from actorium.store.postgresql import checkpoints, own_tables, reading, statements
+from actorium.store.postgresql.appender import Appender, find_commands
+from actorium.store.postgresql.connecting import Connector
+from actorium.store.postgresql.dialect import PostgreSQLDialect
+from actorium.store.postgresql.failures import unavailable
+from actorium.store.postgresql.lease import Lease
+from actorium.store.postgresql.options import PostgreSQLOptions, default_name
+from actorium.store.postgresql.patience import until_known
+from actorium.store.postgresql.schema import migrate, refuse_other
+from actorium.store.postgresql.sessions import Connection, Session, SessionPool, Work
+from actorium.store.raised import error_text
+from actorium.store.tables.dialect import Dialect
+from actorium.store.tables.own_rows import Row, TableRead
+
+T = TypeVar("T")
+
+log = logger("actorium.store")
+
+
+class _Opened:
+    """The connections of an open store; `lease` is None if it only reads."""
+
+    def __init__(self, connector: Connector, options: PostgreSQLOptions, *, read_only: bool) -> None:
+        self.appender = Session(connector.for_role("append"))
+        self.tables = Session(connector.for_role("tables"))
+        self.readers = SessionPool(connector.for_role("read"), options.read_connections)
+        self.queries = SessionPool(connector.for_role("query"), options.query_connections)
+        self.lease_session = Session(connector.for_role("lease"))
+        self.lease: Lease | None = None
+        if not read_only:
+            self.lease = Lease(self.lease_session, name=options.name, lease_s=options.lease_s, place=connector.place)
+        self.appending = Appender()
+
+    async def close(self) -> None:
+        """Close everything, the lease last: what is under way needs it."""
+        sessions = (self.appender, self.tables, self.readers, self.queries)
+        await asyncio.gather(*(session.close() for session in sessions))
+        if self.lease is not None:
+            await self.lease.give_back()
+        await self.lease_session.close()
+
+
+class PostgreSQLStore:
+    """The log in a PostgreSQL database, 14 or newer; requires the extra `postgresql`.
+
+    uri: a connection URI such as `postgresql://user@host1,host2/database`. Of several hosts, the one that takes writes
+        is used.
+    schema: the schema of the database that holds the log; it is created if necessary.
+    standby: "refuse" raises StoreInUse if another runtime holds the log; "wait" waits in `open` until it is gone.
+    name: how other runtimes name this one; the host and the process id if empty.
+    application_name: the start of each connection's name in `pg_stat_activity`.
+    lease_s: how long a runtime that shows no sign of life keeps the log, in seconds.
+    patience_s: how long a commit is tried while the server is away, in seconds.
+    connect_timeout_s, statement_timeout_s, query_timeout_s: how long one connection attempt, one statement of a commit,
+        and one query may take, in seconds.
+    read_connections, query_connections: the number of connections for reads and for queries; six at most are open
+        otherwise.
+    synchronous_commit: the server's setting for commits of the log.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        *,
+        schema: str = "actorium",
+        standby: str = "refuse",
+        name: str = "",
+        application_name: str = "actorium",
+        lease_s: float = 3.0,
+        patience_s: float = 30.0,
+        connect_timeout_s: float = 5.0,
+        statement_timeout_s: float = 30.0,
+        query_timeout_s: float = 30.0,
+        read_connections: int = 2,
+        query_connections: int = 8,
+        synchronous_commit: str = "on",
+    ) -> None:
+        self._options = PostgreSQLOptions(
+            schema,
+            standby,
+            name or default_name(),
+            application_name,
+            lease_s,
+            patience_s,
+            connect_timeout_s,
+            statement_timeout_s,
+            query_timeout_s,
+            read_connections,
+            query_connections,
+            synchronous_commit,
+        ).checked()
+        self._uri = uri
+        self._connector = Connector(uri, self._options)
+        self.dialect: Dialect = PostgreSQLDialect()
+        self._session: _Opened | None = None
+        self._about = f"postgresql {self._connector.place}"
+        self._is_opening = False
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    async def open(self, *, verified: bool = True, read_only: bool = False) -> None:
+        """Open the log like `EventStore.open`.
+
+        verified: has no effect here; the server checks its own files.
+        read_only: take no lease and change nothing, even beside a running runtime. Raises UnsupportedSchema for an
+            older log.
+        """
+        if self._session is not None or self._is_opening:
+            raise StoreInUse(f"{self._connector.place} is already open: call close() before open()", pid=os.getpid())
+        self._connector = Connector(self._uri, self._options)
+        session = _Opened(self._connector, self._options, read_only=read_only)
+        self._is_opening = True
+        try:
+            await session.lease_session.run(lambda c: self._set_up(c, read_only=read_only))
+            if session.lease is not None:
+                await session.lease.take(waits=self._options.standby == "wait")
+        except BaseException as error:
+            await session.close()
+            if isinstance(error, Exception) and not isinstance(error, ActoriumError):
+                raise unavailable(error, f"cannot open {self._connector.place}") from error
+            raise
+        finally:
+            self._is_opening = False
+        self._session = session
+
+    async def _set_up(self, connection: Connection, *, read_only: bool) -> None:
+        self._about = await self._connector.examine(connection)
+        if read_only:
+            await refuse_other(connection, self._options.schema)
+        else:
+            await migrate(connection, self._options.schema)
+
+    async def close(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def until_lost(self) -> Fenced:
+        """Return the reason once another runtime has taken the log over; wait for ever if none does."""
+        lease = self._require_lease()
+        return await lease.until_lost()
+
+    # --- writing --------------------------------------------------------------------------------------------------
+
+    async def append(self, batch: AppendBatch) -> Appended:
+        session, lease = self._require_open(), self._require_lease()
+        require_events(batch)
+        appending = session.appending
+        attempts = 0
+
+        async def attempt(connection: Connection) -> Appended:
+            nonlocal attempts
+            attempts += 1
+            return await self._append_once(session, lease, connection, batch, is_repeated=attempts > 1)
+
+        appended = await self._until_known(session, lease, session.appender, attempt, lambda: appending.is_in_doubt)
+        self._note_acknowledged(batch, appended)
+        if batch.snapshots:
+            await self._save_snapshots(session, batch.snapshots)
+        return appended
+
+    async def _append_once(
+        self, session: _Opened, lease: Lease, connection: Connection, batch: AppendBatch, *, is_repeated: bool
+    ) -> Appended:
+        appending, owned = session.appending, lease.require()
+        if appending.is_in_doubt:
+            # The statement may still be on its way to the server: under another number it can do no harm.
+            owned = await lease.replace(connection)
+            known = await appending.found_out(connection)
+            if known is not None and is_repeated:
+                return known
+        if not batch.appends:
+            end = await reading.head(connection)
+            return Appended([], max(batch.recorded_us, end.recorded_us))
+        return await appending.append(connection, batch, owned.writer)
+
+    def _note_acknowledged(self, batch: AppendBatch, appended: Appended) -> None:
+        for append, outcome in zip(reversed(batch.appends), reversed(appended.outcomes), strict=True):
+            if isinstance(outcome, int):
+                self._connector.acknowledged = outcome + len(append.events) - 1
+                return
+
+    async def _save_snapshots(self, session: _Opened, snapshots: Sequence[Snapshot]) -> None:
+        try:
+            await session.appender.run(lambda c: checkpoints.save_snapshots(c, snapshots))
+        except Exception as error:  # the events are written, and a snapshot is only a shortcut
+            log.warning("store.snapshots_not_saved", place=self._connector.place, error=error_text(error))
+
+    async def save(self, checkpoints_: Sequence[SaveCheckpoint]) -> Mapping[int, StatementFailed]:
+        session, lease = self._require_open(), self._require_lease()
+        saving = checkpoints.Saving(checkpoints_, lease.require().node)
+        return await self._until_known(session, lease, session.tables, saving.attempt, lambda: saving.is_in_doubt)
+
+    async def _until_known(
+        self, session: _Opened, lease: Lease, connections: Session, attempt: Work[T], is_in_doubt: Callable[[], bool]
+    ) -> T:
+        async def run() -> T:
+            return await until_known(
+                lambda: connections.run(attempt),
+                is_in_doubt=is_in_doubt,
+                goes_on=lambda: self._goes_on(session),
+                patience_s=self._options.patience_s,
+                what=f"{self._connector.place} did not take a commit",
+            )
+
+        try:
+            return await asyncio.shield(asyncio.ensure_future(run()))
+        except Fenced as reason:
+            lease.lose(reason)
+            raise
+
+    def _goes_on(self, session: _Opened) -> bool:
+        """Whether this opening of the store still serves."""
+        return self._session is session and (session.lease is None or session.lease.lost is None)
+
+    # --- reading --------------------------------------------------------------------------------------------------
+
+    async def read_streams(self, reads: Sequence[StreamRead], max_bytes: int = PAGE_BYTES) -> list[StreamPage]:
+        session = self._require_open()
+        if not reads:
+            return []
+        heads = session.appending.heads
+        return await self._read(lambda c: reading.read_streams(c, reads, max_bytes, heads))
+
+    async def read_log(self, after_position: int, limit: int, max_bytes: int = PAGE_BYTES) -> list[EncodedRecord]:
+        return await self._read(lambda c: reading.read_log(c, after_position, limit, max_bytes))
+
+    async def head(self) -> Head:
+        return await self._read(reading.head)
+
+    async def find_command(self, command_id: str) -> CommandRecord | None:
+        return (await self._read(lambda c: find_commands(c, [command_id]))).get(command_id)
+
+    async def read_linked(self, link: Link, id: str, after_position: int, limit: int) -> list[EncodedRecord]:
+        return await self._read(lambda c: reading.read_linked(c, link, id, after_position, limit, PAGE_BYTES))
+
+    async def load_checkpoint(self, name: str) -> int:
+        return await self._read(lambda c: checkpoints.load_checkpoint(c, name))
+
+    async def dead_letters(self, processor: str | None) -> list[DeadLetter]:
+        return await self._read(lambda c: checkpoints.dead_letters(c, processor))
+
+    async def read_rows(self, read: TableRead[Row]) -> list[Row]:
+        return await self._read(lambda c: own_tables.read_rows(c, read))
+
+    async def query(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        queries = self._require_open().queries
+        return await self._read(lambda c: statements.query(c, sql, parameters), queries)
+
+    async def event_types(self, *, counted: bool = False) -> list[StoredEventType]:
+        return await self._read(lambda c: reading.event_types(c, counted=counted))
+
+    def describe(self) -> str:
+        return self._about
+
+    async def _read(self, work: Work[T], queries: SessionPool | None = None) -> T:
+        session = self._require_open()
+        pool = queries or session.readers
+        return await until_known(
+            lambda: pool.run(work, cancellable=queries is not None),
+            goes_on=lambda: self._goes_on(session),
+            patience_s=self._options.patience_s,
+            what=f"{self._connector.place} cannot be read",
+        )
+
+    def _require_open(self) -> _Opened:
+        session = self._session
+        if session is None:
+            raise StoreUnavailable(f"{self._connector.place} is closed: open() the store first")
+        if session.lease is not None and session.lease.lost is not None:
+            raise session.lease.lost
+        return session
+
+    def _require_lease(self) -> Lease:
+        lease = self._require_open().lease
+        if lease is None:
+            raise ConfigurationError(f"{self._connector.place} was opened read-only: it cannot commit")
+        return lease

@@ -1,0 +1,131 @@
+"""`Lease`: takes the log for one store, keeps it, and notices when it is lost.
+
+Invariant: `owned` is set while this store may write, as far as it knows; `lost` holds the reason once it may not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from actorium.store.errors import ActoriumError, Fenced, StoreInUse
+from actorium.store.log import logger
+from actorium.store.postgresql import ownership
+from actorium.store.postgresql.ownership import Holding, Ownership, fenced
+from actorium.store.postgresql.sessions import Connection, Session
+from actorium.store.raised import error_text
+
+log = logger("actorium.store")
+
+_RENEWALS_PER_LEASE = 4
+_LOOK_AGAIN_S = 0.25  # who stands by looks this often
+# A connection that broke comes back within a look; only a process that ended stays away for two.
+_LOOKS_WITHOUT_SESSION = 2
+_GIVE_BACK_S = 2.0
+
+
+class Lease:
+    """The right of one store to write, kept by a connection of its own."""
+
+    def __init__(self, session: Session, *, name: str, lease_s: float, place: str) -> None:
+        self._session = session
+        self._name = name
+        self._lease_s = lease_s
+        self._place = place
+        self.owned: Ownership | None = None
+        self.lost: Fenced | None = None
+        self._has_ended = asyncio.Event()
+        self._is_due = asyncio.Event()  # a renewal, at once
+        session.on_closed = self._is_due.set
+        self._renewing: asyncio.Task[None] | None = None
+
+    async def take(self, *, waits: bool) -> None:
+        """Take the log; if another runtime holds it, raise StoreInUse, or wait until it is gone."""
+        looks_without_session = 0
+        while True:
+            holding = await self._session.run(ownership.look)
+            looks_without_session = 0 if holding.has_session else looks_without_session + 1
+            if not holding.name or looks_without_session >= _LOOKS_WITHOUT_SESSION:
+                if await self._take(holding):
+                    return
+            elif holding.has_session and not waits:
+                raise StoreInUse(
+                    f"{self._place} is in use by {holding.name}: stop that runtime, or let this one wait for it with "
+                    "?standby=wait"
+                )
+            await asyncio.sleep(min(_LOOK_AGAIN_S, self._lease_s / _RENEWALS_PER_LEASE))
+
+    async def _take(self, holding: Holding) -> bool:
+        self.owned = await self._session.run(lambda c: ownership.take(c, holding, self._name, self._lease_s))
+        if self.owned is None:
+            return False
+        self._renewing = asyncio.get_running_loop().create_task(self._renew_until_lost())
+        return True
+
+    async def _renew_until_lost(self) -> None:
+        pause_s = usual_s = self._lease_s / _RENEWALS_PER_LEASE
+        while self.owned is not None:
+            try:
+                async with asyncio.timeout(pause_s):
+                    await self._is_due.wait()
+            except TimeoutError:
+                pass
+            self._is_due.clear()
+            try:
+                kept = await self._session.run(self._renew)
+                pause_s = usual_s
+            except Fenced as reason:
+                self.lose(reason)
+                return
+            except Exception as error:
+                log.warning("store.lease_not_renewed", place=self._place, error=error_text(error))
+                self._is_due.clear()  # it was this attempt that closed the connection
+                pause_s = min(_LOOK_AGAIN_S, usual_s)
+                continue
+            if not kept and self.owned is not None:
+                self.lose(fenced(self.owned.writer))
+
+    async def _renew(self, connection: Connection) -> bool:
+        owned = self.owned
+        return owned is not None and await ownership.renew(connection, owned, self._lease_s)
+
+    async def replace(self, connection: Connection) -> Ownership:
+        """Continue under another writer number, so that nothing that was sent before can be written any more."""
+        owned = self.require()
+        self.owned = await ownership.replace(connection, owned)
+        return self.owned
+
+    def require(self) -> Ownership:
+        """Return what this store owns; raise Fenced if it lost the log."""
+        if self.lost is not None:
+            raise self.lost
+        assert self.owned is not None, "a store that is open to write owns the log until it loses it"
+        return self.owned
+
+    def lose(self, reason: Fenced) -> None:
+        """Note that this store may not write any more."""
+        if self.lost is None:
+            log.error("store.log_lost", place=self._place, error=reason.message)
+            self.owned, self.lost = None, reason
+            self._has_ended.set()
+
+    async def until_lost(self) -> Fenced:
+        """Return the reason once the log is lost."""
+        await self._has_ended.wait()
+        assert self.lost is not None, "it is set before the event"
+        return self.lost
+
+    async def give_back(self) -> None:
+        """Let the next runtime have the log, and close the connection."""
+        owned, self.owned = self.owned, None
+        if self._renewing is not None:
+            self._renewing.cancel()
+            await asyncio.gather(self._renewing, return_exceptions=True)
+            self._renewing = None
+        if owned is not None:
+            try:
+                async with asyncio.timeout(_GIVE_BACK_S):
+                    await self._session.run(lambda c: ownership.give_back(c, owned))
+            except (ActoriumError, Exception) as error:
+                # The lease runs out, or the connection's end is noticed.
+                log.warning("store.lease_not_given_back", place=self._place, error=error_text(error))
+        await self._session.close()

@@ -1,0 +1,186 @@
+"""The tables of the log in PostgreSQL, and their history as numbered migrations.
+
+Migration n turns schema n - 1 into schema n; `log.schema_version` holds the number. A released migration is never
+edited: a change is a new migration at the end.
+
+`log` has one row. An append moves its `position` and holds its row lock until the commit, so positions have no gap and
+follow the order of commits, whoever writes. The row also names the writers that may append (docs/decisions/0051).
+
+Keys sort by bytes (COLLATE "C"): the database's own collation is slower, and an upgrade of the operating system can
+change it under an index.
+"""
+
+from __future__ import annotations
+
+from actorium.store.errors import UnsupportedSchema
+from actorium.store.postgresql.sessions import Connection
+
+_FIRST = """
+CREATE TABLE log (
+    is_only boolean PRIMARY KEY DEFAULT true CHECK (is_only),
+    schema_version int NOT NULL,
+    position bigint NOT NULL DEFAULT 0,
+    recorded_us bigint NOT NULL DEFAULT 0,
+    writers bigint[] NOT NULL DEFAULT '{}'
+) WITH (fillfactor = 10);
+CREATE SEQUENCE writer_numbers;
+CREATE TABLE nodes (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    writer bigint NOT NULL,
+    name text NOT NULL,
+    expires timestamptz NOT NULL,
+    session_pid int NOT NULL,
+    session_started timestamptz NOT NULL
+) WITH (fillfactor = 50);
+CREATE TABLE event_types (
+    name text COLLATE "C" NOT NULL,
+    schema_version int NOT NULL,
+    first_position bigint NOT NULL,
+    PRIMARY KEY (name, schema_version)
+);
+CREATE TABLE events (
+    position bigint PRIMARY KEY,
+    recorded_us bigint NOT NULL,
+    checksum bigint NOT NULL,
+    command_fingerprint bigint,
+    version int NOT NULL,
+    schema_version int NOT NULL,
+    command_events int,
+    stream_type text COLLATE "C" NOT NULL,
+    stream_id text COLLATE "C" NOT NULL,
+    type text COLLATE "C" NOT NULL,
+    command_id text COLLATE "C",
+    causation_id text COLLATE "C",
+    correlation_id text COLLATE "C",
+    payload text NOT NULL,
+    metadata text NOT NULL
+);
+CREATE UNIQUE INDEX events_by_stream ON events (stream_type, stream_id, version);
+CREATE UNIQUE INDEX events_by_command ON events (command_id) WHERE command_id IS NOT NULL;
+CREATE INDEX events_by_causation ON events (causation_id, position) WHERE causation_id IS NOT NULL;
+CREATE INDEX events_by_correlation ON events (correlation_id, position) WHERE correlation_id IS NOT NULL;
+CREATE TABLE snapshots (
+    stream_type text COLLATE "C" NOT NULL,
+    stream_id text COLLATE "C" NOT NULL,
+    fingerprint text COLLATE "C" NOT NULL,
+    version int NOT NULL,
+    checksum bigint NOT NULL,
+    state text NOT NULL,
+    PRIMARY KEY (stream_type, stream_id, fingerprint)
+);
+CREATE TABLE checkpoints (
+    name text COLLATE "C" PRIMARY KEY,
+    position bigint NOT NULL,
+    checksum bigint NOT NULL
+) WITH (fillfactor = 50);
+CREATE TABLE dead_letters (
+    processor text COLLATE "C" NOT NULL,
+    position bigint NOT NULL,
+    stream_type text NOT NULL,
+    stream_id text NOT NULL,
+    version int NOT NULL,
+    event_type text NOT NULL,
+    error text NOT NULL,
+    traceback text NOT NULL,
+    attempts int NOT NULL,
+    parked_us bigint NOT NULL,
+    discarded text NOT NULL,
+    checksum bigint NOT NULL,
+    PRIMARY KEY (processor, position)
+);
+CREATE TABLE agenda (
+    owner text COLLATE "C" NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    what text COLLATE "C" NOT NULL,
+    due_us bigint NOT NULL,
+    PRIMARY KEY (owner, id, key, what)
+);
+CREATE INDEX agenda_by_time ON agenda (due_us, owner, id, key, what);
+CREATE TABLE sagas (
+    type text COLLATE "C" NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    status text COLLATE "C",
+    step text COLLATE "C",
+    reason text,
+    started_us bigint,
+    updated_us bigint NOT NULL,
+    PRIMARY KEY (type, id)
+);
+CREATE INDEX sagas_by_status ON sagas (status, type, id) WHERE status <> 'completed';
+CREATE TABLE submissions (
+    id text COLLATE "C" PRIMARY KEY,
+    type text NOT NULL,
+    status text COLLATE "C" NOT NULL,
+    reason text NOT NULL,
+    due_us bigint NOT NULL,
+    submitted_us bigint NOT NULL,
+    ended_us bigint NOT NULL
+);
+CREATE INDEX submissions_by_status ON submissions (status, id) WHERE status <> 'done';
+CREATE TABLE projection_states (
+    name text COLLATE "C" PRIMARY KEY,
+    version bigint NOT NULL,
+    position bigint NOT NULL,
+    state text NOT NULL
+);
+INSERT INTO log (schema_version) VALUES (0)"""
+
+MIGRATIONS = (_FIRST,)
+
+_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('actorium ' || $1, 0))"
+_HAS_SCHEMA = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)"
+# By the catalogue, because a missing table is not an error then.
+_HAS_LOG = "SELECT to_regclass(format('%I.log', $1::text)) IS NOT NULL"
+
+
+async def found_version(connection: Connection, schema: str) -> int:
+    """Return the number of the schema's last migration, 0 if it holds no log."""
+    if not await connection.fetchval(_HAS_LOG, schema):
+        return 0
+    return int(await connection.fetchval("SELECT schema_version FROM log") or 0)
+
+
+async def migrate(connection: Connection, schema: str) -> None:
+    """Migrate the schema to the newest version in one transaction; raise UnsupportedSchema for a newer one."""
+    async with connection.transaction():
+        await connection.execute(_LOCK, schema)  # two that start at once; it ends with the transaction
+        if not await connection.fetchval(_HAS_SCHEMA, schema):
+            await connection.execute(f"CREATE SCHEMA {quoted(schema)}")
+        found = await found_version(connection, schema)
+        _refuse_newer(found, schema)
+        for number in range(found + 1, len(MIGRATIONS) + 1):
+            await connection.execute(MIGRATIONS[number - 1])
+        if found < len(MIGRATIONS):
+            await connection.execute("UPDATE log SET schema_version = $1", len(MIGRATIONS))
+
+
+async def refuse_other(connection: Connection, schema: str) -> None:
+    """Raise UnsupportedSchema unless the schema has the newest version."""
+    found = await found_version(connection, schema)
+    _refuse_newer(found, schema)
+    if found < len(MIGRATIONS):
+        raise UnsupportedSchema(
+            f"schema {schema} has version {found}, and this Actorium reads version {len(MIGRATIONS)}: a read-only "
+            "opening cannot migrate it; start the application on it once"
+        )
+
+
+def _refuse_newer(found: int, schema: str) -> None:
+    if found > len(MIGRATIONS):
+        raise UnsupportedSchema(
+            f"schema {schema} has version {found}, and this Actorium reads versions up to {len(MIGRATIONS)}: "
+            "it was written by a newer one; upgrade this one"
+        )
+
+
+def quoted(name: str) -> str:
+    """Return a name in quotes, whatever characters it contains."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+OWN_TABLES = frozenset(
+    {"log", "nodes", "event_types", "events", "snapshots", "checkpoints", "dead_letters", "agenda", "sagas"}
+    | {"submissions", "projection_states", "writer_numbers"}
+)
+"""The names of our own tables, which the statements of projections may only read."""

@@ -1,0 +1,127 @@
+"""`Session`, one connection, and `SessionPool`, a few that are used side by side.
+
+Invariants between any two awaits:
+- a connection serves one piece of work at a time;
+- work that was begun is finished although its caller leaves. (To cancel a statement takes another connection, and what
+  it wrote would be unknown.) A query is the exception: it only reads, and may take long;
+- a connection that broke is replaced for the next piece of work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias, TypeVar
+
+import asyncpg
+
+from actorium.store.postgresql.failures import is_of_server
+
+T = TypeVar("T")
+
+Connection: TypeAlias = "asyncpg.Connection[Any]"
+Connect = Callable[[], Awaitable[Connection]]
+Work = Callable[[Connection], Awaitable[T]]
+
+_CLOSE_S = 2.0
+
+
+class Session:
+    """One connection, made on first use, and its work, one piece after another.
+
+    on_closed: called when the connection has closed, whoever closed it.
+    """
+
+    __slots__ = ("_busy", "_connect", "_connection", "_running", "on_closed")
+
+    def __init__(self, connect: Connect) -> None:
+        self.on_closed: Callable[[], None] | None = None
+        self._connect = connect
+        self._connection: Connection | None = None
+        self._busy = asyncio.Lock()
+        self._running: set[asyncio.Task[Any]] = set()
+
+    async def run(self, work: Work[T]) -> T:
+        """Do a piece of work, and finish it even if the caller is cancelled."""
+        task = asyncio.get_running_loop().create_task(self.run_cancellable(work))
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # its caller may have left
+
+    async def run_cancellable(self, work: Work[T]) -> T:
+        """Do a piece of work; if the caller is cancelled, the server is told to end it."""
+        async with self._busy:
+            connection = self._connection
+            if connection is None or connection.is_closed():
+                self._connection = connection = await self._connect()
+                if (on_closed := self.on_closed) is not None:
+                    connection.add_termination_listener(lambda _: on_closed())
+            try:
+                return await work(connection)
+            except BaseException as error:
+                if is_of_server(error):
+                    self.drop()
+                raise
+
+    def drop(self) -> None:
+        """Close the connection at once, without a word to the server."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.terminate()
+
+    async def close(self) -> None:
+        """Finish what was begun, and close the connection."""
+        if self._running:
+            await asyncio.gather(*self._running, return_exceptions=True)
+        connection, self._connection = self._connection, None
+        if connection is not None and not connection.is_closed():
+            try:
+                await connection.close(timeout=_CLOSE_S)
+            except Exception:
+                connection.terminate()
+
+
+class SessionPool:
+    """At most `size` sessions; who finds none free waits for one."""
+
+    __slots__ = ("_free", "_sessions", "_waiting")
+
+    def __init__(self, connect: Connect, size: int) -> None:
+        self._sessions = [Session(connect) for _ in range(size)]
+        self._free = list(self._sessions)
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def run(self, work: Work[T], *, cancellable: bool = False) -> T:
+        """Do a piece of work on a free session, as `Session.run` or `Session.run_cancellable`."""
+        while not self._free:
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(turn)
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():
+                    self._wake_next()
+                raise
+        session = self._free.pop()
+        try:
+            return await (session.run_cancellable(work) if cancellable else session.run(work))
+        finally:
+            self._free.append(session)
+            self._wake_next()
+
+    def _wake_next(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+
+    async def close(self) -> None:
+        """Close all sessions."""
+        await asyncio.gather(*(session.close() for session in self._sessions))

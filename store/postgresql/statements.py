@@ -1,0 +1,78 @@
+"""The statements of users: what they may do, and how they are run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from actorium.store.errors import StatementFailed
+from actorium.store.event_store import Statement
+from actorium.store.postgresql.dialect import Token, tokens
+from actorium.store.postgresql.failures import is_of_server, is_of_statement, is_timeout, is_write, statement_failed
+from actorium.store.postgresql.schema import OWN_TABLES
+from actorium.store.postgresql.sessions import Connection
+
+_TEXTS_KEPT = 1_000
+_QUERIES = frozenset({"SELECT", "WITH", "VALUES", "TABLE", "EXPLAIN", "SHOW"})
+_CHANGES = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE", "WITH", "SELECT", "CREATE", "DROP"})
+# Words before the name of what a statement changes.
+_BEFORE_TARGET = frozenset({"INTO", "UPDATE", "FROM", "TABLE", "VIEW", "INDEX", "ON", "EXISTS", "ONLY", "TRIGGER"})
+_READS_FROM = frozenset({"SELECT"})
+
+
+@lru_cache(_TEXTS_KEPT)
+def refusal(sql: str) -> str:
+    """Return why a projection may not run a statement; empty if it may."""
+    words = [token for token in tokens(sql) if token.kind in ("word", "name")]
+    first = words[0].keyword if words else ""
+    if first not in _CHANGES:
+        return f"begins with {first or 'no word'}, and may not"
+    for before, target in _targets(words):
+        if target.name.lower() in OWN_TABLES:
+            return f"changes {target.name}, a table of the log ({before} {target.name})"
+    return ""
+
+
+def _targets(words: list[Token]) -> Iterator[tuple[str, Token]]:
+    """Yield the names that a statement may change, each with the word before it."""
+    for n, word in enumerate(words[:-1]):
+        before = words[n - 1].keyword if n else ""
+        following = words[n + 1]
+        reads = word.keyword == "FROM" and before != "DELETE"
+        if word.keyword == "ON" and words[0].keyword != "CREATE":
+            continue
+        if word.keyword in _BEFORE_TARGET and not reads and following.keyword not in ("IF", "ONLY", "NOT", "EXISTS"):
+            yield word.keyword, following
+
+
+async def run_statements(connection: Connection, statements: Sequence[Statement]) -> None:
+    """Run statements in order, with consecutive ones of the same text as one call; raise StatementFailed."""
+    for sql, run in groupby(statements, key=itemgetter(0)):
+        if reason := refusal(sql):
+            raise StatementFailed(f"{sql!r} {reason}")
+        rows = [tuple(parameters) for _, parameters in run]
+        try:
+            if len(rows) == 1:
+                await connection.fetch(sql, *rows[0])  # `execute` without parameters takes several statements
+            else:
+                await connection.executemany(sql, rows)
+        except Exception as error:
+            if is_of_server(error) and not is_timeout(error):
+                raise
+            raise statement_failed(error, sql) from error
+
+
+async def query(connection: Connection, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Return the rows of a query; raise StatementFailed if it fails, takes too long, or is not a query."""
+    words = [token.keyword for token in tokens(sql) if token.kind == "word"]
+    if not words or words[0] not in _QUERIES:
+        raise StatementFailed(f"{sql!r} begins with {words[0] if words else 'no word'}, and a query only reads")
+    try:
+        return [tuple(row) for row in await connection.fetch(sql, *parameters)]
+    except Exception as error:
+        if is_of_statement(error) or is_timeout(error) or is_write(error):
+            raise statement_failed(error, sql) from error
+        raise

@@ -1,0 +1,187 @@
+"""One runtime writes the log; others are refused, or stand by and take over. Who was fenced writes nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from support.postgres import run_sql, schema_of, with_options
+from support.postgres_proxy import proxy_before
+from support.transfers import Account, Deposit, Open
+
+from actorium import Runtime
+from actorium.runtime.errors import RuntimeClosed
+from actorium.store.errors import Fenced, StoreInUse
+from actorium.store.event_store import AppendBatch, SaveCheckpoint
+from actorium.store.postgresql import PostgreSQLStore
+from actorium.store.urls import open_store
+from actorium.testing.contract_words import ALICE, BOB, append, versions
+
+LEASE = {"lease_s": "0.6"}
+
+
+def store_at(url: str, **options: str) -> PostgreSQLStore:
+    store = open_store(with_options(url, **options))
+    assert isinstance(store, PostgreSQLStore)
+    return store
+
+
+async def write(store: PostgreSQLStore, *versions: int) -> None:
+    for version in versions:
+        outcomes = (await store.append(AppendBatch(1, [append(ALICE, version)]))).outcomes
+        assert isinstance(outcomes[0], int)
+
+
+@asynccontextmanager
+async def frozen_holder(url: str) -> AsyncIterator[tuple[PostgreSQLStore, asyncio.Event]]:
+    """A store that holds the log, and whose lease is not renewed any more, as if its process were stopped."""
+    store = store_at(url, name="first", **LEASE)
+    await store.open()
+    await write(store, 0)
+    assert store._session is not None
+    assert store._session.lease is not None
+    renewing = store._session.lease._renewing
+    assert renewing is not None
+    renewing.cancel()
+    yield store, asyncio.Event()
+    await store.close()
+
+
+@pytest.mark.asyncio
+async def test_a_second_runtime_is_refused_with_the_name_of_the_first(url: str) -> None:
+    first, second = store_at(url, name="kitchen"), store_at(url)
+    await first.open()
+    with pytest.raises(StoreInUse, match=r"is in use by kitchen: stop that runtime, or let this one wait for it"):
+        await second.open()
+    await write(first, 0)
+    await first.close()
+    await second.open()
+    await write(second, 1)
+    with pytest.raises(StoreInUse, match=r"is in use by \S+ pid \d+: stop"):
+        await first.open()
+    await second.close()
+
+
+@pytest.mark.asyncio
+async def test_who_stands_by_takes_over_when_the_first_stops(url: str) -> None:
+    first, second = store_at(url), store_at(url, standby="wait")
+    await first.open()
+    opening = asyncio.ensure_future(second.open())
+    await write(first, 0)
+    assert not opening.done()
+    await first.close()
+    await opening
+    await write(second, 1)
+    assert await versions(second, ALICE) == [1, 2]
+    await second.close()
+
+
+@pytest.mark.asyncio
+async def test_who_stands_by_can_be_told_to_stop(url: str) -> None:
+    first, second = store_at(url), store_at(url, standby="wait")
+    await first.open()
+    opening = asyncio.ensure_future(second.open())
+    await write(first, 0)
+    opening.cancel()
+    await asyncio.wait([opening])
+    await write(first, 1)
+    await first.close()
+    await second.open()
+    await second.close()
+
+
+@pytest.mark.asyncio
+async def test_a_lease_that_runs_out_is_taken_over_and_its_holder_writes_nothing(url: str) -> None:
+    async with frozen_holder(url) as (first, _):
+        second = store_at(url, standby="wait")
+        await second.open()
+        for _ in range(2):
+            with pytest.raises(Fenced, match=r"lost the log to another runtime"):
+                await first.append(AppendBatch(1, [append(ALICE, 1)]))
+            with pytest.raises(Fenced):
+                await first.save([SaveCheckpoint("p", 9)])
+            with pytest.raises(Fenced):
+                await first.read_log(0, 1)
+        assert isinstance(await asyncio.wait_for(first_lost(first), 5), Fenced)
+        assert (await second.append(AppendBatch(1, [append(ALICE, 1)]))).outcomes == [2]
+        assert await second.load_checkpoint("p") == 0
+        await second.close()
+
+
+async def first_lost(store: PostgreSQLStore) -> Fenced:
+    assert store._session is not None
+    assert store._session.lease is not None
+    return await store._session.lease.until_lost()
+
+
+@pytest.mark.asyncio
+async def test_a_checkpoint_of_a_fenced_holder_is_not_written(url: str) -> None:
+    async with frozen_holder(url) as (first, _):
+        second = store_at(url, standby="wait")
+        await second.open()
+        with pytest.raises(Fenced, match="no checkpoint was written"):
+            await first.save([SaveCheckpoint("p", 9)])
+        assert await second.load_checkpoint("p") == 0
+        await second.close()
+
+
+@pytest.mark.asyncio
+async def test_a_broken_connection_of_the_lease_costs_nobody_the_log(url: str) -> None:
+    name = schema_of(url)[:40]
+    first, second = store_at(url, application_name=name, lease_s="20"), store_at(url)
+    await first.open()
+    kill = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{name} lease'"
+    await run_sql(url, kill)
+    with pytest.raises(StoreInUse):
+        await second.open()
+    await write(first, 0)
+    await first.close()
+
+
+@pytest.mark.asyncio
+async def test_a_holder_that_was_cut_off_gives_way_and_is_told_when_it_returns(url: str) -> None:
+    async with proxy_before(url) as (proxy, through):
+        first = store_at(through, patience_s="20", **LEASE)
+        await first.open()
+        await write(first, 0)
+        proxy.cut()
+        second = store_at(url, standby="wait")
+        await second.open()
+        await write(second, 1)
+        writing = asyncio.ensure_future(first.append(AppendBatch(1, [append(BOB, 0)])))
+        await asyncio.sleep(0)
+        proxy.mend()
+        with pytest.raises(Fenced):
+            await writing
+        assert isinstance(await asyncio.wait_for(first_lost(first), 5), Fenced)
+        assert await versions(second, BOB) == []
+        await first.close()
+        await second.close()
+
+
+@pytest.mark.asyncio
+async def test_a_runtime_that_is_fenced_ends_and_may_stand_by(url: str) -> None:
+    settings = with_options(url, standby="wait", **LEASE)
+    first = Runtime([Account], store=settings)
+    await first.start()
+    await first.send(Open("alice"))
+    assert isinstance(first.store, PostgreSQLStore)
+    assert first.store._session is not None
+    assert first.store._session.lease is not None
+    renewing = first.store._session.lease._renewing
+    assert renewing is not None
+    renewing.cancel()
+    async with Runtime([Account], store=settings) as second:
+        with pytest.raises((StoreInUse, RuntimeClosed)):
+            await first.send(Deposit("alice", 1))
+        assert isinstance(await asyncio.wait_for(first.ended(), 5), Fenced)
+        with pytest.raises(RuntimeClosed, match="is stopping or has stopped"):
+            await first.get(Account, "alice")
+        await second.send(Deposit("alice", 5))
+        third = Runtime([Account], store=settings)
+        starting = asyncio.ensure_future(third.start())
+        await second.send(Deposit("alice", 5))
+        assert not starting.done()
+    await starting
+    assert (await third.get(Account, "alice")).balance == 10
+    await third.stop()

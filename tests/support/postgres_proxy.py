@@ -1,0 +1,136 @@
+"""A proxy in front of a PostgreSQL server that loses, holds back and cuts what passes."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Literal
+from urllib.parse import urlsplit
+
+Fault = Literal["none", "lose request", "lose answer", "hold request"]
+"""What happens to the next message of a client: lost on its way there, on the way back, or kept until `release`.
+
+After each of them but "none", the client's connection is cut.
+"""
+
+_CHUNK_BYTES = 1 << 20
+
+
+class Proxy:
+    """Listens on a port of its own. Faults are planned by the role in the connection's `application_name`."""
+
+    def __init__(self, server_port: int) -> None:
+        self._server_port = server_port
+        self.port = 0
+        self.faults: dict[str, deque[Fault]] = {}
+        self.is_cut = False  # every connection is closed at once, and no new one is let in
+        self._pairs: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
+        self._released = asyncio.Event()
+        self.met = asyncio.Event()  # set once a message has met a fault
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def plan(self, role: str, *faults: Fault) -> None:
+        """Let the next messages of the connection with this role meet faults."""
+        self.faults.setdefault(role, deque()).extend(faults)
+
+    def cut(self) -> None:
+        """Close every connection, and refuse new ones."""
+        self.is_cut = True
+        for pair in list(self._pairs):
+            for side in pair:
+                side.transport.abort()
+
+    def mend(self) -> None:
+        """Let connections in again."""
+        self.is_cut = False
+
+    def release(self) -> None:
+        """Send the server what was held back."""
+        self._released.set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one client."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            if not self.is_cut:
+                await self._serve(reader, writer)
+        except OSError:
+            pass
+        finally:
+            writer.transport.abort()
+            self._tasks.discard(task)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_server, to_server = await asyncio.open_connection("127.0.0.1", self._server_port)
+        pair = (writer, to_server)
+        self._pairs.add(pair)
+        answers = asyncio.ensure_future(self._pump(from_server, writer))
+        role = ""
+        try:
+            while data := await reader.read(_CHUNK_BYTES):
+                if b"application_name\0" in data:
+                    role = data.partition(b"application_name\0")[2].partition(b"\0")[0].decode().rpartition(" ")[2]
+                elif (planned := self.faults.get(role)) and (fault := planned.popleft()) != "none":
+                    answers.cancel()
+                    await asyncio.wait([answers])
+                    await self._meet(fault, data, from_server, writer, to_server)
+                    return
+                to_server.write(data)
+                await to_server.drain()
+        finally:
+            answers.cancel()
+            self._pairs.discard(pair)
+            to_server.transport.abort()
+            await asyncio.gather(answers, return_exceptions=True)
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(_CHUNK_BYTES):
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            pass
+        writer.transport.abort()
+
+    async def _meet(
+        self,
+        fault: Fault,
+        data: bytes,
+        from_server: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        to_server: asyncio.StreamWriter,
+    ) -> None:
+        if fault == "hold request":
+            writer.transport.abort()
+            self.met.set()
+            await self._released.wait()
+        if fault != "lose request":
+            to_server.write(data)
+            await from_server.read(_CHUNK_BYTES)
+        self.met.set()
+        writer.transport.abort()
+
+    async def close(self) -> None:
+        """End what is under way."""
+        self.cut()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def proxy_before(url: str) -> AsyncIterator[tuple[Proxy, str]]:
+    """Yield a proxy in front of the server of a URL, and the URL by way of it."""
+    parts = urlsplit(url)
+    assert parts.port is not None
+    proxy = Proxy(parts.port)
+    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    proxy.port = server.sockets[0].getsockname()[1]
+    try:
+        yield proxy, url.replace(f":{parts.port}/", f":{proxy.port}/")
+    finally:
+        server.close()
+        await proxy.close()
+        await server.wait_closed()
