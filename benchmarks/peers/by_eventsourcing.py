@@ -164,7 +164,7 @@ SCENARIOS = (
         "eventsourcing-100",
         "eventsourcing, 100 commands per save",
         "What rate does one caller of `eventsourcing` that saves {at_once} commands in one transaction reach? "
-        "The commands succeed or fail together. (latencies: of a save)",
+        "The commands succeed or fail together. (latencies: per save)",
         ("100-callers",),
         at_once=100,
     ),

@@ -77,15 +77,15 @@ SCENARIOS = (
     _scenario(
         "pykka",
         "Pykka, one at a time, no log",
-        "How many requests per second do Pykka actors answer without a log, sent one at a time?",
+        "How many requests per second, sent one at a time, do Pykka actors answer without a log?",
         "one-caller",
         1,
     ),
     _scenario(
         "pykka-100",
         "Pykka, 100 at a time, no log",
-        "How many requests per second do Pykka actors answer without a log, sent {at_once} at a time? "
-        "(latencies: of {at_once})",
+        "How many requests per second, sent {at_once} at a time, do Pykka actors answer without a log? "
+        "(latencies: per {at_once} requests)",
         "100-callers",
         100,
     ),

@@ -34,7 +34,7 @@ _CALLERS = (("one-caller", 1), ("100-callers", 100), ("10000-callers", 10_000))
 _GROWTH = (("growth-1k", 1_000), ("growth-10k", 10_000), ("growth-100k", 100_000), ("growth-1m", 1_000_000))
 _SHORT: Mapping[StoreName, str] = {"memory": "memory", "full": "FULL", "normal": "NORMAL"}
 _TILES: Sequence[tuple[str, StoreName, str, str]] = (
-    ("open-loop", "full", "p99_ms", "99% of commands take no longer than this at half of capacity, SQLite FULL"),
+    ("open-loop", "full", "p99_ms", "99% of commands take no longer than this at half the capacity, SQLite FULL"),
     ("recovery", "full", "first_answer_ms", "from opening the log after SIGKILL to the first answer, SQLite FULL"),
     ("sagas", "full", "sagas_per_s", "with three steps each, SQLite FULL"),
     ("replay", "full", "events_per_s", "when one stream is replayed, SQLite FULL"),
@@ -177,7 +177,8 @@ def _latency(report: BenchmarkReport) -> _Figure | None:
     )
     y = log_axis("milliseconds", [point.y for line in lines for point in line.points])
     words = (
-        "At half of capacity, from the intended time of each command: if it waits behind a slow one, the wait counts."
+        "At half the capacity, from the intended arrival time of each command: if it waits behind a slow one, the wait "
+        "counts."
     )
     return _Figure("Latency, open loop", words, line_plot(lines, x, y))
 

@@ -44,7 +44,8 @@ async def measure(bench: Bench) -> Figures:
 def _scenario(name: str, aggregates: int, quick: int | None, *beside: str) -> Scenario:
     return Scenario(
         name=name,
-        question="What rate do 100 callers reach over {aggregates} aggregates, at most {max_live} of them in memory?",
+        question="What rate do 100 callers reach over {aggregates} aggregates, with at most {max_live} of them in "
+        "memory?",
         headline="commands_per_s",
         measure=measure,
         beside=beside,

@@ -1,4 +1,4 @@
-"""Commands that arrive independently of the answers: the latency that users see at half of capacity."""
+"""Commands that arrive independently of the answers: the latency that users see at half the capacity."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def measure(bench: Bench) -> Figures:
 
 SCENARIO = Scenario(
     name="open-loop",
-    question="How long does a command take at half of capacity, counted from its intended time?",
+    question="How long does a command take at half the capacity, counted from its intended arrival time?",
     headline="p99_ms",
     also="offered {offered_per_s}/s; CPU {cpu_us_per_command} µs per command",
     measure=measure,

@@ -101,7 +101,7 @@ async def _step(runtime: Runtime, accounts: Accounts, rate: float, seconds: floa
 
 SCENARIO = Scenario(
     name="overload",
-    question="How many commands are answered in time at 50 to 400% of capacity? "
+    question="How many commands are answered in time at 50 to 400% of the capacity? "
     f"(headline, latencies: at {_SHOWN_PERCENT}%)",
     headline=f"goodput_at_{_SHOWN_PERCENT}_per_s",
     measure=measure,

@@ -133,7 +133,8 @@ async def _start(path: str, sagas: int, per_second: int, burst: int) -> None:
 
 SCENARIO = Scenario(
     name="saga-timers",
-    question="How long does a start take while {sagas} sagas wait for timers? (latencies: how late the timers fire)",
+    question="How long does a runtime with {sagas} sagas that wait for timers take to start? "
+    "(latencies: how late the timers fire)",
     headline="start_ms",
     measure=measure,
     stores=("full",),

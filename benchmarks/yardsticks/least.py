@@ -202,7 +202,7 @@ def _scenario(name: str, work: str, beside: str, callers: int, stores: Sequence[
         subject=YARDSTICK,
         quick_stores=("memory", "full"),
         beside=(beside,),
-        label="the minimum of a Python process",
+        label="a minimal Python process",
         also="CPU {cpu_us_per_command} µs per command",
     )
 

@@ -100,14 +100,14 @@ def _store_alone(name: str, question: str, batch: int) -> Scenario:
 SCENARIOS = (
     _store_alone(
         "store-alone",
-        "How many events per second does Actorium's store write, {batch} per commit? (latencies: of a commit)",
+        "How many events per second does Actorium's store write, {batch} per commit? (latencies: per commit)",
         100,
     ),
     _store_alone("store-alone-1", "How many events per second does Actorium's store write, one per commit?", 1),
     Scenario(
         name="sqlite-alone",
         question="How many rows per second does SQLite alone write with `executemany`, {batch} per commit? "
-        "(latencies: of a commit)",
+        "(latencies: per commit)",
         headline="rows_per_s",
         measure=measure_sqlite,
         stores=DURABLE,

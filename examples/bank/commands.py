@@ -59,7 +59,7 @@ def demo(
     rows
         How many transactions to generate. [default: 10,000]
     seed
-        The seed of the generated transactions.
+        The seed for generating transactions.
     db
         The SQLite file of the log, which must not exist yet. Without this option, the log is temporary.
     keep
@@ -125,7 +125,7 @@ def standing_orders(
     months
         How many months to simulate.
     seed
-        The seed of the generated orders, of the balances, and of the partner bank.
+        The seed for the generated orders, the balances and the partner bank.
     db
         The SQLite file of the log, created if it does not exist. The partner bank's log is beside it. Without this
         option, both are temporary.

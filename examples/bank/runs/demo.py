@@ -66,7 +66,7 @@ class Demo:
 
     def _crash(self, file: Path, db: Path, total: int) -> Crash:
         """Import until SIGKILL, halfway."""
-        origin = file if self._data else f"seeded with {self._seed}"
+        origin = file if self._data else f"seed {self._seed}"
         self._screen.say(f"{total:,} bank transactions ({origin}) into {SQLiteStore(db).describe()}")
         self._screen.head("Import, in a process that kills itself halfway")
         crash = Crash()

@@ -26,7 +26,7 @@ Store = Literal["memory", "sqlite", "sqlite-normal"]
 _STEPS_MAX = "The number of steps after which a run counts as endless. [default: the scenario's own limit]"
 _HOSTILE = (
     "Inject faults of every kind, including some that few programs are prepared for: a clock that jumps years ahead, "
-    "and a deployment of other classes."
+    "and a deployment of different classes."
 )
 _SHRINK_S = "The time limit for shrinking a failure, in seconds. [default: 10]"
 

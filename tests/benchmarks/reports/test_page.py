@@ -118,7 +118,7 @@ def test_the_front_shows_the_alternatives_by_durability() -> None:
     found = card(html, "4.0× the best alternative")  # not the 10× of the slower way
     assert found.startswith("100 callers: 120 commands/s, 4.0× the best alternative actorium 120 100 – 130")
     assert "eventsourcing, one caller 12.0 10× (7.7 – 13) eventsourcing, 8 threads 30.0 4.0× (2.5 – 6.5)" in found
-    assert found.endswith("the minimum of a Python process 240 0.50× (0.42 – 0.54)")
+    assert found.endswith("a minimal Python process 240 0.50× (0.42 – 0.54)")
 
 
 def test_a_missing_peer_is_mentioned_at_the_front() -> None:

@@ -160,7 +160,7 @@ class Faults(msgspec.Struct, frozen=True):
 
         rate: the share of commits, reads and messages that are hit.
         hostile: also include faults that little software is prepared for: a clock that jumps years ahead and comes
-            back, and a deployment of other classes between two lives of a node (for a runtime with `releases`).
+            back, and a deployment of different classes between two lives of a node (for a runtime with `releases`).
         """
         _check_rate(rate)
         rates: dict[Kind, float] = {}
