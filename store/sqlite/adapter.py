@@ -50,7 +50,7 @@ from actorium.store.sql import checkpoints
 from actorium.store.sql.own_sql import read_rows
 from actorium.store.sqlite.connection import Connection, Work
 from actorium.store.sqlite.file import DatabaseFile, Medium
-from actorium.store.sqlite.integrity.damage import damage, damaged_marks, is_damage, misplaced_events, refuse_damage
+from actorium.store.sqlite.integrity.damage import deep_damage, failed_opening, is_damage, refuse_damage
 from actorium.store.sqlite.integrity.repair import repair_file
 from actorium.store.sqlite.journal import Journal, failed_commit
 from actorium.store.sqlite.packed import last_position
@@ -58,17 +58,12 @@ from actorium.store.sqlite.queries import QueryConnections
 from actorium.store.sqlite.reading import LogQueries
 from actorium.store.sqlite.schema import migrate, refuse_foreign, refuse_older
 from actorium.store.sqlite.settings import SQLiteSettings
+from actorium.store.sqlite.streams.index import RUN_EVENTS
 from actorium.store.tables.dialect import Dialect, SQLiteDialect
 from actorium.store.tables.own_rows import Row, TableRead
 from actorium.store.writers.joint_writes import JointWrites, Written
 
 T = TypeVar("T")
-
-# SQLite reads a write-ahead log through an index beside it, which exists only while a process has the file open.
-_HOW_TO_READ = (
-    "; a process was killed while it had the file open, and SQLite can read the rest only if it may write to the "
-    "folder: copy the file and its -wal file to a writable folder"
-)
 
 
 class _Writing(NamedTuple):
@@ -89,15 +84,20 @@ class _Session(NamedTuple):
 
 
 class SQLiteLog:
-    """The log in an SQLite file on any medium; applications use `SQLiteStore`."""
+    """The log in an SQLite file on any medium; applications use `SQLiteStore`.
 
-    def __init__(self, place: Medium, settings: SQLiteSettings) -> None:
+    run_events: how many events the index of streams is behind before they are merged into it.
+    """
+
+    def __init__(self, place: Medium, settings: SQLiteSettings, *, run_events: int = RUN_EVENTS) -> None:
+        self._run_events = run_events
         self._settings = settings.checked()
         self._file = place
         self._queries = QueryConnections(self._connect_to_query)
         self.dialect: Dialect = SQLiteDialect()
         self._session: _Session | None = None
-        self._verifies = self._is_verified = False
+        self._verifies = self._is_verified = self._is_lenient = False
+        self._journal: Journal | None = None
         self._connections: list[Connection] = []
         self._connecting: asyncio.Task[_Session] | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -118,18 +118,15 @@ class SQLiteLog:
             self._file.begin_to_read()
         else:
             self._file.acquire()
+        self._is_lenient = not verified
         self._verifies = verified and self._settings.verifies(self._file.size_bytes())
         self._connecting = asyncio.create_task(self._connect_to_read() if read_only else self._connect())
         try:
             self._session = await asyncio.shield(self._connecting)
         except BaseException as error:
             await self._give_back()
-            # Python raises UnicodeDecodeError for SQLite's message about damaged definitions.
-            if isinstance(error, sqlite3.Error | OSError | UnicodeDecodeError):
-                why = f"cannot open {self._file.path}: {error}"
-                if read_only and getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_CANTOPEN:
-                    why += _HOW_TO_READ
-                raise (CorruptStore if is_damage(error) else StoreUnavailable)(why) from error
+            if (failure := failed_opening(error, self._file.path, read_only=read_only)) is not None:
+                raise failure from error
             raise
 
     async def close(self) -> None:
@@ -213,7 +210,7 @@ class SQLiteLog:
         A read through a damaged index can miss rows that are in the table; only this check finds that.
         """
         try:
-            return await self._read_tables(lambda db: damage(db) + misplaced_events(db) + damaged_marks(db))
+            return await self._read_tables(deep_damage)
         except CorruptStore as error:
             return [str(error)]
 
@@ -268,8 +265,11 @@ class SQLiteLog:
         writer = await connect(read_only=False, busy_timeout_s=timeout_s)
         self._connections.append(writer)
         await writer.run(self._set_up)
-        journal = await writer.run(Journal)
+        journal = await writer.run(lambda db: Journal(db, run_events=self._run_events))
         session = await self._connect_to_read(_Writing(writer, journal, JointWrites(self._commit)))
+        recent = journal.recent
+        await session.reader.run(lambda db: session.reading.verify(db, recent.begin, recent.end))
+        self._journal = journal
         position = await writer.run(last_position)
         self._file.remember(position if self._settings.flushes else None)
         self._is_verified = self._verifies
@@ -281,8 +281,8 @@ class SQLiteLog:
         self._connections.append(reader)
         if writing is None:
             await reader.run(lambda db: self._set_up(db, read_only=True))
-        heads = None if writing is None else writing.journal.heads
-        reading = await reader.run(lambda db: LogQueries(db, heads))
+        writes = None if writing is None else (writing.journal.recent, writing.journal.heads)
+        reading = await reader.run(lambda db: LogQueries(db, writes, is_lenient=self._is_lenient))
         tables = await connect(read_only=True, busy_timeout_s=timeout_s)
         self._connections.append(tables)
         return _Session(writing, reader, tables, reading)
@@ -327,6 +327,7 @@ class SQLiteLog:
             while self._connections:
                 connection = self._connections.pop()
                 if not self._connections:
+                    await self._complete(connection)
                     await self._seal(connection)
                 try:
                     await connection.close()
@@ -338,6 +339,20 @@ class SQLiteLog:
             self._file.release()
             raise
         self._file.release()
+
+    async def _complete(self, writer: Connection) -> None:
+        """Complete the index of streams; without that the next opening reads its newest events again."""
+        journal, self._journal = self._journal, None
+        if journal is not None:
+
+            def work(db: sqlite3.Connection) -> None:
+                self._file.check()
+                journal.close(db)
+
+            try:
+                await writer.run(work)
+            except (sqlite3.Error, CorruptStore, StoreUnavailable) as error:
+                logger(__name__).warning("store.index_not_completed", path=self._file.path, error=str(error))
 
     async def _seal(self, writer: Connection) -> None:
         """Seal the file only if it was sound when it was opened: damage must not be sealed in."""

@@ -5,8 +5,8 @@ its commit runs to its end.
 
 Invariants between two commits:
 - no transaction is open;
-- unless `_is_stale`, the positions, heads and types remembered here are those of the database. Any failure in a commit
-  makes them stale, and the next commit reads them again.
+- unless `_is_stale`, the positions, heads, types and recent events remembered here are those of the database. Any
+  failure in a commit makes them stale, and the next commit reads them again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from actorium.store.guard import StatementGuard
 from actorium.store.log import logger
 from actorium.store.names import CommandRecord, StreamName
 from actorium.store.sql.checkpoints import save_checkpoint
-from actorium.store.sqlite.heads import StreamHead, StreamHeads
 from actorium.store.sqlite.integrity.damage import is_damage
 from actorium.store.sqlite.marks import command_record
 from actorium.store.sqlite.packed import PRIMARY_CODE, HeadQuery, last_event
@@ -29,6 +28,9 @@ from actorium.store.sqlite.plan import EVENT_COLUMN_COUNT, EVENT_COLUMNS, EventT
 from actorium.store.sqlite.rows import RowStatement
 from actorium.store.sqlite.schema import own_names
 from actorium.store.sqlite.snapshots import snapshot_checksum
+from actorium.store.sqlite.streams.heads import StreamHead, StreamHeads
+from actorium.store.sqlite.streams.index import RUN_EVENTS, StreamIndex
+from actorium.store.sqlite.streams.recent import RecentEvents
 from actorium.store.writers.joint_writes import Written
 
 # The first release without the WAL-reset bug. The bug needs two writing connections to one file. We have one; another
@@ -89,10 +91,16 @@ class _EventTypes(dict[tuple[str, int], EventType]):
         self.new.clear()
 
 
+class _Contradiction(sqlite3.IntegrityError):
+    """An append does not continue its stream: the head it stands on is not the newest one."""
+
+
 class Journal:
     """The writer's knowledge of the log, and the commit of a batch.
 
-    Readers of the log may offer heads to `heads` from their own threads.
+    Readers of the log may offer heads to `heads`, and look up events in `recent`, from their own threads.
+
+    Raises CorruptStore if the newest events do not follow those in the index of streams.
     """
 
     __slots__ = (
@@ -100,6 +108,7 @@ class Journal:
         "_find_commands",
         "_find_heads",
         "_guard",
+        "_index",
         "_is_stale",
         "_next_position",
         "_next_stream",
@@ -107,15 +116,21 @@ class Journal:
         "_streams",
         "_types",
         "heads",
+        "recent",
     )
 
-    def __init__(self, db: sqlite3.Connection, *, stream_heads_max: int = STREAM_HEADS_MAX) -> None:
+    def __init__(
+        self, db: sqlite3.Connection, *, stream_heads_max: int = STREAM_HEADS_MAX, run_events: int = RUN_EVENTS
+    ) -> None:
         self._events = RowStatement(_INSERT_EVENTS, EVENT_COLUMN_COUNT, db=db)
         self._streams = RowStatement(_INSERT_STREAMS, 3, db=db)
         self._find_heads = HeadQuery(db)
         self._find_commands = RowStatement(_SELECT_COMMANDS, 1, db=db)
         self._guard = StatementGuard(own_names(), reads_only=False)
         self.heads = StreamHeads(stream_heads_max)
+        self.recent = RecentEvents()
+        self._index = StreamIndex(db, self.recent, run_events)
+        self._index.open(db)
         self._types = _EventTypes(db)
         self._next_position = 1
         self._next_stream = 1
@@ -126,6 +141,12 @@ class Journal:
     def position(self) -> int:
         """The position of the last event, after a commit."""
         return self._next_position - 1
+
+    def close(self, db: sqlite3.Connection) -> None:
+        """Complete the index, so that the next opening has no events to read; no commit may follow."""
+        if self._is_stale:
+            self._index.refresh(db)
+        self._index.complete(db)
 
     def commit(self, db: sqlite3.Connection, batch: AppendBatch, checkpoints: Sequence[SaveCheckpoint] = ()) -> Written:
         """Write a batch and checkpoints in one transaction; if it raises, no transaction is left open."""
@@ -163,7 +184,9 @@ class Journal:
             if expected is not None and self._next_position > expected:
                 _warn_of_second_writer(expected)
         plan = self._plan(db, batch, trusting=trusting)
+        self._announce(db, plan)
         failed = self._write(db, plan, checkpoints, batch.snapshots)
+        self._index.committed(plan.next_position - self._next_position)
         for stream in plan.refused:
             self.heads.drop(stream)
         self.heads.forget()
@@ -175,8 +198,9 @@ class Journal:
 
     def _refresh(self, db: sqlite3.Connection) -> None:
         self.heads.clear()
-        last = last_event(db)
-        self._next_position, self._recorded_us = last.position + 1, last.recorded_us
+        self._index.refresh(db)
+        # Another program may write in between: the position tells.
+        self._next_position, self._recorded_us = self.recent.end + 1, last_event(db).recorded_us
         self._next_stream = db.execute("SELECT coalesce(max(id), 0) + 1 FROM streams").fetchone()[0]
         self._types.learn()
         self._is_stale = False
@@ -198,27 +222,37 @@ class Journal:
 
     def _heads_of(self, db: sqlite3.Connection, batch: AppendBatch, *, trusting: bool) -> list[StreamHead | None]:
         """Return the remembered or offered head for each append's stream; None for one that must be looked up."""
-        remembered, take = self.heads.get, self.heads.take
+        remembered, take, newest = self.heads.get, self.heads.take, self.recent.newest
         heads: list[StreamHead | None] = []
         unknown: dict[StreamName, None] = {}
         for append in batch.appends:
             stream = append.stream
             head = remembered(stream)
             if head is None:
-                if trusting and stream not in unknown:
+                if (tail := newest(stream)) is not None:
+                    head = self._remember(stream, tail.id, tail.version)
+                elif trusting and stream not in unknown:
                     head = take(stream, append.expected_version)
                 if head is None:
                     unknown[stream] = None
             heads.append(head)
         for snapshot in batch.snapshots:
-            if remembered(snapshot.stream) is None:
-                unknown[snapshot.stream] = None
+            stream = snapshot.stream
+            if remembered(stream) is None:
+                if (tail := newest(stream)) is not None:
+                    self._remember(stream, tail.id, tail.version)
+                else:
+                    unknown[stream] = None
         if unknown:
             names = list(unknown)
             for index, stream_id, version in self._find_heads.find(db, names):
-                stream = names[index]
-                self.heads.add(stream, StreamHead(stream_id, version, stream_checksum(stream)))
+                self._remember(names[index], stream_id, version)
         return heads
+
+    def _remember(self, stream: StreamName, stream_id: int, version: int) -> StreamHead:
+        head = StreamHead(stream_id, version, stream_checksum(stream))
+        self.heads.add(stream, head)
+        return head
 
     def _commands_of(
         self, db: sqlite3.Connection, appends: Sequence[Append], *, trusting: bool
@@ -234,6 +268,21 @@ class Journal:
                 found[row[0]] = command_record(*row)
         return found
 
+    def _announce(self, db: sqlite3.Connection, plan: WritePlan) -> None:
+        """Add the events of a plan to the recent ones; raise IntegrityError if one does not continue its stream."""
+        newest, add = self.recent.newest, self.recent.add
+        unproved: list[int] = []
+        for stream, stream_id, version, position, count in plan.written:
+            tail = newest(stream)
+            if tail is not None:
+                if tail.version != version or tail.id != stream_id:
+                    raise _Contradiction(f"{stream} is at version {tail.version}, not {version}")
+            elif stream_id < self._next_stream:
+                unproved += (stream_id, version)
+            add(stream, stream_id, version, position, count)
+        if unproved and self._index.is_stale(db, unproved):
+            raise _Contradiction("a stream is at another version than was remembered or offered")
+
     def _write(
         self,
         db: sqlite3.Connection,
@@ -248,6 +297,7 @@ class Journal:
             and not checkpoints
             and not snapshots
             and not db.in_transaction
+            and not self._index.is_due
         )
         if is_one_statement:
             if values:
@@ -268,6 +318,8 @@ class Journal:
                 failed[index] = failure
         for snapshot in snapshots:
             self._save_snapshot(db, snapshot)
+        if self._index.is_due:
+            self._index.write_slice(db)
         db.execute("COMMIT")
         return failed
 

@@ -19,7 +19,7 @@ from actorium.store.sqlite.rows import RowStatement
 
 _FIND_HEADS = (
     "SELECT group_concat(column1), group_concat(streams.id), "
-    "group_concat((SELECT coalesce(max(version), 0) FROM events WHERE events.stream = streams.id)) "
+    "group_concat((SELECT coalesce(max(version), 0) FROM stream_versions WHERE stream = streams.id)) "
     "FROM (SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL) AS wanted "
     # With `(type, name) IN (VALUES …)` instead of the join, SQLite would scan all streams.
     "CROSS JOIN streams ON streams.type = wanted.column2 AND streams.name = wanted.column3"
@@ -83,7 +83,7 @@ def last_event(db: sqlite3.Connection) -> Head:
 
 
 class HeadQuery:
-    """The query for the ids and newest versions of streams."""
+    """The query for the ids and newest versions of streams in the index; recent events are not in it."""
 
     __slots__ = ("_statement",)
 
@@ -91,7 +91,7 @@ class HeadQuery:
         self._statement = RowStatement(_FIND_HEADS, 3, db=db)
 
     def find(self, db: sqlite3.Connection, streams: Sequence[StreamName]) -> Iterator[tuple[int, int, int]]:
-        """Return the index in `streams`, the id and the newest version of each stream that exists."""
+        """Return the number in `streams`, the id and the newest indexed version of each stream that exists."""
         values: list[Any] = []
         for index, stream in enumerate(streams):
             values += (index, stream.type, stream.id)

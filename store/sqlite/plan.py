@@ -10,8 +10,8 @@ from actorium.store.errors import DuplicateCommand, WrongExpectedVersion
 from actorium.store.event_store import Append, AppendOutcome
 from actorium.store.events import CHECKSUM_MASK, CHECKSUM_SPREAD, stream_checksum
 from actorium.store.names import CommandRecord, StreamName
-from actorium.store.sqlite.heads import StreamHead, StreamHeads
 from actorium.store.sqlite.marks import events_column
+from actorium.store.sqlite.streams.heads import StreamHead, StreamHeads
 
 EVENT_COLUMNS = (
     "position, stream, version, type, payload, metadata, recorded_us, checksum, "
@@ -42,6 +42,7 @@ class WritePlan:
         "outcomes",
         "recorded_us",
         "refused",
+        "written",
     )
 
     def __init__(
@@ -63,6 +64,8 @@ class WritePlan:
         self.new_stream_values: list[Any] = []
         self.outcomes: list[AppendOutcome] = []
         self.refused: set[StreamName] = set()
+        # Of each append that is written: its stream, the id of it, the version before, the first position, the count.
+        self.written: list[tuple[StreamName, int, int, int, int]] = []
 
     def add(self, append: Append, head: StreamHead | None, types: Mapping[tuple[str, int], EventType]) -> None:
         """Check an append against what is known and plan its rows, or record why it fails.
@@ -87,6 +90,7 @@ class WritePlan:
             head = self._new_stream(stream)
         stream_id, stream_crc = head.id, head.checksum
         head.version = newest = version + len(append.events)
+        self.written.append((stream, stream_id, version, position, len(append.events)))
         mark_values: tuple[Any, ...] = _NO_MARK
         if mark is not None:
             column = events_column(mark.command_id, mark.fingerprint, newest, len(append.events))

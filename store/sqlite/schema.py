@@ -18,9 +18,26 @@ from actorium.store.sql.own_sql import OWN_TABLES, OWN_TABLES_SCHEMA
 # "Acto": marks the file as ours for the `file` command and for us.
 APPLICATION_ID = 0x4163746F
 
+_LOG_VIEW = """CREATE VIEW log AS
+SELECT
+    events.position AS position,
+    streams.type AS stream_type,
+    streams.name AS stream_id,
+    events.version AS version,
+    event_types.name AS type,
+    event_types.schema_version AS schema_version,
+    events.payload AS payload,
+    events.metadata AS metadata,
+    strftime('%Y-%m-%dT%H:%M:%S', events.recorded_us / 1000000, 'unixepoch')
+        || printf('.%06dZ', events.recorded_us % 1000000) AS recorded_at
+FROM events
+LEFT JOIN streams ON streams.id = events.stream
+LEFT JOIN event_types ON event_types.id = events.type;
+"""
+
 # The last event of a command carries the command. That costs one more index entry, but the events of a whole batch with
 # their commands are a single statement, which is a complete transaction.
-_FIRST = """
+_FIRST = f"""
 CREATE TABLE streams (
     id INTEGER PRIMARY KEY,
     type TEXT NOT NULL,
@@ -60,22 +77,7 @@ CREATE TABLE snapshots (
     checksum INTEGER NOT NULL,
     PRIMARY KEY (stream, fingerprint)
 );
-CREATE VIEW log AS
-SELECT
-    events.position AS position,
-    streams.type AS stream_type,
-    streams.name AS stream_id,
-    events.version AS version,
-    event_types.name AS type,
-    event_types.schema_version AS schema_version,
-    events.payload AS payload,
-    events.metadata AS metadata,
-    strftime('%Y-%m-%dT%H:%M:%S', events.recorded_us / 1000000, 'unixepoch')
-        || printf('.%06dZ', events.recorded_us % 1000000) AS recorded_at
-FROM events
-LEFT JOIN streams ON streams.id = events.stream
-LEFT JOIN event_types ON event_types.id = events.type;
-"""
+{_LOG_VIEW}"""
 
 # From here on the marks of commands have a checksum, in the column that counts their events.
 _MARKS = ""
@@ -102,7 +104,57 @@ _LINKS = ";\n".join(
     for name in LINKED
 )
 
-MIGRATIONS = (_FIRST, DEAD_LETTERS_SCHEMA, CHECKSUMS_SCHEMA, _MARKS, OWN_TABLES_SCHEMA, _FIRST_POSITIONS, _LINKS)
+# From here on the index of streams is a table that is written later than the events (see streams/index.py). The table
+# of events is written anew, because a UNIQUE constraint cannot be dropped. `complement` protects the mark's position.
+_STREAM_VERSIONS = f"""
+CREATE TABLE stream_versions (
+    stream INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (stream, version)
+) WITHOUT ROWID;
+CREATE TABLE stream_versions_mark (
+    position INTEGER NOT NULL,
+    complement INTEGER NOT NULL
+);
+INSERT INTO stream_versions (stream, version, position)
+    SELECT stream, version, position FROM events ORDER BY stream, version;
+INSERT INTO stream_versions_mark (position, complement)
+    SELECT coalesce(max(position), 0), ~coalesce(max(position), 0) FROM events;
+DROP VIEW log;
+CREATE TABLE events_of_schema_8 (
+    position INTEGER PRIMARY KEY,
+    stream INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    type INTEGER NOT NULL,
+    payload TEXT NOT NULL,
+    metadata TEXT NOT NULL,
+    recorded_us INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    command_id TEXT,
+    command_events INTEGER,
+    command_fingerprint INTEGER
+);
+INSERT INTO events_of_schema_8 SELECT * FROM events ORDER BY position;
+DROP TABLE events;
+ALTER TABLE events_of_schema_8 RENAME TO events;
+CREATE UNIQUE INDEX commands ON events (command_id) WHERE command_id IS NOT NULL;
+{_LINKS};
+{_LOG_VIEW}"""
+
+MIGRATIONS = (
+    _FIRST,
+    DEAD_LETTERS_SCHEMA,
+    CHECKSUMS_SCHEMA,
+    _MARKS,
+    OWN_TABLES_SCHEMA,
+    _FIRST_POSITIONS,
+    _LINKS,
+    _STREAM_VERSIONS,
+)
+
+# The names that a projection may have given to a view before they became those of tables.
+_TAKEN_LATER = OWN_TABLES | {"stream_versions", "stream_versions_mark"}
 
 
 def refuse_foreign(db: sqlite3.Connection, path: str) -> None:
@@ -145,6 +197,7 @@ def refuse_older(db: sqlite3.Connection, path: str) -> None:
 
 
 def _migrate(db: sqlite3.Connection, found: int) -> None:
+    db.execute("PRAGMA legacy_alter_table = 1")  # a renaming looks at no view
     db.execute("BEGIN IMMEDIATE")
     try:
         _drop_views(db)
@@ -157,12 +210,14 @@ def _migrate(db: sqlite3.Connection, found: int) -> None:
     except BaseException:
         db.rollback()
         raise
+    finally:
+        db.execute("PRAGMA legacy_alter_table = 0")
 
 
 def _drop_views(db: sqlite3.Connection) -> None:
     """Drop views that use the names of our own tables: a projection may have given such a name to one of its tables."""
     names = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'view'")]
-    for name in OWN_TABLES.intersection(names):
+    for name in _TAKEN_LATER.intersection(names):
         db.execute(f"DROP VIEW {name}")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 from support.saved_tally import STREAM, Add, Added, Tally, add, changed, hydrated
+from support.stores import cut_off
 from support.virtual_time import virtual
 
 from actorium import Runtime, evolve
@@ -163,7 +164,7 @@ def test_a_damaged_row_causes_a_replay(path: Path, change: str) -> None:
 
 
 def test_a_stream_that_ends_before_its_snapshot_gives_no_state(path: Path) -> None:
-    tamper(path, "DELETE FROM events WHERE version > 18")
+    cut_off(path, after_position=18)
     with pytest.raises(HydrationFailed, match=r"version 20.*the stream ends at 18"):
         state_of(path)
 

@@ -149,7 +149,7 @@ def test_a_deep_check_reports_a_position_out_of_place_at_once(
     code, out, _ = output(capsys, "check", "shop_app:one", "--deep")
     assert code == 1
     assert words in out
-    assert len(out.splitlines()) == 1
+    assert len(out.splitlines()) <= 2  # the end of the log is missing, too, if its last event is elsewhere
 
 
 def test_a_deep_check_ends_where_events_were_removed(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,11 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from actorium.store.errors import ActoriumError, CorruptEvent, StoreUnavailable, UnreadableEvent, VersionGap
+from actorium.store.errors import (
+    ActoriumError,
+    CorruptEvent,
+    CorruptStore,
+    StoreUnavailable,
+    UnreadableEvent,
+    VersionGap,
+)
 from actorium.store.event_store import Append, AppendBatch, Snapshot, StreamRead
 from actorium.store.events import EncodedEvent
 from actorium.store.names import StreamName
 from actorium.store.sqlite import SQLiteStore
+from actorium.store.sqlite.integrity.repair import repair_file
 from actorium.testing.contract_words import ALICE, BOB, append, read, versions
 
 FILE = "log.db"
@@ -39,8 +47,8 @@ def damage(path: Path, sql: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def opened(path: Path) -> AsyncIterator[SQLiteStore]:
-    store = SQLiteStore(path)
+async def opened(path: Path, *, verify_mb: int = 64) -> AsyncIterator[SQLiteStore]:
+    store = SQLiteStore(path, verify_mb=verify_mb)
     try:
         await store.open()
         yield store
@@ -102,10 +110,8 @@ async def test_a_changed_event_is_refused_by_name(tmp_path: Path, sql: str, word
 @pytest.mark.parametrize(
     ("sql", "version"),
     [
-        ("DELETE FROM events WHERE position = 1", 2),
-        ("DELETE FROM events WHERE position IN (2, 3)", 4),
-        ("UPDATE events SET version = 9 WHERE position = 6", 9),
-        ("UPDATE events SET version = 'three' WHERE position = 3", 4),
+        ("DELETE FROM events WHERE position = 1", 1),
+        ("DELETE FROM events WHERE position IN (2, 3)", 2),
     ],
 )
 @pytest.mark.asyncio
@@ -117,6 +123,19 @@ async def test_a_gap_in_the_versions_is_found(tmp_path: Path, sql: str, version:
             with pytest.raises(VersionGap, match="removed from the log") as caught:
                 await read_whole(store, ALICE, limit)
             assert (caught.value.stream, caught.value.version) == (ALICE, version)
+
+
+@pytest.mark.parametrize("change", ["version = 9", "version = 'three'", "stream = 2"])
+@pytest.mark.asyncio
+async def test_an_event_at_another_place_than_its_index_says_refuses_the_opening(tmp_path: Path, change: str) -> None:
+    await given_a_log(tmp_path / FILE)
+    damage(tmp_path / FILE, f"UPDATE events SET {change} {AT_3}")
+    with pytest.raises(CorruptStore, match="does not hold the event at position 3"):
+        await SQLiteStore(tmp_path / FILE).open()
+    async with opened(tmp_path / FILE, verify_mb=0) as store:
+        assert (await versions(store, ALICE), await versions(store, BOB)) == ([1, 2, 3, 4, 5], [1])
+        with pytest.raises(CorruptEvent):
+            await store.read_log(0, 10)
 
 
 @pytest.mark.asyncio
@@ -155,10 +174,21 @@ async def test_a_damaged_snapshot_is_ignored(tmp_path: Path, column: str) -> Non
 @pytest.mark.asyncio
 async def test_a_stream_that_ends_before_its_snapshot_is_refused(tmp_path: Path) -> None:
     await given_a_log(tmp_path / FILE)
-    damage(tmp_path / FILE, "DELETE FROM events WHERE position > 1")
-    async with opened(tmp_path / FILE) as store:
+    damage(tmp_path / FILE, "DELETE FROM stream_versions WHERE version > 1")
+    async with opened(tmp_path / FILE, verify_mb=0) as store:
         with pytest.raises(VersionGap, match=r"snapshot .* ends at 1"):
             await store.read_streams([StreamRead(ALICE, 0, 10, "f")])
+
+
+@pytest.mark.asyncio
+async def test_a_log_that_lost_its_end_is_refused_and_cannot_be_repaired(tmp_path: Path) -> None:
+    await given_a_log(tmp_path / FILE)
+    damage(tmp_path / FILE, "DELETE FROM events WHERE position > 4")
+    for verify_mb in (0, 64):
+        with pytest.raises(CorruptStore, match="index of streams"):
+            await SQLiteStore(tmp_path / FILE, verify_mb=verify_mb).open()
+    with pytest.raises(CorruptStore, match="ends at position 4, but an index lists later"):
+        repair_file(str(tmp_path / FILE))
 
 
 @pytest.mark.parametrize("seed", range(4))

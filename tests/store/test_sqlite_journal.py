@@ -10,11 +10,13 @@ from actorium.store.event_store import Append, AppendBatch, CommandMark
 from actorium.store.events import EncodedEvent, stream_checksum
 from actorium.store.names import StreamName
 from actorium.store.sqlite import journal, packed, reading
-from actorium.store.sqlite.heads import OFFERS_MAX, StreamHead, StreamHeads
 from actorium.store.sqlite.journal import Journal
 from actorium.store.sqlite.packed import HeadQuery
 from actorium.store.sqlite.rows import RowStatement, rows_max
 from actorium.store.sqlite.schema import migrate
+from actorium.store.sqlite.streams import index as stream_index
+from actorium.store.sqlite.streams import pages
+from actorium.store.sqlite.streams.heads import OFFERS_MAX, StreamHead, StreamHeads
 from actorium.testing.contract_words import append, event
 
 NAMES = [StreamName("Account", str(number)) for number in range(30)]
@@ -75,8 +77,15 @@ def test_a_batch_of_events_is_one_statement(db: sqlite3.Connection) -> None:
     assert [statement.split(" (")[0] for statement in statements] == ["INSERT INTO events"]
 
 
+def given_indexed(db: sqlite3.Connection, *appends: Append) -> None:
+    """Appends of a process that ended: the index of streams has their events, and no memory does."""
+    writer = Journal(db)
+    writer.commit(db, AppendBatch(1, appends))
+    writer.close(db)
+
+
 def test_an_append_uses_the_head_that_a_reader_offered(db: sqlite3.Connection) -> None:
-    Journal(db).commit(db, AppendBatch(1, [append(name, 0) for name in NAMES]))
+    given_indexed(db, *[append(name, 0) for name in NAMES])
     writer = Journal(db)
     writer.commit(db, AppendBatch(1, [append(StreamName("Account", "other"), 0)]))
     offer(writer, db, NAMES)
@@ -84,13 +93,13 @@ def test_an_append_uses_the_head_that_a_reader_offered(db: sqlite3.Connection) -
     db.set_trace_callback(statements.append)
     appends = [Append(name, 1 + more, (event(),)) for name in NAMES for more in range(2)]
     assert writer.commit(db, AppendBatch(1, appends)).appended.outcomes == list(range(32, 92))
-    assert [statement.split(" (")[0] for statement in statements] == ["INSERT INTO events"]
+    assert [statement.split(" (")[0] for statement in statements] == ["SELECT 1 FROM", "INSERT INTO events"]
 
 
 @pytest.mark.parametrize("expected_version", [0, 1, 2, 3, 4])
 def test_an_offered_head_that_is_behind_changes_no_outcome(db: sqlite3.Connection, expected_version: int) -> None:
     stream, *others = NAMES[:3]
-    Journal(db).commit(db, AppendBatch(1, [append(stream, 0)]))
+    given_indexed(db, append(stream, 0))
     writer = Journal(db)
     writer.commit(db, AppendBatch(1, [append(others[0], 0)]))
     offer(writer, db, [stream])
@@ -110,7 +119,7 @@ def test_an_offered_head_that_is_behind_changes_no_outcome(db: sqlite3.Connectio
 def test_an_offered_head_is_dropped_with_an_append_that_was_refused(db: sqlite3.Connection) -> None:
     stream, other = NAMES[:2]
     known = CommandMark("known", 1)
-    Journal(db).commit(db, AppendBatch(1, [Append(stream, 0, (event(),), known)]))
+    given_indexed(db, Append(stream, 0, (event(),), known))
     writer = Journal(db)
     writer.commit(db, AppendBatch(1, [append(other, 0)]))
     offer(writer, db, [stream])
@@ -161,8 +170,10 @@ def test_statements_respect_the_limit_of_the_database(db: sqlite3.Connection) ->
     [
         (packed._FIND_HEADS, 3),
         (journal._SELECT_COMMANDS, 1),
-        (reading._READ_STREAMS, 5),
-        (reading._READ_SNAPSHOTS, 5),
+        (pages._READ_STREAMS, 5),
+        (pages._READ_RECENT, 4),
+        (pages._READ_SNAPSHOTS, 5),
+        (stream_index._FIND_STALE, 2),
         (reading._READ_NAMES, 1),
         (reading._READ_LOG, 0),
         (reading._FIND_COMMAND, 0),
@@ -172,4 +183,5 @@ def test_no_query_scans_a_table(db: sqlite3.Connection, query: str, columns: int
     rows = ", ".join([f"({', '.join('?' * columns)})"] * 3)
     sql = query.format(rows=rows)
     steps = [step for *_, step in db.execute("EXPLAIN QUERY PLAN " + sql, [None] * sql.count("?"))]
-    assert not [step for step in steps if step.startswith(("SCAN streams", "SCAN events", "SCAN snapshots"))], steps
+    tables = ("streams", "stream_versions", "known", "events", "snapshots")
+    assert not [step for step in steps if step.startswith(tuple(f"SCAN {table}" for table in tables))], steps

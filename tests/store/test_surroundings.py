@@ -75,7 +75,7 @@ class Bank:
 
 @contextlib.contextmanager
 def full_disk(path: Path) -> Iterator[None]:
-    filler = fill(path.parent, free_bytes=60_000)
+    filler = fill(path.parent, free_bytes=40_000)
     yield
     filler.unlink()
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from actorium.store.errors import CorruptStore
+from actorium.store.errors import ActoriumError, CorruptStore, StoreUnavailable
 from actorium.store.sqlite.integrity.seal import PAGE_BYTES
 from actorium.store.sqlite.integrity.trees import owners
 from actorium.store.sqlite.marks import command_record
 from actorium.store.sqlite.packed import PRIMARY_CODE, InDoubt
 from actorium.store.sqlite.schema import checked_tables
+from actorium.store.sqlite.streams.index import read_mark
 
 _MARKS = (
     "SELECT CAST(command_id AS BLOB), command_fingerprint, NULL, NULL, command_events, version, position FROM events "
@@ -18,9 +19,44 @@ _MARKS = (
 )
 
 
+# SQLite reads a write-ahead log through an index beside it, which exists only while a process has the file open.
+_HOW_TO_READ = (
+    "; a process was killed while it had the file open, and SQLite can read the rest only if it may write to the "
+    "folder: copy the file and its -wal file to a writable folder"
+)
+
+# Of the events that the index of streams should hold, those that it does not hold as they are.
+_NOT_INDEXED = (
+    "SELECT position FROM events WHERE position <= ? AND NOT EXISTS (SELECT 1 FROM stream_versions AS known "
+    "WHERE known.stream = events.stream AND known.version = events.version AND known.position = events.position) "
+    "ORDER BY position LIMIT 100"
+)
+
+
 def damage(db: sqlite3.Connection) -> list[str]:
-    """Return the problems that SQLite finds in the whole file, with indexes checked against tables; this is slow."""
-    return [text for (text,) in db.execute("PRAGMA integrity_check") if text != "ok"]
+    """Return the damage in the whole file, with indexes checked against tables; this is slow."""
+    found = [text for (text,) in db.execute("PRAGMA integrity_check") if text != "ok"]
+    return found or damage_of_index(db)
+
+
+def damage_of_index(db: sqlite3.Connection) -> list[str]:
+    """Return the damage of the index of streams, through which a read could miss an event without noticing.
+
+    An event that was removed is none: the index still has its place, and a read of its stream fails there.
+    """
+    try:
+        mark = read_mark(db)
+    except CorruptStore as error:
+        return [str(error)]
+    return [
+        f"the index of streams does not hold the event at position {position} as it is in the log"
+        for (position,) in db.execute(_NOT_INDEXED, (mark,))
+    ]
+
+
+def deep_damage(db: sqlite3.Connection) -> list[str]:
+    """Return the damage in the whole file, with that which no read would notice."""
+    return damage(db) + misplaced_events(db) + damaged_marks(db)
 
 
 def misplaced_events(db: sqlite3.Connection) -> list[str]:
@@ -50,6 +86,19 @@ def is_damage(error: BaseException) -> bool:
     if code is None:  # Python's own error: a text in the file is not UTF-8
         return isinstance(error, sqlite3.OperationalError)
     return code & PRIMARY_CODE in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def failed_opening(error: BaseException, path: str, *, read_only: bool) -> ActoriumError | None:
+    """Return the error for an opening that failed with another one; None if that one is to be raised itself."""
+    # Python raises UnicodeDecodeError for SQLite's message about damaged definitions.
+    if isinstance(error, sqlite3.Error | OSError | UnicodeDecodeError):
+        why = f"cannot open {path}: {error}"
+        if read_only and getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_CANTOPEN:
+            why += _HOW_TO_READ
+        return (CorruptStore if is_damage(error) else StoreUnavailable)(why)
+    if isinstance(error, CorruptStore) and path not in str(error):
+        return CorruptStore(f"cannot open {path}: {error}")
+    return None
 
 
 def refuse_damage(db: sqlite3.Connection, path: str, turned: Sequence[int]) -> None:

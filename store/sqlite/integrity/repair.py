@@ -11,11 +11,12 @@ from actorium.store.sqlite.integrity.damage import damage, turned_tables
 from actorium.store.sqlite.integrity.seal import remove_seal, turned_pages
 from actorium.store.sqlite.lock import FileLock
 from actorium.store.sqlite.schema import migrate, refuse_foreign
+from actorium.store.sqlite.streams.index import rebuild_index
 
 _LAST = "SELECT coalesce(max(position), 0) FROM events NOT INDEXED"
 # Scan whole indexes: a look-up by key in a damaged index may miss entries.
 _IN_INDEXES = (
-    "SELECT 1 FROM events INDEXED BY sqlite_autoindex_events_1 WHERE +position = ? UNION ALL "
+    "SELECT 1 FROM stream_versions WHERE +position = ? UNION ALL "
     "SELECT 1 FROM events INDEXED BY commands WHERE command_id IS NOT NULL AND +position = ?"
 )
 
@@ -39,6 +40,7 @@ def repair_file(path: str) -> list[str]:
             found = [f"bits have flipped in table {table}: rebuild it" for table in turned_tables(db, path, turned)]
             _refuse_lost_events(db, path)
             db.execute("REINDEX")
+            rebuild_index(db)
             found += damage(db)
         remove_seal(path)
     except sqlite3.Error as error:

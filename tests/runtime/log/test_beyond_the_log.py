@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.bank import Add, Added, Tally
 from support.read_models import Sums, Switch, Totals, caught_up
-from support.stores import append
+from support.stores import append, cut_off
 
 from actorium import Runtime, react
 from actorium.errors import CorruptRow, PositionBeyondLog
@@ -78,8 +78,7 @@ async def test_a_start_refuses_a_follower_that_is_beyond_the_log(tmp_path: Path,
     async with Runtime([Tally, part], store=url) as runtime:  # type: ignore[list-item]
         await runtime.send(Add("a", 1, events=3))
         await caught_up(runtime, part)
-    with contextlib.closing(sqlite3.connect(tmp_path / "log.db", isolation_level=None)) as db:
-        db.execute("DELETE FROM events WHERE position = 3")
+    cut_off(tmp_path / "log.db", after_position=2)
     with pytest.raises(CorruptRow, match=f"{name} is at position 3, but the log ends at 2"):
         async with Runtime([Tally, part], store=url):  # type: ignore[list-item]
             pass
@@ -108,6 +107,6 @@ async def test_a_saved_state_of_a_longer_log_is_rebuilt(tmp_path: Path) -> None:
         await runtime.send(Add("a", 1, events=3), wait_for=[Kept])
     with contextlib.closing(sqlite3.connect(tmp_path / "log.db", isolation_level=None)) as db:
         assert db.execute("SELECT position FROM projection_states").fetchall() == [(3,)]
-        db.execute("DELETE FROM events WHERE position = 3")
+    cut_off(tmp_path / "log.db", after_position=2)
     async with Runtime([Tally, Kept], store=url) as runtime:
         assert await runtime.query(Kept.of, "a", after=2) == 2

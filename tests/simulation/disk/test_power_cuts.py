@@ -112,9 +112,9 @@ async def test_a_commit_survives_completely_or_not_at_all() -> None:
             found.add(len(await versions(survivor, ALICE)))
         return found
 
-    # The header of the new write-ahead log and its sync; header and content of the first page, header of the second;
-    # its content, with which the commit is whole; the last sync.
-    assert [await found_after_a_cut(at) for at in range(1, 8)] == [{1}] * 5 + [{1, 2}] * 2
+    # The header of the new write-ahead log and its sync; the header of the only page; its content, with which the
+    # commit is whole; the last sync.
+    assert [await found_after_a_cut(at) for at in range(1, 6)] == [{1}] * 3 + [{1, 2}] * 2
 
 
 @pytest.mark.asyncio

@@ -6,8 +6,10 @@ data, or raises an error of the store, or is wrong.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
+import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -27,12 +29,14 @@ from actorium.store.event_store import (
 )
 from actorium.store.events import EncodedEvent
 from actorium.store.names import StreamName
-from actorium.store.sqlite import SQLiteStore
-from actorium.store.sqlite.integrity.seal import remove_seal
+from actorium.store.sqlite.adapter import SQLiteLog
+from actorium.store.sqlite.file import DatabaseFile
+from actorium.store.sqlite.settings import SQLiteSettings
 
 _STREAMS = [StreamName("Account", f"account-{number}") for number in range(12)]
 _ROUNDS = 12
 _SNAPSHOT_EVERY = 5
+_RUN_EVENTS = 50
 _FINGERPRINT = "5f1d3a0c"
 _COMMANDS = [f"command-{number}" for number in range(_ROUNDS * len(_STREAMS))]
 _PROCESSORS = ["projection balances version 1", "reaction mail", "subscription web"]
@@ -54,9 +58,9 @@ class Part(msgspec.Struct):
     hidden: int = 0
 
 
-async def write_log(path: Path) -> None:
-    """Write a log with data in each of its parts."""
-    store = SQLiteStore(path)
+async def write_log(path: Path) -> SQLiteLog:
+    """Write a log with data in each of its parts; return the open store."""
+    store = _store(path, verify_mb=64)
     await store.open()
     table = "CREATE TABLE balances (account TEXT PRIMARY KEY, balance INTEGER NOT NULL)"
     await store.save([SaveCheckpoint(_PROCESSORS[0], 0, [(table, ())])])
@@ -84,7 +88,13 @@ async def write_log(path: Path) -> None:
         ]
         await store.append(AppendBatch(1_000 + turn, appends, snapshots))
         await store.save(checkpoints)
-    await store.close()
+    return store
+
+
+def _store(path: Path, verify_mb: int) -> SQLiteLog:
+    """Return the store that ships, on a small file; it merges some of its events into the index of streams."""
+    settings = SQLiteSettings("FULL", 8, 2_000, busy_timeout_s=5.0, verify_mb=verify_mb)
+    return SQLiteLog(DatabaseFile(path), settings, run_events=_RUN_EVENTS)
 
 
 async def _states(store: EventStore) -> Any:
@@ -144,10 +154,16 @@ class BitRot:
 
     async def prepare(self) -> int:
         """Write the file and read it; return its size in bytes."""
-        await write_log(self._path)
-        if self._after == "kill":
-            remove_seal(str(self._path))
-        self._intact = {path: path.read_bytes() for path in self._path.parent.iterdir()}
+        store = await write_log(self._path)
+        if self._after == "close":
+            await store.close()
+            self._intact = {path: path.read_bytes() for path in self._path.parent.iterdir()}
+        else:
+            with contextlib.closing(sqlite3.connect(self._path)) as db:
+                db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._intact = {self._path: self._path.read_bytes()}
+            await store.close()
+            self._restore(self._intact[self._path])
         self._written_ns = self._path.stat().st_mtime_ns
         self._expected, damage = await self._read()
         assert not damage
@@ -158,11 +174,7 @@ class BitRot:
         bit = self._chance.randrange(8 * len(self._intact[self._path]))
         rotten = bytearray(self._intact[self._path])
         rotten[bit // 8] ^= 1 << bit % 8
-        for left in self._path.parent.iterdir():
-            left.unlink()  # a write-ahead log left over from the previous flip belongs to that file
-        for path, content in self._intact.items():
-            path.write_bytes(content)
-        self._path.write_bytes(rotten)
+        self._restore(rotten)
         os.utime(
             self._path, ns=(self._written_ns, self._written_ns)
         )  # a flipped bit does not change the modification time
@@ -177,9 +189,17 @@ class BitRot:
                 part.hidden += not is_found_by_a_check
                 self.examples.append(f"bit {bit}: {name}{'' if is_found_by_a_check else ', not found by any check'}")
 
+    def _restore(self, content: bytes | bytearray) -> None:
+        """Write the intact files, with this content as that of the database."""
+        for left in self._path.parent.iterdir():
+            left.unlink()  # a write-ahead log left over from the previous flip belongs to that file
+        for path, intact in self._intact.items():
+            path.write_bytes(intact)
+        self._path.write_bytes(content)
+
     async def _read(self) -> tuple[dict[str, Any], bool]:
         """Return the result of each read, or its error, and whether a deep check finds damage."""
-        store = SQLiteStore(self._path, verify_mb=self._verify_mb)
+        store = _store(self._path, self._verify_mb)
         try:
             await store.open()
         except ActoriumError as error:

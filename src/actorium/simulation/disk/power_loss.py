@@ -125,7 +125,7 @@ async def examine(state: SimulatedDisk, recording: Recording, acknowledged: int)
         await _require_streams(store, log)
         await _require_commands(store, recording.acknowledged[:acknowledged], head)
         await _require_read_model(store, log)
-        _require((await store.query("PRAGMA integrity_check", ())) == [("ok",)], "SQLite reports damaged tables")
+        _require(await store.damage() == [], "a check finds damage")
         await _require_service(store, log)
     finally:
         await store.close()

@@ -10,6 +10,8 @@ from actorium.store.sqlite.settings import SQLiteSettings
 # Every commit of a small command writes three or four pages. A checkpoint every ten commits lets a short run meet some
 # checkpoints, also while the power is cut.
 _WAL_AUTOCHECKPOINT_PAGES = 32
+# A short run merges some of its events into the index of streams, in several slices, and leaves others in memory.
+_RUN_EVENTS = 12
 
 
 class SimulatedSqliteStore(SQLiteLog):
@@ -42,4 +44,4 @@ class SimulatedSqliteStore(SQLiteLog):
                 'SQLite on a simulated disk requires apsw: pip install "actorium[simulation]"'
             ) from missing
         settings = SQLiteSettings(synchronous, cache_mb, wal_autocheckpoint_pages, busy_timeout_s=0, verify_mb=0)
-        super().__init__(DiskPlace(disk, name), settings)
+        super().__init__(DiskPlace(disk, name), settings, run_events=_RUN_EVENTS)

@@ -7,6 +7,7 @@ result is either an error that names the event, or the page itself.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from typing import Any
 
 from actorium.store.errors import CorruptEvent, VersionGap
@@ -14,47 +15,74 @@ from actorium.store.event_store import Snapshot, StreamPage, StreamRead
 from actorium.store.events import EncodedRecord, checksum, kind_checksum
 from actorium.store.names import StreamName
 from actorium.store.sqlite.snapshots import snapshot_checksum
+from actorium.store.sqlite.streams.recent import Tail
 
-_COLUMNS = "version, position, recorded_us, events.type, events.checksum, payload, metadata"
-_READ_STREAM = (
-    f"SELECT {_COLUMNS} FROM streams JOIN events ON events.stream = streams.id "
-    "WHERE streams.type = ? AND streams.name = ? AND version > ? ORDER BY version LIMIT ?"
+_COLUMNS = "events.version, events.position, recorded_us, events.type, events.checksum, payload, metadata"
+_READ_INDEXED = (
+    f"SELECT {_COLUMNS} FROM streams JOIN stream_versions AS known ON known.stream = streams.id "
+    "LEFT JOIN events ON events.position = known.position "
+    "WHERE streams.type = ? AND streams.name = ? AND known.version > ? AND known.version <= ? ORDER BY known.version"
 )
+_READ_RECENT = f"SELECT {_COLUMNS} FROM events WHERE position = ? AND stream = ? AND version = ?"
 _READ_LOG = (
     f"SELECT {_COLUMNS}, stream, streams.type, streams.name "
     "FROM events LEFT JOIN streams ON streams.id = events.stream "
     "WHERE position > ? ORDER BY position LIMIT ?"
 )
 _READ_SNAPSHOT = (
-    "SELECT version, state, checksum, (SELECT max(version) FROM events WHERE events.stream = streams.id) "
+    "SELECT version, state, checksum, (SELECT max(version) FROM stream_versions WHERE stream = streams.id) "
     "FROM streams JOIN snapshots ON snapshots.stream = streams.id "
     "WHERE streams.type = ? AND streams.name = ? AND fingerprint = ? AND version > ?"
 )
+_NO_ROW: tuple[Any, ...] = (None,) * 7
 _READ_TYPE = "SELECT name, schema_version FROM event_types WHERE id = ?"
 
 
-def examine_stream(db: sqlite3.Connection, read: StreamRead, max_bytes: int) -> StreamPage:
-    """Return the page of a read, or raise CorruptEvent or VersionGap for the first wrong event."""
+def examine_stream(
+    db: sqlite3.Connection, read: StreamRead, max_bytes: int, tail: Tail | None, certain: int
+) -> StreamPage:
+    """Return the page of a read, or raise CorruptEvent or VersionGap for the first wrong event.
+
+    tail: the events of the stream that its index does not hold; those up to position `certain` are committed.
+    """
     stream = read.stream
-    snapshot = _examine_snapshot(db, read)
+    snapshot = _examine_snapshot(db, read, tail)
     before = snapshot.version if snapshot is not None else read.after_version
     records: list[EncodedRecord] = []
     size = 0
-    for row in db.execute(_READ_STREAM, (stream.type, stream.id, before, read.limit)):
+    for row in _rows_of(db, stream, before, before + read.limit, tail, certain):
         size += _size_bytes(row)
         if records and size > max_bytes:
             break
-        version = row[0]
-        if isinstance(version, int) and version != before + 1:
+        version, position = row[:2]
+        if position is None or (isinstance(version, int) and version != before + 1):
             raise VersionGap(
-                f"it follows version {before}: events were removed from the log",
+                "its place holds no event: it was removed from the log",
                 stream=stream,
-                version=version,
-                event_type=_type_name(db, row),
+                version=before + 1,
+                event_type=_type_name(db, row) if position is not None else "an event",
             )
         before += 1
         records.append(_examine_event(db, stream, row, version=before))
     return StreamPage(records, len(records) < read.limit and size <= max_bytes, snapshot)
+
+
+def _rows_of(
+    db: sqlite3.Connection, stream: StreamName, before: int, until: int, tail: Tail | None, certain: int
+) -> Iterator[tuple[Any, ...]]:
+    """Return the rows of a stream's events by version; a row of NULLs for one that is missing."""
+    indexed_until = until if tail is None else min(until, tail.after_version)
+    indexed = db.execute(_READ_INDEXED, (stream.type, stream.id, before, indexed_until)).fetchall()
+    yield from indexed
+    if tail is None:
+        return
+    yield from [_NO_ROW] * (indexed_until - before - len(indexed))
+    for version, position in enumerate(tail.positions, tail.after_version + 1):
+        if before < version <= until:
+            row = db.execute(_READ_RECENT, (position, tail.id, version)).fetchone()
+            if row is None and position > certain:
+                return  # it was not committed
+            yield row or _NO_ROW
 
 
 def examine_log(db: sqlite3.Connection, after_position: int, limit: int, max_bytes: int) -> list[EncodedRecord]:
@@ -86,7 +114,7 @@ def _size_bytes(row: tuple[Any, ...]) -> int:
     return len(payload) if isinstance(payload, bytes) else 0
 
 
-def _examine_snapshot(db: sqlite3.Connection, read: StreamRead) -> Snapshot | None:
+def _examine_snapshot(db: sqlite3.Connection, read: StreamRead, tail: Tail | None) -> Snapshot | None:
     """Return the snapshot to start at; a damaged one counts as missing, because the events hold the same state."""
     stream, fingerprint = read.stream, read.snapshot_fingerprint
     if fingerprint is None:
@@ -94,7 +122,8 @@ def _examine_snapshot(db: sqlite3.Connection, read: StreamRead) -> Snapshot | No
     row = db.execute(_READ_SNAPSHOT, (stream.type, stream.id, fingerprint, read.after_version)).fetchone()
     if row is None:
         return None
-    version, state, crc, newest = row
+    version, state, crc, indexed = row
+    newest = tail.version if tail is not None else indexed
     if not isinstance(version, int) or not isinstance(state, bytes):
         return None
     snapshot = Snapshot(stream, version, fingerprint, state)

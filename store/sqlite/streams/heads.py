@@ -31,8 +31,8 @@ class StreamHeads:
     - the cache matches the database, as long as nobody else writes to it. A commit advances heads while it plans; a
       failed commit clears the cache;
     - an offered head was committed once, so it can be behind the database, never ahead of it. It is used only if an
-      append expects that exact version. If the stream has a later version, the append's first event conflicts with it
-      in the index of versions, and the commit restarts without offers. If that append is rejected for another reason,
+      append expects that exact version. If the stream has a later version, the database refuses the append's
+      first event, and the commit starts again without offers. If that append is rejected for another reason,
       the offer is unproved and must be dropped;
     - `offer` runs on readers' threads, everything else on the writer's. They share `_offered` through single dict
       operations.
