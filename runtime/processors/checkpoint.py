@@ -11,12 +11,32 @@ import asyncio
 from collections.abc import Callable, Sequence
 from heapq import heapify, heappop, heappush
 
+import msgspec
+
 from actorium.runtime.processors.dead_letters import DeadLetters
 from actorium.store.errors import CorruptRow
 from actorium.store.event_store import DeadLetter, EventStore, SaveCheckpoint, Statement
 from actorium.store.tables.own_rows import TableChange
 
 _PURGE_AT_MIN = 64
+
+
+class Advance(msgspec.Struct, frozen=True):
+    """A move of a checkpoint, and what is written with it.
+
+    settled: the letters that are no longer parked.
+    """
+
+    position: int
+    statements: Sequence[Statement] = ()
+    changes: Sequence[TableChange] = ()
+    parked: Sequence[DeadLetter] = ()
+    settled: Sequence[DeadLetter] = ()
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether nothing but the position is written."""
+        return not (self.statements or self.changes or self.parked or self.settled)
 
 
 class Checkpoint:
@@ -68,15 +88,21 @@ class Checkpoint:
         settled: Sequence[DeadLetter] = (),
     ) -> None:
         """Commit a position with its statements; raise StatementFailed with nothing written, or a Transient."""
-        settled = [*settled, *self.letters.overtaken_by(parked)]
+        await self.advance(Advance(position, statements, changes, parked, settled))
+
+    async def advance(self, to: Advance) -> None:
+        """Commit a move and what belongs to it, as `save` does."""
+        settled = [*to.settled, *self.letters.overtaken_by(to.parked)]
         settled_positions = [letter.position for letter in settled]
         # If the processor is cancelled meanwhile, the writer still completes its commit.
-        await self.writer(SaveCheckpoint(self.name, position, statements, parked, settled_positions, changes))
+        await self.writer(
+            SaveCheckpoint(self.name, to.position, to.statements, to.parked, settled_positions, to.changes)
+        )
         for letter in settled:
             self.letters.settle(letter)
-        for letter in parked:
+        for letter in to.parked:
             self.letters.add(letter)
-        self._move_to(position)
+        self._move_to(to.position)
 
     def move_in_memory(self, position: int) -> None:
         """Set a position that is not saved, for a processor that begins anew at each start."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 
-from actorium.runtime.processors.checkpoint import Checkpoint
-from actorium.store.event_store import DeadLetter, SaveCheckpoint, Statement
-from actorium.store.tables.own_rows import TableChange
+from actorium.runtime.processors.checkpoint import Advance, Checkpoint
+from actorium.store.event_store import SaveCheckpoint
 
 _SAVE_AFTER_S = 0.5  # how much work a crash may repeat
 
@@ -17,20 +15,12 @@ class LaggingCheckpoint(Checkpoint):
 
     _timer: asyncio.TimerHandle | None = None
 
-    async def save(
-        self,
-        position: int,
-        statements: Sequence[Statement] = (),
-        *,
-        changes: Sequence[TableChange] = (),
-        parked: Sequence[DeadLetter] = (),
-        settled: Sequence[DeadLetter] = (),
-    ) -> None:
-        """Commit a position with its statements; if there are none, move in memory and save soon."""
-        if statements or changes or parked or settled:
-            await super().save(position, statements, changes=changes, parked=parked, settled=settled)
+    async def advance(self, to: Advance) -> None:
+        """Commit a move and what belongs to it; if nothing does, move in memory and save soon."""
+        if not to.is_bare:
+            await super().advance(to)
             return
-        self.move_in_memory(position)
+        self.move_in_memory(to.position)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_SAVE_AFTER_S, self._save_position)
 

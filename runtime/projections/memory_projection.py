@@ -8,21 +8,20 @@ change; until the rebuild is done, no query sees it.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 
 import msgspec
 
 from actorium.runtime.log.log_reader import LogReader, Unread
-from actorium.runtime.processors.checkpoint import Checkpoint
+from actorium.runtime.processors.checkpoint import Advance, Checkpoint
 from actorium.runtime.processors.dead_letters import DeadLetters
 from actorium.runtime.processors.event_handlers import arguments
 from actorium.runtime.projections.projection import Projection
-from actorium.store.event_store import DeadLetter, EventStore, SaveCheckpoint, Statement
+from actorium.store.event_store import EventStore, SaveCheckpoint, Statement
 from actorium.store.events import Event, RecordedEvent, as_json
 from actorium.store.log import logger
 from actorium.store.raised import error_text, let_through, text_of
 from actorium.store.shapes.sameness import first_change
-from actorium.store.tables.own_rows import KeptState, KeptStateRemoval, ReadKeptState, TableChange
+from actorium.store.tables.own_rows import KeptState, KeptStateRemoval, ReadKeptState
 
 log = logger("actorium.runtime")
 
@@ -36,27 +35,19 @@ class MemoryCheckpoint(Checkpoint):
         self.position = 0
         return 0
 
-    async def save(
-        self,
-        position: int,
-        statements: Sequence[Statement] = (),
-        *,
-        changes: Sequence[TableChange] = (),
-        parked: Sequence[DeadLetter] = (),
-        settled: Sequence[DeadLetter] = (),
-    ) -> None:
+    async def advance(self, to: Advance) -> None:
         """Move in memory; write the data that must survive the process."""
-        if settled:
+        if to.settled:
             # A saved state lacks the event that is handled now, and would never get it: drop it in the same step.
-            changes = [*changes, KeptStateRemoval(self.name)]
-        if statements or changes or parked:
-            try:
-                await super().save(position, statements, changes=changes, parked=parked, settled=settled)
-            except BaseException:
-                self.ready.clear()  # the state may be ahead of the log: hide it until the outcome is known
-                raise
-        else:
-            self.move_in_memory(position)
+            to = msgspec.structs.replace(to, changes=[*to.changes, KeptStateRemoval(self.name)])
+        if to.is_bare:
+            self.move_in_memory(to.position)
+            return
+        try:
+            await super().advance(to)
+        except BaseException:
+            self.ready.clear()  # the state may be ahead of the log: hide it until the outcome is known
+            raise
 
 
 class MemoryProjection:
