@@ -59,18 +59,18 @@ def bench(
     rounds
         How many times to run each scenario. [default: 3; with --quick up to 3, as time allows]
     html
-        A file for the report as an HTML page with plots.
+        Write the report to this file as an HTML page with plots.
     markdown
-        A file for the report as Markdown tables.
+        Write the report to this file as Markdown tables.
     compare
         An earlier report (JSON). Show which scenarios have become faster or slower since then.
     show
         Merge these reports (JSON) and show them, instead of measuring.
     profile
-        A folder for call trees, one page per scenario. Each scenario runs only once, and its figures cannot be
+        Write call trees to this folder, one page per scenario. Each scenario runs only once, and its figures cannot be
         compared with others.
     folder
-        The folder for the databases during the run. [default: the temporary folder]
+        The folder in which to keep the databases during the run. [default: the temporary folder]
     """
     _require_extra()
     _require_values(only, stores, show)

@@ -27,8 +27,8 @@ def _require_place(_: object, file: Path | None) -> None:
 JsonFile = Annotated[
     Path | None,
     Parameter(
-        help="A file for the report as JSON. With -, the report goes to standard output, and everything else to "
-        "standard error.",
+        help="Write the report to this file as JSON. With -, the report goes to standard output, and everything else "
+        "to standard error.",
         allow_leading_hyphen=True,
         validator=_require_place,
     ),

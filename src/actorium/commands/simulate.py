@@ -95,7 +95,7 @@ def simulate(
     audit
         Run a single seed, and list the lines of code that use the machine's time, randomness, threads or files.
     html
-        A file for the report as an HTML page, with the timeline of a run.
+        Write the report to this file as an HTML page, with the timeline of a run.
     """
     asked = _Asked(target, only, seeds, from_, minutes, jobs, rate, hostile, store, steps_max, shrink_s)
     ways = {"--replay": replay is not None, "--story": bool(story), "--exhaustive": exhaustive, "--audit": audit}
