@@ -169,12 +169,9 @@ class Actor:
             self._begin_recovery(withdraw=False)
             return
         self.version = version + len(events)
-        append = Append(
-            StreamName(kind.type, self.id),
-            version,
-            encoded,
-            CommandMark(envelope.command_id, envelope.fingerprint, envelope.fresh),
-        )
+        command_id = envelope.command_id
+        mark = CommandMark(command_id, envelope.fingerprint, envelope.fresh) if command_id else None
+        append = Append(StreamName(kind.type, self.id), version, encoded, mark)
         request = PendingAppend(self, envelope, append, events, metadata, size_bytes)
         if kind.snapshots is not None:
             self._take_snapshot(request, kind.snapshots)
@@ -340,6 +337,12 @@ class Actor:
             undone.append(envelope)  # withdrawn before it was sent
 
     # --- life -----------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Go live without a read, because the stream is known to be empty."""
+        assert self.status is Status.COLD, f"{self!r} began while {self.status.value}"
+        self.state = self.kind.aggregate_class(self.id)
+        self.status = Status.IDLE
 
     def hydrated(self, state: Aggregate, version: int) -> None:
         """Go live with the state read from the stream."""

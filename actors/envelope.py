@@ -17,6 +17,7 @@ class Envelope(msgspec.Struct):
     stream_type, to: the address of the actor.
     command, handler: the command to decide and the method that decides it; both None for a read of the state.
     future: the caller's future; None for a command whose sender does not wait.
+    command_id: empty if nothing needs to find the command again; its sender then delivers it once.
     fresh: the id was created for this envelope, so it cannot be in the log already.
     attempts: the number of decisions that a lost race undid.
     timeout_s: how long the sender waits, in seconds.

@@ -218,6 +218,12 @@ class Dispatcher:
         answer.batch = self.answers
         return answer
 
+    def begin_stream(self, stream_type: str, id: str) -> None:
+        """Make the actor of a stream that is known to be empty, so that its first command waits for no read."""
+        kind = self._kinds[stream_type]
+        if id not in kind.live:
+            self._live.create(kind, id, self._time()).begin()
+
     async def tell(self, envelope: Envelope) -> None:
         """Deliver a command without waiting for its reply; return when a mailbox has accepted it."""
         _check(envelope.headers)

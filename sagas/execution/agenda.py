@@ -102,7 +102,7 @@ class Agenda:
             StepSucceeded: self._intent_ended,
             StepFailed: self._intent_ended,
             SagaFailed: self._failed,
-            SagaCompleted: self._saga_ended,
+            SagaCompleted: self._completed,
             SagaUndone: self._saga_ended,
             CommandSubmitted: self._submitted,
             SubmissionCancelled: self._concluded,
@@ -214,6 +214,8 @@ class Agenda:
                 raise
 
     def _issued(self, recorded: RecordedEvent[Event], event: StepIssued) -> None:
+        if event.after is not None:
+            self._takes[StepSucceeded](recorded, event.after)
         key = IntentKey(recorded.stream_type, recorded.stream_id, event.key)
         intent = issued_intent(recorded, event)
         if intent.commands or intent.effect:
@@ -249,6 +251,11 @@ class Agenda:
         self._saga_ended(recorded, event)
         if self.started.is_set():
             self._notices.stuck(recorded, event)
+
+    def _completed(self, recorded: RecordedEvent[Event], event: SagaCompleted) -> None:
+        if event.after is not None:
+            self._takes[StepSucceeded](recorded, event.after)
+        self._saga_ended(recorded, event)
 
     def _saga_started(self, recorded: RecordedEvent[SagaStarted], event: SagaStarted) -> None:
         alarm_us = self._notices.alarm_us(recorded)

@@ -49,8 +49,9 @@ class Report(NamedTuple):
     """A report to the owner of an intent about one command.
 
     outcome: the report, as a command for the owner.
-    cause: the id of the event that caused the outcome.
-    taken_id: the id of a command that did not take effect, under which the report is recorded; "" for none.
+    cause: the id of the event that it follows from.
+    taken_id: the id of a command that did not happen, under which this is recorded. Other reports have no id: the owner
+        knows what it still waits for.
     """
 
     outcome: Any
@@ -131,6 +132,7 @@ class CommandRunner(ABC):
                 intent.headers,
                 self._timeout_s,
             )
+            envelope.fresh = intent.is_new
             return dispatcher.ask_nowait(envelope, take, about)
         except (ActoriumError, msgspec.ValidationError):
             return None
@@ -282,7 +284,7 @@ class CommandRunner(ABC):
             key.id,
             outcome,
             self._handlers[type(outcome)],
-            command_id=str(taken_id) or self._source.new_id(),
+            command_id=str(taken_id),
             fingerprint=NOT_DONE if taken_id else 0,
             fresh=not taken_id,
             correlation_id=intent.flow_id,

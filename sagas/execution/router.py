@@ -60,6 +60,7 @@ class Router:
         self._store = services.store
         self._head = head
         self._derives_after = 0
+        self._delivered_to = 0  # events up to here may have been delivered before
         self._source = services.source
         self._timeout_s = services.timeout_s
 
@@ -91,7 +92,15 @@ class Router:
         saga_id = self.saga_id(recorded)
         if saga_id is None:
             return False
-        return self._dispatcher.ask_nowait(self._envelope(saga_id, recorded), ended) is not None
+        is_first = recorded.position > self._delivered_to
+        if is_first and self._begins_stream(recorded):
+            self._dispatcher.begin_stream(self._definition.saga_type, saga_id)
+        return self._dispatcher.ask_nowait(self._envelope(saga_id, recorded, is_first), ended) is not None
+
+    def _begins_stream(self, recorded: RecordedEvent[Event]) -> bool:
+        """Say whether the saga of an event cannot have begun before: its id is that of the event."""
+        known = self._definition.handler_of(type(recorded.event))
+        return known is not None and known.is_start and known.correlate is None
 
     async def react(self, recorded: RecordedEvent[Event]) -> None:
         """Deliver one event to its saga."""
@@ -109,7 +118,7 @@ class Router:
                 attempt += 1
                 await asyncio.sleep(_RETRY.wait_s(attempt, self._source))
 
-    def _envelope(self, saga_id: str, recorded: RecordedEvent[Event]) -> Envelope:
+    def _envelope(self, saga_id: str, recorded: RecordedEvent[Event], is_first: bool = False) -> Envelope:
         # Use the position in the log: user-given ids may contain any character, and two must never collide.
         cause = f"{self._definition.saga_type}/{saga_id}<{recorded.position}.{recorded.part}"
         return Envelope(
@@ -118,7 +127,7 @@ class Router:
             Happened(saga_id, recorded, self._source.now_us()),
             self._handler,
             command_id=derived_id(cause) if recorded.position > self._derives_after else cause,
-            fresh=False,
+            fresh=is_first,
             correlation_id=recorded.metadata.flow_id,
             causation_id=recorded.event_id,
             headers=dict(recorded.metadata.headers),
@@ -127,6 +136,7 @@ class Router:
 
     async def prepare(self) -> None:
         """Continue where the last run ended; a saga class that is new to the log begins where `begins_at` says."""
+        self._delivered_to = self._head()
         is_new = await self._start_position.prepare()
         self._derives_after = await derives_ids_after(self._checkpoint, self._store, 0 if is_new else self._head())
 
@@ -135,6 +145,7 @@ class Router:
 
     async def reset(self) -> None:
         """Read the log again from where the router first began; repeated events have no effect."""
+        self._delivered_to = self._head()
         await self._start_position.reset()
 
 

@@ -1,5 +1,8 @@
 """The events of a saga's own stream: its start, the commands it issued, their outcomes, and its undo steps.
 
+The success of a step is part of the event that follows from it: `StepIssued` or `SagaCompleted`, as `after`. If the
+append holds no such event, it is an event of its own, `StepSucceeded`.
+
 The fields of a saga and of its commands are JSON here. They are decoded only when needed, by the current class.
 `attempts` is the number of times that a command or an effect was tried.
 """
@@ -12,6 +15,7 @@ from typing import Any
 import msgspec
 
 from actorium.store.events import Event, as_json
+from actorium.store.upcasting import upcast
 
 UNDO = ":undo"
 """The suffix after the step's name in the key of an undo."""
@@ -70,6 +74,19 @@ class StartIgnored(Event):
     status: str
 
 
+class StepSucceeded(Event, omit_defaults=True):
+    """A step is done; `state` holds the saga's fields if the step changed them, else null."""
+
+    event_type = "saga.step_succeeded"
+
+    key: str
+    step: str
+    undo: bool
+    # Made by a function, because a Raw default cannot appear in the JSON Schema of an application's events.
+    state: msgspec.Raw = msgspec.field(default_factory=lambda: NOTHING)
+    attempts: int = 1
+
+
 class StepIssued(Event, omit_defaults=True):
     """The intent of a step: from now on its commands are sent, until each is answered.
 
@@ -78,10 +95,12 @@ class StepIssued(Event, omit_defaults=True):
     ids of its commands are formed: 0 for those issued before derived ids had their own namespace (see `IntentKey`).
     `headers` are the headers of its commands that the saga does not have itself: they come from the event that the step
     follows. `rounds` is set if an operator retried the step: for each command, how often it was recorded as not done,
-    which is part of its id from then on, or None if it was answered before and is not sent again.
+    which is part of its id from then on, or None if it was answered before and is not sent again. `after` is the
+    success of the step before, if this step is issued because of it.
     """
 
     event_type = "saga.step_issued"
+    schema_version = 2  # earlier code does not read `after`
 
     key: str
     step: str
@@ -92,6 +111,12 @@ class StepIssued(Event, omit_defaults=True):
     id_form: int = 0
     headers: dict[str, str] = {}
     rounds: tuple[int | None, ...] = ()
+    after: StepSucceeded | None = None
+
+    @upcast(1)
+    @staticmethod
+    def without_success(payload: dict[str, Any]) -> dict[str, Any]:
+        return payload
 
     @property
     def sent(self) -> dict[int, IssuedCommand]:
@@ -124,19 +149,6 @@ class EventArrived(Event):
     because_of: str
 
 
-class StepSucceeded(Event, omit_defaults=True):
-    """A step is done; `state` holds the saga's fields if the step changed them, else null."""
-
-    event_type = "saga.step_succeeded"
-
-    key: str
-    step: str
-    undo: bool
-    # Made by a function, because a Raw default cannot appear in the JSON Schema of an application's events.
-    state: msgspec.Raw = msgspec.field(default_factory=lambda: NOTHING)
-    attempts: int = 1
-
-
 class StepFailed(Event, omit_defaults=True):
     """A step failed.
 
@@ -156,10 +168,18 @@ class StepFailed(Event, omit_defaults=True):
     attempts: int = 1
 
 
-class SagaCompleted(Event):
-    """All steps are done."""
+class SagaCompleted(Event, omit_defaults=True):
+    """All steps are done; `after` is the success of the last one, if the saga ends because of it."""
 
     event_type = "saga.completed"
+    schema_version = 2  # earlier code does not read `after`
+
+    after: StepSucceeded | None = None
+
+    @upcast(1)
+    @staticmethod
+    def without_success(payload: dict[str, Any]) -> dict[str, Any]:
+        return payload
 
 
 class SagaUndone(Event):

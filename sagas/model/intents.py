@@ -49,6 +49,7 @@ class Intent(msgspec.Struct, frozen=True, gc=False):
     """The content of an intent: the commands still waited for, by index, or an effect.
 
     flow_id, causation_id, headers: the metadata of its commands.
+    is_new: none of its commands can have been sent before.
     """
 
     step: str
@@ -61,6 +62,7 @@ class Intent(msgspec.Struct, frozen=True, gc=False):
     headers: Mapping[str, str] = {}
     id_form: int = ID_FORM
     rounds: tuple[int | None, ...] = ()
+    is_new: bool = False
 
     def command_id(self, key: IntentKey, index: int) -> DerivedId:
         """Return the id of the command at an index; `key` is that of this intent."""
@@ -68,7 +70,7 @@ class Intent(msgspec.Struct, frozen=True, gc=False):
 
 
 def issued_intent(recorded: RecordedEvent[Event], event: StepIssued) -> Intent:
-    """Return the intent that an event records; all commands that it sends are open."""
+    """Return the intent that a new event records: all commands that it sends are waited for."""
     metadata = recorded.metadata
     return Intent(
         event.step,
@@ -81,4 +83,5 @@ def issued_intent(recorded: RecordedEvent[Event], event: StepIssued) -> Intent:
         metadata.headers,
         event.id_form,
         event.rounds,
+        not event.rounds,
     )

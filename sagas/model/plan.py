@@ -320,7 +320,7 @@ class StepPlan:
                 self._end(saga.ended, saga.reason)
                 return
             after = step.name
-        self._events.append(SagaCompleted())
+        self._events.append(SagaCompleted(self._take_success()))
 
     def _undo_next(self) -> None:
         """Issue the undo of the last step that is done but not undone; if there is none, the saga is undone."""
@@ -371,7 +371,14 @@ class StepPlan:
         timeout_s = step.timeout_s if step is not None and not undo else None
         deadline_us = 0 if timeout_s is None else self._at_us + round(timeout_s * 1_000_000)
         self._issued += 1
-        self._events.append(StepIssued(key, name, undo, commands, effect, deadline_us, form, self._headers, rounds))
+        after = self._take_success()
+        self._events.append(
+            StepIssued(key, name, undo, commands, effect, deadline_us, form, self._headers, rounds, after)
+        )
+
+    def _take_success(self) -> StepSucceeded | None:
+        """Remove and return the last event if it is the success of a step; it becomes part of the next event."""
+        return self._events.pop() if self._events and type(self._events[-1]) is StepSucceeded else None
 
     def _waits_for_event(self, intent: Open) -> bool:
         step: Step | None = self._definition.steps.get(intent.step)

@@ -67,8 +67,6 @@ class Open(msgspec.Struct):
     @property
     def next_rounds(self) -> tuple[int | None, ...]:
         """The rounds of its commands if it is retried: those that were recorded as not done get new ids."""
-        if not self.failed and len(self.waiting) == len(self.commands):
-            return self.rounds
         before = self.rounds or (0,) * len(self.commands)
         return tuple(
             (before[n] or 0) + 1 if n in self.failed else before[n] if n in self.waiting else None
@@ -128,6 +126,8 @@ class SagaProgress(Aggregate):
     def step_issued(self, event: StepIssued) -> None:
         self.version += 1
         self.issued += 1
+        if event.after is not None:
+            self._succeed(event.after)
         step = self.saga.today(event.step)
         waiting = {0} if event.effect else set(event.sent)
         arrived = not event.undo and step in self.early
@@ -166,6 +166,9 @@ class SagaProgress(Aggregate):
     @evolve
     def step_succeeded(self, event: StepSucceeded) -> None:
         self.version += 1
+        self._succeed(event)
+
+    def _succeed(self, event: StepSucceeded) -> None:
         intent = self.open.pop(event.key, None) or self.stuck_at.pop(event.key, None)
         step = self.saga.today(event.step)
         if event.undo:
@@ -188,6 +191,8 @@ class SagaProgress(Aggregate):
     @evolve
     def completed(self, event: SagaCompleted) -> None:
         self.version += 1
+        if event.after is not None:
+            self._succeed(event.after)
         self.status = self.ended = "completed"
         self.reason = ""
         self.stuck_at.clear()

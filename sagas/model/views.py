@@ -78,13 +78,21 @@ def lines_of(history: Iterable[RecordedEvent[Event]]) -> Iterator[SagaLine]:
     """Yield a line of history for each event of a saga's stream."""
     issued_us: dict[str, int] = {}
     for recorded in history:
-        event, attempts, took_s = recorded.event, 1, 0.0
-        if isinstance(event, StepIssued):
-            issued_us[event.key] = recorded.recorded_us
-        elif isinstance(event, CommandAnswered | StepSucceeded | StepFailed | SagaFailed):
-            attempts = event.attempts
-            took_s = (recorded.recorded_us - issued_us.get(event.key, recorded.recorded_us)) / 1_000_000
-        yield SagaLine(recorded.version, recorded.recorded_at, text_of(event), event, attempts, took_s)
+        for event in parts_of(recorded.event):
+            attempts, took_s = 1, 0.0
+            if isinstance(event, StepIssued):
+                issued_us[event.key] = recorded.recorded_us
+            elif isinstance(event, CommandAnswered | StepSucceeded | StepFailed | SagaFailed):
+                attempts = event.attempts
+                took_s = (recorded.recorded_us - issued_us.get(event.key, recorded.recorded_us)) / 1_000_000
+            yield SagaLine(recorded.version, recorded.recorded_at, text_of(event), event, attempts, took_s)
+
+
+def parts_of(event: Event) -> tuple[Event, ...]:
+    """Return what an event of a saga's stream tells, in order: itself, after the success that it follows from."""
+    if isinstance(event, StepIssued | SagaCompleted) and event.after is not None:
+        return (event.after, event)
+    return (event,)
 
 
 def text_of(event: Event) -> str:

@@ -224,7 +224,7 @@ async def run_with_crashes(story: Story, crashes: list[tuple[int, bool]]) -> int
             assert await view_status(runtime, saga) == story.status
         assert dict(zip(story.ends, await balances(runtime, *story.ends), strict=True)) == story.ends
         records = await whole_log(log)
-    ids = [msgspec.json.decode(record.metadata)["command_id"] for record in records]
+    ids = [msgspec.json.decode(record.metadata).get("command_id") for record in records]
     of_accounts = [id for id, record in zip(ids, records, strict=True) if record.stream.type == "Account"]
     assert len(of_accounts) == len(set(of_accounts)), "something was done twice"
     assert len(paid) == story.effects

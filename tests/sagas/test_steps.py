@@ -377,7 +377,7 @@ async def test_a_saga_sends_with_the_flow_of_what_started_it_and_names_itself_as
         await saga_in(runtime, Transfer, "Desk/desk/1", "completed")
         changes = [change async for change in runtime.history(Account, "bob")]
         metadata = changes[-1].metadata
-        assert (metadata.correlation_id, metadata.causation_id) == ("flow-1", "Transfer/Desk/desk/1/4")
+        assert (metadata.correlation_id, metadata.causation_id) == ("flow-1", "Transfer/Desk/desk/1/3")
         assert metadata.command_id == "~Transfer/Desk/desk/1/credit/0"
 
 

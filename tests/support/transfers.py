@@ -255,5 +255,5 @@ async def texts(runtime: Runtime, saga: type[Saga], id: str) -> list[str]:
 
 async def command_ids(store: EventStore) -> list[str]:
     """Return the ids of the commands that took effect, in the order of the log."""
-    ids = [msgspec.json.decode(record.metadata)["command_id"] for record in await whole_log(store)]
-    return list(dict.fromkeys(ids))
+    ids = [msgspec.json.decode(record.metadata).get("command_id") for record in await whole_log(store)]
+    return list(dict.fromkeys(id for id in ids if id))

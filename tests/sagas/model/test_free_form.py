@@ -196,8 +196,8 @@ async def test_a_saga_that_ended_before_its_last_command_failed_is_completed_by_
 async def test_a_saga_that_failed_itself_before_its_command_failed_stays_failed_after_the_retry() -> None:
     async with runtime_of(Deal) as runtime:
         await runtime.send(Open("word", 0, False))
-        await runtime.send(Tell("news", "d1", "hello"), command_id="1")
-        await runtime.send(Tell("news", "d1", "bad"), command_id="2")
+        hello, bad = Tell("news", "d1", "hello"), Tell("news", "d1", "bad")
+        await asyncio.gather(runtime.send(hello, command_id="1"), runtime.send(bad, command_id="2"))
         await saga_in(runtime, Deal, "d1", reached="stuck at on:1")
         await saga_in(runtime, Deal, "d1", reached="stuck: somebody said so")
         await runtime.send(Unlock("word"))

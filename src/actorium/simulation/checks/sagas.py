@@ -8,7 +8,7 @@ import msgspec
 
 from actorium.runtime.commands.derived_ids import bounded
 from actorium.sagas.model.definition import SagaDefinition
-from actorium.sagas.model.events import FREE, SagaUndone, StepFailed, StepIssued, StepSucceeded
+from actorium.sagas.model.events import FREE, SagaCompleted, SagaUndone, StepFailed, StepIssued, StepSucceeded
 from actorium.simulation.checks.finding import Violated
 from actorium.simulation.record.view import View
 from actorium.simulation.record.witness import Witness
@@ -46,6 +46,11 @@ class SagaSteps:
 
     def _take(self, definition: SagaDefinition, steps: _Steps, recorded: RecordedEvent[Event]) -> None:
         event, place = recorded.event, f"{recorded.stream} v{recorded.version}"
+        if isinstance(event, StepIssued | SagaCompleted) and event.after is not None:
+            self._judge(definition, steps, event.after, place)
+        self._judge(definition, steps, event, place)
+
+    def _judge(self, definition: SagaDefinition, steps: _Steps, event: Event, place: str) -> None:
         match event:
             case StepIssued(step=step, undo=undo) | StepSucceeded(step=step, undo=undo) if step != FREE:
                 name = definition.today(step)

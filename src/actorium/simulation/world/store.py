@@ -13,7 +13,7 @@ from typing import Any, NoReturn, Protocol, TypeVar
 import msgspec
 
 from actorium.sagas.model.events import SAGA_EVENTS
-from actorium.sagas.model.views import text_of
+from actorium.sagas.model.views import parts_of, text_of
 from actorium.simulation.disk.disk import PowerCut
 from actorium.simulation.record.witness import Loss, Witness
 from actorium.simulation.words import without_addresses
@@ -315,5 +315,5 @@ def _named(event: EncodedEvent) -> str:
     said_by = _SAGA_EVENTS.get(event.type)
     if said_by is None:
         return event.type
-    text = without_addresses(text_of(msgspec.json.decode(event.payload, type=said_by)))
-    return f"saga {text if len(text) <= _TEXT_MAX else text[:_TEXT_MAX] + '…'}"
+    texts = [without_addresses(text_of(part)) for part in parts_of(msgspec.json.decode(event.payload, type=said_by))]
+    return ", ".join(f"saga {text if len(text) <= _TEXT_MAX else text[:_TEXT_MAX] + '…'}" for text in texts)
