@@ -30,7 +30,7 @@ from actorium.store.event_store import Append, AppendOutcome, CommandMark
 from actorium.store.events import EncodedEvent, Event, Metadata, as_json
 from actorium.store.log import logger
 from actorium.store.names import StreamName
-from actorium.store.raised import error_text, let_through, traceback_text
+from actorium.store.raised import error_text, let_through
 from actorium.store.shapes.round_trip import InvalidMessage
 
 log = logger("actorium.actors")
@@ -237,7 +237,7 @@ class Actor:
         """Reply with the failure of user code; then let an interruption reach the event loop."""
         failure = CommandFailed(f"{what}: {error_text(raised)}")
         failure.__cause__ = raised
-        log.error("command_failed", error=failure.message, traceback=traceback_text(raised))
+        log.error("command_failed", error=failure.message, traceback=raised)
         self._reply(envelope, failure)
         let_through(raised)
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import enum
 import inspect
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -22,7 +23,7 @@ from actorium.store.event_store import Snapshot
 from actorium.store.events import as_json, event_type_of
 from actorium.store.log import logger
 from actorium.store.names import StreamName
-from actorium.store.raised import error_text, let_through, traceback_text
+from actorium.store.raised import error_text, let_through
 from actorium.store.shapes.sameness import first_change
 
 log = logger("actorium.actors")
@@ -143,8 +144,7 @@ class SnapshotKeeper:
 
     def _give_up(self, reason: str, raised: BaseException | None = None) -> None:
         self.takes = False
-        trace = "" if raised is None else traceback_text(raised)
-        log.warning("snapshots_not_taken", aggregate=self._name, reason=reason, traceback=trace)
+        log.warning("snapshots_not_taken", aggregate=self._name, reason=reason, traceback=raised)
 
 
 def _no_decoder(encoded: bytes) -> Any:
@@ -184,12 +184,18 @@ def fingerprint_of(definition: AggregateDefinition[Any]) -> str:
     return sha256("\0".join(parts).encode()).hexdigest()[:_FINGERPRINT_LENGTH]
 
 
-def shape_of(root: type) -> Iterator[str]:
-    """Yield every property of a type that affects the meaning of its JSON."""
-    try:
-        yield from _described(msgspec.inspect.type_info(root), set())
-    except (TypeError, NameError) as error:
-        yield f"not JSON: {error}"
+def shape_of(root: type) -> Sequence[str]:
+    """Return every property of a type that affects the meaning of its JSON."""
+    known = _SHAPES.get(root)
+    if known is None:
+        try:
+            known = _SHAPES[root] = tuple(_described(msgspec.inspect.type_info(root), set()))
+        except (TypeError, NameError) as error:
+            return [f"not JSON: {error}"]
+    return known
+
+
+_SHAPES: WeakKeyDictionary[type, Sequence[str]] = WeakKeyDictionary()
 
 
 def _described(node: Any, seen: set[type]) -> Iterator[str]:

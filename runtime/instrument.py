@@ -14,7 +14,7 @@ import msgspec
 from actorium.actors.commands import Command
 from actorium.store.errors import ConfigurationError
 from actorium.store.log import logger
-from actorium.store.raised import error_text, let_through, repr_of, traceback_text
+from actorium.store.raised import error_text, let_through, repr_of
 
 log = logger("actorium.runtime")
 
@@ -168,5 +168,5 @@ class Instruments:
             instrument=repr_of(instrument),
             callback=name,
             error=error_text(raised),
-            traceback=traceback_text(raised),
+            traceback=raised,
         )

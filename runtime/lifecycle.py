@@ -23,7 +23,7 @@ from actorium.runtime.shutdown import Shutdown
 from actorium.store.errors import ActoriumError, ConfigurationError
 from actorium.store.event_store import Head, OwnedStore
 from actorium.store.log import logger
-from actorium.store.raised import error_text, traceback_text
+from actorium.store.raised import error_text
 
 log = logger("actorium.runtime")
 
@@ -159,7 +159,7 @@ class Lifecycle:
                 started.set_exception(why)
                 started.exception()  # mark it as retrieved: `start` raises it, unless its caller is gone
             else:
-                log.critical("runtime_failed", error=error_text(why), traceback=traceback_text(why))
+                log.critical("runtime_failed", error=error_text(why), traceback=why)
         finally:
             self.serving_loop = None
             closed = RuntimeClosed(

@@ -6,11 +6,13 @@ from typing import Any
 
 import structlog
 
-from actorium.store.raised import let_through
+from actorium.store.raised import let_through, traceback_text
 
 
 class Logger:
     """A structlog logger by name; a line that cannot be written is lost, and nothing is raised.
+
+    `traceback=` takes an exception, or None; its traceback is formatted when the line is written.
 
     A closed or full output must not stop an actor, a processor or the runtime when they log.
     The library never configures structlog: that is up to the application.
@@ -39,6 +41,9 @@ class Logger:
 
     def _write(self, write: Any, event: str, values: dict[str, Any]) -> None:
         try:
+            if "traceback" in values:
+                error = values["traceback"]
+                values["traceback"] = "" if error is None else traceback_text(error)
             write(event, **values)
         except BaseException as raised:  # no other place to report it
             let_through(raised)

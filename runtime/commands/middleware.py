@@ -12,7 +12,7 @@ from actorium.actors.envelope import Envelope
 from actorium.actors.errors import CommandFailed
 from actorium.store.errors import ConfigurationError
 from actorium.store.log import logger
-from actorium.store.raised import error_text, let_through, traceback_text
+from actorium.store.raised import error_text, let_through
 
 log = logger("actorium.runtime")
 
@@ -114,7 +114,7 @@ def _contained(outermost: Next) -> Deliver:
         except BaseException as raised:
             let_through(raised)
             failure = CommandFailed(f"{type(envelope.command).__name__} failed in middleware: {error_text(raised)}")
-            log.error("command_failed", error=failure.message, traceback=traceback_text(raised))
+            log.error("command_failed", error=failure.message, traceback=raised)
             raise failure from raised
 
     return deliver

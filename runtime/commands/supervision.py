@@ -10,7 +10,6 @@ from actorium.actors.errors import HydrationFailed
 from actorium.runtime.retry import Retry
 from actorium.store.errors import ActoriumError
 from actorium.store.log import logger
-from actorium.store.raised import traceback_text
 from actorium.store.source import Source
 
 log = logger("actorium.runtime")
@@ -41,7 +40,7 @@ class Supervisor:
             failures=count,
             retry_after_s=round(wait_s, 3),
             error=error.message,
-            traceback=traceback_text(error),
+            traceback=error,
         )
         actor.hydration_failed(error, status=Status.FAILED)
 

@@ -20,7 +20,7 @@ from actorium.store.event_store import DeadLetter, Statement
 from actorium.store.events import Event, RecordedEvent
 from actorium.store.log import logger
 from actorium.store.names import StreamName
-from actorium.store.raised import error_text, let_through, traceback_text
+from actorium.store.raised import error_text, let_through
 from actorium.store.source import Source
 
 log = logger("actorium.runtime")
@@ -92,7 +92,7 @@ class Attempts:
             position=position,
             attempts=attempt,
             error=error_text(error),
-            traceback=traceback_text(error),
+            traceback=error,
         )
         return dead_letter(
             self._checkpoint.name, delivered, error, attempts=attempt, parked_us=self._source.now_us(), lane=lane

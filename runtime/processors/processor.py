@@ -29,7 +29,7 @@ from actorium.store.event_store import DeadLetter, StreamRead
 from actorium.store.events import Event
 from actorium.store.log import logger
 from actorium.store.names import StreamName
-from actorium.store.raised import error_text, let_through, traceback_text
+from actorium.store.raised import error_text, let_through
 
 log = logger("actorium.runtime")
 
@@ -199,7 +199,7 @@ class Processor:
 
     def _halt(self, halt: GoNoFurther) -> None:
         self._is_halted, self._state, self._error = True, "failed", str(halt)
-        log.error("processor_halted", processor=self.name, error=self._error, traceback=traceback_text(halt))
+        log.error("processor_halted", processor=self.name, error=self._error, traceback=halt)
 
     async def _recover(self, error: BaseException, attempt: int) -> None:
         """Wait until it makes sense to continue; after any failure, the engine and the other processors continue."""
@@ -208,7 +208,7 @@ class Processor:
         if is_awaited:
             log.warning("processor_waits", processor=self.name, error=self._error, attempt=attempt)
         else:
-            said = {"error": self._error, "traceback": traceback_text(error)}
+            said = {"error": self._error, "traceback": error}
             log.error("processor_failed", processor=self.name, attempt=attempt, **said)
         # The outcome of a failed commit is unknown: ask the store, so that nothing is done twice.
         self._is_prepared = self._is_prepared and isinstance(error, TryLater)

@@ -16,7 +16,7 @@ from actorium.runtime.projections.projection import Query
 from actorium.runtime.projections.table_projection import TableProjection
 from actorium.store.errors import ActoriumError
 from actorium.store.log import logger
-from actorium.store.raised import error_text, let_through, traceback_text
+from actorium.store.raised import error_text, let_through
 
 R = TypeVar("R")
 
@@ -93,7 +93,7 @@ class ReadModel:
         except BaseException as raised:
             let_through(raised)
             name = query.method.__qualname__
-            log.error("query_failed", query=name, error=error_text(raised), traceback=traceback_text(raised))
+            log.error("query_failed", query=name, error=error_text(raised), traceback=raised)
             raise QueryFailed(f"{name} raised {error_text(raised)}") from raised
 
 

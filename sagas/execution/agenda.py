@@ -102,7 +102,7 @@ class Agenda:
             StepSucceeded: self._intent_ended,
             StepFailed: self._intent_ended,
             SagaFailed: self._failed,
-            SagaCompleted: self._completed,
+            SagaCompleted: self._saga_ended,
             SagaUndone: self._saga_ended,
             CommandSubmitted: self._submitted,
             SubmissionCancelled: self._concluded,
@@ -252,11 +252,6 @@ class Agenda:
         if self.started.is_set():
             self._notices.stuck(recorded, event)
 
-    def _completed(self, recorded: RecordedEvent[Event], event: SagaCompleted) -> None:
-        if event.after is not None:
-            self._takes[StepSucceeded](recorded, event.after)
-        self._saga_ended(recorded, event)
-
     def _saga_started(self, recorded: RecordedEvent[SagaStarted], event: SagaStarted) -> None:
         alarm_us = self._notices.alarm_us(recorded)
         if alarm_us:
@@ -267,6 +262,8 @@ class Agenda:
             self._notices.start_ignored(recorded, event)
 
     def _saga_ended(self, recorded: RecordedEvent[Event], event: Event) -> None:
+        if isinstance(event, SagaCompleted) and event.after is not None:
+            self._takes[StepSucceeded](recorded, event.after)
         self._end_waiters.ended(recorded.stream)
         if self._notices.has_alarm(recorded.stream_type):
             self._drop((recorded.stream_type, recorded.stream_id, "", _ALARM))

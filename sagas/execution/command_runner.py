@@ -37,7 +37,7 @@ from actorium.store.errors import ActoriumError, Refused, Transient
 from actorium.store.events import as_json
 from actorium.store.log import logger
 from actorium.store.names import StreamName, event_id
-from actorium.store.raised import error_text, let_through, repr_of, text_of, traceback_text
+from actorium.store.raised import error_text, let_through, repr_of, text_of
 
 log = logger("actorium.sagas")
 
@@ -302,7 +302,7 @@ def attempt_failed(key: IntentKey, error: BaseException, attempt: int, retry_aft
         attempt=attempt,
         error=error_text(error),
         retry_after_s=None if retry_after_s is None else round(retry_after_s, 3),
-        traceback=traceback_text(error),
+        traceback=error,
     )
 
 

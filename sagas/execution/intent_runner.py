@@ -26,7 +26,7 @@ from actorium.sagas.execution.command_runner import CommandRunner
 from actorium.sagas.model.intents import Intent, IntentKey
 from actorium.sagas.model.submissions import SUBMISSION
 from actorium.store.log import logger
-from actorium.store.raised import error_text, let_through, traceback_text
+from actorium.store.raised import error_text, let_through
 from actorium.store.source import Source
 
 log = logger("actorium.sagas")
@@ -236,7 +236,7 @@ class IntentRunner:
             except BaseException as raised:
                 let_through(raised)
                 attempt += 1
-                said = {"error": error_text(raised), "traceback": traceback_text(raised)}
+                said = {"error": error_text(raised), "traceback": raised}
                 log.error("intent_waits", intent=str(run.key), attempt=attempt, **said)
             await asyncio.sleep(_TASK_RETRY.wait_s(attempt, self._source))
             work = again

@@ -94,7 +94,7 @@ class StepPlan:
         self._attempts = answer.attempts
         if answer.index < 0:
             effects = tuple(sorted({*intent.effects, *answer.effects}))
-            self._fail(intent, answer.error, answer.details, bool(effects) or answer.took_effect, effects)
+            self._fail(intent, answer.error, answer.details, answer.took_effect, effects)
             return self._events
         if answer.error and intent.step == FREE and self._take_rejection(intent, answer):
             return self._events
@@ -104,9 +104,8 @@ class StepPlan:
             self._events.append(CommandAnswered(answer.key, answer.index, answer.error, answer.details, self._attempts))
         elif error:
             effects = intent.effects if answer.error else tuple(sorted((*intent.effects, answer.index)))
-            did = bool(effects) or answer.took_effect
             not_done = (answer.index,) if answer.error and not intent.effect else ()
-            self._fail(intent, error, answer.details or intent.details, did, effects, not_done)
+            self._fail(intent, error, answer.details or intent.details, answer.took_effect, effects, not_done)
         else:
             self._succeed(intent.key, intent.step, intent.undo, intent.commands, answer.state)
         return self._events
@@ -275,11 +274,10 @@ class StepPlan:
         if intent.undo or forward or self._status != "running":
             self._events.append(SagaFailed(intent.key, error, self._attempts, not_done))
             return
-        self._events.append(
-            StepFailed(intent.key, intent.step, False, error, details, took_effect, effects, self._attempts)
-        )
+        did = took_effect or bool(effects)
+        self._events.append(StepFailed(intent.key, intent.step, False, error, details, did, effects, self._attempts))
         self._cause, self._status = error, "undoing"
-        if took_effect:
+        if did:
             self._done[intent.step] = tuple(intent.commands[index] for index in effects)
         self._undo_next()
 

@@ -9,7 +9,7 @@ import msgspec
 from actorium.sagas.model.state import SagaState
 from actorium.store.events import Event, RecordedEvent
 from actorium.store.log import logger
-from actorium.store.raised import error_text, let_through, traceback_text
+from actorium.store.raised import error_text, let_through
 
 log = logger("actorium.sagas")
 
@@ -32,7 +32,7 @@ def bug_text(method: Any, raised: BaseException) -> str:
     """Return the reason for the failure of a saga whose method raised, and log the traceback."""
     let_through(raised)
     reason = f"{method.__qualname__} raised {error_text(raised)}"
-    log.error("saga_method_failed", error=reason, traceback=traceback_text(raised))
+    log.error("saga_method_failed", error=reason, traceback=raised)
     return reason
 
 
