@@ -26,7 +26,7 @@ from actorium.actors.mailbox import Mailbox
 from actorium.actors.pending import PendingAppend
 from actorium.actors.snapshots import SnapshotKeeper
 from actorium.store.errors import ActoriumError, DuplicateCommand, LostRace, Refused, Transient, WrongExpectedVersion
-from actorium.store.event_store import Append, AppendOutcome, CommandMark
+from actorium.store.event_store import AppendOutcome
 from actorium.store.events import EncodedEvent, Event, Metadata, as_json
 from actorium.store.log import logger
 from actorium.store.names import StreamName
@@ -169,10 +169,17 @@ class Actor:
             self._begin_recovery(withdraw=False)
             return
         self.version = version + len(events)
-        command_id = envelope.command_id
-        mark = CommandMark(command_id, envelope.fingerprint, envelope.fresh) if command_id else None
-        append = Append(StreamName(kind.type, self.id), version, encoded, mark)
-        request = PendingAppend(self, envelope, append, events, metadata, size_bytes)
+        request = PendingAppend(
+            StreamName(kind.type, self.id),
+            version,
+            encoded,
+            envelope if envelope.command_id else None,
+            actor=self,
+            envelope=envelope,
+            decided=events,
+            metadata=metadata,
+            size_bytes=size_bytes,
+        )
         if kind.snapshots is not None:
             self._take_snapshot(request, kind.snapshots)
         pending = self.pending
@@ -195,11 +202,10 @@ class Actor:
 
     def _take_snapshot(self, request: PendingAppend[Actor], snapshots: SnapshotKeeper) -> None:
         """Attach a snapshot to an append if one is due and none is in flight."""
-        append = request.append
-        if snapshots.is_due(self.state, append.expected_version, self.version) and not any(
+        if snapshots.is_due(self.state, request.expected_version, self.version) and not any(
             earlier.snapshot is not None for earlier in self.pending or ()
         ):
-            request.snapshot = snapshots.take(append.stream, self.state, self.version)
+            request.snapshot = snapshots.take(request.stream, self.state, self.version)
 
     def _encode_all(
         self, decided: Event | Iterable[Event] | None, metadata_json: bytes
@@ -293,10 +299,11 @@ class Actor:
         assert self.status is not _RECOVERING, f"{self!r} is recovering already"
         self.status = Status.RECOVERING
         self.state = None
+        host = self.kind.host
         last = None
         for request in self.pending or ():
-            if withdraw and not request.in_flight:
-                request.withdrawn = True
+            if withdraw and not host.is_in_flight(request):
+                host.withdraw(request)
             elif request.outcome is None:
                 last = request
         if last is None:

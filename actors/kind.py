@@ -27,6 +27,12 @@ class ActorHost(Protocol[A]):
     def enqueue(self, request: PendingAppend[A]) -> None:
         """Pass an append to the writer."""
 
+    def withdraw(self, request: PendingAppend[A]) -> None:
+        """Have the writer drop an append that is not in flight."""
+
+    def is_in_flight(self, request: PendingAppend[A]) -> bool:
+        """Return whether the store was asked to write an append, and its outcome is not known yet."""
+
     def hydrate(self, actor: A) -> None:
         """Read an actor's stream; ends in `hydrated` or `hydration_failed`."""
 

@@ -105,6 +105,8 @@ class Engine(Component):
         self.snapshots = SnapshotWriter(self.writer.save, max_bytes=settings.max_snapshot_bytes)
         # The host's methods that actors call, bound directly: hot path.
         self.enqueue: Callable[[PendingAppend[Actor]], None] = self.writer.enqueue
+        self.withdraw: Callable[[PendingAppend[Actor]], None] = self.writer.withdraw
+        self.is_in_flight: Callable[[PendingAppend[Actor]], bool] = self.writer.is_in_flight
         self.hydrate: Callable[[Actor], None] = self.hydrator.request
         self.make_ready: Callable[[Actor], None] = self.scheduler.make_ready
         self.turn_now: Callable[[Actor], None] = self.scheduler.turn_now
@@ -163,7 +165,7 @@ class Engine(Component):
         unknown.__cause__ = error
         for actor in self.live:
             for request in actor.pending or ():
-                self.replies.answer(request.envelope, unknown if request.in_flight else error)
+                self.replies.answer(request.envelope, unknown if self.is_in_flight(request) else error)
                 for envelope, _ in request.followers or ():
                     self.replies.answer(envelope, error)
             for envelope in actor.mailbox or ():

@@ -71,8 +71,7 @@ class Shutdown:
 
 
 def _hanging_commit(requests: Sequence[PendingAppend[Actor]], limit_s: float) -> str:
-    appends = [request.append for request in requests]
-    streams = [f"{append.stream} from version {append.expected_version + 1}" for append in appends]
+    streams = [f"{append.stream} from version {append.expected_version + 1}" for append in requests]
     return (
         f"the store has not finished the commit in flight within close_s={limit_s:g} s: "
         f"{_listed(streams) or 'no events'}. Whether it is in the log is unknown: check once the store responds, "
@@ -93,4 +92,4 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _command_ids(requests: Sequence[PendingAppend[Actor]]) -> tuple[str, ...]:
-    return tuple(request.append.command.command_id for request in requests if request.append.command is not None)
+    return tuple(request.command.command_id for request in requests if request.command is not None)

@@ -9,13 +9,14 @@ Every adapter guarantees the following (`actorium.testing.EventStoreContract` ch
 - a command id takes effect at most once in the whole log, permanently;
 - when `append` or `save` returns, what it reports is durable to the degree that the adapter promises. When it raises
   StoreUnavailable, nothing was written. When it raises anything else, the outcome is unknown until the next read;
-- `append` and `save` are each called by one task at a time and are never cancelled. They may run beside each other, and
-  reads beside both; a read sees the whole of a batch or nothing of it.
+- `append` and `save` are each called again only when the last call has ended, and are cancelled only when the runtime
+  gives up a store that hangs. They may run beside each other, and reads beside both; a read sees the whole of a batch
+  or nothing of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
@@ -30,25 +31,41 @@ PAGE_BYTES = 8_388_608
 """The largest number of payload bytes in a page; a reader needs a few times as much memory."""
 
 
-class CommandMark(msgspec.Struct, frozen=True, gc=False):
+class Mark(Protocol):
     """The identity of the command whose events are appended, stored with them.
 
     fingerprint: a hash of the command's content, a signed 64-bit number. It detects an id reused for another command.
     fresh: the id was just created and cannot be in the log, so no look-up is needed.
     """
 
+    @property
+    def command_id(self) -> str: ...
+
+    @property
+    def fingerprint(self) -> int: ...
+
+    @property
+    def fresh(self) -> bool: ...
+
+
+class CommandMark(msgspec.Struct, frozen=True, gc=False):
+    """A `Mark` on its own."""
+
     command_id: str
     fingerprint: int
     fresh: bool = False
 
 
-class Append(msgspec.Struct, frozen=True, gc=False):
-    """One or more events for one stream, written only if the stream is at `expected_version` (0: empty)."""
+class Append(msgspec.Struct, gc=False):
+    """One or more events for one stream, written only if the stream is at `expected_version` (0: empty).
+
+    Nobody changes it. It is not frozen because the runtime's appends derive from it, and have a state of their own.
+    """
 
     stream: StreamName
     expected_version: int
     events: tuple[EncodedEvent, ...]
-    command: CommandMark | None = None
+    command: Mark | None = None
 
 
 class Snapshot(msgspec.Struct, frozen=True, gc=False):
@@ -188,12 +205,14 @@ class EventStore(Protocol):
         """Release everything; a second call does nothing. Later calls except `open` raise StoreUnavailable."""
         ...
 
-    async def append(self, batch: AppendBatch) -> Appended:
+    def append(self, batch: AppendBatch) -> Awaitable[Appended]:
         """Make a batch durable in one transaction and return the outcome of each append.
 
         Each append is checked in order against the log and the earlier appends of the batch: first its command id
         (`DuplicateCommand`), then its expected version (`WrongExpectedVersion`). After one is rejected, the later ones
         of its stream in the batch are rejected too: they were decided on events that were not written.
+
+        An `async def`, or a method that returns a future: the runtime needs a task per batch for the former only.
 
         Raises:
             StoreUnavailable: nothing of the batch was written.

@@ -10,6 +10,7 @@ Invariants, true between any two awaits (no method here waits for anything):
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 import weakref
@@ -93,7 +94,7 @@ class MemoryStore:
         for queries in self._long_queries:
             queries.interrupt_all()
 
-    async def append(self, batch: AppendBatch) -> Appended:
+    def append(self, batch: AppendBatch) -> asyncio.Future[Appended]:
         self._require_open()
         require_events(batch)
         recorded_us = max(batch.recorded_us, self._recorded_us)
@@ -106,7 +107,9 @@ class MemoryStore:
                 refused.add(append.stream)
         for snapshot in batch.snapshots:
             self._save_snapshot(snapshot)
-        return Appended(outcomes, recorded_us)
+        appended = asyncio.get_running_loop().create_future()
+        appended.set_result(Appended(outcomes, recorded_us))
+        return appended
 
     async def save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, StatementFailed]:
         self._require_open()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from contextvars import Context
+from contextvars import Context, copy_context
 from typing import Any
 
 
@@ -80,6 +80,7 @@ class AnswerBatch:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._context = copy_context()  # that of the runtime, not of the caller whose command ends first
         self._there: deque[Answer] = deque()
         self._is_scheduled = False
 
@@ -96,8 +97,8 @@ class AnswerBatch:
         return self._there.append
 
     def _schedule(self) -> None:
+        self._loop.call_soon(self._hand_over, context=self._context)
         self._is_scheduled = True
-        self._loop.call_soon(self._hand_over)
 
     def _hand_over(self) -> None:
         there, self._there = self._there, deque()

@@ -102,10 +102,10 @@ class Replies:
             envelope = request.envelope
             future = envelope.future
             if future is not None and not future.done():
-                count = len(request.append.events)
-                version = request.append.expected_version + count
+                count = len(request.events)
+                version = request.expected_version + count
                 last: int = position + count - 1  # type: ignore[operator]
-                set_result(future, Ack(envelope.to, version, last, request.events, envelope.command_id))
+                set_result(future, Ack(envelope.to, version, last, request.decided, envelope.command_id))
                 add_answer(future)
             if request.followers is not None or request.snapshot is not None:
                 actor.acknowledged(request)
@@ -119,12 +119,12 @@ class Replies:
     def acknowledge(self, request: PendingAppend[Actor], position: int) -> None:
         """Reply to a command whose events are durable."""
         self._acknowledged_now += 1
-        envelope, append = request.envelope, request.append
+        envelope = request.envelope
         future = envelope.future
         if future is not None and not future.done():
-            count = len(append.events)
-            version = append.expected_version + count
-            future.set_result(Ack(envelope.to, version, position + count - 1, request.events, envelope.command_id))
+            count = len(request.events)
+            version = request.expected_version + count
+            future.set_result(Ack(envelope.to, version, position + count - 1, request.decided, envelope.command_id))
 
     def answer(self, envelope: Envelope, outcome: Any) -> None:
         """Send the final reply to an envelope."""

@@ -74,14 +74,14 @@ class _Batch:
         for request, position in zip(self._requests, self._outcome.outcomes, strict=True):
             if type(position) is not int:
                 continue
-            append, copied = request.append, request.actor.kind.copied
-            kind, id = append.stream.type, append.stream.id
-            version = append.expected_version
+            copied = request.actor.kind.copied
+            kind, id = request.stream.type, request.stream.id
+            version = request.expected_version
             metadata = request.metadata or request.envelope.metadata
-            for index, event in enumerate(request.events):
+            for index, event in enumerate(request.decided):
                 decode = copied.get(type(event))
                 if decode is not None:
-                    self._own.append((len(made), decode, append.events[index].payload))
+                    self._own.append((len(made), decode, request.events[index].payload))
                 version += 1
                 made.append(RecordedEvent(kind, id, version, position, event, metadata, recorded_us))
                 position += 1
@@ -116,7 +116,7 @@ class LogTail:
         if not first:
             return
         last = next(
-            position + len(request.append.events) - 1
+            position + len(request.events) - 1
             for request, position in zip(reversed(requests), reversed(outcome.outcomes), strict=True)
             if type(position) is int
         )

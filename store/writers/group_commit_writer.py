@@ -1,26 +1,36 @@
-"""`GroupCommitWriter`: one task that groups waiting appends into batches and commits one batch at a time.
+"""`GroupCommitWriter`: groups waiting appends into batches and commits one batch at a time.
 
-Invariants, true between any two awaits, besides those of a `WriteLoop`:
+It is a state machine of event loop callbacks, not a task: a task costs a lone caller three more iterations of the loop
+per commit.
+
+Invariants, true between any two callbacks:
+- at most one commit is in flight. The next batch gathers meanwhile, so batch size follows load and there is no linger
+  time to tune;
+- while something waits, a commit is in flight, or `_advance` is scheduled, or the writer ends;
 - requests are committed in the order in which they were enqueued;
 - each request that was enqueued and not withdrawn is reported once through `completed`, in order;
+- no caller's cancellation reaches a commit;
 - `_flying` is the commit in flight; `_landed` is a commit that has ended and is not yet reported, at most one.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextvars import copy_context
+from operator import attrgetter
 from typing import Generic, Protocol, TypeVar
 
+import anyio
 import msgspec
 
 from actorium.store.errors import CommitUnknown, Transient
 from actorium.store.event_store import Append, AppendBatch, Appended, Snapshot
+from actorium.store.events import EncodedEvent
 from actorium.store.log import logger
 from actorium.store.raised import repr_of, text_of
 from actorium.store.source import Source
-from actorium.store.writers.write_loop import WriteLoop, commit_error
+from actorium.store.writers.write_loop import commit_error
 
 log = logger("actorium.store")
 
@@ -28,22 +38,25 @@ log = logger("actorium.store")
 _CLOCK_BEHIND_US = 60_000_000
 
 
-class AppendRequest(Protocol):
-    """An append that waits for the writer; flags say whether it was withdrawn or gathered into a batch.
+class AppendRequest(Append, gc=True, kw_only=True, eq=False):
+    """An append that waits for the writer.
 
     size_bytes: the size of its events with their metadata.
+    withdrawn: it is not written and not reported; set by `GroupCommitWriter.withdraw`.
     """
 
-    append: Append
     size_bytes: int
-    withdrawn: bool
-    in_flight: bool
+    withdrawn: bool = False
+
+
+_events_of: Callable[[Append], Sequence[EncodedEvent]] = attrgetter("events")
+_size_bytes_of: Callable[[AppendRequest], int] = attrgetter("size_bytes")
 
 
 class AppendsBatches(Protocol):
     """The part of a store that the writer uses."""
 
-    async def append(self, batch: AppendBatch) -> Appended:
+    def append(self, batch: AppendBatch) -> Awaitable[Appended]:
         """Write a batch, as `EventStore.append` does."""
 
 
@@ -61,7 +74,7 @@ class WriterStatistics(msgspec.Struct, frozen=True):
     waiting_requests: int
 
 
-class GroupCommitWriter(WriteLoop, Generic[R]):
+class GroupCommitWriter(Generic[R]):
     """Commits enqueued requests; `completed(requests, outcome)` is called once per batch, on the loop, in order."""
 
     def __init__(
@@ -73,115 +86,182 @@ class GroupCommitWriter(WriteLoop, Generic[R]):
         max_batch_events: int,
         max_batch_bytes: int,
     ) -> None:
-        super().__init__()
+        self._loop = asyncio.get_running_loop()
+        self._context = copy_context()  # that of the runtime, not of the caller whose command begins a commit
         self._store = store
         self._source = source
         self._completed = completed
         self._max_events = max_batch_events
         self._max_bytes = max_batch_bytes
-        self._waiting: deque[R] = deque()
+        self._waiting: list[R] = []
         self._snapshots: _Snapshots = []
-        self._landed: _Flight[R] | None = None
         self._flying: _Flight[R] | None = None
-        self._bug: Exception | None = None
-        self._is_clock_behind = False
+        self._landed: _Flight[R] | None = None
+        self._is_busy = False  # a commit is in flight, or `_advance` is scheduled
+        self._has_withdrawn = self._is_ending = self._is_clock_behind = False
+        self._bug: asyncio.Future[None] = self._loop.create_future()
+        self._idle: asyncio.Future[None] | None = None
         self._batches = self._events = self._failed = self._largest = 0
+
+    # --- the queue ------------------------------------------------------------------------------------------------
 
     def enqueue(self, request: R) -> None:
         """Enqueue an append; its outcome is reported through `completed`."""
         self._waiting.append(request)
-        if self._wake is not None:
-            self._awaken()
+        if not self._is_busy:
+            self._schedule()
 
     def save(self, snapshot: Snapshot) -> asyncio.Future[None]:
         """Add a snapshot to the next batch; the future ends when it is durable, or with the error."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[None] = self._loop.create_future()
         self._snapshots.append((snapshot, done))
-        if self._wake is not None:
-            self._awaken()
+        if not self._is_busy:
+            self._schedule()
         return done
+
+    def withdraw(self, request: R) -> None:
+        """Do not write a request; it is not in flight, and it is not reported."""
+        request.withdrawn = self._has_withdrawn = True
+
+    def is_in_flight(self, request: R) -> bool:
+        """Return whether the store was asked to write a request, and its outcome is not reported yet."""
+        return any(flight is not None and flight.holds(request) for flight in (self._landed, self._flying))
 
     def statistics(self) -> WriterStatistics:
         """Return the writer's counters."""
         return WriterStatistics(self._batches, self._events, self._failed, self._largest, len(self._waiting))
 
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Commit until cancelled, then report the commit in flight; raise a bug in `completed`."""
+        try:
+            await asyncio.shield(self._bug)
+        finally:
+            self._is_ending = True
+            with anyio.CancelScope(shield=True):
+                while self._flying is not None and self._is_busy:
+                    await self._becomes_idle()
+
+    async def drained(self) -> None:
+        """Return when nothing waits and nothing is in flight."""
+        while self._is_busy:
+            await self._becomes_idle()
+
     def give_up(self) -> list[R] | None:
-        """End `run` although the store has not finished the commit in flight; return its requests, or None.
+        """Let `run` end although the store has not finished the commit in flight; return its requests, or None.
 
         They are reported as CommitUnknown: it is unknown whether they are in the log.
         """
         flight = self._flying
         if flight is None:
             return None
-        self._report_landed()
-        self._report(flight)
+        if not self._bug.done():
+            self._report_landed()
+            self._report(flight)
         self._flying = None
-        self._abandon()
+        flight.landing.cancel()
+        self._rest()
         return flight.requests
 
-    async def _write_until_cancelled(self) -> None:
-        loop = asyncio.get_running_loop()
+    async def _becomes_idle(self) -> None:
+        if self._idle is None:
+            self._idle = self._loop.create_future()
+        await asyncio.shield(self._idle)
+
+    def _rest(self) -> None:
+        self._is_busy = False
+        if self._idle is not None:
+            self._idle.set_result(None)
+            self._idle = None
+
+    # --- commits --------------------------------------------------------------------------------------------------
+
+    def _schedule(self) -> None:
+        self._loop.call_soon(self._advance, context=self._context)
+        self._is_busy = True
+
+    def _advance(self, landing: object = None) -> None:
+        """Take the outcome of a commit that has landed, and begin the next one; called by the loop."""
         try:
-            while not self._ending:
+            while (flight := self._flying or self._begin()) is not None and not self._bug.done():
+                if not flight.landing.done():
+                    return  # it calls this method again
+                if self._landed is not None:
+                    self._report_landed()
+                flight.outcome = self._outcome_of(flight)
+                self._landed, self._flying = flight, None
                 # A failure, of the batch or of one append, is reported before the next batch is gathered, so that what
                 # was decided on top of it is withdrawn; a success once the next commit is on its way, so that the
                 # store works while the callers wake.
-                if self._landed is not None and not (self._has_mail() and self._landed.all_written):
+                has_mail = self._waiting or self._snapshots
+                following = self._begin() if has_mail and flight.all_written else None
+                if following is not None and isinstance(following.landing, asyncio.Task):
+                    # After the first step of that task.
+                    self._loop.call_soon(self._report_meanwhile, context=self._context)
+                else:
                     self._report_landed()
-                if not self._has_mail():
-                    await self._sleep()
-                    continue
-                flight = self._flying = self._gather()
-                if self._landed is not None:
-                    loop.call_soon(self._report_meanwhile)
-                try:
-                    flight.outcome = await self._commit(flight)
-                finally:
-                    self._report_landed()
-                    assert self._landed is None, "a commit has landed before the last one was reported"
-                    if self._flying is flight:  # otherwise it was abandoned and already reported
-                        self._landed, self._flying = flight, None
-                if self._bug is not None:
-                    raise self._bug
-        finally:
-            self._report_landed()
+        except Exception as bug:
+            self._end_with(bug)
+            if self._flying is not None:
+                return
+        self._rest()
 
-    def _has_mail(self) -> bool:
-        return bool(self._waiting or self._snapshots)
+    def _begin(self) -> _Flight[R] | None:
+        """Begin a commit of what waits, if anything does."""
+        if self._is_ending or not (self._waiting or self._snapshots):
+            return None
+        self._flying = flight = self._gather()
+        snapshots = [snapshot for snapshot, _ in flight.snapshots] if flight.snapshots else ()
+        batch = AppendBatch(flight.began_us, flight.requests, snapshots)
+        landing: asyncio.Future[Appended]
+        try:
+            landing = asyncio.ensure_future(self._store.append(batch))
+        except Exception as error:  # from a method that is not a coroutine
+            landing = self._loop.create_future()
+            landing.set_exception(error)
+        flight.landing = landing
+        if not landing.done():
+            landing.add_done_callback(self._advance, context=self._context)
+        return flight
 
     def _gather(self) -> _Flight[R]:
         assert self._flying is None, "at most one commit is in flight"
-        waiting = self._waiting
-        requests: list[R] = []
-        events = size_bytes = 0
-        while waiting and events < self._max_events and size_bytes < self._max_bytes:
-            request = waiting.popleft()
-            if request.withdrawn:
-                continue
-            request.in_flight = True
-            requests.append(request)
-            events += len(request.append.events)
-            size_bytes += request.size_bytes
+        requests, self._waiting = self._waiting, []
+        if self._has_withdrawn:
+            self._has_withdrawn = False
+            requests = [request for request in requests if not request.withdrawn]
+        events = sum(map(len, map(_events_of, requests)))
+        if events > self._max_events or sum(map(_size_bytes_of, requests)) > self._max_bytes:
+            count, events = self._fitting(requests)
+            self._waiting = requests[count:]
+            del requests[count:]
         self._batches += 1
         self._events += events
         self._largest = max(self._largest, events)
         snapshots, self._snapshots = self._snapshots, []
-        return _Flight(requests, snapshots)
+        return _Flight(requests, snapshots, self._source.now_us())
 
-    async def _commit(self, flight: _Flight[R]) -> Appended | Transient:
-        batch = AppendBatch(
-            self._source.now_us(),
-            [request.append for request in flight.requests],
-            [snapshot for snapshot, _ in flight.snapshots],
-        )
-        try:
-            appended = await self._store.append(batch)
-        except asyncio.CancelledError as cancellation:
-            return commit_error(cancellation)
-        except Exception as error:
+    def _fitting(self, requests: Sequence[R]) -> tuple[int, int]:
+        """Return how many of the first requests reach a limit of a batch, and the number of their events."""
+        events = size_bytes = 0
+        for count, request in enumerate(requests):
+            if events >= self._max_events or size_bytes >= self._max_bytes:
+                return count, events
+            events += len(request.events)
+            size_bytes += request.size_bytes
+        return len(requests), events
+
+    def _outcome_of(self, flight: _Flight[R]) -> Appended | Transient:
+        landing = flight.landing
+        if landing.cancelled():
+            return CommitUnknown("the commit was cancelled by the store")
+        error = landing.exception()
+        if error is not None:
             return commit_error(error)
-        if appended.recorded_us > batch.recorded_us + _CLOCK_BEHIND_US and not self._is_clock_behind:
-            self._warn_of_clock(appended.recorded_us, batch.recorded_us)
+        appended = landing.result()
+        if appended.recorded_us > flight.began_us + _CLOCK_BEHIND_US and not self._is_clock_behind:
+            self._warn_of_clock(appended.recorded_us, flight.began_us)
         return appended
 
     def _warn_of_clock(self, log_us: int, clock_us: int) -> None:
@@ -190,20 +270,28 @@ class GroupCommitWriter(WriteLoop, Generic[R]):
             "clock_behind_log",
             behind_s=(log_us - clock_us) // 1_000_000,
             advice="the clock went back, or was ahead when the log was written: set it right; until it reaches the "
-            "time of the last event, new events get that time, and timers set while it was ahead fire late",
+            "time of the last event, new events carry that time, and what was timed while it was ahead comes late",
         )
 
+    # --- reports --------------------------------------------------------------------------------------------------
+
     def _report_meanwhile(self) -> None:
-        """Report the last commit while the next one runs; a bug in `completed` ends the writer."""
+        """Report the last commit while the next one runs."""
         try:
             self._report_landed()
         except Exception as bug:
-            self._bug = bug
+            self._end_with(bug)
+
+    def _end_with(self, bug: Exception) -> None:
+        """End `run` with a bug in `completed`; what it has not taken counts as in flight."""
+        self._is_ending = True
+        if not self._bug.done():
+            self._bug.set_exception(bug)
 
     def _report_landed(self) -> None:
-        flight, self._landed = self._landed, None
-        if flight is not None:
-            self._report(flight)
+        if self._landed is not None:
+            self._report(self._landed)
+            self._landed = None
 
     def _report(self, flight: _Flight[R]) -> None:
         outcome = flight.outcome or CommitUnknown(
@@ -228,14 +316,24 @@ class GroupCommitWriter(WriteLoop, Generic[R]):
 
 
 class _Flight(Generic[R]):
-    """One commit in flight, with the futures that wait for it."""
+    """One commit, with the futures that wait for it; `landing` is the store's reply."""
 
-    __slots__ = ("outcome", "requests", "snapshots")
+    __slots__ = ("_ids", "began_us", "landing", "outcome", "requests", "snapshots")
 
-    def __init__(self, requests: list[R], snapshots: _Snapshots) -> None:
+    landing: asyncio.Future[Appended]
+
+    def __init__(self, requests: list[R], snapshots: _Snapshots, began_us: int) -> None:
         self.requests = requests
         self.snapshots = snapshots
+        self.began_us = began_us
         self.outcome: Appended | Transient | None = None
+        self._ids: set[int] | None = None
+
+    def holds(self, request: R) -> bool:
+        """Return whether a request is in this commit; asked only after failures."""
+        if self._ids is None:
+            self._ids = set(map(id, self.requests))
+        return id(request) in self._ids
 
     @property
     def all_written(self) -> bool:

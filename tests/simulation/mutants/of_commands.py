@@ -28,11 +28,11 @@ def acknowledged_before_the_commit(patch: pytest.MonkeyPatch) -> None:
 
     def acknowledge_and_enqueue(writer: Any, request: PendingAppend[Actor]) -> None:
         enqueue(writer, request)
-        envelope, append = request.envelope, request.append
+        envelope = request.envelope
         if envelope.future is not None and not envelope.future.done():
-            position = request.actor.kind.host.log_tail.position + len(append.events)
-            version = append.expected_version + len(append.events)
-            envelope.future.set_result(Ack(envelope.to, version, position, request.events, envelope.command_id))
+            position = request.actor.kind.host.log_tail.position + len(request.events)
+            version = request.expected_version + len(request.events)
+            envelope.future.set_result(Ack(envelope.to, version, position, request.decided, envelope.command_id))
 
     patch.setattr(GroupCommitWriter, "enqueue", acknowledge_and_enqueue)
 

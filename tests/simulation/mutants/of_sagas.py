@@ -101,11 +101,11 @@ def a_step_is_sent_before_it_is_recorded(patch: pytest.MonkeyPatch) -> None:
 
     def enqueue_and_send(writer: Any, request: PendingAppend[Actor]) -> None:
         enqueue(writer, request)
-        for event in request.events:
+        for event in request.decided:
             if isinstance(event, StepIssued) and event.commands:
                 key = IntentKey(request.actor.kind.type, request.actor.id, event.key)
                 commands = dict(enumerate(event.commands))
-                cause = event_id(request.append.stream, 1)
+                cause = event_id(request.stream, 1)
                 intent = Intent(event.step, event.undo, commands, event.effect, request.metadata.flow_id, cause)
                 runners[asyncio.get_running_loop()].start(key, intent)
 
