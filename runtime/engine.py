@@ -98,6 +98,7 @@ class Engine(Component):
             store if committed is None else ObservedStore(store, committed, loop),
             source,
             self.replies.committed,
+            self.dispatcher.answers.hand_over,
             max_batch_events=settings.max_batch_events,
             max_batch_bytes=settings.max_batch_bytes,
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Iterator
 from typing import Protocol
 
 
@@ -38,23 +39,28 @@ class SystemSource:
     they rise, the permanent index of command ids grows at its right edge, at a fifth of the cost of random keys.
     """
 
-    __slots__ = ("_count", "_prefix", "_random", "_run")
+    __slots__ = ("_count", "_ids", "_random", "_run")
 
     def __init__(self) -> None:
         self._random = random.SystemRandom()
         self._run = f"{time.time_ns() // 1_000_000:011x}-{self._random.getrandbits(48):012x}-"
-        self._prefix = f"{self._run}{0:06x}"
         self._count = 0
+        self._ids = self._next_ids()
+        next(self._ids)
 
     def now_us(self) -> int:
         return time.time_ns() // 1_000
 
     def new_id(self) -> str:
-        self._count = count = self._count + 1
-        low = count & 0xFF
-        if low == 0:
-            self._prefix = f"{self._run}{count >> 8:06x}"
-        return self._prefix + _TWO_DIGITS[low]
+        for new_id in self._ids:
+            return new_id
+        self._count += 1
+        self._ids = self._next_ids()
+        return next(self._ids)
+
+    def _next_ids(self) -> Iterator[str]:
+        """Return the next 256 identifiers; an iterator in C makes each when it is needed."""
+        return map(f"{self._run}{self._count:06x}".__add__, _TWO_DIGITS)
 
     def random(self) -> float:
         return self._random.random()

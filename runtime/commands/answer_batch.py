@@ -91,18 +91,23 @@ class AnswerBatch:
             self._schedule()
 
     def adder(self) -> Callable[[Answer], None]:
-        """Return a function that does what `add` does, for replies of this iteration of the loop."""
-        if not self._is_scheduled:
-            self._schedule()
+        """Return a function that adds a reply; the caller sees to it that `hand_over` is called."""
         return self._there.append
 
     def _schedule(self) -> None:
-        self._loop.call_soon(self._hand_over, context=self._context)
+        self._loop.call_soon(self._scheduled, context=self._context)
         self._is_scheduled = True
 
-    def _hand_over(self) -> None:
-        there, self._there = self._there, deque()
+    def _scheduled(self) -> None:
         self._is_scheduled = False
+        self.hand_over()
+
+    def hand_over(self) -> None:
+        """Hand over the replies; this may resume their callers, so it is called from a callback, not from a task."""
+        there = self._there
+        if not there:
+            return
+        self._there = deque()
         try:
             while there:
                 answer = there.popleft()

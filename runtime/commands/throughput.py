@@ -35,6 +35,9 @@ class Throughput:
 
     def gone(self, count: int, waiting: int) -> None:
         """Record that `count` were served and that `waiting` are in the queue now."""
+        if not (waiting or self._size or self.each_s):
+            self._gone = 0  # a short round without a rate to raise
+            return
         self._gone = gone = self._gone + count
         is_whole = gone >= self._size or not waiting
         if not is_whole and gone < _LONG_ROUND:

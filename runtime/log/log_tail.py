@@ -12,8 +12,8 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from operator import attrgetter
-from typing import Protocol
-from weakref import WeakSet
+from typing import Protocol, cast
+from weakref import ref
 
 import msgspec
 
@@ -100,8 +100,9 @@ class LogTail:
         self._kept_bytes = 0
         self._look_at = _LOOK_AT_EVENTS
         self._times: deque[tuple[int, int]] = deque(maxlen=_TIMES_KEPT)  # the first position of a commit, and its time
-        # Weak, because an `async for` that ends with `break` drops its subscription without closing it.
-        self._followers: WeakSet[Follower] = WeakSet()
+        # Weak, because an `async for` that ends with `break` drops its subscription without closing it. A plain set,
+        # because each commit asks whether it is empty, and a WeakSet answers in Python.
+        self._followers: set[ref[Follower]] = set()
         self._waiting: dict[asyncio.Future[bool], None] = {}
         self._closed = False
 
@@ -111,15 +112,19 @@ class LogTail:
 
     def advance(self, requests: Sequence[PendingAppend[Actor]], outcome: Appended) -> None:
         """Add a committed batch and wake the waiters."""
-        # Usually the first and the last append were written, so those between need no check.
-        first = next((position for position in outcome.outcomes if type(position) is int), 0)
-        if not first:
+        outcomes = outcome.outcomes
+        if not outcomes:
             return
-        last = next(
-            position + len(request.events) - 1
-            for request, position in zip(reversed(requests), reversed(outcome.outcomes), strict=True)
-            if type(position) is int
-        )
+        # Usually the first and the last append were written, so those between need no check.
+        first, last = outcomes[0], outcomes[-1]
+        if type(first) is int and type(last) is int:
+            last += len(requests[-1].events) - 1
+        else:
+            written = [index for index, position in enumerate(outcomes) if type(position) is int]
+            if not written:
+                return
+            first = cast(int, outcomes[written[0]])
+            last = cast(int, outcomes[written[-1]]) + len(requests[written[-1]].events) - 1
         follows_on = first == self.position + 1
         self.position = last
         self._times.append((first, outcome.recorded_us))
@@ -128,7 +133,8 @@ class LogTail:
             self._forget()
         if self._followers:
             self._keep(_Batch(first, self.position, requests, outcome))
-        self._wake()
+        if self._waiting:
+            self._wake()
 
     def _forget(self) -> None:
         if self._kept:
@@ -142,7 +148,8 @@ class LogTail:
         while len(self._kept) > 1 and (self._kept_events > self._max_events or self._kept_bytes > self._max_bytes):
             self._drop_oldest()
         if self._kept_events >= self._look_at:
-            passed = min(follower.position for follower in self._followers)
+            followers = [follower for reference in self._followers if (follower := reference()) is not None]
+            passed = min((follower.position for follower in followers), default=self.position)
             while len(self._kept) > 1 and self._kept[0].last <= passed:
                 self._drop_oldest()
             self._look_at = max(_LOOK_AT_EVENTS, 2 * self._kept_events)
@@ -175,11 +182,11 @@ class LogTail:
 
     def follow(self, follower: Follower) -> None:
         """Register a follower; batches are kept while there is one."""
-        self._followers.add(follower)
+        self._followers.add(ref(follower, self._followers.discard))
 
     def unfollow(self, follower: Follower) -> None:
         """Remove a follower."""
-        self._followers.discard(follower)
+        self._followers.discard(ref(follower))
 
     @property
     def is_closed(self) -> bool:

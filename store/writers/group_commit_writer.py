@@ -75,13 +75,18 @@ class WriterStatistics(msgspec.Struct, frozen=True):
 
 
 class GroupCommitWriter(Generic[R]):
-    """Commits enqueued requests; `completed(requests, outcome)` is called once per batch, on the loop, in order."""
+    """Commits enqueued requests.
+
+    completed: called with the requests and the outcome of each batch, on the loop, in order.
+    resume: called at the end of a callback of the loop, after `completed`. It may resume callers, who may enqueue.
+    """
 
     def __init__(
         self,
         store: AppendsBatches,
         source: Source,
         completed: Callable[[Sequence[R], Appended | Transient], None],
+        resume: Callable[[], None],
         *,
         max_batch_events: int,
         max_batch_bytes: int,
@@ -91,6 +96,7 @@ class GroupCommitWriter(Generic[R]):
         self._store = store
         self._source = source
         self._completed = completed
+        self._resume = resume
         self._max_events = max_batch_events
         self._max_bytes = max_batch_bytes
         self._waiting: list[R] = []
@@ -162,6 +168,7 @@ class GroupCommitWriter(Generic[R]):
         self._flying = None
         flight.landing.cancel()
         self._rest()
+        self._resume()
         return flight.requests
 
     async def _becomes_idle(self) -> None:
@@ -183,10 +190,14 @@ class GroupCommitWriter(Generic[R]):
 
     def _advance(self, landing: object = None) -> None:
         """Take the outcome of a commit that has landed, and begin the next one; called by the loop."""
+        self._work()
+        self._resume()
+
+    def _work(self) -> None:
         try:
             while (flight := self._flying or self._begin()) is not None and not self._bug.done():
                 if not flight.landing.done():
-                    return  # it calls this method again
+                    return  # it calls `_advance`
                 if self._landed is not None:
                     self._report_landed()
                 flight.outcome = self._outcome_of(flight)
@@ -281,6 +292,7 @@ class GroupCommitWriter(Generic[R]):
             self._report_landed()
         except Exception as bug:
             self._end_with(bug)
+        self._resume()
 
     def _end_with(self, bug: Exception) -> None:
         """End `run` with a bug in `completed`; what it has not taken counts as in flight."""
