@@ -146,14 +146,11 @@ class Actor:
                 raise InvalidMessage(
                     f"its events take {size_bytes} bytes, the limit max_payload_bytes is {kind.max_payload_bytes}"
                 )
-        except Refused as refusal:
-            self._reply_unwritten(envelope, refusal)
-            return
-        except LostRace as lost:
-            self._reply_unwritten(envelope, lost)
-            return
         except BaseException as raised:
-            self._command_failed(envelope, "its handler", raised)
+            if isinstance(raised, Refused | LostRace):
+                self._reply_unwritten(envelope, raised)
+            else:
+                self._command_failed(envelope, "its handler", raised)
             return
         if not events:
             self._reply_unwritten(envelope, None)

@@ -133,37 +133,36 @@ class SQLiteLog:
         self._session = None
         await self._give_back()
 
-    async def append(self, batch: AppendBatch) -> Appended:
+    def append(self, batch: AppendBatch) -> asyncio.Future[Appended]:
         require_events(batch)
-        return await self._require_writing().doors.append(batch)
+        return self._require_writing().doors.append(batch)
 
     async def save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, StatementFailed]:
         return await self._require_writing().doors.save(checkpoints)
 
-    async def _commit(self, batch: AppendBatch, checkpoints: Sequence[SaveCheckpoint]) -> Written:
+    def _commit(self, batch: AppendBatch, checkpoints: Sequence[SaveCheckpoint]) -> Awaitable[Written]:
         """Write what came through both doors in one transaction."""
-        session, writing = self._require_open(), self._require_writing()
+        writing = self._require_writing()
         journal = writing.journal
 
         def work(db: sqlite3.Connection) -> Written:
-            written = journal.commit(db, batch, checkpoints)
-            self._file.check()
-            if self._settings.flushes:
-                self._file.acknowledge(journal.position)
-                self._file.make_room(db)
+            try:
+                written = journal.commit(db, batch, checkpoints)
+                self._file.check()
+                if self._settings.flushes:
+                    self._file.acknowledge(journal.position)
+                    self._file.make_room(db)
+            except StoreUnavailable as lost:  # found after the write: the file is no longer the one at the path
+                raise CommitUnknown(str(lost)) from lost
+            except sqlite3.Error as error:
+                raise failed_commit(error)(
+                    f"{self._file.path} did not accept a commit: {error}; send its commands again with the same "
+                    f"command_id"
+                ) from error
             return written
 
-        try:
-            # With one append usually no other caller waits, and the loop yields anyway.
-            return await writing.connection.run(work, promptly=len(batch.appends) > 1)
-        except StoreUnavailable as lost:  # found after the write: the file is no longer the one at the path
-            raise CommitUnknown(str(lost)) from lost
-        except (sqlite3.Error, ValueError) as error:
-            if isinstance(error, ValueError) and self._session is session:
-                raise
-            raise failed_commit(error)(
-                f"{self._file.path} did not accept a commit: {error}; send its commands again with the same command_id"
-            ) from error
+        # With one append usually no other caller waits, and the loop yields anyway.
+        return writing.connection.run(work, promptly=len(batch.appends) > 1)
 
     async def read_streams(self, reads: Sequence[StreamRead], max_bytes: int = PAGE_BYTES) -> list[StreamPage]:
         reading = self._require_open().reading

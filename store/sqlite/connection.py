@@ -21,7 +21,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from queue import SimpleQueue
 from threading import Lock, Thread, current_thread
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -44,7 +44,7 @@ _BEGINS_WITHIN_S = 0.000_2
 class Connection(Protocol):
     """A connection to one file, opened by `connect`; the caller must `close` it, or its thread remains."""
 
-    async def run(self, work: Work[T], *, promptly: bool = False) -> T:
+    def run(self, work: Work[T], *, promptly: bool = False) -> Awaitable[T]:
         """Run `work` on the connection's thread; return its result or raise its exception.
 
         promptly: hold the event loop until the work has started, for work that many callers wait for. A read-only
@@ -114,7 +114,7 @@ class _WritingConnection:
             thread.join()
             raise
 
-    async def run(self, work: Work[T], *, promptly: bool = False) -> T:
+    def run(self, work: Work[T], *, promptly: bool = False) -> asyncio.Future[T]:
         if self._is_closed:
             raise ValueError("Connection closed")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
@@ -125,7 +125,7 @@ class _WritingConnection:
             begun.acquire(timeout=_BEGINS_WITHIN_S)
         else:
             self._jobs.put(_Job(work, future, None))
-        return await future
+        return future
 
     def interrupt(self) -> None:
         pass  # other callers wait for writes
