@@ -18,6 +18,7 @@ from actorium.benchmarks.scenarios import (
     replay,
     saga_timers,
     sagas,
+    written_bytes,
 )
 from actorium.benchmarks.yardsticks import least, raw
 
@@ -33,6 +34,7 @@ CATALOG: tuple[Scenario, ...] = (
     sagas.SCENARIO,
     saga_timers.SCENARIO,
     recovery.SCENARIO,
+    *written_bytes.SCENARIOS,
     *least.SCENARIOS,
     *raw.SCENARIOS,
     *by_eventsourcing.SCENARIOS,

@@ -27,19 +27,20 @@ async def filled(bench: Bench, aggregates: int, events: int) -> EventStore:
     """
     if not bench.is_durable:
         store = bench.store()
-        await _fill(store, aggregates, events)
+        await fill(store, aggregates, events)
         return store
     prepared = bench.shared / f"filled-{aggregates}-{events}.db"
     if not prepared.exists():
         unfinished = prepared.with_suffix(".part")
         # The log is deleted with the suite and read only after it is closed, so flushes are unnecessary.
-        await _fill(SQLiteStore(unfinished, synchronous="OFF"), aggregates, events)
+        await fill(SQLiteStore(unfinished, synchronous="OFF"), aggregates, events)
         unfinished.rename(prepared)
     shutil.copyfile(prepared, bench.path)
     return bench.store()
 
 
-async def _fill(store: EventStore, aggregates: int, events: int) -> None:
+async def fill(store: EventStore, aggregates: int, events: int) -> None:
+    """Do what `filled` does, to a store of one's own."""
     await store.open()
     try:
         appends = _long(events) if aggregates == 1 else _many(aggregates, events)
