@@ -164,8 +164,8 @@ class TableProjection:
 
     async def _make_tables(self) -> None:
         try:
-            statements: list[Statement] = [*await self._drops(self._names.prefix)]
-            statements += [(statement, ()) for statement in self._names.schema()]
+            drops, views = await self._drops()
+            statements: list[Statement] = [*drops, *((statement, ()) for statement in self._names.schema()), *views]
             letters = self._checkpoint.letters
             # Write the fingerprint first: tables without it would seem to belong to another schema.
             await self._checkpoint.writer(SaveCheckpoint(self._schema_name, self._schema_fingerprint))
@@ -200,8 +200,23 @@ class TableProjection:
         await self._current.save(version, statements)
         self._checkpoint.announce()
 
-    async def _drops(self, prefix: str) -> list[Statement]:
-        return [(self._dialect.drop(thing), ()) for thing in await self._objects(prefix)]
+    async def _drops(self) -> tuple[list[Statement], list[Statement]]:
+        """Return the statements that drop this version's objects, and those that create its plain views again.
+
+        Some databases drop no table that a view shows.
+        """
+        names, dialect = self._names, self._dialect
+        shown = dialect.quoted(names.prefix)[:-1]
+        objects = await self._objects("")
+        views = [
+            thing
+            for thing in objects
+            if thing.kind == "VIEW" and not thing.name.startswith(names.prefix) and shown in thing.definition
+        ]
+        own = [thing for thing in objects if thing.name.startswith(names.prefix)]
+        drops: list[Statement] = [(dialect.drop(thing), ()) for thing in (*views, *own)]
+        plain = [thing.name for thing in views if thing.name in names.plain]
+        return drops, [(dialect.create_view(name, names.prefix + name), ()) for name in plain]
 
     async def _objects(self, prefix: str) -> list[TableObject]:
         """Return the views and tables whose names have a prefix, with the SQL that created them."""

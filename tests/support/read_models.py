@@ -36,8 +36,8 @@ class Totals(Projection):
     def added(self, event: Added, recorded: RecordedEvent[Event], tx: Transaction) -> None:
         Switch.calls.append(recorded.position)
         tx.execute(
-            "INSERT INTO totals VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET total = total + excluded.total, "
-            "events = events + 1",
+            "INSERT INTO totals VALUES (?, ?, 1) ON CONFLICT (id) DO UPDATE "
+            "SET total = totals.total + excluded.total, events = totals.events + 1",
             recorded.stream_id,
             event.amount,
         )

@@ -106,19 +106,19 @@ class Seen(Projection):
 
 
 class SeenTable(Projection):
-    schema = "CREATE TABLE seen (kind TEXT, handler TEXT)"
+    schema = "CREATE TABLE seen (position INTEGER, kind TEXT, handler TEXT)"
 
     @on
     def any_move(self, event: Moved, recorded: RecordedEvent[Event], tx: Transaction) -> None:
-        tx.execute("INSERT INTO seen VALUES (?, 'any')", type(event).__name__)
+        tx.execute("INSERT INTO seen VALUES (?, ?, 'any')", recorded.position, type(event).__name__)
 
     @on
     def payment(self, event: PaidOut, recorded: RecordedEvent[Event], tx: Transaction) -> None:
-        tx.execute("INSERT INTO seen VALUES (?, 'out')", type(event).__name__)
+        tx.execute("INSERT INTO seen VALUES (?, ?, 'out')", recorded.position, type(event).__name__)
 
     @query
     async def all(self, db: Reader) -> list[tuple[Any, ...]]:
-        return await db.fetch_all("SELECT kind, handler FROM seen ORDER BY rowid")
+        return await db.fetch_all("SELECT kind, handler FROM seen ORDER BY position")
 
 
 def by_stream(recorded: RecordedEvent[Event]) -> str:

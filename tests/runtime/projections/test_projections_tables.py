@@ -182,7 +182,7 @@ class Halves(Projection):
             if self.breaks == "python":
                 raise ValueError("the second half cannot be done")
             if self.breaks == "sql":
-                tx.execute("INSERT INTO halves VALUES (1)")
+                tx.execute("INSERT INTO halves VALUES (1, 2, 3, 4)")
 
     @query
     async def all(self, db: Reader) -> list[tuple[Any, ...]]:
