@@ -21,6 +21,7 @@ _COMMANDS = "actorium.commands"
 COMMANDS: Mapping[str, CommandEntry | CommandGroup] = {
     "check": (f"{_COMMANDS}.check:check", "List everything in the log that the application cannot read."),
     "repair": (f"{_COMMANDS}.repair:repair", "Rebuild the indexes of a damaged log, and list the remaining damage."),
+    "copy": (f"{_COMMANDS}.copy:copy", "Copy a log from one store to another, and compare the two."),
     "dead-letters": (
         "List, retry or discard the events that projections and reactions have parked.",
         {

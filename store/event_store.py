@@ -323,7 +323,7 @@ class OwnedStore(EventStore, Protocol):
 class Examinable(EventStore, Protocol):
     """A store that tools can inspect from outside: beside a running process, or when it is damaged."""
 
-    def exists(self) -> bool:
+    async def exists(self) -> bool:
         """Return whether a non-empty log exists; nothing is opened or created."""
         ...
 
@@ -339,7 +339,7 @@ class Examinable(EventStore, Protocol):
         """Return the damage in the whole log apart from its events, one line each; the store is open."""
         ...
 
-    def repair(self) -> list[str]:
+    async def repair(self) -> list[str]:
         """Rebuild what can be rebuilt from the events of a log that nobody has open; return the remaining damage.
 
         Raises StoreUnavailable, and changes nothing, if only a copy of the log helps.

@@ -84,7 +84,7 @@ def _sqlite(url: str, place: str, options: dict[str, str]) -> EventStore:
 def _postgresql(url: str, place: str, options: dict[str, str]) -> EventStore:
     try:
         from actorium.store.postgresql import PostgreSQLStore
-        from actorium.store.postgresql.options import OPTIONS, split_url
+        from actorium.store.postgresql.connections.options import OPTIONS, split_url
     except ModuleNotFoundError as missing:
         if (missing.name or "").partition(".")[0] != "asyncpg":
             raise

@@ -18,10 +18,10 @@ _PAGE_EVENTS = 1_000
 _NO_DATE = "it is due after the year 9999, that is, never: cancel the submission, or repair the saga"
 
 
-def require_log(runtime: Runtime) -> None:
-    """Raise ConfigurationError if a runtime has no log yet: opening it would create the file."""
+async def require_log(runtime: Runtime) -> None:
+    """Raise ConfigurationError if a runtime has no log yet: opening it would create the log."""
     store = runtime.store
-    if isinstance(store, Examinable) and not store.exists():
+    if isinstance(store, Examinable) and not await store.exists():
         raise ConfigurationError(f"there is no log yet: {store.describe()}")
 
 

@@ -43,14 +43,15 @@ from actorium.store.log import logger
 from actorium.store.names import CommandRecord, StoredEventType
 from actorium.store.postgresql import checkpoints, own_tables, reading, statements
 from actorium.store.postgresql.appender import Appender, find_commands
-from actorium.store.postgresql.connecting import Connector
+from actorium.store.postgresql.connections.connector import Connector
+from actorium.store.postgresql.connections.failures import unavailable
+from actorium.store.postgresql.connections.options import PostgreSQLOptions, default_name
+from actorium.store.postgresql.connections.patience import until_known
+from actorium.store.postgresql.connections.sessions import Connection, Session, SessionPool, Work
+from actorium.store.postgresql.damage import damage, repair
 from actorium.store.postgresql.dialect import PostgreSQLDialect
-from actorium.store.postgresql.failures import unavailable
 from actorium.store.postgresql.lease import Lease
-from actorium.store.postgresql.options import PostgreSQLOptions, default_name
-from actorium.store.postgresql.patience import until_known
-from actorium.store.postgresql.schema import migrate, refuse_other
-from actorium.store.postgresql.sessions import Connection, Session, SessionPool, Work
+from actorium.store.postgresql.schema import found_version, migrate, refuse_other
 from actorium.store.raised import error_text
 from actorium.store.tables.dialect import Dialect
 from actorium.store.tables.own_rows import Row, TableRead
@@ -176,6 +177,38 @@ class PostgreSQLStore:
     async def close(self) -> None:
         session, self._session = self._session, None
         if session is not None:
+            await session.close()
+
+    async def exists(self) -> bool:
+        """Return whether the database has a log in this schema; nothing is opened or created."""
+        return await self._alone(lambda c: found_version(c, self._options.schema)) > 0
+
+    async def damage(self) -> list[str]:
+        """Return the damage in the whole log apart from its events; this reads everything."""
+        self._require_open()
+        return await self._alone(damage)
+
+    async def repair(self) -> list[str]:
+        """Rebuild the indexes, and what follows from the events; return the remaining damage.
+
+        No runtime may have the log open. Raises CorruptStore, and changes nothing, if the last events are missing.
+        """
+        await self.open()
+        try:
+            return await self._alone(lambda c: repair(c, self._options.schema))
+        finally:
+            await self.close()
+
+    async def _alone(self, work: Work[T]) -> T:
+        """Do a piece of work of any length on a connection of its own."""
+        session = Session(self._connector.for_role("upkeep"))
+        try:
+            return await session.run(work)
+        except ActoriumError:
+            raise
+        except Exception as error:
+            raise unavailable(error, f"{self._connector.place} cannot be read") from error
+        finally:
             await session.close()
 
     async def until_lost(self) -> Fenced:

@@ -17,10 +17,10 @@ import asyncpg
 from actorium.store.event_store import Append, AppendBatch, Appended
 from actorium.store.events import stream_checksum
 from actorium.store.names import CommandRecord, StreamName
-from actorium.store.postgresql.failures import is_of_statement
+from actorium.store.postgresql.connections.failures import is_of_statement
+from actorium.store.postgresql.connections.sessions import Connection
 from actorium.store.postgresql.ownership import fenced
 from actorium.store.postgresql.plan import COLUMNS, FOLDED_SQL, AppendPlan, EventType
-from actorium.store.postgresql.sessions import Connection
 from actorium.store.sqlite.streams.heads import StreamHead, StreamHeads
 
 # About 300 bytes each.

@@ -12,9 +12,9 @@ from typing import Any
 from actorium.store.errors import CorruptRow, Fenced, StatementFailed
 from actorium.store.event_store import DeadLetter, SaveCheckpoint, Snapshot
 from actorium.store.names import StreamName
+from actorium.store.postgresql.connections.sessions import Connection
 from actorium.store.postgresql.own_tables import write_changes
 from actorium.store.postgresql.ownership import HOLD_NODE
-from actorium.store.postgresql.sessions import Connection
 from actorium.store.postgresql.statements import run_statements
 from actorium.store.sql.row_checksums import dead_letter_values, row_checksum
 from actorium.store.sqlite.snapshots import snapshot_checksum

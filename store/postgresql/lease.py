@@ -10,8 +10,8 @@ import asyncio
 from actorium.store.errors import ActoriumError, Fenced, StoreInUse
 from actorium.store.log import logger
 from actorium.store.postgresql import ownership
+from actorium.store.postgresql.connections.sessions import Connection, Session
 from actorium.store.postgresql.ownership import Holding, Ownership, fenced
-from actorium.store.postgresql.sessions import Connection, Session
 from actorium.store.raised import error_text
 
 log = logger("actorium.store")

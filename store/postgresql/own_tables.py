@@ -11,8 +11,8 @@ from typing import Any
 
 from msgspec.structs import astuple, replace
 
-from actorium.store.postgresql.failures import is_of_server, statement_failed
-from actorium.store.postgresql.sessions import Connection
+from actorium.store.postgresql.connections.failures import is_of_server, statement_failed
+from actorium.store.postgresql.connections.sessions import Connection
 from actorium.store.tables.own_rows import (
     AgendaRemoval,
     AgendaRow,

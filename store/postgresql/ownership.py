@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from actorium.store.errors import Fenced
-from actorium.store.postgresql.sessions import Connection
+from actorium.store.postgresql.connections.sessions import Connection
 
 _NEXT_WRITER = "SELECT nextval('writer_numbers')"
 _ENTER = """

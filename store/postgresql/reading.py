@@ -17,8 +17,8 @@ from actorium.store.errors import CorruptEvent, VersionGap
 from actorium.store.event_store import Head, Link, Snapshot, StreamPage, StreamRead
 from actorium.store.events import CHECKSUM_MASK, CHECKSUM_SPREAD, EncodedRecord, kind_bytes, stream_checksum
 from actorium.store.names import StoredEventType, StreamName
+from actorium.store.postgresql.connections.sessions import Connection
 from actorium.store.postgresql.plan import folded
-from actorium.store.postgresql.sessions import Connection
 from actorium.store.sqlite.snapshots import snapshot_checksum
 from actorium.store.sqlite.streams.heads import StreamHead, StreamHeads
 

@@ -13,7 +13,7 @@ change it under an index.
 from __future__ import annotations
 
 from actorium.store.errors import UnsupportedSchema
-from actorium.store.postgresql.sessions import Connection
+from actorium.store.postgresql.connections.sessions import Connection
 
 _FIRST = """
 CREATE TABLE log (

@@ -10,10 +10,16 @@ from typing import Any
 
 from actorium.store.errors import StatementFailed
 from actorium.store.event_store import Statement
+from actorium.store.postgresql.connections.failures import (
+    is_of_server,
+    is_of_statement,
+    is_timeout,
+    is_write,
+    statement_failed,
+)
+from actorium.store.postgresql.connections.sessions import Connection
 from actorium.store.postgresql.dialect import Token, tokens
-from actorium.store.postgresql.failures import is_of_server, is_of_statement, is_timeout, is_write, statement_failed
 from actorium.store.postgresql.schema import OWN_TABLES
-from actorium.store.postgresql.sessions import Connection
 
 _TEXTS_KEPT = 1_000
 _QUERIES = frozenset({"SELECT", "WITH", "VALUES", "TABLE", "EXPLAIN", "SHOW"})

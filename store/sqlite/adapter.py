@@ -213,7 +213,7 @@ class SQLiteLog:
         except CorruptStore as error:
             return [str(error)]
 
-    def exists(self) -> bool:
+    async def exists(self) -> bool:
         """Return whether a non-empty file exists; nothing is opened or created."""
         return self._file.size_bytes() > 0
 
@@ -394,5 +394,5 @@ class SQLiteStore(SQLiteLog):
         settings = SQLiteSettings(synchronous, cache_mb, wal_autocheckpoint_pages, busy_timeout_s, verify_mb)
         super().__init__(DatabaseFile(path), settings)
 
-    def repair(self) -> list[str]:
+    async def repair(self) -> list[str]:
         return repair_file(self._file.path)

@@ -44,7 +44,7 @@ CALLS: dict[str, tuple[list[str], int, set[str]]] = {
     ),
     "prove bit-rot": (["--flips", "2"], 0, {"flips", "seed", "took_s", "parts"}),
 }
-NO_REPORT = {"demo"}
+NO_REPORT = {"copy", "demo"}
 
 
 def test_every_command_is_called_here_or_has_no_report() -> None:

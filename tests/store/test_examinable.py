@@ -19,12 +19,12 @@ def test_a_log_in_a_file_is_examinable_and_one_in_memory_is_not(tmp_path: Path) 
 @pytest.mark.asyncio
 async def test_a_file_is_examined_and_repaired_as_a_store(tmp_path: Path) -> None:
     store = file_store(tmp_path / "log.db")
-    assert not store.exists()
+    assert not await store.exists()
     await store.open()
-    assert store.exists()
+    assert await store.exists()
     await commit(store, append(ALICE, 0, 2))
     await store.close()
-    assert store.repair() == []
+    assert await store.repair() == []
     await store.open(verified=False, read_only=True)
     try:
         assert await store.damage() == []

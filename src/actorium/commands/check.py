@@ -25,7 +25,6 @@ def check(app: Target, /, *, deep: bool = False, json: JsonFile = None) -> None:
         Read every event, not only the first of each shape, and let SQLite compare its indexes with its tables.
     """
     runtime = load_app(app)
-    require_log(runtime)
     screen = screen_beside(json)
     found = asyncio.run(_unreadable(screen, runtime, deep=deep))
     log = runtime.store.describe()
@@ -38,6 +37,7 @@ def check(app: Target, /, *, deep: bool = False, json: JsonFile = None) -> None:
 
 async def _unreadable(screen: Screen, runtime: Runtime, *, deep: bool) -> list[str]:
     found = []
+    await require_log(runtime)
     async for line in unreadable(runtime, deep=deep):
         screen.say(line)
         found.append(line)

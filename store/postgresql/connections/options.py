@@ -33,8 +33,8 @@ _KEEPALIVE = {"tcp_keepalives_idle": "2", "tcp_keepalives_interval": "1", "tcp_k
 _IDLE_IN_TRANSACTION_S = 2.0
 _LOCK_S = 10.0
 
-Role = Literal["append", "tables", "read", "query", "lease"]
-"""What a connection is for."""
+Role = Literal["append", "tables", "read", "query", "lease", "upkeep"]
+"""What a connection is for; upkeep reads or rebuilds whole tables, without a time limit."""
 
 
 class PostgreSQLOptions(NamedTuple):
@@ -68,11 +68,13 @@ class PostgreSQLOptions(NamedTuple):
                 raise ConfigurationError(f"{name}={getattr(self, name)!r} is not between 1 and {_CONNECTIONS_MAX}")
         return self
 
-    def silence_s(self, role: Role) -> float:
+    def silence_s(self, role: Role) -> float | None:
         """Return after how long without an answer a connection with this role counts as broken, in seconds.
 
-        The server ends a statement by itself before that, if it can be reached at all.
+        None means never. The server ends a statement by itself before that, if it can be reached at all.
         """
+        if role == "upkeep":
+            return None
         if role == "lease":
             return max(self.lease_s, self.connect_timeout_s)
         return self.connect_timeout_s + (self.query_timeout_s if role == "query" else self.statement_timeout_s)

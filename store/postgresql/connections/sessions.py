@@ -16,7 +16,8 @@ from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
 
-from actorium.store.postgresql.failures import is_of_server
+from actorium.store.errors import StoreUnavailable
+from actorium.store.postgresql.connections.failures import is_of_server
 
 T = TypeVar("T")
 
@@ -40,22 +41,35 @@ class Session:
         self._connect = connect
         self._connection: Connection | None = None
         self._busy = asyncio.Lock()
-        self._running: set[asyncio.Task[Any]] = set()
+        self._running: dict[asyncio.Task[Any], bool] = {}  # whether it may be cancelled
 
-    async def run(self, work: Work[T]) -> T:
-        """Do a piece of work, and finish it even if the caller is cancelled."""
-        task = asyncio.get_running_loop().create_task(self.run_cancellable(work))
-        self._running.add(task)
-        task.add_done_callback(self._ended)
-        return await asyncio.shield(task)
+    async def run(self, work: Work[T], *, cancellable: bool = False, ended: Callable[[], None] | None = None) -> T:
+        """Do a piece of work, and finish it even if the caller is cancelled.
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._running.discard(task)
+        cancellable: the server is told to end the work if the caller is cancelled or the session is closed.
+        ended: called when the work has ended, whether the caller is still there or not.
+        """
+        task = asyncio.get_running_loop().create_task(self._run(work))
+        self._running[task] = cancellable
+        task.add_done_callback(lambda task: self._ended(task, ended))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if cancellable:
+                task.cancel()
+            caller = asyncio.current_task()
+            if task.cancelled() and caller is not None and not caller.cancelling():
+                raise StoreUnavailable("the store was closed before the query ended") from None
+            raise
+
+    def _ended(self, task: asyncio.Task[Any], ended: Callable[[], None] | None) -> None:
+        del self._running[task]
         if not task.cancelled():
             task.exception()  # its caller may have left
+        if ended is not None:
+            ended()
 
-    async def run_cancellable(self, work: Work[T]) -> T:
-        """Do a piece of work; if the caller is cancelled, the server is told to end it."""
+    async def _run(self, work: Work[T]) -> T:
         async with self._busy:
             connection = self._connection
             if connection is None or connection.is_closed():
@@ -76,9 +90,11 @@ class Session:
             connection.terminate()
 
     async def close(self) -> None:
-        """Finish what was begun, and close the connection."""
-        if self._running:
-            await asyncio.gather(*self._running, return_exceptions=True)
+        """Finish what was begun, or cancel it if that is allowed, and close the connection."""
+        for task, cancellable in self._running.items():
+            if cancellable:
+                task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
         connection, self._connection = self._connection, None
         if connection is not None and not connection.is_closed():
             try:
@@ -98,7 +114,7 @@ class SessionPool:
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def run(self, work: Work[T], *, cancellable: bool = False) -> T:
-        """Do a piece of work on a free session, as `Session.run` or `Session.run_cancellable`."""
+        """Do a piece of work on a free session, as `Session.run` does."""
         while not self._free:
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append(turn)
@@ -109,11 +125,11 @@ class SessionPool:
                     self._wake_next()
                 raise
         session = self._free.pop()
-        try:
-            return await (session.run_cancellable(work) if cancellable else session.run(work))
-        finally:
-            self._free.append(session)
-            self._wake_next()
+        return await session.run(work, cancellable=cancellable, ended=lambda: self._release(session))
+
+    def _release(self, session: Session) -> None:
+        self._free.append(session)
+        self._wake_next()
 
     def _wake_next(self) -> None:
         while self._waiting:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from actorium.store.errors import ActoriumError, CommitUnknown
 from actorium.store.log import logger
-from actorium.store.postgresql.failures import is_of_server, unavailable
+from actorium.store.postgresql.connections.failures import is_of_server, unavailable
 from actorium.store.raised import error_text
 
 T = TypeVar("T")

@@ -9,8 +9,8 @@ from asyncpg.connect_utils import SessionAttribute
 
 from actorium.store.errors import ConfigurationError, Fenced
 from actorium.store.log import logger
-from actorium.store.postgresql.options import PostgreSQLOptions, Role, shown
-from actorium.store.postgresql.sessions import Connection
+from actorium.store.postgresql.connections.options import PostgreSQLOptions, Role, shown
+from actorium.store.postgresql.connections.sessions import Connection
 
 log = logger("actorium.store")
 

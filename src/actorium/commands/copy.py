@@ -1,0 +1,50 @@
+"""`actorium copy`: a log, copied from one store to another."""
+
+from __future__ import annotations
+
+import asyncio
+
+from actorium.commands.screen import Screen
+from actorium.copying import compare, copy_events, copy_tables
+from actorium.store.errors import ConfigurationError
+from actorium.store.event_store import EventStore, Examinable
+from actorium.store.urls import open_store
+
+
+def copy(source: str, target: str, /) -> None:
+    """Copy a log from one store to another, and compare the two.
+
+    No application may have either of them open. Events keep their positions, times and command ids. The tables of
+    projections are not copied: the application rebuilds them when it starts. If the copy is interrupted, run the same
+    command again: it continues where it ended.
+
+    Parameters
+    ----------
+    source
+        The URL of the log, such as sqlite:///bank.db.
+    target
+        The URL of the copy, such as postgresql://localhost/bank.
+    """
+    screen = Screen()
+    stores = open_store(source), open_store(target)
+    end = asyncio.run(_copy(screen, *stores))
+    screen.say(f"{end:,} events copied and compared: {stores[1].describe()}")
+
+
+async def _copy(screen: Screen, source: EventStore, target: EventStore) -> int:
+    if isinstance(source, Examinable) and not await source.exists():
+        raise ConfigurationError(f"there is no log: {source.describe()}")
+    # Not read-only: nobody may write to it meanwhile.
+    await source.open()
+    try:
+        await target.open()
+        try:
+            with screen.progress("copying", (await source.head()).position) as told:
+                end = await copy_events(source, target, told)
+            await copy_tables(source, target)
+            await compare(source, target, end)
+            return end
+        finally:
+            await target.close()
+    finally:
+        await source.close()

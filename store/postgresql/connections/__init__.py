@@ -1,0 +1,1 @@
+"""Connections to a PostgreSQL server: how they are opened, used and repeated."""
