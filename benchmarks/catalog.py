@@ -30,7 +30,7 @@ CATALOG: tuple[Scenario, ...] = (
     idle_actors.SCENARIO,
     cold_start.SCENARIO,
     replay.SCENARIO,
-    catch_up.SCENARIO,
+    *catch_up.SCENARIOS,
     sagas.SCENARIO,
     saga_timers.SCENARIO,
     recovery.SCENARIO,

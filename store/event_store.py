@@ -27,6 +27,7 @@ from actorium.store.events import EncodedEvent, EncodedRecord
 from actorium.store.names import CommandRecord, StoredEventType, StreamName
 from actorium.store.tables.dialect import Dialect
 from actorium.store.tables.own_rows import Row, TableChange, TableRead
+from actorium.store.tables.row_tables import RowChanges
 
 PAGE_BYTES = 8_388_608
 """The largest number of payload bytes in a page; a reader needs a few times as much memory."""
@@ -111,10 +112,11 @@ class SaveCheckpoint(msgspec.Struct, frozen=True, gc=False):
 
     changes: changes of the runtime's own tables, made in order before the statements.
     statements: the SQL of a projection, run in order.
+    rows: changes of a projection's rows, made after the statements; a table occurs once.
     parked: dead letters that are new or have changed.
     settled: the positions of dead letters that are resolved.
 
-    If a statement fails, nothing of this checkpoint is written; the others of the same `save` are.
+    If a statement or a change of rows fails, nothing of this checkpoint is written; the others of the same `save` are.
     """
 
     name: str
@@ -123,6 +125,7 @@ class SaveCheckpoint(msgspec.Struct, frozen=True, gc=False):
     parked: Sequence[DeadLetter] = ()
     settled: Sequence[int] = ()
     changes: Sequence[TableChange] = ()
+    rows: Sequence[RowChanges] = ()
 
 
 class AppendBatch(msgspec.Struct, frozen=True, gc=False):

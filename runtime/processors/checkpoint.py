@@ -17,6 +17,7 @@ from actorium.runtime.processors.dead_letters import DeadLetters
 from actorium.store.errors import CorruptRow
 from actorium.store.event_store import DeadLetter, EventStore, SaveCheckpoint, Statement
 from actorium.store.tables.own_rows import TableChange
+from actorium.store.tables.row_tables import RowChanges
 
 _PURGE_AT_MIN = 64
 
@@ -29,6 +30,7 @@ class Advance(msgspec.Struct, frozen=True):
 
     position: int
     statements: Sequence[Statement] = ()
+    rows: Sequence[RowChanges] = ()
     changes: Sequence[TableChange] = ()
     parked: Sequence[DeadLetter] = ()
     settled: Sequence[DeadLetter] = ()
@@ -36,7 +38,7 @@ class Advance(msgspec.Struct, frozen=True):
     @property
     def is_bare(self) -> bool:
         """Whether nothing but the position is written."""
-        return not (self.statements or self.changes or self.parked or self.settled)
+        return not (self.statements or self.rows or self.changes or self.parked or self.settled)
 
 
 class Checkpoint:
@@ -83,12 +85,13 @@ class Checkpoint:
         position: int,
         statements: Sequence[Statement] = (),
         *,
+        rows: Sequence[RowChanges] = (),
         changes: Sequence[TableChange] = (),
         parked: Sequence[DeadLetter] = (),
         settled: Sequence[DeadLetter] = (),
     ) -> None:
         """Commit a position with its statements; raise StatementFailed with nothing written, or a Transient."""
-        await self.advance(Advance(position, statements, changes, parked, settled))
+        await self.advance(Advance(position, statements, rows, changes, parked, settled))
 
     async def advance(self, to: Advance) -> None:
         """Commit a move and what belongs to it, as `save` does."""
@@ -96,7 +99,7 @@ class Checkpoint:
         settled_positions = [letter.position for letter in settled]
         # If the processor is cancelled meanwhile, the writer still completes its commit.
         await self.writer(
-            SaveCheckpoint(self.name, to.position, to.statements, to.parked, settled_positions, to.changes)
+            SaveCheckpoint(self.name, to.position, to.statements, to.parked, settled_positions, to.changes, to.rows)
         )
         for letter in settled:
             self.letters.settle(letter)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from actorium.runtime.log.log_reader import Delivered, Unread
 from actorium.runtime.processors.checkpoint import Checkpoint
@@ -22,6 +22,7 @@ from actorium.store.log import logger
 from actorium.store.names import StreamName
 from actorium.store.raised import error_text, let_through
 from actorium.store.source import Source
+from actorium.store.tables.row_tables import RowChanges
 
 log = logger("actorium.runtime")
 
@@ -43,14 +44,21 @@ class Delivery(Protocol):
         """
 
 
+class Results(NamedTuple):
+    """What is written with a checkpoint for some events."""
+
+    statements: Sequence[Statement]
+    rows: Sequence[RowChanges]
+
+
 class Apply(Protocol):
-    """A synchronous handler: it changes its own state, or records statements."""
+    """A synchronous handler: it changes its own state, or records what is to be written."""
 
-    def apply(self, recorded: RecordedEvent[Event], statements: list[Statement]) -> None:
-        """Handle one event; append the statements that are to be written with it to `statements`."""
+    def apply(self, recorded: RecordedEvent[Event], results: list[Any]) -> None:
+        """Handle one event; append what is to be written with it to `results`, in a form of the handler's own."""
 
-    def arranged(self, statements: list[Statement]) -> list[Statement]:
-        """Return the statements in an order with the same effect that is cheaper to run."""
+    def written(self, results: list[Any]) -> Results:
+        """Return what is written for these results; raise StatementFailed if one of them cannot be."""
 
     async def restore(self, position: int) -> None:
         """Undo the changes of a failed `apply`: restore the state after the event at `position`."""
@@ -118,15 +126,16 @@ class SequentialDelivery:
         begun, size = 0, len(events)
         while True:
             end = _part_end(events, begun, begun + size)
-            statements: list[Statement] = []
-            failed, error = self._apply(events, begun, end, statements)
+            results: list[Any] = []
+            failed, error = self._apply(events, begun, end, results)
             reached = position if failed == len(events) else events[failed].position - 1
             try:
-                if statements or reached > self._checkpoint.position:
-                    await self._checkpoint.save(reached, self._handler.arranged(statements))
+                if results or reached > self._checkpoint.position:
+                    statements, rows = self._handler.written(results)
+                    await self._checkpoint.save(reached, statements, rows=rows)
             except StatementFailed as failure:
                 await self._handler.restore(self._checkpoint.position)
-                if not statements:
+                if not results:
                     raise  # no event caused it: events behind a parked one stay there
                 if _unit_end(events, begun + 1) >= failed:
                     await self._one(events[begun:failed], failure)
@@ -179,7 +188,7 @@ class SequentialDelivery:
         return await self._write(events, self._checkpoint.position, settled=[letter], parked=parked)
 
     def _apply(
-        self, events: Sequence[Delivered], begun: int, end: int, statements: list[Statement]
+        self, events: Sequence[Delivered], begun: int, end: int, results: list[Any]
     ) -> tuple[int, BaseException | None]:
         """Apply events; return the start of the first record that failed and its error, or the end and None."""
         apply, letters = self._handler.apply, self._checkpoint.letters
@@ -192,12 +201,12 @@ class SequentialDelivery:
             if isinstance(delivered, Unread):
                 return index, delivered.error
             if delivered.position != place:
-                place, start, mark = delivered.position, index, len(statements)
+                place, start, mark = delivered.position, index, len(results)
             try:
-                apply(delivered, statements)
+                apply(delivered, results)
             except BaseException as raised:
                 let_through(raised)
-                del statements[mark:]
+                del results[mark:]
                 return start, raised
         return end, None
 
@@ -231,17 +240,18 @@ class SequentialDelivery:
 
         An error of the store is raised, because no event caused it; the same error from a handler is returned.
         """
-        statements: list[Statement] = []
+        results: list[Any] = []
         for delivered in events:
             if isinstance(delivered, Unread):
                 return delivered.error
             try:
-                self._handler.apply(delivered, statements)
+                self._handler.apply(delivered, results)
             except BaseException as raised:
                 let_through(raised)
                 return raised
         try:
-            await self._checkpoint.save(position, statements, settled=settled, parked=parked)
+            statements, rows = self._handler.written(results)
+            await self._checkpoint.save(position, statements, rows=rows, settled=settled, parked=parked)
         except Transient:
             raise
         except Exception as failure:

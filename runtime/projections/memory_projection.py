@@ -14,9 +14,11 @@ import msgspec
 from actorium.runtime.log.log_reader import LogReader, Unread
 from actorium.runtime.processors.checkpoint import Advance, Checkpoint
 from actorium.runtime.processors.dead_letters import DeadLetters
+from actorium.runtime.processors.delivery import Results
 from actorium.runtime.processors.event_handlers import arguments
 from actorium.runtime.projections.projection import Projection
-from actorium.store.event_store import EventStore, SaveCheckpoint, Statement
+from actorium.runtime.projections.row_fold import Recorded
+from actorium.store.event_store import EventStore, SaveCheckpoint
 from actorium.store.events import Event, RecordedEvent, as_json
 from actorium.store.log import logger
 from actorium.store.raised import error_text, let_through, text_of
@@ -67,7 +69,7 @@ class MemoryProjection:
         self._has_caught_up = False
         self._copy: tuple[int, int, Projection] | None = None
 
-    def apply(self, recorded: RecordedEvent[Event], statements: list[Statement]) -> None:
+    def apply(self, recorded: RecordedEvent[Event], results: list[Recorded]) -> None:
         """Let the handler change the state."""
         handler = self.definition.handler_of(type(recorded.event))
         try:
@@ -76,9 +78,9 @@ class MemoryProjection:
             self._checkpoint.ready.clear()  # it may be half changed; `restore` admits queries again
             raise
 
-    def arranged(self, statements: list[Statement]) -> list[Statement]:
-        """Return the statements unchanged: there are none."""
-        return statements
+    def written(self, results: list[Recorded]) -> Results:
+        """Return nothing: a handler changes the state in memory only."""
+        return Results([], [])
 
     async def restore(self, position: int) -> None:
         """Rebuild the state up to a position: a failed handler may have left it half changed."""

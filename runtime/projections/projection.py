@@ -1,7 +1,8 @@
 """`Projection`: turns events into a read model: tables in the store, or plain Python state.
 
-A projection with a `schema` keeps tables: its handlers record statements in a `Transaction`, which run together with
-the checkpoint. Without a `schema`, its fields are its state, which is rebuilt from the log at each start.
+A projection with `tables` or a `schema` keeps tables: its handlers record changes of rows and statements in a
+`Transaction`, which are written together with the checkpoint. Otherwise its fields are its state, which is rebuilt from
+the log at each start.
 """
 
 from __future__ import annotations
@@ -26,9 +27,10 @@ from actorium.runtime.processors.event_handlers import (
     nearest,
     read_handler,
 )
+from actorium.runtime.projections.row_fold import ADD, DELETE, PUT, Recorded
 from actorium.runtime.projections.table_names import TableNames
+from actorium.runtime.projections.tables import Table, definition_of
 from actorium.store.errors import ConfigurationError
-from actorium.store.event_store import Statement
 from actorium.store.events import Event, RecordedEvent, event_type_of
 from actorium.store.upcasting import is_version
 
@@ -38,41 +40,120 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+T = TypeVar("T", bound=Table)
+Fetch = Callable[[Callable[[TableNames], str], Sequence[Any]], Awaitable[list[tuple[Any, ...]]]]
+"""Runs a query, whose text depends on the names of the tables, with these parameters."""
+
+
 class Transaction:
-    """Records the SQL statements of a handler; they are committed together with the checkpoint, all or none."""
+    """Records what a handler writes; it is committed together with the checkpoint, all or nothing.
 
-    __slots__ = ("_rewrite", "_rewritten", "_statements")
+    SQL statements run in their order. Changes of rows (`put`, `add`, `delete`) take effect in their order too. A
+    statement cannot use the tables of rows.
+    """
 
-    def __init__(self, statements: list[Statement], names: TableNames) -> None:
-        self._statements = statements
+    __slots__ = ("_addable", "_record", "_rewrite", "_rewritten", "_tables")
+
+    def __init__(self, recorded: list[Recorded], names: TableNames) -> None:
+        self._record = recorded.append
         self._rewrite = names.rewrite
         self._rewritten = names.rewritten  # bound directly: hot path of a rebuild
+        self._tables = names.row_tables
+        self._addable = names.addable
 
     def execute(self, sql: str, *parameters: Any) -> None:
         """Record an SQL statement with its parameters: `tx.execute("INSERT INTO t VALUES (?)", 1)`."""
-        self._statements.append((self._rewritten.get(sql) or self._rewrite(sql), parameters))
+        self._record((self._rewritten.get(sql) or self._rewrite(sql), parameters))
+
+    def put(self, row: Table) -> None:
+        """Write a whole row: `tx.put(Owner("alice", name="Alice"))`. It replaces the row with its key, if any.
+
+        Raises:
+            ConfigurationError: the class of the row is not in `tables` of the projection.
+        """
+        if type(row) not in self._tables:
+            raise _unknown(type(row))
+        self._record((PUT, row))
+
+    def add(self, row: Table) -> None:
+        """Add a row's numbers to those of the row with its key: `tx.add(Balance("alice", amount=5))`.
+
+        Every `int` column is added; each other column takes the new value. A None changes nothing. If there is no row
+        with the key, this one is written.
+
+        Raises:
+            ConfigurationError: the class of the row is not in `tables` of the projection, or has a `float` column: a
+                sum of floats depends on their order, so a rebuild could give another one.
+        """
+        table = type(row)
+        if table not in self._addable:
+            if table not in self._tables:
+                raise _unknown(table)
+            raise ConfigurationError(
+                f"tx.add({table.__name__}(…)): it has a float column, and sums of floats depend on their order: use "
+                "an int (cents, for example), or tx.put"
+            )
+        self._record((ADD, row))
+
+    def delete(self, table: type[Table], *key: Any) -> None:
+        """Remove the row with a key, if there is one: `tx.delete(Balance, "alice")`.
+
+        Raises:
+            ConfigurationError: the class is not in `tables` of the projection, or the key has other columns.
+        """
+        if table not in self._tables:
+            raise _unknown(table)
+        columns = definition_of(table).shape.keys
+        if len(key) != len(columns):
+            names = ", ".join(column.name for column in columns)
+            raise ConfigurationError(f"tx.delete({table.__name__}, …) takes the whole key ({names}), not {key!r}")
+        self._record((DELETE, (table, key)))
+
+
+def _unknown(table: type) -> ConfigurationError:
+    return ConfigurationError(f"{table.__name__} is not in `tables` of the projection: add the class there")
 
 
 class Reader:
     """Reads a projection's tables in a query; it sees only committed rows.
 
-    Each statement sees one consistent state, but two statements may see different ones: use one statement for data
-    that belongs together.
+    Each call sees one consistent state, but two calls may see different ones: use one for data that belongs together.
     """
 
     __slots__ = ("_fetch",)
 
-    def __init__(self, fetch: Callable[[str, Sequence[Any]], Awaitable[list[tuple[Any, ...]]]]) -> None:
+    def __init__(self, fetch: Fetch) -> None:
         self._fetch = fetch
 
     async def fetch_all(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        """Return all rows of a query."""
-        return await self._fetch(sql, parameters)
+        """Return all rows of an SQL query, as tuples."""
+        return await self._fetch(lambda names: names.rewrite_query(sql), parameters)
 
     async def fetch_one(self, sql: str, *parameters: Any) -> tuple[Any, ...] | None:
-        """Return the first row of a query, None if there is none."""
+        """Return the first row of an SQL query, None if there is none."""
         rows = await self.fetch_all(sql, *parameters)
         return rows[0] if rows else None
+
+    async def get(self, table: type[T], *key: Any) -> T | None:
+        """Return the row with a key, None if there is none: `await db.get(Balance, "alice")`.
+
+        Raises:
+            ConfigurationError: the class is not in `tables` of the projection, or the key has other columns.
+        """
+        if len(key) < len(definition_of(table).shape.keys):
+            raise ConfigurationError(f"db.get({table.__name__}, …) takes the whole key, not {key!r}; use db.rows")
+        rows = await self.rows(table, *key)
+        return rows[0] if rows else None
+
+    async def rows(self, table: type[T], *key: Any) -> list[T]:
+        """Return the rows whose key begins with these values, in the order of their keys; all rows if there are none.
+
+        Raises:
+            ConfigurationError: the class is not in `tables` of the projection, or the values do not fit its key.
+        """
+        definition = definition_of(table)
+        found = await self._fetch(lambda names: names.select(table, len(key)), definition.key(key))
+        return [definition.decoded(row) for row in found]
 
 
 class Query(Generic[R]):
@@ -114,15 +195,16 @@ def query(method: Callable[..., Any]) -> Query[Any]:
 class ProjectionDefinition:
     """The declarations of a projection class, checked when the class is defined."""
 
-    __slots__ = ("handlers", "has_tables", "name", "projection_class", "schema", "version")
+    __slots__ = ("_schema", "handlers", "has_tables", "name", "projection_class", "tables", "version")
 
     def __init__(self, projection_class: type[Projection], names: Mapping[str, Any]) -> None:
         self.projection_class = projection_class
         self.name: str = projection_class.__dict__.get("projection_name") or projection_class.__name__
         self.version = projection_class.version
-        self.schema = projection_class.schema
-        self.has_tables = bool(self.schema.strip())
         owner = projection_class.__name__
+        self._schema = _checked_schema(owner, projection_class.schema)
+        self.tables = _checked_tables(owner, projection_class.tables)
+        self.has_tables = bool(self._schema or self.tables)
         if not is_version(self.version):
             raise ConfigurationError(f"{owner}.version = {self.version!r}: version must be a whole number from 1")
         if not _NAME.fullmatch(self.name):
@@ -154,7 +236,7 @@ class ProjectionDefinition:
                 value.wants_reader = Reader in hints.values()
                 if value.wants_reader and not self.has_tables:
                     raise ConfigurationError(
-                        f"{owner}.{value.__name__} has a Reader parameter, but {owner} has no schema"
+                        f"{owner}.{value.__name__} has a Reader parameter, but {owner} has neither a schema nor tables"
                     )
 
     def handler_of(self, event_class: type[Event]) -> EventHandler:
@@ -162,6 +244,18 @@ class ProjectionDefinition:
         handler = nearest(self.handlers, event_class)
         assert handler is not None, f"{self.name} was given {event_class.__name__}, which it does not handle"
         return handler
+
+    def schema_for(self, dialect: str) -> str:
+        """Return the SQL of the schema for a dialect; raise ConfigurationError if it has none."""
+        if isinstance(self._schema, str):
+            return self._schema
+        if dialect not in self._schema:
+            owner, known = self.projection_class.__name__, ", ".join(map(repr, self._schema))
+            raise ConfigurationError(
+                f"{owner}.schema has SQL for {known}, but this store's dialect is {dialect!r}: add "
+                f'{dialect!r}: "CREATE TABLE …" to it'
+            )
+        return self._schema[dialect]
 
     def handlers_fingerprint(self) -> int:
         """Return a number, never 0, that identifies the code of the handlers and the fields of their events.
@@ -171,6 +265,8 @@ class ProjectionDefinition:
         parts: list[str] = []
         for event_class, handler in sorted(self.handlers.items(), key=lambda item: event_type_of(item[0])):
             parts += (event_type_of(event_class), *shape_of(event_class), *code_of(handler.method))
+        for table in self.tables:
+            parts += shape_of(table)
         return 1 + int.from_bytes(sha256("\0".join(parts).encode()).digest()[:7])
 
     def require_state(self) -> None:
@@ -187,6 +283,37 @@ class ProjectionDefinition:
                 raise ConfigurationError(f"{owner}.{field.name} has no default: a projection begins empty; give it one")
 
 
+def _checked_schema(owner: str, schema: Any) -> str | Mapping[str, str]:
+    """Return a projection's schema, empty if it has none."""
+    if isinstance(schema, str):
+        return schema if schema.strip() else ""
+    if not (isinstance(schema, Mapping) and schema):
+        raise ConfigurationError(
+            f"{owner}.schema = {schema!r}: it is SQL, or a dict of SQL by the dialect of the store"
+        )
+    for dialect, sql in schema.items():
+        if not (isinstance(dialect, str) and isinstance(sql, str) and sql.strip()):
+            raise ConfigurationError(f"{owner}.schema[{dialect!r}] = {sql!r}: SQL by the name of a dialect is expected")
+    return schema
+
+
+def _checked_tables(owner: str, tables: Any) -> tuple[type[Table], ...]:
+    if isinstance(tables, str | type) or not isinstance(tables, Sequence):
+        raise ConfigurationError(f"{owner}.tables = {tables!r}: a list of Table classes is expected")
+    names: dict[str, type[Table]] = {}
+    for table in tables:
+        name = definition_of(table).name.lower()
+        if name in names:
+            raise ConfigurationError(f"{owner}.tables: {table.__name__} has the name of another table, {name!r}")
+        names[name] = table
+    for table in tables:
+        columns = definition_of(table).shape
+        for column in (*columns.keys, *columns.values):
+            if column.name.lower() in names:
+                raise ConfigurationError(f"{owner}.tables: {table.__name__}.{column.name} has the name of a table")
+    return tuple(tables)
+
+
 def _check_snapshot_every(projection: type[Projection], has_tables: bool) -> None:
     every = projection.snapshot_every
     if every and has_tables:
@@ -199,11 +326,13 @@ def _check_snapshot_every(projection: type[Projection], has_tables: bool) -> Non
 
 
 class Projection(msgspec.Struct, metaclass=HandlerMeta):
-    """Base class for projections, which build a read model from events. Set `version` and, for tables, `schema`.
+    """Base class for projections, which build a read model from events. For tables, set `tables` or `schema`.
 
     version: raise it whenever the handlers or the schema change. The new version is built beside the old one, which
         answers queries until the new one has caught up.
-    schema: the SQL that creates its tables; leave it out to keep the state in the fields.
+    tables: `Table` classes, whose rows the handlers write with `tx.put`, `tx.add` and `tx.delete`, on every store.
+    schema: SQL that creates further tables or indexes; a dict has it by dialect: `{"sqlite": …, "postgresql": …}`. A
+        projection with neither `tables` nor `schema` keeps its state in its fields.
     snapshot_every: for a projection without tables, the number of events between saved states, so that a start does
         not read the whole log; 0 for never.
     on_failure: what to do when every attempt of a handler has failed. "park" sets the event aside for an operator and
@@ -211,7 +340,8 @@ class Projection(msgspec.Struct, metaclass=HandlerMeta):
     """
 
     version: ClassVar[int] = 1
-    schema: ClassVar[str] = ""
+    tables: ClassVar[Sequence[type[Table]]] = ()
+    schema: ClassVar[str | Mapping[str, str]] = ""
     projection_name: ClassVar[str] = ""
     snapshot_every: ClassVar[int] = 0
     on_failure: ClassVar[OnFailure] = "park"

@@ -6,9 +6,12 @@ renamed too, consistently in all statements, which affects only its name in the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+import msgspec
 
 from actorium.runtime.projections.sql_tokens import STATEMENTS_KEPT, SqlToken, sql_tokens
+from actorium.runtime.projections.tables import Table, definition_of
 from actorium.store.errors import ConfigurationError
 from actorium.store.tables.dialect import Dialect
 
@@ -26,11 +29,15 @@ _CONFLICT_CLAUSES = frozenset({"ROLLBACK", "ABORT", "REPLACE", "FAIL", "IGNORE"}
 class TableNames:
     """Rewrites one projection version's statements from plain names to its own tables' names."""
 
-    def __init__(self, prefix: str, schema: str, dialect: Dialect) -> None:
+    def __init__(self, prefix: str, schema: str, dialect: Dialect, tables: Sequence[type[Table]] = ()) -> None:
         self.prefix = prefix
         self._dialect = dialect
         self.statements = split_statements(schema, dialect)
-        created = [name for statement in self.statements if (name := _created(statement))]
+        self.row_tables = {table: f"{prefix}{definition_of(table).name}" for table in tables}
+        self.addable = frozenset(table for table in tables if not definition_of(table).has_floats)
+        self._row_names = frozenset(definition_of(table).name.lower() for table in tables)
+        created = [definition_of(table).name for table in tables]
+        created += [name for statement in self.statements if (name := _created(statement))]
         self.plain = tuple(dict.fromkeys(created))
         self._own = {name.lower(): f"{prefix}{name}" for name in self.plain}
         self.rewritten: dict[str, str] = {}
@@ -43,7 +50,11 @@ class TableNames:
 
     def schema(self) -> list[str]:
         """Return the statements that create the tables."""
-        return [self._checked(statement, _SCHEMA_BEGINS, "a schema") for statement in self.statements]
+        rows = [
+            self._dialect.create_table(msgspec.structs.replace(definition_of(table).shape, name=name))
+            for table, name in self.row_tables.items()
+        ]
+        return rows + [self._checked(statement, _SCHEMA_BEGINS, "a schema") for statement in self.statements]
 
     def rewrite(self, sql: str) -> str:
         """Return a handler's statement with the versioned names; raise ConfigurationError if it is not allowed."""
@@ -54,6 +65,19 @@ class TableNames:
         """Return a query with the versioned names; raise ConfigurationError for anything but a query."""
         known = self._queries.get(sql)
         return known if known is not None else self._keep(self._queries, sql, _QUERY_BEGINS, "a query")
+
+    def select(self, table: type[Table], key_columns: int) -> str:
+        """Return the query for the rows of a table in the order of their key, by the first columns of their key."""
+        definition = definition_of(table)
+        if table not in self.row_tables:
+            raise ConfigurationError(f"{definition.name} is not in `tables` of the projection: add the class there")
+        quoted, shape = self._dialect.quoted, definition.shape
+        columns = ", ".join(quoted(column.name) for column in (*shape.keys, *shape.values))
+        keys = [quoted(column.name) for column in shape.keys]
+        conditions = " AND ".join(f"{key} = ?" for key in keys[:key_columns])
+        where = f" WHERE {conditions}" if conditions else ""
+        sql = f"SELECT {columns} FROM {quoted(self.row_tables[table])}{where} ORDER BY {', '.join(keys)}"
+        return self._dialect.translated(sql)
 
     def group_of(self, rewritten: str) -> int:
         """Return the number of the only table that a rewritten statement uses; 0 if its order matters to others."""
@@ -88,6 +112,8 @@ class TableNames:
                 f"{sql!r}: a projection must not use foreign keys, because SQLite could reject a whole commit for one: "
                 "leave REFERENCES out, and delete dependent rows in the handler or by a trigger"
             )
+        if begins is _HANDLER_BEGINS and self._row_names:
+            self._refuse_row_tables(sql, words)
         for word in _written(words):
             name = word.name or word.text
             if begins is _QUERY_BEGINS:
@@ -98,6 +124,15 @@ class TableNames:
                     "create it in `schema`, and use its plain name"
                 )
         return self._dialect.translated("".join(self._renamed(token) for token in tokens))
+
+    def _refuse_row_tables(self, sql: str, words: Sequence[SqlToken]) -> None:
+        """Raise ConfigurationError for a handler's statement that uses a table of rows: their order is not defined."""
+        for word in words:
+            if word.name.lower() in self._row_names:
+                raise ConfigurationError(
+                    f"{sql!r} uses {word.name!r}, a table of rows, whose changes are folded and do not wait for "
+                    "statements: use tx.put, tx.add and tx.delete, or create the table in `schema`"
+                )
 
     def _renamed(self, token: SqlToken) -> str:
         own = self._own.get(token.name.lower()) if token.name else None

@@ -8,14 +8,16 @@ version.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import MethodType
 from typing import Any
 from zlib import crc32
 
 from actorium.runtime.processors.checkpoint import Checkpoint
+from actorium.runtime.processors.delivery import Results
 from actorium.runtime.processors.event_handlers import EventHandler, arguments
 from actorium.runtime.projections.projection import Projection, Reader, Transaction
+from actorium.runtime.projections.row_fold import Recorded, folded
 from actorium.runtime.projections.table_names import TableNames
 from actorium.store.errors import ConfigurationError, StatementFailed
 from actorium.store.event_store import EventStore, SaveCheckpoint, Statement
@@ -42,7 +44,7 @@ class _Handlers(dict[type[Event], tuple[EventHandler, MethodType, bool]]):
 
 
 class TableProjection:
-    """Turns events into statements, and manages the tables they write to.
+    """Turns events into changes of tables, and manages the tables they write to.
 
     turns: limits the number of concurrent queries.
     """
@@ -60,17 +62,17 @@ class TableProjection:
         self._current = Checkpoint(current_name(definition.name), store, checkpoint.writer)
         self._dialect = store.dialect
         self._names = names_of(projection, definition.version, self._dialect)
-        self._statements: list[Statement] = []
-        self._transaction = Transaction(self._statements, self._names)
+        self._recorded: list[Recorded] = []
+        self._transaction = Transaction(self._recorded, self._names)
         self._handlers = _Handlers(self.instance)
 
     # --- events ---------------------------------------------------------------------------------------------------
 
-    def apply(self, recorded: RecordedEvent[Event], statements: list[Statement]) -> None:
-        """Let the handler record its statements."""
-        if self._statements is not statements:
-            self._statements = statements
-            self._transaction = Transaction(statements, self._names)
+    def apply(self, recorded: RecordedEvent[Event], results: list[Recorded]) -> None:
+        """Let the handler record its statements and changes of rows."""
+        if self._recorded is not results:
+            self._recorded = results
+            self._transaction = Transaction(results, self._names)
         event = recorded.event
         handler, method, takes_what_most_take = self._handlers[type(event)]
         if takes_what_most_take:
@@ -78,7 +80,12 @@ class TableProjection:
         else:
             method(*arguments(handler, recorded, {Transaction: self._transaction}))
 
-    def arranged(self, statements: list[Statement]) -> list[Statement]:
+    def written(self, results: list[Recorded]) -> Results:
+        """Return what is written: each changed row once, and the statements in a cheap order; raise StatementFailed."""
+        statements, rows = folded(results, self._names.row_tables)
+        return Results(self._arranged(statements), rows)
+
+    def _arranged(self, statements: Sequence[Statement]) -> Sequence[Statement]:
         """Return the statements grouped by table if the tables are independent: runs of one text are cheap."""
         group_of = self._names.group_of
         groups = {sql: group_of(sql) for sql in {sql for sql, _ in statements}}
@@ -87,7 +94,7 @@ class TableProjection:
         return sorted(statements, key=lambda statement: groups[statement[0]])
 
     async def restore(self, position: int) -> None:
-        """Do nothing: a failed handler leaves nothing behind, because its statements were only recorded."""
+        """Do nothing: a failed handler leaves nothing behind, because its changes were only recorded."""
 
     # --- tables ---------------------------------------------------------------------------------------------------
 
@@ -100,21 +107,23 @@ class TableProjection:
         """Return a reader of the current version's tables."""
         return Reader(self._fetch)
 
-    async def _fetch(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    async def _fetch(self, text_of: Callable[[TableNames], str], parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         async with self._turns:
-            return await self._fetch_now(sql, parameters)
+            return await self._fetch_now(text_of, parameters)
 
-    async def _fetch_now(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    async def _fetch_now(
+        self, text_of: Callable[[TableNames], str], parameters: Sequence[Any]
+    ) -> list[tuple[Any, ...]]:
         if self.is_current:
-            return await self._store.query(self._names.rewrite_query(sql), parameters)
+            return await self._store.query(text_of(self._names), parameters)
         older = names_of(type(self.instance), self._current.position, self._dialect)
         try:
-            return await self._store.query(older.rewrite_query(sql), parameters)
+            return await self._store.query(text_of(older), parameters)
         except StatementFailed:
             # The store may have switched versions, and dropped these tables, just before reporting it.
             if await self._store.load_checkpoint(self._current.name) != self.definition.version:
                 raise
-            return await self._store.query(self._names.rewrite_query(sql), parameters)
+            return await self._store.query(text_of(self._names), parameters)
 
     async def prepare(self) -> None:
         """Create the tables of this version, unless they exist."""
@@ -254,4 +263,5 @@ def projection_prefix(name: str) -> str:
 def names_of(projection: type[Projection], version: int, dialect: Dialect) -> TableNames:
     """Return the table names of a version of a projection, as the current code names them."""
     definition = projection.__definition__
-    return TableNames(f"{projection_prefix(definition.name)}{version}__", definition.schema, dialect)
+    prefix = f"{projection_prefix(definition.name)}{version}__"
+    return TableNames(prefix, definition.schema_for(dialect.name), dialect, definition.tables)

@@ -25,6 +25,7 @@ from actorium.runtime.processors.event_handlers import on
 from actorium.runtime.processors.outlet import CloudEvent, Outlet
 from actorium.runtime.processors.reactions import IdempotencyKey, react
 from actorium.runtime.projections.projection import Projection, Reader, Transaction, query
+from actorium.runtime.projections.tables import Key, Table
 from actorium.runtime.retry import Retry
 from actorium.runtime.settings import Settings
 from actorium.sagas.model.saga import Saga
@@ -49,6 +50,7 @@ __all__ = [
     "IdempotencyKey",
     "Instrument",
     "InvalidCommand",
+    "Key",
     "LostRace",
     "Metadata",
     "Middleware",
@@ -67,6 +69,7 @@ __all__ = [
     "Saga",
     "Settings",
     "Snapshots",
+    "Table",
     "Transaction",
     "Unavailable",
     "create",

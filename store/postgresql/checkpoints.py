@@ -15,7 +15,7 @@ from actorium.store.names import StreamName
 from actorium.store.postgresql.connections.sessions import Connection
 from actorium.store.postgresql.own_tables import write_changes
 from actorium.store.postgresql.ownership import HOLD_NODE
-from actorium.store.postgresql.statements import run_statements
+from actorium.store.postgresql.statements import change_rows, run_statements
 from actorium.store.sql.row_checksums import dead_letter_values, row_checksum
 from actorium.store.sqlite.snapshots import snapshot_checksum
 
@@ -89,7 +89,8 @@ class Saving:
     async def _write(self, connection: Connection) -> None:
         plain: dict[str, int] = {}  # what cannot fail alone is written in one statement
         for index, checkpoint in enumerate(self._checkpoints):
-            if not (checkpoint.statements or checkpoint.changes or checkpoint.settled or checkpoint.parked):
+            has_results = checkpoint.statements or checkpoint.rows or checkpoint.changes
+            if not (has_results or checkpoint.settled or checkpoint.parked):
                 plain[checkpoint.name] = checkpoint.position
                 continue
             if checkpoint.name in plain:
@@ -115,6 +116,7 @@ async def _has_committed(connection: Connection, transaction_id: str) -> bool:
 async def _save(connection: Connection, checkpoint: SaveCheckpoint) -> None:
     await write_changes(connection, checkpoint.changes)
     await run_statements(connection, checkpoint.statements)
+    await change_rows(connection, checkpoint.rows)
     if checkpoint.settled:
         await connection.execute(_SETTLE, checkpoint.name, list(checkpoint.settled))
     if checkpoint.parked:

@@ -10,6 +10,10 @@ from typing import Any, Literal, NamedTuple
 from actorium.store.errors import ConfigurationError
 from actorium.store.postgresql.schema import quoted
 from actorium.store.tables.dialect import TableObject
+from actorium.store.tables.row_tables import ColumnKind, RowTable
+
+COLUMN_TYPES: dict[ColumnKind, str] = {"int": "bigint", "float": "double precision", "text": "text", "bytes": "bytea"}
+"""The types of the columns of a table of rows."""
 
 _TEXTS_KEPT = 2_000
 _NAME_BYTES_MAX = 63  # PostgreSQL cuts longer names off
@@ -96,6 +100,8 @@ def _translated(sql: str) -> str:
 class PostgreSQLDialect:
     """PostgreSQL's SQL: every `?` outside a string is a parameter; an INTEGER column has 64 bits."""
 
+    name = "postgresql"
+
     def translated(self, sql: str) -> str:
         return _translated(sql)
 
@@ -120,6 +126,16 @@ class PostgreSQLDialect:
 
     def create_view(self, name: str, table: str) -> str:
         return f"CREATE VIEW {self.quoted(name)} AS SELECT * FROM {self.quoted(table)}"
+
+    def create_table(self, table: RowTable) -> str:
+        columns = [
+            f"{self.quoted(column.name)} {COLUMN_TYPES[column.kind]}"
+            + (' COLLATE "C"' if column.kind == "text" else "")
+            + ("" if column.is_optional else " NOT NULL")
+            for column in (*table.keys, *table.values)
+        ]
+        keys = ", ".join(self.quoted(column.name) for column in table.keys)
+        return f"CREATE TABLE {self.quoted(table.name)} ({', '.join(columns)}, PRIMARY KEY ({keys}))"
 
 
 def _is_open(last: Token) -> bool:

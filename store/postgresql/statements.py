@@ -1,4 +1,4 @@
-"""The statements of users: what they may do, and how they are run."""
+"""What projections write: their statements, with what they may do, and the rows of their tables."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from actorium.store.postgresql.connections.failures import (
     statement_failed,
 )
 from actorium.store.postgresql.connections.sessions import Connection
-from actorium.store.postgresql.dialect import Token, tokens
-from actorium.store.postgresql.schema import OWN_TABLES
+from actorium.store.postgresql.dialect import COLUMN_TYPES, Token, tokens
+from actorium.store.postgresql.schema import OWN_TABLES, quoted
+from actorium.store.tables.row_tables import Column, RowChanges, RowTable
 
 _TEXTS_KEPT = 1_000
 _QUERIES = frozenset({"SELECT", "WITH", "VALUES", "TABLE", "EXPLAIN", "SHOW"})
@@ -69,6 +70,54 @@ async def run_statements(connection: Connection, statements: Sequence[Statement]
             if is_of_server(error) and not is_timeout(error):
                 raise
             raise statement_failed(error, sql) from error
+
+
+async def change_rows(connection: Connection, rows: Sequence[RowChanges]) -> None:
+    """Change rows of projections, all of one kind and table in one statement; raise StatementFailed."""
+    for changes in rows:
+        put, add, delete = _row_statements(changes.table)
+        for sql, values in ((delete, changes.delete), (put, changes.put), (add, changes.add)):
+            if not values:
+                continue
+            try:
+                await connection.execute(sql, *map(list, zip(*values, strict=True)))
+            except Exception as error:
+                if is_of_server(error) and not is_timeout(error):
+                    raise
+                raise statement_failed(error, sql) from error
+
+
+@lru_cache(_TEXTS_KEPT)
+def _row_statements(table: RowTable) -> tuple[str, str, str]:
+    """Return the statements that put, add and delete rows, given an array for each column."""
+    columns = (*table.keys, *table.values)
+    names, keys = ", ".join(quoted(one.name) for one in columns), [quoted(one.name) for one in table.keys]
+    insert = (
+        f"INSERT INTO {quoted(table.name)} AS old ({names}) SELECT * FROM unnest({_arrays(columns)}) "
+        f"ON CONFLICT ({', '.join(keys)}) DO "
+    )
+    put = ", ".join(f"{quoted(one.name)} = excluded.{quoted(one.name)}" for one in table.values)
+    add = ", ".join(map(_added, table.values))
+    same = " AND ".join(f"old.{key} = gone.{key}" for key in keys)
+    delete = (
+        f"DELETE FROM {quoted(table.name)} AS old USING unnest({_arrays(table.keys)}) AS gone ({', '.join(keys)}) "
+        f"WHERE {same}"
+    )
+    if not table.values:
+        return f"{insert}NOTHING", f"{insert}NOTHING", delete
+    return f"{insert}UPDATE SET {put}", f"{insert}UPDATE SET {add}", delete
+
+
+def _arrays(columns: Sequence[Column]) -> str:
+    return ", ".join(f"${number}::{COLUMN_TYPES[one.kind]}[]" for number, one in enumerate(columns, 1))
+
+
+def _added(column: Column) -> str:
+    name = quoted(column.name)
+    new = f"old.{name} + excluded.{name}" if column.is_number else f"excluded.{name}"
+    if column.is_optional:
+        new = f"coalesce({new}, excluded.{name}, old.{name})"
+    return f"{name} = {new}"
 
 
 async def query(connection: Connection, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:

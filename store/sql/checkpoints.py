@@ -19,7 +19,9 @@ from actorium.store.guard import StatementGuard
 from actorium.store.names import StreamName
 from actorium.store.sql.own_sql import write_changes
 from actorium.store.sql.row_checksums import dead_letter_values, row_checksum
+from actorium.store.sql.row_sql import write_rows
 from actorium.store.tables.own_rows import TableChange
+from actorium.store.tables.row_tables import RowChanges
 
 CHECKPOINTS_SCHEMA = """
 CREATE TABLE checkpoints (
@@ -86,13 +88,15 @@ def save_checkpoint(
 
     Without an open transaction it runs in its own; if it raises, that transaction may still be open.
     """
-    if not (checkpoint.statements or checkpoint.changes or checkpoint.settled or checkpoint.parked):
+    has_results = checkpoint.statements or checkpoint.rows or checkpoint.changes
+    if not (has_results or checkpoint.settled or checkpoint.parked):
         _save_position(db, checkpoint)  # nothing can fail separately: no savepoint needed
         return None
     db.execute("SAVEPOINT checkpoint")
     try:
         _write_changes(db, checkpoint.changes)
         run_statements(db, checkpoint.statements, guard)
+        change_rows(db, checkpoint.rows)
         if checkpoint.settled:
             db.executemany(_SETTLE, [(checkpoint.name, position) for position in checkpoint.settled])
         if checkpoint.parked:
@@ -133,6 +137,16 @@ def run_statements(db: sqlite3.Connection, statements: Sequence[Statement], guar
         failure = StatementFailed(f"{sql!r} failed: {error}")
         failure.__cause__ = error
         raise failure from error
+
+
+def change_rows(db: sqlite3.Connection, rows: Sequence[RowChanges]) -> None:
+    """Change rows of projections; raise StatementFailed."""
+    for changes in rows:
+        try:
+            write_rows(db, changes)
+        except Exception as error:
+            raise_if_database_failed(error, db)
+            raise StatementFailed(f"rows of {changes.table.name} cannot be written: {error}") from error
 
 
 def _execute(db: sqlite3.Connection, sql: str, rows: Sequence[Sequence[Any]]) -> None:

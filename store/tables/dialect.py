@@ -10,6 +10,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
+from actorium.store.tables.row_tables import Column, ColumnKind, RowTable
+
 
 class TableObject(NamedTuple):
     """A table or view of the database. `definition` lists what a view shows, in the form of `Dialect.quoted`.
@@ -24,6 +26,11 @@ class TableObject(NamedTuple):
 
 class Dialect(Protocol):
     """The SQL syntax of a database. Statements are texts; the parameters of a query are passed separately."""
+
+    @property
+    def name(self) -> str:
+        """The name of the dialect, as a projection's `schema` has it: "sqlite"."""
+        ...
 
     def translated(self, sql: str) -> str:
         """Convert a statement with `?` parameters to the form that the database accepts."""
@@ -52,9 +59,18 @@ class Dialect(Protocol):
         """Return the statement that creates a view of a whole table."""
         ...
 
+    def create_table(self, table: RowTable) -> str:
+        """Return the statement that creates a table of rows."""
+        ...
+
+
+_COLUMN_TYPES: dict[ColumnKind, str] = {"int": "INTEGER", "float": "REAL", "text": "TEXT", "bytes": "BLOB"}
+
 
 class SQLiteDialect:
     """SQLite's SQL."""
+
+    name = "sqlite"
 
     def translated(self, sql: str) -> str:
         return sql
@@ -77,3 +93,16 @@ class SQLiteDialect:
 
     def create_view(self, name: str, table: str) -> str:
         return f"CREATE VIEW {self.quoted(name)} AS SELECT * FROM {self.quoted(table)}"
+
+    def create_table(self, table: RowTable) -> str:
+        columns = [self._column(column) for column in (*table.keys, *table.values)]
+        keys = ", ".join(self.quoted(column.name) for column in table.keys)
+        return f"CREATE TABLE {self.quoted(table.name)} ({', '.join(columns)}, PRIMARY KEY ({keys})) WITHOUT ROWID"
+
+    def _column(self, column: Column) -> str:
+        name = self.quoted(column.name)
+        text = f"{name} {_COLUMN_TYPES[column.kind]}" + ("" if column.is_optional else " NOT NULL")
+        if column.is_number:  # SQLite would turn a sum that does not fit into 64 bits into a REAL
+            kinds = "IN ('integer', 'null')" if column.is_optional else "= 'integer'"
+            text += f" CHECK (typeof({name}) {kinds})"
+        return text

@@ -36,6 +36,7 @@ LEAST: dict[str, dict[str, float]] = {
     "open-loop": {"seconds": 0.05},
     "overload": {"seconds": 0.05},
     "catch-up": {"events": 1_000},
+    "catch-up-rows": {"events": 1_000},
     "recovery": {"events": 1_000},
     "saga-timers": {"burst": 3},
     "idle-actors": {"traced": 2_000},

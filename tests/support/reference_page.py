@@ -43,7 +43,18 @@ SECTIONS = {
         ]
     ),
     "Sagas": ["Saga", "starts", "step", "on_rejected", "Retry", "IdempotencyKey"],
-    "The read side": ["Projection", "on", "query", "Transaction", "Reader", "react", "Outlet", "CloudEvent"],
+    "The read side": [
+        "Projection",
+        "Table",
+        "Key",
+        "on",
+        "query",
+        "Transaction",
+        "Reader",
+        "react",
+        "Outlet",
+        "CloudEvent",
+    ],
     "The runtime": ["Runtime", "Settings", "EventStore", "CommandContext", "Middleware", "Next", "Instrument"],
 }
 # The attributes of a runtime whose classes have a section of their own.

@@ -5,21 +5,25 @@ from __future__ import annotations
 import copy
 import sqlite3
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from actorium.runtime.processors.event_handlers import arguments
 from actorium.runtime.projections.projection import Projection, Query, Reader, Transaction, answer_at_once
+from actorium.runtime.projections.row_fold import Recorded, folded
+from actorium.runtime.projections.table_names import TableNames
 from actorium.runtime.projections.table_projection import names_of
+from actorium.runtime.projections.tables import Table, definition_of
 from actorium.store.codec import EventCodec
 from actorium.store.errors import ConfigurationError
-from actorium.store.event_store import Statement
 from actorium.store.events import Event, Metadata, RecordedEvent, as_json
 from actorium.store.guard import StatementGuard
+from actorium.store.sql.checkpoints import change_rows, run_statements
 from actorium.store.sql.checkpoints import query as rows_of
-from actorium.store.sql.checkpoints import run_statements
 from actorium.store.tables.dialect import SQLiteDialect
+
+T = TypeVar("T", bound=Table)
 
 
 def given_events(projection: type[Projection], *events: Event, id: str = "test") -> GivenEvents:
@@ -90,14 +94,24 @@ class GivenEvents:
 
     # --- what to check --------------------------------------------------------------------------------------------
 
-    def then_rows(self, sql: str, rows: Sequence[Sequence[Any]], *, parameters: Sequence[Any] = ()) -> GivenEvents:
-        """Check the rows of a query over the projection's tables.
+    @overload
+    def then_rows(self, what: type[T], rows: Sequence[T]) -> GivenEvents: ...
+    @overload
+    def then_rows(self, what: str, rows: Sequence[Sequence[Any]], *, parameters: Sequence[Any] = ()) -> GivenEvents: ...
+    def then_rows(self, what: type[Table] | str, rows: Sequence[Any], *, parameters: Sequence[Any] = ()) -> GivenEvents:
+        """Check the rows of a table, or of a query over the projection's tables.
 
         Args:
-            sql: the query, with the table names of `schema`.
-            rows: the expected rows; add an ORDER BY to a query that returns several.
-            parameters: the values for the `?` placeholders in `sql`.
+            what: a `Table` class of the projection, or a query with the plain names of its tables.
+            rows: all rows of the table in the order of their keys, or those of the query as tuples; add an ORDER BY to
+                a query that returns several.
+            parameters: the values for the `?` placeholders in a query.
         """
+        if not isinstance(what, str):
+            found = rows_of(self._db, self._names.select(what, 0), (), self._query_guard)
+            self._check(f"{what.__name__} rows", [definition_of(what).decoded(row) for row in found], list(rows))
+            return self
+        sql = what
         self._check(sql, self._fetched(sql, parameters), [tuple(row) for row in rows])
         return self
 
@@ -133,14 +147,16 @@ class GivenEvents:
         self._position += 1
         version = self._versions[id] = self._versions.get(id, 0) + 1
         recorded = RecordedEvent("Test", id, version, self._position, stored, metadata, self._now_us)
-        statements: list[Statement] = []
-        given: dict[type, Any] = {Transaction: Transaction(statements, self._names)}
+        recorded_changes: list[Recorded] = []
+        given: dict[type, Any] = {Transaction: Transaction(recorded_changes, self._names)}
         handler = definition.handler_of(event_class)
         handler.method(self._instance, *arguments(handler, recorded, given))
+        statements, rows = folded(recorded_changes, self._names.row_tables)
         run_statements(self._db, statements, self._guard)
+        change_rows(self._db, rows)
 
-    async def _fetch(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-        return self._fetched(sql, parameters)
+    async def _fetch(self, text_of: Callable[[TableNames], str], parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        return rows_of(self._db, text_of(self._names), parameters, self._query_guard)
 
     def _fetched(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         return rows_of(self._db, self._names.rewrite_query(sql), parameters, self._query_guard)

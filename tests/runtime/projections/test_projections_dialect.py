@@ -1,13 +1,16 @@
 """The SQL of a projection is translated to the store's dialect."""
 
 import re
+from typing import Any, ClassVar
 
+import pytest
 from support.bank import Account, Deposit, Deposited, OpenAccount
 from support.stores import GatedStore
 from support.virtual_time import virtual
 
-from actorium import Event, Projection, Reader, RecordedEvent, Runtime, Transaction, on, query
+from actorium import ConfigurationError, Event, Projection, Reader, RecordedEvent, Runtime, Transaction, on, query
 from actorium.store.tables.dialect import Dialect, SQLiteDialect
+from actorium.testing import given_events
 
 
 class Numbered(SQLiteDialect):
@@ -65,3 +68,39 @@ async def test_statements_and_queries_are_translated_and_names_quoted() -> None:
     assert "INSERT OR REPLACE INTO [Sums__v1__sums] VALUES (?1, ?2)" in statements
     assert 'CREATE VIEW "sums" AS SELECT * FROM "Sums__v1__sums"' in statements
     assert store.queries[-1] == "SELECT amount FROM [Sums__v1__sums] WHERE id = ?1"
+
+
+class Both(Sums):
+    schema: ClassVar[dict[str, str]] = {
+        "sqlite": "CREATE TABLE sums (id TEXT PRIMARY KEY, amount INTEGER)",
+        "postgresql": "CREATE TABLE sums (id text PRIMARY KEY, amount bigint)",
+    }
+
+
+class Elsewhere(Sums):
+    schema: ClassVar[dict[str, str]] = {"postgresql": "CREATE TABLE sums (id text PRIMARY KEY, amount bigint)"}
+
+
+@virtual
+async def test_a_schema_may_be_given_by_dialect() -> None:
+    async with Runtime([Account, Both], store="memory://") as runtime:
+        await runtime.send(OpenAccount("alice"))
+        ack = await runtime.send(Deposit("alice", 5))
+        assert await runtime.query(Both.of, "alice", after=ack.position) == 5
+    given_events(Both, Deposited(5), id="alice").then_query(Both.of, "alice", expected=5)
+
+
+@virtual
+async def test_a_schema_without_the_dialect_of_the_store_says_what_to_add() -> None:
+    words = r"Elsewhere.schema has SQL for 'postgresql', but this store's dialect is 'sqlite': add 'sqlite': \"CREATE"
+    with pytest.raises(ConfigurationError, match=words):
+        async with Runtime([Account, Elsewhere], store="memory://"):
+            pass
+    with pytest.raises(ConfigurationError, match=words):
+        given_events(Elsewhere, Deposited(5))
+
+
+@pytest.mark.parametrize("schema", [{}, {"sqlite": ""}, {"sqlite": 5}, {5: "CREATE TABLE t (a)"}, 5, None])
+def test_a_schema_that_is_neither_sql_nor_sql_by_dialect_is_refused(schema: Any) -> None:
+    with pytest.raises(ConfigurationError, match="schema"):
+        type("Wrong", (Sums,), {"schema": schema, "__module__": __name__})

@@ -133,7 +133,7 @@ async def test_a_query_sees_committed_rows_only() -> None:
 
 
 def test_a_query_that_wants_a_reader_needs_a_schema() -> None:
-    with pytest.raises(ConfigurationError, match="has no schema"):
+    with pytest.raises(ConfigurationError, match="has neither a schema nor tables"):
 
         class Nowhere(Projection):
             @on

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from actorium.runtime.processors.event_handlers import arguments, nearest
 from actorium.runtime.projections.projection import Projection, Query, Reader, Transaction, answer_at_once
+from actorium.runtime.projections.row_fold import Recorded, folded
 from actorium.runtime.projections.table_names import TableNames
 from actorium.runtime.projections.table_projection import names_of
-from actorium.store.event_store import Statement
 from actorium.store.events import Event, RecordedEvent
 from actorium.store.guard import StatementGuard
+from actorium.store.sql.checkpoints import change_rows, run_statements
 from actorium.store.sql.checkpoints import query as fetch
-from actorium.store.sql.checkpoints import run_statements
 from actorium.store.tables.dialect import SQLiteDialect, TableObject
 
 _DIALECT = SQLiteDialect()
@@ -58,10 +58,12 @@ class TableFold:
         handler = nearest(self._handlers, type(recorded.event))
         if handler is None:
             return False
-        statements: list[Statement] = []
-        transaction = Transaction(statements, self.names)
+        results: list[Recorded] = []
+        transaction = Transaction(results, self.names)
         handler.method(self._instance, *arguments(handler, recorded, {Transaction: transaction}))
+        statements, rows = folded(results, self.names.row_tables)
         run_statements(self._db, statements, self._guard)
+        change_rows(self._db, rows)
         return True
 
     def tables(self) -> list[str]:
@@ -77,11 +79,11 @@ class TableFold:
         own = (Reader(self._fetch),) if query.wants_reader else ()
         return answer_at_once(query.method(self._instance, *own, *arguments), Unanswerable())
 
-    async def _fetch(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    async def _fetch(self, text_of: Callable[[TableNames], str], parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         self._reads += 1
         if self._reads > 1:
             raise Unanswerable
-        return fetch(self._db, self.names.rewrite_query(sql), parameters, self._query_guard)
+        return fetch(self._db, text_of(self.names), parameters, self._query_guard)
 
     def close(self) -> None:
         self._db.close()
