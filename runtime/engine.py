@@ -197,7 +197,7 @@ class Engine(Component):
             hydrations=self.hydrator.hydrations,
             passivations=self.live.passivations,
             snapshots=self.snapshots.saved,
-            snapshots_left_out=self.snapshots.left_out,
+            snapshots_skipped=self.snapshots.skipped,
             stuck_sagas=self._counters.stuck_sagas,
             late_sagas=self._counters.late_sagas,
             position=self.log_tail.position,

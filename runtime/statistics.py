@@ -23,7 +23,7 @@ class RuntimeStatistics(msgspec.Struct, frozen=True, kw_only=True):
     ready_actors: actors that have mail.
     failed_actors: actors that refuse mail for a while.
     snapshots: snapshots written.
-    snapshots_left_out: snapshots skipped because too many were waiting.
+    snapshots_skipped: snapshots skipped because too many were waiting.
     stuck_sagas: how often a saga got stuck.
     late_sagas: how often a saga ran longer than its class's `alarm_after_s`.
     position: the end of the log.
@@ -45,7 +45,7 @@ class RuntimeStatistics(msgspec.Struct, frozen=True, kw_only=True):
     hydrations: int
     passivations: int
     snapshots: int
-    snapshots_left_out: int
+    snapshots_skipped: int
     stuck_sagas: int
     late_sagas: int
     position: int

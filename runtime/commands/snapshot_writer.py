@@ -22,13 +22,13 @@ class SnapshotWriter:
         self._save = save
         self._max_bytes = max_bytes
         self._waiting_bytes = 0
-        self.saved = self.left_out = 0
+        self.saved = self.skipped = 0
 
     def save(self, snapshot: Snapshot) -> None:
         """Have a snapshot written with one of the next batches."""
         size_bytes = len(snapshot.state)
         if self._waiting_bytes and self._waiting_bytes + size_bytes > self._max_bytes:
-            self.left_out += 1
+            self.skipped += 1
             return
         self._waiting_bytes += size_bytes
 

@@ -85,9 +85,9 @@ class Runtime:
         settings, self._source = settings or Settings(), source or SystemSource()
         self._default_timeout_s = settings.default_timeout_s
         self._counters = Counters()
-        told = Instruments([self._counters, *instruments])
+        all_instruments = Instruments([self._counters, *instruments])
         codec, is_stopping = self._catalog.codec, lambda: self._lifecycle.is_stopping
-        self._environment = RuntimeEnvironment(self._store, codec, settings, self._source, told, is_stopping)
+        self._environment = RuntimeEnvironment(self._store, codec, settings, self._source, all_instruments, is_stopping)
         self._entry = CommandEntry(middleware, self._running)
         self._has_middleware = self._entry.has_middleware
         self._lifecycle = Lifecycle(self._environment, self._assemble)

@@ -296,15 +296,15 @@ class SQLiteLog:
         return connection
 
     def _set_up(self, db: sqlite3.Connection, *, read_only: bool = False) -> None:
-        turned = self._file.turned_pages() if self._verifies else ()
+        flipped = self._file.flipped_pages() if self._verifies else ()
         refuse_foreign(db, self._file.path)  # before the settings, which are written into the file
         if read_only:
             refuse_older(db, self._file.path)
         else:
             self._settings.apply(db)
             migrate(db, self._file.path)
-        if turned is None or turned:
-            refuse_damage(db, self._file.path, turned or ())
+        if flipped is None or flipped:
+            refuse_damage(db, self._file.path, flipped or ())
         if (missing := self._file.missing(last_position(db))) is not None:
             raise CorruptStore(missing)
 

@@ -15,7 +15,7 @@ from typing import Protocol
 from actorium.store.errors import ConfigurationError, CorruptStore, StoreUnavailable
 from actorium.store.sqlite.connection import Connection, connect
 from actorium.store.sqlite.integrity.head_mark import HeadMark
-from actorium.store.sqlite.integrity.seal import seal_of, turned_pages, write_seal
+from actorium.store.sqlite.integrity.seal import flipped_pages, seal_of, write_seal
 from actorium.store.sqlite.lock import FileLock
 from actorium.store.sqlite.wal import WriteAheadLog, identity, loss
 
@@ -68,7 +68,7 @@ class Medium(Protocol):
         """Return the length of the file, 0 where there is none yet."""
         ...
 
-    def turned_pages(self) -> Sequence[int] | None:
+    def flipped_pages(self) -> Sequence[int] | None:
         """Return the pages whose bits flipped since the last `seal`; None if that is unknown."""
         ...
 
@@ -158,12 +158,12 @@ class DatabaseFile:
         except FileNotFoundError:
             return 0
 
-    def turned_pages(self) -> list[int] | None:
+    def flipped_pages(self) -> list[int] | None:
         """Return the pages whose bits flipped since the last `seal`; None if that is unknown.
 
         Call this before the first connection reads: SQLite's locks on a file end when the process closes it anywhere.
         """
-        return None if self._is_shared else turned_pages(self.path)
+        return None if self._is_shared else flipped_pages(self.path)
 
     def seal(self, db: sqlite3.Connection) -> None:
         """Write the seal beside the file if `db` is the last connection and is about to close."""

@@ -76,7 +76,7 @@ async def transfers(world: World) -> None:
 async def everything(world: World) -> None:
     """Has an occasion for each kind of fault."""
     runtime = world.runtime([Account, Desk, Transfer, Notice, Deposits, announce])
-    world.may_stand(Notice)
+    world.allow_stuck(Notice)
     async with world.calm():
         await accounts(runtime, 2)
     async with anyio.create_task_group() as clients:

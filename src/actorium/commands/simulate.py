@@ -239,7 +239,7 @@ def _end(broken: Sequence[str], *, is_cut_short: bool = False) -> None:
 def _replay(asked: _Asked, seed: int | None, token: str | None, html: Path | None) -> None:
     from actorium.commands.simulation_words import say_end, say_line
     from actorium.simulation.reports.page import page
-    from actorium.simulation.reports.story import wish_of
+    from actorium.simulation.reports.story import options_of
     from actorium.simulation.search.run import run
 
     places = asked.places()
@@ -247,12 +247,14 @@ def _replay(asked: _Asked, seed: int | None, token: str | None, html: Path | Non
         raise WrongUse(f"{', '.join(place.name for place in places)}: choose one to replay with --only")
     simulation = places[0].load()
     if token is not None:
-        wish = wish_of(token)
+        options = options_of(token)
     else:
         assert seed is not None
-        wish = simulation.wish(seed, faults=asked.faults(), store=asked.store)
+        options = simulation.options(seed, faults=asked.faults(), store=asked.store)
     screen = Screen()
-    outcome = run(simulation.scenario, wish, told=lambda line: say_line(screen, line))  # at once: it may hang
+    outcome = run(
+        simulation.scenario, options, on_trace_line=lambda line: say_line(screen, line)
+    )  # at once: it may hang
     say_end(screen, outcome)
     if html is not None:
         html.write_text(page([outcome], [simulation.name]), encoding="utf-8")
@@ -278,8 +280,8 @@ def _exhaust(asked: _Asked, html: Path | None) -> None:
         is_cut_short = coverage.is_cut_short
         for counterexample in coverage.failures[:1]:
             simulation = place.load()
-            wish = counterexample.wish(simulation, asked.first, asked.store)
-            broken[place.name] = run(simulation.scenario, wish)
+            options = counterexample.options(simulation, asked.first, asked.store)
+            broken[place.name] = run(simulation.scenario, options)
             say_counterexample(screen, broken[place.name], asked.command(place))
         if is_cut_short:
             break

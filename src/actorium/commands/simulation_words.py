@@ -97,7 +97,7 @@ def say_counterexample(screen: Screen, outcome: Outcome, command: str) -> None:
     screen.say()
     _say_violation(screen, "  VIOLATED: ", violation)
     screen.say(f"  {story(outcome)}", style="bold")
-    screen.say(f"  again:  {command} --story {token_of(outcome.wish)}")
+    screen.say(f"  again:  {command} --story {token_of(outcome.options)}")
 
 
 def say_line(screen: Screen, line: TraceLine) -> None:

@@ -2,7 +2,7 @@
 
 from actorium.simulation.record.view import View
 from actorium.simulation.search.decorator import Simulation, simulation
-from actorium.simulation.search.run import Outcome, Wish, run
+from actorium.simulation.search.run import Outcome, RunOptions, run
 from actorium.simulation.world.client import SimulatedRuntime
 from actorium.simulation.world.faults import FaultId, Faults, Kind
 from actorium.simulation.world.world import Violation, World
@@ -16,7 +16,7 @@ __all__ = [
     "Simulation",
     "View",
     "Violation",
-    "Wish",
+    "RunOptions",
     "World",
     "run",
     "simulation",

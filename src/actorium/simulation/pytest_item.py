@@ -49,9 +49,9 @@ class SimulationItem(pytest.Item):
         if verdict.tally.is_cut_short:
             raise KeyboardInterrupt
         if verdict.failure is not None:
-            raise InvariantBroken(self._told_failure(verdict.failure, verdict.tally.seeds))
+            raise InvariantBroken(self._failure_text(verdict.failure, verdict.tally.seeds))
         if verdict.unrepeatable is not None:
-            raise InvariantBroken(self._told_unrepeatable(verdict.unrepeatable))
+            raise InvariantBroken(self._unrepeatable_text(verdict.unrepeatable))
         if not verdict.tally.operations and not verdict.tally.events:
             raise InvariantBroken(NOTHING_TRIED)
 
@@ -71,19 +71,19 @@ class SimulationItem(pytest.Item):
         words = f"actorium simulate {file} --only {self._simulation.name}"
         return words if rate is None else f"{words} --rate {rate}"
 
-    def _told_unrepeatable(self, result: SeedResult) -> str:
+    def _unrepeatable_text(self, result: SeedResult) -> str:
         violation = result.violation
         assert violation is not None
-        return _told(
+        return _text(
             f"{violation.invariant}: broken by seed {result.seed}",
             violation,
             UNREPEATABLE,
             f"the lines:  {self._command()} --audit",
         )
 
-    def _told_failure(self, failure: Failure, seeds: int) -> str:
+    def _failure_text(self, failure: Failure, seeds: int) -> str:
         report = failure_report(failure, self._command())
-        return _told(
+        return _text(
             f"{report.violation.invariant}: broken by seed {report.seed}, after {counted(seeds, 'seed')}",
             report.found,
             report.smallest,
@@ -94,6 +94,6 @@ class SimulationItem(pytest.Item):
         )
 
 
-def _told(broken: str, found: Violation, *more: str) -> str:
+def _text(broken: str, found: Violation, *more: str) -> str:
     """Return the text of a failure: what was expected, what was found, and how to investigate."""
     return "\n".join((broken, f"  expected  {found.expected}", f"  found     {found.actual}", *more))

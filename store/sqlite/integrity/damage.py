@@ -101,16 +101,16 @@ def failed_opening(error: BaseException, path: str, *, read_only: bool) -> Actor
     return None
 
 
-def refuse_damage(db: sqlite3.Connection, path: str, turned: Sequence[int]) -> None:
+def refuse_damage(db: sqlite3.Connection, path: str, flipped: Sequence[int]) -> None:
     """Raise CorruptStore if a read of the file could return wrong data without an error.
 
-    turned: the pages whose bits flipped while the file was closed.
+    flipped: the pages whose bits flipped while the file was closed.
 
     The log's tables have a checksum per row, so their undamaged rows stay readable. The runtime's own tables and those
     of projections have none.
     """
     found = damage(db) or [
-        f"bits have flipped in table {table}, which has no checksums" for table in turned_tables(db, path, turned)
+        f"bits have flipped in table {table}, which has no checksums" for table in flipped_tables(db, path, flipped)
     ]
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
@@ -120,9 +120,9 @@ def refuse_damage(db: sqlite3.Connection, path: str, turned: Sequence[int]) -> N
         )
 
 
-def turned_tables(db: sqlite3.Connection, path: str, turned: Sequence[int]) -> list[str]:
+def flipped_tables(db: sqlite3.Connection, path: str, flipped: Sequence[int]) -> list[str]:
     """Return the tables without checksums that have flipped bits; all of them if a page belongs to no table."""
-    if not turned:
+    if not flipped:
         return []
     rows = db.execute("SELECT rootpage, tbl_name FROM sqlite_master WHERE rootpage > 0").fetchall()
     roots = dict(rows)
@@ -132,7 +132,7 @@ def turned_tables(db: sqlite3.Connection, path: str, turned: Sequence[int]) -> l
     owner = owners(path, {1: "sqlite_schema", **roots})
     (size,) = db.execute("PRAGMA page_size").fetchone()
     names = set()
-    for block in turned:
+    for block in flipped:
         first, behind = (block - 1) * PAGE_BYTES, block * PAGE_BYTES
         names |= {owner.get(page) for page in range(first // size + 1, (behind - 1) // size + 2)}
     return others if None in names else [name for name in others if name in names]

@@ -7,8 +7,8 @@ import sqlite3
 from contextlib import closing
 
 from actorium.store.errors import CorruptStore, StoreUnavailable
-from actorium.store.sqlite.integrity.damage import damage, turned_tables
-from actorium.store.sqlite.integrity.seal import remove_seal, turned_pages
+from actorium.store.sqlite.integrity.damage import damage, flipped_tables
+from actorium.store.sqlite.integrity.seal import flipped_pages, remove_seal
 from actorium.store.sqlite.lock import FileLock
 from actorium.store.sqlite.schema import migrate, refuse_foreign
 from actorium.store.sqlite.streams.index import rebuild_index
@@ -33,11 +33,11 @@ def repair_file(path: str) -> list[str]:
     lock = FileLock(path)
     lock.acquire()
     try:
-        turned = turned_pages(path) or ()
+        flipped = flipped_pages(path) or ()
         with closing(sqlite3.connect(path, isolation_level=None)) as db:
             refuse_foreign(db, path)
             migrate(db, path)
-            found = [f"bits have flipped in table {table}: rebuild it" for table in turned_tables(db, path, turned)]
+            found = [f"bits have flipped in table {table}: rebuild it" for table in flipped_tables(db, path, flipped)]
             _refuse_lost_events(db, path)
             db.execute("REINDEX")
             rebuild_index(db)

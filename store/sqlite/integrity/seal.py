@@ -44,7 +44,7 @@ def remove_seal(path: str) -> None:
         pass
 
 
-def turned_pages(path: str) -> list[int] | None:
+def flipped_pages(path: str) -> list[int] | None:
     """Return the pages, numbered from 1, whose bits flipped since the file was sealed; None if that is unknown.
 
     It is unknown without a seal, or if something was written since, by another program or to a write-ahead log.

@@ -142,10 +142,10 @@ def test_a_stuck_saga_is_found_unless_it_is_allowed() -> None:
         await client.send(Tell("desk", "it"))
 
     async def excuse(world: World, client: SimulatedRuntime) -> None:
-        world.may_stand(Stubborn, lambda saga: saga.reason == "it was told to")
+        world.allow_stuck(Stubborn, lambda saga: saga.reason == "it was told to")
 
     async def excuse_another(world: World, client: SimulatedRuntime) -> None:
-        world.may_stand(Transfer)
+        world.allow_stuck(Transfer)
 
     assert invariant(run(nothing, tell)) == "every saga ends"
     assert invariant(run(nothing, tell, excuse_another)) == "every saga ends"

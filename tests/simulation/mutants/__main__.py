@@ -38,7 +38,9 @@ def hunted(mutant: Mutant) -> Hunted | None:
     set_up = sum(one.in_calm for one in sent)
     faults = len(shrunk.outcome.faults)
     invariant = found.violation.invariant
-    return Hunted(found.wish.seed, invariant, len(sent) - set_up, set_up, faults, shrunk.runs, find_s, shrunk.elapsed_s)
+    return Hunted(
+        found.options.seed, invariant, len(sent) - set_up, set_up, faults, shrunk.runs, find_s, shrunk.elapsed_s
+    )
 
 
 def main(names: list[str]) -> None:

@@ -13,18 +13,18 @@ from support.transfers import Account, Ask, Desk, Open, Transfer
 from actorium.simulation import World, simulation
 from actorium.simulation.record.trace import TraceMark
 from actorium.simulation.reports.page import page
-from actorium.simulation.reports.story import story, token_of, wish_of
+from actorium.simulation.reports.story import options_of, story, token_of
 from actorium.simulation.reports.timeline import timeline
-from actorium.simulation.search.run import Wish
+from actorium.simulation.search.run import RunOptions
 from actorium.simulation.world.faults import CrashAt, FaultId, Faults, Kind
 from actorium.store.errors import ConfigurationError
 
 LOST = FaultId(Kind.ANSWER_OF_STORE_LOST, "commit Sum<a>", 1)
 
 
-def wish(**changes: object) -> Wish:
-    """A wish for one fault, with some fields changed."""
-    return Wish(**{"seed": 7, "faults": Faults.all(), "only": frozenset([LOST]), "reorder": False, **changes})  # type: ignore[arg-type]
+def options(**changes: object) -> RunOptions:
+    """Run options with one fault, with some fields changed."""
+    return RunOptions(**{"seed": 7, "faults": Faults.all(), "only": frozenset([LOST]), "reorder": False, **changes})  # type: ignore[arg-type]
 
 
 def test_a_story_names_what_is_left_of_a_run() -> None:
@@ -61,7 +61,7 @@ def test_saga_steps_are_shown_with_their_commands_and_reasons() -> None:
     told = "\n".join(line.text for line in outcome.trace if line.mark is TraceMark.COMMITTED)
     assert "commit Transfer<Desk/desk/1> v0 + saga started because of TransferRequested at Desk<desk> version 1" in told
     assert "saga debit: sends Withdraw to 'alice' at " in told
-    assert "saga debit: failed: insufficient funds, saga undone because: insufficient funds at " in told
+    assert "saga debit: failed: insufficient funds, saga undone: insufficient funds at " in told
     (lane,) = [lane for lane in timeline(outcome).lanes if lane.name == "Transfer<Desk/desk/1>"]
     assert any("saga debit: failed: insufficient funds" in spot.text for spot in lane.spots)
 
@@ -81,15 +81,15 @@ def test_a_fault_is_described_by_its_place(fault: FaultId, told: str) -> None:
 @pytest.mark.parametrize(
     "one",
     [
-        wish(),
-        wish(only=None),
-        wish(leave_out=frozenset(["Add a", "Add b #2"]), crash_at=CrashAt("node1", 2, 312), store="sqlite"),
+        options(),
+        options(only=None),
+        options(leave_out=frozenset(["Add a", "Add b #2"]), crash_at=CrashAt("node1", 2, 312), store="sqlite"),
     ],
 )
-def test_a_token_reproduces_the_same_run(one: Wish) -> None:
+def test_a_token_reproduces_the_same_run(one: RunOptions) -> None:
     token = token_of(one)
     assert re.fullmatch(r"[\w-]+", token)
-    again = wish_of(token)
+    again = options_of(token)
     assert holding.run(one.seed, faults=again.faults, only=again.only).fingerprint() == (
         holding.run(one.seed, faults=one.faults, only=one.only).fingerprint()
     )
@@ -104,7 +104,7 @@ def test_a_token_reproduces_the_same_run(one: Wish) -> None:
 @pytest.mark.parametrize("spoil", [lambda token: token[:-3], lambda token: "x" + token, lambda token: "hello"])
 def test_an_incomplete_token_is_rejected(spoil: object) -> None:
     with pytest.raises(ConfigurationError, match="copy the whole command"):
-        wish_of(spoil(token_of(wish())))  # type: ignore[operator]
+        options_of(spoil(token_of(options())))  # type: ignore[operator]
 
 
 def test_a_timeline_has_a_lane_for_each_command_process_and_stream() -> None:

@@ -5,19 +5,19 @@ from pathlib import Path
 
 from support import small_bank
 
-from actorium.simulation import Faults, Outcome, Wish, run, simulation
+from actorium.simulation import Faults, Outcome, RunOptions, run, simulation
 from actorium.simulation.search.exhaustive import crash_steps, exhaust
 from actorium.simulation.search.place import ScenarioPlace
 from actorium.simulation.world.faults import CrashAt
 
 FILE = str(Path(__file__).resolve().parents[2] / "support" / "small_bank.py")
-PLAIN = Wish(seed=0, faults=Faults.none(), only=frozenset(), reorder=False, remember=True)
+PLAIN = RunOptions(seed=0, faults=Faults.none(), only=frozenset(), reorder=False, remember=True)
 
 
 def crashed(at: CrashAt) -> Outcome:
     return run(
         small_bank.one_deposit.scenario,
-        Wish(seed=0, faults=Faults.none(), only=frozenset(), crash_at=at, reorder=False),
+        RunOptions(seed=0, faults=Faults.none(), only=frozenset(), crash_at=at, reorder=False),
     )
 
 
@@ -57,7 +57,7 @@ def test_a_bug_that_needs_a_fault_and_a_crash_is_found_and_reproducible() -> Non
     assert found.fault is not None
     assert found.crash_at is not None
     assert (
-        run(small_bank.restarted_at_most_once.scenario, found.wish(small_bank.restarted_at_most_once, 0)).violation
+        run(small_bank.restarted_at_most_once.scenario, found.options(small_bank.restarted_at_most_once, 0)).violation
         == found.violation
     )
 

@@ -27,8 +27,8 @@ def test_irrelevant_commands_and_all_faults_are_left_out() -> None:
     assert shrunk.is_smallest
     assert len(sent(shrunk.outcome)) == 4  # an account is opened, and gets three deposits
     assert shrunk.outcome.faults == ()
-    assert not shrunk.wish.reorder
-    assert not shrunk.wish.faults.vary_settings
+    assert not shrunk.options.reorder
+    assert not shrunk.options.faults.vary_settings
 
 
 def test_a_necessary_fault_is_kept() -> None:
@@ -85,7 +85,9 @@ def test_another_error_is_another_failure() -> None:
 def test_the_shrunk_run_fails_again_in_the_same_way() -> None:
     failed = first_failure_of(small_bank.too_rich)
     shrunk = shrink(small_bank.too_rich.scenario, failed)
-    again = small_bank.too_rich.run(**{name: getattr(shrunk.wish, name) for name in shrunk.wish.__struct_fields__})
+    again = small_bank.too_rich.run(
+        **{name: getattr(shrunk.options, name) for name in shrunk.options.__struct_fields__}
+    )
     assert again.fingerprint() == shrunk.outcome.fingerprint()
     assert failed.violation is not None
     assert again.violation is not None

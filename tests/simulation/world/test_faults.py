@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 from support import small_bank
 
-from actorium.simulation import FaultId, Faults, Kind, Wish, run
+from actorium.simulation import FaultId, Faults, Kind, RunOptions, run
 from actorium.simulation.chance import Chance
 from actorium.simulation.world.faults import FAMILIES, HOSTILE, CrashAt, FaultPlan
 
@@ -55,8 +55,8 @@ def test_without_a_rate_nothing_happens() -> None:
 
 
 def test_a_process_can_be_killed_before_any_step_of_any_life() -> None:
-    wish = Wish(seed=0, faults=Faults.none(), crash_at=CrashAt("node1", 1, 30), reorder=False)
-    outcome = run(small_bank.transfers.scenario, wish)
+    options = RunOptions(seed=0, faults=Faults.none(), crash_at=CrashAt("node1", 1, 30), reorder=False)
+    outcome = run(small_bank.transfers.scenario, options)
     assert outcome.violation is None
     assert outcome.lives[0] == CrashAt("node1", 1, 30)
     assert [life.life for life in outcome.lives] == [1, 2]

@@ -30,14 +30,14 @@ class ReadModels:
     def __init__(
         self, projections: Sequence[type[Projection]], witness: Witness, view: View, violated: Violated
     ) -> None:
-        self.adopt(projections)
+        self.use(projections)
         self._witness = witness
         self._view = view
         self._violated = violated
         self._parked: set[str] = set()
         self._checkpoints: dict[str, int] = {}
 
-    def adopt(self, projections: Sequence[type[Projection]]) -> None:
+    def use(self, projections: Sequence[type[Projection]]) -> None:
         """Use these projections from now on."""
         self._names = {_name(one): one for one in projections}
 

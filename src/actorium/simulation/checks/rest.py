@@ -52,11 +52,11 @@ class AtRest:
         self._view = view
         self._witness = witness
         self._violated = violated
-        self.may_stand: list[Callable[[SagaSeen], bool]] = []
+        self.allowed: list[Callable[[SagaSeen], bool]] = []
 
     def stuck_sagas(self) -> list[SagaSeen]:
         """Return the sagas that are stuck although the scenario does not allow it."""
-        return [one for one in self._view.sagas(status="failed") if not any(may(one) for may in self.may_stand)]
+        return [one for one in self._view.sagas(status="failed") if not any(may(one) for may in self.allowed)]
 
     def look(self, runtime: Runtime) -> None:
         """Check the sagas, the dead letters and the actors in memory."""

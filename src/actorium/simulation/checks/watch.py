@@ -111,10 +111,10 @@ class Checks:
 
     def deployed(self, described: Runtime) -> None:
         """Record that the next life of the node runs other classes."""
-        self._view.adopt(described)
+        self._view.use_classes(described)
         self._history.deployed(self._witness.position)
         self._steps.definitions = _saga_definitions(described)
-        self._models.adopt(described.catalog.projections)
+        self._models.use(described.catalog.projections)
         self._aggregates = _aggregates(described)
 
     def asked(self, operation: Operation) -> None:

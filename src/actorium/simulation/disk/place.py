@@ -75,7 +75,7 @@ class DiskPlace:
         file = self._disk.file(self.path)
         return 0 if file is None else len(file.content)
 
-    def turned_pages(self) -> None:
+    def flipped_pages(self) -> None:
         return None
 
     def seal(self, db: object) -> None:

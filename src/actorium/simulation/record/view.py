@@ -42,9 +42,9 @@ class View:
 
     def __init__(self, witness: Witness, runtime: Runtime) -> None:
         self._witness = witness
-        self.adopt(runtime)
+        self.use_classes(runtime)
 
-    def adopt(self, runtime: Runtime) -> None:
+    def use_classes(self, runtime: Runtime) -> None:
         """Use the classes of a runtime from now on, and fold everything again with them."""
         self._codec: EventCodec = runtime.catalog.codec
         catalog = runtime.catalog

@@ -127,13 +127,13 @@ def failure_report(failure: Failure, command: str) -> FailureReport:
     assert seen.violation is not None
     assert smallest.violation is not None
     return FailureReport(
-        seed=seen.wish.seed,
+        seed=seen.options.seed,
         violation=seen.violation,
         story=story(seen),
-        replay=f"{command} --replay {seen.wish.seed}",
+        replay=f"{command} --replay {seen.options.seed}",
         smallest=story(smallest),
         found=smallest.violation,
-        replay_smallest=f"{command} --story {token_of(smallest.wish)}",
+        replay_smallest=f"{command} --story {token_of(smallest.options)}",
         shrink_runs=failure.shrunk.runs,
         shrink_s=failure.shrunk.elapsed_s,
         is_smallest=failure.shrunk.is_smallest,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from actorium.simulation.record.history import Operation
-from actorium.simulation.search.run import Outcome, Wish
+from actorium.simulation.search.run import Outcome, RunOptions
 from actorium.simulation.words import counted
 from actorium.store.errors import ConfigurationError
 
@@ -20,9 +20,9 @@ _NAMED_MAX = 3
 def story(outcome: Outcome) -> str:
     """Describe a run in one line: its seed, the commands that were sent, the faults that happened, and the culprit."""
     parts = [_commands(outcome)]
-    wish = outcome.wish
-    if wish.crash_at is not None:
-        parts.append(str(wish.crash_at))
+    options = outcome.options
+    if options.crash_at is not None:
+        parts.append(str(options.crash_at))
     faults = [str(fault) for fault in outcome.faults]
     if not faults:
         parts.append("no fault")
@@ -32,15 +32,15 @@ def story(outcome: Outcome) -> str:
         parts.append(f"{len(faults)} faults")
     if outcome.violation is not None and outcome.violation.culprit:
         parts.append(f"found in {outcome.violation.culprit}")
-    return f"seed {wish.seed} → {', '.join(parts)}"
+    return f"seed {options.seed} → {', '.join(parts)}"
 
 
 def _commands(outcome: Outcome) -> str:
     sent = [one for one in outcome.operations if not one.left_out]
     asked = [one for one in sent if not one.in_calm]
     set_up = [one for one in sent if one.in_calm]
-    told = f"{counted(len(asked), 'command')}{_named(asked)}" if asked else "no command"
-    return f"{told} after {counted(len(set_up), 'setup command')}{_named(set_up)}" if set_up else told
+    text = f"{counted(len(asked), 'command')}{_named(asked)}" if asked else "no command"
+    return f"{text} after {counted(len(set_up), 'setup command')}{_named(set_up)}" if set_up else text
 
 
 def _named(sent: Sequence[Operation]) -> str:
@@ -50,22 +50,22 @@ def _named(sent: Sequence[Operation]) -> str:
     return f" ({', '.join(f'{count} {kind}' for kind, count in kinds.items())})"
 
 
-def token_of(wish: Wish) -> str:
-    """Return a wish as a word that needs no quoting in a shell; `wish_of` decodes it."""
-    if wish.only is not None:  # then nothing is drawn, and the rates do not matter
-        wish = msgspec.structs.replace(wish, faults=msgspec.structs.replace(wish.faults, rates={}))
-    packed = zlib.compress(msgspec.msgpack.encode(wish, order="deterministic"), 9, wbits=-15)
+def token_of(options: RunOptions) -> str:
+    """Return run options as a word that needs no quoting in a shell; `options_of` decodes it."""
+    if options.only is not None:  # then nothing is drawn, and the rates do not matter
+        options = msgspec.structs.replace(options, faults=msgspec.structs.replace(options.faults, rates={}))
+    packed = zlib.compress(msgspec.msgpack.encode(options, order="deterministic"), 9, wbits=-15)
     checked = zlib.crc32(packed).to_bytes(4, "big")[2:] + packed
     return base64.urlsafe_b64encode(checked).decode().rstrip("=")
 
 
-def wish_of(token: str) -> Wish:
-    """Return the wish encoded in a token; raise ConfigurationError if the token is invalid or incomplete."""
+def options_of(token: str) -> RunOptions:
+    """Return the options encoded in a token; raise ConfigurationError if the token is invalid or incomplete."""
     try:
         checked = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
         if zlib.crc32(checked[2:]).to_bytes(4, "big")[2:] != checked[:2]:
             raise ValueError("wrong checksum")
-        return msgspec.msgpack.decode(zlib.decompress(checked[2:], wbits=-15), type=Wish)
+        return msgspec.msgpack.decode(zlib.decompress(checked[2:], wbits=-15), type=RunOptions)
     except (ValueError, zlib.error, msgspec.MsgspecError) as error:
         raise ConfigurationError(
             f"not a complete story token of this version: {token[:40]}… ({error}); copy the whole command, "

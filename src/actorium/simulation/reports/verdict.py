@@ -11,7 +11,7 @@ from actorium.simulation.search.campaign import SeedResult, Tally, campaign
 from actorium.simulation.search.decorator import Simulation
 from actorium.simulation.search.interruption import interruption
 from actorium.simulation.search.place import ScenarioPlace, simulation_of
-from actorium.simulation.search.run import Outcome, Wish, run
+from actorium.simulation.search.run import Outcome, RunOptions, run
 from actorium.simulation.search.shrink import Shrunk, shrink
 from actorium.simulation.world.faults import Faults
 
@@ -79,7 +79,7 @@ def judge(
         with interruption() as is_pressed:
             again = simulation.run(first_failure.seed, faults=used, store=store)
             is_repeatable = again.fingerprint() == first_failure.fingerprint
-            outcome = again if is_repeatable else _run_of_unsteady_code(simulation, again.wish)
+            outcome = again if is_repeatable else _run_of_unsteady_code(simulation, again.options)
             if outcome is None:
                 unrepeatable = first_failure
             else:
@@ -104,10 +104,10 @@ def judge(
     )
 
 
-def _run_of_unsteady_code(simulation: Simulation, wish: Wish) -> Outcome | None:
+def _run_of_unsteady_code(simulation: Simulation, options: RunOptions) -> Outcome | None:
     """Return a run in which code gives another result for the same input; None if no such code is found."""
     for invariant in UNSTEADY:
-        outcome = run(simulation.scenario, msgspec.structs.replace(wish, invariant=invariant, look_closely=True))
+        outcome = run(simulation.scenario, msgspec.structs.replace(options, invariant=invariant, look_closely=True))
         if outcome.violation is not None:
             return outcome
     return None

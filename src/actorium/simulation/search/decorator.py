@@ -8,7 +8,7 @@ from typing import Any, overload
 
 import msgspec
 
-from actorium.simulation.search.run import Outcome, Scenario, Wish, run
+from actorium.simulation.search.run import Outcome, RunOptions, Scenario, run
 from actorium.simulation.world.faults import Faults
 from actorium.simulation.world.machine import STEPS_MAX
 from actorium.simulation.world.world import World
@@ -42,14 +42,14 @@ class Simulation(msgspec.Struct, kw_only=True, eq=False, dict=True):
     def __call__(self, world: World) -> Awaitable[None]:
         return self.scenario(world)
 
-    def run(self, seed: int, **wish: Any) -> Outcome:
-        """Run one seed; the keyword arguments are those of `Wish`."""
-        return run(self.scenario, self.wish(seed, **wish))
+    def run(self, seed: int, **options: Any) -> Outcome:
+        """Run one seed; the keyword arguments are those of `RunOptions`."""
+        return run(self.scenario, self.options(seed, **options))
 
-    def wish(self, seed: int, *, faults: Faults | None = None, **more: Any) -> Wish:
-        """Return the request for one run, by default with its own faults; other keyword arguments: see `Wish`."""
+    def options(self, seed: int, *, faults: Faults | None = None, **more: Any) -> RunOptions:
+        """Return the options for one run, by default with its own faults; see `RunOptions` for the other arguments."""
         used = self.faults if faults is None else faults
-        return Wish(seed=seed, faults=used, **{"steps_max": self.steps_max, **more})
+        return RunOptions(seed=seed, faults=used, **{"steps_max": self.steps_max, **more})
 
 
 @overload

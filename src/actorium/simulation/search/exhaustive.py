@@ -18,7 +18,7 @@ from actorium.simulation.search.campaign import collected_seldom
 from actorium.simulation.search.decorator import Simulation
 from actorium.simulation.search.interruption import interruption
 from actorium.simulation.search.place import ScenarioPlace, simulation_of
-from actorium.simulation.search.run import Outcome, Wish, run
+from actorium.simulation.search.run import Outcome, RunOptions, run
 from actorium.simulation.search.workers import spread
 from actorium.simulation.world.faults import FAMILIES, HOSTILE, OF_CODE, CrashAt, FaultId, Faults
 from actorium.simulation.world.world import Violation
@@ -31,9 +31,9 @@ class Counterexample(msgspec.Struct, frozen=True):
     crash_at: CrashAt | None
     violation: Violation
 
-    def wish(self, simulation: Simulation, seed: int, store: str = "memory") -> Wish:
-        """Return the request that repeats this run."""
-        return _wish(simulation, seed, store, self.fault, self.crash_at)
+    def options(self, simulation: Simulation, seed: int, store: str = "memory") -> RunOptions:
+        """Return the options that repeat this run."""
+        return _options(simulation, seed, store, self.fault, self.crash_at)
 
 
 class Coverage(msgspec.Struct):
@@ -92,7 +92,7 @@ def exhaust(
     """
     simulation = simulation_of(where, jobs)
     started_s = time.monotonic()
-    faults = [None, *possible_faults(run(simulation.scenario, _wish(simulation, seed, store, None, None)))]
+    faults = [None, *possible_faults(run(simulation.scenario, _options(simulation, seed, store, None, None)))]
     coverage = Coverage(len(faults))
     pieces = (_Piece(seed, store, every_step, fault) for fault in faults)
     results = spread(where, jobs, _tried, pieces)
@@ -148,7 +148,7 @@ def _tried(simulation: Simulation, piece: _Piece) -> Iterator[_Found]:
     failures: list[Counterexample] = []
 
     def tried(crash_at: CrashAt | None) -> Outcome:
-        outcome = run(simulation.scenario, _wish(simulation, piece.seed, piece.store, piece.fault, crash_at))
+        outcome = run(simulation.scenario, _options(simulation, piece.seed, piece.store, piece.fault, crash_at))
         if outcome.violation is not None:
             failures.append(Counterexample(piece.fault, crash_at, outcome.violation))
         return outcome
@@ -162,8 +162,10 @@ def _tried(simulation: Simulation, piece: _Piece) -> Iterator[_Found]:
     yield _Found(sum(life.step for life in alone.lives), len(crashes), 1 + len(crashes), failures)
 
 
-def _wish(simulation: Simulation, seed: int, store: str, fault: FaultId | None, crash_at: CrashAt | None) -> Wish:
-    return simulation.wish(
+def _options(
+    simulation: Simulation, seed: int, store: str, fault: FaultId | None, crash_at: CrashAt | None
+) -> RunOptions:
+    return simulation.options(
         seed,
         faults=Faults.none(),
         only=frozenset() if fault is None else frozenset([fault]),

@@ -18,7 +18,7 @@ def ordinary_kinds(faults: Collection[FaultId]) -> set[Kind]:
 def moved(outcome: Outcome) -> Iterator[frozenset[FaultId]]:
     """Yield the requested faults with those that were not reached moved to earlier occasions at their sites."""
     reached = frozenset(outcome.faults)
-    missed = sorted((outcome.wish.only or reached) - reached)
+    missed = sorted((outcome.options.only or reached) - reached)
     occasions = {fault: [n for _, site, n in outcome.occasions if site == fault.site] for fault in missed}
     if not missed or not all(occasions.values()):
         return

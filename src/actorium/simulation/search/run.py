@@ -19,8 +19,8 @@ from actorium.simulation.world.world import Violation, World
 Scenario = Callable[[World], Awaitable[None]]
 
 
-class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """A request for one run.
+class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """The options of one run.
 
     seed: determines the run.
     faults: how often faults happen.
@@ -63,7 +63,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         steps and in a life that ran until the world was at rest.
     """
 
-    wish: Wish
+    options: RunOptions
     violation: Violation | None
     faults: tuple[FaultId, ...]
     operations: tuple[Operation, ...]
@@ -86,32 +86,36 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run(
-    scenario: Scenario, wish: Wish, *, steps_max: int | None = None, told: Callable[[TraceLine], None] | None = None
+    scenario: Scenario,
+    options: RunOptions,
+    *,
+    steps_max: int | None = None,
+    on_trace_line: Callable[[TraceLine], None] | None = None,
 ) -> Outcome:
-    """Run a scenario once, as requested; a run that takes too many steps breaks the invariant "the run ends".
+    """Run a scenario once; a run that takes too many steps breaks the invariant "the run ends".
 
-    steps_max: a step limit below the wish's.
-    told: called with each line of the trace as it is written.
+    steps_max: a step limit below that of the options.
+    on_trace_line: called with each line of the trace as it is written.
     """
     world = World(
-        wish.seed,
-        wish.faults,
-        only=wish.only,
-        leave_out=wish.leave_out,
-        goes_on=wish.goes_on,
-        crash_at=wish.crash_at,
-        reorder=wish.reorder,
-        looks_closely=wish.look_closely,
-        invariant=wish.invariant,
-        remember=wish.remember,
-        steps_max=wish.steps_max if steps_max is None else min(steps_max, wish.steps_max),
-        told=told,
-        log=log_named(wish.store),
+        options.seed,
+        options.faults,
+        only=options.only,
+        leave_out=options.leave_out,
+        goes_on=options.goes_on,
+        crash_at=options.crash_at,
+        reorder=options.reorder,
+        looks_closely=options.look_closely,
+        invariant=options.invariant,
+        remember=options.remember,
+        steps_max=options.steps_max if steps_max is None else min(steps_max, options.steps_max),
+        on_trace_line=on_trace_line,
+        log=log_named(options.store),
     )
     with muted():
         world.run(scenario)
     return Outcome(
-        wish=wish,
+        options=options,
         violation=world.violation,
         faults=tuple(world.plan.happened),
         operations=tuple(operation for node in world.nodes for operation in node.history.operations),

@@ -19,7 +19,7 @@ import msgspec
 
 from actorium.simulation.search.exhaustive import possible_faults
 from actorium.simulation.search.fault_places import moved, ordinary_kinds
-from actorium.simulation.search.run import Outcome, Scenario, Wish, run
+from actorium.simulation.search.run import Outcome, RunOptions, Scenario, run
 from actorium.simulation.world.faults import FaultId
 
 T = TypeVar("T")
@@ -36,12 +36,12 @@ _VARIED = ("steps_max", "only", "leave_out", "goes_on", "crash_at", "reorder", "
 
 
 class Shrunk(msgspec.Struct, frozen=True):
-    """The smallest failing run found: its wish and outcome; `runs` were tried in `elapsed_s` of real time.
+    """The smallest failing run found: its options and outcome; `runs` were tried in `elapsed_s` of real time.
 
     is_smallest: nothing more can be left out; False if the search ran out of time or runs.
     """
 
-    wish: Wish
+    options: RunOptions
     outcome: Outcome
     runs: int
     elapsed_s: float
@@ -82,7 +82,7 @@ class _Search:
         self._way = _way(failed)
         self._failed = failed
         self._best = failed
-        self._last: Outcome | None = None  # of the last wish, unless it was known not to fail
+        self._last: Outcome | None = None  # of the last options tried, unless they were known not to fail
         self._known = {one.name for one in failed.operations}
         self._held: set[Any] = set()
         self._possible: dict[tuple[frozenset[str], frozenset[FaultId]], list[FaultId]] = {}
@@ -98,7 +98,7 @@ class _Search:
 
     def run(self) -> None:
         try:
-            if self._best.steps >= self._best.wish.steps_max:
+            if self._best.steps >= self._best.options.steps_max:
                 self._limit_steps()
             self._try(only=frozenset(self._best.faults), remember=True)
             self._simplify()
@@ -113,17 +113,17 @@ class _Search:
 
     def found(self, is_repeatable: bool) -> Shrunk:
         """Return the smallest run, or the original one if the smallest does not fail again in the same way."""
-        found = run(self._scenario, msgspec.structs.replace(self._best.wish, remember=False))
+        found = run(self._scenario, msgspec.structs.replace(self._best.options, remember=False))
         is_same = not is_repeatable or found.fingerprint() == self._best.fingerprint()
         if _way(found) != self._way or not is_same:
             found, self._is_smallest = self._failed, False
         elapsed_s = time.monotonic() - self._started_s
-        return Shrunk(found.wish, found, self._runs, elapsed_s, self._is_smallest)
+        return Shrunk(found.options, found, self._runs, elapsed_s, self._is_smallest)
 
     def _limit_steps(self) -> None:
         """Allow a run that never ends far fewer steps, but many times those of a run without faults."""
-        plain = self._run(msgspec.structs.replace(self._best.wish, **_PLAIN))
-        self._try(steps_max=min(self._best.wish.steps_max, plain.steps * _ENDLESS + _LONGER_STEPS))
+        plain = self._run(msgspec.structs.replace(self._best.options, **_PLAIN))
+        self._try(steps_max=min(self._best.options.steps_max, plain.steps * _ENDLESS + _LONGER_STEPS))
 
     # --- what may be left out -------------------------------------------------------------------------------------
 
@@ -137,7 +137,7 @@ class _Search:
         """
         if not self._is_stated():
             self._best = msgspec.structs.replace(
-                self._best, wish=msgspec.structs.replace(self._best.wish, goes_on=True)
+                self._best, options=msgspec.structs.replace(self._best.options, goes_on=True)
             )
             return
         self._breaks_by_itself = self._fails(**_PLAIN)
@@ -146,7 +146,7 @@ class _Search:
             ways_out = (asked, asked.union(_names(self._best, in_calm=True)))
             if not any(self._fails(leave_out=one, goes_on=goes_on, **_PLAIN) for one in ways_out):
                 self._best = msgspec.structs.replace(
-                    self._best, wish=msgspec.structs.replace(self._best.wish, goes_on=goes_on)
+                    self._best, options=msgspec.structs.replace(self._best.options, goes_on=goes_on)
                 )
                 return
         self._may_leave_out = False
@@ -157,11 +157,11 @@ class _Search:
         assert violation is not None
         return violation.is_stated
 
-    def _is_caused(self, wish: Wish) -> bool:
+    def _is_caused(self, options: RunOptions) -> bool:
         """Return whether the faults cause the failure, not what was left out: without the faults, the run passes."""
-        if not self._is_stated() or self._breaks_by_itself or not wish.leave_out:
+        if not self._is_stated() or self._breaks_by_itself or not options.leave_out:
             return True
-        return not self._breaks(self._run(msgspec.structs.replace(wish, **_PLAIN)))
+        return not self._breaks(self._run(msgspec.structs.replace(options, **_PLAIN)))
 
     # --- what is tried --------------------------------------------------------------------------------------------
 
@@ -185,15 +185,15 @@ class _Search:
 
         Only the invariant counts: another one, broken earlier, would end the run.
         """
-        wish = self._best.wish
+        options = self._best.options
         simpler: dict[str, Any] = {
             "reorder": False,
-            "faults": msgspec.structs.replace(wish.faults, vary_settings=False),
+            "faults": msgspec.structs.replace(options.faults, vary_settings=False),
             "crash_at": None,
             "look_closely": True,
             "invariant": self._way[0],
         }
-        changes = {name: value for name, value in simpler.items() if getattr(wish, name) != value}
+        changes = {name: value for name, value in simpler.items() if getattr(options, name) != value}
         if changes and not self._try(**changes) and len(changes) > 1:
             for name, value in changes.items():
                 self._try(**{name: value})
@@ -273,7 +273,7 @@ class _Search:
         left_out, only = frozenset(self._known.difference(names)), frozenset(faults)
         found = self._possible.get((left_out, only))
         if found is None:
-            outcome = self._run(msgspec.structs.replace(self._best.wish, leave_out=left_out, only=only))
+            outcome = self._run(msgspec.structs.replace(self._best.options, leave_out=left_out, only=only))
             self._known.update(one.name for one in outcome.operations)
             found = self._remember_places(outcome)
         return found
@@ -281,7 +281,7 @@ class _Search:
     def _remember_places(self, outcome: Outcome) -> list[FaultId]:
         # The first occasion of each site is the most informative one.
         found = sorted(possible_faults(outcome), key=lambda fault: fault.occurrence)
-        self._possible[outcome.wish.leave_out, frozenset(outcome.faults)] = found
+        self._possible[outcome.options.leave_out, frozenset(outcome.faults)] = found
         return found
 
     # --- how ------------------------------------------------------------------------------------------------------
@@ -306,15 +306,15 @@ class _Search:
         return self._try(lambda outcome: _size(outcome) < _size(self._best), **changes)
 
     def _try(self, is_better: Callable[[Outcome], bool] = lambda outcome: True, **changes: Any) -> bool:
-        """Run with a changed wish; keep it if the run fails in the same way and is better."""
-        wish = msgspec.structs.replace(self._best.wish, **changes)
-        key = (*(getattr(wish, field) for field in _VARIED), wish.faults.vary_settings)
+        """Run with some options changed; keep them if the run fails in the same way and is better."""
+        options = msgspec.structs.replace(self._best.options, **changes)
+        key = (*(getattr(options, field) for field in _VARIED), options.faults.vary_settings)
         if key in self._held:
             self._last = None
             return False
-        outcome = self._last = self._run(wish)
+        outcome = self._last = self._run(options)
         self._known.update(one.name for one in outcome.operations)
-        if _way(outcome) != self._way or not is_better(outcome) or not self._is_caused(wish):
+        if _way(outcome) != self._way or not is_better(outcome) or not self._is_caused(options):
             self._held.add(key)
             if not outcome.faults:
                 self._remember_places(outcome)
@@ -323,17 +323,17 @@ class _Search:
         return True
 
     def _fails(self, **changes: Any) -> bool:
-        """Run with the best wish changed, and return whether that breaks the invariant at all; keep nothing of it."""
-        return self._breaks(self._run(msgspec.structs.replace(self._best.wish, **changes)))
+        """Run with some of the best options changed and return whether that breaks the invariant; keep none of it."""
+        return self._breaks(self._run(msgspec.structs.replace(self._best.options, **changes)))
 
     def _breaks(self, outcome: Outcome) -> bool:
         return outcome.violation is not None and outcome.violation.invariant == self._way[0]
 
-    def _run(self, wish: Wish) -> Outcome:
+    def _run(self, options: RunOptions) -> Outcome:
         if self._runs >= self._runs_max or time.monotonic() >= self._end_s or self._is_enough():
             raise _Exhausted
         self._runs += 1
-        return run(self._scenario, wish, steps_max=self._best.steps * _LONGER + _LONGER_STEPS)
+        return run(self._scenario, options, steps_max=self._best.steps * _LONGER + _LONGER_STEPS)
 
 
 def _way(outcome: Outcome) -> tuple[str, str, str]:

@@ -139,7 +139,7 @@ class SimulatedRuntime(ReadFace):
             self._world.leave_out(what, command.to)
             return
 
-        def told(runtime: Runtime) -> Awaitable[None]:
+        def tell(runtime: Runtime) -> Awaitable[None]:
             return runtime.tell(
                 command,
                 timeout_s=timeout_s,
@@ -151,7 +151,7 @@ class SimulatedRuntime(ReadFace):
         self._world.note(f"{what}: sent", TraceMark.SENT, what, (command.to,))
         await self.start()
         with suppress(ConnectionLost):
-            await self.node.call(told)
+            await self.node.call(tell)
         operation.answered, operation.known = self._world.machine.steps, self.node.witness.position
         self._world.note(f"{what}: delivered", TraceMark.ANSWERED, what, (command.to,))
 

@@ -152,9 +152,9 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     def unseen_errors(self) -> list[BaseException | str]:
         """Return the unreported errors: in callbacks, and in tasks whose result nobody retrieved."""
-        told = [context.get("exception") or str(context.get("message")) for context in self.unseen]
+        errors = [context.get("exception") or str(context.get("message")) for context in self.unseen]
         unasked = [task for task in self.tasks if task.done() and task._log_traceback]
-        return told + [error for task in unasked if (error := task.exception()) is not None]
+        return errors + [error for task in unasked if (error := task.exception()) is not None]
 
     # --- faults ---------------------------------------------------------------------------------------------------
 

@@ -88,7 +88,7 @@ class World:
         looks_closely: bool = False,
         invariant: str = "",
         steps_max: int = STEPS_MAX,
-        told: Callable[[TraceLine], None] | None = None,
+        on_trace_line: Callable[[TraceLine], None] | None = None,
         log: MakeLog = lambda world, node: MemoryLog(),
     ) -> None:
         self.seed = seed
@@ -99,7 +99,7 @@ class World:
         self.machine = Machine(seed, reorder=faults.reorder if reorder else 0.0, steps_max=steps_max)
         self.loop: SimulatedLoop = ScenarioLoop(self.machine)
         self.trace: list[TraceLine] = []
-        self._told = told
+        self._on_trace_line = on_trace_line
         self.violation: Violation | None = None
         self.crash_at = crash_at
         self.marks: list[CrashAt] = []
@@ -186,7 +186,7 @@ class World:
             raise ConfigurationError(f"{name!r} cannot hold within {within_s} s: give a number of seconds, 0 or more")
         self._node(of).checks.rules.add(Rule("eventually", name, holds, within_s))
 
-    def may_stand(
+    def allow_stuck(
         self,
         saga: type[Saga] | None = None,
         when: Callable[[SagaSeen], object] = lambda saga: True,
@@ -202,7 +202,7 @@ class World:
         def may(found: SagaSeen) -> bool:
             return wanted in (None, found.type) and bool(when(found))
 
-        self._node(of).checks.resting.may_stand.append(may)
+        self._node(of).checks.resting.allowed.append(may)
 
     @asynccontextmanager
     async def calm(self) -> AsyncIterator[None]:
@@ -247,8 +247,8 @@ class World:
         if not self._is_buried:
             line = TraceLine(self.machine.elapsed_s, self.machine.steps, text, mark, who, about)
             self.trace.append(line)
-            if self._told is not None:
-                self._told(line)
+            if self._on_trace_line is not None:
+                self._on_trace_line(line)
 
     def note_fault(self, fault: FaultId, who: str = "") -> None:
         """Write a line of the trace for a fault that happens now."""
