@@ -144,7 +144,7 @@ class Actor:
                 encoded, events, size_bytes = self._encode_all(decided, metadata_json)
             if size_bytes > kind.max_payload_bytes:
                 raise InvalidMessage(
-                    f"its events take {size_bytes} bytes, the limit max_payload_bytes is {kind.max_payload_bytes}"
+                    f"its events take {size_bytes} bytes, but the limit max_payload_bytes is {kind.max_payload_bytes}"
                 )
         except BaseException as raised:
             if isinstance(raised, Refused | LostRace):
@@ -162,7 +162,7 @@ class Actor:
                 for event in events:
                     kind.forms[type(event)].evolve(self.state, event)
         except BaseException as raised:
-            self._command_failed(envelope, "the @evolve of its event", raised)
+            self._command_failed(envelope, "the @evolve method for its event", raised)
             self._begin_recovery(withdraw=False)
             return
         self.version = version + len(events)
@@ -191,9 +191,9 @@ class Actor:
         version = self.version
         if version == 0:
             if self.kind.has_create and not handler.creates:
-                raise NotFound(f"{self!r} does not exist: {_name(envelope)} needs one that was created")
+                raise NotFound(f"{self!r} does not exist: {_name(envelope)} needs an existing one")
         elif handler.creates:
-            raise AlreadyExists(f"{self!r} already exists: {_name(envelope)} is only for one that does not")
+            raise AlreadyExists(f"{self!r} already exists: {_name(envelope)} can only create a new one")
         if envelope.expected_version is not None and envelope.expected_version != version:
             raise WrongExpectedVersion(self.stream, expected=envelope.expected_version, actual=version)
 
@@ -293,7 +293,7 @@ class Actor:
 
     def _begin_recovery(self, *, withdraw: bool) -> None:
         """Discard the speculative state; continue when every append in flight has an outcome."""
-        assert self.status is not _RECOVERING, f"{self!r} is recovering already"
+        assert self.status is not _RECOVERING, f"{self!r} is already recovering"
         self.status = Status.RECOVERING
         self.state = None
         host = self.kind.host

@@ -31,7 +31,7 @@ def create(method: F) -> F:
 
 
 def decide(method: F) -> F:
-    """Mark a pure command handler, which returns one event, several or None, or raises `Rejected`.
+    """Mark a pure command handler, which returns one event, several events or None, or raises `Rejected`.
 
     The annotation of the first parameter selects the command. A second parameter annotated `Metadata` receives the
     metadata of the command.
@@ -63,7 +63,7 @@ class Aggregate(msgspec.Struct, metaclass=HandlerMeta):
     id: the id of the aggregate, part of its stream's name.
     stream_type: the stored type of the stream; the name of the class if it is not set.
     snapshots: when the state is saved for faster hydration; None saves no snapshots.
-    state_version: a whole number from 1. Raise it when the same events give a different state for a reason that
+    state_version: an integer, 1 or more. Raise it when the same events give a different state for a reason that
         snapshots cannot detect, such as a change in a function that an `@evolve` method calls. Snapshots with another
         number are ignored.
 
@@ -92,8 +92,8 @@ def _check_snapshots(aggregate_class: type[Aggregate]) -> None:
     policy, state_version = namespace.get("snapshots"), namespace.get("state_version", 1)
     if policy is not None and not isinstance(policy, Snapshots):
         raise ConfigurationError(
-            f"{name}.snapshots is {policy!r}: it is the policy, Snapshots(every=…) or Snapshots(when=…); give a "
-            "field another name"
+            f"{name}.snapshots is {policy!r}, but the name is reserved for the policy: Snapshots(every=…) or "
+            "Snapshots(when=…); give a field another name"
         )
     if not is_version(state_version):
-        raise ConfigurationError(f"{name}.state_version is {state_version!r}: give a whole number from 1")
+        raise ConfigurationError(f"{name}.state_version is {state_version!r}: must be an integer, 1 or more")

@@ -70,8 +70,8 @@ class ClassBody(dict[str, Any]):
         known = self.get(name)
         if (known is not None or is_field) and known is not value and (_is_handler(known) or _is_handler(value)):
             raise ConfigurationError(
-                f"{self._owner}.{name} is {_shown(known, is_field)} and {_shown(value, False)}: the second replaces "
-                "the first; rename one"
+                f"{self._owner}.{name} is both {_shown(known, is_field)} and {_shown(value, False)}: the second "
+                "replaces the first; rename one"
             )
         super().__setitem__(name, value)
 

@@ -21,14 +21,14 @@ def checked_id(id: object, what: str) -> str:
     """Return `id` if it can be a key of the log; otherwise raise InvalidCommand that names it as `what`."""
     if isinstance(id, str) and 0 < len(id) <= MAX_ID_LENGTH and (id.isascii() or is_unicode(id)):
         return id
-    raise InvalidCommand(f"{what}={id!r:.100}: a string of 1 to {MAX_ID_LENGTH} Unicode characters")
+    raise InvalidCommand(f"{what}={id!r:.100}: must be a string of 1 to {MAX_ID_LENGTH} Unicode characters")
 
 
 def checked_text(text: object, what: str) -> str:
     """Return `text` if the log can store it; otherwise raise InvalidCommand that names it as `what`."""
     if is_unicode(text):
         return text
-    raise InvalidCommand(f"{what}={text!r:.100}: a string of Unicode characters")
+    raise InvalidCommand(f"{what}={text!r:.100}: must be a string of Unicode characters")
 
 
 def is_unicode(text: object) -> TypeGuard[str]:
@@ -103,12 +103,12 @@ class CommandCodec:
             raise InvalidCommand(f"{self._name} was not sent: {said}") from error
         if len(encoded) > max_payload_bytes:
             raise InvalidCommand(
-                f"{self._name} was not sent: it takes {len(encoded)} bytes, the limit max_payload_bytes is "
+                f"{self._name} was not sent: it takes {len(encoded)} bytes, but the limit max_payload_bytes is "
                 f"{max_payload_bytes}"
             )
         if not copy.to or len(copy.to) > MAX_ID_LENGTH:
             raise InvalidCommand(
-                f"{self._name} was not sent: `to` is the aggregate's id, 1 to {MAX_ID_LENGTH} characters, "
+                f"{self._name} was not sent: `to` must be the aggregate's id, 1 to {MAX_ID_LENGTH} characters, "
                 f"not {copy.to[:40]!r}"
             )
         return copy, self._fingerprint(copy, encoded)

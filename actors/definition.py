@@ -64,8 +64,8 @@ class AggregateDefinition(Generic[A]):
             for event_class in handler.returns:
                 if event_class not in self.evolvers:
                     raise ConfigurationError(
-                        f"{handler.method.__qualname__} returns {event_class.__name__}, which nothing evolves: add an "
-                        f"@evolve method for it to {self.aggregate_class.__name__} (its body may be `pass`)"
+                        f"{handler.method.__qualname__} returns {event_class.__name__}, which has no @evolve method: "
+                        f"add one to {self.aggregate_class.__name__} (its body may be `pass`)"
                     )
 
     def require_defaults(self) -> None:
@@ -86,7 +86,7 @@ class AggregateDefinition(Generic[A]):
                 )
             if type(default).__hash__ is None:
                 raise ConfigurationError(
-                    f"{field} has a default that all instances would share and change: give it "
+                    f"{field} has a mutable default that all instances would share: give it "
                     f"`msgspec.field(default_factory={type(default).__name__})`"
                 )
 
@@ -124,8 +124,8 @@ class _Reader:
         wanted = "event" if self._role is Role.EVOLVE else "command"
         if not parameters or len(parameters) > 2:
             raise ConfigurationError(
-                f"{self._name} takes {len(parameters)} parameters after self: @{self._role.value} must have the "
-                f"{wanted}, and at most Metadata after it"
+                f"{self._name} takes {len(parameters)} parameters after self: @{self._role.value} must take the "
+                f"{wanted}, and may take Metadata after it"
             )
         hints = [self._hints.get(parameter.name) for parameter in parameters]
         if hints[0] is None:
@@ -155,10 +155,10 @@ class _Reader:
 
     def _read_handler(self, definition: AggregateDefinition[Any], first: Any, second: Any) -> None:
         if second is None and len(inspect.signature(self._method).parameters) > 2:
-            raise ConfigurationError(f"{self._name}: the second parameter has no annotation: it can be Metadata")
+            raise ConfigurationError(f"{self._name}: the second parameter has no annotation: it must be Metadata")
         if second not in (None, Metadata):
             raise ConfigurationError(
-                f"{self._name}: the second parameter is {shown(second)}: a command handler can have Metadata there"
+                f"{self._name}: the second parameter is annotated {shown(second)}: it must be Metadata"
             )
         if not is_proper_subclass(first, Command):
             raise ConfigurationError(f"{self._name} handles {shown(first)}, which is not a Command")
@@ -194,7 +194,8 @@ class _Reader:
                         f"`class Int{shown(part)}({shown(part)}[int])`, and return that"
                     )
                 raise ConfigurationError(
-                    f"{self._name} is annotated to return {shown(part)}: it must return an Event, several, or None"
+                    f"{self._name} is annotated to return {shown(part)}: it must return an Event, several Events, or "
+                    "None"
                 )
             events.append(part)
         return tuple(events)

@@ -29,7 +29,7 @@ encode_sorted = msgspec.json.Encoder(order="sorted").encode
 def encode_any_keys(value: Any) -> bytes:
     """Return JSON for values that `encode_sorted` does not accept: keys that are numbers, UUIDs or Enum members.
 
-    The keys are sorted as text. Raises TypeError for a value that JSON cannot carry.
+    The keys are sorted as text. Raises TypeError for a value that JSON cannot represent.
     """
     return encode_sorted(msgspec.to_builtins(value, str_keys=True, order="sorted"))
 

@@ -86,8 +86,8 @@ class PurityGuard:
             for field in before:
                 setattr(state, field.name, field.copied)
             raise ImpureDecision(
-                f"{self._method.__qualname__} changed {change}: a command handler only reads the state; return an "
-                "event and change the state in its @evolve"
+                f"{self._method.__qualname__} changed {change}: a command handler may only read the state; return "
+                "an event and change the state in its @evolve method"
             )
 
 

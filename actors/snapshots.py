@@ -79,7 +79,7 @@ class SnapshotKeeper:
             self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(aggregate_class).decode
         except (TypeError, NameError) as error:
             self._decode = _no_decoder
-            self._give_up(f"a field has a type that JSON cannot carry: {error}")
+            self._give_up(f"a field has a type that JSON cannot represent: {error}")
 
     def is_due(self, state: msgspec.Struct, before: int, version: int) -> bool:
         """Return whether the policy wants a snapshot of a state that moved from version `before` to `version`."""
@@ -136,7 +136,7 @@ class SnapshotKeeper:
         else:
             if state.id == snapshot.stream.id:
                 return state
-            reason = f"it is one of {state.id!r}"
+            reason = f"it is a snapshot of {state.id!r}"
         if not self._warned:
             self._warned = True
             log.warning("snapshot_unreadable", stream=str(snapshot.stream), version=snapshot.version, reason=reason)
@@ -148,7 +148,7 @@ class SnapshotKeeper:
 
 
 def _no_decoder(encoded: bytes) -> Any:
-    raise TypeError("the class has a field that JSON cannot carry")
+    raise TypeError("the class has a field that JSON cannot represent")
 
 
 def _change(state: msgspec.Struct, copy: msgspec.Struct) -> str | None:

@@ -21,14 +21,14 @@ def checked_timeout_s(timeout_s: float, what: str = "timeout_s") -> float:
     """Return a time to wait; raise ConfigurationError, naming `what`, for anything else."""
     if is_seconds(timeout_s):
         return timeout_s
-    raise ConfigurationError(f"{what}={timeout_s!r}: must be seconds from 0 to {SECONDS_MAX}")
+    raise ConfigurationError(f"{what}={timeout_s!r}: must be a number of seconds from 0 to {SECONDS_MAX}")
 
 
 def checked_count(value: Any, what: str, means: str) -> int:
     """Return a version or a position; raise InvalidCommand, naming `what` and `means`, for anything else."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
-    raise InvalidCommand(f"{what}={value!r}: {means}")
+    raise InvalidCommand(f"{what}={value!r}: must be {means}")
 
 
 def checked_event_classes(types: Any) -> frozenset[type[Event]] | None:
@@ -39,5 +39,5 @@ def checked_event_classes(types: Any) -> frozenset[type[Event]] | None:
         raise ConfigurationError(f"types={types!r}: give at least one event class, or leave it out for all events")
     for one in types:
         if not (isinstance(one, type) and issubclass(one, Event)):
-            raise ConfigurationError(f"types=[…, {one!r}]: not an event class")
+            raise ConfigurationError(f"types=[…, {one!r}]: {one!r} is not an event class")
     return frozenset(types)

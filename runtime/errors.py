@@ -18,7 +18,7 @@ class Overloaded(Unavailable):
 
     def __str__(self) -> str:
         # Formatted on demand: under overload, no error is raised more often.
-        return f"{self.message}; nothing was done, send again in {self.retry_after_s:.2g} s or later"
+        return f"{self.message}; nothing was done; send again in {self.retry_after_s:.2g} s or later"
 
 
 class CommandTimeout(OutcomeUnknown):

@@ -109,7 +109,7 @@ class Lifecycle:
     async def ended(self) -> BaseException | None:
         """Wait until the runtime ends; return the cause, or None after a stop. Raises RuntimeClosed before a start."""
         if self._root is None:
-            raise RuntimeClosed("the runtime has not been started: there is no end to wait for")
+            raise RuntimeClosed("the runtime has not been started: start it before waiting for its end")
         self._require_own_loop()
         await asyncio.wait((self._root,))
         return self._failure

@@ -108,8 +108,10 @@ class ReadSide(Component):
         if aggregate is not None and id is not None:
             stream = StreamName(aggregate.__definition__.stream_type, checked_id(id, "id"))
         elif aggregate is not None or id is not None:
-            raise ConfigurationError("events(aggregate=…, id=…): give both for one stream, neither for the whole log")
-        after = checked_count(after, "after", "a position, 0 for the beginning of the log")
+            raise ConfigurationError(
+                "events(aggregate=…, id=…): give both for one stream, or neither for the whole log"
+            )
+        after = checked_count(after, "after", "a position, or 0 for the beginning of the log")
         return self._subscription(after, self._known(types), stream)
 
     def _known(self, types: Collection[type[Event]] | None) -> frozenset[type[Event]] | None:
@@ -120,7 +122,7 @@ class ReadSide(Component):
 
     def subscribe(self, name: str, types: Collection[type[Event]] | None, after: int) -> DurableSubscription[Any]:
         """Return a subscription that saves its position under a name."""
-        after = checked_count(after, "after", "a position, 0 for the beginning of the log")
+        after = checked_count(after, "after", "a position, or 0 for the beginning of the log")
         classes = self._known(types)
 
         def behind(position: int) -> Subscription[Any]:
@@ -137,7 +139,7 @@ class ReadSide(Component):
         """Return the read model of a projection class; raise ConfigurationError if the runtime does not have it."""
         model = self._models.get(projection) if projection is not None else None
         if model is None:
-            raise ConfigurationError(f"{projection!r} is not a projection of this runtime: Runtime([…, Balances], …)")
+            raise ConfigurationError(f"{projection!r} is not a projection of this runtime: add it to Runtime([…])")
         return model
 
     def models(self, projections: Collection[type[Projection]]) -> list[ReadModel]:

@@ -28,12 +28,12 @@ class Retry(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         attempts: Any = self.attempts
         if not isinstance(attempts, int) or isinstance(attempts, bool) or attempts < 1:
-            raise ConfigurationError(f"Retry(attempts={self.attempts!r}): must be a whole number, 1 or more")
+            raise ConfigurationError(f"Retry(attempts={self.attempts!r}): must be an integer, 1 or more")
         first, most = self.backoff_s, self.backoff_max_s
         if not (is_seconds(first) and is_seconds(most) and first <= most):
             raise ConfigurationError(
                 f"Retry(backoff_s={first!r}, backoff_max_s={most!r}): must be seconds from 0 to {SECONDS_MAX}, and "
-                "the maximum must not be less than the first"
+                "the maximum must not be less than the initial value"
             )
 
     def wait_s(self, attempt: int, source: Source) -> float:

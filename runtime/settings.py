@@ -78,7 +78,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigurationError(
                 f"Settings(hydration_backoff_s={self.hydration_backoff_s!r}, "
                 f"hydration_backoff_max_s={self.hydration_backoff_max_s!r}): the maximum must not be less than the "
-                "first"
+                "initial value"
             )
         if self.unreadable_types not in ("refuse", "warn"):
-            raise ConfigurationError(f'Settings(unreadable_types={self.unreadable_types!r}): "refuse" or "warn"')
+            raise ConfigurationError(
+                f'Settings(unreadable_types={self.unreadable_types!r}): must be "refuse" or "warn"'
+            )

@@ -45,7 +45,9 @@ class Sagas:
         status: only those that are "running", "undoing", "completed", "undone" or "failed".
         """
         if status is not None and status not in _STATUSES:
-            raise ConfigurationError(f"sagas.list(status={status!r}): running, undoing, completed, undone or failed")
+            raise ConfigurationError(
+                f"sagas.list(status={status!r}): must be running, undoing, completed, undone or failed"
+            )
         return self._running().list(saga, status)
 
     async def retry(self, saga: type[Saga], id: str, *, reason: str) -> None:
@@ -67,7 +69,7 @@ class Sagas:
         await self._running().repair(saga, id, "skip", reason)
 
     async def complete(self, saga: type[Saga], id: str, *, reason: str) -> None:
-        """End a stuck saga as completed, whatever steps remain.
+        """End a stuck saga as completed, even if steps remain.
 
         reason: stored in its history; must not be empty.
 

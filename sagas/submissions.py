@@ -33,7 +33,7 @@ class Submissions:
         status: only those that are "waiting", "done", "failed" or "cancelled".
         """
         if status is not None and status not in SUBMISSION_STATUSES:
-            raise ConfigurationError(f"submissions.list(status={status!r}): waiting, done, failed or cancelled")
+            raise ConfigurationError(f"submissions.list(status={status!r}): must be waiting, done, failed or cancelled")
         return self._running().submissions(status)
 
     async def cancel(self, command_id: str, *, reason: str = "") -> bool:

@@ -121,7 +121,7 @@ class EventCodec:
             raise _at(record, CorruptEvent, f"the payload does not fit {reader[0].__qualname__}: {error}") from error
         except BaseException as raised:  # the `__post_init__` of the event, or of a nested value
             let_through(raised)
-            reason = f"{reader[0].__qualname__} refuses the payload: {error_text(raised)}"
+            reason = f"{reader[0].__qualname__} rejected the payload: {error_text(raised)}"
             raise _at(record, CorruptEvent, reason) from raised
 
     def _upcast(self, record: EncodedRecord) -> tuple[Event, ...]:

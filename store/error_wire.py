@@ -19,7 +19,7 @@ class ErrorWire(msgspec.Struct, frozen=True):
 
     lineage: the names of its class and of its base classes, up to the branch of the hierarchy.
     message: the message of the error.
-    fields: its attributes; text for those that JSON cannot carry.
+    fields: its attributes; text for those that JSON cannot represent.
     """
 
     lineage: tuple[str, ...]

@@ -130,7 +130,7 @@ class Unavailable(Transient):
 
 
 class OutcomeUnknown(Transient):
-    """Send again with the same `command_id` to learn the outcome of the call, which is unknown."""
+    """Send again with the same `command_id`: the call may or may not have taken effect."""
 
     http_status = 504
 
@@ -157,7 +157,7 @@ class StoreInUse(Unavailable):
 
 
 class Fenced(StoreInUse):
-    """Another runtime has taken the log over, and this one writes nothing to it any more: stop it."""
+    """Another runtime has taken over the log, so this one no longer writes to it: stop this runtime."""
 
 
 class CommitUnknown(OutcomeUnknown):
@@ -183,7 +183,7 @@ class StoreHangs(OutcomeUnknown):
 
 
 class UnsupportedSchema(ConfigurationError):
-    """The file is not an Actorium log, is from a newer Actorium, or needs a migration but was opened read-only."""
+    """The file is not an Actorium log, comes from a newer version, or needs a migration but was opened read-only."""
 
 
 class WrongExpectedVersion(LostRace):
@@ -201,7 +201,7 @@ class WrongExpectedVersion(LostRace):
 
 
 class DuplicateCommand(Refused):
-    """An append has a `command_id` that already took effect; `record` says where its events are."""
+    """An append repeats a command that already took effect; `record` says where its events are."""
 
     record: CommandRecord
 
@@ -256,7 +256,7 @@ class UnreadableEvent(DamagedLog):
 
 
 class CorruptEvent(UnreadableEvent):
-    """An event fails its checksum, or is not valid JSON of its type: a disk error or a manual edit changed it."""
+    """An event fails its checksum, or is not valid JSON for its type: a disk error or a manual edit changed it."""
 
 
 class VersionGap(UnreadableEvent):

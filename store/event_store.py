@@ -85,7 +85,7 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
-    """An event that a processor could not handle even with retries, parked so that only its stream waits.
+    """An event that a processor could not handle even after retries, parked so that only its own stream waits.
 
     position: the position of the event. Later events of the same stream wait until a person retries or discards it.
     discarded: the reason why it was discarded; empty while it is parked.
@@ -318,7 +318,7 @@ class OwnedStore(EventStore, Protocol):
     """A store that another runtime can take over while this one still runs."""
 
     async def until_lost(self) -> Fenced:
-        """Return the reason once another runtime has taken the log over; wait if none has. The store is open."""
+        """Return the reason once another runtime has taken over the log; wait if none has. The store is open."""
         ...
 
 

@@ -36,7 +36,7 @@ def upcast(from_version: int, *, type: str = "") -> Callable[[F], F]:
     type: the stored name of the event at that version, if the class was renamed since.
 
     Raises:
-        ConfigurationError: `from_version` is not a whole number from 1, or the decorated object is not a function.
+        ConfigurationError: `from_version` is not an integer of at least 1, or the decorated object is not a function.
 
         class AccountOpened(Event):
             schema_version = 2
@@ -53,7 +53,7 @@ def upcast(from_version: int, *, type: str = "") -> Callable[[F], F]:
     """
     if not is_version(from_version):
         raise ConfigurationError(
-            f"@upcast({from_version!r}): give the schema version that the function takes, a whole number from 1"
+            f"@upcast({from_version!r}): give the schema version that the function takes, an integer, 1 or more"
         )
 
     def mark(function: F) -> F:
@@ -71,7 +71,7 @@ def _plain(attribute: Any) -> Any:
 
 
 def is_version(value: object) -> TypeGuard[int]:
-    """Return whether a value is a whole number from 1."""
+    """Return whether a value is an integer, 1 or more."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
@@ -89,7 +89,7 @@ def read_upcasters(event_class: type, stored_name: str, schema_version: object) 
     name = event_class.__qualname__
     if not is_version(schema_version):
         raise ConfigurationError(
-            f"{name}.schema_version is {schema_version!r}: give the number of the current shape, a whole number from 1"
+            f"{name}.schema_version is {schema_version!r}: give the number of the current shape, an integer, 1 or more"
         )
     found: dict[int, Upcaster] = {}
     for upcaster in sorted(_marked(event_class, stored_name), key=lambda one: one.from_version):

@@ -260,11 +260,11 @@ class Admission:
     def _no_room(self, sender: WaitingSender) -> Overloaded:
         queue = sender.queue
         if queue is self.queue:
-            why = f"{self.limit} commands are in flight, the limit max_in_flight"
+            why = f"{self.limit} commands are in flight (the limit max_in_flight)"
         else:
             assert sender.full is not None, "a sender that waits for a mailbox knows the actor"
-            why = f"{sender.full.stream} has {self._mailbox_limit} commands waiting, the limit mailbox_limit"
-        return self._overloaded(f"no room in time: {why}", sender.envelope.timeout_s)
+            why = f"{sender.full.stream} has {self._mailbox_limit} commands waiting (the limit mailbox_limit)"
+        return self._overloaded(f"no room became free in time: {why}", sender.envelope.timeout_s)
 
     def _overloaded(self, why: str, retry_after_s: float) -> Overloaded:
         self.refused += 1

@@ -99,7 +99,7 @@ class Dispatcher:
             fresh = False
             command_id = checked_command_id(command_id)
         if expected_version is not None:
-            checked_count(expected_version, "expected_version", "a whole number, 0 for a stream that is empty")
+            checked_count(expected_version, "expected_version", "a version, or 0 for an empty stream")
         if (correlation_id, causation_id) != _NO_IDS:  # one comparison: hot path
             checked_text(correlation_id, "correlation_id")
             checked_text(causation_id, "causation_id")

@@ -95,7 +95,7 @@ class DurableSubscription(Generic[E_co]):
     def _opened(self) -> Subscription[E_co]:
         if self._subscription is None:
             raise ConfigurationError(
-                f"the subscription {self.name!r} is not open: `async with runtime.subscribe(…) as subscription:`"
+                f"the subscription {self.name!r} is not open: use `async with runtime.subscribe(…) as subscription:`"
             )
         return self._subscription
 

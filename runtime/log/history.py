@@ -38,7 +38,7 @@ class Moment:
             raise ConfigurationError(f"give exactly one of at_version, at_position and at_time, not {len(given)}")
         for name, number in (("at_version", version), ("at_position", position)):
             if number is not None:
-                checked_count(number, name, "a whole number, 0 or more")
+                checked_count(number, name, "an integer, 0 or more")
         if time is not None and getattr(time, "tzinfo", None) is None:  # it may be of any type
             raise InvalidCommand(f"at_time={time!r} has no time zone: give an aware datetime")
         self._version = version
@@ -101,7 +101,7 @@ async def changes(
     store: EventStore, kind: ActorKind[Actor], id: str, after_version: int
 ) -> AsyncGenerator[Change[Any], None]:
     """Yield the changes of an aggregate after a version, oldest first; raise NotFound if it has no events."""
-    checked_count(after_version, "after_version", "0 for the whole history, or a version")
+    checked_count(after_version, "after_version", "a version, or 0 for the whole history")
     stream = StreamName(kind.type, checked_id(id, "id"))
     state = kind.aggregate_class(id)
     is_empty = True

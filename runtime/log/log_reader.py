@@ -143,8 +143,8 @@ class LogReader:
         if position > head:
             raise PositionBeyondLog(
                 f"position {position} is beyond the end of the log, {head}: it comes from a longer log, for example "
-                "from before a backup was restored. Undo what was derived from the missing events, then continue "
-                f"after {head}, or start after 0",
+                "from before a backup was restored. Undo the effects of the missing events, then continue "
+                f"after {head}, or start over after 0",
                 position,
                 head,
             )

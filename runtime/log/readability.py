@@ -76,6 +76,6 @@ async def require_readable(store: EventStore, codec: EventCodec, otherwise: Lite
     raise UnreadableTypes(
         "the log holds events that this runtime cannot read:\n  "
         + "\n  ".join(lines)
-        + '\nFix each as described, or start with Settings(unreadable_types="warn"): only their aggregates fail.',
+        + '\nFix each as described, or start with Settings(unreadable_types="warn"): then only their aggregates fail.',
         [one.shape for one in found],
     )

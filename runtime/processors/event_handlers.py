@@ -87,7 +87,8 @@ def read_handler(
         if kind not in extras:
             allowed = ", ".join(extra.__name__ for extra in extras)
             raise ConfigurationError(
-                f"{name}: the parameter {parameter.name!r} is {shown(kind)}: after the event it may have {allowed}"
+                f"{name}: the parameter {parameter.name!r} is annotated {shown(kind)}; after the event, the handler "
+                f"may take {allowed}"
             )
         taken.append(kind)
     return EventHandler(method, tuple(classes), tuple(taken))

@@ -177,7 +177,7 @@ class OutletWork:
                 let_through(raised)
                 await self._move_to(place - 1)
                 raise TryLater(
-                    f"the sink of {self._checkpoint.name} does not accept {delivered.stream} version "
+                    f"the sink of {self._checkpoint.name} did not accept {delivered.stream} version "
                     f"{delivered.version}: {error_text(raised)}",
                     self._outlet.retry,
                 ) from raised

@@ -96,7 +96,7 @@ class Processor:
 
     @property
     def position(self) -> int:
-        """The position up to which all events are finished."""
+        """The position up to which every event has been handled, parked or held back."""
         return self.checkpoint.position
 
     def pause(self) -> None:
@@ -119,7 +119,7 @@ class Processor:
         return letters.discarded() if discarded else letters.parked()
 
     async def retry(self, position: int | None = None) -> int:
-        """Redeliver the event parked at a position, by default all parked events; return how many are resolved."""
+        """Redeliver the event parked at a position, by default all parked events; return how many were resolved."""
 
         async def retry() -> int:
             done = 0
@@ -151,7 +151,7 @@ class Processor:
         state, error = self._state, self._error
         if state == "full":
             parked = len(self.checkpoint.letters)
-            error = f"{parked} events are parked, the limit max_parked: fix the handler, then retry()"
+            error = f"{parked} events are parked (the limit max_parked): fix the handler, then call retry()"
         if self._paused and state in ("starting", "running", "full"):
             state = "paused"
         return ProcessorStatistics(

@@ -12,7 +12,7 @@ class ProcessorStatistics(msgspec.Struct, frozen=True, kw_only=True):
     state: "starting", "running", "paused", "waiting" (for the store, or for the sink of an outlet), "full" (`parked`
         is at its limit), "failed" or "stopped". "failed" means that its own code raised, and it retries; or that a
         handler of a projection with `on_failure = "stop"` did, and it waits for `resume`.
-    position: the position up to which all events are finished.
+    position: the position up to which every event has been handled, parked or held back.
     lag_events: the number of events between `position` and the end of the log.
     lag_s: the age in seconds of the first unfinished event.
     handled: events passed since the start.

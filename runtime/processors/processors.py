@@ -26,7 +26,8 @@ class Processors(Mapping[object, Processor]):
         processor = self._running().get(handler)
         if processor is None:
             raise ConfigurationError(
-                f"{handler!r} is not a projection, @react function, outlet or saga of this runtime: add it"
+                f"{handler!r} is not a projection, @react function, outlet or saga of this runtime: add it to "
+                "Runtime([…])"
             )
         return processor
 
@@ -64,7 +65,7 @@ class AllDeadLetters:
         return sorted(letters, key=lambda letter: (letter.position, letter.processor))
 
     async def retry(self, letter: DeadLetter | None = None, *, handler: object = None) -> int:
-        """Redeliver parked events and the events held back behind them; return how many parked events are resolved.
+        """Redeliver parked events and the events held back behind them; return how many parked events were resolved.
 
         letter: only this one. Raises NotFound if it is no longer parked.
         handler: only those of this handler.
@@ -93,5 +94,5 @@ class AllDeadLetters:
             if processor.name == letter.processor:
                 return processor
         raise ConfigurationError(
-            f"this runtime has no processor named {letter.processor!r}, to which the letter belongs"
+            f"the dead letter belongs to the processor {letter.processor!r}, which this runtime does not have"
         )

@@ -24,7 +24,7 @@ _REACTION = "__actorium_reaction__"
 OnReplay = Literal["skip", "run"]
 
 IdempotencyKey = NewType("IdempotencyKey", str)
-IdempotencyKey.__doc__ = """A string that identifies the effect of one event or step, the same at every attempt.
+IdempotencyKey.__doc__ = """A string that identifies the effect of one event or step, the same on every attempt.
 
 Pass it to the receiver, so that it can detect a repeat. If the handler sends a command whose id begins with the key,
 the command gets an id that only the runtime can create, so no other caller can have used it.

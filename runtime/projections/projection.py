@@ -46,7 +46,7 @@ Fetch = Callable[[Callable[[TableNames], str], Sequence[Any]], Awaitable[list[tu
 
 
 class Transaction:
-    """Records what a handler writes; it is committed together with the checkpoint, all or nothing.
+    """Records what a handler writes, which is committed atomically with the checkpoint.
 
     SQL statements run in their order. Changes of rows (`put`, `add`, `delete`) take effect in their order too. A
     statement cannot use the tables of rows.
@@ -206,12 +206,12 @@ class ProjectionDefinition:
         self.tables = _checked_tables(owner, projection_class.tables)
         self.has_tables = bool(self._schema or self.tables)
         if not is_version(self.version):
-            raise ConfigurationError(f"{owner}.version = {self.version!r}: version must be a whole number from 1")
+            raise ConfigurationError(f"{owner}.version = {self.version!r}: version must be an integer, 1 or more")
         if not _NAME.fullmatch(self.name):
             raise ConfigurationError(f"{owner}.projection_name = {self.name!r} may hold only letters, digits and _")
         _check_snapshot_every(projection_class, self.has_tables)
         if projection_class.on_failure not in ("park", "stop"):
-            raise ConfigurationError(f'{owner}.on_failure = {projection_class.on_failure!r}: "park" or "stop"')
+            raise ConfigurationError(f'{owner}.on_failure = {projection_class.on_failure!r}: must be "park" or "stop"')
         extras = (RecordedEvent, Transaction) if self.has_tables else (RecordedEvent,)
         handlers = []
         for method in marked_handlers(projection_class):
@@ -222,13 +222,13 @@ class ProjectionDefinition:
                 )
             if inspect.isgeneratorfunction(method):
                 raise ConfigurationError(
-                    f"{owner}.{method.__name__} yields: calling it would do nothing; remove the yield"
+                    f"{owner}.{method.__name__} contains a yield, so calling it would do nothing: remove the yield"
                 )
             if correlation_of(method) is not None:
                 raise ConfigurationError(f"{owner}.{method.__name__}: @on(correlate=…) is for sagas; use @on")
             handlers.append(read_handler(method, f"{owner}.{method.__name__}", names, extras=extras))
         if not handlers:
-            raise ConfigurationError(f"{owner} handles no event: give it @on methods")
+            raise ConfigurationError(f"{owner} handles no events: give it @on methods")
         self.handlers: dict[type[Event], EventHandler] = by_event_class(owner, handlers)
         for value in vars(projection_class).values():
             if isinstance(value, Query):
@@ -276,11 +276,13 @@ class ProjectionDefinition:
             if self.has_tables:
                 # A change to it would not be written with the checkpoint, nor undone with a failed event.
                 raise ConfigurationError(
-                    f"{owner}.{field.name}: the state of a projection with a schema is its tables; make a constant a "
-                    "ClassVar, and keep what changes in a table"
+                    f"{owner}.{field.name}: the state of a projection with a schema is its tables; declare a "
+                    "constant as ClassVar, and keep changing data in a table"
                 )
             if field.required:
-                raise ConfigurationError(f"{owner}.{field.name} has no default: a projection begins empty; give it one")
+                raise ConfigurationError(
+                    f"{owner}.{field.name} has no default: a projection begins empty, so give the field a default"
+                )
 
 
 def _checked_schema(owner: str, schema: Any) -> str | Mapping[str, str]:
@@ -288,18 +290,16 @@ def _checked_schema(owner: str, schema: Any) -> str | Mapping[str, str]:
     if isinstance(schema, str):
         return schema if schema.strip() else ""
     if not (isinstance(schema, Mapping) and schema):
-        raise ConfigurationError(
-            f"{owner}.schema = {schema!r}: it is SQL, or a dict of SQL by the dialect of the store"
-        )
+        raise ConfigurationError(f"{owner}.schema = {schema!r}: must be SQL, or a dict of SQL by dialect")
     for dialect, sql in schema.items():
         if not (isinstance(dialect, str) and isinstance(sql, str) and sql.strip()):
-            raise ConfigurationError(f"{owner}.schema[{dialect!r}] = {sql!r}: SQL by the name of a dialect is expected")
+            raise ConfigurationError(f"{owner}.schema[{dialect!r}] = {sql!r}: must be SQL, under the name of a dialect")
     return schema
 
 
 def _checked_tables(owner: str, tables: Any) -> tuple[type[Table], ...]:
     if isinstance(tables, str | type) or not isinstance(tables, Sequence):
-        raise ConfigurationError(f"{owner}.tables = {tables!r}: a list of Table classes is expected")
+        raise ConfigurationError(f"{owner}.tables = {tables!r}: must be a list of Table classes")
     names: dict[str, type[Table]] = {}
     for table in tables:
         name = definition_of(table).name.lower()
@@ -319,10 +319,12 @@ def _check_snapshot_every(projection: type[Projection], has_tables: bool) -> Non
     if every and has_tables:
         raise ConfigurationError(
             f"{projection.__name__}.snapshot_every = {every!r}: a projection with a schema is kept in its tables; "
-            "leave it out"
+            "remove snapshot_every"
         )
     if type(every) is not int or every < 0:
-        raise ConfigurationError(f"{projection.__name__}.snapshot_every = {every!r}: a number of events, 0 for never")
+        raise ConfigurationError(
+            f"{projection.__name__}.snapshot_every = {every!r}: must be a number of events, or 0 for no snapshots"
+        )
 
 
 class Projection(msgspec.Struct, metaclass=HandlerMeta):

@@ -44,7 +44,7 @@ class ReadModel:
         except TimeoutError:
             raise QueryTimeout(
                 f"{self.checkpoint.name} is at position {self.checkpoint.position} and did not reach {position} within "
-                f"{timeout_s:g} s: ask again, or see runtime.processors[…].statistics()"
+                f"{timeout_s:g} s: query again, or see runtime.processors[…].statistics()"
             ) from None
 
         if position and self.checkpoint.letters and not stale:
@@ -57,12 +57,12 @@ class ReadModel:
             return
         event = f"{letter.event_type} at position {letter.position} ({letter.stream} version {letter.version})"
         if letter.discarded:
-            text = f"{name} lacks {event}: it was discarded ({letter.discarded}); ask without after="
+            text = f"{name} does not contain {event}: it was discarded ({letter.discarded}); query without after="
         else:
             behind = "" if letter.position == position else f", and position {position} waits behind it"
             text = (
                 f"{name} has parked {event}{behind}: {letter.error}; fix the handler and deliver it with "
-                "runtime.dead_letters.retry(), or ask with stale=True"
+                "runtime.dead_letters.retry(), or query with stale=True"
             )
         raise EventParked(text, processor=name, position=letter.position)
 
@@ -105,8 +105,8 @@ async def _within(query: Query[Any], answer: Awaitable[Any], timeout_s: float) -
         if not timeout.expired():
             raise  # raised by the query itself
         raise QueryTimeout(
-            f"{query!r} did not end within {timeout_s:.2g} s and was interrupted: query less at a time, or allow "
-            "more time with timeout_s="
+            f"{query!r} did not finish within {timeout_s:.2g} s and was interrupted: query less data at a time, or "
+            "allow more time with timeout_s="
         ) from None
 
 

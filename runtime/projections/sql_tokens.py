@@ -73,7 +73,7 @@ def _split(sql: str) -> Sequence[_Place]:
     try:
         return split(sql)
     except TokenError as error:
-        raise ConfigurationError(f"{sql!r} cannot be read as SQL: close every string, name and comment") from error
+        raise ConfigurationError(f"{sql!r} cannot be parsed as SQL: close every string, name and comment") from error
 
 
 @cache

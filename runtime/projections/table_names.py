@@ -109,15 +109,15 @@ class TableNames:
             raise ConfigurationError(f"{sql!r}: ROLLBACK would undo other events too; use ABORT")
         if any(word.keyword == "REFERENCES" for word in words):
             raise ConfigurationError(
-                f"{sql!r}: a projection must not use foreign keys, because SQLite could reject a whole commit for one: "
-                "leave REFERENCES out, and delete dependent rows in the handler or by a trigger"
+                f"{sql!r}: a projection must not use foreign keys, because one violation could make SQLite reject a "
+                "whole commit: leave REFERENCES out, and delete dependent rows in the handler or with a trigger"
             )
         if begins is _HANDLER_BEGINS and self._row_names:
             self._refuse_row_tables(sql, words)
         for word in _written(words):
             name = word.name or word.text
             if begins is _QUERY_BEGINS:
-                raise ConfigurationError(f"{sql!r} writes to {name!r}: a query only reads")
+                raise ConfigurationError(f"{sql!r} writes to {name!r}: a query can only read")
             if name.lower() not in self._own:
                 raise ConfigurationError(
                     f"{sql!r} writes to {name!r}, which is not a table of the projection ({', '.join(self.plain)}): "

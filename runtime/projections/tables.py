@@ -72,7 +72,7 @@ class TableDefinition:
         self.name: str = table_class.__dict__.get("table_name") or table_class.__name__
         if not self.name.isidentifier():
             raise ConfigurationError(f"{owner}.table_name = {self.name!r} may hold only letters, digits and _")
-        decoders_of(table_class)  # refuses types that JSON cannot carry
+        decoders_of(table_class)  # refuses types that JSON cannot represent
         try:
             fields = msgspec.structs.fields(table_class)
             read = [_column(field) for field in fields]

@@ -171,7 +171,7 @@ class IntentRunner:
             return
         key, intent, policy = run.key, run.intent, self._policy
         if error is not None:
-            assert isinstance(error, Exception), "replies are errors of ours"
+            assert isinstance(error, Exception), "an error reply is one of Actorium's errors"
             if isinstance(error, CommandConflict) or not policy.is_final(key, intent, error):
                 self._have_done(run, index, partial(policy.command, key, intent, index, error))
                 return

@@ -19,7 +19,7 @@ from actorium.store.tables.own_rows import ReadLiveSteps
 log = logger("actorium.sagas")
 
 _NAMED_MAX = 5
-_IS_NO_SAGA = "is not a saga of this runtime: give Runtime([…]) its class"
+_IS_NO_SAGA = "is not a saga of this runtime: add its class to Runtime([…])"
 
 
 class LostSagas(NamedTuple):
@@ -52,7 +52,7 @@ async def lost_sagas(store: EventStore, definitions: Iterable[SagaDefinition]) -
             name = step.removesuffix(UNDO)
             if name and definition.today(name) not in definition.steps:
                 live[f"{saga.type}.{name}"] = (
-                    f"{saga.type}.{name} (live: {_named(ids)}) is not a step of this code: restore it, or map its "
+                    f"{saga.type}.{name} (live: {_named(ids)}) is not a step in this code: restore it, or map its "
                     f"name in renamed_steps of {definition.saga_class.__qualname__}"
                 )
     over = [

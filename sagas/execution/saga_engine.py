@@ -168,7 +168,7 @@ class SagaEngine(Component):
         try:
             await self._agenda.run()
         finally:
-            self._end_waiters.close(RuntimeClosed("the runtime stops; the saga continues after the next start"))
+            self._end_waiters.close(RuntimeClosed("the runtime is stopping; the saga continues after the next start"))
             with anyio.CancelScope(shield=True):
                 await self._runners.close()
 
@@ -252,7 +252,7 @@ class SagaEngine(Component):
         codec = self._submissions.codec
         view = view_of(command_id, (one for record in page.events for one in codec.recorded(record)))
         if view is None:
-            raise NotFound(f"no command was submitted under the id {command_id!r}")
+            raise NotFound(f"no command was submitted with the id {command_id!r}")
         return view
 
     async def submissions(self, status: str | None) -> AsyncIterator[SubmissionView]:
@@ -353,7 +353,7 @@ class SagaEngine(Component):
     def _kind(self, saga: type[Saga]) -> ActorKind[Actor]:
         kind = self._kinds.get(saga)
         if kind is None:
-            raise ConfigurationError(f"{saga!r} is not a saga of this runtime: Runtime([…, Transfer], …)")
+            raise ConfigurationError(f"{saga!r} is not a saga of this runtime: add it to Runtime([…])")
         return kind
 
     async def _ask(self, kind: ActorKind[Actor], command: Command, **identity: Any) -> Ack:

@@ -180,6 +180,6 @@ def _changes(before: dict[str, Any], saga: SagaState, max_payload_bytes: int) ->
     size_bytes = len(as_json(changed))
     if size_bytes > max_payload_bytes:
         raise InvalidMessage(
-            f"its changes of the saga take {size_bytes} bytes, the limit max_payload_bytes is {max_payload_bytes}"
+            f"its changes to the saga take {size_bytes} bytes, but the limit max_payload_bytes is {max_payload_bytes}"
         )
     return {**changed, "ended": saga.ended, "reason": saga.reason} if saga.ended else changed

@@ -106,7 +106,9 @@ class SagaDefinition:
             if not is_proper_subclass(command, Command):
                 raise ConfigurationError(f"{name}: @on_rejected handles {shown(command)}, which is not a Command")
             if len(inspect.signature(method).parameters) > 3:
-                raise ConfigurationError(f"{name} has too many parameters: it may have the command, and the Rejected")
+                raise ConfigurationError(
+                    f"{name} has too many parameters: it takes the command and, optionally, the Rejected"
+                )
             other_method = self.rejections.setdefault(command, method)  # type: ignore[arg-type]
             if other_method is not method:
                 raise ConfigurationError(f"{name} and {other_method.__name__} both handle a rejected {shown(command)}")
@@ -115,8 +117,8 @@ class SagaDefinition:
         correlate = starts[0] if starts is not None else correlation_of(method)
         if starts is None and correlate is None:
             raise ConfigurationError(
-                f'{name}: its event cannot find the saga: write @on(correlate="field"), with the event field that '
-                "holds the saga's id, or a function of the recorded event"
+                f'{name}: nothing says which saga its event belongs to: write @on(correlate="field"), with the event '
+                "field that holds the saga's id, or a function of the recorded event"
             )
         for event_class in handler.event_classes:
             _check_field(name, event_class, correlate)
@@ -130,13 +132,11 @@ class SagaDefinition:
     def _check(self, names: Mapping[str, Any]) -> None:
         owner = self.saga_class.__name__
         if not any(handler.is_start for handler in self.handlers.values()):
-            raise ConfigurationError(
-                f"{owner} has nothing to start it: mark the handler of its first event with @starts"
-            )
+            raise ConfigurationError(f"{owner} has no @starts method: mark the handler of its first event with @starts")
         steps = list(self.steps.values())
         pivots = [index for index, step in enumerate(steps) if step.pivot]
         if len(pivots) > 1:
-            raise ConfigurationError(f"{owner} has {len(pivots)} pivots: a saga has at most one")
+            raise ConfigurationError(f"{owner} has {len(pivots)} pivots: a saga can have at most one")
         # Nothing after the last step can fail, so that step needs no undo; nor do the pivot and the steps after it.
         for step in steps[: pivots[0] if pivots else len(steps) - 1]:
             if not step.says_undo:
@@ -162,10 +162,12 @@ class SagaDefinition:
     def _check_names(self, owner: str) -> None:
         again = self.saga_class.on_start_again
         if again not in ("ignore", "refuse"):
-            raise ConfigurationError(f'{owner}.on_start_again = {again!r}: "ignore" or "refuse"')
+            raise ConfigurationError(f'{owner}.on_start_again = {again!r}: must be "ignore" or "refuse"')
         after_s = self.saga_class.alarm_after_s
         if after_s is not None and not 0 < after_s <= _ALARM_MAX_S:
-            raise ConfigurationError(f"{owner}.alarm_after_s = {after_s!r}: seconds, above 0, at most {_ALARM_MAX_S:g}")
+            raise ConfigurationError(
+                f"{owner}.alarm_after_s = {after_s!r}: must be a number of seconds above 0 and at most {_ALARM_MAX_S:g}"
+            )
         if set(self.saga_type) & set("/<>"):
             raise ConfigurationError(f"{owner}: saga_type={self.saga_type!r} must not contain / < or >")
         if FREE in self.steps:
@@ -194,7 +196,7 @@ class SagaDefinition:
                 )
             kinds = [hints.get(parameter.name) for parameter in parameters]
             if kinds not in ([], [IdempotencyKey]):
-                raise ConfigurationError(f"{name}: an async step has no parameter, or one annotated IdempotencyKey")
+                raise ConfigurationError(f"{name}: an async step takes no parameters, or one annotated IdempotencyKey")
         elif parameters:
             raise ConfigurationError(f"{name} has parameters: a step reads only the saga's fields")
         if step.undo_method is not None and inspect.iscoroutinefunction(step.undo_method):
@@ -203,10 +205,10 @@ class SagaDefinition:
             )
         if step.undo_method is not None and len(inspect.signature(step.undo_method).parameters) > 2:
             raise ConfigurationError(
-                f"{name}'s undo has too many parameters: it may have one, the commands that took effect"
+                f"{name}'s undo has too many parameters: it may take one, the commands that took effect"
             )
         if step.until is None and step.correlate is not None:
-            raise ConfigurationError(f"{name}: correlate= says how the event of until= finds its saga: add until=")
+            raise ConfigurationError(f"{name}: correlate= says how to find the saga of an until= event: add until=")
         if step.until is not None:
             if not is_proper_subclass(step.until, Event):
                 raise ConfigurationError(f"{name}: until={shown(step.until)} is not an Event")
@@ -226,7 +228,9 @@ def _check_return(name: str, hints: Mapping[str, Any]) -> None:
     """Raise ConfigurationError if a return annotation is something other than commands or None."""
     for part in leaves(hints.get("return", type(None))):
         if inspect.isclass(part) and part is not type(None) and not issubclass(part, Command):
-            raise ConfigurationError(f"{name} is annotated to return {shown(part)}: return a Command, several, or None")
+            raise ConfigurationError(
+                f"{name} is annotated to return {shown(part)}: return a Command, several Commands, or None"
+            )
 
 
 def _check_field(name: str, event_class: type[Event], correlate: Correlate) -> None:

@@ -36,7 +36,7 @@ def due_at_us(now_us: int, at: datetime | None, after_s: float | None) -> int:
 
 def _us_in(seconds: Any) -> int:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not abs(seconds) <= SECONDS_MAX:
-        raise InvalidCommand(f"submit(…, after_s={seconds!r}): seconds, at most {SECONDS_MAX}")
+        raise InvalidCommand(f"submit(…, after_s={seconds!r}): must be a number of seconds, at most {SECONDS_MAX}")
     return round(seconds * 1_000_000)
 
 
@@ -48,7 +48,7 @@ def _us_of(at: Any, now_us: int) -> int:
     except OverflowError:  # in UTC it is outside the calendar
         us = LATEST_US if at.year > 1 else 0
     if us > now_us + SECONDS_MAX * 1_000_000:
-        raise InvalidCommand(f"submit(…, at={at!r}): at most {_YEARS} years from now")
+        raise InvalidCommand(f"submit(…, at={at!r}): must be at most {_YEARS} years from now")
     return max(0, us)
 
 

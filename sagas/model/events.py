@@ -38,7 +38,7 @@ def as_recorded(fields: dict[str, Any]) -> msgspec.Raw:
     encoded = as_json(fields)
     if msgspec.json.decode(encoded) != fields:
         changed = [name for name, value in msgspec.json.decode(encoded).items() if value != fields[name]]
-        raise ValueError(f"{', '.join(changed)}: JSON cannot represent this: {fields!r}")
+        raise ValueError(f"JSON cannot represent {', '.join(changed)} of {fields!r}")
     return msgspec.Raw(encoded)
 
 

@@ -25,11 +25,11 @@ class IntentKey(msgspec.Struct, frozen=True, gc=False):
     key: str
 
     def effect_key(self, index: int) -> str:
-        """Return the name of one effect of the intent: the same at every attempt, after any crash."""
+        """Return the name of one effect of the intent: the same on every attempt, after any crash."""
         return bounded(f"{self.owner}/{self.id}/{self.key}/{index}")
 
     def command_id(self, index: int, id_form: int, round: int = 0) -> DerivedId:
-        """Return the id of the command at an index of the intent: the same at every attempt, after any crash.
+        """Return the id of the command at an index of the intent: the same on every attempt, after any crash.
 
         id_form: that of the intent. A command issued with 0 keeps the id under which it may have been sent.
         round: how often the command was recorded as not done, each time under its id of that time.

@@ -29,7 +29,7 @@ def issued_commands(returned: Any, name: str) -> tuple[IssuedCommand, ...]:
     if isinstance(returned, Command):
         return (issued_command(returned),)
     if not isinstance(returned, Iterable):
-        raise TypeError(f"{name} returned {repr_of(returned)}: return a command, several, or None")
+        raise TypeError(f"{name} returned {repr_of(returned)}: return a command, several commands, or None")
     issued = []
     for command in returned:
         if not isinstance(command, Command):

@@ -116,7 +116,7 @@ class StepPlan:
         if self._status != "failed":
             raise Rejected("the saga is not stuck: there is nothing to repair", status=stream.status)
         if not stream.stuck_at and action != "complete":
-            raise Rejected("its own code ended the saga: it can only be completed", reason=stream.reason)
+            raise Rejected("the saga was ended by its own code: it can only be completed", reason=stream.reason)
         undoing = stream.cause is not None
         for key in stream.stuck_at or ("",):
             self._events.append(SagaRepaired(action, key, reason, undoing))
@@ -391,7 +391,7 @@ class StepPlan:
         if saga != recorded:
             names = [name for name in saga.__struct_fields__ if getattr(saga, name) != getattr(recorded, name)]
             raise TypeError(
-                f"it changed {', '.join(names)}: a step and an undo only read the saga's fields; change them in a "
+                f"it changed {', '.join(names)}: a step and an undo may only read the saga's fields; change them in a "
                 "@starts or @on method, or in an async step"
             )
 

@@ -109,7 +109,7 @@ def step(
     def made(function: Callable[..., Any]) -> Step:
         if timeout_s is not None and not (is_seconds(timeout_s) and timeout_s > 0):
             raise ConfigurationError(
-                f"{function.__qualname__}: @step(timeout_s={timeout_s!r}) must be above 0, at most {SECONDS_MAX}"
+                f"{function.__qualname__}: @step(timeout_s={timeout_s!r}) must be above 0 and at most {SECONDS_MAX}"
             )
         if undo is not _UNSAID and undo is not None:
             raise ConfigurationError(

@@ -101,7 +101,7 @@ def text_of(event: Event) -> str:
         case SagaStarted():
             return f"started because of {event.because_of}"
         case SagaMoved():
-            return f"took {event.because_of}"
+            return f"handled {event.because_of}"
         case StartIgnored():
             return f"ignored start event {event.because_of}: the saga was {event.status}"
         case StepIssued(effect=True):
@@ -115,7 +115,7 @@ def text_of(event: Event) -> str:
         case CommandAnswered():
             return f"{event.key}: command {event.index} " + (f"refused: {event.error}" if event.error else "done")
         case EventArrived():
-            return f"{event.key}: {event.because_of} came"
+            return f"{event.key}: {event.because_of} arrived"
         case StepSucceeded():
             return f"{event.key}: done"
         case StepFailed():
@@ -123,9 +123,9 @@ def text_of(event: Event) -> str:
         case SagaCompleted():
             return "completed"
         case SagaUndone():
-            return f"undone because: {event.reason}"
+            return f"undone: {event.reason}"
         case SagaFailed():
             return f"stuck{' at ' + event.key if event.key else ''}: {event.reason}"
         case SagaRepaired():
-            return f"{event.action} by an operator{' of ' + event.key if event.key else ''}: {event.reason}"
+            return f"{event.action}{' of ' + event.key if event.key else ''} by an operator: {event.reason}"
     return type(event).__name__

@@ -279,7 +279,7 @@ class Runtime:
         at_time: datetime | None = None,
         timeout_s: float | None = None,
     ) -> A:
-        """Return a copy of the state of an aggregate: the latest state, or that at a version, position or time.
+        """Return a copy of the state of an aggregate: the latest one, or the one at a version, position or time.
 
         The latest state includes every command acknowledged before the call.
 
@@ -386,7 +386,7 @@ class Runtime:
         return await self._reads.query(query, args, 0 if after is None else after, timeout_s, stale)
 
     def watch(self, query: Query[R], *args: Any) -> Watch[R]:
-        """Return an async iterator over a query's answers: the current one, then each that differs from the last."""
+        """Return an async iterator over a query's results: the current one, then each that differs from the last."""
         self._running()
         return Watch(self._reads.model_of(query), query, args, timeout_s=self._default_timeout_s)
 

@@ -21,7 +21,7 @@ from actorium.sagas.model.steps import Step
 Lines = Iterator[str]
 
 _UNDONE = '  undone(["undone"])'
-_FAILED = '  failed(["stuck: a person acts"])'
+_FAILED = '  failed(["stuck: needs an operator"])'
 
 
 class Diagram(msgspec.Struct, frozen=True):
@@ -124,7 +124,7 @@ def _steps(definition: SagaDefinition, steps: list[Step]) -> Lines:
             yield f'  {own}["{step.undo_method.__name__}{_returns(step.undo_method)}"]'
             yield f"  {own} -.-> {undo}"
             if step.is_effect or step.until is not None or step.timeout_s is not None:
-                yield f'  {node} -.->|"may be done"| {own}'
+                yield f'  {node} -.->|"may have run"| {own}'
             undo = own
     yield _UNDONE
     if any(not definition.can_be_undone(step.name) for step in steps):

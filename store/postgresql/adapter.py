@@ -212,7 +212,7 @@ class PostgreSQLStore:
             await session.close()
 
     async def until_lost(self) -> Fenced:
-        """Return the reason once another runtime has taken the log over; wait for ever if none does."""
+        """Return the reason once another runtime has taken over the log; wait forever if none does."""
         lease = self._require_lease()
         return await lease.until_lost()
 
@@ -276,7 +276,7 @@ class PostgreSQLStore:
                 is_in_doubt=is_in_doubt,
                 goes_on=lambda: self._goes_on(session),
                 patience_s=self._options.patience_s,
-                what=f"{self._connector.place} did not take a commit",
+                what=f"{self._connector.place} did not accept a commit",
             )
 
         try:
@@ -350,5 +350,5 @@ class PostgreSQLStore:
     def _require_lease(self) -> Lease:
         lease = self._require_open().lease
         if lease is None:
-            raise ConfigurationError(f"{self._connector.place} was opened read-only: it cannot commit")
+            raise ConfigurationError(f"{self._connector.place} was opened read-only, so it cannot be written to")
         return lease

@@ -75,7 +75,7 @@ class Saving:
         try:
             held = await connection.fetchval(HOLD_NODE, self._node)
             if held is None:
-                raise Fenced("another runtime has taken the log over: no checkpoint was written; stop this runtime")
+                raise Fenced("another runtime has taken over the log; no checkpoint was written: stop this runtime")
             await self._write(connection)
         except BaseException:
             if not connection.is_closed():

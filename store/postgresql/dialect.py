@@ -113,7 +113,7 @@ class PostgreSQLDialect:
     def quoted(self, name: str) -> str:
         if len(name.encode()) > _NAME_BYTES_MAX:
             raise ConfigurationError(
-                f"{name!r} is longer than PostgreSQL's {_NAME_BYTES_MAX} bytes for a name: shorten the name of the "
+                f"{name!r} exceeds PostgreSQL's limit of {_NAME_BYTES_MAX} bytes for a name: shorten the name of the "
                 "table or the projection"
             )
         return quoted(name)

@@ -124,7 +124,7 @@ class _Changes:
             case RemoveAll(table):
                 self._clear(table)
             case _:
-                raise TypeError(f"{change!r} is not a change of the runtime's own tables")
+                raise TypeError(f"{change!r} is not a change to the runtime's own tables")
 
     def _clear(self, table: str) -> None:
         self.cleared[table] = None
@@ -155,7 +155,7 @@ async def write_changes(connection: Connection, changes: Iterable[TableChange]) 
         except Exception as error:
             if is_of_server(error):
                 raise
-            raise statement_failed(error, "a change of the runtime's own tables") from error
+            raise statement_failed(error, "a change to the runtime's own tables") from error
 
 
 def _statements(wanted: _Changes) -> Iterable[tuple[str, tuple[Any, ...]]]:

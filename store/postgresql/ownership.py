@@ -110,8 +110,8 @@ async def give_back(connection: Connection, owned: Ownership) -> None:
 def fenced(writer: int) -> Fenced:
     """Return the error of a writer that the log does not name any more."""
     return Fenced(
-        f"writer {writer} has lost the log to another runtime, and nothing was written: stop this runtime; started "
-        "again, it stands by"
+        f"writer {writer} lost the log to another runtime, and nothing was written: stop this runtime; if it is "
+        "started again, it stands by"
     )
 
 

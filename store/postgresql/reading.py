@@ -164,7 +164,7 @@ def _stream_records(stream: StreamName, start: _Start, rows: Iterable[Any]) -> l
         expected += 1
         if version != expected:
             raise VersionGap(
-                f"it follows version {expected - 1}: events were taken out of the log",
+                f"it follows version {expected - 1}: events were removed from the log",
                 stream=stream,
                 version=version,
                 event_type=type_,
@@ -211,7 +211,7 @@ def _log_records(rows: Iterable[Any], after_position: int | None) -> list[Encode
             expected += 1
             if position != expected:
                 raise VersionGap(
-                    f"position {position} follows position {expected - 1} in the log: events were taken out of it",
+                    f"position {position} follows position {expected - 1} in the log: events were removed from it",
                     stream=stream,
                     version=version,
                     event_type=type_,

@@ -161,8 +161,8 @@ async def refuse_other(connection: Connection, schema: str) -> None:
     _refuse_newer(found, schema)
     if found < len(MIGRATIONS):
         raise UnsupportedSchema(
-            f"schema {schema} has version {found}, and this Actorium reads version {len(MIGRATIONS)}: a read-only "
-            "opening cannot migrate it; start the application on it once"
+            f"schema {schema} has version {found}, and this Actorium reads version {len(MIGRATIONS)}, but a log "
+            "opened read-only cannot be migrated; start the application on it once"
         )
 
 
@@ -170,7 +170,7 @@ def _refuse_newer(found: int, schema: str) -> None:
     if found > len(MIGRATIONS):
         raise UnsupportedSchema(
             f"schema {schema} has version {found}, and this Actorium reads versions up to {len(MIGRATIONS)}: "
-            "it was written by a newer one; upgrade this one"
+            "it was written by a newer version; upgrade Actorium"
         )
 
 

@@ -36,7 +36,7 @@ def refusal(sql: str) -> str:
     words = [token for token in tokens(sql) if token.kind in ("word", "name")]
     first = words[0].keyword if words else ""
     if first not in _CHANGES:
-        return f"begins with {first or 'no word'}, and may not"
+        return f"begins with {first or 'no word'}, which is not allowed"
     for before, target in _targets(words):
         if target.name.lower() in OWN_TABLES:
             return f"changes {target.name}, a table of the log ({before} {target.name})"
@@ -124,7 +124,7 @@ async def query(connection: Connection, sql: str, parameters: Sequence[Any]) -> 
     """Return the rows of a query; raise StatementFailed if it fails, takes too long, or is not a query."""
     words = [token.keyword for token in tokens(sql) if token.kind == "word"]
     if not words or words[0] not in _QUERIES:
-        raise StatementFailed(f"{sql!r} begins with {words[0] if words else 'no word'}, and a query only reads")
+        raise StatementFailed(f"{sql!r} begins with {words[0] if words else 'no word'}, but a query can only read")
     try:
         return [tuple(row) for row in await connection.fetch(sql, *parameters)]
     except Exception as error:

@@ -37,7 +37,7 @@ def decoders_of(message_class: type[msgspec.Struct]) -> Decoders:
     They are made once and kept in the class: reading its annotations takes longer than decoding a thousand messages.
 
     Raises:
-        ConfigurationError: a field has a type that JSON cannot carry; the message names the field and the type.
+        ConfigurationError: a field has a type that JSON cannot represent; the message names the field and the type.
     """
     decoders: Decoders | None = vars(message_class).get("__decoders__")
     if decoders is None:
@@ -55,7 +55,7 @@ def _decoders_of(message_class: type[msgspec.Struct]) -> Decoders:
         raise ConfigurationError(f"{name} cannot be stored as JSON: {error}") from error
     for path, custom in _custom_types(info, name, set()):
         raise ConfigurationError(
-            f"{path} has the type {custom.cls.__qualname__}, which JSON cannot carry: use a msgspec.Struct, a "
+            f"{path} has the type {custom.cls.__qualname__}, which JSON cannot represent: use a msgspec.Struct, a "
             "dataclass, a TypedDict, an Enum or one of the built-in types"
         )
     if not _has_no_bottom(info, ()):

@@ -229,7 +229,7 @@ class SQLiteLog:
     def _require_writing(self) -> _Writing:
         writing = self._require_open().writing
         if writing is None:
-            raise ConfigurationError(f"{self._file.path} was opened read-only: it cannot be written to")
+            raise ConfigurationError(f"{self._file.path} was opened read-only, so it cannot be written to")
         return writing
 
     async def _read(self, work: Work[T]) -> T:

@@ -220,8 +220,8 @@ class DatabaseFile:
             self._loss = loss(self.path, self._identity) or wal.loss()
         if self._loss is not None:
             raise StoreUnavailable(
-                f"{self._loss} while the store was open, so it can keep no more events: stop the process, restore the "
-                "file and start again"
+                f"{self._loss} while the store was open, so no more events can be stored: stop the process, restore "
+                "the file and start again"
             )
 
     def make_room(self, db: sqlite3.Connection) -> None:

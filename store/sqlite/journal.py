@@ -355,7 +355,7 @@ def failed_commit(error: Exception) -> type[ActoriumError]:
 
 
 def _warn_of_second_writer(position: int) -> None:
-    advice = "end that program: only one may write the file"
+    advice = "end that program: only one may write to the file"
     if sqlite3.sqlite_version_info < _WAL_RESET_MENDED:
         advice += f"; SQLite {sqlite3.sqlite_version} can corrupt it if two do (fixed in 3.51.3)"
     logger(__name__).warning("store.second_writer", position=position, advice=advice)

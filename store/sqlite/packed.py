@@ -55,7 +55,7 @@ def name_of(value: Any) -> str:
 def texts(column: bytes | None) -> list[bytes]:
     """Return the texts of a packed column; a text with a line break becomes several, which `rows` detects."""
     if column is None:
-        raise InDoubt("a text is missing")
+        raise InDoubt("a text value is missing")
     return column.split(b"\n")
 
 

@@ -256,7 +256,7 @@ def _refuse_additions(db: sqlite3.Connection, path: str) -> None:
         raise UnsupportedSchema(
             f"{path} contains objects that Actorium did not create: "
             f"{', '.join(' '.join(one).rstrip() for one in additions[:5])}; "
-            f'the log is its alone, so remove it (DROP {kind.upper()} "{name}") while no process has the file open'
+            f'remove them (DROP {kind.upper()} "{name}") while no process has the file open'
         )
 
 

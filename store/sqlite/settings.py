@@ -10,7 +10,7 @@ from actorium.store.errors import ConfigurationError, StoreUnavailable
 # The level as SQLite reports it, and what it guarantees.
 _SYNCHRONOUS = {
     "OFF": (0, "acknowledged commits survive a killed process; a power cut may destroy the file"),
-    "NORMAL": (1, "acknowledged commits survive a killed process; a power cut may take the last ones"),
+    "NORMAL": (1, "acknowledged commits survive a killed process; a power cut may lose the last ones"),
     "FULL": (2, "acknowledged commits survive a power cut"),
     "EXTRA": (3, "acknowledged commits survive a power cut"),
 }

@@ -217,17 +217,17 @@ def an_overriding_method_that_says_less() -> None:
 MISTAKES: list[tuple[Callable[[], None], str, str]] = [
     (two_handlers_for_a_command, "Wrong.two and Wrong.one both handle Add", "a command has one handler"),
     (no_return_annotation, "Wrong.one has no return annotation", "declare the events that it returns"),
-    (a_returned_event_that_nothing_evolves, "Wrong.one returns Withdrawn, which nothing evolves", "an @evolve method"),
-    (an_event_in_a_list_that_nothing_evolves, "Wrong.one returns Withdrawn", "add an @evolve method for it to Wrong"),
-    (a_return_annotation_that_is_no_event, "Wrong.one is annotated to return int", "an Event, several, or None"),
-    (a_return_annotation_that_says_too_little, "Wrong.one is annotated to return Event", "an Event, several, or None"),
+    (a_returned_event_that_nothing_evolves, "Wrong.one returns Withdrawn, which has no @evolve method", "add one"),
+    (an_event_in_a_list_that_nothing_evolves, "Wrong.one returns Withdrawn", "add one to Wrong"),
+    (a_return_annotation_that_is_no_event, "Wrong.one is annotated to return int", "several Events, or None"),
+    (a_return_annotation_that_says_too_little, "Wrong.one is annotated to return Event", "several Events, or None"),
     (no_annotation_of_the_command, "Wrong.one: the parameter 'command' has no annotation", "write the type of the"),
     (a_handler_of_what_is_no_command, "Wrong.one handles Added", "which is not a Command"),
     (a_handler_of_every_command, "Wrong.one handles Command", "which is not a Command"),
-    (no_parameter, "Wrong.one takes 0 parameters after self", "@decide must have the command"),
-    (three_parameters, "Wrong.one takes 3 parameters after self", "at most Metadata after it"),
-    (a_second_parameter_without_annotation, "Wrong.one: the second parameter has no annotation", "can be Metadata"),
-    (a_second_parameter_of_the_wrong_kind, "Wrong.one: the second parameter is", "can have Metadata there"),
+    (no_parameter, "Wrong.one takes 0 parameters after self", "@decide must take the command"),
+    (three_parameters, "Wrong.one takes 3 parameters after self", "may take Metadata after it"),
+    (a_second_parameter_without_annotation, "Wrong.one: the second parameter has no annotation", "must be Metadata"),
+    (a_second_parameter_of_the_wrong_kind, "Wrong.one: the second parameter is annotated", "it must be Metadata"),
     (an_async_decide, "Wrong.one is async: @decide is pure", "move the awaiting to the caller"),
     (an_async_evolve, "Wrong.one is async: @evolve is pure", "move the awaiting to the caller"),
     (a_decorated_thing_that_is_no_method, "@decide goes on a method", "not on"),
@@ -239,7 +239,7 @@ MISTAKES: list[tuple[Callable[[], None], str, str]] = [
     (a_field_without_default, "Wrong.balance has no default", "give the field a default"),
     (
         a_default_that_all_would_share,
-        "Wrong.limits has a default that all instances would share",
+        "Wrong.limits has a mutable default that all instances would share",
         "default_factory=Limits",
     ),
     (a_name_that_is_only_there_for_type_checkers, "Wrong.one: its annotations cannot be read", "outside"),
@@ -356,7 +356,9 @@ class Pay(Command):
 
 
 def test_two_handlers_with_the_same_name_are_refused() -> None:
-    with pytest.raises(ConfigurationError, match=r"Account\.on is a method \(line \d+\) and a method \(line \d+\)"):
+    with pytest.raises(
+        ConfigurationError, match=r"Account\.on is both a method \(line \d+\) and a method \(line \d+\)"
+    ):
 
         class Account(Aggregate):
             @evolve
@@ -383,7 +385,7 @@ def test_a_field_and_a_handler_with_the_same_name_are_refused(first: str) -> Non
         members = members[1:]
     elif first == "handler":
         members.reverse()
-    with pytest.raises(ConfigurationError, match=r"Account\.pay is a .* and a .*; rename one"):
+    with pytest.raises(ConfigurationError, match=r"Account\.pay is both a .* and a .*; rename one"):
         fill(body, members)
 
 

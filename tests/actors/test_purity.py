@@ -112,7 +112,9 @@ class Uncopied(Aggregate):
 async def test_a_changed_field_fails_the_command_and_is_restored() -> None:
     async with Runtime([Stock], store="memory://") as runtime:
         await runtime.send(Take("s", 1))
-        with pytest.raises(CommandFailed, match=r"Stock\.take changed left from 9 to 5: a command handler only reads"):
+        with pytest.raises(
+            CommandFailed, match=r"Stock\.take changed left from 9 to 5: a command handler may only read"
+        ):
             await runtime.send(Take("s", 4))
         assert (await runtime.get(Stock, "s")).left == 9
 

@@ -200,12 +200,12 @@ def test_a_policy_is_checked_when_the_class_is_defined() -> None:
         Snapshots(every=1, when=lambda state, version: True)
     with pytest.raises(ConfigurationError, match="1 or more"):
         Snapshots(every=0)
-    with pytest.raises(ConfigurationError, match=r"Wrong\.snapshots is 200: it is the policy"):
+    with pytest.raises(ConfigurationError, match=r"Wrong\.snapshots is 200, but the name is reserved for the policy"):
 
         class Wrong(Aggregate):
             snapshots = 200  # type: ignore[assignment]
 
-    with pytest.raises(ConfigurationError, match=r"Unversioned\.state_version is '2': give a whole number"):
+    with pytest.raises(ConfigurationError, match=r"Unversioned\.state_version is '2': must be an integer"):
 
         class Unversioned(Aggregate):
             state_version = "2"  # type: ignore[assignment]

@@ -77,9 +77,9 @@ def a_generic_event() -> None:
     [
         (
             a_command_with_a_foreign_type,
-            r"Strange\.lines\.address has the type Address, which JSON cannot carry: use a msgspec",
+            r"Strange\.lines\.address has the type Address, which JSON cannot represent: use a msgspec",
         ),
-        (an_event_with_a_foreign_type, r"Strange\.where has the type Address, which JSON cannot carry"),
+        (an_event_with_a_foreign_type, r"Strange\.where has the type Address, which JSON cannot represent"),
         (
             a_generic_event,
             r"Wrong.one returns Changed\[…\], a generic event: derive a class from it, such as `class Int",

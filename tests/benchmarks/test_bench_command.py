@@ -130,7 +130,7 @@ def _saved(folder: Path, file_system: str) -> str:
         (["--only", "warm"], "no scenario name contains 'warm'; the scenarios are one-caller, "),
         (
             ["--only", "pykka", "--stores", "full"],
-            "does not run on full; `actorium bench --list` shows which scenarios do",
+            "cannot run on full; `actorium bench --list` shows which scenarios can",
         ),
         (["--only"], "--only needs one or more values: add them, or leave it out"),
         (["--stores", "--quick"], "--stores needs one or more values"),

@@ -153,7 +153,7 @@ def test_a_saga_shows_its_steps_and_its_undos() -> None:
 def test_a_step_shows_its_timeout_and_that_it_may_be_half_done() -> None:
     lines = [line.strip() for line in saga_graph(Answering)]
     assert 'step_wait["wait<br/>Ask<br/>until Forgotten<br/>within 60 s"]' in lines
-    assert 'step_wait -.->|"may be done"| undo_wait' in lines
+    assert 'step_wait -.->|"may have run"| undo_wait' in lines
     assert 'step_call["call<br/>external effect"]' in lines
 
 

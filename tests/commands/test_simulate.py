@@ -145,7 +145,7 @@ def test_every_fault_and_crash_is_tried(file: Path, capsys: pytest.CaptureFixtur
     assert re.search(r"(\d+) of \1 runs with at most one fault \(100%\)", out)
     assert simulate(one, "--only", "broken", "--exhaustive") == 1
     out = capsys.readouterr().out
-    (again,) = re.findall(r"again:  actorium simulate (.*)", out)
+    (again,) = re.findall(r"replay story:  actorium simulate (.*)", out)
     assert simulate(*again.split()) == 1
 
 

@@ -103,5 +103,5 @@ async def test_a_second_start_event_that_is_refused_is_parked_until_a_person_dis
 
 
 def test_on_start_again_has_two_values() -> None:
-    with pytest.raises(ConfigurationError, match='on_start_again = \'restart\': "ignore" or "refuse"'):
+    with pytest.raises(ConfigurationError, match='on_start_again = \'restart\': must be "ignore" or "refuse"'):
         type(Saga)("Odd", (Once,), {"on_start_again": "restart"})

@@ -107,7 +107,7 @@ async def test_a_rejection_undoes_finished_steps_in_reverse_and_tells_the_undos_
             "nothing:undo: done",
             "first:undo: sends Deposit to 'alice'",
             "first:undo: done",
-            "undone because: account closed",
+            "undone: account closed",
         ]
 
 
@@ -213,7 +213,7 @@ async def test_a_failing_undo_leaves_the_saga_stuck_until_it_is_retried() -> Non
         await runtime.sagas.retry(Fragile, id, reason="the account is open again")
         saga = await saga_in(runtime, Fragile, id, "undone")
         assert await balances(runtime, "alice_closed") == (100,)
-        assert "retry by an operator of debit:undo: the account is open again" in [line.text for line in saga.history]
+        assert "retry of debit:undo by an operator: the account is open again" in [line.text for line in saga.history]
         assert [one async for one in runtime.sagas.list(status="failed")] == []
 
 
@@ -331,7 +331,7 @@ async def test_a_bug_in_a_later_step_leaves_the_saga_failed_there_and_nothing_is
         await saga_in(runtime, Buggy, id, "completed")
         assert await balances(runtime, "alice", "bob") == (80, 20)
         assert (await texts(runtime, Buggy, id))[len(before) :] == [
-            "retry by an operator of credit: mended",
+            "retry of credit by an operator: mended",
             "credit: sends Deposit to 'bob'",
             "credit: done",
             "completed",

@@ -96,7 +96,7 @@ async def test_more_than_a_page_of_timers_is_listed_once_each() -> None:
 async def test_an_unknown_submission_is_not_found_and_an_invalid_status_is_refused() -> None:
     async with runtime_of() as runtime:
         assert await statuses(runtime.submissions.list()) == {}
-        with pytest.raises(NotFound, match="no command was submitted under the id 'nothing'"):
+        with pytest.raises(NotFound, match="no command was submitted with the id 'nothing'"):
             await runtime.submissions.get("nothing")
         with pytest.raises(ConfigurationError, match="waiting, done, failed or cancelled"):
             runtime.submissions.list(status="late")

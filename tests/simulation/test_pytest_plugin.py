@@ -88,8 +88,8 @@ def test_a_passing_simulation_passes_and_a_failing_one_tells_its_story(project: 
             "  expected  to hold after every commit",
             "  found     after position *: it does not hold",
             "seed 0 → 3 commands (Add a*), no fault, found in Sum.add",
-            "this seed:  actorium simulate test_sums.py --only counts_its_attempts --replay 0",
-            "the story:  actorium simulate test_sums.py --only counts_its_attempts --story *",
+            "replay seed:   actorium simulate test_sums.py --only counts_its_attempts --replay 0",
+            "replay story:  actorium simulate test_sums.py --only counts_its_attempts --story *",
         ]
     )
 
@@ -113,7 +113,7 @@ async def capricious(world: World) -> None:
             "  expected  to hold after every commit",
             "  found     after position *: it does not hold",
             "this seed behaved differently when it was run again*",
-            "the lines:  actorium simulate test_sums.py --only capricious --audit",
+            "audit code:    actorium simulate test_sums.py --only capricious --audit",
         ]
     )
 
@@ -128,7 +128,7 @@ def test_marks_and_options_apply_to_simulations(project: pytest.Pytester) -> Non
 def test_the_command_of_a_story_reproduces_the_failure(project: pytest.Pytester) -> None:
     result = project.runpytest_subprocess("-k", "counts")
     # Where CI is set, pytest's summary shows the whole message once more.
-    (line,) = {line for line in result.stdout.lines if line.startswith("the story:")}
+    (line,) = {line for line in result.stdout.lines if line.startswith("replay story:")}
     words = line.partition("simulate ")[2].split()
     replayed = project.run(sys.executable, "-m", "actorium", "simulate", *words)
     assert replayed.ret == 1

@@ -130,7 +130,7 @@ async def test_a_gap_in_the_versions_is_found(tmp_path: Path, sql: str, version:
 async def test_an_event_at_another_place_than_its_index_says_refuses_the_opening(tmp_path: Path, change: str) -> None:
     await given_a_log(tmp_path / FILE)
     damage(tmp_path / FILE, f"UPDATE events SET {change} {AT_3}")
-    with pytest.raises(CorruptStore, match="does not hold the event at position 3"):
+    with pytest.raises(CorruptStore, match="does not match the event at position 3"):
         await SQLiteStore(tmp_path / FILE).open()
     async with opened(tmp_path / FILE, verify_mb=0) as store:
         assert (await versions(store, ALICE), await versions(store, BOB)) == ([1, 2, 3, 4, 5], [1])

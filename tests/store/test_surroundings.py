@@ -141,7 +141,9 @@ async def test_a_removed_file_ends_all_acknowledgements(tmp_path: Path, name: st
         assert len(bank.acks) == 20
         assert len(bank.errors) == 40
         for error in bank.errors:
-            assert "was removed while the store was open, so it can keep no more events: stop the process" in str(error)
+            assert "was removed while the store was open, so no more events can be stored: stop the process" in str(
+                error
+            )
 
 
 @pytest.mark.asyncio

@@ -220,10 +220,10 @@ def test_an_upcaster_that_is_not_below_the_schema_version_is_found_when_the_clas
 
 
 @pytest.mark.parametrize("version", [0, -1, 1.5, "1", True, None])
-def test_versions_are_whole_numbers_from_1(version: Any) -> None:
-    with pytest.raises(ConfigurationError, match="whole number from 1"):
+def test_versions_are_integers_from_1(version: Any) -> None:
+    with pytest.raises(ConfigurationError, match="an integer, 1 or more"):
         upcast(version)
-    with pytest.raises(ConfigurationError, match="a whole number from 1"):
+    with pytest.raises(ConfigurationError, match="an integer, 1 or more"):
         type(Event)("Odd", (Event,), {"schema_version": version, "__module__": __name__})
 
 

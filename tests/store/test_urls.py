@@ -28,7 +28,7 @@ def test_an_absolute_file_with_options() -> None:
     options = "synchronous=normal&cache_mb=8&wal_autocheckpoint_pages=100&busy_timeout_s=0.5"
     text = open_store(f"sqlite:////srv/bank.db?{options}").describe()
     assert "/srv/bank.db (WAL, synchronous=NORMAL" in text
-    assert "a power cut may take the last ones" in text
+    assert "a power cut may lose the last ones" in text
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_a_rejection_has_a_reason_and_details() -> None:
         refused.then_rejected("closed")
     with pytest.raises(AssertionError, match="expected the detail balance=4"):
         refused.then_rejected(balance=4)
-    with pytest.raises(AssertionError, match="expected it to be accepted, got Rejected"):
+    with pytest.raises(AssertionError, match="expected the command to be accepted, got Rejected"):
         refused.then()
 
 

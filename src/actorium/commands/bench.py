@@ -112,7 +112,7 @@ def _plan(
     if stores and not any(store in stores for scenario in scenarios for store in scenario.stores):
         names = ", ".join(scenario.name for scenario in scenarios)
         raise WrongUse(
-            f"{names}: does not run on {' or '.join(stores)}; `actorium bench --list` shows which scenarios do"
+            f"{names} cannot run on {' or '.join(stores)}; `actorium bench --list` shows which scenarios can"
         )
     if folder is not None and not (folder.is_dir() and os.access(folder, os.W_OK)):
         raise WrongUse(f"cannot write to {folder}: name an existing folder with --folder")

@@ -52,7 +52,7 @@ def say_unrepeatable(screen: Screen, result: SeedResult, audit: str) -> None:
     screen.say()
     _say_violation(screen, f"  VIOLATED with seed {result.seed}: ", violation)
     screen.say(f"  {UNREPEATABLE}", style="bold")
-    screen.say(f"  the lines:  {audit}")
+    screen.say(f"  audit code:    {audit}")
 
 
 def _say_violation(screen: Screen, head: str, violation: Violation) -> None:
@@ -72,10 +72,10 @@ def say_failure(screen: Screen, failure: FailureReport, audit: str) -> None:
     screen.say(f"    {failure.how_shrunk}")
     if not failure.is_repeatable:
         screen.say(f"  {UNSTEADY_STORY}")
-        screen.say(f"  the lines:  {audit}")
-    screen.say(f"  this seed:  {failure.replay}")
+        screen.say(f"  audit code:    {audit}")
+    screen.say(f"  replay seed:   {failure.replay}")
     if len(failure.replay_smallest) <= _COMMAND_MAX:  # no shell takes much more, and no person
-        screen.say(f"  the story:  {failure.replay_smallest}")
+        screen.say(f"  replay story:  {failure.replay_smallest}")
 
 
 def say_coverage(screen: Screen, coverage: Coverage) -> None:
@@ -97,7 +97,7 @@ def say_counterexample(screen: Screen, outcome: Outcome, command: str) -> None:
     screen.say()
     _say_violation(screen, "  VIOLATED: ", violation)
     screen.say(f"  {story(outcome)}", style="bold")
-    screen.say(f"  again:  {command} --story {token_of(outcome.options)}")
+    screen.say(f"  replay story:  {command} --story {token_of(outcome.options)}")
 
 
 def say_line(screen: Screen, line: TraceLine) -> None:

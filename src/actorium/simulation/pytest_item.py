@@ -78,7 +78,7 @@ class SimulationItem(pytest.Item):
             f"{violation.invariant}: broken by seed {result.seed}",
             violation,
             UNREPEATABLE,
-            f"the lines:  {self._command()} --audit",
+            f"audit code:    {self._command()} --audit",
         )
 
     def _failure_text(self, failure: Failure, seeds: int) -> str:
@@ -88,9 +88,9 @@ class SimulationItem(pytest.Item):
             report.found,
             report.smallest,
             f"  {report.how_shrunk}",
-            *([] if report.is_repeatable else [UNSTEADY_STORY, f"the lines:  {self._command()} --audit"]),
-            f"this seed:  {report.replay}",
-            f"the story:  {report.replay_smallest}",
+            *([] if report.is_repeatable else [UNSTEADY_STORY, f"audit code:    {self._command()} --audit"]),
+            f"replay seed:   {report.replay}",
+            f"replay story:  {report.replay_smallest}",
         )
 
 

@@ -52,7 +52,7 @@ class Given:
         decided: Any = None
         try:
             if self._definition.has_create and self._version == 0 and not handler.creates:
-                raise NotFound(f"{type(command).__name__} needs an aggregate that exists")
+                raise NotFound(f"{type(command).__name__} needs an existing aggregate")
             if handler.creates and self._version:
                 raise AlreadyExists(f"{type(command).__name__} needs an aggregate that does not exist yet")
             arguments = (metadata or Metadata(command_id="test"),) if handler.wants_metadata else ()
@@ -61,7 +61,8 @@ class Given:
             refusal = no
         if self._state != before:
             raise AssertionError(
-                f"{handler.method.__qualname__} changed the state from {before!r} to {self._state!r}: only @evolve may"
+                f"{handler.method.__qualname__} changed the state from {before!r} to {self._state!r}: only @evolve may "
+                "do that"
             )
         if refusal is not None:
             return When(before, (), refusal)
@@ -130,7 +131,9 @@ class When:
 
     def _accepted(self) -> None:
         if self.refusal is not None:
-            raise AssertionError(f"expected it to be accepted, got {type(self.refusal).__name__}: {self.refusal}")
+            raise AssertionError(
+                f"expected the command to be accepted, got {type(self.refusal).__name__}: {self.refusal}"
+            )
 
 
 def _evolve(state: Aggregate, events: tuple[Event, ...]) -> None:

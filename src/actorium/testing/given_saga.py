@@ -23,7 +23,7 @@ _ALL = -1  # the index of an answer for the whole step
 
 
 def given_saga(saga: type[Saga], *, started_by: Event, id: str = "saga") -> GivenSaga:
-    """Start a test with a saga that an event starts: `given_saga(Transfer, started_by=TransferRequested("a", "b", 5))`.
+    """Start a test with a saga and its start event: `given_saga(Transfer, started_by=TransferRequested("a", "b", 5))`.
 
     saga: the class under test.
     started_by: an event that one of its `@starts` methods handles.

@@ -28,13 +28,13 @@ _POSITION = "SELECT position FROM log"
 # What a pooler that serves one transaction at a time does with a connection's settings: refuse, or drop them.
 _UNSUPPORTED_PARAMETER = "unsupported startup parameter"
 _POOLER = (
-    "there is a connection pooler in front of the database that does not keep a connection's settings: it works per "
-    "transaction, and the log needs sessions; connect to PostgreSQL itself"
+    "a connection pooler in front of the database does not keep a connection's settings: it works per "
+    "transaction, but the log needs sessions; connect to PostgreSQL directly"
 )
 _SAFE = {
     "fsync": "a power cut may destroy the database",
     "full_page_writes": "a power cut may destroy the database",
-    "synchronous_commit": "a power cut, or a crash of the server, may take the last acknowledged commits",
+    "synchronous_commit": "a power cut, or a crash of the server, may lose the last acknowledged commits",
 }
 _ENCODING = "UTF8"
 
@@ -86,7 +86,7 @@ class Connector:
             if position < self.acknowledged:
                 raise Fenced(
                     f"{self.place} ends at position {position}, but position {self.acknowledged} was acknowledged: "
-                    "this server lacks what another one had, and nothing was written to it; restore the missing "
+                    "this server lacks events that another one had; nothing was written to it. Restore the missing "
                     "events, and set synchronous_standby_names so that a standby cannot lag behind"
                 )
 

@@ -54,8 +54,8 @@ async def until_known(
             if loop.time() >= ends_s or not goes_on():
                 if is_in_doubt():
                     raise CommitUnknown(
-                        f"{what}, and whether it is written is unknown: {error_text(error)}; send its commands again "
-                        "with the same command_id"
+                        f"{what}, and it is unknown whether it was written: {error_text(error)}; send its commands "
+                        "again with the same command_id"
                     ) from error
                 raise unavailable(error, what) from error
             log.warning("store.server_away", what=what, in_doubt=is_in_doubt(), error=error_text(error))

@@ -49,7 +49,7 @@ def damage_of_index(db: sqlite3.Connection) -> list[str]:
     except CorruptStore as error:
         return [str(error)]
     return [
-        f"the index of streams does not hold the event at position {position} as it is in the log"
+        f"the index of streams does not match the event at position {position} in the log"
         for (position,) in db.execute(_NOT_INDEXED, (mark,))
     ]
 

@@ -111,7 +111,7 @@ async def test_a_bug_in_evolve_discards_the_state_and_others_continue() -> None:
         other = asyncio.ensure_future(runtime.send(Add("u", 5)))
         await settled()
         store.let_through()
-        with pytest.raises(CommandFailed, match="the @evolve of its event"):
+        with pytest.raises(CommandFailed, match="the @evolve method for its event"):
             await buggy
         assert [ack.version for ack in await asyncio.gather(*before, *behind)] == [1, 2, 3, 4, 5, 6]
         assert (await other).version == 1

@@ -97,9 +97,9 @@ def nothing_done(runtime: Runtime) -> Iterator[None]:
         (lambda: weigh("s", 1.0, None, [b"a"]), "words"),
         (lambda: weigh("s", 1.0, None, ["\ud800"]), "surrogates"),
         (lambda: weigh("s", object()), "object"),
-        (lambda: weigh("s", 1.0, None, ["x" * 5_000]), "the limit max_payload_bytes is 5000"),
-        (lambda: weigh("", 1.0), "`to` is the aggregate's id"),
-        (lambda: weigh("x" * 513, 1.0), "`to` is the aggregate's id"),
+        (lambda: weigh("s", 1.0, None, ["x" * 5_000]), "but the limit max_payload_bytes is 5000"),
+        (lambda: weigh("", 1.0), "`to` must be the aggregate's id"),
+        (lambda: weigh("x" * 513, 1.0), "`to` must be the aggregate's id"),
         (lambda: weigh(7, 1.0), "Expected `str`, got `int`"),
         (lambda: weigh(None, 1.0), "Expected `str`, got `null`"),
     ],
@@ -292,7 +292,7 @@ async def test_an_event_that_json_would_change_fails_its_command() -> None:
 @virtual
 async def test_events_that_are_too_large_fail_their_command() -> None:
     async with Runtime([Scale], store="memory://", settings=Settings(max_payload_bytes=500)) as runtime:
-        with pytest.raises(CommandFailed, match="the limit max_payload_bytes is 500"):
+        with pytest.raises(CommandFailed, match="but the limit max_payload_bytes is 500"):
             await runtime.send(Weigh("s", 1.0), headers={"long": "x" * 500})
         assert runtime.statistics().position == 0
 
@@ -302,7 +302,7 @@ async def test_metadata_counts_as_often_as_it_is_stored() -> None:
     async with Runtime([Tally], store="memory://", settings=Settings(max_payload_bytes=2_000)) as runtime:
         note = {"note": "x" * 300}
         assert (await runtime.send(Add("t", events=5), headers=note)).version == 5
-        with pytest.raises(CommandFailed, match="the limit max_payload_bytes is 2000"):
+        with pytest.raises(CommandFailed, match="but the limit max_payload_bytes is 2000"):
             await runtime.send(Add("t", events=6), headers=note)
 
 

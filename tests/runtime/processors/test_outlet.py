@@ -120,7 +120,7 @@ async def test_a_failing_sink_gets_the_same_event_without_limit_and_with_backoff
         statistics = runtime.processors[box].statistics()
         assert (statistics.state, statistics.position, statistics.lag_events) == ("waiting", 0, 2)
         assert statistics.error == (
-            "TryLater: the sink of outlet bank does not accept Account<alice> version 1: ConnectionError: nobody there"
+            "TryLater: the sink of outlet bank did not accept Account<alice> version 1: ConnectionError: nobody there"
         )
         waits = [after - before for before, after in zip(receiver.asked_at, receiver.asked_at[1:], strict=False)]
         assert waits[0] < waits[1] < waits[2]

@@ -125,7 +125,7 @@ def test_two_names_that_are_the_same_to_sqlite_are_refused() -> None:
 
 
 def test_a_handler_that_yields_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="yields"):
+    with pytest.raises(ConfigurationError, match="contains a yield"):
 
         class Yielding(Projection):
             @on

@@ -33,7 +33,7 @@ def table(called: str = "Bad", /, **columns: Any) -> type[Table]:
         (lambda: table(value=int, name=Key[str]), "must come first"),
         (lambda: table(name=Key[float]), "a key is a str, an int or bytes"),
         (lambda: table(name=Key[str | None]), "a key is a str, an int or bytes"),
-        (lambda: table(name=Key[str], value=complex), "Bad.value has the type complex, which JSON cannot carry"),
+        (lambda: table(name=Key[str], value=complex), "Bad.value has the type complex, which JSON cannot represent"),
         (lambda: table(name=Key[str], Name=int), "names that differ"),
         (lambda: table(name=Key[str], bad=int), "names that differ"),
         (lambda: table(name=Key[str], value=(int, 2**63)), "has the default 9223372036854775808"),

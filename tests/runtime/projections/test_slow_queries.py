@@ -67,7 +67,7 @@ async def test_a_query_that_takes_too_long_is_interrupted_and_makes_room_for_oth
         Runtime([Tally, Numbers], store=store, settings=Settings(max_queries=1)) as runtime,
     ):
         await runtime.send(Add("a", 1), wait_for=[Numbers])
-        with pytest.raises(QueryTimeout, match=r"Numbers.count did not end within 0.1 s and was interrupted"):
+        with pytest.raises(QueryTimeout, match=r"Numbers.count did not finish within 0.1 s and was interrupted"):
             await runtime.query(Numbers.count, _FOR_HOURS, timeout_s=0.1)
         assert await runtime.query(Numbers.total) == 1
 

@@ -102,7 +102,7 @@ async def test_a_reset_and_a_restart_try_again(projection: type[Sums]) -> None:
 
 
 def test_there_is_no_third_way_to_fail() -> None:
-    with pytest.raises(ConfigurationError, match=r'Wrong.on_failure = .skip.: "park" or "stop"'):
+    with pytest.raises(ConfigurationError, match=r'Wrong.on_failure = .skip.: must be "park" or "stop"'):
 
         class Wrong(Projection):
             on_failure = "skip"  # type: ignore[assignment]

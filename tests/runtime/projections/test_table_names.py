@@ -230,7 +230,7 @@ def test_no_write_hides_from_the_tokenizer(names: TableNames, sql: str) -> None:
 
 @pytest.mark.parametrize("sql", ["SELECT 'rich", 'SELECT "rich', "SELECT [rich", "SELECT `rich", "SELECT 1 /* rich"])
 def test_an_incomplete_statement_is_refused_with_advice(names: TableNames, sql: str) -> None:
-    with pytest.raises(ConfigurationError, match="cannot be read as SQL: close every string") as caught:
+    with pytest.raises(ConfigurationError, match="cannot be parsed as SQL: close every string") as caught:
         names.rewrite_query(sql)
     assert repr(sql) in str(caught.value)
 

@@ -108,7 +108,7 @@ async def test_an_event_that_arrives_before_its_step_is_remembered() -> None:
         id = await ask(runtime)
         await saga_in(runtime, Slow, id, reached="debit: waits for its event")
         await runtime.send(Tell("news", id, "early"))
-        await saga_in(runtime, Slow, id, reached="credit: Told at Desk<news> version 1 came")
+        await saga_in(runtime, Slow, id, reached="credit: Told at Desk<news> version 1 arrived")
         await open_accounts(runtime, **{f"go {id}": 0})
         await runtime.send(Deposit(f"go {id}", 1))
         saga = await saga_in(runtime, Slow, id, "completed")

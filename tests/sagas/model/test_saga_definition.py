@@ -254,8 +254,8 @@ def renamed_what_is_there() -> None:
         (effect_with_parameters, "Broken.pay", "one annotated IdempotencyKey"),
         (effect_with_until, "Broken.pay", "remove until="),
         (no_default, "Broken.amount", "give the field a default"),
-        (step_that_returns_an_event, "Broken.pay", "to return Deposited: return a Command, several, or None"),
-        (undo_that_returns_a_number, "Broken.pay's undo", "to return int: return a Command, several, or None"),
+        (step_that_returns_an_event, "Broken.pay", "to return Deposited: return a Command, several Commands, or None"),
+        (undo_that_returns_a_number, "Broken.pay's undo", "to return int: return a Command, several Commands, or None"),
         (handled_twice, "Broken.told", "both handle Told: keep one"),
         (rejection_that_never_comes, "Broken.refused", "read self.reason in an undo method"),
         (rejection_of_no_command, "Broken.refused", "is not a Command"),
@@ -312,7 +312,7 @@ async def test_a_missing_saga_is_named(tmp_path: Path) -> None:
         await runtime.send(Ask("desk", "alice", "bob"))
         await runtime.sagas.get(Transfer, "Desk/desk/1", ended_within_s=10)
     with pytest.raises(
-        ConfigurationError, match=r"Transfer \(none is live\) is not a saga of this runtime: give Runtime"
+        ConfigurationError, match=r"Transfer \(none is live\) is not a saga of this runtime: add its class"
     ):
         await Runtime([Account, Desk], store=store).start()
 
@@ -324,7 +324,7 @@ def test_a_field_with_a_reserved_name_is_refused(name: str) -> None:
 
 
 def test_a_step_and_its_undo_with_the_same_name_are_refused() -> None:
-    with pytest.raises(ConfigurationError, match=r"Odd\.pay is a method \(line \d+\) and a method \(line \d+\)"):
+    with pytest.raises(ConfigurationError, match=r"Odd\.pay is both a method \(line \d+\) and a method \(line \d+\)"):
 
         class Odd(Base):
             @step

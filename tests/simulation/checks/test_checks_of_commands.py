@@ -153,7 +153,7 @@ def test_a_second_answer_not_marked_duplicate_is_found(log: WrittenLog) -> None:
     right = ack(log, "a", Withdrawn(5), command_id="w")
     log.answered(Withdraw("a", 5), right, seen=1, command_id="w")
     log.answered(Withdraw("a", 5), right, seen=1, command_id="w")
-    assert log.found == ["a second answer is marked duplicate"]
+    assert log.found == ["a second answer is marked as a duplicate"]
 
 
 def test_an_acknowledgement_without_events_covers_what_it_depends_on(log: WrittenLog) -> None:
@@ -204,12 +204,12 @@ def test_an_answer_that_was_right_only_before_the_request_is_found(
     log.commit("a", Withdrawn(60), command_id="w")
     log.commit("a", Deposited(10), command_id="d")
     log.sent(command, answer, seen=3)
-    assert log.judged() == ["an answer matches a state during the request"]
+    assert log.judged() == ["an answer matches a state that existed during the request"]
 
 
 def test_the_version_in_a_lost_race_is_one_during_the_request(log: WrittenLog) -> None:
     log.sent(Deposit("a", 1), WrongExpectedVersion(A, expected=5, actual=4), expected_version=5)
-    assert log.judged() == ["an answer matches a state during the request"]
+    assert log.judged() == ["an answer matches a state that existed during the request"]
 
 
 @pytest.mark.parametrize(
@@ -226,14 +226,14 @@ def test_the_version_in_a_lost_race_is_one_during_the_request(log: WrittenLog) -
 def test_a_read_of_a_state_that_never_existed_is_found(log: WrittenLog, reading: dict[str, object]) -> None:
     log.commit("a", Withdrawn(60), command_id="w")
     log.was_read("a", **reading)  # type: ignore[arg-type]
-    assert log.judged() == ["a read returns a state during the request"]
+    assert log.judged() == ["a read returns a state that existed during the request"]
 
 
 def test_a_command_that_took_effect_is_not_rejected_later(log: WrittenLog) -> None:
     log.commit("a", Withdrawn(90), command_id="w")
     refusal = Rejected("insufficient funds", balance=10)
     log.sent(Withdraw("a", 90), refusal, seen=1, command_id="w")
-    assert log.judged() == ["an answer matches a state during the request"]
+    assert log.judged() == ["an answer matches a state that existed during the request"]
     log.sent(Withdraw("a", 90), refusal, seen=2, command_id="w")
     assert len(log.judged()) == 3
 

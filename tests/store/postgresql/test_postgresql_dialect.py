@@ -53,7 +53,7 @@ def test_the_end_of_a_statement_is_found(sql: str, is_complete: bool) -> None:
 def test_a_name_that_postgresql_would_cut_is_refused() -> None:
     assert dialect.quoted('a"b') == '"a""b"'
     assert dialect.quoted("é" * 31) == '"' + "é" * 31 + '"'
-    with pytest.raises(ConfigurationError, match="longer than PostgreSQL's 63 bytes"):
+    with pytest.raises(ConfigurationError, match="exceeds PostgreSQL's limit of 63 bytes"):
         dialect.quoted("é" * 32)
 
 
@@ -72,10 +72,10 @@ async def run(store: EventStore, *sql: str) -> StatementFailed | None:
         ("INSERT INTO log VALUES (1)", "changes log, a table of the log"),
         ("DROP TABLE IF EXISTS events", "changes events, a table of the log"),
         ("CREATE INDEX i ON events (type)", "changes events, a table of the log"),
-        ("TRUNCATE events", "begins with TRUNCATE, and may not"),
-        ("ALTER TABLE events ADD a int", "begins with ALTER, and may not"),
-        ("COMMIT", "begins with COMMIT, and may not"),
-        ("SET search_path = public", "begins with SET, and may not"),
+        ("TRUNCATE events", "begins with TRUNCATE, which is not allowed"),
+        ("ALTER TABLE events ADD a int", "begins with ALTER, which is not allowed"),
+        ("COMMIT", "begins with COMMIT, which is not allowed"),
+        ("SET search_path = public", "begins with SET, which is not allowed"),
         ("INSERT INTO sums VALUES (1, 2); COMMIT", "cannot insert multiple commands"),
         ("", "begins with no word"),
     ],
@@ -95,7 +95,7 @@ async def test_a_statement_that_would_change_the_log_fails_alone(opened: Postgre
 @pytest.mark.parametrize(
     ("sql", "words"),
     [
-        ("DELETE FROM checkpoints", "begins with DELETE, and a query only reads"),
+        ("DELETE FROM checkpoints", "begins with DELETE, but a query can only read"),
         ("WITH x AS (DELETE FROM checkpoints RETURNING 1) SELECT * FROM x", "read-only transaction"),
         ("SELECT 1; DELETE FROM checkpoints", "cannot insert multiple commands"),
         ("SELECT nothing FROM nowhere", 'relation "nowhere" does not exist'),

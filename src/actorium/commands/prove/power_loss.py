@@ -76,7 +76,7 @@ def power_loss(
         write_json(msgspec.structs.asdict(outcome) | how, json)
     if outcome.lossy or outcome.wrong:
         raise Problem(
-            f"synchronous={synchronous}: {outcome.lossy:,} states lost acknowledged commands, "
+            f"synchronous={synchronous}: {outcome.lossy:,} states lost acknowledged commands, and "
             f"{outcome.wrong:,} have wrong content"
         )
 

@@ -66,7 +66,7 @@ class Effects:
             *range(first.version, first.version + len(records))
         ]:
             places = ", ".join(f"{record.stream} v{record.version}" for record in records)
-            self._violated("a command takes effect in one append", f"{command_id} at {first.stream} alone", places)
+            self._violated("a command takes effect in one append", f"{command_id} at {first.stream} only", places)
         if metadata.cause != first.stream:  # otherwise a saga recorded that its command did not happen
             self._was_issued(metadata)
 

@@ -8,7 +8,7 @@ DECIDED: Final = "a decision follows from the state before it"
 EVOLVED: Final = "state in memory equals replayed state"
 PROJECTED: Final = "a projection is the fold of the log"
 UNSTEADY: Final = (DECIDED, EVOLVED, PROJECTED)
-"""The invariants that code breaks which gives another result each time it is called with the same input."""
+"""The invariants broken by code that gives different results when it is called again with the same input."""
 
 
 class Violated(Protocol):

@@ -70,4 +70,4 @@ class FollowerCheck:
     def left_to_do(self) -> str | None:
         """Return what has not been delivered yet, or None if everything has been."""
         behind = self._witness.position - self.position
-        return f"{self.name} is {behind} events short of the end of the log" if behind > 0 else None
+        return f"{self.name} is {behind} events behind the end of the log" if behind > 0 else None

@@ -51,7 +51,7 @@ class ReadModels:
             if projection is None:
                 continue
             if position > self._witness.position:
-                expected = f"{name} at most at {self._witness.position}"
+                expected = f"{name} no further than {self._witness.position}"
                 self._violated("no checkpoint is ahead of the log", expected, position)
             if projection.__definition__.has_tables:
                 before = self._checkpoints.get(name, 0)

@@ -39,7 +39,9 @@ class ReplyCheck:
         effect = self._effects.of(operation.effect_id)
         says = f"{operation.name} at version {ack.version}, position {ack.position}"
         if effect is None:
-            self._violated("what is acknowledged is durable", says, f"a log of {self._witness.position} without it")
+            self._violated(
+                "what is acknowledged is durable", says, f"a log of {self._witness.position} events without it"
+            )
             return
         if (ack.stream_id, ack.version, ack.position) != (effect.stream.id, effect.version, effect.position):
             found = f"version {effect.version}, position {effect.position} of {effect.stream}"
@@ -61,11 +63,15 @@ class ReplyCheck:
             return
         if position <= delivery.seen:
             self._violated(
-                "a second answer is marked duplicate", f"{name}, in effect at {position}, marked duplicate", ack
+                "a second answer is marked as a duplicate",
+                f"{name}, in effect at {position}, marked as a duplicate",
+                ack,
             )
         if operation.effect_id in self._fresh:
             self._violated(
-                "a second answer is marked duplicate", f"{name} answered before, and marked duplicate now", ack
+                "a second answer is marked as a duplicate",
+                f"{name} answered before, and marked as a duplicate now",
+                ack,
             )
         self._fresh.add(operation.effect_id)
 

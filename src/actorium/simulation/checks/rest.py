@@ -24,11 +24,11 @@ _EVERYTHING = 1 << 40
 def left_to_do(view: View, witness: Witness, statistics: RuntimeStatistics, until_us: int) -> str | None:
     """Describe unfinished work; None if all that remains is commands due after `until_us`."""
     if sagas := [saga for saga in view.saga_streams() if saga.status in ("running", "undoing") or saga.open]:
-        return f"{len(sagas)} sagas are open, the first is {_shown(sagas[0])}"
+        return f"{len(sagas)} sagas are open; the first is {_shown(sagas[0])}"
     if due := due_submissions(view, until_us):
-        return f"{len(due)} submitted commands are due, the first is {due[0].id}"
+        return f"{len(due)} submitted commands are due; the first is {due[0].id}"
     if statistics.in_flight or statistics.waiting_for_room or statistics.ready_actors:
-        return f"{statistics.in_flight} commands are in flight, {statistics.waiting_for_room} are waiting for room"
+        return f"{statistics.in_flight} commands are in flight, and {statistics.waiting_for_room} are waiting for room"
     for one in statistics.processors:
         if one.position < witness.position:
             return f"{one.name} is at {one.position} of {witness.position} ({one.state} {one.error})"

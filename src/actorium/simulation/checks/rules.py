@@ -115,7 +115,7 @@ class Rules:
         if inspect.iscoroutine(value):
             value.close()
             raise TypeError(
-                f"{rule.name!r} is an async function: rules run between two steps and cannot wait, use a plain function"
+                f"{rule.name!r} is an async function: rules run between two steps and cannot wait; use a plain function"
             )
         return value
 

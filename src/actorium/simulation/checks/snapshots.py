@@ -29,7 +29,7 @@ class SavedStates:
         for snapshot in snapshots:
             records = self._witness.streams.get(snapshot.stream, [])
             if snapshot.version > len(records):
-                wanted = f"{snapshot.stream} at most at version {len(records)}"
+                wanted = f"{snapshot.stream} no later than version {len(records)}"
                 self._violated(
                     "a snapshot holds only durable events", wanted, f"a snapshot of version {snapshot.version}"
                 )

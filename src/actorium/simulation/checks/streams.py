@@ -117,7 +117,9 @@ class Streams:
             decided = self._redecided(operation, state, version)
             if decided != ():
                 return repr_of(decided)
-            return None if version == ack.version else f"nothing to do, but the acknowledgement says {ack.version}"
+            return (
+                None if version == ack.version else f"nothing to do, but the acknowledgement says version {ack.version}"
+            )
 
         self._claim_before_effect(operation, delivery, f"{operation.name} had nothing to do", holds)
 
@@ -138,7 +140,7 @@ class Streams:
 
         The reason: the runtime looks for an earlier effect of the command before it gives such an answer.
         """
-        invariant = "an answer matches a state during the request"
+        invariant = "an answer matches a state that existed during the request"
         stream = self._view.stream_of(operation.command)
         low, high = self._versions(stream, delivery)
         effect = self._effects.of(operation.effect_id)
@@ -174,7 +176,9 @@ class Streams:
         if wanted is not None and is_there:
             if wanted > high:
                 self._violated(
-                    "a read returns a state during the request", f"{stream} at version {wanted}", f"{high} versions"
+                    "a read returns a state that existed during the request",
+                    f"{stream} at version {wanted}",
+                    f"{high} versions",
                 )
                 return
             low = high = wanted
@@ -186,7 +190,12 @@ class Streams:
             return None if state == answer else repr(state)
 
         claim = Claim(
-            "a read returns a state during the request", says, low, high, holds, evolvers_of(self._view, stream)
+            "a read returns a state that existed during the request",
+            says,
+            low,
+            high,
+            holds,
+            evolvers_of(self._view, stream),
         )
         self._claims.setdefault(stream, []).append(claim)
 

@@ -39,13 +39,13 @@ _TIME = (
     "take wall time from the runtime's source: `recorded.recorded_at` in a handler; monotonic time from the loop: "
     "`asyncio.get_running_loop().time()`"
 )
-_CHANCE = "draw from a `random.Random` with a fixed seed, in a scenario from `world.choose(…)`"
+_CHANCE = "draw from a `random.Random` with a fixed seed; in a scenario, use `world.choose(…)`"
 _IDENTITY = "derive the id from the content of the command or event, or let the runtime create it"
 _THREAD = "use `asyncio.to_thread`, which a simulation runs in place, or leave this part out of the scenario"
 _PROCESS = "leave this part out of the scenario: another process runs in real time"
-_SLEEP = "`await asyncio.sleep(…)`, which costs no real time in a simulation"
-_NETWORK = "leave this part out of the scenario: replace it with a function of the scenario"
-_PACKAGE = "an installed package makes this call: replace the part that uses it with a function of the scenario"
+_SLEEP = "use `await asyncio.sleep(…)`, which takes no real time in a simulation"
+_NETWORK = "leave this part out: replace it with a function in the scenario"
+_PACKAGE = "an installed package makes this call: replace the part that uses it with a function in the scenario"
 _FILE = "keep lasting data in events or a projection's tables: a file outlives the run and is still there in the next"
 
 _CLOCKS = (

@@ -258,7 +258,7 @@ class SimulatedRuntime(ReadFace):
                     return await self._exchanged(what, call)
                 except again_for as error:
                     if machine.now_s > began_s + _PATIENCE_S:
-                        wanted = f"an answer to {what} within {_PATIENCE_S:g} s, mostly without faults"
+                        wanted = f"an answer to {what} within {_PATIENCE_S:g} s, most of them without faults"
                         self._world.violated("every request is answered eventually", wanted, described(error))
                         raise
                 except CommandFailed as error:

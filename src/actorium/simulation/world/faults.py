@@ -142,7 +142,7 @@ _HOSTILE_WEIGHTS = {Kind.CLOCK_FAR: 0.3, Kind.DEPLOYED: 15.0}
 
 
 class Faults(msgspec.Struct, frozen=True):
-    """The probability of each kind of fault, each time it could happen.
+    """The probability of each kind of fault at each point where it could happen.
 
     rates: the probability of each kind, from 0 to 1.
     reorder: the share of steps at which a task other than the next ready one runs.
@@ -187,7 +187,7 @@ class Faults(msgspec.Struct, frozen=True):
 
 def _check_rate(rate: float) -> None:
     if not 0 <= rate <= 1:
-        raise ConfigurationError(f"a rate of faults is a share of the occasions, from 0 to 1, not {rate!r}")
+        raise ConfigurationError(f"a fault rate is a probability from 0 to 1, not {rate!r}")
 
 
 class FaultId(NamedTuple):

@@ -147,7 +147,7 @@ class Node:
             return
         if self.runtime is not None:
             self.world.violated(
-                "the runtime keeps running", "a runtime that serves", f"it ended without being stopped: {error!r}"
+                "the runtime keeps running", "a runtime that is serving", f"it ended without being stopped: {error!r}"
             )
         self.crash(f"start failed: {error!r}")
 
