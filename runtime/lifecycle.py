@@ -21,9 +21,10 @@ from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.log.readability import require_readable
 from actorium.runtime.shutdown import Shutdown
 from actorium.store.errors import ActoriumError, ConfigurationError
-from actorium.store.event_store import Head, OwnedStore
+from actorium.store.event_store import Head
 from actorium.store.log import logger
 from actorium.store.raised import error_text
+from actorium.store.shared import SharedStore
 
 log = logger("actorium.runtime")
 
@@ -186,7 +187,7 @@ class Lifecycle:
         self.serving_loop = asyncio.get_running_loop()
         for component in senders:
             await component.start(tasks)
-        if isinstance(self._environment.store, OwnedStore):
+        if isinstance(self._environment.store, SharedStore):
             tasks.start_soon(self._end_once_lost, self._environment.store)
         log.info("runtime_started", store=self._environment.store.describe(), position=engine.log_tail.position)
         started.set_result(None)
@@ -199,7 +200,7 @@ class Lifecycle:
         log.info("runtime_stopped", unfinished=engine.admission.in_flight, in_time=not drain.cancelled_caught)
         tasks.cancel_scope.cancel()
 
-    async def _end_once_lost(self, store: OwnedStore) -> None:
+    async def _end_once_lost(self, store: SharedStore) -> None:
         """End the runtime once another one has taken its log over."""
         self.crashed(await store.until_lost())
 

@@ -22,7 +22,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
-from actorium.store.errors import DuplicateCommand, Fenced, StatementFailed, WrongExpectedVersion
+from actorium.store.errors import DuplicateCommand, StatementFailed, WrongExpectedVersion
 from actorium.store.events import EncodedEvent, EncodedRecord
 from actorium.store.names import CommandRecord, StoredEventType, StreamName
 from actorium.store.tables.dialect import Dialect
@@ -310,15 +310,6 @@ class EventStore(Protocol):
 
     def describe(self) -> str:
         """Return a one-line description for a person: kind, place, settings and durability."""
-        ...
-
-
-@runtime_checkable
-class OwnedStore(EventStore, Protocol):
-    """A store that another runtime can take over while this one still runs."""
-
-    async def until_lost(self) -> Fenced:
-        """Return the reason once another runtime has taken over the log; wait if none has. The store is open."""
         ...
 
 

@@ -212,8 +212,11 @@ class PostgreSQLStore:
             await session.close()
 
     async def until_lost(self) -> Fenced:
-        """Return the reason once another runtime has taken over the log; wait forever if none does."""
-        lease = self._require_lease()
+        """Return the reason once another runtime has taken over the log; wait if none has."""
+        try:
+            lease = self._require_lease()
+        except Fenced as reason:
+            return reason
         return await lease.until_lost()
 
     # --- writing --------------------------------------------------------------------------------------------------

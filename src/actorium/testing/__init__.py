@@ -1,6 +1,7 @@
 """The names that tests of an application, or of a store adapter, import."""
 
 from actorium.testing.contract import EventStoreContract
+from actorium.testing.contract_shared import SharedLogs, SharedStoreContract
 from actorium.testing.given import Given, When, given
 from actorium.testing.given_events import GivenEvents, given_events
 from actorium.testing.given_saga import GivenSaga, given_saga
@@ -12,6 +13,8 @@ __all__ = [
     "GivenEvents",
     "GivenSaga",
     "LoopSource",
+    "SharedLogs",
+    "SharedStoreContract",
     "When",
     "given",
     "given_events",

@@ -125,7 +125,7 @@ class SimulatedStore:
     async def save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, StatementFailed]:
         sites = [("save", one.name) for one in checkpoints]
         # A position alone never fails.
-        sites += [("checkpoint", one.name) for one in checkpoints if one.statements or one.changes]
+        sites += [("checkpoint", one.name) for one in checkpoints if one.statements or one.rows or one.changes]
         fault = await self._knock(sites)
         if fault is not None and fault.kind is Kind.CHECKPOINT_FAILED:
             name = fault.site.removeprefix("checkpoint ")

@@ -1,0 +1,232 @@
+"""`SharedModel`: a log that several stores share, in plain Python, with leases and fencing as on a database server.
+
+Invariants between any two awaits:
+- `writers` names those whose statements are executed; a statement of any other writes nothing;
+- a store's own belief that it owns the log may be wrong, and nothing rests on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
+from typing import Any
+
+from actorium.store.errors import Fenced, StatementFailed, StoreInUse, StoreUnavailable
+from actorium.store.event_store import (
+    PAGE_BYTES,
+    AppendBatch,
+    Appended,
+    DeadLetter,
+    Head,
+    Link,
+    SaveCheckpoint,
+    StreamPage,
+    StreamRead,
+    require_events,
+)
+from actorium.store.events import EncodedRecord
+from actorium.store.memory import MemoryStore
+from actorium.store.names import CommandRecord, StoredEventType
+from actorium.store.tables.dialect import Dialect
+from actorium.store.tables.own_rows import Row, TableRead
+
+_RENEWALS_PER_LEASE = 4
+
+
+class _Holder:
+    """The store that holds the log, as the log knows it."""
+
+    def __init__(self, writer: int, name: str, expires_s: float) -> None:
+        self.writer = writer
+        self.name = name
+        self.expires_s = expires_s
+        self.has_session = True
+
+
+class SharedModel:
+    """The server: its statements take effect at once, in the order in which they arrive.
+
+    now_s: the server's clock.
+    """
+
+    def __init__(self, now_s: Callable[[], float]) -> None:
+        self.log = MemoryStore(threads=False)
+        self.writers: frozenset[int] = frozenset()
+        self._now_s = now_s
+        self._numbers = count(1)
+        self._holder: _Holder | None = None
+
+    async def open(self) -> None:
+        """Start the server, if it is not running."""
+        if self._holder is None and not self.writers:
+            try:
+                await self.log.open()
+            except StoreInUse:
+                return
+
+    def holder(self) -> str | None:
+        """Return the name of the store that holds the log; None if it is free, or its holder is gone."""
+        holder = self._holder
+        if holder is None or not holder.has_session or holder.expires_s <= self._now_s():
+            return None
+        return holder.name
+
+    def join(self, name: str, lease_s: float) -> int | None:
+        """Take the log and fence whoever held it; return the number of the writer, None if the log is held."""
+        if self.holder() is not None:
+            return None
+        writer = next(self._numbers)
+        self._holder = _Holder(writer, name, self._now_s() + lease_s)
+        self.writers = frozenset({writer})
+        return writer
+
+    def renew(self, writer: int, lease_s: float) -> bool:
+        """Extend a lease; return False if the log was taken over."""
+        if self._holder is None or self._holder.writer != writer:
+            return False
+        self._holder.expires_s = self._now_s() + lease_s
+        return True
+
+    def leave(self, writer: int) -> None:
+        """Give the log back."""
+        self.writers -= {writer}
+        if self._holder is not None and self._holder.writer == writer:
+            self._holder = None
+
+    def end_session(self, writer: int) -> None:
+        """Notice that the process of a writer is gone."""
+        if self._holder is not None and self._holder.writer == writer:
+            self._holder.has_session = False
+
+    async def append(self, writer: int, batch: AppendBatch) -> Appended:
+        """Execute an append of a writer; raise Fenced, and write nothing, if the log does not name it."""
+        self._require_named(writer)
+        return await self.log.append(batch)
+
+    async def save(self, writer: int, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, StatementFailed]:
+        """Execute a save of a writer; raise Fenced, and write nothing, if the log does not name it."""
+        self._require_named(writer)
+        return await self.log.save(checkpoints)
+
+    def _require_named(self, writer: int) -> None:
+        if writer not in self.writers:
+            raise Fenced(
+                f"writer {writer} has lost the log to another runtime, and nothing was written: stop this runtime; "
+                "started again, it stands by"
+            )
+
+
+class SharedModelStore:
+    """One process's store on a shared model.
+
+    waits: whether `open` waits while another store holds the log; otherwise it raises StoreInUse.
+    """
+
+    def __init__(self, model: SharedModel, *, name: str = "", waits: bool = False, lease_s: float = 3.0) -> None:
+        self._model = model
+        self._name = name or f"pid {os.getpid()}"
+        self._waits = waits
+        self._lease_s = lease_s
+        self.writer: int | None = None
+        self._lost: asyncio.Future[Fenced] | None = None
+        self._renewing: asyncio.Task[None] | None = None
+        self.dialect: Dialect = model.log.dialect
+
+    async def open(self) -> None:
+        if self.writer is not None:
+            raise StoreInUse("the store is already open: call close() before open()", pid=os.getpid())
+        await self._model.open()
+        while (writer := self._model.join(self._name, self._lease_s)) is None:
+            if not self._waits:
+                raise StoreInUse(f"the log is in use by {self._model.holder()}: stop that runtime, or wait for it")
+            await asyncio.sleep(self._lease_s / _RENEWALS_PER_LEASE)
+        self.writer = writer
+        self._lost = asyncio.get_running_loop().create_future()
+        self._renewing = asyncio.get_running_loop().create_task(self._renew_until_lost(writer))
+
+    async def close(self) -> None:
+        writer, self.writer = self.writer, None
+        self.stop_renewing()
+        if writer is not None:
+            self._model.leave(writer)
+
+    def stop_renewing(self) -> None:
+        """Renew the lease no more, as if the process stood still."""
+        if self._renewing is not None:
+            self._renewing.cancel()
+            self._renewing = None
+
+    async def until_lost(self) -> Fenced:
+        self._require_open()
+        assert self._lost is not None, "it is set by open"
+        return await asyncio.shield(self._lost)
+
+    async def _renew_until_lost(self, writer: int) -> None:
+        while self._model.renew(writer, self._lease_s):  # noqa: ASYNC110  # a lease is renewed by the clock
+            await asyncio.sleep(self._lease_s / _RENEWALS_PER_LEASE)
+        self._lose(Fenced("the lease ran out, and another runtime has taken the log over: stop this runtime"))
+
+    def _lose(self, reason: Fenced) -> None:
+        if self._lost is not None and not self._lost.done():
+            self._lost.set_result(reason)
+
+    def _require_open(self) -> int:
+        if self.writer is None:
+            raise StoreUnavailable("the store is closed: open() it first")
+        return self.writer
+
+    def _reads(self) -> MemoryStore:
+        self._require_open()
+        if self._lost is not None and self._lost.done():
+            raise self._lost.result()
+        return self._model.log
+
+    async def append(self, batch: AppendBatch) -> Appended:
+        require_events(batch)
+        try:
+            return await self._model.append(self._require_open(), batch)
+        except Fenced as reason:
+            self._lose(reason)
+            raise
+
+    async def save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, StatementFailed]:
+        try:
+            return await self._model.save(self._require_open(), checkpoints)
+        except Fenced as reason:
+            self._lose(reason)
+            raise
+
+    async def read_streams(self, reads: Sequence[StreamRead], max_bytes: int = PAGE_BYTES) -> list[StreamPage]:
+        return await self._reads().read_streams(reads, max_bytes)
+
+    async def read_log(self, after_position: int, limit: int, max_bytes: int = PAGE_BYTES) -> list[EncodedRecord]:
+        return await self._reads().read_log(after_position, limit, max_bytes)
+
+    async def head(self) -> Head:
+        return await self._reads().head()
+
+    async def find_command(self, command_id: str) -> CommandRecord | None:
+        return await self._reads().find_command(command_id)
+
+    async def read_linked(self, link: Link, id: str, after_position: int, limit: int) -> list[EncodedRecord]:
+        return await self._reads().read_linked(link, id, after_position, limit)
+
+    async def load_checkpoint(self, name: str) -> int:
+        return await self._reads().load_checkpoint(name)
+
+    async def dead_letters(self, processor: str | None) -> list[DeadLetter]:
+        return await self._reads().dead_letters(processor)
+
+    async def read_rows(self, read: TableRead[Row]) -> list[Row]:
+        return await self._reads().read_rows(read)
+
+    async def query(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        return await self._reads().query(sql, parameters)
+
+    async def event_types(self, *, counted: bool = False) -> list[StoredEventType]:
+        return await self._reads().event_types(counted=counted)
+
+    def describe(self) -> str:
+        return "a shared log in memory (nothing survives the process)"
