@@ -30,7 +30,7 @@ from actorium.store.events import EncodedEvent
 from actorium.store.log import logger
 from actorium.store.raised import repr_of, text_of
 from actorium.store.source import Source
-from actorium.store.writers.write_loop import commit_error
+from actorium.store.writers.commit_error import commit_error
 
 log = logger("actorium.store")
 
