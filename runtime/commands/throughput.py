@@ -38,6 +38,8 @@ class Throughput:
         if not (waiting or self._size or self.each_s):
             self._gone = 0  # a short round without a rate to raise
             return
+        if count == 1 and not self._size and not self._gone and waiting >= _LONG_ROUND:
+            return  # the first of a burst is committed alone: the others are still being admitted
         self._gone = gone = self._gone + count
         is_whole = gone >= self._size or not waiting
         if not is_whole and gone < _LONG_ROUND:

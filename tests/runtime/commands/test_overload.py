@@ -205,7 +205,7 @@ def test_a_round_of_many_has_a_minimum_duration() -> None:
     now = 10.0
     throughput = Throughput(lambda: now)
     throughput.begin(now)
-    throughput.gone(1, 1_000)
+    throughput.gone(2, 1_000)
     for _ in range(2):
         now += 1 / 64
         throughput.gone(100, 1_000)
@@ -220,6 +220,7 @@ def test_a_round_that_began_empty_gives_no_rate() -> None:
     now = 10.0
     throughput = Throughput(lambda: now)
     throughput.begin(now)
+    throughput.gone(1, 9_999)  # the first is committed alone
     now += 1
     throughput.gone(1_000, 9_000)
     assert throughput.each_s == 0.0
@@ -233,7 +234,7 @@ def test_the_throughput_is_forgotten_when_the_queue_stays_empty(idle_s: float, k
     now = 10.0
     throughput = Throughput(lambda: now)
     throughput.begin(now)
-    throughput.gone(1, 100)
+    throughput.gone(2, 100)
     now += 1
     throughput.gone(100, 0)
     assert throughput.each_s == 0.01
