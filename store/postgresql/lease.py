@@ -17,7 +17,7 @@ from actorium.store.raised import error_text
 log = logger("actorium.store")
 
 _RENEWALS_PER_LEASE = 4
-_LOOK_AGAIN_S = 0.25  # who stands by looks this often
+_LOOK_AGAIN_S = 0.1  # who stands by looks this often
 # A connection that broke comes back within a look; only a process that ended stays away for two.
 _LOOKS_WITHOUT_SESSION = 2
 _GIVE_BACK_S = 2.0

@@ -10,11 +10,13 @@ import inspect
 import re
 import sys
 import types
+from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
 from typing import NamedTuple
 
 import pytest
+from support.postgres import new_log
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(path for path in (ROOT / "README.md", *(ROOT / "docs").glob("**/*.md")) if path.exists())
@@ -78,9 +80,20 @@ def module(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> types.ModuleType:
     return module
 
 
+@pytest.fixture
+def database(page: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Name a new log in PostgreSQL to a page that asks for one."""
+    if "DATABASE_URL" not in page.read_text(encoding="utf-8"):
+        yield
+        return
+    with new_log() as url:
+        monkeypatch.setenv("DATABASE_URL", url)
+        yield
+
+
 @pytest.mark.asyncio
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-async def test_the_code_of_a_page_runs(page: Path, module: types.ModuleType) -> None:
+async def test_the_code_of_a_page_runs(page: Path, module: types.ModuleType, database: None) -> None:
     await run(page.read_text(encoding="utf-8"), page, module)
 
 

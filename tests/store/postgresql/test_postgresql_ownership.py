@@ -11,7 +11,7 @@ from support.transfers import Account, Deposit, Open
 
 from actorium import Runtime
 from actorium.runtime.errors import RuntimeClosed
-from actorium.store.errors import Fenced, StoreInUse
+from actorium.store.errors import ConfigurationError, Fenced, StoreInUse
 from actorium.store.event_store import AppendBatch, SaveCheckpoint
 from actorium.store.postgresql import PostgreSQLStore
 from actorium.store.urls import open_store
@@ -60,6 +60,23 @@ async def test_a_second_runtime_is_refused_with_the_name_of_the_first(url: str) 
     with pytest.raises(StoreInUse, match=r"is in use by \S+ pid \d+: stop"):
         await first.open()
     await second.close()
+
+
+@pytest.mark.asyncio
+async def test_a_read_only_opening_reads_beside_the_runtime_and_writes_nothing(url: str) -> None:
+    first, beside = store_at(url), store_at(url)
+    await first.open()
+    await write(first, 0)
+    await beside.open(read_only=True)
+    assert await beside.damage() == []
+    await write(first, 1)
+    assert await versions(beside, ALICE) == [1, 2]
+    for call in (beside.append(AppendBatch(1)), beside.save([]), beside.until_lost()):
+        with pytest.raises(ConfigurationError, match="was opened read-only"):
+            await call
+    await beside.close()
+    await write(first, 2)
+    await first.close()
 
 
 @pytest.mark.asyncio
