@@ -78,8 +78,11 @@ def judge(
         first_failure = tally.failures[0]
         with interruption() as is_pressed:
             again = simulation.run(first_failure.seed, faults=used, store=store)
-            is_repeatable = again.fingerprint() == first_failure.fingerprint
-            outcome = again if is_repeatable else _run_of_unsteady_code(simulation, again.options)
+            # Asked in any case: two runs of code that draws random numbers may fail alike.
+            is_endless = again.steps >= again.options.steps_max
+            unsteady = None if is_endless else _run_of_unsteady_code(simulation, again.options)
+            is_repeatable = unsteady is None and again.fingerprint() == first_failure.fingerprint
+            outcome = again if is_repeatable else unsteady
             if outcome is None:
                 unrepeatable = first_failure
             else:
@@ -107,8 +110,9 @@ def judge(
 def _run_of_unsteady_code(simulation: Simulation, options: RunOptions) -> Outcome | None:
     """Return a run in which code gives another result for the same input; None if no such code is found."""
     for invariant in UNSTEADY:
-        outcome = run(simulation.scenario, msgspec.structs.replace(options, invariant=invariant, look_closely=True))
-        if outcome.violation is not None:
+        request = msgspec.structs.replace(options, invariant=invariant, look_closely=True)
+        outcome = run(simulation.scenario, request)
+        if outcome.violation is not None and run(simulation.scenario, request).fingerprint() != outcome.fingerprint():
             return outcome
     return None
 
