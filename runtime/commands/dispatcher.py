@@ -224,6 +224,12 @@ class Dispatcher:
         if id not in kind.live:
             self._live.create(kind, id, self._time()).begin()
 
+    def release(self, stream_type: str, id: str) -> None:
+        """Drop the state of an actor that will hardly be needed again, if it is in memory and idle."""
+        actor = self._kinds[stream_type].live.get(id)
+        if actor is not None and actor.is_idle:
+            actor.passivate()
+
     async def tell(self, envelope: Envelope) -> None:
         """Deliver a command without waiting for its reply; return when a mailbox has accepted it."""
         _check(envelope.headers)

@@ -87,8 +87,7 @@ class Agenda:
         settings: Settings,
     ) -> None:
         self._checkpoint = checkpoint
-        self._store = services.store
-        self._source = services.source
+        self._store, self._source, self._dispatcher = services.store, services.source, services.dispatcher
         self._runners = runners
         self._tables = tables
         self._end_waiters = end_waiters
@@ -265,6 +264,8 @@ class Agenda:
         if isinstance(event, SagaCompleted) and event.after is not None:
             self._takes[StepSucceeded](recorded, event.after)
         self._end_waiters.ended(recorded.stream)
+        if type(event) is not SagaFailed and self.started.is_set():
+            self._dispatcher.release(recorded.stream_type, recorded.stream_id)
         if self._notices.has_alarm(recorded.stream_type):
             self._drop((recorded.stream_type, recorded.stream_id, "", _ALARM))
 

@@ -41,7 +41,7 @@ class AgendaTables:
         self._sagas = SagaTable()
         self._submissions = SubmissionTable()
         self.takes: Mapping[type[Event], Callable[[RecordedEvent[Event]], None]] = {
-            **dict.fromkeys(self._sagas.event_classes, self._sagas.take),
+            **self._sagas.takes,
             **dict.fromkeys(self._submissions.event_classes, self._submissions.take),
         }
 

@@ -22,29 +22,6 @@ from actorium.sagas.model.events import (
 from actorium.store.events import Event, RecordedEvent
 from actorium.store.tables.own_rows import SagaChange
 
-Said = tuple[str | None, str | None, str | None]
-"""Status, step and reason of a saga after an event; None for a value that the event does not change."""
-
-
-def _issued(event: StepIssued) -> Said:
-    # A saga without steps may have many open intents, so its step is not shown.
-    return None, None if event.step == FREE else event.step + UNDO if event.undo else event.step, None
-
-
-def _failed(event: SagaFailed) -> Said:
-    return "failed", None if event.key.startswith(FREE + ":") else event.key or None, event.reason
-
-
-_SAYS: Mapping[type[Event], Callable[[Any], Said]] = {
-    StepIssued: _issued,
-    SagaStarted: lambda event: ("running", None, None),
-    StepFailed: lambda event: ("undoing", None, event.reason),
-    SagaCompleted: lambda event: ("completed", "", ""),
-    SagaUndone: lambda event: ("undone", "", event.reason),
-    SagaFailed: _failed,
-    SagaRepaired: lambda event: ("undoing" if event.undoing else "running", None, None),
-}
-
 
 class SagaRowChange(msgspec.Struct, gc=False):
     """The changes of a saga's row; None for a column that did not change."""
@@ -61,33 +38,61 @@ Changes = dict[tuple[str, str], SagaRowChange]
 
 
 class SagaTable:
-    """The unwritten changes of the table."""
-
-    event_classes = frozenset(_SAYS)
+    """The unwritten changes of the table; `takes` maps each event class to the method that records its change."""
 
     def __init__(self) -> None:
         self._changes: Changes = {}
+        self.takes: Mapping[type[Event], Callable[[RecordedEvent[Any]], None]] = {
+            SagaStarted: self._started,
+            StepIssued: self._issued,
+            StepFailed: self._step_failed,
+            SagaCompleted: self._completed,
+            SagaUndone: self._undone,
+            SagaFailed: self._failed,
+            SagaRepaired: self._repaired,
+        }
 
     def __len__(self) -> int:
         return len(self._changes)
 
-    def take(self, recorded: RecordedEvent[Event]) -> None:
-        """Record the change that an event of a saga's stream makes; its class is one of `event_classes`."""
-        event = recorded.event
-        status, step, reason = _SAYS[type(event)](event)
+    def _changed(self, recorded: RecordedEvent[Any]) -> SagaRowChange:
+        """Return the change of the saga's row, to be completed from the event."""
         name = (recorded.stream_type, recorded.stream_id)
         change = self._changes.get(name)
         if change is None:
             change = self._changes[name] = SagaRowChange()
-        if status is not None:
-            change.status = status
-            if change.started_us is None and type(event) is SagaStarted:
-                change.started_us = recorded.recorded_us
-        if step is not None:
-            change.step = step
-        if reason is not None:
-            change.reason = reason
         change.updated_us = recorded.recorded_us
+        return change
+
+    def _started(self, recorded: RecordedEvent[SagaStarted]) -> None:
+        change = self._changed(recorded)
+        change.status, change.started_us = "running", recorded.recorded_us
+
+    def _issued(self, recorded: RecordedEvent[StepIssued]) -> None:
+        change, event = self._changed(recorded), recorded.event
+        if event.step != FREE:  # a saga without steps may have many open intents, so its step is not shown
+            change.step = event.step + UNDO if event.undo else event.step
+
+    def _step_failed(self, recorded: RecordedEvent[StepFailed]) -> None:
+        change = self._changed(recorded)
+        change.status, change.reason = "undoing", recorded.event.reason
+
+    def _completed(self, recorded: RecordedEvent[SagaCompleted]) -> None:
+        change = self._changed(recorded)
+        change.status, change.step, change.reason = "completed", "", ""
+
+    def _undone(self, recorded: RecordedEvent[SagaUndone]) -> None:
+        change = self._changed(recorded)
+        change.status, change.step, change.reason = "undone", "", recorded.event.reason
+
+    def _failed(self, recorded: RecordedEvent[SagaFailed]) -> None:
+        change, event = self._changed(recorded), recorded.event
+        change.status, change.reason = "failed", event.reason
+        if event.key and not event.key.startswith(FREE + ":"):
+            change.step = event.key
+
+    def _repaired(self, recorded: RecordedEvent[SagaRepaired]) -> None:
+        self._changed(recorded).status = "undoing" if recorded.event.undoing else "running"
 
     def take_changes(self) -> Changes:
         """Return the changes to write, and forget them."""

@@ -55,7 +55,8 @@ class StepPlan:
         self._definition = stream.saga
         self._at_us = at_us
         self._attempts = 1
-        self._headers = {name: value for name, value in headers.items() if stream.headers.get(name) != value}
+        own = stream.headers
+        self._headers = {name: value for name, value in headers.items() if own.get(name) != value} if headers else {}
         self._events: list[Any] = []
         self._status = stream.status
         self._done = dict(stream.done)

@@ -129,8 +129,7 @@ class SagaProgress(Aggregate):
         if event.after is not None:
             self._succeed(event.after)
         step = self.saga.today(event.step)
-        waiting = {0} if event.effect else set(event.sent)
-        arrived = not event.undo and step in self.early
+        waiting = {0} if event.effect else set(event.sent) if event.rounds else set(range(len(event.commands)))
         self.open[event.key] = Open(
             event.key,
             step,
@@ -140,8 +139,8 @@ class SagaProgress(Aggregate):
             event.deadline_us,
             waiting,
             self.version,
-            {**self.headers, **event.headers},
-            arrived,
+            {**self.headers, **event.headers} if event.headers else self.headers,
+            not event.undo and step in self.early,
             id_form=event.id_form,
             rounds=event.rounds,
         )

@@ -47,7 +47,8 @@ def ordinal(number: int) -> str:
 
 def without_addresses(thing: object) -> str:
     """Return a thing as text, without its memory address, which differs in every process."""
-    return re.sub(r" at 0x[0-9a-f]+", "", printed(thing))
+    text = printed(thing)
+    return re.sub(r" at 0x[0-9a-f]+", "", text) if " at 0x" in text else text  # most have none
 
 
 def counted(number: int, noun: str) -> str:
