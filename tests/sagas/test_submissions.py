@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.stores import FaultyStore, PassedThrough
 from support.transfers import Deposit, Withdraw, open_accounts, runtime_of
-from support.virtual_time import virtual
+from support.virtual_time import settled, virtual
 
 from actorium import ConfigurationError, NotFound, Runtime
 from actorium.errors import RuntimeClosed
@@ -71,6 +71,7 @@ async def test_the_list_is_the_same_after_a_failed_save_and_after_a_reset() -> N
         await submit_some(runtime)
         listed = [one async for one in runtime.submissions.list()]
         await runtime.submit(Deposit("bob", 5), after_s=1_000, command_id="more")
+        await settled()  # the agenda knows of it
         store.next_fault = lambda: "after"
         with pytest.raises(Exception, match="after it had written"):
             await runtime._saga_engine._agenda.save()
