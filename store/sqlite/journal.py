@@ -91,10 +91,6 @@ class _EventTypes(dict[tuple[str, int], EventType]):
         self.new.clear()
 
 
-class _Contradiction(sqlite3.IntegrityError):
-    """An append does not continue its stream: the head it stands on is not the newest one."""
-
-
 class Journal:
     """The writer's knowledge of the log, and the commit of a batch.
 
@@ -270,18 +266,12 @@ class Journal:
 
     def _announce(self, db: sqlite3.Connection, plan: WritePlan) -> None:
         """Add the events of a plan to the recent ones; raise IntegrityError if one does not continue its stream."""
-        newest, add = self.recent.newest, self.recent.add
         unproved: list[int] = []
-        for stream, stream_id, version, position, count in plan.written:
-            tail = newest(stream)
-            if tail is not None:
-                if tail.version != version or tail.id != stream_id:
-                    raise _Contradiction(f"{stream} is at version {tail.version}, not {version}")
-            elif stream_id < self._next_stream:
+        for _, stream_id, version, *_ in self.recent.announce(plan.written):
+            if stream_id < self._next_stream:
                 unproved += (stream_id, version)
-            add(stream, stream_id, version, position, count)
         if unproved and self._index.is_stale(db, unproved):
-            raise _Contradiction("a stream is at another version than was remembered or offered")
+            raise sqlite3.IntegrityError("a stream is at another version than was remembered or offered")
 
     def _write(
         self,

@@ -12,6 +12,7 @@ from actorium.store.events import CHECKSUM_MASK, CHECKSUM_SPREAD, stream_checksu
 from actorium.store.names import CommandRecord, StreamName
 from actorium.store.sqlite.marks import events_column
 from actorium.store.sqlite.streams.heads import StreamHead, StreamHeads
+from actorium.store.sqlite.streams.recent import PlannedAppend
 
 EVENT_COLUMNS = (
     "position, stream, version, type, payload, metadata, recorded_us, checksum, "
@@ -64,8 +65,7 @@ class WritePlan:
         self.new_stream_values: list[Any] = []
         self.outcomes: list[AppendOutcome] = []
         self.refused: set[StreamName] = set()
-        # Of each append that is written: its stream, the id of it, the version before, the first position, the count.
-        self.written: list[tuple[StreamName, int, int, int, int]] = []
+        self.written: list[PlannedAppend] = []
 
     def add(self, append: Append, head: StreamHead | None, types: Mapping[tuple[str, int], EventType]) -> None:
         """Check an append against what is known and plan its rows, or record why it fails.

@@ -269,22 +269,22 @@ def test_an_event_that_is_announced_and_not_written_is_not_there(tmp_path: Path)
         writer.commit(db, AppendBatch(1, [append(ALICE, 0, 2), append(BOB, 0)]))
         alice, bob = stream_id(db, ALICE), stream_id(db, BOB)
         reader = LogQueries(db, (writer.recent, writer.heads))
-        writer.recent.add(ALICE, alice, 2, 4, 2)
+        writer.recent.announce([(ALICE, alice, 2, 4, 2)])
         for limit, is_last in ((1, False), (2, False), (3, True), (9, True)):
             (page,) = reader.streams(db, [StreamRead(ALICE, 0, limit)], 1_000)
             assert ([one.version for one in page.events], page.is_last) == ([1, 2][:limit], is_last)
         writer.recent.withdraw()
-        writer.recent.add(BOB, bob, 1, 4, 1)
+        writer.recent.announce([(BOB, bob, 1, 4, 1)])
         assert [one.version for one in reader.streams(db, [StreamRead(BOB)], 1_000)[0].events] == [1]
 
 
 def test_withdrawn_events_leave_nothing_behind() -> None:
     recent = RecentEvents()
-    recent.add(ALICE, 1, 0, 1, 2)
+    recent.announce([(ALICE, 1, 0, 1, 2)])
     recent.commit()
     for _ in range(2):
-        recent.add(ALICE, 1, 2, 3, 1)
-        recent.add(BOB, 2, 0, 4, 1)
+        recent.announce([(ALICE, 1, 2, 3, 1)])
+        recent.announce([(BOB, 2, 0, 4, 1)])
         recent.withdraw()
     tail = recent.tail(ALICE)
     assert tail is not None

@@ -23,7 +23,7 @@ from actorium.store.sqlite.rows import RowStatement
 from actorium.store.sqlite.streams.recent import RecentEvents, Tail
 
 # A longer run writes fewer pages: over 100,000 streams 1,560 bytes per event with half as many, 1,070 with four times
-# as many. Two runs are in memory at most, about 450 bytes for an event if each is of another stream.
+# as many. Two runs are in memory at most, about 350 bytes for an event if each is of another stream.
 RUN_EVENTS = 32_768
 # The rows of the largest statement: the fewer slices, the fewer pages are written twice.
 SLICE_EVENTS = 512

@@ -19,6 +19,7 @@ Invariants, between two commits:
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from actorium.store.errors import CorruptStore
@@ -37,6 +38,10 @@ _READ_MISSING = _READ.format(
     only="AND NOT EXISTS (SELECT 1 FROM stream_versions AS known WHERE known.stream = events.stream "
     "AND known.version = events.version AND known.position = events.position)"
 )
+
+
+PlannedAppend = tuple[StreamName, int, int, int, int]
+"""An append: its stream, the stream's id and version before it, its first position, and the number of its events."""
 
 
 class Tail:
@@ -95,26 +100,42 @@ class RecentEvents:
             return Tail(newer.id, newer.after_version, newer.positions[:])
         return Tail(tail.id, tail.after_version, tail.positions + newer.positions)
 
-    def add(self, stream: StreamName, id: int, after_version: int, first_position: int, count: int) -> None:
-        """Add events of a stream that are about to be written: the next of its tail and of the log."""
-        assert first_position == self.end + 1, "the log has no gap"
-        younger = self._generations.younger
-        tail = younger.get(stream)
-        if tail is None:
-            tail = younger[stream] = Tail(id, after_version, [])
-        assert tail.version == after_version, "a tail has no gap"
-        tail.positions += range(first_position, first_position + count)
-        self.end += count
-        self.younger_events += count
-        self._uncertain.append(stream)
+    def announce(self, appends: Sequence[PlannedAppend]) -> list[PlannedAppend]:
+        """Add events that are about to be written; return the appends whose streams have no earlier entry here.
+
+        Raises IntegrityError, with some of them added, if one does not continue its stream.
+        """
+        older, younger = self._generations
+        uncertain = self._uncertain
+        first_ones: list[PlannedAppend] = []
+        end = self.end
+        for append in appends:
+            stream, id, version, position, count = append
+            assert position == end + 1, "the log has no gap"
+            end += count
+            tail = younger.get(stream)
+            if tail is None:
+                known = older.get(stream)
+                if known is None:
+                    first_ones.append(append)
+                elif known.id != id or known.version != version:
+                    raise sqlite3.IntegrityError(f"{stream} is at version {known.version}, not {version}")
+                tail = younger[stream] = Tail(id, version, [])
+            elif tail.id != id or tail.after_version + len(tail.positions) != version:
+                raise sqlite3.IntegrityError(f"{stream} is at version {tail.version}, not {version}")
+            tail.positions += range(position, end + 1)
+            uncertain.append(stream)
+            self.end = end
+        return first_ones
 
     def commit(self) -> None:
-        """The events that were added are committed."""
+        """The announced events are committed."""
+        self.younger_events += self.end - self.certain
         self.certain = self.end
         self._uncertain.clear()
 
     def withdraw(self) -> None:
-        """Remove the events that were added since the last commit."""
+        """Remove the events that were announced since the last commit."""
         younger = self._generations.younger
         for stream in self._uncertain:
             tail = younger.get(stream)
@@ -125,7 +146,6 @@ class RecentEvents:
             if not tail.positions:
                 del younger[stream]
         self._uncertain.clear()
-        self.younger_events -= self.end - self.certain
         self.end = self.certain
 
     def turn(self) -> list[Tail]:
