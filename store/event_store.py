@@ -128,7 +128,8 @@ class SaveCheckpoint(msgspec.Struct, frozen=True, gc=False):
     rows: Sequence[RowChanges] = ()
 
 
-class AppendBatch(msgspec.Struct, frozen=True, gc=False):
+# Tracked by the garbage collector, unlike the rest: the appends of a writer refer to their callers.
+class AppendBatch(msgspec.Struct, frozen=True):
     """The appends and snapshots that become durable together, in one transaction.
 
     recorded_us: the time at which its events were accepted, in microseconds since the epoch. If the clock stepped back,
