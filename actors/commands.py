@@ -19,9 +19,11 @@ MAX_ID_LENGTH = 512  # an id is a key in an index of the log, not a document
 
 def checked_id(id: object, what: str) -> str:
     """Return `id` if it can be a key of the log; otherwise raise InvalidCommand that names it as `what`."""
-    if isinstance(id, str) and 0 < len(id) <= MAX_ID_LENGTH and (id.isascii() or is_unicode(id)):
+    if isinstance(id, str) and 0 < len(id) <= MAX_ID_LENGTH and "\0" not in id and (id.isascii() or is_unicode(id)):
         return id
-    raise InvalidCommand(f"{what}={id!r:.100}: must be a string of 1 to {MAX_ID_LENGTH} Unicode characters")
+    raise InvalidCommand(
+        f"{what}={id!r:.100}: must be a string of 1 to {MAX_ID_LENGTH} Unicode characters, none of them NUL"
+    )
 
 
 def checked_text(text: object, what: str) -> str:
@@ -106,7 +108,7 @@ class CommandCodec:
                 f"{self._name} was not sent: it takes {len(encoded)} bytes, but the limit max_payload_bytes is "
                 f"{max_payload_bytes}"
             )
-        if not copy.to or len(copy.to) > MAX_ID_LENGTH:
+        if not copy.to or len(copy.to) > MAX_ID_LENGTH or "\0" in copy.to:
             raise InvalidCommand(
                 f"{self._name} was not sent: `to` must be the aggregate's id, 1 to {MAX_ID_LENGTH} characters, "
                 f"not {copy.to[:40]!r}"

@@ -15,6 +15,7 @@ from actorium.store.names import StreamName
 from actorium.store.postgresql.connections.sessions import Connection
 from actorium.store.postgresql.own_tables import write_changes
 from actorium.store.postgresql.ownership import HOLD_NODE
+from actorium.store.postgresql.schema import storable
 from actorium.store.postgresql.statements import change_rows, run_statements
 from actorium.store.sql.row_checksums import dead_letter_values, row_checksum
 from actorium.store.sqlite.snapshots import snapshot_checksum
@@ -120,7 +121,7 @@ async def _save(connection: Connection, checkpoint: SaveCheckpoint) -> None:
     if checkpoint.settled:
         await connection.execute(_SETTLE, checkpoint.name, list(checkpoint.settled))
     if checkpoint.parked:
-        letters = [dead_letter_values(letter) for letter in checkpoint.parked]
+        letters = [tuple(map(storable, dead_letter_values(letter))) for letter in checkpoint.parked]
         await connection.executemany(_PARK, [(*values, row_checksum(values)) for values in letters])
     await _save_positions(connection, {checkpoint.name: checkpoint.position})
 

@@ -13,6 +13,7 @@ from msgspec.structs import astuple, replace
 
 from actorium.store.postgresql.connections.failures import is_of_server, statement_failed
 from actorium.store.postgresql.connections.sessions import Connection
+from actorium.store.postgresql.schema import storable
 from actorium.store.tables.own_rows import (
     AgendaRemoval,
     AgendaRow,
@@ -172,7 +173,7 @@ def _statements(wanted: _Changes) -> Iterable[tuple[str, tuple[Any, ...]]]:
     ]
     for sql, rows in kinds:
         if rows:
-            yield sql, tuple(map(list, zip(*rows, strict=True)))
+            yield sql, tuple([*map(storable, column)] for column in zip(*rows, strict=True))
     for name, state in wanted.states.items():
         yield (_REMOVE_STATE, (name,)) if state is None else (_PUT_STATE, astuple(state))
 

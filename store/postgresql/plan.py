@@ -184,4 +184,9 @@ def linked_ids(metadata: bytes) -> tuple[str | None, str | None]:
         decoded = decode_metadata(metadata)
     except msgspec.DecodeError:
         return None, None
-    return decoded.causation_id or None, decoded.correlation_id or None
+    return _key(decoded.causation_id), _key(decoded.correlation_id)
+
+
+def _key(id: str) -> str | None:
+    """Return an id as a column can hold it: PostgreSQL's text has no NUL, and no event has such an id."""
+    return None if not id or "\0" in id else id

@@ -12,6 +12,8 @@ change it under an index.
 
 from __future__ import annotations
 
+from typing import Any
+
 from actorium.store.errors import UnsupportedSchema
 from actorium.store.postgresql.connections.sessions import Connection
 
@@ -172,6 +174,14 @@ def _refuse_newer(found: int, schema: str) -> None:
             f"schema {schema} has version {found}, and this Actorium reads versions up to {len(MIGRATIONS)}: "
             "it was written by a newer version; upgrade Actorium"
         )
+
+
+def storable(value: Any) -> Any:
+    """Return a value with U+2400, the symbol for NUL, in place of NUL, which PostgreSQL's text cannot hold.
+
+    For messages of errors, which may contain anything.
+    """
+    return value.replace("\0", "\u2400") if isinstance(value, str) and "\0" in value else value
 
 
 def quoted(name: str) -> str:

@@ -18,7 +18,9 @@ from actorium.runtime.commands.derived_ids import (
 )
 from actorium.store.errors import InvalidCommand
 
-causes = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=2 * MAX_ID_LENGTH)
+causes = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=2 * MAX_ID_LENGTH
+)
 
 
 @given(causes)
