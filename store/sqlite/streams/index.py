@@ -27,6 +27,7 @@ from actorium.store.sqlite.streams.recent import RecentEvents, Tail
 RUN_EVENTS = 32_768
 # The rows of the largest statement: the fewer slices, the fewer pages are written twice.
 SLICE_EVENTS = 512
+_SLICES_MIN = 4  # of a run, however short
 # A run is in the index before the next one is full.
 _MERGED_PER_EVENT = 2
 
@@ -118,7 +119,7 @@ class StreamIndex:
         self._find_stale = RowStatement(_FIND_STALE, 2, db=db)
         self._recent = recent
         self._run_events = run_events
-        self._slice_events = min(SLICE_EVENTS, run_events)
+        self._slice_events = min(SLICE_EVENTS, max(1, run_events // _SLICES_MIN))
         self._run: Sequence[Tail] = ()
         self._run_end = 0
         self._place = self._next = _FIRST

@@ -22,6 +22,7 @@ class Mutant(NamedTuple):
     promise: str
     scenario: Simulation
     plant: Plant
+    store: str = "memory"
 
     @contextmanager
     def planted(self) -> Iterator[None]:
@@ -30,22 +31,26 @@ class Mutant(NamedTuple):
             self.plant(patch)
             yield
 
+    def run(self, seed: int) -> Outcome:
+        """Return the outcome of one seed, with the mutant or, outside of `planted`, without it."""
+        return self.scenario.run(seed, store=self.store)
+
     def found(self, seeds: int = SEEDS) -> Outcome | None:
         """Return the outcome of the first seed that breaks an invariant, or None if the mutant survives all seeds."""
         with self.planted():
             for seed in range(seeds):
-                outcome = self.scenario.run(seed)
+                outcome = self.run(seed)
                 if outcome.violation is not None:
                     return outcome
         return None
 
 
-def mutant(scenario: Simulation) -> Callable[[Plant], Plant]:
+def mutant(scenario: Simulation, *, store: str = "memory") -> Callable[[Plant], Plant]:
     """Make a mutant from a function that patches the runtime; its docstring states the broken promise."""
 
     def made(plant: Plant) -> Plant:
         assert plant.__doc__, "a mutant says what it breaks"
-        MUTANTS.append(Mutant(plant.__name__, plant.__doc__, scenario, plant))
+        MUTANTS.append(Mutant(plant.__name__, plant.__doc__, scenario, plant, store))
         return plant
 
     return made

@@ -9,7 +9,7 @@ from simulation.mutants.planted import PLANTED
 def test_a_mutant_is_found_and_the_real_runtime_passes_the_same_seed(mutant: Mutant) -> None:
     found = mutant.found()
     assert found is not None, f"{mutant.name} survives {SEEDS} seeds: {mutant.promise}"
-    assert mutant.scenario.run(found.options.seed).violation is None
+    assert mutant.run(found.options.seed).violation is None
 
 
 def test_there_are_mutants_of_each_part() -> None:
