@@ -273,7 +273,8 @@ class PostgreSQLStore:
     async def _until_known(
         self, session: _Opened, lease: Lease, connections: Session, attempt: Work[T], is_in_doubt: Callable[[], bool]
     ) -> T:
-        async def run() -> T:
+        # A caller that is cancelled leaves no attempt half done: a session finishes what it began.
+        try:
             return await until_known(
                 lambda: connections.run(attempt),
                 is_in_doubt=is_in_doubt,
@@ -281,9 +282,6 @@ class PostgreSQLStore:
                 patience_s=self._options.patience_s,
                 what=f"{self._connector.place} did not accept a commit",
             )
-
-        try:
-            return await asyncio.shield(asyncio.ensure_future(run()))
         except Fenced as reason:
             lease.lose(reason)
             raise
