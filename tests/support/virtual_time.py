@@ -1,13 +1,14 @@
 """An event loop whose clock jumps: tests of timeouts, backoff and idle time that never wait.
 
 The clock stands still while anything can run, and jumps to the next timer when nothing can. Threads would run in real
-time beside it, so the loop refuses them: use it with `memory://`.
+time beside it, so the loop refuses them. A server does too, so the clock also stands still during `real_work`.
 """
 
 import asyncio
 import functools
 import selectors
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -16,6 +17,22 @@ T = TypeVar("T")
 _START_S = 1_000.0
 # Far more than any test needs; a loop that always has something to do would never let the clock jump.
 _STEPS_MAX = 400_000
+# A server that needs longer for an answer hangs.
+_ANSWER_S = 30.0
+# Lets the loop wait for what is ready next without a noticeable jump of the clock.
+_NO_TIME_S = 1e-9
+
+_under_way = [0]
+
+
+@contextmanager
+def real_work() -> Iterator[None]:
+    """Let the clock stand still while a server works in real time."""
+    _under_way[0] += 1
+    try:
+        yield
+    finally:
+        _under_way[0] -= 1
 
 
 class Stuck(AssertionError):
@@ -35,6 +52,8 @@ class _JumpingSelector(selectors.SelectSelector):
         if self.steps > _STEPS_MAX:
             raise Stuck(f"the loop was never idle in {_STEPS_MAX} steps: something spins")
         ready = super().select(0)
+        if not ready and _under_way[0] and (timeout is None or timeout > 0):
+            ready = super().select(_ANSWER_S)
         if ready:
             return ready
         if timeout is None:
@@ -69,6 +88,7 @@ def run_virtual(main: Coroutine[Any, Any, T]) -> T:
         assert not left, f"tasks left behind: {left}"
         return result
 
+    _under_way[0] = 0
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         result = runner.run(watched())
     assert not unseen, f"errors that nobody saw: {unseen}"
@@ -94,6 +114,9 @@ async def steps(count: int) -> None:
 async def settled() -> None:
     """Return when everything that can run without the clock has run."""
     await steps(50)
+    while _under_way[0]:
+        await asyncio.sleep(_NO_TIME_S)
+        await steps(50)
 
 
 async def until(condition: Callable[[], bool], within_s: float = 60.0) -> None:

@@ -95,6 +95,7 @@ async def test_a_follower_that_began_beyond_the_log_fails() -> None:
     checkpoint = Checkpoint("outlet feed", store, lambda extra: asyncio.get_running_loop().create_future())
     with pytest.raises(CorruptRow, match="outlet feed is at position 7, but the log ends at 1"):
         await StartPosition(checkpoint, store, 0).prepare()
+    await store.close()
 
 
 @pytest.mark.asyncio

@@ -1,0 +1,106 @@
+"""Runs the tests of a folder on every store: each is written for the store in memory, and runs on PostgreSQL too.
+
+A folder's conftest.py imports `pytest_generate_tests` and `store_of_the_test` from here. In the second run each
+`MemoryStore` and each `memory://` is a new log on a real server.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import virtual_time
+from support.postgres import new_log
+
+import actorium.store.memory
+from actorium import EventStore
+from actorium.store.postgresql import PostgreSQLStore
+from actorium.store.urls import open_store
+
+MEMORY = actorium.store.memory.MemoryStore
+# Times of the store that virtual time must not reach: it jumps while the server works in real time.
+_FOREVER = {"lease_s": "1e9", "patience_s": "1e9", "connect_timeout_s": "1e9", "statement_timeout_s": "2e6"}
+_CALLS = (
+    "open",
+    "close",
+    "append",
+    "save",
+    "read_streams",
+    "read_log",
+    "head",
+    "find_command",
+    "read_linked",
+    "load_checkpoint",
+    "dead_letters",
+    "read_rows",
+    "query",
+    "event_types",
+)
+
+
+class RealTimeStore(PostgreSQLStore):
+    """A store whose calls stop the virtual clock until the server has answered."""
+
+
+def _counted(name: str) -> Any:
+    async def call(self: RealTimeStore, *arguments: Any, **options: Any) -> Any:
+        with virtual_time.real_work():
+            return await getattr(PostgreSQLStore, name)(self, *arguments, **options)
+
+    return call
+
+
+for _name in _CALLS:
+    setattr(RealTimeStore, _name, _counted(_name))
+
+
+# These use a store without being about what it does: their many cases on a server would cost minutes. Two are about
+# SQLite itself.
+ON_MEMORY_ONLY = frozenset(
+    {
+        "test_backpressure",
+        "test_cancellation",
+        "test_catalog",
+        "test_crash_points",
+        "test_lone_caller",
+        "test_memory",
+        "test_money",
+        "test_new_saga",
+        "test_projections_dialect",
+        "test_saga_definition",
+        "test_settings",
+        "test_slow_queries",
+        "test_threads",
+        "test_user_code_raises",
+        "test_validation",
+    }
+)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test of a module that uses a store in memory twice."""
+    path = Path(metafunc.module.__file__ or "")
+    source = path.read_text(encoding="utf-8")
+    if path.stem not in ON_MEMORY_ONLY and ("memory://" in source or "MemoryStore" in source):
+        stores = ["memory", "postgresql"]
+        metafunc.parametrize("store_of_the_test", stores, indirect=True, ids=[f"on {store}" for store in stores])
+
+
+@pytest.fixture(autouse=True)
+def store_of_the_test(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Put the store that the test runs on in the place of the one in memory."""
+    if getattr(request, "param", "memory") == "memory":
+        yield
+        return
+    with ExitStack() as logs:
+
+        def new_store(**_: Any) -> EventStore:
+            return open_store(logs.enter_context(new_log(**_FOREVER, sslmode="disable")))
+
+        monkeypatch.setattr("actorium.store.postgresql.PostgreSQLStore", RealTimeStore)
+        for module in list(sys.modules.values()):
+            if getattr(module, "MemoryStore", None) is MEMORY:
+                monkeypatch.setattr(module, "MemoryStore", new_store)
+        yield
