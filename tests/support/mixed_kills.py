@@ -128,14 +128,15 @@ class MixedKills:
         for record in records:
             payload, metadata = msgspec.json.decode(record.payload), msgspec.json.decode(record.metadata)
             name = f"{record.stream.type}/{record.stream.id}/{record.version}"
-            ids.append(metadata["command_id"])
+            command_id = metadata.get("command_id", "")  # an event that says that a step succeeded has none
+            ids.append(command_id)
             cause = metadata.get("causation_id", "")
             if cause:
                 found.caused += 1
                 if cause not in known:
                     found.broken_chains.append(f"{name} names the cause {cause}, which is not an earlier event")
-            elif metadata["command_id"] not in self._acknowledged and self._is_derived(metadata["command_id"]):
-                found.broken_chains.append(f"{name} of command {metadata['command_id']} names no cause")
+            elif command_id not in self._acknowledged and self._is_derived(command_id):
+                found.broken_chains.append(f"{name} of command {command_id} names no cause")
             known.add(name)
             if record.type in ("Filled", "Noted"):
                 effects[payload["tag"]].append((record.type, payload.get("coins", 0)))
