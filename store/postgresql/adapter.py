@@ -344,8 +344,8 @@ class PostgreSQLStore:
         session = self._session
         if session is None:
             raise StoreUnavailable(f"{self._connector.place} is closed: open() the store first")
-        if session.lease is not None and session.lease.lost is not None:
-            raise session.lease.lost
+        if session.lease is not None:
+            session.lease.require()
         return session
 
     def _require_lease(self) -> Lease:

@@ -6,6 +6,7 @@ Invariant: `owned` is set while this store may write, as far as it knows; `lost`
 from __future__ import annotations
 
 import asyncio
+import copy
 
 from actorium.store.errors import ActoriumError, Fenced, StoreInUse
 from actorium.store.log import logger
@@ -97,7 +98,7 @@ class Lease:
     def require(self) -> Ownership:
         """Return what this store owns; raise Fenced if it lost the log."""
         if self.lost is not None:
-            raise self.lost
+            raise copy.copy(self.lost)  # each raise adds to the traceback of the error that it raises
         assert self.owned is not None, "a store that is open to write owns the log until it loses it"
         return self.owned
 

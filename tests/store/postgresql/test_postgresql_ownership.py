@@ -112,13 +112,16 @@ async def test_a_lease_that_runs_out_is_taken_over_and_its_holder_writes_nothing
     async with frozen_holder(url) as (first, _):
         second = store_at(url, standby="wait")
         await second.open()
+        refusals: list[Fenced] = []
         for _ in range(2):
             with pytest.raises(Fenced, match=r"lost the log to another runtime"):
                 await first.append(AppendBatch(1, [append(ALICE, 1)]))
             with pytest.raises(Fenced):
                 await first.save([SaveCheckpoint("p", 9)])
-            with pytest.raises(Fenced):
+            with pytest.raises(Fenced) as refused:
                 await first.read_log(0, 1)
+            refusals.append(refused.value)
+        assert refusals[0] is not refusals[1], "the traceback of one error would grow with each refusal"
         assert isinstance(await asyncio.wait_for(first_lost(first), 5), Fenced)
         assert (await second.append(AppendBatch(1, [append(ALICE, 1)]))).outcomes == [2]
         assert await second.load_checkpoint("p") == 0
