@@ -13,7 +13,7 @@ from actorium.benchmarks.measuring.gate import require_log
 from actorium.benchmarks.measuring.load import Accounts
 from actorium.benchmarks.measuring.resident import resident_mb
 from actorium.benchmarks.scenario import Bench, Figures, Scenario, Wrong
-from actorium.store.sqlite.streams.heads import OFFERS_MAX
+from actorium.store.sql.stream_heads import OFFERS_MAX
 
 _AT_ONCE = 100
 _WARMED = 1_000

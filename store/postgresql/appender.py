@@ -21,7 +21,7 @@ from actorium.store.postgresql.connections.failures import is_of_statement
 from actorium.store.postgresql.connections.sessions import Connection
 from actorium.store.postgresql.ownership import fenced
 from actorium.store.postgresql.plan import COLUMNS, FOLDED_SQL, AppendPlan, EventType
-from actorium.store.sqlite.streams.heads import StreamHead, StreamHeads
+from actorium.store.sql.stream_heads import StreamHead, StreamHeads
 
 # About 300 bytes each.
 STREAM_HEADS_MAX = 100_000

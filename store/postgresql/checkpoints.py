@@ -17,8 +17,7 @@ from actorium.store.postgresql.own_tables import write_changes
 from actorium.store.postgresql.ownership import HOLD_NODE
 from actorium.store.postgresql.schema import storable
 from actorium.store.postgresql.statements import change_rows, run_statements
-from actorium.store.sql.row_checksums import dead_letter_values, row_checksum
-from actorium.store.sqlite.snapshots import snapshot_checksum
+from actorium.store.sql.row_checksums import dead_letter_values, row_checksum, snapshot_checksum
 
 _SAVE = """
 INSERT INTO checkpoints SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[])

@@ -17,7 +17,7 @@ from actorium.store.errors import DuplicateCommand, WrongExpectedVersion
 from actorium.store.event_store import Append, AppendOutcome
 from actorium.store.events import CHECKSUM_MASK, CHECKSUM_SPREAD, kind_bytes, stream_checksum
 from actorium.store.names import CommandRecord, StreamName
-from actorium.store.sqlite.streams.heads import StreamHead, StreamHeads
+from actorium.store.sql.stream_heads import StreamHead, StreamHeads
 
 COLUMNS = (
     "stream_type",

@@ -19,8 +19,8 @@ from actorium.store.events import CHECKSUM_MASK, CHECKSUM_SPREAD, EncodedRecord,
 from actorium.store.names import StoredEventType, StreamName
 from actorium.store.postgresql.connections.sessions import Connection
 from actorium.store.postgresql.plan import folded
-from actorium.store.sqlite.snapshots import snapshot_checksum
-from actorium.store.sqlite.streams.heads import StreamHead, StreamHeads
+from actorium.store.sql.row_checksums import snapshot_checksum
+from actorium.store.sql.stream_heads import StreamHead, StreamHeads
 
 _CHANGED = "it does not match its checksum: a disk error or a manual edit changed it"
 _INT_MAX = 2**31 - 1

@@ -1,1 +1,1 @@
-"""Parts of the stores that keep their tables in an SQL database; most are for SQLite, in a file or in memory."""
+"""Parts of the stores that keep their tables in an SQL database, in a file, in memory or on a server."""

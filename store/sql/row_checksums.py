@@ -1,4 +1,4 @@
-"""The checksum of a checkpoint or a dead letter, the same in every database."""
+"""The checksum of a checkpoint, a dead letter or a snapshot, the same in every database."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 from zlib import crc32
 
-from actorium.store.event_store import DeadLetter
+from actorium.store.event_store import DeadLetter, Snapshot
 
 
 def row_checksum(values: Sequence[Any]) -> int:
@@ -29,3 +29,10 @@ def dead_letter_values(letter: DeadLetter) -> tuple[Any, ...]:
         letter.parked_us,
         letter.discarded,
     )
+
+
+def snapshot_checksum(snapshot: Snapshot) -> int:
+    """Return the CRC-32 of all the values of a snapshot."""
+    stream = snapshot.stream
+    name = f"{stream.type}\0{stream.id}\0{snapshot.fingerprint}\0{snapshot.version}"
+    return crc32(snapshot.state, crc32(name.encode()))

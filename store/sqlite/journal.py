@@ -21,14 +21,14 @@ from actorium.store.guard import StatementGuard
 from actorium.store.log import logger
 from actorium.store.names import CommandRecord, StreamName
 from actorium.store.sql.checkpoints import save_checkpoint
+from actorium.store.sql.row_checksums import snapshot_checksum
+from actorium.store.sql.stream_heads import StreamHead, StreamHeads
 from actorium.store.sqlite.integrity.damage import is_damage
 from actorium.store.sqlite.marks import command_record
 from actorium.store.sqlite.packed import PRIMARY_CODE, HeadQuery, last_event
 from actorium.store.sqlite.plan import EVENT_COLUMN_COUNT, EVENT_COLUMNS, EventType, WritePlan
 from actorium.store.sqlite.rows import RowStatement
 from actorium.store.sqlite.schema import own_names
-from actorium.store.sqlite.snapshots import snapshot_checksum
-from actorium.store.sqlite.streams.heads import StreamHead, StreamHeads
 from actorium.store.sqlite.streams.index import RUN_EVENTS, StreamIndex
 from actorium.store.sqlite.streams.recent import RecentEvents
 from actorium.store.writers.joint_writes import Written

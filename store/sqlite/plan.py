@@ -10,8 +10,8 @@ from actorium.store.errors import DuplicateCommand, WrongExpectedVersion
 from actorium.store.event_store import Append, AppendOutcome
 from actorium.store.events import CHECKSUM_MASK, CHECKSUM_SPREAD, stream_checksum
 from actorium.store.names import CommandRecord, StreamName
+from actorium.store.sql.stream_heads import StreamHead, StreamHeads
 from actorium.store.sqlite.marks import events_column
-from actorium.store.sqlite.streams.heads import StreamHead, StreamHeads
 from actorium.store.sqlite.streams.recent import PlannedAppend
 
 EVENT_COLUMNS = (

@@ -9,6 +9,7 @@ from actorium.store.errors import DuplicateCommand, WrongExpectedVersion
 from actorium.store.event_store import Append, AppendBatch, CommandMark
 from actorium.store.events import EncodedEvent, stream_checksum
 from actorium.store.names import StreamName
+from actorium.store.sql.stream_heads import OFFERS_MAX, StreamHead, StreamHeads
 from actorium.store.sqlite import journal, packed, reading
 from actorium.store.sqlite.journal import Journal
 from actorium.store.sqlite.packed import HeadQuery
@@ -16,7 +17,6 @@ from actorium.store.sqlite.rows import RowStatement, rows_max
 from actorium.store.sqlite.schema import migrate
 from actorium.store.sqlite.streams import index as stream_index
 from actorium.store.sqlite.streams import pages
-from actorium.store.sqlite.streams.heads import OFFERS_MAX, StreamHead, StreamHeads
 from actorium.testing.contract_words import append, event
 
 NAMES = [StreamName("Account", str(number)) for number in range(30)]

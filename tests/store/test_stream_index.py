@@ -15,6 +15,7 @@ import pytest
 from actorium.store.errors import CorruptStore, WrongExpectedVersion
 from actorium.store.event_store import AppendBatch, EventStore, StreamRead
 from actorium.store.names import StreamName
+from actorium.store.sql.stream_heads import StreamHead, StreamHeads
 from actorium.store.sqlite import SQLiteStore
 from actorium.store.sqlite.adapter import SQLiteLog
 from actorium.store.sqlite.file import DatabaseFile
@@ -23,7 +24,6 @@ from actorium.store.sqlite.journal import Journal
 from actorium.store.sqlite.reading import LogQueries
 from actorium.store.sqlite.schema import migrate
 from actorium.store.sqlite.settings import SQLiteSettings
-from actorium.store.sqlite.streams.heads import StreamHead, StreamHeads
 from actorium.store.sqlite.streams.recent import RecentEvents
 from actorium.testing.contract_words import ALICE, BOB, append, commit, versions
 

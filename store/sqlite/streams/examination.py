@@ -14,7 +14,7 @@ from actorium.store.errors import CorruptEvent, VersionGap
 from actorium.store.event_store import Snapshot, StreamPage, StreamRead
 from actorium.store.events import EncodedRecord, checksum, kind_checksum
 from actorium.store.names import StreamName
-from actorium.store.sqlite.snapshots import snapshot_checksum
+from actorium.store.sql.row_checksums import snapshot_checksum
 from actorium.store.sqlite.streams.recent import Tail
 
 _COLUMNS = "events.version, events.position, recorded_us, events.type, events.checksum, payload, metadata"

@@ -14,12 +14,12 @@ from zlib import crc32
 from actorium.store.event_store import Snapshot, StreamPage, StreamRead
 from actorium.store.events import CHECKSUM_MASK, CHECKSUM_SPREAD, EncodedRecord, stream_checksum
 from actorium.store.names import StreamName
+from actorium.store.sql.row_checksums import snapshot_checksum
+from actorium.store.sql.stream_heads import StreamHead, StreamHeads
 from actorium.store.sqlite.kinds import EventTypes, Kind, packed_events, unpacked_events
 from actorium.store.sqlite.packed import InDoubt, integers, rows, texts
 from actorium.store.sqlite.rows import RowStatement
-from actorium.store.sqlite.snapshots import snapshot_checksum
 from actorium.store.sqlite.streams.examination import examine_stream
-from actorium.store.sqlite.streams.heads import StreamHead, StreamHeads
 from actorium.store.sqlite.streams.recent import RecentEvents, Tail
 
 # Two things in one statement, for each costs a wait for the interpreter lock: the events, each with the number of its
