@@ -38,7 +38,7 @@ from actorium.errors import (
     error_to_wire,
 )
 from actorium.runtime.errors import CommandTimeout, EventParked
-from actorium.simulation.world.node import ConnectionLost
+from actorium.simulation.world.surroundings import ConnectionLost
 from actorium.store.names import CommandRecord, StoredEventType, StreamName
 
 REACTIONS = (ConfigurationError, InvalidCommand, Refused, LostRace, HandlerFailed, Transient, DamagedLog)

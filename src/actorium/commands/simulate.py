@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from actorium.simulation.search.run import Outcome
     from actorium.simulation.world.faults import Faults
 
-Store = Literal["memory", "sqlite", "sqlite-normal"]
+Store = Literal["memory", "shared-model", "sqlite", "sqlite-normal"]
 _STEPS_MAX = "The number of steps after which a run counts as endless. [default: the scenario's own limit]"
 _HOSTILE = (
     "Inject faults of every kind, including some that few programs are prepared for: a clock that jumps years ahead, "
@@ -84,6 +84,7 @@ def simulate(
         Inject faults of every kind with this probability, from 0 to 1, instead of the scenario's own faults.
     store
         The store: memory is a model of a store; sqlite is the SQLite store on a simulated disk that may lose power;
+        shared-model is a model of a log that processes share: some are frozen past their lease, and others take over;
         sqlite-normal is the same with `synchronous=NORMAL`, a control that may lose acknowledged commands.
     replay
         Run only this seed, and print every step.
@@ -120,7 +121,7 @@ def _require_sense(asked: _Asked, ways: Sequence[str], json: Path | None, html: 
     for way in ways:
         if idle := [option for option in asked.given() if option not in _GO_WITH[way]]:
             raise WrongUse(f"leave out {' and '.join(idle)}: not used with {way}")
-    if asked.store != "memory" and importlib.util.find_spec("apsw") is None:
+    if asked.store.startswith("sqlite") and importlib.util.find_spec("apsw") is None:
         raise WrongUse(f"--store {asked.store} needs apsw: pip install 'actorium[simulation]'")
 
 

@@ -12,7 +12,7 @@ from actorium import Projection, on, query
 from actorium.runtime.processors.processor import Processor
 from actorium.simulation import Faults, Kind, SimulatedRuntime, World
 from actorium.simulation.world.client_groups import SimulatedProcessor
-from actorium.simulation.world.node import ConnectionLost
+from actorium.simulation.world.surroundings import ConnectionLost
 
 R = TypeVar("R")
 

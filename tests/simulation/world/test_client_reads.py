@@ -20,7 +20,7 @@ from actorium.sagas.submissions import Submissions
 from actorium.simulation import Faults, Kind, SimulatedRuntime, World
 from actorium.simulation.world.client_groups import SimulatedDeadLetters, SimulatedSagas, SimulatedSubmissions
 from actorium.simulation.world.client_reads import Answers, FromPlace, SavedReader
-from actorium.simulation.world.node import ConnectionLost
+from actorium.simulation.world.surroundings import ConnectionLost
 
 CRASHES = Faults.only(Kind.CRASH, Kind.CRASH_AFTER_COMMIT, Kind.CRASH_BEFORE_COMMIT, Kind.READ_FAILED, rate=0.2)
 

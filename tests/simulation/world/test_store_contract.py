@@ -1,7 +1,8 @@
 """Without faults, the store of a simulated process meets the contract of every store."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 import pytest
 
@@ -31,6 +32,8 @@ class Undisturbed:
     def mark(self) -> None: ...
 
     def committed(self, text: str, streams: tuple[str, ...]) -> None: ...
+
+    def later(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None: ...
 
     def now_s(self) -> float:
         return 0.0

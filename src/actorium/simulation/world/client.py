@@ -31,8 +31,8 @@ from actorium.simulation.world.client_groups import (
 from actorium.simulation.world.client_reads import ReadFace
 from actorium.simulation.world.code_faults import INJECTED
 from actorium.simulation.world.faults import FaultId, Kind
-from actorium.simulation.world.node import ConnectionLost, Node
-from actorium.simulation.world.surroundings import Surroundings
+from actorium.simulation.world.node import Node
+from actorium.simulation.world.surroundings import ConnectionLost, Surroundings
 from actorium.store.errors import LostRace
 from actorium.store.raised import error_text
 from actorium.user_lines import described

@@ -17,7 +17,8 @@ from actorium.runtime.log.durable_subscription import DurableSubscription
 from actorium.runtime.log.history import Change
 from actorium.runtime.projections.projection import Query
 from actorium.runtime.statistics import RuntimeStatistics
-from actorium.simulation.world.node import ConnectionLost, Node
+from actorium.simulation.world.node import Node
+from actorium.simulation.world.surroundings import ConnectionLost
 from actorium.store.errors import StoreUnavailable
 from actorium.store.event_store import EventStore
 from actorium.store.events import E_co, Event, RecordedEvent

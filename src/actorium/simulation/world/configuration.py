@@ -1,10 +1,16 @@
-"""Limits chosen by the seed: many bugs appear only at sizes that the defaults never reach."""
+"""What a process runs: its releases, and limits chosen by the seed. Many bugs appear only at sizes that the defaults
+never reach.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from actorium.actors.passivation import Passivation
+from actorium.application import Runtime
 from actorium.runtime.settings import Settings
 from actorium.simulation.chance import Chance
 
@@ -27,3 +33,10 @@ def varied_settings(chance: Chance) -> Settings:
     }
     max_live = _MAX_LIVE[chance.bits("setting max_live", 0) % len(_MAX_LIVE)]
     return Settings(**picked, passivation=Passivation(max_live=max_live))
+
+
+class Release(msgspec.Struct):
+    """The factory of a process's runtime, and a runtime that describes its classes and is never started."""
+
+    make: Callable[..., Runtime]
+    model: Runtime

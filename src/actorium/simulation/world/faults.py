@@ -26,6 +26,7 @@ class Kind(StrEnum):
     CRASH_BEFORE_COMMIT = "crash before the commit"
     CRASH_AFTER_COMMIT = "crash after the commit"
     PAUSE = "long pause"
+    FROZEN = "frozen past its lease"
     CLOCK_JUMP = "wall clock jumped"
     STORE_FAILED = "store failed before the commit"
     ANSWER_OF_STORE_LOST = "acknowledgement of the commit lost"
@@ -95,6 +96,7 @@ FAMILIES: Mapping[str, tuple[Kind, ...]] = {
     "effect": (Kind.EFFECT_FAILED, Kind.EFFECT_UNHEARD, Kind.EFFECT_DOUBLED, Kind.EFFECT_LATE, *OF_CODE),
     "start": (Kind.CRASH,),
     "life": (Kind.CRASH, Kind.PAUSE, Kind.CLOCK_JUMP, Kind.CLOCK_FAR),
+    "lease": (Kind.FROZEN,),
     "deploy": (Kind.DEPLOYED,),
 }
 
@@ -113,6 +115,7 @@ _PLACES = {
     "saga": "method of {}",
     "start": "start of {}",
     "life": "life of {}",
+    "lease": "lease of {}",
     "deploy": "restart of {}",
 }
 
@@ -134,6 +137,7 @@ _WEIGHTS = {
     "effect": 4.0,
     "start": 2.0,
     "life": 2.0,
+    "lease": 2.0,
 }
 # The ordinary errors of user code are more frequent than these.
 _OF_CODE_WEIGHT = 0.05

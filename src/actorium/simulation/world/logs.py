@@ -1,17 +1,24 @@
-"""`Log`: the part that survives a process of the simulated world: a model in memory, or SQLite on a simulated disk."""
+"""`Log`: the part that survives a process of the simulated world: a model in memory, a model that processes
+share, or SQLite on a simulated disk.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
 from actorium.simulation.disk.disk import PowerCut, SimulatedDisk
 from actorium.simulation.disk.store import SimulatedSqliteStore
 from actorium.simulation.world.surroundings import Surroundings
-from actorium.store.errors import ConfigurationError
-from actorium.store.event_store import EventStore
+from actorium.store.errors import ConfigurationError, StatementFailed
+from actorium.store.event_store import AppendBatch, Appended, EventStore, SaveCheckpoint
 from actorium.store.memory import MemoryStore
+from actorium.testing.shared_model import SharedModel, SharedModelStore
+
+LEASE_S = 30.0
+"""How long a process of a shared log that shows no sign of life keeps the log, in simulated seconds."""
+FENCED = "a process that lost the log writes nothing"
 
 
 class Log(Protocol):
@@ -48,6 +55,67 @@ class MemoryLog:
 
     def dispose(self) -> None:
         pass
+
+
+class SharedLog:
+    """A log that several processes of a node open, as on a database server.
+
+    A process that starts waits until the former one is gone, and fences it. What a killed process had sent may still
+    arrive, and a frozen one may thaw: neither writes anything once another process holds the log.
+    """
+
+    def __init__(self, world: Surroundings, node: str) -> None:
+        self._world = world
+        self._node = node
+        self._model = SharedModel(lambda: world.machine.now_s)
+        self._stores: list[_WatchedStore] = []
+        self.owner: int | None = None
+        """The writer that was the last to take the log."""
+
+    def connect(self) -> EventStore:
+        self._stores.append(_WatchedStore(self, self._model, f"{self._node}, process {len(self._stores)}"))
+        return self._stores[-1]
+
+    def killed(self) -> None:
+        writer = self._stores[-1].writer
+        if writer is not None:
+            self._model.end_session(writer)
+
+    def lost_power(self) -> None:
+        self.killed()
+
+    def dispose(self) -> None:
+        pass
+
+    def wrote(self, writer: int) -> None:
+        """Check that a write which the log took is that of its holder."""
+        if writer != self.owner:
+            self._world.violated(FENCED, f"writer {self.owner} holds the log", f"writer {writer} wrote")
+
+
+class _WatchedStore(SharedModelStore):
+    """The store of one process; the world checks what it writes."""
+
+    def __init__(self, log: SharedLog, model: SharedModel, name: str) -> None:
+        super().__init__(model, name=name, waits=True, lease_s=LEASE_S)
+        self._log_of_node = log
+
+    async def open(self) -> None:
+        await super().open()
+        self._log_of_node.owner = self.writer
+
+    async def append(self, batch: AppendBatch) -> Appended:
+        writer = self._require_open()
+        appended = await super().append(batch)
+        if batch.appends:
+            self._log_of_node.wrote(writer)
+        return appended
+
+    async def save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, StatementFailed]:
+        writer = self._require_open()
+        failed = await super().save(checkpoints)
+        self._log_of_node.wrote(writer)
+        return failed
 
 
 class DiskLog:
@@ -99,6 +167,7 @@ MakeLog = Callable[[Surroundings, str], Log]
 
 LOGS: Mapping[str, MakeLog] = {
     "memory": lambda world, node: MemoryLog(),
+    "shared-model": SharedLog,
     "sqlite": lambda world, node: DiskLog(world, node, "FULL"),
     "sqlite-normal": lambda world, node: DiskLog(world, node, "NORMAL"),
 }

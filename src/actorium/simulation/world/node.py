@@ -9,11 +9,9 @@ from __future__ import annotations
 import asyncio
 import random
 from asyncio.events import _set_running_loop
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
-
-import msgspec
 
 from actorium.actors.errors import Rejected
 from actorium.application import Runtime
@@ -24,13 +22,14 @@ from actorium.simulation.record.history import History
 from actorium.simulation.record.trace import TraceMark
 from actorium.simulation.record.view import View
 from actorium.simulation.record.witness import Witness
+from actorium.simulation.world.configuration import Release
 from actorium.simulation.world.faults import CrashAt, FaultId, Kind
-from actorium.simulation.world.logs import Log
+from actorium.simulation.world.logs import LEASE_S, Log, SharedLog
 from actorium.simulation.world.loop import SimulatedLoop
 from actorium.simulation.world.source import SimulatedSource
-from actorium.simulation.world.store import SimulatedStore, Trouble
-from actorium.simulation.world.surroundings import Surroundings
-from actorium.store.errors import ActoriumError, OutcomeUnknown
+from actorium.simulation.world.store import SimulatedStore, Trouble, simulated
+from actorium.simulation.world.surroundings import ConnectionLost, Surroundings
+from actorium.store.errors import ActoriumError
 from actorium.user_lines import described
 
 R = TypeVar("R")
@@ -45,14 +44,12 @@ _PAUSE_S = (0.5, 60.0)
 _MEND_ATTEMPTS = 1_000
 _LONGEST_READ_S = 30.0
 _JUMP_S = (-7_200.0, 7_200.0)
+_FROZEN_S = (1.5 * LEASE_S, 4 * LEASE_S)
+_ARRIVAL_S = 6.0  # how late a statement of a killed process arrives at most: before or after the next one has the log
 _FAR_US = 10 * 365 * 86_400 * 1_000_000
 _FAR_FOR_S = (0.001, 60.0)
 # The shortest and the longest latency; a value below zero means at once, like a cache hit.
 _LATENCY_S = {"commit": (0.0004, 0.0024), "read": (-0.0005, 0.0005), "failure": (0.01, 0.06)}
-
-
-class ConnectionLost(OutcomeUnknown):
-    """The process did not answer: it is down, or the request or its reply was lost. Whether it acted is not known."""
 
 
 async def _statistics(runtime: Runtime) -> RuntimeStatistics:
@@ -60,13 +57,6 @@ async def _statistics(runtime: Runtime) -> RuntimeStatistics:
 
 
 Call = Callable[[Runtime], Awaitable[Any]]
-
-
-class Release(msgspec.Struct):
-    """The factory of a process's runtime, and a runtime that describes its classes and is never started."""
-
-    make: Callable[..., Runtime]
-    model: Runtime
 
 
 class Node:
@@ -134,6 +124,20 @@ class Node:
             self.log.killed()
         self.world.note(f"{self.name} crashes: {why}", TraceMark.CRASHED, self.name)
         self._hang_up()
+        self._start_later(life)
+
+    def freeze(self, why: str, for_s: float) -> None:
+        """Let the live incarnation stand still; another is started and takes its log over. It thaws after `for_s`."""
+        life, self.life, self.runtime = self.life, None, None
+        self.serves.clear()
+        if life is None:
+            return
+        life.loop.hold_until(self.world.now_s + for_s)
+        self.world.note(f"{self.name} stands still: {why}", TraceMark.CRASHED, self.name)
+        self._hang_up()
+        self._start_later(life)
+
+    def _start_later(self, life: Life) -> None:
         low, high = _RESTART_S
         delay_s = low + (high - low) * self.world.chance.number(f"restart {self.name}", life.number)
         self.world.loop.call_later(delay_s, self.start)
@@ -290,7 +294,7 @@ class Life:
     def begin(self, make: Callable[..., Runtime]) -> None:
         """Start the runtime on this life's loop."""
         world = self._world
-        store = SimulatedStore(self.node.log.connect(), world.plan, self.node.witness, self, self.node.trouble)
+        store = simulated(self.node.log.connect(), world.plan, self.node.witness, self, self.node.trouble)
         source = SimulatedSource(world, self.node.wall_us, self.name)
         self.loop.create_task(self._live(make, store, source), name=f"{self.name} main")
 
@@ -318,13 +322,17 @@ class Life:
             self.loop.set_alarm(at.step, lambda: self.crash(str(at)))
         self._expect("start", 0, 0, _START_STEPS)
         self._expect("life", 0, _START_STEPS, _STRETCH_STEPS)
+        if isinstance(self.node.log, SharedLog):
+            self._expect("lease", 0, _START_STEPS, _STRETCH_STEPS)
 
     def _expect(self, family: str, stretch: int, begin: int, steps: int) -> None:
         """Draw whether a fault happens at one of the next steps; then continue with the next stretch."""
         part = self._world.chance.number(f"{family} of {self.name}", stretch)
 
         def drawn() -> None:
-            if family == "life":
+            if self.node.life is not self:
+                return  # another incarnation has taken its place
+            if family in ("life", "lease"):
                 self._expect(family, stretch + 1, begin + steps, steps)
             fault = self._world.plan.draw(family, self.node.name)
             if fault is not None:
@@ -339,6 +347,9 @@ class Life:
             self.crash("killed")
         elif fault.kind is Kind.PAUSE:
             self.loop.hold_until(world.machine.now_s + world.plan.amount(fault, *_PAUSE_S))
+        elif fault.kind is Kind.FROZEN:
+            self.mark()
+            self.node.freeze(str(fault), world.plan.amount(fault, *_FROZEN_S))
         elif fault.kind is Kind.CLOCK_JUMP:
             self.node.jump_clock(int(world.plan.amount(fault, *_JUMP_S) * 1_000_000))
         elif fault.kind is Kind.CLOCK_FAR:
@@ -348,9 +359,20 @@ class Life:
     # --- called by the simulated store ----------------------------------------------------------------------------
 
     def crash(self, why: str, *, power: bool = False) -> None:
-        if not self.is_dead:
-            self.mark()
+        if self.is_dead:
+            return
+        self.mark()
+        if self.node.life is self:
             self.node.crash(why, power=power)
+        else:
+            self.end()
+
+    def later(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do something a little later, outside the process."""
+        world = self._world
+        delay_s = _ARRIVAL_S * world.chance.number(f"arrival at {self.name}", self.loop.steps)
+
+        world.loop.call_later(delay_s, lambda: world.loop.create_task(work(), name=f"{self.name} late"))
 
     def mark(self) -> None:
         """Record, if the world asks for it, that something visible from outside happens at this step."""

@@ -7,7 +7,8 @@ simulated disk. When the process dies, its pending calls never finish, and nothi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NoReturn, Protocol, TypeVar
 
 import msgspec
@@ -18,7 +19,14 @@ from actorium.simulation.disk.disk import PowerCut
 from actorium.simulation.record.witness import Loss, Witness
 from actorium.simulation.words import without_addresses
 from actorium.simulation.world.faults import FaultId, FaultPlan, Kind
-from actorium.store.errors import ActoriumError, CommitUnknown, StatementFailed, StoreUnavailable, WrongExpectedVersion
+from actorium.store.errors import (
+    ActoriumError,
+    CommitUnknown,
+    Fenced,
+    StatementFailed,
+    StoreUnavailable,
+    WrongExpectedVersion,
+)
 from actorium.store.event_store import (
     PAGE_BYTES,
     AppendBatch,
@@ -34,6 +42,7 @@ from actorium.store.event_store import (
 )
 from actorium.store.events import EncodedEvent, EncodedRecord, event_type_of
 from actorium.store.names import CommandRecord, StoredEventType
+from actorium.store.shared import SharedStore
 from actorium.store.tables.dialect import Dialect
 from actorium.store.tables.own_rows import Row, TableRead
 
@@ -75,6 +84,9 @@ class Process(Protocol):
     def lost(self, why: str) -> None:
         """Report that the log lost or changed records."""
 
+    def later(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do something a little later, outside the process."""
+
     def pause(self, delay_s: float) -> Awaitable[None]:
         """Return an awaitable that takes this many seconds."""
 
@@ -110,7 +122,8 @@ class SimulatedStore:
             await self._power_gone()
 
     async def append(self, batch: AppendBatch) -> Appended:
-        fault = await self._knock([("commit", str(append.stream)) for append in batch.appends])
+        sites = [("commit", str(append.stream)) for append in batch.appends]
+        fault = await self._knock(sites, lambda: self._log.append(batch))
         refused = fault.site.removeprefix("commit ") if fault is not None and fault.kind is Kind.CONFLICT else None
         try:
             appended = await self._append(batch, refused)
@@ -126,7 +139,7 @@ class SimulatedStore:
         sites = [("save", one.name) for one in checkpoints]
         # A position alone never fails.
         sites += [("checkpoint", one.name) for one in checkpoints if one.statements or one.rows or one.changes]
-        fault = await self._knock(sites)
+        fault = await self._knock(sites, lambda: self._log.save(checkpoints))
         if fault is not None and fault.kind is Kind.CHECKPOINT_FAILED:
             name = fault.site.removeprefix("checkpoint ")
             checkpoints = [one if one.name != name else _broken(one) for one in checkpoints]
@@ -139,7 +152,7 @@ class SimulatedStore:
         await self._leave(fault)
         return failed
 
-    async def _knock(self, sites: Sequence[tuple[str, str]]) -> FaultId | None:
+    async def _knock(self, sites: Sequence[tuple[str, str]], write: Callable[[], Awaitable[Any]]) -> FaultId | None:
         """Begin a write and return the fault it meets, the last one drawn; raise if the store does not take it."""
         if self._process.is_dead:
             await self._hang()
@@ -148,7 +161,7 @@ class SimulatedStore:
         fault = next((one for one in reversed(drawn) if one is not None), None)
         if fault is not None:
             self._process.fault_happened(fault)
-            await self._before(fault)
+            await self._before(fault, write)
         await self._wait(self._process.latency_s("commit"))
         self._require_there()
         if self._trouble.full_commits and self._plan.is_active:
@@ -192,9 +205,23 @@ class SimulatedStore:
                 outcomes.append(WrongExpectedVersion(append.stream, expected=append.expected_version, actual=actual))
         return msgspec.structs.replace(appended, outcomes=outcomes)
 
-    async def _before(self, fault: FaultId) -> None:
+    def _send_late(self, write: Callable[[], Awaitable[Any]]) -> None:
+        """Let a statement of a process that is killed now arrive at a shared log, which outlives the process."""
+        if not isinstance(self._log, SharedStore):
+            return
+
+        async def arrive() -> None:
+            with suppress(ActoriumError):  # it is fenced
+                await write()
+                found = await self._log.read_log(self._witness.position, _EVERYTHING, _EVERYTHING)
+                self._watched(self._witness.saw, found)
+
+        self._process.later(arrive)
+
+    async def _before(self, fault: FaultId, write: Callable[[], Awaitable[Any]]) -> None:
         match fault.kind:
             case Kind.CRASH_BEFORE_COMMIT:
+                self._send_late(write)
                 self._process.crash(str(fault))
                 await self._hang()
             case Kind.STORE_FAILED:
@@ -291,6 +318,25 @@ class SimulatedStore:
         """Wait forever, as a killed process does in the middle of a call."""
         while True:
             await asyncio.get_running_loop().create_future()
+
+
+class SimulatedSharedStore(SimulatedStore):
+    """A SharedStore as one incarnation of a node sees it."""
+
+    def __init__(self, log: SharedStore, *others: Any) -> None:
+        super().__init__(log, *others)
+        self._shared_log = log
+
+    async def until_lost(self) -> Fenced:
+        reason = await self._shared_log.until_lost()
+        if self._process.is_dead:
+            await self._hang()
+        return reason
+
+
+def simulated(log: EventStore, *others: Any) -> SimulatedStore:
+    """Return a log as one incarnation of a node sees it; `others` are those of SimulatedStore."""
+    return SimulatedSharedStore(log, *others) if isinstance(log, SharedStore) else SimulatedStore(log, *others)
 
 
 def _broken(checkpoint: SaveCheckpoint) -> SaveCheckpoint:

@@ -1,4 +1,4 @@
-"""`Surroundings`: the interface of a world to its parts."""
+"""`Surroundings`: the interface of a world to its parts, and the error of a process that does not answer."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from actorium.simulation.world.faults import CrashAt, FaultId, FaultPlan, Faults
 from actorium.simulation.world.loop import SimulatedLoop
 from actorium.simulation.world.machine import Machine
 from actorium.simulation.world.scenario_loop import NoAnswer
+from actorium.store.errors import OutcomeUnknown
+
+
+class ConnectionLost(OutcomeUnknown):
+    """The process did not answer: it is down, or the request or its reply was lost. Whether it acted is not known."""
 
 
 class Surroundings(Protocol):

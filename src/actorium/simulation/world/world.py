@@ -28,13 +28,13 @@ from actorium.simulation.record.witness import Witness
 from actorium.simulation.words import without_addresses
 from actorium.simulation.world.client import SimulatedRuntime
 from actorium.simulation.world.code_faults import CodeFaults
-from actorium.simulation.world.configuration import varied_settings
+from actorium.simulation.world.configuration import Release, varied_settings
 from actorium.simulation.world.determinism import deterministic
 from actorium.simulation.world.faults import CrashAt, FaultId, FaultPlan, Faults
 from actorium.simulation.world.logs import MakeLog, MemoryLog
 from actorium.simulation.world.loop import SimulatedLoop
 from actorium.simulation.world.machine import STEPS_MAX, Endless, Machine, Stuck
-from actorium.simulation.world.node import Node, Release
+from actorium.simulation.world.node import Node
 from actorium.simulation.world.scenario_loop import LeftOut, NoAnswer, ScenarioLoop, until_left_out
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import EventStore
