@@ -130,8 +130,8 @@ class TableNames:
         for word in words:
             if word.name.lower() in self._row_names:
                 raise ConfigurationError(
-                    f"{sql!r} uses {word.name!r}, a table of rows, whose changes are folded and do not wait for "
-                    "statements: use tx.put, tx.add and tx.delete, or create the table in `schema`"
+                    f"{sql!r} uses {word.name!r}, which is listed in `tables`, so changes to it have no order "
+                    "relative to statements: use tx.put, tx.add and tx.delete, or create the table in `schema`"
                 )
 
     def _renamed(self, token: SqlToken) -> str:

@@ -199,7 +199,7 @@ def _text(value: Any) -> str:
     if type(value) is not str:
         raise TypeError(f"a str is expected, not {type(value).__name__}")
     if "\0" in value:
-        raise ValueError("a text in a table cannot hold the character NUL")
+        raise ValueError("text in a table cannot contain the NUL character")
     value.encode()  # a lone surrogate has no UTF-8
     return value
 

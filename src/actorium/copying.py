@@ -41,8 +41,8 @@ async def copy_events(source: EventStore, target: EventStore, told: Callable[[in
     position = (await target.head()).position
     if position and await source.read_log(position - 1, 1) != await target.read_log(position - 1, 1):
         raise ConfigurationError(
-            f"{target.describe()} holds another log: its event at position {position} is not that of "
-            f"{source.describe()}; name an empty one"
+            f"{target.describe()} holds a different log: its event at position {position} is not the one in "
+            f"{source.describe()}; name an empty target"
         )
     limit = _PAGE_EVENTS
     while records := await source.read_log(position, limit):
@@ -56,7 +56,7 @@ async def copy_events(source: EventStore, target: EventStore, told: Callable[[in
             outcomes = (await target.append(AppendBatch(recorded_us, batch))).outcomes
             expected = [position + 1 + sum(len(one.events) for one in batch[:n]) for n in range(len(batch))]
             if list(outcomes) != expected:
-                raise ConfigurationError(f"{target.describe()} was written by somebody else during the copy")
+                raise ConfigurationError(f"{target.describe()} was written to by another process during the copy")
             position += sum(len(one.events) for one in batch)
         told(position)
     return position

@@ -45,15 +45,15 @@ async def damage(connection: Connection) -> list[str]:
             f"the log has events below position 1 ({below}, the lowest at {lowest}): a manual edit changed them"
         )
     if count != last and not below:
-        found.append(f"the log has {count} events up to position {last}: events were taken out of it")
+        found.append(f"the log has {count} events up to position {last}: events were removed from it")
     for stream_type, stream_id in await connection.fetch(_GAPS):
-        found.append(f"the versions of {stream_type}<{stream_id}> are not 1, 2, 3 …: events were taken out of the log")
+        found.append(f"the versions of {stream_type}<{stream_id}> are not 1, 2, 3 …: events were removed from the log")
     for (command_id,) in await connection.fetch(_MARKS):
         found.append(f"the mark of command {command_id!r} is damaged: a disk error or a manual edit changed it")
     for name, schema_version in await connection.fetch(_TYPES):
         found.append(f"the first position of {name} (schema version {schema_version}) is wrong: repair the log")
     for place in await _wrong_links(connection):
-        found.append(f"the causation or correlation id at position {place} is not that of its metadata: repair the log")
+        found.append(f"the causation or correlation id at position {place} does not match its metadata: repair the log")
     return found
 
 

@@ -112,7 +112,7 @@ class Lease:
     async def until_lost(self) -> Fenced:
         """Return the reason once the log is lost."""
         await self._has_ended.wait()
-        assert self.lost is not None, "it is set before the event"
+        assert self.lost is not None, "the reason is set before the event"
         return self.lost
 
     async def give_back(self) -> None:

@@ -271,7 +271,7 @@ class Journal:
             if stream_id < self._next_stream:
                 unproved += (stream_id, version)
         if unproved and self._index.is_stale(db, unproved):
-            raise sqlite3.IntegrityError("a stream is at another version than was remembered or offered")
+            raise sqlite3.IntegrityError("a stream is not at the version that was remembered or offered")
 
     def _write(
         self,

@@ -168,7 +168,7 @@ class LogQueries:
                 after_position = records[-1].position
         except UnreadableEvent as error:
             raise CorruptStore(
-                f"one of the newest events is damaged, which are not in the index of streams yet: {error}; copy the "
+                f"an event that is not in the index of streams yet is damaged: {error}; copy the "
                 f"file, then run `actorium repair` on it, or restore a backup"
             ) from error
 

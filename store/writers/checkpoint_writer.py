@@ -98,7 +98,9 @@ class CheckpointWriter:
         """
         flying = self._flying
         if flying:
-            self._report(flying, CommitUnknown("the store has not finished saving: it may have been written"))
+            self._report(
+                flying, CommitUnknown("the store has not finished saving: the checkpoint may have been written")
+            )
             self._flying = []
             assert self._work is not None, "a save is in flight only while the task runs"
             self._work.cancel()

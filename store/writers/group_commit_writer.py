@@ -280,8 +280,8 @@ class GroupCommitWriter(Generic[R]):
         log.warning(
             "clock_behind_log",
             behind_s=(log_us - clock_us) // 1_000_000,
-            advice="the clock went back, or was ahead when the log was written: set it right; until it reaches the "
-            "time of the last event, new events carry that time, and what was timed while it was ahead comes late",
+            advice="the clock went back, or was ahead when the log was written: correct it; until it reaches the time "
+            "of the last event, new events carry that time, and timers that were set while it was ahead fire late",
         )
 
     # --- reports --------------------------------------------------------------------------------------------------

@@ -48,7 +48,7 @@ class JointWrites:
 
     def append(self, batch: AppendBatch) -> asyncio.Future[Appended]:
         """Write a batch, as `EventStore.append` does."""
-        assert self._append is None or self._append[1].done(), "each door has one caller"
+        assert self._append is None or self._append[1].done(), "append has one caller at a time"
         appended: asyncio.Future[Appended] = self._loop.create_future()
         self._append = (batch, appended)
         if not self._is_busy:
@@ -57,7 +57,7 @@ class JointWrites:
 
     def save(self, checkpoints: Sequence[SaveCheckpoint]) -> asyncio.Future[Mapping[int, StatementFailed]]:
         """Write checkpoints, as `EventStore.save` does."""
-        assert self._save is None or self._save[1].done(), "each door has one caller"
+        assert self._save is None or self._save[1].done(), "save has one caller at a time"
         saved: asyncio.Future[Mapping[int, StatementFailed]] = self._loop.create_future()
         self._save = (checkpoints, saved)
         if not self._is_busy:

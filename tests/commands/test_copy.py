@@ -111,7 +111,7 @@ async def test_another_log_is_not_overwritten(
     await store.close()
     code, _, err = await asyncio.to_thread(output, capsys, "copy", source, database)
     assert code == 2
-    assert "holds another log: its event at position 1 is not that of" in err
+    assert "holds a different log: its event at position 1 is not the one in" in err
     code, _, err = await asyncio.to_thread(output, capsys, "copy", f"{source}x", database)
     assert code == 2
     assert "there is no log: sqlite" in err

@@ -113,8 +113,8 @@ class SharedModel:
     def _require_named(self, writer: int) -> None:
         if writer not in self.writers:
             raise Fenced(
-                f"writer {writer} has lost the log to another runtime, and nothing was written: stop this runtime; "
-                "started again, it stands by"
+                f"writer {writer} lost the log to another runtime, and nothing was written: stop this runtime; if it "
+                "is started again, it stands by"
             )
 
 
@@ -166,7 +166,7 @@ class SharedModelStore:
     async def _renew_until_lost(self, writer: int) -> None:
         while self._model.renew(writer, self._lease_s):  # noqa: ASYNC110  # a lease is renewed by the clock
             await asyncio.sleep(self._lease_s / _RENEWALS_PER_LEASE)
-        self._lose(Fenced("the lease ran out, and another runtime has taken the log over: stop this runtime"))
+        self._lose(Fenced("the lease ran out, and another runtime has taken over the log: stop this runtime"))
 
     def _lose(self, reason: Fenced) -> None:
         if self._lost is not None and not self._lost.done():

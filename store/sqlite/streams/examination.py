@@ -57,7 +57,7 @@ def examine_stream(
         version, position = row[:2]
         if position is None or (isinstance(version, int) and version != before + 1):
             raise VersionGap(
-                "its place holds no event: it was removed from the log",
+                "it was removed from the log",
                 stream=stream,
                 version=before + 1,
                 event_type=_type_name(db, row) if position is not None else "an event",

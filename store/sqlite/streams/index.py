@@ -74,8 +74,8 @@ def read_mark(db: sqlite3.Connection, *, is_lenient: bool = False) -> int:
                 f"{position}; restore a backup"
             )
     raise CorruptStore(
-        "the log is damaged: up to which event its index of streams is complete cannot be read; copy the file, then "
-        "run `actorium repair` on it, or restore a backup"
+        "the log is damaged: the position up to which its index of streams is complete cannot be read; copy the file, "
+        "then run `actorium repair` on it, or restore a backup"
     )
 
 

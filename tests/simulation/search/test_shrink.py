@@ -71,7 +71,7 @@ def test_another_invariant_that_breaks_earlier_is_ignored() -> None:
     assert shrunk.outcome.violation is not None
     assert shrunk.outcome.violation.invariant == "no two deposits"
     passed_over = [line.text for line in shrunk.outcome.trace if line.mark is TraceMark.PASSED_OVER]
-    assert passed_over == ["no deposit is too early: does not hold either, ignored"]
+    assert passed_over == ["no deposit is too early: does not hold either; ignored"]
 
 
 def test_another_error_is_another_failure() -> None:

@@ -57,8 +57,8 @@ async def test_a_missing_event_is_a_gap(opened: PostgreSQLStore, url: str) -> No
     assert (
         await opened.damage()
         == [
-            "the log has 3 events up to position 4: events were taken out of it",
-            "the versions of Account<alice> are not 1, 2, 3 …: events were taken out of the log",
+            "the log has 3 events up to position 4: events were removed from it",
+            "the versions of Account<alice> are not 1, 2, 3 …: events were removed from the log",
             "the mark of command 'c' is damaged: a disk error or a manual edit changed it",
         ][:2]
     )
@@ -91,7 +91,7 @@ async def test_what_follows_from_the_events_is_rebuilt(opened: PostgreSQLStore, 
     assert await opened.damage() == [
         "the log ends at position 2, but its last event has position 4",
         "the first position of Deposited (schema version 1) is wrong: repair the log",
-        "the causation or correlation id at position 4 is not that of its metadata: repair the log",
+        "the causation or correlation id at position 4 does not match its metadata: repair the log",
     ]
     await opened.close()
     assert await opened.repair() == []

@@ -270,7 +270,7 @@ class World:
             if self._invariant and invariant != self._invariant:
                 if invariant not in self._passed_over:
                     self._passed_over.add(invariant)
-                    self.note(f"{invariant}: does not hold either, ignored", TraceMark.PASSED_OVER)
+                    self.note(f"{invariant}: does not hold either; ignored", TraceMark.PASSED_OVER)
                 return
             at = self.machine.elapsed_s, self.machine.steps
             self.violation = Violation(
