@@ -64,8 +64,8 @@ class Aggregate(msgspec.Struct, metaclass=HandlerMeta):
     stream_type: the stored type of the stream; the name of the class if it is not set.
     snapshots: when the state is saved for faster hydration; None saves no snapshots.
     state_version: an integer, 1 or more. Raise it when the same events give a different state for a reason that
-        snapshots cannot detect, such as a change in a function that an `@evolve` method calls. Snapshots with another
-        number are ignored.
+        snapshots cannot detect, such as a change in a function that an `@evolve` method calls. Snapshots with a
+        different number are ignored.
 
     Raises:
         ConfigurationError: the class is wrong; the message names the class and the method, and says how to fix it.

@@ -10,7 +10,7 @@ from actorium.store.errors import DamagedLog, HandlerFailed, Refused
 class Rejected(Refused):
     """The domain rejected a command. Raise it from `@decide`: `raise Rejected("overdrawn", balance=self.balance)`.
 
-    reason: why, as text for people and for comparison.
+    reason: why the command was rejected, as text that people can read and code can compare.
     details: the values that explain the reason.
     """
 

@@ -13,9 +13,9 @@ class Passivation(msgspec.Struct, frozen=True):
     idle_s: the idle time in seconds, above 0; None for no limit.
     max_live: the largest number of live actors, 1 or more; None for no limit.
 
-    Over the limit, the least recently used actors go first, by second chance: an actor used since the last check is
-    skipped once. An actor with mail or with an append in flight is never unloaded, so the limit can be exceeded by at
-    most the number of commands in flight.
+    Above the limit, the least recently used actors are unloaded first, with a second chance: an actor used since the
+    last check is skipped once. An actor with mail or with an append in flight is never unloaded, so the limit can be
+    exceeded by at most the number of commands in flight.
 
     Raises:
         ConfigurationError: an option is out of range.

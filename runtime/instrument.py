@@ -45,7 +45,7 @@ class ObservedAnswer(msgspec.Struct, frozen=True, gc=False):
 
 
 class ObservedBatch(msgspec.Struct, frozen=True, gc=False):
-    """One commit of events; what processors save is not part of it.
+    """One commit of events; it does not include what processors save, such as checkpoints.
 
     appends, events, size_bytes: the number of appends and events sent to the store, and the bytes of their payloads.
     took_s: seconds until the store responded.

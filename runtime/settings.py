@@ -21,18 +21,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         than a third of its timeout, is refused immediately.
     max_payload_bytes: size of one command, and of the events of one decision with their metadata.
     default_timeout_s: how long `send`, `tell`, `get` and `query` wait by default.
-    turn_budget: commands that one actor decides before the next actor has its turn.
+    turn_budget: commands that one actor decides before the next actor gets its turn.
     max_batch_events, max_batch_bytes: size of one commit.
     max_snapshot_bytes: size of the states that may wait to be written as snapshots; more are skipped.
     unreadable_types: "refuse" or "warn": what `start` does if the log holds events that no registered class can read,
-        or whose class now has other fields under the same `schema_version`. It also applies to ended sagas without a
-        registered class.
+        or whose class now has different fields under the same `schema_version`. It also applies to ended sagas without
+        a registered class.
     passivation: when idle actors are unloaded from memory.
     handler_retry: how often a projection's handler is tried before its event is parked.
     max_running_intents: saga steps and submitted commands that run concurrently.
     max_waiting_intents: due steps and submitted commands that wait in memory; the rest wait in a table.
     max_queries: concurrent statements of queries over tables; others wait, within their timeouts.
-    max_parked: the number of parked events at which a processor stops: the handler must be broken, not a single event.
+    max_parked: the number of parked events at which a processor stops, because its handler is probably broken.
     drain_s: how long `stop` lets accepted commands finish.
     close_s: how long `stop` then waits for the commit in flight, and for the store to close, before it raises
         StoreHangs.
@@ -40,7 +40,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         time up to the maximum.
     poll_s: how often a subscriber at the end of the log polls it, in case a notification was lost.
     tail_events, tail_bytes: how many committed events are kept in memory for subscribers that have not seen them yet.
-    development: check every decision for changes of the state, and every snapshot value by value, instead of only the
+    development: check every decision for changes to the state, and every snapshot value by value, instead of only the
         first ones of each class. Costs a copy of the state per command.
     """
 

@@ -31,7 +31,7 @@ class Sagas:
         ended_within_s: wait up to this many seconds for it to start and end as completed, undone or failed. A failed
             saga stays failed until an operator acts.
 
-        Raises NotFound if it has not started, and SagaTimeout if it has not ended in time; it then continues.
+        Raises NotFound if it has not started, and SagaTimeout if it has not ended in time; the saga continues.
         """
         engine = self._running()
         if ended_within_s is None:
@@ -55,7 +55,7 @@ class Sagas:
 
         reason: stored in its history; must not be empty.
 
-        Raises Rejected if the saga is not stuck, NotFound if it does not exist.
+        Raises Rejected if the saga is not stuck, and NotFound if it does not exist.
         """
         await self._running().repair(saga, id, "retry", reason)
 
@@ -64,7 +64,7 @@ class Sagas:
 
         reason: stored in its history; must not be empty.
 
-        Raises Rejected if the saga is not stuck, NotFound if it does not exist.
+        Raises Rejected if the saga is not stuck, and NotFound if it does not exist.
         """
         await self._running().repair(saga, id, "skip", reason)
 
@@ -73,6 +73,6 @@ class Sagas:
 
         reason: stored in its history; must not be empty.
 
-        Raises Rejected if the saga is not stuck, NotFound if it does not exist.
+        Raises Rejected if the saga is not stuck, and NotFound if it does not exist.
         """
         await self._running().repair(saga, id, "complete", reason)

@@ -15,7 +15,7 @@ _DEPTH_MAX = 16
 
 
 class ErrorWire(msgspec.Struct, frozen=True):
-    """An error in JSON's types.
+    """An error as values that JSON can represent.
 
     lineage: the names of its class and of its base classes, up to the branch of the hierarchy.
     message: the message of the error.

@@ -183,7 +183,7 @@ class StoreHangs(OutcomeUnknown):
 
 
 class UnsupportedSchema(ConfigurationError):
-    """The file is not an Actorium log, comes from a newer version, or needs a migration but was opened read-only."""
+    """The store is not an Actorium log, comes from a newer version, or needs a migration but was opened read-only."""
 
 
 class WrongExpectedVersion(LostRace):
@@ -275,7 +275,7 @@ class VersionGap(UnreadableEvent):
 class UnreadableTypes(DamagedLog):
     """The log holds events that no registered class can fully read; `types` lists each stored shape with its count.
 
-    Either no class has the name and schema version, or the class that has them now has other fields.
+    Either no class has the name and schema version, or the class that has them now has different fields.
     """
 
     types: tuple[StoredEventType, ...]

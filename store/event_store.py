@@ -222,10 +222,10 @@ class EventStore(Protocol):
         (`DuplicateCommand`), then its expected version (`WrongExpectedVersion`). After one is rejected, the later ones
         of its stream in the batch are rejected too: they were decided on events that were not written.
 
-        An `async def`, or a method that returns a future: the runtime needs a task per batch for the former only.
+        It may be an `async def` or a method that returns a future; only the former costs the runtime a task per batch.
 
         Raises:
-            StoreUnavailable: nothing of the batch was written.
+            StoreUnavailable: no part of the batch was written.
             CommitUnknown: the batch may be in the log. The caller treats any other exception in the same way.
 
         The store still serves later calls if it can.
@@ -273,8 +273,8 @@ class EventStore(Protocol):
         """Return events after a position whose metadata names this id, in order, at most `limit`; none at the end.
 
         With "causation_id", they are the events that the event with this id caused. With "correlation_id", they are the
-        events of a flow, except those of its first command: the flow has the id of that command, which names no flow
-        itself.
+        events of a flow, except those of its first command: that command's id is the id of the flow, and its own
+        metadata names no flow.
         """
         ...
 

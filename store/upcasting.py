@@ -26,14 +26,14 @@ def upcast(from_version: int, *, type: str = "") -> Callable[[F], F]:
     """Mark a function in an event class that converts a payload from an older shape to the next one.
 
     The function takes the payload as a dict of JSON values. It returns one of:
-    - the dict of `from_version + 1`;
+    - a dict in the shape of `from_version + 1`;
     - a list of such dicts and of events of any registered class: the record becomes several events;
     - None: the record becomes no event.
 
     The result must depend on the payload alone.
 
     from_version: the schema version that it converts, from 1 and below the class's `schema_version`.
-    type: the stored name of the event at that version, if the class was renamed since.
+    type: the stored name of the event at that version, if the class has been renamed since.
 
     Raises:
         ConfigurationError: `from_version` is not an integer of at least 1, or the decorated object is not a function.

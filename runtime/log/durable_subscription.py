@@ -23,7 +23,7 @@ class DurableSubscription(Generic[E_co]):
                 await subscription.save()
 
     Events that were delivered but not saved are delivered again: at least once, in order. In one runtime, only one
-    subscription of a name may be open.
+    subscription with a given name may be open.
     """
 
     def __init__(

@@ -47,7 +47,7 @@ class Subscription(Generic[E_co]):
     def position(self) -> int:
         """The position up to which all wanted events have been delivered.
 
-        If upcasters split one record into several events, they share one position, which is passed with the last.
+        If upcasters split one record into several events, they share one position; it is reached with the last.
         """
         if not self._page:
             return self._searched

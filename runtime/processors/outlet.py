@@ -37,7 +37,7 @@ _RETRY = Retry(attempts=1, backoff_s=0.2, backoff_max_s=30.0)
 class CloudEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An event in the CloudEvents 1.0 format (github.com/cloudevents/spec); `as_json` returns its structured form.
 
-    `id` is the event's `RecordedEvent.event_id`, the same at every delivery; `type` is the event's stored name,
+    `id` is the event's `RecordedEvent.event_id`, the same on every delivery; `type` is the event's stored name,
     `subject` the stream's id, and `time` the time at which the event was recorded. The extensions `correlationid`,
     `causationid` and `commandid` are the event's metadata, and `schemaversion` is the shape of `data`; empty ones are
     left out.
@@ -74,8 +74,8 @@ class Outlet:
 
     name: the name under which its progress is saved.
     types: the event classes to publish.
-    sink: an async function that accepts an event by returning. If it raises, it gets the same event again, without
-        limit, so that the order is kept.
+    sink: an async function that accepts an event by returning. If it raises, it is called with the same
+        event until it succeeds, so that the order is kept.
     source: the CloudEvents source, a URI reference that names the application.
     start: where an outlet that is new to a log begins: "now", after the existing events, or at the "beginning".
     retry: how long to wait between attempts.

@@ -17,7 +17,7 @@ class ProcessorStatistics(msgspec.Struct, frozen=True, kw_only=True):
     lag_s: the age in seconds of the first unfinished event.
     handled: events passed since the start.
     parked: streams that wait behind a dead letter.
-    error: why it is in this state; empty while it runs well.
+    error: why it is in this state; empty while it runs normally.
     """
 
     name: str

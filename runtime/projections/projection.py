@@ -46,10 +46,10 @@ Fetch = Callable[[Callable[[TableNames], str], Sequence[Any]], Awaitable[list[tu
 
 
 class Transaction:
-    """Records what a handler writes, which is committed atomically with the checkpoint.
+    """Records a handler's writes, which are committed atomically with the checkpoint.
 
-    SQL statements run in their order. Changes of rows (`put`, `add`, `delete`) take effect in their order too. A
-    statement cannot use the tables of rows.
+    SQL statements take effect in the order in which they are recorded; so do changes to rows (`put`, `add`, `delete`).
+    The two are not ordered with each other, so a statement cannot use the tables listed in `tables`.
     """
 
     __slots__ = ("_addable", "_record", "_rewrite", "_rewritten", "_tables")
@@ -66,7 +66,7 @@ class Transaction:
         self._record((self._rewritten.get(sql) or self._rewrite(sql), parameters))
 
     def put(self, row: Table) -> None:
-        """Write a whole row: `tx.put(Owner("alice", name="Alice"))`. It replaces the row with its key, if any.
+        """Write a whole row: `tx.put(Owner("alice", name="Alice"))`. It replaces the row with the same key, if any.
 
         Raises:
             ConfigurationError: the class of the row is not in `tables` of the projection.
@@ -76,14 +76,14 @@ class Transaction:
         self._record((PUT, row))
 
     def add(self, row: Table) -> None:
-        """Add a row's numbers to those of the row with its key: `tx.add(Balance("alice", amount=5))`.
+        """Add a row's numbers to those of the row with the same key: `tx.add(Balance("alice", amount=5))`.
 
         Every `int` column is added; each other column takes the new value. A None changes nothing. If there is no row
-        with the key, this one is written.
+        with that key, this one is written.
 
         Raises:
             ConfigurationError: the class of the row is not in `tables` of the projection, or has a `float` column: a
-                sum of floats depends on their order, so a rebuild could give another one.
+                sum of floats depends on their order, so a rebuild could give a different one.
         """
         table = type(row)
         if table not in self._addable:
@@ -99,7 +99,7 @@ class Transaction:
         """Remove the row with a key, if there is one: `tx.delete(Balance, "alice")`.
 
         Raises:
-            ConfigurationError: the class is not in `tables` of the projection, or the key has other columns.
+            ConfigurationError: the class is not in `tables` of the projection, or the key is not complete.
         """
         if table not in self._tables:
             raise _unknown(table)
@@ -117,7 +117,7 @@ def _unknown(table: type) -> ConfigurationError:
 class Reader:
     """Reads a projection's tables in a query; it sees only committed rows.
 
-    Each call sees one consistent state, but two calls may see different ones: use one for data that belongs together.
+    Each call sees one consistent state, but two calls may see different ones: read related data in one call.
     """
 
     __slots__ = ("_fetch",)
@@ -130,15 +130,15 @@ class Reader:
         return await self._fetch(lambda names: names.rewrite_query(sql), parameters)
 
     async def fetch_one(self, sql: str, *parameters: Any) -> tuple[Any, ...] | None:
-        """Return the first row of an SQL query, None if there is none."""
+        """Return the first row of an SQL query, or None if there is none."""
         rows = await self.fetch_all(sql, *parameters)
         return rows[0] if rows else None
 
     async def get(self, table: type[T], *key: Any) -> T | None:
-        """Return the row with a key, None if there is none: `await db.get(Balance, "alice")`.
+        """Return the row with a key, or None if there is none: `await db.get(Balance, "alice")`.
 
         Raises:
-            ConfigurationError: the class is not in `tables` of the projection, or the key has other columns.
+            ConfigurationError: the class is not in `tables` of the projection, or the key is not complete.
         """
         if len(key) < len(definition_of(table).shape.keys):
             raise ConfigurationError(f"db.get({table.__name__}, …) takes the whole key, not {key!r}; use db.rows")
@@ -333,8 +333,8 @@ class Projection(msgspec.Struct, metaclass=HandlerMeta):
     version: raise it whenever the handlers or the schema change. The new version is built beside the old one, which
         answers queries until the new one has caught up.
     tables: `Table` classes, whose rows the handlers write with `tx.put`, `tx.add` and `tx.delete`, on every store.
-    schema: SQL that creates further tables or indexes; a dict has it by dialect: `{"sqlite": …, "postgresql": …}`. A
-        projection with neither `tables` nor `schema` keeps its state in its fields.
+    schema: SQL that creates further tables or indexes; a dict maps each dialect to its SQL:
+        `{"sqlite": …, "postgresql": …}`. A projection with neither `tables` nor `schema` keeps its state in its fields.
     snapshot_every: for a projection without tables, the number of events between saved states, so that a start does
         not read the whole log; 0 for never.
     on_failure: what to do when every attempt of a handler has failed. "park" sets the event aside for an operator and

@@ -111,7 +111,7 @@ async def _within(query: Query[Any], answer: Awaitable[Any], timeout_s: float) -
 
 
 class Watch(Generic[R]):
-    """An async iterator over the results of a query: the current one, then each one that differs from the last.
+    """An async iterator over the results of a query: the current one, then a new one each time it changes.
 
     The query runs again only after the projection has moved. Only one result is kept: a slow caller may miss results
     in between, but never the last.

@@ -20,8 +20,8 @@ class SubmissionView(msgspec.Struct, frozen=True, kw_only=True):
 
     command_id: the id under which it is sent.
     command_type: the stable name of its type.
-    status: "waiting" until its outcome is known, then "done", "failed" (rejected, or not possible) or "cancelled".
-    reason: why it failed or was cancelled, else empty.
+    status: "waiting" until its outcome is known, then "done", "failed" (rejected or impossible) or "cancelled".
+    reason: why it failed or was cancelled; otherwise empty.
     due_at: when it is due; None for immediately.
     submitted_at: when it was accepted.
     ended_at: when its outcome was recorded; None while it waits.

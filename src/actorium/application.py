@@ -198,7 +198,7 @@ class Runtime:
     ) -> Ack:
         """Execute a command; return once its events are durable and applied.
 
-        command_id: sent again with the same id, the command takes effect only once, and gets the same answer as before.
+        command_id: a command sent again with the same id takes effect only once, and gets the same answer as before.
         timeout_s: how long to wait; a command that would queue for more than a third of this time is refused at once.
         expected_version: the version that the stream must have.
         correlation_id, causation_id, headers: stored with the events; inherited while an event is handled.
@@ -259,7 +259,7 @@ class Runtime:
 
         at: do not execute it before this time, an aware datetime at most a hundred years from now.
         after_s: do not execute it until this many seconds from now.
-        command_id: submitted again with the same id, the command is accepted only once; the key to `submissions`.
+        command_id: a command submitted again with the same id is accepted only once; `submissions` finds it by this id.
         correlation_id, causation_id, headers: stored with the submission and with the command's events.
 
         Raises the errors of `send` for the submission itself; the outcome of the command is recorded.
@@ -304,7 +304,8 @@ class Runtime:
     def history(self, aggregate: type[A], id: str, *, after_version: int = 0) -> AsyncIterator[Change[A]]:
         """Return an async iterator over an aggregate's events after a version, each with the state before and after it.
 
-        It ends with the newest. Iterating raises NotFound if the stream is empty, and HydrationFailed at a bad event.
+        It ends with the newest event. Iterating raises NotFound if the stream is empty, and HydrationFailed at a bad
+        event.
         """
         return changes(self._store, self._running().kind_of(aggregate), id, after_version)
 
@@ -386,7 +387,7 @@ class Runtime:
         return await self._reads.query(query, args, 0 if after is None else after, timeout_s, stale)
 
     def watch(self, query: Query[R], *args: Any) -> Watch[R]:
-        """Return an async iterator over a query's results: the current one, then each that differs from the last."""
+        """Return an async iterator over a query's results: the current one, then a new one each time it changes."""
         self._running()
         return Watch(self._reads.model_of(query), query, args, timeout_s=self._default_timeout_s)
 

@@ -1,4 +1,4 @@
-"""`SharedStoreContract`: what every store promises whose log several processes open.
+"""`SharedStoreContract`: the guarantees of every store whose log several processes can open.
 
 class TestMySharedStore(SharedStoreContract):
     @pytest.fixture
@@ -25,7 +25,7 @@ Arrival = Callable[[], Awaitable[Any]]
 
 
 class SharedLogs(Protocol):
-    """What an adapter provides for the contract: stores on one new log, and what can happen to their processes."""
+    """The interface that an adapter implements for `SharedStoreContract`: stores on one new log, and their failures."""
 
     def store(self, name: str = "", *, waits: bool = False) -> SharedStore:
         """Return a store on the log; `waits`: its `open` waits while another store holds the log."""
@@ -36,7 +36,7 @@ class SharedLogs(Protocol):
         ...
 
     async def freeze(self, store: SharedStore) -> None:
-        """Let the process of an open store stand still, so that its lease runs out."""
+        """Suspend the process of an open store, so that its lease runs out."""
         ...
 
     async def sent(self, store: SharedStore, batch: AppendBatch) -> Arrival:
@@ -97,7 +97,7 @@ async def _expect_fenced(store: SharedStore) -> None:
 
 
 class SharedStoreContract:
-    """Tests of a log that several stores open. Subclass it and define a fixture `logs`."""
+    """The contract test suite for stores that share one log; subclass it and define a fixture `logs`."""
 
     @_with_logs
     async def test_a_second_store_is_refused_with_the_name_of_the_holder(self, logs: SharedLogs) -> None:

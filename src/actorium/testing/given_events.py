@@ -78,15 +78,15 @@ class GivenEvents:
 
         Raises:
             ConfigurationError: the projection does not handle one of the events.
-            InvalidMessage: a field of an event has the wrong type or changes in JSON.
+            ValueError: a field of an event has the wrong type or changes in JSON.
         """
         for event in events:
             self._apply(event, id, metadata or Metadata(command_id=f"test/{self._position + 1}"))
         return self
 
     def after(self, *, seconds: float = 0, minutes: float = 0, hours: float = 0, days: float = 0) -> GivenEvents:
-        """Let time pass: `recorded_at` of later events moves forward by this much; the first events are of
-        1970-01-01.
+        """Let time pass: `recorded_at` of later events moves forward by this much; the first events were
+        recorded on 1970-01-01.
         """
         passed = timedelta(seconds=seconds, minutes=minutes, hours=hours, days=days)
         self._now_us += round(passed.total_seconds() * 1_000_000)

@@ -74,7 +74,7 @@ class SimulatedRuntime(ReadFace):
     ) -> Ack:
         """Send a command until it is answered; return or raise as `Runtime.send` does.
 
-        Without a `command_id` the command gets one from its type, its target and the occurrence number of the two.
+        Without a `command_id`, the id is derived from the command's type, its target and their occurrence number.
         """
         operation = self._begin(
             command,

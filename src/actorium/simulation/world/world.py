@@ -131,7 +131,7 @@ class World:
         parts: the runtime's parts; or a function that returns the runtime, called at each start of the process with
             `store`, `settings` and `source`, which it must pass on. Use a function for reactions that send commands
             themselves.
-        settings: without them the seed chooses the limits, if the faults say so.
+        settings: if omitted, the seed chooses the limits, provided that `Faults.vary_settings` is set.
         name: the name of the node; "node1", "node2" and so on by default.
         releases: replacements for `parts`: each `Kind.DEPLOYED` moves to the next. They must accept the same commands
             and read the same events; the classes of aggregates, sagas and projections may differ.
