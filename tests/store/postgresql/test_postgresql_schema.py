@@ -53,6 +53,8 @@ async def test_a_newer_schema_is_refused_and_unchanged(url: str) -> None:
 async def test_a_read_only_opening_makes_nothing(url: str) -> None:
     store = open_store(url)
     assert isinstance(store, PostgreSQLStore)
-    with pytest.raises(UnsupportedSchema, match="has version 0, and this Actorium reads version 1, but a log opened read-only"):
+    with pytest.raises(
+        UnsupportedSchema, match="has version 0, and this Actorium reads version 1, but a log opened read-only"
+    ):
         await store.open(read_only=True)
     assert await run_sql(url, "SELECT 1 FROM pg_namespace WHERE nspname = $1", schema_of(url)) == []
