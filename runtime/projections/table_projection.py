@@ -158,7 +158,7 @@ class TableProjection:
                 "projection_handlers_changed",
                 projection=self.definition.name,
                 version=self.definition.version,
-                advice="older events were handled by other code: raise version, or reset() the projection",
+                advice="older events were handled by different code: raise version, or reset() the projection",
             )
 
     async def caught_up(self) -> None:

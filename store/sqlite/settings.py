@@ -65,5 +65,5 @@ class SQLiteSettings(NamedTuple):
             if found != expected:
                 raise StoreUnavailable(
                     f"SQLite keeps PRAGMA {name} at {found!r} instead of {expected!r}: "
-                    f"is the file on a network disk, or open in another mode elsewhere?"
+                    f"is the file on a network disk, or opened elsewhere in a different mode?"
                 )

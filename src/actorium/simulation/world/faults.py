@@ -56,7 +56,7 @@ class Kind(StrEnum):
     FOREIGN_CANCELLATION = "user code raised a CancelledError"
     UNPRINTABLE_ERROR = "user code raised an error that cannot be printed"
     CLOCK_FAR = "wall clock jumped years ahead and came back"
-    DEPLOYED = "deployed with other classes"
+    DEPLOYED = "deployed with different classes"
 
 
 # Errors raised in the user's code are drawn at the same sites as its ordinary errors.

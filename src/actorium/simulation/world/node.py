@@ -133,7 +133,7 @@ class Node:
         if life is None:
             return
         life.loop.hold_until(self.world.now_s + for_s)
-        self.world.note(f"{self.name} stands still: {why}", TraceMark.CRASHED, self.name)
+        self.world.note(f"{self.name} is frozen: {why}", TraceMark.CRASHED, self.name)
         self._hang_up()
         self._start_later(life)
 
