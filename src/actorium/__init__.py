@@ -22,7 +22,7 @@ from actorium.errors import (
 from actorium.runtime.commands.middleware import CommandContext, Middleware, Next
 from actorium.runtime.instrument import Instrument
 from actorium.runtime.processors.event_handlers import on
-from actorium.runtime.processors.outlet import CloudEvent, Outlet
+from actorium.runtime.processors.outlet import Outlet
 from actorium.runtime.processors.reactions import IdempotencyKey, react
 from actorium.runtime.projections.projection import Projection, Reader, Transaction, query
 from actorium.runtime.projections.tables import Key, Table
@@ -31,7 +31,7 @@ from actorium.runtime.settings import Settings
 from actorium.sagas.model.saga import Saga
 from actorium.sagas.model.steps import on_rejected, starts, step
 from actorium.store.event_store import EventStore
-from actorium.store.events import Event, Metadata, RecordedEvent
+from actorium.store.events import Event, RecordedEvent
 from actorium.store.upcasting import upcast
 
 __all__ = [
@@ -39,7 +39,6 @@ __all__ = [
     "ActoriumError",
     "Aggregate",
     "AlreadyExists",
-    "CloudEvent",
     "Command",
     "CommandContext",
     "CommandFailed",
@@ -52,7 +51,6 @@ __all__ = [
     "InvalidCommand",
     "Key",
     "LostRace",
-    "Metadata",
     "Middleware",
     "Next",
     "NotFound",

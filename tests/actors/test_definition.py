@@ -8,19 +8,9 @@ import msgspec
 import pytest
 from support.bank import Add, Added, Deposit, Deposited, Tally, Withdrawn
 
-from actorium import (
-    Aggregate,
-    Command,
-    ConfigurationError,
-    Event,
-    Metadata,
-    RecordedEvent,
-    Runtime,
-    create,
-    decide,
-    evolve,
-)
+from actorium import Aggregate, Command, ConfigurationError, Event, RecordedEvent, Runtime, create, decide, evolve
 from actorium.actors.annotations import HandlerMeta
+from actorium.types import Metadata
 
 if TYPE_CHECKING:
     from decimal import Decimal as OnlyForTypeCheckers

@@ -40,7 +40,7 @@ def test_methods_and_properties_of_a_runtime_are_distinguished() -> None:
 
 
 def test_an_application_imports_at_most_47_names() -> None:
-    assert len(actorium.__all__) <= 47
+    assert len(actorium.__all__) <= 45
 
 
 def test_every_row_has_a_summary() -> None:

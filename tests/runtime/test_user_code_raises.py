@@ -32,7 +32,6 @@ from support.virtual_time import run_virtual, until, virtual
 
 from actorium import (
     Aggregate,
-    CloudEvent,
     Command,
     CommandFailed,
     Event,
@@ -47,6 +46,7 @@ from actorium import (
 )
 from actorium.errors import HandlerFailed, HydrationFailed, QueryFailed, RuntimeClosed
 from actorium.store.memory import MemoryStore
+from actorium.types import CloudEvent
 
 TESTS = Path(__file__).resolve().parents[1]
 ALL_KINDS = pytest.mark.parametrize("what", KINDS)

@@ -22,7 +22,8 @@ from support.transfers import (
 )
 from support.virtual_time import settled, virtual
 
-from actorium import Event, Metadata, RecordedEvent, Runtime, Saga, on, react, starts, step
+from actorium import Event, RecordedEvent, Runtime, Saga, on, react, starts, step
+from actorium.types import Metadata
 
 ANN = {"user": "ann", "tenant": "t1"}
 

@@ -1,6 +1,7 @@
 """The aggregates that the engine's tests run: an account with a creating command, and a tally without one."""
 
-from actorium import Aggregate, Command, Event, Metadata, Rejected, create, decide, evolve
+from actorium import Aggregate, Command, Event, Rejected, create, decide, evolve
+from actorium.types import Metadata
 
 
 class OpenAccount(Command):

@@ -22,7 +22,6 @@ if __name__ == "__main__":
 from actorium import (
     Ack,
     Aggregate,
-    CloudEvent,
     Command,
     Event,
     IdempotencyKey,
@@ -46,6 +45,7 @@ from actorium import (
     step,
 )
 from actorium.store.sqlite import SQLiteStore
+from actorium.types import CloudEvent
 
 PURSES = 12
 CALLERS = 8

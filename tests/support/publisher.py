@@ -17,7 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from support.bank import Account, Deposit, Deposited, OpenAccount
 
-from actorium import CloudEvent, Outlet, Runtime
+from actorium import Outlet, Runtime
+from actorium.types import CloudEvent
 
 
 async def main(database: str, taken: str, first: int, count: int, kill_at: int) -> None:

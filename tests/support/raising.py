@@ -8,7 +8,6 @@ from typing import Any, NoReturn
 from actorium import (
     Ack,
     Aggregate,
-    CloudEvent,
     Command,
     CommandContext,
     Event,
@@ -33,6 +32,7 @@ from actorium import (
 )
 from actorium.errors import RuntimeClosed
 from actorium.instruments import Instrument
+from actorium.types import CloudEvent
 
 
 class Stop(BaseException):

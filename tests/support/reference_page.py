@@ -37,7 +37,6 @@ SECTIONS = {
             "upcast",
             "Snapshots",
             "Passivation",
-            "Metadata",
             "Ack",
             "RecordedEvent",
         ]
@@ -53,7 +52,6 @@ SECTIONS = {
         "Reader",
         "react",
         "Outlet",
-        "CloudEvent",
     ],
     "The runtime": ["Runtime", "Settings", "EventStore", "CommandContext", "Middleware", "Next", "Instrument"],
 }

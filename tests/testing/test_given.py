@@ -21,9 +21,10 @@ from support.bank import (
     Withdrawn,
 )
 
-from actorium import Aggregate, Command, ConfigurationError, Event, Metadata, decide, evolve
+from actorium import Aggregate, Command, ConfigurationError, Event, decide, evolve
 from actorium.store.errors import InvalidCommand
 from actorium.testing import given
+from actorium.types import Metadata
 
 OPENED = AccountOpened("Alice")
 

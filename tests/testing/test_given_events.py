@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from actorium import ConfigurationError, Event, Metadata, Projection, Reader, RecordedEvent, Transaction, on, query
+from actorium import ConfigurationError, Event, Projection, Reader, RecordedEvent, Transaction, on, query
 from actorium.testing import given_events
+from actorium.types import Metadata
 
 
 class Moved(Event):

@@ -9,19 +9,9 @@ from support.bank import Add, Reveal, Tally
 from support.stores import FaultyStore, whole_log
 from support.virtual_time import virtual
 
-from actorium import (
-    Ack,
-    CommandContext,
-    ConfigurationError,
-    Event,
-    Metadata,
-    Middleware,
-    Next,
-    RecordedEvent,
-    Rejected,
-    Runtime,
-)
+from actorium import Ack, CommandContext, ConfigurationError, Event, Middleware, Next, RecordedEvent, Rejected, Runtime
 from actorium.store.errors import InvalidCommand, Transient
+from actorium.types import Metadata
 
 
 async def log_of(runtime: Runtime, count: int) -> list[RecordedEvent[Event]]:

@@ -10,12 +10,13 @@ from support.bank import Add, Added, FailToDecide, FailToEvolve, Tally
 from support.stores import FaultyStore, GatedStore, PassedThrough, PoisonedStore, append
 from support.virtual_time import settled, virtual
 
-from actorium import Aggregate, Command, CommandFailed, Event, Metadata, Passivation, Settings, decide, evolve
+from actorium import Aggregate, Command, CommandFailed, Event, Passivation, Settings, decide, evolve
 from actorium.application import Runtime
 from actorium.errors import HydrationFailed, StoreUnavailable
 from actorium.store.event_store import StreamPage, StreamRead
 from actorium.store.memory import MemoryStore
 from actorium.store.source import SeededSource
+from actorium.types import Metadata
 
 
 class Unknown(Event):

@@ -9,13 +9,13 @@ from support.bank import Add, Added, Tally
 from support.stores import FaultyStore, GatedStore, PassedThrough, append
 from support.virtual_time import settled, virtual
 
-from actorium import Event, Metadata, RecordedEvent, Settings
+from actorium import Event, RecordedEvent, Settings
 from actorium.application import Runtime
 from actorium.errors import StoreUnavailable, UnknownEventType
 from actorium.store.errors import CommitUnknown, InvalidCommand
 from actorium.store.event_store import PAGE_BYTES, AppendBatch, Appended
 from actorium.store.memory import MemoryStore
-from actorium.types import Subscription
+from actorium.types import Metadata, Subscription
 
 Recorded = RecordedEvent[Event]
 

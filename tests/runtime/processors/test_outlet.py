@@ -12,10 +12,11 @@ from support.bank import Account, AccountOpened, Deposit, Deposited, OpenAccount
 from support.stores import FaultyStore, append
 from support.virtual_time import settled, until, virtual
 
-from actorium import CloudEvent, ConfigurationError, Event, Outlet, Retry, Runtime, Settings
+from actorium import ConfigurationError, Event, Outlet, Retry, Runtime, Settings
 from actorium.store.event_store import AppendBatch
 from actorium.store.memory import MemoryStore
 from actorium.store.source import SeededSource
+from actorium.types import CloudEvent
 
 PUBLISHER = Path(__file__).resolve().parents[2] / "support" / "publisher.py"
 

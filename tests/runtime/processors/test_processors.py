@@ -9,24 +9,11 @@ from support.read_models import PARTS, Sums, Switch, Totals, caught_up
 from support.stores import FaultyStore, append
 from support.virtual_time import settled, virtual
 
-from actorium import (
-    CloudEvent,
-    Event,
-    Outlet,
-    Projection,
-    RecordedEvent,
-    Runtime,
-    Saga,
-    Settings,
-    on,
-    query,
-    react,
-    starts,
-    step,
-)
+from actorium import Event, Outlet, Projection, RecordedEvent, Runtime, Saga, Settings, on, query, react, starts, step
 from actorium.errors import RuntimeClosed, StoreUnavailable
 from actorium.store.memory import MemoryStore
 from actorium.store.source import SeededSource
+from actorium.types import CloudEvent
 
 _SECOND_US = 1_000_000
 
