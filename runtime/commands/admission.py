@@ -24,6 +24,7 @@ from actorium.runtime.commands.deadlines import Deadlines
 from actorium.runtime.commands.throughput import Throughput
 from actorium.runtime.errors import Overloaded
 from actorium.store.names import StreamName
+from actorium.store.wording import counted
 
 PART_FOR_WAITING = 1 / 3
 """The share of its timeout that a command may spend waiting; the rest is for its own processing and for surprises."""
@@ -260,10 +261,12 @@ class Admission:
     def _no_room(self, sender: WaitingSender) -> Overloaded:
         queue = sender.queue
         if queue is self.queue:
-            why = f"{self.limit} commands are in flight (the limit max_in_flight)"
+            why = f"{counted(self.limit, 'command')} in flight (the limit max_in_flight)"
         else:
             assert sender.full is not None, "a sender that waits for a mailbox knows the actor"
-            why = f"{sender.full.stream} has {self._mailbox_limit} commands waiting (the limit mailbox_limit)"
+            why = (
+                f"{sender.full.stream} has {counted(self._mailbox_limit, 'command')} waiting (the limit mailbox_limit)"
+            )
         return self._overloaded(f"no room became free in time: {why}", sender.envelope.timeout_s)
 
     def _overloaded(self, why: str, retry_after_s: float) -> Overloaded:

@@ -11,6 +11,7 @@ from actorium.runtime.retry import Retry
 from actorium.store.errors import ActoriumError
 from actorium.store.log import logger
 from actorium.store.source import Source
+from actorium.store.wording import counted
 
 log = logger("actorium.runtime")
 
@@ -50,7 +51,9 @@ class Supervisor:
         if now >= retry_at:
             actor.status = Status.COLD
             return None
-        refusal = HydrationFailed(f"{error} (failed {count} times, next try in {retry_at - now:.1f} s)")
+        refusal = HydrationFailed(
+            f"{error} (after {counted(count, 'failed attempt')}, next try in {retry_at - now:.1f} s)"
+        )
         refusal.__cause__ = error.__cause__
         return refusal
 

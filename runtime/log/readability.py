@@ -10,6 +10,7 @@ from actorium.store.event_store import EventStore
 from actorium.store.events import EncodedRecord
 from actorium.store.log import logger
 from actorium.store.names import StoredEventType
+from actorium.store.wording import counted
 
 log = logger("actorium.runtime")
 
@@ -28,7 +29,8 @@ class UnreadableShape(NamedTuple):
     def __str__(self) -> str:
         shape = self.shape
         place = f", first in a stream of {self.kept_in}" if self.kept_in else ""
-        return f"{shape.type} (schema version {shape.schema_version}, {shape.events} events{place}): {self.why}"
+        events = "" if shape.events is None else f", {counted(shape.events, 'event')}"
+        return f"{shape.type} (schema version {shape.schema_version}{events}{place}): {self.why}"
 
 
 async def unreadable_shapes(store: EventStore, codec: EventCodec) -> list[UnreadableShape]:

@@ -23,6 +23,7 @@ from actorium.store.names import StreamName
 from actorium.store.raised import error_text, let_through
 from actorium.store.source import Source
 from actorium.store.tables.row_tables import RowChanges
+from actorium.store.wording import counted
 
 log = logger("actorium.runtime")
 
@@ -223,8 +224,8 @@ class SequentialDelivery:
             await self._handler.restore(position - 1)
         if self._on_failure == "stop":
             raise GoNoFurther(
-                f"{unit[0].stream} at position {position} failed {attempt} times: {error_text(error)}; fix the "
-                "handler, then restart or call resume()"
+                f"{unit[0].stream} at position {position} failed after {counted(attempt, 'attempt')}: "
+                f"{error_text(error)}; fix the handler, then restart or call resume()"
             ) from error
         await self._checkpoint.save(position, parked=[self._attempts.letter(unit[0], attempt, error)])
 

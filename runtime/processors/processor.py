@@ -30,6 +30,7 @@ from actorium.store.events import Event
 from actorium.store.log import logger
 from actorium.store.names import StreamName
 from actorium.store.raised import error_text, let_through
+from actorium.store.wording import counted
 
 log = logger("actorium.runtime")
 
@@ -151,7 +152,7 @@ class Processor:
         state, error = self._state, self._error
         if state == "full":
             parked = len(self.checkpoint.letters)
-            error = f"{parked} events are parked (the limit max_parked): fix the handler, then call retry()"
+            error = f"{counted(parked, 'event')} parked (the limit max_parked): fix the handler, then call retry()"
         if self._paused and state in ("starting", "running", "full"):
             state = "paused"
         return ProcessorStatistics(

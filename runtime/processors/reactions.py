@@ -18,6 +18,7 @@ from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import EventStore, SaveCheckpoint
 from actorium.store.events import Event, RecordedEvent
 from actorium.store.names import StreamName
+from actorium.store.wording import counted
 
 F = TypeVar("F", bound=Callable[..., Awaitable[None]])
 _REACTION = "__actorium_reaction__"
@@ -141,8 +142,8 @@ class ReactionWork:
         letters = self._checkpoint.letters
         if self._reaction.on_replay == "skip" and letters.parked():
             raise ConfigurationError(
-                f"{self._checkpoint.name} has {len(letters)} parked events, which a reset would skip permanently: "
-                "retry or discard them first"
+                f"a reset of {self._checkpoint.name} would permanently skip "
+                f"{counted(len(letters), 'parked event')}: call retry or discard first"
             )
         await self._take_as_replay(max(self._replay_up_to, self._checkpoint.position))
         await self._checkpoint.save(0, settled=[*letters.parked(), *letters.discarded()])

@@ -10,6 +10,7 @@ from actorium.store.errors import CorruptStore
 from actorium.store.postgresql.connections.sessions import Connection
 from actorium.store.postgresql.plan import linked_ids
 from actorium.store.postgresql.schema import quoted
+from actorium.store.wording import counted
 
 _PAGE_EVENTS = 1_000
 
@@ -45,7 +46,7 @@ async def damage(connection: Connection) -> list[str]:
             f"the log has events below position 1 ({below}, the lowest at {lowest}): a manual edit changed them"
         )
     if count != last and not below:
-        found.append(f"the log has {count} events up to position {last}: events were removed from it")
+        found.append(f"the log has {counted(count, 'event')} up to position {last}: events were removed from it")
     for stream_type, stream_id in await connection.fetch(_GAPS):
         found.append(f"the versions of {stream_type}<{stream_id}> are not 1, 2, 3 …: events were removed from the log")
     for (command_id,) in await connection.fetch(_MARKS):

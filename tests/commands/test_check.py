@@ -47,7 +47,7 @@ def test_unreadable_event_types_are_listed_with_the_fix(shop: Path, capsys: pyte
     code, out, err = output(capsys, "check", "shop_app:one")
     assert code == 1
     assert out.splitlines() == [
-        "Placed (schema version 9, 1 events): it has schema version 9, but Placed reads 1: run the code that wrote it, "
+        "Placed (schema version 9, 1 event): it has schema version 9, but Placed reads 1: run the code that wrote it, "
         "or newer code",
         "Seen (schema version 1, 3 events): no registered class reads this event type: register the aggregate that "
         "evolves it, or, if it was renamed, add @upcast(1, type='Seen') to the new class",

@@ -39,7 +39,7 @@ def test_list_shows_parked_events_with_their_errors(parked: str, capsys: pytest.
     assert run_command("list", "--db", "troubled.db") == 0
     out = " ".join(capsys.readouterr().out.split())
     assert f"{NAME}, position 2: Deposited at Account<alice> version 2" in out
-    assert "after 1 attempts: ValueError: poison" in out
+    assert "after 1 attempt: ValueError: poison" in out
 
 
 @pytest.mark.parametrize("name", [NAME, "Totals"])

@@ -121,5 +121,5 @@ def test_an_older_version_rejects_what_a_newer_one_wrote(url: str, order: type[A
             await runtime.send(v3.PlaceOrder("o-4", "Dora"))
 
     run(write())
-    with pytest.raises(UnreadableTypes, match=r"OrderPlaced \(schema version 3, 1 events, first in a stream"):
+    with pytest.raises(UnreadableTypes, match=r"OrderPlaced \(schema version 3, 1 event, first in a stream"):
         run(orders(url, order))

@@ -24,6 +24,7 @@ from actorium.examples.bank.runs import PROGRAM
 from actorium.examples.bank.runs.imports import ImportRun, rows_in
 from actorium.examples.bank.transactions import koruna
 from actorium.store.sqlite import SQLiteStore
+from actorium.store.wording import counted
 
 _OPENING = opening_id("")
 _BALANCES_SHOWN = 5
@@ -53,7 +54,7 @@ class Demo:
             db = self._db or folder / "bank.db"
             total = rows_in(file)
             if total < 2:
-                raise WrongUse(f"{file} has {total} rows: too few to stop halfway")
+                raise WrongUse(f"{file} has {counted(total, 'row')}: too few to stop halfway")
             crash = self._crash(file, db, total)
             asyncio.run(self._recover(file, db, crash, total))
             if self._keep:
@@ -78,7 +79,9 @@ class Demo:
         except KeyboardInterrupt:
             raise Interrupted(self._interrupted(file, db, len(crash.acknowledged))) from None
         transactions, openings = _kinds(crash.acknowledged)
-        self._screen.say(f"  process {crash.pid} was killed by SIGKILL with {crash.under_way:,} commands in flight")
+        self._screen.say(
+            f"  process {crash.pid} was killed by SIGKILL with {counted(crash.under_way, 'command')} in flight"
+        )
         self._screen.say(
             f"  acknowledged before the kill: {transactions:,} transactions and {openings:,} account openings, in "
             f"{crash.busy_s:.2f} s, {len(crash.acknowledged) / max(crash.busy_s, 1e-9):,.0f} per second"
@@ -116,7 +119,7 @@ class Demo:
         unannounced = len(found.positions.keys() - crash.acknowledged.keys())
         self._screen.say(f"  recovered: {kept:,} of {acknowledged:,} acknowledged transactions")
         self._screen.say(
-            f"  and {unannounced:,} commands that were durable but not yet acknowledged when the process was killed"
+            f"  durable but not yet acknowledged when the process was killed: {counted(unannounced, 'command')}"
         )
         for id in lost[:_LOST_SHOWN]:
             self._screen.complain(f"  lost: {id}, acknowledged at position {crash.acknowledged[id]}")

@@ -20,6 +20,7 @@ from actorium.examples.bank.runs import PROGRAM
 from actorium.examples.bank.transactions import NoTransactionsFile, count_rows, koruna, read_transactions
 from actorium.store.errors import Transient
 from actorium.store.sqlite import SQLiteStore
+from actorium.store.wording import counted
 
 _BAD_ROWS_SHOWN = 20
 _WRONG_SHOWN = 10
@@ -82,10 +83,14 @@ class ImportRun:
                 f"  {accounts - compared:,} accounts with bad rows are not compared with the printed balances"
             )
         for line in [*outcome.wrong, *outcome.far_from_print][:_WRONG_SHOWN]:
-            balance = "no account" if line.balance is None else f"{koruna(line.balance)} from {line.transactions} rows"
+            balance = (
+                "no account"
+                if line.balance is None
+                else f"{koruna(line.balance)} from {counted(line.transactions, 'row')}"
+            )
             self._screen.complain(
                 f"  account {line.account}: the log has {balance}, the file has {koruna(line.sum.exact)} from "
-                f"{line.sum.rows} rows, the bank printed {koruna(line.sum.printed)}"
+                f"{counted(line.sum.rows, 'row')}, the bank printed {koruna(line.sum.printed)}"
             )
         return outcome
 
@@ -94,12 +99,12 @@ class ImportRun:
         self._screen.say(
             f"  {report.done:,} of {self._total:,} rows in {took_s:.2f} s, {report.done / took_s:,.0f} per second: "
             f"{report.booked:,} new, {report.found:,} already in the log, {len(report.bad):,} bad; "
-            f"{report.opened:,} accounts opened"
+            f"{counted(report.opened, 'account')} opened"
         )
         for row in report.bad[:_BAD_ROWS_SHOWN]:
             self._screen.complain(f"  {row}")
         if len(report.bad) > _BAD_ROWS_SHOWN:
-            self._screen.complain(f"  and {len(report.bad) - _BAD_ROWS_SHOWN:,} more bad rows")
+            self._screen.complain(f"  and {counted(len(report.bad) - _BAD_ROWS_SHOWN, 'more bad row')}")
 
     def _so_far(self) -> str:
         settled = self.report.booked + self.report.found
@@ -127,7 +132,7 @@ async def _import_into(screen: Screen, file: Path, db: Path, on_bad_row: OnBadRo
     store = SQLiteStore(db)
     async with Runtime([Account], store=store) as runtime:
         before = runtime.statistics().position
-        screen.say(f"{file} into {store.describe()}, which has {before:,} events")
+        screen.say(f"{file} into {store.describe()}, which has {counted(before, 'event')}")
         resume_command = shlex.join([*PROGRAM, "import", f"{file}", "--db", f"{db}", *_UNLESS_SKIPPED[on_bad_row]])
         run = ImportRun(screen, runtime, file, total=total, resume_command=resume_command)
         await run.run(on_bad_row=on_bad_row)

@@ -28,6 +28,7 @@ from actorium.examples.bank.standing_orders import (
 )
 from actorium.examples.bank.transactions import koruna
 from actorium.examples.bank.transfers import TransferReturned, TransferSettled, payment_key
+from actorium.store.wording import counted
 
 FIRST_MONTH = date(1993, 1, 1)
 _SIDE_BY_SIDE = 500
@@ -203,7 +204,8 @@ class StandingOrdersRun:
             times, held = books.get(payment_key(transfer), (0, 0))
             if here.debits > 1 or here.refunds > 1 or times > 1:
                 wrong.append(
-                    f"{transfer}: debited {here.debits}, refunded {here.refunds}, taken by the partner {times} times"
+                    f"{transfer}: debited {here.debits}, refunded {here.refunds}, taken by the partner "
+                    f"{counted(times, 'time')}"
                 )
             elif here.debited - here.refunded != held or (transfer in self.paid) != (held > 0):
                 out = here.debited - here.refunded

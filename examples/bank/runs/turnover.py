@@ -10,6 +10,7 @@ from actorium.examples.bank.domain import Account
 from actorium.examples.bank.projections import Turnover
 from actorium.examples.bank.transactions import koruna
 from actorium.store.sqlite import SQLiteStore
+from actorium.store.wording import counted
 
 _CATCH_UP_S = 3_600.0  # the first run reads the whole log
 
@@ -26,6 +27,6 @@ async def print_turnover(screen: Screen, db: Path) -> None:
         ]
         parked = runtime.processors[Turnover].statistics().parked
     screen.table(("month", "purpose", "credits", "debits"), rows)
-    screen.say(f"{len(months)} months, up to position {end:,} of {db}")
+    screen.say(f"{counted(len(months), 'month')}, up to position {end:,} of {db}")
     if parked:
-        screen.complain(f"bookings of {parked} accounts are missing: their events could not be handled")
+        screen.complain(f"bookings of {counted(parked, 'account')} are missing: their events could not be handled")

@@ -22,7 +22,7 @@ def check(app: Target, /, *, deep: bool = False, json: JsonFile = None) -> None:
     Parameters
     ----------
     deep
-        Read every event, not only the first of each shape, and let SQLite compare its indexes with its tables.
+        Read every event, not only the first of each shape, and compare the indexes with the tables.
     """
     runtime = load_app(app)
     screen = screen_beside(json)

@@ -9,14 +9,15 @@ from actorium.copying import compare, copy_events, copy_tables
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import EventStore, Examinable
 from actorium.store.urls import open_store
+from actorium.store.wording import counted
 
 
 def copy(source: str, target: str, /) -> None:
     """Copy a log from one store to another, and compare the two.
 
-    No application may have either of them open. Events keep their positions, times and command ids. The tables of
-    projections are not copied: the application rebuilds them when it starts. If the copy is interrupted, run the same
-    command again: it continues where it ended.
+    Stop every application that uses either of them first. Events keep their positions, times and command ids. The
+    tables of projections are not copied: the application rebuilds them when it starts. If the copy is interrupted, run
+    the same command again: it continues where it stopped.
 
     Parameters
     ----------
@@ -28,7 +29,7 @@ def copy(source: str, target: str, /) -> None:
     screen = Screen()
     stores = open_store(source), open_store(target)
     end = asyncio.run(_copy(screen, *stores))
-    screen.say(f"{end:,} events copied and compared: {stores[1].describe()}")
+    screen.say(f"{counted(end, 'event')} copied and compared: {stores[1].describe()}")
 
 
 async def _copy(screen: Screen, source: EventStore, target: EventStore) -> int:

@@ -16,6 +16,7 @@ from actorium.commands.target import Target
 from actorium.runtime.processors.processor import Processor
 from actorium.store.event_store import DeadLetter
 from actorium.store.urls import file_store
+from actorium.store.wording import counted
 from actorium.targets import load_app
 
 _NAME = "The name of the projection or reaction, or the name of its processor as printed by `list`."
@@ -54,7 +55,7 @@ def list_letters(*, db: Path, json: JsonFile = None) -> None:
             f"{letter.processor}, position {letter.position}: {letter.event_type} at {letter.stream} "
             f"version {letter.version}"
         )
-        screen.say(f"  after {letter.attempts} attempts: {letter.error}")
+        screen.say(f"  after {counted(letter.attempts, 'attempt')}: {letter.error}")
         if letter.discarded:
             screen.say(f"  discarded: {letter.discarded}")
     if not letters:

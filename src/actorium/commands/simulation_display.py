@@ -16,6 +16,7 @@ from rich.text import Text
 from actorium.simulation.search.campaign import Tally
 from actorium.simulation.search.exhaustive import Coverage
 from actorium.simulation.words import duration, per_minute
+from actorium.store.wording import counted
 
 _REDRAWN_EVERY_S = 0.2
 _PLAIN_LINES = 4
@@ -79,10 +80,11 @@ class CampaignDisplay(_Display):
         return min(1.0, max(parts))
 
     def _said(self, tally: Tally) -> str:
-        of = f" of {self._seeds:,}" if self._seeds else ""
+        of = f"{tally.seeds:,} of " if self._seeds else ""
         return (
-            f"{tally.seeds:,}{of} seeds, {per_minute(tally.seeds, tally.elapsed_s):,} per minute, "
-            f"{sum(tally.faults.values()):,} faults, {duration(tally.simulated_s)} simulated"
+            f"{of}{counted(self._seeds or tally.seeds, 'seed')}, "
+            f"{per_minute(tally.seeds, tally.elapsed_s):,} per minute, "
+            f"{counted(sum(tally.faults.values()), 'fault')}, {duration(tally.simulated_s)} simulated"
         )
 
     def _drawn(self, tally: Tally) -> Group:
@@ -107,5 +109,5 @@ class ExhaustionDisplay(_Display):
     def update(self, coverage: Coverage) -> None:
         """Show how far it is, if it is time to."""
         part = coverage.faults_run / coverage.faults
-        said = f"{coverage.faults_run:,} of {coverage.faults:,} faults, {coverage.runs:,} runs"
+        said = f"{coverage.faults_run:,} of {counted(coverage.faults, 'fault')}, {counted(coverage.runs, 'run')}"
         self._show(part, lambda: said, lambda: Group(Text(said), self._bar(part)))

@@ -9,8 +9,9 @@ from actorium.simulation.reports.story import story, token_of
 from actorium.simulation.search.campaign import SeedResult
 from actorium.simulation.search.exhaustive import Coverage
 from actorium.simulation.search.run import Outcome
-from actorium.simulation.words import UNREPEATABLE, UNSTEADY_STORY, counted, duration
+from actorium.simulation.words import UNREPEATABLE, UNSTEADY_STORY, duration
 from actorium.simulation.world.world import Violation
+from actorium.store.wording import counted
 
 _STYLES = {
     TraceMark.FAULT: "yellow",
@@ -27,7 +28,7 @@ def say_simulation(screen: Screen, report: SimulationReport) -> None:
     faster = f", {report.simulated_s / report.elapsed_s:,.0f} times real time" if report.elapsed_s else ""
     screen.say(
         f"  {counted(report.seeds, 'seed')} in {duration(report.elapsed_s)}: {report.seeds_per_minute:,} per minute, "
-        f"in {counted(report.jobs, 'process') if report.jobs == 1 else f'{report.jobs} processes'}, "
+        f"in {counted(report.jobs, 'process', 'processes')}, "
         f"with store {report.store}"
     )
     screen.say(f"  {duration(report.simulated_s)} simulated{faster}")
@@ -83,7 +84,8 @@ def say_coverage(screen: Screen, coverage: Coverage) -> None:
     part = coverage.faults_run / coverage.faults
     screen.say(
         f"  {coverage.faults_run:,} of {coverage.faults:,} runs with at most one fault ({part:.0%}); "
-        f"with a crash added to each: {coverage.classes:,} crashes, which represent {counted(coverage.steps, 'step')}"
+        f"with a crash added to each: {counted(coverage.classes, 'crash', 'crashes')}, "
+        f"which represent {counted(coverage.steps, 'step')}"
     )
     screen.say(f"  {counted(coverage.runs, 'run')} in {duration(coverage.elapsed_s)}")
     if not coverage.failures and coverage.is_complete:

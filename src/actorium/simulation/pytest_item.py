@@ -15,9 +15,10 @@ from actorium.simulation.reports.report import failure_report
 from actorium.simulation.reports.verdict import Failure, judge
 from actorium.simulation.search.campaign import SeedResult
 from actorium.simulation.search.decorator import Simulation
-from actorium.simulation.words import NOTHING_TRIED, UNREPEATABLE, UNSTEADY_STORY, counted
+from actorium.simulation.words import NOTHING_TRIED, UNREPEATABLE, UNSTEADY_STORY
 from actorium.simulation.world.faults import Faults
 from actorium.simulation.world.world import Violation
+from actorium.store.wording import counted
 
 
 class InvariantBroken(AssertionError):

@@ -49,8 +49,3 @@ def without_addresses(thing: object) -> str:
     """Return a thing as text, without its memory address, which differs in every process."""
     text = printed(thing)
     return re.sub(r" at 0x[0-9a-f]+", "", text) if " at 0x" in text else text  # most have none
-
-
-def counted(number: int, noun: str) -> str:
-    """Return `1 fault`, `2 faults`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

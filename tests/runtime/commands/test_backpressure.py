@@ -56,8 +56,8 @@ async def test_mailbox_limit_counts_undecided_and_uncommitted_commands() -> None
 @pytest.mark.parametrize(
     ("settings", "why"),
     [
-        (Settings(max_in_flight=1), r"1 commands are in flight \(the limit max_in_flight\)"),
-        (Settings(mailbox_limit=1), r"Tally<a> has 1 commands waiting \(the limit mailbox_limit\)"),
+        (Settings(max_in_flight=1), r"1 command in flight \(the limit max_in_flight\)"),
+        (Settings(mailbox_limit=1), r"Tally<a> has 1 command waiting \(the limit mailbox_limit\)"),
     ],
 )
 @virtual

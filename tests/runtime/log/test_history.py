@@ -270,7 +270,7 @@ async def test_a_runtime_refuses_a_log_that_it_cannot_read_and_says_what_to_do()
     ]
     message = str(refusal.value)
     assert (
-        "Added (schema version 7, 1 events, first in a stream of Tally): it has schema version 7, but Added" in message
+        "Added (schema version 7, 1 event, first in a stream of Tally): it has schema version 7, but Added" in message
     )
     assert "Forgotten (schema version 1, 2 events, first in a stream of Tally): no registered class reads" in message
     assert 'Settings(unreadable_types="warn")' in message

@@ -69,7 +69,7 @@ async def test_it_stops_before_the_event_until_it_is_resumed(projection: type[Su
                 await runtime.query(projection.all, after=ack.position, timeout_s=60.0)
         standing = runtime.processors[projection].statistics()
         assert (standing.state, standing.position, standing.parked, Failing.tries) == ("failed", 1, 0, 2)
-        assert "Tally<b> at position 2 failed 2 times: ValueError: an unlucky number" in standing.error
+        assert "Tally<b> at position 2 failed after 2 attempts: ValueError: an unlucky number" in standing.error
         assert [one["processor"] for one in logs if one["event"] == "processor_halted"] == [standing.name]
         assert await runtime.query(projection.all) == 1, "it answers as it stands"
 

@@ -134,7 +134,7 @@ def test_a_subscriber_gets_the_log_from_its_start_position(log: WrittenLog) -> N
 
 
 def test_undelivered_events_count_as_unfinished_work(log: WrittenLog) -> None:
-    assert follower(log, *events_of(log, 1, 2)).left_to_do() == "s is 1 events behind the end of the log"
+    assert follower(log, *events_of(log, 1, 2)).left_to_do() == "s is 1 event behind the end of the log"
 
 
 @pytest.mark.parametrize("positions", [(1, 1), (2,), (1, 3), (3, 2, 1)])

@@ -14,6 +14,7 @@ from cyclopts.validators import Number
 from actorium.commands.json_report import JsonFile, screen_beside, write_json
 from actorium.commands.problem import Problem
 from actorium.commands.screen import Screen
+from actorium.store.wording import counted
 
 if TYPE_CHECKING:
     from actorium.simulation.disk.bit_rot import BitRot
@@ -63,7 +64,7 @@ def bit_rot(
 
 async def _flip(screen: Screen, rot: BitRot, flips: int) -> None:
     size = await rot.prepare()
-    screen.say(f"{flips:,} single-bit flips in a file of {size:,} bytes")
+    screen.say(f"{counted(flips, 'single-bit flip')} in a file of {size:,} bytes")
     with screen.progress("flips", flips) as update:
         for flip in range(1, flips + 1):
             await rot.flip_one()

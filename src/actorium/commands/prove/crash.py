@@ -14,6 +14,7 @@ from cyclopts.validators import Number
 from actorium.commands.json_report import JsonFile, screen_beside, write_json
 from actorium.commands.problem import Interrupted, Problem, WrongUse, require_place_for
 from actorium.commands.screen import Screen
+from actorium.store.wording import counted
 
 if TYPE_CHECKING:
     from actorium.examples.bank.crashes.kills import Findings
@@ -52,7 +53,7 @@ def crash(
     with tempfile.TemporaryDirectory(prefix="actorium-crash-") as folder:
         run = Kills(db or Path(folder) / "bank.db", seed=seed)
         try:
-            screen.say(f"killing a bank under load {kills:,} times")
+            screen.say(f"killing a bank under load {counted(kills, 'time')}")
             with screen.progress("kills", kills) as update:
                 run.run(kills, update)
         except CrashFailed as error:
@@ -60,8 +61,8 @@ def crash(
         except KeyboardInterrupt:
             found = run.findings
             raise Interrupted(
-                f"stopped by Ctrl-C after {found.kills:,} kills: {found.lost:,} lost, {found.duplicated:,} duplicated, "
-                f"{found.gaps:,} gaps"
+                f"stopped by Ctrl-C after {counted(found.kills, 'kill')}: {found.lost:,} lost, "
+                f"{found.duplicated:,} duplicated, {counted(found.gaps, 'gap')}"
             ) from None
     took_s = time.perf_counter() - began
     _show(screen, run.findings, took_s)
@@ -72,7 +73,7 @@ def crash(
 
 
 def _show(screen: Screen, found: Findings, took_s: float) -> None:
-    counted = {
+    counts = {
         "commands acknowledged": found.acknowledged,
         "acknowledged commands lost": found.lost,
         "commands that took effect twice": found.duplicated,
@@ -82,9 +83,9 @@ def _show(screen: Screen, found: Findings, took_s: float) -> None:
         "commands durable but not acknowledged before the kill": found.unannounced,
         "events in the log": found.events,
     }
-    rows = [[name, f"{count:,}"] for name, count in counted.items()]
+    rows = [[name, f"{count:,}"] for name, count in counts.items()]
     rows += [["slowest restart (ms)", f"{found.slowest_restart_ms:,.0f}"], ["duration (s)", f"{took_s:,.1f}"]]
-    screen.table([f"{found.kills:,} kills by SIGKILL", ""], rows)
+    screen.table([f"{counted(found.kills, 'kill')} by SIGKILL", ""], rows)
     for example in found.examples:
         screen.say(f"  {example}")
     if found.holds:

@@ -20,6 +20,7 @@ from cyclopts.validators import Number
 from actorium.commands.json_report import JsonFile, screen_beside, write_json
 from actorium.commands.problem import Problem
 from actorium.commands.screen import Screen
+from actorium.store.wording import counted
 
 if TYPE_CHECKING:
     from actorium.simulation.disk.power_loss import PowerCutOutcome
@@ -76,8 +77,8 @@ def power_loss(
         write_json(msgspec.structs.asdict(outcome) | how, json)
     if outcome.lossy or outcome.wrong:
         raise Problem(
-            f"synchronous={synchronous}: {outcome.lossy:,} states lost acknowledged commands, and "
-            f"{outcome.wrong:,} have wrong content"
+            f"synchronous={synchronous}: {counted(outcome.lossy, 'state')} lost acknowledged commands, and "
+            f"{counted(outcome.wrong, 'state')} had wrong content"
         )
 
 

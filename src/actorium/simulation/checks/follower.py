@@ -11,6 +11,7 @@ from actorium.simulation.checks.finding import Violated
 from actorium.simulation.record.view import View
 from actorium.simulation.record.witness import Witness
 from actorium.store.errors import Transient
+from actorium.store.wording import counted
 
 _PAUSE_S = 0.2
 # The number of events after which it reconnects: small near the end of the log, larger before that.
@@ -70,4 +71,4 @@ class FollowerCheck:
     def left_to_do(self) -> str | None:
         """Return what has not been delivered yet, or None if everything has been."""
         behind = self._witness.position - self.position
-        return f"{self.name} is {behind} events behind the end of the log" if behind > 0 else None
+        return f"{self.name} is {counted(behind, 'event')} behind the end of the log" if behind > 0 else None

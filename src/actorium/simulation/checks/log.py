@@ -7,6 +7,7 @@ from actorium.simulation.checks.finding import Violated
 from actorium.simulation.record.history import History
 from actorium.simulation.record.witness import Loss, Witness
 from actorium.store.event_store import EventStore, StreamRead
+from actorium.store.wording import counted
 
 _EVERYTHING = 1 << 40
 
@@ -16,7 +17,9 @@ async def read_back(log: EventStore, witness: Witness, effects: Effects, history
     try:
         found = await log.read_log(0, _EVERYTHING, _EVERYTHING)
         if len(found) > witness.position:
-            violated("the log holds what was committed", f"{witness.position} events", f"{len(found)} events")
+            violated(
+                "the log holds what was committed", counted(witness.position, "event"), counted(len(found), "event")
+            )
         witness.compare(found)
     except Loss as loss:
         violated("nothing committed is lost", "the log as it was", loss)

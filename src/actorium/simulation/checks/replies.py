@@ -8,6 +8,7 @@ from actorium.simulation.checks.finding import Violated
 from actorium.simulation.record.history import ClientDelivery, Operation
 from actorium.simulation.record.view import View
 from actorium.simulation.record.witness import Witness
+from actorium.store.wording import counted
 
 
 class ReplyCheck:
@@ -40,7 +41,9 @@ class ReplyCheck:
         says = f"{operation.name} at version {ack.version}, position {ack.position}"
         if effect is None:
             self._violated(
-                "what is acknowledged is durable", says, f"a log of {self._witness.position} events without it"
+                "what is acknowledged is durable",
+                says,
+                f"a log of {counted(self._witness.position, 'event')} without it",
             )
             return
         if (ack.stream_id, ack.version, ack.position) != (effect.stream.id, effect.version, effect.position):

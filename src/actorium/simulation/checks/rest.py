@@ -16,6 +16,7 @@ from actorium.simulation.record.view import SagaSeen, View
 from actorium.simulation.record.witness import Witness
 from actorium.store.event_store import EventStore
 from actorium.store.tables.own_rows import ReadDue
+from actorium.store.wording import counted
 
 _ANY_TIME_US = 2**63 - 1
 _EVERYTHING = 1 << 40
@@ -24,11 +25,13 @@ _EVERYTHING = 1 << 40
 def left_to_do(view: View, witness: Witness, statistics: RuntimeStatistics, until_us: int) -> str | None:
     """Describe unfinished work; None if all that remains is commands due after `until_us`."""
     if sagas := [saga for saga in view.saga_streams() if saga.status in ("running", "undoing") or saga.open]:
-        return f"{len(sagas)} sagas are open; the first is {_shown(sagas[0])}"
+        return f"{counted(len(sagas), 'open saga')}; the first is {_shown(sagas[0])}"
     if due := due_submissions(view, until_us):
-        return f"{len(due)} submitted commands are due; the first is {due[0].id}"
+        return f"{counted(len(due), 'submitted command')} due; the first is {due[0].id}"
     if statistics.in_flight or statistics.waiting_for_room or statistics.ready_actors:
-        return f"{statistics.in_flight} commands are in flight, and {statistics.waiting_for_room} are waiting for room"
+        return (
+            f"{counted(statistics.in_flight, 'command')} in flight, and {statistics.waiting_for_room} waiting for room"
+        )
     for one in statistics.processors:
         if one.position < witness.position:
             return f"{one.name} is at {one.position} of {witness.position} ({one.state} {one.error})"
@@ -73,7 +76,9 @@ class AtRest:
         """An actor's state in memory matches the log, and its mailbox is empty."""
         for actor in runtime._running().live:
             if actor.mailbox or actor.pending:
-                self._violated("nothing waits at rest", f"{actor!r} with an empty mailbox", f"{actor.load} commands")
+                self._violated(
+                    "nothing waits at rest", f"{actor!r} with an empty mailbox", counted(actor.load, "command")
+                )
             if actor.status is not Status.IDLE:
                 continue
             version = len(self._witness.streams.get(actor.stream, ()))

@@ -33,6 +33,7 @@ from actorium.simulation.record.view import View
 from actorium.simulation.record.witness import Witness
 from actorium.store.event_store import AppendBatch, Appended
 from actorium.store.events import EncodedRecord
+from actorium.store.wording import counted
 from actorium.user_lines import described
 
 # Checks that query the runtime itself cost more than all the others together, so each seed runs a sample of them,
@@ -160,7 +161,9 @@ class Checks:
         if self._witness.position > before:
             events = self._view.recorded(self._witness.position)
             self._violated(
-                "a command sent again has no effect", f"a log of {before} events", f"{events} events afterwards"
+                "a command sent again has no effect",
+                f"a log of {counted(before, 'event')}",
+                f"a log that continues with {events}",
             )
         streams = [stream for stream in self._witness.streams if stream.type in self._aggregates]
         for stream in self._sample("read at rest", streams, _READ_AT_REST_MAX):

@@ -8,6 +8,7 @@ from actorium.store.errors import StatementFailed
 from actorium.store.event_store import AppendBatch, Appended, SaveCheckpoint
 from actorium.store.events import EncodedRecord
 from actorium.store.names import StreamName
+from actorium.store.wording import counted
 
 
 class Loss(Exception):
@@ -38,7 +39,7 @@ class Witness:
             if record.position != len(self.records) + 1:
                 raise Loss(f"{record.stream} v{record.version} is at position {record.position}, after {self.position}")
             if record.version != len(stream) + 1:
-                raise Loss(f"{record.stream} has version {record.version} after {len(stream)} events")
+                raise Loss(f"{record.stream} has version {record.version} after {counted(len(stream), 'event')}")
             if self.records and record.recorded_us < self.records[-1].recorded_us:
                 raise Loss(f"{record.stream} v{record.version} has an earlier time than the event before it")
             stream.append(record)

@@ -11,8 +11,9 @@ from actorium.simulation.reports.report import CampaignReport, FailureReport, Si
 from actorium.simulation.reports.story import story
 from actorium.simulation.reports.timeline import timeline
 from actorium.simulation.search.run import Outcome
-from actorium.simulation.words import counted, duration
+from actorium.simulation.words import duration
 from actorium.simulation.world.world import Violation
+from actorium.store.wording import counted
 
 _SHARE_PX = 120
 

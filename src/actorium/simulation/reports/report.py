@@ -11,9 +11,10 @@ from actorium.simulation.record.trace import TraceLine
 from actorium.simulation.reports.story import story, token_of
 from actorium.simulation.reports.verdict import Failure, Verdict
 from actorium.simulation.search.campaign import SeedResult
-from actorium.simulation.words import counted, per_minute
+from actorium.simulation.words import per_minute
 from actorium.simulation.world.faults import Kind
 from actorium.simulation.world.world import Violation
+from actorium.store.wording import counted
 
 VERSION = 1
 

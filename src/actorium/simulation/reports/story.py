@@ -11,8 +11,8 @@ import msgspec
 
 from actorium.simulation.record.history import Operation
 from actorium.simulation.search.run import Outcome, RunOptions
-from actorium.simulation.words import counted
 from actorium.store.errors import ConfigurationError
+from actorium.store.wording import counted
 
 _NAMED_MAX = 3
 
