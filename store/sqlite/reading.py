@@ -142,19 +142,18 @@ class LogQueries:
     ) -> list[T]:
         """Read as many events as fit into `max_bytes`, at most `limit`."""
         count = max(1, min(limit, int(max_bytes / self._event_bytes)))
-        while True:
+        while count:
             try:
-                found = _within(db, max_bytes if count > 1 else _LONGEST, partial(read, count))
+                found = _within(db, max_bytes, partial(read, count))
             except InDoubt:
-                return examine()
+                break
             except sqlite3.DataError:
-                if count <= 1:
-                    return examine()
                 count //= 2
             else:
                 if sizes := size_of(found):
                     self._event_bytes = _MARGIN * sum(sizes) / len(sizes)
                 return found
+        return examine()  # also an event longer than `max_bytes`: it is copied once
 
     def verify(self, db: sqlite3.Connection, after_position: int, until_position: int) -> None:
         """Raise CorruptStore if an event after one position, until another, is damaged or missing.

@@ -72,11 +72,13 @@ def _rows_of(
 ) -> Iterator[tuple[Any, ...]]:
     """Return the rows of a stream's events by version; a row of NULLs for one that is missing."""
     indexed_until = until if tail is None else min(until, tail.after_version)
-    indexed = db.execute(_READ_INDEXED, (stream.type, stream.id, before, indexed_until)).fetchall()
-    yield from indexed
+    missing = indexed_until - before
+    for row in db.execute(_READ_INDEXED, (stream.type, stream.id, before, indexed_until)):
+        missing -= 1
+        yield row
     if tail is None:
         return
-    yield from [_NO_ROW] * (indexed_until - before - len(indexed))
+    yield from [_NO_ROW] * missing
     for version, position in enumerate(tail.positions, tail.after_version + 1):
         if before < version <= until:
             row = db.execute(_READ_RECENT, (position, tail.id, version)).fetchone()
