@@ -83,9 +83,9 @@ def simulate(
     rate
         Inject faults of every kind with this probability, from 0 to 1, instead of the scenario's own faults.
     store
-        The store: memory is a model of a store; sqlite is the SQLite store on a simulated disk that may lose power;
-        shared-model is a model of a log that processes share: some are frozen past their lease, and others take over;
-        sqlite-normal is the same with `synchronous=NORMAL`, a control that may lose acknowledged commands.
+        The store: memory is a model of a store; shared-model is a model of a log that several processes share, where
+        one takes over when another is frozen or killed; sqlite is the SQLite store on a simulated disk that may lose
+        power; sqlite-normal is sqlite with `synchronous=NORMAL`, a control that may lose acknowledged commands.
     replay
         Run only this seed, and print every step.
     story
