@@ -28,9 +28,7 @@ async def require_log(store: EventStore, acknowledged: Mapping[str, int], *, fil
         doubled += max(0, in_log - events)
     doubled += sum(versions.values())
     if lost or doubled > unknown:
-        raise Wrong(
-            f"{sum(acknowledged.values())} events were acknowledged: {lost} are missing, {doubled} are unexpected"
-        )
+        raise Wrong(f"{sum(acknowledged.values())} events were acknowledged: {lost} missing, {doubled} unexpected")
 
 
 async def _read(store: EventStore, position: int, versions: dict[StreamName, int]) -> None:

@@ -67,11 +67,11 @@ T = TypeVar("T")
 
 
 class _Writing(NamedTuple):
-    """The writing connection, what it knows of the log, and the two doors to it."""
+    """The writing connection, what it knows of the log, and the two ways to write to it."""
 
     connection: Connection
     journal: Journal
-    doors: JointWrites
+    writes: JointWrites
 
 
 class _Session(NamedTuple):
@@ -135,13 +135,13 @@ class SQLiteLog:
 
     def append(self, batch: AppendBatch) -> asyncio.Future[Appended]:
         require_events(batch)
-        return self._require_writing().doors.append(batch)
+        return self._require_writing().writes.append(batch)
 
     async def save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, StatementFailed]:
-        return await self._require_writing().doors.save(checkpoints)
+        return await self._require_writing().writes.save(checkpoints)
 
     def _commit(self, batch: AppendBatch, checkpoints: Sequence[SaveCheckpoint]) -> Awaitable[Written]:
-        """Write what came through both doors in one transaction."""
+        """Write an append and a save in one transaction."""
         writing = self._require_writing()
         journal = writing.journal
 

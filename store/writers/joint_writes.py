@@ -1,9 +1,9 @@
 """`JointWrites`: an append and a save that wait at the same time share one transaction, and so one flush.
 
-The store's two doors lead to one writing connection. While a transaction is in flight, at most one request waits at
-each door. When a transaction ends, its callers usually return at once with more work: in the next iteration of the
-event loop. So the next transaction begins at the end of that iteration, if both doors took part or somebody waits. A
-lone caller waits for nobody.
+Both write methods of the store use one writing connection. While a transaction is in flight, at most one request of
+each kind waits. When a transaction ends, its callers usually return at once with more work: in the next iteration of
+the event loop. So the next transaction begins at the end of that iteration, if the last one served both methods or a
+request is waiting. A lone caller does not wait.
 
 Invariants, true between any two callbacks:
 - at most one transaction is in flight, or `_begin` is scheduled: then `_is_busy` is set;
@@ -35,14 +35,14 @@ _Save = tuple[Sequence[SaveCheckpoint], asyncio.Future[Mapping[int, StatementFai
 
 
 class JointWrites:
-    """The two doors to one writing connection; `write` makes a transaction of what came through both."""
+    """Appends and saves on one writing connection; `write` runs a transaction for what waits."""
 
     __slots__ = ("_append", "_is_busy", "_loop", "_save", "_write")
 
     def __init__(self, write: Write) -> None:
         self._loop = asyncio.get_running_loop()
         self._write = write
-        self._append: _Append | None = None  # what waits at each door
+        self._append: _Append | None = None  # the waiting request of each kind
         self._save: _Save | None = None
         self._is_busy = False
 

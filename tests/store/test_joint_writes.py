@@ -1,4 +1,4 @@
-"""What waits at both doors of an SQLite store is written in one transaction, and nobody waits for nothing."""
+"""An append and a save that wait for an SQLite store share a transaction, and nothing waits without a reason."""
 
 import asyncio
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ class Transactions:
     def __init__(self) -> None:
         self.begun: list[str] = []
         self.running: asyncio.Future[None] | None = None
-        self.doors = JointWrites(self.write)
+        self.writes = JointWrites(self.write)
 
     async def write(self, batch: AppendBatch, checkpoints: Sequence[SaveCheckpoint]) -> Written:
         assert self.running is None, "one transaction at a time"
@@ -44,7 +44,7 @@ class Transactions:
         async def one_by_one() -> list[int]:
             outcomes: list[int] = []
             for number in numbers:
-                outcomes += (await self.doors.append(AppendBatch(1, [append(ALICE, number)]))).outcomes  # type: ignore[arg-type]
+                outcomes += (await self.writes.append(AppendBatch(1, [append(ALICE, number)]))).outcomes  # type: ignore[arg-type]
             return outcomes
 
         return asyncio.ensure_future(one_by_one())
@@ -52,13 +52,13 @@ class Transactions:
     def save(self, *names: str) -> "asyncio.Task[None]":
         async def one_by_one() -> None:
             for name in names:
-                assert await self.doors.save([SaveCheckpoint(name, 1)]) == {}
+                assert await self.writes.save([SaveCheckpoint(name, 1)]) == {}
 
         return asyncio.ensure_future(one_by_one())
 
 
 @virtual
-async def test_what_waits_at_both_doors_shares_a_transaction() -> None:
+async def test_an_append_and_a_save_that_wait_share_a_transaction() -> None:
     transactions = Transactions()
     appending = transactions.append(1, 2)
     await settled()

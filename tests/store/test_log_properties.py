@@ -103,7 +103,7 @@ class LogMachine(RuleBasedStateMachine):
         assert not failed
 
     async def write(self, batch: AppendBatch, checkpoints: Sequence[SaveCheckpoint]) -> tuple[Any, Any]:
-        """Go through both doors at once."""
+        """Append and save at once."""
         return await asyncio.gather(self.store.append(batch), self.store.save(checkpoints))
 
     def drawn_append(

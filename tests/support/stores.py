@@ -95,7 +95,7 @@ class PassedThrough:
 class GatedStore(PassedThrough):
     """Appends and saves wait at a gate while it is shut; `batches` and `saves` are those that came to it.
 
-    `last` is what came last, at either door.
+    `last` is what came last, through either method.
     """
 
     def __init__(self, inner: EventStore | None = None) -> None:

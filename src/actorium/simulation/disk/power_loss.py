@@ -92,7 +92,8 @@ async def lose_power(seed: int, synchronous: str, *, commands: int = 60) -> Powe
             if missing:
                 lossy.add(key)
                 outcome.lost = max(outcome.lost, missing)
-                outcome.note(f"{place}: {missing} of {acknowledged} acknowledged commands are gone")
+                is_are = "is" if missing == 1 else "are"
+                outcome.note(f"{place}: {missing} of {acknowledged} acknowledged commands {is_are} gone")
     outcome.states, outcome.lossy = len(heads), len(lossy)
     return outcome
 

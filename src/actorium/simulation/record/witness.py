@@ -64,5 +64,6 @@ class Witness:
             if seen != found:
                 raise Loss(f"position {seen.position} held {seen} and now holds {found}")
         if len(log) < len(self.records):
-            raise Loss(f"{len(self.records) - len(log)} of {len(self.records)} committed events are gone")
+            missing = len(self.records) - len(log)
+            raise Loss(f"{missing} of {len(self.records)} committed events {'is' if missing == 1 else 'are'} gone")
         self.saw(log[len(self.records) :])
