@@ -94,7 +94,7 @@ def import_file(file: Path, /, *, db: Path, on_bad_row: Literal["skip", "stop"] 
 
 
 def turnover(*, db: Path) -> None:
-    """Print each month's bookings by purpose, from a read model that follows the log.
+    """Print each month's transactions by purpose, from a read model that follows the log.
 
     Parameters
     ----------

@@ -105,7 +105,7 @@ class Processor:
         self._paused = True
 
     def resume(self) -> None:
-        """Continue where `pause` stopped."""
+        """Continue from where `pause` stopped delivery."""
         self._paused = self._is_halted = False
         self._call()
 
@@ -120,7 +120,7 @@ class Processor:
         return letters.discarded() if discarded else letters.parked()
 
     async def retry(self, position: int | None = None) -> int:
-        """Redeliver the event parked at a position, by default all parked events; return how many were resolved."""
+        """Redeliver the event parked at a position, or all parked events by default; return how many were resolved."""
 
         async def retry() -> int:
             done = 0

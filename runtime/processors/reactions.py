@@ -33,7 +33,7 @@ the command gets an id that only the runtime can create, so no other caller can 
 
 
 def react(*, on_replay: OnReplay, retry: Retry | None = None, concurrency: int = 8, name: str = "") -> Callable[[F], F]:
-    """Mark an async function that reacts to events with an external effect; it runs at least once for each event.
+    """Mark an async function that has an external effect in response to events; it runs at least once for each event.
 
     The first annotated parameter is the event. Further parameters are filled by annotation: `RecordedEvent`, and
     `IdempotencyKey`, to pass on to the receiver. Commands that the function sends inherit the flow, the cause and the

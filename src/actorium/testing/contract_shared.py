@@ -25,7 +25,7 @@ Arrival = Callable[[], Awaitable[Any]]
 
 
 class SharedLogs(Protocol):
-    """The interface that an adapter implements for `SharedStoreContract`: stores on one new log, and their failures."""
+    """What an adapter implements for `SharedStoreContract`: it creates stores on one new log and makes them fail."""
 
     def store(self, name: str = "", *, waits: bool = False) -> SharedStore:
         """Return a store on the log; `waits`: its `open` waits while another store holds the log."""

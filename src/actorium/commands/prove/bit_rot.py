@@ -31,7 +31,7 @@ def bit_rot(
     """Flip single bits in a log file, and check that no read returns wrong data.
 
     Each flip is made in a new copy of a small file with every kind of data. The exit code is 1 if a read returns
-    something that was not written. With `--no-verify`, only reads of the log in order count.
+    something that was not written. With `--no-verify`, only sequential reads of the log are counted.
 
     Parameters
     ----------

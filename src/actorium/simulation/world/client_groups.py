@@ -138,7 +138,7 @@ class SimulatedProcessor:
         self._looked(lambda live: live.pause())
 
     def resume(self) -> None:
-        """Continue where `pause` stopped."""
+        """Continue from where `pause` stopped delivery."""
         self._looked(lambda live: live.resume())
 
     async def reset(self) -> None:
@@ -146,7 +146,7 @@ class SimulatedProcessor:
         await self._ask("reset", lambda runtime: runtime.processors[self._handler].reset())
 
     async def retry(self, position: int | None = None) -> int:
-        """Redeliver the event parked at a position, by default all parked events; return how many are resolved."""
+        """Redeliver the event parked at a position, or all parked events by default; return how many were resolved."""
         return await _once(
             self._ask, "retry of parked events", lambda runtime: runtime.processors[self._handler].retry(position), 1
         )
