@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from actorium.store.errors import ConfigurationError
-from actorium.store.postgresql.schema import quoted
+from actorium.store.postgresql.identifiers import NAME_BYTES_MAX, quoted
 from actorium.store.tables.dialect import TableObject
 from actorium.store.tables.row_tables import ColumnKind, RowTable
 
@@ -16,7 +16,6 @@ COLUMN_TYPES: dict[ColumnKind, str] = {"int": "bigint", "float": "double precisi
 """The types of the columns of a table of rows."""
 
 _TEXTS_KEPT = 2_000
-_NAME_BYTES_MAX = 63  # PostgreSQL cuts longer names off
 
 # The lexical rules of PostgreSQL's manual. An unfinished string, name or comment matches to the end of the text.
 _TOKEN = re.compile(
@@ -111,9 +110,9 @@ class PostgreSQLDialect:
         return last is not None and last == Token("symbol", ";") and not _is_open(parts[-1])
 
     def quoted(self, name: str) -> str:
-        if len(name.encode()) > _NAME_BYTES_MAX:
+        if len(name.encode()) > NAME_BYTES_MAX:
             raise ConfigurationError(
-                f"{name!r} exceeds PostgreSQL's limit of {_NAME_BYTES_MAX} bytes for a name: shorten the name of the "
+                f"{name!r} exceeds PostgreSQL's limit of {NAME_BYTES_MAX} bytes for a name: shorten the name of the "
                 "table or the projection"
             )
         return quoted(name)

@@ -16,6 +16,7 @@ from typing import Any
 
 from actorium.store.errors import UnsupportedSchema
 from actorium.store.postgresql.connections.sessions import Connection
+from actorium.store.postgresql.identifiers import quoted
 
 _FIRST = """
 CREATE TABLE log (
@@ -182,11 +183,6 @@ def storable(value: Any) -> Any:
     For messages of errors, which may contain anything.
     """
     return value.replace("\0", "\u2400") if isinstance(value, str) and "\0" in value else value
-
-
-def quoted(name: str) -> str:
-    """Return a name in quotes, whatever characters it contains."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 OWN_TABLES = frozenset(

@@ -10,11 +10,10 @@ from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote, urlencode
 
 from actorium.store.errors import ConfigurationError
-from actorium.store.postgresql.schema import quoted
+from actorium.store.postgresql.identifiers import NAME_BYTES_MAX, quoted
 
 _SYNCHRONOUS = ("on", "remote_apply", "remote_write", "local", "off")
 _STANDBY = ("refuse", "wait")
-_NAME_BYTES_MAX = 63
 _CONNECTIONS_MAX = 1_000
 
 # The part of a connection URI that only concerns the way to the server; the client library reads it.
@@ -58,8 +57,8 @@ class PostgreSQLOptions(NamedTuple):
         for name, known in (("standby", _STANDBY), ("synchronous_commit", _SYNCHRONOUS)):
             if getattr(self, name) not in known:
                 raise ConfigurationError(f"{name}={getattr(self, name)!r} is not one of {', '.join(known)}")
-        if not 0 < len(self.schema.encode()) <= _NAME_BYTES_MAX or "\0" in self.schema:
-            raise ConfigurationError(f"schema={self.schema!r} must have 1 to {_NAME_BYTES_MAX} bytes")
+        if not 0 < len(self.schema.encode()) <= NAME_BYTES_MAX or "\0" in self.schema:
+            raise ConfigurationError(f"schema={self.schema!r} must have 1 to {NAME_BYTES_MAX} bytes")
         for name in ("lease_s", "patience_s", "connect_timeout_s", "statement_timeout_s", "query_timeout_s"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ConfigurationError(f"{name}={getattr(self, name)!r} is not a number above 0")
