@@ -140,7 +140,10 @@ def test_there_are_no_import_cycles(modules: dict[str, Module]) -> None:
         pytest.fail("these import each other: " + " <- ".join(error.args[1]))
 
 
-@pytest.mark.parametrize("package", ["store", "store.sqlite", "actors", "runtime", "sagas", "simulation", "benchmarks"])
+@pytest.mark.parametrize(
+    "package",
+    ["store", "store.postgresql", "store.sqlite", "actors", "runtime", "sagas", "simulation", "benchmarks"],
+)
 def test_no_folder_imports_what_imports_it(modules: dict[str, Module], package: str) -> None:
     """Inside a package, its folders and the files beside them depend on each other in one direction."""
     whole = f"actorium.{package}"
