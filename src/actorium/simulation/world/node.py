@@ -127,7 +127,7 @@ class Node:
         self._start_later(life)
 
     def freeze(self, why: str, for_s: float) -> None:
-        """Let the live incarnation stand still; another is started and takes its log over. It thaws after `for_s`."""
+        """Freeze the live incarnation; another is started and takes over its log. It thaws after `for_s`."""
         life, self.life, self.runtime = self.life, None, None
         self.serves.clear()
         if life is None:
