@@ -11,13 +11,12 @@ from typing import Any
 
 from actorium.store.errors import CorruptRow, Fenced, StatementFailed
 from actorium.store.event_store import DeadLetter, SaveCheckpoint, Snapshot
-from actorium.store.names import StreamName
 from actorium.store.postgresql.connections.sessions import Connection
 from actorium.store.postgresql.own_tables import write_changes
 from actorium.store.postgresql.ownership import HOLD_NODE
 from actorium.store.postgresql.schema import storable
 from actorium.store.postgresql.statements import change_rows, run_statements
-from actorium.store.sql.row_checksums import dead_letter_values, row_checksum, snapshot_checksum
+from actorium.store.sql.row_checksums import dead_letter_values, row_checksum, snapshot_checksum, verified_letters
 
 _SAVE = """
 INSERT INTO checkpoints SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[])
@@ -152,21 +151,8 @@ def _checked_position(name: str, position: int, checksum: int) -> int:
 
 
 async def dead_letters(connection: Connection, processor: str | None) -> list[DeadLetter]:
-    """Return the dead letters of one processor or of all, in log order; raise CorruptRow.
-
-    The rows of other processors are checked too: the damaged value may be the processor's name.
-    """
-    letters = []
-    for name, kind, id, *rest, checksum in await connection.fetch(_LIST_LETTERS):
-        letter = DeadLetter(name, StreamName(kind, id), *rest)
-        if checksum != row_checksum(dead_letter_values(letter)):
-            raise CorruptRow(
-                f"a dead letter of {name!r}, at position {letter.position!r}, does not match its checksum: "
-                f"a disk error or a manual edit changed it"
-            )
-        if processor in (None, name):
-            letters.append(letter)
-    return letters
+    """Return the dead letters of one processor or of all, in log order; raise CorruptRow."""
+    return verified_letters(await connection.fetch(_LIST_LETTERS), processor)
 
 
 async def save_snapshots(connection: Connection, snapshots: Sequence[Snapshot]) -> None:

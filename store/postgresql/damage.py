@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from actorium.store.errors import CorruptStore
 from actorium.store.postgresql.connections.sessions import Connection
-from actorium.store.postgresql.identifiers import quoted
 from actorium.store.postgresql.plan import linked_ids
+from actorium.store.tables.dialect import quoted
 from actorium.store.wording import counted
 
 _PAGE_EVENTS = 1_000

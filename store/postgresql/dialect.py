@@ -8,8 +8,8 @@ from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from actorium.store.errors import ConfigurationError
-from actorium.store.postgresql.identifiers import NAME_BYTES_MAX, quoted
-from actorium.store.tables.dialect import TableObject
+from actorium.store.postgresql.connections.options import NAME_BYTES_MAX
+from actorium.store.tables.dialect import TableObject, quoted
 from actorium.store.tables.row_tables import ColumnKind, RowTable
 
 COLUMN_TYPES: dict[ColumnKind, str] = {"int": "bigint", "float": "double precision", "text": "text", "bytes": "bytea"}

@@ -16,7 +16,7 @@ from typing import Any
 
 from actorium.store.errors import UnsupportedSchema
 from actorium.store.postgresql.connections.sessions import Connection
-from actorium.store.postgresql.identifiers import quoted
+from actorium.store.tables.dialect import quoted
 
 _FIRST = """
 CREATE TABLE log (

@@ -19,8 +19,8 @@ from actorium.store.postgresql.connections.failures import (
 )
 from actorium.store.postgresql.connections.sessions import Connection
 from actorium.store.postgresql.dialect import COLUMN_TYPES, Token, tokens
-from actorium.store.postgresql.identifiers import quoted
 from actorium.store.postgresql.schema import OWN_TABLES
+from actorium.store.tables.dialect import quoted
 from actorium.store.tables.row_tables import Column, RowChanges, RowTable
 
 _TEXTS_KEPT = 1_000

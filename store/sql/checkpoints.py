@@ -16,9 +16,8 @@ from typing import Any
 from actorium.store.errors import CorruptRow, StatementFailed
 from actorium.store.event_store import DeadLetter, SaveCheckpoint, Statement
 from actorium.store.guard import StatementGuard
-from actorium.store.names import StreamName
 from actorium.store.sql.own_sql import write_changes
-from actorium.store.sql.row_checksums import dead_letter_values, row_checksum
+from actorium.store.sql.row_checksums import dead_letter_values, row_checksum, verified_letters
 from actorium.store.sql.row_sql import write_rows
 from actorium.store.tables.own_rows import TableChange
 from actorium.store.tables.row_tables import RowChanges
@@ -186,21 +185,8 @@ def _checked_position(name: Any, position: Any, checksum: Any) -> int:
 
 
 def dead_letters(db: sqlite3.Connection, processor: str | None) -> list[DeadLetter]:
-    """Return the dead letters of one processor or of all, in log order; raise CorruptRow.
-
-    The rows of other processors are checked too: the damaged value may be the processor's name.
-    """
-    letters = []
-    for name, kind, id, *rest, checksum in db.execute(_LIST):
-        letter = DeadLetter(name, StreamName(kind, id), *rest)
-        if checksum not in (None, row_checksum(dead_letter_values(letter))):
-            raise CorruptRow(
-                f"a dead letter of {name!r}, at position {letter.position!r}, does not match its checksum: "
-                f"a disk error or a manual edit changed it"
-            )
-        if processor in (None, name):
-            letters.append(letter)
-    return letters
+    """Return the dead letters of one processor or of all, in log order; raise CorruptRow."""
+    return verified_letters(db.execute(_LIST), processor)
 
 
 def query(db: sqlite3.Connection, sql: str, parameters: Sequence[Any], guard: StatementGuard) -> list[tuple[Any, ...]]:

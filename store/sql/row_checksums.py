@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from zlib import crc32
 
+from actorium.store.errors import CorruptRow
 from actorium.store.event_store import DeadLetter, Snapshot
+from actorium.store.names import StreamName
 
 
 def row_checksum(values: Sequence[Any]) -> int:
@@ -29,6 +31,25 @@ def dead_letter_values(letter: DeadLetter) -> tuple[Any, ...]:
         letter.parked_us,
         letter.discarded,
     )
+
+
+def verified_letters(rows: Iterable[Sequence[Any]], processor: str | None) -> list[DeadLetter]:
+    """Return the dead letters of one processor or of all from the rows of all, each with its checksum last.
+
+    The rows of other processors are checked too: the damaged value may be the processor's name. Rows of early versions
+    of SQLite's schema have no checksum. Raises CorruptRow.
+    """
+    letters = []
+    for name, kind, id, *rest, checksum in rows:
+        letter = DeadLetter(name, StreamName(kind, id), *rest)
+        if checksum not in (None, row_checksum(dead_letter_values(letter))):
+            raise CorruptRow(
+                f"a dead letter of {name!r}, at position {letter.position!r}, does not match its checksum: "
+                f"a disk error or a manual edit changed it"
+            )
+        if processor in (None, name):
+            letters.append(letter)
+    return letters
 
 
 def snapshot_checksum(snapshot: Snapshot) -> int:

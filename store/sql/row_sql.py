@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterable
 from functools import lru_cache
 
+from actorium.store.tables.dialect import quoted
 from actorium.store.tables.row_tables import Column, RowChanges, RowTable
 
 _TABLES_KEPT = 1_000
@@ -27,10 +28,10 @@ def write_rows(db: sqlite3.Connection, changes: RowChanges) -> None:
 
 @lru_cache(_TABLES_KEPT)
 def _statements(table: RowTable) -> tuple[str, str, str]:
-    name, keys = _quoted(table.name), [_quoted(column.name) for column in table.keys]
+    name, keys = quoted(table.name), [quoted(column.name) for column in table.keys]
     places = ", ".join("?" for _ in (*table.keys, *table.values))
     insert = f"INSERT INTO {name} VALUES ({places}) ON CONFLICT ({', '.join(keys)}) DO "
-    put = _update(f"{column} = excluded.{column}" for column in map(_quoted, (one.name for one in table.values)))
+    put = _update(f"{column} = excluded.{column}" for column in map(quoted, (one.name for one in table.values)))
     add = _update(map(_added, table.values))
     conditions = " AND ".join(f"{key} = ?" for key in keys)
     return insert + put, insert + add, f"DELETE FROM {name} WHERE {conditions}"
@@ -42,12 +43,8 @@ def _update(columns: Iterable[str]) -> str:
 
 
 def _added(column: Column) -> str:
-    name = _quoted(column.name)
+    name = quoted(column.name)
     new = f"{name} + excluded.{name}" if column.is_number else f"excluded.{name}"
     if column.is_optional:
         new = f"coalesce({new}, excluded.{name}, {name})"
     return f"{name} = {new}"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

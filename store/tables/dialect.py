@@ -13,6 +13,11 @@ from typing import Any, Literal, NamedTuple, Protocol
 from actorium.store.tables.row_tables import Column, ColumnKind, RowTable
 
 
+def quoted(name: str) -> str:
+    """Return a name in quotes, as standard SQL writes it, whatever characters it contains."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 class TableObject(NamedTuple):
     """A table or view of the database. `definition` lists what a view shows, in the form of `Dialect.quoted`.
 
@@ -79,7 +84,7 @@ class SQLiteDialect:
         return sqlite3.complete_statement(sql)
 
     def quoted(self, name: str) -> str:
-        return '"' + name.replace('"', '""') + '"'
+        return quoted(name)
 
     def list_objects(self, prefix: str) -> tuple[str, Sequence[Any]]:
         return (

@@ -10,7 +10,10 @@ from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote, urlencode
 
 from actorium.store.errors import ConfigurationError
-from actorium.store.postgresql.identifiers import NAME_BYTES_MAX, quoted
+from actorium.store.tables.dialect import quoted
+
+NAME_BYTES_MAX = 63
+"""PostgreSQL cuts longer names off."""
 
 _SYNCHRONOUS = ("on", "remote_apply", "remote_write", "local", "off")
 _STANDBY = ("refuse", "wait")
@@ -23,8 +26,8 @@ _CONNECTION = frozenset(
     | {"ssl_min_protocol_version", "ssl_max_protocol_version"}
 )
 
-# A joined array is planned as ten rows, and a plan made while the tables were small would scan them for ever: a look-up
-# by an index is always right here.
+# A joined array is planned as ten rows, and a plan made while the tables were small would scan them ever after: a
+# look-up by an index is always right here.
 _PLANNER = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_bitmapscan": "off", "jit": "off"}
 # A host that vanished is noticed after about five seconds, on the server too.
 _KEEPALIVE = {"tcp_keepalives_idle": "2", "tcp_keepalives_interval": "1", "tcp_keepalives_count": "3"}

@@ -23,7 +23,7 @@ from actorium.store.memory import MemoryStore
 from actorium.store.names import CommandRecord, StreamName
 from actorium.store.postgresql import PostgreSQLStore
 from actorium.store.postgresql.appender import Appender
-from actorium.store.postgresql.identifiers import quoted
+from actorium.store.tables.dialect import quoted
 from actorium.testing.contract_words import ALICE, BOB, append, versions
 
 STREAMS = [StreamName("Account", f"a{number}") for number in range(6)]
