@@ -17,7 +17,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from actorium import ConfigurationError, Runtime
 from actorium.examples.evolution import v1
-from actorium.targets import load_app
+from actorium.user_code.targets import load_app
 
 
 def new_runtime() -> Runtime:

@@ -10,8 +10,8 @@ import pytest
 from support.command_line import output
 
 from actorium.catalog import Catalog
+from actorium.documents.schemas import asyncapi, json_schema
 from actorium.examples.evolution import v3
-from actorium.schemas import asyncapi, json_schema
 
 
 def references(document: Any) -> Iterator[str]:

@@ -27,10 +27,10 @@ from actorium import (
     starts,
     step,
 )
+from actorium.documents.graphs import aggregate_graph, diagrams, page, projection_graph, saga_graph
 from actorium.examples.orders.choreography import choreographed
 from actorium.examples.orders.credit import customers_and_orders
 from actorium.examples.orders.orchestration import Fulfilment, orchestrated
-from actorium.graphs import aggregate_graph, diagrams, page, projection_graph, saga_graph
 from actorium.types import CloudEvent
 from actorium_cli import run
 

@@ -7,7 +7,7 @@ import pytest
 from support.command_line import output
 
 from actorium import ConfigurationError, Runtime
-from actorium.targets import load_app
+from actorium.user_code.targets import load_app
 
 
 @pytest.mark.parametrize("name", ["one", "three", "Held.runtime"])

@@ -10,7 +10,7 @@ from actorium.commands.problem import Problem
 from actorium.commands.screen import Screen
 from actorium.commands.target import Target
 from actorium.inspection import require_log, unreadable
-from actorium.targets import load_app
+from actorium.user_code.targets import load_app
 
 
 def check(app: Target, /, *, deep: bool = False, json: JsonFile = None) -> None:

@@ -17,7 +17,7 @@ from actorium.runtime.processors.processor import Processor
 from actorium.store.event_store import DeadLetter
 from actorium.store.urls import file_store
 from actorium.store.wording import counted
-from actorium.targets import load_app
+from actorium.user_code.targets import load_app
 
 _NAME = "The name of the projection or reaction, or the name of its processor as printed by `list`."
 ProcessorName = Annotated[str, Parameter(help=_NAME)]

@@ -8,10 +8,10 @@ from cyclopts import Parameter
 
 from actorium.commands.json_report import STANDARD_OUTPUT, JsonFile, screen_beside, write_json
 from actorium.commands.target import Target
-from actorium.graphs import diagrams, page
-from actorium.schemas import asyncapi as asyncapi_of
-from actorium.schemas import json_schema as json_schema_of
-from actorium.targets import load_app
+from actorium.documents.graphs import diagrams, page
+from actorium.documents.schemas import asyncapi as asyncapi_of
+from actorium.documents.schemas import json_schema as json_schema_of
+from actorium.user_code.targets import load_app
 
 
 def schema(app: Target, /, *, json: JsonFile = STANDARD_OUTPUT) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from actorium.user_lines import printed
+from actorium.user_code.lines import printed
 
 _MINUTE_S = 60
 _HOUR_S = 3_600

@@ -13,7 +13,7 @@ from actorium.simulation.search.exhaustive import possible_faults
 from actorium.simulation.words import without_addresses
 from actorium.simulation.world.code_faults import InjectedUnprintable
 from actorium.simulation.world.faults import FAMILIES, HOSTILE, OF_CODE
-from actorium.user_lines import described, printed
+from actorium.user_code.lines import described, printed
 
 _YEAR_US = 365 * 86_400 * 1_000_000
 

@@ -21,7 +21,7 @@ from actorium.simulation.record.view import View
 from actorium.simulation.record.witness import Witness
 from actorium.store.event_store import SaveCheckpoint
 from actorium.store.events import EncodedRecord
-from actorium.user_lines import described
+from actorium.user_code.lines import described
 
 
 class ReadModels:

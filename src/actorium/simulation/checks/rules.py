@@ -16,7 +16,7 @@ import msgspec
 from actorium.simulation.checks.culprits import written_since
 from actorium.simulation.checks.finding import Violated
 from actorium.simulation.record.view import View
-from actorium.user_lines import described
+from actorium.user_code.lines import described
 
 _UNSET: Any = object()
 _RAISED: Any = object()

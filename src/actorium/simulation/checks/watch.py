@@ -34,7 +34,7 @@ from actorium.simulation.record.witness import Witness
 from actorium.store.event_store import AppendBatch, Appended
 from actorium.store.events import EncodedRecord
 from actorium.store.wording import counted
-from actorium.user_lines import described
+from actorium.user_code.lines import described
 
 # Checks that query the runtime itself cost more than all the others together, so each seed runs a sample of them,
 # unless a failure is being examined closely.

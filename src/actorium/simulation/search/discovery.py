@@ -9,7 +9,7 @@ from pathlib import Path
 from actorium.simulation.search.decorator import Simulation
 from actorium.simulation.search.place import ScenarioPlace, module_of
 from actorium.store.errors import ConfigurationError
-from actorium.user_code import blamed, look_here
+from actorium.user_code.imports import blamed, look_here
 
 _IN_A_FOLDER = ("simulated.py", "simulation*.py", "test_*.py")
 

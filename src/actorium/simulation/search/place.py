@@ -13,7 +13,7 @@ import msgspec
 
 from actorium.simulation.search.decorator import Simulation
 from actorium.store.errors import ConfigurationError
-from actorium.user_code import look_here
+from actorium.user_code.imports import look_here
 
 
 class ScenarioPlace(msgspec.Struct, frozen=True):

@@ -35,7 +35,7 @@ from actorium.simulation.world.node import Node
 from actorium.simulation.world.surroundings import ConnectionLost, Surroundings
 from actorium.store.errors import LostRace
 from actorium.store.raised import error_text
-from actorium.user_lines import described
+from actorium.user_code.lines import described
 
 A = TypeVar("A", bound=Aggregate)
 R = TypeVar("R")

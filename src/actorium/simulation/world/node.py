@@ -30,7 +30,7 @@ from actorium.simulation.world.source import SimulatedSource
 from actorium.simulation.world.store import SimulatedStore, Trouble, simulated
 from actorium.simulation.world.surroundings import ConnectionLost, Surroundings
 from actorium.store.errors import ActoriumError
-from actorium.user_lines import described
+from actorium.user_code.lines import described
 
 R = TypeVar("R")
 

@@ -39,7 +39,7 @@ from actorium.simulation.world.scenario_loop import LeftOut, NoAnswer, ScenarioL
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import EventStore
 from actorium.store.source import SeededSource
-from actorium.user_lines import described, waiting_place
+from actorium.user_code.lines import described, waiting_place
 
 # How long the work that a scenario leaves behind may take: a deadline of a day passes within a run.
 _REST_WITHIN_S = 86_400.0

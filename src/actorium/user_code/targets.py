@@ -11,7 +11,7 @@ from typing import Any
 
 from actorium.application import Runtime
 from actorium.store.errors import ConfigurationError
-from actorium.user_code import blamed, look_here
+from actorium.user_code.imports import blamed, look_here
 
 _CALLS_MAX = 8  # how deep lifespans may be nested
 _WHAT_TO_NAME = "a Runtime, an ASGI application that holds one, or a function that returns either"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from actorium.store.errors import ConfigurationError
 from actorium.store.raised import let_through
-from actorium.user_lines import described
+from actorium.user_code.lines import described
 
 
 def look_here() -> str:

@@ -1,0 +1,1 @@
+"""The documents that describe an application: diagrams, JSON Schema and AsyncAPI."""
