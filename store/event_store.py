@@ -287,7 +287,7 @@ class EventStore(Protocol):
         ...
 
     async def read_rows(self, read: TableRead[Row]) -> list[Row]:
-        """Return the committed rows of one of the runtime's own tables that match a read."""
+        """Return the committed rows of the runtime's own tables, or names in the log's indexes, that match a read."""
         ...
 
     async def query(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:

@@ -15,7 +15,8 @@ import os
 import sqlite3
 import weakref
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from heapq import nsmallest
 from itertools import islice
 from typing import Any
 
@@ -51,6 +52,7 @@ from actorium.store.sqlite.connection import Connection, CopyConnection
 from actorium.store.sqlite.queries import QueryConnections
 from actorium.store.sqlite.schema import own_names
 from actorium.store.tables.dialect import Dialect, SQLiteDialect
+from actorium.store.tables.log_search import FindEvents, FindStreams, FindStreamTypes
 from actorium.store.tables.own_rows import Row, TableRead
 
 # A short query runs on the loop, for a few milliseconds at most; a longer one restarts in a thread.
@@ -161,6 +163,9 @@ class MemoryStore:
 
     async def read_rows(self, read: TableRead[Row]) -> list[Row]:
         self._require_open()
+        if type(read) in _SEARCHES:
+            found: list[Row] = _SEARCHES[type(read)](self, read)
+            return found
         return read_rows(self._tables, read)
 
     async def query(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -271,6 +276,24 @@ class MemoryStore:
         events = self._streams.get(read.stream, [])
         page = _cut(events[after : after + read.limit], max_bytes, least=int(is_first))
         return StreamPage(page, after + len(page) >= len(events), snapshot)
+
+    def _find_stream_types(self, read: FindStreamTypes) -> list[str]:
+        return sorted({stream.type for stream in self._streams})[: read.limit]
+
+    def _find_streams(self, read: FindStreams) -> list[StreamName]:
+        wanted = (one for one in self._streams if one.type == read.type and one.id > read.after)
+        return nsmallest(read.limit, (one for one in wanted if one.id.startswith(read.id_prefix)))
+
+    def _find_events(self, read: FindEvents) -> list[int]:
+        newest_first = range(min(read.before_position - 1, len(self._log)), read.after_position, -1)
+        return list(islice((one for one in newest_first if self._log[one - 1].type in read.types), read.limit))
+
+
+_SEARCHES: Mapping[type[TableRead[Any]], Callable[..., list[Any]]] = {
+    FindStreamTypes: MemoryStore._find_stream_types,
+    FindStreams: MemoryStore._find_streams,
+    FindEvents: MemoryStore._find_events,
+}
 
 
 def _cut(records: list[EncodedRecord], max_bytes: int, *, least: int) -> list[EncodedRecord]:

@@ -14,9 +14,12 @@ from msgspec.structs import astuple, replace
 from actorium.store.postgresql.connections.failures import is_of_server, statement_failed
 from actorium.store.postgresql.connections.sessions import Connection
 from actorium.store.postgresql.schema import storable
+from actorium.store.postgresql.searches import find_events, find_stream_types, find_streams
+from actorium.store.tables.log_search import LAST_CHARACTER, FindEvents, FindStreams, FindStreamTypes
 from actorium.store.tables.own_rows import (
     AgendaRemoval,
     AgendaRow,
+    CountSagas,
     KeptState,
     KeptStateRemoval,
     LiveSteps,
@@ -28,6 +31,7 @@ from actorium.store.tables.own_rows import (
     RemoveAll,
     Row,
     SagaChange,
+    SagaCount,
     SagaRow,
     SubmissionEnd,
     SubmissionRow,
@@ -69,6 +73,8 @@ _BEFORE_ALL = AgendaRow("", "", "", "", -1)
 _SAGAS = """
 SELECT type, id, coalesce(status, ''), coalesce(step, ''), coalesce(reason, ''), coalesce(started_us, 0), updated_us
 FROM sagas WHERE (type, id) > ($1, $2) AND {condition} ORDER BY type, id LIMIT $3"""
+_STATUSES = ("running", "undoing", "failed", "undone", "completed")
+_COUNT_SAGAS = "SELECT count(*) FROM (SELECT FROM sagas WHERE status = $1 {condition} LIMIT $2) AS counted"
 _SUBMISSIONS = """
 SELECT id, type, status, reason, due_us, submitted_us, ended_us FROM submissions
 WHERE id > $1 AND {condition} ORDER BY id LIMIT $2"""
@@ -199,7 +205,25 @@ async def _sagas(connection: Connection, read: ReadSagas) -> list[SagaRow]:
         parameters.append(read.status)
         condition += f" AND status = ${len(parameters)}"
         condition += "" if read.status == "completed" else " AND status <> 'completed'"
+    if read.step is not None:
+        parameters.append(read.step)
+        condition += f" AND step = ${len(parameters)}"
+    if read.id_prefix:
+        parameters += [read.id_prefix, read.id_prefix + LAST_CHARACTER]
+        condition += f" AND id >= ${len(parameters) - 1} AND id < ${len(parameters)}"
+    if read.updated_before_us is not None:
+        parameters.append(read.updated_before_us)
+        condition += f" AND updated_us < ${len(parameters)}"
     return [SagaRow(*row) for row in await connection.fetch(_SAGAS.format(condition=condition), *parameters)]
+
+
+async def _saga_counts(connection: Connection, read: CountSagas) -> list[SagaCount]:
+    counts = []
+    for status in _STATUSES:
+        sql = _COUNT_SAGAS.format(condition="" if status == "completed" else "AND status <> 'completed'")
+        ((count,),) = await connection.fetch(sql, status, read.count_max)
+        counts.append(SagaCount(status, count))
+    return counts
 
 
 async def _live_steps(connection: Connection, read: ReadLiveSteps) -> list[LiveSteps]:
@@ -214,6 +238,9 @@ async def _submissions(connection: Connection, read: ReadSubmissions) -> list[Su
     if read.status is not None:
         parameters.append(read.status)
         condition = "status = $3" + ("" if read.status == "done" else " AND status <> 'done'")
+    if read.type is not None:
+        parameters.append(read.type)
+        condition += f" AND type = ${len(parameters)}"
     return [
         SubmissionRow(*row) for row in await connection.fetch(_SUBMISSIONS.format(condition=condition), *parameters)
     ]
@@ -226,7 +253,11 @@ async def _kept_state(connection: Connection, read: ReadKeptState) -> list[KeptS
 _READ: Mapping[type[TableRead[Any]], Callable[[Connection, Any], Awaitable[list[Any]]]] = {
     ReadDue: _due,
     ReadSagas: _sagas,
+    CountSagas: _saga_counts,
     ReadLiveSteps: _live_steps,
     ReadSubmissions: _submissions,
     ReadKeptState: _kept_state,
+    FindStreamTypes: find_stream_types,
+    FindStreams: find_streams,
+    FindEvents: find_events,
 }

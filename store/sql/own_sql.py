@@ -14,9 +14,12 @@ from typing import Any
 from msgspec.structs import astuple
 
 from actorium.store.event_store import Statement
+from actorium.store.names import StreamName
+from actorium.store.tables.log_search import LAST_CHARACTER, FindEvents, FindStreams, FindStreamTypes
 from actorium.store.tables.own_rows import (
     AgendaRemoval,
     AgendaRow,
+    CountSagas,
     KeptState,
     KeptStateRemoval,
     LiveSteps,
@@ -28,6 +31,7 @@ from actorium.store.tables.own_rows import (
     RemoveAll,
     Row,
     SagaChange,
+    SagaCount,
     SagaRow,
     SubmissionEnd,
     SubmissionRow,
@@ -96,6 +100,20 @@ _LIVE_STEPS = f"SELECT DISTINCT type, coalesce(step, '') FROM sagas WHERE {_LIVE
 _LIVE_IDS = f"SELECT id FROM sagas WHERE type = ? AND coalesce(step, '') = ? AND {_LIVE} LIMIT ?"
 
 
+_STATUSES = ("running", "undoing", "failed", "undone", "completed")
+_COUNT_SAGAS = "SELECT count(*) FROM (SELECT 1 FROM sagas WHERE {conditions} LIMIT ?)"
+_STREAM_TYPES = (
+    "WITH RECURSIVE kept (type) AS (SELECT min(type) FROM streams UNION ALL "
+    "SELECT (SELECT min(type) FROM streams WHERE streams.type > kept.type) FROM kept WHERE kept.type IS NOT NULL) "
+    "SELECT type FROM kept WHERE type IS NOT NULL LIMIT ?"
+)
+_STREAMS = "SELECT name FROM streams WHERE type = ? AND name > ? AND name >= ? AND name < ? ORDER BY name LIMIT ?"
+_EVENTS = (
+    "SELECT position FROM events WHERE position > ? AND position < ? AND type IN "
+    "(SELECT id FROM event_types WHERE name IN ({names})) ORDER BY position DESC LIMIT ?"
+)
+
+
 _Condition = tuple[str, tuple[Any, ...]]  # SQL, and the values for its placeholders
 
 
@@ -130,7 +148,22 @@ def _sagas(db: sqlite3.Connection, read: ReadSagas) -> list[SagaRow]:
     if read.type is not None:
         conditions.append(("type = ?", (read.type,)))
     conditions += _of_status(read.status, "completed", _NOT_COMPLETED)
+    if read.step is not None:
+        conditions.append(("step = ?", (read.step,)))
+    if read.id_prefix:
+        conditions.append(("id >= ? AND id < ?", (read.id_prefix, read.id_prefix + LAST_CHARACTER)))
+    if read.updated_before_us is not None:
+        conditions.append(("updated_us < ?", (read.updated_before_us,)))
     return [SagaRow(*row) for row in _rows_where(db, _SAGAS, conditions, read.limit)]
+
+
+def _saga_counts(db: sqlite3.Connection, read: CountSagas) -> list[SagaCount]:
+    counts = []
+    for status in _STATUSES:
+        conditions = _of_status(status, "completed", _NOT_COMPLETED)
+        ((count,),) = _rows_where(db, _COUNT_SAGAS, conditions, read.count_max)
+        counts.append(SagaCount(status, count))
+    return counts
 
 
 def _live_steps(db: sqlite3.Connection, read: ReadLiveSteps) -> list[LiveSteps]:
@@ -142,6 +175,8 @@ def _live_steps(db: sqlite3.Connection, read: ReadLiveSteps) -> list[LiveSteps]:
 
 def _submissions(db: sqlite3.Connection, read: ReadSubmissions) -> list[SubmissionRow]:
     conditions: list[_Condition] = [("id > ?", (read.after or "",)), *_of_status(read.status, "done", _NOT_DONE)]
+    if read.type is not None:
+        conditions.append(("type = ?", (read.type,)))
     return [SubmissionRow(*row) for row in _rows_where(db, _SUBMISSIONS, conditions, read.limit)]
 
 
@@ -161,10 +196,29 @@ def _kept_state(db: sqlite3.Connection, read: ReadKeptState) -> list[KeptState]:
     return [KeptState(*row) for row in db.execute(_KEPT_STATE, (read.name, read.version))]
 
 
+def _stream_types(db: sqlite3.Connection, read: FindStreamTypes) -> list[str]:
+    return [type_ for (type_,) in db.execute(_STREAM_TYPES, (read.limit,))]
+
+
+def _streams(db: sqlite3.Connection, read: FindStreams) -> list[StreamName]:
+    bounds = (read.after, read.id_prefix, read.id_prefix + LAST_CHARACTER)
+    return [StreamName(read.type, id) for (id,) in db.execute(_STREAMS, (read.type, *bounds, read.limit))]
+
+
+def _events(db: sqlite3.Connection, read: FindEvents) -> list[int]:
+    sql = _EVENTS.format(names=", ".join("?" * len(read.types)))
+    values = (read.after_position, read.before_position, *read.types, read.limit)
+    return [position for (position,) in db.execute(sql, values)]
+
+
 _READ: Mapping[type[TableRead[Any]], Callable[[sqlite3.Connection, Any], list[Any]]] = {
     ReadDue: _due,
     ReadSagas: _sagas,
+    CountSagas: _saga_counts,
     ReadLiveSteps: _live_steps,
     ReadSubmissions: _submissions,
     ReadKeptState: _kept_state,
+    FindStreamTypes: _stream_types,
+    FindStreams: _streams,
+    FindEvents: _events,
 }

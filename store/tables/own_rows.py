@@ -128,13 +128,32 @@ class ReadDue(TableRead[AgendaRow], frozen=True, gc=False):
 class ReadSagas(TableRead[SagaRow], frozen=True, gc=False):
     """Sagas by type and id, at most `limit`: of one type or all, in one status or any.
 
-    With `after`, a type and an id, only those that follow it in this order.
+    step: only those at this step.
+    id_prefix: only those whose id starts with it.
+    updated_before_us: only those that last changed before this time.
+    after: a type and an id: only those that follow it in this order.
     """
 
     limit: int
     type: str | None = None
     status: str | None = None
     after: tuple[str, str] | None = None
+    step: str | None = None
+    id_prefix: str = ""
+    updated_before_us: int | None = None
+
+
+class SagaCount(msgspec.Struct, frozen=True, gc=False):
+    """The number of sagas in a status."""
+
+    status: str
+    count: int
+
+
+class CountSagas(TableRead[SagaCount], frozen=True, gc=False):
+    """One row per status, with at most `count_max` as its count: counting stops there."""
+
+    count_max: int
 
 
 class LiveSteps(msgspec.Struct, frozen=True, gc=False):
@@ -154,11 +173,15 @@ class ReadLiveSteps(TableRead[LiveSteps], frozen=True, gc=False):
 
 
 class ReadSubmissions(TableRead[SubmissionRow], frozen=True, gc=False):
-    """Submissions by id, at most `limit`, in one status or any; with `after`, only those that follow this id."""
+    """Submissions by id, at most `limit`, in one status or any; with `after`, only those that follow this id.
+
+    type: only the commands with this stable name.
+    """
 
     limit: int
     status: str | None = None
     after: str | None = None
+    type: str | None = None
 
 
 class ReadKeptState(TableRead[KeptState], frozen=True, gc=False):

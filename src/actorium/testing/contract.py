@@ -30,6 +30,7 @@ from actorium.store.events import EncodedEvent
 from actorium.store.names import CommandRecord, StreamName
 from actorium.testing.contract_pages import PagesContract
 from actorium.testing.contract_rows import RowsContract
+from actorium.testing.contract_search import SearchContract
 from actorium.testing.contract_tables import TablesContract
 from actorium.testing.contract_words import (
     ALICE,
@@ -50,7 +51,7 @@ from actorium.testing.contract_words import (
 )
 
 
-class EventStoreContract(PagesContract, RowsContract, TablesContract):
+class EventStoreContract(PagesContract, RowsContract, SearchContract, TablesContract):
     """The contract test suite for event stores; subclass it and define a fixture `store`."""
 
     @opened
