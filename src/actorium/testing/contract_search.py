@@ -1,4 +1,4 @@
-"""The part of `EventStoreContract` about searches: for sagas and submissions by property, for streams and events by name."""
+"""The part of `EventStoreContract` about searches: for sagas, submissions, streams and events."""
 
 from __future__ import annotations
 
