@@ -1,0 +1,1 @@
+"""Commands and replies between processes: frames, acknowledgements and errors on the wire, windows, repetition."""

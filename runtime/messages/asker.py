@@ -1,0 +1,140 @@
+"""`Asker`: the commands that one peer was asked to carry out, until each has its reply.
+
+Invariants: a command keeps its id however often it is sent, so it takes effect once; it leaves the window once, when it
+is answered, times out or is given up; a reply to a command that is no longer waited for is ignored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from actorium.runtime.commands.deadlines import Deadlines
+from actorium.runtime.errors import CommandTimeout
+from actorium.runtime.messages.frames import AskMessage, Reply, encode_message
+from actorium.runtime.messages.window import Window
+from actorium.store.errors import InvalidCommand
+
+PART_BEFORE_REPEAT = 1 / 3
+"""The share of its time left after which an unanswered command is sent again."""
+
+
+class _Asked(msgspec.Struct, eq=False):
+    """A command without a reply.
+
+    deadline: the loop time at which something is to be done: to send it again, or to give up.
+    until: the loop time at which its sender stops waiting.
+    """
+
+    ask: AskMessage
+    future: asyncio.Future[Reply]
+    deadline: float
+    until: float
+    timeout_s: float
+
+
+class Asker:
+    """Asks one peer, and matches its replies.
+
+    peer: its name, for messages.
+    add: sends an encoded message with the next frame.
+    largest_message: the number of bytes that an encoded message may have.
+    """
+
+    def __init__(
+        self, peer: str, window: Window, add: Callable[[bytes], None], largest_message: Callable[[], int]
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._peer = peer
+        self.window = window
+        self._add = add
+        self._largest_message = largest_message
+        self._number = 0
+        self._asked: dict[int, _Asked] = {}
+        self._deadlines: Deadlines[_Asked] = Deadlines(self._loop, self._due)
+        self.repeated = 0
+
+    def __len__(self) -> int:
+        return len(self._asked)
+
+    async def ask(self, ask: AskMessage) -> Reply:
+        """Send a command and return its reply; `time_left_s` says how long to wait, `number` is set here.
+
+        Raises Overloaded if there is no room in the window, CommandTimeout if no reply comes in time, InvalidCommand
+        if the command is too large for a frame, and the error of `give_up` or `close`.
+        """
+        timeout_s = ask.time_left_s
+        until = self._loop.time() + timeout_s
+        self._number = number = self._number + 1
+        ask = msgspec.structs.replace(ask, number=number)
+        encoded = encode_message(ask)
+        size_bytes, largest = len(encoded), self._largest_message()
+        if size_bytes > largest:
+            raise InvalidCommand(
+                f"{ask.type} was not sent to {self._peer}: with its metadata it takes {size_bytes} bytes, but a "
+                f"message to it may take {largest}"
+            )
+        if not self.window.try_enter(size_bytes):
+            await self.window.enter(size_bytes, timeout_s)
+        future: asyncio.Future[Reply] = self._loop.create_future()
+        repeat_at = self._loop.time() + timeout_s * PART_BEFORE_REPEAT
+        one = self._asked[number] = _Asked(ask, future, min(repeat_at, until), until, timeout_s)
+        self._deadlines.add(one)
+        self._add(encoded)
+        try:
+            return await future
+        finally:
+            del self._asked[number]
+            self.window.leave(size_bytes)
+            self._deadlines.sweep()
+
+    def take(self, reply: Reply) -> bool:
+        """Pass a reply on to its sender; return False if nobody waits for it any more."""
+        one = self._asked.get(reply.number)
+        if one is None or one.future.done():
+            return False
+        one.future.set_result(reply)
+        return True
+
+    def give_up(self, error: Exception, numbers: Iterable[int] | None = None) -> None:
+        """Fail commands with an error: those with these numbers, or all of them."""
+        for number in [*self._asked] if numbers is None else numbers:
+            one = self._asked.get(number)
+            if one is not None and not one.future.done():
+                one.future.set_exception(error)
+
+    def repeat_all(self) -> None:
+        """Send every unanswered command again: what was on its way may be lost."""
+        for one in self._asked.values():
+            if not one.future.done():
+                self._repeat(one)
+
+    def close(self, error: Exception) -> None:
+        """Fail everything, because nothing is sent any more."""
+        self.give_up(error)
+        self.window.close(error)
+        self._deadlines.close()
+
+    def _due(self, one: _Asked) -> None:
+        now = self._loop.time()
+        if now >= one.until:
+            one.future.set_exception(self._timed_out(one))
+            return
+        self._repeat(one)
+        one.deadline = min(one.until, now + max((one.until - now) * PART_BEFORE_REPEAT, one.timeout_s / 10))
+        self._deadlines.add(one)
+
+    def _repeat(self, one: _Asked) -> None:
+        self.repeated += 1
+        left_s = max(0.0, one.until - self._loop.time())
+        self._add(encode_message(msgspec.structs.replace(one.ask, fresh=False, time_left_s=left_s)))
+
+    def _timed_out(self, one: _Asked) -> CommandTimeout:
+        command_id = one.ask.command_id
+        return CommandTimeout(
+            f"{one.ask.type} to {self._peer} had no reply within {one.timeout_s:g} s: its outcome is unknown; send it "
+            f"again with command_id={command_id!r}",
+            command_id=command_id,
+        )

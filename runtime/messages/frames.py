@@ -1,0 +1,115 @@
+"""Frames: the messages that carry commands to another process and replies back, as JSON.
+
+A frame holds many messages, and each message is encoded once: a frame is put together from the encoded messages. The
+command itself travels as the JSON of its fields under its stable name, so the two sides need not share code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from actorium.store.error_wire import ErrorWire
+from actorium.store.events import as_json
+
+FRAME_BYTES_MAX = 1_000_000
+"""The largest frame that is sent. NATS servers refuse messages over 1 MiB by default."""
+
+
+class Message(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="is"):
+    """Base class of what a frame holds.
+
+    number: the number that the sender of a command gave it; the reply has the same.
+    """
+
+    number: int
+
+
+class AskMessage(Message, frozen=True, omit_defaults=True, tag="ask"):
+    """A command for another process.
+
+    type: the stable name of the command.
+    fields: the JSON of its fields.
+    time_left_s: how long its sender still waits. Clocks may differ between machines, so this is not a time of day.
+    fingerprint: the fingerprint of the command; 0 if the sender does not know its stream type.
+    fresh: the id was created for this message, so it cannot be in the log already.
+    """
+
+    type: str
+    fields: msgspec.Raw
+    command_id: str
+    time_left_s: float
+    fingerprint: int = 0
+    fresh: bool = False
+    correlation_id: str = ""
+    causation_id: str = ""
+    headers: dict[str, str] = {}
+    expected_version: int | None = None
+
+
+class EventWire(msgspec.Struct, frozen=True):
+    """An event of an acknowledged command."""
+
+    type: str
+    schema_version: int
+    payload: msgspec.Raw
+
+
+class AckWire(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An acknowledgement; `stream_type` and `stream_id` name the stream of its events."""
+
+    stream_type: str
+    stream_id: str
+    version: int
+    position: int
+    command_id: str
+    events: tuple[EventWire, ...] = ()
+    duplicate: bool = False
+
+
+class AnswerMessage(Message, frozen=True, omit_defaults=True, tag="answer"):
+    """The final reply to a command: an acknowledgement or an error."""
+
+    ack: AckWire | None = None
+    error: ErrorWire | None = None
+
+
+class BusyMessage(Message, frozen=True, omit_defaults=True, tag="busy"):
+    """The command was refused because the receiver has no room; nothing was done."""
+
+    reason: str
+    retry_after_s: float
+
+
+class MovedMessage(Message, frozen=True, omit_defaults=True, tag="moved"):
+    """The receiver does not own the command's stream; `owner` does, or nobody if it is empty."""
+
+    owner: str = ""
+
+
+Reply = AnswerMessage | BusyMessage | MovedMessage
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """What one process sends to another at once; `sender` is its name."""
+
+    sender: str
+    messages: tuple[AskMessage | AnswerMessage | BusyMessage | MovedMessage, ...]
+
+
+encode_message = as_json
+"""Returns one message as JSON, ready for a frame."""
+
+decode_frame = msgspec.json.Decoder(Frame).decode
+"""Returns a decoded frame; raises msgspec.DecodeError for anything else."""
+
+
+def frame_of(sender: str, messages: Iterable[bytes]) -> bytes:
+    """Return a frame with these encoded messages."""
+    return b'{"sender":%b,"messages":[%b]}' % (as_json(sender), b",".join(messages))
+
+
+def frame_bytes(sender: str, messages: Sequence[bytes]) -> int:
+    """Return the size of a frame with these encoded messages."""
+    return len(frame_of(sender, ())) + sum(map(len, messages)) + max(0, len(messages) - 1)

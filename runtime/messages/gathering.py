@@ -1,0 +1,79 @@
+"""`FrameSender`: gathers the messages for one peer, and sends them in frames.
+
+Invariants: one frame is on its way at a time, and what is added meanwhile goes into the next; messages keep their
+order; a frame is at most `max_bytes` long. The queue has no limit of its own: `Window` limits the commands in it, and
+there are no more replies than commands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from actorium.runtime.messages.frames import FRAME_BYTES_MAX, frame_bytes, frame_of
+from actorium.runtime.waits import end
+from actorium.store.log import logger
+from actorium.store.raised import error_text, let_through
+
+log = logger("actorium.runtime")
+
+
+class FrameSender:
+    """Sends messages to one peer.
+
+    sender: the name of this process, the sender of its frames.
+    send: sends one frame, and returns when the next may be sent. If it raises, the frame counts as lost: its commands
+        are sent again, and its replies are asked for again.
+    max_bytes: the largest frame.
+    """
+
+    def __init__(
+        self, sender: str, send: Callable[[bytes], Awaitable[None]], *, max_bytes: int = FRAME_BYTES_MAX
+    ) -> None:
+        self._sender = sender
+        self._send = send
+        self._max_bytes = max_bytes
+        self._empty_bytes = frame_bytes(sender, ())
+        self._waiting: deque[bytes] = deque()
+        self._wake: asyncio.Future[bool] | None = None
+        self.frames = self.messages = self.lost = 0
+
+    @property
+    def largest_message(self) -> int:
+        """The number of bytes that one encoded message may have."""
+        return self._max_bytes - self._empty_bytes
+
+    def add(self, message: bytes) -> None:
+        """Send an encoded message with the next frame."""
+        assert len(message) <= self.largest_message, "a message is larger than a frame"
+        self._waiting.append(message)
+        end(self._wake)
+
+    async def run(self) -> None:
+        """Send frames until cancelled."""
+        while True:
+            if not self._waiting:
+                self._wake = asyncio.get_running_loop().create_future()
+                await self._wake
+                self._wake = None
+            messages = self._next()
+            self.frames += 1
+            self.messages += len(messages)
+            try:
+                await self._send(frame_of(self._sender, messages))
+            except BaseException as raised:
+                let_through(raised)
+                self.lost += 1
+                log.warning("frame_lost", messages=len(messages), error=error_text(raised))
+                await asyncio.sleep(0)  # the messages behind it must not fail in a loop that never yields
+
+    def _next(self) -> list[bytes]:
+        waiting = self._waiting
+        size = self._empty_bytes
+        messages: list[bytes] = []
+        while waiting and size + len(waiting[0]) + 1 <= self._max_bytes + (not messages):
+            message = waiting.popleft()
+            size += len(message) + 1
+            messages.append(message)
+        return messages

@@ -1,0 +1,184 @@
+"""A command to a peer is gathered into frames, repeated under its id, and answered once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+from support.virtual_time import settled, steps, virtual
+
+from actorium.errors import CommandTimeout, InvalidCommand, RuntimeClosed, StoreUnavailable
+from actorium.runtime.messages.asker import Asker
+from actorium.runtime.messages.frames import (
+    AnswerMessage,
+    AskMessage,
+    BusyMessage,
+    MovedMessage,
+    Reply,
+    decode_frame,
+    frame_bytes,
+)
+from actorium.runtime.messages.gathering import FrameSender
+from actorium.runtime.messages.window import Window
+
+
+class Peer:
+    """The other side: it keeps the frames that reach it, and replies when it is told to."""
+
+    def __init__(self, max_bytes: int = 1_000_000) -> None:
+        self.frames: list[list[AskMessage]] = []
+        self.free = asyncio.Event()
+        self.free.set()
+        self.fails = False
+        self.sender = FrameSender("orders", self._send, max_bytes=max_bytes)
+        self.window = Window("customers", max_asks=4)
+        self.asker = Asker("customers", self.window, self.sender.add, lambda: self.sender.largest_message)
+
+    async def _send(self, frame: bytes) -> None:
+        if self.fails:
+            raise ConnectionError("the wire is down")
+        assert len(frame) <= self.sender.largest_message + frame_bytes("orders", ())
+        self.frames.append([one for one in decode_frame(frame).messages if isinstance(one, AskMessage)])
+        await self.free.wait()
+
+    @property
+    def asks(self) -> list[AskMessage]:
+        return [ask for frame in self.frames for ask in frame]
+
+
+@asynccontextmanager
+async def peer(max_bytes: int = 1_000_000) -> AsyncIterator[Peer]:
+    it = Peer(max_bytes)
+    running = asyncio.create_task(it.sender.run())
+    try:
+        yield it
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+
+
+def reserve(id: str, timeout_s: float = 9.0, fields: str = "{}") -> AskMessage:
+    return AskMessage(0, "ReserveCredit", msgspec.Raw(fields), id, timeout_s, fresh=True)
+
+
+@virtual
+async def test_the_commands_of_one_tick_share_a_frame() -> None:
+    async with peer() as it:
+        calls = [asyncio.create_task(it.asker.ask(reserve(f"c-{n}"))) for n in range(3)]
+        await steps(5)
+        assert [[ask.command_id for ask in frame] for frame in it.frames] == [["c-0", "c-1", "c-2"]]
+        for ask in it.asks:
+            assert it.asker.take(AnswerMessage(ask.number))
+        assert [await call for call in calls] == [AnswerMessage(ask.number) for ask in it.asks]
+        assert (len(it.asker), it.window.asks, it.window.bytes) == (0, 0, 0)
+
+
+@virtual
+async def test_one_frame_is_on_its_way_at_a_time() -> None:
+    async with peer() as it:
+        it.free.clear()
+        calls = []
+        for n in range(3):
+            calls.append(asyncio.create_task(it.asker.ask(reserve(f"c-{n}"))))
+            await steps(5)
+        assert [len(frame) for frame in it.frames] == [1]
+        it.free.set()
+        await steps(5)
+        assert [len(frame) for frame in it.frames] == [1, 2]
+        it.asker.close(RuntimeClosed("stopped"))
+        await asyncio.gather(*calls, return_exceptions=True)
+
+
+@virtual
+async def test_frames_have_a_size() -> None:
+    async with peer(max_bytes=400) as it:
+        calls = [asyncio.create_task(it.asker.ask(reserve(f"c-{n}"))) for n in range(4)]
+        await steps(9)
+        assert [ask.command_id for ask in it.asks] == ["c-0", "c-1", "c-2", "c-3"]
+        assert 1 < len(it.frames) < 4
+        it.asker.close(RuntimeClosed("stopped"))
+        await asyncio.gather(*calls, return_exceptions=True)
+
+
+@virtual
+async def test_a_command_larger_than_a_frame_is_refused() -> None:
+    async with peer(max_bytes=400) as it:
+        with pytest.raises(InvalidCommand, match="a message to it may take"):
+            await it.asker.ask(reserve("c-1", fields='{"text":"%s"}' % ("x" * 400)))
+        assert it.window.asks == 0
+
+
+@virtual
+async def test_it_is_repeated_under_its_id_until_its_time_is_over() -> None:
+    async with peer() as it:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        with pytest.raises(CommandTimeout, match="command_id='c-1'") as caught:
+            await it.asker.ask(reserve("c-1", timeout_s=9.0))
+        assert loop.time() - began == pytest.approx(9.0)
+        assert caught.value.command_id == "c-1"
+        assert 3 <= len(it.asks) <= 10
+        assert [ask.fresh for ask in it.asks] == [True] + [False] * (len(it.asks) - 1)
+        assert len({(ask.command_id, ask.number) for ask in it.asks}) == 1
+        left = [ask.time_left_s for ask in it.asks]
+        assert left == sorted(left, reverse=True)
+        assert left[:2] == [pytest.approx(9.0), pytest.approx(6.0)]
+        assert not it.asker.take(AnswerMessage(it.asks[0].number)), "nobody waits for this reply any more"
+        assert (len(it.asker), it.window.asks) == (0, 0)
+
+
+@virtual
+async def test_a_lost_frame_costs_time_and_nothing_else() -> None:
+    async with peer() as it:
+        it.fails = True
+        call = asyncio.create_task(it.asker.ask(reserve("c-1")))
+        await settled()
+        it.fails = False
+        assert (it.asks, it.sender.lost) == ([], 1)
+        await asyncio.sleep(4.0)
+        (ask,) = it.asks
+        assert it.asker.take(AnswerMessage(ask.number))
+        assert await call == AnswerMessage(ask.number)
+
+
+@virtual
+async def test_after_a_break_everything_unanswered_is_sent_again() -> None:
+    async with peer() as it:
+        calls = [asyncio.create_task(it.asker.ask(reserve(f"c-{n}"))) for n in range(3)]
+        await steps(5)
+        assert it.asker.take(AnswerMessage(it.asks[1].number))
+        it.asker.repeat_all()
+        await steps(5)
+        assert [ask.command_id for ask in it.frames[-1]] == ["c-0", "c-2"]
+        it.asker.close(RuntimeClosed("stopped"))
+        await asyncio.gather(*calls, return_exceptions=True)
+
+
+@virtual
+async def test_every_kind_of_reply_comes_back_to_its_sender() -> None:
+    async with peer() as it:
+        calls = [asyncio.create_task(it.asker.ask(reserve(f"c-{n}"))) for n in range(3)]
+        await steps(5)
+        numbers = [ask.number for ask in it.asks]
+        replies: list[Reply] = [
+            MovedMessage(numbers[2], "b"),
+            BusyMessage(numbers[1], "full", 1.0),
+            AnswerMessage(numbers[0]),
+        ]
+        assert all(it.asker.take(reply) for reply in replies)
+        assert [await call for call in calls] == replies[::-1]
+
+
+@virtual
+async def test_commands_can_be_given_up() -> None:
+    async with peer() as it:
+        calls = [asyncio.create_task(it.asker.ask(reserve(f"c-{n}"))) for n in range(2)]
+        await steps(5)
+        it.asker.give_up(StoreUnavailable("nobody was there"), [it.asks[0].number, 99])
+        with pytest.raises(StoreUnavailable):
+            await calls[0]
+        assert len(it.asker) == 1
+        it.asker.close(RuntimeClosed("stopped"))
+        with pytest.raises(RuntimeClosed):
+            await calls[1]
