@@ -21,7 +21,13 @@ from actorium.actors.pending import PendingAppend
 from actorium.runtime.commands.deadlines import Deadlines
 from actorium.runtime.commands.dispatcher import Dispatcher, time_out
 from actorium.runtime.commands.live_actors import LiveActors
-from actorium.runtime.commands.observed import CommandObserver, ObservedDispatcher, ObservedReplies, ObservedStore
+from actorium.runtime.commands.observed import (
+    CommandObserver,
+    ObservedDispatcher,
+    ObservedHydrator,
+    ObservedReplies,
+    ObservedStore,
+)
 from actorium.runtime.commands.replies import Replies
 from actorium.runtime.commands.scheduler import Scheduler
 from actorium.runtime.commands.snapshot_writer import SnapshotWriter
@@ -85,8 +91,11 @@ class Engine(Component):
         self.dispatcher = self._dispatcher(_handlers(self.kinds[aggregate] for aggregate in aggregates), environment)
         self.admission = self.dispatcher.admission
         self.scheduler = Scheduler(loop, self.admission, crashed, turn_budget=settings.turn_budget)
-        self.hydrator = Hydrator(
-            store, self._hydration_failed, _also_told(recovered, instruments.teller("actor_hydrated"))
+        hydrated = instruments.teller("actor_hydrated")
+        self.hydrator = (
+            Hydrator(store, self._hydration_failed, recovered)
+            if hydrated is None
+            else ObservedHydrator(store, self._hydration_failed, recovered, tell=hydrated, time=loop.time)
         )
         answered = (store, codec, self.admission, self.log_tail, self.deadlines, self.dispatcher.answers)
         if self._observer is None:

@@ -13,6 +13,7 @@ import msgspec
 
 from actorium.actors.commands import Command
 from actorium.store.errors import ConfigurationError
+from actorium.store.events import Event, RecordedEvent
 from actorium.store.log import logger
 from actorium.store.raised import error_text, let_through, repr_of
 
@@ -48,6 +49,7 @@ class ObservedBatch(msgspec.Struct, frozen=True, gc=False):
     """One commit of events; it does not include what processors save, such as checkpoints.
 
     appends, events, size_bytes: the number of appends and events sent to the store, and the bytes of their payloads.
+    command_ids: the ids of the commands whose events these are.
     took_s: seconds until the store responded.
     error: why the commit is not confirmed; None for a commit that the store confirmed.
     """
@@ -55,6 +57,7 @@ class ObservedBatch(msgspec.Struct, frozen=True, gc=False):
     appends: int
     events: int
     size_bytes: int
+    command_ids: Sequence[str]
     took_s: float
     error: Exception | None
 
@@ -87,6 +90,15 @@ class Instrument:
         events: the number of events; 0 if the processor handles none of the events up to `position`.
         """
 
+    def event_handled(
+        self, processor: str, event: RecordedEvent[Event], took_s: float, error: BaseException | None
+    ) -> None:
+        """A processor's handler was called with an event; it is called again if a page is retried.
+
+        took_s: seconds until the handler ended; for a saga, until the saga has recorded the event.
+        error: what the handler raised; None if it succeeded. The statements of a projection are written afterwards.
+        """
+
     def processor_lag(self, processor: str, lag_events: int, lag_s: float) -> None:
         """How far a processor is behind the log. Called after each page, and while it waits without progress.
 
@@ -94,15 +106,22 @@ class Instrument:
         lag_s: seconds since the first unfinished event was recorded; 0 if there is none.
         """
 
-    def step_issued(self, saga_type: str, saga_id: str, key: str, commands: int) -> None:
+    def step_issued(self, saga_type: str, saga_id: str, key: str, commands: int, headers: Mapping[str, str]) -> None:
         """A saga's step was recorded and starts now.
 
         key: names the step within its saga; `step_ended` gets the same key.
         commands: the number of commands it sends; 0 for an async step, or one that only waits for an event.
+        headers: those of the event that led to the step.
         """
 
     def step_ended(self, saga_type: str, saga_id: str, key: str, error: str) -> None:
         """A saga's step succeeded (`error` is empty) or failed for this reason."""
+
+    def saga_ended(self, saga_type: str, saga_id: str, outcome: Literal["completed", "undone"], took_s: float) -> None:
+        """A saga has completed, or has undone its steps.
+
+        took_s: seconds since it started; NaN if it started before this runtime.
+        """
 
     def saga_stuck(self, saga_type: str, saga_id: str, key: str, reason: str) -> None:
         """A saga failed and waits for a person.
@@ -113,8 +132,11 @@ class Instrument:
     def saga_late(self, saga_type: str, saga_id: str, alarm_after_s: float) -> None:
         """A saga runs longer than its class's `alarm_after_s`; called once for each saga."""
 
-    def actor_hydrated(self, stream_type: str, stream_id: str, version: int) -> None:
-        """An actor was hydrated from the log up to a version; 0 for a stream without events."""
+    def actor_hydrated(self, stream_type: str, stream_id: str, version: int, took_s: float) -> None:
+        """An actor was hydrated from the log up to a version; 0 for a stream without events.
+
+        took_s: seconds since the hydration was requested.
+        """
 
     def actor_passivated(self, stream_type: str, stream_id: str, version: int) -> None:
         """An idle actor at this version was unloaded from memory."""

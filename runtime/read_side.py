@@ -17,8 +17,9 @@ from actorium.runtime.log.durable_subscription import DurableSubscription
 from actorium.runtime.log.log_reader import LogReader
 from actorium.runtime.log.subscriptions import Subscription
 from actorium.runtime.processors.checkpoint import Checkpoint
-from actorium.runtime.processors.concurrent_delivery import ConcurrentDelivery
+from actorium.runtime.processors.concurrent_delivery import ConcurrentDelivery, React
 from actorium.runtime.processors.delivery import SequentialDelivery
+from actorium.runtime.processors.observed_delivery import ObservedApply, ObservedOutletWork, ObservedReact
 from actorium.runtime.processors.outlet import Outlet, OutletWork
 from actorium.runtime.processors.processor import Processor
 from actorium.runtime.processors.processor_statistics import ProcessorStatistics
@@ -28,6 +29,7 @@ from actorium.runtime.projections.memory_projection import MemoryCheckpoint, Mem
 from actorium.runtime.projections.projection import Projection, Query
 from actorium.runtime.projections.queries import ReadModel
 from actorium.runtime.projections.table_projection import TableProjection, checkpoint_name
+from actorium.runtime.retry import Retry
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import SaveCheckpoint
 from actorium.store.events import Event
@@ -60,6 +62,7 @@ class ReadSide(Component):
         self.log_reader = log_reader
         self._source = environment.source
         self._settings = environment.settings
+        self._tell_handled = environment.instruments.teller("event_handled")
         self._query_turns = asyncio.Semaphore(environment.settings.max_queries)
         self._names_open: set[str] = set()  # of durable subscriptions
         self._models: dict[type[Projection], ReadModel] = {}
@@ -185,8 +188,13 @@ class ReadSide(Component):
         else:
             checkpoint = memory_checkpoint = MemoryCheckpoint(name, self._store, self._save)
             work = MemoryProjection(projection, memory_checkpoint, self._store, self.log_reader)
+        tell = self._tell_handled
         delivery = SequentialDelivery(
-            work, checkpoint, self._settings.handler_retry, self._source, projection.on_failure
+            work if tell is None else ObservedApply(work, name, tell, asyncio.get_running_loop().time),
+            checkpoint,
+            self._settings.handler_retry,
+            self._source,
+            projection.on_failure,
         )
         self._models[projection] = ReadModel(work, checkpoint, self.log_reader)
         self.add(projection, self._processor(definition.name, work, delivery, checkpoint))
@@ -194,7 +202,7 @@ class ReadSide(Component):
     def _add_reaction(self, reaction: Reaction) -> None:
         checkpoint = Checkpoint(f"reaction {reaction.name}", self._store, self._save)
         work = ReactionWork(reaction, checkpoint, self._store, lambda: self.log_reader.log_tail.position)
-        delivery = ConcurrentDelivery(work, checkpoint, reaction.retry, self._source, self._environment.is_stopping)
+        delivery = self.concurrent_delivery(work, checkpoint, reaction.retry)
         processor = self._processor(reaction.name, work, delivery, checkpoint)
         self.add(reaction.handler.method, processor)
         self._reactions.append(processor)
@@ -203,10 +211,22 @@ class ReadSide(Component):
         checkpoint = Checkpoint(f"outlet {outlet.name}", self._store, self._save)
         # The end of the log at the start: later events must not be mistaken for earlier ones.
         new_after = self.log_reader.log_tail.position if outlet.start == "now" else 0
-        work = OutletWork(outlet, checkpoint, StartPosition(checkpoint, self._store, new_after), self._source)
+        wanted = (outlet, checkpoint, StartPosition(checkpoint, self._store, new_after), self._source)
+        tell, time = self._tell_handled, asyncio.get_running_loop().time
+        work = (
+            OutletWork(*wanted)
+            if tell is None
+            else ObservedOutletWork(*wanted, processor=checkpoint.name, tell=tell, time=time)
+        )
         processor = self._processor(outlet.name, work, work, checkpoint)
         self.add(outlet, processor)
         self._outlets.append(processor)
+
+    def concurrent_delivery(self, work: React, checkpoint: Checkpoint, retry: Retry) -> ConcurrentDelivery:
+        """Return a delivery of events to a slow handler, observed if instruments want that."""
+        if self._tell_handled is not None:
+            work = ObservedReact(work, checkpoint.name, self._tell_handled, asyncio.get_running_loop().time)
+        return ConcurrentDelivery(work, checkpoint, retry, self._source, self._environment.is_stopping)
 
     def _processor(self, plain_name: str, work: Any, delivery: Any, checkpoint: Checkpoint) -> Processor:
         return Processor(work, delivery, checkpoint, self.log_reader, self._environment, plain_name=plain_name)

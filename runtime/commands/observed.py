@@ -13,13 +13,14 @@ from typing import Any
 from actorium.actors.actor import Actor
 from actorium.actors.envelope import Envelope
 from actorium.actors.errors import Rejected
+from actorium.actors.hydration import Hydrator
 from actorium.actors.kind import ActorKind
 from actorium.actors.pending import PendingAppend
 from actorium.runtime.commands.dispatcher import Dispatcher
 from actorium.runtime.commands.replies import Replies
 from actorium.runtime.instrument import Instruments, ObservedAnswer, ObservedBatch, ObservedCommand, Tell
-from actorium.store.errors import Transient
-from actorium.store.event_store import AppendBatch, Appended
+from actorium.store.errors import ActoriumError, Transient
+from actorium.store.event_store import AppendBatch, Appended, EventStore
 from actorium.store.writers.group_commit_writer import AppendsBatches
 
 
@@ -144,6 +145,40 @@ class ObservedReplies(Replies):
         self._observer.answered(envelope, outcome)
 
 
+class ObservedHydrator(Hydrator):
+    """A hydrator that reports each hydrated actor.
+
+    Invariant: `_since` holds the actors that are being hydrated.
+    """
+
+    def __init__(
+        self,
+        store: EventStore,
+        failed: Callable[[Actor, ActoriumError], None],
+        succeeded: Callable[[Actor], None],
+        *,
+        tell: Tell,
+        time: Callable[[], float],
+    ) -> None:
+        self._since: dict[Actor, float] = {}
+        self._time = time
+
+        def hydrated(actor: Actor) -> None:
+            succeeded(actor)
+            tell(actor.kind.type, actor.id, actor.version, time() - self._since.pop(actor))
+
+        def not_hydrated(actor: Actor, error: ActoriumError) -> None:
+            self._since.pop(actor, None)
+            failed(actor, error)
+
+        super().__init__(store, not_hydrated, hydrated)
+
+    def request(self, actor: Actor) -> None:
+        """Hydrate an actor; report it when that has succeeded."""
+        self._since[actor] = self._time()
+        super().request(actor)
+
+
 class ObservedStore:
     """A store for the writer that reports each commit."""
 
@@ -170,6 +205,7 @@ class ObservedStore:
                 appends=len(batch.appends),
                 events=len(events),
                 size_bytes=sum(len(event.payload) for event in events),
+                command_ids=[append.command.command_id for append in batch.appends if append.command is not None],
                 took_s=self._time() - began,
                 error=error,
             )

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from actorium.runtime.instrument import Instruments, Tell
 from actorium.sagas.model.definition import SagaDefinition
-from actorium.sagas.model.events import SagaFailed, SagaStarted, StartIgnored, StepFailed, StepIssued, StepSucceeded
+from actorium.sagas.model.events import (
+    SagaCompleted,
+    SagaFailed,
+    SagaStarted,
+    SagaUndone,
+    StartIgnored,
+    StepFailed,
+    StepIssued,
+    StepSucceeded,
+)
 from actorium.sagas.model.submissions import SubmissionConcluded
 from actorium.store.events import Event, RecordedEvent
 from actorium.store.log import logger
+from actorium.store.names import StreamName
 
 log = logger("actorium.sagas")
+
+_STARTS_MAX = 100_000
 
 
 class SagaNotices:
@@ -81,18 +94,51 @@ def observe_steps(
     live: returns whether events are new; events that are read again at a start are not reported.
     """
     issued, ended = instruments.teller("step_issued"), instruments.teller("step_ended")
+    over = instruments.teller("saga_ended")
     if issued is not None:
-        takes[StepIssued] = _telling(takes[StepIssued], issued, lambda event: len(event.commands), live)
+        takes[StepIssued] = _telling(
+            takes[StepIssued], issued, lambda recorded, event: (len(event.commands), recorded.metadata.headers), live
+        )
     if ended is not None:
-        takes[StepSucceeded] = _telling(takes[StepSucceeded], ended, lambda event: "", live)
+        takes[StepSucceeded] = _telling(takes[StepSucceeded], ended, lambda recorded, event: ("",), live)
         for failed in (StepFailed, SagaFailed):
-            takes[failed] = _telling(takes[failed], ended, lambda event: event.reason, live)
+            takes[failed] = _telling(takes[failed], ended, lambda recorded, event: (event.reason,), live)
+    if over is not None:
+        _observe_sagas(takes, over, live)
 
 
-def _telling(take: Take, tell: Tell, last: Callable[[Any], Any], live: Callable[[], bool]) -> Take:
+def _telling(
+    take: Take, tell: Tell, rest: Callable[[RecordedEvent[Event], Any], tuple[Any, ...]], live: Callable[[], bool]
+) -> Take:
     def taken(recorded: RecordedEvent[Event], event: Any) -> None:
         take(recorded, event)
         if event.key and live():  # a saga that fails outside a step names none
-            tell(recorded.stream_type, recorded.stream_id, event.key, last(event))
+            tell(recorded.stream_type, recorded.stream_id, event.key, *rest(recorded, event))
 
     return taken
+
+
+def _observe_sagas(takes: dict[type[Event], Callable[..., None]], tell: Tell, live: Callable[[], bool]) -> None:
+    """Make the handlers of the first and last events of sagas report the end of each saga, and how long it took."""
+    started_us: dict[StreamName, int] = {}  # of the last `_STARTS_MAX` sagas that run
+    begin = takes[SagaStarted]
+
+    def begun(recorded: RecordedEvent[Event], event: Any) -> None:
+        begin(recorded, event)
+        started_us[recorded.stream] = recorded.recorded_us
+        if len(started_us) > _STARTS_MAX:
+            del started_us[next(iter(started_us))]
+
+    def ending(take: Take, outcome: str) -> Take:
+        def ended(recorded: RecordedEvent[Event], event: Any) -> None:
+            take(recorded, event)
+            since_us = started_us.pop(recorded.stream, None)
+            if live():
+                took_s = math.nan if since_us is None else (recorded.recorded_us - since_us) / 1_000_000
+                tell(recorded.stream_type, recorded.stream_id, outcome, took_s)
+
+        return ended
+
+    takes[SagaStarted] = begun
+    takes[SagaCompleted] = ending(takes[SagaCompleted], "completed")
+    takes[SagaUndone] = ending(takes[SagaUndone], "undone")

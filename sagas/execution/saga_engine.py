@@ -22,7 +22,6 @@ from actorium.runtime.component import Component
 from actorium.runtime.engine import Engine
 from actorium.runtime.environment import RuntimeEnvironment
 from actorium.runtime.errors import RuntimeClosed
-from actorium.runtime.processors.concurrent_delivery import ConcurrentDelivery
 from actorium.runtime.processors.lagging_checkpoint import LaggingCheckpoint
 from actorium.runtime.processors.processor import Processor
 from actorium.runtime.processors.start_position import StartPosition
@@ -149,9 +148,7 @@ class SagaEngine(Component):
         start_position = StartPosition(checkpoint, self._store, new_after)
         log_tail = self._reads.log_reader.log_tail
         router = Router(definition, checkpoint, start_position, self._services, lambda: log_tail.position)
-        delivery = ConcurrentDelivery(
-            router, checkpoint, settings.handler_retry, self._source, self._environment.is_stopping
-        )
+        delivery = self._reads.concurrent_delivery(router, checkpoint, settings.handler_retry)
         return Processor(
             router,
             delivery,

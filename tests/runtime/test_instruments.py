@@ -1,22 +1,35 @@
 """Instruments get each report once; callbacks that are not overridden are not installed; none can fail a command."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
-from support.bank import Add, FailToDecide, Stay, Tally
+from support.bank import Add, Added, FailToDecide, Stay, Tally
 from support.read_models import Sums, Switch
 from support.stores import FaultyStore, PoisonedStore
-from support.transfers import Transfer, ask, open_accounts, runtime_of, saga_in
+from support.transfers import Ask, Transfer, ask, open_accounts, runtime_of, saga_in
 from support.virtual_time import settled, virtual
 
-from actorium import CommandFailed, ConfigurationError, Passivation, Rejected, Runtime, Settings
+from actorium import (
+    CommandFailed,
+    ConfigurationError,
+    Event,
+    Outlet,
+    Passivation,
+    RecordedEvent,
+    Rejected,
+    Retry,
+    Runtime,
+    Settings,
+    react,
+)
 from actorium.errors import HydrationFailed, Overloaded, StoreUnavailable
 from actorium.instruments import Instrument, ObservedAnswer, ObservedBatch, ObservedCommand
 from actorium.runtime.commands.dispatcher import Dispatcher
 from actorium.runtime.commands.replies import Replies
+from actorium.types import CloudEvent
 
 
 class Recorder(Instrument):
@@ -27,6 +40,8 @@ class Recorder(Instrument):
         self.answered: list[Sequence[ObservedAnswer]] = []
         self.batches: list[ObservedBatch] = []
         self.told: list[tuple[Any, ...]] = []
+        self.handled: list[tuple[str, int, str]] = []
+        self.headers: list[Mapping[str, str]] = []
         self.lags: list[tuple[str, int, float]] = []
 
     def commands_received(self, commands: Sequence[ObservedCommand]) -> None:
@@ -44,13 +59,24 @@ class Recorder(Instrument):
     def processor_lag(self, processor: str, lag_events: int, lag_s: float) -> None:
         self.lags.append((processor, lag_events, lag_s))
 
-    def step_issued(self, saga_type: str, saga_id: str, key: str, commands: int) -> None:
+    def event_handled(
+        self, processor: str, event: RecordedEvent[Event], took_s: float, error: BaseException | None
+    ) -> None:
+        assert took_s >= 0
+        self.handled.append((processor, event.position, type(error).__name__ if error else ""))
+
+    def saga_ended(self, saga_type: str, saga_id: str, outcome: str, took_s: float) -> None:
+        self.told.append(("saga ended", saga_type, saga_id, outcome, took_s))
+
+    def step_issued(self, saga_type: str, saga_id: str, key: str, commands: int, headers: Mapping[str, str]) -> None:
+        self.headers.append(headers)
         self.told.append(("issued", saga_type, saga_id, key, commands))
 
     def step_ended(self, saga_type: str, saga_id: str, key: str, error: str) -> None:
         self.told.append(("ended", saga_type, saga_id, key, error))
 
-    def actor_hydrated(self, stream_type: str, stream_id: str, version: int) -> None:
+    def actor_hydrated(self, stream_type: str, stream_id: str, version: int, took_s: float) -> None:
+        assert took_s >= 0
         self.told.append(("hydrated", stream_type, stream_id, version))
 
     def actor_passivated(self, stream_type: str, stream_id: str, version: int) -> None:
@@ -178,6 +204,7 @@ async def test_a_commit_is_reported_with_its_size_duration_and_error() -> None:
         with pytest.raises(StoreUnavailable):
             await runtime.send(Add("t"))
     slow, failed = recorder.batches
+    assert [len(slow.command_ids), len(failed.command_ids)] == [1, 1]
     assert (slow.appends, slow.events, slow.size_bytes, slow.error) == (1, 3, 3 * len('{"amount":1}'), None)
     assert slow.took_s == pytest.approx(0.05)
     assert (failed.events, type(failed.error)) == (1, StoreUnavailable)
@@ -230,6 +257,66 @@ async def test_the_steps_of_a_saga_are_reported_when_they_are_issued_and_end() -
 
 
 @virtual
+async def test_each_call_of_a_handler_is_reported_with_its_event_and_error() -> None:
+    Switch.off()
+    recorder = Recorder()
+    published: list[CloudEvent] = []
+    heard: list[int] = []
+
+    @react(on_replay="skip")
+    async def hear(event: Added, recorded: RecordedEvent[Event]) -> None:
+        heard.append(recorded.position)
+
+    async def publish(event: CloudEvent) -> None:
+        published.append(event)
+        if len(published) == 1:
+            raise OSError("the broker is away")
+
+    outlet = Outlet("amounts", types=[Added], sink=publish, source="/tally", start="beginning")
+    settings = Settings(handler_retry=Retry(attempts=2, backoff_s=1))
+    parts = [Tally, Sums, hear, outlet]
+    async with Runtime(parts, store="memory://", settings=settings, instruments=[recorder]) as runtime:
+        names = {part: runtime.processors[part].name for part in (Sums, hear, outlet)}
+        Switch.raises.add(1)
+        await runtime.send(Add("t"))
+        await asyncio.sleep(60)
+    of = {part: [one[1:] for one in recorder.handled if one[0] == name] for part, name in names.items()}
+    assert of[hear] == [(1, "")]
+    assert heard == [1]
+    assert of[outlet] == [(1, "OSError"), (1, "")]
+    assert {error for _, error in of[Sums]} == {"ValueError"}
+    assert len(of[Sums]) == len(Switch.calls)
+
+
+@virtual
+async def test_the_end_of_a_saga_is_reported_with_its_duration() -> None:
+    recorder = Recorder()
+    async with runtime_of(Transfer, instruments=[recorder]) as runtime:
+        await open_accounts(runtime, alice=100, bob_closed=0, bob=0)
+        well = await ask(runtime, "alice", "bob")
+        await saga_in(runtime, Transfer, well, "completed")
+        ill = await ask(runtime, "alice", "bob_closed")
+        await saga_in(runtime, Transfer, ill, "undone")
+        await settled()
+        name = runtime.processors[Transfer].name
+    ended = recorder.those("saga ended")
+    assert [(one[2], one[3]) for one in ended] == [(well, "completed"), (ill, "undone")]
+    assert all(0 <= one[4] < 600 for one in ended)
+    assert [error for processor, _, error in recorder.handled if processor == name] == ["", ""]
+
+
+@virtual
+async def test_steps_are_reported_with_the_headers_of_the_flow() -> None:
+    recorder = Recorder()
+    async with runtime_of(Transfer, instruments=[recorder]) as runtime:
+        await open_accounts(runtime, alice=100, bob=0)
+        ack = await runtime.send(Ask("desk", "alice", "bob", 10), headers={"traceparent": "00-a-b-01"})
+        await saga_in(runtime, Transfer, f"Desk/desk/{ack.version}", "completed")
+        await settled()
+    assert [headers["traceparent"] for headers in recorder.headers] == ["00-a-b-01"] * 2
+
+
+@virtual
 async def test_steps_of_an_earlier_run_are_not_reported_again() -> None:
     store = FaultyStore()
     async with runtime_of(Transfer, store=store) as runtime:
@@ -239,7 +326,7 @@ async def test_steps_of_an_earlier_run_are_not_reported_again() -> None:
     async with runtime_of(Transfer, store=store, seed=1, instruments=[recorder]) as runtime:
         await runtime.processors[next(one for one in runtime.processors if one is not Transfer)].reset()
         await asyncio.sleep(60)
-    assert recorder.those("issued", "ended") == []
+    assert recorder.those("issued", "ended", "saga ended") == []
 
 
 @virtual
@@ -271,7 +358,7 @@ class Broken(Recorder):
         raise ZeroDivisionError("a bug of the instrument")
 
     commands_received = commands_answered = batch_committed = events_delivered = processor_lag = _raise
-    actor_hydrated = actor_passivated = step_issued = step_ended = _raise
+    actor_hydrated = actor_passivated = step_issued = step_ended = event_handled = saga_ended = _raise
 
 
 @virtual
