@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 from actorium.store.errors import Fenced
-from actorium.store.event_store import EventStore
+from actorium.store.event_store import EventStore, Head
 
 
 @runtime_checkable
@@ -25,4 +25,11 @@ class SharedStore(EventStore, Protocol):
 
     async def until_lost(self) -> Fenced:
         """Return the reason once another runtime has taken over the log; wait if none has. The store is open."""
+        ...
+
+    async def watch(self, position: int, poll_s: float) -> Head:
+        """Return the end of the log once it is beyond a position, whoever wrote.
+
+        It hears of the appends of others, and looks every `poll_s` seconds because such a hint may be lost.
+        """
         ...

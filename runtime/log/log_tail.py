@@ -125,6 +125,8 @@ class LogTail:
                 return
             first = cast(int, outcomes[written[0]])
             last = cast(int, outcomes[written[-1]]) + len(requests[written[-1]].events) - 1
+        if last <= self.position:
+            return  # other processes write too, and `grew_to` was told of an event behind these
         follows_on = first == self.position + 1
         self.position = last
         self._times.append((first, outcome.recorded_us))
@@ -135,6 +137,15 @@ class LogTail:
             self._keep(_Batch(first, self.position, requests, outcome))
         if self._waiting:
             self._wake()
+
+    def grew_to(self, end: Head) -> None:
+        """Note that another process wrote to the log, and wake the waiters; its events are read from the log."""
+        if end.position <= self.position:
+            return
+        self._times.append((self.position + 1, end.recorded_us))
+        self.position = end.position
+        self._forget()
+        self._wake()
 
     def _forget(self) -> None:
         if self._kept:

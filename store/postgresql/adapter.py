@@ -50,6 +50,7 @@ from actorium.store.postgresql.connections.patience import until_known
 from actorium.store.postgresql.connections.sessions import Connection, Session, SessionPool, Work
 from actorium.store.postgresql.damage import damage, repair
 from actorium.store.postgresql.dialect import PostgreSQLDialect
+from actorium.store.postgresql.growth import Growth
 from actorium.store.postgresql.lease import Lease
 from actorium.store.postgresql.schema import found_version, migrate, refuse_other
 from actorium.store.raised import error_text
@@ -69,6 +70,7 @@ class _Opened:
         self.tables = Session(connector.for_role("tables"))
         self.readers = SessionPool(connector.for_role("read"), options.read_connections)
         self.queries = SessionPool(connector.for_role("query"), options.query_connections)
+        self.growth = Growth(Session(connector.for_role("watch")), schema=options.schema)
         self.lease_session = Session(connector.for_role("lease"))
         self.lease: Lease | None = None
         if not read_only:
@@ -77,7 +79,7 @@ class _Opened:
 
     async def close(self) -> None:
         """Close everything, the lease last: what is under way needs it."""
-        sessions = (self.appender, self.tables, self.readers, self.queries)
+        sessions = (self.appender, self.tables, self.readers, self.queries, self.growth)
         await asyncio.gather(*(session.close() for session in sessions))
         if self.lease is not None:
             await self.lease.give_back()
@@ -233,7 +235,8 @@ class PostgreSQLStore:
             return await self._append_once(session, lease, connection, batch, is_repeated=attempts > 1)
 
         appended = await self._until_known(session, lease, session.appender, attempt, lambda: appending.is_in_doubt)
-        self._note_acknowledged(batch, appended)
+        if self._note_acknowledged(batch, appended):
+            session.growth.grown()
         if batch.snapshots:
             await self._save_snapshots(session, batch.snapshots)
         return appended
@@ -253,11 +256,13 @@ class PostgreSQLStore:
             return Appended([], max(batch.recorded_us, end.recorded_us))
         return await appending.append(connection, batch, owned.writer)
 
-    def _note_acknowledged(self, batch: AppendBatch, appended: Appended) -> None:
+    def _note_acknowledged(self, batch: AppendBatch, appended: Appended) -> bool:
+        """Keep the last position that a batch wrote; return whether it wrote any."""
         for append, outcome in zip(reversed(batch.appends), reversed(appended.outcomes), strict=True):
             if isinstance(outcome, int):
                 self._connector.acknowledged = outcome + len(append.events) - 1
-                return
+                return True
+        return False
 
     async def _save_snapshots(self, session: _Opened, snapshots: Sequence[Snapshot]) -> None:
         try:
@@ -305,6 +310,15 @@ class PostgreSQLStore:
     async def head(self) -> Head:
         return await self._read(reading.head)
 
+    async def watch(self, position: int, poll_s: float) -> Head:
+        """Return the end of the log once it is beyond a position; look every `poll_s` seconds, and at each hint."""
+        while True:
+            session = self._require_open()
+            end = await self._read(session.growth.look, session.growth.session)
+            if end.position > position:
+                return end
+            await session.growth.heard(poll_s)
+
     async def find_command(self, command_id: str) -> CommandRecord | None:
         return (await self._read(lambda c: find_commands(c, [command_id]))).get(command_id)
 
@@ -330,11 +344,11 @@ class PostgreSQLStore:
     def describe(self) -> str:
         return self._about
 
-    async def _read(self, work: Work[T], queries: SessionPool | None = None) -> T:
+    async def _read(self, work: Work[T], connections: Session | SessionPool | None = None) -> T:
         session = self._require_open()
-        pool = queries or session.readers
+        used = connections or session.readers
         return await until_known(
-            lambda: pool.run(work, cancellable=queries is not None),
+            lambda: used.run(work, cancellable=used is session.queries),
             goes_on=lambda: self._goes_on(session),
             patience_s=self._options.patience_s,
             what=f"{self._connector.place} cannot be read",

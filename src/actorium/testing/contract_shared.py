@@ -185,6 +185,19 @@ class SharedStoreContract:
         expect(await next_one.load_checkpoint("p"), 2)
 
     @_with_logs
+    async def test_who_watches_learns_that_the_log_has_grown(self, logs: SharedLogs) -> None:
+        holder = await _held(logs)
+        expect((await holder.watch(0, 60)).position, 1)
+        watching = asyncio.ensure_future(holder.watch(1, 0.01))
+        await _write(holder, 1, 2)
+        expect((await watching).position > 1, True)
+        await logs.freeze(holder)
+        await _taken_over(logs)
+        await _expect_fenced(holder)
+        with raises(Fenced):
+            await holder.watch(3, 0.01)
+
+    @_with_logs
     async def test_of_several_that_wait_one_takes_over_at_a_time(self, logs: SharedLogs) -> None:
         holder = await _held(logs)
         waiting = {asyncio.ensure_future(store.open()): store for store in (logs.store(waits=True) for _ in range(3))}

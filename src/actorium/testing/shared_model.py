@@ -57,6 +57,7 @@ class SharedModel:
         self._now_s = now_s
         self._numbers = count(1)
         self._holder: _Holder | None = None
+        self._watching: set[asyncio.Future[None]] = set()
 
     async def open(self) -> None:
         """Start the server, if it is not running."""
@@ -103,7 +104,20 @@ class SharedModel:
     async def append(self, writer: int, batch: AppendBatch) -> Appended:
         """Execute an append of a writer; raise Fenced, and write nothing, if the log does not name it."""
         self._require_named(writer)
-        return await self.log.append(batch)
+        appended = await self.log.append(batch)
+        for one in self._watching:
+            if not one.done():
+                one.set_result(None)
+        return appended
+
+    async def grown(self, within_s: float) -> None:
+        """Wait for the next append, or `within_s` seconds."""
+        one: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._watching.add(one)
+        try:
+            await asyncio.wait((one,), timeout=within_s)
+        finally:
+            self._watching.discard(one)
 
     async def save(self, writer: int, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, StatementFailed]:
         """Execute a save of a writer; raise Fenced, and write nothing, if the log does not name it."""
@@ -206,6 +220,11 @@ class SharedModelStore:
 
     async def head(self) -> Head:
         return await self._reads().head()
+
+    async def watch(self, position: int, poll_s: float) -> Head:
+        while (end := await self.head()).position <= position:
+            await self._model.grown(poll_s)
+        return end
 
     async def find_command(self, command_id: str) -> CommandRecord | None:
         return await self._reads().find_command(command_id)

@@ -35,7 +35,7 @@ _KEEPALIVE = {"tcp_keepalives_idle": "2", "tcp_keepalives_interval": "1", "tcp_k
 _IDLE_IN_TRANSACTION_S = 2.0
 _LOCK_S = 10.0
 
-Role = Literal["append", "tables", "read", "query", "lease", "upkeep"]
+Role = Literal["append", "tables", "read", "query", "lease", "watch", "upkeep"]
 """What a connection is for; upkeep reads or rebuilds whole tables, without a time limit."""
 
 

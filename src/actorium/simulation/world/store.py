@@ -333,6 +333,12 @@ class SimulatedSharedStore(SimulatedStore):
             await self._hang()
         return reason
 
+    async def watch(self, position: int, poll_s: float) -> Head:
+        end = await self._read("of growth", lambda: self._shared_log.watch(position, poll_s))
+        if self._process.is_dead:
+            await self._hang()
+        return end
+
 
 def simulated(log: EventStore, *others: Any) -> SimulatedStore:
     """Return a log as one incarnation of a node sees it; `others` are those of SimulatedStore."""

@@ -1,0 +1,47 @@
+"""The newest events in memory, while other processes write to the same log."""
+
+import asyncio
+from typing import cast
+
+import pytest
+
+from actorium.actors.actor import Actor
+from actorium.actors.pending import PendingAppend
+from actorium.runtime.log.log_tail import LogTail
+from actorium.store.event_store import Appended, Head
+from actorium.store.names import StreamName
+from actorium.testing.contract_words import append
+
+
+def tail_at(position: int) -> LogTail:
+    tail = LogTail(max_events=10, max_bytes=1_000)
+    tail.open_at(Head(position, 1))
+    return tail
+
+
+@pytest.mark.asyncio
+async def test_growth_wakes_who_waits() -> None:
+    tail = tail_at(3)
+    waiting = asyncio.ensure_future(tail.beyond(3, 60))
+    await asyncio.sleep(0)
+    tail.grew_to(Head(5, 20))
+    assert await waiting
+    assert tail.position == 5
+    assert tail.recorded_us_after(3) == 20
+
+
+def test_a_late_report_of_growth_changes_nothing() -> None:
+    tail = tail_at(3)
+    tail.grew_to(Head(5, 20))
+    tail.grew_to(Head(4, 10))
+    assert tail.position == 5
+
+
+def test_an_append_that_others_overtook_does_not_shorten_the_log() -> None:
+    tail = tail_at(3)
+    tail.grew_to(Head(9, 20))
+    own = cast("PendingAppend[Actor]", append(StreamName("Tally", "a"), 0, 2))
+    tail.advance([own], Appended([4], 1))
+    assert tail.position == 9
+    tail.advance([own], Appended([12], 1))
+    assert tail.position == 13
