@@ -22,7 +22,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
-from actorium.store.errors import DuplicateCommand, StatementFailed, WrongExpectedVersion
+from actorium.store.errors import DuplicateCommand, Fenced, StatementFailed, WrongExpectedVersion
 from actorium.store.events import EncodedEvent, EncodedRecord
 from actorium.store.names import CommandRecord, StoredEventType, StreamName
 from actorium.store.tables.dialect import Dialect
@@ -113,6 +113,7 @@ class SaveCheckpoint(msgspec.Struct, frozen=True, gc=False):
     changes: changes of the runtime's own tables, made in order before the statements.
     statements: the SQL of a projection, run in order.
     rows: changes of a projection's rows, made after the statements; a table occurs once.
+    follower: the follower that saves this, for a log with several nodes: see `Placement`. Empty: any node may save it.
     parked: dead letters that are new or have changed.
     settled: the positions of dead letters that are resolved.
 
@@ -126,6 +127,11 @@ class SaveCheckpoint(msgspec.Struct, frozen=True, gc=False):
     settled: Sequence[int] = ()
     changes: Sequence[TableChange] = ()
     rows: Sequence[RowChanges] = ()
+    follower: str = ""
+
+
+SaveFailure = StatementFailed | Fenced
+"""Why a checkpoint was not saved: something of it failed, or its follower belongs to another node."""
 
 
 # Tracked by the garbage collector, unlike the rest: the appends of a writer refer to their callers.
@@ -232,7 +238,7 @@ class EventStore(Protocol):
         """
         ...
 
-    async def save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, StatementFailed]:
+    async def save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, SaveFailure]:
         """Make checkpoints durable, each with everything that belongs to it; return by index why some were not written.
 
         They are written in order; several may have the same name.

@@ -1,6 +1,6 @@
-"""`SharedStore`: a store whose log several processes open. One of them owns the log and writes; the others stand by.
+"""`SharedStore` and `ClusterStore`: stores whose log several processes open.
 
-Every adapter guarantees the following (`actorium.testing.SharedStoreContract` checks it):
+Every adapter of `SharedStore` guarantees the following (`actorium.testing.SharedStoreContract` checks it):
 - `open` joins: it takes the log if nobody holds it. Otherwise it raises StoreInUse, which names the holder, or waits,
   as the store was told when it was created;
 - a holder renews its lease while it is open. It is gone once it has closed, its process has died, or its lease has run
@@ -9,14 +9,31 @@ Every adapter guarantees the following (`actorium.testing.SharedStoreContract` c
   `append` and `save` raise Fenced, and so do its reads once it knows. Opened again, it joins like any other;
 - `close` leaves: the next one takes over at once;
 - versions and positions have no gap, whoever wrote them.
+
+A `ClusterStore` can also be opened by several nodes at once, each with `join` instead of `open`. Every adapter
+guarantees the following (`actorium.testing.ClusterStoreContract` checks it):
+- a log is held by one runtime or by nodes, never by both; a name is used by one node at a time;
+- every node may append and save. What a fenced node sent is not written, however late it arrives;
+- a checkpoint of a follower is saved only by the node that the placement names as its owner at that moment;
+- the placement changes as a whole, from the version that the caller has seen, and only for a node that is not fenced;
+- a node number is never used again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Protocol, runtime_checkable
+
+import msgspec
 
 from actorium.store.errors import Fenced
 from actorium.store.event_store import EventStore, Head
+
+SHARDS = 1_024
+"""The number of shards of a log; every stream belongs to one. It never changes in the life of a log."""
+
+NODES_MAX = 64
+"""The number of nodes that a log may have at once."""
 
 
 @runtime_checkable
@@ -32,4 +49,92 @@ class SharedStore(EventStore, Protocol):
 
         It hears of the appends of others, and looks every `poll_s` seconds because such a hint may be lost.
         """
+        ...
+
+
+class Member(msgspec.Struct, frozen=True):
+    """A node as the log knows it.
+
+    number: identifies one run of the node.
+    name: the name that its operator gave it.
+    code: the version of its code.
+    has_lease: its lease has not run out.
+    has_session: its connection to the log is there. It ends with the process, so a killed node loses it at once.
+    """
+
+    number: int
+    name: str
+    code: str = ""
+    has_lease: bool = True
+    has_session: bool = True
+
+
+class Members(msgspec.Struct, frozen=True):
+    """The nodes of a log in the order of their numbers, and the version of its placement."""
+
+    nodes: tuple[Member, ...]
+    placement_version: int
+
+
+class Placement(msgspec.Struct, frozen=True):
+    """Who owns what: the number of a node for each shard and for each named follower; 0 for nobody.
+
+    A node that is not a member any more owns nothing, whatever is written here.
+    """
+
+    version: int = 0
+    shards: tuple[int, ...] = (0,) * SHARDS
+    followers: Mapping[str, int] = {}
+
+
+@runtime_checkable
+class ClusterStore(SharedStore, Protocol):
+    """A shared store that several nodes open at once."""
+
+    @property
+    def lease_s(self) -> float:
+        """How long a node that shows no sign of life keeps what it owns, in seconds."""
+        ...
+
+    async def join(self, name: str, code: str = "") -> int:
+        """Open the store as one of several nodes; return the node's number.
+
+        If another node has the name, it waits until that one is gone, for a little longer than a lease.
+
+        Raises StoreInUse if a runtime without a cluster holds the log, if the name stays in use, or if there are
+        already `NODES_MAX` nodes; and the errors of `open`.
+        """
+        ...
+
+    async def renew(self) -> Members:
+        """Extend the lease of this node by `lease_s` seconds and return all nodes; raise Fenced, or StoreUnavailable.
+
+        The node that joined calls this several times per lease; the store does not do it by itself.
+        """
+        ...
+
+    async def fence(self, node: int) -> bool:
+        """Remove a node whose lease has run out or whose session is gone; return False if it has both, or has left.
+
+        From then on nothing that it sent is written.
+        """
+        ...
+
+    async def placement(self) -> Placement:
+        """Return the current placement."""
+        ...
+
+    async def place(self, after: Placement) -> bool:
+        """Make `after` the placement if the current one has the version before it; return whether it was.
+
+        Raises Fenced if this node was fenced.
+        """
+        ...
+
+    async def tell(self, node: int, message: bytes) -> None:
+        """Send a message, which is UTF-8 text, to a node; it may be lost. Raises StoreUnavailable."""
+        ...
+
+    async def hear(self, receive: Callable[[bytes], None]) -> None:
+        """Call `receive` with each message that is sent to this node, until the store is closed."""
         ...

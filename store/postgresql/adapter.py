@@ -21,7 +21,6 @@ from actorium.store.errors import (
     ActoriumError,
     ConfigurationError,
     Fenced,
-    StatementFailed,
     StoreInUse,
     StoreUnavailable,
 )
@@ -33,6 +32,7 @@ from actorium.store.event_store import (
     Head,
     Link,
     SaveCheckpoint,
+    SaveFailure,
     Snapshot,
     StreamPage,
     StreamRead,
@@ -270,7 +270,7 @@ class PostgreSQLStore:
         except Exception as error:  # the events are written, and a snapshot is only a shortcut
             log.warning("store.snapshots_not_saved", place=self._connector.place, error=error_text(error))
 
-    async def save(self, checkpoints_: Sequence[SaveCheckpoint]) -> Mapping[int, StatementFailed]:
+    async def save(self, checkpoints_: Sequence[SaveCheckpoint]) -> Mapping[int, SaveFailure]:
         session, lease = self._require_open(), self._require_lease()
         saving = checkpoints.Saving(checkpoints_, lease.require().node)
         return await self._until_known(session, lease, session.tables, saving.attempt, lambda: saving.is_in_doubt)

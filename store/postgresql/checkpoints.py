@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from actorium.store.errors import CorruptRow, Fenced, StatementFailed
-from actorium.store.event_store import DeadLetter, SaveCheckpoint, Snapshot
+from actorium.store.event_store import DeadLetter, SaveCheckpoint, SaveFailure, Snapshot
 from actorium.store.postgresql.connections.sessions import Connection
 from actorium.store.postgresql.own_tables import write_changes
 from actorium.store.postgresql.ownership import HOLD_NODE
@@ -64,7 +64,7 @@ class Saving:
         """Whether a commit was sent and not answered."""
         return bool(self._transaction_id)
 
-    async def attempt(self, connection: Connection) -> Mapping[int, StatementFailed]:
+    async def attempt(self, connection: Connection) -> Mapping[int, SaveFailure]:
         """Write the checkpoints, unless an earlier attempt did; return by index why some were not written."""
         if self._transaction_id and await _has_committed(connection, self._transaction_id):
             return self._failed

@@ -17,8 +17,8 @@ from typing import Protocol
 
 import anyio
 
-from actorium.store.errors import CommitUnknown, StatementFailed, Transient
-from actorium.store.event_store import SaveCheckpoint
+from actorium.store.errors import CommitUnknown, Transient
+from actorium.store.event_store import SaveCheckpoint, SaveFailure
 from actorium.store.log import logger
 from actorium.store.raised import repr_of, text_of
 from actorium.store.writers.commit_error import commit_error
@@ -29,7 +29,7 @@ log = logger("actorium.store")
 class SavesCheckpoints(Protocol):
     """The part of a store that this writer uses."""
 
-    async def save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, StatementFailed]:
+    async def save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, SaveFailure]:
         """Write checkpoints, as `EventStore.save` does."""
 
 
@@ -119,7 +119,7 @@ class CheckpointWriter:
             self._flying = []
             self._report(flying, outcome)
 
-    async def _save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, StatementFailed] | Transient:
+    async def _save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, SaveFailure] | Transient:
         try:
             return await self._store.save(checkpoints)
         except asyncio.CancelledError as cancellation:
@@ -127,7 +127,7 @@ class CheckpointWriter:
         except Exception as error:
             return commit_error(error)
 
-    def _report(self, flying: Sequence[_Waiting], outcome: Mapping[int, StatementFailed] | Transient) -> None:
+    def _report(self, flying: Sequence[_Waiting], outcome: Mapping[int, SaveFailure] | Transient) -> None:
         failure = outcome if isinstance(outcome, Transient) else None
         if failure is not None:
             log.error("save_failed", checkpoints=len(flying), error=text_of(failure), cause=repr_of(failure.__cause__))

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from support.stores import PassedThrough
 
 from actorium import EventStore, Runtime
-from actorium.errors import StatementFailed, StoreUnavailable
+from actorium.errors import StoreUnavailable
 from actorium.store.event_store import (
     PAGE_BYTES,
     AppendBatch,
@@ -15,6 +15,7 @@ from actorium.store.event_store import (
     Head,
     Link,
     SaveCheckpoint,
+    SaveFailure,
     StreamPage,
     StreamRead,
 )
@@ -67,7 +68,7 @@ class CrashingStore(PassedThrough):
     async def append(self, batch: AppendBatch) -> Appended:
         return await self._write(lambda: self.inner.append(batch))
 
-    async def save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, StatementFailed]:
+    async def save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, SaveFailure]:
         return await self._write(lambda: self.inner.save(checkpoints))
 
     async def _write(self, write: Callable[[], Awaitable[R]]) -> R:

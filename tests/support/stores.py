@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from actorium import EventStore
-from actorium.errors import StatementFailed, StoreUnavailable
+from actorium.errors import StoreUnavailable
 from actorium.store.errors import CommitUnknown
 from actorium.store.event_store import (
     PAGE_BYTES,
@@ -22,6 +22,7 @@ from actorium.store.event_store import (
     Head,
     Link,
     SaveCheckpoint,
+    SaveFailure,
     StreamPage,
     StreamRead,
 )
@@ -51,7 +52,7 @@ class PassedThrough:
     async def append(self, batch: AppendBatch) -> Appended:
         return await self.inner.append(batch)
 
-    async def save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, StatementFailed]:
+    async def save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, SaveFailure]:
         return await self.inner.save(checkpoints)
 
     async def read_streams(self, reads: Sequence[StreamRead], max_bytes: int = PAGE_BYTES) -> list[StreamPage]:
@@ -129,7 +130,7 @@ class GatedStore(PassedThrough):
         await self._pass(self.batches, batch)
         return await self._write(batch)
 
-    async def save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, StatementFailed]:
+    async def save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, SaveFailure]:
         await self._pass(self.saves, checkpoints)
         return await self._save(checkpoints)
 
@@ -143,7 +144,7 @@ class GatedStore(PassedThrough):
     async def _write(self, batch: AppendBatch) -> Appended:
         return await self.inner.append(batch)
 
-    async def _save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, StatementFailed]:
+    async def _save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, SaveFailure]:
         return await self.inner.save(checkpoints)
 
 
@@ -159,7 +160,7 @@ class FaultyStore(GatedStore):
     async def _write(self, batch: AppendBatch) -> Appended:
         return await self._with_fault(lambda: self.inner.append(batch))
 
-    async def _save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, StatementFailed]:
+    async def _save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, SaveFailure]:
         return await self._with_fault(lambda: self.inner.save(checkpoints))
 
     async def _with_fault(self, write: Callable[[], Awaitable[R]]) -> R:

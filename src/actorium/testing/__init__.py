@@ -1,6 +1,7 @@
 """The names that tests of an application, or of a store adapter, import."""
 
 from actorium.testing.contract import EventStoreContract
+from actorium.testing.contract_cluster import ClusterLogs, ClusterStoreContract
 from actorium.testing.contract_shared import SharedLogs, SharedStoreContract
 from actorium.testing.given import Given, When, given
 from actorium.testing.given_events import GivenEvents, given_events
@@ -8,6 +9,8 @@ from actorium.testing.given_saga import GivenSaga, given_saga
 from actorium.testing.loop_source import LoopSource
 
 __all__ = [
+    "ClusterLogs",
+    "ClusterStoreContract",
     "EventStoreContract",
     "Given",
     "GivenEvents",

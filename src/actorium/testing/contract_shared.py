@@ -19,9 +19,18 @@ from actorium.store.shared import SharedStore
 from actorium.testing.contract_words import ALICE, append, expect, raises, versions
 
 Suite = TypeVar("Suite")
+Logs = TypeVar("Logs", bound="Closes")
 
 Arrival = Callable[[], Awaitable[Any]]
 """Lets a statement that was sent arrive at the log."""
+
+
+class Closes(Protocol):
+    """Stores on one log."""
+
+    async def close(self) -> None:
+        """Close all stores."""
+        ...
 
 
 class SharedLogs(Protocol):
@@ -52,11 +61,11 @@ class SharedLogs(Protocol):
         ...
 
 
-def _with_logs(test: Callable[[Suite, SharedLogs], Awaitable[None]]) -> Callable[[Suite, SharedLogs], None]:
+def with_logs(test: Callable[[Suite, Logs], Awaitable[None]]) -> Callable[[Suite, Logs], None]:
     """Turn an async test into a sync one, which runs in its own event loop and closes the stores afterwards."""
 
     @wraps(test)
-    def run(self: Suite, logs: SharedLogs) -> None:
+    def run(self: Suite, logs: Logs) -> None:
         async def then_close() -> None:
             try:
                 await test(self, logs)
@@ -99,7 +108,7 @@ async def _expect_fenced(store: SharedStore) -> None:
 class SharedStoreContract:
     """The contract test suite for stores that share one log; subclass it and define a fixture `logs`."""
 
-    @_with_logs
+    @with_logs
     async def test_a_second_store_is_refused_with_the_name_of_the_holder(self, logs: SharedLogs) -> None:
         holder, second = await _held(logs), logs.store("the second")
         try:
@@ -110,7 +119,7 @@ class SharedStoreContract:
             raise AssertionError("StoreInUse was expected")
         await _write(holder, 1)
 
-    @_with_logs
+    @with_logs
     async def test_a_store_that_waits_takes_over_when_the_holder_closes(self, logs: SharedLogs) -> None:
         holder, next_one = await _held(logs), logs.store(waits=True)
         opening = asyncio.ensure_future(next_one.open())
@@ -122,7 +131,7 @@ class SharedStoreContract:
         expect(await next_one.load_checkpoint("p"), 1)
         await _write(next_one, 2)
 
-    @_with_logs
+    @with_logs
     async def test_a_store_that_waits_takes_over_from_a_killed_process(self, logs: SharedLogs) -> None:
         holder = await _held(logs, events=2)
         await logs.kill(holder)
@@ -130,7 +139,7 @@ class SharedStoreContract:
         await _write(next_one, 2)
         expect([one.position for one in await next_one.read_log(0, 10)], [1, 2, 3])
 
-    @_with_logs
+    @with_logs
     async def test_a_frozen_holder_is_fenced_and_writes_nothing(self, logs: SharedLogs) -> None:
         holder = await _held(logs)
         await logs.freeze(holder)
@@ -142,7 +151,7 @@ class SharedStoreContract:
         expect(await next_one.load_checkpoint("p"), 1)
         await _write(next_one, 1, 2)
 
-    @_with_logs
+    @with_logs
     async def test_a_fenced_store_joins_again_like_any_other(self, logs: SharedLogs) -> None:
         holder = await _held(logs)
         await logs.freeze(holder)
@@ -157,7 +166,7 @@ class SharedStoreContract:
         await _write(holder, 2)
         expect(await versions(holder, ALICE), [1, 2, 3])
 
-    @_with_logs
+    @with_logs
     async def test_a_statement_that_arrives_after_the_fence_writes_nothing(self, logs: SharedLogs) -> None:
         holder = await _held(logs)
         append_arrives = await logs.sent(holder, AppendBatch(1, [append(ALICE, 1)]))
@@ -172,7 +181,7 @@ class SharedStoreContract:
         expect(await next_one.load_checkpoint("p"), 1)
         await _write(next_one, 1)
 
-    @_with_logs
+    @with_logs
     async def test_a_statement_that_arrives_before_the_fence_is_seen_by_the_next_one(self, logs: SharedLogs) -> None:
         holder = await _held(logs)
         append_arrives = await logs.sent(holder, AppendBatch(1, [append(ALICE, 1)]))
@@ -184,7 +193,7 @@ class SharedStoreContract:
         expect(await versions(next_one, ALICE), [1, 2])
         expect(await next_one.load_checkpoint("p"), 2)
 
-    @_with_logs
+    @with_logs
     async def test_who_watches_learns_that_the_log_has_grown(self, logs: SharedLogs) -> None:
         holder = await _held(logs)
         expect((await holder.watch(0, 60)).position, 1)
@@ -197,7 +206,7 @@ class SharedStoreContract:
         with raises(Fenced):
             await holder.watch(3, 0.01)
 
-    @_with_logs
+    @with_logs
     async def test_of_several_that_wait_one_takes_over_at_a_time(self, logs: SharedLogs) -> None:
         holder = await _held(logs)
         waiting = {asyncio.ensure_future(store.open()): store for store in (logs.store(waits=True) for _ in range(3))}

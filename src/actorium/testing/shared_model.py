@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import Any
 
-from actorium.store.errors import Fenced, StatementFailed, StoreInUse, StoreUnavailable
+from actorium.store.errors import Fenced, StoreInUse, StoreUnavailable
 from actorium.store.event_store import (
     PAGE_BYTES,
     AppendBatch,
@@ -22,6 +22,7 @@ from actorium.store.event_store import (
     Head,
     Link,
     SaveCheckpoint,
+    SaveFailure,
     StreamPage,
     StreamRead,
     require_events,
@@ -119,7 +120,7 @@ class SharedModel:
         finally:
             self._watching.discard(one)
 
-    async def save(self, writer: int, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, StatementFailed]:
+    async def save(self, writer: int, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, SaveFailure]:
         """Execute a save of a writer; raise Fenced, and write nothing, if the log does not name it."""
         self._require_named(writer)
         return await self.log.save(checkpoints)
@@ -205,7 +206,7 @@ class SharedModelStore:
             self._lose(reason)
             raise
 
-    async def save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, StatementFailed]:
+    async def save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, SaveFailure]:
         try:
             return await self._model.save(self._require_open(), checkpoints)
         except Fenced as reason:

@@ -17,7 +17,7 @@ from actorium import Projection, Runtime, Settings, on
 from actorium.actors.errors import NotFound
 from actorium.runtime.retry import Retry
 from actorium.store.errors import CommitUnknown, InvalidCommand, StatementFailed
-from actorium.store.event_store import Append, AppendBatch, SaveCheckpoint
+from actorium.store.event_store import Append, AppendBatch, SaveCheckpoint, SaveFailure
 from actorium.store.events import EncodedEvent
 from actorium.store.memory import MemoryStore
 from actorium.store.names import StreamName
@@ -299,7 +299,7 @@ class RefusesEmpty(PassedThrough):
 
     times = 0
 
-    async def save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, StatementFailed]:
+    async def save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, SaveFailure]:
         empty = [one for one in checkpoints if one.name.startswith("projection") and not one.statements]
         if not self.times or not empty or any(one.parked for one in empty):
             return await self.inner.save(checkpoints)

@@ -18,8 +18,7 @@ from support.stores import FaultyStore, append
 from support.virtual_time import VirtualLoop, steps
 
 from actorium import ActoriumError, Runtime
-from actorium.store.errors import StatementFailed
-from actorium.store.event_store import AppendBatch, Appended, SaveCheckpoint
+from actorium.store.event_store import AppendBatch, Appended, SaveCheckpoint, SaveFailure
 from actorium.store.memory import MemoryStore
 from actorium.store.source import SeededSource
 from actorium.store.sql import checkpoints
@@ -45,7 +44,7 @@ class WatchedStore(FaultyStore):
     async def _write(self, batch: AppendBatch) -> Appended:
         return await self.inner.append(batch)  # the faults are for those who follow
 
-    async def _save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, StatementFailed]:
+    async def _save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, SaveFailure]:
         try:
             return await super()._save(checkpoints)
         finally:

@@ -21,8 +21,7 @@ import msgspec
 import pytest
 import structlog
 
-from actorium.store.errors import StatementFailed
-from actorium.store.event_store import SaveCheckpoint
+from actorium.store.event_store import SaveCheckpoint, SaveFailure
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -104,7 +103,7 @@ class MortalStore(PassedThrough):
         super().__init__(inner)
         self._called = called
 
-    async def save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, StatementFailed]:
+    async def save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, SaveFailure]:
         is_watched = any(one.name == CHECKPOINT and one.statements for one in checkpoints)
         if is_watched:
             self._called()

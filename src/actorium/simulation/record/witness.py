@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from actorium.store.errors import StatementFailed
-from actorium.store.event_store import AppendBatch, Appended, SaveCheckpoint
+from actorium.store.event_store import AppendBatch, Appended, SaveCheckpoint, SaveFailure
 from actorium.store.events import EncodedRecord
 from actorium.store.names import StreamName
 from actorium.store.wording import counted
@@ -52,7 +51,7 @@ class Witness:
         for listener in self.batch_listeners:
             listener(batch, appended)
 
-    def saved(self, checkpoints: Sequence[SaveCheckpoint], failed: Mapping[int, StatementFailed]) -> None:
+    def saved(self, checkpoints: Sequence[SaveCheckpoint], failed: Mapping[int, SaveFailure]) -> None:
         """Record the checkpoints that were written."""
         written = [checkpoint for index, checkpoint in enumerate(checkpoints) if index not in failed]
         for listener in self.save_listeners:

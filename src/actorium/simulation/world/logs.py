@@ -11,8 +11,8 @@ from typing import Protocol
 from actorium.simulation.disk.disk import PowerCut, SimulatedDisk
 from actorium.simulation.disk.store import SimulatedSqliteStore
 from actorium.simulation.world.surroundings import Surroundings
-from actorium.store.errors import ConfigurationError, StatementFailed
-from actorium.store.event_store import AppendBatch, Appended, EventStore, SaveCheckpoint
+from actorium.store.errors import ConfigurationError
+from actorium.store.event_store import AppendBatch, Appended, EventStore, SaveCheckpoint, SaveFailure
 from actorium.store.memory import MemoryStore
 from actorium.testing.shared_model import SharedModel, SharedModelStore
 
@@ -111,7 +111,7 @@ class _WatchedStore(SharedModelStore):
             self._log_of_node.wrote(writer)
         return appended
 
-    async def save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, StatementFailed]:
+    async def save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, SaveFailure]:
         writer = self._require_open()
         failed = await super().save(checkpoints)
         self._log_of_node.wrote(writer)

@@ -23,7 +23,6 @@ from actorium.store.errors import (
     ActoriumError,
     CommitUnknown,
     Fenced,
-    StatementFailed,
     StoreUnavailable,
     WrongExpectedVersion,
 )
@@ -37,6 +36,7 @@ from actorium.store.event_store import (
     Head,
     Link,
     SaveCheckpoint,
+    SaveFailure,
     StreamPage,
     StreamRead,
 )
@@ -135,7 +135,7 @@ class SimulatedStore:
         await self._leave(fault)
         return appended
 
-    async def save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, StatementFailed]:
+    async def save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, SaveFailure]:
         sites = [("save", one.name) for one in checkpoints]
         # A position alone never fails.
         sites += [("checkpoint", one.name) for one in checkpoints if one.statements or one.rows or one.changes]
