@@ -36,6 +36,10 @@ COMMANDS: Mapping[str, CommandEntry | CommandGroup] = {
             ),
         },
     ),
+    "impact": (
+        f"{_COMMANDS}.corrections.impact:impact",
+        "Show what some events caused: events, sagas, rows, snapshots and messages.",
+    ),
     "schema": (f"{_COMMANDS}.documents:schema", "Print the JSON Schema of the application's commands and events."),
     "asyncapi": (f"{_COMMANDS}.documents:asyncapi", "Print the AsyncAPI 3.0 document of the application."),
     "graph": (

@@ -13,6 +13,7 @@ import msgspec
 from actorium.actors.commands import Ack, Command
 from actorium.catalog import Catalog, Part
 from actorium.components import assembled
+from actorium.corrections.corrections import Corrections
 from actorium.reading import RuntimeReading
 from actorium.runtime.arguments import checked_timeout_s
 from actorium.runtime.commands.inherited import inherit, inherited
@@ -84,6 +85,7 @@ class Runtime(RuntimeReading):
         self._dead_letters = AllDeadLetters(self._processors)
         self._sagas = Sagas(self._running_sagas)
         self._submissions = Submissions(self._running_sagas)
+        self._corrections = Corrections(self._store, self._catalog, self._running)
 
     def _assemble(self, head: Head) -> Assembly:
         accepts = None if self._has_middleware else lambda: self._lifecycle.accepting
@@ -137,6 +139,11 @@ class Runtime(RuntimeReading):
     def dead_letters(self) -> AllDeadLetters:
         """The parked events of all processors, with `list`, `retry` and `discard`."""
         return self._dead_letters
+
+    @property
+    def corrections(self) -> Corrections:
+        """What wrong events touched, and the cases that correct them."""
+        return self._corrections
 
     async def __aenter__(self) -> Self:
         await self.start()

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 import actorium
+import actorium.corrections
 import actorium.errors
 import actorium.instruments
 import actorium.simulation
@@ -56,7 +57,7 @@ SECTIONS = {
     "The runtime": ["Runtime", "Settings", "EventStore", "CommandContext", "Middleware", "Next", "Instrument"],
 }
 # The attributes of a runtime whose classes have a section of their own.
-GROUPS = ("sagas", "submissions", "processors", "dead_letters")
+GROUPS = ("sagas", "submissions", "processors", "dead_letters", "corrections")
 
 HEAD = """# Reference
 
@@ -149,6 +150,8 @@ def page() -> str:
     lines += table(members(Processor, "processor."))
     lines += ["## Types for annotations", "", "Import these names from `actorium.types`.", ""]
     lines += table(module_rows(actorium.types, ""))
+    lines += ["## Corrections", "", "Import these names from `actorium.corrections`.", ""]
+    lines += table(module_rows(actorium.corrections, "corrections."))
     lines += [
         "## Instruments",
         "",

@@ -1,0 +1,1 @@
+"""What some events caused: events, sagas, rows, snapshots and messages."""

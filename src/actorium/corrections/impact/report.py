@@ -1,0 +1,147 @@
+"""`Impact`: what some events touched, as values that a program, a page or a person reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from actorium.store.wording import counted
+
+
+class TouchedEvent(msgspec.Struct, frozen=True):
+    """A selected event, or one that a selected event caused.
+
+    id: its `RecordedEvent.event_id`.
+    cause: the id of the event that caused it; empty if it was selected.
+    recorded_us: when it was recorded, in microseconds since the epoch.
+    """
+
+    id: str
+    type: str
+    stream: str
+    version: int
+    position: int
+    recorded_us: int
+    cause: str = ""
+
+    @property
+    def is_selected(self) -> bool:
+        """Whether it was selected, and not found through its cause."""
+        return not self.cause
+
+
+class TouchedStream(msgspec.Struct, frozen=True):
+    """A stream with touched events.
+
+    kind: "aggregate", "saga" or "submission".
+    events: the touched events in it.
+    later: the other events after the first touched one. Their commands were decided on a state that includes it.
+    status: for a saga or a submission, its present status.
+    snapshot: the version of its newest snapshot, if that includes a touched event; else 0.
+    """
+
+    type: str
+    id: str
+    kind: Literal["aggregate", "saga", "submission"]
+    first_version: int
+    events: int
+    later: int
+    status: str = ""
+    snapshot: int = 0
+
+
+class TouchedProjection(msgspec.Struct, frozen=True):
+    """A projection that handles touched events.
+
+    events: the touched events that it handles; `handled` are those that it has handled.
+    rows: for each `Table`, the keys of the rows that its handlers write for these events.
+    statements: how many SQL statements they record; which rows these change is not known.
+    parked: touched events that its handlers fail on.
+    """
+
+    name: str
+    version: int
+    events: int
+    handled: int
+    rows: Mapping[str, Sequence[Sequence[Any]]] = {}
+    statements: int = 0
+    parked: int = 0
+
+
+class TouchedFollower(msgspec.Struct, frozen=True):
+    """A follower of the log with effects outside: a reaction, an outlet or a durable subscription.
+
+    events: the touched events that it follows.
+    handled: how many of them it is past: carried out, published or read.
+    """
+
+    kind: Literal["reaction", "outlet", "subscription"]
+    name: str
+    events: int
+    handled: int
+
+
+class Impact(msgspec.Struct, frozen=True):
+    """What some events touched: the events that they caused, and everything that these events reached.
+
+    head: the end of the log when it was examined.
+    events: the selected events and those that they caused, directly or not, in log order.
+    """
+
+    head: int
+    events: Sequence[TouchedEvent] = ()
+    streams: Sequence[TouchedStream] = ()
+    projections: Sequence[TouchedProjection] = ()
+    followers: Sequence[TouchedFollower] = ()
+
+    @property
+    def selected(self) -> int:
+        """The number of selected events."""
+        return sum(event.is_selected for event in self.events)
+
+    @property
+    def caused(self) -> int:
+        """The number of events that the selected events caused."""
+        return len(self.events) - self.selected
+
+    def counts(self) -> Mapping[str, int]:
+        """Return how much of each kind was touched."""
+        kinds = [stream.kind for stream in self.streams]
+        return {
+            "selected events": self.selected,
+            "caused events": self.caused,
+            "aggregates": kinds.count("aggregate"),
+            "later events of these streams": sum(stream.later for stream in self.streams),
+            "sagas": kinds.count("saga"),
+            "submissions": kinds.count("submission"),
+            "snapshots": sum(stream.snapshot > 0 for stream in self.streams),
+            "projections": len(self.projections),
+            "rows": sum(len(keys) for one in self.projections for keys in one.rows.values()),
+            "reactions carried out": self._past("reaction"),
+            "events published": self._past("outlet"),
+            "events read by subscriptions": self._past("subscription"),
+        }
+
+    def _past(self, kind: str) -> int:
+        return sum(follower.handled for follower in self.followers if follower.kind == kind)
+
+    def tree(self, lines_max: int = 1_000) -> Iterator[str]:
+        """Yield the events as indented lines, each below its cause, `lines_max` lines at most."""
+        below: dict[str, list[TouchedEvent]] = {}
+        for event in self.events:
+            below.setdefault(event.cause, []).append(event)
+        waiting = [(0, event) for event in reversed(below.get("", []))]
+        for _ in range(lines_max):
+            if not waiting:
+                return
+            depth, event = waiting.pop()
+            yield f"{'  ' * depth}{event.type} {event.id} at {event.position}"
+            waiting += [(depth + 1, one) for one in reversed(below.get(event.id, []))]
+        if waiting:
+            yield f"… and {counted(len(self.events) - lines_max, 'event')} more"
+
+    def as_json(self) -> bytes:
+        """Return the report as JSON, with the counts."""
+        return msgspec.json.format(msgspec.json.encode({"counts": self.counts(), **msgspec.to_builtins(self)}))
