@@ -76,3 +76,15 @@ class Sagas:
         Raises Rejected if the saga is not stuck, and NotFound if it does not exist.
         """
         await self._running().repair(saga, id, "complete", reason)
+
+    async def compensate(self, saga: type[Saga], id: str, *, reason: str) -> None:
+        """Undo the steps of a saga that is stuck on its way forward, the last one first.
+
+        The commands of the stuck step are undone too, unless they are known to have failed.
+
+        reason: stored in its history; must not be empty.
+
+        Raises Rejected if the saga is not stuck, compensates already, or is past a step that cannot be undone; and
+        NotFound if it does not exist.
+        """
+        await self._running().repair(saga, id, "compensate", reason)

@@ -46,3 +46,12 @@ class Submissions:
         Raises NotFound if no such command was submitted.
         """
         return await self._running().cancel(command_id, reason)
+
+    async def run_now(self, command_id: str, *, reason: str = "") -> bool:
+        """Make a waiting command due now instead of later; return False if it was already due, or is over.
+
+        reason: stored with it.
+
+        Raises NotFound if no such command was submitted.
+        """
+        return await self._running().hasten(command_id, reason)

@@ -23,7 +23,7 @@ from actorium.runtime.log.log_reader import Delivered, Unread
 from actorium.runtime.settings import Settings
 from actorium.runtime.waits import end, ended
 from actorium.sagas.execution.agenda_tables import AgendaCheckpoint, AgendaTables
-from actorium.sagas.execution.due_queue import DueQueue, Row
+from actorium.sagas.execution.due_queue import ALARM, DEADLINE, RUN, DueQueue, Row, row_of
 from actorium.sagas.execution.end_waiters import EndWaiters
 from actorium.sagas.execution.intent_runner import IntentRunners
 from actorium.sagas.execution.notices import SagaNotices, observe_steps
@@ -42,7 +42,13 @@ from actorium.sagas.model.events import (
     StepSucceeded,
 )
 from actorium.sagas.model.intents import IntentKey, issued_intent
-from actorium.sagas.model.submissions import SUBMISSION, CommandSubmitted, SubmissionCancelled, SubmissionConcluded
+from actorium.sagas.model.submissions import (
+    SUBMISSION,
+    CommandSubmitted,
+    SubmissionCancelled,
+    SubmissionConcluded,
+    SubmissionHastened,
+)
 from actorium.store.event_store import DeadLetter
 from actorium.store.events import Event, RecordedEvent
 from actorium.store.log import logger
@@ -51,13 +57,11 @@ from actorium.store.tables.own_rows import AgendaRemoval, AgendaRow, ReadDue, Re
 
 log = logger("actorium.sagas")
 
-_RUN, _DEADLINE, _ALARM = "run", "deadline", "alarm"
 _CLEAR = (RemoveAll("agenda"), *AgendaTables.clearing)
 
 _LOOK_EVERY_US = 5_000_000  # how often the table is read, unless the clock is read less often
 _LOOKS_AHEAD = 4  # rows due within this many looks are held in memory, so that none is late
-_ROWS_PER_READ = 1_000
-_CHANGES_MAX = 4_096
+_ROWS_PER_READ, _CHANGES_MAX = 1_000, 4_096
 _SAVE_EVERY_S = 0.5
 
 
@@ -104,6 +108,7 @@ class Agenda:
             SagaCompleted: self._saga_ended,
             SagaUndone: self._saga_ended,
             CommandSubmitted: self._submitted,
+            SubmissionHastened: self._submitted,
             SubmissionCancelled: self._concluded,
             SubmissionConcluded: self._concluded,
         }
@@ -219,7 +224,7 @@ class Agenda:
         intent = issued_intent(recorded, event)
         if intent.commands or intent.effect:
             self._live[key] = _Live(len(intent.commands) or 1, bool(event.deadline_us))
-            row = _row(key, _RUN)
+            row = row_of(key, RUN)
             self._change(row, 0)
             if self.started.is_set():
                 if not self._runners.steps.start(key, intent):
@@ -227,7 +232,7 @@ class Agenda:
             else:
                 self._add_soon(row, 0)  # it may have ended later in the log
         if event.deadline_us:
-            self._add(_row(key, _DEADLINE), event.deadline_us)
+            self._add(row_of(key, DEADLINE), event.deadline_us)
 
     def _answered(self, recorded: RecordedEvent[Event], event: CommandAnswered) -> None:
         key = IntentKey(recorded.stream_type, recorded.stream_id, event.key)
@@ -236,14 +241,14 @@ class Agenda:
             live.waiting -= 1
             if not live.waiting:
                 del self._live[key]
-                self._drop(_row(key, _RUN))
+                self._drop(row_of(key, RUN))
 
     def _intent_ended(self, recorded: RecordedEvent[Event], event: StepSucceeded | StepFailed | SagaFailed) -> None:
         key = IntentKey(recorded.stream_type, recorded.stream_id, event.key)
         live = self._live.pop(key, None)
-        self._drop(_row(key, _RUN))
+        self._drop(row_of(key, RUN))
         if live is None or live.has_deadline:
-            self._drop(_row(key, _DEADLINE))
+            self._drop(row_of(key, DEADLINE))
 
     def _failed(self, recorded: RecordedEvent[Event], event: SagaFailed) -> None:
         self._intent_ended(recorded, event)
@@ -254,7 +259,7 @@ class Agenda:
     def _saga_started(self, recorded: RecordedEvent[SagaStarted], event: SagaStarted) -> None:
         alarm_us = self._notices.alarm_us(recorded)
         if alarm_us:
-            self._add((recorded.stream_type, recorded.stream_id, "", _ALARM), alarm_us)
+            self._add((recorded.stream_type, recorded.stream_id, "", ALARM), alarm_us)
 
     def _start_ignored(self, recorded: RecordedEvent[Event], event: StartIgnored) -> None:
         if self.started.is_set():
@@ -267,13 +272,13 @@ class Agenda:
         if type(event) is not SagaFailed and self.started.is_set():
             self._dispatcher.release(recorded.stream_type, recorded.stream_id)
         if self._notices.has_alarm(recorded.stream_type):
-            self._drop((recorded.stream_type, recorded.stream_id, "", _ALARM))
+            self._drop((recorded.stream_type, recorded.stream_id, "", ALARM))
 
-    def _submitted(self, recorded: RecordedEvent[Event], event: CommandSubmitted) -> None:
-        self._add((SUBMISSION, recorded.stream_id, "", _RUN), event.due_us)
+    def _submitted(self, recorded: RecordedEvent[Event], event: CommandSubmitted | SubmissionHastened) -> None:
+        self._add((SUBMISSION, recorded.stream_id, "", RUN), event.due_us)
 
     def _concluded(self, recorded: RecordedEvent[Event], event: SubmissionCancelled | SubmissionConcluded) -> None:
-        self._drop((SUBMISSION, recorded.stream_id, "", _RUN))
+        self._drop((SUBMISSION, recorded.stream_id, "", RUN))
         if isinstance(event, SubmissionConcluded) and self.started.is_set():
             self._notices.concluded(recorded, event)
 
@@ -358,12 +363,12 @@ class Agenda:
 
     def _start(self, row: Row) -> None:
         owner, id, key, what = row
-        if what == _ALARM:
+        if what == ALARM:
             self._drop(row)
             self._notices.late(owner, id)
             return
         runner, intent = self._runners.of(owner), IntentKey(owner, id, key)
-        is_taken = runner.time_out(intent) if what == _DEADLINE else runner.start(intent, None)
+        is_taken = runner.time_out(intent) if what == DEADLINE else runner.start(intent, None)
         if not is_taken:
             self._left_out = True
 
@@ -393,7 +398,3 @@ class Agenda:
 
     def _is_busy_with(self, owner: str, id: str, key: str) -> bool:
         return self._runners.of(owner).is_busy_with(IntentKey(owner, id, key))
-
-
-def _row(key: IntentKey, what: str) -> Row:
-    return (key.owner, key.id, key.key, what)

@@ -30,7 +30,7 @@ from actorium.runtime.retry import Retry
 from actorium.sagas.execution.services import Services
 from actorium.sagas.model.events import IssuedCommand
 from actorium.sagas.model.intents import Intent, IntentKey
-from actorium.sagas.model.issued import command_of
+from actorium.sagas.model.recording import command_of
 from actorium.store.codec import decode_metadata
 from actorium.store.error_wire import plain
 from actorium.store.errors import ActoriumError, Refused, Transient

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
 
+from actorium.sagas.model.intents import IntentKey
+
 Row = tuple[str, str, str, str]
-"""Owner, id and key of an intent, and whether the intent itself or its deadline is due."""
+"""Owner, id and key of an intent, and what is due: the intent itself, its deadline, or the alarm of its saga."""
+
+RUN, DEADLINE, ALARM = "run", "deadline", "alarm"
 
 _COMPACT_FROM = 64
 
@@ -60,3 +64,8 @@ class DueQueue:
         row = heappop(self._heap)[1]
         del self._due_us[row]
         return row
+
+
+def row_of(key: IntentKey, what: str) -> Row:
+    """Return the row of an intent."""
+    return (key.owner, key.id, key.key, what)

@@ -40,13 +40,13 @@ from actorium.sagas.execution.step_runner import StepRunner
 from actorium.sagas.execution.submission_runner import SubmissionRunner
 from actorium.sagas.execution.submission_table import listed
 from actorium.sagas.model.definition import SagaDefinition
-from actorium.sagas.model.issued import issued_command
 from actorium.sagas.model.messages import Repair
 from actorium.sagas.model.progress import metadata_of
+from actorium.sagas.model.recording import issued_command
 from actorium.sagas.model.saga import Saga
 from actorium.sagas.model.stream import SagaStream
 from actorium.sagas.model.submission_views import SubmissionView, view_of
-from actorium.sagas.model.submissions import SUBMISSION, Cancel, Submission, Submit
+from actorium.sagas.model.submissions import SUBMISSION, Cancel, Hasten, Submission, Submit
 from actorium.sagas.model.views import SagaSummary, SagaView, lines_of
 from actorium.store.errors import ConfigurationError, InvalidCommand
 from actorium.store.event_store import StreamRead
@@ -240,6 +240,12 @@ class SagaEngine(Component):
             await self.submission(command_id)  # the id may be that of a command that was not submitted
             return False
         return bool(ack.events) and not ack.duplicate
+
+    async def hasten(self, command_id: str, reason: str) -> bool:
+        """Make a submitted command due now; return False if it was due or over before."""
+        hasten = Hasten(known_command_id(command_id), self._source.now_us(), checked_text(reason, "reason"))
+        await self.submission(hasten.to)
+        return bool((await self._ask(self._submissions, hasten)).events)
 
     async def submission(self, command_id: str) -> SubmissionView:
         """Return a submitted command; raise NotFound if there is none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import msgspec
@@ -10,16 +10,21 @@ from msgspec.structs import astuple
 
 from actorium.sagas.model.due_times import within_calendar
 from actorium.sagas.model.submission_views import WAITING, SubmissionView, outcome_of, submission_view
-from actorium.sagas.model.submissions import CommandSubmitted, SubmissionCancelled, SubmissionConcluded
+from actorium.sagas.model.submissions import (
+    CommandSubmitted,
+    SubmissionCancelled,
+    SubmissionConcluded,
+    SubmissionHastened,
+)
 from actorium.store.event_store import EventStore
 from actorium.store.events import Event, RecordedEvent
-from actorium.store.tables.own_rows import ReadSubmissions, SubmissionEnd, SubmissionRow, TableChange
+from actorium.store.tables.own_rows import ReadSubmissions, SubmissionDue, SubmissionEnd, SubmissionRow, TableChange
 
 _PAGE = 1_000
 
 
 class SubmissionRowChange(msgspec.Struct, gc=False):
-    """The changes of a row; `type` is None if the row was written before."""
+    """The changes of a row; `type` is None if the row was written before, and `due_us` is then 0 if it is unchanged."""
 
     type: str | None = None
     due_us: int = 0
@@ -36,7 +41,9 @@ SubmissionChanges = dict[str, SubmissionRowChange]
 class SubmissionTable:
     """The unwritten changes of the table."""
 
-    event_classes: frozenset[type[Event]] = frozenset((CommandSubmitted, SubmissionCancelled, SubmissionConcluded))
+    event_classes: frozenset[type[Event]] = frozenset(
+        (CommandSubmitted, SubmissionHastened, SubmissionCancelled, SubmissionConcluded)
+    )
 
     def __init__(self) -> None:
         self._changes: SubmissionChanges = {}
@@ -53,6 +60,9 @@ class SubmissionTable:
             )
             return
         change = self._changes.setdefault(recorded.stream_id, SubmissionRowChange())
+        if type(event) is SubmissionHastened:
+            change.due_us = event.due_us
+            return
         change.status, change.reason = outcome_of(event)
         change.ended_us = recorded.recorded_us
 
@@ -68,7 +78,10 @@ class SubmissionTable:
             if newer is None:
                 self._changes[id] = change
             elif newer.type is None:
-                newer.type, newer.due_us, newer.submitted_us = change.type, change.due_us, change.submitted_us
+                newer.type, newer.submitted_us = change.type, change.submitted_us
+                newer.due_us = newer.due_us or change.due_us
+                if not newer.ended_us:
+                    newer.status, newer.reason, newer.ended_us = change.status, change.reason, change.ended_us
 
     def clear(self) -> None:
         """Forget everything."""
@@ -77,14 +90,19 @@ class SubmissionTable:
 
 def submission_changes(changes: SubmissionChanges) -> list[TableChange]:
     """Return the changes as statements for the store."""
-    return [
-        SubmissionEnd(id, change.status, change.reason, change.ended_us)
-        if change.type is None
-        else SubmissionRow(
+    return [row for id, change in changes.items() for row in _rows_of(id, change)]
+
+
+def _rows_of(id: str, change: SubmissionRowChange) -> Iterator[TableChange]:
+    if change.type is not None:
+        yield SubmissionRow(
             id, change.type, change.status, change.reason, change.due_us, change.submitted_us, change.ended_us
         )
-        for id, change in changes.items()
-    ]
+        return
+    if change.due_us:
+        yield SubmissionDue(id, change.due_us)
+    if change.ended_us:
+        yield SubmissionEnd(id, change.status, change.reason, change.ended_us)
 
 
 async def listed(store: EventStore, status: str | None) -> AsyncIterator[SubmissionView]:

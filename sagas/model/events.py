@@ -205,7 +205,7 @@ class SagaFailed(Event, omit_defaults=True):
 
 
 class SagaRepaired(Event):
-    """An operator acted on a stuck saga: retried its step, skipped it, or completed the saga."""
+    """An operator acted on a stuck saga: retried its step, skipped it, completed the saga, or had it compensate."""
 
     event_type = "saga.mended"
 

@@ -43,7 +43,7 @@ class Broke(Command):
 
 
 class Repair(Command):
-    """An operator acts on a stuck saga: "retry", "skip" or "complete"."""
+    """An operator acts on a stuck saga: "retry", "skip", "complete" or "compensate"."""
 
     action: str
     reason: str

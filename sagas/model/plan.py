@@ -22,7 +22,6 @@ from actorium.sagas.model.events import (
     SagaCompleted,
     SagaFailed,
     SagaMoved,
-    SagaRepaired,
     SagaStarted,
     SagaUndone,
     StartIgnored,
@@ -32,10 +31,9 @@ from actorium.sagas.model.events import (
     as_recorded,
 )
 from actorium.sagas.model.intents import ID_FORM
-from actorium.sagas.model.issued import command_of, issued_commands
 from actorium.sagas.model.messages import Answered
 from actorium.sagas.model.progress import Open, SagaProgress
-from actorium.sagas.model.recording import bug_text, event_text, saga_of, state_of
+from actorium.sagas.model.recording import bug_text, command_of, event_text, issued_commands, saga_of, state_of
 from actorium.sagas.model.state import SagaState
 from actorium.sagas.model.steps import Step
 from actorium.store.events import Event, RecordedEvent, as_json
@@ -109,35 +107,6 @@ class StepPlan:
             self._fail(intent, error, answer.details or intent.details, answer.took_effect, effects, not_done)
         else:
             self._succeed(intent.key, intent.step, intent.undo, intent.commands, answer.state)
-        return self._events
-
-    def repair(self, action: str, reason: str) -> list[Any]:
-        """Carry out an operator's action on a stuck saga."""
-        stream = self._stream
-        if self._status != "failed":
-            raise Rejected("the saga is not stuck: there is nothing to repair", status=stream.status)
-        if not stream.stuck_at and action != "complete":
-            raise Rejected("the saga was ended by its own code: it can only be completed", reason=stream.reason)
-        undoing = stream.cause is not None
-        for key in stream.stuck_at or ("",):
-            self._events.append(SagaRepaired(action, key, reason, undoing))
-        if action == "complete":
-            self._events.append(SagaCompleted())
-            return self._events
-        self._status = "undoing" if undoing else "running"
-        for key, intent in stream.stuck_at.items():
-            if action == "skip":
-                step = self._definition.today(key.removesuffix(UNDO)) if intent is None else intent.step
-                self._succeed(key, step, key.endswith(UNDO), intent.commands if intent else (), None, go_on=False)
-            elif intent is not None:
-                rounds = intent.next_rounds
-                self._issue(key, intent.step, intent.undo, intent.commands, intent.effect, intent.id_form, rounds)
-        if stream.ended:  # it had already ended, and only commands sent before were left
-            self._events.append(
-                SagaCompleted() if stream.ended == "completed" else SagaFailed("", stream.ended_because)
-            )
-        else:
-            self._resume()
         return self._events
 
     # --- consequences ---------------------------------------------------------------------------------------------

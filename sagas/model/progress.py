@@ -180,7 +180,7 @@ class SagaProgress(Aggregate):
     @evolve
     def step_failed(self, event: StepFailed) -> None:
         self.version += 1
-        intent = self.open.pop(event.key, None)
+        intent = self.open.pop(event.key, None) or self.stuck_at.pop(event.key, None)
         self.reason = self.cause = event.reason
         self.status = "undoing"
         if event.took_effect:

@@ -29,6 +29,7 @@ from actorium.sagas.model.events import (
 from actorium.sagas.model.messages import Answered, Broke, Happened, Repair
 from actorium.sagas.model.plan import StepPlan
 from actorium.sagas.model.progress import SagaProgress
+from actorium.sagas.model.repairs import RepairPlan
 from actorium.store.events import Metadata
 
 SagaEvent = (
@@ -64,7 +65,7 @@ class SagaStream(SagaProgress):
 
     @decide
     def repair(self, command: Repair, metadata: Metadata) -> list[SagaEvent]:
-        return StepPlan(self, command.at_us, metadata.headers).repair(command.action, command.reason)
+        return RepairPlan(self, command.at_us, metadata.headers).repair(command.action, command.reason)
 
 
 def saga_stream_of(definition: SagaDefinition) -> type[SagaStream]:

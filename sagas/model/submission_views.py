@@ -8,7 +8,12 @@ from datetime import UTC, datetime
 import msgspec
 
 from actorium.sagas.model.due_times import within_calendar
-from actorium.sagas.model.submissions import CommandSubmitted, SubmissionCancelled, SubmissionConcluded
+from actorium.sagas.model.submissions import (
+    CommandSubmitted,
+    SubmissionCancelled,
+    SubmissionConcluded,
+    SubmissionHastened,
+)
 from actorium.store.events import Event, RecordedEvent
 
 WAITING, DONE, FAILED, CANCELLED = "waiting", "done", "failed", "cancelled"
@@ -60,6 +65,8 @@ def view_of(id: str, history: Iterable[RecordedEvent[Event]]) -> SubmissionView 
             view = submission_view(
                 id, event.command.type, WAITING, "", within_calendar(event.due_us), recorded.recorded_us, 0
             )
+        elif view is not None and isinstance(event, SubmissionHastened):
+            view = msgspec.structs.replace(view, due_at=_time(event.due_us))
         elif view is not None and isinstance(event, SubmissionCancelled | SubmissionConcluded):
             status, reason = outcome_of(event)
             view = msgspec.structs.replace(view, status=status, reason=reason, ended_at=_time(recorded.recorded_us))

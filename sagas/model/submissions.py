@@ -29,6 +29,13 @@ class Cancel(Command):
     reason: str
 
 
+class Hasten(Command):
+    """Make a waiting command due earlier, at `due_us` (microseconds since the epoch)."""
+
+    due_us: int
+    reason: str
+
+
 class Conclude(Command):
     """Record how a submitted command ended."""
 
@@ -56,6 +63,15 @@ class SubmissionCancelled(Event):
     reason: str
 
 
+class SubmissionHastened(Event):
+    """A waiting command is due earlier than when it was submitted (microseconds since the epoch)."""
+
+    event_type = "command.hastened"
+
+    due_us: int
+    reason: str
+
+
 class SubmissionConcluded(Event):
     """A submitted command took effect, or failed for the reason in `error`."""
 
@@ -72,6 +88,7 @@ class Submission(Aggregate):
 
     status: str = ""
     accepted: CommandSubmitted | None = None
+    due_us: int = 0
     error: str = ""
 
     @create
@@ -85,12 +102,22 @@ class Submission(Aggregate):
         return SubmissionCancelled(command.reason) if self.status == "waiting" else None
 
     @decide
+    def hasten(self, command: Hasten) -> SubmissionHastened | None:
+        if self.status != "waiting" or self.due_us <= command.due_us:
+            return None
+        return SubmissionHastened(command.due_us, command.reason)
+
+    @decide
     def conclude(self, command: Conclude) -> SubmissionConcluded | None:
         return SubmissionConcluded(command.error, command.details) if self.status == "waiting" else None
 
     @evolve
     def submitted(self, event: CommandSubmitted) -> None:
-        self.status, self.accepted = "waiting", event
+        self.status, self.accepted, self.due_us = "waiting", event, event.due_us
+
+    @evolve
+    def hastened(self, event: SubmissionHastened) -> None:
+        self.due_us = event.due_us
 
     @evolve
     def cancelled(self, event: SubmissionCancelled) -> None:

@@ -33,6 +33,7 @@ from actorium.store.tables.own_rows import (
     SagaChange,
     SagaCount,
     SagaRow,
+    SubmissionDue,
     SubmissionEnd,
     SubmissionRow,
     TableChange,
@@ -56,6 +57,9 @@ INSERT INTO submissions
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[])
 ON CONFLICT (id) DO UPDATE SET type = excluded.type, status = excluded.status, reason = excluded.reason,
     due_us = excluded.due_us, submitted_us = excluded.submitted_us, ended_us = excluded.ended_us"""
+_HASTEN_SUBMISSIONS = """
+UPDATE submissions SET due_us = hastened.due_us FROM unnest($1::text[], $2::bigint[]) AS hastened (id, due_us)
+WHERE submissions.id = hastened.id"""
 _END_SUBMISSIONS = """
 UPDATE submissions SET status = ended.status, reason = ended.reason, ended_us = ended.ended_us
 FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS ended (id, status, reason, ended_us)
@@ -103,6 +107,7 @@ class _Changes:
         self.agenda: dict[tuple[str, str, str, str], int | None] = {}
         self.sagas: dict[tuple[str, str], SagaChange] = {}
         self.submissions: dict[str, SubmissionRow] = {}
+        self.dues: dict[str, SubmissionDue] = {}
         self.ends: dict[str, SubmissionEnd] = {}
         self.states: dict[str, KeptState | None] = {}
 
@@ -117,7 +122,13 @@ class _Changes:
                 self.sagas[change.type, change.id] = _merged(self.sagas.get((change.type, change.id)), change)
             case SubmissionRow():
                 self.submissions[change.id] = change
+                self.dues.pop(change.id, None)
                 self.ends.pop(change.id, None)
+            case SubmissionDue(id, due_us):
+                if id in self.submissions:
+                    self.submissions[id] = replace(self.submissions[id], due_us=due_us)
+                else:
+                    self.dues[id] = change
             case SubmissionEnd(id, status, reason, ended_us):
                 waiting = self.submissions.get(id)
                 if waiting is None:
@@ -141,6 +152,7 @@ class _Changes:
             self.sagas.clear()
         else:
             self.submissions.clear()
+            self.dues.clear()
             self.ends.clear()
 
 
@@ -175,6 +187,7 @@ def _statements(wanted: _Changes) -> Iterable[tuple[str, tuple[Any, ...]]]:
         (_PUT_AGENDA, list(put)),
         (_PUT_SAGAS, [astuple(change) for change in wanted.sagas.values()]),
         (_PUT_SUBMISSIONS, [astuple(row) for row in wanted.submissions.values()]),
+        (_HASTEN_SUBMISSIONS, [astuple(due) for due in wanted.dues.values()]),
         (_END_SUBMISSIONS, [astuple(end) for end in wanted.ends.values()]),
     ]
     for sql, rows in kinds:

@@ -33,6 +33,7 @@ from actorium.store.tables.own_rows import (
     SagaChange,
     SagaCount,
     SagaRow,
+    SubmissionDue,
     SubmissionEnd,
     SubmissionRow,
     TableChange,
@@ -70,6 +71,7 @@ _WRITE: Mapping[type[TableChange], str] = {
     KeptState: "INSERT OR REPLACE INTO projection_states VALUES (?, ?, ?, CAST(? AS TEXT))",
     KeptStateRemoval: "DELETE FROM projection_states WHERE name = ?",
 }
+_HASTEN_SUBMISSION = "UPDATE submissions SET due_us = ? WHERE id = ?"
 _END_SUBMISSION = "UPDATE submissions SET status = ?, reason = ?, ended_us = ? WHERE id = ?"
 _DUE = (
     "SELECT owner, id, key, what, due_us FROM agenda WHERE due_us <= ? "
@@ -128,6 +130,8 @@ def _statement_of(change: TableChange) -> Statement:
         return f"DELETE FROM {change.table}", ()
     if isinstance(change, SubmissionEnd):
         return _END_SUBMISSION, (change.status, change.reason, change.ended_us, change.id)
+    if isinstance(change, SubmissionDue):
+        return _HASTEN_SUBMISSION, (change.due_us, change.id)
     return _WRITE[type(change)], astuple(change)
 
 

@@ -80,6 +80,13 @@ class SubmissionRow(TableChange, frozen=True, gc=False):
     ended_us: int
 
 
+class SubmissionDue(TableChange, frozen=True, gc=False):
+    """Write the time when a submission is due in its row, if any."""
+
+    id: str
+    due_us: int
+
+
 class SubmissionEnd(TableChange, frozen=True, gc=False):
     """Record the outcome of a submission and its time in its row, if any."""
 

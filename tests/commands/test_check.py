@@ -12,7 +12,7 @@ from support.troubled_disks import immutable
 
 from actorium import Runtime
 from actorium.examples.evolution import v1
-from actorium.sagas.model.issued import issued_command
+from actorium.sagas.model.recording import issued_command
 from actorium.sagas.model.submissions import SUBMISSION, CommandSubmitted
 from actorium.store.event_store import Append, AppendBatch
 from actorium.store.events import EncodedEvent, Metadata, as_json

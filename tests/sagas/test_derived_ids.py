@@ -24,7 +24,7 @@ from support.virtual_time import virtual
 
 from actorium import Event, IdempotencyKey, RecordedEvent, Retry, Runtime, Saga, Settings, react, starts, step
 from actorium.sagas.model.events import SagaFailed, SagaStarted, StepIssued, as_recorded
-from actorium.sagas.model.issued import issued_command
+from actorium.sagas.model.recording import issued_command
 from actorium.sagas.model.submissions import SUBMISSION, CommandSubmitted
 from actorium.store.errors import InvalidCommand
 from actorium.store.event_store import Append, AppendBatch, CommandMark, EventStore, SaveCheckpoint

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from support.stores import FaultyStore, PassedThrough
-from support.transfers import Deposit, Withdraw, open_accounts, runtime_of
+from support.transfers import Account, Deposit, Withdraw, open_accounts, runtime_of
 from support.virtual_time import settled, virtual
 
 from actorium import ConfigurationError, NotFound, Runtime
@@ -120,3 +120,40 @@ async def test_a_group_refuses_calls_unless_its_runtime_runs() -> None:
         if runtime._lifecycle._root is None:
             async with runtime:
                 assert dead_letters.list() == []
+
+
+@virtual
+async def test_a_waiting_submission_is_run_now_and_takes_effect_once() -> None:
+    store = PassedThrough()
+    async with runtime_of(store=store) as runtime:
+        await open_accounts(runtime, bob=0)
+        await runtime.submit(Deposit("bob", 5), after_s=1_000, command_id="later")
+        waiting = await runtime.submissions.get("later")
+        assert await runtime.submissions.run_now("later", reason="the customer waits")
+        await asyncio.sleep(1)
+        done = await runtime.submissions.get("later")
+        assert (done.status, waiting.status) == ("done", "waiting")
+        assert done.due_at is not None
+        assert waiting.due_at is not None
+        assert done.due_at < waiting.due_at
+        assert [one async for one in runtime.submissions.list()] == [done]
+        assert not await runtime.submissions.run_now("later")
+        with pytest.raises(NotFound):
+            await runtime.submissions.run_now("nobody")
+    async with runtime_of(store=store, seed=1) as runtime:
+        await asyncio.sleep(2_000)
+        assert await statuses(runtime.submissions.list()) == {"later": "done"}
+        assert (await runtime.get(Account, "bob")).balance == 5
+
+
+@virtual
+async def test_a_submission_made_due_before_a_crash_is_carried_out_after_it() -> None:
+    store = PassedThrough()
+    async with runtime_of(store=store) as runtime:
+        await open_accounts(runtime, bob=0)
+        await runtime.submit(Deposit("bob", 5), after_s=1_000, command_id="later")
+        [one async for one in runtime.submissions.list()]  # the row is written with the later time
+        await runtime.submissions.run_now("later")
+    async with runtime_of(store=store, seed=1) as runtime:
+        await asyncio.sleep(1)
+        assert await statuses(runtime.submissions.list()) == {"later": "done"}

@@ -30,7 +30,7 @@ from actorium import (
     evolve,
 )
 from actorium.errors import CommandConflict, RuntimeClosed
-from actorium.sagas.model.issued import issued_command
+from actorium.sagas.model.recording import issued_command
 from actorium.sagas.model.submissions import SUBMISSION, CommandSubmitted, Submission
 from actorium.store.errors import InvalidCommand
 from actorium.store.event_store import Append, AppendBatch

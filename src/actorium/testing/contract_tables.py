@@ -23,6 +23,7 @@ from actorium.store.tables.own_rows import (
     RemoveAll,
     SagaChange,
     SagaRow,
+    SubmissionDue,
     SubmissionEnd,
     SubmissionRow,
     TableChange,
@@ -246,6 +247,10 @@ class TablesContract:
         for row in (a, b, c):
             expect(await store.read_rows(ReadSubmissions(10, row.status)), [row])
         expect(await store.read_rows(ReadSubmissions(10, "waiting", after="a")), [])
+        await _save(store, SubmissionDue("a", 3), SubmissionDue("nobody", 3))
+        expect(await store.read_rows(ReadSubmissions(1)), [SubmissionRow("a", "Pay", "waiting", "", 3, 1, 0)])
+        await _save(store, rows[1], SubmissionDue("a", 4), SubmissionEnd("a", "done", "", 9))
+        expect(await store.read_rows(ReadSubmissions(1)), [SubmissionRow("a", "Pay", "done", "", 4, 1, 9)])
         await _save(store, RemoveAll("submissions"), rows[1])
         expect(await store.read_rows(ReadSubmissions(10)), [a])
 

@@ -11,9 +11,9 @@ import msgspec
 from actorium.actors.commands import Command, command_type_of
 from actorium.actors.errors import Rejected
 from actorium.sagas.model.events import IssuedCommand, StepIssued
-from actorium.sagas.model.issued import issued_command
 from actorium.sagas.model.messages import Answered, Happened
 from actorium.sagas.model.progress import Open
+from actorium.sagas.model.recording import issued_command
 from actorium.sagas.model.saga import Saga
 from actorium.sagas.model.stream import SagaStream, saga_stream_of
 from actorium.store.errors import ConfigurationError
