@@ -14,6 +14,7 @@ from actorium.actors.commands import Ack, Command
 from actorium.catalog import Catalog, Part
 from actorium.components import assembled
 from actorium.corrections.corrections import Corrections
+from actorium.operators import Operators
 from actorium.reading import RuntimeReading
 from actorium.runtime.arguments import checked_timeout_s
 from actorium.runtime.commands.inherited import inherit, inherited
@@ -86,6 +87,7 @@ class Runtime(RuntimeReading):
         self._sagas = Sagas(self._running_sagas)
         self._submissions = Submissions(self._running_sagas)
         self._corrections = Corrections(self._store, self._catalog, self._running)
+        self._operators = Operators(self._running, self._source, self._default_timeout_s)
 
     def _assemble(self, head: Head) -> Assembly:
         accepts = None if self._has_middleware else lambda: self._lifecycle.accepting
@@ -122,12 +124,12 @@ class Runtime(RuntimeReading):
 
     @property
     def sagas(self) -> Sagas:
-        """The sagas: `get` or `list` any of them; `retry`, `skip` or `complete` a stuck one."""
+        """The sagas: `get` or `list` any of them; `retry`, `skip`, `complete` or `compensate` a stuck one."""
         return self._sagas
 
     @property
     def submissions(self) -> Submissions:
-        """The submitted commands, with `get`, `list` and `cancel`."""
+        """The submitted commands, with `get`, `list`, `cancel` and `run_now`."""
         return self._submissions
 
     @property
@@ -144,6 +146,16 @@ class Runtime(RuntimeReading):
     def corrections(self) -> Corrections:
         """What wrong events touched, and the cases that correct them."""
         return self._corrections
+
+    @property
+    def operators(self) -> Operators:
+        """The record of what operators do, in the log."""
+        return self._operators
+
+    @property
+    def settings(self) -> Settings:
+        """The limits and timeouts in force."""
+        return self._environment.settings
 
     async def __aenter__(self) -> Self:
         await self.start()

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Command, command_type_of
+from actorium.operators import OperatorStream
 from actorium.runtime.processors.outlet import Outlet
 from actorium.runtime.processors.reactions import Reaction, reaction_of
 from actorium.runtime.projections.projection import Projection
@@ -52,7 +53,7 @@ class Catalog:
         self.events: Sequence[type[Event]] = [*events]
         # The events of sagas' own streams are always included: without a registered saga, the agenda would skip them.
         events.update(dict.fromkeys(SAGA_EVENTS))
-        self.own_aggregates: list[type[Aggregate]] = [Submission, *self.saga_streams.values()]
+        self.own_aggregates: list[type[Aggregate]] = [Submission, OperatorStream, *self.saga_streams.values()]
         for aggregate in self.own_aggregates:
             self._name("streams", aggregate.__definition__.stream_type, aggregate, "another name")
             events.update(dict.fromkeys(aggregate.__definition__.evolvers))

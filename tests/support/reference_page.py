@@ -57,7 +57,7 @@ SECTIONS = {
     "The runtime": ["Runtime", "Settings", "EventStore", "CommandContext", "Middleware", "Next", "Instrument"],
 }
 # The attributes of a runtime whose classes have a section of their own.
-GROUPS = ("sagas", "submissions", "processors", "dead_letters", "corrections")
+GROUPS = ("sagas", "submissions", "processors", "dead_letters", "corrections", "operators")
 
 HEAD = """# Reference
 
