@@ -4,7 +4,7 @@ Every adapter of `SharedStore` guarantees the following (`actorium.testing.Share
 - `open` joins: it takes the log if nobody holds it. Otherwise it raises StoreInUse, which names the holder, or waits,
   as the store was told when it was created;
 - a holder renews its lease while it is open. It is gone once it has closed, its process has died, or its lease has run
-  out; a lease only says when somebody may take over;
+  out; a lease only says when somebody may take over, and how long the holder may answer from memory;
 - taking over fences: from that moment nothing that the former holder sent is written, however late it arrives. Its
   `append` and `save` raise Fenced, and so do its reads once it knows. Opened again, it joins like any other;
 - `close` leaves: the next one takes over at once;
@@ -42,6 +42,18 @@ class SharedStore(EventStore, Protocol):
 
     async def until_lost(self) -> Fenced:
         """Return the reason once another runtime has taken over the log; wait if none has. The store is open."""
+        ...
+
+    @property
+    def holds_lease(self) -> bool:
+        """Whether the lease has not run out by this process's own clock, so nobody else can have written yet.
+
+        Until then, what is in memory is the latest. A process that was frozen may have been replaced since.
+        """
+        ...
+
+    async def confirm_lease(self) -> None:
+        """Return once the lease is held, after a renewal if it has run out; raise Fenced if the log was taken over."""
         ...
 
     async def watch(self, position: int, poll_s: float) -> Head:

@@ -2,7 +2,8 @@
 
 Invariants: every delivered envelope is answered exactly once; replies to one actor's commands go out in the order in
 which it decided them; a command that wrote nothing and whose id was chosen by its caller is answered only after a
-look-up in the log, because the id may have taken effect before.
+look-up in the log, because the id may have taken effect before. If another runtime may have taken over the log, a
+reply that rests on memory alone waits until the lease is confirmed.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from actorium.store.events import Event
 from actorium.store.log import logger
 from actorium.store.names import CommandRecord
 from actorium.store.raised import let_through, repr_of, text_of
+from actorium.store.shared import SharedStore
 
 log = logger("actorium.runtime")
 
@@ -41,13 +43,18 @@ LOOK_UPS_AT_ONCE = 32
 
 class _Question(msgspec.Struct):
     """A look-up of an earlier effect of a command's id, unless `record` already tells it; without one, reply
-    `outcome`.
+    `outcome`, which must still be true then.
     """
 
     envelope: Envelope
     outcome: Any
     record: CommandRecord | None
     answered: bool = False
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the command certainly had no earlier effect, so that only the lease is to be confirmed."""
+        return self.record is None and (self.envelope.fresh or self.envelope.handler is None)
 
 
 class Replies:
@@ -63,6 +70,7 @@ class Replies:
         answers: AnswerBatch,
     ) -> None:
         self._store = store
+        self._shared = store if isinstance(store, SharedStore) else None
         self._codec = codec
         self._admission = admission
         self._log_tail = log_tail
@@ -150,7 +158,8 @@ class Replies:
 
     def answer_unwritten(self, envelope: Envelope, outcome: Any) -> None:
         """Reply to a command that wrote nothing, unless its id took effect before."""
-        if envelope.fresh or envelope.handler is None:
+        is_sure = self._shared is None or self._shared.holds_lease
+        if is_sure and (envelope.fresh or envelope.handler is None):
             if type(outcome) is Ack:
                 outcome = self._with_position(outcome)
             self.answer(envelope, outcome)
@@ -165,7 +174,7 @@ class Replies:
         """Fail the commands whose ids are still to be looked up, because an error prevents the look-up."""
         for question in (*self._asking, *self._questions):
             if not question.answered:
-                self.answer(question.envelope, _unknown(question.envelope, error))
+                self.answer(question.envelope, _failure(question, error))
         self._asking.clear()
         self._questions.clear()
 
@@ -190,15 +199,18 @@ class Replies:
         if question.record is not None:
             await self._answer_first_effect(question.envelope, question.record)
         else:
-            await self._answer_if_new(question.envelope, question.outcome)
+            await self._answer_if_new(question)
         question.answered = True
 
-    async def _answer_if_new(self, envelope: Envelope, outcome: Any) -> None:
+    async def _answer_if_new(self, question: _Question) -> None:
+        envelope, outcome = question.envelope, question.outcome
         try:
-            record = await self._store.find_command(envelope.command_id)
+            record = None if question.is_new else await self._store.find_command(envelope.command_id)
+            if self._shared is not None and record is None:
+                await self._shared.confirm_lease()
         except BaseException as raised:
             let_through(raised)
-            self.answer(envelope, _unknown(envelope, raised))
+            self.answer(envelope, _failure(question, raised))
             return
         if record is None:
             self.answer(envelope, self._with_position(outcome) if type(outcome) is Ack else outcome)
@@ -249,6 +261,10 @@ def _conflict(envelope: Envelope, record: CommandRecord) -> CommandConflict:
 
 def _shown(envelope: Envelope) -> str:
     return f"{type(envelope.command).__name__} to {envelope.to!r}"
+
+
+def _failure(question: _Question, error: BaseException) -> BaseException:
+    return error if question.is_new else _unknown(question.envelope, error)
 
 
 def _unknown(envelope: Envelope, error: BaseException) -> ActoriumError:

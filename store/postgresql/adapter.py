@@ -221,6 +221,15 @@ class PostgreSQLStore:
             return reason
         return await lease.until_lost()
 
+    @property
+    def holds_lease(self) -> bool:
+        session = self._session
+        return session is not None and session.lease is not None and session.lease.is_held
+
+    async def confirm_lease(self) -> None:
+        """Return once the lease is held; raise Fenced if the log was taken over."""
+        await self._require_lease().confirm()
+
     # --- writing --------------------------------------------------------------------------------------------------
 
     async def append(self, batch: AppendBatch) -> Appended:

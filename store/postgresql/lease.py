@@ -1,6 +1,7 @@
 """`Lease`: takes the log for one store, keeps it, and notices when it is lost.
 
-Invariant: `owned` is set while this store may write, as far as it knows; `lost` holds the reason once it may not.
+Invariants: `owned` is set while this store may write, as far as it knows; `lost` holds the reason once it may not.
+`_held_until_s` is never later than the end of the lease on the server: it is counted from before a renewal was sent.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import copy
 
-from actorium.store.errors import ActoriumError, Fenced, StoreInUse
+from actorium.store.errors import ActoriumError, Fenced, StoreInUse, StoreUnavailable
 from actorium.store.log import logger
 from actorium.store.postgresql import ownership
 from actorium.store.postgresql.connections.sessions import Connection, Session
@@ -36,7 +37,9 @@ class Lease:
         self.lost: Fenced | None = None
         self._has_ended = asyncio.Event()
         self._is_due = asyncio.Event()  # a renewal, at once
-        session.on_closed = self._is_due.set
+        self._has_changed = asyncio.Event()  # it was renewed, lost or given back
+        self._held_until_s = 0.0
+        session.on_closed = self._connection_closed
         self._renewing: asyncio.Task[None] | None = None
 
     async def take(self, *, waits: bool) -> None:
@@ -55,8 +58,15 @@ class Lease:
                 )
             await asyncio.sleep(min(_LOOK_AGAIN_S, self._lease_s / _RENEWALS_PER_LEASE))
 
+    def _connection_closed(self) -> None:
+        # Others may take over once they miss the connection, so only a renewal tells whether they have.
+        self._held_until_s = 0.0
+        self._is_due.set()
+
     async def _take(self, holding: Holding) -> bool:
+        sent_s = asyncio.get_running_loop().time()
         self.owned = await self._session.run(lambda c: ownership.take(c, holding, self._name, self._lease_s))
+        self._held_until_s = sent_s + self._lease_s
         if self.owned is None:
             return False
         self._renewing = asyncio.get_running_loop().create_task(self._renew_until_lost())
@@ -86,8 +96,30 @@ class Lease:
                 self.lose(fenced(self.owned.writer))
 
     async def _renew(self, connection: Connection) -> bool:
-        owned = self.owned
-        return owned is not None and await ownership.renew(connection, owned, self._lease_s)
+        owned, sent_s = self.owned, asyncio.get_running_loop().time()
+        if owned is None or not await ownership.renew(connection, owned, self._lease_s):
+            return False
+        self._held_until_s = sent_s + self._lease_s
+        self._announce()
+        return True
+
+    def _announce(self) -> None:
+        self._has_changed.set()
+        self._has_changed.clear()
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the lease has not run out by the clock of this process."""
+        return self.owned is not None and asyncio.get_running_loop().time() < self._held_until_s
+
+    async def confirm(self) -> None:
+        """Return once the lease is held; raise Fenced if the log is lost."""
+        while not self.is_held:
+            if self.lost is None and self.owned is None:
+                raise StoreUnavailable(f"{self._place} is closed: open() the store first")
+            self.require()
+            self._is_due.set()
+            await self._has_changed.wait()
 
     async def replace(self, connection: Connection) -> Ownership:
         """Continue under another writer number, so that nothing that was sent before can be written any more."""
@@ -108,6 +140,7 @@ class Lease:
             log.error("store.log_lost", place=self._place, error=reason.message)
             self.owned, self.lost = None, reason
             self._has_ended.set()
+            self._announce()
 
     async def until_lost(self) -> Fenced:
         """Return the reason once the log is lost."""
@@ -118,6 +151,7 @@ class Lease:
     async def give_back(self) -> None:
         """Let the next runtime have the log, and close the connection."""
         owned, self.owned = self.owned, None
+        self._announce()
         if self._renewing is not None:
             self._renewing.cancel()
             await asyncio.gather(self._renewing, return_exceptions=True)

@@ -62,16 +62,16 @@ class ClusterModel(SharedModel):
         if len(self._members) >= NODES_MAX:
             raise StoreInUse(f"the log has {NODES_MAX} nodes already: stop one of them first")
         number = next(self._numbers)
-        self._members[number] = _Enrolled(number, name, code, self._now_s() + lease_s)
+        self._members[number] = _Enrolled(number, name, code, self.now_s() + lease_s)
         self.writers = frozenset(self._members)
         return number
 
     def renew_member(self, number: int, lease_s: float) -> Members:
         """Extend a node's lease; raise Fenced if it is not a member."""
         self._require_named(number)
-        self._members[number].expires_s = self._now_s() + lease_s
+        self._members[number].expires_s = self.now_s() + lease_s
         nodes = [
-            Member(one.number, one.name, one.code, one.expires_s > self._now_s(), one.has_session)
+            Member(one.number, one.name, one.code, one.expires_s > self.now_s(), one.has_session)
             for one in self._members.values()
         ]
         return Members(tuple(nodes), self.current.version)
@@ -106,7 +106,7 @@ class ClusterModel(SharedModel):
             super().end_session(writer)
 
     def _is_gone(self, member: _Enrolled) -> bool:
-        return not member.has_session or member.expires_s <= self._now_s()
+        return not member.has_session or member.expires_s <= self.now_s()
 
     def _remove(self, number: int) -> None:
         del self._members[number]
@@ -160,11 +160,15 @@ class ClusterModelStore(SharedModelStore):
                 )
             await asyncio.sleep(self._lease_s / _LOOKS_PER_LEASE)
         self.writer = number
+        self._held_until_s = self._model.now_s() + self._lease_s
         self._lost = loop.create_future()
         return number
 
     async def renew(self) -> Members:
-        return self._fenced_or(lambda node: self._cluster.renew_member(node, self._lease_s))
+        sent_s = self._model.now_s()
+        members = self._fenced_or(lambda node: self._cluster.renew_member(node, self._lease_s))
+        self._held_until_s = sent_s + self._lease_s
+        return members
 
     async def fence(self, node: int) -> bool:
         return self._fenced_or(lambda me: self._cluster.fence(me, node))

@@ -55,7 +55,7 @@ class SharedModel:
     def __init__(self, now_s: Callable[[], float]) -> None:
         self.log = MemoryStore(threads=False)
         self.writers: frozenset[int] = frozenset()
-        self._now_s = now_s
+        self.now_s = now_s
         self._numbers = count(1)
         self._holder: _Holder | None = None
         self._watching: set[asyncio.Future[None]] = set()
@@ -71,7 +71,7 @@ class SharedModel:
     def holder(self) -> str | None:
         """Return the name of the store that holds the log; None if it is free, or its holder is gone."""
         holder = self._holder
-        if holder is None or not holder.has_session or holder.expires_s <= self._now_s():
+        if holder is None or not holder.has_session or holder.expires_s <= self.now_s():
             return None
         return holder.name
 
@@ -80,7 +80,7 @@ class SharedModel:
         if self.holder() is not None:
             return None
         writer = next(self._numbers)
-        self._holder = _Holder(writer, name, self._now_s() + lease_s)
+        self._holder = _Holder(writer, name, self.now_s() + lease_s)
         self.writers = frozenset({writer})
         return writer
 
@@ -88,7 +88,7 @@ class SharedModel:
         """Extend a lease; return False if the log was taken over."""
         if self._holder is None or self._holder.writer != writer:
             return False
-        self._holder.expires_s = self._now_s() + lease_s
+        self._holder.expires_s = self.now_s() + lease_s
         return True
 
     def leave(self, writer: int) -> None:
@@ -146,6 +146,7 @@ class SharedModelStore:
         self._lease_s = lease_s
         self.writer: int | None = None
         self._lost: asyncio.Future[Fenced] | None = None
+        self._held_until_s = 0.0
         self._renewing: asyncio.Task[None] | None = None
         self.dialect: Dialect = model.log.dialect
 
@@ -158,8 +159,9 @@ class SharedModelStore:
                 raise StoreInUse(f"the log is in use by {self._model.holder()}: stop that runtime, or wait for it")
             await asyncio.sleep(self._lease_s / _RENEWALS_PER_LEASE)
         self.writer = writer
+        self._held_until_s = self._model.now_s() + self._lease_s
         self._lost = asyncio.get_running_loop().create_future()
-        self._renewing = asyncio.get_running_loop().create_task(self._renew_until_lost(writer))
+        self.go_on_renewing()
 
     async def close(self) -> None:
         writer, self.writer = self.writer, None
@@ -173,13 +175,27 @@ class SharedModelStore:
             self._renewing.cancel()
             self._renewing = None
 
+    def go_on_renewing(self) -> None:
+        """Renew the lease of the open store."""
+        self._renewing = asyncio.get_running_loop().create_task(self._renew_until_lost(self._require_open()))
+
     async def until_lost(self) -> Fenced:
         self._require_open()
         assert self._lost is not None, "it is set by open"
         return await asyncio.shield(self._lost)
 
+    @property
+    def holds_lease(self) -> bool:
+        return self.writer is not None and self._model.now_s() < self._held_until_s
+
+    async def confirm_lease(self) -> None:
+        while not self.holds_lease:
+            self._reads()
+            await asyncio.sleep(self._lease_s / _RENEWALS_PER_LEASE)
+
     async def _renew_until_lost(self, writer: int) -> None:
-        while self._model.renew(writer, self._lease_s):  # noqa: ASYNC110  # a lease is renewed by the clock
+        while self._model.renew(writer, self._lease_s):
+            self._held_until_s = self._model.now_s() + self._lease_s
             await asyncio.sleep(self._lease_s / _RENEWALS_PER_LEASE)
         self._lose(Fenced("the lease ran out, and another runtime has taken over the log: stop this runtime"))
 

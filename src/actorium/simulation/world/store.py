@@ -333,6 +333,15 @@ class SimulatedSharedStore(SimulatedStore):
             await self._hang()
         return reason
 
+    @property
+    def holds_lease(self) -> bool:
+        return self._shared_log.holds_lease
+
+    async def confirm_lease(self) -> None:
+        await self._shared_log.confirm_lease()
+        if self._process.is_dead:
+            await self._hang()
+
     async def watch(self, position: int, poll_s: float) -> Head:
         end = await self._read("of growth", lambda: self._shared_log.watch(position, poll_s))
         if self._process.is_dead:
