@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actorium.store.errors import HandlerFailed, OutcomeUnknown, Unavailable
+from actorium.store.errors import HandlerFailed, LostRace, OutcomeUnknown, Unavailable
 
 
 class Overloaded(Unavailable):
@@ -33,6 +33,24 @@ class CommandTimeout(OutcomeUnknown):
 
 class RuntimeClosed(Unavailable):
     """The runtime has not been started, is stopping, or has stopped; the call did nothing."""
+
+
+class ServiceUnavailable(Unavailable):
+    """Another service, or the bus, cannot be reached now; nothing was done.
+
+    service: the name of the service; empty if it is the bus.
+    """
+
+    service: str = ""
+
+    def __init__(self, message: str, *, service: str = "", retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.service = service
+        self.retry_after_s = retry_after_s
+
+
+class WrongSequence(LostRace):
+    """An entry was appended to a stream that does not end where the writer expected; nothing was written."""
 
 
 class QueryFailed(HandlerFailed):

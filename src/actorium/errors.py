@@ -5,10 +5,11 @@ ActoriumError
 ├── InvalidCommand       fix the input            PositionBeyondLog
 ├── Refused              the answer is no         Rejected, NotFound, AlreadyExists, CommandConflict, NotAllowed,
 │                                                 DuplicateCommand
-├── LostRace             read again, decide again WrongExpectedVersion
+├── LostRace             read again, decide again WrongExpectedVersion, WrongSequence
 ├── HandlerFailed        fix a handler            CommandFailed, QueryFailed, StatementFailed
 ├── Transient            send again later, with the same command_id
-│   ├── Unavailable      nothing was done         Overloaded, StoreUnavailable, StoreInUse (Fenced), RuntimeClosed
+│   ├── Unavailable      nothing was done         Overloaded, StoreUnavailable, StoreInUse (Fenced), RuntimeClosed,
+│   │                                             ServiceUnavailable
 │   └── OutcomeUnknown   may have happened        CommandTimeout, CommitUnknown, StoreHangs, QueryTimeout,
 │                                                 EventParked, SagaTimeout
 └── DamagedLog           stop and look            UnreadableEvent (CorruptEvent, VersionGap, UnknownEventType,
@@ -25,7 +26,16 @@ from actorium.actors.errors import (
     NotFound,
     Rejected,
 )
-from actorium.runtime.errors import CommandTimeout, EventParked, Overloaded, QueryFailed, QueryTimeout, RuntimeClosed
+from actorium.runtime.errors import (
+    CommandTimeout,
+    EventParked,
+    Overloaded,
+    QueryFailed,
+    QueryTimeout,
+    RuntimeClosed,
+    ServiceUnavailable,
+    WrongSequence,
+)
 from actorium.sagas.errors import SagaTimeout
 from actorium.store.error_wire import ErrorWire, error_from_wire, error_to_wire
 from actorium.store.errors import (
@@ -90,6 +100,7 @@ __all__ = [
     "Rejected",
     "RuntimeClosed",
     "SagaTimeout",
+    "ServiceUnavailable",
     "StatementFailed",
     "StoreHangs",
     "StoreInUse",
@@ -103,6 +114,7 @@ __all__ = [
     "UpcastFailed",
     "VersionGap",
     "WrongExpectedVersion",
+    "WrongSequence",
     "error_from_wire",
     "error_to_wire",
 ]

@@ -61,6 +61,7 @@ for _name in _CALLS:
 ON_MEMORY_ONLY = frozenset(
     {
         "test_backpressure",
+        "test_buses",
         "test_cancellation",
         "test_catalog",
         "test_crash_points",

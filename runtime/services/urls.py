@@ -1,0 +1,77 @@
+"""Bus URLs: `memory://NAME`, `nats://host:4222`, `tls://host`, with several servers separated by commas."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+from actorium.runtime.services.bus import Bus
+from actorium.runtime.services.buses.memory import MemoryBus
+from actorium.store.errors import ConfigurationError
+
+_SHAPES = "memory://NAME, nats://host:4222, tls://host:4222"
+_FILES = {"creds": "user_credentials", "nkey": "nkeys_seed"}
+_OPTIONS = (*_FILES, "tls_ca", "tls_cert", "tls_key", "fsync", "replicas")
+_FLAGS = {"yes": True, "no": False}
+
+
+def open_bus(bus: str | Bus) -> Bus:
+    """Return the bus that a URL names, not yet opened; a bus is returned unchanged.
+
+    Raises ConfigurationError for anything else.
+    """
+    if not isinstance(bus, str):
+        if isinstance(bus, Bus):
+            return bus
+        raise ConfigurationError(f"bus={bus!r} is neither a URL nor a Bus; URLs are {_SHAPES}")
+    scheme, separator, rest = bus.partition("://")
+    place, _, query = rest.partition("?")
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    if separator and scheme == "memory":
+        if not place or options:
+            raise ConfigurationError(f"bus {bus!r}: a bus in memory has a name and no options; write memory://NAME")
+        return MemoryBus(place)
+    if not separator or scheme not in ("nats", "tls") or not place:
+        raise ConfigurationError(f"bus {bus!r} is not a URL of a bus; URLs are {_SHAPES}")
+    return _nats(bus, scheme, place, options)
+
+
+def _nats(url: str, scheme: str, place: str, options: Mapping[str, str]) -> Bus:
+    try:
+        from actorium.runtime.services.buses.nats import NatsBus
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").partition(".")[0] != "nats":
+            raise
+        raise ConfigurationError("a bus on NATS needs nats-py: pip install 'actorium[nats]'") from missing
+    shown = f"{scheme}://{place.rpartition('@')[2]}"
+    user, at, hosts = place.rpartition("@")
+    servers = [f"{scheme}://{user}{at}{host}" for host in hosts.split(",")]
+    passed: dict[str, Any] = {}
+    for name, value in options.items():
+        if name not in _OPTIONS:
+            raise ConfigurationError(f"bus {shown!r}: no option {name!r}; options: {', '.join(_OPTIONS)}")
+        if name in _FILES:
+            passed[_FILES[name]] = value
+        elif name == "fsync":
+            if value not in _FLAGS:
+                raise ConfigurationError(f"bus {shown!r}: fsync={value!r} must be yes or no")
+            passed["fsync"] = _FLAGS[value]
+        elif name == "replicas":
+            if not value.isdecimal() or not 1 <= int(value) <= 5:
+                raise ConfigurationError(f"bus {shown!r}: replicas={value!r} must be a number from 1 to 5")
+            passed["replicas"] = int(value)
+    if any(name.startswith("tls_") for name in options):
+        passed["tls"] = _tls(shown, options)
+    return NatsBus(*servers, **passed)
+
+
+def _tls(shown: str, options: Mapping[str, str]) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=options.get("tls_ca"))
+        if "tls_cert" in options:
+            context.load_cert_chain(options["tls_cert"], options.get("tls_key"))
+    except OSError as error:
+        raise ConfigurationError(f"bus {shown!r}: the certificates cannot be read: {error}") from error
+    return context
