@@ -1,0 +1,297 @@
+"""`OpenTelemetry`: traces and metrics of a runtime, through the OpenTelemetry API (extra `otel`).
+
+    telemetry = OpenTelemetry(sample_ratio=0.1)
+    runtime = Runtime(
+        [Account], store="sqlite:///bank.db", middleware=[telemetry.middleware], instruments=[telemetry]
+    )
+
+A trace begins at `send`: in the caller's span if there is one, else for a share of the commands. The middleware writes
+its `traceparent` (w3.org/TR/trace-context) into the command's headers. Headers are stored with the events and inherited
+along the flow. So the spans of projections, reactions, outlets, sagas and of the commands that they send belong to the
+same trace, also after a restart and in another service.
+
+Span and metric names follow the semantic conventions for messaging and databases where they exist
+(opentelemetry.io/docs/specs/semconv). Span attributes hold the ids of streams, never the fields of commands or events.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from math import isnan
+from time import time_ns
+from typing import Any, Literal
+
+import msgspec
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.metrics import CallbackOptions, Histogram, MeterProvider, Observation, get_meter_provider
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, TracerProvider, get_tracer_provider
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from actorium.actors.commands import Ack, command_type_of
+from actorium.application import Runtime
+from actorium.errors import ConfigurationError, RuntimeClosed
+from actorium.runtime.commands.inherited import inherited
+from actorium.runtime.commands.middleware import CommandContext, Next
+from actorium.runtime.instrument import Instrument, ObservedAnswer, ObservedBatch, ObservedCommand
+from actorium.store.events import Event, RecordedEvent, event_type_of
+
+_PROPAGATOR = TraceContextTextMapPropagator()
+_HEADER = "traceparent"
+_NS = 1_000_000_000
+_STEPS_MAX = 10_000  # spans of steps that are open
+_OUTSIDE = Context()  # nothing of the caller's: a new trace
+
+
+class _Process(msgspec.Struct):
+    """A traced command between its mailbox and its reply."""
+
+    command: ObservedCommand
+    span: Span
+    context: Context
+    began_ns: int
+
+
+class OpenTelemetry(Instrument):
+    """Traces and metrics of one runtime; pass it in `instruments`, and `middleware` in `middleware`.
+
+    sample_ratio: the share, 0 to 1, of the flows that begin without a trace and start one. A flow that begins inside a
+        trace belongs to it, and is recorded if that trace is sampled.
+    tracer_provider, meter_provider: by default the global ones.
+
+    A sampler of the tracer provider applies too. Choosing here costs less: an unsampled command makes no span at all.
+    Raises ConfigurationError for a ratio that is not between 0 and 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        sample_ratio: float = 1.0,
+        tracer_provider: TracerProvider | None = None,
+        meter_provider: MeterProvider | None = None,
+    ) -> None:
+        if not 0 <= sample_ratio <= 1:
+            raise ConfigurationError(f"OpenTelemetry(sample_ratio={sample_ratio!r}): give a share from 0 to 1")
+        self._sample_ratio = sample_ratio
+        self._tracer = (tracer_provider or get_tracer_provider()).get_tracer("actorium")
+        self._meter = (meter_provider or get_meter_provider()).get_meter("actorium")
+        self._processes: dict[str, _Process] = {}
+        self._steps: dict[tuple[str, str, str], Span] = {}
+        self._commands = self._histogram("messaging.process.duration", "From the mailbox to the reply.")
+        self._commits = self._histogram("db.client.operation.duration", "The duration of a commit of events.")
+        self._hydrations = self._histogram("actorium.hydration.duration", "The time to rebuild an actor.")
+        self._handled = self._histogram("actorium.event.handling.duration", "The time of one call of a handler.")
+        self._sagas = self._histogram("actorium.saga.duration", "From the start of a saga to its end.")
+
+    def _histogram(self, name: str, description: str) -> Histogram:
+        return self._meter.create_histogram(name, unit="s", description=description)
+
+    def follow(self, runtime: Runtime) -> None:
+        """Export the load and the lag of a runtime as observable gauges too; call it once."""
+
+        def load(options: CallbackOptions) -> Iterable[Observation]:
+            try:
+                yield Observation(runtime.statistics().in_flight)
+            except RuntimeClosed:
+                return
+
+        def lag(options: CallbackOptions) -> Iterable[Observation]:
+            try:
+                processors = runtime.statistics().processors
+            except RuntimeClosed:
+                return
+            for one in processors:
+                yield Observation(one.lag_events, {"actorium.processor": one.name})
+
+        self._meter.create_observable_gauge("actorium.commands.in_flight", [load], unit="{command}")
+        self._meter.create_observable_gauge("actorium.processor.lag", [lag], unit="{event}")
+
+    # --- commands -------------------------------------------------------------------------------------------------
+
+    async def middleware(self, context: CommandContext, following: Next) -> Ack:
+        """Begin or continue a trace with this command; pass it to `Runtime(…, middleware=[…])`, as the first."""
+        parent = self._parent(context.headers)
+        if parent is None:
+            return await following(context)
+        name = command_type_of(type(context.command))
+        attributes = {
+            "messaging.system": "actorium",
+            "messaging.operation.type": "send",
+            "messaging.message.id": context.command_id,
+        }
+        with self._tracer.start_as_current_span(f"send {name}", parent, kind=SpanKind.PRODUCER, attributes=attributes):
+            _PROPAGATOR.inject(context.headers)
+            return await following(context)
+
+    def _parent(self, headers: Mapping[str, str]) -> Context | None:
+        """Return the context in which a command's span begins; None if the command is not traced."""
+        current = trace.get_current_span().get_span_context()
+        if current.is_valid:
+            return trace.set_span_in_context(trace.NonRecordingSpan(current)) if current.trace_flags.sampled else None
+        if _HEADER in headers:
+            return _context_of(headers)
+        return _OUTSIDE if random.random() < self._sample_ratio else None
+
+    def commands_received(self, commands: Sequence[ObservedCommand]) -> None:
+        """Begin a span for each traced command."""
+        for command in commands:
+            if _HEADER not in command.headers:
+                continue
+            parent = _context_of(command.headers)
+            if parent is None or command.command_id in self._processes:
+                continue
+            began_ns = time_ns()
+            span = self._tracer.start_span(
+                f"process {command_type_of(type(command.command))}",
+                parent,
+                kind=SpanKind.CONSUMER,
+                attributes={
+                    "messaging.system": "actorium",
+                    "messaging.operation.type": "process",
+                    "messaging.message.id": command.command_id,
+                    "actorium.stream.id": command.command.to,
+                },
+                start_time=began_ns,
+            )
+            context = trace.set_span_in_context(span, parent)
+            self._processes[command.command_id] = _Process(command, span, context, began_ns)
+
+    def commands_answered(self, answers: Sequence[ObservedAnswer]) -> None:
+        """End the spans of commands, and record their durations."""
+        for answer in answers:
+            command = answer.command
+            attributes = {"messaging.system": "actorium", "messaging.operation.name": answer.outcome}
+            self._commands.record(answer.took_s, attributes)
+            process = self._processes.get(command.command_id)
+            if process is None or process.command is not command:
+                continue
+            del self._processes[command.command_id]
+            process.span.set_attribute("actorium.outcome", answer.outcome)
+            if answer.outcome == "failed":
+                _mark(process.span, answer.error)
+            elif answer.error is not None:
+                process.span.set_attribute("error.type", type(answer.error).__name__)
+            process.span.end()
+
+    def batch_committed(self, batch: ObservedBatch) -> None:
+        """Record a commit, and its share in each traced command: the decision before it, and the commit itself."""
+        attributes = {"db.operation.name": "append"}
+        if batch.error is not None:
+            attributes["error.type"] = type(batch.error).__name__
+        self._commits.record(batch.took_s, attributes)
+        if not self._processes:
+            return
+        ended_ns = time_ns()
+        began_ns = ended_ns - round(batch.took_s * _NS)
+        for command_id in batch.command_ids:
+            process = self._processes.get(command_id)
+            if process is None:
+                continue
+            decide = self._tracer.start_span("decide", process.context, start_time=process.began_ns)
+            decide.end(max(began_ns, process.began_ns))
+            commit = self._tracer.start_span(
+                "commit",
+                process.context,
+                kind=SpanKind.CLIENT,
+                attributes={**attributes, "db.operation.batch.size": batch.appends, "actorium.events": batch.events},
+                start_time=max(began_ns, process.began_ns),
+            )
+            _mark(commit, batch.error)
+            commit.end(ended_ns)
+
+    # --- what follows ---------------------------------------------------------------------------------------------
+
+    def event_handled(
+        self, processor: str, event: RecordedEvent[Event], took_s: float, error: BaseException | None
+    ) -> None:
+        """Record a handler's call as a span of the event's trace."""
+        self._handled.record(took_s, {"actorium.processor": processor})
+        parent = _context_of(event.metadata.headers)
+        if parent is None:
+            return
+        ended_ns = time_ns()
+        span = self._tracer.start_span(
+            f"handle {processor}",
+            parent,
+            kind=SpanKind.CONSUMER,
+            attributes={
+                "messaging.system": "actorium",
+                "messaging.operation.type": "process",
+                "messaging.message.id": event.event_id,
+                "actorium.event.type": event_type_of(type(event.event)),
+                "actorium.position": event.position,
+            },
+            start_time=ended_ns - round(took_s * _NS),
+        )
+        _mark(span, error)
+        span.end(ended_ns)
+
+    def step_issued(self, saga_type: str, saga_id: str, key: str, commands: int, headers: Mapping[str, str]) -> None:
+        """Begin the span of a saga's step."""
+        parent = _context_of(headers)
+        if parent is None:
+            return
+        name = key.removesuffix(":undo")
+        attributes = {"actorium.saga.type": saga_type, "actorium.saga.id": saga_id, "actorium.saga.step": key}
+        span = self._tracer.start_span(f"step {saga_type}.{name}", parent, attributes=attributes)
+        if len(self._steps) >= _STEPS_MAX:  # the oldest step waits for a person or a distant timer
+            self._steps.pop(next(iter(self._steps))).end()
+        self._steps[saga_type, saga_id, key] = span
+
+    def step_ended(self, saga_type: str, saga_id: str, key: str, error: str) -> None:
+        """End the span of a saga's step."""
+        span = self._steps.pop((saga_type, saga_id, key), None)
+        if span is not None:
+            if error:
+                span.set_status(Status(StatusCode.ERROR, error))
+            span.end()
+
+    def saga_ended(self, saga_type: str, saga_id: str, outcome: Literal["completed", "undone"], took_s: float) -> None:
+        """Record the duration of a saga."""
+        if not isnan(took_s):
+            self._sagas.record(took_s, {"actorium.saga.type": saga_type, "actorium.outcome": outcome})
+
+    def actor_hydrated(self, stream_type: str, stream_id: str, version: int, took_s: float) -> None:
+        """Record the duration of a hydration."""
+        self._hydrations.record(took_s, {"actorium.stream.type": stream_type})
+
+
+def flow_context() -> Context:
+    """Return the trace of the event that is being handled, for spans of your own in a reaction or an async step.
+
+    `with tracer.start_as_current_span("mail", flow_context()): …`. Outside such code it is the current context.
+    """
+    handled = inherited()
+    context = None if handled is None else _context_of(handled.headers)
+    return trace.set_span_in_context(trace.get_current_span()) if context is None else context
+
+
+def add_trace_ids(logger: Any, method: str, values: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A processor for structlog that adds `trace_id` and `span_id` to the lines that belong to a trace.
+
+    It takes them from the current span or, in a reaction or an async step, from the event that is being handled.
+    """
+    span = trace.get_current_span().get_span_context()
+    if not span.is_valid:
+        span = trace.get_current_span(flow_context()).get_span_context()
+    if span.is_valid:
+        values["trace_id"] = trace.format_trace_id(span.trace_id)
+        values["span_id"] = trace.format_span_id(span.span_id)
+    return values
+
+
+def _context_of(headers: Mapping[str, str]) -> Context | None:
+    """Return the context that headers name; None if they name none, or one that is not sampled."""
+    header = headers.get(_HEADER)
+    if header is None:
+        return None
+    context = _PROPAGATOR.extract(headers, _OUTSIDE)
+    span = trace.get_current_span(context).get_span_context()
+    return context if span.is_valid and span.trace_flags.sampled else None
+
+
+def _mark(span: Span, error: BaseException | None) -> None:
+    if error is not None:
+        span.set_attribute("error.type", type(error).__name__)
+        span.set_status(Status(StatusCode.ERROR, str(error)))
