@@ -1,4 +1,4 @@
-"""The metadata that a command inherits from the event that its sender is handling: the flow, the cause and the headers.
+"""The metadata that a command inherits: from the event that its sender is handling, or the headers of its caller.
 
 A `@react` function, or an `async def` step of a saga, runs `because_of` an event. The commands that it sends belong to
 the flow of that event, name it as their cause and have its headers, unless the call says otherwise.
@@ -6,7 +6,7 @@ the flow of that event, name it as their cause and have its headers, unless the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -37,14 +37,32 @@ inherited = _INHERITED.get
 """Returns the metadata that a command sent now inherits; None if no event is being handled."""
 
 
-def inherit(
-    correlation_id: str, causation_id: str, headers: Mapping[str, str] | None
+CallerHeaders = Callable[[], Mapping[str, str] | None]
+
+
+def with_caller_headers(caller_headers: CallerHeaders | None) -> Callable[[], Inherited | None]:
+    """Return a function that returns what a command sent now inherits; the headers of an event take precedence."""
+    if caller_headers is None:
+        return inherited
+
+    def inherited_now() -> Inherited | None:
+        handled, headers = inherited(), caller_headers()
+        if not headers:
+            return handled
+        if handled is None:
+            return Inherited("", "", headers)
+        return Inherited(handled.correlation_id, handled.causation_id, {**headers, **handled.headers})
+
+    return inherited_now
+
+
+def metadata_of(
+    correlation_id: str, causation_id: str, headers: Mapping[str, str] | None, inherits: Inherited | None
 ) -> tuple[str, str, Mapping[str, str] | None]:
-    """Return the metadata of one command, including inherited metadata if an event is being handled."""
-    handled = inherited()
-    if handled is None:
+    """Return the metadata of one command, including what it inherits."""
+    if inherits is None:
         return correlation_id, causation_id, headers
-    return handled.merged(correlation_id, causation_id, headers)
+    return inherits.merged(correlation_id, causation_id, headers)
 
 
 @contextmanager

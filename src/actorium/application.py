@@ -17,7 +17,7 @@ from actorium.corrections.corrections import Corrections
 from actorium.operators import Operators
 from actorium.reading import RuntimeReading
 from actorium.runtime.arguments import checked_timeout_s
-from actorium.runtime.commands.inherited import inherit, inherited
+from actorium.runtime.commands.inherited import CallerHeaders, metadata_of, with_caller_headers
 from actorium.runtime.commands.middleware import Middleware
 from actorium.runtime.engine import Engine
 from actorium.runtime.entry import CommandEntry
@@ -49,6 +49,9 @@ class Runtime(RuntimeReading):
         EventStore.
     settings: the limits and timeouts.
     middleware: called around each `send` and `tell`, the first one outermost.
+    caller_headers: called by each `send`, `tell` and `submit`; returns headers of the caller to store with the command
+        (the user, the trace), or None. Headers of the call itself take precedence, and those of an event that is
+        being handled.
     instruments: notified of commands, commits, deliveries and steps.
     source: provides time, ids and random numbers; leave it out except in tests.
 
@@ -69,6 +72,7 @@ class Runtime(RuntimeReading):
         settings: Settings | None = None,
         middleware: Sequence[Middleware] = (),
         instruments: Sequence[Instrument] = (),
+        caller_headers: CallerHeaders | None = None,
         source: Source | None = None,
     ) -> None:
         self._catalog = Catalog(parts)
@@ -80,6 +84,7 @@ class Runtime(RuntimeReading):
         codec, is_stopping = self._catalog.codec, lambda: self._lifecycle.is_stopping
         self._environment = RuntimeEnvironment(self._store, codec, settings, self._source, all_instruments, is_stopping)
         self._entry = CommandEntry(middleware, self._running)
+        self._inherited = with_caller_headers(caller_headers)
         self._has_middleware = self._entry.has_middleware
         self._lifecycle = Lifecycle(self._environment, self._assemble)
         self._processors = Processors(self._running_processors)
@@ -219,12 +224,13 @@ class Runtime(RuntimeReading):
         """
         timeout_s = self._default_timeout_s if timeout_s is None else checked_timeout_s(timeout_s)
         engine = self._running()
-        has_metadata = correlation_id != "" or causation_id != "" or headers or inherited() is not None
+        inherits = self._inherited()
+        has_metadata = correlation_id != "" or causation_id != "" or headers or inherits is not None
         if not (has_metadata or expected_version is not None or wait_for or self._has_middleware):
             return await engine.dispatcher.send(command, command_id, timeout_s)
         if not self._has_middleware:
             engine.admission.require_time(timeout_s)  # rejecting is cheapest here, but middleware must see the command
-        metadata = inherit(correlation_id, causation_id, headers)
+        metadata = metadata_of(correlation_id, causation_id, headers, inherits)
         envelope = engine.dispatcher.envelope(command, command_id, expected_version, *metadata, timeout_s)
         return await self._entry.call_and_wait(envelope, self._reads.models(wait_for))
 
@@ -248,9 +254,8 @@ class Runtime(RuntimeReading):
         """
         engine = self._running()
         timeout_s = self._default_timeout_s if timeout_s is None else checked_timeout_s(timeout_s)
-        await self._entry.call_and_leave(
-            engine.dispatcher.envelope(command, None, None, *inherit(correlation_id, causation_id, headers), timeout_s)
-        )
+        metadata = metadata_of(correlation_id, causation_id, headers, self._inherited())
+        await self._entry.call_and_leave(engine.dispatcher.envelope(command, None, None, *metadata, timeout_s))
 
     async def submit(
         self,
@@ -272,9 +277,9 @@ class Runtime(RuntimeReading):
 
         Raises the errors of `send` for the submission itself; the outcome of the command is recorded.
         """
-        inherited_too = inherit(correlation_id, causation_id, headers)
+        metadata = metadata_of(correlation_id, causation_id, headers, self._inherited())
         timeout_s = self._default_timeout_s
-        envelope = self._running().dispatcher.envelope(command, command_id, None, *inherited_too, timeout_s)
+        envelope = self._running().dispatcher.envelope(command, command_id, None, *metadata, timeout_s)
         return await self._saga_engine.submit(envelope, due_at_us(self._source.now_us(), at, after_s))
 
     def statistics(self) -> RuntimeStatistics:

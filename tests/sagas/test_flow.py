@@ -6,9 +6,11 @@ from typing import Any
 
 from support.stores import PassedThrough
 from support.transfers import (
+    Account,
     Ask,
     Deposit,
     Deposited,
+    Desk,
     Opened,
     Tell,
     Told,
@@ -241,3 +243,31 @@ def test_the_id_of_an_event_names_its_stream() -> None:
     assert recorded.metadata.cause == recorded.stream
     for text in ("", "a letter", "Account/alice", "Account/alice/x"):
         assert Metadata(causation_id=text).cause is None
+
+
+@virtual
+async def test_headers_of_the_caller_are_stored_unless_the_call_or_an_event_says_otherwise() -> None:
+    user = ["ann"]
+    copied: list[Mapping[str, str]] = []
+
+    @react(on_replay="skip")
+    async def copy(event: Told) -> None:
+        user[0] = "the reaction"
+        await runtime.submit(Ask("copy", "alice", "bob", 1))
+
+    runtime = Runtime(
+        [Account, Desk, copy], store="memory://", caller_headers=lambda: {"user": user[0]} if user else None
+    )
+    async with runtime:
+        await open_accounts(runtime, alice=100)
+        assert (await metadata_of(runtime, Opened)).headers == {"user": "ann"}
+        await runtime.send(Deposit("alice", 1), headers={"user": "bob", "tenant": "t1"})
+        assert (await metadata_of(runtime, Deposited)).headers == {"user": "bob", "tenant": "t1"}
+        await runtime.tell(Tell("desk", "x", "y"))
+        await settled()
+        copied.append((await metadata_of(runtime, Told)).headers)
+        copied.append((await metadata_of(runtime, TransferRequested)).headers)
+        assert copied == [{"user": "ann"}, {"user": "ann"}]
+        user.clear()
+        await runtime.send(Deposit("alice", 2))
+        assert (await metadata_of(runtime, Deposited)).headers == {}

@@ -2,11 +2,11 @@
 
     telemetry = OpenTelemetry(sample_ratio=0.1)
     runtime = Runtime(
-        [Account], store="sqlite:///bank.db", middleware=[telemetry.middleware], instruments=[telemetry]
+        [Account], store="sqlite:///bank.db", instruments=[telemetry], caller_headers=telemetry.caller_headers
     )
 
-A trace begins at `send`: in the caller's span if there is one, else for a share of the commands. The middleware writes
-its `traceparent` (w3.org/TR/trace-context) into the command's headers. Headers are stored with the events and inherited
+A trace begins at `send`: in the caller's span if there is one, else for a share of the commands. Its `traceparent`
+(w3.org/TR/trace-context) is one of the command's headers. Headers are stored with the events and inherited
 along the flow. So the spans of projections, reactions, outlets, sagas and of the commands that they send belong to the
 same trace, also after a restart and in another service.
 
@@ -29,18 +29,17 @@ from opentelemetry.metrics import CallbackOptions, Histogram, MeterProvider, Obs
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, TracerProvider, get_tracer_provider
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from actorium.actors.commands import Ack, command_type_of
+from actorium.actors.commands import command_type_of
 from actorium.application import Runtime
 from actorium.errors import ConfigurationError, RuntimeClosed
 from actorium.runtime.commands.inherited import inherited
-from actorium.runtime.commands.middleware import CommandContext, Next
 from actorium.runtime.instrument import Instrument, ObservedAnswer, ObservedBatch, ObservedCommand
 from actorium.store.events import Event, RecordedEvent, event_type_of
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 _HEADER = "traceparent"
 _NS = 1_000_000_000
-_STEPS_MAX = 10_000  # spans of steps that are open
+_SPANS_MAX = 10_000  # open spans of steps, and of commands that are on their way
 _OUTSIDE = Context()  # nothing of the caller's: a new trace
 
 
@@ -54,7 +53,7 @@ class _Process(msgspec.Struct):
 
 
 class OpenTelemetry(Instrument):
-    """Traces and metrics of one runtime; pass it in `instruments`, and `middleware` in `middleware`.
+    """Traces and metrics of one runtime; pass it in `instruments`, and its `caller_headers` too.
 
     sample_ratio: the share, 0 to 1, of the flows that begin without a trace and start one. A flow that begins inside a
         trace belongs to it, and is recorded if that trace is sampled.
@@ -76,6 +75,7 @@ class OpenTelemetry(Instrument):
         self._sample_ratio = sample_ratio
         self._tracer = (tracer_provider or get_tracer_provider()).get_tracer("actorium")
         self._meter = (meter_provider or get_meter_provider()).get_meter("actorium")
+        self._begun: dict[str, Span] = {}  # by traceparent: sent, and not yet in a mailbox
         self._processes: dict[str, _Process] = {}
         self._steps: dict[tuple[str, str, str], Span] = {}
         self._commands = self._histogram("messaging.process.duration", "From the mailbox to the reply.")
@@ -109,53 +109,53 @@ class OpenTelemetry(Instrument):
 
     # --- commands -------------------------------------------------------------------------------------------------
 
-    async def middleware(self, context: CommandContext, following: Next) -> Ack:
-        """Begin or continue a trace with this command; pass it to `Runtime(…, middleware=[…])`, as the first."""
-        parent = self._parent(context.headers)
-        if parent is None:
-            return await following(context)
-        name = command_type_of(type(context.command))
-        attributes = {
-            "messaging.system": "actorium",
-            "messaging.operation.type": "send",
-            "messaging.message.id": context.command_id,
-        }
-        with self._tracer.start_as_current_span(f"send {name}", parent, kind=SpanKind.PRODUCER, attributes=attributes):
-            _PROPAGATOR.inject(context.headers)
-            return await following(context)
+    def caller_headers(self) -> Mapping[str, str] | None:
+        """Begin the span of a command that is sent now, and return its traceparent; None if it is not traced.
 
-    def _parent(self, headers: Mapping[str, str]) -> Context | None:
-        """Return the context in which a command's span begins; None if the command is not traced."""
+        Pass it to `Runtime(…, caller_headers=…)`.
+        """
+        if inherited() is not None:
+            return None  # the trace of the event that is being handled goes on
         current = trace.get_current_span().get_span_context()
         if current.is_valid:
-            return trace.set_span_in_context(trace.NonRecordingSpan(current)) if current.trace_flags.sampled else None
-        if _HEADER in headers:
-            return _context_of(headers)
-        return _OUTSIDE if random.random() < self._sample_ratio else None
+            if not current.trace_flags.sampled:
+                return None
+            span = self._tracer.start_span("send")
+        elif random.random() < self._sample_ratio:
+            span = self._tracer.start_span("send", _OUTSIDE)
+        else:
+            return None
+        headers: dict[str, str] = {}
+        _PROPAGATOR.inject(headers, trace.set_span_in_context(span, _OUTSIDE))
+        if _HEADER not in headers or not span.is_recording():
+            return None  # no tracer provider is installed, or its sampler has refused
+        if len(self._begun) >= _SPANS_MAX:  # the oldest was refused before it reached a mailbox
+            self._begun.pop(next(iter(self._begun))).end()
+        self._begun[headers[_HEADER]] = span
+        return headers
 
     def commands_received(self, commands: Sequence[ObservedCommand]) -> None:
-        """Begin a span for each traced command."""
+        """Name the spans that `send` has begun, and begin one for each other traced command."""
         for command in commands:
-            if _HEADER not in command.headers:
+            if _HEADER not in command.headers or command.command_id in self._processes:
                 continue
-            parent = _context_of(command.headers)
-            if parent is None or command.command_id in self._processes:
-                continue
-            began_ns = time_ns()
-            span = self._tracer.start_span(
-                f"process {command_type_of(type(command.command))}",
-                parent,
-                kind=SpanKind.CONSUMER,
-                attributes={
-                    "messaging.system": "actorium",
-                    "messaging.operation.type": "process",
-                    "messaging.message.id": command.command_id,
-                    "actorium.stream.id": command.command.to,
-                },
-                start_time=began_ns,
-            )
-            context = trace.set_span_in_context(span, parent)
-            self._processes[command.command_id] = _Process(command, span, context, began_ns)
+            name = command_type_of(type(command.command))
+            attributes = {
+                "messaging.system": "actorium",
+                "messaging.message.id": command.command_id,
+                "actorium.stream.id": command.command.to,
+            }
+            span = self._begun.pop(command.headers[_HEADER], None)
+            if span is None:
+                parent = _context_of(command.headers)
+                if parent is None:
+                    continue
+                span = self._tracer.start_span(f"process {name}", parent, kind=SpanKind.CONSUMER)
+            else:
+                span.update_name(f"send {name}")
+            span.set_attributes(attributes)
+            context = trace.set_span_in_context(span, _OUTSIDE)
+            self._processes[command.command_id] = _Process(command, span, context, time_ns())
 
     def commands_answered(self, answers: Sequence[ObservedAnswer]) -> None:
         """End the spans of commands, and record their durations."""
@@ -232,10 +232,9 @@ class OpenTelemetry(Instrument):
         parent = _context_of(headers)
         if parent is None:
             return
-        name = key.removesuffix(":undo")
         attributes = {"actorium.saga.type": saga_type, "actorium.saga.id": saga_id, "actorium.saga.step": key}
-        span = self._tracer.start_span(f"step {saga_type}.{name}", parent, attributes=attributes)
-        if len(self._steps) >= _STEPS_MAX:  # the oldest step waits for a person or a distant timer
+        span = self._tracer.start_span(f"step {saga_type}.{key}", parent, attributes=attributes)
+        if len(self._steps) >= _SPANS_MAX:  # the oldest step waits for a person or a distant timer
             self._steps.pop(next(iter(self._steps))).end()
         self._steps[saga_type, saga_id, key] = span
 
