@@ -40,6 +40,10 @@ COMMANDS: Mapping[str, CommandEntry | CommandGroup] = {
         f"{_COMMANDS}.corrections.impact:impact",
         "Show what some events caused: events, sagas, rows, snapshots and messages.",
     ),
+    "what-if": (
+        f"{_COMMANDS}.corrections.what_if:what_if",
+        "Show what would be different with other events, or with other code.",
+    ),
     "schema": (f"{_COMMANDS}.documents:schema", "Print the JSON Schema of the application's commands and events."),
     "asyncapi": (f"{_COMMANDS}.documents:asyncapi", "Print the AsyncAPI 3.0 document of the application."),
     "graph": (

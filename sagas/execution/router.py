@@ -73,19 +73,8 @@ class Router:
 
     def saga_id(self, recorded: RecordedEvent[Event]) -> str | None:
         """Return the id of the saga that an event starts or concerns; None if there is none."""
-        definition = self._definition
-        event_class = type(recorded.event)
-        known = definition.handler_of(event_class)
-        if known is not None:
-            if known.correlate is not None:
-                return _correlated(known.correlate, recorded)
-            is_later = recorded.position > self._derives_after
-            return bounded(recorded.event_id) if is_later else _id_before_derived_ids(recorded)
-        for step in definition.waiting_for(event_class):
-            if step.correlate is not None:
-                return _correlated(step.correlate, recorded)
-        cause = recorded.metadata.cause
-        return cause.id if cause is not None and cause.type == definition.saga_type else None
+        is_later = recorded.position > self._derives_after
+        return saga_id_of(self._definition, recorded, bounded(recorded.event_id) if is_later else None)
 
     def begin(self, recorded: RecordedEvent[Event], ended: Take) -> bool:
         """Deliver one event to its saga immediately, if there is room."""
@@ -147,6 +136,24 @@ class Router:
         """Read the log again from where the router first began; repeated events have no effect."""
         self._delivered_to = self._head()
         await self._start_position.reset()
+
+
+def saga_id_of(definition: SagaDefinition, recorded: RecordedEvent[Event], own_id: str | None) -> str | None:
+    """Return the id of the saga that an event starts or concerns; None if there is none.
+
+    own_id: the id of a saga that is named after the event which starts it; None for the one of older versions.
+    """
+    event_class = type(recorded.event)
+    known = definition.handler_of(event_class)
+    if known is not None:
+        if known.correlate is not None:
+            return _correlated(known.correlate, recorded)
+        return own_id if own_id is not None else _id_before_derived_ids(recorded)
+    for step in definition.waiting_for(event_class):
+        if step.correlate is not None:
+            return _correlated(step.correlate, recorded)
+    cause = recorded.metadata.cause
+    return cause.id if cause is not None and cause.type == definition.saga_type else None
 
 
 def _id_before_derived_ids(recorded: RecordedEvent[Event]) -> str:

@@ -9,13 +9,22 @@ from actorium.corrections.impact.report import (
     TouchedStream,
 )
 from actorium.corrections.impact.selection import Selection
+from actorium.corrections.what_if.differences import Difference, WhatIf
+from actorium.corrections.what_if.edits import Added, Edits
+from actorium.corrections.what_if.questions import what_if, with_code
 
 __all__ = [
+    "Added",
     "Corrections",
+    "Difference",
+    "Edits",
     "Impact",
     "Selection",
     "TouchedEvent",
     "TouchedFollower",
     "TouchedProjection",
     "TouchedStream",
+    "WhatIf",
+    "what_if",
+    "with_code",
 ]

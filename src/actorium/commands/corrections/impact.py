@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 from actorium.application import Runtime
+from actorium.commands.corrections.reading import opened
 from actorium.commands.corrections.selecting import SelectionOptions
 from actorium.commands.json_report import JsonFile, screen_beside, write_text
 from actorium.commands.problem import require_place_for_report
@@ -13,8 +14,6 @@ from actorium.commands.target import Target
 from actorium.corrections.impact.examination import examine
 from actorium.corrections.impact.report import Impact
 from actorium.corrections.impact.selection import Selection
-from actorium.inspection import require_log
-from actorium.store.event_store import Examinable
 from actorium.user_code.targets import load_app
 
 _LINES_OF_TREE = 40
@@ -55,10 +54,5 @@ def impact(
 
 
 async def _examined(runtime: Runtime, selection: Selection) -> Impact:
-    await require_log(runtime)
-    store = runtime.store
-    await (store.open(read_only=True) if isinstance(store, Examinable) else store.open())
-    try:
+    async with opened(runtime) as store:
         return await examine(store, runtime.catalog, selection)
-    finally:
-        await store.close()

@@ -1,0 +1,22 @@
+"""Opens the log of an application that the command does not run."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from actorium.application import Runtime
+from actorium.inspection import require_log
+from actorium.store.event_store import EventStore, Examinable
+
+
+@asynccontextmanager
+async def opened(runtime: Runtime) -> AsyncIterator[EventStore]:
+    """Open the log of a runtime that is not started, read-only; the application may be running elsewhere."""
+    await require_log(runtime)
+    store = runtime.store
+    await (store.open(read_only=True) if isinstance(store, Examinable) else store.open())
+    try:
+        yield store
+    finally:
+        await store.close()
