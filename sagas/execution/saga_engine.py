@@ -345,6 +345,7 @@ class SagaEngine(Component):
         if not checked_text(reason, "reason").strip():
             raise InvalidCommand(f"{saga.__name__}<{id}>: an operator's action needs a reason, which is stored with it")
         kind = self._kind(saga)
+        await self._dispatcher.read(kind.type, id, self._timeout_s)  # raises NotFound
         repair = Repair(id, action, reason, self._source.now_us())
         await self._ask(kind, repair)
         # Events that arrived while it was stuck are waiting: deliver them now.

@@ -393,6 +393,7 @@ class SQLiteStore(SQLiteLog):
     ) -> None:
         settings = SQLiteSettings(synchronous, cache_mb, wal_autocheckpoint_pages, busy_timeout_s, verify_mb)
         super().__init__(DatabaseFile(path), settings)
+        self.path = self._file.path
 
     async def repair(self) -> list[str]:
         return repair_file(self._file.path)

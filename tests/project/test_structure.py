@@ -14,7 +14,8 @@ FOLDER_FILES_MAX = 16  # without its __init__.py
 
 # A package may import those below it in this list, never those above. "shell" is src/actorium itself, its modules for
 # everybody; its folders, and `inspection` beside the command line that it serves, are layers of their own.
-LAYERS = ["store", "actors", "runtime", "sagas", "shell", "testing", "simulation", "commands", "examples", "benchmarks"]
+LAYERS = ["store", "actors", "runtime", "sagas", "shell", "testing", "simulation", "console", "commands", "examples"]
+LAYERS += ["benchmarks"]
 COMMAND_LINE = ("actorium.inspection", "actorium.user_code.targets", "actorium.__main__", "actorium.commands")
 LIBRARY = ["store", "actors", "runtime", "sagas", "src/actorium"]
 DETERMINISTIC = ["store", "actors", "runtime", "sagas"]

@@ -1,0 +1,1 @@
+"""What crosses the HTTP of a console: requests, queries, and the values that it answers with."""
