@@ -1,15 +1,15 @@
 """Kills of the runtime, of the server and of its backends, under load, on real processes and a server of their own."""
 
-import asyncio
 import random
 import signal
-import threading
 from collections.abc import Iterator
 
 import pytest
 from support.children import Child, check
 from support.postgres import new_log, run_sql, with_options
-from support.postgres_server import NO_FLUSH, PostgresServer, own_server
+from support.postgres_server import NO_FLUSH
+
+from actorium.testing.postgresql_server import PostgresServer, own_server
 
 KILLS = 6
 SEED = 20_261_130
@@ -93,22 +93,14 @@ async def test_a_killed_server_costs_time_only(server: PostgresServer, own_url: 
 
 @pytest.mark.asyncio
 async def test_killed_backends_cost_time_only(own_url: str) -> None:
-    ended = threading.Event()
     kill_one = (
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'actorium %' "
         "AND application_name NOT LIKE '% lease' ORDER BY random() LIMIT 1"
     )
-
-    def kill_backends() -> None:
-        while not ended.is_set():
-            asyncio.run(run_sql(own_url, kill_one))
-
     child = Child(with_options(own_url, patience_s="60"), 0)
-    child.run_until_acknowledged(1)
-    killer = threading.Thread(target=kill_backends)
-    killer.start()
-    child.run_until_acknowledged(150)
-    ended.set()
-    killer.join()
+    for _ in range(30):
+        child.run_until_acknowledged(len(child.acks) + 5)
+        await run_sql(own_url, kill_one)
+    child.run_until_acknowledged(len(child.acks) + 5)
     assert child.end(signal.SIGINT) == 0
     await check(own_url, child.acks, send_again=len(child.acks))
