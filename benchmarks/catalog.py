@@ -20,7 +20,7 @@ from actorium.benchmarks.scenarios import (
     sagas,
     written_bytes,
 )
-from actorium.benchmarks.yardsticks import least, raw
+from actorium.benchmarks.yardsticks import inserts, least, raw
 
 CATALOG: tuple[Scenario, ...] = (
     *callers.SCENARIOS,
@@ -37,6 +37,7 @@ CATALOG: tuple[Scenario, ...] = (
     *written_bytes.SCENARIOS,
     *least.SCENARIOS,
     *raw.SCENARIOS,
+    inserts.SCENARIO,
     *by_eventsourcing.SCENARIOS,
     *by_pykka.SCENARIOS,
 )

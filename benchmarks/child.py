@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from actorium.benchmarks.catalog import BY_NAME
+from actorium.benchmarks.databases import ServerPlace
 from actorium.benchmarks.measuring.latencies import Latencies
 from actorium.benchmarks.measuring.quiet import be_quiet
 from actorium.benchmarks.scenario import Bench, Figures, StoreName, Wrong
@@ -27,6 +28,7 @@ class Job(msgspec.Struct, frozen=True):
     shared: a folder that outlives the run.
     profile: write a call tree beside the outcome.
     limit_s: the run is stopped after this time and counts as wrong.
+    server: the PostgreSQL server, if the store is on one.
     """
 
     scenario: str
@@ -36,6 +38,7 @@ class Job(msgspec.Struct, frozen=True):
     seed: int
     profile: bool = False
     limit_s: float = 600.0
+    server: ServerPlace | None = None
 
 
 class JobOutcome(msgspec.Struct, frozen=True):
@@ -54,7 +57,7 @@ def carry_out(job: Job, folder: Path) -> JobOutcome:
         from pyinstrument import Profiler
 
         profiler = Profiler(async_mode="disabled")  # the call tree of the loop, not of one task
-    bench = Bench(job.store, job.sizes, folder, Path(job.shared), seed=job.seed, profile=profiler)
+    bench = Bench(job.store, job.sizes, folder, Path(job.shared), seed=job.seed, profile=profiler, server=job.server)
     try:
         figures = asyncio.run(_measure(job, bench))
     except Wrong as wrong:
@@ -62,10 +65,13 @@ def carry_out(job: Job, folder: Path) -> JobOutcome:
     latencies = Latencies.of(bench.latencies_s)
     if profiler is not None:
         (folder / PROFILE).write_text(profiler.output_html(), encoding="utf-8")
+    if bench.server_cpu_s:
+        figures["server_cpu_s"] = bench.server_cpu_s
     return JobOutcome({**figures, **latencies.figures()}, latencies.encoded(), bench.durability)
 
 
 async def _measure(job: Job, bench: Bench) -> Figures:
+    await bench.prepare()
     return await BY_NAME[job.scenario].measure(bench)
 
 

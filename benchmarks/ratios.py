@@ -12,7 +12,7 @@ from actorium.benchmarks.scenario import OURS, YARDSTICK, Scenario, StoreName, m
 
 # The scenarios at the front of a page or a screen, the most durable first.
 _IN_FRONT: Sequence[tuple[StoreName, Sequence[str]]] = tuple(
-    (store, ("100-callers", "one-caller")) for store in ("full", "normal", "memory")
+    (store, ("100-callers", "one-caller")) for store in ("full", "normal", "postgresql", "memory")
 )
 
 

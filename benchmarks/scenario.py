@@ -17,20 +17,31 @@ from typing import Any, Literal, Protocol, get_args
 
 import msgspec
 
+from actorium.benchmarks.databases import Databases, ServerPlace, server_cpu_s
 from actorium.store.event_store import EventStore
 from actorium.store.memory import MemoryStore
-from actorium.store.sqlite import SQLiteStore
+from actorium.store.urls import open_store
 
-StoreName = Literal["memory", "full", "normal"]
+StoreName = Literal["memory", "full", "normal", "postgresql"]
 STORES: tuple[StoreName, ...] = get_args(StoreName)
 DURABLE: tuple[StoreName, ...] = ("full", "normal")
-STORE_TITLES: Mapping[StoreName, str] = {"memory": "memory", "full": "SQLite FULL", "normal": "SQLite NORMAL"}
+IN_PROCESS: tuple[StoreName, ...] = ("memory", *DURABLE)
+"""The stores that need no server; a suite uses the others only if they are named."""
+STORE_TITLES: Mapping[StoreName, str] = {
+    "memory": "memory",
+    "full": "SQLite FULL",
+    "normal": "SQLite NORMAL",
+    "postgresql": "PostgreSQL",
+}
 SURVIVES: Mapping[StoreName, str] = {
     "memory": "nothing survives the process",
     "full": "acknowledged commands survive a power cut",
     "normal": "acknowledged commands survive the process; a power cut may lose the latest ones",
+    "postgresql": "acknowledged commands survive a power cut of the server",
 }
 _LEVELS = ("OFF", "NORMAL", "FULL", "EXTRA")  # in SQLite's numbering
+_RUN = "run"
+_SAFE_SERVER = ("fsync", "full_page_writes", "synchronous_commit")
 
 OURS = "actorium"
 YARDSTICK = "yardstick"
@@ -53,7 +64,10 @@ class Profile(Protocol):
 
 
 class Stopwatch:
-    """The duration of the measured part, as wall time and as CPU time of the process."""
+    """The duration of the measured part, as wall time and as CPU time of the process.
+
+    The CPU time of a database server is included if the suite started the server.
+    """
 
     wall_s = 0.0
     cpu_s = 0.0
@@ -64,10 +78,19 @@ class Bench:
 
     folder: an empty folder of the run.
     shared: a folder that persists between the runs of one suite, for logs that are filled once.
+    server: the PostgreSQL server, if the store is on one.
     """
 
     def __init__(
-        self, store: StoreName, sizes: Sizes, folder: Path, shared: Path, *, seed: int, profile: Profile | None = None
+        self,
+        store: StoreName,
+        sizes: Sizes,
+        folder: Path,
+        shared: Path,
+        *,
+        seed: int,
+        profile: Profile | None = None,
+        server: ServerPlace | None = None,
     ) -> None:
         self.store_name = store
         self.sizes = sizes
@@ -76,13 +99,16 @@ class Bench:
         self.seed = seed
         self.latencies_s: list[float] = []
         self.durability = "none: in memory"
+        self.server_cpu_s = 0.0  # of the measured part; included in its CPU time
         self._profile = profile
         self._memory: MemoryStore | None = None
+        self._server = server
+        self.databases = None if server is None else Databases(server)
 
     @property
-    def is_durable(self) -> bool:
-        """Whether the store is a file."""
-        return self.store_name != "memory"
+    def is_file(self) -> bool:
+        """Whether the store is a file of SQLite."""
+        return self.store_name in DURABLE
 
     @property
     def synchronous(self) -> str:
@@ -94,6 +120,13 @@ class Bench:
         """The path of the run's log, if it is a file."""
         return self.folder / "log.db"
 
+    @property
+    def url(self) -> str:
+        """The URL of the run's store, which is not in memory."""
+        if self.databases is not None:
+            return self.databases.url(_RUN)
+        return f"sqlite:///{self.path}?synchronous={self.synchronous}"
+
     def count(self, name: str) -> int:
         """Return a size that is a count."""
         return int(self.sizes[name])
@@ -103,9 +136,9 @@ class Bench:
         return float(self.sizes[name])
 
     def store(self) -> EventStore:
-        """Return the run's store, closed: always the same one in memory, or a new opening of the same file."""
-        if self.is_durable:
-            return SQLiteStore(self.path, synchronous=self.synchronous)
+        """Return the run's store, closed: always the same one in memory, or a new opening of the same log."""
+        if self.store_name != "memory":
+            return open_store(self.url)
         if self._memory is None:
             self._memory = MemoryStore()
         return self._memory
@@ -122,11 +155,13 @@ class Bench:
         self.durability = f"journal_mode={mode}, synchronous={_LEVELS[level]}"
 
     async def ask_durability(self, store: EventStore) -> None:
-        """Record an open store's settings.
+        """Record an open store's settings; raise Wrong if a server may lose acknowledged commands.
 
-        The store has read each setting back from SQLite, and refuses to run with any other than requested.
+        A store on SQLite has read each setting back, and refuses to run with any other than requested.
         """
-        if self.is_durable:
+        if self.databases is not None:
+            self.durability = await server_settings(store)
+        elif self.is_file:
             ((mode,),) = await store.query("PRAGMA journal_mode", ())
             self.durability = f"journal_mode={mode}, {store.describe().partition('(WAL, ')[2].rstrip(')')}"
 
@@ -137,13 +172,34 @@ class Bench:
         gc.collect()
         if self._profile is not None:
             self._profile.start()
+        server_cpu = self._server_cpu_s()
         cpu, began = time.process_time(), time.perf_counter()
         try:
             yield clock
         finally:
             clock.wall_s, clock.cpu_s = time.perf_counter() - began, time.process_time() - cpu
+            self.server_cpu_s = self._server_cpu_s() - server_cpu
+            clock.cpu_s += self.server_cpu_s
             if self._profile is not None:
                 self._profile.stop()
+
+    def _server_cpu_s(self) -> float:
+        return server_cpu_s(self._server.pid) if self._server is not None and self._server.pid else 0.0
+
+    async def prepare(self, template: str = "") -> None:
+        """Create the run's database, if the store is on a server: empty, or a copy of another one."""
+        if self.databases is not None:
+            await self.databases.create(_RUN, template)
+
+
+async def server_settings(store: EventStore) -> str:
+    """Return the settings of a server that decide what survives a power cut; raise Wrong unless all are on."""
+    names = ", ".join(f"'{name}'" for name in _SAFE_SERVER)
+    rows = await store.query(f"SELECT name, setting FROM pg_settings WHERE name IN ({names}) ORDER BY name", ())
+    off = [name for name, setting in rows if setting != "on"]
+    if off:
+        raise Wrong(f"the server has {off[0]}={dict(rows)[off[0]]}: acknowledged commands may be lost")
+    return ", ".join(f"{name}={setting}" for name, setting in rows)
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):

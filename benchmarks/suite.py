@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import os
 import random
@@ -12,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -19,10 +21,11 @@ from typing import NamedTuple
 import msgspec
 
 from actorium.benchmarks.child import OUTCOME, PROFILE, Job, JobOutcome
+from actorium.benchmarks.databases import Databases, ServerPlace
 from actorium.benchmarks.measuring.environment import look_around
 from actorium.benchmarks.ratios import is_in_front
 from actorium.benchmarks.report import BenchmarkReport, NotRun, Result, Run
-from actorium.benchmarks.scenario import Scenario, Sizes, StoreName
+from actorium.benchmarks.scenario import IN_PROCESS, Scenario, Sizes, StoreName
 
 QUICK_S = 53.0  # no run that would likely end later is started, so that --quick takes at most a minute
 _QUICK_RUN_S_MAX = 20.0
@@ -33,13 +36,18 @@ _LINES_OF_A_FAILURE = 30
 _FULL_BYTES = 1_000_000  # a disk with less free space counts as full
 _ENDED_IN_TIME_S = 5.0
 
+SERVER_SETTINGS = {"shared_buffers": "'256MB'", "max_wal_size": "'4GB'"}
+"""Those in which a server of the suite differs from the defaults, apart from its address: a server as people run it
+keeps a log of this size in memory."""
+
 
 class SuitePlan(NamedTuple):
     """What to measure.
 
-    stores: none means all stores of a scenario, or its `quick` ones.
+    stores: none means all stores of a scenario that need no server, or its `quick` ones.
     folder: the folder of the databases.
     profiles: the folder for call trees, if requested.
+    postgresql: the URL of a server for the runs on PostgreSQL; if empty, the suite starts one.
     """
 
     scenarios: Sequence[Scenario]
@@ -48,6 +56,7 @@ class SuitePlan(NamedTuple):
     quick: bool = False
     folder: Path | None = None
     profiles: Path | None = None
+    postgresql: str = ""
 
 
 class _Case(NamedTuple):
@@ -80,13 +89,36 @@ class Suite:
     def run(self, on_progress: Callable[[int, str], None]) -> BenchmarkReport:
         """Make all runs, calling `on_progress(done, what)` before each; KeyboardInterrupt ends the suite early."""
         try:
-            with tempfile.TemporaryDirectory(prefix="actorium-bench-", dir=self._plan.folder) as folder:
-                self._run_all(Path(folder), on_progress)
+            with (
+                tempfile.TemporaryDirectory(prefix="actorium-bench-", dir=self._plan.folder) as folder,
+                self._server() as server,
+            ):
+                self._run_all(Path(folder), server, on_progress)
         except KeyboardInterrupt:
             self._interrupted = True
         return self.report()
 
-    def _run_all(self, folder: Path, on_progress: Callable[[int, str], None]) -> None:
+    @contextmanager
+    def _server(self) -> Iterator[ServerPlace | None]:
+        """Yield the server of the runs on PostgreSQL, and leave no database there; None if there are no such runs."""
+        if all(case.store != "postgresql" for case in self._cases):
+            yield None
+            return
+        prefix = f"actorium_bench_{os.getpid()}_"
+        if not self._plan.postgresql:
+            from actorium.testing.postgresql_server import own_server  # it needs a POSIX system
+
+            with own_server(self._plan.folder, **SERVER_SETTINGS) as server:
+                assert server.process is not None
+                yield ServerPlace(server.url(), server.process.pid, prefix)
+            return
+        place = ServerPlace(self._plan.postgresql, 0, prefix)
+        try:
+            yield place
+        finally:
+            asyncio.run(Databases(place).drop_all())
+
+    def _run_all(self, folder: Path, server: ServerPlace | None, on_progress: Callable[[int, str], None]) -> None:
         shared = folder / "shared"
         shared.mkdir()
         done = 0
@@ -94,7 +126,7 @@ class Suite:
             for case in cases:
                 on_progress(done, f"{case.scenario.name} on {case.store}")
                 done += 1
-                self._run_one(case, number, folder, shared)
+                self._run_one(case, number, folder, shared, server if case.store == "postgresql" else None)
 
     def _order(self) -> Iterator[tuple[int, list[_Case]]]:
         """Yield the rounds, each in a different order.
@@ -119,14 +151,14 @@ class Suite:
     def _shuffled(cases: Sequence[_Case], number: int) -> list[_Case]:
         return random.Random(number).sample(cases, len(cases))
 
-    def _run_one(self, case: _Case, number: int, folder: Path, shared: Path) -> None:
+    def _run_one(self, case: _Case, number: int, folder: Path, shared: Path, server: ServerPlace | None) -> None:
         key = (case.scenario.name, case.store)
         began = time.monotonic()
         longest_s = max(self._took_s.values(), default=0.0)  # a run without a known duration may take as long as any
         if began + self._took_s.get(key, longest_s) > self._ends:
             return
         limit_s = _QUICK_RUN_S_MAX if self._plan.quick else _RUN_S_MAX
-        job = Job(*key, dict(case.sizes), str(shared), number, self._plan.profiles is not None, limit_s)
+        job = Job(*key, dict(case.sizes), str(shared), number, self._plan.profiles is not None, limit_s, server)
         try:
             with tempfile.TemporaryDirectory(prefix="run-", dir=folder) as own:
                 outcome = self._measure(job, Path(own))
@@ -144,7 +176,7 @@ class Suite:
         cases = []
         for scenario in self._plan.scenarios:
             sizes = scenario.quick if self._plan.quick else scenario.sizes
-            usual = scenario.quick_stores if self._plan.quick else scenario.stores
+            usual = scenario.quick_stores if self._plan.quick else IN_PROCESS
             for store in [store for store in scenario.stores if store in (self._plan.stores or usual)]:
                 if scenario.needs and importlib.util.find_spec(scenario.needs) is None:
                     why = f"{scenario.needs} is not installed: pip install 'actorium[bench-peers]'"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from actorium.benchmarks.account import Account, Deposited
+from actorium.benchmarks.databases import Databases
 from actorium.benchmarks.measuring.load import AMOUNT
 from actorium.benchmarks.scenario import Bench
 from actorium.store.codec import EventCodec
@@ -14,6 +15,7 @@ from actorium.store.event_store import Append, AppendBatch, EventStore
 from actorium.store.events import EncodedEvent, Metadata, as_json
 from actorium.store.names import StreamName
 from actorium.store.sqlite import SQLiteStore
+from actorium.store.urls import open_store
 
 _APPENDS_AT_ONCE = 5_000
 _ONE_STREAM_AT_ONCE = 1_000
@@ -25,7 +27,10 @@ async def filled(bench: Bench, aggregates: int, events: int) -> EventStore:
 
     The streams are interleaved in the log, as they are when many aggregates are active at once.
     """
-    if not bench.is_durable:
+    if bench.databases is not None:
+        await _fill_database(bench, bench.databases, aggregates, events)
+        return bench.store()
+    if not bench.is_file:
         store = bench.store()
         await fill(store, aggregates, events)
         return store
@@ -37,6 +42,16 @@ async def filled(bench: Bench, aggregates: int, events: int) -> EventStore:
         unfinished.rename(prepared)
     shutil.copyfile(prepared, bench.path)
     return bench.store()
+
+
+async def _fill_database(bench: Bench, databases: Databases, aggregates: int, events: int) -> None:
+    prepared = f"filled_{aggregates}_{events}"
+    if not await databases.exists(prepared):
+        unfinished = f"{prepared}_part"
+        await databases.create(unfinished)
+        await fill(open_store(f"{databases.url(unfinished)}&synchronous_commit=off"), aggregates, events)
+        await databases.finish(unfinished, prepared)
+    await bench.prepare(prepared)
 
 
 async def fill(store: EventStore, aggregates: int, events: int) -> None:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from actorium.benchmarks.scenario import Bench, Figures, Scenario, StoreName, Wrong
+from actorium.benchmarks.scenario import IN_PROCESS, Bench, Figures, Scenario, StoreName, Wrong
 
 _MODULE = "eventsourcing"
 _REFERENCE = "ref-000000000000000000000000000000000000"
@@ -101,7 +101,7 @@ def _application(bench: Bench) -> tuple[Any, Callable[[], Any], Callable[[], int
                 raise ValueError(amount)
             self._deposited(amount, "EUR", _REFERENCE, "monthly transfer")
 
-    if bench.is_durable:
+    if bench.is_file:
         _set_synchronous(bench)
         os.environ["PERSISTENCE_MODULE"] = "eventsourcing.sqlite"
         os.environ["SQLITE_DBNAME"] = str(bench.path)
@@ -138,6 +138,7 @@ def _scenario(
         beside=beside,
         needs=_MODULE,
         label=label,
+        stores=IN_PROCESS,
         also="CPU {cpu_us_per_command} µs per command",
         **more,
     )

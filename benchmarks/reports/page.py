@@ -32,7 +32,7 @@ from actorium.pages.render import render
 
 _CALLERS = (("one-caller", 1), ("100-callers", 100), ("10000-callers", 10_000))
 _GROWTH = (("growth-1k", 1_000), ("growth-10k", 10_000), ("growth-100k", 100_000), ("growth-1m", 1_000_000))
-_SHORT: Mapping[StoreName, str] = {"memory": "memory", "full": "FULL", "normal": "NORMAL"}
+_SHORT: Mapping[StoreName, str] = {"memory": "memory", "full": "FULL", "normal": "NORMAL", "postgresql": "PostgreSQL"}
 _TILES: Sequence[tuple[str, StoreName, str, str]] = (
     ("open-loop", "full", "p99_ms", "99% of commands take no longer than this at half the capacity, SQLite FULL"),
     ("recovery", "full", "first_answer_ms", "from opening the log after SIGKILL to the first answer, SQLite FULL"),

@@ -17,24 +17,28 @@ _LOOK_EVERY_S = 0.005
 _PATIENCE_S = 300.0
 
 
+_BALANCES = "CREATE TABLE balances (account TEXT PRIMARY KEY, balance INTEGER NOT NULL, deposits INTEGER NOT NULL)"
+_AMOUNTS = "CREATE TABLE amounts (amount INTEGER PRIMARY KEY, times INTEGER NOT NULL)"
+
+
 class Balances(Projection):
     """The balance of each account, and the number of deposits of each amount."""
 
-    schema = """
-    CREATE TABLE balances (account TEXT PRIMARY KEY, balance INTEGER NOT NULL, deposits INTEGER NOT NULL) WITHOUT ROWID;
-    CREATE TABLE amounts (amount INTEGER PRIMARY KEY, times INTEGER NOT NULL);
-    """
+    schema = {"sqlite": f"{_BALANCES} WITHOUT ROWID; {_AMOUNTS}", "postgresql": f"{_BALANCES}; {_AMOUNTS}"}
 
     @on
     def deposited(self, event: Deposited, recorded: RecordedEvent[Event], tx: Transaction) -> None:
         """Record a deposit."""
         tx.execute(
-            "INSERT INTO balances VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET balance = balance + excluded.balance, "
-            "deposits = deposits + 1",
+            "INSERT INTO balances VALUES (?, ?, 1) ON CONFLICT (account) DO UPDATE "
+            "SET balance = balances.balance + excluded.balance, deposits = balances.deposits + 1",
             recorded.stream_id,
             event.amount,
         )
-        tx.execute("INSERT INTO amounts VALUES (?, 1) ON CONFLICT DO UPDATE SET times = times + 1", event.amount)
+        tx.execute(
+            "INSERT INTO amounts VALUES (?, 1) ON CONFLICT (amount) DO UPDATE SET times = amounts.times + 1",
+            event.amount,
+        )
 
     @query
     async def totals(self, db: Reader) -> tuple[int, int, int]:

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
 
 from actorium import Runtime
 from actorium.benchmarks.account import Account, Deposit
@@ -18,7 +17,6 @@ from actorium.benchmarks.measuring.gate import require_log
 from actorium.benchmarks.measuring.load import AMOUNT
 from actorium.benchmarks.measuring.quiet import be_quiet
 from actorium.benchmarks.scenario import Bench, Figures, Scenario, Wrong
-from actorium.store.sqlite import SQLiteStore
 
 _STREAMS = 1_000
 _CALLERS = 100
@@ -54,7 +52,7 @@ async def measure(bench: Bench) -> Figures:
 
 def _kill_under_load(bench: Bench, wanted: int) -> Mapping[str, int]:
     """Let a process write until a number of commands is acknowledged and it is killed; return them by aggregate."""
-    command = [sys.executable, "-m", "actorium.benchmarks.scenarios.recovery", str(bench.path), bench.synchronous]
+    command = [sys.executable, "-m", "actorium.benchmarks.scenarios.recovery", bench.url]
     with subprocess.Popen([*command, str(wanted)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
         said = process.stdout.read() if process.stdout is not None else b""
     if process.returncode != -signal.SIGKILL:
@@ -65,9 +63,8 @@ def _kill_under_load(bench: Bench, wanted: int) -> Mapping[str, int]:
     return counts
 
 
-async def _write_until_killed(path: str, synchronous: str, wanted: int) -> None:
-    store = SQLiteStore(Path(path), synchronous=synchronous)
-    async with Runtime([Account], store=store) as runtime:
+async def _write_until_killed(url: str, wanted: int) -> None:
+    async with Runtime([Account], store=url) as runtime:
         acknowledged = 0
 
         async def caller(number: int) -> None:
@@ -88,7 +85,7 @@ SCENARIO = Scenario(
     question="How long does the first new answer take after a SIGKILL under load, with {events} events in the log?",
     headline="first_answer_ms",
     measure=measure,
-    stores=("full", "normal"),
+    stores=("full", "normal", "postgresql"),
     sizes={"events": 1_000_000, "acknowledged": 5_000},
     quick={"events": 20_000, "acknowledged": 500},
     also="open after {open_ms} ms; {acknowledged_before} acknowledged before the kill, none lost",
@@ -96,4 +93,4 @@ SCENARIO = Scenario(
 
 if __name__ == "__main__":
     be_quiet()
-    asyncio.run(_write_until_killed(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+    asyncio.run(_write_until_killed(sys.argv[1], int(sys.argv[2])))

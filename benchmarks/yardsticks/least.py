@@ -154,7 +154,7 @@ def connect(bench: Bench) -> sqlite3.Connection:
 
 async def measure(bench: Bench) -> Figures:
     """Return the figures of the same closed loop as in our own runs."""
-    db = connect(bench) if bench.is_durable else None
+    db = connect(bench) if bench.is_file else None
     least = Least(db)
     ids = [f"account-{number}" for number in range(bench.count("aggregates"))]
     await asyncio.gather(*(least.ask(id, 1) for id in ids))

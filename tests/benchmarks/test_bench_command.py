@@ -26,7 +26,7 @@ def said(capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
 def test_list_prints_the_scenarios(capsys: pytest.CaptureFixture[str]) -> None:
     assert bench("--list") == 0
     out, _ = said(capsys)
-    assert "one-caller actorium memory full normal What rate does one caller that waits" in out
+    assert "one-caller actorium memory full normal postgresql What rate does one caller that waits" in out
     assert "pykka pykka memory" in out
 
 
@@ -134,6 +134,7 @@ def _saved(folder: Path, file_system: str) -> str:
         ),
         (["--only"], "--only needs one or more values: add them, or leave it out"),
         (["--stores", "--quick"], "--stores needs one or more values"),
+        (["--only", "flush", "--postgresql", "postgresql://db/x"], "names a server for --stores postgresql: add it"),
         (["--only", "flush", "--profile", "file"], "cannot create file: File exists; name another folder with"),
         (["--only", "flush", "--profile", "trees", "--rounds", "3"], "leave out --rounds"),
         (["--show", "none.json"], "cannot read none.json"),

