@@ -182,9 +182,12 @@ class ReadSide(Component):
         definition = projection.__definition__
         name = checkpoint_name(definition.name, definition.version)
         work: TableProjection | MemoryProjection
+        events_per_commit: int | None = None
         if definition.has_tables:
             checkpoint = Checkpoint(name, self._store, self._save)
             work = TableProjection(projection, checkpoint, self._store, self._query_turns)
+            if definition.has_schema:  # rows are folded, and each is written once
+                events_per_commit = self._store.dialect.events_per_commit
         else:
             checkpoint = memory_checkpoint = MemoryCheckpoint(name, self._store, self._save)
             work = MemoryProjection(projection, memory_checkpoint, self._store, self.log_reader)
@@ -195,6 +198,7 @@ class ReadSide(Component):
             self._settings.handler_retry,
             self._source,
             projection.on_failure,
+            events_per_commit,
         )
         self._models[projection] = ReadModel(work, checkpoint, self.log_reader)
         self.add(projection, self._processor(definition.name, work, delivery, checkpoint))

@@ -112,19 +112,28 @@ class SequentialDelivery:
     """Delivers one event after the other, many per commit; their statements and the position move together.
 
     on_failure: what to do when no attempts for an event are left: "park" it, or "stop" before it.
+    events_per_commit: how many events are committed together at most; None for as many as arrive together.
     """
 
     def __init__(
-        self, handler: Apply, checkpoint: Checkpoint, retry: Retry, source: Source, on_failure: OnFailure = "park"
+        self,
+        handler: Apply,
+        checkpoint: Checkpoint,
+        retry: Retry,
+        source: Source,
+        on_failure: OnFailure = "park",
+        events_per_commit: int | None = None,
     ) -> None:
         self._handler = handler
+        self._events_per_commit = events_per_commit
         self._on_failure = on_failure
         self._checkpoint = checkpoint
         self._attempts = Attempts(checkpoint, retry, source)
 
     async def page(self, events: Sequence[Delivered], position: int) -> None:
         """Deliver events in order and move the checkpoint to `position`."""
-        begun, size = 0, len(events)
+        usual_size = min(len(events), self._events_per_commit or len(events))
+        begun, size = 0, usual_size
         while True:
             end = _part_end(events, begun, begun + size)
             results: list[Any] = []
@@ -140,7 +149,7 @@ class SequentialDelivery:
                     raise  # no event caused it: events behind a parked one stay there
                 if _unit_end(events, begun + 1) >= failed:
                     await self._one(events[begun:failed], failure)
-                    begun, size = failed, len(events)
+                    begun, size = failed, usual_size
                 else:  # one event cannot be written: halve the batch until it is found, to park only that one
                     size = (failed - begun + 1) // 2
             else:

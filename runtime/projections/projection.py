@@ -195,7 +195,7 @@ def query(method: Callable[..., Any]) -> Query[Any]:
 class ProjectionDefinition:
     """The declarations of a projection class, checked when the class is defined."""
 
-    __slots__ = ("_schema", "handlers", "has_tables", "name", "projection_class", "tables", "version")
+    __slots__ = ("_schema", "handlers", "has_schema", "has_tables", "name", "projection_class", "tables", "version")
 
     def __init__(self, projection_class: type[Projection], names: Mapping[str, Any]) -> None:
         self.projection_class = projection_class
@@ -204,6 +204,7 @@ class ProjectionDefinition:
         owner = projection_class.__name__
         self._schema = _checked_schema(owner, projection_class.schema)
         self.tables = _checked_tables(owner, projection_class.tables)
+        self.has_schema = bool(self._schema)
         self.has_tables = bool(self._schema or self.tables)
         if not is_version(self.version):
             raise ConfigurationError(f"{owner}.version = {self.version!r}: version must be an integer, 1 or more")

@@ -53,6 +53,7 @@ from actorium.store.postgresql.dialect import PostgreSQLDialect
 from actorium.store.postgresql.growth import Growth
 from actorium.store.postgresql.lease import Lease
 from actorium.store.postgresql.schema import found_version, migrate, refuse_other
+from actorium.store.postgresql.statement_batches import StatementBatches
 from actorium.store.raised import error_text
 from actorium.store.tables.dialect import Dialect
 from actorium.store.tables.own_rows import Row, TableRead
@@ -68,6 +69,7 @@ class _Opened:
     def __init__(self, connector: Connector, options: PostgreSQLOptions, *, read_only: bool) -> None:
         self.appender = Session(connector.for_role("append"))
         self.tables = Session(connector.for_role("tables"))
+        self.batches = StatementBatches()
         self.readers = SessionPool(connector.for_role("read"), options.read_connections)
         self.queries = SessionPool(connector.for_role("query"), options.query_connections)
         self.growth = Growth(Session(connector.for_role("watch")), schema=options.schema)
@@ -281,7 +283,7 @@ class PostgreSQLStore:
 
     async def save(self, checkpoints_: Sequence[SaveCheckpoint]) -> Mapping[int, SaveFailure]:
         session, lease = self._require_open(), self._require_lease()
-        saving = checkpoints.Saving(checkpoints_, lease.require().node)
+        saving = checkpoints.Saving(checkpoints_, lease.require().node, session.batches)
         return await self._until_known(session, lease, session.tables, saving.attempt, lambda: saving.is_in_doubt)
 
     async def _until_known(

@@ -15,6 +15,7 @@ from actorium.store.postgresql.connections.sessions import Connection
 from actorium.store.postgresql.own_tables import write_changes
 from actorium.store.postgresql.ownership import HOLD_NODE
 from actorium.store.postgresql.schema import storable
+from actorium.store.postgresql.statement_batches import BatchFailed, StatementBatches
 from actorium.store.postgresql.statements import change_rows, run_statements
 from actorium.store.sql.row_checksums import dead_letter_values, row_checksum, snapshot_checksum, verified_letters
 
@@ -53,9 +54,10 @@ _STATUS = "SELECT pg_xact_status($1::text::xid8)"
 class Saving:
     """One call of `EventStore.save`, which can be repeated until its outcome is known."""
 
-    def __init__(self, checkpoints: Sequence[SaveCheckpoint], node: int) -> None:
+    def __init__(self, checkpoints: Sequence[SaveCheckpoint], node: int, batches: StatementBatches) -> None:
         self._checkpoints = checkpoints
         self._node = node
+        self._batches = batches
         self._transaction_id = ""  # of an attempt whose commit was not answered
         self._failed: dict[int, StatementFailed] = {}
 
@@ -96,12 +98,19 @@ class Saving:
                 await _save_positions(connection, plain)
                 plain = {}
             try:
-                async with connection.transaction():  # a savepoint
-                    await _save(connection, checkpoint)
+                await self._save(connection, checkpoint)
             except StatementFailed as failure:
                 self._failed[index] = failure
         if plain:
             await _save_positions(connection, plain)
+
+    async def _save(self, connection: Connection, checkpoint: SaveCheckpoint) -> None:
+        try:
+            async with connection.transaction():  # a savepoint
+                await _save(connection, checkpoint, self._batches)
+        except BatchFailed:
+            async with connection.transaction():
+                await _save(connection, checkpoint, None)
 
 
 async def _has_committed(connection: Connection, transaction_id: str) -> bool:
@@ -112,9 +121,10 @@ async def _has_committed(connection: Connection, transaction_id: str) -> bool:
     return bool(status == "committed")
 
 
-async def _save(connection: Connection, checkpoint: SaveCheckpoint) -> None:
+async def _save(connection: Connection, checkpoint: SaveCheckpoint, batches: StatementBatches | None) -> None:
     await write_changes(connection, checkpoint.changes)
-    await run_statements(connection, checkpoint.statements)
+    if batches is None or not await batches.run(connection, checkpoint.statements):
+        await run_statements(connection, checkpoint.statements)
     await change_rows(connection, checkpoint.rows)
     if checkpoint.settled:
         await connection.execute(_SETTLE, checkpoint.name, list(checkpoint.settled))

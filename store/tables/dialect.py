@@ -37,6 +37,11 @@ class Dialect(Protocol):
         """The name of the dialect, as a projection's `schema` has it: "sqlite"."""
         ...
 
+    @property
+    def events_per_commit(self) -> int | None:
+        """How many events' statements to write in one commit at most; None if more is always better."""
+        ...
+
     def translated(self, sql: str) -> str:
         """Convert a statement with `?` parameters to the form that the database accepts."""
         ...
@@ -76,6 +81,7 @@ class SQLiteDialect:
     """SQLite's SQL."""
 
     name = "sqlite"
+    events_per_commit: int | None = None
 
     def translated(self, sql: str) -> str:
         return sql

@@ -87,6 +87,7 @@ class PostgreSQLOptions(NamedTuple):
             "application_name": f"{self.application_name} {role}",
             "search_path": quoted(self.schema),
             "timezone": "UTC",
+            "standard_conforming_strings": "on",
             **_KEEPALIVE,
         }
         if role in ("append", "read"):

@@ -70,6 +70,34 @@ async def test_statements_and_queries_are_translated_and_names_quoted() -> None:
     assert store.queries[-1] == "SELECT amount FROM [Sums__v1__sums] WHERE id = ?1"
 
 
+class Few(SQLiteDialect):
+    """A dialect of a database that should not commit many events at once."""
+
+    events_per_commit = 3
+
+
+class FewStore(GatedStore):
+    """A store of this dialect."""
+
+    @property
+    def dialect(self) -> Dialect:
+        return Few()
+
+
+@virtual
+async def test_a_dialect_limits_the_events_of_one_commit() -> None:
+    store = FewStore()
+    async with Runtime([Account], store=store) as runtime:
+        await runtime.send(OpenAccount("alice"))
+        for amount in range(10):
+            await runtime.send(Deposit("alice", amount))
+    store.saves.clear()
+    async with Runtime([Account, Sums], store=store) as runtime:
+        assert await runtime.query(Sums.of, "alice", after=11) == 9
+    positions = [one.position for save in store.saves for one in save if one.statements and one.position]
+    assert positions[-4:] == [4, 7, 10, 11]  # before them, the tables are made
+
+
 class Both(Sums):
     schema: ClassVar[dict[str, str]] = {
         "sqlite": "CREATE TABLE sums (id TEXT PRIMARY KEY, amount INTEGER)",

@@ -14,6 +14,7 @@ from actorium.store.postgresql.checkpoints import Saving
 from actorium.store.postgresql.connections.sessions import Connection, Session
 from actorium.store.postgresql.lease import Lease
 from actorium.store.postgresql.ownership import Ownership
+from actorium.store.postgresql.statement_batches import StatementBatches
 from actorium.store.shared import SharedStore
 from actorium.store.urls import open_store
 from actorium.testing import SharedStoreContract
@@ -55,7 +56,7 @@ class PostgreSQLLogs:
         return self._arrival(store, lambda connection: Appender().append(connection, batch, writer))
 
     async def sent_save(self, store: SharedStore, checkpoints: Sequence[SaveCheckpoint]) -> Arrival:
-        return self._arrival(store, Saving(checkpoints, self._owned(store).node).attempt)
+        return self._arrival(store, Saving(checkpoints, self._owned(store).node, StatementBatches()).attempt)
 
     async def close(self) -> None:
         await asyncio.gather(*(store.close() for store in self._stores))
