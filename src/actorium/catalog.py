@@ -17,7 +17,8 @@ from actorium.sagas.model.stream import SagaStream, saga_stream_of
 from actorium.sagas.model.submissions import Submission
 from actorium.store.codec import EventCodec
 from actorium.store.errors import ConfigurationError
-from actorium.store.events import Event
+from actorium.store.events import Event, event_type_of
+from actorium.store.names import NAME_BYTES_MAX, is_storable_name
 
 Part = type[Aggregate] | type[Projection] | type[Saga] | Outlet | Callable[..., Any]
 """A part of a runtime: a class of aggregates, projections or sagas, a `@react` function, or an outlet."""
@@ -57,6 +58,8 @@ class Catalog:
         for aggregate in self.own_aggregates:
             self._name("streams", aggregate.__definition__.stream_type, aggregate, "another name")
             events.update(dict.fromkeys(aggregate.__definition__.evolvers))
+        for event in self.events:
+            _require_storable(event_type_of(event), event)
         self._require_emitters()
         self.codec = EventCodec(events)
 
@@ -105,12 +108,15 @@ class Catalog:
         return reaction.handler.event_classes
 
     def _add_saga(self, saga: type[Saga]) -> Iterable[type[Event]]:
+        for step in saga.__definition__.steps:
+            _require_storable(step, saga)
         self.saga_streams[saga] = saga_stream_of(saga.__definition__)
         return saga.__definition__.event_classes
 
     def _add_outlet(self, outlet: Outlet) -> Iterable[type[Event]]:
         if any(outlet.name == other.name for other in self.outlets):
             raise ConfigurationError(f"two outlets of this runtime have the name {outlet.name!r}: rename one")
+        _require_storable(outlet.name, outlet)
         self.outlets.append(outlet)
         return outlet.types
 
@@ -129,6 +135,7 @@ class Catalog:
     def _name_command(self, command: type[Command]) -> None:
         """Check that no two commands share a stored name: sagas and submissions look up the class by it."""
         name = command_type_of(command)
+        _require_storable(name, command)
         other = self._names.setdefault(("commands", name), command)
         if other is not command:
             raise ConfigurationError(
@@ -138,6 +145,7 @@ class Catalog:
 
     def _name(self, what: str, name: str, part: object, remedy: str) -> None:
         """Check that no two parts keep the same kind of data under the same name."""
+        _require_storable(name, part)
         other = self._names.setdefault((what, name), part)
         if other is not part:
             raise ConfigurationError(
@@ -167,6 +175,14 @@ _KINDS = (
     _Kind(lambda part: part if isinstance(part, Outlet) else None, Catalog._add_outlet),
     _Kind(reaction_of, Catalog._add_reaction),
 )
+
+
+def _require_storable(name: str, part: object) -> None:
+    if not is_storable_name(name):
+        raise ConfigurationError(
+            f"{_shown(part)} is stored under the name {name!r:.100}, which must have at most {NAME_BYTES_MAX} bytes "
+            "and no NUL"
+        )
 
 
 def _shown(part: object) -> str:
