@@ -28,6 +28,7 @@ from actorium.runtime.commands.observed import (
     ObservedReplies,
     ObservedStore,
 )
+from actorium.runtime.commands.read_only import ReadOnlyDispatcher
 from actorium.runtime.commands.replies import Replies
 from actorium.runtime.commands.scheduler import Scheduler
 from actorium.runtime.commands.snapshot_writer import SnapshotWriter
@@ -138,6 +139,8 @@ class Engine(Component):
             environment.source,
             environment.settings,
         )
+        if environment.read_only:
+            return ReadOnlyDispatcher(*wanted, store=environment.store)
         return Dispatcher(*wanted) if self._observer is None else ObservedDispatcher(*wanted, observer=self._observer)
 
     async def start(self, tasks: anyio.abc.TaskGroup) -> None:

@@ -21,7 +21,7 @@ from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.log.readability import require_readable
 from actorium.runtime.shutdown import Shutdown
 from actorium.store.errors import ActoriumError, ConfigurationError
-from actorium.store.event_store import Head
+from actorium.store.event_store import Examinable, Head
 from actorium.store.log import logger
 from actorium.store.raised import error_text
 from actorium.store.shared import SharedStore
@@ -146,7 +146,11 @@ class Lifecycle:
         environment = self._environment
         why: BaseException | None = None
         try:
-            await environment.store.open()
+            if environment.read_only:
+                assert isinstance(environment.store, Examinable), "the runtime checks it when it is created"
+                await environment.store.open(read_only=True)
+            else:
+                await environment.store.open()
             await require_readable(environment.store, environment.codec, environment.settings.unreadable_types)
             assembly = self._assembly = self._assemble(await environment.store.head())
             async with anyio.create_task_group() as tasks:
@@ -187,7 +191,7 @@ class Lifecycle:
         self.serving_loop = asyncio.get_running_loop()
         for component in senders:
             await component.start(tasks)
-        if isinstance(self._environment.store, SharedStore):
+        if isinstance(self._environment.store, SharedStore) and not self._environment.read_only:
             tasks.start_soon(self._end_once_lost, self._environment.store)
         log.info("runtime_started", store=self._environment.store.describe(), position=engine.log_tail.position)
         started.set_result(None)

@@ -361,10 +361,11 @@ def time_out(envelope: Envelope) -> None:
     """Stop waiting for a command whose timeout has passed; its outcome is unknown."""
     future = envelope.future
     if future is not None and not future.done():
-        future.set_exception(_timed_out(envelope))
+        future.set_exception(timed_out(envelope))
 
 
-def _timed_out(envelope: Envelope) -> CommandTimeout:
+def timed_out(envelope: Envelope) -> CommandTimeout:
+    """Return the error of a command or a read whose timeout has passed."""
     if envelope.command is None:
         return CommandTimeout(f"{envelope.to!r} was not read within {envelope.timeout_s:g} s", command_id="")
     return CommandTimeout(

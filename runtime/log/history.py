@@ -97,6 +97,29 @@ async def state_at(store: EventStore, kind: ActorKind[Actor], id: str, moment: M
     return state
 
 
+async def latest_state(store: EventStore, kind: ActorKind[Actor], id: str) -> Any:
+    """Return an aggregate's state after its last committed event; raise NotFound if it has no events."""
+    stream = StreamName(kind.type, id)
+    keeper = kind.snapshots
+    fingerprint = None if keeper is None else keeper.fingerprint
+    state, version = kind.aggregate_class(id), 0
+    while True:
+        (page,) = await store.read_streams([StreamRead(stream, version, PAGE_EVENTS, fingerprint)])
+        fingerprint = None
+        if page.snapshot is not None:
+            kept = None if keeper is None else keeper.restore(page.snapshot)
+            if kept is None:
+                continue  # unreadable: begin with the first event
+            state, version = kept, page.snapshot.version
+        replay(state, kind.evolvers, kind.codec, page.events)
+        version += len(page.events)
+        if not page.is_last:
+            continue
+        if version == 0:
+            raise NotFound(f"{stream} does not exist: its stream is empty")
+        return state
+
+
 async def changes(
     store: EventStore, kind: ActorKind[Actor], id: str, after_version: int
 ) -> AsyncGenerator[Change[Any], None]:

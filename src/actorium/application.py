@@ -19,6 +19,7 @@ from actorium.reading import RuntimeReading
 from actorium.runtime.arguments import checked_timeout_s
 from actorium.runtime.commands.inherited import CallerHeaders, metadata_of, with_caller_headers
 from actorium.runtime.commands.middleware import Middleware
+from actorium.runtime.commands.read_only import refuse_to_write
 from actorium.runtime.engine import Engine
 from actorium.runtime.entry import CommandEntry
 from actorium.runtime.environment import RuntimeEnvironment
@@ -33,7 +34,8 @@ from actorium.sagas.execution.saga_engine import SagaEngine
 from actorium.sagas.model.due_times import due_at_us
 from actorium.sagas.sagas import Sagas
 from actorium.sagas.submissions import Submissions
-from actorium.store.event_store import EventStore, Head
+from actorium.store.errors import ConfigurationError
+from actorium.store.event_store import EventStore, Examinable, Head
 from actorium.store.source import Source, SystemSource
 from actorium.store.urls import open_store
 
@@ -54,6 +56,9 @@ class Runtime(RuntimeReading):
         being handled.
     instruments: notified of commands, commits, deliveries and steps.
     source: provides time, ids and random numbers; leave it out except in tests.
+    read_only: read a log that another process writes. Nothing is written, commands are refused with ConfigurationError,
+        and sagas, reactions and outlets do not run. Projections in memory are built in this process; queries of tables
+        wait for the process that fills them.
 
     Raises ConfigurationError for an invalid part, URL or instrument. Every method except `start`, `stop`, `ended` and
     `lifespan` raises RuntimeClosed if the runtime is not running, and ConfigurationError if it is called from a
@@ -74,15 +79,22 @@ class Runtime(RuntimeReading):
         instruments: Sequence[Instrument] = (),
         caller_headers: CallerHeaders | None = None,
         source: Source | None = None,
+        read_only: bool = False,
     ) -> None:
         self._catalog = Catalog(parts)
         self._store: EventStore = open_store(store)
+        if read_only and not isinstance(self._store, Examinable):
+            raise ConfigurationError(
+                f"read_only=True needs a log that another process writes, in SQLite or PostgreSQL, not {store!r}"
+            )
         settings, self._source = settings or Settings(), source or SystemSource()
         self._default_timeout_s = settings.default_timeout_s
         self._counters = Counters()
         all_instruments = Instruments([self._counters, *instruments])
         codec, is_stopping = self._catalog.codec, lambda: self._lifecycle.is_stopping
-        self._environment = RuntimeEnvironment(self._store, codec, settings, self._source, all_instruments, is_stopping)
+        self._environment = RuntimeEnvironment(
+            self._store, codec, settings, self._source, all_instruments, is_stopping, read_only
+        )
         self._entry = CommandEntry(middleware, self._running)
         self._inherited = with_caller_headers(caller_headers)
         self._has_middleware = self._entry.has_middleware
@@ -96,9 +108,10 @@ class Runtime(RuntimeReading):
 
     def _assemble(self, head: Head) -> Assembly:
         accepts = None if self._has_middleware else lambda: self._lifecycle.accepting
-        self._engine, self._reads, self._saga_engine = components = assembled(
+        components = assembled(
             self._catalog, self._environment, head, self._counters, self._lifecycle.crashed, self.send, accepts
         )
+        self._engine, self._reads, self._saga_engine, _ = components
         return components.in_order()
 
     def _running(self) -> Engine:
@@ -115,6 +128,8 @@ class Runtime(RuntimeReading):
 
     def _running_sagas(self) -> SagaEngine:
         self._running()
+        if self._environment.read_only:
+            refuse_to_write("looking at or changing sagas and submitted commands")
         return self._saga_engine
 
     @property

@@ -11,6 +11,8 @@ from actorium.runtime.engine import Engine
 from actorium.runtime.environment import RuntimeEnvironment
 from actorium.runtime.lifecycle import Assembly
 from actorium.runtime.log.log_reader import LogReader
+from actorium.runtime.log.log_watch import LogWatch
+from actorium.runtime.processors.checkpoint import not_saved
 from actorium.runtime.read_side import ReadSide
 from actorium.runtime.statistics import Counters
 from actorium.sagas.execution.saga_engine import SagaEngine
@@ -19,11 +21,15 @@ from actorium.store.event_store import Head
 
 
 class Components(NamedTuple):
-    """The components that execute commands, that follow the log, and that follow it and send commands."""
+    """The components that execute commands, that follow the log, and that follow it and send commands.
+
+    watch: hears of the appends of other processes, in a runtime that only reads; the sagas do not run there.
+    """
 
     engine: Engine
     reads: ReadSide
     sagas: SagaEngine
+    watch: LogWatch | None
 
     def in_order(self) -> Assembly:
         """Return the start order; the stop order is the reverse.
@@ -31,6 +37,8 @@ class Components(NamedTuple):
         The read side prepares its tables through the engine's writer. Sagas need everything that is recorded, so they
         wait for it before commands are accepted. Reactions and saga intents send commands.
         """
+        if self.watch is not None:
+            return Assembly(self.engine, followers=[BackgroundTask(self.watch.run), self.reads], senders=[])
         senders = [*self.reads.reactions, BackgroundTask(self.sagas.run)]
         return Assembly(self.engine, followers=[self.reads, self.sagas], senders=senders)
 
@@ -53,7 +61,10 @@ def assembled(
     """
     engine = Engine(catalog.aggregates, catalog.own_aggregates, environment, head, counters, crashed)
     log_reader = LogReader(environment.store, catalog.codec, engine.log_tail)
-    save = engine.checkpoints.save
+    save = not_saved if environment.read_only else engine.checkpoints.save
     reads = ReadSide(catalog.projections, catalog.reactions, catalog.outlets, environment, log_reader, save)
     sagas = SagaEngine(catalog.saga_streams, catalog.aggregates, engine, reads, environment, send, accepts)
-    return Components(engine, reads, sagas)
+    watch = None
+    if environment.read_only:
+        watch = LogWatch(environment.store, engine.log_tail, environment.settings.poll_s)
+    return Components(engine, reads, sagas, watch)

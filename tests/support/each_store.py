@@ -57,7 +57,7 @@ for _name in _CALLS:
 
 
 # These use a store without being about what it does: their many cases on a server would cost minutes. Two are about
-# SQLite itself.
+# SQLite itself, and one runs on a server by itself.
 ON_MEMORY_ONLY = frozenset(
     {
         "test_backpressure",
@@ -70,6 +70,7 @@ ON_MEMORY_ONLY = frozenset(
         "test_money",
         "test_new_saga",
         "test_projections_dialect",
+        "test_read_only",
         "test_saga_definition",
         "test_settings",
         "test_slow_queries",
