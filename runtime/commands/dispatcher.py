@@ -162,7 +162,8 @@ class Dispatcher:
             deadline=now + timeout_s,
         )
         kind = self._kinds[stream_type]
-        decides_now = admission.in_flight == 0 and _stack_has_room()
+        # If more callers are about to be resumed, their commands are committed together with this one.
+        decides_now = admission.in_flight == 0 and not self.answers.rest and _stack_has_room()
         if not self._try_deliver(kind, envelope, now, decide_now=decides_now):
             return self._ask_when_there_is_room(kind, envelope, answer)
         if answer.done():
