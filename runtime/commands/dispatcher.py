@@ -18,7 +18,7 @@ from actorium.actors.commands import Ack, Command, CommandHandler, checked_id, c
 from actorium.actors.envelope import Envelope
 from actorium.actors.kind import ActorKind
 from actorium.runtime.arguments import checked_count
-from actorium.runtime.commands.admission import PART_FOR_WAITING, Admission
+from actorium.runtime.commands.admission import Admission
 from actorium.runtime.commands.answer_batch import Answer, AnswerBatch, Take
 from actorium.runtime.commands.deadlines import Deadlines
 from actorium.runtime.commands.derived_ids import checked_command_id
@@ -138,8 +138,10 @@ class Dispatcher:
         admission = self.admission
         queue = admission.queue
         expected_s = (admission.in_flight + len(queue)) * queue.throughput.each_s
-        if expected_s > timeout_s * PART_FOR_WAITING or expected_s > admission.max_wait_s:
-            admission.require_time(timeout_s)
+        if (expected_s > timeout_s * admission.part or expected_s > admission.max_wait_s) and admission.is_late(
+            timeout_s, expected_s
+        ):
+            raise admission.too_late(expected_s)
         try:
             stream_type, handler = self._handlers[command.__class__]
         except KeyError:
