@@ -360,6 +360,15 @@ def _check(headers: Mapping[str, str]) -> None:
             raise InvalidCommand(f"headers={{{name!r}: {value!r}}}: names and values must be strings")
 
 
+def checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
+    """Return a copy of headers that can be stored; raise InvalidCommand for anything else."""
+    if not headers:
+        return {}
+    copied = _copied(headers)
+    _check(copied)
+    return copied
+
+
 def time_out(envelope: Envelope) -> None:
     """Stop waiting for a command whose timeout has passed; its outcome is unknown."""
     future = envelope.future

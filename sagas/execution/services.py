@@ -9,6 +9,7 @@ import msgspec
 
 from actorium.actors.commands import Command
 from actorium.runtime.commands.dispatcher import Dispatcher
+from actorium.runtime.services.link import ServiceLink
 from actorium.store.event_store import EventStore
 from actorium.store.source import Source
 
@@ -23,6 +24,7 @@ class Services(msgspec.Struct, frozen=True):
     accepts: whether the runtime accepts commands now; None if they must pass through middleware.
     is_stopping: whether the runtime no longer accepts commands.
     timeout_s: how long one command, report or read may take, in seconds.
+    link: leads to the other services, whose commands may be sent too; None without any.
     max_payload_bytes: how much the events of one decision may take, in bytes.
     """
 
@@ -34,4 +36,5 @@ class Services(msgspec.Struct, frozen=True):
     accepts: Callable[[], bool] | None
     is_stopping: Callable[[], bool]
     timeout_s: float
+    link: ServiceLink | None
     max_payload_bytes: int

@@ -28,6 +28,9 @@ from actorium.runtime.lifecycle import Assembly, Lifecycle
 from actorium.runtime.processors.processor import Processor
 from actorium.runtime.processors.processors import AllDeadLetters, Processors
 from actorium.runtime.projections.projection import Projection
+from actorium.runtime.services.door import Door
+from actorium.runtime.services.link import linked
+from actorium.runtime.services.service import Service
 from actorium.runtime.settings import Settings
 from actorium.runtime.statistics import Counters, RuntimeStatistics
 from actorium.sagas.execution.saga_engine import SagaEngine
@@ -55,6 +58,7 @@ class Runtime(RuntimeReading):
         (the user, the trace), or None. Headers of the call itself take precedence, and those of an event that is
         being handled.
     instruments: notified of commands, commits, deliveries and steps.
+    service: makes the runtime reachable for other services, and lets it reach them.
     source: provides time, ids and random numbers; leave it out except in tests.
     read_only: read a log that another process writes. Nothing is written, commands are refused with ConfigurationError,
         and sagas, reactions and outlets do not run. Projections in memory are built in this process; queries of tables
@@ -78,6 +82,7 @@ class Runtime(RuntimeReading):
         middleware: Sequence[Middleware] = (),
         instruments: Sequence[Instrument] = (),
         caller_headers: CallerHeaders | None = None,
+        service: Service | None = None,
         source: Source | None = None,
         read_only: bool = False,
     ) -> None:
@@ -95,7 +100,9 @@ class Runtime(RuntimeReading):
         self._environment = RuntimeEnvironment(
             self._store, codec, settings, self._source, all_instruments, is_stopping, read_only
         )
-        self._entry = CommandEntry(middleware, self._running)
+        self._service = service
+        self._link = link = linked(None if read_only else service, self._catalog.remotes, codec, self._source)
+        self._entry = CommandEntry(middleware, self._running, link.send if link is not None else None)
         self._inherited = with_caller_headers(caller_headers)
         self._has_middleware = self._entry.has_middleware
         self._lifecycle = Lifecycle(self._environment, self._assemble)
@@ -108,10 +115,14 @@ class Runtime(RuntimeReading):
 
     def _assemble(self, head: Head) -> Assembly:
         accepts = None if self._has_middleware else lambda: self._lifecycle.accepting
+        crashed, link = self._lifecycle.crashed, self._link
         components = assembled(
-            self._catalog, self._environment, head, self._counters, self._lifecycle.crashed, self.send, accepts
+            self._catalog, self._environment, head, self._counters, crashed, self.send, accepts, link
         )
-        self._engine, self._reads, self._saga_engine, _ = components
+        self._engine, self._reads, self._saga_engine, _, _ = components
+        if link is not None and self._service is not None:
+            deliver = self._entry.call if self._has_middleware else None
+            link.let_in(Door(self._service, self._service.bus, self._engine.dispatcher, deliver))
         return components.in_order()
 
     def _running(self) -> Engine:
@@ -240,6 +251,10 @@ class Runtime(RuntimeReading):
         timeout_s = self._default_timeout_s if timeout_s is None else checked_timeout_s(timeout_s)
         engine = self._running()
         inherits = self._inherited()
+        if self._link is not None and self._link.handles(command.__class__):
+            metadata = metadata_of(correlation_id, causation_id, headers, inherits)
+            envelope = self._link.envelope(command, command_id, expected_version, *metadata, timeout_s)
+            return await self._entry.call_and_wait(envelope, ())
         has_metadata = correlation_id != "" or causation_id != "" or headers or inherits is not None
         if not (has_metadata or expected_version is not None or wait_for or self._has_middleware):
             return await engine.dispatcher.send(command, command_id, timeout_s)
@@ -294,7 +309,9 @@ class Runtime(RuntimeReading):
         """
         metadata = metadata_of(correlation_id, causation_id, headers, self._inherited())
         timeout_s = self._default_timeout_s
-        envelope = self._running().dispatcher.envelope(command, command_id, None, *metadata, timeout_s)
+        dispatcher = self._running().dispatcher
+        place = self._link if self._link is not None and self._link.handles(command.__class__) else dispatcher
+        envelope = place.envelope(command, command_id, None, *metadata, timeout_s)
         return await self._saga_engine.submit(envelope, due_at_us(self._source.now_us(), at, after_s))
 
     def statistics(self) -> RuntimeStatistics:
