@@ -7,7 +7,7 @@ belongs: frames with commands to the door, replies to the peer that asked, contr
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 
 import anyio
 import anyio.abc
@@ -105,6 +105,14 @@ class ServiceLink(Component):
     def handles(self, command_class: type[Command]) -> bool:
         """Return whether another service handles a command."""
         return command_class in self._codecs
+
+    def refuse_waiting(self, command: Command, wait_for: Sized) -> None:
+        """Raise ConfigurationError if a sender wants to wait for projections, which are not those of the service."""
+        if wait_for:
+            raise ConfigurationError(
+                f"send({type(command).__name__}, wait_for=…): another service handles it, whose events no projection "
+                "here is waiting for; leave wait_for out"
+            )
 
     def envelope(
         self,

@@ -252,6 +252,7 @@ class Runtime(RuntimeReading):
         engine = self._running()
         inherits = self._inherited()
         if self._link is not None and self._link.handles(command.__class__):
+            self._link.refuse_waiting(command, wait_for)
             metadata = metadata_of(correlation_id, causation_id, headers, inherits)
             envelope = self._link.envelope(command, command_id, expected_version, *metadata, timeout_s)
             return await self._entry.call_and_wait(envelope, ())

@@ -21,7 +21,7 @@ from support.shop_parts import (
 )
 from support.virtual_time import settled, until, virtual
 
-from actorium import Ack, Command, CommandContext, Next, Runtime, Settings
+from actorium import Ack, Command, CommandContext, Next, Projection, Runtime, Settings
 from actorium.errors import (
     AlreadyExists,
     CommandConflict,
@@ -77,6 +77,15 @@ async def test_an_acknowledgement_is_the_one_of_the_other_service() -> None:
         assert (await home.get(Customer, "c-1")).limit == 100
         again = await orders.send(OpenCustomer("c-1", 100), command_id="open")
         assert again == msgspec.structs.replace(ack, duplicate=True)
+
+
+@virtual
+async def test_nobody_can_wait_here_for_the_projections_of_another_service() -> None:
+    async with shop(new_bus()) as (orders, _):
+        with pytest.raises(ConfigurationError, match="wait_for"):
+            await orders.send(OpenCustomer("c-1", 100), wait_for=[Projection])
+        with pytest.raises(ConfigurationError, match="no aggregate of this runtime handles OpenCustomer"):
+            await orders.tell(OpenCustomer("c-1", 100))
 
 
 @virtual
