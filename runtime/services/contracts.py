@@ -66,38 +66,38 @@ def _schemas(messages: Collection[type[Command] | type[Event]]) -> dict[str, Sch
     return found
 
 
-class Problem(msgspec.Struct, frozen=True):
+class Misfit(msgspec.Struct, frozen=True):
     """Why a message of one service does not fit another; `message` is its stored name."""
 
     message: str
     reason: str
 
 
-def problems_between(user: Contract, offerer: Contract) -> list[Problem]:
+def problems_between(user: Contract, offerer: Contract) -> list[Misfit]:
     """Return what one service uses of another that the other does not offer, or not in this form."""
     uses = user.uses.get(offerer.service)
     if uses is None:
         return []
-    found: list[Problem] = []
+    found: list[Misfit] = []
     for name, schema in uses.commands.items():
         accepted = offerer.accepts.get(name)
         if accepted is None:
-            found.append(Problem(name, f"{offerer.service} does not accept it"))
+            found.append(Misfit(name, f"{offerer.service} does not accept it"))
         elif user.service not in offerer.only_from.get(name, [user.service]):
-            found.append(Problem(name, f"{offerer.service} does not accept it from {user.service}"))
+            found.append(Misfit(name, f"{offerer.service} does not accept it from {user.service}"))
         else:
             found += _named(name, misfits(schema, accepted, user.service, offerer.service))
     for name, schema in uses.events.items():
         published = offerer.publishes.get(name)
         if published is None:
-            found.append(Problem(name, f"{offerer.service} does not publish it"))
+            found.append(Misfit(name, f"{offerer.service} does not publish it"))
         else:
             found += _named(name, misfits(published, schema, offerer.service, user.service, drops=True))
     return found
 
 
-def _named(name: str, reasons: Iterable[str]) -> list[Problem]:
-    return [Problem(name, f"{name}{reason}") for reason in reasons]
+def _named(name: str, reasons: Iterable[str]) -> list[Misfit]:
+    return [Misfit(name, f"{name}{reason}") for reason in reasons]
 
 
 def misfits(sent: Schema, taken: Schema, sender: str, receiver: str, *, drops: bool = False) -> list[str]:

@@ -23,7 +23,7 @@ from actorium.runtime.messages.gathering import FrameSender
 from actorium.runtime.messages.window import Window
 from actorium.runtime.services.bus import Bus
 from actorium.runtime.services.circuit import Circuit
-from actorium.runtime.services.contracts import Problem
+from actorium.runtime.services.contracts import Misfit
 from actorium.runtime.services.service import RemoteService
 from actorium.runtime.services.subjects import VOID, asks_to, replies_to
 from actorium.store.codec import EventCodec
@@ -149,7 +149,7 @@ class Peer:
 
     # --- contracts ------------------------------------------------------------------------------------------------
 
-    def met(self, problems: Sequence[Problem]) -> None:
+    def met(self, problems: Sequence[Misfit]) -> None:
         """Take the outcome of a comparison of contracts: commands that do not fit are no longer sent."""
         found = {one.message: one.reason for one in problems}
         if problems and found != self._problems:

@@ -12,7 +12,7 @@ import msgspec
 
 from actorium.actors.actor import Actor
 from actorium.actors.aggregate import Aggregate
-from actorium.actors.commands import Ack, Command, checked_id, checked_text, command_type_of
+from actorium.actors.commands import Ack, Command, checked_id, checked_text
 from actorium.actors.envelope import Envelope
 from actorium.actors.errors import AlreadyExists, CommandConflict, NotFound
 from actorium.actors.fingerprint import NOT_DONE
@@ -36,7 +36,7 @@ from actorium.sagas.execution.intent_runner import IntentRunner, IntentRunners
 from actorium.sagas.execution.missing_classes import refuse_lost_sagas
 from actorium.sagas.execution.notices import SagaNotices
 from actorium.sagas.execution.router import Router
-from actorium.sagas.execution.services import Send, Services
+from actorium.sagas.execution.services import Send, Services, commands_by_name
 from actorium.sagas.execution.step_runner import StepRunner
 from actorium.sagas.execution.submission_runner import SubmissionRunner
 from actorium.sagas.execution.submission_table import listed
@@ -98,12 +98,7 @@ class SagaEngine(Component):
             kind.evolve_without_copies()  # these streams replace values and never change them in place
         for kind in self._kinds.values():
             kind.metadata_of = metadata_of
-        by_name = {
-            command_type_of(command): command
-            for aggregate in aggregates
-            for command in aggregate.__definition__.handlers
-        }
-        by_name.update(link.commands if link is not None else {})
+        by_name = commands_by_name(aggregates, link)
         for stream in streams.values():
             stream.commands = by_name
         self._services = Services(

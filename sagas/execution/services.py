@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
 
-from actorium.actors.commands import Command
+from actorium.actors.aggregate import Aggregate
+from actorium.actors.commands import Command, command_type_of
 from actorium.runtime.commands.dispatcher import Dispatcher
 from actorium.runtime.services.link import ServiceLink
 from actorium.store.event_store import EventStore
@@ -38,3 +39,11 @@ class Services(msgspec.Struct, frozen=True):
     timeout_s: float
     link: ServiceLink | None
     max_payload_bytes: int
+
+
+def commands_by_name(aggregates: Iterable[type[Aggregate]], link: ServiceLink | None) -> dict[str, type[Command]]:
+    """Return the commands that sagas may send, to aggregates and to other services, by their stable names."""
+    here = {
+        command_type_of(command): command for aggregate in aggregates for command in aggregate.__definition__.handlers
+    }
+    return here if link is None else {**here, **link.commands}

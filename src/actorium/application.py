@@ -101,7 +101,7 @@ class Runtime(RuntimeReading):
             self._store, codec, settings, self._source, all_instruments, is_stopping, read_only
         )
         self._service = service
-        self._link = link = linked(None if read_only else service, self._catalog.remotes, codec, self._source)
+        self._link = link = None if read_only else linked(service, self._catalog.remotes, codec, self._source)
         self._entry = CommandEntry(middleware, self._running, link.send if link is not None else None)
         self._inherited = with_caller_headers(caller_headers)
         self._has_middleware = self._entry.has_middleware

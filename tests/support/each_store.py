@@ -67,6 +67,7 @@ ON_MEMORY_ONLY = frozenset(
         "test_commands",
         "test_contracts",
         "test_crash_points",
+        "test_limits_of_services",
         "test_lone_caller",
         "test_memory",
         "test_money",

@@ -1,14 +1,14 @@
 """A command to another service is answered as at home: the same acks, the same errors, once whatever happens."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from typing import Any
 
 import msgspec
 import pytest
 from structlog.testing import capture_logs
 from support.nats_server import own_server, shared_server_url
+from support.shop import ACCEPTED, new_bus, shop
 from support.shop_parts import (
     CreditReserved,
     Customer,
@@ -19,7 +19,7 @@ from support.shop_parts import (
     ReserveCredit,
     customers,
 )
-from support.virtual_time import settled, until, virtual
+from support.virtual_time import settled, virtual
 
 from actorium import Ack, Command, CommandContext, Next, Projection, Runtime, Settings
 from actorium.errors import (
@@ -31,7 +31,6 @@ from actorium.errors import (
     InvalidCommand,
     NotAllowed,
     NotFound,
-    Overloaded,
     Rejected,
     RuntimeClosed,
     ServiceUnavailable,
@@ -42,31 +41,6 @@ from actorium.runtime.services.buses.memory import MemoryBus
 from actorium.services import Client, RemoteService, Service
 from actorium.store.memory import MemoryStore
 from actorium.store.source import SystemSource
-
-ACCEPTED = [OpenCustomer, ReserveCredit, ReleaseCredit]
-
-
-def new_bus() -> str:
-    return f"memory://{SystemSource().new_id()}"
-
-
-@asynccontextmanager
-async def shop(bus: str, **options: Any) -> AsyncIterator[tuple[Runtime, Runtime]]:
-    """Two running services: orders, which may ask customers, and customers."""
-    accepts = options.pop("accepts", ACCEPTED)
-    middleware = options.pop("middleware", ())
-    settings = options.pop("settings", None)
-    async with (
-        Runtime(
-            [Customer],
-            store=MemoryStore(),
-            settings=settings,
-            middleware=middleware,
-            service=Service("customers", bus=bus, accepts=accepts, **options),
-        ) as home,
-        Runtime([Order, customers()], store=MemoryStore(), service=Service("orders", bus=bus)) as orders,
-    ):
-        yield orders, home
 
 
 @virtual
@@ -283,71 +257,6 @@ async def test_a_service_that_never_answers_opens_the_circuit() -> None:
             await client.send(OpenCustomer("e-1", 1))
         events = [line["event"] for line in lines if line["event"].startswith("circuit")]
         assert events == ["circuit_opened", "circuit_closed"]
-
-
-@virtual
-async def test_a_command_that_cannot_be_carried_out_in_time_is_refused_there() -> None:
-    settings = Settings(max_in_flight=1)
-    async with shop(new_bus(), settings=settings) as (orders, home):
-        home._engine.admission.in_flight += 1  # as if a command were held up
-        began = asyncio.get_running_loop().time()
-        with pytest.raises(Overloaded, match="no room became free in time"):
-            await orders.send(OpenCustomer("c-1", 100), timeout_s=6.0)
-        assert asyncio.get_running_loop().time() - began <= 6.0
-        home._engine.admission.in_flight -= 1
-
-
-@virtual
-async def test_a_service_may_have_so_many_commands_here_and_no_more() -> None:
-    async with shop(new_bus(), max_in_flight=3, settings=Settings(max_in_flight=1)) as (orders, home):
-        home._engine.admission.in_flight += 1
-        calls = [asyncio.create_task(orders.send(OpenCustomer(f"c-{n}", 1), timeout_s=600.0)) for n in range(5)]
-        await until(lambda: sum(call.done() for call in calls) == 2)
-        for call in calls:
-            if call.done():
-                with pytest.raises(Overloaded, match="customers carries out 3 commands of orders already"):
-                    await call
-        home._engine.admission.answered(1)
-        done = [call for call in calls if not call.done()]
-        assert len(await asyncio.gather(*done)) == 3
-
-
-@virtual
-async def test_a_service_may_send_so_many_commands_per_second() -> None:
-    async with shop(new_bus(), rate_limit=10) as (orders, _):
-        outcomes: Sequence[Any] = await asyncio.gather(
-            *(orders.send(OpenCustomer(f"c-{n}", 1)) for n in range(15)), return_exceptions=True
-        )
-        refused = [one for one in outcomes if isinstance(one, Overloaded)]
-        assert len(refused) == 5
-        assert "more than 10 commands per second" in str(refused[0])
-        assert 0 < refused[0].retry_after_s <= 0.1
-        await asyncio.sleep(0.5)
-        outcomes = await asyncio.gather(
-            *(orders.send(OpenCustomer(f"d-{n}", 1)) for n in range(9)), return_exceptions=True
-        )
-        assert sum(isinstance(one, Ack) for one in outcomes) == 5
-
-
-@virtual
-async def test_a_command_larger_than_a_message_is_refused_here() -> None:
-    async with shop(new_bus()) as (orders, _):
-        with pytest.raises(InvalidCommand, match="takes"):
-            await orders.send(ReserveCredit("c-1", "x" * 1_048_576, 1))
-
-
-@virtual
-async def test_an_acknowledgement_larger_than_a_message_comes_without_its_events(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    bus = new_bus()
-    async with shop(bus) as (orders, home), Client(bus, [customers()]) as client:
-        await orders.send(OpenCustomer("c-1", 100))
-        text = "x" * 1_040_000
-        await home.send(ReserveCredit("c-1", text, 1), command_id="large")
-        monkeypatch.setattr(MemoryBus, "largest_message", 1_040_100)  # the command fits, with its events it does not
-        ack = await client.send(ReserveCredit("c-1", text, 1), command_id="large")
-        assert (ack.version, ack.duplicate) == (2, True)
 
 
 @virtual
