@@ -8,7 +8,6 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 from support.nats_server import own_server, shared_server_url
-from support.shop import ACCEPTED, new_bus, shop
 from support.shop_parts import (
     CreditReserved,
     Customer,
@@ -19,6 +18,7 @@ from support.shop_parts import (
     ReserveCredit,
     customers,
 )
+from support.two_services import ACCEPTED, new_bus, shop
 from support.virtual_time import settled, virtual
 
 from actorium import Ack, Command, CommandContext, Next, Projection, Runtime, Settings

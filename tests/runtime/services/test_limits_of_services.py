@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from support.shop import new_bus, shop
 from support.shop_parts import (
     OpenCustomer,
     ReserveCredit,
     customers,
 )
+from support.two_services import new_bus, shop
 from support.virtual_time import until, virtual
 
 from actorium import Ack, Settings

@@ -19,8 +19,9 @@ from actorium.commands.problem import Problem, require_file
 from actorium.commands.screen import Screen
 from actorium.console import LogConsole
 from actorium.console.api.http import ProblemBody, Scope
-from actorium.console.api.views import ActionReport, HealthView
+from actorium.console.api.views import ActionReport
 from actorium.console.control import PATH_BYTES_MAX, socket_path
+from actorium.health import Health
 from actorium.store.urls import file_store
 
 T = TypeVar("T")
@@ -50,9 +51,9 @@ class Application:
         wanted = {name: value for name, value in query.items() if value not in (None, "", 0, [], ())}
         return self._answer("GET", f"/api/{path}?{urlencode(wanted, doseq=True)}", b"", answered)
 
-    def ready(self) -> HealthView:
+    def ready(self) -> Health:
         """Return whether a running application is ready to work, and why not."""
-        return msgspec.json.decode(self._request("GET", "/api/health/ready", b"")[1], type=HealthView)
+        return msgspec.json.decode(self._request("GET", "/api/health/ready", b"")[1], type=Health)
 
     def act(self, path: str, **body: Any) -> ActionReport:
         """Carry out an action on a running application; raise Problem if it does not run."""

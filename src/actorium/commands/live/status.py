@@ -6,8 +6,8 @@ from actorium.commands.json_report import JsonFile, screen_beside, write_json
 from actorium.commands.live.output import print_rows
 from actorium.commands.live.reach import Db, reached
 from actorium.commands.problem import Problem
-from actorium.console.api.views import HealthView
 from actorium.console.routes import Overview
+from actorium.health import Health
 
 _SHOWN = ("acknowledged", "rejected", "failed", "refused", "in_flight", "waiting_for_room", "live_actors")
 
@@ -20,7 +20,7 @@ def status(*, db: Db, json: JsonFile = None) -> None:
     screen = screen_beside(json)
     with reached(db, screen) as application:
         overview = application.get("overview", Overview)
-        health = HealthView(True, [])
+        health = Health(True)
         if application.is_running:
             health = application.ready()
         if json is not None:
