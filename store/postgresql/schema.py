@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from actorium.store.errors import UnsupportedSchema
+from actorium.store.errors import StoreUnavailable, UnsupportedSchema
 from actorium.store.postgresql.connections.sessions import Connection
 from actorium.store.tables.dialect import quoted
 
@@ -165,6 +165,8 @@ async def refuse_other(connection: Connection, schema: str) -> None:
     """Raise UnsupportedSchema unless the schema has the newest version."""
     found = await found_version(connection, schema)
     _refuse_newer(found, schema)
+    if found == 0:
+        raise StoreUnavailable(f"schema {schema} holds no log: start the application that writes it first")
     if found < len(MIGRATIONS):
         raise UnsupportedSchema(
             f"schema {schema} has version {found}, and this Actorium reads version {len(MIGRATIONS)}, but a log "

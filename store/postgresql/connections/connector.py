@@ -19,6 +19,7 @@ _SETTING_NAMES = (
     "search_path",
     "server_encoding",
     "server_version",
+    "server_version_num",
     "fsync",
     "full_page_writes",
     "synchronous_standby_names",
@@ -37,6 +38,7 @@ _SAFE = {
     "synchronous_commit": "a power cut, or a crash of the server, may lose the last acknowledged commits",
 }
 _ENCODING = "UTF8"
+_OLDEST = 14
 
 
 class Connector:
@@ -97,8 +99,16 @@ class Connector:
         wanted = self._options.server_settings("lease")
         if (row["application_name"], row["search_path"]) != (wanted["application_name"], wanted["search_path"]):
             raise ConfigurationError(f"{self.place}: {_POOLER}")
+        if int(row["server_version_num"]) < _OLDEST * 10_000:
+            raise ConfigurationError(
+                f"{self.place}: the server is PostgreSQL {row['server_version']}, but Actorium needs {_OLDEST} or "
+                "newer: upgrade the server"
+            )
         if row["server_encoding"] != _ENCODING:
-            raise ConfigurationError(f"{self.place}: its encoding is {row['server_encoding']}, not {_ENCODING}")
+            raise ConfigurationError(
+                f"{self.place}: the encoding of the database is {row['server_encoding']}, not {_ENCODING}: create it "
+                f"with ENCODING '{_ENCODING}'"
+            )
         commit = self._options.synchronous_commit
         found = {"fsync": row["fsync"], "full_page_writes": row["full_page_writes"], "synchronous_commit": commit}
         unsafe = [name for name, value in found.items() if value == "off"]

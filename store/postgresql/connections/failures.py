@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import asyncpg
 
@@ -19,8 +20,30 @@ _SERVER_STATES = frozenset({_READ_ONLY_TRANSACTION, _IDLE_IN_TRANSACTION, _LOCK_
 _QUERY_CANCELED = "57014"
 _CLOSED = "connection is closed"
 _DAMAGED = frozenset({"XX001", "XX002"})
-# Wrong in the URL, and so after any time: credentials, and the database's name.
-_SETTINGS_CLASSES = frozenset({"28", "3D"})
+_NO_RIGHT = "42501"
+# What an operator or the URL must change, so that trying again does not help, and how: by SQLSTATE or its class.
+_WRONG_SETTINGS = {
+    "28": "correct the user or the password in the URL, or the server's pg_hba.conf",
+    "3D": "create the database, or correct its name in the URL",
+    _NO_RIGHT: "the role of the URL needs the right to create a schema in the database, or must own the log's schema "
+    "and its tables; a process that only reads needs USAGE on the schema and SELECT on its tables",
+}
+_ADVICE = {
+    "53300": "raise max_connections of the server, or lower read_connections and query_connections",
+    "57P03": "the server is starting or stopping: wait, or see its log",
+    _READ_ONLY_TRANSACTION: "connect to the primary, or wait until the failover has ended",
+}
+_ADVICE_BY_CLASS: tuple[tuple[type[BaseException], str], ...] = (
+    (
+        asyncpg.TargetServerAttributeNotMatched,
+        "no host accepts writes: wait for the failover, or name the primary",
+    ),
+    (ConnectionRefusedError, "no server answers there: start PostgreSQL, or correct the host and the port in the URL"),
+    (socket.gaierror, "correct the name of the host in the URL, or the name service"),
+    (asyncio.TimeoutError, "nothing answers there: see whether the server, the network and the firewall work"),
+    (FileNotFoundError, "a file that the URL names does not exist: a certificate, or the socket of the server"),
+    (ConnectionError, "see whether the server works, and whether sslmode in the URL fits its settings"),
+)
 
 
 def is_of_server(error: BaseException) -> bool:
@@ -51,14 +74,19 @@ def is_of_statement(error: BaseException) -> bool:
 
 
 def unavailable(error: BaseException, what: str) -> ActoriumError:
-    """Return our error for one of asyncpg's, which it chains; `what` says what failed."""
+    """Return our error for one of asyncpg's, which it chains, with advice; `what` says what failed and where."""
     state = error.sqlstate or "" if isinstance(error, asyncpg.PostgresError) else ""
+    wrong = _WRONG_SETTINGS.get(state) or _WRONG_SETTINGS.get(state[:2], "")
+    if isinstance(error, asyncpg.ClientConfigurationError | ValueError):
+        wrong = "correct the URL"
     kind: type[ActoriumError] = StoreUnavailable
     if state in _DAMAGED:
         kind = CorruptStore
-    elif state[:2] in _SETTINGS_CLASSES:
+    elif wrong:
         kind = ConfigurationError
-    failure = kind(f"{what}: {error_text(error)}")
+    advice = next((text for kind_, text in _ADVICE_BY_CLASS if isinstance(error, kind_)), "")
+    advice = wrong or _ADVICE.get(state, advice)
+    failure = kind(f"{what}: {error_text(error)}{f'; {advice}' if advice else ''}")
     failure.__cause__ = error
     return failure
 
