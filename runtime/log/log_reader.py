@@ -245,10 +245,15 @@ class LogReader:
         if reading is None:
             reading = asyncio.ensure_future(self._store.read_log(number * PAGE_EVENTS, PAGE_EVENTS))
             self._reading[number] = reading
-            reading.add_done_callback(lambda _: self._reading.pop(number, None))
+            reading.add_done_callback(lambda ended: self._is_read(number, ended))
         page = await asyncio.shield(reading)
         if len(page) == PAGE_EVENTS:
             self._pages[number] = page
             while len(self._pages) > _PAGES_KEPT:
                 self._pages.popitem(last=False)
         return page
+
+    def _is_read(self, number: int, reading: asyncio.Future[list[EncodedRecord]]) -> None:
+        self._reading.pop(number, None)
+        if not reading.cancelled():
+            reading.exception()  # all readers that waited for it may have been cancelled

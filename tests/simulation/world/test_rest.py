@@ -1,8 +1,8 @@
 """When a simulated world counts as at rest."""
 
-from support.transfers import Account, Ask, Deposit, Desk, Open, TransferRequested
+from support.transfers import Account, Ask, Deposit, Deposited, Desk, Open, Transfer, TransferRequested
 
-from actorium import Retry, Saga, starts, step
+from actorium import Projection, Retry, Saga, Transaction, on, starts, step
 from actorium.simulation import Faults, View, World, simulation
 
 HOUR_S = 3_600.0
@@ -53,3 +53,21 @@ def test_a_world_waits_only_for_submitted_commands_that_are_due_soon() -> None:
 
 def test_a_saga_that_gets_stuck_after_the_faults_stopped_is_retried_once_more() -> None:
     assert outage.run(0).violation is None
+
+
+class Balances(Projection):
+    schema = "CREATE TABLE balances (total INTEGER)"
+
+    @on
+    def deposited(self, event: Deposited, tx: Transaction) -> None:
+        tx.execute("INSERT INTO balances VALUES (?)", event.amount)
+
+
+@simulation(faults=Faults.none())
+async def nothing_at_all(world: World) -> None:
+    world.runtime([Account, Desk, Transfer, Balances])
+
+
+def test_a_runtime_may_be_stopped_while_it_still_reads_the_log_for_the_first_time() -> None:
+    for seed in range(100):
+        assert nothing_at_all.run(seed).violation is None
