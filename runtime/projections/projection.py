@@ -273,16 +273,18 @@ class ProjectionDefinition:
     def require_state(self) -> None:
         """Raise ConfigurationError for fields that cannot be the state of a read model."""
         projection, owner = self.projection_class, self.projection_class.__name__
-        for field in msgspec.structs.fields(projection):
+        names, defaults = projection.__struct_fields__, projection.__struct_defaults__
+        without = len(names) - len(defaults)
+        for name, default in zip(names, (msgspec.NODEFAULT,) * without + defaults, strict=True):
             if self.has_tables:
                 # A change to it would not be written with the checkpoint, nor undone with a failed event.
                 raise ConfigurationError(
-                    f"{owner}.{field.name}: the state of a projection with a schema is its tables; declare a "
+                    f"{owner}.{name}: the state of a projection with a schema is its tables; declare a "
                     "constant as ClassVar, and keep changing data in a table"
                 )
-            if field.required:
+            if default is msgspec.NODEFAULT:
                 raise ConfigurationError(
-                    f"{owner}.{field.name} has no default: a projection begins empty, so give the field a default"
+                    f"{owner}.{name} has no default: a projection begins empty, so give the field a default"
                 )
 
 
