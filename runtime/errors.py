@@ -13,11 +13,11 @@ class Overloaded(Unavailable):
     """
 
     def __init__(self, message: str, *, retry_after_s: float) -> None:
-        # `BaseException.__new__` has stored the message, and under overload no error is raised more often.
+        super().__init__(message)
         self.retry_after_s = retry_after_s
 
     def __str__(self) -> str:
-        # Formatted on demand, for the same reason.
+        # Formatted on demand: under overload, no error is raised more often.
         return f"{self.message}; nothing was done; send again in {self.retry_after_s:.2g} s or later"
 
 

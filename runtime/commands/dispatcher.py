@@ -18,7 +18,7 @@ from actorium.actors.commands import Ack, Command, CommandHandler, checked_id, c
 from actorium.actors.envelope import Envelope
 from actorium.actors.kind import ActorKind
 from actorium.runtime.arguments import checked_count
-from actorium.runtime.commands.admission import Admission
+from actorium.runtime.commands.admission import PART_FOR_WAITING, Admission
 from actorium.runtime.commands.answer_batch import Answer, AnswerBatch, Take
 from actorium.runtime.commands.deadlines import Deadlines
 from actorium.runtime.commands.derived_ids import checked_command_id
@@ -138,10 +138,8 @@ class Dispatcher:
         admission = self.admission
         queue = admission.queue
         expected_s = (admission.in_flight + len(queue)) * queue.throughput.each_s
-        if (expected_s > timeout_s * admission.part or expected_s > admission.max_wait_s) and admission.is_late(
-            timeout_s, expected_s
-        ):
-            raise admission.too_late(expected_s)
+        if expected_s > timeout_s * PART_FOR_WAITING or expected_s > admission.max_wait_s:
+            admission.require_time(timeout_s)
         try:
             stream_type, handler = self._handlers[command.__class__]
         except KeyError:
@@ -164,8 +162,7 @@ class Dispatcher:
             deadline=now + timeout_s,
         )
         kind = self._kinds[stream_type]
-        # If more callers are about to be resumed, their commands are committed together with this one.
-        decides_now = admission.in_flight == 0 and not self.answers.rest and _stack_has_room()
+        decides_now = admission.in_flight == 0 and _stack_has_room()
         if not self._try_deliver(kind, envelope, now, decide_now=decides_now):
             return self._ask_when_there_is_room(kind, envelope, answer)
         if answer.done():
@@ -182,7 +179,7 @@ class Dispatcher:
         InvalidCommand for metadata that cannot be stored.
         """
         if envelope.headers:  # middleware may have changed them
-            _check(envelope.headers)
+            check_headers(envelope.headers)
         assert envelope.future is None, "an envelope is delivered once"
         kind = self._kinds[envelope.stream_type]
         now = self._time()
@@ -235,7 +232,7 @@ class Dispatcher:
 
     async def tell(self, envelope: Envelope) -> None:
         """Deliver a command without waiting for its reply; return when a mailbox has accepted it."""
-        _check(envelope.headers)
+        check_headers(envelope.headers)
         kind = self._kinds[envelope.stream_type]
         now = self._time()
         if not self._try_deliver(kind, envelope, now):
@@ -249,14 +246,17 @@ class Dispatcher:
 
     async def _deliver(self, kind: ActorKind[Actor], envelope: Envelope, deadline: float) -> None:
         """Wait for room and deliver; raise Overloaded at the deadline, or immediately if the wait would exceed it."""
-        actor = kind.live.get(envelope.to) or self._live.create(kind, envelope.to, self._time())
-        must_wait = actor.is_full(self._mailbox_limit) or self.admission.is_awaited(actor)
         try:
-            await self.admission.room(envelope, actor if must_wait else None, deadline)
+            await self._deliver_in_turn(kind, envelope, deadline)
         except BaseException:
             if envelope.future is not None:
                 envelope.future.cancel()  # it may have just been delivered: it need not be decided
             raise
+
+    async def _deliver_in_turn(self, kind: ActorKind[Actor], envelope: Envelope, deadline: float) -> None:
+        actor = kind.live.get(envelope.to) or self._live.create(kind, envelope.to, self._time())
+        must_wait = actor.is_full(self._mailbox_limit) or self.admission.is_awaited(actor)
+        await self.admission.room(envelope, actor if must_wait else None, deadline)
 
     def _deliver_waiting(self, envelope: Envelope) -> Actor | None:
         """Deliver for the next waiting sender, given room in the runtime; return its actor if the mailbox is full."""
@@ -353,31 +353,21 @@ def _copied(headers: object) -> dict[str, str]:
     return dict(headers)
 
 
-def _check(headers: Mapping[str, str]) -> None:
+def check_headers(headers: Mapping[str, str]) -> None:
     """Raise InvalidCommand for headers that cannot be stored and read back unchanged."""
     for name, value in headers.items():
         if not (is_unicode(name) and is_unicode(value)):
             raise InvalidCommand(f"headers={{{name!r}: {value!r}}}: names and values must be strings")
 
 
-def checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
-    """Return a copy of headers that can be stored; raise InvalidCommand for anything else."""
-    if not headers:
-        return {}
-    copied = _copied(headers)
-    _check(copied)
-    return copied
-
-
 def time_out(envelope: Envelope) -> None:
     """Stop waiting for a command whose timeout has passed; its outcome is unknown."""
     future = envelope.future
     if future is not None and not future.done():
-        future.set_exception(timed_out(envelope))
+        future.set_exception(_timed_out(envelope))
 
 
-def timed_out(envelope: Envelope) -> CommandTimeout:
-    """Return the error of a command or a read whose timeout has passed."""
+def _timed_out(envelope: Envelope) -> CommandTimeout:
     if envelope.command is None:
         return CommandTimeout(f"{envelope.to!r} was not read within {envelope.timeout_s:g} s", command_id="")
     return CommandTimeout(
