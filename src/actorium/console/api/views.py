@@ -308,3 +308,10 @@ class MapView(msgspec.Struct, frozen=True):
 
     nodes: list[MapNode]
     edges: list[MapEdge]
+
+
+class HealthView(msgspec.Struct, frozen=True):
+    """Whether something holds, and if not, why."""
+
+    ok: bool
+    reasons: list[str]

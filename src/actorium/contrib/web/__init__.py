@@ -1,1 +1,0 @@
-"""What the adapters for web frameworks share; it depends on no framework."""
