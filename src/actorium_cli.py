@@ -59,7 +59,7 @@ COMMANDS: Mapping[str, CommandEntry | CommandGroup] = {
         "Measure Actorium, and compare it with yardsticks and with installed alternatives.",
     ),
     "prove": (
-        "Check on this machine that the log survives kills, power cuts and flipped bits.",
+        "Check on this machine that the log survives kills, power cuts, flipped bits and failing servers.",
         {
             "crash": (
                 f"{_COMMANDS}.prove.crash:crash",
@@ -72,6 +72,10 @@ COMMANDS: Mapping[str, CommandEntry | CommandGroup] = {
             "bit-rot": (
                 f"{_COMMANDS}.prove.bit_rot:bit_rot",
                 "Flip single bits in a log file, and check that no read returns wrong data.",
+            ),
+            "postgresql": (
+                f"{_COMMANDS}.prove.postgresql:postgresql",
+                "Let processes, connections and a PostgreSQL server fail under load, and check that nothing is lost.",
             ),
         },
     ),

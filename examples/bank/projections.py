@@ -14,7 +14,7 @@ class Balances(Projection):
     """The balance of each account, in hellers."""
 
     projection_name = "bank_balances"
-    schema = "CREATE TABLE balances (account TEXT PRIMARY KEY, balance INTEGER NOT NULL) WITHOUT ROWID"
+    schema = "CREATE TABLE balances (account TEXT PRIMARY KEY, balance INTEGER NOT NULL)"
 
     @on
     def opened(self, event: AccountOpened, recorded: RecordedEvent[Event], tx: Transaction) -> None:

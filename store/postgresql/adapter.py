@@ -159,9 +159,17 @@ class PostgreSQLStore:
         session = _Opened(self._connector, self._options, read_only=read_only)
         self._is_opening = True
         try:
-            await session.lease_session.run(lambda c: self._set_up(c, read_only=read_only))
+            # Who stands by also waits while the server is away: it is needed most when that comes back.
+            waits = self._options.standby == "wait" and not read_only
+            patience_s = self._options.patience_s if waits else 0.0
+            await until_known(
+                lambda: session.lease_session.run(lambda c: self._set_up(c, read_only=read_only)),
+                goes_on=lambda: self._is_opening,
+                patience_s=patience_s,
+                what=f"cannot open {self._connector.place}",
+            )
             if session.lease is not None:
-                await session.lease.take(waits=self._options.standby == "wait")
+                await session.lease.take(waits=waits, patience_s=patience_s)
         except BaseException as error:
             await session.close()
             if isinstance(error, Exception) and not isinstance(error, ActoriumError):

@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
 
 from actorium.store.errors import ActoriumError, Fenced, StoreInUse, StoreUnavailable
 from actorium.store.log import logger
 from actorium.store.postgresql import ownership
+from actorium.store.postgresql.connections.patience import until_known
 from actorium.store.postgresql.connections.sessions import Connection, Session
 from actorium.store.postgresql.ownership import Holding, Ownership, fenced
 from actorium.store.raised import error_text
+
+T = TypeVar("T")
 
 log = logger("actorium.store")
 
@@ -42,14 +48,23 @@ class Lease:
         session.on_closed = self._connection_closed
         self._renewing: asyncio.Task[None] | None = None
 
-    async def take(self, *, waits: bool) -> None:
-        """Take the log; if another runtime holds it, raise StoreInUse, or wait until it is gone."""
+    async def take(self, *, waits: bool, patience_s: float) -> None:
+        """Take the log; if another runtime holds it, raise StoreInUse, or wait until it is gone.
+
+        patience_s: how long the server may be away meanwhile, in seconds.
+        """
         looks_without_session = 0
+
+        async def reached(attempt: Callable[[], Awaitable[T]]) -> T:
+            what = f"cannot take {self._place}"
+            return await until_known(attempt, goes_on=lambda: True, patience_s=patience_s, what=what)
+
         while True:
-            holding = await self._session.run(ownership.look)
+            holding = await reached(lambda: self._session.run(ownership.look))
             looks_without_session = 0 if holding.has_session else looks_without_session + 1
             if not holding.name or looks_without_session >= _LOOKS_WITHOUT_SESSION:
-                if await self._take(holding):
+                # If it is repeated after all, it finds other writers than those of `holding`, and takes nothing.
+                if await reached(partial(self._take, holding)):
                     return
             elif holding.has_session and not waits:
                 raise StoreInUse(

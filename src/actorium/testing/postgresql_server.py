@@ -172,6 +172,11 @@ class PostgresServer:
         while self._is_ready():
             time.sleep(0.01)
 
+    def restart_after_kill(self) -> None:
+        """Kill the server, and start it again on the same data."""
+        self.kill()
+        self.start()
+
     def stop(self) -> None:
         """Stop the server, and end its sessions."""
         if self.process is not None and self.process.poll() is None:

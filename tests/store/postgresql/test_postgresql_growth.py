@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 from support.postgres import run_sql, schema_of, with_options
-from support.postgres_proxy import proxy_before
 
 from actorium.store.errors import StoreUnavailable
 from actorium.store.event_store import AppendBatch
 from actorium.store.postgresql import PostgreSQLStore
 from actorium.store.urls import open_store
 from actorium.testing.contract_words import ALICE, append
+from actorium.testing.postgresql_proxy import proxy_before
 
 NEVER_S, SOON_S = 1e6, 0.02
 

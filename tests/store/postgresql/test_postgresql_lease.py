@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 from support.postgres import run_sql, schema_of, with_options
-from support.postgres_proxy import proxy_before
 from support.transfers import Account, Deposit, Open
 
 from actorium import Runtime
@@ -13,6 +12,7 @@ from actorium.store.errors import Fenced, StoreUnavailable
 from actorium.store.postgresql import PostgreSQLStore
 from actorium.store.postgresql.lease import Lease
 from actorium.store.urls import open_store
+from actorium.testing.postgresql_proxy import proxy_before
 
 LEASE_S = "0.6"
 

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 
 import pytest
 from support.postgres import run_sql, schema_of, with_options
-from support.postgres_proxy import proxy_before
 from support.transfers import Account, Deposit, Open
 
 from actorium import Runtime
@@ -16,6 +15,7 @@ from actorium.store.event_store import AppendBatch, SaveCheckpoint
 from actorium.store.postgresql import PostgreSQLStore
 from actorium.store.urls import open_store
 from actorium.testing.contract_words import ALICE, BOB, append, versions
+from actorium.testing.postgresql_proxy import proxy_before
 
 LEASE = {"lease_s": "0.6"}
 
@@ -91,6 +91,28 @@ async def test_who_stands_by_takes_over_when_the_first_stops(url: str) -> None:
     await write(second, 1)
     assert await versions(second, ALICE) == [1, 2]
     await second.close()
+
+
+@pytest.mark.asyncio
+async def test_who_stands_by_waits_for_a_server_that_is_away(url: str) -> None:
+    async with proxy_before(url) as (proxy, through):
+        first, second = store_at(url), store_at(through, standby="wait", application_name=schema_of(url)[:40])
+        await first.open()
+        proxy.cut()
+        opening = asyncio.ensure_future(second.open())
+        await write(first, 0)
+        proxy.mend()
+        there = "SELECT FROM pg_stat_activity WHERE application_name = $1"
+        while not await run_sql(url, there, f"{schema_of(url)[:40]} lease"):
+            assert not opening.done()
+        proxy.cut()
+        await write(first, 1)
+        assert not opening.done()
+        proxy.mend()
+        await first.close()
+        await opening
+        await write(second, 2)
+        await second.close()
 
 
 @pytest.mark.asyncio

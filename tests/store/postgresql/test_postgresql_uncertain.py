@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 from support.postgres import run_sql, schema_of, with_options
-from support.postgres_proxy import Fault, Proxy, proxy_before
 
 from actorium.store.errors import CommitUnknown, Fenced, StoreUnavailable
 from actorium.store.event_store import Append, AppendBatch, SaveCheckpoint
 from actorium.store.postgresql import PostgreSQLStore
 from actorium.store.urls import open_store
 from actorium.testing.contract_words import ALICE, BOB, append, versions
+from actorium.testing.postgresql_proxy import Fault, Proxy, proxy_before
 
 PATIENCE_S = 0.4
 
@@ -56,6 +56,30 @@ async def test_an_append_whose_connection_breaks_is_written_once(cuttable: Cutta
     assert await cuttable.append(append(ALICE, 2)) == [6]
     assert await versions(cuttable.store, ALICE) == [1, 2, 3]
     assert [record.position for record in await cuttable.store.read_log(0, 10)] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("towards_server", [True, False])
+@pytest.mark.asyncio
+async def test_an_append_on_a_half_closed_connection_is_written_once(cuttable: Cuttable, towards_server: bool) -> None:
+    for version in range(5):
+        running = asyncio.ensure_future(cuttable.append(append(ALICE, version, command=f"c{version}")))
+        await asyncio.sleep(0)
+        cuttable.proxy.half_close(towards_server=towards_server)
+        assert await running == [3 + version]
+    assert await versions(cuttable.store, ALICE) == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.asyncio
+async def test_an_append_that_is_held_or_slow_is_written_once(cuttable: Cuttable) -> None:
+    cuttable.proxy.hold()
+    running = asyncio.ensure_future(cuttable.append(append(ALICE, 0, command="c")))
+    assert await run_sql(cuttable.url, f'SELECT position FROM "{schema_of(cuttable.url)}".log') == [(2,)]
+    assert not running.done()
+    cuttable.proxy.let_go()
+    assert await running == [3]
+    cuttable.proxy.delay_s = 0.02
+    assert await cuttable.append(append(ALICE, 1)) == [4]
+    assert await versions(cuttable.store, ALICE) == [1, 2]
 
 
 @pytest.mark.asyncio

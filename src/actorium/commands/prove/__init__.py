@@ -1,1 +1,1 @@
-"""Proofs of what the log promises: kills, power cuts, flipped bits."""
+"""Proofs of what the log promises: kills, power cuts, flipped bits, failing servers and connections."""

@@ -1,0 +1,82 @@
+"""`Member`: one process under load, with the proxy between it and the server."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+from actorium.testing.postgresql_proxy import Proxy, proxy_before
+
+_ENDS_WITHIN_S = 60.0
+
+
+class Member:
+    """A process that waits for the log, then serves until it dies or is fenced.
+
+    on_serving: called when it has taken the log; returns the number of the first piece of work for it.
+    on_ack: called with each acknowledged command id and its position.
+    """
+
+    def __init__(self, number: int, on_serving: Callable[[Member], int], on_ack: Callable[[str, int], None]) -> None:
+        self.number = number
+        self.serves = asyncio.Event()
+        self.was_fenced = False
+        self.last_words = ""
+        self._on_serving = on_serving
+        self._on_ack = on_ack
+        self._stack = AsyncExitStack()
+        self._reading: asyncio.Task[None] | None = None
+
+    async def start(self, url: str) -> None:
+        """Start the process; the URL says that it waits for the log."""
+        self.proxy: Proxy
+        self.proxy, through = await self._stack.enter_async_context(proxy_before(url))
+        command = [sys.executable, "-m", "actorium.examples.bank.faults.load", f"{through}&name=process{self.number}"]
+        pipe = asyncio.subprocess.PIPE
+        self.process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe)
+        self._reading = asyncio.create_task(self._read())
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process is gone."""
+        return self._reading is not None and self._reading.done()
+
+    async def _read(self) -> None:
+        assert self.process.stdout is not None
+        assert self.process.stdin is not None
+        assert self.process.stderr is not None
+        errors = asyncio.create_task(self.process.stderr.read())
+        while (line := await self.process.stdout.readline()).endswith(b"\n"):
+            word, *rest = line.decode().split()
+            if word == "ack":
+                self._on_ack(rest[0], int(rest[1]))
+            elif word == "serves":
+                self.serves.set()
+                self.process.stdin.write(f"{self._on_serving(self)}\n".encode())
+            else:
+                self.was_fenced = True
+        await self.process.wait()
+        self.last_words = (await errors).decode(errors="replace")[-2_000:]
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send the process a signal, if it is still there."""
+        if self.process.returncode is None:
+            self.process.send_signal(number)
+
+    async def ended(self) -> float:
+        """Return how long the process took to end from now on, in seconds; raise TimeoutError if it does not."""
+        assert self._reading is not None
+        began = time.monotonic()
+        await asyncio.wait_for(asyncio.shield(self._reading), _ENDS_WITHIN_S)
+        return time.monotonic() - began
+
+    async def close(self) -> None:
+        """Kill the process if it is still there."""
+        if self._reading is not None:
+            self.send_signal(signal.SIGKILL)
+            await self._reading
+        await self._stack.aclose()
