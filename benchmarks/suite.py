@@ -106,7 +106,7 @@ class Suite:
             return
         prefix = f"actorium_bench_{os.getpid()}_"
         if not self._plan.postgresql:
-            from actorium.testing.postgresql_server import own_server  # it needs a POSIX system
+            from actorium.testing.postgresql.server import own_server  # it needs a POSIX system
 
             with own_server(self._plan.folder, **SERVER_SETTINGS) as server:
                 assert server.process is not None

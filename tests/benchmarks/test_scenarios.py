@@ -17,7 +17,7 @@ from actorium.benchmarks.child import Job, carry_out
 from actorium.benchmarks.databases import Databases, ServerPlace
 from actorium.benchmarks.scenario import OURS, Bench, Scenario, StoreName, Wrong
 from actorium.benchmarks.suite import run_job
-from actorium.testing.postgresql_server import own_server
+from actorium.testing.postgresql.server import own_server
 
 TINY: dict[str, float] = {
     "seconds": 0.0,

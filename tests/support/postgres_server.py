@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import IO
 
-from actorium.testing.postgresql_server import PostgresServer, locked, temporary_path
+from actorium.testing.postgresql.server import PostgresServer, locked, temporary_path
 
 # A killed process loses nothing without it, and no test cuts the power.
 NO_FLUSH = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "on"}

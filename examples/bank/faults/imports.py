@@ -13,7 +13,7 @@ from actorium.examples.bank.domain import Account
 from actorium.examples.bank.importer import Importer, ImportReport
 from actorium.examples.bank.runs.imports import rows_in
 from actorium.examples.bank.transactions import read_transactions
-from actorium.testing.postgresql_server import PostgresServer
+from actorium.testing.postgresql.server import PostgresServer
 
 KILLS = 2
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
-from actorium.testing.postgresql_proxy import Proxy, proxy_before
+from actorium.testing.postgresql.proxy import Proxy, proxy_before
 
 _ENDS_WITHIN_S = 60.0
 

@@ -20,7 +20,7 @@ from actorium.examples.bank.faults.audit import audit_bank
 from actorium.examples.bank.faults.findings import FaultFindings
 from actorium.examples.bank.faults.load import CALLERS
 from actorium.examples.bank.faults.member import Member
-from actorium.testing.postgresql_server import PostgresServer
+from actorium.testing.postgresql.server import PostgresServer
 
 FaultKind = Literal[
     "process killed",

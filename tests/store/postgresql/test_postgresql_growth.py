@@ -12,7 +12,7 @@ from actorium.store.event_store import AppendBatch
 from actorium.store.postgresql import PostgreSQLStore
 from actorium.store.urls import open_store
 from actorium.testing.contract_words import ALICE, append
-from actorium.testing.postgresql_proxy import proxy_before
+from actorium.testing.postgresql.proxy import proxy_before
 
 NEVER_S, SOON_S = 1e6, 0.02
 

@@ -9,7 +9,7 @@ from support.children import Child, check
 from support.postgres import new_log, run_sql, with_options
 from support.postgres_server import NO_FLUSH
 
-from actorium.testing.postgresql_server import PostgresServer, own_server
+from actorium.testing.postgresql.server import PostgresServer, own_server
 
 KILLS = 6
 SEED = 20_261_130

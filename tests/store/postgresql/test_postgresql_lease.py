@@ -12,7 +12,7 @@ from actorium.store.errors import Fenced, StoreUnavailable
 from actorium.store.postgresql import PostgreSQLStore
 from actorium.store.postgresql.lease import Lease
 from actorium.store.urls import open_store
-from actorium.testing.postgresql_proxy import proxy_before
+from actorium.testing.postgresql.proxy import proxy_before
 
 LEASE_S = "0.6"
 

@@ -15,7 +15,7 @@ from actorium.store.event_store import AppendBatch, SaveCheckpoint
 from actorium.store.postgresql import PostgreSQLStore
 from actorium.store.urls import open_store
 from actorium.testing.contract_words import ALICE, BOB, append, versions
-from actorium.testing.postgresql_proxy import proxy_before
+from actorium.testing.postgresql.proxy import proxy_before
 
 LEASE = {"lease_s": "0.6"}
 

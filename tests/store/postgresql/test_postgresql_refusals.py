@@ -14,7 +14,7 @@ from actorium.store.errors import ActoriumError, ConfigurationError, StoreUnavai
 from actorium.store.postgresql import PostgreSQLStore
 from actorium.store.postgresql.connections import connector
 from actorium.store.urls import open_store
-from actorium.testing.postgresql_server import own_server
+from actorium.testing.postgresql.server import own_server
 
 ROLE = "actorium_test_guest"
 

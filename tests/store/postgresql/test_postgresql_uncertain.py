@@ -12,7 +12,7 @@ from actorium.store.event_store import Append, AppendBatch, SaveCheckpoint
 from actorium.store.postgresql import PostgreSQLStore
 from actorium.store.urls import open_store
 from actorium.testing.contract_words import ALICE, BOB, append, versions
-from actorium.testing.postgresql_proxy import Fault, Proxy, proxy_before
+from actorium.testing.postgresql.proxy import Fault, Proxy, proxy_before
 
 PATIENCE_S = 0.4
 

@@ -56,7 +56,7 @@ def postgresql(
     """
     _require_sense(url, data)
     from actorium.examples.bank.faults.rounds import FaultRounds
-    from actorium.testing.postgresql_server import own_server
+    from actorium.testing.postgresql.server import own_server
 
     # Servers fail on purpose: warnings would only repeat that.
     structlog.configure(
