@@ -83,14 +83,14 @@ def _sqlite(url: str, place: str, options: dict[str, str]) -> EventStore:
 
 def _postgresql(url: str, place: str, options: dict[str, str]) -> EventStore:
     try:
-        from actorium.store.postgresql import PostgreSQLStore
+        from actorium.store.postgresql import PostgreSQLNodeStore
         from actorium.store.postgresql.connections.options import OPTIONS, split_url
     except ModuleNotFoundError as missing:
         if (missing.name or "").partition(".")[0] != "asyncpg":
             raise
         raise ConfigurationError("a log in PostgreSQL needs asyncpg: pip install 'actorium[postgresql]'") from missing
     uri, others = split_url(place, options)
-    return PostgreSQLStore(uri, **_read_options(url, others, OPTIONS))
+    return PostgreSQLNodeStore(uri, **_read_options(url, others, OPTIONS))
 
 
 def _read_options(url: str, options: Mapping[str, str], known: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from actorium.store.errors import (
@@ -52,6 +52,7 @@ from actorium.store.postgresql.damage import damage, repair
 from actorium.store.postgresql.dialect import PostgreSQLDialect
 from actorium.store.postgresql.growth import Growth
 from actorium.store.postgresql.lease import Lease
+from actorium.store.postgresql.ownership import Ownership
 from actorium.store.postgresql.schema import found_version, migrate, refuse_other
 from actorium.store.postgresql.statement_batches import StatementBatches
 from actorium.store.raised import error_text
@@ -59,6 +60,7 @@ from actorium.store.tables.dialect import Dialect
 from actorium.store.tables.own_rows import Row, TableRead
 
 T = TypeVar("T")
+Enter = Callable[[Session], Awaitable[Ownership]]
 
 log = logger("actorium.store")
 
@@ -153,6 +155,12 @@ class PostgreSQLStore:
         read_only: take no lease and change nothing, even beside a running runtime. Raises UnsupportedSchema for an
             older log.
         """
+        await self._open_with(None, read_only=read_only)
+
+    async def _open_with(
+        self, enter: Callable[[Session], Awaitable[Ownership]] | None, *, read_only: bool = False
+    ) -> None:
+        """Open the log: alone, or as a node that enters with this function."""
         if self._session is not None or self._is_opening:
             raise StoreInUse(f"{self._connector.place} is already open: call close() before open()", pid=os.getpid())
         self._connector = Connector(self._uri, self._options)
@@ -168,7 +176,10 @@ class PostgreSQLStore:
                 patience_s=patience_s,
                 what=f"cannot open {self._connector.place}",
             )
-            if session.lease is not None:
+            if session.lease is not None and enter is not None:
+                sent_s = asyncio.get_running_loop().time()
+                session.lease.entered(await enter(session.lease_session), sent_s)
+            elif session.lease is not None:
                 await session.lease.take(waits=waits, patience_s=patience_s)
         except BaseException as error:
             await session.close()

@@ -13,7 +13,7 @@ from actorium.store.errors import CorruptRow, Fenced, StatementFailed
 from actorium.store.event_store import DeadLetter, SaveCheckpoint, SaveFailure, Snapshot
 from actorium.store.postgresql.connections.sessions import Connection
 from actorium.store.postgresql.own_tables import write_changes
-from actorium.store.postgresql.ownership import HOLD_NODE
+from actorium.store.postgresql.ownership import HOLD_FOLLOWERS, HOLD_NODE
 from actorium.store.postgresql.schema import storable
 from actorium.store.postgresql.statement_batches import BatchFailed, StatementBatches
 from actorium.store.postgresql.statements import change_rows, run_statements
@@ -59,7 +59,7 @@ class Saving:
         self._node = node
         self._batches = batches
         self._transaction_id = ""  # of an attempt whose commit was not answered
-        self._failed: dict[int, StatementFailed] = {}
+        self._failed: dict[int, SaveFailure] = {}
 
     @property
     def is_in_doubt(self) -> bool:
@@ -88,8 +88,11 @@ class Saving:
         return self._failed
 
     async def _write(self, connection: Connection) -> None:
+        await self._refuse_foreign(connection)
         plain: dict[str, int] = {}  # what cannot fail alone is written in one statement
         for index, checkpoint in enumerate(self._checkpoints):
+            if index in self._failed:
+                continue
             has_results = checkpoint.statements or checkpoint.rows or checkpoint.changes
             if not (has_results or checkpoint.settled or checkpoint.parked):
                 plain[checkpoint.name] = checkpoint.position
@@ -103,6 +106,16 @@ class Saving:
                 self._failed[index] = failure
         if plain:
             await _save_positions(connection, plain)
+
+    async def _refuse_foreign(self, connection: Connection) -> None:
+        """Do not write the checkpoints of followers that belong to other nodes."""
+        names = {one.follower for one in self._checkpoints if one.follower}
+        if not names:
+            return
+        held = {name for (name,) in await connection.fetch(HOLD_FOLLOWERS, sorted(names), self._node)}
+        for index, one in enumerate(self._checkpoints):
+            if one.follower and one.follower not in held:
+                self._failed[index] = Fenced(f"{one.follower} belongs to another node: nothing of it was saved")
 
     async def _save(self, connection: Connection, checkpoint: SaveCheckpoint) -> None:
         try:

@@ -87,6 +87,16 @@ class Lease:
         self._renewing = asyncio.get_running_loop().create_task(self._renew_until_lost())
         return True
 
+    def entered(self, owned: Ownership, sent_s: float) -> None:
+        """Hold the log as one of several nodes, who renew their leases themselves; `sent_s`: when that was asked."""
+        self.owned = owned
+        self.renewed(sent_s)
+
+    def renewed(self, sent_s: float) -> None:
+        """Note a renewal that was sent at a loop time."""
+        self._held_until_s = sent_s + self._lease_s
+        self._announce()
+
     async def _renew_until_lost(self) -> None:
         pause_s = usual_s = self._lease_s / _RENEWALS_PER_LEASE
         while self.owned is not None:
@@ -114,8 +124,7 @@ class Lease:
         owned, sent_s = self.owned, asyncio.get_running_loop().time()
         if owned is None or not await ownership.renew(connection, owned, self._lease_s):
             return False
-        self._held_until_s = sent_s + self._lease_s
-        self._announce()
+        self.renewed(sent_s)
         return True
 
     def _announce(self) -> None:

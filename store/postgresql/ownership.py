@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from actorium.store.errors import Fenced
 from actorium.store.postgresql.connections.sessions import Connection
 
-_NEXT_WRITER = "SELECT nextval('writer_numbers')"
+NEXT_WRITER = "SELECT nextval('writer_numbers')"
 _ENTER = """
 INSERT INTO nodes (writer, name, expires, session_pid, session_started)
 SELECT $1, $2, clock_timestamp() + $3 * interval '1 second', pid, backend_start
@@ -25,7 +25,7 @@ SELECT writers, nodes.name, EXISTS (
     WHERE pid = session_pid AND coalesce(backend_start, session_started) = session_started
 ) AS has_session
 FROM log LEFT JOIN nodes ON nodes.writer = ANY (log.writers) AND expires > clock_timestamp()
-ORDER BY nodes.id LIMIT 1"""
+ORDER BY has_session DESC, nodes.id LIMIT 1"""
 _TAKE = "UPDATE log SET writers = ARRAY[$1::bigint] WHERE writers = $2::bigint[]"
 _REMOVE_OTHERS = "DELETE FROM nodes WHERE id <> $1"
 _REPLACE = "UPDATE log SET writers = array_replace(writers, $1::bigint, $2::bigint) WHERE $1 = ANY (writers)"
@@ -40,6 +40,9 @@ _REMOVE = "DELETE FROM nodes WHERE id = $1"
 
 HOLD_NODE = "SELECT pg_current_xact_id()::text FROM nodes WHERE id = $1 FOR KEY SHARE"
 """Returns the transaction's id, and keeps the node from being fenced until it ends; no row if it already was."""
+
+HOLD_FOLLOWERS = "SELECT name FROM followers WHERE name = ANY ($1::text[]) AND owner = $2 FOR SHARE"
+"""Returns the followers among these that a node owns, and keeps them its own until the transaction ends."""
 
 
 class Holding(NamedTuple):
@@ -72,7 +75,7 @@ async def look(connection: Connection) -> Holding:
 async def take(connection: Connection, before: Holding, name: str, lease_s: float) -> Ownership | None:
     """Take the log, and fence whoever held it; return None if its writers are not those of `before` any more."""
     async with connection.transaction():
-        writer = await connection.fetchval(_NEXT_WRITER)
+        writer = await connection.fetchval(NEXT_WRITER)
         if _count(await connection.execute(_TAKE, writer, before.writers)) == 0:
             return None
         node = await connection.fetchval(_ENTER, writer, name, lease_s)
@@ -93,7 +96,7 @@ async def replace(connection: Connection, owned: Ownership) -> Ownership:
     async with connection.transaction():
         # By the node's row: an earlier call may have committed without an answer.
         current = await connection.fetchval(_WRITER_OF, owned.node)
-        writer = await connection.fetchval(_NEXT_WRITER)
+        writer = await connection.fetchval(NEXT_WRITER)
         if current is None or _count(await connection.execute(_REPLACE, current, writer)) == 0:
             raise fenced(owned.writer)
         await connection.execute(_RENUMBER, owned.node, writer)

@@ -31,10 +31,22 @@ CREATE TABLE nodes (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     writer bigint NOT NULL,
     name text NOT NULL,
+    code text NOT NULL DEFAULT '',
+    is_shared boolean NOT NULL DEFAULT false,
+    is_leaving boolean NOT NULL DEFAULT false,
     expires timestamptz NOT NULL,
     session_pid int NOT NULL,
     session_started timestamptz NOT NULL
 ) WITH (fillfactor = 50);
+CREATE TABLE placement (
+    is_only boolean PRIMARY KEY DEFAULT true CHECK (is_only),
+    version bigint NOT NULL DEFAULT 0,
+    shards bigint[] NOT NULL
+);
+CREATE TABLE followers (
+    name text COLLATE "C" PRIMARY KEY,
+    owner bigint NOT NULL
+);
 CREATE TABLE event_types (
     name text COLLATE "C" NOT NULL,
     schema_version int NOT NULL,
@@ -127,6 +139,7 @@ CREATE TABLE projection_states (
     position bigint NOT NULL,
     state text NOT NULL
 );
+INSERT INTO placement (shards) VALUES (array_fill(0::bigint, ARRAY[1024]));
 INSERT INTO log (schema_version) VALUES (0)"""
 
 MIGRATIONS = (_FIRST,)
@@ -189,6 +202,6 @@ def storable(value: Any) -> Any:
 
 OWN_TABLES = frozenset(
     {"log", "nodes", "event_types", "events", "snapshots", "checkpoints", "dead_letters", "agenda", "sagas"}
-    | {"submissions", "projection_states", "writer_numbers"}
+    | {"submissions", "projection_states", "writer_numbers", "placement", "followers"}
 )
 """The names of our own tables, which the statements of projections may only read."""

@@ -35,7 +35,7 @@ _KEEPALIVE = {"tcp_keepalives_idle": "2", "tcp_keepalives_interval": "1", "tcp_k
 _IDLE_IN_TRANSACTION_S = 2.0
 _LOCK_S = 10.0
 
-Role = Literal["append", "tables", "read", "query", "lease", "watch", "upkeep"]
+Role = Literal["append", "tables", "read", "query", "lease", "watch", "nodes", "wire", "upkeep"]
 """What a connection is for; upkeep reads or rebuilds whole tables, without a time limit."""
 
 
@@ -92,7 +92,7 @@ class PostgreSQLOptions(NamedTuple):
         }
         if role in ("append", "read"):
             settings |= _PLANNER
-        if role in ("append", "tables"):
+        if role in ("append", "tables", "nodes"):
             settings |= {
                 "synchronous_commit": self.synchronous_commit,
                 "statement_timeout": _milliseconds(self.statement_timeout_s),

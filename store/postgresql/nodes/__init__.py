@@ -1,0 +1,1 @@
+"""Several nodes on one log in PostgreSQL: who they are, what they own, and the messages between them."""

@@ -1,0 +1,101 @@
+"""`Messages`: messages between the nodes of a log, as notifications of the database.
+
+A notification holds less than 8,000 bytes, so a message is cut up. The pieces of one message are sent by one statement,
+and the server delivers them together and in order. A connection that breaks loses what was on its way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from zlib import crc32
+
+from actorium.store.log import logger
+from actorium.store.postgresql.connections.sessions import Connection, Session
+from actorium.store.raised import error_text
+
+log = logger("actorium.store")
+
+PIECE_BYTES = 7_900
+_TELL = "SELECT pg_notify($1, piece) FROM unnest($2::text[]) WITH ORDINALITY AS pieces (piece, n) ORDER BY n"
+_LISTEN_AGAIN_S = 0.1
+
+
+class Messages:
+    """Sends messages to other nodes, and receives those of this node, on two connections."""
+
+    def __init__(self, sending: Session, hearing: Session, *, schema: str) -> None:
+        self._sending = sending
+        self._hearing = hearing
+        self._prefix = f"actorium_{crc32(schema.encode()):08x}_"
+        self._count = 0
+        self._parts: dict[int, list[str]] = {}  # by the process id of the sending connection
+        self._lost = asyncio.Event()
+        self._listening: asyncio.Task[None] | None = None
+        hearing.on_closed = self._lost.set
+
+    async def tell(self, node: int, message: bytes) -> None:
+        """Send a message to a node."""
+        self._count += 1
+        texts = cut(message.decode())
+        # The number makes every piece different: the server drops a notification that repeats another.
+        pieces = [f"{self._count}/{n}/{len(texts)}/{text}" for n, text in enumerate(texts)]
+        await self._sending.run(lambda c: c.execute(_TELL, f"{self._prefix}{node}", pieces))
+
+    async def hear(self, node: int, receive: Callable[[bytes], None]) -> None:
+        """Call `receive` with each message to a node; listen again when the connection breaks."""
+        channel = f"{self._prefix}{node}"
+
+        def heard(connection: object, pid: int, channel: str, payload: object) -> None:
+            self._take(pid, str(payload), receive)
+
+        async def listen(connection: Connection) -> None:
+            await connection.add_listener(channel, heard)
+
+        await self._hearing.run(listen)
+        self._listening = asyncio.get_running_loop().create_task(self._listen_again(listen))
+
+    async def _listen_again(self, listen: Callable[[Connection], object]) -> None:
+        while True:
+            await self._lost.wait()
+            self._lost.clear()
+            self._parts.clear()
+            try:
+                await self._hearing.run(listen)  # type: ignore[arg-type]
+            except Exception as error:
+                log.warning("store.messages_not_heard", error=error_text(error))
+                self._lost.set()
+                await asyncio.sleep(_LISTEN_AGAIN_S)
+
+    def _take(self, pid: int, piece: str, receive: Callable[[bytes], None]) -> None:
+        _, place, count, text = piece.split("/", 3)
+        if place == "0":
+            self._parts[pid] = []
+        parts = self._parts.get(pid)
+        if parts is None or len(parts) != int(place):
+            return  # its beginning was lost
+        parts.append(text)
+        if len(parts) == int(count):
+            del self._parts[pid]
+            receive("".join(parts).encode())
+
+    async def close(self) -> None:
+        """Send and receive nothing any more."""
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.gather(self._listening, return_exceptions=True)
+        await asyncio.gather(self._sending.close(), self._hearing.close())
+
+
+def cut(text: str) -> list[str]:
+    """Return a text in pieces that fit into notifications; an empty text is one piece."""
+    if len(text) <= PIECE_BYTES and (text.isascii() or len(text.encode()) <= PIECE_BYTES):
+        return [text]
+    pieces, begin = [], 0
+    while begin < len(text):
+        end = begin + PIECE_BYTES
+        while len(text[begin:end].encode()) > PIECE_BYTES:
+            end = begin + (end - begin) * 3 // 4
+        pieces.append(text[begin:end])
+        begin = end
+    return pieces
