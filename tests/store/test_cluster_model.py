@@ -9,8 +9,8 @@ import pytest
 from actorium.store.event_store import AppendBatch, SaveCheckpoint
 from actorium.store.shared import SharedStore
 from actorium.testing import ClusterStoreContract, EventStoreContract, SharedStoreContract
-from actorium.testing.cluster_model import ClusterModel, ClusterModelStore
 from actorium.testing.contract_shared import Arrival
+from actorium.testing.models.cluster_model import ClusterModel, ClusterModelStore
 
 
 class TestClusterModelStore(EventStoreContract):

@@ -15,7 +15,7 @@ from actorium.simulation.world.surroundings import Surroundings
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import AppendBatch, Appended, EventStore, SaveCheckpoint, SaveFailure
 from actorium.store.memory import MemoryStore
-from actorium.testing.cluster_model import ClusterModel, ClusterModelStore
+from actorium.testing.models.cluster_model import ClusterModel, ClusterModelStore
 from actorium.testing.shared_model import SharedModel, SharedModelStore
 
 LEASE_S = 30.0

@@ -1,0 +1,1 @@
+"""Models of logs that processes share, in plain Python."""
