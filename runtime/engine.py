@@ -18,6 +18,7 @@ from actorium.actors.envelope import Envelope
 from actorium.actors.hydration import Hydrator
 from actorium.actors.kind import ActorKind
 from actorium.actors.pending import PendingAppend
+from actorium.runtime.cluster.routed_dispatcher import ObservedRoutedDispatcher, RoutedDispatcher
 from actorium.runtime.commands.deadlines import Deadlines
 from actorium.runtime.commands.dispatcher import Dispatcher, time_out
 from actorium.runtime.commands.live_actors import LiveActors
@@ -55,6 +56,7 @@ class Engine(Component):
     head: the end of the log when the engine starts.
     counters: the instrument for those counters of `statistics` that no other part counts.
     crashed: called with a bug in the engine, which must end the runtime.
+    is_node: it is part of a cluster, and commands may belong to other nodes.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Engine(Component):
         head: Head,
         counters: Counters,
         crashed: Callable[[BaseException], None],
+        is_node: bool = False,
     ) -> None:
         self._loop = loop = asyncio.get_running_loop()
         store, settings, source = environment.store, environment.settings, environment.source
@@ -89,7 +92,8 @@ class Engine(Component):
             for aggregate in (*aggregates, *own_aggregates)
         }
         self._observer = CommandObserver.of(instruments, loop)
-        self.dispatcher = self._dispatcher(_handlers(self.kinds[aggregate] for aggregate in aggregates), environment)
+        handlers = _handlers(self.kinds[aggregate] for aggregate in aggregates)
+        self.dispatcher = self._dispatcher(handlers, environment, is_node)
         self.admission = self.dispatcher.admission
         self.scheduler = Scheduler(loop, self.admission, crashed, turn_budget=settings.turn_budget)
         hydrated = instruments.teller("actor_hydrated")
@@ -99,10 +103,8 @@ class Engine(Component):
             else ObservedHydrator(store, self._hydration_failed, recovered, tell=hydrated, time=loop.time)
         )
         answered = (store, codec, self.admission, self.log_tail, self.deadlines, self.dispatcher.answers)
-        if self._observer is None:
-            self.replies = Replies(*answered)
-        else:
-            self.replies = ObservedReplies(*answered, observer=self._observer)
+        observer = self._observer
+        self.replies = Replies(*answered) if observer is None else ObservedReplies(*answered, observer=observer)
         committed = instruments.teller("batch_committed")
         self.writer: GroupCommitWriter[PendingAppend[Actor]] = GroupCommitWriter(
             store if committed is None else ObservedStore(store, committed, loop),
@@ -128,7 +130,7 @@ class Engine(Component):
         self.answer_duplicate: Callable[[Envelope, DuplicateCommand], None] = self.replies.answer_duplicate
 
     def _dispatcher(
-        self, handlers: dict[type[Command], tuple[str, CommandHandler]], environment: RuntimeEnvironment
+        self, handlers: dict[type[Command], tuple[str, CommandHandler]], environment: RuntimeEnvironment, is_node: bool
     ) -> Dispatcher:
         wanted = (
             {kind.type: kind for kind in self.kinds.values()},
@@ -141,7 +143,10 @@ class Engine(Component):
         )
         if environment.read_only:
             return ReadOnlyDispatcher(*wanted, store=environment.store)
-        return Dispatcher(*wanted) if self._observer is None else ObservedDispatcher(*wanted, observer=self._observer)
+        if self._observer is None:
+            return RoutedDispatcher(*wanted) if is_node else Dispatcher(*wanted)
+        observed = ObservedRoutedDispatcher if is_node else ObservedDispatcher
+        return observed(*wanted, observer=self._observer)
 
     async def start(self, tasks: anyio.abc.TaskGroup) -> None:
         """Start the writers, hydration, look-ups of command ids, and passivation."""
@@ -174,6 +179,8 @@ class Engine(Component):
         A command whose events were passed to the store gets CommitUnknown: it may be in the log.
         """
         self.admission.close(error)
+        if isinstance(self.dispatcher, RoutedDispatcher):
+            self.dispatcher.fail_remote(error)
         unknown = CommitUnknown(f"{error}; it is not known whether the commit in flight is in the log")
         unknown.__cause__ = error
         for actor in self.live:

@@ -8,7 +8,7 @@ reaches it; `start` and `stop` only signal that task; a lifecycle runs once; com
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 import anyio
@@ -21,7 +21,7 @@ from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.log.readability import require_readable
 from actorium.runtime.shutdown import Shutdown
 from actorium.store.errors import ActoriumError, ConfigurationError
-from actorium.store.event_store import Examinable, Head
+from actorium.store.event_store import Head
 from actorium.store.log import logger
 from actorium.store.raised import error_text
 from actorium.store.shared import SharedStore
@@ -50,12 +50,19 @@ class Assembly(NamedTuple):
 class Lifecycle:
     """Starts, drains and stops one runtime.
 
-    environment: shared by its components; the lifecycle opens and closes the store.
+    environment: shared by its components; the lifecycle closes the store.
+    open_store: opens the store.
     assemble: makes the components, given the end of the log. Called when the store is open and the event loop runs.
     """
 
-    def __init__(self, environment: RuntimeEnvironment, assemble: Callable[[Head], Assembly]) -> None:
+    def __init__(
+        self,
+        environment: RuntimeEnvironment,
+        open_store: Callable[[], Awaitable[None]],
+        assemble: Callable[[Head], Assembly],
+    ) -> None:
         self._environment = environment
+        self._open_store = open_store
         self._assemble = assemble
         self._assembly: Assembly | None = None
         self._root: asyncio.Task[None] | None = None
@@ -146,11 +153,7 @@ class Lifecycle:
         environment = self._environment
         why: BaseException | None = None
         try:
-            if environment.read_only:
-                assert isinstance(environment.store, Examinable), "the runtime checks it when it is created"
-                await environment.store.open(read_only=True)
-            else:
-                await environment.store.open()
+            await self._open_store()
             await require_readable(environment.store, environment.codec, environment.settings.unreadable_types)
             assembly = self._assembly = self._assemble(await environment.store.head())
             async with anyio.create_task_group() as tasks:

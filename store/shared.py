@@ -72,6 +72,7 @@ class Member(msgspec.Struct, frozen=True):
     code: the version of its code.
     has_lease: its lease has not run out.
     has_session: its connection to the log is there. It ends with the process, so a killed node loses it at once.
+    is_leaving: it is stopping, and passes on what it owns.
     """
 
     number: int
@@ -79,6 +80,7 @@ class Member(msgspec.Struct, frozen=True):
     code: str = ""
     has_lease: bool = True
     has_session: bool = True
+    is_leaving: bool = False
 
 
 class Members(msgspec.Struct, frozen=True):
@@ -118,8 +120,10 @@ class ClusterStore(SharedStore, Protocol):
         """
         ...
 
-    async def renew(self) -> Members:
+    async def renew(self, *, is_leaving: bool = False) -> Members:
         """Extend the lease of this node by `lease_s` seconds and return all nodes; raise Fenced, or StoreUnavailable.
+
+        is_leaving: tell the others that this node is stopping.
 
         The node that joined calls this several times per lease; the store does not do it by itself.
         """

@@ -182,7 +182,7 @@ class Dispatcher:
         InvalidCommand for metadata that cannot be stored.
         """
         if envelope.headers:  # middleware may have changed them
-            _check(envelope.headers)
+            check_headers(envelope.headers)
         assert envelope.future is None, "an envelope is delivered once"
         kind = self._kinds[envelope.stream_type]
         now = self._time()
@@ -235,7 +235,7 @@ class Dispatcher:
 
     async def tell(self, envelope: Envelope) -> None:
         """Deliver a command without waiting for its reply; return when a mailbox has accepted it."""
-        _check(envelope.headers)
+        check_headers(envelope.headers)
         kind = self._kinds[envelope.stream_type]
         now = self._time()
         if not self._try_deliver(kind, envelope, now):
@@ -249,14 +249,17 @@ class Dispatcher:
 
     async def _deliver(self, kind: ActorKind[Actor], envelope: Envelope, deadline: float) -> None:
         """Wait for room and deliver; raise Overloaded at the deadline, or immediately if the wait would exceed it."""
-        actor = kind.live.get(envelope.to) or self._live.create(kind, envelope.to, self._time())
-        must_wait = actor.is_full(self._mailbox_limit) or self.admission.is_awaited(actor)
         try:
-            await self.admission.room(envelope, actor if must_wait else None, deadline)
+            await self._deliver_in_turn(kind, envelope, deadline)
         except BaseException:
             if envelope.future is not None:
                 envelope.future.cancel()  # it may have just been delivered: it need not be decided
             raise
+
+    async def _deliver_in_turn(self, kind: ActorKind[Actor], envelope: Envelope, deadline: float) -> None:
+        actor = kind.live.get(envelope.to) or self._live.create(kind, envelope.to, self._time())
+        must_wait = actor.is_full(self._mailbox_limit) or self.admission.is_awaited(actor)
+        await self.admission.room(envelope, actor if must_wait else None, deadline)
 
     def _deliver_waiting(self, envelope: Envelope) -> Actor | None:
         """Deliver for the next waiting sender, given room in the runtime; return its actor if the mailbox is full."""
@@ -353,7 +356,7 @@ def _copied(headers: object) -> dict[str, str]:
     return dict(headers)
 
 
-def _check(headers: Mapping[str, str]) -> None:
+def check_headers(headers: Mapping[str, str]) -> None:
     """Raise InvalidCommand for headers that cannot be stored and read back unchanged."""
     for name, value in headers.items():
         if not (is_unicode(name) and is_unicode(value)):
@@ -365,7 +368,7 @@ def checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
     if not headers:
         return {}
     copied = _copied(headers)
-    _check(copied)
+    check_headers(copied)
     return copied
 
 

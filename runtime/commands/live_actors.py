@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from actorium.actors.actor import Actor
 from actorium.actors.kind import ActorKind
@@ -91,6 +91,16 @@ class LiveActors:
             self._forget(actor)
             if self._max_live is None or len(round_) <= self._max_live:
                 return
+
+    def drop(self, actors: Collection[Actor]) -> None:
+        """Drop idle actors, because their streams now belong to another node."""
+        gone = set(map(id, actors))
+        if not gone:
+            return
+        self._round = deque(actor for actor in self._round if id(actor) not in gone)
+        for actor in actors:
+            actor.passivate()
+            self._forget(actor)
 
     def _forget(self, actor: Actor) -> None:
         del actor.kind.live[actor.id]

@@ -34,6 +34,12 @@ class AskMessage(Message, frozen=True, omit_defaults=True, tag="ask"):
     time_left_s: how long its sender still waits. Clocks may differ between machines, so this is not a time of day.
     fingerprint: the fingerprint of the command; 0 if the sender does not know its stream type.
     fresh: the id was created for this message, so it cannot be in the log already.
+
+    Between the nodes of a cluster it also has:
+
+    stream_type: the type of its stream.
+    repeats: the number of the message that this one replaces; that one must not take effect any more.
+    epoch: the version of the placement by which its sender chose the receiver.
     """
 
     type: str
@@ -46,6 +52,9 @@ class AskMessage(Message, frozen=True, omit_defaults=True, tag="ask"):
     causation_id: str = ""
     headers: dict[str, str] = {}
     expected_version: int | None = None
+    stream_type: str = ""
+    repeats: int = 0
+    epoch: int = 0
 
 
 class EventWire(msgspec.Struct, frozen=True):
@@ -83,7 +92,10 @@ class BusyMessage(Message, frozen=True, omit_defaults=True, tag="busy"):
 
 
 class MovedMessage(Message, frozen=True, omit_defaults=True, tag="moved"):
-    """The receiver does not own the command's stream; `owner` does, or nobody if it is empty."""
+    """The receiver does not own the command's stream; `owner` does, or nobody if it is empty.
+
+    The number 0 is a hint that the owners of streams have changed.
+    """
 
     owner: str = ""
 

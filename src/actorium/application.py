@@ -17,6 +17,8 @@ from actorium.corrections.corrections import Corrections
 from actorium.operators import Operators
 from actorium.reading import RuntimeReading
 from actorium.runtime.arguments import checked_timeout_s
+from actorium.runtime.cluster.cluster import Cluster
+from actorium.runtime.cluster.node import ClusterNode
 from actorium.runtime.commands.inherited import CallerHeaders, metadata_of, with_caller_headers
 from actorium.runtime.commands.middleware import Middleware
 from actorium.runtime.commands.read_only import refuse_to_write
@@ -63,6 +65,7 @@ class Runtime(RuntimeReading):
     read_only: read a log that another process writes. Nothing is written, commands are refused with ConfigurationError,
         and sagas, reactions and outlets do not run. Projections in memory are built in this process; queries of tables
         wait for the process that fills them.
+    cluster: makes this runtime one of several nodes on one log (`actorium.cluster`).
 
     Raises ConfigurationError for an invalid part, URL or instrument. Every method except `start`, `stop`, `ended` and
     `lifespan` raises RuntimeClosed if the runtime is not running, and ConfigurationError if it is called from a
@@ -85,6 +88,7 @@ class Runtime(RuntimeReading):
         service: Service | None = None,
         source: Source | None = None,
         read_only: bool = False,
+        cluster: Cluster | None = None,
     ) -> None:
         self._catalog = Catalog(parts)
         self._store: EventStore = open_store(store)
@@ -105,7 +109,14 @@ class Runtime(RuntimeReading):
         self._entry = CommandEntry(middleware, self._running, link.send if link is not None else None)
         self._inherited = with_caller_headers(caller_headers)
         self._has_middleware = self._entry.has_middleware
-        self._lifecycle = Lifecycle(self._environment, self._assemble)
+        self._node = None if cluster is None else ClusterNode(cluster, self._environment)
+        catalog = self._catalog
+        if cluster and (catalog.projections or catalog.reactions or catalog.outlets or catalog.sagas):
+            raise ConfigurationError("a node of a cluster runs aggregates only: run everything else in one process")
+        if cluster is not None and read_only:
+            raise ConfigurationError("Runtime(cluster=…, read_only=True): a node writes; leave one of them out")
+        open_log = self._open_store if self._node is None else self._node.join
+        self._lifecycle = Lifecycle(self._environment, open_log, self._assemble)
         self._processors = Processors(self._running_processors)
         self._dead_letters = AllDeadLetters(self._processors)
         self._sagas = Sagas(self._running_sagas)
@@ -113,13 +124,20 @@ class Runtime(RuntimeReading):
         self._corrections = Corrections(self._store, self._catalog, self._running)
         self._operators = Operators(self._running, self._source, self._default_timeout_s)
 
+    async def _open_store(self) -> None:
+        if self._environment.read_only:
+            assert isinstance(self._store, Examinable), "it was checked when the runtime was created"
+            await self._store.open(read_only=True)
+        else:
+            await self._store.open()
+
     def _assemble(self, head: Head) -> Assembly:
         accepts = None if self._has_middleware else lambda: self._lifecycle.accepting
         crashed, link = self._lifecycle.crashed, self._link
         components = assembled(
-            self._catalog, self._environment, head, self._counters, crashed, self.send, accepts, link
+            self._catalog, self._environment, head, self._counters, crashed, self.send, accepts, link, self._node
         )
-        self._engine, self._reads, self._saga_engine, _, _ = components
+        self._engine, self._reads, self._saga_engine, *_ = components
         if link is not None and self._service is not None:
             deliver = self._entry.call if self._has_middleware else None
             link.let_in(Door(self._service, self._service.bus, self._engine.dispatcher, deliver))

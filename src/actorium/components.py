@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from actorium.catalog import Catalog
+from actorium.runtime.cluster.node import ClusterNode
+from actorium.runtime.cluster.routed_dispatcher import RoutedDispatcher
 from actorium.runtime.component import BackgroundTask, Component
 from actorium.runtime.engine import Engine
 from actorium.runtime.environment import RuntimeEnvironment
@@ -18,6 +20,7 @@ from actorium.runtime.services.link import ServiceLink
 from actorium.runtime.statistics import Counters
 from actorium.sagas.execution.saga_engine import SagaEngine
 from actorium.sagas.execution.services import Send
+from actorium.sagas.message_forms import command_forms
 from actorium.store.event_store import Head
 
 
@@ -32,6 +35,7 @@ class Components(NamedTuple):
     sagas: SagaEngine
     watch: LogWatch | None
     link: ServiceLink | None
+    node: ClusterNode | None
 
     def in_order(self) -> Assembly:
         """Return the start order; the stop order is the reverse.
@@ -45,7 +49,8 @@ class Components(NamedTuple):
         senders: list[Component] = [*self.reads.reactions, BackgroundTask(self.sagas.run)]
         if self.link is not None:
             senders.insert(0, self.link)
-        return Assembly(self.engine, followers=[self.reads, self.sagas], senders=senders)
+        nodes = [] if self.node is None else [self.node]
+        return Assembly(self.engine, followers=[*nodes, self.reads, self.sagas], senders=senders)
 
 
 def assembled(
@@ -57,6 +62,7 @@ def assembled(
     send: Send,
     accepts: Callable[[], bool] | None,
     link: ServiceLink | None,
+    node: ClusterNode | None,
 ) -> Components:
     """Create the components of a runtime; the event loop is running and the store is open.
 
@@ -65,8 +71,14 @@ def assembled(
     crashed: called with a bug of the runtime; ends it.
     send, accepts: passed to `SagaEngine`.
     link: leads to other services, if there are any.
+    node: this node, if the runtime is part of a cluster; it has joined.
     """
-    engine = Engine(catalog.aggregates, catalog.own_aggregates, environment, head, counters, crashed)
+    classes = (catalog.aggregates, catalog.own_aggregates)
+    engine = Engine(*classes, environment, head, counters, crashed, is_node=node is not None)
+    if node is not None:
+        dispatcher = engine.dispatcher
+        assert isinstance(dispatcher, RoutedDispatcher), "the engine of a node has a routed dispatcher"
+        node.attach(dispatcher, engine.live, engine.log_tail, engine.kinds.values(), command_forms(catalog.codec))
     log_reader = LogReader(environment.store, catalog.codec, engine.log_tail)
     save = not_saved if environment.read_only else engine.checkpoints.save
     reads = ReadSide(catalog.projections, catalog.reactions, catalog.outlets, environment, log_reader, save)
@@ -74,4 +86,4 @@ def assembled(
     watch = None
     if environment.read_only:
         watch = LogWatch(environment.store, engine.log_tail, environment.settings.poll_s)
-    return Components(engine, reads, sagas, watch, link)
+    return Components(engine, reads, sagas, watch, link, node)

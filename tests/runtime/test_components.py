@@ -44,7 +44,7 @@ class Life:
             engine = Engine(catalog.aggregates, [], environment, head, counters, self.lifecycle.crashed)
             return Assembly(engine, [Noted(self, "first"), Noted(self, "second")], [Noted(self, "sender")])
 
-        self.lifecycle = Lifecycle(environment, assemble)
+        self.lifecycle = Lifecycle(environment, environment.store.open, assemble)
 
     def note(self, what: str) -> None:
         self.noted.append((what, self.lifecycle.accepting))

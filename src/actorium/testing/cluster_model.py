@@ -32,6 +32,7 @@ class _Enrolled:
         self.code = code
         self.expires_s = expires_s
         self.has_session = True
+        self.is_leaving = False
 
 
 class ClusterModel(SharedModel):
@@ -66,12 +67,13 @@ class ClusterModel(SharedModel):
         self.writers = frozenset(self._members)
         return number
 
-    def renew_member(self, number: int, lease_s: float) -> Members:
+    def renew_member(self, number: int, lease_s: float, is_leaving: bool) -> Members:
         """Extend a node's lease; raise Fenced if it is not a member."""
         self._require_named(number)
-        self._members[number].expires_s = self.now_s() + lease_s
+        member = self._members[number]
+        member.expires_s, member.is_leaving = self.now_s() + lease_s, is_leaving
         nodes = [
-            Member(one.number, one.name, one.code, one.expires_s > self.now_s(), one.has_session)
+            Member(one.number, one.name, one.code, one.expires_s > self.now_s(), one.has_session, one.is_leaving)
             for one in self._members.values()
         ]
         return Members(tuple(nodes), self.current.version)
@@ -164,9 +166,9 @@ class ClusterModelStore(SharedModelStore):
         self._lost = loop.create_future()
         return number
 
-    async def renew(self) -> Members:
+    async def renew(self, *, is_leaving: bool = False) -> Members:
         sent_s = self._model.now_s()
-        members = self._fenced_or(lambda node: self._cluster.renew_member(node, self._lease_s))
+        members = self._fenced_or(lambda node: self._cluster.renew_member(node, self._lease_s, is_leaving))
         self._held_until_s = sent_s + self._lease_s
         return members
 

@@ -1,4 +1,4 @@
-"""`Checks`: every invariant that is checked in a run of one node, and when.
+"""`Checks`: every invariant that is checked on one log, and when.
 
 During the run: after each commit, at each answer, and at each event delivered to a subscriber. At rest: the whole log,
 every read and every rejection of the run, every read model, and that no work is left.
@@ -47,7 +47,7 @@ _PATIENCE = 12
 
 
 class Checks:
-    """The invariants of one node; `violated(name, expected, actual)` is called for each violation."""
+    """The invariants of one log; `violated(name, expected, actual)` is called for each violation."""
 
     def __init__(
         self,
@@ -75,8 +75,8 @@ class Checks:
         self._streams = Streams(witness, view, self._effects, history, violated)
         self.resting = AtRest(view, witness, violated)
         self._aggregates = _aggregates(described)
-        self._follower: FollowerCheck | None = None
-        self._following: asyncio.Task[None] | None = None
+        self._followers: dict[str, FollowerCheck] = {}  # by node, like the next
+        self._following: dict[str, asyncio.Task[None]] = {}
         self._read: Callable[[type[Aggregate], str], None] | None = None
         witness.listeners.append(self._grew)
         witness.batch_listeners.append(self._appended)
@@ -85,13 +85,15 @@ class Checks:
     # --- during the run -------------------------------------------------------------------------------------------
 
     def began(self, name: str, number: int, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> None:
-        """Start checking a new life of the node, from its own loop."""
-        after = self._chance.bits(f"follower of {name}", 0) % (self._witness.position + 1) if number % 2 == 0 else 0
-        self._follower = FollowerCheck(f"the subscriber of {name}", after, self._witness, self._view, self._violated)
-        self._following = loop.create_task(self._follower.follow(runtime), name=f"{name} subscriber")
+        """Start checking a new life of a node, from its own loop."""
+        life = f"{name}.{number}"
+        after = self._chance.bits(f"follower of {life}", 0) % (self._witness.position + 1) if number % 2 == 0 else 0
+        follower = FollowerCheck(f"the subscriber of {life}", after, self._witness, self._view, self._violated)
+        self._followers[name] = follower
+        self._following[name] = loop.create_task(follower.follow(runtime), name=f"{life} subscriber")
 
         def read(aggregate: type[Aggregate], id: str) -> None:
-            loop.create_task(self._looked_at(runtime, aggregate, id), name=f"{name} reader")
+            loop.create_task(self._looked_at(runtime, aggregate, id), name=f"{life} reader")
 
         self._read = read
 
@@ -126,18 +128,19 @@ class Checks:
         """Check the runtime's answer to a command."""
         self._replies.answered(operation, delivery)
 
-    def left_to_do(self, statistics: RuntimeStatistics, until_us: int) -> str | None:
+    def left_to_do(self, node: str, statistics: RuntimeStatistics, until_us: int) -> str | None:
         """Describe the work still to be done up to a wall-clock time; None if there is none."""
         left = left_to_do(self._view, self._witness, statistics, until_us)
-        return left or (self._follower.left_to_do() if self._follower is not None else None)
+        follower = self._followers.get(node)
+        return left or (follower.left_to_do() if follower is not None else None)
 
     # --- at rest --------------------------------------------------------------------------------------------------
 
     async def at_rest(self, call: Callable[[Callable[[Runtime], Awaitable[Any]]], Awaitable[Any]]) -> None:
         """Check everything, now that the world is at rest."""
         await call(self._look)
-        if self._following is not None:
-            self._following.cancel()
+        for following in self._following.values():
+            following.cancel()
 
     async def _look(self, runtime: Runtime) -> None:
         """Check the runtime in its process: its state, then its answers, then its log."""

@@ -7,7 +7,7 @@ command again with the same id until it gets a definite answer. So a scenario re
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from datetime import datetime
 from typing import Any, TypeVar, cast
@@ -151,7 +151,7 @@ class SimulatedRuntime(ReadFace):
         self._world.note(f"{what}: sent", TraceMark.SENT, what, (command.to,))
         await self.start()
         with suppress(ConnectionLost):
-            await self.node.call(tell)
+            await self._next_node().call(tell)
         operation.answered, operation.known = self._world.machine.steps, self.node.witness.position
         self._world.note(f"{what}: delivered", TraceMark.ANSWERED, what, (command.to,))
 
@@ -262,7 +262,7 @@ class SimulatedRuntime(ReadFace):
                         self._world.violated("every request is answered eventually", wanted, described(error))
                         raise
                 except CommandFailed as error:
-                    if not isinstance(error.__cause__, INJECTED):
+                    if not _is_injected(error):
                         raise
                 if not is_spared and machine.now_s > began_s + _TROUBLED_S:
                     is_spared = True
@@ -277,7 +277,7 @@ class SimulatedRuntime(ReadFace):
         if fault is not None:
             self._world.note_fault(fault, what)
             await self._before(fault, call)
-        answer, task = self.node.call_cancellable(call)
+        answer, task = self._next_node().call_cancellable(call)
         if fault is not None and fault.kind is Kind.REQUEST_CANCELLED:
             self.node.world.loop.call_later(plan.amount(fault, 0.0, 0.02), task.cancel)
         async with asyncio.timeout(_ANSWER_WITHIN_S):
@@ -300,13 +300,41 @@ class SimulatedRuntime(ReadFace):
         elif fault.kind is Kind.REQUEST_DOUBLED:
             self._world.loop.call_later(plan.amount(fault, 0.0, 20.0), self._again, call)
 
+    def _next_node(self) -> Node:
+        """Return the node for the next request."""
+        return self.node
+
     def _again(self, call: Callable[[Runtime], Awaitable[Any]]) -> None:
         """Deliver a request a second time, without waiting for its answer."""
         try:
-            answer = self.node.call(call)
+            answer = self._next_node().call(call)
         except ConnectionLost:
             return
         answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+
+class SimulatedCluster(SimulatedRuntime):
+    """The nodes of a cluster as one runtime, as a client behind a load balancer sees them.
+
+    nodes: a client's connection to each node alone.
+    """
+
+    def __init__(self, world: Surroundings, nodes: Sequence[Node]) -> None:
+        super().__init__(world, nodes[0])
+        self.nodes = [SimulatedRuntime(world, node) for node in nodes]
+        self._requests = 0
+
+    def _next_node(self) -> Node:
+        """Return the node for the next request: one that serves, or any."""
+        self._requests += 1
+        every = [one.node for one in self.nodes]
+        serving = [node for node in every if node.serves.is_set()] or every
+        return serving[self._world.chance.bits("node for a request", self._requests) % len(serving)]
+
+
+def _is_injected(error: CommandFailed) -> bool:
+    """Return whether a handler failed because of a fault; an error from another node has no cause, but says it."""
+    return isinstance(error.__cause__, INJECTED) or (error.__cause__ is None and "Injected" in error.message)
 
 
 def _races(operation: Operation) -> tuple[type[Exception], ...]:

@@ -1,18 +1,23 @@
-"""What a process runs: its releases, and limits chosen by the seed. Many bugs appear only at sizes that the defaults
-never reach.
+"""What a process runs: its releases, limits chosen by the seed, and its source of time and ids.
+
+Many bugs appear only at sizes that the defaults never reach.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
 from actorium.actors.passivation import Passivation
 from actorium.application import Runtime
+from actorium.runtime.cluster.cluster import Cluster
 from actorium.runtime.settings import Settings
 from actorium.simulation.chance import Chance
+from actorium.simulation.world.surroundings import Surroundings
+from actorium.store.event_store import EventStore
 
 _CHOICES = {
     "mailbox_limit": (2, 10, 1_000),
@@ -40,3 +45,45 @@ class Release(msgspec.Struct):
 
     make: Callable[..., Runtime]
     model: Runtime
+
+
+def used_settings(settings: Settings | None, chance: Chance, *, vary: bool) -> Settings:
+    """Return a scenario's settings, or those of the seed, or the defaults; every decision is checked in any case."""
+    used = settings or (varied_settings(chance) if vary else Settings())
+    return msgspec.structs.replace(used, development=True)
+
+
+def made(
+    parts: Sequence[Any] | Callable[..., Runtime],
+    settings: Settings,
+    cluster: Cluster | None,
+    *,
+    store: EventStore,
+    source: Any,
+) -> Runtime:
+    """Return a runtime with these parts, or the one that a function of the scenario makes."""
+    more: dict[str, Any] = {} if cluster is None else {"cluster": cluster}
+    if callable(parts):
+        return parts(store=store, settings=settings, source=source, **more)
+    return Runtime(parts, store=store, settings=settings, source=source, **more)
+
+
+class SimulatedSource:
+    """Wall time follows the world's clock plus the jumps of faults; ids contain the incarnation."""
+
+    def __init__(self, world: Surroundings, wall_us: Callable[[float], int], name: str) -> None:
+        self._machine = world.machine
+        self._wall_us = wall_us
+        self._name = name
+        self._count = 0
+        self._random = random.Random(world.chance.bits("source", 0) ^ world.chance.bits(name, 0))
+
+    def now_us(self) -> int:
+        return self._wall_us(self._machine.now_s)
+
+    def new_id(self) -> str:
+        self._count += 1
+        return f"{self._name}-{self._count:06x}"
+
+    def random(self) -> float:
+        return self._random.random()

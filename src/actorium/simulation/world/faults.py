@@ -27,6 +27,11 @@ class Kind(StrEnum):
     CRASH_AFTER_COMMIT = "crash after the commit"
     PAUSE = "long pause"
     FROZEN = "frozen past its lease"
+    CUT_OFF = "cut off from the log"
+    FRAME_LOST = "frame lost"
+    FRAME_DOUBLED = "frame duplicated"
+    FRAME_LATE = "frame late"
+    WIRE_CUT = "frames from one node to another lost for a while"
     CLOCK_JUMP = "wall clock jumped"
     STORE_FAILED = "store failed before the commit"
     ANSWER_OF_STORE_LOST = "acknowledgement of the commit lost"
@@ -97,6 +102,8 @@ FAMILIES: Mapping[str, tuple[Kind, ...]] = {
     "start": (Kind.CRASH,),
     "life": (Kind.CRASH, Kind.PAUSE, Kind.CLOCK_JUMP, Kind.CLOCK_FAR),
     "lease": (Kind.FROZEN,),
+    "connection": (Kind.CUT_OFF,),
+    "frame": (Kind.FRAME_LOST, Kind.FRAME_DOUBLED, Kind.FRAME_LATE, Kind.WIRE_CUT),
     "deploy": (Kind.DEPLOYED,),
 }
 
@@ -116,6 +123,8 @@ _PLACES = {
     "start": "start of {}",
     "life": "life of {}",
     "lease": "lease of {}",
+    "connection": "connection of {}",
+    "frame": "frame from {}",
     "deploy": "restart of {}",
 }
 
@@ -138,6 +147,8 @@ _WEIGHTS = {
     "start": 2.0,
     "life": 2.0,
     "lease": 2.0,
+    "connection": 2.0,
+    "frame": 2.0,
 }
 # The ordinary errors of user code are more frequent than these.
 _OF_CODE_WEIGHT = 0.05

@@ -8,21 +8,31 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
+from actorium.runtime.cluster.shards import shard_of
 from actorium.simulation.disk.disk import PowerCut, SimulatedDisk
 from actorium.simulation.disk.store import SimulatedSqliteStore
 from actorium.simulation.world.surroundings import Surroundings
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import AppendBatch, Appended, EventStore, SaveCheckpoint, SaveFailure
 from actorium.store.memory import MemoryStore
+from actorium.testing.cluster_model import ClusterModel, ClusterModelStore
 from actorium.testing.shared_model import SharedModel, SharedModelStore
 
 LEASE_S = 30.0
 """How long a process of a shared log that shows no sign of life keeps the log, in simulated seconds."""
+CLUSTER_LEASE_S = 6.0
+"""How long a node of a cluster that shows no sign of life keeps its shards, in simulated seconds."""
+ONE_OWNER = "only the owner of a shard writes to its streams"
 FENCED = "a process that lost the log writes nothing"
 
 
 class Log(Protocol):
-    """The log that each incarnation of a node connects to."""
+    """The log that each incarnation of a node connects to.
+
+    families: the families of faults that happen only to nodes with such a log.
+    """
+
+    families: tuple[str, ...]
 
     def connect(self) -> EventStore:
         """Return the store of the next incarnation, not yet open."""
@@ -39,6 +49,8 @@ class Log(Protocol):
 
 class MemoryLog:
     """The model: whatever was committed stays permanently."""
+
+    families: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         self._store = MemoryStore(threads=False)
@@ -63,6 +75,8 @@ class SharedLog:
     A process that starts waits until the former one is gone, and fences it. What a killed process had sent may still
     arrive, and a frozen one may thaw: neither writes anything once another process holds the log.
     """
+
+    families: tuple[str, ...] = ("lease",)
 
     def __init__(self, world: Surroundings, node: str) -> None:
         self._world = world
@@ -118,8 +132,65 @@ class _WatchedStore(SharedModelStore):
         return failed
 
 
+class ClusterLog:
+    """A log that the nodes of a cluster share; each node has a `ClusterNodeLog` of its own."""
+
+    def __init__(self, world: Surroundings) -> None:
+        self.world = world
+        self.model = ClusterModel(lambda: world.machine.now_s)
+
+    def wrote(self, writer: int, batch: AppendBatch, appended: Appended) -> None:
+        """Check that a node wrote only to streams whose shards belong to it."""
+        owners = self.model.current.shards
+        for append, outcome in zip(batch.appends, appended.outcomes, strict=True):
+            owner = owners[shard_of(append.stream.type, append.stream.id)]
+            if isinstance(outcome, int) and owner != writer:
+                self.world.violated(ONE_OWNER, f"node {owner} owns {append.stream}", f"node {writer} wrote to it")
+
+
+class ClusterNodeLog:
+    """The log of a cluster, as the processes of one node see it."""
+
+    families: tuple[str, ...] = ("lease", "connection")
+
+    def __init__(self, log: ClusterLog) -> None:
+        self._log = log
+        self._stores: list[_WatchedNodeStore] = []
+
+    def connect(self) -> EventStore:
+        self._stores.append(_WatchedNodeStore(self._log))
+        return self._stores[-1]
+
+    def killed(self) -> None:
+        writer = self._stores[-1].writer
+        if writer is not None:
+            self._log.model.end_session(writer)
+
+    def lost_power(self) -> None:
+        self.killed()
+
+    def dispose(self) -> None:
+        pass
+
+
+class _WatchedNodeStore(ClusterModelStore):
+    """The store of one process of a node; the world checks what it writes."""
+
+    def __init__(self, log: ClusterLog) -> None:
+        super().__init__(log.model, lease_s=CLUSTER_LEASE_S)
+        self._log_of_cluster = log
+
+    async def append(self, batch: AppendBatch) -> Appended:
+        writer = self._require_open()
+        appended = await super().append(batch)
+        self._log_of_cluster.wrote(writer, batch, appended)
+        return appended
+
+
 class DiskLog:
     """The SQLite store that ships, on its own disk; the plan can cut the power during any write or sync."""
+
+    families: tuple[str, ...] = ()
 
     def __init__(self, world: Surroundings, node: str, synchronous: str) -> None:
         self._world = world

@@ -15,21 +15,19 @@ from typing import Any, TypeVar
 
 from actorium.actors.errors import Rejected
 from actorium.application import Runtime
-from actorium.runtime.errors import RuntimeClosed
-from actorium.runtime.statistics import RuntimeStatistics
 from actorium.simulation.checks import Checks
 from actorium.simulation.record.history import History
 from actorium.simulation.record.trace import TraceMark
 from actorium.simulation.record.view import View
 from actorium.simulation.record.witness import Witness
-from actorium.simulation.world.configuration import Release
+from actorium.simulation.world.cluster_store import settled_statistics, simulated
+from actorium.simulation.world.configuration import Release, SimulatedSource
 from actorium.simulation.world.faults import CrashAt, FaultId, Kind
-from actorium.simulation.world.logs import LEASE_S, Log, SharedLog
+from actorium.simulation.world.logs import CLUSTER_LEASE_S, LEASE_S, ClusterNodeLog, Log
 from actorium.simulation.world.loop import SimulatedLoop
-from actorium.simulation.world.source import SimulatedSource
-from actorium.simulation.world.store import SimulatedStore, Trouble, simulated
+from actorium.simulation.world.store import SimulatedStore, Trouble
 from actorium.simulation.world.surroundings import ConnectionLost, Surroundings
-from actorium.store.errors import ActoriumError
+from actorium.store.errors import ActoriumError, Fenced, Unavailable
 from actorium.user_code.lines import described
 
 R = TypeVar("R")
@@ -45,15 +43,12 @@ _MEND_ATTEMPTS = 1_000
 _LONGEST_READ_S = 30.0
 _JUMP_S = (-7_200.0, 7_200.0)
 _FROZEN_S = (1.5 * LEASE_S, 4 * LEASE_S)
+_CUT_OFF_S = (0.5, 4 * CLUSTER_LEASE_S)
 _ARRIVAL_S = 6.0  # how late a statement of a killed process arrives at most: before or after the next one has the log
 _FAR_US = 10 * 365 * 86_400 * 1_000_000
 _FAR_FOR_S = (0.001, 60.0)
 # The shortest and the longest latency; a value below zero means at once, like a cache hit.
-_LATENCY_S = {"commit": (0.0004, 0.0024), "read": (-0.0005, 0.0005), "failure": (0.01, 0.06)}
-
-
-async def _statistics(runtime: Runtime) -> RuntimeStatistics:
-    return runtime.statistics()
+_LATENCY_S = {"commit": (0.0004, 0.0024), "read": (-0.0005, 0.0005), "failure": (0.01, 0.06), "frame": (0.0002, 0.003)}
 
 
 Call = Callable[[Runtime], Awaitable[Any]]
@@ -113,29 +108,27 @@ class Node:
 
     def crash(self, why: str, *, power: bool = False) -> None:
         """Kill the live incarnation, if any; another is started some time later. `power`: also cut its disk's power."""
-        life, self.life, self.runtime = self.life, None, None
-        self.serves.clear()
-        if life is None:
-            return
-        life.end()
-        if power:
-            self.log.lost_power()
-        else:
-            self.log.killed()
-        self.world.note(f"{self.name} crashes: {why}", TraceMark.CRASHED, self.name)
-        self._hang_up()
-        self._start_later(life)
+        if (life := self._taken_down(f"crashes: {why}")) is not None:
+            life.end()
+            if power:
+                self.log.lost_power()
+            else:
+                self.log.killed()
 
     def freeze(self, why: str, for_s: float) -> None:
         """Freeze the live incarnation; another is started and takes over its log. It thaws after `for_s`."""
+        if (life := self._taken_down(f"is frozen: {why}")) is not None:
+            life.loop.hold_until(self.world.now_s + for_s)
+
+    def _taken_down(self, why: str) -> Life | None:
+        """Lose the live incarnation, if any, and return it; another is started later."""
         life, self.life, self.runtime = self.life, None, None
         self.serves.clear()
-        if life is None:
-            return
-        life.loop.hold_until(self.world.now_s + for_s)
-        self.world.note(f"{self.name} is frozen: {why}", TraceMark.CRASHED, self.name)
-        self._hang_up()
-        self._start_later(life)
+        if life is not None:
+            self.world.note(f"{self.name} {why}", TraceMark.CRASHED, self.name)
+            self._hang_up()
+            self._start_later(life)
+        return life
 
     def _start_later(self, life: Life) -> None:
         low, high = _RESTART_S
@@ -145,6 +138,9 @@ class Node:
     def ended(self, life: Life, error: BaseException | None) -> None:
         """Record that an incarnation ended without being killed, before or after it served requests."""
         if life is not self.life or self._stopping:
+            return
+        if isinstance(error, Fenced) and isinstance(self.log, ClusterNodeLog):
+            self.crash("it was fenced, and its runtime ended")
             return
         if life.is_stopping:
             self.crash("stopped by the scenario")
@@ -205,10 +201,10 @@ class Node:
     async def busy(self, until_s: float) -> str | None:
         """Describe the work still in progress; None if there is none but commands due after `until_s`."""
         try:
-            statistics = await self.call(_statistics)
-        except (ConnectionLost, RuntimeClosed) as error:
+            statistics = await self.call(settled_statistics)
+        except (ConnectionLost, Unavailable) as error:
             return str(error)
-        return self.checks.left_to_do(statistics, self.wall_us(until_s))
+        return self.checks.left_to_do(self.name, statistics, self.wall_us(until_s))
 
     def wall_us(self, at_s: float) -> int:
         """Return the process's wall clock at a time of the world, in microseconds since the epoch."""
@@ -308,7 +304,7 @@ class Life:
         self.node.runtime = runtime
         self.node.serves.set()
         self._world.note(f"{self.node.name} serves", TraceMark.SERVES, self.node.name)
-        self.node.checks.began(self.name, self.number, runtime, self.loop)
+        self.node.checks.began(self.node.name, self.number, runtime, self.loop)
         self.node.ended(self, await runtime.ended())
 
     def end(self) -> None:
@@ -322,8 +318,8 @@ class Life:
             self.loop.set_alarm(at.step, lambda: self.crash(str(at)))
         self._expect("start", 0, 0, _START_STEPS)
         self._expect("life", 0, _START_STEPS, _STRETCH_STEPS)
-        if isinstance(self.node.log, SharedLog):
-            self._expect("lease", 0, _START_STEPS, _STRETCH_STEPS)
+        for family in self.node.log.families:
+            self._expect(family, 0, _START_STEPS, _STRETCH_STEPS)
 
     def _expect(self, family: str, stretch: int, begin: int, steps: int) -> None:
         """Draw whether a fault happens at one of the next steps; then continue with the next stretch."""
@@ -332,7 +328,7 @@ class Life:
         def drawn() -> None:
             if self.node.life is not self:
                 return  # another incarnation has taken its place
-            if family in ("life", "lease"):
+            if family != "start":
                 self._expect(family, stretch + 1, begin + steps, steps)
             fault = self._world.plan.draw(family, self.node.name)
             if fault is not None:
@@ -350,6 +346,8 @@ class Life:
         elif fault.kind is Kind.FROZEN:
             self.mark()
             self.node.freeze(str(fault), world.plan.amount(fault, *_FROZEN_S))
+        elif fault.kind is Kind.CUT_OFF:
+            self.node.trouble.away_until_s = world.now_s + world.plan.amount(fault, *_CUT_OFF_S)
         elif fault.kind is Kind.CLOCK_JUMP:
             self.node.jump_clock(int(world.plan.amount(fault, *_JUMP_S) * 1_000_000))
         elif fault.kind is Kind.CLOCK_FAR:
@@ -369,10 +367,12 @@ class Life:
 
     def later(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Do something a little later, outside the process."""
-        world = self._world
-        delay_s = _ARRIVAL_S * world.chance.number(f"arrival at {self.name}", self.loop.steps)
+        self.after(_ARRIVAL_S * self._world.chance.number(f"arrival at {self.name}", self.loop.steps), work)
 
-        world.loop.call_later(delay_s, lambda: world.loop.create_task(work(), name=f"{self.name} late"))
+    def after(self, delay_s: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do something after a time, outside the process."""
+        loop = self._world.loop
+        loop.call_later(delay_s, lambda: loop.create_task(work(), name=f"{self.name} late"))
 
     def mark(self) -> None:
         """Record, if the world asks for it, that something visible from outside happens at this step."""

@@ -65,6 +65,7 @@ class Process(Protocol):
     """What a store needs from the process that uses it."""
 
     is_dead: bool
+    name: str
 
     def crash(self, why: str, *, power: bool = False) -> None:
         """Kill the process now, with or without cutting the power of its machine."""
@@ -86,6 +87,9 @@ class Process(Protocol):
 
     def later(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Do something a little later, outside the process."""
+
+    def after(self, delay_s: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do something after a time, outside the process."""
 
     def pause(self, delay_s: float) -> Awaitable[None]:
         """Return an awaitable that takes this many seconds."""
@@ -347,11 +351,6 @@ class SimulatedSharedStore(SimulatedStore):
         if self._process.is_dead:
             await self._hang()
         return end
-
-
-def simulated(log: EventStore, *others: Any) -> SimulatedStore:
-    """Return a log as one incarnation of a node sees it; `others` are those of SimulatedStore."""
-    return SimulatedSharedStore(log, *others) if isinstance(log, SharedStore) else SimulatedStore(log, *others)
 
 
 def _broken(checkpoint: SaveCheckpoint) -> SaveCheckpoint:

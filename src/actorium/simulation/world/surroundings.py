@@ -7,9 +7,8 @@ from typing import Protocol
 from actorium.simulation.chance import Chance
 from actorium.simulation.record.trace import TraceMark
 from actorium.simulation.world.faults import CrashAt, FaultId, FaultPlan, Faults
-from actorium.simulation.world.loop import SimulatedLoop
+from actorium.simulation.world.loop import NoAnswer, SimulatedLoop
 from actorium.simulation.world.machine import Machine
-from actorium.simulation.world.scenario_loop import NoAnswer
 from actorium.store.errors import OutcomeUnknown
 
 

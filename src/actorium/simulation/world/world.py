@@ -20,25 +20,20 @@ from actorium.application import Runtime
 from actorium.runtime.settings import Settings
 from actorium.sagas.model.saga import Saga
 from actorium.simulation.chance import Chance
-from actorium.simulation.checks import Checks, Rule
-from actorium.simulation.record.history import History
+from actorium.simulation.checks import Rule
 from actorium.simulation.record.trace import TraceLine, TraceMark
 from actorium.simulation.record.view import SagaSeen, View
-from actorium.simulation.record.witness import Witness
 from actorium.simulation.words import without_addresses
-from actorium.simulation.world.client import SimulatedRuntime
-from actorium.simulation.world.code_faults import CodeFaults
-from actorium.simulation.world.configuration import Release, varied_settings
+from actorium.simulation.world.client import SimulatedCluster, SimulatedRuntime
+from actorium.simulation.world.configuration import made, used_settings
 from actorium.simulation.world.determinism import deterministic
 from actorium.simulation.world.faults import CrashAt, FaultId, FaultPlan, Faults
-from actorium.simulation.world.logs import MakeLog, MemoryLog
-from actorium.simulation.world.loop import SimulatedLoop
+from actorium.simulation.world.logs import ClusterNodeLog, MakeLog, MemoryLog
+from actorium.simulation.world.loop import LeftOut, NoAnswer, ScenarioLoop, SimulatedLoop, until_left_out
 from actorium.simulation.world.machine import STEPS_MAX, Endless, Machine, Stuck
 from actorium.simulation.world.node import Node
-from actorium.simulation.world.scenario_loop import LeftOut, NoAnswer, ScenarioLoop, until_left_out
+from actorium.simulation.world.starting import NodeStarter
 from actorium.store.errors import ConfigurationError
-from actorium.store.event_store import EventStore
-from actorium.store.source import SeededSource
 from actorium.user_code.lines import described, waiting_place
 
 # How long the work that a scenario leaves behind may take: a deadline of a day passes within a run.
@@ -49,6 +44,7 @@ _PAUSE_PART = 0.1  # share of the time a rest has taken so far: the longer it ta
 _AFTERMATH_S = 120.0
 # The effects of faults last a little longer: an actor whose events failed to apply rejects commands for some seconds.
 _LOOKS_IN_S = 60.0
+_FENCED_WITHIN_S = 30.0
 _PLACES_MAX = 5  # the number of places named at which an endless run waits
 
 
@@ -105,15 +101,13 @@ class World:
         self.marks: list[CrashAt] = []
         self.ended_lives: list[CrashAt] = []
         self._log = log
-        self._looks_closely = looks_closely
         self._invariant = invariant
         self._passed_over: set[str] = set()
         self._calms = 0
-        self._leave_out = leave_out
         self._goes_on = goes_on
-        self._nodes: list[Node] = []
         self._stack = ExitStack()
-        self._code_faults: CodeFaults | None = None
+        self._starter = NodeStarter(self, self._stack, leave_out, looks_closely=looks_closely)
+        self._nodes = self._starter.nodes
         self._is_buried = False
 
     # --- used by scenarios ----------------------------------------------------------------------------------------
@@ -137,31 +131,30 @@ class World:
             and read the same events; the classes of aggregates, sagas and projections may differ.
             `SimulatedRuntime.release` is the number of the running release, counted from 0.
         """
-        used = settings or (varied_settings(self.chance) if self.faults.vary_settings else Settings())
-        used = msgspec.structs.replace(used, development=True)  # a simulated run checks every decision
-
-        def made(parts: Sequence[Any] | Callable[..., Runtime], *, store: EventStore, source: Any) -> Runtime:
-            if callable(parts):
-                return parts(store=store, settings=used, source=source)
-            return Runtime(parts, store=store, settings=used, source=source)
-
         name = name or f"node{len(self._nodes) + 1}"
-        log = self._log(self, name)
-        makes = [partial(made, one) for one in (parts, *releases)]
-        all_releases = [Release(make, make(store=log.connect(), source=SeededSource())) for make in makes]
-        model = all_releases[0].model
-        witness, history = Witness(), History(self._leave_out)
-        view = View(witness, model)
-        checks = Checks(view, witness, history, model, self.violated, self.chance, looks_closely=self._looks_closely)
-        node = Node(self, name, log, all_releases, witness, history, view, checks)
-        self._nodes.append(node)
-        if self._code_faults is None:
-            self._code_faults = CodeFaults(self)
-            self._stack.callback(self._code_faults.take_out)
-        for release in all_releases:
-            self._code_faults.put_into(release.model)
-        node.start()
-        return SimulatedRuntime(self, node)
+        used = used_settings(settings, self.chance, vary=self.faults.vary_settings)
+        makes = [partial(made, one, used, None) for one in (parts, *releases)]
+        return SimulatedRuntime(self, self._starter.start(name, self._log(self, name), makes))
+
+    def cluster(
+        self,
+        parts: Sequence[Any] | Callable[..., Runtime],
+        *,
+        nodes: int = 3,
+        settings: Settings | None = None,
+        name: str | None = None,
+    ) -> SimulatedCluster:
+        """Start the nodes of a cluster, processes on one empty log; return a client's connection to all of them.
+
+        parts: the runtime's parts; or a function that returns the runtime, called at each start of a process with
+            `store`, `settings`, `source` and `cluster`, which it must pass on.
+        nodes: the number of nodes.
+        settings: as for `runtime`.
+        name: the name of the cluster, to which the numbers of its nodes are added; "cluster1" and so on by default.
+        """
+        name = name or f"cluster{len(self._nodes) + 1}"
+        used = used_settings(settings, self.chance, vary=self.faults.vary_settings)
+        return SimulatedCluster(self, self._starter.start_cluster(name, parts, used, nodes))
 
     def always(self, name: str, holds: Callable[[View], object], *, of: SimulatedRuntime | None = None) -> None:
         """State a condition on the durable state that holds after every commit."""
@@ -346,6 +339,8 @@ class World:
         self.note("the faults stop", TraceMark.CALM)
         self.plan.is_active = False
         self.machine.in_order()
+        if any(isinstance(node.log, ClusterNodeLog) for node in self._nodes):
+            await asyncio.sleep(_FENCED_WITHIN_S)  # a slow renewal that has begun may still cost a node its lease
         stopped_s = self.machine.now_s
         for node in self._nodes:
             node.set_clock()

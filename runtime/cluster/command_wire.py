@@ -1,0 +1,66 @@
+"""`CommandWire`: the JSON of commands on their way between nodes, by stream type and stable name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from actorium.actors.actor import Actor
+from actorium.actors.commands import Command, CommandHandler, command_type_of
+from actorium.actors.fingerprint import encode_any_keys
+from actorium.actors.kind import ActorKind
+from actorium.store.errors import ConfigurationError, InvalidCommand
+from actorium.store.events import as_json
+from actorium.store.raised import let_through, text_of
+from actorium.store.shapes.storable import decoders_of
+
+
+class CommandForm(NamedTuple):
+    """How the commands of one class are encoded and decoded."""
+
+    encode: Callable[[Any], bytes]
+    decode: Callable[[bytes], Any]
+
+
+class CommandWire:
+    """Encodes and decodes the commands that the actors of this runtime handle.
+
+    forms: the forms of classes that hold more than JSON can say, such as events of any class.
+    """
+
+    def __init__(self, kinds: Iterable[ActorKind[Actor]], forms: Mapping[type[Command], CommandForm]) -> None:
+        self._handlers: dict[tuple[str, str], tuple[CommandHandler, CommandForm]] = {}
+        self._forms: dict[type[Command], CommandForm] = dict(forms)
+        for kind in kinds:
+            for command, handler in kind.handlers.items():
+                form = self._forms.setdefault(command, CommandForm(_encode, decoders_of(command).decode))
+                self._handlers[kind.type, command_type_of(command)] = (handler, form)
+
+    def encode(self, command: Command) -> tuple[str, bytes]:
+        """Return the name of a command and the JSON of its fields."""
+        return command_type_of(type(command)), self._forms[type(command)].encode(command)
+
+    def decode(self, stream_type: str, name: str, fields: bytes) -> tuple[Command, CommandHandler]:
+        """Return a command and its handler.
+
+        Raises ConfigurationError if this node's code does not know it, InvalidCommand if it has other fields.
+        """
+        found = self._handlers.get((stream_type, name))
+        if found is None:
+            raise ConfigurationError(
+                f"no aggregate of this node handles {name} for {stream_type}: another node runs other code, so deploy "
+                "the code that reads a command before the code that sends it"
+            )
+        handler, form = found
+        try:
+            return form.decode(fields), handler
+        except BaseException as error:
+            let_through(error)
+            raise InvalidCommand(f"{name} from another node cannot be read: {text_of(error)}") from error
+
+
+def _encode(command: Command) -> bytes:
+    try:
+        return as_json(command)
+    except TypeError:
+        return encode_any_keys(command)

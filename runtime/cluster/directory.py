@@ -1,0 +1,168 @@
+"""`Directory`: which node owns which shard, as this node knows it, and which shards it serves itself.
+
+Invariants, true between any two awaits:
+- this node serves a shard only while the placement names it as the owner, or did when it was last read: what it
+  believes may be old, and no write rests on it;
+- a shard is served only once the end of the log at its take-over is known here, so that nothing which its former owner
+  wrote is missing from an answer;
+- `placement` never goes back to an older version;
+- an owner that is not a member counts as gone only if the members were read after the placement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from zlib import crc32
+
+from msgspec.structs import replace
+
+from actorium.runtime.cluster.shards import dealt, node_for, shard_of, shards_of
+from actorium.store.shared import SHARDS, Member, Members, Placement
+
+_MASK = SHARDS - 1
+
+
+class Directory:
+    """What one node knows of the others."""
+
+    def __init__(self) -> None:
+        self.me = 0
+        self.members: Mapping[int, Member] = {}
+        self.placement = Placement()
+        self._members_at = 0  # the version of the placement when the members were read
+        self.listeners: list[Callable[[], None]] = []
+        # For each shard that is served here, the version of the placement since which it is; 0 for all others.
+        self._serving = [0] * SHARDS
+
+    def joined(self, number: int) -> None:
+        """Note the number of this node."""
+        self.me = number
+
+    def saw(self, members: Members) -> None:
+        """Take the nodes from a renewal."""
+        before, self.members = self.members.keys(), {one.number: one for one in members.nodes}
+        self._members_at = members.placement_version
+        if before != self.members.keys():
+            self._tell()
+
+    def read(self, placement: Placement) -> None:
+        """Take a placement that was read or written."""
+        if placement.version >= self.placement.version:
+            self.placement = placement
+            self._tell()
+
+    @property
+    def knows_owners(self) -> bool:
+        """Whether an owner that is not a member is gone, and did not join after the members were read."""
+        return self._members_at >= self.placement.version
+
+    def _tell(self) -> None:
+        for listener in self.listeners:
+            listener()
+
+    # --- where a stream is ----------------------------------------------------------------------------------------
+
+    def serves(self, stream_type: str, id: str) -> bool:
+        """Return whether this node carries out the commands of a stream now."""
+        return self._serving[crc32(f"{stream_type}\0{id}".encode()) & _MASK] > 0  # `shard_of`, inlined: hot path
+
+    def epoch(self, stream_type: str, id: str) -> int:
+        """Return since which version of the placement this node serves a stream; 0 if it does not."""
+        return self._serving[shard_of(stream_type, id)]
+
+    def owner(self, stream_type: str, id: str) -> int:
+        """Return the number of the node that owns a stream; 0 if none does."""
+        owner = self.placement.shards[shard_of(stream_type, id)]
+        return owner if owner in self.members else 0
+
+    def begin(self, shards: Iterable[int]) -> None:
+        """Serve shards, now that the log is known up to where they were taken over."""
+        for shard in shards:
+            assert self.placement.shards[shard] == self.me, f"shard {shard} belongs to another node"
+            if not self._serving[shard]:
+                self._serving[shard] = max(1, self.placement.version)
+        self._tell()
+
+    def end(self, shards: Iterable[int]) -> None:
+        """Serve shards no more: they are about to be handed over."""
+        for shard in shards:
+            self._serving[shard] = 0
+
+    @property
+    def served(self) -> list[int]:
+        """The shards that are served here."""
+        return [shard for shard, epoch in enumerate(self._serving) if epoch]
+
+    @property
+    def unserved(self) -> list[int]:
+        """The shards that belong to this node and are not served, although they are not being handed over."""
+        mine, wanted = shards_of(self.me, self.placement.shards), self._wanted()
+        return [shard for shard in mine if not self._serving[shard] and wanted[shard] == self.me]
+
+    # --- what should change ---------------------------------------------------------------------------------------
+
+    def misplaced(self) -> dict[int, int]:
+        """Return the shards of this node that another should own, with that one's number."""
+        wanted = self._wanted()
+        mine = shards_of(self.me, self.placement.shards)
+        return {shard: wanted[shard] for shard in mine if wanted[shard] not in (0, self.me)}
+
+    def taken(self, followers: Iterable[str]) -> Placement | None:
+        """Return the placement in which this node has the free shards and followers that it should have.
+
+        followers: the names of those that this node can run.
+
+        None: there are none.
+        """
+        assert self.knows_owners, "a node that joined lately is not taken for gone"
+        before, wanted = self.placement, self._wanted()
+        free = {shard for shard, owner in enumerate(before.shards) if owner not in self.members}
+        mine = {shard for shard in free if wanted[shard] == self.me}
+        names = {name for name in followers if self.follower_owner(name) == 0 and self.should_run(name)}
+        if not mine and not names:
+            return None
+        return replace(
+            before,
+            version=before.version + 1,
+            shards=tuple(self.me if shard in mine else owner for shard, owner in enumerate(before.shards)),
+            followers={**before.followers, **dict.fromkeys(names, self.me)},
+        )
+
+    def passed_on(self, shards: Mapping[int, int]) -> Placement:
+        """Return the placement in which shards of this node belong to others."""
+        before = self.placement
+        owners = list(before.shards)
+        for shard, owner in shards.items():
+            assert owners[shard] == self.me, f"shard {shard} is not this node's to give away"
+            owners[shard] = owner
+        return replace(before, version=before.version + 1, shards=tuple(owners))
+
+    def released(self, followers: Iterable[str]) -> Placement:
+        """Return the placement in which followers of this node belong to nobody."""
+        before = self.placement
+        owners = {name: owner for name, owner in before.followers.items() if name not in set(followers)}
+        return replace(before, version=before.version + 1, followers=owners)
+
+    # --- followers ------------------------------------------------------------------------------------------------
+
+    def follower_owner(self, name: str) -> int:
+        """Return the number of the node that runs a follower; 0 if none does."""
+        owner = self.placement.followers.get(name, 0)
+        return owner if owner in self.members else 0
+
+    def should_run(self, name: str) -> bool:
+        """Return whether this node should run a follower."""
+        nodes = self._staying()
+        return bool(nodes) and nodes[node_for(name, [one.name for one in nodes])].number == self.me
+
+    def _wanted(self) -> tuple[int, ...]:
+        """Return the number of the node that should own each shard; 0 if no node stays."""
+        nodes = self._staying()
+        if not nodes:
+            return (0,) * SHARDS
+        return tuple(nodes[index].number for index in dealt(tuple(one.name for one in nodes)))
+
+    def _staying(self) -> list[Member]:
+        """Return the nodes that are there and not leaving, in an order that all nodes agree on."""
+        there = [one for one in self.members.values() if not one.is_leaving and (one.has_lease or one.has_session)]
+        return sorted(there, key=lambda one: one.name)

@@ -1,0 +1,226 @@
+"""`RoutedDispatcher`: the entry for commands in a node of a cluster: it delivers here, or sends to the stream's owner.
+
+A command is delivered here only while this node serves its shard. That is checked when it arrives, and again when it
+has waited for room. Reads never travel: the state of a stream that belongs to another node is folded from the log,
+which holds every acknowledged command.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import msgspec
+
+from actorium.actors.actor import Actor
+from actorium.actors.commands import Ack, Command, checked_id
+from actorium.actors.envelope import Envelope
+from actorium.actors.kind import ActorKind
+from actorium.runtime.cluster.directory import Directory
+from actorium.runtime.cluster.remote import RemoteCommands
+from actorium.runtime.commands.answer_batch import Answer, Take
+from actorium.runtime.commands.dispatcher import Dispatcher, check_headers, time_out
+from actorium.runtime.commands.observed import ObservedDispatcher
+from actorium.store.errors import ActoriumError
+from actorium.store.raised import let_through
+
+
+class ShardMoved(ActoriumError):
+    """A command was not delivered, because its shard is being handed over."""
+
+
+class RoutedDispatcher(Dispatcher):
+    """A dispatcher that knows which streams belong to this node.
+
+    Attributes set by the node, before the first command: `directory`, `remote`, and `fold`, which returns the state
+    of an actor as the log has it.
+    """
+
+    directory: Directory
+    remote: RemoteCommands
+    fold: Callable[[ActorKind[Actor], str], Coroutine[Any, Any, Any]]
+
+    def __init__(self, *wanted: Any, **more: Any) -> None:
+        super().__init__(*wanted, **more)
+        self.waiting_here: set[asyncio.Task[None]] = set()
+
+    # --- the entry ------------------------------------------------------------------------------------------------
+
+    def send(self, command: Command, command_id: str | None, timeout_s: float) -> Awaitable[Ack]:
+        """Do what `Dispatcher.send` does, wherever the stream is."""
+        known = self._handlers.get(command.__class__)
+        to = command.to if known is not None else None
+        if known is None or type(to) is not str or self.directory.serves(known[0], to):
+            return super().send(command, command_id, timeout_s)
+        return self._ask_elsewhere(self.envelope(command, command_id, None, "", "", None, timeout_s))
+
+    def ask(self, envelope: Envelope) -> Awaitable[Ack]:
+        """Do what `Dispatcher.ask` does, wherever the stream is."""
+        if self.directory.serves(envelope.stream_type, envelope.to):
+            return super().ask(envelope)
+        return self._ask_elsewhere(envelope)
+
+    async def _ask_when_there_is_room(self, kind: ActorKind[Actor], envelope: Envelope, answer: Answer) -> Any:
+        try:
+            return await super()._ask_when_there_is_room(kind, envelope, answer)
+        except ShardMoved:
+            return await self._ask_elsewhere(msgspec.structs.replace(envelope, future=None))
+
+    def ask_nowait(self, envelope: Envelope, take: Take, about: Any = None) -> Answer | None:
+        """Do what `Dispatcher.ask_nowait` does, wherever the stream is."""
+        if self.directory.serves(envelope.stream_type, envelope.to):
+            return super().ask_nowait(envelope, take, about)
+        assert envelope.future is None, "an envelope is delivered once"
+        envelope.future = answer = self._answer()
+        answer.about, answer.take = about, take
+        if self.remote.begin(envelope, answer):
+            return answer
+        envelope.future = None
+        return None
+
+    async def tell(self, envelope: Envelope) -> None:
+        """Do what `Dispatcher.tell` does; for another node, return when the command has room on its way there."""
+        if self.directory.serves(envelope.stream_type, envelope.to):
+            try:
+                await super().tell(envelope)
+                return
+            except ShardMoved:
+                pass
+        check_headers(envelope.headers)
+        envelope.deadline = self._time() + envelope.timeout_s
+        envelope.future = answer = self._answer()
+        answer.add_done_callback(lambda told: told.cancelled() or told.exception())
+        if not self.remote.begin(envelope, answer):
+            await self._wait_for_window(envelope, answer)
+
+    def read(self, stream_type: str, id: str, timeout_s: float) -> Awaitable[Any]:
+        """Return an awaitable of a copy of an actor's latest state; it raises NotFound if the stream is empty."""
+        return self.ask(Envelope(stream_type, checked_id(id, "id"), None, None, timeout_s=timeout_s))
+
+    def begin_stream(self, stream_type: str, id: str) -> None:
+        """Do what `Dispatcher.begin_stream` does, if the stream is here."""
+        if self.directory.serves(stream_type, id):
+            super().begin_stream(stream_type, id)
+
+    # --- elsewhere ------------------------------------------------------------------------------------------------
+
+    def _ask_elsewhere(self, envelope: Envelope) -> Awaitable[Any]:
+        if envelope.handler is None:
+            return self._read_elsewhere(envelope)
+        if envelope.headers:  # middleware may have changed them
+            check_headers(envelope.headers)
+        envelope.deadline = self._time() + envelope.timeout_s
+        envelope.future = answer = self._answer()
+        if not self.remote.begin(envelope, answer):
+            return self._ask_when_the_window_opens(envelope, answer)
+        self._deadlines.add(envelope)
+        return answer
+
+    async def _ask_when_the_window_opens(self, envelope: Envelope, answer: Answer) -> Any:
+        await self._wait_for_window(envelope, answer)
+        if not answer.done():
+            self._deadlines.add(envelope)
+        return await answer
+
+    async def _wait_for_window(self, envelope: Envelope, answer: Answer) -> None:
+        command = self.remote.made(envelope, answer)
+        try:
+            await command.window.enter(command.size_bytes, max(0.0, envelope.deadline - self._time()))
+        except BaseException:
+            answer.cancel()
+            raise
+        self.remote.enter(command)
+
+    async def _read_elsewhere(self, envelope: Envelope) -> Any:
+        kind = self._kinds[envelope.stream_type]
+        try:
+            async with asyncio.timeout(envelope.timeout_s):
+                return await self.fold(kind, envelope.to)
+        except TimeoutError:
+            future = envelope.future = self._loop.create_future()
+            time_out(envelope)
+            return await future
+
+    def _answer(self) -> Answer:
+        answer = Answer(loop=self._loop)
+        answer.take = answer.context = None
+        answer.batch = self.answers
+        return answer
+
+    def fail_remote(self, error: ActoriumError) -> None:
+        """Fail the commands that were sent to other nodes, and stop waiting for room here, because the runtime ends."""
+        self.remote.close(error)
+        for task in self.waiting_here:
+            task.cancel()
+
+    # --- here -----------------------------------------------------------------------------------------------------
+
+    def ask_here(self, envelope: Envelope, answer: Answer, moved: Callable[[], None]) -> None:
+        """Deliver a command of a stream that is served here; `answer` gets the reply.
+
+        moved: called instead, with nothing delivered, if its shard is handed over while it waits for room.
+        """
+        envelope.future = answer
+        kind = self._kinds[envelope.stream_type]
+        try:
+            delivered = self._try_deliver(kind, envelope, self._time())
+        except ActoriumError as refusal:
+            answer.set_exception(refusal)
+            return
+        if not delivered:
+            task = self._loop.create_task(self._deliver_here(kind, envelope, answer, moved))
+            self.waiting_here.add(task)
+            task.add_done_callback(self.waiting_here.discard)
+        elif envelope.deadline and not answer.done():
+            self._deadlines.add(envelope)
+
+    async def _deliver_here(
+        self, kind: ActorKind[Actor], envelope: Envelope, answer: Answer, moved: Callable[[], None]
+    ) -> None:
+        try:
+            await self._deliver_in_turn(kind, envelope, envelope.deadline or self._time() + envelope.timeout_s)
+        except ShardMoved:
+            moved()
+            return
+        except BaseException as raised:
+            let_through(raised)
+            if not answer.done():
+                answer.set_exception(raised)
+            return
+        if envelope.deadline and not answer.done():
+            self._deadlines.add(envelope)
+
+    def come_home(self, envelope: Envelope, answer: Answer) -> None:
+        """Deliver a command that waited for the owner of its stream, which is this node now."""
+        self.ask_here(envelope, answer, lambda: self._send_away(envelope, answer))
+
+    def _send_away(self, envelope: Envelope, answer: Answer) -> None:
+        """Send a command to the owner of its stream after all; it goes ahead of those that wait for the window."""
+        command = self.remote.made(envelope, answer)
+        command.window.force(command.size_bytes)
+        self.remote.enter(command)
+
+    async def _deliver_in_turn(self, kind: ActorKind[Actor], envelope: Envelope, deadline: float) -> None:
+        self._require_served(envelope)
+        await super()._deliver_in_turn(kind, envelope, deadline)
+
+    def _try_deliver(
+        self,
+        kind: ActorKind[Actor],
+        envelope: Envelope,
+        now: float,
+        is_next: bool = False,
+        decide_now: bool = False,
+    ) -> bool:
+        if is_next:  # it has waited; all others were checked in this step
+            self._require_served(envelope)
+        return super()._try_deliver(kind, envelope, now, is_next, decide_now)
+
+    def _require_served(self, envelope: Envelope) -> None:
+        if not self.directory.serves(envelope.stream_type, envelope.to):
+            raise ShardMoved(f"{envelope.stream_type}<{envelope.to}> is being handed over to another node")
+
+
+class ObservedRoutedDispatcher(ObservedDispatcher, RoutedDispatcher):
+    """A routed dispatcher whose deliveries are observed."""

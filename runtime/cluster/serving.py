@@ -1,0 +1,240 @@
+"""`Serving`: carries out the commands that other nodes send, and replies.
+
+A frame may come twice, late, or in another order than it was sent. So attempts are known by their numbers: each is
+carried out once, and one that a later attempt replaces is not carried out any more. An attempt that was chosen by an
+older placement than the one by which this node serves its shard is not carried out either: its sender may have had an
+answer from another owner in between.
+
+Invariant: an attempt is in exactly one of `pending` (delivered, its reply is still to come), `_held` (its shard will be
+served here soon) and neither.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from actorium.actors.commands import Ack
+from actorium.actors.envelope import Envelope
+from actorium.runtime.cluster.command_wire import CommandWire
+from actorium.runtime.cluster.directory import Directory
+from actorium.runtime.cluster.remote import RemoteCommands
+from actorium.runtime.cluster.routed_dispatcher import RoutedDispatcher
+from actorium.runtime.commands.answer_batch import Answer
+from actorium.runtime.messages.answers import answer_of
+from actorium.runtime.messages.frames import AskMessage, MovedMessage, decode_frame, encode_message
+from actorium.store.errors import ActoriumError, CommitUnknown
+from actorium.store.log import logger
+from actorium.store.raised import error_text
+
+log = logger("actorium.runtime")
+
+ATTEMPTS_KNOWN = 16_384
+"""How many attempts of one node are remembered; an older one that arrives is dropped, and its command is repeated."""
+_HELD_S = 1.0
+_HELD_MAX = 4_096
+
+
+class _Attempts:
+    """The attempts of one node that this node has seen, and those that it has not answered."""
+
+    __slots__ = ("_floor", "_order", "_seen", "pending")
+
+    def __init__(self) -> None:
+        self._seen: set[int] = set()
+        self._order: deque[int] = deque()
+        self._floor = 0
+        self.pending: dict[int, _Pending] = {}
+
+    def is_new(self, number: int) -> bool:
+        """Note an attempt; return whether it was not seen before."""
+        if number in self._seen or number <= self._floor:
+            return False
+        self._seen.add(number)
+        self._order.append(number)
+        if len(self._order) > ATTEMPTS_KNOWN:
+            oldest = self._order.popleft()
+            self._seen.discard(oldest)
+            self._floor = max(self._floor, oldest)
+        return True
+
+
+class _Pending(msgspec.Struct, eq=False):
+    """An attempt whose reply is still to come; a later attempt for the same command takes it over."""
+
+    peer: int
+    number: int
+    stream_type: str
+
+
+class _Held(msgspec.Struct, eq=False):
+    """An attempt for a shard that this node does not serve yet."""
+
+    peer: int
+    ask: AskMessage
+    until: float
+
+
+class Serving:
+    """Carries out commands of other nodes.
+
+    send: adds an encoded message to the next frame for a node.
+    look: asks for the placement to be read again soon.
+    """
+
+    def __init__(
+        self,
+        directory: Directory,
+        dispatcher: RoutedDispatcher,
+        remote: RemoteCommands,
+        wire: CommandWire,
+        send: Callable[[int, bytes], None],
+        look: Callable[[], None],
+        *,
+        message_bytes_max: int,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._directory = directory
+        self._dispatcher = dispatcher
+        self._remote = remote
+        self._wire = wire
+        self._send = send
+        self._look = look
+        self._message_bytes_max = message_bytes_max
+        self._peers: dict[int, _Attempts] = {}
+        self._held: list[_Held] = []
+        self.served = 0
+        directory.listeners.append(self.changed)
+
+    def take(self, frame: bytes) -> None:
+        """Take a frame from another node."""
+        try:
+            decoded = decode_frame(frame)
+            peer = int(decoded.sender)
+        except (msgspec.DecodeError, ValueError) as error:
+            log.warning("frame_unreadable", error=error_text(error))
+            return
+        for message in decoded.messages:
+            if isinstance(message, AskMessage):
+                self._asked(peer, message)
+            elif not message.number:  # a hint that the placement has changed
+                self._look()
+            else:
+                self._remote.take(message)
+
+    # --- asks -----------------------------------------------------------------------------------------------------
+
+    def _asked(self, peer: int, ask: AskMessage) -> None:
+        attempts = self._peers.get(peer)
+        if attempts is None:
+            attempts = self._peers[peer] = _Attempts()
+        if not attempts.is_new(ask.number):
+            return
+        if ask.repeats:
+            attempts.is_new(ask.repeats)  # if it is still on its way, it comes too late
+            self._held = [one for one in self._held if (one.peer, one.ask.number) != (peer, ask.repeats)]
+            pending = attempts.pending.pop(ask.repeats, None)
+            if pending is not None:
+                pending.number = ask.number
+                attempts.pending[ask.number] = pending
+                return
+        self._carry_out(peer, ask, self._loop.time() + _HELD_S)
+
+    def _carry_out(self, peer: int, ask: AskMessage, held_until: float) -> None:
+        try:
+            command, handler = self._wire.decode(ask.stream_type, ask.type, bytes(ask.fields))
+        except ActoriumError as error:
+            self._send(peer, encode_message(answer_of(ask.number, ask.stream_type, error)))
+            return
+        directory = self._directory
+        epoch = directory.epoch(ask.stream_type, command.to)
+        if not epoch or ask.epoch < epoch:
+            self._carry_out_later(peer, ask, command.to, epoch, held_until)
+            return
+        now = self._loop.time()
+        envelope = Envelope(
+            ask.stream_type,
+            command.to,
+            command,
+            handler,
+            None,
+            ask.command_id,
+            ask.fingerprint,
+            ask.fresh,
+            ask.correlation_id,
+            ask.causation_id,
+            ask.headers,
+            ask.expected_version,
+            0,
+            ask.time_left_s,
+            now + ask.time_left_s,
+        )
+        pending = _Pending(peer, ask.number, ask.stream_type)
+        self._peers[peer].pending[ask.number] = pending
+        answer = Answer(loop=self._loop)
+        answer.take, answer.context, answer.about = self._answered, None, pending
+        answer.batch = self._dispatcher.answers
+        self.served += 1
+        self._dispatcher.ask_here(envelope, answer, partial(self._moved_away, pending))
+
+    def _carry_out_later(self, peer: int, ask: AskMessage, to: str, epoch: int, held_until: float) -> None:
+        """Hold an attempt for a shard that this node is about to serve; tell the sender to look again for any other."""
+        directory = self._directory
+        owner = directory.owner(ask.stream_type, to)
+        may_be_ours = not epoch and (owner == directory.me or ask.epoch > directory.placement.version)
+        if may_be_ours and self._loop.time() < held_until and len(self._held) < _HELD_MAX:
+            self._held.append(_Held(peer, ask, held_until))
+            self._look()
+            return
+        self._reply_moved(peer, ask.number, owner)
+
+    def _reply_moved(self, peer: int, number: int, owner: int) -> None:
+        self._send(peer, encode_message(MovedMessage(number, str(owner) if owner else "")))
+
+    def _moved_away(self, pending: _Pending) -> None:
+        """Tell the sender that its command was not delivered, because the shard was handed over meanwhile."""
+        self._forget(pending)
+        self._reply_moved(pending.peer, pending.number, 0)
+
+    def _answered(self, answer: Answer) -> None:
+        pending: _Pending = answer.about
+        self._forget(pending)
+        outcome: Any = answer.exception()
+        if outcome is None:
+            outcome = answer.result()
+        message = encode_message(answer_of(pending.number, pending.stream_type, outcome))
+        if len(message) > self._message_bytes_max and isinstance(outcome, Ack):
+            unknown = CommitUnknown(
+                f"the command took effect at position {outcome.position}, but its events take {len(message)} bytes, "
+                f"too many for an answer between nodes (the limit is {self._message_bytes_max})"
+            )
+            message = encode_message(answer_of(pending.number, pending.stream_type, unknown))
+        self._send(pending.peer, message)
+
+    def _forget(self, pending: _Pending) -> None:
+        attempts = self._peers.get(pending.peer)
+        if attempts is not None:
+            attempts.pending.pop(pending.number, None)
+
+    # --- changes --------------------------------------------------------------------------------------------------
+
+    def changed(self) -> None:
+        """Look at what is held again, after the placement has changed or some time has passed."""
+        held, self._held = self._held, []
+        for one in held:
+            self._carry_out(one.peer, one.ask, one.until)
+        members = self._directory.members
+        for peer in [peer for peer, attempts in self._peers.items() if peer not in members and not attempts.pending]:
+            del self._peers[peer]
+
+    async def run(self) -> None:
+        """Let what is held for too long go, until cancelled."""
+        while True:
+            await asyncio.sleep(_HELD_S / 2)
+            if self._held:
+                self.changed()

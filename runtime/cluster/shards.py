@@ -1,0 +1,66 @@
+"""Shards: which shard a stream belongs to, and which node should own each shard and each follower. All of it is pure.
+
+Each node ranks the shards by a hash of its own name (rendezvous hashing), so a node that joins or leaves moves few
+shards but its own. The ranks are dealt so that the nodes have equally many shards, within one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from hashlib import blake2b, shake_128
+from struct import unpack
+from zlib import crc32
+
+from actorium.store.shared import SHARDS
+
+_MASK = SHARDS - 1
+assert SHARDS & _MASK == 0, "the number of shards is a power of two"
+
+
+def shard_of(stream_type: str, id: str) -> int:
+    """Return the shard of a stream. It is the same in every process and version: the placement of a log rests on it."""
+    return crc32(f"{stream_type}\0{id}".encode()) & _MASK
+
+
+@lru_cache(maxsize=64)
+def dealt(names: tuple[str, ...]) -> tuple[int, ...]:
+    """Return for each shard the index of the node that should own it; the names differ."""
+    assert names, "shards are dealt among at least one node"
+    if len(names) == 1:
+        return (0,) * SHARDS
+    ranked = sorted(
+        ((weight, shard, node) for node, name in enumerate(names) for shard, weight in enumerate(_weights(name))),
+        reverse=True,
+    )
+    each, extra = divmod(SHARDS, len(names))  # so many nodes have one more
+    owners = [-1] * SHARDS
+    counts = [0] * len(names)
+    for _, shard, node in ranked:
+        if owners[shard] >= 0 or counts[node] > each or (counts[node] == each and not extra):
+            continue
+        extra -= counts[node] == each
+        owners[shard] = node
+        counts[node] += 1
+    assert -1 not in owners, "every shard has an owner"
+    return tuple(owners)
+
+
+def node_for(follower: str, names: Sequence[str]) -> int:
+    """Return the index of the node that should run a named follower; the names differ."""
+    assert names, "a follower runs on a node"
+    return max(range(len(names)), key=lambda n: (_weight(f"{follower}\0{names[n]}"), n))
+
+
+def shards_of(node: int, owners: Iterable[int]) -> list[int]:
+    """Return the shards that belong to a node."""
+    return [shard for shard, owner in enumerate(owners) if owner == node]
+
+
+def _weights(name: str) -> tuple[int, ...]:
+    """Return the weights of all shards for one node."""
+    return unpack(f"<{SHARDS}Q", shake_128(name.encode()).digest(8 * SHARDS))
+
+
+def _weight(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")

@@ -1,0 +1,79 @@
+"""`NodeStarter`: creates the nodes of a world, each with a log of its own, or several on one log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+from actorium.application import Runtime
+from actorium.runtime.cluster.cluster import Cluster
+from actorium.runtime.settings import Settings
+from actorium.simulation.checks import Checks
+from actorium.simulation.record.history import History
+from actorium.simulation.record.view import View
+from actorium.simulation.record.witness import Witness
+from actorium.simulation.world.code_faults import CodeFaults
+from actorium.simulation.world.configuration import Release, made
+from actorium.simulation.world.logs import ClusterLog, ClusterNodeLog, Log
+from actorium.simulation.world.node import Node
+from actorium.simulation.world.surroundings import Surroundings
+from actorium.store.errors import ConfigurationError
+from actorium.store.source import SeededSource
+
+
+class NodeStarter:
+    """Starts nodes; `nodes` holds those of the world, in the order of their creation."""
+
+    def __init__(
+        self, world: Surroundings, stack: ExitStack, leave_out: Collection[str], *, looks_closely: bool
+    ) -> None:
+        self._world = world
+        self._stack = stack
+        self._leave_out = leave_out
+        self._looks_closely = looks_closely
+        self._code_faults: CodeFaults | None = None
+        self.nodes: list[Node] = []
+
+    def start(self, name: str, log: Log, makes: Sequence[Callable[..., Runtime]]) -> Node:
+        """Start a node on a log of its own; `makes` make the runtimes of its releases."""
+        world = self._world
+        releases = [Release(make, make(store=log.connect(), source=SeededSource())) for make in makes]
+        model = releases[0].model
+        witness, history = Witness(), History(self._leave_out)
+        view = View(witness, model)
+        checks = Checks(view, witness, history, model, world.violated, world.chance, looks_closely=self._looks_closely)
+        node = Node(world, name, log, releases, witness, history, view, checks)
+        return self._begun(node, [release.model for release in releases])
+
+    def start_cluster(
+        self, name: str, parts: Sequence[Any] | Callable[..., Runtime], settings: Settings, count: int
+    ) -> list[Node]:
+        """Start the nodes of a cluster; they share the log, its record and its checks."""
+        if count < 1:
+            raise ConfigurationError(f"world.cluster(nodes={count}): a cluster has at least one node")
+        log = ClusterLog(self._world)
+        started: list[Node] = []
+        for number in range(1, count + 1):
+            node_name = f"{name}-{number}"
+            make = partial(made, parts, settings, Cluster(node=node_name))
+            node_log = ClusterNodeLog(log)
+            if not started:
+                started.append(self.start(node_name, node_log, [make]))
+                continue
+            like = started[0]
+            release = Release(make, like.model)
+            shared = (like.witness, like.history, like.view, like.checks)
+            started.append(self._begun(Node(self._world, node_name, node_log, [release], *shared), []))
+        return started
+
+    def _begun(self, node: Node, models: Sequence[Runtime]) -> Node:
+        self.nodes.append(node)
+        if self._code_faults is None:
+            self._code_faults = CodeFaults(self._world)
+            self._stack.callback(self._code_faults.take_out)
+        for model in models:
+            self._code_faults.put_into(model)
+        node.start()
+        return node

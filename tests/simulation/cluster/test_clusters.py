@@ -1,0 +1,35 @@
+"""Nodes on one log: frames are lost, doubled and late, nodes die, freeze and are cut off, and no invariant breaks."""
+
+from collections import Counter
+
+import pytest
+from simulation.cluster.scenarios import accounts
+
+from actorium.errors import ConfigurationError
+from actorium.simulation import Faults, Kind, World, simulation
+from actorium.simulation.world.faults import FAMILIES
+
+SEEDS = 25
+
+
+def test_nodes_with_every_kind_of_trouble_break_no_invariant() -> None:
+    happened: Counter[Kind] = Counter()
+    for seed in range(SEEDS):
+        outcome = accounts.run(seed)
+        assert outcome.violation is None, (seed, outcome.violation)
+        happened.update(fault.kind for fault in outcome.faults)
+    wanted = {Kind.FROZEN, Kind.CRASH, *FAMILIES["connection"], *FAMILIES["frame"]}
+    assert wanted - set(happened) == set()
+
+
+def test_without_faults_nothing_is_repeated() -> None:
+    assert accounts.run(0, faults=Faults.none()).violation is None
+
+
+def test_a_cluster_has_a_node() -> None:
+    @simulation(seeds=1, faults=Faults.none())
+    async def nobody(world: World) -> None:
+        with pytest.raises(ConfigurationError, match="at least one node"):
+            world.cluster([], nodes=0)
+
+    assert "creates no runtime" in str(nobody.run(0).violation)
