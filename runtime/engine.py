@@ -29,6 +29,7 @@ from actorium.runtime.commands.observed import (
     ObservedReplies,
     ObservedStore,
 )
+from actorium.runtime.commands.read_only import ReadOnlyDispatcher
 from actorium.runtime.commands.replies import Replies
 from actorium.runtime.commands.scheduler import Scheduler
 from actorium.runtime.commands.snapshot_writer import SnapshotWriter
@@ -140,6 +141,8 @@ class Engine(Component):
             environment.source,
             environment.settings,
         )
+        if environment.read_only:
+            return ReadOnlyDispatcher(*wanted, store=environment.store)
         if self._observer is None:
             return RoutedDispatcher(*wanted) if is_node else Dispatcher(*wanted)
         observed = ObservedRoutedDispatcher if is_node else ObservedDispatcher

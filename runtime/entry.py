@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from actorium.actors.commands import Ack
 from actorium.actors.envelope import Envelope
-from actorium.runtime.commands.middleware import Middleware, chain
+from actorium.runtime.commands.middleware import Deliver, Middleware, chain
 from actorium.runtime.engine import Engine
 from actorium.runtime.projections.queries import ReadModel
 
@@ -16,10 +16,14 @@ class CommandEntry:
     """Sends commands for `send` and `tell` when there is middleware.
 
     running: returns the engine; raises RuntimeClosed while no commands are accepted.
+    elsewhere: sends a command to the service that handles it.
     """
 
-    def __init__(self, middleware: Sequence[Middleware], running: Callable[[], Engine]) -> None:
+    def __init__(
+        self, middleware: Sequence[Middleware], running: Callable[[], Engine], elsewhere: Deliver | None = None
+    ) -> None:
         self._running = running
+        self._elsewhere = elsewhere
         self.has_middleware = bool(middleware)
         self.call = chain(middleware, self._innermost)
         self.call_and_leave = chain(middleware, self._tell_innermost)
@@ -42,5 +46,7 @@ class CommandEntry:
 
     async def _innermost(self, envelope: Envelope) -> Ack:
         engine = self._running()
+        if envelope.handler is None and self._elsewhere is not None:
+            return await self._elsewhere(envelope)
         engine.admission.require_time(envelope.timeout_s)
         return await engine.dispatcher.ask(envelope)

@@ -18,6 +18,7 @@ class RuntimeEnvironment(msgspec.Struct, frozen=True):
 
     is_stopping: whether the runtime no longer accepts commands. Only then does a RuntimeClosed raised by user code
         come from this runtime.
+    read_only: the runtime only reads; other processes write the log.
     """
 
     store: EventStore
@@ -26,3 +27,4 @@ class RuntimeEnvironment(msgspec.Struct, frozen=True):
     source: Source
     instruments: Instruments
     is_stopping: Callable[[], bool]
+    read_only: bool = False

@@ -13,11 +13,11 @@ class Overloaded(Unavailable):
     """
 
     def __init__(self, message: str, *, retry_after_s: float) -> None:
-        super().__init__(message)
+        # `BaseException.__new__` has stored the message, and under overload no error is raised more often.
         self.retry_after_s = retry_after_s
 
     def __str__(self) -> str:
-        # Formatted on demand: under overload, no error is raised more often.
+        # Formatted on demand, for the same reason.
         return f"{self.message}; nothing was done; send again in {self.retry_after_s:.2g} s or later"
 
 

@@ -194,7 +194,7 @@ class Lifecycle:
         self.serving_loop = asyncio.get_running_loop()
         for component in senders:
             await component.start(tasks)
-        if isinstance(self._environment.store, SharedStore):
+        if isinstance(self._environment.store, SharedStore) and not self._environment.read_only:
             tasks.start_soon(self._end_once_lost, self._environment.store)
         log.info("runtime_started", store=self._environment.store.describe(), position=engine.log_tail.position)
         started.set_result(None)

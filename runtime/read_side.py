@@ -11,6 +11,7 @@ import anyio.abc
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import checked_id
 from actorium.runtime.arguments import checked_count, checked_event_classes, checked_timeout_s
+from actorium.runtime.commands.read_only import refuse_to_write
 from actorium.runtime.component import BackgroundTask, Component
 from actorium.runtime.environment import RuntimeEnvironment
 from actorium.runtime.log.durable_subscription import DurableSubscription
@@ -25,6 +26,7 @@ from actorium.runtime.processors.processor import Processor
 from actorium.runtime.processors.processor_statistics import ProcessorStatistics
 from actorium.runtime.processors.reactions import Reaction, ReactionWork
 from actorium.runtime.processors.start_position import StartPosition
+from actorium.runtime.projections.followed_tables import FollowedTables
 from actorium.runtime.projections.memory_projection import MemoryCheckpoint, MemoryProjection
 from actorium.runtime.projections.projection import Projection, Query
 from actorium.runtime.projections.queries import ReadModel
@@ -67,10 +69,13 @@ class ReadSide(Component):
         self._names_open: set[str] = set()  # of durable subscriptions
         self._models: dict[type[Projection], ReadModel] = {}
         self._processors: dict[Any, Processor] = {}
+        self._followed: list[FollowedTables] = []
         self._reactions: list[Processor] = []
         self._outlets: list[Processor] = []
         for projection in projections:
             self._add_projection(projection)
+        if environment.read_only:
+            return
         for reaction in reactions:
             self._add_reaction(reaction)
         for outlet in outlets:
@@ -92,12 +97,16 @@ class ReadSide(Component):
 
     async def prepare(self) -> None:
         """Prepare projections and reactions before anything is served; raise the error of any that cannot start."""
+        for tables in self._followed:
+            await tables.prepare()
         for processor in self._processors.values():
             if processor not in self._outlets:  # an outlet that cannot start now retries on its own
                 await processor.prepare()
 
     async def start(self, tasks: anyio.abc.TaskGroup) -> None:
         """Start everything that follows the log except the reactions."""
+        for tables in self._followed:
+            tasks.start_soon(tables.run)
         for processor in self._processors.values():
             self.log_reader.log_tail.follow(processor)
             if processor not in self._reactions:
@@ -125,6 +134,8 @@ class ReadSide(Component):
 
     def subscribe(self, name: str, types: Collection[type[Event]] | None, after: int) -> DurableSubscription[Any]:
         """Return a subscription that saves its position under a name."""
+        if self._environment.read_only:
+            refuse_to_write(f"the durable subscription {name!r}")
         after = checked_count(after, "after", "a position, or 0 for the beginning of the log")
         classes = self._known(types)
 
@@ -188,6 +199,11 @@ class ReadSide(Component):
             work = TableProjection(projection, checkpoint, self._store, self._query_turns)
             if definition.has_schema:  # rows are folded, and each is written once
                 events_per_commit = self._store.dialect.events_per_commit
+            if self._environment.read_only:
+                self._models[projection] = ReadModel(work, checkpoint, self.log_reader)
+                log_tail, poll_s = self.log_reader.log_tail, self._settings.poll_s
+                self._followed.append(FollowedTables(work, checkpoint, log_tail, poll_s))
+                return
         else:
             checkpoint = memory_checkpoint = MemoryCheckpoint(name, self._store, self._save)
             work = MemoryProjection(projection, memory_checkpoint, self._store, self.log_reader)

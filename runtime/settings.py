@@ -18,7 +18,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     mailbox_limit: commands that may wait for one aggregate.
     max_in_flight: commands accepted but not yet answered, over all aggregates.
     max_wait_s: the longest expected wait behind other commands. A command that would wait longer than this, or longer
-        than a third of its timeout, is refused immediately.
+        than a third of its timeout (in an overload, a twelfth), is refused immediately.
     max_payload_bytes: size of one command, and of the events of one decision with their metadata.
     default_timeout_s: how long `send`, `tell`, `get` and `query` wait by default.
     turn_budget: commands that one actor decides before the next actor gets its turn.

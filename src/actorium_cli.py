@@ -36,6 +36,93 @@ COMMANDS: Mapping[str, CommandEntry | CommandGroup] = {
             ),
         },
     ),
+    "status": (
+        f"{_COMMANDS}.live.status:status",
+        "Show the state of an application: its counters, its processors, its sagas and its dead letters.",
+    ),
+    "events": (
+        "Print the events of a log.",
+        {
+            "tail": (
+                f"{_COMMANDS}.live.events:tail",
+                "Print the newest events of the log, and with `--follow` new ones as they are recorded.",
+            )
+        },
+    ),
+    "causes": (f"{_COMMANDS}.live.events:causes", "Show what led to an event, and everything that it caused."),
+    "stream": (
+        "Show a stream of the log.",
+        {
+            "show": (
+                f"{_COMMANDS}.live.streams:show",
+                "Show the newest events of a stream, with what they changed in its state.",
+            )
+        },
+    ),
+    "state": (
+        f"{_COMMANDS}.live.streams:state",
+        "Show the state of a stream, as it is now or as it was at a version.",
+    ),
+    "sagas": (
+        "Find sagas, read their history, and repair those that are stuck.",
+        {
+            "list": (
+                f"{_COMMANDS}.live.sagas:list_sagas",
+                "List sagas by type, status, step, age and the start of their id.",
+            ),
+            "show": (
+                f"{_COMMANDS}.live.sagas:show",
+                "Show a saga: its status, its fields, and its history line by line.",
+            ),
+            "retry": (f"{_COMMANDS}.live.sagas:retry", "Retry the current step or undo of stuck sagas."),
+            "skip": (f"{_COMMANDS}.live.sagas:skip", "Treat the current step or undo of stuck sagas as done."),
+            "complete": (
+                f"{_COMMANDS}.live.sagas:complete",
+                "End stuck sagas as completed, even if steps remain.",
+            ),
+            "compensate": (f"{_COMMANDS}.live.sagas:compensate", "Have stuck sagas undo their steps."),
+        },
+    ),
+    "submissions": (
+        "List submitted commands, cancel them, or run them now.",
+        {
+            "list": (
+                f"{_COMMANDS}.live.submissions:list_submissions",
+                "List submitted commands by type and status.",
+            ),
+            "cancel": (f"{_COMMANDS}.live.submissions:cancel", "Cancel submitted commands that wait."),
+            "run-now": (f"{_COMMANDS}.live.submissions:run_now", "Make submitted commands due now."),
+        },
+    ),
+    "processors": (
+        "List, pause, resume, reset or rebuild what follows the log of a running application.",
+        {
+            "list": (
+                f"{_COMMANDS}.live.processors:list_processors",
+                "List the processors of a running application, with how far they are behind.",
+            ),
+            "pause": (
+                f"{_COMMANDS}.live.processors:pause",
+                "Stop delivering events to processors until they are resumed, or the application restarts.",
+            ),
+            "resume": (
+                f"{_COMMANDS}.live.processors:resume",
+                "Continue processors that were paused, or that stopped at a failure.",
+            ),
+            "reset": (
+                f"{_COMMANDS}.live.processors:reset",
+                "Start processors over from the first event, and return at once.",
+            ),
+            "rebuild": (
+                f"{_COMMANDS}.live.processors:rebuild",
+                "Start a processor over from the first event, and wait until it has caught up.",
+            ),
+        },
+    ),
+    "console": (
+        f"{_COMMANDS}.live.console:console",
+        "Serve a web page over a log's file to this machine, read-only, until Ctrl-C.",
+    ),
     "impact": (
         f"{_COMMANDS}.corrections.impact:impact",
         "Show what some events caused: events, sagas, rows, snapshots and messages.",

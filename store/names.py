@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 import msgspec
+
+NAME_BYTES_MAX = 200
+"""The longest name that is stored for a class or method, in UTF-8: with an id it must fit into a key of an index."""
+
+
+def is_storable_name(name: object) -> TypeGuard[str]:
+    """Return whether a value is a string of 1 to `NAME_BYTES_MAX` bytes in UTF-8 without NUL."""
+    if not isinstance(name, str):
+        return False
+    try:
+        return 0 < len(name.encode()) <= NAME_BYTES_MAX and "\0" not in name
+    except UnicodeEncodeError:
+        return False
 
 
 class StreamName(msgspec.Struct, frozen=True, gc=False, order=True):

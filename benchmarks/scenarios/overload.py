@@ -71,9 +71,10 @@ async def _step(runtime: Runtime, accounts: Accounts, rate: float, seconds: floa
     clock, send = time.perf_counter, runtime.send
 
     def handle(intended: float) -> Coroutine[Any, Any, None] | None:
-        step.began_s = min(step.began_s, intended)
-        step.ended_s = clock()
-        left_s = intended + _WORTH_S - step.ended_s
+        # With four times the load, most of the work is here: the cost of these lines is taken from the goodput.
+        if intended < step.began_s:
+            step.began_s = intended
+        left_s = intended + _WORTH_S - clock()
         if left_s <= 0:
             step.late += 1
             return None
@@ -91,9 +92,9 @@ async def _step(runtime: Runtime, accounts: Accounts, rate: float, seconds: floa
             step.good += 1
             accounts.events[index] += 1
             step.latencies_s.append(clock() - intended)
-        step.ended_s = clock()
 
     step.arrived = await arrive(rate, seconds, seed, handle)
+    step.ended_s = clock()
     if step.good + step.refused + step.unknown + step.late != step.arrived:
         raise Wrong(f"{step.arrived} commands arrived, but not each of them had exactly one result")
     return step

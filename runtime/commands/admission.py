@@ -8,7 +8,8 @@ Invariants, true between any two awaits:
 - room is not reserved: the code that frees it delivers for the next waiting sender. So no command overtakes a waiting
   one, no wake-up is lost when a sender leaves, and commands to one aggregate arrive in the order in which they were
   sent;
-- a command that is refused immediately is not counted and was in no queue.
+- a command that is refused immediately is not counted and was in no queue;
+- `part` is PART_IN_OVERLOAD only after `_REFUSALS_IN_OVERLOAD` refusals, and PART_FOR_WAITING otherwise.
 """
 
 from __future__ import annotations
@@ -28,6 +29,13 @@ from actorium.store.wording import counted
 
 PART_FOR_WAITING = 1 / 3
 """The share of its timeout that a command may spend waiting; the rest is for its own processing and for surprises."""
+
+PART_IN_OVERLOAD = 1 / 12
+"""The same in an overload: a burst may wait, but a queue that never empties only adds to the latency of everything."""
+
+# So many refusals, with less than this time between them, are an overload, not a few impatient senders.
+_REFUSALS_IN_OVERLOAD = 100
+_OVERLOAD_ENDS_AFTER_S = 1.0
 
 
 class WaitQueue(dict[int, "WaitingSender"]):
@@ -78,6 +86,9 @@ class Admission:
         self.limit = limit
         self._mailbox_limit = mailbox_limit
         self.max_wait_s = max_wait_s
+        self.part = PART_FOR_WAITING  # of its timeout, which a command may spend waiting in the runtime's queue
+        self._refusals = 0  # in the current overload
+        self._refused_at = 0.0
         self.in_flight = 0
         self.waiting = 0
         self.refused = 0
@@ -116,11 +127,28 @@ class Admission:
 
         Raises Overloaded.
         """
-        queue = self.queue
-        # `expected_wait_s`, inlined: hot path.
-        expected_s = (self.in_flight + len(queue)) * queue.throughput.each_s
-        if expected_s > timeout_s * PART_FOR_WAITING or expected_s > self.max_wait_s:
-            self._refuse_if_late(timeout_s, expected_s)
+        expected_s = self.expected_wait_s
+        if (expected_s > timeout_s * self.part or expected_s > self.max_wait_s) and self.is_late(timeout_s, expected_s):
+            raise self.too_late(expected_s)
+
+    def is_late(self, timeout_s: float, expected_s: float) -> bool:
+        """Return whether to refuse a command that would wait longer than `part` of its timeout."""
+        now = self._loop.time()
+        if now - self._refused_at > _OVERLOAD_ENDS_AFTER_S:
+            self.part = PART_FOR_WAITING
+            self._refusals = 0
+            if expected_s <= timeout_s * PART_FOR_WAITING and expected_s <= self.max_wait_s:
+                return False
+        self._refused_at = now
+        self._refusals += 1
+        if self._refusals >= _REFUSALS_IN_OVERLOAD:
+            self.part = PART_IN_OVERLOAD
+        return True
+
+    def too_late(self, expected_s: float) -> Overloaded:
+        """Return the error of a refused command. The sender raises it: each further frame would cost a tenth."""
+        self.refused += 1
+        return Overloaded("too many commands are ahead of it: see Settings.max_wait_s", retry_after_s=expected_s)
 
     def answered(self, count: int) -> None:
         """Count envelopes as answered, and admit as many senders in the loop's next iteration."""
@@ -248,11 +276,9 @@ class Admission:
     def _require_time_in_queue(self, full: Actor, timeout_s: float) -> None:
         queue = self.mailbox_queues.get(full.stream)
         if queue is not None:
-            self._refuse_if_late(timeout_s, len(queue) * queue.throughput.each_s + self.expected_wait_s)
-
-    def _refuse_if_late(self, timeout_s: float, expected_s: float) -> None:
-        if expected_s > min(timeout_s * PART_FOR_WAITING, self.max_wait_s) >= 0:
-            raise self._overloaded("too many commands are ahead of it: see Settings.max_wait_s", expected_s)
+            expected_s = len(queue) * queue.throughput.each_s + self.expected_wait_s
+            if expected_s > min(timeout_s * PART_FOR_WAITING, self.max_wait_s):
+                raise self.too_late(expected_s)
 
     def _time_out(self, sender: WaitingSender) -> None:
         if not sender.future.done():

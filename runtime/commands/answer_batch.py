@@ -76,12 +76,16 @@ set_result: Callable[[asyncio.Future[Any], Any], None] = asyncio.Future.set_resu
 
 
 class AnswerBatch:
-    """The replies since the last iteration of the loop."""
+    """The replies since the last iteration of the loop.
+
+    rest: the replies that `hand_over` has not passed on yet; empty at any other time.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._context = copy_context()  # that of the runtime, not of the caller whose command ends first
         self._there: deque[Answer] = deque()
+        self.rest: deque[Answer] = deque()
         self._is_scheduled = False
 
     def add(self, answer: Answer) -> None:
@@ -107,7 +111,7 @@ class AnswerBatch:
         there = self._there
         if not there:
             return
-        self._there = deque()
+        self._there, self.rest = self.rest, there
         try:
             while there:
                 answer = there.popleft()
@@ -122,5 +126,6 @@ class AnswerBatch:
         finally:
             if there:  # a callback raised; the loop reports it, and the other replies go on
                 self._there.extendleft(reversed(there))
+                there.clear()
                 if not self._is_scheduled:
                     self._schedule()

@@ -18,7 +18,7 @@ from actorium.actors.commands import Ack, Command, CommandHandler, checked_id, c
 from actorium.actors.envelope import Envelope
 from actorium.actors.kind import ActorKind
 from actorium.runtime.arguments import checked_count
-from actorium.runtime.commands.admission import PART_FOR_WAITING, Admission
+from actorium.runtime.commands.admission import Admission
 from actorium.runtime.commands.answer_batch import Answer, AnswerBatch, Take
 from actorium.runtime.commands.deadlines import Deadlines
 from actorium.runtime.commands.derived_ids import checked_command_id
@@ -138,8 +138,10 @@ class Dispatcher:
         admission = self.admission
         queue = admission.queue
         expected_s = (admission.in_flight + len(queue)) * queue.throughput.each_s
-        if expected_s > timeout_s * PART_FOR_WAITING or expected_s > admission.max_wait_s:
-            admission.require_time(timeout_s)
+        if (expected_s > timeout_s * admission.part or expected_s > admission.max_wait_s) and admission.is_late(
+            timeout_s, expected_s
+        ):
+            raise admission.too_late(expected_s)
         try:
             stream_type, handler = self._handlers[command.__class__]
         except KeyError:
@@ -162,7 +164,8 @@ class Dispatcher:
             deadline=now + timeout_s,
         )
         kind = self._kinds[stream_type]
-        decides_now = admission.in_flight == 0 and _stack_has_room()
+        # If more callers are about to be resumed, their commands are committed together with this one.
+        decides_now = admission.in_flight == 0 and not self.answers.rest and _stack_has_room()
         if not self._try_deliver(kind, envelope, now, decide_now=decides_now):
             return self._ask_when_there_is_room(kind, envelope, answer)
         if answer.done():
@@ -360,14 +363,24 @@ def check_headers(headers: Mapping[str, str]) -> None:
             raise InvalidCommand(f"headers={{{name!r}: {value!r}}}: names and values must be strings")
 
 
+def checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
+    """Return a copy of headers that can be stored; raise InvalidCommand for anything else."""
+    if not headers:
+        return {}
+    copied = _copied(headers)
+    check_headers(copied)
+    return copied
+
+
 def time_out(envelope: Envelope) -> None:
     """Stop waiting for a command whose timeout has passed; its outcome is unknown."""
     future = envelope.future
     if future is not None and not future.done():
-        future.set_exception(_timed_out(envelope))
+        future.set_exception(timed_out(envelope))
 
 
-def _timed_out(envelope: Envelope) -> CommandTimeout:
+def timed_out(envelope: Envelope) -> CommandTimeout:
+    """Return the error of a command or a read whose timeout has passed."""
     if envelope.command is None:
         return CommandTimeout(f"{envelope.to!r} was not read within {envelope.timeout_s:g} s", command_id="")
     return CommandTimeout(

@@ -3,8 +3,10 @@
 A round begins with the current length of the queue, or with the first arrival if it was empty. It ends when that many
 have been served, or a hundred in a twentieth of a second or more. A short round shows only how long one commit takes,
 which many could share. So the rate comes from long rounds, and a short round can only raise it. The same holds for a
-round that began with an empty queue: when ten thousand arrive together, that time is spent on admitting them. A queue
-that was empty for a while has no known rate, and new arrivals are admitted.
+round that began with an empty queue: when ten thousand arrive together, that time is spent on admitting them. And a
+round says little about a queue that is much longer: one stall of the process while a hundred are served would be
+multiplied by a hundred for ten thousand. So a round also covers at least an eighth of those who wait. A queue that was
+empty for a while has no known rate, and new arrivals are admitted.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from collections.abc import Callable
 
 _LONG_ROUND = 100
 _ROUND_S = 0.05
+_PART_OF_QUEUE = 8
 _FORGOTTEN_AFTER_S = 1.0
 
 
@@ -42,7 +45,7 @@ class Throughput:
             return  # the first of a burst is committed alone: the others are still being admitted
         self._gone = gone = self._gone + count
         is_whole = gone >= self._size or not waiting
-        if not is_whole and gone < _LONG_ROUND:
+        if (not is_whole and gone < _LONG_ROUND) or (self._size and gone * _PART_OF_QUEUE < waiting):
             return
         now = self._time()
         took_s = now - self._began

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Generic
 
-from actorium.actors.commands import is_unicode
 from actorium.runtime.log.subscriptions import Subscription
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import EventStore, SaveCheckpoint
 from actorium.store.events import E_co, RecordedEvent
+from actorium.store.names import NAME_BYTES_MAX, is_storable_name
 
 
 class DurableSubscription(Generic[E_co]):
@@ -36,8 +36,10 @@ class DurableSubscription(Generic[E_co]):
         *,
         after: int,
     ) -> None:
-        if not name or not is_unicode(name):
-            raise ConfigurationError(f"subscribe({name!r}): the name must be a non-empty string")
+        if not is_storable_name(name):
+            raise ConfigurationError(
+                f"subscribe({name!r:.100}): the name must be a string of 1 to {NAME_BYTES_MAX} bytes without NUL"
+            )
         self.name = name
         self.saved_position = 0
         self._open_subscription = open_subscription

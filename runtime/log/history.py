@@ -98,28 +98,26 @@ async def state_at(store: EventStore, kind: ActorKind[Actor], id: str, moment: M
 
 
 async def latest_state(store: EventStore, kind: ActorKind[Actor], id: str) -> Any:
-    """Return an aggregate's state after its last event; raise NotFound if its stream is empty."""
-    stream = StreamName(kind.type, checked_id(id, "id"))
+    """Return an aggregate's state after its last committed event; raise NotFound if it has no events."""
+    stream = StreamName(kind.type, id)
     keeper = kind.snapshots
-    fingerprint = keeper.fingerprint if keeper is not None else None
-    (page,) = await store.read_streams([StreamRead(stream, 0, PAGE_EVENTS, fingerprint)])
-    state: Any = None
-    version = 0
-    if page.snapshot is not None and keeper is not None:
-        state, version = keeper.restore(page.snapshot), page.snapshot.version
-    if state is None:
-        state, version = kind.aggregate_class(id), 0
-        if page.snapshot is not None:  # it is unreadable
-            (page,) = await store.read_streams([StreamRead(stream, 0, PAGE_EVENTS)])
+    fingerprint = None if keeper is None else keeper.fingerprint
+    state, version = kind.aggregate_class(id), 0
     while True:
+        (page,) = await store.read_streams([StreamRead(stream, version, PAGE_EVENTS, fingerprint)])
+        fingerprint = None
+        if page.snapshot is not None:
+            kept = None if keeper is None else keeper.restore(page.snapshot)
+            if kept is None:
+                continue  # unreadable: begin with the first event
+            state, version = kept, page.snapshot.version
         replay(state, kind.evolvers, kind.codec, page.events)
         version += len(page.events)
-        if page.is_last:
-            break
-        (page,) = await store.read_streams([StreamRead(stream, version, PAGE_EVENTS)])
-    if version == 0:
-        raise NotFound(f"{kind.type}<{id}> does not exist: its stream is empty")
-    return state
+        if not page.is_last:
+            continue
+        if version == 0:
+            raise NotFound(f"{stream} does not exist: its stream is empty")
+        return state
 
 
 async def changes(

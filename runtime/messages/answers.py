@@ -10,7 +10,7 @@ from actorium.runtime.errors import Overloaded
 from actorium.runtime.messages.frames import AckWire, AnswerMessage, BusyMessage, EventWire
 from actorium.store.codec import EventCodec
 from actorium.store.error_wire import error_from_wire, error_to_wire
-from actorium.store.errors import ActoriumError, UnknownEventType
+from actorium.store.errors import ActoriumError, UnreadableEvent
 from actorium.store.events import EncodedRecord, Event, as_json, event_type_of
 from actorium.store.names import StreamName
 from actorium.store.raised import error_text
@@ -40,7 +40,7 @@ def ack_to_wire(ack: Ack, stream_type: str) -> AckWire:
 
 
 def ack_from_wire(wire: AckWire, codec: EventCodec) -> Ack:
-    """Return the decoded acknowledgement; events of types that this process does not know are left out."""
+    """Return the decoded acknowledgement; events that this process cannot read are left out."""
     events: list[Event] = []
     version = wire.version - len(wire.events)
     stream = StreamName(wire.stream_type, wire.stream_id)
@@ -49,7 +49,7 @@ def ack_from_wire(wire: AckWire, codec: EventCodec) -> Ack:
         record = EncodedRecord(stream, version, 0, 0, event.type, event.schema_version, bytes(event.payload), b"{}")
         try:
             events.extend(codec.decode(record))
-        except UnknownEventType:
+        except UnreadableEvent:
             continue
     return Ack(wire.stream_id, wire.version, wire.position, tuple(events), wire.command_id, wire.duplicate)
 

@@ -33,6 +33,7 @@ class _Asked(msgspec.Struct, eq=False):
     deadline: float
     until: float
     timeout_s: float
+    is_repeated: bool = False
 
 
 class Asker:
@@ -63,7 +64,7 @@ class Asker:
         """Send a command and return its reply; `time_left_s` says how long to wait, `number` is set here.
 
         Raises Overloaded if there is no room in the window, CommandTimeout if no reply comes in time, InvalidCommand
-        if the command is too large for a frame, and the error of `give_up` or `close`.
+        if the command is too large for a frame, and the error of `undelivered` or `close`.
         """
         timeout_s = ask.time_left_s
         until = self._loop.time() + timeout_s
@@ -98,11 +99,11 @@ class Asker:
         one.future.set_result(reply)
         return True
 
-    def give_up(self, error: Exception, numbers: Iterable[int] | None = None) -> None:
-        """Fail commands with an error: those with these numbers, or all of them."""
-        for number in [*self._asked] if numbers is None else numbers:
+    def undelivered(self, numbers: Iterable[int], error: Exception) -> None:
+        """Fail commands that reached nobody; one that was sent before may have taken effect, and waits on."""
+        for number in numbers:
             one = self._asked.get(number)
-            if one is not None and not one.future.done():
+            if one is not None and not one.is_repeated and not one.future.done():
                 one.future.set_exception(error)
 
     def repeat_all(self) -> None:
@@ -113,7 +114,9 @@ class Asker:
 
     def close(self, error: Exception) -> None:
         """Fail everything, because nothing is sent any more."""
-        self.give_up(error)
+        for one in self._asked.values():
+            if not one.future.done():
+                one.future.set_exception(error)
         self.window.close(error)
         self._deadlines.close()
 
@@ -128,6 +131,7 @@ class Asker:
 
     def _repeat(self, one: _Asked) -> None:
         self.repeated += 1
+        one.is_repeated = True
         left_s = max(0.0, one.until - self._loop.time())
         self._add(encode_message(msgspec.structs.replace(one.ask, fresh=False, time_left_s=left_s)))
 

@@ -37,6 +37,8 @@ class FrameSender:
         self._empty_bytes = frame_bytes(sender, ())
         self._waiting: deque[bytes] = deque()
         self._wake: asyncio.Future[bool] | None = None
+        self._empty: asyncio.Future[bool] | None = None
+        self._is_sending = False
         self.frames = self.messages = self.lost = 0
 
     @property
@@ -50,14 +52,24 @@ class FrameSender:
         self._waiting.append(message)
         end(self._wake)
 
+    async def sent(self) -> None:
+        """Return when everything that was added is sent, while `run` runs."""
+        while self._waiting or self._is_sending:
+            self._empty = self._empty or asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._empty)
+
     async def run(self) -> None:
         """Send frames until cancelled."""
         while True:
             if not self._waiting:
+                self._is_sending = False
+                end(self._empty)
+                self._empty = None
                 self._wake = asyncio.get_running_loop().create_future()
                 await self._wake
                 self._wake = None
             messages = self._next()
+            self._is_sending = True
             self.frames += 1
             self.messages += len(messages)
             try:

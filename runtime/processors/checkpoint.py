@@ -48,6 +48,7 @@ class Checkpoint:
         self.name = name
         self.position = 0
         self.letters = DeadLetters()
+        self._letters_read: list[DeadLetter] = []
         self._store = store
         self.writer = save
         self._waiters: list[tuple[int, int, asyncio.Future[None]]] = []
@@ -70,6 +71,18 @@ class Checkpoint:
         """Read and return a number saved under this name that is not a position."""
         self._move_to(await self._store.load_checkpoint(self.name))
         return self.position
+
+    async def refresh(self) -> bool:
+        """Read what another process has saved since; return whether anything changed."""
+        # The position first: a dead letter at or before it was saved no later.
+        position = await self._store.load_checkpoint(self.name)
+        letters = await self._store.dead_letters(self.name)
+        if position == self.position and letters == self._letters_read:
+            return False
+        self._letters_read = letters
+        self.letters = DeadLetters(letters)
+        self._move_to(position)
+        return True
 
     async def require_within(self, position: int) -> None:
         """Raise CorruptRow for a position beyond the end of the log."""
@@ -165,3 +178,10 @@ class Checkpoint:
                 waiter.set_exception(error)
         self._waiters.clear()
         self.announce()
+
+
+def not_saved(checkpoint: SaveCheckpoint) -> asyncio.Future[None]:
+    """Return a future that has ended: in a runtime that only reads, progress stays in memory."""
+    done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    done.set_result(None)
+    return done

@@ -129,11 +129,7 @@ class TableProjection:
         """Create the tables of this version, unless they exist."""
         await self._current.load_number()
         await self._checkpoint.load()
-        if self._current.position > self.definition.version:
-            raise ConfigurationError(
-                f"{self._checkpoint.name}: the store holds version {self._current.position} of this projection, but "
-                f"the code has version {self.definition.version}: run the newer code, or raise the version"
-            )
+        self._require_no_newer()
         if self._checkpoint.position == 0:
             await self._make_tables()
         elif await self._store.load_checkpoint(self._schema_name) != self._schema_fingerprint:
@@ -146,6 +142,30 @@ class TableProjection:
         if self._current.position == 0:
             await self._switch()
         self._checkpoint.ready.set()
+
+    def _require_no_newer(self) -> None:
+        if self._current.position > self.definition.version:
+            raise ConfigurationError(
+                f"{self._checkpoint.name}: the store holds version {self._current.position} of this projection, but "
+                f"the code has version {self.definition.version}: run the newer code, or raise the version"
+            )
+
+    async def look(self) -> bool:
+        """Look how far another process has brought the tables; return whether anything changed.
+
+        Until a version can be queried, queries wait.
+        """
+        version = await self._store.load_checkpoint(self._current.name)
+        has_switched = version != self._current.position
+        if has_switched:
+            self._current.move_in_memory(version)
+            self._require_no_newer()
+        has_moved = await self._checkpoint.refresh()
+        if version:
+            self._checkpoint.ready.set()
+            if has_switched and not has_moved:
+                self._checkpoint.announce()
+        return has_switched or has_moved
 
     async def _compare_handlers(self) -> None:
         """Warn if the tables were filled by handlers with different code."""

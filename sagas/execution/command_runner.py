@@ -43,6 +43,8 @@ log = logger("actorium.sagas")
 
 _DETAIL_BYTES_MAX = 4_000
 _TRANSIENT_RETRY = Retry(attempts=3, backoff_s=0.05, backoff_max_s=5.0)
+# The outcome of a step in another service is not known until that service answers.
+_VOID_RETRY = Retry(attempts=1, backoff_s=0.2, backoff_max_s=5.0)
 
 
 class Report(NamedTuple):
@@ -52,11 +54,13 @@ class Report(NamedTuple):
     cause: the id of the event that it follows from.
     taken_id: the id of a command that did not happen, under which this is recorded. Other reports have no id: the owner
         knows what it still waits for.
+    service: the service whose command did not happen; it records that first. Empty for a command of this runtime.
     """
 
     outcome: Any
     cause: str
     taken_id: str = ""
+    service: str = ""
 
 
 class CommandRunner(ABC):
@@ -77,6 +81,7 @@ class CommandRunner(ABC):
         self._accepts = services.accepts
         self._is_stopping = services.is_stopping
         self._timeout_s = services.timeout_s
+        self._link = services.link
         self._handlers = handlers
 
     # --- decided by the kind of intent ----------------------------------------------------------------------------
@@ -179,12 +184,17 @@ class CommandRunner(ABC):
         # If the id belongs to a different command, there is nothing to take.
         takes_id = error is not None and not isinstance(error, CommandConflict)
         taken_id = intent.command_id(key, index) if takes_id else ""
-        return Report(self.outcome(key, index, error, attempts), self._cause(intent, index, ack), taken_id)
+        service = self.service_of(intent.commands[index]) if takes_id else ""
+        return Report(self.outcome(key, index, error, attempts), self._cause(intent, index, ack), taken_id, service)
+
+    def service_of(self, issued: IssuedCommand) -> str:
+        """Return the service that handles a command; empty for this runtime."""
+        return self._link.service_of(issued.type) if self._link is not None else ""
 
     def _cause(self, intent: Intent, index: int, ack: Ack | None) -> str:
         """Return the id of the event that caused an outcome: the command's last event, or else that of the intent."""
-        if ack is None or not ack.events:
-            return intent.causation_id
+        if ack is None or not ack.events or self.service_of(intent.commands[index]):
+            return intent.causation_id  # an event of another service has no place in this log
         command_class = self._commands[intent.commands[index].type]
         return event_id(StreamName(self._dispatcher.stream_type_of(command_class), ack.stream_id), ack.version)
 
@@ -244,6 +254,8 @@ class CommandRunner(ABC):
 
         Return False, with nothing recorded, if the id to be taken belongs to a command that took effect.
         """
+        if report.service and not await self._voided(key, report):
+            return False
         attempt = 0
         while True:
             attempt += 1
@@ -265,6 +277,24 @@ class CommandRunner(ABC):
                     return True
             await asyncio.sleep(_TRANSIENT_RETRY.wait_s(attempt, self._source))
 
+    async def _voided(self, key: IntentKey, report: Report) -> bool:
+        """Have another service record that its command did not happen, however long that takes; return False if it did.
+
+        Until it answers, nobody can know: a copy of the command may be on its way, or may have taken effect.
+        """
+        assert self._link is not None, "a command of another service was sent over a link"
+        attempt = 0
+        while True:
+            try:
+                return await self._link.void(report.service, str(report.taken_id), report.cause, self._timeout_s)
+            except ActoriumError as trouble:
+                if isinstance(trouble, RuntimeClosed) and self._is_stopping():
+                    raise
+                attempt += 1
+                wait_s = _VOID_RETRY.wait_s(attempt, self._source)
+                attempt_failed(key, trouble, attempt, wait_s)
+            await asyncio.sleep(wait_s)
+
     async def _state(self, key: IntentKey) -> Any:
         """Return the current state of an intent's owner."""
         attempt = 0
@@ -278,7 +308,7 @@ class CommandRunner(ABC):
                 await asyncio.sleep(_TRANSIENT_RETRY.wait_s(attempt, self._source))
 
     def _envelope(self, key: IntentKey, intent: Intent, report: Report) -> Envelope:
-        outcome, cause, taken_id = report
+        outcome, cause, taken_id, _ = report
         return Envelope(
             key.owner,
             key.id,

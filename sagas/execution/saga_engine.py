@@ -12,7 +12,7 @@ import msgspec
 
 from actorium.actors.actor import Actor
 from actorium.actors.aggregate import Aggregate
-from actorium.actors.commands import Ack, Command, checked_id, checked_text, command_type_of
+from actorium.actors.commands import Ack, Command, checked_id, checked_text
 from actorium.actors.envelope import Envelope
 from actorium.actors.errors import AlreadyExists, CommandConflict, NotFound
 from actorium.actors.fingerprint import NOT_DONE
@@ -26,6 +26,7 @@ from actorium.runtime.processors.lagging_checkpoint import LaggingCheckpoint
 from actorium.runtime.processors.processor import Processor
 from actorium.runtime.processors.start_position import StartPosition
 from actorium.runtime.read_side import ReadSide
+from actorium.runtime.services.link import ServiceLink
 from actorium.runtime.settings import Settings
 from actorium.sagas.errors import SagaTimeout
 from actorium.sagas.execution.agenda import Agenda
@@ -35,7 +36,7 @@ from actorium.sagas.execution.intent_runner import IntentRunner, IntentRunners
 from actorium.sagas.execution.missing_classes import refuse_lost_sagas
 from actorium.sagas.execution.notices import SagaNotices
 from actorium.sagas.execution.router import Router
-from actorium.sagas.execution.services import Send, Services
+from actorium.sagas.execution.services import Send, Services, commands_by_name
 from actorium.sagas.execution.step_runner import StepRunner
 from actorium.sagas.execution.submission_runner import SubmissionRunner
 from actorium.sagas.execution.submission_table import listed
@@ -69,6 +70,7 @@ class SagaEngine(Component):
     send: `Runtime.send`.
     accepts: whether the runtime accepts commands; None if each command must pass through middleware, which is async
         and needs a task.
+    link: leads to the other services, if there are any.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class SagaEngine(Component):
         environment: RuntimeEnvironment,
         send: Send,
         accepts: Callable[[], bool] | None,
+        link: ServiceLink | None = None,
     ) -> None:
         store, source, settings = environment.store, environment.source, environment.settings
         self._streams = streams
@@ -95,11 +98,7 @@ class SagaEngine(Component):
             kind.evolve_without_copies()  # these streams replace values and never change them in place
         for kind in self._kinds.values():
             kind.metadata_of = metadata_of
-        by_name = {
-            command_type_of(command): command
-            for aggregate in aggregates
-            for command in aggregate.__definition__.handlers
-        }
+        by_name = commands_by_name(aggregates, link)
         for stream in streams.values():
             stream.commands = by_name
         self._services = Services(
@@ -111,6 +110,7 @@ class SagaEngine(Component):
             accepts,
             environment.is_stopping,
             self._timeout_s,
+            link,
             settings.max_payload_bytes,
         )
         definitions = {saga.__definition__.saga_type: saga.__definition__ for saga in streams}
@@ -234,6 +234,11 @@ class SagaEngine(Component):
         """Cancel a submitted command, so that it can no longer take effect; return False if it was over before."""
         command_id = known_command_id(command_id)
         cancel = Cancel(command_id, checked_text(reason, "reason"))
+        link = self._services.link
+        if link is not None:
+            service = link.service_of((await self.submission(command_id)).command_type)
+            if service and not await link.void(service, command_id, "", self._timeout_s):
+                return False
         try:  # under the command's own id: either it took effect, or it never will
             ack = await self._ask(self._submissions, cancel, command_id=command_id, fingerprint=NOT_DONE, fresh=False)
         except CommandConflict:

@@ -145,7 +145,8 @@ class StepRunner(CommandRunner):
         effects: list[int] = []
         for index in waiting:
             not_done = Answered(key.id, key.key, index, at_us, error, known.details)
-            if not await self.tell(key, intent, Report(not_done, intent.causation_id, intent.command_id(key, index))):
+            taken_id, service = intent.command_id(key, index), self.service_of(known.commands[index])
+            if not await self.tell(key, intent, Report(not_done, intent.causation_id, taken_id, service)):
                 effects.append(index)
         if effects or not waiting:  # otherwise the last report has ended the step
             end = Answered(key.id, key.key, _ALL, at_us, error, known.details, known.effect, tuple(effects))

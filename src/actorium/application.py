@@ -21,6 +21,7 @@ from actorium.runtime.cluster.cluster import Cluster
 from actorium.runtime.cluster.node import ClusterNode
 from actorium.runtime.commands.inherited import CallerHeaders, metadata_of, with_caller_headers
 from actorium.runtime.commands.middleware import Middleware
+from actorium.runtime.commands.read_only import refuse_to_write
 from actorium.runtime.engine import Engine
 from actorium.runtime.entry import CommandEntry
 from actorium.runtime.environment import RuntimeEnvironment
@@ -29,6 +30,9 @@ from actorium.runtime.lifecycle import Assembly, Lifecycle
 from actorium.runtime.processors.processor import Processor
 from actorium.runtime.processors.processors import AllDeadLetters, Processors
 from actorium.runtime.projections.projection import Projection
+from actorium.runtime.services.door import Door
+from actorium.runtime.services.link import linked
+from actorium.runtime.services.service import Service
 from actorium.runtime.settings import Settings
 from actorium.runtime.statistics import Counters, RuntimeStatistics
 from actorium.sagas.execution.saga_engine import SagaEngine
@@ -36,7 +40,7 @@ from actorium.sagas.model.due_times import due_at_us
 from actorium.sagas.sagas import Sagas
 from actorium.sagas.submissions import Submissions
 from actorium.store.errors import ConfigurationError
-from actorium.store.event_store import EventStore, Head
+from actorium.store.event_store import EventStore, Examinable, Head
 from actorium.store.source import Source, SystemSource
 from actorium.store.urls import open_store
 
@@ -56,7 +60,11 @@ class Runtime(RuntimeReading):
         (the user, the trace), or None. Headers of the call itself take precedence, and those of an event that is
         being handled.
     instruments: notified of commands, commits, deliveries and steps.
+    service: makes the runtime reachable for other services, and lets it reach them.
     source: provides time, ids and random numbers; leave it out except in tests.
+    read_only: read a log that another process writes. Nothing is written, commands are refused with ConfigurationError,
+        and sagas, reactions and outlets do not run. Projections in memory are built in this process; queries of tables
+        wait for the process that fills them.
     cluster: makes this runtime one of several nodes on one log (`actorium.cluster`).
 
     Raises ConfigurationError for an invalid part, URL or instrument. Every method except `start`, `stop`, `ended` and
@@ -77,25 +85,37 @@ class Runtime(RuntimeReading):
         middleware: Sequence[Middleware] = (),
         instruments: Sequence[Instrument] = (),
         caller_headers: CallerHeaders | None = None,
+        service: Service | None = None,
         source: Source | None = None,
+        read_only: bool = False,
         cluster: Cluster | None = None,
     ) -> None:
         self._catalog = Catalog(parts)
         self._store: EventStore = open_store(store)
+        if read_only and not isinstance(self._store, Examinable):
+            raise ConfigurationError(
+                f"read_only=True needs a log that another process writes, in SQLite or PostgreSQL, not {store!r}"
+            )
         settings, self._source = settings or Settings(), source or SystemSource()
         self._default_timeout_s = settings.default_timeout_s
         self._counters = Counters()
         all_instruments = Instruments([self._counters, *instruments])
         codec, is_stopping = self._catalog.codec, lambda: self._lifecycle.is_stopping
-        self._environment = RuntimeEnvironment(self._store, codec, settings, self._source, all_instruments, is_stopping)
-        self._entry = CommandEntry(middleware, self._running)
+        self._environment = RuntimeEnvironment(
+            self._store, codec, settings, self._source, all_instruments, is_stopping, read_only
+        )
+        self._service = service
+        self._link = link = None if read_only else linked(service, self._catalog.remotes, codec, self._source)
+        self._entry = CommandEntry(middleware, self._running, link.send if link is not None else None)
         self._inherited = with_caller_headers(caller_headers)
         self._has_middleware = self._entry.has_middleware
         self._node = None if cluster is None else ClusterNode(cluster, self._environment)
         catalog = self._catalog
         if cluster and (catalog.projections or catalog.reactions or catalog.outlets or catalog.sagas):
             raise ConfigurationError("a node of a cluster runs aggregates only: run everything else in one process")
-        open_log = self._store.open if self._node is None else self._node.join
+        if cluster is not None and read_only:
+            raise ConfigurationError("Runtime(cluster=…, read_only=True): a node writes; leave one of them out")
+        open_log = self._open_store if self._node is None else self._node.join
         self._lifecycle = Lifecycle(self._environment, open_log, self._assemble)
         self._processors = Processors(self._running_processors)
         self._dead_letters = AllDeadLetters(self._processors)
@@ -104,12 +124,23 @@ class Runtime(RuntimeReading):
         self._corrections = Corrections(self._store, self._catalog, self._running)
         self._operators = Operators(self._running, self._source, self._default_timeout_s)
 
+    async def _open_store(self) -> None:
+        if self._environment.read_only:
+            assert isinstance(self._store, Examinable), "it was checked when the runtime was created"
+            await self._store.open(read_only=True)
+        else:
+            await self._store.open()
+
     def _assemble(self, head: Head) -> Assembly:
         accepts = None if self._has_middleware else lambda: self._lifecycle.accepting
-        crashed = self._lifecycle.crashed
-        self._engine, self._reads, self._saga_engine, _ = components = assembled(
-            self._catalog, self._environment, head, self._counters, crashed, self.send, accepts, self._node
+        crashed, link = self._lifecycle.crashed, self._link
+        components = assembled(
+            self._catalog, self._environment, head, self._counters, crashed, self.send, accepts, link, self._node
         )
+        self._engine, self._reads, self._saga_engine, *_ = components
+        if link is not None and self._service is not None:
+            deliver = self._entry.call if self._has_middleware else None
+            link.let_in(Door(self._service, self._service.bus, self._engine.dispatcher, deliver))
         return components.in_order()
 
     def _running(self) -> Engine:
@@ -126,6 +157,8 @@ class Runtime(RuntimeReading):
 
     def _running_sagas(self) -> SagaEngine:
         self._running()
+        if self._environment.read_only:
+            refuse_to_write("looking at or changing sagas and submitted commands")
         return self._saga_engine
 
     @property
@@ -236,6 +269,11 @@ class Runtime(RuntimeReading):
         timeout_s = self._default_timeout_s if timeout_s is None else checked_timeout_s(timeout_s)
         engine = self._running()
         inherits = self._inherited()
+        if self._link is not None and self._link.handles(command.__class__):
+            self._link.refuse_waiting(command, wait_for)
+            metadata = metadata_of(correlation_id, causation_id, headers, inherits)
+            envelope = self._link.envelope(command, command_id, expected_version, *metadata, timeout_s)
+            return await self._entry.call_and_wait(envelope, ())
         has_metadata = correlation_id != "" or causation_id != "" or headers or inherits is not None
         if not (has_metadata or expected_version is not None or wait_for or self._has_middleware):
             return await engine.dispatcher.send(command, command_id, timeout_s)
@@ -290,7 +328,9 @@ class Runtime(RuntimeReading):
         """
         metadata = metadata_of(correlation_id, causation_id, headers, self._inherited())
         timeout_s = self._default_timeout_s
-        envelope = self._running().dispatcher.envelope(command, command_id, None, *metadata, timeout_s)
+        dispatcher = self._running().dispatcher
+        place = self._link if self._link is not None and self._link.handles(command.__class__) else dispatcher
+        envelope = place.envelope(command, command_id, None, *metadata, timeout_s)
         return await self._saga_engine.submit(envelope, due_at_us(self._source.now_us(), at, after_s))
 
     def statistics(self) -> RuntimeStatistics:

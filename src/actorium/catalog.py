@@ -11,16 +11,20 @@ from actorium.operators import OperatorStream
 from actorium.runtime.processors.outlet import Outlet
 from actorium.runtime.processors.reactions import Reaction, reaction_of
 from actorium.runtime.projections.projection import Projection
+from actorium.runtime.services.service import RemoteService
+from actorium.runtime.services.voided import VoidedCommand
 from actorium.sagas.model.events import SAGA_EVENTS
 from actorium.sagas.model.saga import Saga
 from actorium.sagas.model.stream import SagaStream, saga_stream_of
 from actorium.sagas.model.submissions import Submission
 from actorium.store.codec import EventCodec
 from actorium.store.errors import ConfigurationError
-from actorium.store.events import Event
+from actorium.store.events import Event, event_type_of
+from actorium.store.names import NAME_BYTES_MAX, is_storable_name
 
-Part = type[Aggregate] | type[Projection] | type[Saga] | Outlet | Callable[..., Any]
-"""A part of a runtime: a class of aggregates, projections or sagas, a `@react` function, or an outlet."""
+Part = type[Aggregate] | type[Projection] | type[Saga] | Outlet | RemoteService | Callable[..., Any]
+"""A part of a runtime: a class of aggregates, projections or sagas, a `@react` function, an outlet, or another
+service."""
 
 
 class Catalog:
@@ -29,6 +33,7 @@ class Catalog:
     aggregates, projections, sagas: the classes.
     reactions: the `@react` functions.
     outlets: the outlets.
+    remotes: the other services.
     saga_streams: the class of actors that keeps each saga class.
     own_aggregates: the runtime's own classes of actors; users do not send their commands.
     events: the event classes that the parts decide or handle.
@@ -40,9 +45,10 @@ class Catalog:
         self.projections: list[type[Projection]] = []
         self.reactions: list[Reaction] = []
         self.outlets: list[Outlet] = []
+        self.remotes: list[RemoteService] = []
         self.saga_streams: dict[type[Saga], type[SagaStream]] = {}
         self._names: dict[tuple[str, str], object] = {}
-        self._commands: dict[type[Command], type[Aggregate]] = {}
+        self._commands: dict[type[Command], type[Aggregate] | RemoteService] = {}
         events: dict[type[Event], None] = {}
         for index, part in enumerate(parts):
             if any(part is other for other in parts[:index]):
@@ -53,10 +59,17 @@ class Catalog:
         self.events: Sequence[type[Event]] = [*events]
         # The events of sagas' own streams are always included: without a registered saga, the agenda would skip them.
         events.update(dict.fromkeys(SAGA_EVENTS))
-        self.own_aggregates: list[type[Aggregate]] = [Submission, OperatorStream, *self.saga_streams.values()]
+        self.own_aggregates: list[type[Aggregate]] = [
+            Submission,
+            OperatorStream,
+            VoidedCommand,
+            *self.saga_streams.values(),
+        ]
         for aggregate in self.own_aggregates:
             self._name("streams", aggregate.__definition__.stream_type, aggregate, "another name")
             events.update(dict.fromkeys(aggregate.__definition__.evolvers))
+        for event in self.events:
+            _require_storable(event_type_of(event), event)
         self._require_emitters()
         self.codec = EventCodec(events)
 
@@ -72,7 +85,7 @@ class Catalog:
             if known is not None:
                 return kind.add(self, known)
         raise ConfigurationError(
-            f"{part!r} is not an Aggregate, Projection or Saga class, a @react function or an Outlet: "
+            f"{part!r} is not an Aggregate, Projection or Saga class, a @react function, an Outlet or a RemoteService: "
             "Runtime takes classes, not instances"
         )
 
@@ -81,15 +94,25 @@ class Catalog:
         definition.require_defaults()
         self._name("streams", definition.stream_type, aggregate, 'its own stream_type = "…"')
         for command in definition.handlers:
-            holder = self._commands.setdefault(command, aggregate)
-            if holder is not aggregate:
-                raise ConfigurationError(
-                    f"{holder.__qualname__} and {aggregate.__qualname__} both handle {command.__name__}: a command has "
-                    "one handler"
-                )
-            self._name_command(command)
+            self._add_command(command, aggregate)
         self.aggregates.append(aggregate)
         return definition.evolvers
+
+    def _add_command(self, command: type[Command], holder: type[Aggregate] | RemoteService) -> None:
+        other = self._commands.setdefault(command, holder)
+        if other is not holder:
+            raise ConfigurationError(
+                f"{_shown(other)} and {_shown(holder)} both handle {command.__name__}: a command has one handler"
+            )
+        self._name_command(command)
+
+    def _add_remote(self, remote: RemoteService) -> Iterable[type[Event]]:
+        if any(remote.name == other.name for other in self.remotes):
+            raise ConfigurationError(f"the service {remote.name!r} is passed twice: put what is used of it in one")
+        for command in remote.commands.values():
+            self._add_command(command, remote)
+        self.remotes.append(remote)
+        return remote.events.values()
 
     def _add_projection(self, projection: type[Projection]) -> Iterable[type[Event]]:
         definition = projection.__definition__
@@ -105,18 +128,22 @@ class Catalog:
         return reaction.handler.event_classes
 
     def _add_saga(self, saga: type[Saga]) -> Iterable[type[Event]]:
+        for step in saga.__definition__.steps:
+            _require_storable(step, saga)
         self.saga_streams[saga] = saga_stream_of(saga.__definition__)
         return saga.__definition__.event_classes
 
     def _add_outlet(self, outlet: Outlet) -> Iterable[type[Event]]:
         if any(outlet.name == other.name for other in self.outlets):
             raise ConfigurationError(f"two outlets of this runtime have the name {outlet.name!r}: rename one")
+        _require_storable(outlet.name, outlet)
         self.outlets.append(outlet)
         return outlet.types
 
     def _require_emitters(self) -> None:
         """Reject a saga that follows an event which nothing here emits: it would wait forever."""
         emitted = {event for aggregate in self.aggregates for event in aggregate.__definition__.evolvers}
+        emitted.update(event for remote in self.remotes for event in remote.events.values())
         for saga in self.saga_streams:
             for event in sorted(saga.__definition__.event_classes, key=lambda one: one.__name__):
                 if any(issubclass(one, event) for one in emitted):
@@ -129,6 +156,7 @@ class Catalog:
     def _name_command(self, command: type[Command]) -> None:
         """Check that no two commands share a stored name: sagas and submissions look up the class by it."""
         name = command_type_of(command)
+        _require_storable(name, command)
         other = self._names.setdefault(("commands", name), command)
         if other is not command:
             raise ConfigurationError(
@@ -138,6 +166,7 @@ class Catalog:
 
     def _name(self, what: str, name: str, part: object, remedy: str) -> None:
         """Check that no two parts keep the same kind of data under the same name."""
+        _require_storable(name, part)
         other = self._names.setdefault((what, name), part)
         if other is not part:
             raise ConfigurationError(
@@ -165,8 +194,17 @@ _KINDS = (
     _Kind(_subclass_of(Projection), Catalog._add_projection),
     _Kind(_subclass_of(Aggregate), Catalog._add_aggregate),
     _Kind(lambda part: part if isinstance(part, Outlet) else None, Catalog._add_outlet),
+    _Kind(lambda part: part if isinstance(part, RemoteService) else None, Catalog._add_remote),
     _Kind(reaction_of, Catalog._add_reaction),
 )
+
+
+def _require_storable(name: str, part: object) -> None:
+    if not is_storable_name(name):
+        raise ConfigurationError(
+            f"{_shown(part)} is stored under the name {name!r:.100}, which must have at most {NAME_BYTES_MAX} bytes "
+            "and no NUL"
+        )
 
 
 def _shown(part: object) -> str:

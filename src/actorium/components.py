@@ -8,12 +8,15 @@ from typing import NamedTuple
 from actorium.catalog import Catalog
 from actorium.runtime.cluster.node import ClusterNode
 from actorium.runtime.cluster.routed_dispatcher import RoutedDispatcher
-from actorium.runtime.component import BackgroundTask
+from actorium.runtime.component import BackgroundTask, Component
 from actorium.runtime.engine import Engine
 from actorium.runtime.environment import RuntimeEnvironment
 from actorium.runtime.lifecycle import Assembly
 from actorium.runtime.log.log_reader import LogReader
+from actorium.runtime.log.log_watch import LogWatch
+from actorium.runtime.processors.checkpoint import not_saved
 from actorium.runtime.read_side import ReadSide
+from actorium.runtime.services.link import ServiceLink
 from actorium.runtime.statistics import Counters
 from actorium.sagas.execution.saga_engine import SagaEngine
 from actorium.sagas.execution.services import Send
@@ -22,20 +25,30 @@ from actorium.store.event_store import Head
 
 
 class Components(NamedTuple):
-    """The components that execute commands, that follow the log, and that follow it and send commands."""
+    """The components that execute commands, that follow the log, and that follow it and send commands.
+
+    watch: hears of the appends of other processes, in a runtime that only reads; the sagas do not run there.
+    """
 
     engine: Engine
     reads: ReadSide
     sagas: SagaEngine
+    watch: LogWatch | None
+    link: ServiceLink | None
     node: ClusterNode | None
 
     def in_order(self) -> Assembly:
         """Return the start order; the stop order is the reverse.
 
         The read side prepares its tables through the engine's writer. Sagas need everything that is recorded, so they
-        wait for it before commands are accepted. Reactions and saga intents send commands.
+        wait for it before commands are accepted. Reactions and saga intents send commands, also to
+        other services, so the link to those comes before them.
         """
-        senders = [*self.reads.reactions, BackgroundTask(self.sagas.run)]
+        if self.watch is not None:
+            return Assembly(self.engine, followers=[BackgroundTask(self.watch.run), self.reads], senders=[])
+        senders: list[Component] = [*self.reads.reactions, BackgroundTask(self.sagas.run)]
+        if self.link is not None:
+            senders.insert(0, self.link)
         nodes = [] if self.node is None else [self.node]
         return Assembly(self.engine, followers=[*nodes, self.reads, self.sagas], senders=senders)
 
@@ -48,6 +61,7 @@ def assembled(
     crashed: Callable[[BaseException], None],
     send: Send,
     accepts: Callable[[], bool] | None,
+    link: ServiceLink | None,
     node: ClusterNode | None,
 ) -> Components:
     """Create the components of a runtime; the event loop is running and the store is open.
@@ -56,6 +70,7 @@ def assembled(
     counters: the counters for `statistics`, which is one of the environment's instruments.
     crashed: called with a bug of the runtime; ends it.
     send, accepts: passed to `SagaEngine`.
+    link: leads to other services, if there are any.
     node: this node, if the runtime is part of a cluster; it has joined.
     """
     classes = (catalog.aggregates, catalog.own_aggregates)
@@ -65,7 +80,10 @@ def assembled(
         assert isinstance(dispatcher, RoutedDispatcher), "the engine of a node has a routed dispatcher"
         node.attach(dispatcher, engine.live, engine.log_tail, engine.kinds.values(), command_forms(catalog.codec))
     log_reader = LogReader(environment.store, catalog.codec, engine.log_tail)
-    save = engine.checkpoints.save
+    save = not_saved if environment.read_only else engine.checkpoints.save
     reads = ReadSide(catalog.projections, catalog.reactions, catalog.outlets, environment, log_reader, save)
-    sagas = SagaEngine(catalog.saga_streams, catalog.aggregates, engine, reads, environment, send, accepts)
-    return Components(engine, reads, sagas, node)
+    sagas = SagaEngine(catalog.saga_streams, catalog.aggregates, engine, reads, environment, send, accepts, link)
+    watch = None
+    if environment.read_only:
+        watch = LogWatch(environment.store, engine.log_tail, environment.settings.poll_s)
+    return Components(engine, reads, sagas, watch, link, node)

@@ -59,7 +59,8 @@ SELECT stream_type, stream_id, {_EVENT} FROM (
 _LINKED = f"""
 SELECT stream_type, stream_id, {_EVENT} FROM (
     SELECT *, {_BEFORE.format(size=_SIZE, order="position")} AS size_before FROM (
-        SELECT * FROM events WHERE {{link}} = $1 AND position > $2 ORDER BY position LIMIT $3
+        SELECT * FROM events WHERE hashtextextended({{link}}, 0) = hashtextextended($1, 0) AND {{link}} = $1
+        AND position > $2 ORDER BY position LIMIT $3
     ) AS page
 ) AS sized WHERE size_before <= $4 ORDER BY position"""
 _SNAPSHOTS = """

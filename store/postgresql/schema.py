@@ -7,7 +7,8 @@ edited: a change is a new migration at the end.
 follow the order of commits, whoever writes. The row also names the writers that may append (docs/decisions/0051).
 
 Keys sort by bytes (COLLATE "C"): the database's own collation is slower, and an upgrade of the operating system can
-change it under an index.
+change it under an index. An index holds at most 2,704 bytes per row: ids and names have limits, and the ids that link
+events are indexed by a hash.
 """
 
 from __future__ import annotations
@@ -72,8 +73,10 @@ CREATE TABLE events (
 );
 CREATE UNIQUE INDEX events_by_stream ON events (stream_type, stream_id, version);
 CREATE UNIQUE INDEX events_by_command ON events (command_id) WHERE command_id IS NOT NULL;
-CREATE INDEX events_by_causation ON events (causation_id, position) WHERE causation_id IS NOT NULL;
-CREATE INDEX events_by_correlation ON events (correlation_id, position) WHERE correlation_id IS NOT NULL;
+CREATE INDEX events_by_causation ON events (hashtextextended(causation_id, 0), position)
+    WHERE causation_id IS NOT NULL;
+CREATE INDEX events_by_correlation ON events (hashtextextended(correlation_id, 0), position)
+    WHERE correlation_id IS NOT NULL;
 CREATE TABLE snapshots (
     stream_type text COLLATE "C" NOT NULL,
     stream_id text COLLATE "C" NOT NULL,

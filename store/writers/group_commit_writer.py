@@ -10,7 +10,13 @@ Invariants, true between any two callbacks:
 - requests are committed in the order in which they were enqueued;
 - each request that was enqueued and not withdrawn is reported once through `completed`, in order;
 - no caller's cancellation reaches a commit;
-- `_flying` is the commit in flight; `_landed` is a commit that has ended and is not yet reported, at most one.
+- `_flying` is the commit in flight; `_landed` is a commit that has ended and is not yet reported, at most one;
+- while `_expects` is set, the last commit is reported, and `_advance` is scheduled after its callers.
+
+Callers in a closed loop send again as soon as they have their replies. If the next commit began before that, they would
+form two groups that never meet, such as one caller and ninety-nine, and need twice as many commits. So after a commit,
+if no more than its size is waiting, the writer waits for its callers: it reports first, and begins the next commit in
+the next iteration of the loop. When fewer than half of them have sent again by then, it begins at once for a while.
 """
 
 from __future__ import annotations
@@ -36,6 +42,9 @@ log = logger("actorium.store")
 
 # Small clock corrections are normal and not worth a warning.
 _CLOCK_BEHIND_US = 60_000_000
+# After callers did not return, the number of commits until the writer next tries to wait for them. An attempt in vain
+# delays the commands that wait by one iteration of the loop.
+_ATTEMPT_EVERY = 32
 
 
 class AppendRequest(Append, gc=True, kw_only=True, eq=False):
@@ -104,6 +113,8 @@ class GroupCommitWriter(Generic[R]):
         self._flying: _Flight[R] | None = None
         self._landed: _Flight[R] | None = None
         self._is_busy = False  # a commit is in flight, or `_advance` is scheduled
+        self._expects = 0  # the number of requests that must wait for the callers of the last commit to have returned
+        self._attempt_in = 0  # commits until it next waits for callers
         self._has_withdrawn = self._is_ending = self._is_clock_behind = False
         self._bug: asyncio.Future[None] = self._loop.create_future()
         self._idle: asyncio.Future[None] | None = None
@@ -191,9 +202,17 @@ class GroupCommitWriter(Generic[R]):
     def _advance(self, landing: object = None) -> None:
         """Take the outcome of a commit that has landed, and begin the next one; called by the loop."""
         self._work()
-        self._resume()
+        try:
+            self._resume()
+        finally:
+            if self._expects:
+                self._loop.call_soon(self._advance, context=self._context)  # after the turns of resumed callers
 
     def _work(self) -> None:
+        if self._expects:
+            if len(self._waiting) < self._expects:
+                self._attempt_in = _ATTEMPT_EVERY
+            self._expects = 0
         try:
             while (flight := self._flying or self._begin()) is not None and not self._bug.done():
                 if not flight.landing.done():
@@ -206,7 +225,12 @@ class GroupCommitWriter(Generic[R]):
                 # was decided on top of it is withdrawn; a success once the next commit is on its way, so that the
                 # store works while the callers wake.
                 has_mail = self._waiting or self._snapshots
-                following = self._begin() if has_mail and flight.all_written else None
+                following = None
+                if has_mail and flight.all_written:
+                    if self._waits_for_callers(flight):
+                        self._report_landed()
+                        return
+                    following = self._begin()
                 if following is not None and isinstance(following.landing, asyncio.Task):
                     # After the first step of that task.
                     self._loop.call_soon(self._report_meanwhile, context=self._context)
@@ -217,6 +241,17 @@ class GroupCommitWriter(Generic[R]):
             if self._flying is not None:
                 return
         self._rest()
+
+    def _waits_for_callers(self, flight: _Flight[R]) -> bool:
+        """Return whether to report a commit before the next one begins, so that its callers can be part of that."""
+        waiting, landed = len(self._waiting), len(flight.requests)
+        if waiting > landed:
+            return False
+        if self._attempt_in:
+            self._attempt_in -= 1
+            return False
+        self._expects = waiting + max(1, landed // 2)
+        return True
 
     def _begin(self) -> _Flight[R] | None:
         """Begin a commit of what waits, if anything does."""

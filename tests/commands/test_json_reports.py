@@ -44,7 +44,25 @@ CALLS: dict[str, tuple[list[str], int, set[str]]] = {
     ),
     "prove bit-rot": (["--flips", "2"], 0, {"flips", "seed", "took_s", "parts"}),
 }
-NO_REPORT = {"copy", "demo"}
+_DB = ["--db", "troubled.db"]
+_ACT = [*_DB, "--reason", "a test"]
+# They report on the log of the stopped application, or on nothing: `commands/live` tests them while it runs.
+CALLS |= {
+    "status": (_DB, 0, {"running", "ready", "overview"}),
+    "events tail": (_DB, 0, {"log", "events"}),
+    "causes": (["Account/alice/1", *_DB], 0, {"causes", "event", "effects", "is_complete"}),
+    "stream show": (
+        ["Account", "alice", *_DB],
+        0,
+        {"stream_type", "stream_id", "version", "changes", "why_no_states"},
+    ),
+    "sagas list": (_DB, 0, {"sagas", "after_type", "after_id"}),
+    "submissions list": (_DB, 0, {"submissions", "after"}),
+}
+NO_REPORT = {"copy", "demo", "console", "state", "sagas show"}
+NO_REPORT |= {f"sagas {action}" for action in ("retry", "skip", "complete", "compensate")}
+NO_REPORT |= {"submissions cancel", "submissions run-now"}
+NO_REPORT |= {f"processors {action}" for action in ("list", "pause", "resume", "reset", "rebuild")}
 
 
 def test_every_command_is_called_here_or_has_no_report() -> None:

@@ -73,7 +73,7 @@ class EventSource:
 
 async def open_alice(app: Any, *, balance: int = 0) -> Runtime:
     """Open an account without HTTP; return the application's runtime."""
-    runtime: Runtime = app.state.runtime
+    runtime: Runtime = app.state.actorium
     await runtime.send(OpenAccount("alice", owner="Alice"))
     if balance:
         await runtime.send(Deposit("alice", amount=balance))
@@ -86,10 +86,14 @@ async def test_the_stream_sends_past_and_new_events(serve: Serve) -> None:
         runtime = await open_alice(app)
         async with EventSource(app) as source:
             opened = await anext(source)
-            assert (opened["id"], opened["event"], opened["data"]["owner"]) == ("1", "AccountOpened", "Alice")
+            assert (opened["id"], opened["event"], opened["data"]["event"]["owner"]) == ("1", "AccountOpened", "Alice")
             await runtime.send(Deposit("alice", amount=100), command_id="salary")
             deposited = await anext(source)
-            assert (deposited["id"], deposited["event"], deposited["data"]["amount"]) == ("2", "Deposited", 100)
+            assert (deposited["id"], deposited["event"], deposited["data"]["event"]["amount"]) == (
+                "2",
+                "Deposited",
+                100,
+            )
             assert deposited["data"]["correlation_id"] == "salary"
 
 

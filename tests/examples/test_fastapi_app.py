@@ -8,9 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from actorium import Settings
-from actorium.examples.fastapi_app import app as app_module
-from actorium.examples.fastapi_app.app import BODY_BYTES_MAX, create_app
+from actorium import Settings, health
+from actorium.examples.fastapi_app.app import OPTIONS, create_app
 from actorium.store.event_store import AppendBatch, Appended, Head
 from actorium.store.memory import MemoryStore
 
@@ -69,7 +68,7 @@ async def test_an_account_is_opened_used_and_read(serve: Serve) -> None:
         opened = await server.client.post("/accounts", json=body, headers=key("1"))
         assert opened.status_code == 201
         assert opened.headers["location"] == "/accounts/alice"
-        assert opened.json() == {"account_id": "alice", "version": 1, "position": 1}
+        assert opened.json() == {"id": "alice", "version": 1, "position": 1}
 
         assert (await deposit(server.client, 100, "2")).status_code == 200
         withdrawn = await withdraw(server.client, 30, "3")
@@ -85,7 +84,7 @@ async def test_an_account_is_read_as_it_was_at_a_version_or_a_time(serve: Serve)
     app = create_app("memory://")
     async with serve(app) as server:
         await open_alice(server.client, balance=100)
-        deposited = await anext(app.state.runtime.events(after=1))
+        deposited = await anext(app.state.actorium.events(after=1))
         await withdraw(server.client, 30, "later")
 
         at_version = await server.client.get("/accounts/alice", params={"at_version": 1})
@@ -102,14 +101,14 @@ async def test_a_correlation_id_is_stored_with_the_events_and_given_back(serve: 
         refused = await withdraw(server.client, 101, "3", X_Correlation_ID="rent")
         assert done.headers["x-correlation-id"] == "salary"
         assert (refused.status_code, refused.headers["x-correlation-id"]) == (409, "rent")
-        recorded = await anext(app.state.runtime.events(after=1))
+        recorded = await anext(app.state.actorium.events(after=1))
         assert recorded.metadata.correlation_id == "salary"
 
 
 async def test_health_and_statistics_are_served(serve: Serve) -> None:
     async with serve(create_app("memory://")) as server:
         await open_alice(server.client)
-        assert (await server.client.get("/health")).json() == {"status": "ok"}
+        assert (await server.client.get("/health/live")).json() == {"status": "ok", "reasons": []}
         statistics = (await server.client.get("/statistics")).json()
         assert (statistics["acknowledged"], statistics["position"]) == (1, 1)
 
@@ -267,10 +266,10 @@ async def test_a_body_that_is_too_long_is_413_and_is_not_read_completely(serve: 
     async with serve(create_app("memory://")) as server:
         answer = await server.client.post("/accounts", content=body(), headers=headers)
         assert answer.status_code == 413
-        assert problem(answer)["detail"] == f"the body is longer than {BODY_BYTES_MAX} bytes"
+        assert problem(answer)["detail"] == f"the body is longer than {OPTIONS.body_bytes_max} bytes"
         assert answer.headers["connection"] == "close"
-        assert BODY_BYTES_MAX < sent <= BODY_BYTES_MAX + len(chunk)
-        exact = b'{"account_id":"bob","owner":"Bob"}'.ljust(BODY_BYTES_MAX)
+        assert OPTIONS.body_bytes_max < sent <= OPTIONS.body_bytes_max + len(chunk)
+        exact = b'{"account_id":"bob","owner":"Bob"}'.ljust(OPTIONS.body_bytes_max)
         headers = key("k2", content_type="application/json")
         assert (await server.client.post("/accounts", content=exact, headers=headers)).status_code == 201
 
@@ -297,7 +296,7 @@ async def test_a_stream_after_a_position_beyond_the_log_is_422(serve: Serve, pla
 
 async def test_an_unknown_path_is_a_problem_too(serve: Serve) -> None:
     async with serve(create_app("memory://")) as server:
-        replies = await server.client.get("/nowhere"), await server.client.delete("/health")
+        replies = await server.client.get("/nowhere"), await server.client.delete("/statistics")
         assert [problem(answer)["status"] for answer in replies] == [404, 405]
         assert replies[1].headers["allow"] == "GET"
 
@@ -335,14 +334,14 @@ class SilentStore(MemoryStore):
 
 
 async def test_health_asks_the_store_for_a_limited_time(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app_module, "HEALTH_S", 0.01)
+    monkeypatch.setattr(health, "STORE_ANSWERS_S", 0.01)
     store = SilentStore()
     async with serve(create_app(store)) as server:
-        assert (await server.client.get("/health")).status_code == 200
+        assert (await server.client.get("/health/ready")).status_code == 200
         store.is_silent = True
-        answer = await server.client.get("/health")
-        assert (answer.status_code, problem(answer)["type"]) == (503, "/problems/StoreUnavailable")
-        assert answer.headers["retry-after"] == "5"
+        answer = await server.client.get("/health/ready")
+        assert (answer.status_code, answer.json()["reasons"]) == (503, ["the store did not answer within 0.01 s"])
+        assert (await server.client.get("/health/live")).status_code == 200
 
 
 async def test_a_removed_log_is_504_and_reveals_nothing_about_the_server(serve: Serve, tmp_path: Path) -> None:
@@ -353,9 +352,9 @@ async def test_a_removed_log_is_504_and_reveals_nothing_about_the_server(serve: 
         answer = await deposit(server.client, 100, "salary")
         assert answer.status_code == 504
         assert problem(answer)["type"] == "/problems/CommitUnknown"
-        health = await server.client.get("/health")
-        assert (health.status_code, problem(health)["type"]) == (503, "/problems/StoreUnavailable")
-        assert "bank.db" not in answer.text + health.text
+        ready = await server.client.get("/health/ready")
+        assert (ready.status_code, ready.json()["reasons"]) == (503, ["the store cannot be read: StoreUnavailable"])
+        assert "bank.db" not in answer.text + ready.text
 
 
 # --- shutdown ---------------------------------------------------------------------------------------------------------
@@ -369,10 +368,10 @@ async def test_requests_in_flight_at_shutdown_are_answered_and_new_ones_refused(
         await store.reached.wait()
         stopping = asyncio.create_task(server.stop())
         # Asked in a task each time, so that the application's own tasks have their turns.
-        while (health := await asyncio.create_task(server.client.get("/health"))).status_code == 200:
+        while (alive := await asyncio.create_task(server.client.get("/health/live"))).status_code == 200:
             pass
         refused = await deposit(server.client, 100, "salary")
-        assert (health.status_code, refused.status_code, refused.headers["retry-after"]) == (503, 503, "5")
+        assert (alive.status_code, refused.status_code, refused.headers["retry-after"]) == (503, 503, "5")
         assert problem(refused)["type"] == "/problems/RuntimeClosed"
         assert not in_flight.done()
 

@@ -5,7 +5,20 @@ from typing import Any
 import pytest
 from support.bank import Account, Add, Added, Tally
 
-from actorium import Aggregate, Command, ConfigurationError, Event, Runtime, Saga, decide, evolve, react, starts
+from actorium import (
+    Aggregate,
+    Command,
+    ConfigurationError,
+    Event,
+    Projection,
+    Runtime,
+    Saga,
+    decide,
+    evolve,
+    on,
+    react,
+    starts,
+)
 
 
 def test_two_aggregates_for_one_command_are_refused() -> None:
@@ -104,3 +117,47 @@ def test_two_aggregates_may_share_an_event() -> None:
 def test_a_store_url_that_names_no_store_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError, match="store"):
         Runtime([Tally], store=url)
+
+
+def long_parts(name: str) -> list[Any]:
+    """One part of each kind that is stored under a name of its own."""
+
+    class NamedStream(Aggregate):
+        stream_type = name
+
+    class NamedCommand(Command):
+        command_type = name
+
+    class NamedEvent(Event):
+        event_type = name
+
+    class Receiver(Aggregate):
+        @decide
+        def take(self, command: NamedCommand) -> None: ...
+
+    class Emitter(Aggregate):
+        @evolve
+        def happened(self, event: NamedEvent) -> None: ...
+
+    class NamedProjection(Projection):
+        projection_name = name
+
+        @on
+        def added(self, event: Added) -> None: ...
+
+    @react(on_replay="run", name=name)
+    async def named_reaction(event: Added) -> None: ...
+
+    return [NamedStream, Receiver, Emitter, NamedProjection, named_reaction]
+
+
+def test_a_name_that_is_too_long_for_the_log_is_refused() -> None:
+    for part in long_parts("ž" * 100):
+        Runtime([Tally, part], store="memory://")
+
+    class WithNul(Aggregate):
+        stream_type = "a\0b"
+
+    for part in [*long_parts("ž" * 101), WithNul]:
+        with pytest.raises(ConfigurationError, match=r"is stored under the name .* at most 200 bytes and no NUL"):
+            Runtime([Tally, part], store="memory://")

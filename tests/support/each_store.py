@@ -57,19 +57,24 @@ for _name in _CALLS:
 
 
 # These use a store without being about what it does: their many cases on a server would cost minutes. Two are about
-# SQLite itself.
+# SQLite itself, and one runs on a server by itself.
 ON_MEMORY_ONLY = frozenset(
     {
         "test_backpressure",
         "test_buses",
         "test_cancellation",
         "test_catalog",
+        "test_commands",
+        "test_contracts",
         "test_crash_points",
+        "test_limits_of_services",
         "test_lone_caller",
         "test_memory",
         "test_money",
         "test_new_saga",
         "test_projections_dialect",
+        "test_read_only",
+        "test_remote_steps",
         "test_saga_definition",
         "test_settings",
         "test_slow_queries",

@@ -11,10 +11,15 @@ import msgspec
 from cyclopts import Parameter
 
 from actorium.commands.json_report import JsonFile, screen_beside, write_json
+from actorium.commands.live.output import report_action
+from actorium.commands.live.reach import RunningApplication, is_served
 from actorium.commands.problem import Problem, WrongUse, require_file
 from actorium.commands.target import Target
+from actorium.console.api.queries import TARGETS_MAX
+from actorium.console.api.views import DeadLetterPage, ProcessorsView
 from actorium.runtime.processors.processor import Processor
 from actorium.store.event_store import DeadLetter
+from actorium.store.sqlite.adapter import SQLiteStore
 from actorium.store.urls import file_store
 from actorium.store.wording import counted
 from actorium.user_code.targets import load_app
@@ -86,17 +91,30 @@ async def _letters(db: Path) -> list[DeadLetter]:
         await store.close()
 
 
-def retry(app: Target, /, *, processor: ProcessorName, position: int | None = None, json: JsonFile = None) -> None:
+def retry(
+    app: Target,
+    /,
+    *,
+    processor: ProcessorName,
+    position: int | None = None,
+    reason: str = "retried from the command line",
+    json: JsonFile = None,
+) -> None:
     """Retry parked events, then handle the events waiting behind them.
 
-    This starts the application, which must not be running already. The exit code is 1 if a retried event is parked
-    again.
+    If the application runs and serves its control socket, it does this. Otherwise this starts the application, which
+    must not be running already. The exit code is 1 if a retried event is parked again.
 
     Parameters
     ----------
     position
         The position of the event to retry. Without this option, all parked events are retried in order.
+    reason
+        Why; a running application records it.
     """
+    if (served := _served(app)) is not None:
+        _act_on(served, "retry", processor, position, reason, json)
+        return
 
     async def work(found: Processor) -> None:
         done = await found.retry(position)
@@ -114,7 +132,8 @@ def retry(app: Target, /, *, processor: ProcessorName, position: int | None = No
 def discard(app: Target, /, *, processor: ProcessorName, position: int, reason: str, json: JsonFile = None) -> None:
     """Skip a parked event, then handle the events waiting behind it.
 
-    This starts the application, which must not be running already.
+    If the application runs and serves its control socket, it does this. Otherwise this starts the application, which
+    must not be running already.
 
     Parameters
     ----------
@@ -123,6 +142,9 @@ def discard(app: Target, /, *, processor: ProcessorName, position: int, reason: 
     reason
         Why the event is skipped; it is stored with the dead letter.
     """
+    if (served := _served(app)) is not None:
+        _act_on(served, "discard", processor, position, reason, json)
+        return
 
     async def work(found: Processor) -> None:
         all_handled = await found.discard(position, reason)
@@ -132,6 +154,31 @@ def discard(app: Target, /, *, processor: ProcessorName, position: int, reason: 
         screen_beside(json).say(f"discarded; {behind}")
 
     asyncio.run(_with(app, processor, work))
+
+
+def _served(app: str) -> Path | None:
+    """Return the log of an application that runs and serves its control socket; None for any other."""
+    store = load_app(app).store
+    return Path(store.path) if isinstance(store, SQLiteStore) and is_served(Path(store.path)) else None
+
+
+def _act_on(db: Path, action: str, name: str, position: int | None, reason: str, json: JsonFile) -> None:
+    """Act on dead letters of a running application."""
+    application = RunningApplication(db)
+    processors = application.get("processors", ProcessorsView).processors
+    names = [one.name for one in processors if name == one.name or name in one.name.split()]
+    if len(names) != 1:
+        raise WrongUse(f"{db} has no one processor {name!r}; it has {', '.join(one.name for one in processors)}")
+    if position is not None:
+        positions = [position]
+    else:
+        page = application.get("dead-letters", DeadLetterPage, processor=names[0], limit=TARGETS_MAX)
+        positions = [letter.position for letter in page.dead_letters]
+    if not positions:
+        screen_beside(json).say("no dead letters")
+        return
+    targets = [{"processor": names[0], "position": one} for one in positions]
+    report_action(application.act(f"dead-letters/{action}", targets=targets, reason=reason), json)
 
 
 async def _with(app: str, name: str, work: Callable[[Processor], Awaitable[None]]) -> None:

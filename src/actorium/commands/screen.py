@@ -33,6 +33,10 @@ class Screen:
         """Print a line."""
         self._out.print(text, style=style)
 
+    def note(self, text: str) -> None:
+        """Print on standard error what is not the answer itself."""
+        self._err.print(text, style="dim")
+
     def head(self, text: str) -> None:
         """Print the head of a part, after an empty line."""
         self._out.print()

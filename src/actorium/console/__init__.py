@@ -3,8 +3,7 @@
 from actorium.console.access import Operator, Role
 from actorium.console.console import Console, LogConsole
 from actorium.console.control import control_socket
-from actorium.console.health import live, ready
 from actorium.console.masking import Masking
 from actorium.console.meter import Meter
 
-__all__ = ["Console", "LogConsole", "Masking", "Meter", "Operator", "Role", "control_socket", "live", "ready"]
+__all__ = ["Console", "LogConsole", "Masking", "Meter", "Operator", "Role", "control_socket"]

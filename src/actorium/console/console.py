@@ -24,15 +24,14 @@ from actorium.console.api.http import (
     respond_stream,
 )
 from actorium.console.api.queries import LiveQuery
-from actorium.console.api.views import HealthView
 from actorium.console.feed import LiveFeed
-from actorium.console.health import live, ready
 from actorium.console.log_view import LogView
 from actorium.console.masking import HIDE_ALL, SHOW_ALL, Masking
 from actorium.console.meter import Meter
 from actorium.console.openapi import openapi_document
 from actorium.console.routes import Routes
 from actorium.console.runtime_view import RuntimeView
+from actorium.health import Health, live, ready
 from actorium.store.errors import ActoriumError
 from actorium.store.event_store import EventStore
 from actorium.store.log import logger
@@ -151,12 +150,14 @@ class Console:
                     task.cancel()
                 await asyncio.gather(streaming, leaving, return_exceptions=True)
 
-    async def _health(self, kind: str) -> HealthView:
+    async def _health(self, kind: str) -> Health:
         if kind not in ("live", "ready"):
             raise NotFound(f"there is no health check {kind!r}: ask for live or ready")
         if self._runtime is None:
-            return HealthView(True, [])
-        return await (live(self._runtime) if kind == "live" else ready(self._runtime, lag_s_max=self._ready_lag_s))
+            return Health(True)
+        if kind == "live":
+            return live(self._runtime)
+        return await ready(self._runtime, lag_s_max=self._ready_lag_s)
 
     async def _static(self, request: ClientRequest, send: Send) -> None:
         if request.method not in ("GET", "HEAD"):

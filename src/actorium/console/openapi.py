@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from actorium.console.api.http import ProblemBody
-from actorium.console.api.views import HealthView
 from actorium.console.routes import Route
+from actorium.health import Health
 
 _REFERENCE = "#/components/schemas/{name}"
 
@@ -17,14 +17,14 @@ _REFERENCE = "#/components/schemas/{name}"
 def openapi_document(routes: Iterable[Route], *, version: str) -> dict[str, Any]:
     """Return the document that describes these routes."""
     routes = list(routes)
-    types = list(dict.fromkeys([ProblemBody, HealthView, *(one for route in routes for one in _types(route))]))
+    types = list(dict.fromkeys([ProblemBody, Health, *(one for route in routes for one in _types(route))]))
     schemas, components = msgspec.json.schema_components(types, ref_template=_REFERENCE)
     schema_of = dict(zip(types, schemas, strict=True))
     paths: dict[str, Any] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schema_of, components)
     for name in ("live", "ready"):
-        said = {"description": f"Whether the application is {name}", **_json(schema_of[HealthView])}
+        said = {"description": f"Whether the application is {name}", **_json(schema_of[Health])}
         paths[f"/api/health/{name}"] = {
             "get": {
                 "summary": f"Whether the application is {name}",

@@ -34,7 +34,7 @@ from actorium.sagas.model.saga import Saga
 from actorium.store.event_store import DeadLetter, EventStore
 from actorium.store.names import StreamName
 
-_NOT_RUNNING = "this console reads a log file; only a console of the running application can do this"
+_NOT_RUNNING = "this needs the running application, and only its log is read here"
 
 
 class NotRunning(Rejected):

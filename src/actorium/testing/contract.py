@@ -28,7 +28,7 @@ from actorium.store.event_store import (
 )
 from actorium.store.events import EncodedEvent
 from actorium.store.names import CommandRecord, StreamName
-from actorium.testing.contract_pages import PagesContract
+from actorium.testing.contract_limits import LimitsContract
 from actorium.testing.contract_rows import RowsContract
 from actorium.testing.contract_search import SearchContract
 from actorium.testing.contract_tables import TablesContract
@@ -51,7 +51,7 @@ from actorium.testing.contract_words import (
 )
 
 
-class EventStoreContract(PagesContract, RowsContract, SearchContract, TablesContract):
+class EventStoreContract(LimitsContract, RowsContract, SearchContract, TablesContract):
     """The contract test suite for event stores; subclass it and define a fixture `store`."""
 
     @opened

@@ -146,6 +146,46 @@ async def test_beyond_capacity_goodput_levels_off_and_admitted_commands_finish_i
 
 
 @virtual
+async def test_while_commands_are_refused_the_others_wait_for_a_twelfth_of_their_time() -> None:
+    loop = asyncio.get_running_loop()
+    waits_s: list[float] = []
+
+    async def caller(number: int) -> None:
+        await asyncio.sleep(number / (CAPACITY_PER_S * 2))
+        began = loop.time()
+        try:
+            await runtime.send(Add(f"t{number % 300}"), timeout_s=2.4)
+        except Overloaded:
+            pass
+        else:
+            waits_s.append(loop.time() - began)
+
+    async with Runtime([Tally], store=PacedStore(), settings=BATCHES) as runtime:
+        await asyncio.gather(*(caller(number) for number in range(8_000)))
+    assert max(waits_s) > 0.7  # before the first refusal, they waited for a third
+    assert max(waits_s[-1_000:]) < 0.3
+
+
+@virtual
+async def test_a_second_after_the_last_refusal_a_third_may_be_spent_waiting_again() -> None:
+    async with Runtime([Tally], store=PacedStore(), settings=BATCHES) as runtime:
+        sent = await busy_with(runtime, 5_000)
+        for _ in range(99):
+            with pytest.raises(Overloaded):
+                await runtime.send(Add("late"), timeout_s=6.0)
+        sent.append(send(runtime, "patient", timeout_s=20.0))
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded):
+            await runtime.send(Add("late"), timeout_s=6.0)
+        with pytest.raises(Overloaded):
+            await runtime.send(Add("late"), timeout_s=20.0)
+        await asyncio.sleep(1.1)
+        assert runtime.statistics().expected_wait_s > 20.0 / 12
+        await runtime.send(Add("late"), timeout_s=20.0)
+        await asyncio.gather(*sent)
+
+
+@virtual
 async def test_a_hot_aggregate_only_gets_its_own_senders_refused() -> None:
     settings = Settings(max_batch_events=20, mailbox_limit=20)
     refused = {"hot": 0, "cold": 0}
@@ -193,7 +233,7 @@ def test_a_short_round_can_only_raise_the_rate_of_a_long_queue() -> None:
         return throughput.each_s
 
     assert gone(99, 5, after_s=1.0) == 0.0
-    assert gone(5, 150, after_s=1.0) == 0.0
+    assert gone(20, 150, after_s=1.0) == 0.0
     assert gone(99, 150, after_s=25.0) == 0.0  # the round is not over yet
     assert gone(1, 20, after_s=25.0) == 0.5
     assert gone(20, 20, after_s=20.0) == 0.5
@@ -213,6 +253,19 @@ def test_a_round_of_many_has_a_minimum_duration() -> None:
     now += 1 / 32
     throughput.gone(50, 1_000)
     assert throughput.each_s == 1 / 16 / 250
+
+
+def test_a_stall_among_a_hundred_says_nothing_about_ten_thousand() -> None:
+    now = 10.0
+    throughput = Throughput(lambda: now)
+    throughput.begin(now)
+    throughput.gone(2, 100)
+    now += 0.5
+    throughput.gone(128, 10_000)
+    assert throughput.each_s == 0.0
+    now += 0.5
+    throughput.gone(1_872, 9_000)
+    assert throughput.each_s == 1 / 2_000
 
 
 def test_a_round_that_began_empty_gives_no_rate() -> None:

@@ -59,8 +59,10 @@ async def test_names_are_independent_and_have_one_reader_each() -> None:
             assert (await anext(again)).position == 2
         with pytest.raises(ConfigurationError, match="not open"):
             await anext(again)
-        with pytest.raises(ConfigurationError, match="non-empty string"):
-            runtime.subscribe("")
+        for name in ("", "ž" * 101, "a\0b", "\ud800"):
+            with pytest.raises(ConfigurationError, match="a string of 1 to 200 bytes without NUL"):
+                runtime.subscribe(name)
+        runtime.subscribe("ž" * 100)
 
 
 @virtual

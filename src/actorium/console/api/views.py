@@ -308,10 +308,3 @@ class MapView(msgspec.Struct, frozen=True):
 
     nodes: list[MapNode]
     edges: list[MapEdge]
-
-
-class HealthView(msgspec.Struct, frozen=True):
-    """Whether something holds, and if not, why."""
-
-    ok: bool
-    reasons: list[str]

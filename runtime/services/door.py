@@ -1,0 +1,265 @@
+"""`Door`: takes commands of other services in, and answers them.
+
+Everything that it refuses, it refuses before the command costs more than its decoding: a command that is not accepted
+here, or not from that service, one over the service's rate or window, one whose time is over.
+
+Invariants: each command that is let in is answered once; a service has at most `max_in_flight` commands here at a time;
+an id that another runtime derived is stored with that service's name in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import msgspec
+
+from actorium.actors.commands import Ack, Command, checked_id, command_type_of
+from actorium.actors.envelope import Envelope
+from actorium.actors.errors import CommandFailed, NotAllowed
+from actorium.actors.fingerprint import NOT_DONE
+from actorium.runtime.commands.answer_batch import Answer
+from actorium.runtime.commands.dispatcher import Dispatcher
+from actorium.runtime.errors import Overloaded
+from actorium.runtime.messages.answers import answer_of
+from actorium.runtime.messages.frames import AnswerMessage, AskMessage, decode_frame, encode_message
+from actorium.runtime.messages.gathering import FrameSender
+from actorium.runtime.services.bus import Bus, BusMessage
+from actorium.runtime.services.rate_limit import RateLimit
+from actorium.runtime.services.service import Service
+from actorium.runtime.services.subjects import VOID, event_id_of_elsewhere, id_of_elsewhere, sender_of
+from actorium.runtime.services.voided import VOIDED, VoidCommand, VoidedCommand
+from actorium.store.errors import InvalidCommand
+from actorium.store.log import logger
+from actorium.store.raised import error_text, let_through, text_of
+from actorium.store.wording import counted
+
+log = logger("actorium.services")
+
+_ASKERS_MAX = 1_000
+_BUSY_S = 0.1
+# The rest of a command's time is for the way of its reply.
+_PART_HERE = 0.9
+_VOID_HANDLER = VoidedCommand.__definition__.handlers[VoidCommand]
+Deliver = Callable[[Envelope], Awaitable[Ack]]
+
+
+class _Asker:
+    """One process that asks: where its replies go."""
+
+    def __init__(self, sender: FrameSender) -> None:
+        self.sender = sender
+        self.task = asyncio.get_running_loop().create_task(sender.run())
+
+
+class _Guest:
+    """One service that asks: its limits."""
+
+    def __init__(self, rate: RateLimit | None) -> None:
+        self.rate = rate
+        self.in_flight = 0
+
+
+class Door:
+    """The way in for commands of other services.
+
+    deliver: carries out an envelope through the middleware; None if there is none.
+    """
+
+    def __init__(self, service: Service, bus: Bus, dispatcher: Dispatcher, deliver: Deliver | None) -> None:
+        self._service = service
+        self._bus = bus
+        self._dispatcher = dispatcher
+        self._deliver = deliver
+        self._loop = asyncio.get_running_loop()
+        self._commands: dict[str, type[Command]] = {command_type_of(one): one for one in service.accepts}
+        self._guests: dict[str, _Guest] = {}
+        self._askers: OrderedDict[str, _Asker] = OrderedDict()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._in_flight = 0
+        self._idle: asyncio.Future[None] | None = None
+        self.asked = self.refused = 0
+
+    def take(self, message: BusMessage) -> None:
+        """Take one frame in."""
+        guest = sender_of(message.subject)
+        try:
+            frame = decode_frame(message.data)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            log.warning("frame_unreadable", service=guest, error=text_of(error))
+            return
+        reply_to = message.reply.rpartition(".")[0]
+        for ask in frame.messages:
+            if isinstance(ask, AskMessage):
+                self.asked += 1
+                self._take(guest, ask, reply_to)
+
+    async def close(self) -> None:
+        """Return when every command that was let in is answered."""
+        while self._in_flight:
+            self._idle = self._loop.create_future()
+            await self._idle
+        for asker in self._askers.values():
+            await asker.sender.sent()
+
+    def end(self) -> None:
+        """Stop the tasks."""
+        for task in [*self._tasks, *(asker.task for asker in self._askers.values())]:
+            task.cancel()
+
+    # --- one command ----------------------------------------------------------------------------------------------
+
+    def _take(self, name: str, ask: AskMessage, reply_to: str) -> None:
+        guest = self._guests.get(name)
+        if guest is None:
+            guest = self._guests[name] = _Guest(self._new_rate())
+        try:
+            self._require_room(guest, name)
+            envelope = self._void(name, ask) if ask.type == VOID else self._envelope(name, ask)
+        except BaseException as raised:
+            let_through(raised)
+            self.refused += 1
+            self._reply(ask, "", raised, reply_to)
+            return
+        guest.in_flight += 1
+        self._in_flight += 1
+        done = partial(self._done, guest, envelope.stream_type, ask, reply_to)
+        if self._deliver is None or ask.type == VOID:
+            try:
+                self._dispatcher.admission.require_time(envelope.timeout_s)
+                if self._dispatcher.ask_nowait(envelope, partial(_told, done)) is not None:
+                    return
+            except BaseException as raised:
+                let_through(raised)
+                done(raised)
+                return
+        task = self._loop.create_task(self._wait(envelope, done))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _require_room(self, guest: _Guest, name: str) -> None:
+        if guest.in_flight >= self._service.max_in_flight:
+            raise Overloaded(
+                f"{self._service.name} carries out {counted(guest.in_flight, 'command')} of {name} already (the limit "
+                "max_in_flight)",
+                retry_after_s=_BUSY_S,
+            )
+        wait_s = guest.rate.wait_s() if guest.rate is not None else 0.0
+        if wait_s:
+            raise Overloaded(
+                f"{name} sends more than {self._service.rate_limit:g} commands per second to {self._service.name} (the "
+                "limit rate_limit)",
+                retry_after_s=wait_s,
+            )
+
+    def _new_rate(self) -> RateLimit | None:
+        limit = self._service.rate_limit
+        return None if limit is None else RateLimit(limit, self._loop.time)
+
+    def _envelope(self, name: str, ask: AskMessage) -> Envelope:
+        command_class = self._commands.get(ask.type)
+        if command_class is None:
+            raise NotAllowed(f"{self._service.name} does not accept {ask.type}: see Service(accepts=…)")
+        senders = self._service.accepts[command_class]
+        if senders is not None and name not in senders:
+            raise NotAllowed(f"{self._service.name} does not accept {ask.type} from {name}: see Service(accepts=…)")
+        try:
+            command = msgspec.json.decode(ask.fields, type=command_class)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise InvalidCommand(f"{ask.type} of {name} does not fit {self._service.name}: {error}") from error
+        return self._dispatcher.envelope(
+            command,
+            id_of_elsewhere(name, ask.command_id),
+            ask.expected_version,
+            ask.correlation_id or ask.command_id,
+            event_id_of_elsewhere(name, ask.causation_id),
+            ask.headers,
+            ask.time_left_s * _PART_HERE,
+        )
+
+    def _void(self, name: str, ask: AskMessage) -> Envelope:
+        """Return the envelope that takes a command's id, so that the command can no longer take effect."""
+        id = str(id_of_elsewhere(name, checked_id(ask.command_id, "command_id")))
+        return Envelope(
+            VOIDED,
+            id,
+            VoidCommand(id, name),
+            _VOID_HANDLER,
+            command_id=id,
+            fingerprint=NOT_DONE,
+            fresh=False,
+            correlation_id=ask.correlation_id,
+            causation_id=event_id_of_elsewhere(name, ask.causation_id),
+            timeout_s=ask.time_left_s * _PART_HERE,
+        )
+
+    async def _wait(self, envelope: Envelope, done: Callable[[Ack | BaseException], None]) -> None:
+        """Carry a command out that must wait for room, or pass middleware."""
+        deliver = self._deliver or self._dispatcher.ask
+        outcome: Ack | BaseException = CommandFailed("the runtime ended before the command was carried out")
+        try:
+            outcome = await deliver(envelope)
+        except BaseException as raised:
+            outcome = raised
+            let_through(raised)
+        finally:
+            done(outcome)
+
+    def _done(
+        self, guest: _Guest, stream_type: str, ask: AskMessage, reply_to: str, outcome: Ack | BaseException
+    ) -> None:
+        guest.in_flight -= 1
+        self._in_flight -= 1
+        if not self._in_flight and self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
+        self._reply(ask, stream_type, outcome, reply_to)
+
+    # --- replies --------------------------------------------------------------------------------------------------
+
+    def _reply(self, ask: AskMessage, stream_type: str, outcome: Ack | BaseException, reply_to: str) -> None:
+        if isinstance(outcome, asyncio.CancelledError) or not reply_to:
+            return
+        if isinstance(outcome, Ack):
+            outcome = msgspec.structs.replace(outcome, command_id=ask.command_id)
+        reply = answer_of(ask.number, stream_type, outcome)
+        sender = self._sender_to(reply_to)
+        encoded = encode_message(reply)
+        if len(encoded) > sender.largest_message:
+            encoded = encode_message(_shortened(reply))
+        sender.add(encoded)
+
+    def _sender_to(self, reply_to: str) -> FrameSender:
+        asker = self._askers.get(reply_to)
+        if asker is None:
+            sender = FrameSender(
+                self._service.name, partial(self._bus.publish, reply_to), max_bytes=self._bus.largest_message
+            )
+            asker = self._askers[reply_to] = _Asker(sender)
+            while len(self._askers) > _ASKERS_MAX:
+                self._askers.popitem(last=False)[1].task.cancel()
+        else:
+            self._askers.move_to_end(reply_to)
+        return asker.sender
+
+
+def _told(done: Callable[[Ack | BaseException], None], answer: Answer) -> None:
+    """Pass on the reply to a command that was delivered without a task."""
+    if answer.cancelled():
+        done(asyncio.CancelledError())
+        return
+    error = answer.exception()
+    done(answer.result() if error is None else error)
+
+
+def _shortened(reply: object) -> AnswerMessage:
+    """Return a reply that fits into a frame: an acknowledgement without its events, an error without its fields."""
+    assert isinstance(reply, AnswerMessage), "only an answer can be too large"
+    if reply.ack is not None:
+        return AnswerMessage(reply.number, ack=msgspec.structs.replace(reply.ack, events=()))
+    assert reply.error is not None, "an answer holds an acknowledgement or an error"
+    log.warning("answer_shortened", error=error_text(ValueError(reply.error.message[:100])))
+    return AnswerMessage(
+        reply.number, error=msgspec.structs.replace(reply.error, message=reply.error.message[:1_000], fields={})
+    )

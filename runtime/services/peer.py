@@ -1,0 +1,159 @@
+"""`Peer`: another service as seen from here: commands go out to it, replies come back.
+
+Invariants: while the bus is away, the circuit is open or the contracts do not fit, nothing is sent and the caller is
+told so; a command has the same id in every copy; the outcome of each command counts for the circuit once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import msgspec
+
+from actorium.actors.commands import Ack, command_type_of
+from actorium.actors.envelope import Envelope
+from actorium.actors.errors import CommandConflict
+from actorium.runtime.errors import CommandTimeout, ServiceUnavailable
+from actorium.runtime.messages.answers import outcome_of
+from actorium.runtime.messages.asker import Asker
+from actorium.runtime.messages.frames import AskMessage, MovedMessage, Reply, decode_frame
+from actorium.runtime.messages.gathering import FrameSender
+from actorium.runtime.messages.window import Window
+from actorium.runtime.services.bus import Bus
+from actorium.runtime.services.circuit import Circuit
+from actorium.runtime.services.contracts import Misfit
+from actorium.runtime.services.service import RemoteService
+from actorium.runtime.services.subjects import VOID, asks_to, replies_to
+from actorium.store.codec import EventCodec
+from actorium.store.errors import ActoriumError, ConfigurationError
+from actorium.store.events import as_json
+from actorium.store.log import logger
+
+log = logger("actorium.services")
+
+# Frames that may still be reported as undeliverable.
+_FRAMES_KEPT = 32
+_NOTHING = msgspec.Raw(b"null")
+
+
+class Peer:
+    """One other service.
+
+    name: the name of this service, under which it asks.
+    instance: tells the processes of this service apart.
+    codec: reads the events of acknowledgements.
+    """
+
+    def __init__(self, remote: RemoteService, bus: Bus, name: str, instance: str, codec: EventCodec) -> None:
+        loop = asyncio.get_running_loop()
+        self.remote = remote
+        self._bus = bus
+        self._codec = codec
+        self._asks_to = asks_to(remote.name, name)
+        self._reply_to = replies_to(name, instance)
+        self._frame_number = 0
+        self._frames: OrderedDict[int, bytes] = OrderedDict()
+        self._sender = FrameSender(name, self._send_frame, max_bytes=bus.largest_message)
+        self.circuit = Circuit(remote.name, loop.time)
+        self.asker = Asker(remote.name, Window(remote.name), self._sender.add, lambda: self._sender.largest_message)
+        self._problems: dict[str, str] = {}
+
+    async def run(self) -> None:
+        """Send frames until cancelled."""
+        await self._sender.run()
+
+    # --- commands -------------------------------------------------------------------------------------------------
+
+    async def send(self, envelope: Envelope) -> Ack:
+        """Send a command, and return its acknowledgement or raise its error.
+
+        Raises ServiceUnavailable if nothing was sent, or if the message reached nobody.
+        """
+        assert envelope.command is not None, "only commands are sent to other services"
+        name = command_type_of(type(envelope.command))
+        if name in self._problems:
+            raise ConfigurationError(f"{name} was not sent to {self.remote.name}: {self._problems[name]}")
+        return await self._ask(
+            AskMessage(
+                0,
+                name,
+                msgspec.Raw(as_json(envelope.command)),
+                envelope.command_id,
+                envelope.timeout_s,
+                correlation_id=envelope.correlation_id,
+                causation_id=envelope.causation_id,
+                headers=envelope.headers,
+                expected_version=envelope.expected_version,
+            )
+        )
+
+    async def void(self, command_id: str, causation_id: str, timeout_s: float) -> bool:
+        """Have it recorded there that a command did not happen; return False if it did.
+
+        Raises the errors of `send`: then it is not known.
+        """
+        try:
+            await self._ask(AskMessage(0, VOID, _NOTHING, command_id, timeout_s, causation_id=causation_id))
+        except CommandConflict:
+            return False
+        return True
+
+    async def _ask(self, ask: AskMessage) -> Ack:
+        if not self._bus.is_connected:
+            raise ServiceUnavailable(
+                f"{ask.type} was not sent to {self.remote.name}: the bus {self._bus.describe()} is not connected",
+                service=self.remote.name,
+            )
+        self.circuit.require_closed()
+        try:
+            reply = await self.asker.ask(ask)
+        except CommandTimeout:
+            self.circuit.failed()
+            raise
+        except BaseException:
+            self.circuit.left()
+            raise
+        self.circuit.answered()
+        assert not isinstance(reply, MovedMessage), "only nodes of one service redirect commands"
+        return outcome_of(reply, self._codec)
+
+    def take(self, reply: Reply) -> None:
+        """Take a reply."""
+        self.asker.take(reply)
+
+    def undelivered(self, frame_number: int) -> None:
+        """Fail the commands of a frame that reached nobody."""
+        frame = self._frames.pop(frame_number, None)
+        if frame is None:
+            return
+        numbers = [message.number for message in decode_frame(frame).messages]
+        self.asker.undelivered(
+            numbers,
+            ServiceUnavailable(
+                f"no process of {self.remote.name} is on the bus {self._bus.describe()}", service=self.remote.name
+            ),
+        )
+
+    def close(self, error: ActoriumError) -> None:
+        """Fail everything that waits."""
+        self.asker.close(error)
+
+    async def _send_frame(self, frame: bytes) -> None:
+        self._frame_number = number = self._frame_number + 1
+        self._frames[number] = frame
+        if len(self._frames) > _FRAMES_KEPT:
+            self._frames.popitem(last=False)
+        await self._bus.publish(self._asks_to, frame, f"{self._reply_to}.{self.remote.name}.{number}")
+
+    # --- contracts ------------------------------------------------------------------------------------------------
+
+    def met(self, problems: Sequence[Misfit]) -> None:
+        """Take the outcome of a comparison of contracts: commands that do not fit are no longer sent."""
+        found = {one.message: one.reason for one in problems}
+        if problems and found != self._problems:
+            log.error("contracts_differ", service=self.remote.name, problems=[one.reason for one in problems])
+        elif self._problems and not problems:
+            log.info("contracts_fit", service=self.remote.name)
+        self._problems = found

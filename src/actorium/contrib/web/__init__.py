@@ -1,0 +1,1 @@
+"""What the adapters for web frameworks share; it depends on no framework."""

@@ -1,0 +1,87 @@
+"""What one service may ask of another at a time, and what happens at each limit."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from support.shop_parts import (
+    OpenCustomer,
+    ReserveCredit,
+    customers,
+)
+from support.two_services import new_bus, shop
+from support.virtual_time import until, virtual
+
+from actorium import Ack, Settings
+from actorium.errors import (
+    InvalidCommand,
+    Overloaded,
+)
+from actorium.runtime.services.buses.memory import MemoryBus
+from actorium.services import Client
+
+
+@virtual
+async def test_a_command_that_cannot_be_carried_out_in_time_is_refused_there() -> None:
+    settings = Settings(max_in_flight=1)
+    async with shop(new_bus(), settings=settings) as (orders, home):
+        home._engine.admission.in_flight += 1  # as if a command were held up
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(Overloaded, match="no room became free in time"):
+            await orders.send(OpenCustomer("c-1", 100), timeout_s=6.0)
+        assert asyncio.get_running_loop().time() - began <= 6.0
+        home._engine.admission.in_flight -= 1
+
+
+@virtual
+async def test_a_service_may_have_so_many_commands_here_and_no_more() -> None:
+    async with shop(new_bus(), max_in_flight=3, settings=Settings(max_in_flight=1)) as (orders, home):
+        home._engine.admission.in_flight += 1
+        calls = [asyncio.create_task(orders.send(OpenCustomer(f"c-{n}", 1), timeout_s=600.0)) for n in range(5)]
+        await until(lambda: sum(call.done() for call in calls) == 2)
+        for call in calls:
+            if call.done():
+                with pytest.raises(Overloaded, match="customers carries out 3 commands of orders already"):
+                    await call
+        home._engine.admission.answered(1)
+        done = [call for call in calls if not call.done()]
+        assert len(await asyncio.gather(*done)) == 3
+
+
+@virtual
+async def test_a_service_may_send_so_many_commands_per_second() -> None:
+    async with shop(new_bus(), rate_limit=10) as (orders, _):
+        outcomes: Sequence[Any] = await asyncio.gather(
+            *(orders.send(OpenCustomer(f"c-{n}", 1)) for n in range(15)), return_exceptions=True
+        )
+        refused = [one for one in outcomes if isinstance(one, Overloaded)]
+        assert len(refused) == 5
+        assert "more than 10 commands per second" in str(refused[0])
+        assert 0 < refused[0].retry_after_s <= 0.1
+        await asyncio.sleep(0.5)
+        outcomes = await asyncio.gather(
+            *(orders.send(OpenCustomer(f"d-{n}", 1)) for n in range(9)), return_exceptions=True
+        )
+        assert sum(isinstance(one, Ack) for one in outcomes) == 5
+
+
+@virtual
+async def test_a_command_larger_than_a_message_is_refused_here() -> None:
+    async with shop(new_bus()) as (orders, _):
+        with pytest.raises(InvalidCommand, match="takes"):
+            await orders.send(ReserveCredit("c-1", "x" * 1_048_576, 1))
+
+
+@virtual
+async def test_an_acknowledgement_larger_than_a_message_comes_without_its_events(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bus = new_bus()
+    async with shop(bus) as (orders, home), Client(bus, [customers()]) as client:
+        await orders.send(OpenCustomer("c-1", 100))
+        text = "x" * 1_040_000
+        await home.send(ReserveCredit("c-1", text, 1), command_id="large")
+        monkeypatch.setattr(MemoryBus, "largest_message", 1_040_100)  # the command fits, with its events it does not
+        ack = await client.send(ReserveCredit("c-1", text, 1), command_id="large")
+        assert (ack.version, ack.duplicate) == (2, True)

@@ -1,0 +1,60 @@
+"""The shop, running in a thread with its control socket, for commands that reach it from outside."""
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from support.shop import PARTS, Faults
+
+from actorium import Retry, Runtime, Settings
+from actorium.console import control_socket
+
+T = TypeVar("T")
+
+
+class ServedShop:
+    """The running shop; `do` runs a coroutine in it."""
+
+    def __init__(self, db: Path) -> None:
+        self.db = db
+        settings = Settings(handler_retry=Retry(attempts=1))
+        self.runtime = Runtime(PARTS, store=f"sqlite:///{db}", settings=settings)
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._run(),))
+
+    async def _run(self) -> None:
+        async with self.runtime, control_socket(self.runtime):
+            self._started.set()
+            await self._stop.wait()
+
+    def start(self) -> None:
+        """Start it, and wait until it serves."""
+        self._thread.start()
+        assert self._started.wait(30)
+
+    def stop(self) -> None:
+        """Stop it, and wait until it has."""
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(30)
+        self._loop.close()
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine in the application."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+
+
+@contextmanager
+def served_shop(db: Path) -> Iterator[ServedShop]:
+    """Run the shop on the log in a file, with a broken warehouse and no mail."""
+    Faults.warehouse = Faults.mail = True
+    shop = ServedShop(db)
+    shop.start()
+    try:
+        yield shop
+    finally:
+        shop.stop()

@@ -1,0 +1,44 @@
+"""Two running services that tests send commands between."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from support.shop_parts import (
+    Customer,
+    OpenCustomer,
+    Order,
+    ReleaseCredit,
+    ReserveCredit,
+    customers,
+)
+
+from actorium import Runtime
+from actorium.services import Service
+from actorium.store.memory import MemoryStore
+from actorium.store.source import SystemSource
+
+ACCEPTED = [OpenCustomer, ReserveCredit, ReleaseCredit]
+
+
+def new_bus() -> str:
+    return f"memory://{SystemSource().new_id()}"
+
+
+@asynccontextmanager
+async def shop(bus: str, **options: Any) -> AsyncIterator[tuple[Runtime, Runtime]]:
+    """Two running services: orders, which may ask customers, and customers."""
+    accepts = options.pop("accepts", ACCEPTED)
+    middleware = options.pop("middleware", ())
+    settings = options.pop("settings", None)
+    async with (
+        Runtime(
+            [Customer],
+            store=MemoryStore(),
+            settings=settings,
+            middleware=middleware,
+            service=Service("customers", bus=bus, accepts=accepts, **options),
+        ) as home,
+        Runtime([Order, customers()], store=MemoryStore(), service=Service("orders", bus=bus)) as orders,
+    ):
+        yield orders, home
