@@ -103,7 +103,7 @@ class LogTail:
         # Weak, because an `async for` that ends with `break` drops its subscription without closing it. A plain set,
         # because each commit asks whether it is empty, and a WeakSet answers in Python.
         self._followers: set[ref[Follower]] = set()
-        self._waiting: dict[asyncio.Future[bool], None] = {}
+        self._waiting: dict[int, asyncio.Future[bool]] = {}  # by identity: cheaper than the hash of a future
         self._closed = False
 
     def open_at(self, head: Head) -> None:
@@ -216,11 +216,11 @@ class LogTail:
 
         Returns False after `within_s` seconds.
         """
-        self._waiting[waiting] = None
+        self._waiting[id(waiting)] = waiting
         try:
             return await ended(waiting, within_s)
         finally:
-            self._waiting.pop(waiting, None)
+            self._waiting.pop(id(waiting), None)
 
     def close(self) -> None:
         """Tell all waiters that no more events will come."""
@@ -229,5 +229,5 @@ class LogTail:
 
     def _wake(self) -> None:
         waiting, self._waiting = self._waiting, {}
-        for one in waiting:
+        for one in waiting.values():
             end(one)

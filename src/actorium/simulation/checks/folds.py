@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from functools import lru_cache
 from typing import Any, Protocol
 
 from actorium.runtime.processors.event_handlers import arguments, nearest
@@ -49,10 +51,10 @@ class TableFold:
         self._handlers = definition.handlers
         self._instance = projection()
         self._db = sqlite3.connect(":memory:", isolation_level=None)
+        self._db.deserialize(_empty_tables(tuple(self.names.schema())))
         self._reads = 0
         self._guard = StatementGuard(frozenset(), reads_only=False)
         self._query_guard = StatementGuard(frozenset(), reads_only=True)
-        run_statements(self._db, [(statement, ()) for statement in self.names.schema()], self._guard)
 
     def apply(self, recorded: RecordedEvent[Event]) -> bool:
         handler = nearest(self._handlers, type(recorded.event))
@@ -116,6 +118,14 @@ class MemoryFold:
 def fold_of(projection: type[Projection]) -> Fold:
     """Return an empty read model for a projection."""
     return TableFold(projection) if projection.__definition__.has_tables else MemoryFold(projection)
+
+
+@lru_cache(maxsize=32)
+def _empty_tables(schema: tuple[str, ...]) -> bytes:
+    """Return a database with the tables of a schema: each run of a campaign starts from a copy of it."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        run_statements(db, [(statement, ()) for statement in schema], StatementGuard(frozenset(), reads_only=False))
+        return db.serialize()
 
 
 def select_all(table: str) -> str:

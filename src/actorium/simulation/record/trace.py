@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 
 import msgspec
@@ -27,16 +28,22 @@ class TraceMark(StrEnum):
 class TraceLine(msgspec.Struct, frozen=True):
     """What happened, when (in seconds of the run), and at which step.
 
+    words: the text, or a function that returns it: most lines are never read.
     who: the process, or the operation of a client.
     about: streams or sites.
     """
 
     at_s: float
     step: int
-    text: str
+    words: str | Callable[[], str]
     mark: TraceMark
     who: str = ""
     about: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """What happened."""
+        return self.words if isinstance(self.words, str) else self.words()
 
     def __str__(self) -> str:
         return f"{self.at_s:12.6f} {self.step:7} {self.text}"

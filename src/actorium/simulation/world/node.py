@@ -85,7 +85,7 @@ class Node:
         self._clock_furthest_us = 0
         self._call_name = f"{name} call"
         self.trouble = Trouble()
-        self._calls: set[asyncio.Future[Any]] = set()
+        self._calls: dict[int, asyncio.Future[Any]] = {}  # by identity: cheaper than a numbered future's hash
         self._stopping = False
 
     def start(self) -> None:
@@ -231,7 +231,7 @@ class Node:
         if self.life is None or self.runtime is None:
             raise ConnectionLost(f"{self.name} is down")
         answer = self.world.loop.create_future()
-        self._calls.add(answer)
+        self._calls[id(answer)] = answer
         self.life.mark()
         task = self.life.loop.create_task(self._serve(self.runtime, what, answer), name=self._call_name)
         return answer, task
@@ -256,7 +256,7 @@ class Node:
             failure = ConnectionLost("the connection was closed")
         except Exception as error:
             failure = error
-        self._calls.discard(answer)
+        self._calls.pop(id(answer), None)
         if answer.done():
             return
         if self.life is not None:
@@ -267,8 +267,8 @@ class Node:
             answer.set_result(result)
 
     def _hang_up(self) -> None:
-        calls, self._calls = self._calls, set()
-        for answer in sorted(calls, key=hash):
+        calls, self._calls = self._calls, {}
+        for answer in calls.values():
             if not answer.done():
                 answer.set_exception(ConnectionLost(f"{self.name} went down"))
 
@@ -382,8 +382,9 @@ class Life:
     def now_s(self) -> float:
         return self._world.machine.now_s
 
-    def committed(self, text: str, streams: tuple[str, ...]) -> None:
-        self._world.note(f"{self.node.name} {text}", TraceMark.COMMITTED, self.node.name, streams)
+    def committed(self, text: Callable[[], str], streams: tuple[str, ...]) -> None:
+        name = self.node.name
+        self._world.note(lambda: f"{name} {text()}", TraceMark.COMMITTED, name, streams)
 
     def fault_happened(self, fault: FaultId) -> None:
         self._world.note_fault(fault, self.node.name)

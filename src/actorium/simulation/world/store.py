@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, NoReturn, Protocol, TypeVar
 
 import msgspec
@@ -76,8 +77,8 @@ class Process(Protocol):
     def now_s(self) -> float:
         """Return the world's time in seconds."""
 
-    def committed(self, text: str, streams: tuple[str, ...]) -> None:
-        """Write a line of the trace for a commit."""
+    def committed(self, text: Callable[[], str], streams: tuple[str, ...]) -> None:
+        """Write a line of the trace for a commit; `text` returns it when the line is read."""
 
     def fault_happened(self, fault: FaultId) -> None:
         """Write a line of the trace for a fault."""
@@ -126,7 +127,8 @@ class SimulatedStore:
             await self._power_gone()
 
     async def append(self, batch: AppendBatch) -> Appended:
-        sites = [("commit", str(append.stream)) for append in batch.appends]
+        streams = tuple([str(append.stream) for append in batch.appends])
+        sites = [("commit", stream) for stream in streams]
         fault = await self._knock(sites, lambda: self._log.append(batch))
         refused = fault.site.removeprefix("commit ") if fault is not None and fault.kind is Kind.CONFLICT else None
         try:
@@ -135,7 +137,7 @@ class SimulatedStore:
             await self._power_gone()
         await self._compare(self._witness.saw, self._witness.position)
         self._watched(self._witness.appended, batch, appended)
-        self._process.committed(_told(batch, appended), tuple(str(append.stream) for append in batch.appends))
+        self._process.committed(partial(_told, batch, appended), streams)
         await self._leave(fault)
         return appended
 
@@ -152,7 +154,7 @@ class SimulatedStore:
         except PowerCut:
             await self._power_gone()
         self._watched(self._witness.saved, checkpoints, failed)
-        self._process.committed("save " + "; ".join(f"{one.name} at {one.position}" for one in checkpoints), ())
+        self._process.committed(partial(_told_of_save, checkpoints), ())
         await self._leave(fault)
         return failed
 
@@ -167,7 +169,8 @@ class SimulatedStore:
             self._process.fault_happened(fault)
             await self._before(fault, write)
         await self._wait(self._process.latency_s("commit"))
-        self._require_there()
+        if self._trouble.away_until_s:
+            self._require_there()
         if self._trouble.full_commits and self._plan.is_active:
             self._trouble.full_commits -= 1
             raise StoreUnavailable("no space left on the disk (simulated)")
@@ -294,8 +297,11 @@ class SimulatedStore:
             self._process.fault_happened(fault)
             if fault.kind is Kind.READ_SLOW:
                 await self._wait(self._plan.amount(fault, 0.05, 20.0))
-        await self._wait(self._process.latency_s("read"))
-        self._require_there()
+        delay_s = self._process.latency_s("read")
+        if delay_s > 0:
+            await self._wait(delay_s)
+        if self._trouble.away_until_s:
+            self._require_there()
         if fault is not None and fault.kind is Kind.READ_FAILED:
             raise StoreUnavailable("the store cannot be read (simulated)")
         try:
@@ -368,6 +374,10 @@ def _told(batch: AppendBatch, appended: Appended) -> str:
         parts.append(f"{append.stream} v{append.expected_version} + {names} {where}")
     parts += [f"snapshot {one.stream} v{one.version}" for one in batch.snapshots]
     return "commit " + "; ".join(parts)
+
+
+def _told_of_save(checkpoints: Sequence[SaveCheckpoint]) -> str:
+    return "save " + "; ".join(f"{one.name} at {one.position}" for one in checkpoints)
 
 
 def _named(event: EncodedEvent) -> str:

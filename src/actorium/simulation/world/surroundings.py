@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from actorium.simulation.chance import Chance
@@ -38,8 +39,8 @@ class Surroundings(Protocol):
         """Whether the scenario has switched faults off, for example during setup."""
         ...
 
-    def note(self, text: str, mark: TraceMark, who: str = "", about: tuple[str, ...] = ()) -> None:
-        """Write a line of the trace."""
+    def note(self, text: str | Callable[[], str], mark: TraceMark, who: str = "", about: tuple[str, ...] = ()) -> None:
+        """Write a line of the trace; `text` may be a function that returns it later."""
         ...
 
     def note_fault(self, fault: FaultId, who: str = "") -> None:

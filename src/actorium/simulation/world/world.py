@@ -235,8 +235,8 @@ class World:
 
     # --- used by the parts of the world ---------------------------------------------------------------------------
 
-    def note(self, text: str, mark: TraceMark, who: str = "", about: tuple[str, ...] = ()) -> None:
-        """Write a line of the trace."""
+    def note(self, text: str | Callable[[], str], mark: TraceMark, who: str = "", about: tuple[str, ...] = ()) -> None:
+        """Write a line of the trace; `text` may be a function that returns it later."""
         if not self._is_buried:
             line = TraceLine(self.machine.elapsed_s, self.machine.steps, text, mark, who, about)
             self.trace.append(line)
