@@ -7,21 +7,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from support.consoles import TOKENS
 from support.shop import PARTS, Faults
 
 from actorium import Retry, Runtime, Settings
-from actorium.console import control_socket
+from actorium.console import Console, Meter, control_socket
+from actorium.console.server import HEAD_BYTES_MAX, SmallServer
 
 T = TypeVar("T")
 
 
 class ServedShop:
-    """The running shop; `do` runs a coroutine in it."""
+    """The running shop, with its console at `url`; `do` runs a coroutine in it."""
 
     def __init__(self, db: Path) -> None:
         self.db = db
         settings = Settings(handler_retry=Retry(attempts=1))
-        self.runtime = Runtime(PARTS, store=f"sqlite:///{db}", settings=settings)
+        self._meter = Meter()
+        self.runtime = Runtime(PARTS, store=f"sqlite:///{db}", settings=settings, instruments=[self._meter])
+        self.url = ""
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._started = threading.Event()
@@ -29,8 +33,14 @@ class ServedShop:
 
     async def _run(self) -> None:
         async with self.runtime, control_socket(self.runtime):
+            console = Console(self.runtime, actions=True, tokens=TOKENS, meter=self._meter)
+            serving = SmallServer(console)
+            server = await asyncio.start_server(serving.connected, "127.0.0.1", 0, limit=HEAD_BYTES_MAX)
+            self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
             self._started.set()
             await self._stop.wait()
+            server.close()
+            await serving.stop()
 
     def start(self) -> None:
         """Start it, and wait until it serves."""
@@ -45,7 +55,7 @@ class ServedShop:
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the application."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(120)
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from actorium.console.api.views import (
     TimerView,
 )
 from actorium.console.masking import Masking
+from actorium.operators import OPERATOR
 from actorium.store.codec import decode_metadata
 from actorium.store.errors import InvalidCommand
 from actorium.store.event_store import EventStore, StreamRead
@@ -61,7 +62,7 @@ class LogView:
         """Return a record as it is shown; `shown` shows hidden values too."""
         metadata = decode_metadata(record.metadata)
         payload, headers, is_masked = msgspec.json.decode(record.payload), dict(metadata.headers), False
-        if not shown:
+        if not shown and record.stream.type != OPERATOR:
             payload, hides_payload = self._masking.masked(record.type, payload)
             headers, hides_headers = self._masking.masked("headers", headers)
             is_masked = hides_payload or hides_headers

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from typing import Any, Literal
 
 import msgspec
+
+from actorium.console.api.views import DifferenceView
 
 HIDDEN = "•••"
 
@@ -15,7 +18,8 @@ class Masking(msgspec.Struct, frozen=True, kw_only=True):
 
     The type is an event's type, a stream's type or a saga's type; the field is one at the top of the payload or state.
     The most specific entry counts: `type.field`, then the type, then the field. Between two that are equally specific,
-    `hidden` counts. A hidden value keeps its structure: names of fields are shown, texts and numbers are not.
+    `hidden` counts. A hidden value keeps its structure: names of fields are shown, texts and numbers are not. What
+    operators did is never hidden.
 
     default: for values that no entry is about: "hide" or "show".
     shown: always shown.
@@ -32,6 +36,13 @@ class Masking(msgspec.Struct, frozen=True, kw_only=True):
             return (_hidden(value), True) if self._hides(type, "") else (value, False)
         masked = {name: _hidden(one) if self._hides(type, name) else one for name, one in value.items()}
         return masked, masked != value
+
+    def masked_difference(self, type: str, difference: DifferenceView) -> DifferenceView:
+        """Return a difference between two states of a type, without what is hidden."""
+        field = re.split(r"[.\[]", difference.path, maxsplit=1)[0]
+        if not self._hides(type, field):
+            return difference
+        return DifferenceView(difference.path, _hidden(difference.before), _hidden(difference.after))
 
     def _hides(self, type: str, field: str) -> bool:
         for name in (f"{type}.{field}", type, field):

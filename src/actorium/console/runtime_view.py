@@ -72,9 +72,13 @@ class RuntimeView:
         states, why = await self._states(query.type, query.id, after, last)
         changes = []
         for record in records:
-            before, now = states.get(record.version, (None, None))
-            found = differences(before, now) if record.version in states else []
-            changes.append(ChangeView(self._log.event(record), before, now, found))
+            event, found = self._log.event(record), states.get(record.version)
+            if found is None:
+                changes.append(ChangeView(event, None, None, []))
+                continue
+            differing = [self._masking.masked_difference(query.type, one) for one in differences(*found)]
+            before, now = (self._masking.masked(query.type, one)[0] for one in found)
+            changes.append(ChangeView(event, before, now, differing))
         return StreamHistory(query.type, query.id, version, changes[::-1], why)
 
     async def _states(self, type: str, id: str, after: int, last: int) -> tuple[dict[int, tuple[Any, Any]], str]:
@@ -88,7 +92,7 @@ class RuntimeView:
         async for change in self._runtime.history(aggregate, id, after_version=after):
             if change.version > last:
                 break
-            before, now = (self._masking.masked(type, _values(one))[0] for one in (change.before, change.after))
+            before, now = _values(change.before), _values(change.after)
             first = states[change.version][0] if change.version in states else before
             states[change.version] = (first, now)
         return states, ""
