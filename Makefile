@@ -1,6 +1,6 @@
 # Everything here sets itself up: a clean clone needs Python 3.11 or newer, pip and make.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench reference lock clean
+.PHONY: help demo test check format bench guard reference lock clean
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 
@@ -40,6 +40,9 @@ format: $(READY) ## format the code and fix everything that ruff can fix
 
 bench: $(READY) ## run the benchmark suite (ARGS="--quick" for a first look)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+guard: $(READY) ## compare the costs of commands with the stored run
+	@$(BIN)/python -m benchmarks --only cost --rounds 1 --compare benchmarks/stored
 
 reference: $(READY) ## write docs/reference.md from the public names and their docstrings
 	@cd tests && ../$(BIN)/python -m support.reference_page

@@ -215,6 +215,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     beside: the scenarios that it is compared with.
     needs: a module that must be installed.
     label: its name beside our own scenarios.
+    limit: how many times the earlier headline figure, which is a cost, it may be in a comparison; 0 for no limit.
     """
 
     name: str
@@ -230,6 +231,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     needs: str = ""
     also: str = ""
     label: str = ""
+    limit: float = 0.0
 
     def asked(self, sizes: Sizes) -> str:
         """Return the question with these sizes; a missing size is taken from a full run."""

@@ -38,7 +38,7 @@ _WIDE = 130  # at this width all figures fit into one table
 _LATENCIES_IF_NARROW = ("p50_ms", "p99_ms", "max_ms")
 # Headings over the first table only: all tables have the same columns.
 _FRONT_COLUMNS = (("", 35), ("per second", 10), ("actorium", 8), ("range over rounds", 17))
-_STYLES = {"faster": "green", "slower": "red"}
+_STYLES = {"faster": "green", "slower": "red", "over the limit": "bold red"}
 
 
 class Terminal:

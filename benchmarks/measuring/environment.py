@@ -26,13 +26,18 @@ def look_around(folder: Path) -> Environment:
         cores=_cores(),
         memory_gb=round(psutil.virtual_memory().total / 1e9, 1),
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
-        python=f"{platform.python_implementation()} {platform.python_version()}",
+        python=python(),
         sqlite=sqlite3.sqlite_version,
         packages=_packages(),
         folder_file_system=file_system(folder),
         flush_ms=round(flush_ms(folder), 3),
         load_average=round(psutil.getloadavg()[0], 2),
     )
+
+
+def python() -> str:
+    """Return the name and version of the running Python, such as "CPython 3.11.7"."""
+    return f"{platform.python_implementation()} {platform.python_version()}"
 
 
 def flush_ms(folder: Path) -> float:

@@ -12,14 +12,17 @@ import msgspec
 from actorium.benchmarks.catalog import BY_NAME
 from actorium.benchmarks.report import BenchmarkReport, Result
 from actorium.benchmarks.reports.caption import warnings
-from actorium.benchmarks.reports.words import number
-from actorium.benchmarks.scenario import OURS, StoreName, more_is_better
+from actorium.benchmarks.reports.words import number, title
+from actorium.benchmarks.scenario import OURS, STORE_TITLES, StoreName, more_is_better
 
-Verdict = Literal["faster", "slower", "within noise", "too few rounds", "not comparable"]
+Verdict = Literal[
+    "faster", "slower", "within noise", "too few rounds", "not comparable", "within the limit", "over the limit"
+]
 
 # Two sets of three runs are separate by chance alone once in ten, two sets of five once in 126.
 ROUNDS_MIN = 3
 _FLUSH_FACTOR = 1.5
+_BYTECODES = "bytecodes_"  # figures that depend on the version of Python begin with this
 # A smaller difference is not reported, however quiet the machine.
 DIFFERENCE_MIN = 0.03
 
@@ -28,6 +31,7 @@ class Comparison(msgspec.Struct, frozen=True):
     """One scenario, then and now. `ratio` is the new median divided by the old one, for a rate and for a cost alike.
 
     chance: the probability that noise alone gives these rounds a verdict; 0 if there is no verdict.
+    limit: the largest ratio that the scenario allows; 0 if it has no limit.
     """
 
     scenario: str
@@ -39,6 +43,7 @@ class Comparison(msgspec.Struct, frozen=True):
     verdict: Verdict
     why: str = ""
     chance: float = 0.0
+    limit: float = 0.0
 
 
 def compare(old: BenchmarkReport, new: BenchmarkReport) -> list[Comparison]:
@@ -48,7 +53,30 @@ def compare(old: BenchmarkReport, new: BenchmarkReport) -> list[Comparison]:
         before = old.find(*result.key)
         if before is not None and result.runs:
             found.append(_compare(result.headline, before, result))
+            if result.headline.startswith(_BYTECODES) and _minor(old) != _minor(new):
+                why = f"bytecodes of {_minor(old)} and of {_minor(new)}"
+                found[-1] = Comparison(*result.key, result.headline, 0.0, 0.0, 0.0, "not comparable", why)
     return found
+
+
+def over_limit(lines: Sequence[Comparison]) -> list[str]:
+    """Return the comparisons that exceed the limit of their scenario, one sentence each."""
+    return [
+        f"{one.scenario} on {STORE_TITLES[one.store]}: {title(one.figure)} was {number(one.old)} and is now "
+        f"{number(one.new)}, {one.ratio:.2f} times as much; the limit is {one.limit:g} times"
+        for one in lines
+        if one.verdict == "over the limit"
+    ]
+
+
+def stored_name(python: str) -> str:
+    """Return the file name of a stored run for a Python, such as `cpython-3.11.json` for "CPython 3.11.7"."""
+    implementation, _, version = python.partition(" ")
+    return f"{implementation.lower()}-{'.'.join(version.split('.')[:2])}.json"
+
+
+def _minor(report: BenchmarkReport) -> str:
+    return report.environment.python.rpartition(".")[0]
 
 
 def differences(old: BenchmarkReport, new: BenchmarkReport) -> list[str]:
@@ -71,6 +99,12 @@ def _compare(figure: str, old: Result, new: Result) -> Comparison:
     verdict, why = _judge(then, now, ratio, more=more_is_better(figure))
     if old.sizes != new.sizes:
         verdict, why, ratio = "not comparable", "different sizes", 0.0
+    scenario = BY_NAME.get(new.scenario)
+    limit = 0.0 if scenario is None else scenario.limit
+    if limit and ratio:
+        return Comparison(
+            *new.key, figure, *medians, ratio, "over the limit" if ratio > limit else "within the limit", limit=limit
+        )
     is_judged = verdict in ("faster", "slower", "within noise")
     chance = 2 / math.comb(len(then) + len(now), len(now)) if is_judged else 0.0
     return Comparison(*new.key, figure, *medians, ratio, verdict, why, chance)

@@ -36,6 +36,9 @@ TINY: dict[str, float] = {
     "own_ids": 1,
     "per_second": 100,
     "burst": 5,
+    "commands": 6,
+    "rounds": 1,
+    "is_cold": 1,
 }
 # Sizes below which there is nothing to measure.
 LEAST: dict[str, dict[str, float]] = {

@@ -69,7 +69,8 @@ def bench(
     markdown
         Write the report to this file as Markdown tables.
     compare
-        An earlier report (JSON). Show which scenarios have become faster or slower since then.
+        An earlier report (JSON), or a folder with one for each version of Python. Show which scenarios have become
+        faster or slower since then. The exit code is 1 if one exceeds its limit; those named cost-… have one.
     show
         Merge these reports (JSON) and show them, instead of measuring.
     profile
@@ -88,7 +89,7 @@ def bench(
         return
     for file in (html, markdown):
         require_place_for_report(file)
-    before = None if compare is None else _load([compare])
+    before = None if compare is None else _load_earlier(compare)
     if show:
         _require_alone(
             quick=quick, only=bool(only), stores=bool(stores), rounds=rounds is not None, profile=bool(profile)
@@ -97,8 +98,7 @@ def bench(
     else:
         report = _measure(_plan(quick, only, stores, postgresql, rounds, profile, folder))
     complaints = _write(report, json, html, markdown)
-    _tell(report, before, profile, aside=json == STANDARD_OUTPUT)
-    _end(report, complaints)
+    _end(report, [*complaints, *_tell(report, before, profile, aside=json == STANDARD_OUTPUT)])
 
 
 def _plan(
@@ -169,6 +169,24 @@ def _load(files: Sequence[Path]) -> BenchmarkReport:
         raise WrongUse(str(unreadable)) from None
 
 
+def _load_earlier(place: Path) -> BenchmarkReport | None:
+    """Return an earlier report; from a folder, the one for this version of Python, or None if there is none."""
+    from actorium.benchmarks.measuring.environment import python
+    from actorium.benchmarks.reports.compare import stored_name
+
+    if not place.is_dir():
+        return _load([place])
+    file = place / stored_name(python())
+    if file.exists():
+        return _load([file])
+    Console(highlight=False, markup=False, stderr=True).print(
+        f"nothing is compared: {place} has no report for this version of Python ({file.name}); create one with --json",
+        style="yellow",
+        soft_wrap=True,
+    )
+    return None
+
+
 def _write(report: BenchmarkReport, json: Path | None, html: Path | None, markdown: Path | None) -> list[str]:
     """Write what was asked for, the figures first; return what could not be written: the screen still has them."""
     from actorium.benchmarks.report import encoded
@@ -185,16 +203,19 @@ def _write(report: BenchmarkReport, json: Path | None, html: Path | None, markdo
     return complaints
 
 
-def _tell(report: BenchmarkReport, before: BenchmarkReport | None, profile: Path | None, *, aside: bool) -> None:
-    from actorium.benchmarks.reports.compare import compare, differences
+def _tell(report: BenchmarkReport, before: BenchmarkReport | None, profile: Path | None, *, aside: bool) -> list[str]:
+    """Print the report and the comparison; return what exceeds a limit."""
+    from actorium.benchmarks.reports.compare import compare, differences, over_limit
     from actorium.benchmarks.terminal import Terminal
 
     terminal = Terminal(Console(highlight=False, markup=False, emoji=False, stderr=aside))
     terminal.report(report)
+    found = [] if before is None else compare(before, report)
     if before is not None:
-        terminal.comparison(compare(before, report), differences(before, report))
+        terminal.comparison(found, differences(before, report))
     if profile is not None:
         terminal.say(f"call trees are in {profile}; do not compare figures measured under a profiler", "yellow")
+    return over_limit(found)
 
 
 def _end(report: BenchmarkReport, complaints: Sequence[str]) -> None:

@@ -4,7 +4,12 @@ import msgspec
 import pytest
 from support.reports import ENVIRONMENT, report, result
 
-from actorium.benchmarks.reports.compare import compare, differences, summary
+from actorium.benchmarks.report import Result
+from actorium.benchmarks.reports.compare import compare, differences, over_limit, summary
+
+
+def bytecodes(value: float) -> Result:
+    return result([value], "cost-100-callers", "memory", figure="bytecodes_per_command")
 
 
 @pytest.mark.parametrize(
@@ -46,6 +51,32 @@ def test_it_says_how_much_the_machine_differs() -> None:
         "0 faster and 0 slower of 4",
         "scenarios that run no Actorium code have a now / then ratio of 0.90 to 1.05: this is the machine's noise",
     ]
+
+
+@pytest.mark.parametrize(
+    ("now", "verdict"), [(900, "within the limit"), (1_140, "within the limit"), (1_160, "over the limit")]
+)
+def test_a_cost_is_judged_by_its_limit(now: float, verdict: str) -> None:
+    then, after = (report(bytecodes(value)) for value in (1_000, now))
+    lines = compare(then, after)
+    assert [one.verdict for one in lines] == [verdict]
+    assert bool(over_limit(lines)) == (verdict == "over the limit")
+
+
+def test_a_cost_over_its_limit_is_named_with_both_figures() -> None:
+    assert over_limit(compare(report(bytecodes(1_000)), report(bytecodes(1_300)))) == [
+        "cost-100-callers on memory: bytecodes per command was 1,000 and is now 1,300, 1.30 times as much; the limit "
+        "is 1.15 times"
+    ]
+
+
+def test_bytecodes_of_another_version_of_python_are_not_compared() -> None:
+    newer = msgspec.structs.replace(ENVIRONMENT, python="CPython 3.13.1")
+    (found,) = compare(report(bytecodes(1_000)), report(bytecodes(2_000), environment=newer))
+    assert (found.verdict, found.why) == ("not comparable", "bytecodes of CPython 3.11 and of CPython 3.13")
+    patched = msgspec.structs.replace(ENVIRONMENT, python="CPython 3.11.9")
+    (found,) = compare(report(bytecodes(1_000)), report(bytecodes(2_000), environment=patched))
+    assert found.verdict == "over the limit"
 
 
 def test_other_sizes_are_not_compared() -> None:
