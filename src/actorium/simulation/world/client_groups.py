@@ -69,6 +69,10 @@ class SimulatedSagas:
         """End a stuck saga as completed."""
         await self._ask(f"complete {id}", lambda runtime: runtime.sagas.complete(saga, id, reason=reason))
 
+    async def compensate(self, saga: type[Saga], id: str, *, reason: str) -> None:
+        """Undo the steps of a saga that is stuck on its way forward."""
+        await self._ask(f"compensate {id}", lambda runtime: runtime.sagas.compensate(saga, id, reason=reason))
+
 
 class SimulatedSubmissions:
     """The submitted commands of a node, with the methods of `runtime.submissions`."""
@@ -98,6 +102,13 @@ class SimulatedSubmissions:
             f"cancel {command_id}", lambda runtime: runtime.submissions.cancel(command_id, reason=reason)
         )
         return cancelled
+
+    async def run_now(self, command_id: str, *, reason: str = "") -> bool:
+        """Make a waiting command due now."""
+        hastened: bool = await self._ask(
+            f"run {command_id} now", lambda runtime: runtime.submissions.run_now(command_id, reason=reason)
+        )
+        return hastened
 
 
 class SimulatedProcessor:
