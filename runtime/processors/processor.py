@@ -17,10 +17,11 @@ from actorium.actors.commands import checked_text
 from actorium.actors.errors import NotFound
 from actorium.runtime.environment import RuntimeEnvironment
 from actorium.runtime.errors import RuntimeClosed
-from actorium.runtime.log.log_reader import Delivered, LogReader
+from actorium.runtime.log.log_reader import Delivered
 from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.processors.dead_letters import moved_to
 from actorium.runtime.processors.delivery import Delivery
+from actorium.runtime.processors.event_reader import EventReader
 from actorium.runtime.processors.processor_statistics import ProcessorStatistics
 from actorium.runtime.retry import GoNoFurther, Retry, TryLater
 from actorium.runtime.waits import end, ended
@@ -66,7 +67,7 @@ class Processor:
         work: Work,
         delivery: Delivery,
         checkpoint: Checkpoint,
-        log_reader: LogReader,
+        log_reader: EventReader,
         environment: RuntimeEnvironment,
         *,
         plain_name: str,

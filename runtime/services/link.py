@@ -89,6 +89,12 @@ class ServiceLink(Component):
         self._door = door
 
     @property
+    def service(self) -> Service:
+        """What this runtime offers."""
+        assert self._service is not None, "a client offers nothing"
+        return self._service
+
+    @property
     def peers(self) -> Mapping[str, Peer]:
         """The other services by name."""
         return self._peers

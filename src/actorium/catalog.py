@@ -11,6 +11,7 @@ from actorium.operators import OperatorStream
 from actorium.runtime.processors.outlet import Outlet
 from actorium.runtime.processors.reactions import Reaction, reaction_of
 from actorium.runtime.projections.projection import Projection
+from actorium.runtime.services.inbox import inbox_stream_of
 from actorium.runtime.services.service import RemoteService
 from actorium.runtime.services.voided import VoidedCommand
 from actorium.sagas.model.events import SAGA_EVENTS
@@ -34,6 +35,7 @@ class Catalog:
     reactions: the `@react` functions.
     outlets: the outlets.
     remotes: the other services.
+    inbox_streams: the class of actors that keeps the events of each other service.
     saga_streams: the class of actors that keeps each saga class.
     own_aggregates: the runtime's own classes of actors; users do not send their commands.
     events: the event classes that the parts decide or handle.
@@ -59,12 +61,9 @@ class Catalog:
         self.events: Sequence[type[Event]] = [*events]
         # The events of sagas' own streams are always included: without a registered saga, the agenda would skip them.
         events.update(dict.fromkeys(SAGA_EVENTS))
-        self.own_aggregates: list[type[Aggregate]] = [
-            Submission,
-            OperatorStream,
-            VoidedCommand,
-            *self.saga_streams.values(),
-        ]
+        self.inbox_streams = {remote: inbox_stream_of(remote) for remote in self.remotes if remote.events}
+        own: list[type[Aggregate]] = [Submission, OperatorStream, VoidedCommand]
+        self.own_aggregates = [*own, *self.inbox_streams.values(), *self.saga_streams.values()]
         for aggregate in self.own_aggregates:
             self._name("streams", aggregate.__definition__.stream_type, aggregate, "another name")
             events.update(dict.fromkeys(aggregate.__definition__.evolvers))

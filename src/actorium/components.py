@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from actorium.catalog import Catalog
@@ -16,6 +16,7 @@ from actorium.runtime.log.log_reader import LogReader
 from actorium.runtime.log.log_watch import LogWatch
 from actorium.runtime.processors.checkpoint import not_saved
 from actorium.runtime.read_side import ReadSide
+from actorium.runtime.services.feeds import ServiceFeeds
 from actorium.runtime.services.link import ServiceLink
 from actorium.runtime.statistics import Counters
 from actorium.sagas.execution.saga_engine import SagaEngine
@@ -28,13 +29,14 @@ class Components(NamedTuple):
     """The components that execute commands, that follow the log, and that follow it and send commands.
 
     watch: hears of the appends of other processes, in a runtime that only reads; the sagas do not run there.
+    services: what leads to other services, and their events here.
     """
 
     engine: Engine
     reads: ReadSide
     sagas: SagaEngine
     watch: LogWatch | None
-    link: ServiceLink | None
+    services: Sequence[Component]
     node: ClusterNode | None
 
     def in_order(self) -> Assembly:
@@ -46,9 +48,7 @@ class Components(NamedTuple):
         """
         if self.watch is not None:
             return Assembly(self.engine, followers=[BackgroundTask(self.watch.run), self.reads], senders=[])
-        senders: list[Component] = [*self.reads.reactions, BackgroundTask(self.sagas.run)]
-        if self.link is not None:
-            senders.insert(0, self.link)
+        senders = [*self.services, *self.reads.reactions, BackgroundTask(self.sagas.run)]
         nodes = [] if self.node is None else [self.node]
         return Assembly(self.engine, followers=[*nodes, self.reads, self.sagas], senders=senders)
 
@@ -86,4 +86,8 @@ def assembled(
     watch = None
     if environment.read_only:
         watch = LogWatch(environment.store, engine.log_tail, environment.settings.poll_s)
-    return Components(engine, reads, sagas, watch, link, node)
+    services: list[Component] = []
+    if link is not None:
+        feeds = ServiceFeeds(link.service, catalog.inbox_streams, engine.dispatcher, reads, environment, save)
+        services = [link, feeds]
+    return Components(engine, reads, sagas, watch, services, node)

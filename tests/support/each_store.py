@@ -66,6 +66,7 @@ ON_MEMORY_ONLY = frozenset(
         "test_catalog",
         "test_commands",
         "test_contracts",
+        "test_events_between_services",
         "test_crash_points",
         "test_limits_of_services",
         "test_lone_caller",

@@ -117,12 +117,12 @@ class MemoryBus:
         if len(entries) != after:
             raise WrongSequence(f"the stream {stream} ends at {len(entries)}, not {after}: read its end again")
         entries.append(data)
-        asyncio.get_running_loop().call_soon(partial(self._tell, stream))
+        asyncio.get_running_loop().call_soon(partial(self._tell, stream, data))
         return len(entries)
 
-    def _tell(self, stream: str) -> None:
+    def _tell(self, stream: str, data: bytes) -> None:
         for one in self._hub.receivers(stream):
-            one.deliver(BusMessage(stream, b""))
+            one.deliver(BusMessage(stream, data))
 
     async def ends(self, stream: str) -> StreamEnds:
         """Return where a stream begins and ends."""

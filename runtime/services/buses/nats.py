@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
 
 import nats.errors
 import nats.js.errors
@@ -37,6 +37,8 @@ from actorium.store.raised import error_text, let_through
 
 log = logger("actorium.services")
 
+T = TypeVar("T")
+
 _DEFAULT_LARGEST = 1_048_576
 _FIRST_CONNECT_S = 2.0
 _RECONNECT_S = 0.2
@@ -45,7 +47,7 @@ _REQUEST_S = 5.0
 _PENDING_BYTES_MAX = 16_777_216
 _READ_BYTES_MAX = 4_194_304
 _WRONG_LAST_SEQUENCE = 10071
-_NO_STREAM = 10059
+_OTHER_SETTINGS = 10058
 # The status of the message behind the last entry of a batch, and of one that found no entry.
 _END_OF_BATCH, _NO_ENTRY = "204", "404"
 _DENIED = ("authorization", "authentication", "permissions violation for connect")
@@ -159,20 +161,12 @@ class NatsBus:
     async def append(self, stream: str, data: bytes, *, after: int) -> int:
         """Append an entry with the sequence number that JetStream must be at."""
         self._warn_once(stream)
-        try:
-            return await self._append(stream, data, after)
-        except nats.errors.NoRespondersError:
+        if after == 0:
             await self._create(stream)
-            return await self._append(stream, data, after)
-
-    async def _append(self, stream: str, data: bytes, after: int) -> int:
         headers = {str(Header.EXPECTED_LAST_SEQUENCE.value): str(after)}
-        try:
-            answer = await self._connected().request(stream, data, timeout=_REQUEST_S, headers=headers)
-        except nats.errors.NoRespondersError:
-            raise
-        except (nats.errors.Error, TimeoutError) as error:
-            raise self._unavailable(error) from error
+        answer = await self._while_connected(
+            lambda client: client.request(stream, data, timeout=_REQUEST_S, headers=headers)
+        )
         said = json.loads(answer.data)
         trouble = said.get("error")
         if trouble is None:
@@ -182,7 +176,7 @@ class NatsBus:
         raise ServiceUnavailable(f"JetStream did not accept an entry of {stream}: {trouble.get('description')}")
 
     async def _create(self, stream: str) -> None:
-        """Create a stream, unless it exists and JetStream itself was away."""
+        """Create a stream, unless it exists; an operator may have created it with other settings."""
         config = StreamConfig(
             name=_stream_name(stream),
             subjects=[stream],
@@ -194,45 +188,44 @@ class NatsBus:
             deny_delete=True,
         )
         try:
-            await self._connected().jetstream(timeout=_REQUEST_S).add_stream(config)
-        except (nats.errors.Error, TimeoutError) as error:
-            raise self._unavailable(error) from error
+            await self._while_connected(lambda client: client.jetstream(timeout=_REQUEST_S).add_stream(config))
+        except nats.js.errors.BadRequestError as refusal:
+            if refusal.err_code != _OTHER_SETTINGS:
+                raise self._unavailable(refusal) from refusal
 
     async def ends(self, stream: str) -> StreamEnds:
         """Return the first and last sequence number of a stream."""
+        name = _stream_name(stream)
         try:
-            info = await self._connected().jetstream(timeout=_REQUEST_S).stream_info(_stream_name(stream))
+            info = await self._while_connected(lambda client: client.jetstream(timeout=_REQUEST_S).stream_info(name))
         except nats.js.errors.NotFoundError:
             return StreamEnds(0, 0)
-        except (nats.errors.Error, TimeoutError) as error:
-            raise self._unavailable(error) from error
         last = info.state.last_seq
         return StreamEnds(info.state.first_seq if info.state.messages else min(last + 1, last * 2), last)
 
     async def read(self, stream: str, after: int, limit: int = ENTRIES_PER_READ) -> list[Entry]:
         """Return the entries after a sequence number, with one request."""
-        client = self._connected()
+        return await self._while_connected(lambda client: self._read(client, stream, after, limit))
+
+    async def _read(self, client: Client, stream: str, after: int, limit: int) -> list[Entry]:
         inbox = client.new_inbox()
         wanted = json.dumps({"seq": after + 1, "batch": limit, "max_bytes": _READ_BYTES_MAX}).encode()
         entries: list[Entry] = []
+        answers = await client.subscribe(inbox)
         try:
-            answers = await client.subscribe(inbox)
-            try:
-                await client.publish(f"$JS.API.DIRECT.GET.{_stream_name(stream)}", wanted, inbox)
-                while True:
-                    message = await answers.next_msg(_REQUEST_S)
-                    headers = message.headers or {}
-                    status = headers.get("Status")
-                    if status is None:
-                        entries.append(Entry(int(headers["Nats-Sequence"]), message.data))
-                    elif status in (_END_OF_BATCH, _NO_ENTRY):
-                        return entries
-                    else:
-                        return await self._read_refused(stream, status, headers)
-            finally:
-                await answers.unsubscribe()
-        except (nats.errors.Error, TimeoutError) as error:
-            raise self._unavailable(error) from error
+            await client.publish(f"$JS.API.DIRECT.GET.{_stream_name(stream)}", wanted, inbox)
+            while True:
+                message = await answers.next_msg(_REQUEST_S)
+                headers = message.headers or {}
+                status = headers.get("Status")
+                if status is None:
+                    entries.append(Entry(int(headers["Nats-Sequence"]), message.data))
+                elif status in (_END_OF_BATCH, _NO_ENTRY):
+                    return entries
+                else:
+                    return await self._read_refused(stream, status, headers)
+        finally:
+            await answers.unsubscribe()
 
     async def _read_refused(self, stream: str, status: str, headers: Mapping[str, str]) -> list[Entry]:
         if status == "503" and (await self.ends(stream)).last == 0:
@@ -254,6 +247,24 @@ class NatsBus:
         if client is None or not client.is_connected:
             raise ServiceUnavailable(f"the bus {self.describe()} is not connected")
         return client
+
+    async def _while_connected(self, request: Callable[[Client], Awaitable[T]]) -> T:
+        """Return the answer to a request; raise ServiceUnavailable when its connection ends, or for no answer."""
+        asking = asyncio.ensure_future(request(self._connected()))
+        assert self._broke is not None, "a connection ends sometime"
+        try:
+            await asyncio.wait((asking, self._broke), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not asking.done():
+                asking.cancel()
+        if not asking.done():
+            raise ServiceUnavailable(f"the connection to the bus {self.describe()} broke before it answered")
+        try:
+            return asking.result()
+        except (nats.js.errors.NotFoundError, nats.js.errors.BadRequestError):
+            raise
+        except (nats.errors.Error, TimeoutError) as error:
+            raise self._unavailable(error) from error
 
     def _unavailable(self, error: Exception) -> ServiceUnavailable:
         return ServiceUnavailable(f"the bus {self.describe()} did not answer: {error_text(error)}")
