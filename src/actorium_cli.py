@@ -167,7 +167,7 @@ COMMANDS: Mapping[str, CommandEntry | CommandGroup] = {
         },
     ),
     "demo": (
-        "actorium.examples.bank.commands:demo",
+        "actorium.examples.demos:demo",
         "Import bank transactions, kill the import halfway, restart from the log, and show that nothing is lost.",
     ),
 }

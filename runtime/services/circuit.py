@@ -60,13 +60,15 @@ class Circuit:
     def failed(self) -> None:
         """Note that a command had no answer."""
         self._failures += 1
-        self._is_trying = False
         if self._open_until is not None:
+            if not self._is_trying:
+                return  # it was sent before the circuit opened
             self._open_s = min(self._open_s * 2, _OPEN_MAX_S)
         elif self._failures < FAILURES_TO_OPEN:
             return
         else:
             log.error("circuit_opened", service=self._service, failures=self._failures)
+        self._is_trying = False
         self._open_until = self._time() + self._open_s
 
     def left(self) -> None:

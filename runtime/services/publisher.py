@@ -55,6 +55,7 @@ class Publisher:
         self._log_reader = log_reader
         self._source = source
         self._end: _End | None = None
+        self._published_to = 0  # the position up to which everything was in the stream once
 
     async def prepare(self) -> None:
         """Continue where the last run ended."""
@@ -74,8 +75,8 @@ class Publisher:
         try:
             end = self._end or await self._find_end()
             if end.position < self._checkpoint.position and self._end is None:
-                log.error("stream_behind_log", stream=self._stream, position=end.position)
-                self._end = end
+                # Nothing to publish may stand between; if there is, the bus has lost it.
+                self._end, self._published_to = end, self._checkpoint.position
                 await self._checkpoint.save(end.position)  # the next page begins there
                 return
             self._end = end
@@ -103,6 +104,9 @@ class Publisher:
         largest = self._bus.largest_message
         end = self._end
         assert end is not None, "the end of the stream is known before it is written"
+        if readable and readable[0].position <= self._published_to:
+            log.error("published_events_lost", stream=self._stream, bus=self._bus.describe(), after=end.number)
+            self._published_to = 0
         number = end.number
         for data, batch in batches_of(readable, self._service.name, end.number + 1, largest):
             if len(data) > largest:

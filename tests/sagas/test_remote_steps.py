@@ -51,9 +51,6 @@ class FillOrder(Saga):
     def approve(self) -> ApproveOrder:
         return ApproveOrder(self.id)
 
-    def on_undone(self) -> RejectOrder:
-        return RejectOrder(self.id, self.reason)
-
 
 class LossyBus(MemoryBus):
     """A bus that loses what one side sends while it is told to, and keeps it for later."""

@@ -204,7 +204,7 @@ async def test_a_stream_that_lost_its_newest_entries_gets_them_again() -> None:
             await settled()
             await asyncio.sleep(5.0)
             assert [event for _, event in await taken_in(here)] == [CustomerOpened(number) for number in range(5)]
-    assert [line["event"] for line in lines if line["event"] == "stream_behind_log"]
+    assert [line["event"] for line in lines if line["event"] == "published_events_lost"]
     entries = await bus.read(events_of("customers"), 0)
     ids = [event.id for one in entries for event in decode_batch(one.data).events]
     assert ids == [f"Customer/c-{number}/1" for number in range(5)]
