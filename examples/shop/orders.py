@@ -9,11 +9,11 @@ from actorium import (
     Rejected,
     Runtime,
     Saga,
-    Transaction,
     create,
     decide,
     evolve,
     on,
+    query,
     starts,
     step,
 )
@@ -123,15 +123,20 @@ class FillOrder(Saga):
 class CreditUsed(Projection):
     """The credit that each customer has reserved, from the events of the other service."""
 
-    schema = "CREATE TABLE credit (customer TEXT, cause TEXT, amount INTEGER, PRIMARY KEY (customer, cause))"
+    orders: dict[str, dict[str, int]] = {}
 
     @on
-    def reserved(self, event: CreditReserved, recorded: RecordedEvent[CreditReserved], tx: Transaction) -> None:
-        tx.execute("INSERT INTO credit VALUES (?, ?, ?)", recorded.stream_id, event.order, event.amount)
+    def reserved(self, event: CreditReserved, recorded: RecordedEvent[CreditReserved]) -> None:
+        self.orders.setdefault(recorded.stream_id, {})[event.order] = event.amount
 
     @on
-    def released(self, event: CreditReleased, recorded: RecordedEvent[CreditReleased], tx: Transaction) -> None:
-        tx.execute("DELETE FROM credit WHERE customer = ? AND cause = ?", recorded.stream_id, event.order)
+    def released(self, event: CreditReleased, recorded: RecordedEvent[CreditReleased]) -> None:
+        self.orders.setdefault(recorded.stream_id, {}).pop(event.order, None)
+
+    @query
+    def of(self, customer: str) -> int:
+        """Return the credit that a customer has reserved."""
+        return sum(self.orders.get(customer, {}).values())
 
 
 def orders(bus: str, store: str) -> Runtime:
