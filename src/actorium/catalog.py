@@ -11,7 +11,7 @@ from actorium.operators import OperatorStream
 from actorium.runtime.processors.outlet import Outlet
 from actorium.runtime.processors.reactions import Reaction, reaction_of
 from actorium.runtime.projections.projection import Projection
-from actorium.runtime.services.inbox import inbox_stream_of
+from actorium.runtime.services.events.inbox import inbox_stream_of
 from actorium.runtime.services.service import RemoteService
 from actorium.runtime.services.voided import VoidedCommand
 from actorium.sagas.model.events import SAGA_EVENTS

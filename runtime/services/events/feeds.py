@@ -15,9 +15,9 @@ from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.processors.concurrent_delivery import ConcurrentDelivery
 from actorium.runtime.processors.processor import Processor
 from actorium.runtime.read_side import ReadSide
-from actorium.runtime.services.inbox import Inbox, InboxCheckpoint
-from actorium.runtime.services.inbox_reader import InboxReader
-from actorium.runtime.services.publisher import Publisher
+from actorium.runtime.services.events.inbox import Inbox, InboxCheckpoint
+from actorium.runtime.services.events.inbox_reader import InboxReader
+from actorium.runtime.services.events.publisher import Publisher
 from actorium.runtime.services.service import RemoteService, Service
 from actorium.store.event_store import SaveCheckpoint
 

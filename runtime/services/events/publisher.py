@@ -18,8 +18,8 @@ from actorium.runtime.log.log_reader import Delivered, LogReader, Unread
 from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.processors.dead_letters import dead_letter
 from actorium.runtime.retry import Retry, TryLater
-from actorium.runtime.services.batches import batches_of, decode_batch
 from actorium.runtime.services.bus import Bus
+from actorium.runtime.services.events.batches import batches_of, decode_batch
 from actorium.runtime.services.service import Service
 from actorium.runtime.services.subjects import events_of
 from actorium.store.errors import ConfigurationError

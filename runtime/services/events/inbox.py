@@ -27,7 +27,7 @@ from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.log.log_reader import Delivered
 from actorium.runtime.processors.lagging_checkpoint import LaggingCheckpoint
 from actorium.runtime.retry import Retry
-from actorium.runtime.services.inbox_reader import InboxReader
+from actorium.runtime.services.events.inbox_reader import InboxReader
 from actorium.runtime.services.service import RemoteService
 from actorium.runtime.services.subjects import event_id_of_elsewhere
 from actorium.store.errors import Transient
