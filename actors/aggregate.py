@@ -54,6 +54,19 @@ def evolve(method: F) -> F:
     return mark(method, Role.EVOLVE)
 
 
+def correct(method: F) -> F:
+    """Mark the pure method that corrects a wrong event: it returns correcting events, or a command of the aggregate.
+
+    The annotation of the first parameter selects the wrong event. A second parameter receives the event that should
+    have been recorded, or None if there should be none. The method decides on the present state, and may return None
+    if there is nothing to correct.
+
+    Raises:
+        ConfigurationError: the decorated object is not a plain function, or it is async.
+    """
+    return mark(method, Role.CORRECT)
+
+
 class Aggregate(msgspec.Struct, metaclass=HandlerMeta):
     """Base class for aggregates: the state of one aggregate and the rules that change it; every field needs a default.
 

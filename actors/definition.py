@@ -6,7 +6,7 @@ import inspect
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -28,6 +28,7 @@ class Role(Enum):
     CREATE = "create"
     DECIDE = "decide"
     EVOLVE = "evolve"
+    CORRECT = "correct"
 
 
 def mark(method: F, role: Role) -> F:
@@ -43,10 +44,20 @@ def mark(method: F, role: Role) -> F:
     return method
 
 
-class AggregateDefinition(Generic[A]):
-    """The handlers of one aggregate class, keyed by the type they handle."""
+class Corrector(NamedTuple):
+    """A `@correct` method, and whether it takes the event that should have been recorded."""
 
-    __slots__ = ("aggregate_class", "evolvers", "handlers", "has_create", "stream_type")
+    method: Callable[..., Any]
+    wants_right: bool
+
+
+class AggregateDefinition(Generic[A]):
+    """The handlers of one aggregate class, keyed by the type they handle.
+
+    correctors: the `@correct` methods by the class of the wrong event.
+    """
+
+    __slots__ = ("aggregate_class", "correctors", "evolvers", "handlers", "has_create", "stream_type")
 
     def __init__(self, aggregate_class: type[A], names: Mapping[str, Any]) -> None:
         self.aggregate_class = aggregate_class
@@ -54,6 +65,7 @@ class AggregateDefinition(Generic[A]):
         self.stream_type: str = own if isinstance(own, str) and own else aggregate_class.__name__
         self.handlers: dict[type[Command], CommandHandler] = {}
         self.evolvers: dict[type[Event], Callable[..., Any]] = {}
+        self.correctors: dict[type[Event], Corrector] = {}
         for method, role in _marked(aggregate_class):
             _Reader(aggregate_class, method, role, names).read_into(self)
         self.has_create = any(handler.creates for handler in self.handlers.values())
@@ -116,16 +128,19 @@ class _Reader:
         first, second = self._parameters()
         if self._role is Role.EVOLVE:
             self._read_evolver(definition, first, second)
+        elif self._role is Role.CORRECT:
+            self._read_corrector(definition, first)
         else:
             self._read_handler(definition, first, second)
 
     def _parameters(self) -> tuple[Any, Any]:
         parameters = list(inspect.signature(self._method).parameters.values())[1:]
-        wanted = "event" if self._role is Role.EVOLVE else "command"
+        wanted = "command" if self._role in (Role.CREATE, Role.DECIDE) else "event"
         if not parameters or len(parameters) > 2:
+            more = "the right event" if self._role is Role.CORRECT else "Metadata"
             raise ConfigurationError(
                 f"{self._name} takes {len(parameters)} parameters after self: @{self._role.value} must take the "
-                f"{wanted}, and may take Metadata after it"
+                f"{wanted}, and may take {more} after it"
             )
         hints = [self._hints.get(parameter.name) for parameter in parameters]
         if hints[0] is None:
@@ -152,6 +167,22 @@ class _Reader:
                     f"{event_class.__name__}: keep one"
                 )
             definition.evolvers[event_class] = self._method
+
+    def _read_corrector(self, definition: AggregateDefinition[Any], first: Any) -> None:
+        returned = [part for part in leaves(self._hints.get("return")) if part is not type(None)]
+        for part in returned:
+            if not is_proper_subclass(part, Event) and not is_proper_subclass(part, Command):
+                raise ConfigurationError(
+                    f"{self._name} is annotated to return {shown(part)}: @correct must return events, a command of "
+                    "the same aggregate, or None"
+                )
+        wants_right = len(inspect.signature(self._method).parameters) > 2
+        for event_class in alternatives(first):
+            if not is_proper_subclass(event_class, Event):
+                raise ConfigurationError(f"{self._name} corrects {shown(event_class)}, which is not an Event")
+            if event_class in definition.correctors:
+                raise ConfigurationError(f"{self._name}: another method corrects {event_class.__name__}: keep one")
+            definition.correctors[event_class] = Corrector(self._method, wants_right)
 
     def _read_handler(self, definition: AggregateDefinition[Any], first: Any, second: Any) -> None:
         if second is None and len(inspect.signature(self._method).parameters) > 2:

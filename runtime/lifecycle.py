@@ -23,6 +23,7 @@ from actorium.runtime.shutdown import Shutdown
 from actorium.store.errors import ActoriumError, ConfigurationError
 from actorium.store.event_store import Head
 from actorium.store.log import logger
+from actorium.store.names import StoredEventType
 from actorium.store.raised import error_text
 from actorium.store.shared import SharedStore
 
@@ -47,19 +48,20 @@ class Assembly(NamedTuple):
     senders: Sequence[Component]
 
 
+Assemble = Callable[[Head, Sequence[StoredEventType]], Assembly]
+"""Makes the components of a runtime, given the end of its log and the shapes of the events in it."""
+
+
 class Lifecycle:
     """Starts, drains and stops one runtime.
 
     environment: shared by its components; the lifecycle closes the store.
     open_store: opens the store.
-    assemble: makes the components, given the end of the log. Called when the store is open and the event loop runs.
+    assemble: makes the components. Called when the store is open and the event loop runs.
     """
 
     def __init__(
-        self,
-        environment: RuntimeEnvironment,
-        open_store: Callable[[], Awaitable[None]],
-        assemble: Callable[[Head], Assembly],
+        self, environment: RuntimeEnvironment, open_store: Callable[[], Awaitable[None]], assemble: Assemble
     ) -> None:
         self._environment = environment
         self._open_store = open_store
@@ -154,8 +156,9 @@ class Lifecycle:
         why: BaseException | None = None
         try:
             await self._open_store()
-            await require_readable(environment.store, environment.codec, environment.settings.unreadable_types)
-            assembly = self._assembly = self._assemble(await environment.store.head())
+            settings = environment.settings
+            stored = await require_readable(environment.store, environment.codec, settings.unreadable_types)
+            assembly = self._assembly = self._assemble(await environment.store.head(), stored)
             async with anyio.create_task_group() as tasks:
                 try:
                     await self._serve(assembly, tasks, started, stop_wanted)

@@ -25,6 +25,7 @@ from actorium.runtime.processors.outlet import Outlet, OutletWork
 from actorium.runtime.processors.processor import Processor
 from actorium.runtime.processors.processor_statistics import ProcessorStatistics
 from actorium.runtime.processors.reactions import Reaction, ReactionWork
+from actorium.runtime.processors.skip_marks import SkipMarks
 from actorium.runtime.processors.start_position import StartPosition
 from actorium.runtime.projections.followed_tables import FollowedTables
 from actorium.runtime.projections.memory_projection import MemoryCheckpoint, MemoryProjection
@@ -47,6 +48,7 @@ class ReadSide(Component):
     environment: the store, the limits and the instruments.
     log_reader: reads the log, with its newest events from memory.
     save: writes a checkpoint with the next save.
+    skip_marks: the events that its projections, reactions and outlets skip.
     """
 
     def __init__(
@@ -57,7 +59,9 @@ class ReadSide(Component):
         environment: RuntimeEnvironment,
         log_reader: LogReader,
         save: Callable[[SaveCheckpoint], Any],
+        skip_marks: SkipMarks,
     ) -> None:
+        self._skip_marks = skip_marks
         self._environment = environment
         self._store = environment.store
         self._save = save
@@ -70,6 +74,8 @@ class ReadSide(Component):
         self._models: dict[type[Projection], ReadModel] = {}
         self._processors: dict[Any, Processor] = {}
         self._followed: list[FollowedTables] = []
+        self.followers: dict[str, Processor] = {}
+        """The processors of projections, reactions and outlets by kind and plain name, as skip marks name them."""
         self._reactions: list[Processor] = []
         self._outlets: list[Processor] = []
         for projection in projections:
@@ -192,10 +198,12 @@ class ReadSide(Component):
     def _add_projection(self, projection: type[Projection]) -> None:
         definition = projection.__definition__
         name = checkpoint_name(definition.name, definition.version)
+        follower = f"projection {definition.name}"
+        skipped = self._skip_marks.of(follower)
         work: TableProjection | MemoryProjection
         events_per_commit: int | None = None
         if definition.has_tables:
-            checkpoint = Checkpoint(name, self._store, self._save)
+            checkpoint = Checkpoint(name, self._store, self._save, skipped)
             work = TableProjection(projection, checkpoint, self._store, self._query_turns)
             if definition.has_schema:  # rows are folded, and each is written once
                 events_per_commit = self._store.dialect.events_per_commit
@@ -205,7 +213,7 @@ class ReadSide(Component):
                 self._followed.append(FollowedTables(work, checkpoint, log_tail, poll_s))
                 return
         else:
-            checkpoint = memory_checkpoint = MemoryCheckpoint(name, self._store, self._save)
+            checkpoint = memory_checkpoint = MemoryCheckpoint(name, self._store, self._save, skipped)
             work = MemoryProjection(projection, memory_checkpoint, self._store, self.log_reader)
         tell = self._tell_handled
         delivery = SequentialDelivery(
@@ -217,18 +225,21 @@ class ReadSide(Component):
             events_per_commit,
         )
         self._models[projection] = ReadModel(work, checkpoint, self.log_reader)
-        self.add(projection, self._processor(definition.name, work, delivery, checkpoint))
+        self.followers[follower] = processor = self._processor(definition.name, work, delivery, checkpoint)
+        self.add(projection, processor)
 
     def _add_reaction(self, reaction: Reaction) -> None:
-        checkpoint = Checkpoint(f"reaction {reaction.name}", self._store, self._save)
+        name = f"reaction {reaction.name}"
+        checkpoint = Checkpoint(name, self._store, self._save, self._skip_marks.of(name))
         work = ReactionWork(reaction, checkpoint, self._store, lambda: self.log_reader.log_tail.position)
         delivery = self.concurrent_delivery(work, checkpoint, reaction.retry)
-        processor = self._processor(reaction.name, work, delivery, checkpoint)
+        self.followers[name] = processor = self._processor(reaction.name, work, delivery, checkpoint, reaction.hold_s)
         self.add(reaction.handler.method, processor)
         self._reactions.append(processor)
 
     def _add_outlet(self, outlet: Outlet) -> None:
-        checkpoint = Checkpoint(f"outlet {outlet.name}", self._store, self._save)
+        name = f"outlet {outlet.name}"
+        checkpoint = Checkpoint(name, self._store, self._save, self._skip_marks.of(name))
         # The end of the log at the start: later events must not be mistaken for earlier ones.
         new_after = self.log_reader.log_tail.position if outlet.start == "now" else 0
         wanted = (outlet, checkpoint, StartPosition(checkpoint, self._store, new_after), self._source)
@@ -238,7 +249,7 @@ class ReadSide(Component):
             if tell is None
             else ObservedOutletWork(*wanted, processor=checkpoint.name, tell=tell, time=time)
         )
-        processor = self._processor(outlet.name, work, work, checkpoint)
+        self.followers[name] = processor = self._processor(outlet.name, work, work, checkpoint, outlet.hold_s)
         self.add(outlet, processor)
         self._outlets.append(processor)
 
@@ -248,5 +259,8 @@ class ReadSide(Component):
             work = ObservedReact(work, checkpoint.name, self._tell_handled, asyncio.get_running_loop().time)
         return ConcurrentDelivery(work, checkpoint, retry, self._source, self._environment.is_stopping)
 
-    def _processor(self, plain_name: str, work: Any, delivery: Any, checkpoint: Checkpoint) -> Processor:
-        return Processor(work, delivery, checkpoint, self.log_reader, self._environment, plain_name=plain_name)
+    def _processor(
+        self, plain_name: str, work: Any, delivery: Any, checkpoint: Checkpoint, hold_s: float = 0.0
+    ) -> Processor:
+        environment = self._environment
+        return Processor(work, delivery, checkpoint, self.log_reader, environment, plain_name=plain_name, hold_s=hold_s)

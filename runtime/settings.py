@@ -40,6 +40,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         time up to the maximum.
     poll_s: how often a subscriber at the end of the log polls it, in case a notification was lost.
     tail_events, tail_bytes: how many committed events are kept in memory for subscribers that have not seen them yet.
+    second_approver: a case that corrects wrong events needs the approval of a person who did not open it.
     development: check every decision for changes to the state, and every snapshot value by value, instead of only the
         first ones of each class. Costs a copy of the state per command.
     """
@@ -67,6 +68,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     poll_s: float = 1.0
     tail_events: int = 4_096
     tail_bytes: int = 16_777_216
+    second_approver: bool = True
     development: bool = False
 
     def __post_init__(self) -> None:

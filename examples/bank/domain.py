@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import date
 
 from actorium import Aggregate, Command, Event, Rejected, create, decide, evolve
+from actorium.corrections import correct
 
 
 class OpenAccount(Command):
@@ -86,6 +87,21 @@ class Debited(Event):
     counterparty_account: str
 
 
+class BookingCorrected(Event):
+    """A wrong booking was corrected: it should have been more by `difference` hellers.
+
+    `is_credit`, `booked_on` and `purpose` are those of the wrong booking. `is_void`: it should not have happened.
+    """
+
+    event_type = "bank.booking-corrected"
+
+    difference: int
+    is_credit: bool
+    booked_on: date
+    purpose: str
+    is_void: bool
+
+
 class Account(Aggregate):
     """A bank account: its balance in hellers, its overdraft limit, and its number of transactions."""
 
@@ -133,6 +149,13 @@ class Account(Aggregate):
             command.counterparty_account,
         )
 
+    @correct
+    def correct_booking(self, wrong: Credited | Debited, right: Credited | Debited | None) -> BookingCorrected | None:
+        difference = (0 if right is None else right.amount) - wrong.amount
+        if not difference:
+            return None
+        return BookingCorrected(difference, isinstance(wrong, Credited), wrong.booked_on, wrong.purpose, right is None)
+
     @evolve
     def opened(self, event: AccountOpened) -> None:
         self.overdraft_limit = event.overdraft_limit
@@ -150,6 +173,11 @@ class Account(Aggregate):
     def debited(self, event: Debited) -> None:
         self.balance -= event.amount
         self.transactions += 1
+
+    @evolve
+    def booking_corrected(self, event: BookingCorrected) -> None:
+        self.balance += event.difference if event.is_credit else -event.difference
+        self.transactions -= event.is_void
 
 
 def _check_amount(amount: int) -> None:

@@ -7,13 +7,14 @@ from datetime import date
 import msgspec
 
 from actorium import Event, Projection, Reader, RecordedEvent, Transaction, on, query
-from actorium.examples.bank.domain import AccountOpened, Credited, Debited
+from actorium.examples.bank.domain import AccountOpened, BookingCorrected, Credited, Debited
 
 
 class Balances(Projection):
     """The balance of each account, in hellers."""
 
     projection_name = "bank_balances"
+    version = 2
     schema = "CREATE TABLE balances (account TEXT PRIMARY KEY, balance INTEGER NOT NULL)"
 
     @on
@@ -27,6 +28,11 @@ class Balances(Projection):
     @on
     def debited(self, event: Debited, recorded: RecordedEvent[Event], tx: Transaction) -> None:
         tx.execute("UPDATE balances SET balance = balance - ? WHERE account = ?", event.amount, recorded.stream_id)
+
+    @on
+    def corrected(self, event: BookingCorrected, recorded: RecordedEvent[Event], tx: Transaction) -> None:
+        difference = event.difference if event.is_credit else -event.difference
+        tx.execute("UPDATE balances SET balance = balance + ? WHERE account = ?", difference, recorded.stream_id)
 
     @query
     async def of(self, db: Reader, account: str) -> int | None:
@@ -53,6 +59,7 @@ class Turnover(Projection):
     """The amounts booked in each month, by purpose; a month is written as 1993-01."""
 
     projection_name = "bank_turnover"
+    version = 2
     schema = """
         CREATE TABLE turnover (
             month TEXT, purpose TEXT, credits INTEGER NOT NULL, debits INTEGER NOT NULL, PRIMARY KEY (month, purpose)
@@ -75,6 +82,17 @@ class Turnover(Projection):
             month_of(event.booked_on),
             event.purpose,
             event.amount,
+        )
+
+    @on
+    def corrected(self, event: BookingCorrected, recorded: RecordedEvent[Event], tx: Transaction) -> None:
+        credits, debits = (event.difference, 0) if event.is_credit else (0, event.difference)
+        tx.execute(
+            "UPDATE turnover SET credits = credits + ?, debits = debits + ? WHERE month = ? AND purpose = ?",
+            credits,
+            debits,
+            month_of(event.booked_on),
+            event.purpose,
         )
 
     @query

@@ -15,7 +15,8 @@ from datetime import date
 from typing import Literal
 
 from actorium import Rejected, Retry
-from actorium.examples.bank.domain import Account, Credit, OpenAccount
+from actorium.corrections import Selection
+from actorium.examples.bank.domain import Account, BookingCorrected, Credit, OpenAccount
 from actorium.examples.bank.projections import Balances
 from actorium.examples.bank.transfers import (
     ConfirmPayment,
@@ -84,6 +85,34 @@ async def refused_payment(world: World) -> None:
 async def recalled_payment(world: World) -> None:
     """One payment that the partner takes without ever answering: it is recalled."""
     await pay_once(world, SteadyPartner(world, "is silent"))
+
+
+@simulation(exhaustive=True)
+async def corrected_booking(world: World) -> None:
+    """One wrong booking that a case corrects."""
+    bank = world.runtime([Account, Balances])
+    async with world.calm():
+        await open_accounts(bank, _ACCOUNTS[:1])
+    wrong = f"{Account.stream_type}/a-0/2"
+    world.always("a correction happens once", corrected_at_most_once)
+    cases = bank.corrections
+    await cases.open(Selection(events=[wrong]), by="ann", reason="typing error", id="c-0")
+    await cases.plan("c-0", by="ann", right={wrong: {"amount": _EACH_HAS - 1}})
+    await cases.approve("c-0", by="bob")
+    await cases.apply("c-0")
+    await cases.close("c-0", by="bob")
+    world.eventually("the balance is right", corrected, within_s=_SOON_S)
+
+
+def corrected_at_most_once(view: View) -> bool:
+    """Return whether at most one event corrects the wrong booking."""
+    return len(list(view.events(BookingCorrected))) <= 1
+
+
+def corrected(view: View) -> bool:
+    """Return whether the corrected account has the right balance."""
+    account = view.get(Account, "a-0")
+    return account is not None and account.balance == _EACH_HAS - 1
 
 
 async def transfer_once(world: World, target: str, amount: int) -> None:

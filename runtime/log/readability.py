@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from actorium.store.codec import EventCodec
@@ -33,13 +34,17 @@ class UnreadableShape(NamedTuple):
         return f"{shape.type} (schema version {shape.schema_version}{events}{place}): {self.why}"
 
 
-async def unreadable_shapes(store: EventStore, codec: EventCodec) -> list[UnreadableShape]:
+async def unreadable_shapes(
+    store: EventStore, codec: EventCodec, stored: Sequence[StoredEventType] | None = None
+) -> list[UnreadableShape]:
     """Return the shapes of events in an open store that no class reads, or whose first event does not fit its class.
 
     One event of each shape is read and decoded. The whole log is read, to count, only if something is found.
+
+    stored: the shapes in the store, if they were read before.
     """
     found: dict[tuple[str, int], tuple[str, str]] = {}
-    for shape in await store.event_types():
+    for shape in await store.event_types() if stored is None else stored:
         first = await _first(store, shape)
         why = codec.why_unreadable(shape.type, shape.schema_version) or (first and codec.why_unfit(first))
         if why:
@@ -66,15 +71,21 @@ async def _first(store: EventStore, shape: StoredEventType) -> EncodedRecord | N
     return None
 
 
-async def require_readable(store: EventStore, codec: EventCodec, otherwise: Literal["refuse", "warn"]) -> None:
-    """Raise UnreadableTypes, or log a warning, if an open store holds a shape that the codec cannot read."""
-    found = await unreadable_shapes(store, codec)
+async def require_readable(
+    store: EventStore, codec: EventCodec, otherwise: Literal["refuse", "warn"]
+) -> Sequence[StoredEventType]:
+    """Raise UnreadableTypes, or log a warning, if an open store holds a shape that the codec cannot read.
+
+    Returns the shapes in the store.
+    """
+    stored = await store.event_types()
+    found = await unreadable_shapes(store, codec, stored)
     if not found:
-        return
+        return stored
     lines = [str(one) for one in found]
     if otherwise == "warn":
         log.warning("unreadable_types", types=lines)
-        return
+        return stored
     raise UnreadableTypes(
         "the log holds events that this runtime cannot read:\n  "
         + "\n  ".join(lines)

@@ -8,7 +8,7 @@ Invariants: `position` is the processor's checkpoint in the store; it moves only
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from heapq import heapify, heappop, heappush
 
 import msgspec
@@ -42,12 +42,22 @@ class Advance(msgspec.Struct, frozen=True):
 
 
 class Checkpoint:
-    """A processor's progress, in memory and in the store."""
+    """A processor's progress, in memory and in the store.
 
-    def __init__(self, name: str, store: EventStore, save: Callable[[SaveCheckpoint], asyncio.Future[None]]) -> None:
+    skipped: the positions of the events that the processor treats as if they had not happened.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        store: EventStore,
+        save: Callable[[SaveCheckpoint], asyncio.Future[None]],
+        skipped: Collection[int] = (),
+    ) -> None:
         self.name = name
         self.position = 0
-        self.letters = DeadLetters()
+        self.letters = DeadLetters((), skipped)
+        self._skipped = skipped
         self._letters_read: list[DeadLetter] = []
         self._store = store
         self.writer = save
@@ -61,7 +71,7 @@ class Checkpoint:
 
     async def load(self) -> int:
         """Read the position and the dead letters; return the position, or raise CorruptRow."""
-        self.letters = DeadLetters(await self._store.dead_letters(self.name))
+        self.letters = DeadLetters(await self._store.dead_letters(self.name), self._skipped)
         position = await self.load_number()
         if position:
             await self.require_within(position)
@@ -80,7 +90,7 @@ class Checkpoint:
         if position == self.position and letters == self._letters_read:
             return False
         self._letters_read = letters
-        self.letters = DeadLetters(letters)
+        self.letters = DeadLetters(letters, self._skipped)
         self._move_to(position)
         return True
 

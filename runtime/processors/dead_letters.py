@@ -1,16 +1,18 @@
 """`DeadLetters`: the events that one processor has parked, and the events held back behind them.
 
 Invariant: memory matches the store. An event is held back if its stream has a parked event at or before it, or if it
-was itself discarded; the same rule holds live, in a rebuild and after a restart.
+was itself discarded or marked to be skipped; the same rule holds live, in a rebuild and after a restart.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 
+from actorium.actors.commands import checked_text
 from actorium.runtime.log.log_reader import Delivered, Unread
+from actorium.store.errors import InvalidCommand
 from actorium.store.event_store import DeadLetter
 from actorium.store.events import event_type_of
 from actorium.store.names import StreamName
@@ -18,9 +20,13 @@ from actorium.store.raised import error_text, traceback_text
 
 
 class DeadLetters:
-    """The events that one processor has parked or discarded."""
+    """The events that one processor has parked or discarded.
 
-    def __init__(self, letters: Iterable[DeadLetter] = ()) -> None:
+    skipped: the positions of the events that it was told to skip; the set may grow.
+    """
+
+    def __init__(self, letters: Iterable[DeadLetter] = (), skipped: Collection[int] = ()) -> None:
+        self._skipped = skipped
         self._parked: dict[StreamName, DeadLetter] = {}
         self._discarded: dict[int, DeadLetter] = {}
         self.settlements = 0  # how often a letter was settled: a state folded earlier lacks its event
@@ -31,7 +37,7 @@ class DeadLetters:
         return len(self._parked)
 
     def __bool__(self) -> bool:
-        return bool(self._parked or self._discarded)
+        return bool(self._parked or self._discarded or self._skipped)
 
     def add(self, letter: DeadLetter) -> None:
         """Add a letter that was parked, or that is now discarded."""
@@ -84,6 +90,8 @@ class DeadLetters:
 
     def hold_back(self, delivered: Delivered, lane: StreamName | None = None) -> bool:
         """Return whether an event must wait; `lane` is where it waits, by default its stream."""
+        if delivered.position in self._skipped:
+            return True
         return self.holding(lane or delivered.stream, delivered.position) is not None
 
     def holding(self, lane: StreamName, position: int) -> DeadLetter | None:
@@ -133,3 +141,9 @@ def dead_letter(
         attempts,
         parked_us,
     )
+
+
+def require_reason(processor: str, action: str, reason: str) -> None:
+    """Raise InvalidCommand unless a person gives a reason for an action on a processor's event."""
+    if not checked_text(reason, "reason").strip():
+        raise InvalidCommand(f"{processor}: {action} needs a reason, which is stored with the event")

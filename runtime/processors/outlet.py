@@ -20,6 +20,7 @@ from actorium.actors.annotations import is_proper_subclass, shown
 from actorium.runtime.log.log_reader import Delivered, Unread
 from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.processors.dead_letters import dead_letter, moved_to
+from actorium.runtime.processors.recall_window import checked_hold_s
 from actorium.runtime.processors.start_position import StartPosition
 from actorium.runtime.retry import Retry, TryLater
 from actorium.store.errors import ConfigurationError
@@ -34,13 +35,17 @@ _SAVE_EVERY_S = 0.5
 _RETRY = Retry(attempts=1, backoff_s=0.2, backoff_max_s=30.0)
 
 
+CORRECTS_HEADER = "actorium-corrects"
+"""The header of a correcting event that holds the id of the wrong event."""
+
+
 class CloudEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An event in the CloudEvents 1.0 format (github.com/cloudevents/spec); `as_json` returns its structured form.
 
     `id` is the event's `RecordedEvent.event_id`, the same on every delivery; `type` is the event's stored name,
     `subject` the stream's id, and `time` the time at which the event was recorded. The extensions `correlationid`,
-    `causationid` and `commandid` are the event's metadata, and `schemaversion` is the shape of `data`; empty ones are
-    left out.
+    `causationid` and `commandid` are the event's metadata, and `schemaversion` is the shape of `data`; `corrects` is
+    the id of the wrong event that this event corrects. Empty ones are left out.
     """
 
     content_type: ClassVar[str] = "application/cloudevents+json"
@@ -58,6 +63,7 @@ class CloudEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     correlationid: str = ""
     causationid: str = ""
     commandid: str = ""
+    corrects: str = ""
     schemaversion: int
 
     def as_json(self) -> bytes:
@@ -80,6 +86,7 @@ class Outlet:
     start: where an outlet that is new to a log begins: "now", after the existing events, or at the "beginning".
     retry: how long to wait between attempts.
     timeout_s: how many seconds the sink may take for one event before the attempt fails.
+    hold_s: how many seconds an event waits before it is published; until then, `Processor.recall` can take it back.
 
     `runtime.processors[outlet]` is its processor, whose `reset` publishes all the events again. Raises
     ConfigurationError for invalid arguments.
@@ -95,6 +102,7 @@ class Outlet:
         start: Literal["now", "beginning"],
         retry: Retry = _RETRY,
         timeout_s: float = 30.0,
+        hold_s: float = 0.0,
     ) -> None:
         if not name or not source.strip():
             raise ConfigurationError(
@@ -117,6 +125,7 @@ class Outlet:
         self.start = start
         self.retry = retry
         self.timeout_s = timeout_s
+        self.hold_s = checked_hold_s(hold_s, f"Outlet({name!r})")
 
     def __repr__(self) -> str:
         return f"<Outlet {self.name}>"
@@ -135,6 +144,7 @@ def cloud_event(recorded: RecordedEvent[Event], source: str) -> CloudEvent:
         correlationid=metadata.flow_id,
         causationid=metadata.causation_id,
         commandid=metadata.command_id,
+        corrects=metadata.headers.get(CORRECTS_HEADER, ""),
         schemaversion=event.schema_version,
     )
 

@@ -9,25 +9,25 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
-from actorium.actors.commands import checked_text
 from actorium.actors.errors import NotFound
 from actorium.runtime.environment import RuntimeEnvironment
 from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.log.log_reader import Delivered
 from actorium.runtime.processors.checkpoint import Checkpoint
-from actorium.runtime.processors.dead_letters import moved_to
+from actorium.runtime.processors.dead_letters import moved_to, require_reason
 from actorium.runtime.processors.delivery import Delivery
 from actorium.runtime.processors.event_reader import EventReader
 from actorium.runtime.processors.processor_statistics import ProcessorStatistics
+from actorium.runtime.processors.recall_window import RecallWindow, recalled
+from actorium.runtime.processors.work import Work
 from actorium.runtime.retry import GoNoFurther, Retry, TryLater
 from actorium.runtime.waits import end, ended
-from actorium.store.errors import ActoriumError, ConfigurationError, HandlerFailed, InvalidCommand, Transient
+from actorium.store.errors import ActoriumError, ConfigurationError, HandlerFailed, Transient
 from actorium.store.event_store import DeadLetter, StreamRead
-from actorium.store.events import Event
 from actorium.store.log import logger
 from actorium.store.names import StreamName
 from actorium.store.raised import error_text, let_through
@@ -38,21 +38,6 @@ log = logger("actorium.runtime")
 # An unavailable store is retried without limit: there is no alternative, and a retry is cheap.
 _STORE_RETRY = Retry(attempts=1, backoff_s=0.1, backoff_max_s=5.0)
 _STREAM_PAGE = 1_000
-
-
-class Work(Protocol):
-    """The interface of the projection, reaction or other work that a processor drives."""
-
-    event_classes: frozenset[type[Event]]
-
-    async def prepare(self) -> None:
-        """Prepare its tables or state, and move the checkpoint to the position to begin after."""
-
-    async def caught_up(self) -> None:
-        """Called each time all existing events have been handled."""
-
-    async def reset(self) -> None:
-        """Start again from the first event."""
 
 
 class Processor:
@@ -72,6 +57,7 @@ class Processor:
         *,
         plain_name: str,
         lane: Callable[[Delivered], StreamName | None] | None = None,
+        hold_s: float = 0.0,
     ) -> None:
         self.name = checkpoint.name
         self.plain_name = plain_name
@@ -83,6 +69,7 @@ class Processor:
         self._source = environment.source
         self._poll_s = environment.settings.poll_s
         self._lane = lane
+        self._window = RecallWindow(hold_s, environment.source) if hold_s else None
         self._state = "starting"
         self._error = ""
         self._handled = 0
@@ -112,7 +99,7 @@ class Processor:
 
     async def reset(self) -> None:
         """Start over from the first event; a projection is emptied, and a reaction treats past events as a replay."""
-        await self._have_done(self._work.reset)
+        await self.between_pages(self._work.reset)
         self._is_halted = False
 
     def dead_letters(self, *, discarded: bool = False) -> list[DeadLetter]:
@@ -129,12 +116,11 @@ class Processor:
                 done += await self._redeliver(letter)
             return done
 
-        return int(await self._have_done(retry))
+        return int(await self.between_pages(retry))
 
     async def discard(self, position: int, reason: str) -> bool:
         """Discard a parked event and deliver the events held back behind it; return whether all of them succeeded."""
-        if not checked_text(reason, "reason").strip():
-            raise InvalidCommand(f"{self.name}: discard needs a reason, which is stored with the event")
+        require_reason(self.name, "discard", reason)
 
         async def discard() -> bool:
             (letter,) = self._chosen(position)
@@ -145,7 +131,23 @@ class Processor:
             await self.checkpoint.save(self.checkpoint.position, parked=parked)
             return not behind or await self._redeliver(parked[1])
 
-        return bool(await self._have_done(discard))
+        return bool(await self.between_pages(discard))
+
+    async def recall(self, position: int, reason: str) -> None:
+        """Take back an event that was not handed out yet: it is skipped, and listed among the discarded ones.
+
+        The `hold_s` of an outlet or a `@react` function gives time for it. Raises NotFound if the event was handed out.
+        """
+        require_reason(self.name, "recall", reason)
+
+        async def recall() -> None:
+            records = await self._store.read_log(position - 1, 1) if position > self.position else []
+            if not self._log_reader.decoded(records, self._work.event_classes):
+                raise NotFound(f"{self.name} does not hold the event at position {position}: it is too late to recall")
+            letter = recalled(self.name, records[0], reason, self._source.now_us())
+            await self.checkpoint.save(self.position, parked=[letter])
+
+        await self.between_pages(recall)
 
     def statistics(self) -> ProcessorStatistics:
         """Return the current statistics of the processor."""
@@ -259,6 +261,12 @@ class Processor:
         if head > position or self._looks:
             self._looks = False
             found = await self._log_reader.after(position, self._work.event_classes)
+            if self._window is not None:
+                found, wait_s = self._window.due(found)
+                if wait_s and found.position <= position:
+                    self._report_lag()
+                    await self._wait(wait_s)
+                    return
             if found.position > position:
                 await self._delivery.page(found.events, found.position)
                 self._searched_us = found.recorded_us or self._searched_us
@@ -287,7 +295,11 @@ class Processor:
     def _call(self) -> None:
         end(self._called)
 
-    async def _have_done(self, errand: Callable[[], Awaitable[Any]]) -> Any:
+    async def between_pages(self, errand: Callable[[], Awaitable[Any]]) -> Any:
+        """Run an errand in the processor's own task, between two pages, and return its result.
+
+        Raises RuntimeClosed if the processor has stopped.
+        """
         if self._state == "stopped":
             raise RuntimeClosed(f"the processor {self.name} has stopped")
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()

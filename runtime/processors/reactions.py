@@ -12,6 +12,7 @@ from actorium.runtime.commands.inherited import because_of
 from actorium.runtime.log.log_reader import Delivered
 from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.processors.event_handlers import EventHandler, arguments, read_handler
+from actorium.runtime.processors.recall_window import checked_hold_s
 from actorium.runtime.processors.start_position import derives_ids_after
 from actorium.runtime.retry import Retry
 from actorium.store.errors import ConfigurationError
@@ -32,7 +33,14 @@ the command gets an id that only the runtime can create, so no other caller can 
 """
 
 
-def react(*, on_replay: OnReplay, retry: Retry | None = None, concurrency: int = 8, name: str = "") -> Callable[[F], F]:
+def react(
+    *,
+    on_replay: OnReplay,
+    retry: Retry | None = None,
+    concurrency: int = 8,
+    name: str = "",
+    hold_s: float = 0.0,
+) -> Callable[[F], F]:
     """Mark an async function that has an external effect in response to events; it runs at least once for each event.
 
     The first annotated parameter is the event. Further parameters are filled by annotation: `RecordedEvent`, and
@@ -44,6 +52,7 @@ def react(*, on_replay: OnReplay, retry: Retry | None = None, concurrency: int =
     retry: how often to try before the event is parked.
     concurrency: the number of streams handled concurrently, at least 1.
     name: the name under which its progress is saved; by default the function's name.
+    hold_s: how many seconds an event waits before the function runs; until then, `Processor.recall` can take it back.
 
     Raises ConfigurationError for invalid arguments and for a function that is not async.
     """
@@ -51,6 +60,7 @@ def react(*, on_replay: OnReplay, retry: Retry | None = None, concurrency: int =
         raise ConfigurationError(f'@react(on_replay={on_replay!r}): on_replay must be "skip" or "run"')
     if concurrency < 1:
         raise ConfigurationError(f"@react(concurrency={concurrency!r}): must be 1 or more")
+    checked_hold_s(hold_s, "@react")
 
     def marked(function: F) -> F:
         names = sys._getframe(1).f_locals
@@ -58,7 +68,7 @@ def react(*, on_replay: OnReplay, retry: Retry | None = None, concurrency: int =
         if not _is_async(function):
             raise ConfigurationError(f"{shown} is not async: write `async def`, or make it a projection")
         handler = read_handler(function, shown, names, extras=(RecordedEvent, IdempotencyKey), skip_self=False)
-        reaction = Reaction(name or function.__name__, handler, on_replay, retry or Retry(), concurrency)
+        reaction = Reaction(name or function.__name__, handler, on_replay, retry or Retry(), concurrency, hold_s)
         setattr(function, _REACTION, reaction)
         return function
 
@@ -68,12 +78,15 @@ def react(*, on_replay: OnReplay, retry: Retry | None = None, concurrency: int =
 class Reaction:
     """The declarations of `@react` for a function."""
 
-    def __init__(self, name: str, handler: EventHandler, on_replay: OnReplay, retry: Retry, concurrency: int) -> None:
+    def __init__(
+        self, name: str, handler: EventHandler, on_replay: OnReplay, retry: Retry, concurrency: int, hold_s: float
+    ) -> None:
         self.name = name
         self.handler = handler
         self.on_replay = on_replay
         self.retry = retry
         self.concurrency = concurrency
+        self.hold_s = hold_s
 
 
 def reaction_of(candidate: object) -> Reaction | None:

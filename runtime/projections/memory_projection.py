@@ -33,7 +33,7 @@ class MemoryCheckpoint(Checkpoint):
 
     async def load(self) -> int:
         """Read the dead letters; the position is that of the state in memory."""
-        self.letters = DeadLetters(await self._store.dead_letters(self.name))
+        self.letters = DeadLetters(await self._store.dead_letters(self.name), self._skipped)
         self.position = 0
         return 0
 

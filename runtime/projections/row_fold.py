@@ -7,7 +7,7 @@ other, so their order among each other has no meaning.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from operator import add
 from typing import Any, Final, Literal
 
@@ -36,35 +36,62 @@ def folded(recorded: Iterable[Recorded], names: Mapping[type[Table], str]) -> Re
 
     names: the name in the database of each table of the projection.
     """
-    statements: list[Statement] = []
-    tables: dict[type[Table], _TableFold] = {}
-    for one in recorded:
-        kind, what = one
-        if type(kind) is str:
-            statements.append(one)  # type: ignore[arg-type]
-            continue
-        table: Any = what[0] if kind == DELETE else type(what)  # type: ignore[index]
-        fold = tables.get(table)
-        if fold is None:
-            fold = tables[table] = _TableFold(definition_of(table))
-        try:
-            if kind == DELETE:
-                fold.rows[what[1]] = (DELETE, ())  # type: ignore[index]
+    fold = RowFold()
+    statements = fold.take(recorded)
+    return Results(statements, fold.changes(names))
+
+
+class RowFold:
+    """The changes of rows so far, one for each row."""
+
+    def __init__(self) -> None:
+        self._tables: dict[type[Table], _TableFold] = {}
+
+    def take(self, recorded: Iterable[Recorded]) -> list[Statement]:
+        """Fold further changes of rows, and return the statements among what was recorded."""
+        statements: list[Statement] = []
+        tables = self._tables
+        for one in recorded:
+            kind, what = one
+            if type(kind) is str:
+                statements.append(one)  # type: ignore[arg-type]
                 continue
-            row = astuple(what)  # type: ignore[arg-type]
-            key, values = row[: fold.keys], row[fold.keys :]
-            known = fold.rows.get(key)
-            if kind == PUT or known is None:
-                fold.rows[key] = (kind, values)
-            elif known[0] == DELETE:
-                fold.rows[key] = (PUT, values)
-            elif fold.only_adds:
-                fold.rows[key] = (known[0], tuple(map(add, known[1], values)))
-            else:
-                fold.rows[key] = (known[0], fold.sum(known[1], values))
-        except TypeError as error:  # a key that has no hash, or a value that is not a number
-            raise StatementFailed(f"{what!r} cannot be written: {error}") from error
-    return Results(statements, [fold.changes(names[table]) for table, fold in tables.items()])
+            table: Any = what[0] if kind == DELETE else type(what)  # type: ignore[index]
+            fold = tables.get(table)
+            if fold is None:
+                fold = tables[table] = _TableFold(definition_of(table))
+            try:
+                if kind == DELETE:
+                    fold.rows[what[1]] = (DELETE, ())  # type: ignore[index]
+                    continue
+                row = astuple(what)  # type: ignore[arg-type]
+                key, values = row[: fold.keys], row[fold.keys :]
+                known = fold.rows.get(key)
+                if kind == PUT or known is None:
+                    fold.rows[key] = (kind, values)
+                elif known[0] == DELETE:
+                    fold.rows[key] = (PUT, values)
+                elif fold.only_adds:
+                    fold.rows[key] = (known[0], tuple(map(add, known[1], values)))
+                else:
+                    fold.rows[key] = (known[0], fold.sum(known[1], values))
+            except TypeError as error:  # a key that has no hash, or a value that is not a number
+                raise StatementFailed(f"{what!r} cannot be written: {error}") from error
+        return statements
+
+    def changes(self, names: Mapping[type[Table], str]) -> list[RowChanges]:
+        """Return the folded changes as they are stored, given the name in the database of each table."""
+        return [fold.changes(names[table]) for table, fold in self._tables.items()]
+
+    def rows(self) -> Iterator[tuple[type[Table], tuple[Any, ...], tuple[Any, ...] | None]]:
+        """Yield each changed row of tables that began empty: the table, the stored key, and the whole stored row.
+
+        A row that does not exist in the end is None.
+        """
+        for table, fold in self._tables.items():
+            encoded = definition_of(table).encoded
+            for key, (kind, values) in fold.rows.items():
+                yield table, encoded(key), None if kind == DELETE else encoded(key + values)
 
 
 class _TableFold:

@@ -13,6 +13,8 @@ import msgspec
 from actorium.actors.commands import Ack, Command
 from actorium.catalog import Catalog, Part
 from actorium.components import assembled
+from actorium.corrections.cases.keeper import CaseKeeper
+from actorium.corrections.cases.services import CaseServices
 from actorium.corrections.corrections import Corrections
 from actorium.operators import Operators
 from actorium.reading import RuntimeReading
@@ -41,6 +43,7 @@ from actorium.sagas.sagas import Sagas
 from actorium.sagas.submissions import Submissions
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import EventStore, Examinable, Head
+from actorium.store.names import StoredEventType
 from actorium.store.source import Source, SystemSource
 from actorium.store.urls import open_store
 
@@ -75,6 +78,7 @@ class Runtime(RuntimeReading):
     _lifecycle: Lifecycle
     _engine: Engine
     _saga_engine: SagaEngine
+    _cases: CaseKeeper
 
     def __init__(
         self,
@@ -121,7 +125,7 @@ class Runtime(RuntimeReading):
         self._dead_letters = AllDeadLetters(self._processors)
         self._sagas = Sagas(self._running_sagas)
         self._submissions = Submissions(self._running_sagas)
-        self._corrections = Corrections(self._store, self._catalog, self._running)
+        self._corrections = Corrections(self._environment, self._catalog, self._running_cases)
         self._operators = Operators(self._running, self._source, self._default_timeout_s)
 
     async def _open_store(self) -> None:
@@ -131,13 +135,14 @@ class Runtime(RuntimeReading):
         else:
             await self._store.open()
 
-    def _assemble(self, head: Head) -> Assembly:
+    def _assemble(self, head: Head, stored: Sequence[StoredEventType]) -> Assembly:
         accepts = None if self._has_middleware else lambda: self._lifecycle.accepting
         crashed, link = self._lifecycle.crashed, self._link
+        places = (head, stored)
         components = assembled(
-            self._catalog, self._environment, head, self._counters, crashed, self.send, accepts, link, self._node
+            self._catalog, self._environment, *places, self._counters, crashed, self.send, accepts, link, self._node
         )
-        self._engine, self._reads, self._saga_engine, *_ = components
+        self._engine, self._reads, self._saga_engine, self._cases, *_ = components
         if link is not None and self._service is not None:
             deliver = self._entry.call if self._has_middleware else None
             link.let_in(Door(self._service, self._service.bus, self._engine.dispatcher, deliver))
@@ -160,6 +165,10 @@ class Runtime(RuntimeReading):
         if self._environment.read_only:
             refuse_to_write("looking at or changing sagas and submitted commands")
         return self._saga_engine
+
+    def _running_cases(self) -> CaseServices:
+        self._running()
+        return CaseServices(self._engine, self._reads, self._saga_engine, self._cases)
 
     @property
     def catalog(self) -> Catalog:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Command, command_type_of
+from actorium.correction_case import CorrectionCase
 from actorium.operators import OperatorStream
 from actorium.runtime.processors.outlet import Outlet
 from actorium.runtime.processors.reactions import Reaction, reaction_of
@@ -62,7 +63,7 @@ class Catalog:
         # The events of sagas' own streams are always included: without a registered saga, the agenda would skip them.
         events.update(dict.fromkeys(SAGA_EVENTS))
         self.inbox_streams = {remote: inbox_stream_of(remote) for remote in self.remotes if remote.events}
-        own: list[type[Aggregate]] = [Submission, OperatorStream, VoidedCommand]
+        own: list[type[Aggregate]] = [Submission, OperatorStream, VoidedCommand, CorrectionCase]
         self.own_aggregates = [*own, *self.inbox_streams.values(), *self.saga_streams.values()]
         for aggregate in self.own_aggregates:
             self._name("streams", aggregate.__definition__.stream_type, aggregate, "another name")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from actorium.catalog import Catalog
+from actorium.corrections.cases.keeper import CaseKeeper
 from actorium.runtime.cluster.node import ClusterNode
 from actorium.runtime.cluster.routed_dispatcher import RoutedDispatcher
 from actorium.runtime.component import BackgroundTask, Component
@@ -15,6 +16,7 @@ from actorium.runtime.lifecycle import Assembly
 from actorium.runtime.log.log_reader import LogReader
 from actorium.runtime.log.log_watch import LogWatch
 from actorium.runtime.processors.checkpoint import not_saved
+from actorium.runtime.processors.skip_marks import SkipMarks
 from actorium.runtime.read_side import ReadSide
 from actorium.runtime.services.events.feeds import ServiceFeeds
 from actorium.runtime.services.link import ServiceLink
@@ -23,6 +25,7 @@ from actorium.sagas.execution.saga_engine import SagaEngine
 from actorium.sagas.execution.services import Send
 from actorium.sagas.message_forms import command_forms
 from actorium.store.event_store import Head
+from actorium.store.names import StoredEventType
 
 
 class Components(NamedTuple):
@@ -35,6 +38,7 @@ class Components(NamedTuple):
     engine: Engine
     reads: ReadSide
     sagas: SagaEngine
+    cases: CaseKeeper
     watch: LogWatch | None
     services: Sequence[Component]
     node: ClusterNode | None
@@ -42,21 +46,23 @@ class Components(NamedTuple):
     def in_order(self) -> Assembly:
         """Return the start order; the stop order is the reverse.
 
-        The read side prepares its tables through the engine's writer. Sagas need everything that is recorded, so they
-        wait for it before commands are accepted. Reactions and saga intents send commands, also to
-        other services, so the link to those comes before them.
+        The cases of corrections say what the followers of the log skip, and which of them wait. The read side prepares
+        its tables through the engine's writer. Sagas need everything that is recorded, so they wait for it before
+        commands are accepted. Reactions and saga intents send commands, also to other services, so the link to those
+        comes before them.
         """
         if self.watch is not None:
-            return Assembly(self.engine, followers=[BackgroundTask(self.watch.run), self.reads], senders=[])
+            return Assembly(self.engine, followers=[BackgroundTask(self.watch.run), self.cases, self.reads], senders=[])
         senders = [*self.services, *self.reads.reactions, BackgroundTask(self.sagas.run)]
         nodes = [] if self.node is None else [self.node]
-        return Assembly(self.engine, followers=[*nodes, self.reads, self.sagas], senders=senders)
+        return Assembly(self.engine, followers=[*nodes, self.cases, self.reads, self.sagas], senders=senders)
 
 
 def assembled(
     catalog: Catalog,
     environment: RuntimeEnvironment,
     head: Head,
+    stored: Sequence[StoredEventType],
     counters: Counters,
     crashed: Callable[[BaseException], None],
     send: Send,
@@ -67,6 +73,7 @@ def assembled(
     """Create the components of a runtime; the event loop is running and the store is open.
 
     head: the end of the log.
+    stored: the shapes of the events in the log.
     counters: the counters for `statistics`, which is one of the environment's instruments.
     crashed: called with a bug of the runtime; ends it.
     send, accepts: passed to `SagaEngine`.
@@ -81,8 +88,10 @@ def assembled(
         node.attach(dispatcher, engine.live, engine.log_tail, engine.kinds.values(), command_forms(catalog.codec))
     log_reader = LogReader(environment.store, catalog.codec, engine.log_tail)
     save = not_saved if environment.read_only else engine.checkpoints.save
-    reads = ReadSide(catalog.projections, catalog.reactions, catalog.outlets, environment, log_reader, save)
+    marks = SkipMarks()
+    reads = ReadSide(catalog.projections, catalog.reactions, catalog.outlets, environment, log_reader, save, marks)
     sagas = SagaEngine(catalog.saga_streams, catalog.aggregates, engine, reads, environment, send, accepts, link)
+    cases = CaseKeeper(environment.store, catalog.codec, stored, marks, reads.followers)
     watch = None
     if environment.read_only:
         watch = LogWatch(environment.store, engine.log_tail, environment.settings.poll_s)
@@ -90,4 +99,4 @@ def assembled(
     if link is not None:
         feeds = ServiceFeeds(link.service, catalog.inbox_streams, engine.dispatcher, reads, environment, save)
         services = [link, feeds]
-    return Components(engine, reads, sagas, watch, services, node)
+    return Components(engine, reads, sagas, cases, watch, services, node)

@@ -21,6 +21,7 @@ ENDS = {
     "settled_payment": "bank.transfer-settled",
     "refused_payment": "bank.transfer-returned",
     "recalled_payment": "bank.payment-recalled",
+    "corrected_booking": "correction.closed",
     "orchestrated_order": "shop.order-confirmed",
     "orchestrated_order_undone": "shop.stock-released",
     "choreographed_order": "shop.order-confirmed",

@@ -40,7 +40,7 @@ class Life:
             lambda: self.lifecycle.is_stopping,
         )
 
-        def assemble(head: Head) -> Assembly:
+        def assemble(head: Head, stored: object) -> Assembly:
             engine = Engine(catalog.aggregates, [], environment, head, counters, self.lifecycle.crashed)
             return Assembly(engine, [Noted(self, "first"), Noted(self, "second")], [Noted(self, "sender")])
 

@@ -22,7 +22,15 @@ from actorium import (
     query,
     react,
 )
-from actorium.examples.bank.domain import Account, AccountOpened, Credit, Credited, Debited, OpenAccount
+from actorium.examples.bank.domain import (
+    Account,
+    AccountOpened,
+    BookingCorrected,
+    Credit,
+    Credited,
+    Debited,
+    OpenAccount,
+)
 from actorium.examples.bank.projections import Balances
 from actorium.examples.bank.transfers import OrderTransfer, Transfer, TransferOrder
 from actorium.store.event_store import EventStore
@@ -51,6 +59,10 @@ class Bookings(Projection):
     @on
     def debited(self, event: Debited, recorded: RecordedEvent[Event], tx: Transaction) -> None:
         tx.add(Booked(recorded.stream_id, 1, -event.amount))
+
+    @on
+    def corrected(self, event: BookingCorrected, recorded: RecordedEvent[Event], tx: Transaction) -> None:
+        tx.add(Booked(recorded.stream_id, 0, event.difference if event.is_credit else -event.difference))
 
     @query
     async def of(self, db: Reader, account: str) -> tuple[int, int]:
@@ -89,7 +101,9 @@ class Outside:
         async def thank(event: Credited, key: IdempotencyKey) -> None:
             self.thanked.append(key)
 
-        outlet = Outlet("bank", types=[Credited, Debited], sink=self.sink, source="/bank", start="beginning")
+        outlet = Outlet(
+            "bank", types=[Credited, Debited, BookingCorrected], sink=self.sink, source="/bank", start="beginning"
+        )
         return [outlet, thank]
 
 

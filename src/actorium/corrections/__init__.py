@@ -1,5 +1,8 @@
 """The way back from a wrong event: what it touched, what would differ without it, and how it is corrected."""
 
+from actorium.actors.aggregate import correct
+from actorium.correction_case import AppliedCorrection, CorrectionCase, PlannedCorrection, SkipMark
+from actorium.corrections.cases.report import CaseReport, CaseStep
 from actorium.corrections.corrections import Corrections
 from actorium.corrections.impact.report import (
     Impact,
@@ -15,16 +18,23 @@ from actorium.corrections.what_if.questions import what_if, with_code
 
 __all__ = [
     "Added",
+    "AppliedCorrection",
+    "CaseReport",
+    "CaseStep",
+    "CorrectionCase",
     "Corrections",
     "Difference",
     "Edits",
     "Impact",
+    "PlannedCorrection",
     "Selection",
+    "SkipMark",
     "TouchedEvent",
     "TouchedFollower",
     "TouchedProjection",
     "TouchedStream",
     "WhatIf",
+    "correct",
     "what_if",
     "with_code",
 ]

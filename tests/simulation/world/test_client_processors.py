@@ -22,7 +22,11 @@ def public(face: type) -> set[str]:
 
 
 def test_a_processor_of_the_simulation_has_the_methods_and_parameters_of_the_real_one() -> None:
-    assert public(Processor) - public(SimulatedProcessor) == {"prepare", "run"}  # for the runtime alone
+    assert public(Processor) - public(SimulatedProcessor) == {
+        "prepare",
+        "run",
+        "between_pages",
+    }  # for the runtime alone
     for name in public(SimulatedProcessor):
         real, simulated = getattr(Processor, name, None), getattr(SimulatedProcessor, name)
         if inspect.isfunction(real):

@@ -93,10 +93,18 @@ class States:
             state = self.by_stream[stream] = self._definitions[stream.type].aggregate_class(stream.id)
         return state
 
-    def decide(self, command: Command, metadata: Metadata, state: Aggregate | None = None) -> Made:
-        """Return the decision on a command, of a given state or of the one that its stream has now."""
-        stream = self.stream_of(command)
-        handler = self._handlers[type(command)][1]
+    def decide(
+        self,
+        command: Command,
+        metadata: Metadata,
+        state: Aggregate | None = None,
+        by: tuple[StreamName, CommandHandler] | None = None,
+    ) -> Made:
+        """Return the decision on a command, of a given state or of the one that its stream has now.
+
+        by: the stream and the handler, for a command that is not the application's.
+        """
+        stream, handler = by or (self.stream_of(command), self._handlers[type(command)][1])
         name = command_type_of(type(command))
         state = self.state(stream) if state is None else state
         try:

@@ -14,7 +14,7 @@ from actorium.corrections.what_if.decisions import Decision
 from actorium.corrections.what_if.read_models import ReadModelState, read_model
 from actorium.corrections.what_if.run import LogRun
 from actorium.runtime.processors.outlet import Outlet
-from actorium.store.events import as_json, event_type_of
+from actorium.store.events import Event, RecordedEvent, as_json, event_type_of
 from actorium.store.wording import counted
 
 Kind = Literal["unreadable", "decision", "check", "state", "saga", "row", "message"]
@@ -203,12 +203,18 @@ async def _rows(found: _Found, before: LogRun, before_catalog: Catalog, after: L
     ours = {one.__definition__.name: one for one in before_catalog.projections}
     theirs = {one.__definition__.name: one for one in after_catalog.projections}
     for name in dict.fromkeys((*ours, *theirs)):
-        one = await read_model(ours[name], before.events) if name in ours else ReadModelState({}, {})
-        other = await read_model(theirs[name], after.events) if name in theirs else ReadModelState({}, {})
+        one = await read_model(ours[name], _seen(before, name)) if name in ours else ReadModelState({}, {})
+        other = await read_model(theirs[name], _seen(after, name)) if name in theirs else ReadModelState({}, {})
         for table in dict.fromkeys((*one.rows, *other.rows)):
             prefix = f"{name}.{table} " if table else f"{name} "
             found.mappings("row", prefix, one.rows.get(table, {}), other.rows.get(table, {}))
         found.mappings("row", f"{name} fails on ", one.failed, other.failed)
+
+
+def _seen(run: LogRun, projection: str) -> Sequence[RecordedEvent[Event]]:
+    """Return the events of a run that a projection does not skip."""
+    skipped = run.skipped.get(projection)
+    return run.events if not skipped else [one for one in run.events if one.event_id not in skipped]
 
 
 def _messages(found: _Found, before: LogRun, before_catalog: Catalog, after: LogRun, after_catalog: Catalog) -> None:

@@ -7,16 +7,22 @@ from typing import Any
 
 import msgspec
 
-from actorium.actors.commands import Command
+from actorium.actors.commands import Command, CommandHandler
 from actorium.actors.errors import NotFound
 from actorium.store.errors import ConfigurationError
+from actorium.store.names import StreamName
 
 
 class Added(msgspec.Struct, frozen=True):
-    """A command that a run decides in addition, after the event at a position; None for after the last one."""
+    """A command that a run decides in addition, after the event at a position; None for after the last one.
+
+    handler, stream: for a command that is not the application's: how it is decided, and by which stream.
+    """
 
     command: Command
     after: int | None = None
+    handler: CommandHandler | None = None
+    stream: StreamName | None = None
 
 
 class Edits(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +31,7 @@ class Edits(msgspec.Struct, frozen=True, kw_only=True):
     left_out: the ids of events that did not happen.
     changed: for the ids of events, the fields that have other values, as in the JSON of the event.
     added: commands that are decided in addition, such as compensating ones.
+    skipped: for the names of projections, the ids of events that they skip.
 
     Raises ConfigurationError if an event is both left out and changed.
     """
@@ -32,6 +39,7 @@ class Edits(msgspec.Struct, frozen=True, kw_only=True):
     left_out: frozenset[str] = frozenset()
     changed: Mapping[str, Mapping[str, Any]] = {}
     added: Sequence[Added] = ()
+    skipped: Mapping[str, frozenset[str]] = {}
 
     def __post_init__(self) -> None:
         both = self.left_out & set(self.changed)

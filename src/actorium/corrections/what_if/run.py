@@ -16,7 +16,7 @@ import msgspec
 from actorium.actors.commands import Command, command_type_of
 from actorium.catalog import Catalog
 from actorium.corrections.what_if.decisions import Decision, Made, Outcome, States
-from actorium.corrections.what_if.edits import Edits
+from actorium.corrections.what_if.edits import Added, Edits
 from actorium.corrections.what_if.probes import Probes
 from actorium.corrections.what_if.recorded import RecordedAppend, RecordedLog
 from actorium.corrections.what_if.sagas import PendingCommand, SagaRuns
@@ -52,6 +52,7 @@ class LogRun:
         self.decisions: dict[str, Decision] = {}
         self.recorded: dict[str, Decision] = {}
         self.probes = Probes(self.states)
+        self.skipped = self._edits.skipped
         self.unreadable: dict[str, str] = {}
         self._submitted: dict[str, CommandSubmitted] = {}
         self._gone: set[str] = set()
@@ -63,14 +64,14 @@ class LogRun:
         added = list(self._added)
         for number, append in enumerate(self.log.appends):
             while added and added[0].after is not None and added[0].after < append.records[0].position:
-                self._add(added.pop(0).command, append.recorded_us)
+                self._add(added.pop(0), append.recorded_us)
             self._take(append)
             self._settle(append.recorded_us)
             if number % _APPENDS_PER_TURN == 0:
                 await asyncio.sleep(0)
         end_us = self.log.appends[-1].recorded_us if self.log.appends else 0
         for one in added:
-            self._add(one.command, end_us)
+            self._add(one, end_us)
         self._edits.require_found(frozenset(self._edited))
 
     def _take(self, append: RecordedAppend) -> None:
@@ -215,11 +216,12 @@ class LogRun:
         while self.sagas.ready:
             self._carry_out(self.sagas.ready.pop(0), at_us, None)
 
-    def _add(self, command: Command, at_us: int) -> None:
+    def _add(self, added: Added, at_us: int) -> None:
         metadata = Metadata(f"added {len(self.decisions)}")
-        made = self.states.decide(command, metadata)
+        by = (added.stream, added.handler) if added.stream is not None and added.handler is not None else None
+        made = self.states.decide(added.command, metadata, by=by)
         self.decisions[metadata.command_id] = made.decision
-        for one in self._applied(self.states.stream_of(command), made.events, metadata, at_us):
+        for one in self._applied(made.decision.stream, made.events, metadata, at_us):
             self.sagas.happened(one, is_new=True)
         self._settle(at_us)
 

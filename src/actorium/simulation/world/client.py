@@ -23,6 +23,7 @@ from actorium.simulation.record.trace import TraceMark
 from actorium.simulation.record.witness import Witness
 from actorium.simulation.world.client_groups import (
     TRY_AGAIN,
+    SimulatedCorrections,
     SimulatedDeadLetters,
     SimulatedProcessors,
     SimulatedSagas,
@@ -58,6 +59,7 @@ class SimulatedRuntime(ReadFace):
         self.sagas = SimulatedSagas(self._answered)
         self.submissions = SimulatedSubmissions(self._answered)
         self.processors = SimulatedProcessors(node.look, self._answered)
+        self.corrections = SimulatedCorrections(self._answered)
         self.dead_letters = SimulatedDeadLetters(node.look, self._answered)
 
     async def send(

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
+from actorium.actors.commands import Command
 from actorium.actors.errors import HydrationFailed, NotFound
 from actorium.application import Runtime
+from actorium.correction_case import CorrectionCase
+from actorium.corrections.cases.report import CaseReport
+from actorium.corrections.corrections import Corrections
+from actorium.corrections.impact.selection import Selection
 from actorium.runtime.processors.processor import Processor
 from actorium.runtime.processors.processor_statistics import ProcessorStatistics
+from actorium.runtime.projections.projection import Projection
 from actorium.sagas.model.saga import Saga
 from actorium.sagas.model.submission_views import SubmissionView
 from actorium.sagas.model.views import SagaSummary, SagaView
@@ -171,6 +177,12 @@ class SimulatedProcessor:
             True,
         )
 
+    async def recall(self, position: int, reason: str) -> None:
+        """Take back an event that was not handed out yet."""
+        await self._ask(
+            f"recall of {position}", lambda runtime: runtime.processors[self._handler].recall(position, reason)
+        )
+
 
 class SimulatedProcessors(Mapping[object, SimulatedProcessor]):
     """The processors of a node, by handler, as `runtime.processors`; raises ConnectionLost if no process is alive."""
@@ -221,6 +233,63 @@ class SimulatedDeadLetters:
             lambda runtime: runtime.dead_letters.discard(letter, reason=reason),
             True,
         )
+
+
+class SimulatedCorrections:
+    """The corrections of a node, with those methods of `runtime.corrections` that change something.
+
+    Each call is repeated until it is answered, with the same id of the case.
+    """
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+
+    async def open(self, selection: Selection, *, by: str, reason: str, id: str, hold: bool = False) -> CorrectionCase:
+        """Open a case for the selected events."""
+        return await self._case(id, "open", lambda its: its.open(selection, by=by, reason=reason, id=id, hold=hold))
+
+    async def get(self, id: str) -> CorrectionCase:
+        """Return a case."""
+        return await self._case(id, "get", lambda its: its.get(id))
+
+    async def plan(
+        self,
+        id: str,
+        *,
+        by: str,
+        right: Mapping[str, Mapping[str, Any] | None] | None = None,
+        commands: Mapping[str, Command] | None = None,
+        skip: Collection[object] = (),
+        repair: Collection[type[Projection]] = (),
+    ) -> CorrectionCase:
+        """Plan what is done about the events of a case."""
+        wanted: dict[str, Any] = {"by": by, "right": right, "commands": commands, "skip": skip, "repair": repair}
+        return await self._case(id, "plan", lambda its: its.plan(id, **wanted))
+
+    async def approve(self, id: str, *, by: str) -> CorrectionCase:
+        """Approve the plan of a case."""
+        return await self._case(id, "approve", lambda its: its.approve(id, by=by))
+
+    async def apply(self, id: str) -> CorrectionCase:
+        """Apply an approved case."""
+        return await self._case(id, "apply", lambda its: its.apply(id))
+
+    async def close(self, id: str, *, by: str) -> CaseReport:
+        """Close an applied case."""
+        report: CaseReport = await self._ask(
+            f"close of case {id}", lambda runtime: runtime.corrections.close(id, by=by)
+        )
+        return report
+
+    async def cancel(self, id: str, *, by: str, reason: str) -> CorrectionCase:
+        """Give a case up before it is applied."""
+        return await self._case(id, "cancel", lambda its: its.cancel(id, by=by, reason=reason))
+
+    async def _case(
+        self, id: str, step: str, call: Callable[[Corrections], Awaitable[CorrectionCase]]
+    ) -> CorrectionCase:
+        case: CorrectionCase = await self._ask(f"{step} of case {id}", lambda runtime: call(runtime.corrections))
+        return case
 
 
 async def _once(ask: Ask, what: str, call: Callable[[Runtime], Awaitable[R]], done: R) -> R:

@@ -1,0 +1,142 @@
+"""Applies the plan of a case. Every step can be repeated, so it can be continued after a kill at any point.
+
+Invariants: each correction has an id derived from the case and its number, so it takes effect once; the marks of the
+case are in force before a projection is repaired; what is recorded as applied or repaired is not done again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from actorium.actors.commands import Ack, Command
+from actorium.actors.envelope import Envelope
+from actorium.catalog import Catalog
+from actorium.correction_case import (
+    CORRECTION,
+    AppliedCorrection,
+    BeginCase,
+    CorrectionCase,
+    PlannedCorrection,
+    RecordApplied,
+    RecordRepair,
+)
+from actorium.corrections.cases.correcting import Correctable
+from actorium.corrections.cases.repair import repair
+from actorium.corrections.cases.services import CaseServices
+from actorium.corrections.impact.selection import Selection, selected
+from actorium.runtime.commands.derived_ids import derived_id
+from actorium.runtime.environment import RuntimeEnvironment
+from actorium.runtime.processors.outlet import CORRECTS_HEADER
+from actorium.store.errors import Refused
+from actorium.store.events import EncodedRecord, Event, RecordedEvent
+from actorium.store.names import StreamName, event_id
+
+_AT_ONCE = 50
+"""So many corrections are under way at once."""
+
+
+class CaseApplication:
+    """Carries out the plan of one case in a running runtime."""
+
+    def __init__(self, catalog: Catalog, environment: RuntimeEnvironment, services: CaseServices) -> None:
+        self._catalog = catalog
+        self._environment = environment
+        self._store = environment.store
+        self._services = services
+        self._correctable = Correctable(catalog)
+
+    async def apply(self, id: str) -> CorrectionCase:
+        """Apply an approved case, or continue with one that was begun; return it."""
+        await self.ask(BeginCase(id))
+        case = await self.state(id)
+        self._services.keeper.take(case)
+        records = await self.records(case)
+        if case.status == "applying":
+            await self.ask(RecordApplied(id, await self._carried_out(case, records)))
+        for name in case.repairs:
+            if name not in case.repaired:
+                await self._repair(case, name, records)
+        return await self.state(id)
+
+    async def records(self, case: CorrectionCase) -> dict[str, EncodedRecord]:
+        """Return the wrong events of a case by id."""
+        found = await selected(self._store, self._catalog.codec, Selection(events=case.events))
+        return {event_id(record.stream, record.version): record for record in found}
+
+    async def state(self, id: str) -> CorrectionCase:
+        """Return a case; raise NotFound if there is none with this id."""
+        dispatcher = self._services.engine.dispatcher
+        case: CorrectionCase = await dispatcher.read(CORRECTION, id, self._environment.settings.default_timeout_s)
+        return case
+
+    async def ask(self, command: Command) -> Ack:
+        """Send a command to a case."""
+        engine = self._services.engine
+        handler = engine.kinds[CorrectionCase].definition.handlers[type(command)]
+        _, fingerprint = handler.codec.admit(command, self._environment.settings.max_payload_bytes)
+        return await engine.dispatcher.ask(
+            Envelope(
+                CORRECTION,
+                command.to,
+                command,
+                handler,
+                command_id=self._environment.source.new_id(),
+                fingerprint=fingerprint,
+                correlation_id=correlation_of(command.to),
+                timeout_s=self._environment.settings.default_timeout_s,
+            )
+        )
+
+    async def _carried_out(
+        self, case: CorrectionCase, records: dict[str, EncodedRecord]
+    ) -> tuple[AppliedCorrection, ...]:
+        numbered = list(enumerate(case.corrections, 1))
+        outcomes: list[AppliedCorrection] = []
+        for first in range(0, len(numbered), _AT_ONCE):
+            some = numbered[first : first + _AT_ONCE]
+            outcomes += await asyncio.gather(*(self._correct(case.id, n, one, records) for n, one in some))
+        return tuple(outcomes)
+
+    async def _correct(
+        self, case: str, number: int, planned: PlannedCorrection, records: dict[str, EncodedRecord]
+    ) -> AppliedCorrection:
+        handler = self._correctable.handler(planned, records[planned.event])
+        settings = self._environment.settings
+        command, fingerprint = handler.codec.admit(self._correctable.command(planned), settings.max_payload_bytes)
+        envelope = Envelope(
+            planned.stream_type,
+            planned.stream_id,
+            command,
+            handler,
+            command_id=derived_id(f"correction/{case}/{number}"),
+            fingerprint=fingerprint,
+            fresh=False,
+            correlation_id=correlation_of(case),
+            causation_id=event_id(StreamName(CORRECTION, case), 1),
+            headers={CORRECTS_HEADER: planned.event},
+            timeout_s=settings.default_timeout_s,
+        )
+        try:
+            ack = await self._services.engine.dispatcher.ask(envelope)
+        except Refused as refusal:
+            return AppliedCorrection(planned.event, 0, str(refusal))
+        return AppliedCorrection(planned.event, ack.position if ack.events or ack.duplicate else 0)
+
+    async def _repair(self, case: CorrectionCase, name: str, records: dict[str, EncodedRecord]) -> None:
+        follower = f"projection {name}"
+        projection = next((one for one in self._catalog.projections if one.__definition__.name == name), None)
+        processor = self._services.keeper.followers.get(follower)
+        if projection is None or processor is None:
+            return  # the code has no such projection any more
+        is_marked = any(mark.follower == follower for mark in case.marks)
+        events: Sequence[RecordedEvent[Event]] | None = None
+        if is_marked:  # only these events differ, so only their rows do
+            events = [recorded for record in records.values() for recorded in self._catalog.codec.recorded(record)]
+        done = await repair(projection, processor, self._store, self._services.reads.log_reader, events)
+        await self.ask(RecordRepair(case.id, name, done.rows, done.rebuilt))
+
+
+def correlation_of(case: str) -> str:
+    """Return the id of the flow to which all events of a case and its corrections belong."""
+    return f"correction/{case}"
