@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
@@ -67,12 +66,19 @@ class Member:
         if self.process.returncode is None:
             self.process.send_signal(number)
 
-    async def ended(self) -> float:
-        """Return how long the process took to end from now on, in seconds; raise TimeoutError if it does not."""
+    async def served_or_ended(self, within_s: float) -> None:
+        """Return when the process serves or is gone; raise TimeoutError if neither happens."""
         assert self._reading is not None
-        began = time.monotonic()
+        serving = asyncio.create_task(self.serves.wait())
+        done, _ = await asyncio.wait([serving, self._reading], timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        serving.cancel()
+        if not done:
+            raise TimeoutError(f"process {self.number} did not serve within {within_s:.0f} s")
+
+    async def ended(self) -> None:
+        """Return when the process is gone; raise TimeoutError if it does not end."""
+        assert self._reading is not None
         await asyncio.wait_for(asyncio.shield(self._reading), _ENDS_WITHIN_S)
-        return time.monotonic() - began
 
     async def close(self) -> None:
         """Kill the process if it is still there."""

@@ -91,7 +91,7 @@ class FaultRounds:
             await member.start(self._url)
             self._members.append(member)
             if len(self._members) == 1:
-                await asyncio.wait_for(member.serves.wait(), _RECOVERS_WITHIN_S)
+                await member.served_or_ended(_RECOVERS_WITHIN_S)
 
     async def _see_off(self, member: Member) -> None:
         """Wait for the end of a process that lost the log or was killed."""
@@ -107,7 +107,7 @@ class FaultRounds:
 
     def _stray(self, member: Member, what: str) -> None:
         self.findings.strays += 1
-        self.findings.note(f"process {member.number} lost the log and {what}")
+        self.findings.note(f"process {member.number} {what}")
 
     def _has_taken_over(self, member: Member) -> int:
         if self._serving is not None:
@@ -161,7 +161,9 @@ class FaultRounds:
     async def _freeze(self, serving: Member) -> None:
         serving.send_signal(signal.SIGSTOP)
         other = next(member for member in self._members if member is not serving)
-        await asyncio.wait_for(other.serves.wait(), _RECOVERS_WITHIN_S)
+        await other.served_or_ended(_RECOVERS_WITHIN_S)
+        if not other.serves.is_set():  # it is named when it is seen off
+            serving.send_signal(signal.SIGCONT)
 
     async def _kill_backend(self, serving: Member) -> None:
         connection = await asyncpg.connect(self._url.partition("?")[0])
