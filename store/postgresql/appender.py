@@ -26,8 +26,26 @@ from actorium.store.sql.stream_heads import StreamHead, StreamHeads
 # About 300 bytes each.
 STREAM_HEADS_MAX = 100_000
 
-_ARRAYS = ("text", "text", "int", "text", "int", "bigint", "text", "text", "text", "int", "bigint", "text", "text")
-_UNNEST = ", ".join(f"${number}::{array}[]" for number, array in enumerate(_ARRAYS, 4))
+_OPTIONAL = frozenset({"command_id", "causation_id", "correlation_id", "command_events", "command_fingerprint"})
+
+
+def _split(number: int, name: str, type_: str) -> str:
+    """Return the array that a text parameter stands for; an empty part of an optional column is NULL."""
+    if type_ != "text":
+        return f"string_to_array(${number}, ',', '')::{type_}[]"
+    return f"string_to_array(${number}, $4, '')" if name in _OPTIONAL else f"string_to_array(${number}, $4)"
+
+
+def _value(name: str, type_: str) -> str:
+    """Return the value of a column of `event`."""
+    if name == "checksum":
+        return f"checksum # {FOLDED_SQL}"
+    # A single empty text is split into no part at all.
+    return f"coalesce({name}, '')" if type_ == "text" and name not in _OPTIONAL else name
+
+
+_UNNEST = ", ".join(_split(number, *column) for number, column in enumerate(COLUMNS.items(), 5))
+_VALUES = ", ".join(_value(*column) for column in COLUMNS.items())
 _APPEND = f"""
 WITH moved AS (
     UPDATE log SET position = position + $3::bigint, recorded_us = greatest(recorded_us, $2::bigint)
@@ -35,7 +53,7 @@ WITH moved AS (
     RETURNING position - $3 AS base, recorded_us
 ), written AS (
     INSERT INTO events (position, recorded_us, {", ".join(COLUMNS)})
-    SELECT base + n, recorded_us, {", ".join(COLUMNS).replace("checksum", f"checksum # {FOLDED_SQL}", 1)}
+    SELECT base + n, recorded_us, {_VALUES}
     FROM moved, unnest({_UNNEST}) WITH ORDINALITY AS event ({", ".join(COLUMNS)}, n)
 ){{types}}
 SELECT base, recorded_us FROM moved""".replace("{time}", "recorded_us")
@@ -43,7 +61,7 @@ _APPEND_KNOWN_TYPES = _APPEND.format(types="")
 _APPEND_NEW_TYPES = _APPEND.format(
     types=""", typed AS (
     INSERT INTO event_types SELECT type.name, type.schema_version, base + type.place
-    FROM moved, unnest($17::text[], $18::int[], $19::bigint[]) AS type (name, schema_version, place)
+    FROM moved, unnest($18::text[], $19::int[], $20::bigint[]) AS type (name, schema_version, place)
     ON CONFLICT DO NOTHING
 )"""
 )
@@ -123,7 +141,7 @@ class Appender:
         self, connection: Connection, plan: AppendPlan, batch: AppendBatch, writer: int, *, in_transaction: bool = False
     ) -> Appended:
         new = [kind for kind in plan.firsts if kind not in self._types]
-        arguments = [writer, batch.recorded_us, plan.count, *plan.columns]
+        arguments = [writer, batch.recorded_us, plan.count, *plan.texts()]
         if new:
             names, versions = [name for name, _ in new], [version for _, version in new]
             arguments += [names, versions, [plan.firsts[kind] + 1 for kind in new]]

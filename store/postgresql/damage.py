@@ -64,7 +64,7 @@ async def _wrong_links(connection: Connection, *, repair: bool = False) -> list[
     position = 0
     while rows := await connection.fetch(_LINKS, position, _PAGE_EVENTS):
         for position, metadata, causation_id, correlation_id in rows:
-            ids = linked_ids(metadata)
+            ids = tuple(id or None for id in linked_ids(metadata))
             if ids != (causation_id, correlation_id):
                 wrong.append(position)
                 if repair:

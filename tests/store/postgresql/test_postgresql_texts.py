@@ -6,7 +6,9 @@ from support.transfers import Account, Open
 
 from actorium import Runtime
 from actorium.errors import InvalidCommand
-from actorium.store.event_store import AppendBatch, SaveCheckpoint
+from actorium.store.event_store import Append, AppendBatch, SaveCheckpoint
+from actorium.store.events import EncodedEvent
+from actorium.store.names import StreamName
 from actorium.store.postgresql import PostgreSQLStore
 from actorium.store.tables.own_rows import ReadSagas, SagaChange
 from actorium.testing.contract_words import ALICE, BOB, append, dead_letter, linked, versions
@@ -41,3 +43,32 @@ async def test_messages_with_nul_are_stored_with_its_symbol(opened: PostgreSQLSt
     assert await opened.save([SaveCheckpoint("p", 1, parked=[letter], changes=[saga])]) == {}
     assert [(one.error, one.traceback) for one in await opened.dead_letters("p")] == [("ValueError: ␀", "␀")]
     assert [one.reason for one in await opened.read_rows(ReadSagas(9))] == ["no␀"]
+
+
+@pytest.mark.asyncio
+async def test_texts_that_contain_the_separator_are_kept_apart(opened: PostgreSQLStore) -> None:
+    ids = ["a\x1fb", "\x1f", "a", "\x1f0\x1f", "\x1f1\x1fc", ""]
+    appends = [append(StreamName("Account", id), 0, 2, command=f"c{id}\x1f") for id in ids]
+    odd = EncodedEvent("\x1f1", 1, b'"\x1f2\x1f"', b'{"causation_id":"a\\u001fb"}')
+    appends.append(Append(StreamName("\x1f", ""), 0, (odd,)))
+    assert (await opened.append(AppendBatch(1, appends))).outcomes == [1, 3, 5, 7, 9, 11, 13]
+    for id in ids:
+        assert await versions(opened, StreamName("Account", id)) == [1, 2]
+        record = await opened.find_command(f"c{id}\x1f")
+        assert record is not None
+        assert record.stream.id == id
+    (found,) = await opened.read_linked("causation_id", "a\x1fb", 0, 9)
+    assert (found.stream, found.type, found.payload, found.metadata) == (
+        StreamName("\x1f", ""),
+        odd.type,
+        odd.payload,
+        odd.metadata,
+    )
+
+
+@pytest.mark.asyncio
+async def test_an_empty_text_alone_in_its_batch_is_kept(opened: PostgreSQLStore) -> None:
+    stream = StreamName("", "")
+    assert (await opened.append(AppendBatch(1, [Append(stream, 0, (EncodedEvent("", 1, b"", b""),))]))).outcomes == [1]
+    (found,) = await opened.read_log(0, 9)
+    assert (found.stream, found.type, found.payload, found.metadata) == (stream, "", b"", b"")
