@@ -19,13 +19,13 @@ from actorium.runtime.log.log_reader import LogReader
 from actorium.runtime.log.subscriptions import Subscription
 from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.processors.concurrent_delivery import ConcurrentDelivery, React
+from actorium.runtime.processors.dead_letters import SkipMarks
 from actorium.runtime.processors.delivery import SequentialDelivery
 from actorium.runtime.processors.observed_delivery import ObservedApply, ObservedOutletWork, ObservedReact
 from actorium.runtime.processors.outlet import Outlet, OutletWork
 from actorium.runtime.processors.processor import Processor
 from actorium.runtime.processors.processor_statistics import ProcessorStatistics
 from actorium.runtime.processors.reactions import Reaction, ReactionWork
-from actorium.runtime.processors.skip_marks import SkipMarks
 from actorium.runtime.processors.start_position import StartPosition
 from actorium.runtime.projections.followed_tables import FollowedTables
 from actorium.runtime.projections.memory_projection import MemoryCheckpoint, MemoryProjection

@@ -104,6 +104,20 @@ class DeadLetters:
         return letter
 
 
+class SkipMarks:
+    """The events that followers of the log treat as if they had not happened, by their positions.
+
+    A follower is named by its kind and its plain name, without a version, so that a rebuild has the same marks.
+    """
+
+    def __init__(self) -> None:
+        self._positions: dict[str, set[int]] = {}
+
+    def of(self, follower: str) -> set[int]:
+        """Return the positions that a follower skips; later marks are added to the same set."""
+        return self._positions.setdefault(follower, set())
+
+
 def moved_to(letter: DeadLetter, delivered: Delivered) -> DeadLetter:
     """Return the letter for the next event of its lane, which waits now that the letter's event is finished."""
     version, event_type = _version_and_type(delivered)

@@ -16,7 +16,7 @@ from actorium.runtime.lifecycle import Assembly
 from actorium.runtime.log.log_reader import LogReader
 from actorium.runtime.log.log_watch import LogWatch
 from actorium.runtime.processors.checkpoint import not_saved
-from actorium.runtime.processors.skip_marks import SkipMarks
+from actorium.runtime.processors.dead_letters import SkipMarks
 from actorium.runtime.read_side import ReadSide
 from actorium.runtime.services.events.feeds import ServiceFeeds
 from actorium.runtime.services.link import ServiceLink

@@ -12,8 +12,8 @@ from actorium.actors.hydration import replay
 from actorium.correction_case import CORRECTION, CaseOpened, CorrectionCase, marks_of
 from actorium.corrections.impact.selection import stream_records
 from actorium.runtime.component import Component
+from actorium.runtime.processors.dead_letters import SkipMarks
 from actorium.runtime.processors.processor import Processor
-from actorium.runtime.processors.skip_marks import SkipMarks
 from actorium.store.codec import EventCodec
 from actorium.store.event_store import EventStore
 from actorium.store.events import event_type_of
