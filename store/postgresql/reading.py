@@ -5,6 +5,9 @@ be consecutive.
 
 The server limits the bytes of a page. It returns the events whose predecessors do not fill it, so the last one may
 cross the limit; that one is dropped here, and is the first of the next page.
+
+A page of one stream is first requested as a single row, which costs client and server less than a row per event. There
+is none if the page would be too large, and it is not used if it cannot be taken apart.
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 from zlib import crc32
+
+import msgspec
 
 from actorium.store.errors import CorruptEvent, VersionGap
 from actorium.store.event_store import Head, Link, Snapshot, StreamPage, StreamRead
@@ -22,6 +27,7 @@ from actorium.store.postgresql.plan import folded
 from actorium.store.sql.row_checksums import snapshot_checksum
 from actorium.store.sql.stream_heads import StreamHead, StreamHeads
 
+_INTEGERS = msgspec.json.Decoder(list[int])
 _CHANGED = "it does not match its checksum: a disk error or a manual edit changed it"
 _INT_MAX = 2**31 - 1
 _BIGINT_MAX = 2**63 - 1
@@ -32,6 +38,18 @@ _EVENT = f"version, position, recorded_us, type, schema_version, checksum, {_BYT
 _SIZE = "octet_length(payload)"
 # ROWS: each event adds its size to the sum before it, whatever the order's ties.
 _BEFORE = "coalesce(sum({size}) OVER (ORDER BY {order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)"
+_OF_STREAM = "FROM events WHERE stream_type = $1 AND stream_id = $2 AND version > $3"
+_SEPARATOR = "\x1f"  # JSON does not contain it
+_PACKED = f"""
+SELECT EXISTS (SELECT {_OF_STREAM}), count(*), max(version), string_agg(position::text, ','),
+    string_agg(recorded_us::text, ','), string_agg(schema_version::text, ','), string_agg(checksum::text, ','),
+    string_agg(type, '{_SEPARATOR}'), convert_to(string_agg(payload, '{_SEPARATOR}'), 'UTF8'),
+    convert_to(string_agg(metadata, '{_SEPARATOR}'), 'UTF8')
+FROM (
+    SELECT version, position, recorded_us, schema_version, checksum, type, payload, metadata {_OF_STREAM}
+    ORDER BY version LIMIT $4
+) AS page
+WHERE (SELECT sum({_SIZE}) FROM (SELECT payload {_OF_STREAM} ORDER BY version LIMIT $4) AS sized) <= $5"""
 _STREAM = f"""
 SELECT {_EVENT} FROM (
     SELECT *, {_BEFORE.format(size=_SIZE, order="version")} AS size_before FROM (
@@ -94,8 +112,9 @@ async def read_streams(
     if len(reads) == 1:
         (read,), (start,) = reads, starts
         stream = read.stream
-        rows = await connection.fetch(_STREAM, stream.type, stream.id, start.after, read.limit, max_bytes)
-        numbered: dict[int, list[Any]] = {1: rows}
+        wanted = (stream.type, stream.id, start.after, read.limit, max_bytes)
+        unpacked = _unpacked(start, await connection.fetchrow(_PACKED, *wanted))
+        numbered: dict[int, Any] = {1: await connection.fetch(_STREAM, *wanted) if unpacked is None else unpacked}
     else:
         names = [read.stream for read in reads]
         rows = await connection.fetch(
@@ -120,6 +139,21 @@ async def read_streams(
         if is_last and heads is not None and (page or start.snapshot is not None):
             heads.offer(read.stream, StreamHead(0, start.after + len(page), stream_checksum(read.stream)))
     return pages
+
+
+def _unpacked(start: _Start, packed: Any) -> Iterable[tuple[Any, ...]] | None:
+    """Return the rows of a page that was read as one row; None if they must be read one by one."""
+    exists, count, newest, *columns = packed
+    if count == 0:
+        return None if exists else ()
+    *numbers, types, payloads, metadatas = columns
+    positions, times, schema_versions, checksums = (_INTEGERS.decode(f"[{column}]") for column in numbers)
+    separator = _SEPARATOR.encode()
+    texts = (types.split(_SEPARATOR), payloads.split(separator), metadatas.split(separator))
+    if newest != start.after + count or any(len(text) != count for text in texts):
+        return None  # events are missing, or a text contains the separator
+    versions = range(start.after + 1, newest + 1)
+    return zip(versions, positions, times, texts[0], schema_versions, checksums, *texts[1:], strict=True)
 
 
 def _cut(records: list[EncodedRecord], left: int, *, is_first: bool) -> tuple[list[EncodedRecord], int]:
@@ -161,6 +195,8 @@ def _stream_records(stream: StreamName, start: _Start, rows: Iterable[Any]) -> l
     kinds: dict[Kind, int] = {}
     records: list[EncodedRecord] = []
     expected = start.after
+    last_type = ""
+    last_schema_version = kind = 0
     for version, position, recorded_us, type_, schema_version, crc, payload, metadata in rows:
         expected += 1
         if version != expected:
@@ -170,14 +206,18 @@ def _stream_records(stream: StreamName, start: _Start, rows: Iterable[Any]) -> l
                 version=version,
                 event_type=type_,
             )
-        kind = kinds.get((type_, schema_version))
-        if kind is None:
-            kind = kinds[type_, schema_version] = crc32(kind_bytes(type_, schema_version), stream_crc)
+        if type_ != last_type or schema_version != last_schema_version:
+            last_type, last_schema_version = type_, schema_version
+            kind = kinds.get((type_, schema_version), 0)
+            if not kind:
+                kind = kinds[type_, schema_version] = crc32(kind_bytes(type_, schema_version), stream_crc)
         # `events.checksum` with a time of 0, and `folded`, inlined: most of a page's cost in Python.
         seed = kind ^ ((version * CHECKSUM_SPREAD) & CHECKSUM_MASK)
         if crc32(payload, crc32(metadata, seed)) ^ ((recorded_us ^ recorded_us >> 32) & CHECKSUM_MASK) != crc:
             raise CorruptEvent(_CHANGED, stream=stream, version=version, event_type=type_)
-        records.append(EncodedRecord(stream, version, position, recorded_us, type_, schema_version, payload, metadata))
+        # Consecutive events share the text of their type: whoever replays them compares it by identity.
+        record = EncodedRecord(stream, version, position, recorded_us, last_type, schema_version, payload, metadata)
+        records.append(record)
     return records
 
 

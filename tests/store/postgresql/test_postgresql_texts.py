@@ -11,7 +11,7 @@ from actorium.store.events import EncodedEvent
 from actorium.store.names import StreamName
 from actorium.store.postgresql import PostgreSQLStore
 from actorium.store.tables.own_rows import ReadSagas, SagaChange
-from actorium.testing.contract_words import ALICE, BOB, append, dead_letter, linked, versions
+from actorium.testing.contract_words import ALICE, BOB, append, dead_letter, linked, read, versions
 
 
 @pytest.mark.asyncio
@@ -58,6 +58,7 @@ async def test_texts_that_contain_the_separator_are_kept_apart(opened: PostgreSQ
         assert record is not None
         assert record.stream.id == id
     (found,) = await opened.read_linked("causation_id", "a\x1fb", 0, 9)
+    assert await read(opened, StreamName("\x1f", "")) == [found]
     assert (found.stream, found.type, found.payload, found.metadata) == (
         StreamName("\x1f", ""),
         odd.type,
