@@ -40,6 +40,8 @@ from actorium.runtime.statistics import Counters, RuntimeStatistics
 from actorium.sagas.execution.saga_engine import SagaEngine
 from actorium.sagas.model.due_times import due_at_us
 from actorium.sagas.sagas import Sagas
+from actorium.sagas.schedules.runner import ScheduleRunner
+from actorium.sagas.schedules.schedules import Schedules
 from actorium.sagas.submissions import Submissions
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import EventStore, Examinable, Head
@@ -79,6 +81,7 @@ class Runtime(RuntimeReading):
     _engine: Engine
     _saga_engine: SagaEngine
     _cases: CaseKeeper
+    _schedule_runner: ScheduleRunner
 
     def __init__(
         self,
@@ -125,6 +128,7 @@ class Runtime(RuntimeReading):
         self._dead_letters = AllDeadLetters(self._processors)
         self._sagas = Sagas(self._running_sagas)
         self._submissions = Submissions(self._running_sagas)
+        self._schedules = Schedules(self._running_schedules, self._source)
         self._corrections = Corrections(self._environment, self._catalog, self._running_cases)
         self._operators = Operators(self._running, self._source, self._default_timeout_s)
 
@@ -142,7 +146,7 @@ class Runtime(RuntimeReading):
         components = assembled(
             self._catalog, self._environment, *places, self._counters, crashed, self.send, accepts, link, self._node
         )
-        self._engine, self._reads, self._saga_engine, self._cases, *_ = components
+        self._engine, self._reads, self._saga_engine, self._cases, *_, self._schedule_runner = components
         if link is not None and self._service is not None:
             deliver = self._entry.call if self._has_middleware else None
             link.let_in(Door(self._service, self._service.bus, self._engine.dispatcher, deliver))
@@ -170,6 +174,10 @@ class Runtime(RuntimeReading):
         self._running()
         return CaseServices(self._engine, self._reads, self._saga_engine, self._cases)
 
+    def _running_schedules(self) -> ScheduleRunner:
+        self._running()
+        return self._schedule_runner
+
     @property
     def catalog(self) -> Catalog:
         """The classes and functions that were passed to the runtime, by kind."""
@@ -189,6 +197,11 @@ class Runtime(RuntimeReading):
     def submissions(self) -> Submissions:
         """The submitted commands, with `get`, `list`, `cancel` and `run_now`."""
         return self._submissions
+
+    @property
+    def schedules(self) -> Schedules:
+        """The schedules: `list` them, `pause` or `resume` one, or `run_now`."""
+        return self._schedules
 
     @property
     def processors(self) -> Processors:

@@ -19,14 +19,16 @@ from actorium.sagas.model.events import SAGA_EVENTS
 from actorium.sagas.model.saga import Saga
 from actorium.sagas.model.stream import SagaStream, saga_stream_of
 from actorium.sagas.model.submissions import Submission
+from actorium.sagas.schedules.schedule import Schedule
+from actorium.sagas.schedules.stream import ScheduleStream
 from actorium.store.codec import EventCodec
 from actorium.store.errors import ConfigurationError
 from actorium.store.events import Event, event_type_of
 from actorium.store.names import NAME_BYTES_MAX, is_storable_name
 
-Part = type[Aggregate] | type[Projection] | type[Saga] | Outlet | RemoteService | Callable[..., Any]
-"""A part of a runtime: a class of aggregates, projections or sagas, a `@react` function, an outlet, or another
-service."""
+Part = type[Aggregate] | type[Projection] | type[Saga] | Outlet | RemoteService | Schedule | Callable[..., Any]
+"""A part of a runtime: a class of aggregates, projections or sagas, a `@react` function, an outlet, another
+service, or a schedule."""
 
 
 class Catalog:
@@ -37,6 +39,7 @@ class Catalog:
     outlets: the outlets.
     remotes: the other services.
     inbox_streams: the class of actors that keeps the events of each other service.
+    schedules: the schedules.
     saga_streams: the class of actors that keeps each saga class.
     own_aggregates: the runtime's own classes of actors; users do not send their commands.
     events: the event classes that the parts decide or handle.
@@ -49,6 +52,7 @@ class Catalog:
         self.reactions: list[Reaction] = []
         self.outlets: list[Outlet] = []
         self.remotes: list[RemoteService] = []
+        self.schedules: list[Schedule] = []
         self.saga_streams: dict[type[Saga], type[SagaStream]] = {}
         self._names: dict[tuple[str, str], object] = {}
         self._commands: dict[type[Command], type[Aggregate] | RemoteService] = {}
@@ -63,7 +67,7 @@ class Catalog:
         # The events of sagas' own streams are always included: without a registered saga, the agenda would skip them.
         events.update(dict.fromkeys(SAGA_EVENTS))
         self.inbox_streams = {remote: inbox_stream_of(remote) for remote in self.remotes if remote.events}
-        own: list[type[Aggregate]] = [Submission, OperatorStream, VoidedCommand, CorrectionCase]
+        own: list[type[Aggregate]] = [Submission, OperatorStream, VoidedCommand, CorrectionCase, ScheduleStream]
         self.own_aggregates = [*own, *self.inbox_streams.values(), *self.saga_streams.values()]
         for aggregate in self.own_aggregates:
             self._name("streams", aggregate.__definition__.stream_type, aggregate, "another name")
@@ -85,8 +89,8 @@ class Catalog:
             if known is not None:
                 return kind.add(self, known)
         raise ConfigurationError(
-            f"{part!r} is not an Aggregate, Projection or Saga class, a @react function, an Outlet or a RemoteService: "
-            "Runtime takes classes, not instances"
+            f"{part!r} is not an Aggregate, Projection or Saga class, a @react function, an Outlet, a RemoteService or "
+            "a Schedule: Runtime takes classes, not instances"
         )
 
     def _add_aggregate(self, aggregate: type[Aggregate]) -> Iterable[type[Event]]:
@@ -139,6 +143,11 @@ class Catalog:
         _require_storable(outlet.name, outlet)
         self.outlets.append(outlet)
         return outlet.types
+
+    def _add_schedule(self, schedule: Schedule) -> Iterable[type[Event]]:
+        self._name("schedules", schedule.name, schedule, "another name")
+        self.schedules.append(schedule)
+        return ()
 
     def _require_emitters(self) -> None:
         """Reject a saga that follows an event which nothing here emits: it would wait forever."""
@@ -195,6 +204,7 @@ _KINDS = (
     _Kind(_subclass_of(Aggregate), Catalog._add_aggregate),
     _Kind(lambda part: part if isinstance(part, Outlet) else None, Catalog._add_outlet),
     _Kind(lambda part: part if isinstance(part, RemoteService) else None, Catalog._add_remote),
+    _Kind(lambda part: part if isinstance(part, Schedule) else None, Catalog._add_schedule),
     _Kind(reaction_of, Catalog._add_reaction),
 )
 

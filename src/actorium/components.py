@@ -24,6 +24,7 @@ from actorium.runtime.statistics import Counters
 from actorium.sagas.execution.saga_engine import SagaEngine
 from actorium.sagas.execution.services import Send
 from actorium.sagas.message_forms import command_forms
+from actorium.sagas.schedules.runner import ScheduleRunner
 from actorium.store.event_store import Head
 from actorium.store.names import StoredEventType
 
@@ -42,6 +43,7 @@ class Components(NamedTuple):
     watch: LogWatch | None
     services: Sequence[Component]
     node: ClusterNode | None
+    schedules: ScheduleRunner
 
     def in_order(self) -> Assembly:
         """Return the start order; the stop order is the reverse.
@@ -53,7 +55,7 @@ class Components(NamedTuple):
         """
         if self.watch is not None:
             return Assembly(self.engine, followers=[BackgroundTask(self.watch.run), self.cases, self.reads], senders=[])
-        senders = [*self.services, *self.reads.reactions, BackgroundTask(self.sagas.run)]
+        senders = [*self.services, *self.reads.reactions, BackgroundTask(self.sagas.run), self.schedules]
         nodes = [] if self.node is None else [self.node]
         return Assembly(self.engine, followers=[*nodes, self.cases, self.reads, self.sagas], senders=senders)
 
@@ -99,4 +101,5 @@ def assembled(
     if link is not None:
         feeds = ServiceFeeds(link.service, catalog.inbox_streams, engine.dispatcher, reads, environment, save)
         services = [link, feeds]
-    return Components(engine, reads, sagas, cases, watch, services, node)
+    schedules = ScheduleRunner(catalog.schedules, engine, sagas, environment)
+    return Components(engine, reads, sagas, cases, watch, services, node, schedules)

@@ -77,6 +77,7 @@ ON_MEMORY_ONLY = frozenset(
         "test_read_only",
         "test_remote_steps",
         "test_saga_definition",
+        "test_schedules",
         "test_settings",
         "test_slow_queries",
         "test_threads",
