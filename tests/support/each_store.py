@@ -16,7 +16,7 @@ from support.postgres import new_log
 
 import actorium.store.memory
 from actorium import EventStore
-from actorium.store.postgresql import PostgreSQLStore
+from actorium.store.postgresql import PostgreSQLNodeStore
 from actorium.store.urls import open_store
 
 MEMORY = actorium.store.memory.MemoryStore
@@ -40,14 +40,14 @@ _CALLS = (
 )
 
 
-class RealTimeStore(PostgreSQLStore):
+class RealTimeStore(PostgreSQLNodeStore):
     """A store whose calls stop the virtual clock until the server has answered."""
 
 
 def _counted(name: str) -> Any:
     async def call(self: RealTimeStore, *arguments: Any, **options: Any) -> Any:
         with virtual_time.real_work():
-            return await getattr(PostgreSQLStore, name)(self, *arguments, **options)
+            return await getattr(PostgreSQLNodeStore, name)(self, *arguments, **options)
 
     return call
 
@@ -107,7 +107,7 @@ def store_of_the_test(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
         def new_store(**_: Any) -> EventStore:
             return open_store(logs.enter_context(new_log(**_FOREVER, sslmode="disable")))
 
-        monkeypatch.setattr("actorium.store.postgresql.PostgreSQLStore", RealTimeStore)
+        monkeypatch.setattr("actorium.store.postgresql.PostgreSQLNodeStore", RealTimeStore)
         for module in list(sys.modules.values()):
             if getattr(module, "MemoryStore", None) is MEMORY:
                 monkeypatch.setattr(module, "MemoryStore", new_store)
