@@ -16,6 +16,7 @@ from cyclopts.validators import Number
 
 from actorium.commands.problem import Interrupted, WrongUse, require_file, require_place_for
 from actorium.commands.screen import Screen
+from actorium.examples.bank.generate import generate
 from actorium.examples.bank.payment_orders import (
     DEFAULT_SEED,
     BadPaymentOrders,
@@ -27,9 +28,11 @@ from actorium.examples.bank.runs.demo import Demo
 from actorium.examples.bank.runs.imports import import_into
 from actorium.examples.bank.runs.standing_orders import StandingOrdersRun
 from actorium.examples.bank.runs.turnover import print_turnover
+from actorium.examples.bank.runs.wrong_day import WrongDay
 from actorium_cli import carry_out, new_app
 
 _MONTHS = 12
+_WRONG_DAY_ROWS, _WRONG_DAY_ACCOUNTS = 4_000, 230
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -39,6 +42,7 @@ def run(arguments: Sequence[str]) -> int:
     app.command(import_file, name="import", help_format="markdown")
     app.command(turnover, help_format="markdown")
     app.command(standing_orders, help_format="markdown")
+    app.command(wrong_day, help_format="markdown")
     return carry_out(app, arguments)
 
 
@@ -153,3 +157,36 @@ def standing_orders(
         except KeyboardInterrupt:
             how = "the same command continues from the end of the log" if db else "without --db, nothing is kept"
             raise Interrupted(f"stopped by Ctrl-C; {how}") from None
+
+
+def wrong_day(
+    *,
+    data: Path | None = None,
+    count: Annotated[int, Parameter(validator=Number(gte=20))] = 400,
+    db: Path | None = None,
+) -> None:
+    """Book a day of wrong amounts, correct them with a case, and compare everything with the file.
+
+    Parameters
+    ----------
+    data
+        A file of transactions. Without this option, the transactions are generated.
+    count
+        How many amounts of the busiest day are wrong.
+    db
+        The SQLite file of the log, which must not exist yet. Without this option, the log is temporary.
+    """
+    if data is not None:
+        require_file(data, "a file of transactions")
+    if db is not None:
+        require_place_for(db)
+        if db.exists():
+            raise WrongUse(f"{db} already exists: name a new file with --db")
+    with tempfile.TemporaryDirectory(prefix="actorium-wrong-day-") as folder:
+        file = data or Path(folder) / "transactions.csv"
+        if data is None:
+            generate(file, rows=_WRONG_DAY_ROWS, accounts=_WRONG_DAY_ACCOUNTS)
+        try:
+            asyncio.run(WrongDay(Screen(), data=file, db=db or Path(folder) / "bank.db", count=count).run())
+        except ValueError as error:
+            raise WrongUse(str(error)) from None
