@@ -25,26 +25,26 @@ class Logger:
 
     def info(self, event: str, **values: Any) -> None:
         """Log an event in normal operation."""
-        self._write(self._log.info, event, values)
+        self._write("info", event, values)
 
     def warning(self, event: str, **values: Any) -> None:
         """Log a problem that the library handles."""
-        self._write(self._log.warning, event, values)
+        self._write("warning", event, values)
 
     def error(self, event: str, **values: Any) -> None:
         """Log a problem that needs a person."""
-        self._write(self._log.error, event, values)
+        self._write("error", event, values)
 
     def critical(self, event: str, **values: Any) -> None:
         """Log a problem that ends the runtime."""
-        self._write(self._log.critical, event, values)
+        self._write("critical", event, values)
 
-    def _write(self, write: Any, event: str, values: dict[str, Any]) -> None:
+    def _write(self, level: str, event: str, values: dict[str, Any]) -> None:
         try:
             if "traceback" in values:
                 error = values["traceback"]
                 values["traceback"] = "" if error is None else traceback_text(error)
-            write(event, **values)
+            getattr(self._log, level)(event, **values)
         except BaseException as raised:  # no other place to report it
             let_through(raised)
 

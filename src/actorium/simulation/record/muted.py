@@ -16,7 +16,7 @@ def muted() -> Iterator[None]:
     Log lines of the user's own code are written as usual.
     """
 
-    def say_nothing(self: Logger, write: Any, event: str, values: dict[str, Any]) -> None:
+    def say_nothing(self: Logger, level: str, event: str, values: dict[str, Any]) -> None:
         """Neither write the line nor format it, which would take time."""
 
     before = Logger._write

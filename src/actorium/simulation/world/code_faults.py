@@ -125,11 +125,13 @@ class CodeFaults:
         return True
 
     def _striking(self, method: Callable[..., R], family: str, where: Callable[..., str]) -> Callable[..., R]:
-        strike, is_runtime = self._strike, self._is_runtime
+        strike, plan, world = self._strike, self._plan, self._world
+        running_loop = asyncio._get_running_loop
 
         @functools.wraps(method)
         def struck(state: Any, *arguments: Any) -> R:
-            if is_runtime():
+            # Same as `_is_runtime`, inlined: every handler passes here.
+            if not plan.is_watching and plan.is_active and running_loop() is not world.loop:
                 strike(family, where(state))
             return method(state, *arguments)
 

@@ -85,6 +85,7 @@ class Machine:
         self._numbers = count()
         self._random = random.Random(seed)
         self._reorder = reorder
+        self._log_of_rest = math.log(1.0 - reorder)
         self._steps_max = steps_max
         self._meddles_at = self._next_meddling()
 
@@ -152,7 +153,7 @@ class Machine:
         if not self._reorder:
             return -1
         # The gap between two hits of many independent draws, each with the probability `reorder`.
-        return self.steps + 1 + int(math.log(1.0 - self._random.random()) / math.log(1.0 - self._reorder))
+        return self.steps + 1 + int(math.log(1.0 - self._random.random()) / self._log_of_rest)
 
     def _meddle(self, handle: SimulatedHandle) -> SimulatedHandle:
         """Let the next timer expire early, or return the first step of another loop instead of this one."""
