@@ -19,6 +19,7 @@ from actorium.benchmarks.scenarios import (
     replay,
     saga_timers,
     sagas,
+    watched,
     written_bytes,
 )
 from actorium.benchmarks.yardsticks import inserts, least, raw
@@ -35,6 +36,7 @@ CATALOG: tuple[Scenario, ...] = (
     sagas.SCENARIO,
     saga_timers.SCENARIO,
     recovery.SCENARIO,
+    watched.SCENARIO,
     *written_bytes.SCENARIOS,
     *costs.SCENARIOS,
     *least.SCENARIOS,

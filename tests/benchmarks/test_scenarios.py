@@ -39,11 +39,13 @@ TINY: dict[str, float] = {
     "commands": 6,
     "rounds": 1,
     "is_cold": 1,
+    "consoles": 2,
 }
 # Sizes below which there is nothing to measure.
 LEAST: dict[str, dict[str, float]] = {
     "open-loop": {"seconds": 0.05},
     "overload": {"seconds": 0.05},
+    "watched": {"seconds": 0.05},
     "catch-up": {"events": 1_000},
     "catch-up-rows": {"events": 1_000},
     "recovery": {"events": 1_000},

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 import actorium
+import actorium.console
 import actorium.corrections
 import actorium.errors
 import actorium.instruments
@@ -152,6 +153,9 @@ def page() -> str:
     lines += table(module_rows(actorium.types, ""))
     lines += ["## Corrections", "", "Import these names from `actorium.corrections`.", ""]
     lines += table(module_rows(actorium.corrections, "corrections."))
+    lines += ["## The console", "", "Import these names from `actorium.console`; "]
+    lines[-1] += "see [how to use them](how-to/operate.md)."
+    lines += ["", *table(module_rows(actorium.console, "console."))]
     lines += [
         "## Instruments",
         "",

@@ -31,8 +31,8 @@ SAMPLE_EVERY_S = 1.0
 WATCHERS_MAX = 100
 SAMPLES_WAITING_MAX = 4
 EVENTS_SHOWN = 30
-EVENTS_COUNTED_MAX = 2_000
-"""Events of one sample that are read and counted by type; of more, the newest ones."""
+EVENTS_COUNTED_MAX = 500
+"""Events of one sample that are read and counted by type; if there are more, these stand for all of them."""
 
 _COUNTED = ("acknowledged", "rejected", "failed", "refused", "dropped")
 
@@ -56,7 +56,7 @@ class LiveSample(msgspec.Struct, frozen=True, kw_only=True):
     gauges: numbers of things now.
     commit_s: the median and the longest duration of the commits since the last sample; None without a `Meter`.
     loop_delay_s: how late the event loop called the sampler.
-    flow: events by `stream type` and by event type since the last sample.
+    flow: events by stream type, and by `event <type>`, since the last sample; an estimate if there were very many.
     events: the newest events, oldest first.
     events_left_out: the number of events since the last sample that are not among these.
     """
@@ -156,6 +156,7 @@ class LiveFeed:
         self._position = head
         flow = Counter(record.stream.type for record in records)
         flow.update(f"event {record.type}" for record in records)
+        share = (head - before) / max(1, len(records))
         filters = any(one.query.types or one.query.correlation_id for one in self._watchers)
         shown = records if filters else records[-EVENTS_SHOWN:]
         rates, gauges, processors = self._rates_since(since_s)
@@ -167,7 +168,7 @@ class LiveFeed:
             commit_s=None if self._meter is None else self._meter.take(),
             loop_delay_s=max(0.0, delay_s),
             processors=processors,
-            flow=dict(flow),
+            flow={name: round(count * share) for name, count in flow.items()},
             events=[self._log.event(record) for record in shown],
             events_left_out=head - before - len(shown),
         )

@@ -6,8 +6,10 @@ const COLOURS = {
   dark: ["#7fb0ff", "#6fd598", "#ff8f85", "#f0bd62", "#c3a2ff", "#5fd0dd"],
 };
 
-// `lines` are [name, function from a sample to a number or null]; `unit` formats a value.
-export function Chart({ title, samples, lines, unit, theme }) {
+const WHOLE = [1, 2, 5].flatMap((digit) => [...Array(10).keys()].map((power) => digit * 10 ** power)).sort((a, b) => a - b);
+
+// `whole`: values are numbers of things, so that the axis has no fractions. `lines` are [name, function from a sample to a number or null]; `unit` formats a value.
+export function Chart({ title, samples, lines, unit, theme, whole = false }) {
   const place = useRef(null);
   const plot = useRef(null);
   const shape = `${theme} ${lines.map(([name]) => name).join()}`;
@@ -17,8 +19,8 @@ export function Chart({ title, samples, lines, unit, theme }) {
       ticks: { show: false }, font: "11px system-ui" };
     const options = {
       width: place.current.clientWidth, height: 170, legend: { show: false }, cursor: { y: false },
-      scales: { y: { range: (_, low, high) => [0, Math.max(high * 1.1, 1e-6) || 1] } },
-      axes: [{ ...axis, space: 70 }, { ...axis, size: 62, values: (_, values) => values.map(unit) }],
+      scales: { y: { range: (_, low, high) => [0, whole ? Math.max(high * 1.1, 4) : high * 1.1 || 1] } },
+      axes: [{ ...axis, space: 70 }, { ...axis, size: 62, incrs: whole ? WHOLE : undefined, values: (_, values) => values.map(unit) }],
       series: [{}, ...lines.map(([name], index) => ({
         label: name, stroke: COLOURS[theme][index % 6], width: 1.8, points: { show: false } }))],
     };

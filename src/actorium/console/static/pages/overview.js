@@ -39,10 +39,10 @@ export function Overview({ samples, latest, theme, isLive }) {
         ["refused (overload)", rate("refused")]]} />
       <${Chart} title="Duration of commits" samples=${samples} theme=${theme} unit=${duration} lines=${[
         ["median", (one) => one.commit_s?.[0]], ["longest", (one) => one.commit_s?.[1]]]} />
-      <${Chart} title="Queues" samples=${samples} theme=${theme} unit=${(v) => number(v)} lines=${[
+      <${Chart} title="Queues" whole samples=${samples} theme=${theme} unit=${(v) => number(v)} lines=${[
         ["in flight", gauge("in_flight")], ["waiting for room", gauge("waiting_for_room")],
         ["actors with mail", gauge("ready_actors")], ["waiting appends", gauge("waiting_appends")]]} />
-      <${Chart} title="Events behind, by processor" samples=${samples} theme=${theme} unit=${(v) => number(v)}
+      <${Chart} title="Events behind, by processor" whole samples=${samples} theme=${theme} unit=${(v) => number(v)}
         lines=${names.map((name) => [name, lag(name)])} />
     </div>
     <section class="panel"><h2>Processors</h2>

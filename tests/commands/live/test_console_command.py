@@ -1,0 +1,36 @@
+"""`actorium console`: the page over a log's file, read-only, beside the running application."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+from support.served_shop import served_shop
+from support.shop import place, until
+
+
+def test_the_page_of_a_log_is_served_read_only_until_ctrl_c(tmp_path: Path) -> None:
+    db = tmp_path / "shop.db"
+    with served_shop(db) as shop:
+        shop.do(place(shop.runtime, "o-1"))
+        shop.do(until(shop.runtime, "o-1", "failed"))
+        command = [sys.executable, "-m", "actorium", "console", "--db", str(db), "--port", "0"]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env={**os.environ, "NO_COLOR": "1"}
+        ) as serving:
+            assert serving.stdout is not None
+            url = serving.stdout.readline().split()[0]
+            with urllib.request.urlopen(url, timeout=30) as page:
+                assert b"Actorium console" in page.read()
+            with urllib.request.urlopen(f"{url}api/sagas?status=failed", timeout=30) as answer:
+                assert [one["id"] for one in json.load(answer)["sagas"]] == ["o-1"]
+            request = urllib.request.Request(f"{url}api/sagas/retry", b"{}", {"Content-Type": "application/json"})
+            with pytest.raises(urllib.error.HTTPError, match="403"):
+                urllib.request.urlopen(request, timeout=30)
+            serving.send_signal(signal.SIGINT)
+            assert serving.wait(30) == 130
