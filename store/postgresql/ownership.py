@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import asyncpg
+
 from actorium.store.errors import Fenced
 from actorium.store.postgresql.connections.sessions import Connection
 
@@ -28,6 +30,13 @@ FROM log LEFT JOIN nodes ON nodes.writer = ANY (log.writers) AND expires > clock
 ORDER BY has_session DESC, nodes.id LIMIT 1"""
 _TAKE = "UPDATE log SET writers = ARRAY[$1::bigint] WHERE writers = $2::bigint[]"
 _REMOVE_OTHERS = "DELETE FROM nodes WHERE id <> $1"
+_WAIT_FOR_SAVES = "SET LOCAL lock_timeout = '500ms'"
+# The sessions that hold a node. A process that is frozen between two messages of a save would keep its node for ever:
+# the server's time limits apply only while it is waiting for a new statement, or working on one.
+_END_SAVES = """
+SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_stat_activity USING (pid)
+WHERE locktype = 'relation' AND relation = 'nodes'::regclass AND mode = 'RowShareLock' AND granted
+    AND datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()"""
 _REPLACE = "UPDATE log SET writers = array_replace(writers, $1::bigint, $2::bigint) WHERE $1 = ANY (writers)"
 _WRITER_OF = "SELECT writer FROM nodes WHERE id = $1"
 _RENUMBER = "UPDATE nodes SET writer = $2 WHERE id = $1"
@@ -79,8 +88,19 @@ async def take(connection: Connection, before: Holding, name: str, lease_s: floa
         if _count(await connection.execute(_TAKE, writer, before.writers)) == 0:
             return None
         node = await connection.fetchval(_ENTER, writer, name, lease_s)
-        await connection.execute(_REMOVE_OTHERS, node)
+        await _remove_others(connection, node)
     return Ownership(node, writer)
+
+
+async def _remove_others(connection: Connection, node: int) -> None:
+    """Remove the former holder's node, which waits for a save that is under way, but not for one that stands still."""
+    try:
+        async with connection.transaction():
+            await connection.execute(_WAIT_FOR_SAVES)
+            await connection.execute(_REMOVE_OTHERS, node)
+    except asyncpg.LockNotAvailableError:
+        await connection.execute(_END_SAVES)
+        await connection.execute(_REMOVE_OTHERS, node)
 
 
 async def renew(connection: Connection, owned: Ownership, lease_s: float) -> bool:

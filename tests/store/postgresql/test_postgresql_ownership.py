@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import asyncpg
 import pytest
 from support.postgres import run_sql, schema_of, with_options
 from support.transfers import Account, Deposit, Open
@@ -164,6 +165,23 @@ async def test_a_checkpoint_of_a_fenced_holder_is_not_written(url: str) -> None:
         with pytest.raises(Fenced, match="no checkpoint was written"):
             await first.save([SaveCheckpoint("p", 9)])
         assert await second.load_checkpoint("p") == 0
+        await second.close()
+
+
+@pytest.mark.asyncio
+async def test_a_save_that_stands_still_does_not_keep_the_log(url: str) -> None:
+    async with frozen_holder(url) as (first, _):
+        # As a frozen process holds it in the middle of a save, in a state for which the server has no time limit.
+        save = await asyncpg.connect(url.partition("?")[0])
+        await save.execute("BEGIN")
+        await save.execute(f'SELECT FROM "{schema_of(url)}".nodes FOR KEY SHARE')
+        second = store_at(url, standby="wait", patience_s="20")
+        await second.open()
+        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
+            await save.execute("COMMIT")
+        with pytest.raises(Fenced):
+            await first.save([SaveCheckpoint("p", 9)])
+        await write(second, 1)
         await second.close()
 
 
