@@ -1,14 +1,17 @@
-"""The total is constant: in a thousand concurrent transfers, and through 25 kills of the process."""
+"""The total is constant: in a thousand concurrent transfers, and through many kills of the process."""
 
+import asyncio
 import random
 import signal
 import subprocess
 import sys
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 
 import msgspec
 import pytest
+from support.postgres import new_log
 from support.stores import whole_log
 from support.transfer_child import ACCOUNTS, BALANCE, ended, request, transfer
 from support.transfers import Account, Desk, Transfer
@@ -16,11 +19,9 @@ from support.transfers import Account, Desk, Transfer
 from actorium import EventStore, Runtime
 from actorium.store.events import EncodedRecord
 from actorium.store.memory import MemoryStore
-from actorium.store.sqlite import SQLiteStore
 
 CHILD = Path(__file__).resolve().parents[1] / "support" / "transfer_child.py"
 TOTAL = ACCOUNTS * BALANCE
-KILLS = 25
 SEED = 20_261_122
 
 
@@ -102,9 +103,9 @@ async def test_the_sum_is_constant_at_every_position_under_a_thousand_transfers(
         await check_books(store, 1_000)
 
 
-def run_until_killed(database: Path, requests: int, accepted: int) -> None:
+def run_until_killed(url: str, requests: int, accepted: int) -> None:
     """Let a process carry out transfers, and kill it when it has accepted this many."""
-    child = subprocess.Popen([sys.executable, str(CHILD), str(database), str(requests)], stdout=subprocess.PIPE)
+    child = subprocess.Popen([sys.executable, str(CHILD), url, str(requests)], stdout=subprocess.PIPE)
     assert child.stdout is not None
     assert len(child.stdout.read(accepted)) == accepted, "it ended before it was killed"
     child.send_signal(signal.SIGKILL)
@@ -112,15 +113,20 @@ def run_until_killed(database: Path, requests: int, accepted: int) -> None:
     child.stdout.close()
 
 
-@pytest.mark.asyncio
-async def test_the_sum_is_constant_through_25_kills_and_every_saga_ends_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kind", "kills", "requests"), [("sqlite", 25, 1_000), ("postgresql", 6, 200)])
+def test_the_sum_is_constant_through_kills_and_every_saga_ends_once(
+    tmp_path: Path, kind: str, kills: int, requests: int
+) -> None:
+    """There are more requests than are accepted until the last kill."""
     chance = random.Random(SEED)
-    database = tmp_path / "bank.db"
-    requests = 1_000  # more than are asked for until the last kill
-    for _ in range(KILLS):
-        run_until_killed(database, requests, chance.randint(1, 20))
-    store = SQLiteStore(database)
-    async with Runtime([Account, Desk, Transfer], store=store) as runtime:
+    with new_log(standby="wait") if kind == "postgresql" else nullcontext(f"sqlite:///{tmp_path}/bank.db") as url:
+        for _ in range(kills):
+            run_until_killed(url, requests, chance.randint(1, 20))
+        asyncio.run(finish_and_check(url, requests))
+
+
+async def finish_and_check(url: str, requests: int) -> None:
+    async with Runtime([Account, Desk, Transfer], store=url) as runtime:
         await transfer(runtime, requests)
         await ended(runtime, requests)
-        await check_books(store, requests)
+        await check_books(runtime.store, requests)

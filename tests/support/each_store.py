@@ -69,7 +69,6 @@ ON_MEMORY_ONLY = frozenset(
         "test_events_between_services",
         "test_crash_points",
         "test_limits_of_services",
-        "test_lone_caller",
         "test_memory",
         "test_money",
         "test_new_saga",
@@ -80,7 +79,6 @@ ON_MEMORY_ONLY = frozenset(
         "test_schedules",
         "test_settings",
         "test_slow_queries",
-        "test_threads",
         "test_user_code_raises",
         "test_validation",
     }

@@ -59,8 +59,8 @@ async def ended(runtime: Runtime, count: int) -> None:
         await asyncio.sleep(0.05)
 
 
-async def main(database: str, count: int) -> None:
-    async with Runtime([Account, Desk, Transfer], store=f"sqlite:///{database}") as runtime:
+async def main(url: str, count: int) -> None:
+    async with Runtime([Account, Desk, Transfer], store=url) as runtime:
         await transfer(runtime, count, say=True)
         await ended(runtime, count)
 
