@@ -4,6 +4,7 @@ from typing import Any
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 from support.consoles import TOKENS, client_of, console_of
 from support.shop import open_shop, place, until
 from support.virtual_time import virtual
@@ -77,6 +78,24 @@ async def test_a_hook_of_the_application_says_who_acts() -> None:
             await client.post(path, 401, **body)
         async with client_of(console, **{"x-user": "bea"}) as client:
             assert (await client.post(path, **body))["recorded_as"] == "actorium.operator/bea/1"
+
+
+@virtual
+async def test_a_hook_that_raises_lets_nobody_in_and_is_logged() -> None:
+    def authorize(scope: Any) -> Operator:
+        raise ZeroDivisionError("a secret")
+
+    async with open_shop() as runtime:
+        before = await stuck_at(runtime)
+        path, body = RETRY
+        async with client_of(Console(runtime, actions=True, authorize=authorize)) as client:
+            with capture_logs() as lines:
+                problem = await client.post(path, 500, **body)
+        assert "secret" not in str(problem)
+        assert [line["error"] for line in lines if line["event"] == "console_request_failed"] == [
+            "ZeroDivisionError: a secret"
+        ]
+        assert runtime.statistics().position == before
 
 
 @virtual

@@ -30,6 +30,8 @@ async def test_a_stuck_saga_is_found_read_and_retried_until_it_completes() -> No
         await stuck(runtime, "o-1", "o-2")
         found = await client.get("sagas", status="failed", step="ship", prefix="o-1", type="Checkout")
         assert [(one["type"], one["id"], one["step"]) for one in found["sagas"]] == [("Checkout", "o-1", "ship")]
+        assert len((await client.get("sagas", idle_s=60))["sagas"]) == 2
+        assert (await client.get("sagas", idle_s=1e9))["sagas"] == []
         timeline = await client.get("saga", type="Checkout", id="o-1")
         assert timeline["status"] == "failed"
         assert any("stuck at ship" in line["text"] for line in timeline["history"])

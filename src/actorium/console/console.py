@@ -15,6 +15,7 @@ from actorium.console.access import LOCAL_HOSTS, Access, Authorize, Operator
 from actorium.console.actions import Actions
 from actorium.console.api.http import (
     ClientRequest,
+    ProblemBody,
     Receive,
     Scope,
     Send,
@@ -35,6 +36,7 @@ from actorium.health import Health, live, ready
 from actorium.store.errors import ActoriumError
 from actorium.store.event_store import EventStore
 from actorium.store.log import logger
+from actorium.store.raised import error_text
 from actorium.store.source import SystemSource
 
 log = logger("actorium.console")
@@ -111,6 +113,9 @@ class Console:
         except ActoriumError as error:
             status, body = problem_of(error)
             await respond_json(send, status, body)
+        except Exception as error:  # of the application's hook, or a bug here: its text is not for everybody
+            log.error("console_request_failed", path=request.path, error=error_text(error), traceback=error)
+            await respond_json(send, 500, ProblemBody("ConsoleFailed", "the console failed; its log says why"))
 
     async def _answer(self, request: ClientRequest, send: Send) -> None:
         if request.path.startswith("/api/health/") and request.method == "GET":

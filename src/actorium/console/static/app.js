@@ -3,7 +3,7 @@ import { html, render, useEffect, useState } from "./vendor/htm-preact.js";
 import { get, live, token } from "./api.js";
 import { Note, Waiting, go, link } from "./parts.js";
 import { Overview } from "./pages/overview.js";
-import { Map } from "./pages/map.js";
+import { AppMap } from "./pages/map.js";
 import { Saga, Sagas } from "./pages/sagas.js";
 import { Events } from "./pages/events.js";
 import { Causes } from "./pages/causes.js";
@@ -16,7 +16,7 @@ import { Operators, SettingsInForce } from "./pages/others.js";
 const SAMPLES_KEPT = 300;
 const AGAIN_MS = 2000;
 const PAGES = {
-  overview: ["Overview", Overview, "o"], map: ["Map", Map, "m"], sagas: ["Sagas", Sagas, "s"],
+  overview: ["Overview", Overview, "o"], map: ["Map", AppMap, "m"], sagas: ["Sagas", Sagas, "s"],
   "dead-letters": ["Dead letters", DeadLetters, "d"], processors: ["Processors", Processors, "p"],
   submissions: ["Submissions", Submissions, "u"], events: ["Events", Events, "e"], streams: ["Streams", Streams, "t"],
   operators: ["Operators", Operators, "a"], settings: ["Settings", SettingsInForce, "c"],

@@ -158,7 +158,7 @@ export function ActionDialog({ title, text, path, body, close, danger = false, s
         ${" "}${failed.length} not done<ul>${failed.slice(0, 10).map((one) => html`<li>${one.target}: ${one.error}</li>`)}</ul><//>`}
       <div class="row">
         <button type="button" onClick=${() => dialog.current.close()}>Cancel</button>
-        <button class="main ${danger ? "danger-main" : ""}" disabled=${state.busy || !reason.trim()}>${title}</button>
+        <button class="main ${danger ? "danger" : ""}" disabled=${state.busy || !reason.trim()}>${title}</button>
       </div>
     </form></dialog>`;
 }

@@ -4,7 +4,7 @@ import { Waiting, go, number, useAnswer } from "../parts.js";
 
 const WIDTH = 230, HEIGHT = 46, GAP = 22, COLUMN = 520;
 
-export function Map({ latest }) {
+export function AppMap({ latest }) {
   const { value, error } = useAnswer("map");
   if (!value) return html`<h1>Map</h1><${Waiting} error=${error} />`;
   const counts = [0, 0];

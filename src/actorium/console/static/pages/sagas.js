@@ -15,7 +15,7 @@ const actionsOn = (targets) => KINDS.map(([action, title, text]) => ({
   disabled: !targets.length, danger: action !== "retry",
 }));
 
-export function Sagas({ query, can, latest }) {
+export function Sagas({ query, can }) {
   const [wanted, setWanted] = useState({ type: "", status: "", step: "", prefix: "", idle_s: "", ...query });
   const [selected, setSelected] = useState(new Set());
   const [tick, setTick] = useState(0);
