@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
-from enum import Enum
 from typing import Any
 
 from actorium.actors.aggregate import Aggregate
@@ -25,6 +24,7 @@ from actorium.actors.kind import ActorKind
 from actorium.actors.mailbox import Mailbox
 from actorium.actors.pending import PendingAppend
 from actorium.actors.snapshots import SnapshotKeeper
+from actorium.actors.status import Status
 from actorium.store.errors import ActoriumError, DuplicateCommand, LostRace, Refused, Transient, WrongExpectedVersion
 from actorium.store.event_store import AppendOutcome
 from actorium.store.events import EncodedEvent, Event, Metadata, as_json
@@ -37,17 +37,6 @@ log = logger("actorium.actors")
 
 # A decision that keeps losing races means a second writer on the stream: report it instead of retrying without end.
 MAX_ATTEMPTS = 3
-
-
-class Status(Enum):
-    """The state of an actor in its life cycle."""
-
-    COLD = "cold"  # no state in memory, no mail
-    HYDRATING = "hydrating"  # its stream is being read
-    IDLE = "idle"  # state in memory, no mail
-    READY = "ready"  # on the ready queue, with mail
-    RECOVERING = "recovering"  # an append failed; waits for the outcome of those in flight
-    FAILED = "failed"  # could not be hydrated; refuses mail until supervision allows another try
 
 
 # An Enum member lookup costs more than a global, and a turn does several.
@@ -105,7 +94,8 @@ class Actor:
             if future is not None and future.done():
                 self.kind.host.answer(envelope, None)  # its caller left or timed out before the decision
             elif handler is not None:
-                self._decide(envelope, handler)
+                if envelope.fresh or not self._is_known(envelope):
+                    self._decide(envelope, handler)
             else:
                 self._read(envelope)
         if self.status is _READY:
@@ -115,6 +105,17 @@ class Actor:
                 self.mailbox = None
                 self.status = _IDLE
         return taken
+
+    def _is_known(self, envelope: Envelope) -> bool:
+        """Answer a command whose id is in the log, or put it back to look that up; or return False."""
+        if envelope.first_effect is not None:
+            self.kind.host.answer_duplicate(envelope, envelope.first_effect)
+        elif not envelope.is_looked_up and self.kind.host.look_up_ids(self):
+            self.mailbox = [envelope, *(self.mailbox or ())]
+            self.status = Status.CHECKING
+        else:
+            return False
+        return True
 
     def _decide(self, envelope: Envelope, handler: CommandHandler) -> None:
         kind = self.kind
@@ -246,10 +247,7 @@ class Actor:
 
     def _reply_unwritten(self, envelope: Envelope, refusal: ActoriumError | None) -> None:
         """Answer a command without events: with its refusal, or with an empty Ack."""
-        outcome: Any = refusal
-        if refusal is None:
-            outcome = Ack(self.id, self.version, 0, (), envelope.command_id)
-        self._reply(envelope, outcome)
+        self._reply(envelope, refusal or Ack(self.id, self.version, 0, (), envelope.command_id))
 
     def _reply(self, envelope: Envelope, outcome: Any) -> None:
         """Send a reply that depends on the decided state: now, or when that state is durable."""
@@ -332,13 +330,19 @@ class Actor:
         """Answer the command of a failed append, or schedule it to be decided again."""
         host, envelope, outcome = self.kind.host, request.envelope, request.outcome
         if isinstance(outcome, DuplicateCommand):
-            host.answer_duplicate(envelope, outcome)
+            host.answer_duplicate(envelope, outcome.record)
         elif isinstance(outcome, WrongExpectedVersion) and envelope.attempts < MAX_ATTEMPTS:
             undone.append(envelope)
         elif isinstance(outcome, ActoriumError):
             host.answer(envelope, outcome)
         else:
             undone.append(envelope)  # withdrawn before it was sent
+
+    def ids_looked_up(self) -> None:
+        """Go on with the mail whose command ids were looked up."""
+        if self.status is Status.CHECKING:
+            self.status = _READY
+            self.kind.host.make_ready(self)
 
     # --- life -----------------------------------------------------------------------------------------------------
 

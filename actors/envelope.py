@@ -9,6 +9,7 @@ import msgspec
 
 from actorium.actors.commands import Command, CommandHandler
 from actorium.store.events import Metadata, as_json
+from actorium.store.names import CommandRecord
 
 
 class Envelope(msgspec.Struct):
@@ -22,6 +23,7 @@ class Envelope(msgspec.Struct):
     attempts: the number of decisions that a lost race undid.
     timeout_s: how long the sender waits, in seconds.
     deadline: the loop time at which its sender stops waiting; 0 if it has no deadline.
+    is_looked_up, first_effect: whether its id was looked up before the decision, and where it took effect before.
 
     The garbage collector must track it: the traceback of a handler's exception refers to the envelope, and the
     envelope's future to the exception.
@@ -42,6 +44,13 @@ class Envelope(msgspec.Struct):
     attempts: int = 0
     timeout_s: float = 0.0
     deadline: float = 0.0
+    is_looked_up: bool = False
+    first_effect: CommandRecord | None = None
+
+    @property
+    def needs_look_up(self) -> bool:
+        """Whether its id may be in the log, and was not looked up."""
+        return not (self.fresh or self.is_looked_up or self.handler is None)
 
     @property
     def metadata(self) -> Metadata:

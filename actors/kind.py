@@ -13,9 +13,9 @@ from actorium.actors.pending import PendingAppend
 from actorium.actors.purity import guarded
 from actorium.actors.snapshots import SnapshotKeeper
 from actorium.store.codec import EventCodec
-from actorium.store.errors import DuplicateCommand
 from actorium.store.event_store import Snapshot
 from actorium.store.events import Event, Metadata, as_json
+from actorium.store.names import CommandRecord
 from actorium.store.shapes.round_trip import Check
 
 A = TypeVar("A")
@@ -51,7 +51,10 @@ class ActorHost(Protocol[A]):
     def answer_unwritten(self, envelope: Envelope, outcome: Any) -> None:
         """Answer a command that wrote nothing, unless the log shows that its id already took effect."""
 
-    def answer_duplicate(self, envelope: Envelope, duplicate: DuplicateCommand) -> None:
+    def look_up_ids(self, actor: A) -> bool:
+        """Look up the command ids of an actor's mail if they may be in the log; return whether it must wait."""
+
+    def answer_duplicate(self, envelope: Envelope, first_effect: CommandRecord) -> None:
         """Answer a command whose id already took effect with that first effect."""
 
     def save_snapshot(self, snapshot: Snapshot) -> None:

@@ -21,6 +21,7 @@ from actorium.actors.pending import PendingAppend
 from actorium.runtime.cluster.routed_dispatcher import ObservedRoutedDispatcher, RoutedDispatcher
 from actorium.runtime.commands.deadlines import Deadlines
 from actorium.runtime.commands.dispatcher import Dispatcher, time_out
+from actorium.runtime.commands.known_ids import KnownIds
 from actorium.runtime.commands.live_actors import LiveActors
 from actorium.runtime.commands.observed import (
     CommandObserver,
@@ -39,9 +40,10 @@ from actorium.runtime.environment import RuntimeEnvironment
 from actorium.runtime.instrument import Tell
 from actorium.runtime.log.log_tail import LogTail
 from actorium.runtime.statistics import Counters, RuntimeStatistics
-from actorium.store.errors import ActoriumError, CommitUnknown, ConfigurationError, DuplicateCommand
+from actorium.store.errors import ActoriumError, CommitUnknown, ConfigurationError
 from actorium.store.event_store import Head, Snapshot
 from actorium.store.log import logger
+from actorium.store.names import CommandRecord
 from actorium.store.writers.checkpoint_writer import CheckpointWriter
 from actorium.store.writers.group_commit_writer import GroupCommitWriter
 
@@ -102,7 +104,9 @@ class Engine(Component):
             if hydrated is None
             else ObservedHydrator(store, self._hydration_failed, recovered, tell=hydrated, time=loop.time)
         )
-        answered = (store, codec, self.admission, self.log_tail, self.deadlines, self.dispatcher.answers)
+        self.known_ids = KnownIds(store)
+        answers = self.dispatcher.answers
+        answered = (store, codec, self.admission, self.log_tail, self.deadlines, answers, self.known_ids)
         observer = self._observer
         self.replies = Replies(*answered) if observer is None else ObservedReplies(*answered, observer=observer)
         committed = instruments.teller("batch_committed")
@@ -127,7 +131,8 @@ class Engine(Component):
         self.acknowledge: Callable[[PendingAppend[Actor], int], None] = self.replies.acknowledge
         self.answer: Callable[[Envelope, Any], None] = self.replies.answer
         self.answer_unwritten: Callable[[Envelope, Any], None] = self.replies.answer_unwritten
-        self.answer_duplicate: Callable[[Envelope, DuplicateCommand], None] = self.replies.answer_duplicate
+        self.answer_duplicate: Callable[[Envelope, CommandRecord], None] = self.replies.answer_duplicate
+        self.look_up_ids: Callable[[Actor], bool] = self.known_ids.look_up
 
     def _dispatcher(
         self, handlers: dict[type[Command], tuple[str, CommandHandler]], environment: RuntimeEnvironment, is_node: bool
@@ -154,6 +159,7 @@ class Engine(Component):
         tasks.start_soon(self.checkpoints.run)
         tasks.start_soon(self.hydrator.run)
         tasks.start_soon(self.replies.run)
+        tasks.start_soon(self.known_ids.run)
         tasks.start_soon(self.live.run)
 
     async def stop(self) -> None:

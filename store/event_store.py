@@ -271,8 +271,8 @@ class EventStore(Protocol):
         """Return the end of the log."""
         ...
 
-    async def find_command(self, command_id: str) -> CommandRecord | None:
-        """Return where a command took effect, or None if it never did."""
+    async def find_commands(self, command_ids: Sequence[str]) -> Mapping[str, CommandRecord]:
+        """Return where commands took effect, by their ids; those that never did are left out."""
         ...
 
     async def read_linked(self, link: Link, id: str, after_position: int, limit: int) -> list[EncodedRecord]:

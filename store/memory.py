@@ -145,9 +145,9 @@ class MemoryStore:
         self._require_open()
         return Head(len(self._log), self._recorded_us)
 
-    async def find_command(self, command_id: str) -> CommandRecord | None:
+    async def find_commands(self, command_ids: Sequence[str]) -> Mapping[str, CommandRecord]:
         self._require_open()
-        return self._commands.get(command_id)
+        return {id: self._commands[id] for id in command_ids if id in self._commands}
 
     async def read_linked(self, link: Link, id: str, after_position: int, limit: int) -> list[EncodedRecord]:
         self._require_open()

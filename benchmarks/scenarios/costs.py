@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from actorium import Passivation, Runtime, Settings
+from actorium import Ack, Passivation, Runtime, Settings
 from actorium.benchmarks.account import Account, Deposit
 from actorium.benchmarks.measuring.bytecodes import Bytecodes
 from actorium.benchmarks.measuring.gate import require_log
@@ -69,6 +69,30 @@ async def _of_commands(bench: Bench) -> Figures:
         counted.close()
     await require_log(bench.store(), accounts.acknowledged())
     return {"bytecodes_per_command": executed / commands, "hydrations_per_command": hydrations / commands}
+
+
+async def _of_known_ids(bench: Bench) -> Figures:
+    """Return the bytecodes of a command of an import that was made before, nine tenths of it."""
+    callers, commands = bench.count("callers"), bench.count("commands")
+    accounts = Accounts(bench.count("aggregates"))
+
+    async def send(number: int) -> Ack:
+        return await runtime.send(Deposit(accounts.ids[number % len(accounts.ids)], AMOUNT), command_id=f"row-{number}")
+
+    counted = Bytecodes(threads=True)
+    try:
+        async with running(bench) as runtime:
+            await accounts.open(runtime)
+            await asyncio.gather(*(send(number) for number in range(commands) if number % 10))
+            counted.start()
+            await _send_all(send, commands, callers, commands)
+            counted.stop()
+            executed, duplicates = counted.executed, runtime.statistics().duplicates
+    finally:
+        counted.close()
+    if duplicates != commands - len(range(0, commands, 10)):
+        raise Wrong(f"{duplicates} of {commands} commands were found in the log")
+    return {"bytecodes_per_command": executed / commands}
 
 
 class _SlowStore(MemoryStore):
@@ -193,6 +217,14 @@ SCENARIOS = (
         aggregates=1_000,
         max_live=200,
         is_cold=1,
+    ),
+    _scenario(
+        "cost-known-ids",
+        "How many bytecodes does a command take if nine tenths of the {commands} commands took effect before?",
+        _of_known_ids,
+        callers=100,
+        commands=1_000,
+        aggregates=100,
     ),
     _scenario(
         "cost-refused",

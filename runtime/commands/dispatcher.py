@@ -13,10 +13,11 @@ import sys
 from collections.abc import Awaitable, Mapping
 from typing import Any
 
-from actorium.actors.actor import Actor, Status
+from actorium.actors.actor import Actor
 from actorium.actors.commands import Ack, Command, CommandHandler, checked_id, checked_text, is_unicode
 from actorium.actors.envelope import Envelope
 from actorium.actors.kind import ActorKind
+from actorium.actors.status import Status
 from actorium.runtime.arguments import checked_count
 from actorium.runtime.commands.admission import Admission
 from actorium.runtime.commands.answer_batch import Answer, AnswerBatch, Take

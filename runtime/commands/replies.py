@@ -24,11 +24,12 @@ from actorium.actors.pending import PendingAppend
 from actorium.runtime.commands.admission import Admission
 from actorium.runtime.commands.answer_batch import AnswerBatch, set_result
 from actorium.runtime.commands.deadlines import Deadlines
+from actorium.runtime.commands.known_ids import KnownIds
 from actorium.runtime.log.log_tail import LogTail
 from actorium.store.codec import EventCodec
-from actorium.store.errors import ActoriumError, CommitUnknown, DamagedLog, DuplicateCommand, Transient
+from actorium.store.errors import ActoriumError, CommitUnknown, DamagedLog, Transient
 from actorium.store.event_store import Appended, AppendOutcome, EventStore, StreamRead
-from actorium.store.events import Event
+from actorium.store.events import EncodedRecord, Event
 from actorium.store.log import logger
 from actorium.store.names import CommandRecord
 from actorium.store.raised import let_through, repr_of, text_of
@@ -37,8 +38,9 @@ from actorium.store.shared import SharedStore
 log = logger("actorium.runtime")
 
 
-# Concurrent look-ups. They share the store's reading thread, so more would only queue there.
-LOOK_UPS_AT_ONCE = 32
+# Questions that are answered together: one read for the events of all first effects, and concurrent look-ups, which
+# share the store's reading thread.
+LOOK_UPS_AT_ONCE = 256
 
 
 class _Question(msgspec.Struct):
@@ -68,6 +70,7 @@ class Replies:
         log_tail: LogTail,
         deadlines: Deadlines[Envelope],
         answers: AnswerBatch,
+        known_ids: KnownIds,
     ) -> None:
         self._store = store
         self._shared = store if isinstance(store, SharedStore) else None
@@ -76,6 +79,7 @@ class Replies:
         self._log_tail = log_tail
         self._deadlines = deadlines
         self._answers = answers
+        self._known_ids = known_ids
         self._questions: deque[_Question] = deque()
         self._asking: list[_Question] = []
         self._wake: asyncio.Future[None] | None = None
@@ -166,9 +170,10 @@ class Replies:
         else:
             self._ask(_Question(envelope, outcome, None))
 
-    def answer_duplicate(self, envelope: Envelope, duplicate: DuplicateCommand) -> None:
+    def answer_duplicate(self, envelope: Envelope, first_effect: CommandRecord) -> None:
         """Reply to a command whose id took effect before with that first effect."""
-        self._ask(_Question(envelope, None, duplicate.record))
+        self._known_ids.one_found()
+        self._ask(_Question(envelope, None, first_effect))
 
     def fail_questions(self, error: Exception) -> None:
         """Fail the commands whose ids are still to be looked up, because an error prevents the look-up."""
@@ -193,7 +198,10 @@ class Replies:
                 self._wake = None
             questions = self._questions
             self._asking = [questions.popleft() for _ in range(min(len(questions), LOOK_UPS_AT_ONCE))]
-            await asyncio.gather(*map(self._look_up, self._asking))
+            known = [one for one in self._asking if one.record is not None]
+            if len(known) > 1:
+                await self._answer_first_effects(known)
+            await asyncio.gather(*(self._look_up(one) for one in self._asking if not one.answered))
 
     async def _look_up(self, question: _Question) -> None:
         if question.record is not None:
@@ -202,10 +210,28 @@ class Replies:
             await self._answer_if_new(question)
         question.answered = True
 
+    async def _answer_first_effects(self, questions: Sequence[_Question]) -> None:
+        """Reply with the first effects whose events one read returns; the others are read one by one."""
+        records = [one.record for one in questions if one.record is not None]
+        reads = [StreamRead(one.stream, one.first_version - 1, one.version - one.first_version + 1) for one in records]
+        try:
+            pages = await self._store.read_streams(reads)
+        except BaseException as raised:
+            let_through(raised)
+            return
+        for question, record, page in zip(questions, records, pages, strict=True):
+            if len(page.events) == record.version - record.first_version + 1:
+                await self._answer_first_effect(question.envelope, record, page.events)
+                question.answered = True
+
     async def _answer_if_new(self, question: _Question) -> None:
         envelope, outcome = question.envelope, question.outcome
         try:
-            record = None if question.is_new else await self._store.find_command(envelope.command_id)
+            record = (
+                None
+                if question.is_new
+                else (await self._store.find_commands([envelope.command_id])).get(envelope.command_id)
+            )
             if self._shared is not None and record is None:
                 await self._shared.confirm_lease()
         except BaseException as raised:
@@ -217,7 +243,10 @@ class Replies:
         else:
             await self._answer_first_effect(envelope, record)
 
-    async def _answer_first_effect(self, envelope: Envelope, record: CommandRecord) -> None:
+    async def _answer_first_effect(
+        self, envelope: Envelope, record: CommandRecord, found: Sequence[EncodedRecord] = ()
+    ) -> None:
+        """Reply with the first effect of a command; `found` are its events if they were read."""
         self.duplicates += 1
         is_same = record.fingerprint == envelope.fingerprint
         if is_narrow(record.fingerprint):
@@ -229,11 +258,14 @@ class Replies:
         version = record.first_version - 1
         try:
             while version < record.version:
-                read = StreamRead(record.stream, version, record.version - version)
-                (page,) = await self._store.read_streams([read])
-                assert page.events, f"{record.stream} ends before a command's version {record.version}"
-                events += (event for one in page.events for event in self._codec.decode(one))
-                version += len(page.events)
+                if not found:
+                    read = StreamRead(record.stream, version, record.version - version)
+                    (page,) = await self._store.read_streams([read])
+                    found = page.events
+                    assert found, f"{record.stream} ends before a command's version {record.version}"
+                events += (event for one in found for event in self._codec.decode(one))
+                version += len(found)
+                found = ()
         except BaseException as raised:
             let_through(raised)
             self.answer(envelope, _unknown(envelope, raised))

@@ -5,8 +5,9 @@ Invariant: an actor in `_failures` was not hydrated since it failed; the table h
 
 from __future__ import annotations
 
-from actorium.actors.actor import Actor, Status
+from actorium.actors.actor import Actor
 from actorium.actors.errors import HydrationFailed
+from actorium.actors.status import Status
 from actorium.runtime.retry import Retry
 from actorium.store.errors import ActoriumError
 from actorium.store.log import logger

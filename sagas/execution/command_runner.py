@@ -167,7 +167,8 @@ class CommandRunner(ABC):
 
     async def _is_own(self, key: IntentKey, intent: Intent, index: int) -> bool:
         """Return whether the command that took effect under this id was sent by this owner."""
-        record = await self._store.find_command(intent.command_id(key, index))
+        id = intent.command_id(key, index)
+        record = (await self._store.find_commands([id])).get(id)
         owner = StreamName(key.owner, key.id)
         if record is None or record.stream == owner:  # the owner recorded that the command did not happen
             return False

@@ -69,7 +69,7 @@ async def _appends(source: EventStore, records: Sequence[EncodedRecord]) -> list
     while start < len(records):
         first = records[start]
         command_id = decode_metadata(first.metadata).command_id
-        record = await source.find_command(command_id) if command_id else None
+        record = (await source.find_commands([command_id])).get(command_id) if command_id else None
         mark, count = None, 1
         if record is not None and record.stream == first.stream and record.first_version == first.version:
             mark, count = CommandMark(command_id, record.fingerprint), record.version - record.first_version + 1

@@ -349,8 +349,8 @@ class PostgreSQLStore:
                 return end
             await session.growth.heard(poll_s)
 
-    async def find_command(self, command_id: str) -> CommandRecord | None:
-        return (await self._read(lambda c: find_commands(c, [command_id]))).get(command_id)
+    async def find_commands(self, command_ids: Sequence[str]) -> Mapping[str, CommandRecord]:
+        return await self._read(lambda c: find_commands(c, command_ids))
 
     async def read_linked(self, link: Link, id: str, after_position: int, limit: int) -> list[EncodedRecord]:
         return await self._read(lambda c: reading.read_linked(c, link, id, after_position, limit, PAGE_BYTES))

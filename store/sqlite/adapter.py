@@ -175,9 +175,9 @@ class SQLiteLog:
     async def head(self) -> Head:
         return await self._read(self._require_open().reading.head)
 
-    async def find_command(self, command_id: str) -> CommandRecord | None:
+    async def find_commands(self, command_ids: Sequence[str]) -> Mapping[str, CommandRecord]:
         reading = self._require_open().reading
-        return await self._read(lambda db: reading.command(db, command_id))
+        return await self._read(lambda db: reading.commands(db, command_ids))
 
     async def read_linked(self, link: Link, id: str, after_position: int, limit: int) -> list[EncodedRecord]:
         reading = self._require_open().reading

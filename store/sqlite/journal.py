@@ -24,7 +24,7 @@ from actorium.store.sql.checkpoints import save_checkpoint
 from actorium.store.sql.row_checksums import snapshot_checksum
 from actorium.store.sql.stream_heads import StreamHead, StreamHeads
 from actorium.store.sqlite.integrity.damage import is_damage
-from actorium.store.sqlite.marks import command_record
+from actorium.store.sqlite.marks import FIND_COMMANDS, command_record
 from actorium.store.sqlite.packed import PRIMARY_CODE, HeadQuery, last_event
 from actorium.store.sqlite.plan import EVENT_COLUMN_COUNT, EVENT_COLUMNS, EventType, WritePlan
 from actorium.store.sqlite.rows import RowStatement
@@ -42,10 +42,6 @@ STREAM_HEADS_MAX = 100_000
 
 _INSERT_EVENTS = f"INSERT INTO events ({EVENT_COLUMNS}) SELECT * FROM (VALUES {{rows}}) WHERE column1 IS NOT NULL"
 _INSERT_STREAMS = "INSERT INTO streams (id, type, name) SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
-_SELECT_COMMANDS = (
-    "SELECT command_id, command_fingerprint, streams.type, streams.name, command_events, version, position "
-    "FROM events JOIN streams ON streams.id = events.stream WHERE command_id IN (VALUES {rows})"
-)
 _PLACE_TYPE = (
     "UPDATE event_types SET first_position = "
     "(SELECT position FROM events WHERE type = ? AND position > ? ORDER BY position LIMIT 1) WHERE id = ?"
@@ -121,7 +117,7 @@ class Journal:
         self._events = RowStatement(_INSERT_EVENTS, EVENT_COLUMN_COUNT, db=db)
         self._streams = RowStatement(_INSERT_STREAMS, 3, db=db)
         self._find_heads = HeadQuery(db)
-        self._find_commands = RowStatement(_SELECT_COMMANDS, 1, db=db)
+        self._find_commands = RowStatement(FIND_COMMANDS, 1, db=db)
         self._guard = StatementGuard(own_names(), reads_only=False)
         self.heads = StreamHeads(stream_heads_max)
         self.recent = RecentEvents()

@@ -13,6 +13,12 @@ from actorium.store.events import CHECKSUM_MASK, CHECKSUM_SPREAD
 from actorium.store.names import CommandRecord, StreamName
 from actorium.store.sqlite.packed import InDoubt
 
+FIND_COMMANDS = (
+    "SELECT command_id, command_fingerprint, streams.type, streams.name, command_events, version, position "
+    "FROM events JOIN streams ON streams.id = events.stream WHERE command_id IN (VALUES {rows})"
+)
+"""A `RowStatement` that finds the marks of commands by their ids; its rows are the arguments of `command_record`."""
+
 # Bits of the column: 62 is set if there is a checksum, 30 to 61 are the checksum, the rest is the number of events. If
 # the checksum were the low bits, a flip that halves the column's length would leave a count without a checksum.
 _HAS_CHECKSUM = 1 << 62

@@ -28,7 +28,7 @@ from actorium.store.events import CHECKSUM_MASK, CHECKSUM_SPREAD, EncodedRecord,
 from actorium.store.names import CommandRecord, StoredEventType, StreamName
 from actorium.store.sql.stream_heads import StreamHeads
 from actorium.store.sqlite.kinds import EventTypes, Kind, packed_events, unpacked_events
-from actorium.store.sqlite.marks import command_record
+from actorium.store.sqlite.marks import FIND_COMMANDS, command_record
 from actorium.store.sqlite.packed import InDoubt, integers, last_event, name_of, rows
 from actorium.store.sqlite.rows import RowStatement
 from actorium.store.sqlite.schema import LINKED
@@ -54,10 +54,6 @@ _READ_LINKED = {
     for link, linked in LINKED.items()
 }
 _READ_NAMES = "SELECT id, type, name FROM streams WHERE id IN (VALUES {rows})"
-_FIND_COMMAND = (
-    "SELECT command_fingerprint, streams.type, streams.name, command_events, version, position "
-    "FROM events JOIN streams ON streams.id = events.stream WHERE command_id = ?"
-)
 _READ_TYPES = (
     "SELECT name, schema_version, first_position, NULL FROM event_types WHERE first_position IS NOT NULL "
     "ORDER BY name, schema_version"
@@ -78,7 +74,17 @@ class LogQueries:
     is_lenient: read as much as possible of a damaged file.
     """
 
-    __slots__ = ("_event_bytes", "_follows", "_is_lenient", "_names", "_pages", "_read_names", "_recent", "_types")
+    __slots__ = (
+        "_event_bytes",
+        "_find_commands",
+        "_follows",
+        "_is_lenient",
+        "_names",
+        "_pages",
+        "_read_names",
+        "_recent",
+        "_types",
+    )
 
     def __init__(
         self,
@@ -90,6 +96,7 @@ class LogQueries:
         self._event_bytes = 1.0  # the average size of an event in the last page
         db.text_factory = bytes  # payloads stay bytes, so damaged text does not fail to decode
         self._read_names = RowStatement(_READ_NAMES, 1, db=db)
+        self._find_commands = RowStatement(FIND_COMMANDS, 1, db=db)
         self._types = EventTypes()
         self._names: dict[int, StreamName] = {}
         self._is_lenient = is_lenient
@@ -200,12 +207,10 @@ class LogQueries:
         """Read the end of the log."""
         return last_event(db)
 
-    def command(self, db: sqlite3.Connection, command_id: str) -> CommandRecord | None:
-        """Find where a command took effect."""
-        row = db.execute(_FIND_COMMAND, (command_id,)).fetchone()
-        if row is None:
-            return None
-        return command_record(command_id, *row)
+    def commands(self, db: sqlite3.Connection, command_ids: Sequence[str]) -> dict[str, CommandRecord]:
+        """Find where commands took effect."""
+        records = [command_record(id.decode(), *mark) for id, *mark in self._find_commands.fetch(db, command_ids)]
+        return {record.command_id: record for record in records}
 
     def event_types(self, db: sqlite3.Connection, *, counted: bool) -> list[StoredEventType]:
         """Read the shapes of events in the log."""

@@ -94,7 +94,7 @@ async def test_an_interrupted_copy_continues_where_it_ended(tmp_path: Path, data
     assert await copy_events(source, target, told.append) == 1_800
     assert told == [1_800]
     await compare(source, target, 1_800)
-    assert await target.find_command("3 149") == await source.find_command("3 149")
+    assert (await target.find_commands(["3 149"])).get("3 149") == (await source.find_commands(["3 149"])).get("3 149")
     await source.close()
     await target.close()
 

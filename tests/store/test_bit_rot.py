@@ -199,7 +199,7 @@ async def test_a_damaged_mark_of_a_command_is_refused(path: Path, column: str) -
     change(path, f"UPDATE events SET {column} WHERE command_id = 'c1'")
     async with opened(path) as store:
         with pytest.raises(CorruptStore, match="the mark of command 'c1' is damaged"):
-            await store.find_command("c1")
+            await store.find_commands(["c1"])
         with pytest.raises(CorruptStore, match="the mark of command 'c1' is damaged"):
             await commit(store, append(ALICE, 2, command="c1"))
         assert await commit(store, append(ALICE, 2, command="c2")) == [3]
@@ -209,7 +209,7 @@ async def test_a_damaged_mark_of_a_command_is_refused(path: Path, column: str) -
 async def test_a_mark_from_before_checksums_existed_is_accepted(path: Path) -> None:
     change(path, "UPDATE events SET command_events = 2 WHERE command_id = 'c1'")
     async with opened(path) as store:
-        assert await store.find_command("c1") == CommandRecord("c1", 7, ALICE, 1, 2, 2)
+        assert (await store.find_commands(["c1"])).get("c1") == CommandRecord("c1", 7, ALICE, 1, 2, 2)
         assert await store.damage() == []
 
 

@@ -168,7 +168,9 @@ class LogMachine(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 13))
     def find_command(self, number: int) -> None:
-        assert self.run(self.store.find_command(f"c{number}")) == self.commands.get(f"c{number}")
+        ids = [f"c{number}", f"c{number + 1}"]
+        known = {id: self.commands[id] for id in ids if id in self.commands}
+        assert self.run(self.store.find_commands(ids)) == known
 
     @invariant()
     def head_and_checkpoints(self) -> None:

@@ -50,7 +50,7 @@ async def test_an_older_file_is_upgraded_and_serves(tmp_path: Path, recorded: Pa
     await store.open()
     try:
         assert (await versions(store, ALICE), await versions(store, BOB)) == ([1, 2], [1])
-        assert await store.find_command("c1") == CommandRecord("c1", 7, ALICE, 1, 2, 2)
+        assert (await store.find_commands(["c1"])).get("c1") == CommandRecord("c1", 7, ALICE, 1, 2, 2)
         assert await store.load_checkpoint("balances") == 3
         (page,) = await store.read_streams([StreamRead(ALICE, 0, 9, "f")])
         assert page.snapshot == Snapshot(ALICE, 2, "f", b'{"balance":3}')

@@ -81,7 +81,7 @@ async def test_a_damaged_index_refuses_the_opening_and_says_what_to_do(path: Pat
             await SQLiteStore(path).open()
     assert repair_file(str(path)) == []
     async with opened(path) as store:
-        assert await store.find_command("c1") is not None
+        assert (await store.find_commands(["c1"])).get("c1") is not None
 
 
 @pytest.mark.parametrize("how", [{"verify_mb": 0}, {"verified": False}])
@@ -90,7 +90,7 @@ async def test_a_file_opened_without_verification_is_not_sealed(path: Path, how:
     hide_commands(path)
     seal_of(path).unlink()
     async with opened(path, **how) as store:
-        assert await store.find_command("c1") is None, "no read can know better"
+        assert (await store.find_commands(["c1"])).get("c1") is None, "no read can know better"
         assert "row 2 missing from index commands" in await store.damage()
     assert not seal_of(path).exists(), "the damage would be sealed in"
 

@@ -98,9 +98,9 @@ class CrashingStore(PassedThrough):
         await self._alive()
         return await self.inner.head()
 
-    async def find_command(self, command_id: str) -> CommandRecord | None:
+    async def find_commands(self, command_ids: Sequence[str]) -> Mapping[str, CommandRecord]:
         await self._alive()
-        return await self.inner.find_command(command_id)
+        return await self.inner.find_commands(command_ids)
 
     async def read_linked(self, link: Link, id: str, after_position: int, limit: int) -> list[EncodedRecord]:
         await self._alive()

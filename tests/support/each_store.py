@@ -30,7 +30,7 @@ _CALLS = (
     "read_streams",
     "read_log",
     "head",
-    "find_command",
+    "find_commands",
     "read_linked",
     "load_checkpoint",
     "dead_letters",

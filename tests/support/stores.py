@@ -64,8 +64,8 @@ class PassedThrough:
     async def head(self) -> Head:
         return await self.inner.head()
 
-    async def find_command(self, command_id: str) -> CommandRecord | None:
-        return await self.inner.find_command(command_id)
+    async def find_commands(self, command_ids: Sequence[str]) -> Mapping[str, CommandRecord]:
+        return await self.inner.find_commands(command_ids)
 
     async def read_linked(self, link: Link, id: str, after_position: int, limit: int) -> list[EncodedRecord]:
         return await self.inner.read_linked(link, id, after_position, limit)
@@ -179,10 +179,10 @@ class FaultyStore(GatedStore):
             raise StoreUnavailable("the disk does not answer")
         return await self.inner.read_streams(reads, max_bytes)
 
-    async def find_command(self, command_id: str) -> CommandRecord | None:
+    async def find_commands(self, command_ids: Sequence[str]) -> Mapping[str, CommandRecord]:
         if self.reads_fail:
             raise StoreUnavailable("the disk does not answer")
-        return await self.inner.find_command(command_id)
+        return await self.inner.find_commands(command_ids)
 
 
 class PoisonedStore(PassedThrough):

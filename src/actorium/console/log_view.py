@@ -133,7 +133,7 @@ class LogView:
         after = query.after or 0
         records = await self._store.read_linked("correlation_id", query.correlation_id, after, query.limit)
         if not after:
-            first = await self._store.find_command(query.correlation_id)
+            first = (await self._store.find_commands([query.correlation_id])).get(query.correlation_id)
             if first is not None:
                 read = StreamRead(first.stream, first.first_version - 1, first.version - first.first_version + 1)
                 (page,) = await self._store.read_streams([read])

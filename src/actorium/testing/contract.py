@@ -59,7 +59,7 @@ class EventStoreContract(LimitsContract, RowsContract, SearchContract, TablesCon
         expect(await store.head(), Head(0, 0))
         expect(await store.read_log(0, 10), [])
         expect(await read(store, ALICE), [])
-        expect(await store.find_command("c"), None)
+        expect((await store.find_commands(["c"])).get("c"), None)
         expect(await store.load_checkpoint("p"), 0)
         expect(await store.dead_letters("p"), [])
 
@@ -178,9 +178,10 @@ class EventStoreContract(LimitsContract, RowsContract, SearchContract, TablesCon
     async def test_a_command_is_found_where_it_took_effect(self, store: EventStore) -> None:
         fresh = Append(BOB, 0, (event(),), CommandMark("c2", 8, fresh=True))
         await commit(store, append(ALICE, 0), append(ALICE, 1, 3, command="c1"), fresh)
-        expect(await store.find_command("c1"), CommandRecord("c1", 7, ALICE, 2, 4, 4))
-        expect(await store.find_command("c2"), CommandRecord("c2", 8, BOB, 1, 1, 5))
-        expect(await store.find_command("c3"), None)
+        c1, c2 = CommandRecord("c1", 7, ALICE, 2, 4, 4), CommandRecord("c2", 8, BOB, 1, 1, 5)
+        expect(dict(await store.find_commands(["c3", "c2", "c1", "c2"])), {"c1": c1, "c2": c2})
+        expect(dict(await store.find_commands(["c3"])), {})
+        expect(dict(await store.find_commands([])), {})
 
     @opened
     async def test_a_command_takes_effect_once(self, store: EventStore) -> None:
@@ -348,7 +349,7 @@ class EventStoreContract(LimitsContract, RowsContract, SearchContract, TablesCon
         await store.open()
         expect(await store.read_log(0, 10), before)
         expect(await store.head(), Head(2, 9))
-        expect(await store.find_command("c1"), CommandRecord("c1", 7, ALICE, 1, 2, 2))
+        expect((await store.find_commands(["c1"])).get("c1"), CommandRecord("c1", 7, ALICE, 1, 2, 2))
         expect(await store.load_checkpoint("p"), 2)
         expect((await store.read_streams([StreamRead(ALICE, 0, 9, "f")]))[0].snapshot, snapshot)
         outcomes = await commit(store, append(ALICE, 2, command="c1"), append(BOB, 0), at_us=1)

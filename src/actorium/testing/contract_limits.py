@@ -76,7 +76,7 @@ class LimitsContract:
         outcomes = (await store.append(AppendBatch(1, [first, append(_STREAM, 1)]))).outcomes
         expect(outcomes, [1, 2])
         expect(await versions(store, _STREAM), [1, 2])
-        record = await store.find_command(_COMMAND)
+        record = (await store.find_commands([_COMMAND])).get(_COMMAND)
         expect(record is not None and record.stream, _STREAM)
 
     @opened

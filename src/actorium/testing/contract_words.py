@@ -138,7 +138,7 @@ def calls_of(store: EventStore) -> list[Callable[[], Awaitable[Any]]]:
         lambda: store.read_streams([StreamRead(ALICE)]),
         lambda: store.read_log(0, 1),
         store.head,
-        lambda: store.find_command("c"),
+        lambda: store.find_commands(["c"]),
         lambda: store.load_checkpoint("p"),
         lambda: store.dead_letters("p"),
         store.event_types,

@@ -243,8 +243,8 @@ class SharedModelStore:
             await self._model.grown(poll_s)
         return end
 
-    async def find_command(self, command_id: str) -> CommandRecord | None:
-        return await self._reads().find_command(command_id)
+    async def find_commands(self, command_ids: Sequence[str]) -> Mapping[str, CommandRecord]:
+        return await self._reads().find_commands(command_ids)
 
     async def read_linked(self, link: Link, id: str, after_position: int, limit: int) -> list[EncodedRecord]:
         return await self._reads().read_linked(link, id, after_position, limit)

@@ -33,7 +33,7 @@ async def test_a_caller_may_be_cancelled_at_every_step(step: int, settings: Sett
         await asyncio.gather(leaving, return_exceptions=True)
         await settled()
         assert runtime.statistics().in_flight == 0
-        took_effect = await store.inner.find_command("leaving") is not None
+        took_effect = (await store.inner.find_commands(["leaving"])).get("leaving") is not None
         assert (await runtime.get(Tally, "t")).total == (14 if took_effect else 4)
         again = await runtime.send(Add("t", 10), command_id="leaving")
         assert again.duplicate == took_effect

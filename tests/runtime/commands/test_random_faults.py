@@ -141,7 +141,7 @@ class Episode:
             first, last = records[0], records[-1]
             assert last.position - first.position + 1 == len(records), f"{command_id} took effect in two places"
             assert {record.stream for record in records} == {first.stream}
-            found = await self.store.inner.find_command(command_id)
+            found = (await self.store.inner.find_commands([command_id])).get(command_id)
             assert found is not None
             assert (found.first_version, found.version) == (first.version, last.version)
             command = self.commands[command_id]

@@ -8,12 +8,13 @@ import pytest
 from simulation.mutants.mutant import mutant
 from simulation.mutants.scenarios import accounts, accounts_on_a_slow_store, transfers
 
-from actorium.actors.actor import Actor, Status
+from actorium.actors.actor import Actor
 from actorium.actors.commands import Ack
 from actorium.actors.envelope import Envelope
 from actorium.actors.hydration import Hydrator
 from actorium.actors.pending import PendingAppend
 from actorium.actors.snapshots import SnapshotKeeper
+from actorium.actors.status import Status
 from actorium.runtime.commands.replies import Replies
 from actorium.store.errors import Transient, WrongExpectedVersion
 from actorium.store.event_store import Append, AppendBatch, Appended, Snapshot

@@ -133,7 +133,7 @@ def look_up_instead_of_taking_the_id(patch: pytest.MonkeyPatch, policy: type[Com
             for name in NAMES:  # a read behind the command at its actor: everything before it is durable or gone
                 with suppress(ActoriumError):
                     await dispatcher.read("Account", name, 30.0)
-            if await runner._store.find_command(report.taken_id) is not None:
+            if (await runner._store.find_commands([report.taken_id])).get(report.taken_id) is not None:
                 return False
         return await tell(runner, key, intent, report._replace(taken_id=""))
 

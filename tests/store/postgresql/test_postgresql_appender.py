@@ -119,7 +119,7 @@ async def test_one_writer_does_as_the_store_in_memory(opened: PostgreSQLStore, s
     linked = ("causation_id", "a", 0, EVER)
     assert await opened.read_linked(*linked) == await model.read_linked(*linked)
     for id in callers.ids:
-        assert await opened.find_command(id) == await model.find_command(id)
+        assert (await opened.find_commands([id])).get(id) == (await model.find_commands([id])).get(id)
 
 
 class Writer:
@@ -188,7 +188,7 @@ async def test_many_writers_leave_no_gap_and_repeat_no_command(
     for one, outcome in done:
         if one.command is not None and isinstance(outcome, int):
             assert one.command.command_id not in effects, "a command took effect twice"
-            record = await opened.find_command(one.command.command_id)
+            record = (await opened.find_commands([one.command.command_id])).get(one.command.command_id)
             assert record is not None
             assert record.position == outcome + len(one.events) - 1
             effects[one.command.command_id] = record

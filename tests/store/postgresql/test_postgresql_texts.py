@@ -54,7 +54,8 @@ async def test_texts_that_contain_the_separator_are_kept_apart(opened: PostgreSQ
     assert (await opened.append(AppendBatch(1, appends))).outcomes == [1, 3, 5, 7, 9, 11, 13]
     for id in ids:
         assert await versions(opened, StreamName("Account", id)) == [1, 2]
-        record = await opened.find_command(f"c{id}\x1f")
+        key = f"c{id}\x1f"
+        record = (await opened.find_commands([key])).get(key)
         assert record is not None
         assert record.stream.id == id
     (found,) = await opened.read_linked("causation_id", "a\x1fb", 0, 9)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -89,9 +88,9 @@ async def recorded_log(store: EventStore, catalog: Catalog) -> RecordedLog:
     ours = [append for append in log.appends if append.stream.type in handlers]
     for first in range(0, len(ours), _ASKED_AT_ONCE):
         some = ours[first : first + _ASKED_AT_ONCE]
-        found = await asyncio.gather(*(store.find_command(one.metadata.command_id) for one in some))
-        for append, command in zip(some, found, strict=True):
-            _identify(append, command, handlers[append.stream.type], log)
+        found = await store.find_commands([one.metadata.command_id for one in some])
+        for append in some:
+            _identify(append, found.get(append.metadata.command_id), handlers[append.stream.type], log)
     return log
 
 

@@ -32,7 +32,7 @@ async def read_back(log: EventStore, witness: Witness, effects: Effects, history
             violated("nothing committed is lost", f"{name} versions 1 to {len(witness.streams[name])}", versions)
     for operation in history.operations:
         effect = effects.of(operation.effect_id)
-        record = await log.find_command(operation.effect_id)
+        record = (await log.find_commands([operation.effect_id])).get(operation.effect_id)
         place = None if record is None else (record.stream, record.first_version, record.version, record.position)
         wanted = None if effect is None else (effect.stream, effect.first_version, effect.version, effect.position)
         if place != wanted:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from actorium.actors.actor import Actor, Status
+from actorium.actors.actor import Actor
+from actorium.actors.status import Status
 from actorium.application import Runtime
 from actorium.runtime.statistics import RuntimeStatistics
 from actorium.sagas.model.stream import SagaStream

@@ -125,7 +125,7 @@ READINGS: dict[str, Reading] = {
     IN_ORDER: lambda store: store.read_log(0, _EVERYTHING),
     "each stream": lambda store: store.read_streams([StreamRead(name, 0, _EVERYTHING) for name in _STREAMS]),
     "snapshots": _states,
-    "commands": lambda store: _each(store.find_command, _COMMANDS),
+    "commands": lambda store: _each(lambda id: store.find_commands([id]), _COMMANDS),
     "checkpoints": lambda store: _each(store.load_checkpoint, _PROCESSORS),
     "dead letters": lambda store: store.dead_letters(_PROCESSORS[1]),
     "event types": lambda store: store.event_types(),

@@ -144,7 +144,7 @@ async def _require_streams(store: EventStore, log: Sequence[EncodedRecord]) -> N
 async def _require_commands(store: EventStore, acknowledged: Sequence[Ack], head: int) -> None:
     there = [ack for ack in acknowledged if ack.position <= head]
     for ack in there[-_COMMANDS_LOOKED_UP:]:
-        found = await store.find_command(ack.command_id)
+        found = (await store.find_commands([ack.command_id])).get(ack.command_id)
         place = None if found is None else (found.stream.id, found.version, found.position)
         _require(place == (ack.stream_id, ack.version, ack.position), f"command {ack.command_id} is not found")
 

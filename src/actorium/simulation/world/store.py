@@ -261,8 +261,8 @@ class SimulatedStore:
     async def head(self) -> Head:
         return await self._read("of the head", self._log.head)
 
-    async def find_command(self, command_id: str) -> CommandRecord | None:
-        return await self._read("of a command", lambda: self._log.find_command(command_id))
+    async def find_commands(self, command_ids: Sequence[str]) -> Mapping[str, CommandRecord]:
+        return await self._read("of commands", lambda: self._log.find_commands(command_ids))
 
     async def read_linked(self, link: Link, id: str, after_position: int, limit: int) -> list[EncodedRecord]:
         return await self._read(f"of {link} {id}", lambda: self._log.read_linked(link, id, after_position, limit))
