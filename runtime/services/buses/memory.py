@@ -34,7 +34,7 @@ class MemoryHub:
 
     def receivers(self, subject: str) -> list[MemorySubscription]:
         """Return who gets a message: every plain subscriber, and the next one of each group."""
-        matching = [one for one in self.subscriptions if matches(one.subject, subject)]
+        matching = [one for one in self.subscriptions if one.is_alive and matches(one.subject, subject)]
         found = [one for one in matching if not one.group]
         for group in dict.fromkeys(one.group for one in matching if one.group):
             members = [one for one in matching if one.group == group]
@@ -53,12 +53,17 @@ class MemorySubscription:
         self._hub = hub
         self._take = take
         self._loop = asyncio.get_running_loop()
+        hub.subscriptions = {one: None for one in hub.subscriptions if one.is_alive}
         hub.subscriptions[self] = None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the loop that subscribed still runs."""
+        return self._loop.is_running()
 
     def deliver(self, message: BusMessage) -> None:
         """Hand a message over in the loop's next iteration."""
-        if not self._loop.is_closed():
-            self._loop.call_soon(self._hand_over, message)
+        self._loop.call_soon(self._hand_over, message)
 
     def _hand_over(self, message: BusMessage) -> None:
         if self in self._hub.subscriptions:
@@ -77,22 +82,27 @@ class MemoryBus:
 
     largest_message = _LARGEST_MESSAGE
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, hub: MemoryHub | None = None) -> None:
         self._name = name
-        hub = _hubs.get(name)
+        hub = hub or _hubs.get(name)
         if hub is None:
             hub = _hubs[name] = MemoryHub()
         self._hub = hub
         self._mine: list[MemorySubscription] = []
-        self.is_connected = False
+        self._is_open = False
 
     async def open(self, name: str, watcher: BusWatcher) -> None:
         """Connect."""
-        self.is_connected = True
+        self._is_open = True
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the bus is open."""
+        return self._is_open
 
     async def close(self) -> None:
         """Disconnect."""
-        self.is_connected = False
+        self._is_open = False
         for one in self._mine:
             await one.cancel()
 

@@ -15,6 +15,7 @@ from functools import reduce
 from operator import or_
 from types import new_class
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from actorium.actors.aggregate import Aggregate, decide, evolve
 from actorium.actors.commands import Command
@@ -48,8 +49,18 @@ class TakeIn(Command):
     recorded: RecordedEvent[Event]
 
 
+_streams: WeakKeyDictionary[RemoteService, type[Aggregate]] = WeakKeyDictionary()
+
+
 def inbox_stream_of(remote: RemoteService) -> type[Aggregate]:
-    """Return the aggregate class of the streams that keep a service's events."""
+    """Return the aggregate class of the streams that keep a service's events, the same class each time."""
+    stream = _streams.get(remote)
+    if stream is None:
+        stream = _streams[remote] = _new_stream(remote)
+    return stream
+
+
+def _new_stream(remote: RemoteService) -> type[Aggregate]:
     events: Any = reduce(or_, remote.events.values())
 
     def take_in(self: Any, command: TakeIn) -> Any:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from actorium.commands.screen import Screen
 from actorium.simulation.record.trace import TraceLine, TraceMark
+from actorium.simulation.record.violation import Violation
 from actorium.simulation.reports.report import FailureReport, SimulationReport
 from actorium.simulation.reports.story import story, token_of
 from actorium.simulation.search.campaign import SeedResult
 from actorium.simulation.search.exhaustive import Coverage
 from actorium.simulation.search.run import Outcome
 from actorium.simulation.words import UNREPEATABLE, UNSTEADY_STORY, duration
-from actorium.simulation.world.world import Violation
 from actorium.store.wording import counted
 
 _STYLES = {

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from _pytest.mark.structures import get_unpacked_marks
 
+from actorium.simulation.record.violation import Violation
 from actorium.simulation.reports.report import failure_report
 from actorium.simulation.reports.verdict import Failure, judge
 from actorium.simulation.search.campaign import SeedResult
 from actorium.simulation.search.decorator import Simulation
 from actorium.simulation.words import NOTHING_TRIED, UNREPEATABLE, UNSTEADY_STORY
 from actorium.simulation.world.faults import Faults
-from actorium.simulation.world.world import Violation
 from actorium.store.wording import counted
 
 

@@ -14,8 +14,8 @@ from actorium import Event, Projection, Reader, RecordedEvent, Runtime, Saga, Tr
 from actorium.simulation import Faults, World
 from actorium.simulation.checks.projections import ReadModels
 from actorium.simulation.record.history import Asking, ClientDelivery
+from actorium.simulation.record.violation import Violation
 from actorium.simulation.world.client import SimulatedRuntime
-from actorium.simulation.world.world import Violation
 from actorium.store.event_store import SaveCheckpoint
 from actorium.store.tables.own_rows import AgendaRow, RemoveAll, SagaChange, TableChange
 

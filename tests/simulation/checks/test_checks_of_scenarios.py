@@ -9,8 +9,8 @@ import pytest
 from support.transfers import Account, Ask, Deposit, Desk, Open, Transfer, Withdraw
 
 from actorium.simulation import Faults, View, World
+from actorium.simulation.record.violation import Violation
 from actorium.simulation.world.machine import STEPS_MAX
-from actorium.simulation.world.world import Violation
 
 
 def run(scenario: Callable[[World], Any], *, steps_max: int = STEPS_MAX) -> Violation | None:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from actorium.pages.render import render
+from actorium.simulation.record.violation import Violation
 from actorium.simulation.reports.drawing import Drawing, draw
 from actorium.simulation.reports.report import CampaignReport, FailureReport, SimulationReport
 from actorium.simulation.reports.story import story
 from actorium.simulation.reports.timeline import timeline
 from actorium.simulation.search.run import Outcome
 from actorium.simulation.words import duration
-from actorium.simulation.world.world import Violation
 from actorium.store.wording import counted
 
 _SHARE_PX = 120

@@ -8,12 +8,12 @@ from importlib.metadata import version as installed_version
 import msgspec
 
 from actorium.simulation.record.trace import TraceLine
+from actorium.simulation.record.violation import Violation
 from actorium.simulation.reports.story import story, token_of
 from actorium.simulation.reports.verdict import Failure, Verdict
 from actorium.simulation.search.campaign import SeedResult
 from actorium.simulation.words import per_minute
 from actorium.simulation.world.faults import Kind
-from actorium.simulation.world.world import Violation
 from actorium.store.wording import counted
 
 VERSION = 1

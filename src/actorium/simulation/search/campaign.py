@@ -14,12 +14,12 @@ from contextlib import contextmanager
 
 import msgspec
 
+from actorium.simulation.record.violation import Violation
 from actorium.simulation.search.decorator import Simulation
 from actorium.simulation.search.interruption import interruption
 from actorium.simulation.search.place import ScenarioPlace, simulation_of
 from actorium.simulation.search.workers import spread
 from actorium.simulation.world.faults import Faults, Kind
-from actorium.simulation.world.world import Violation
 
 _CHUNK_SEEDS = 20
 _COLLECT_SEEDS = 25

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from actorium.simulation.record.violation import Violation
 from actorium.simulation.search.campaign import collected_seldom
 from actorium.simulation.search.decorator import Simulation
 from actorium.simulation.search.interruption import interruption
@@ -21,7 +22,6 @@ from actorium.simulation.search.place import ScenarioPlace, simulation_of
 from actorium.simulation.search.run import Outcome, RunOptions, run
 from actorium.simulation.search.workers import spread
 from actorium.simulation.world.faults import FAMILIES, HOSTILE, OF_CODE, CrashAt, FaultId, Faults
-from actorium.simulation.world.world import Violation
 
 
 class Counterexample(msgspec.Struct, frozen=True):

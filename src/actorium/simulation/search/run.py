@@ -11,10 +11,11 @@ import msgspec
 from actorium.simulation.record.history import Operation
 from actorium.simulation.record.muted import muted
 from actorium.simulation.record.trace import TraceLine
+from actorium.simulation.record.violation import Violation
 from actorium.simulation.world.faults import CrashAt, FaultId, Faults, Kind
 from actorium.simulation.world.logs import log_named
 from actorium.simulation.world.machine import STEPS_MAX
-from actorium.simulation.world.world import Violation, World
+from actorium.simulation.world.world import World
 
 Scenario = Callable[[World], Awaitable[None]]
 

@@ -6,18 +6,22 @@ Many bugs appear only at sizes that the defaults never reach.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
 
+from actorium.actors.commands import Command
 from actorium.actors.passivation import Passivation
 from actorium.application import Runtime
 from actorium.runtime.cluster.cluster import Cluster
+from actorium.runtime.services.service import Service
 from actorium.runtime.settings import Settings
 from actorium.simulation.chance import Chance
+from actorium.simulation.services.bus import SimulatedBus, SimulatedHub
 from actorium.simulation.world.surroundings import Surroundings
 from actorium.store.event_store import EventStore
+from actorium.store.events import Event
 
 _CHOICES = {
     "mailbox_limit": (2, 10, 1_000),
@@ -66,6 +70,22 @@ def made(
     if callable(parts):
         return parts(store=store, settings=settings, source=source, **more)
     return Runtime(parts, store=store, settings=settings, source=source, **more)
+
+
+def service_made(
+    parts: Sequence[Any],
+    settings: Settings,
+    hub: SimulatedHub,
+    name: str,
+    accepts: Collection[type[Command]],
+    publishes: Collection[type[Event]],
+    *,
+    store: EventStore,
+    source: Any,
+) -> Runtime:
+    """Return the runtime of a service with these parts, on the bus of the world."""
+    service = Service(name, bus=SimulatedBus(hub, name), accepts=accepts, publishes=publishes)
+    return Runtime(parts, store=store, settings=settings, source=source, service=service)
 
 
 class SimulatedSource:

@@ -32,6 +32,9 @@ class Kind(StrEnum):
     FRAME_DOUBLED = "frame duplicated"
     FRAME_LATE = "frame late"
     WIRE_CUT = "frames from one node to another lost for a while"
+    BUS_AWAY = "bus unavailable for a while"
+    ENTRY_REFUSED = "entry of a stream not written"
+    ENTRY_UNHEARD = "confirmation of an entry lost"
     CLOCK_JUMP = "wall clock jumped"
     STORE_FAILED = "store failed before the commit"
     ANSWER_OF_STORE_LOST = "acknowledgement of the commit lost"
@@ -104,6 +107,8 @@ FAMILIES: Mapping[str, tuple[Kind, ...]] = {
     "lease": (Kind.FROZEN,),
     "connection": (Kind.CUT_OFF,),
     "frame": (Kind.FRAME_LOST, Kind.FRAME_DOUBLED, Kind.FRAME_LATE, Kind.WIRE_CUT),
+    "bus": (Kind.FRAME_LOST, Kind.FRAME_DOUBLED, Kind.FRAME_LATE, Kind.BUS_AWAY),
+    "entry": (Kind.ENTRY_REFUSED, Kind.ENTRY_UNHEARD),
     "deploy": (Kind.DEPLOYED,),
 }
 
@@ -125,6 +130,8 @@ _PLACES = {
     "lease": "lease of {}",
     "connection": "connection of {}",
     "frame": "frame from {}",
+    "bus": "message of {}",
+    "entry": "entry of {}",
     "deploy": "restart of {}",
 }
 
@@ -149,6 +156,8 @@ _WEIGHTS = {
     "lease": 2.0,
     "connection": 2.0,
     "frame": 2.0,
+    "bus": 2.0,
+    "entry": 4.0,
 }
 # The ordinary errors of user code are more frequent than these.
 _OF_CODE_WEIGHT = 0.05

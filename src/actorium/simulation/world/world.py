@@ -14,8 +14,7 @@ from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
 
-import msgspec
-
+from actorium.actors.commands import Command
 from actorium.application import Runtime
 from actorium.runtime.settings import Settings
 from actorium.sagas.model.saga import Saga
@@ -23,9 +22,12 @@ from actorium.simulation.chance import Chance
 from actorium.simulation.checks import Rule
 from actorium.simulation.record.trace import TraceLine, TraceMark
 from actorium.simulation.record.view import SagaSeen, View
+from actorium.simulation.record.violation import Violation
+from actorium.simulation.services.bus import SimulatedHub
+from actorium.simulation.services.checks import check_services, left_to_take_in
 from actorium.simulation.words import without_addresses
 from actorium.simulation.world.client import SimulatedCluster, SimulatedRuntime
-from actorium.simulation.world.configuration import made, used_settings
+from actorium.simulation.world.configuration import made, service_made, used_settings
 from actorium.simulation.world.determinism import deterministic
 from actorium.simulation.world.faults import CrashAt, FaultId, FaultPlan, Faults
 from actorium.simulation.world.logs import ClusterNodeLog, MakeLog, MemoryLog
@@ -34,37 +36,18 @@ from actorium.simulation.world.machine import STEPS_MAX, Endless, Machine, Stuck
 from actorium.simulation.world.node import Node
 from actorium.simulation.world.starting import NodeStarter
 from actorium.store.errors import ConfigurationError
+from actorium.store.events import Event
 from actorium.user_code.lines import described, waiting_place
 
 # How long the work that a scenario leaves behind may take: a deadline of a day passes within a run.
 _REST_WITHIN_S = 86_400.0
 _PAUSE_PART = 0.1  # share of the time a rest has taken so far: the longer it takes, the less often it is checked
 
-
 _AFTERMATH_S = 120.0
 # The effects of faults last a little longer: an actor whose events failed to apply rejects commands for some seconds.
 _LOOKS_IN_S = 60.0
 _FENCED_WITHIN_S = 30.0
 _PLACES_MAX = 5  # the number of places named at which an endless run waits
-
-
-class Violation(msgspec.Struct, frozen=True):
-    """A broken invariant: its name, the expected and actual values, and the time in seconds since the run began.
-
-    culprit: the user's code that broke the invariant, if known.
-    is_stated: whether the scenario states the invariant, or failed itself.
-    """
-
-    invariant: str
-    expected: str
-    actual: str
-    at_s: float
-    step: int
-    culprit: str = ""
-    is_stated: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.invariant}: expected {self.expected}, found {self.actual} (at {self.at_s:.3f} s)"
 
 
 class World:
@@ -108,6 +91,7 @@ class World:
         self._stack = ExitStack()
         self._starter = NodeStarter(self, self._stack, leave_out, looks_closely=looks_closely)
         self._nodes = self._starter.nodes
+        self._hub = SimulatedHub(self)
         self._is_buried = False
 
     # --- used by scenarios ----------------------------------------------------------------------------------------
@@ -155,6 +139,25 @@ class World:
         name = name or f"cluster{len(self._nodes) + 1}"
         used = used_settings(settings, self.chance, vary=self.faults.vary_settings)
         return SimulatedCluster(self, self._starter.start_cluster(name, parts, used, nodes))
+
+    def service(
+        self,
+        name: str,
+        parts: Sequence[Any],
+        *,
+        accepts: Collection[type[Command]] = (),
+        publishes: Collection[type[Event]] = (),
+        settings: Settings | None = None,
+    ) -> SimulatedRuntime:
+        """Start a service: a process with a log of its own, on the bus of this world.
+
+        name: the name by which the `RemoteService` parts of other services know it.
+        parts, settings: as for `runtime`; each RemoteService among the parts must belong to this service alone.
+        accepts, publishes: the commands that others may send, and the events that they may follow.
+        """
+        used = used_settings(settings, self.chance, vary=self.faults.vary_settings)
+        make = partial(service_made, parts, used, self._hub, name, accepts, publishes)
+        return SimulatedRuntime(self, self._starter.start(name, self._log(self, name), [make]))
 
     def always(self, name: str, holds: Callable[[View], object], *, of: SimulatedRuntime | None = None) -> None:
         """State a condition on the durable state that holds after every commit."""
@@ -221,12 +224,16 @@ class World:
         start_s = self.machine.now_s
         end_s = start_s + within_s
         pause_s = 0.01
-        while busy := [why for node in self._nodes if (why := await node.busy(end_s))]:
+        while busy := await self._busy(end_s):
             if self.machine.now_s > end_s:
                 self.violated("the world comes to rest", "nothing left to do", "; ".join(busy))
                 return
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, 2.0 + (self.machine.now_s - start_s) * _PAUSE_PART)
+
+    async def _busy(self, until_s: float) -> list[str]:
+        busy = [why for node in self._nodes if (why := await node.busy(until_s))]
+        return busy or left_to_take_in(self._hub, self._nodes)
 
     @property
     def now_s(self) -> float:
@@ -354,6 +361,7 @@ class World:
         self.ended_lives = [CrashAt(life.node.name, life.number, life.loop.steps) for life in lives]
         for node in self._nodes:
             await node.checks.at_rest(node.call)
+        check_services(self._hub, self._nodes, self.violated)
         self._look_at_tasks()
         for node in self._nodes:
             await node.stop()
@@ -378,7 +386,7 @@ class World:
         """Let faults happen for a while as long as work is left: most steps of sagas run after the clients' part."""
         end_s = self.machine.now_s + _AFTERMATH_S
         pause_s = 0.01
-        while self.machine.now_s < end_s and [why for node in self._nodes if (why := await node.busy(end_s))]:
+        while self.machine.now_s < end_s and await self._busy(end_s):
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, 2.0)
 

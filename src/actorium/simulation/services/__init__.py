@@ -1,0 +1,1 @@
+"""Several services in one world, with logs of their own, over a simulated bus."""

@@ -1,0 +1,162 @@
+"""Mutants of what passes between services: repeated commands, void commands, streams and inboxes."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+import pytest
+from simulation.mutants.mutant import mutant
+from simulation.services.scenarios import shop
+
+from actorium.errors import CommandConflict
+from actorium.runtime.messages.asker import Asker
+from actorium.runtime.services.buses.memory import MemoryBus
+from actorium.runtime.services.events.inbox import Inbox
+from actorium.runtime.services.events.inbox_reader import InboxReader, InboxTail
+from actorium.runtime.services.events.publisher import Publisher, _End
+from actorium.runtime.services.peer import Peer
+from actorium.sagas.execution.command_runner import CommandRunner
+from actorium.store.events import Event, RecordedEvent
+
+
+@mutant(shop)
+def a_repeated_remote_command_has_a_new_id(patch: pytest.MonkeyPatch) -> None:
+    """A command is sent again under its id, so it takes effect once; here each copy has an id of its own."""
+    repeat = Asker._repeat
+
+    def repeat_as_new(asker: Asker, one: Any) -> None:
+        one.ask = msgspec.structs.replace(one.ask, command_id=f"{one.ask.command_id}+")
+        repeat(asker, one)
+
+    patch.setattr(Asker, "_repeat", repeat_as_new)
+
+
+@mutant(shop)
+def a_failed_remote_command_may_still_take_effect(patch: pytest.MonkeyPatch) -> None:
+    """A failed step's command is voided in the other service first; here only this service records the failure."""
+
+    async def voided(runner: CommandRunner, key: object, report: object) -> bool:
+        return True
+
+    patch.setattr(CommandRunner, "_voided", voided)
+
+
+@mutant(shop)
+def a_remote_command_that_took_effect_counts_as_void(patch: pytest.MonkeyPatch) -> None:
+    """If the command took effect before it was voided, the saga learns that; here it is told the opposite."""
+    void = Peer.void
+
+    async def always_void(peer: Peer, command_id: str, causation_id: str, timeout_s: float) -> bool:
+        await void(peer, command_id, causation_id, timeout_s)
+        return True
+
+    patch.setattr(Peer, "void", always_void)
+
+
+@mutant(shop)
+def a_conflict_at_the_other_service_is_not_an_effect(patch: pytest.MonkeyPatch) -> None:
+    """The answer to a void command is waited for; here a lost answer counts as void."""
+    ask = Peer._ask
+
+    async def ask_once(peer: Peer, message: Any) -> Any:
+        try:
+            return await ask(peer, message)
+        except CommandConflict:
+            raise
+        except Exception:
+            if message.type == "actorium.void":
+                return None
+            raise
+
+    patch.setattr(Peer, "_ask", ask_once)
+
+
+@mutant(shop)
+def a_publisher_trusts_its_checkpoint(patch: pytest.MonkeyPatch) -> None:
+    """The end of the stream says what is published; here the saved position does, which a crash leaves behind."""
+
+    async def find_end(publisher: Publisher) -> _End:
+        ends = await publisher._bus.ends(publisher._stream)
+        position = publisher._checkpoint.position
+        return _End(ends.last, await publisher._count_to(position), position)
+
+    patch.setattr(Publisher, "_find_end", find_end)
+
+
+@mutant(shop)
+def an_entry_is_appended_wherever_the_stream_ends(patch: pytest.MonkeyPatch) -> None:
+    """An entry is accepted only behind the one that its writer knows; here at any end, by a writer that remembers."""
+    append, page = MemoryBus.append, Publisher.page
+
+    async def append_anywhere(bus: MemoryBus, stream: str, data: bytes, *, after: int) -> int:
+        return await append(bus, stream, data, after=len(bus._hub.streams.get(stream, ())))
+
+    async def page_without_looking(publisher: Publisher, events: Any, position: int) -> None:
+        before = publisher._end
+        try:
+            await page(publisher, events, position)
+        finally:
+            publisher._end = publisher._end or before
+
+    patch.setattr(MemoryBus, "append", append_anywhere)
+    patch.setattr(Publisher, "page", page_without_looking)
+
+
+@mutant(shop)
+def an_inbox_moves_on_before_the_event_is_recorded(patch: pytest.MonkeyPatch) -> None:
+    """The number of an inbox passes an event once it is recorded; here as soon as it is delivered."""
+
+    def begin(inbox: Inbox, recorded: RecordedEvent[Event], ended: Any) -> bool:
+        if inbox._dispatcher.ask_nowait(inbox._envelope(recorded, fresh=False), lambda answer: None) is None:
+            return False
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        asyncio.get_running_loop().call_soon(ended, done)
+        return True
+
+    patch.setattr(Inbox, "begin", begin)
+
+
+@mutant(shop)
+def an_inbox_records_an_event_again(patch: pytest.MonkeyPatch) -> None:
+    """An event is recorded under an id that follows from its own; here under a new one each time."""
+    envelope = Inbox._envelope
+
+    def new_envelope(inbox: Inbox, recorded: RecordedEvent[Event], fresh: bool) -> Any:
+        made = envelope(inbox, recorded, fresh)
+        made.command_id = inbox._source.new_id()
+        return made
+
+    patch.setattr(Inbox, "_envelope", new_envelope)
+
+
+@mutant(shop)
+def an_inbox_begins_behind_the_next_entry(patch: pytest.MonkeyPatch) -> None:
+    """After a restart, an inbox reads on from the first entry that holds something new; here from the one after it."""
+    find = InboxReader._sequence_of
+
+    async def sequence_of(reader: InboxReader, position: int) -> int:
+        sequence = await find(reader, position)
+        reader._at = (sequence, position)
+        return sequence + 1 if position else sequence
+
+    batch = InboxReader._batch
+
+    def as_if_it_followed(reader: InboxReader, entry: Any) -> Any:
+        read = batch(reader, entry)
+        reached = reader._at[1]
+        return msgspec.structs.replace(read, first=reached + 1) if read.first > reached + 1 else read
+
+    patch.setattr(InboxReader, "_sequence_of", sequence_of)
+    patch.setattr(InboxReader, "_batch", as_if_it_followed)
+
+
+@mutant(shop)
+def an_inbox_relies_on_hints(patch: pytest.MonkeyPatch) -> None:
+    """A poll stands behind each message that says a stream has grown; here there is only the message."""
+    moved = InboxTail.moved
+
+    async def wait_for_a_hint(tail: InboxTail, waiting: asyncio.Future[bool], within_s: float) -> bool:
+        return await moved(tail, waiting, 1e9)
+
+    patch.setattr(InboxTail, "moved", wait_for_a_hint)

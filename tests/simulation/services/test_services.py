@@ -1,0 +1,23 @@
+"""Two services over a bus that loses, doubles and delays messages and is away for a while: no invariant breaks."""
+
+from collections import Counter
+
+from simulation.services.scenarios import shop
+
+from actorium.simulation import Faults, Kind
+from actorium.simulation.world.faults import FAMILIES
+
+SEEDS = 25
+
+
+def test_services_with_every_kind_of_trouble_break_no_invariant() -> None:
+    happened: Counter[Kind] = Counter()
+    for seed in range(SEEDS):
+        outcome = shop.run(seed)
+        assert outcome.violation is None, (seed, outcome.violation)
+        happened.update(fault.kind for fault in outcome.faults)
+    assert {Kind.CRASH, *FAMILIES["bus"], *FAMILIES["entry"]} - set(happened) == set()
+
+
+def test_without_faults_every_order_ends() -> None:
+    assert shop.run(0, faults=Faults.none()).violation is None
