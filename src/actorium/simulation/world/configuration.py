@@ -18,7 +18,7 @@ from actorium.runtime.cluster.cluster import Cluster
 from actorium.runtime.services.service import Service
 from actorium.runtime.settings import Settings
 from actorium.simulation.chance import Chance
-from actorium.simulation.services.bus import SimulatedBus, SimulatedHub
+from actorium.simulation.world.services.bus import SimulatedBus, SimulatedHub
 from actorium.simulation.world.surroundings import Surroundings
 from actorium.store.event_store import EventStore
 from actorium.store.events import Event

@@ -20,11 +20,10 @@ from actorium.runtime.settings import Settings
 from actorium.sagas.model.saga import Saga
 from actorium.simulation.chance import Chance
 from actorium.simulation.checks import Rule
+from actorium.simulation.checks.services import check_services, left_to_take_in
 from actorium.simulation.record.trace import TraceLine, TraceMark
 from actorium.simulation.record.view import SagaSeen, View
 from actorium.simulation.record.violation import Violation
-from actorium.simulation.services.bus import SimulatedHub
-from actorium.simulation.services.checks import check_services, left_to_take_in
 from actorium.simulation.words import without_addresses
 from actorium.simulation.world.client import SimulatedCluster, SimulatedRuntime
 from actorium.simulation.world.configuration import made, service_made, used_settings
@@ -34,6 +33,7 @@ from actorium.simulation.world.logs import ClusterNodeLog, MakeLog, MemoryLog
 from actorium.simulation.world.loop import LeftOut, NoAnswer, ScenarioLoop, SimulatedLoop, until_left_out
 from actorium.simulation.world.machine import STEPS_MAX, Endless, Machine, Stuck
 from actorium.simulation.world.node import Node
+from actorium.simulation.world.services.bus import SimulatedHub
 from actorium.simulation.world.starting import NodeStarter
 from actorium.store.errors import ConfigurationError
 from actorium.store.events import Event
@@ -233,7 +233,7 @@ class World:
 
     async def _busy(self, until_s: float) -> list[str]:
         busy = [why for node in self._nodes if (why := await node.busy(until_s))]
-        return busy or left_to_take_in(self._hub, self._nodes)
+        return busy or left_to_take_in(self._hub.streams, self._nodes)
 
     @property
     def now_s(self) -> float:
@@ -361,7 +361,7 @@ class World:
         self.ended_lives = [CrashAt(life.node.name, life.number, life.loop.steps) for life in lives]
         for node in self._nodes:
             await node.checks.at_rest(node.call)
-        check_services(self._hub, self._nodes, self.violated)
+        check_services(self._hub.streams, self._nodes, self.violated)
         self._look_at_tasks()
         for node in self._nodes:
             await node.stop()

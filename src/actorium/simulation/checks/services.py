@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -11,23 +12,38 @@ from actorium.runtime.services.events.batches import PublishedEvent, decode_batc
 from actorium.runtime.services.service import RemoteService
 from actorium.runtime.services.subjects import events_of
 from actorium.simulation.checks.finding import Violated
-from actorium.simulation.services.bus import SimulatedHub
-from actorium.simulation.world.node import Node
+from actorium.simulation.record.view import View
 from actorium.store.events import event_type_of
 
+Streams = Mapping[str, Sequence[bytes]]
 
-def left_to_take_in(hub: SimulatedHub, nodes: Sequence[Node]) -> list[str]:
+
+class Participant(Protocol):
+    """A process of a service; `model` is a runtime that describes it and never runs."""
+
+    name: str
+    view: View
+    runtime: Runtime | None
+
+    @property
+    def model(self) -> Runtime: ...
+
+    def look(self, read: Callable[[Runtime], int]) -> int:
+        """Return the result of a function called in the process."""
+
+
+def left_to_take_in(streams: Streams, nodes: Sequence[Participant]) -> list[str]:
     """Describe the events of streams that services have not taken in yet."""
     left: list[str] = []
     for node in nodes:
         for remote in _followed(node):
-            numbers = [number for number, _ in _entries(hub, remote.name)]
+            numbers = [number for number, _ in _entries(streams, remote.name)]
             if numbers and _taken_in(node, remote) < numbers[-1]:
                 left.append(f"{node.name} has not taken in event {numbers[-1]} of {remote.name}")
     return left
 
 
-def check_services(hub: SimulatedHub, nodes: Sequence[Node], violated: Violated) -> None:
+def check_services(streams: Streams, nodes: Sequence[Participant], violated: Violated) -> None:
     """Compare the stream of each service with its log, and what others have recorded with the stream."""
     for node in nodes:
         service = node.model._service
@@ -37,16 +53,16 @@ def check_services(hub: SimulatedHub, nodes: Sequence[Node], violated: Violated)
                 for recorded in node.view.events(*service.publishes)
                 if recorded.stream_type not in {remote.name for remote in node.model.catalog.remotes}
             ]
-            found = [event.id for _, event in _entries(hub, service.name)]
+            found = [event.id for _, event in _entries(streams, service.name)]
             if found != wanted:
                 violated("a stream equals the log of its service", f"{service.name}: {wanted}", found)
         for remote in _followed(node):
-            _compare_inbox(hub, node, remote, violated)
+            _compare_inbox(streams, node, remote, violated)
 
 
-def _compare_inbox(hub: SimulatedHub, node: Node, remote: RemoteService, violated: Violated) -> None:
+def _compare_inbox(streams: Streams, node: Participant, remote: RemoteService, violated: Violated) -> None:
     wanted: dict[str, list[tuple[str, str]]] = {}
-    for _, event in _entries(hub, remote.name):
+    for _, event in _entries(streams, remote.name):
         if event.type in remote.events:
             wanted.setdefault(event.subject, []).append((event.type, bytes(event.data).decode()))
     found: dict[str, list[tuple[str, str]]] = {}
@@ -58,7 +74,7 @@ def _compare_inbox(hub: SimulatedHub, node: Node, remote: RemoteService, violate
         violated("an inbox holds each published event once, in order", f"{node.name}: {wanted}", found)
 
 
-def _taken_in(node: Node, remote: RemoteService) -> int:
+def _taken_in(node: Participant, remote: RemoteService) -> int:
     """Return the number up to which a node has taken events in; -1 if it is down."""
 
     def position(runtime: Runtime) -> int:
@@ -68,12 +84,12 @@ def _taken_in(node: Node, remote: RemoteService) -> int:
     return node.look(position) if node.runtime is not None else -1
 
 
-def _followed(node: Node) -> list[RemoteService]:
+def _followed(node: Participant) -> list[RemoteService]:
     return [remote for remote in node.model.catalog.remotes if remote.events]
 
 
-def _entries(hub: SimulatedHub, service: str) -> Iterator[tuple[int, PublishedEvent]]:
+def _entries(streams: Streams, service: str) -> Iterator[tuple[int, PublishedEvent]]:
     """Yield the events of a stream with their numbers."""
-    for data in hub.streams.get(events_of(service), ()):
+    for data in streams.get(events_of(service), ()):
         batch = decode_batch(data)
         yield from enumerate(batch.events, batch.first)
