@@ -18,10 +18,9 @@ from typing import Any
 
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Ack, CommandHandler
-from actorium.actors.envelope import Envelope
+from actorium.actors.envelope import Envelope, Mailbox
 from actorium.actors.errors import AlreadyExists, CommandFailed, NotFound
 from actorium.actors.kind import ActorKind
-from actorium.actors.mailbox import Mailbox
 from actorium.actors.pending import PendingAppend
 from actorium.actors.snapshots import SnapshotKeeper
 from actorium.actors.status import Status

@@ -1,4 +1,4 @@
-"""`Envelope`: a command, or a read of the state, on its way to one actor."""
+"""`Envelope`: a command, or a read of the state, on its way to one actor; `Mailbox`: those that wait for it."""
 
 from __future__ import annotations
 
@@ -62,3 +62,13 @@ class Envelope(msgspec.Struct):
         if self.headers or self.correlation_id or self.causation_id or not self.command_id:
             return as_json(self.metadata)
         return b'{"command_id":%b}' % as_json(self.command_id)
+
+
+Mailbox = list[Envelope]
+"""The envelopes that wait for one actor, oldest first.
+
+A mailbox exists only while it holds envelopes; an idle actor has none. It is a list, because most hold one envelope,
+and creating a deque costs more than all its later use. The limit is the runtime's `mailbox_limit`. `Actor.is_full`
+enforces it and also counts commands that are decided but not committed. Only the actor may exceed it, to put back
+envelopes whose decisions a failed append undid.
+"""

@@ -120,7 +120,10 @@ class Engine(Component):
         )
         self.checkpoints = CheckpointWriter(store)
         self.snapshots = SnapshotWriter(self.writer.save, max_bytes=settings.max_snapshot_bytes)
-        # The host's methods that actors call, bound directly: hot path.
+        self._bind()
+
+    def _bind(self) -> None:
+        """Bind the host's methods that actors call directly to those that do the work: hot path."""
         self.enqueue: Callable[[PendingAppend[Actor]], None] = self.writer.enqueue
         self.withdraw: Callable[[PendingAppend[Actor]], None] = self.writer.withdraw
         self.is_in_flight: Callable[[PendingAppend[Actor]], bool] = self.writer.is_in_flight
