@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import pytest_asyncio
-from support.correcting import DAY, Bookings, Openings, Outside, bank, open_account, transfer, until
+from support.correcting import DAY, Bookings, Openings, Outside, Tax, Wage, bank, open_account, transfer, until
 
 from actorium import (
     ConfigurationError,
@@ -18,6 +18,7 @@ from actorium import (
     Settings,
 )
 from actorium.corrections import Edits, Selection
+from actorium.corrections.pages.case_page import case_page
 from actorium.examples.bank.domain import Account, AllowOverdraft, BookingCorrected, Credit, Debit
 from actorium.examples.bank.projections import Balances
 from actorium.examples.bank.transfers import Transfer
@@ -128,8 +129,11 @@ async def test_a_refused_correction_is_reported(runtime: Runtime) -> None:
     await runtime.corrections.plan("c-1", by="ann", commands={WRONG: Debit("a", 100_000, DAY, "correction")})
     await runtime.corrections.approve("c-1", by="bob")
     await runtime.corrections.apply("c-1")
-    (refused,) = (await runtime.corrections.close("c-1", by="bob")).refused
+    report = await runtime.corrections.close("c-1", by="bob")
+    (refused,) = report.refused
     assert "insufficient funds" in refused.error
+    assert "insufficient funds" in case_page(report)
+    assert b"insufficient funds" in report.as_json()
 
 
 async def test_a_second_person_must_approve(runtime: Runtime) -> None:
@@ -192,6 +196,7 @@ async def test_what_has_not_left_waits_while_a_case_holds_it_and_can_be_recalled
 
 async def test_a_projection_skips_marked_events_and_only_their_rows_are_written(runtime: Runtime) -> None:
     await runtime.query(Bookings.of, "a", after=runtime.statistics().position)
+    await _spoil(runtime)
     await runtime.corrections.open(Selection(events=[WRONG]), by="ann", reason="a test booking", id="c-1")
     await runtime.corrections.plan("c-1", by="ann", skip=[Bookings, Openings])
     await runtime.corrections.approve("c-1", by="bob")
@@ -199,20 +204,25 @@ async def test_a_projection_skips_marked_events_and_only_their_rows_are_written(
     report = await runtime.corrections.close("c-1", by="bob")
     assert report.repaired == {"Bookings": 1, "Openings": -1}
     assert await runtime.query(Bookings.of, "a") == (1, -300)
-    assert await runtime.query(Bookings.of, "b") == (2, 1_300)
+    assert await runtime.query(Bookings.of, "b") == (2, 7)  # not touched by the event, so not even a wrong row is
     await runtime.processors[Bookings].reset()
     assert await runtime.query(Bookings.of, "a", after=runtime.statistics().position) == (1, -300)
 
 
-async def test_rows_that_wrong_code_wrote_are_compared_with_the_log(runtime: Runtime) -> None:
-    await runtime.query(Bookings.of, "a", after=runtime.statistics().position)
+async def _spoil(runtime: Runtime) -> None:
+    """Write a wrong row, as a bug would have left it."""
     processor = runtime.processors[Bookings]
-    sql = "UPDATE \"Bookings__v1__Booked\" SET sum = 7 WHERE account = 'b'"  # as a bug would have left it
+    sql = "UPDATE \"Bookings__v1__Booked\" SET sum = 7 WHERE account = 'b'"
 
     async def spoil() -> None:
         await processor.checkpoint.save(processor.position, [(sql, ())])
 
     await processor.between_pages(spoil)
+
+
+async def test_rows_that_wrong_code_wrote_are_compared_with_the_log(runtime: Runtime) -> None:
+    await runtime.query(Bookings.of, "a", after=runtime.statistics().position)
+    await _spoil(runtime)
     assert await runtime.query(Bookings.of, "b") == (2, 7)
     await runtime.corrections.open(Selection(stream=StreamName("bank.account", "b")), by="ann", reason="bug", id="c-1")
     await runtime.corrections.plan("c-1", by="ann", repair=[Bookings])
@@ -282,3 +292,12 @@ async def test_a_right_amount_needs_no_correction(runtime: Runtime) -> None:
     assert not [
         one async for one in runtime.causes("actorium.correction/c-1/1") if isinstance(one.event, BookingCorrected)
     ]
+
+
+async def test_a_command_that_cannot_be_rebuilt_has_no_scenario() -> None:
+    async with Runtime([Wage], store="memory://", settings=Settings(second_approver=False)) as runtime:
+        await runtime.send(Tax("w", 20))
+        await runtime.corrections.open(Selection(events=["Wage/w/1"]), by="ann", reason="r", id="c-1")
+        await runtime.corrections.plan("c-1", by="ann", commands={"Wage/w/1": Tax("w", 10)})
+        with pytest.raises(InvalidCommand, match="cannot be rebuilt"):
+            await runtime.corrections.scenario("c-1", app="none:none")

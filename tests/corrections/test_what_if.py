@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from support import changed_banks
-from support.correcting import DAY, Outside, bank, open_account, transfer, until
+from support.correcting import DAY, Outside, Tax, Wage, bank, open_account, transfer, until
 
 from actorium import (
     Aggregate,
@@ -18,7 +18,6 @@ from actorium import (
     IdempotencyKey,
     NotFound,
     Runtime,
-    create,
     decide,
     evolve,
     react,
@@ -153,30 +152,6 @@ async def test_edits_that_make_no_sense_are_refused(log: EventStore) -> None:
         Edits(left_out=frozenset(["x"]), changed={"x": {}})
     with pytest.raises(NotFound, match=r"'bank\.account/z/1' is not an event of an aggregate"):
         await what_if(log, bank("memory://").catalog, Edits(left_out=frozenset(["bank.account/z/1"])))
-
-
-class Tax(Command):
-    """Its event does not hold the rate."""
-
-    rate: int
-    bonus: int = 0
-
-
-class Taxed(Event):
-    amount: int
-
-
-class Wage(Aggregate):
-    gross: int = 1_000
-    taxed: int = 0
-
-    @create
-    def tax(self, command: Tax) -> Taxed:
-        return Taxed(self.gross * command.rate // 100)
-
-    @evolve
-    def was_taxed(self, event: Taxed) -> None:
-        self.taxed += event.amount
 
 
 async def test_a_command_that_its_events_do_not_hold_is_kept_as_recorded() -> None:

@@ -8,6 +8,8 @@ from datetime import date
 from typing import Any
 
 from actorium import (
+    Aggregate,
+    Command,
     Event,
     IdempotencyKey,
     Key,
@@ -18,6 +20,8 @@ from actorium import (
     Runtime,
     Table,
     Transaction,
+    create,
+    evolve,
     on,
     query,
     react,
@@ -105,6 +109,30 @@ class Outside:
             "bank", types=[Credited, Debited, BookingCorrected], sink=self.sink, source="/bank", start="beginning"
         )
         return [outlet, thank]
+
+
+class Tax(Command):
+    """Its event does not hold the rate."""
+
+    rate: int
+    bonus: int = 0
+
+
+class Taxed(Event):
+    amount: int
+
+
+class Wage(Aggregate):
+    gross: int = 1_000
+    taxed: int = 0
+
+    @create
+    def tax(self, command: Tax) -> Taxed:
+        return Taxed(self.gross * command.rate // 100)
+
+    @evolve
+    def was_taxed(self, event: Taxed) -> None:
+        self.taxed += event.amount
 
 
 PARTS: list[Any] = [Account, TransferOrder, Transfer, Balances, Bookings, Openings]

@@ -15,6 +15,11 @@ def runtime() -> Runtime:
     return bank(os.environ["BANK_LOG"])
 
 
+def without_log() -> Runtime:
+    """Return the bank over an empty log in memory."""
+    return bank("memory://")
+
+
 def is_first(recorded: Any) -> bool:
     """Return whether an event is the first of its stream."""
     return bool(recorded.version == 1)

@@ -1,5 +1,6 @@
 """Simulation of failure and recovery: run your aggregates, sagas and projections with faults and virtual time."""
 
+from actorium.simulation.cases import reproduce_case
 from actorium.simulation.record.view import View
 from actorium.simulation.record.violation import Violation
 from actorium.simulation.search.decorator import Simulation, simulation
@@ -19,6 +20,7 @@ __all__ = [
     "Violation",
     "RunOptions",
     "World",
+    "reproduce_case",
     "run",
     "simulation",
 ]

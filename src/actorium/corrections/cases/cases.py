@@ -24,6 +24,7 @@ from actorium.corrections.cases.application import CaseApplication
 from actorium.corrections.cases.correcting import Correctable
 from actorium.corrections.cases.keeper import all_cases
 from actorium.corrections.cases.report import CaseReport, report_of
+from actorium.corrections.cases.scenario import scenario_of
 from actorium.corrections.cases.services import CaseServices
 from actorium.corrections.impact.examination import examine
 from actorium.corrections.impact.report import Impact
@@ -208,6 +209,15 @@ class Cases:
         """Return the report on a case: its history, its corrections and what they touched."""
         case = await self.get(id)
         return await report_of(self._store, self._catalog, case)
+
+    async def scenario(self, id: str, *, app: str) -> str:
+        """Return the Python source of a simulation that applies the case again, under faults and crashes.
+
+        app: the application, as `module:name`.
+
+        Raises InvalidCommand if a command of a corrected stream cannot be rebuilt from its events.
+        """
+        return await scenario_of(self._store, self._catalog, await self.get(id), app)
 
     # --- inside ---------------------------------------------------------------------------------------------------
 

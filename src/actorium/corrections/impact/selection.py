@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -98,7 +98,9 @@ async def _by_id(store: EventStore, id: str) -> EncodedRecord:
     raise NotFound(f"the log has no event {id!r}: an id is <stream type>/<stream id>/<version>")
 
 
-async def stream_records(store: EventStore, stream: StreamName, after_version: int = 0) -> AsyncIterator[EncodedRecord]:
+async def stream_records(
+    store: EventStore, stream: StreamName, after_version: int = 0
+) -> AsyncGenerator[EncodedRecord, None]:
     """Yield the events of a stream after a version."""
     version = after_version
     while True:
@@ -110,7 +112,9 @@ async def stream_records(store: EventStore, stream: StreamName, after_version: i
             return
 
 
-async def log_records(store: EventStore, after: int = 0, until: int | None = None) -> AsyncIterator[EncodedRecord]:
+async def log_records(
+    store: EventStore, after: int = 0, until: int | None = None
+) -> AsyncGenerator[EncodedRecord, None]:
     """Yield the events of the log after a position, up to another or to the end as it is now."""
     end = (await store.head()).position
     end = end if until is None else min(end, until)

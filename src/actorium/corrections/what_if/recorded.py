@@ -71,7 +71,7 @@ async def recorded_log(store: EventStore, catalog: Catalog) -> RecordedLog:
     the one that was sent.
     """
     log = RecordedLog([], {}, set(), set(), (await store.head()).position)
-    handlers = {one.__definition__.stream_type: _handlers(one) for one in catalog.aggregates}
+    handlers = {one.__definition__.stream_type: handlers_of(one) for one in catalog.aggregates}
     saga_types = {saga.__definition__.saga_type for saga in catalog.sagas}
     saga_events = {event_type_of(one) for one in SAGA_EVENTS}
     last: RecordedAppend | None = None
@@ -80,7 +80,7 @@ async def recorded_log(store: EventStore, catalog: Catalog) -> RecordedLog:
         if record.stream.type in saga_types and record.type in saga_events:
             log.sagas.add(record.stream)
             _note_issued(log, catalog, record)
-        elif last is not None and _continues(last, record, metadata):
+        elif last is not None and continues(last, record, metadata):
             last.records.append(record)
             continue
         last = RecordedAppend(record.stream, [record], metadata)
@@ -94,7 +94,7 @@ async def recorded_log(store: EventStore, catalog: Catalog) -> RecordedLog:
     return log
 
 
-def _continues(last: RecordedAppend, record: EncodedRecord, metadata: Metadata) -> bool:
+def continues(last: RecordedAppend, record: EncodedRecord, metadata: Metadata) -> bool:
     """Return whether an event belongs to the append of the event before it."""
     return bool(
         record.stream == last.stream
@@ -121,7 +121,8 @@ def _note_issued(log: RecordedLog, catalog: Catalog, record: EncodedRecord) -> N
             log.issued[str(intent.command_id(key, index))] = key
 
 
-def _handlers(aggregate: type[Aggregate]) -> Handlers:
+def handlers_of(aggregate: type[Aggregate]) -> Handlers:
+    """Return the command handlers of an aggregate with the events that they may return."""
     definition = aggregate.__definition__
     return [
         (handler, frozenset(event_type_of(event) for event in handler.returns))
