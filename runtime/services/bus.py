@@ -90,7 +90,7 @@ class Bus(Protocol):
         """Send a message; return when the next may be sent. Raises ServiceUnavailable if it cannot be sent now."""
 
     async def subscribe(self, subject: str, take: Take, *, group: str = "") -> BusSubscription:
-        """Call `take` with each message to a subject; `*` stands for one part of it, `>` for the rest.
+        """Call `take` with each message to a subject from now on; `*` stands for one part of it, `>` for the rest.
 
         group: of the subscribers with one group, one gets a message.
         """

@@ -43,6 +43,7 @@ _DEFAULT_LARGEST = 1_048_576
 _FIRST_CONNECT_S = 2.0
 _RECONNECT_S = 0.2
 _PING_S = 5
+_FLUSH_S = 2
 _REQUEST_S = 5.0
 _PENDING_BYTES_MAX = 16_777_216
 _READ_BYTES_MAX = 4_194_304
@@ -121,7 +122,7 @@ class NatsBus:
         """Send what was published, then disconnect."""
         if self._client is not None and self._client.is_connected:
             try:
-                await self._client.flush(timeout=1)
+                await self._client.flush(_FLUSH_S)
             except (nats.errors.Error, OSError):
                 pass
         if self._keeper is not None:
@@ -151,8 +152,10 @@ class NatsBus:
         self.subscriptions[one] = None
         if self.is_connected:
             try:
-                await one.make(self._connected())
-            except nats.errors.Error:
+                client = self._connected()
+                await one.make(client)
+                await client.flush(_FLUSH_S)  # the server has it now: what others send from now on arrives
+            except (nats.errors.Error, TimeoutError):
                 pass  # it is made again with the next connection
         return one
 
@@ -279,6 +282,7 @@ class NatsBus:
                 await self._connect(client)
                 for one in [*self.subscriptions]:
                     await one.make(client)
+                await client.flush(_FLUSH_S)
                 self._client = client
                 log.info("bus_connected", bus=self.describe(), service=self._name)
                 end(self._tried)

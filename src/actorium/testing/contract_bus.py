@@ -103,6 +103,16 @@ class BusContract:
             expect(await there.count(1), wanted)
 
     @_in_a_loop
+    async def test_a_subscriber_gets_what_others_send_from_then_on(self, new_bus: NewBus) -> None:
+        async with _open(new_bus) as one, _open(new_bus) as other:
+            for _ in range(20):
+                subject = self._subject()
+                received = _Received()
+                await one.subscribe(subject, received)
+                await other.publish(subject, b"")
+                await received.count(1)
+
+    @_in_a_loop
     async def test_one_subscriber_of_each_group_gets_a_message(self, new_bus: NewBus) -> None:
         subject = self._subject()
         async with _open(new_bus) as one, _open(new_bus) as other:
