@@ -18,6 +18,7 @@ import actorium.console
 import actorium.corrections
 import actorium.errors
 import actorium.instruments
+import actorium.services
 import actorium.simulation
 import actorium.testing
 import actorium.types
@@ -153,6 +154,9 @@ def page() -> str:
     lines += table(module_rows(actorium.types, ""))
     lines += ["## Corrections", "", "Import these names from `actorium.corrections`.", ""]
     lines += table(module_rows(actorium.corrections, "corrections."))
+    lines += ["## Services", "", "Import these names from `actorium.services`; "]
+    lines[-1] += "see [how to use them](how-to/services.md)."
+    lines += ["", *table(module_rows(actorium.services, "services."))]
     lines += ["## The console", "", "Import these names from `actorium.console`; "]
     lines[-1] += "see [how to use them](how-to/operate.md)."
     lines += ["", *table(module_rows(actorium.console, "console."))]
