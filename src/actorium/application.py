@@ -129,7 +129,9 @@ class Runtime(RuntimeReading):
         self._sagas = Sagas(self._running_sagas)
         self._submissions = Submissions(self._running_sagas)
         self._schedules = Schedules(self._running_schedules, self._source)
-        self._corrections = Corrections(self._environment, self._catalog, self._running_cases)
+        self._corrections = Corrections(
+            self._environment, self._catalog, self._running_cases, is_node=cluster is not None
+        )
         self._operators = Operators(self._running, self._source, self._default_timeout_s)
 
     async def _open_store(self) -> None:

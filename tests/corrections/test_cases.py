@@ -22,6 +22,7 @@ from actorium.corrections.pages.case_page import case_page
 from actorium.examples.bank.domain import Account, AllowOverdraft, BookingCorrected, Credit, Debit
 from actorium.examples.bank.projections import Balances
 from actorium.examples.bank.transfers import Transfer
+from actorium.runtime.cluster.cluster import Cluster
 from actorium.store.names import StreamName
 
 pytestmark = pytest.mark.asyncio
@@ -301,3 +302,9 @@ async def test_a_command_that_cannot_be_rebuilt_has_no_scenario() -> None:
         await runtime.corrections.plan("c-1", by="ann", commands={"Wage/w/1": Tax("w", 10)})
         with pytest.raises(InvalidCommand, match="cannot be rebuilt"):
             await runtime.corrections.scenario("c-1", app="none:none")
+
+
+async def test_a_node_of_a_cluster_has_no_cases() -> None:
+    runtime = Runtime([Account], store="postgresql://localhost/nowhere", cluster=Cluster(node="a"))
+    with pytest.raises(ConfigurationError, match="a node of a cluster has no cases"):
+        await runtime.corrections.open(Selection(events=[WRONG]), by="ann", reason="r")

@@ -50,11 +50,16 @@ _ACTIONS = ("leave", "retry", "skip", "complete", "compensate")
 class Cases:
     """The cases of wrong events.
 
+    A node of a cluster has none: a case needs the followers of the log, which run in a runtime of their own.
+
     Every method raises RuntimeClosed while the runtime is not running, NotFound for a case that does not exist, and
     Rejected for a step that the status of the case does not allow.
     """
 
-    def __init__(self, environment: RuntimeEnvironment, catalog: Catalog, running: Callable[[], CaseServices]) -> None:
+    def __init__(
+        self, environment: RuntimeEnvironment, catalog: Catalog, running: Callable[[], CaseServices], *, is_node: bool
+    ) -> None:
+        self._is_node = is_node
         self._environment = environment
         self._store = environment.store
         self._catalog = catalog
@@ -222,6 +227,10 @@ class Cases:
     # --- inside ---------------------------------------------------------------------------------------------------
 
     def _work(self) -> CaseApplication:
+        if self._is_node:
+            raise ConfigurationError(
+                "a node of a cluster has no cases: open the log with one runtime, without cluster="
+            )
         if self._environment.read_only:
             refuse_to_write("changing cases of corrections")
         return CaseApplication(self._catalog, self._environment, self._running())
