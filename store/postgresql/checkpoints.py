@@ -7,7 +7,7 @@ is not fenced.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from actorium.store.errors import CorruptRow, Fenced, StatementFailed
 from actorium.store.event_store import DeadLetter, SaveCheckpoint, SaveFailure, Snapshot
@@ -21,7 +21,8 @@ from actorium.store.sql.row_checksums import dead_letter_values, row_checksum, s
 
 _SAVE = """
 INSERT INTO checkpoints SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[])
-ON CONFLICT (name) DO UPDATE SET position = excluded.position, checksum = excluded.checksum"""
+ON CONFLICT (name) DO UPDATE SET position = excluded.position, checksum = excluded.checksum
+RETURNING name, xmin::text"""
 _LOAD = "SELECT position, checksum FROM checkpoints WHERE name = $1"
 _LIST_CHECKPOINTS = "SELECT name, position, checksum FROM checkpoints ORDER BY name"
 _SETTLE = "DELETE FROM dead_letters WHERE processor = $1 AND position = ANY ($2::bigint[])"
@@ -48,7 +49,10 @@ WHERE EXISTS (
 ON CONFLICT (stream_type, stream_id, fingerprint) DO UPDATE
 SET version = excluded.version, checksum = excluded.checksum, state = excluded.state
 WHERE excluded.version >= snapshots.version"""
-_STATUS = "SELECT pg_xact_status($1::text::xid8)"
+# A crashed server forgets a transaction whose commit it had not flushed, and gives its id to another one. So its status
+# alone proves nothing: the row that it wrote last must be there.
+_STATUS = """
+SELECT pg_xact_status($1::text::xid8), EXISTS (SELECT FROM checkpoints WHERE name = $2 AND xmin::text = $3)"""
 
 
 class Saving:
@@ -59,6 +63,7 @@ class Saving:
         self._node = node
         self._batches = batches
         self._transaction_id = ""  # of an attempt whose commit was not answered
+        self._mark: _Mark | None = None  # the row that an attempt wrote last
         self._failed: dict[int, SaveFailure] = {}
 
     @property
@@ -68,9 +73,9 @@ class Saving:
 
     async def attempt(self, connection: Connection) -> Mapping[int, SaveFailure]:
         """Write the checkpoints, unless an earlier attempt did; return by index why some were not written."""
-        if self._transaction_id and await _has_committed(connection, self._transaction_id):
+        if self._transaction_id and await _has_committed(connection, self._transaction_id, self._mark):
             return self._failed
-        self._transaction_id, self._failed = "", {}
+        self._transaction_id, self._mark, self._failed = "", None, {}
         transaction = connection.transaction()
         await transaction.start()
         try:
@@ -98,14 +103,14 @@ class Saving:
                 plain[checkpoint.name] = checkpoint.position
                 continue
             if checkpoint.name in plain:
-                await _save_positions(connection, plain)
+                self._mark = await _save_positions(connection, plain)
                 plain = {}
             try:
                 await self._save(connection, checkpoint)
             except StatementFailed as failure:
                 self._failed[index] = failure
         if plain:
-            await _save_positions(connection, plain)
+            self._mark = await _save_positions(connection, plain)
 
     async def _refuse_foreign(self, connection: Connection) -> None:
         """Do not write the checkpoints of followers that belong to other nodes."""
@@ -120,21 +125,33 @@ class Saving:
     async def _save(self, connection: Connection, checkpoint: SaveCheckpoint) -> None:
         try:
             async with connection.transaction():  # a savepoint
-                await _save(connection, checkpoint, self._batches)
+                mark = await _save(connection, checkpoint, self._batches)
         except BatchFailed:
             async with connection.transaction():
-                await _save(connection, checkpoint, None)
+                mark = await _save(connection, checkpoint, None)
+        self._mark = mark
 
 
-async def _has_committed(connection: Connection, transaction_id: str) -> bool:
-    """Whether a transaction committed; raise an error of the server while it is still running."""
-    status = await connection.fetchval(_STATUS, transaction_id)
+class _Mark(NamedTuple):
+    """A checkpoint's row as one transaction wrote it; no other transaction writes the same `writer`."""
+
+    name: str
+    writer: str
+
+
+async def _has_committed(connection: Connection, transaction_id: str, mark: _Mark | None) -> bool:
+    """Whether a transaction committed what it wrote; raise an error of the server while it is still running."""
+    if mark is None:
+        return False  # it wrote nothing
+    row = await connection.fetchrow(_STATUS, transaction_id, *mark)
+    assert row is not None, "a query without a table has one row"
+    status, is_there = row
     if status == "in progress":
         raise TimeoutError("the transaction of the last attempt is still running")
-    return bool(status == "committed")
+    return bool(is_there)
 
 
-async def _save(connection: Connection, checkpoint: SaveCheckpoint, batches: StatementBatches | None) -> None:
+async def _save(connection: Connection, checkpoint: SaveCheckpoint, batches: StatementBatches | None) -> _Mark:
     await write_changes(connection, checkpoint.changes)
     if batches is None or not await batches.run(connection, checkpoint.statements):
         await run_statements(connection, checkpoint.statements)
@@ -144,12 +161,13 @@ async def _save(connection: Connection, checkpoint: SaveCheckpoint, batches: Sta
     if checkpoint.parked:
         letters = [tuple(map(storable, dead_letter_values(letter))) for letter in checkpoint.parked]
         await connection.executemany(_PARK, [(*values, row_checksum(values)) for values in letters])
-    await _save_positions(connection, {checkpoint.name: checkpoint.position})
+    return await _save_positions(connection, {checkpoint.name: checkpoint.position})
 
 
-async def _save_positions(connection: Connection, positions: Mapping[str, int]) -> None:
+async def _save_positions(connection: Connection, positions: Mapping[str, int]) -> _Mark:
     checksums = [row_checksum(row) for row in positions.items()]
-    await connection.execute(_SAVE, list(positions), list(positions.values()), checksums)
+    rows = await connection.fetch(_SAVE, list(positions), list(positions.values()), checksums)
+    return _Mark(*rows[-1])
 
 
 async def load_checkpoint(connection: Connection, name: str) -> int:

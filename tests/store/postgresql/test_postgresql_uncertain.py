@@ -10,6 +10,7 @@ from support.postgres import run_sql, schema_of, with_options
 from actorium.store.errors import CommitUnknown, Fenced, StoreUnavailable
 from actorium.store.event_store import Append, AppendBatch, SaveCheckpoint
 from actorium.store.postgresql import PostgreSQLStore
+from actorium.store.postgresql.checkpoints import Saving, _Mark
 from actorium.store.urls import open_store
 from actorium.testing.contract_words import ALICE, BOB, append, versions
 from actorium.testing.postgresql.proxy import Fault, Proxy, proxy_before
@@ -112,6 +113,22 @@ async def test_a_checkpoint_whose_connection_breaks_is_written_once(
     assert await cuttable.store.save([add]) == {}
     assert await cuttable.store.query("SELECT total FROM sums", ()) == [(1,)]
     assert await cuttable.store.load_checkpoint("p") == 3
+
+
+@pytest.mark.asyncio
+async def test_a_checkpoint_is_written_although_another_transaction_got_the_id_of_the_lost_one(
+    cuttable: Cuttable,
+) -> None:
+    """A server that crashed before it flushed a commit gives the transaction's id to the next one."""
+    session, lease = cuttable.store._session, cuttable.store._require_lease()
+    assert session is not None
+    add = SaveCheckpoint("p", 3, [("UPDATE sums SET total = total + 1", ())])
+    saving = Saving([add], lease.require().node, session.batches)
+    ((other,),) = await run_sql(cuttable.url, "SELECT pg_current_xact_id()::text")
+    saving._transaction_id, saving._mark = other, _Mark("p", other)
+    assert await session.tables.run(saving.attempt) == {}
+    assert await cuttable.store.load_checkpoint("p") == 3
+    assert await cuttable.store.query("SELECT total FROM sums", ()) == [(1,)]
 
 
 @pytest.mark.asyncio
