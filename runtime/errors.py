@@ -78,3 +78,12 @@ class EventParked(OutcomeUnknown):
         super().__init__(message)
         self.processor = processor
         self.position = position
+
+
+class FollowerElsewhere(Unavailable):
+    """A processor runs on another node of the cluster, and only that node can reset it or deliver parked events."""
+
+    @classmethod
+    def of(cls, processor: str) -> FollowerElsewhere:
+        """Return the error for a processor with this name."""
+        return cls(f"{processor} runs on another node: ask that one, see `actorium nodes`")

@@ -11,6 +11,7 @@ import anyio.abc
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import checked_id
 from actorium.runtime.arguments import checked_count, checked_event_classes, checked_timeout_s
+from actorium.runtime.cluster.followers import Follower, Followers, ProcessorFollower
 from actorium.runtime.commands.read_only import refuse_to_write
 from actorium.runtime.component import BackgroundTask, Component
 from actorium.runtime.environment import RuntimeEnvironment
@@ -49,6 +50,8 @@ class ReadSide(Component):
     log_reader: reads the log, with its newest events from memory.
     save: writes a checkpoint with the next save.
     skip_marks: the events that its projections, reactions and outlets skip.
+    followers: runs what writes on one node at a time, if the runtime is a node of a cluster. Projections in memory run
+        on every node.
     """
 
     def __init__(
@@ -60,8 +63,10 @@ class ReadSide(Component):
         log_reader: LogReader,
         save: Callable[[SaveCheckpoint], Any],
         skip_marks: SkipMarks,
+        followers: Followers | None = None,
     ) -> None:
         self._skip_marks = skip_marks
+        self._placed = followers
         self._environment = environment
         self._store = environment.store
         self._save = save
@@ -78,6 +83,7 @@ class ReadSide(Component):
         """The processors of projections, reactions and outlets by kind and plain name, as skip marks name them."""
         self._reactions: list[Processor] = []
         self._outlets: list[Processor] = []
+        self._on_one_node: list[Processor] = []
         for projection in projections:
             self._add_projection(projection)
         if environment.read_only:
@@ -95,7 +101,7 @@ class ReadSide(Component):
     @property
     def reactions(self) -> list[BackgroundTask]:
         """The components that drive the reactions. They start once commands are accepted: they may send some."""
-        return [BackgroundTask(processor.run) for processor in self._reactions]
+        return [BackgroundTask(one.run) for one in self._reactions if one not in self._on_one_node]
 
     def add(self, handler: object, processor: Processor) -> None:
         """Add the processor of a handler; a caller that adds one after `start` runs it itself."""
@@ -105,7 +111,7 @@ class ReadSide(Component):
         """Prepare projections and reactions before anything is served; raise the error of any that cannot start."""
         for tables in self._followed:
             await tables.prepare()
-        for processor in self._processors.values():
+        for processor in self._here():
             if processor not in self._outlets:  # an outlet that cannot start now retries on its own
                 await processor.prepare()
 
@@ -113,10 +119,41 @@ class ReadSide(Component):
         """Start everything that follows the log except the reactions."""
         for tables in self._followed:
             tasks.start_soon(tables.run)
-        for processor in self._processors.values():
+        for processor in self._here():
             self.log_reader.log_tail.follow(processor)
             if processor not in self._reactions:
                 tasks.start_soon(processor.run)
+
+    def _here(self) -> list[Processor]:
+        """Return the processors that run here however many nodes there are."""
+        return [one for one in self._processors.values() if one not in self._on_one_node]
+
+    def saving(self, name: str) -> Callable[[SaveCheckpoint], Any]:
+        """Return the function that writes the checkpoints of a follower."""
+        return self._save if self._placed is None else self._placed.saving(name)
+
+    @property
+    def is_on_nodes(self) -> bool:
+        """Whether this runtime is a node of a cluster."""
+        return self._placed is not None
+
+    def place_follower(self, follower: Follower) -> None:
+        """Have a follower run on one node at a time, if this runtime is a node of a cluster."""
+        if self._placed is not None:
+            self._placed.add(follower)
+
+    def remove(self, handler: object) -> None:
+        """Remove the processor of a handler, which has ended."""
+        self._processors.pop(handler, None)
+
+    def place(self, processor: Processor, look: Callable[[], Any] | None = None) -> bool:
+        """Have a processor run on one node at a time; return False if this runtime is not a node of a cluster."""
+        if self._placed is None:
+            return False
+        log_tail, poll_s = self.log_reader.log_tail, self._settings.poll_s
+        self._placed.add(ProcessorFollower(processor, log_tail, look, poll_s=poll_s))
+        self._on_one_node.append(processor)
+        return True
 
     def events(
         self, after: int, types: Collection[type[Event]] | None, aggregate: type[Aggregate] | None, id: str | None
@@ -203,7 +240,7 @@ class ReadSide(Component):
         work: TableProjection | MemoryProjection
         events_per_commit: int | None = None
         if definition.has_tables:
-            checkpoint = Checkpoint(name, self._store, self._save, skipped)
+            checkpoint = Checkpoint(name, self._store, self.saving(name), skipped)
             work = TableProjection(projection, checkpoint, self._store, self._query_turns)
             if definition.has_schema:  # rows are folded, and each is written once
                 events_per_commit = self._store.dialect.events_per_commit
@@ -227,19 +264,22 @@ class ReadSide(Component):
         self._models[projection] = ReadModel(work, checkpoint, self.log_reader)
         self.followers[follower] = processor = self._processor(definition.name, work, delivery, checkpoint)
         self.add(projection, processor)
+        if isinstance(work, TableProjection):
+            self.place(processor, work.look)
 
     def _add_reaction(self, reaction: Reaction) -> None:
         name = f"reaction {reaction.name}"
-        checkpoint = Checkpoint(name, self._store, self._save, self._skip_marks.of(name))
+        checkpoint = Checkpoint(name, self._store, self.saving(name), self._skip_marks.of(name))
         work = ReactionWork(reaction, checkpoint, self._store, lambda: self.log_reader.log_tail.position)
         delivery = self.concurrent_delivery(work, checkpoint, reaction.retry)
         self.followers[name] = processor = self._processor(reaction.name, work, delivery, checkpoint, reaction.hold_s)
         self.add(reaction.handler.method, processor)
         self._reactions.append(processor)
+        self.place(processor)
 
     def _add_outlet(self, outlet: Outlet) -> None:
         name = f"outlet {outlet.name}"
-        checkpoint = Checkpoint(name, self._store, self._save, self._skip_marks.of(name))
+        checkpoint = Checkpoint(name, self._store, self.saving(name), self._skip_marks.of(name))
         # The end of the log at the start: later events must not be mistaken for earlier ones.
         new_after = self.log_reader.log_tail.position if outlet.start == "now" else 0
         wanted = (outlet, checkpoint, StartPosition(checkpoint, self._store, new_after), self._source)
@@ -252,6 +292,7 @@ class ReadSide(Component):
         self.followers[name] = processor = self._processor(outlet.name, work, work, checkpoint, outlet.hold_s)
         self.add(outlet, processor)
         self._outlets.append(processor)
+        self.place(processor)
 
     def concurrent_delivery(self, work: React, checkpoint: Checkpoint, retry: Retry) -> ConcurrentDelivery:
         """Return a delivery of events to a slow handler, observed if instruments want that."""

@@ -22,6 +22,11 @@ COMMANDS: Mapping[str, CommandEntry | CommandGroup] = {
     "check": (f"{_COMMANDS}.check:check", "List everything in the log that the application cannot read."),
     "repair": (f"{_COMMANDS}.repair:repair", "Rebuild the indexes of a damaged log, and list the remaining damage."),
     "copy": (f"{_COMMANDS}.copy:copy", "Copy a log from one store to another, and compare the two."),
+    "nodes": (
+        f"{_COMMANDS}.nodes:nodes",
+        "List the nodes of a cluster, with the shards and followers that each of them owns.",
+    ),
+    "shards": (f"{_COMMANDS}.nodes:shards", "List the shards of a log by their owners."),
     "dead-letters": (
         "List, retry or discard the events that projections and reactions have parked.",
         {

@@ -140,6 +140,10 @@ class ClusterStore(SharedStore, Protocol):
         """Return the current placement."""
         ...
 
+    async def cluster_state(self) -> tuple[Members, Placement]:
+        """Return the nodes and the placement to somebody who need not be a node; the store is open."""
+        ...
+
     async def place(self, after: Placement) -> bool:
         """Make `after` the placement if the current one has the version before it; return whether it was.
 

@@ -56,6 +56,12 @@ class Directory:
         """Whether an owner that is not a member is gone, and did not join after the members were read."""
         return self._members_at >= self.placement.version
 
+    @property
+    def is_leaving(self) -> bool:
+        """Whether the other nodes know that this one is stopping."""
+        me = self.members.get(self.me)
+        return me is not None and me.is_leaving
+
     def _tell(self) -> None:
         for listener in self.listeners:
             listener()

@@ -23,6 +23,7 @@ from actorium.actors.kind import ActorKind
 from actorium.runtime.cluster.cluster import Cluster
 from actorium.runtime.cluster.command_wire import CommandForm, CommandWire
 from actorium.runtime.cluster.directory import Directory
+from actorium.runtime.cluster.followers import Followers
 from actorium.runtime.cluster.handover import SHARDS_AT_ONCE, Handover
 from actorium.runtime.cluster.remote import RemoteCommands
 from actorium.runtime.cluster.routed_dispatcher import RoutedDispatcher
@@ -75,8 +76,9 @@ class ClusterNode(Component):
         self._message_bytes_max = 2 * environment.settings.max_payload_bytes + _MESSAGE_OVERHEAD_BYTES
         self._wire: Wire = StoreWire(store)
         self._senders: dict[int, FrameSender] = {}
-        self._is_leaving = self._must_renew = False
-        self._looks_without_session: dict[int, int] = {}
+        self.followers: Followers | None = None
+        self._is_leaving = self._must_renew = self.is_fenced = False
+        self.looks_without_session: dict[int, int] = {}
         self._wake: asyncio.Future[bool] | None = None
         self._sender_wanted: asyncio.Future[bool] | None = None
         self._has_work = False
@@ -107,7 +109,7 @@ class ClusterNode(Component):
             codec,
             dispatcher.come_home,
             self._send,
-            self._look,
+            self.look,
             usual_s=settings.default_timeout_s,
             message_bytes_max=self._message_bytes_max,
         )
@@ -119,7 +121,7 @@ class ClusterNode(Component):
             self._remote,
             wire,
             self._send,
-            self._look,
+            self.look,
             message_bytes_max=self._message_bytes_max,
         )
         self._handover = Handover(self.directory, live)
@@ -138,15 +140,23 @@ class ClusterNode(Component):
         log.info("node_joined", node=self._cluster.node, number=self.directory.me, nodes=len(self.directory.members))
 
     async def stop(self) -> None:
-        """Hand over everything, once the commands that this node has sent are answered."""
+        """Hand over all shards, once the commands that this node has sent are answered."""
         await self._remote.drained()
-        self._is_leaving = True
-        self._has_handed_over.clear()
-        self._renew_soon()
+        await self.leave()
         await self._has_handed_over.wait()
+        if self.is_fenced:
+            return
         # What nobody takes is free when this node has left.
         await self._handover.drain(self.directory.served)
+        await asyncio.gather(*(sender.sent() for sender in self._senders.values()))
         log.info("node_left", node=self._cluster.node, number=self.directory.me)
+
+    async def leave(self) -> None:
+        """Tell the other nodes that this one is stopping."""
+        self._is_leaving = True
+        self._renew_soon()
+        while not (self.directory.is_leaving or self.is_fenced):  # noqa: ASYNC110  # a renewal tells
+            await asyncio.sleep(_LOOK_PAUSE_S)
 
     # --- the lease ------------------------------------------------------------------------------------------------
 
@@ -166,11 +176,19 @@ class ClusterNode(Component):
                     renew_at = loop.time() + usual_s
                 await self._arrange()
             except Fenced:
-                return  # the runtime ends: `SharedStore.until_lost`
+                self._was_fenced()
+                return
             except Transient as error:
                 log.warning("lease_not_renewed", node=self._cluster.node, error=error_text(error))
                 renew_at = min(renew_at, loop.time() + _LOOK_AGAIN_S)
             await asyncio.sleep(_LOOK_PAUSE_S)
+
+    def _was_fenced(self) -> None:
+        """Wait for nothing any more: the runtime ends, see `SharedStore.until_lost`."""
+        self.is_fenced = True
+        self._has_handed_over.set()
+        if self.followers is not None:
+            self.followers.look()
 
     async def _renew(self) -> None:
         members = await self._store.renew(is_leaving=self._is_leaving)
@@ -181,7 +199,7 @@ class ClusterNode(Component):
 
     async def _fence_gone(self, members: Members) -> bool:
         """Fence the nodes that are gone; return whether there were any."""
-        missed, self._looks_without_session = self._looks_without_session, {}
+        missed, self.looks_without_session = self.looks_without_session, {}
         has_fenced = False
         for one in members.nodes:
             if one.number == self.directory.me:
@@ -192,15 +210,15 @@ class ClusterNode(Component):
                     log.warning("node_lost", node=one.name, number=one.number, had_session=one.has_session)
                 has_fenced = True
             elif looks:
-                self._looks_without_session[one.number] = looks
+                self.looks_without_session[one.number] = looks
                 asyncio.get_running_loop().call_later(_LOOK_AGAIN_S, self._renew_soon)
         return has_fenced
 
     def _renew_soon(self) -> None:
         self._must_renew = True
-        self._look()
+        self.look()
 
-    def _look(self) -> None:
+    def look(self) -> None:
         """Look at the placement soon."""
         self._has_work = True
         end(self._wake)
@@ -213,7 +231,7 @@ class ClusterNode(Component):
         directory.read(await self._store.placement())
         while not directory.knows_owners:
             await self._renew()
-        taken = directory.taken(())
+        taken = directory.taken(self.followers.names if self.followers is not None else ())
         if taken is not None and await self._placed(taken):
             log.info("shards_taken", node=self._cluster.node, number=directory.me, version=taken.version)
         await self._serve(shard for shard in directory.unserved if shard not in self._drained)
@@ -227,7 +245,7 @@ class ClusterNode(Component):
             self._hint()
             return True
         self.directory.read(await self._store.placement())
-        self._look()
+        self.look()
         return False
 
     async def _serve(self, shards: Iterable[int]) -> None:
@@ -245,7 +263,7 @@ class ClusterNode(Component):
             self._handing_over.clear()
             while misplaced := sorted(self.directory.misplaced()):
                 await self._hand_over(misplaced[:SHARDS_AT_ONCE])
-            if self._is_leaving and self.directory.members[self.directory.me].is_leaving:
+            if self.directory.is_leaving:
                 self._has_handed_over.set()
 
     async def _hand_over(self, shards: Collection[int]) -> None:
@@ -264,13 +282,38 @@ class ClusterNode(Component):
                 await asyncio.sleep(_LOOK_AGAIN_S)
                 await self._read_again()
         self._drained.clear()
-        self._look()  # some may be this node's again
+        self.look()  # some may be this node's again
 
     async def _read_again(self) -> None:
         try:
             self.directory.read(await self._store.placement())
         except Transient as error:
             log.warning("placement_not_read", node=self._cluster.node, error=error_text(error))
+
+    async def release(self, follower: str) -> None:
+        """Give up a follower; return once the placement says so, or this node was fenced."""
+        while self.directory.follower_owner(follower) == self.directory.me:
+            try:
+                if await self._placed(self.directory.released((follower,))):
+                    return
+            except Fenced:
+                return
+            except Transient as error:
+                log.warning("release_waits", node=self._cluster.node, follower=follower, error=error_text(error))
+                await asyncio.sleep(_LOOK_AGAIN_S)
+                await self._read_again()
+
+    async def know_log(self) -> None:
+        """Learn the end of the log, however long that takes."""
+        while True:
+            try:
+                self._log_tail.grew_to(await self._store.head())
+                return
+            except Fenced:
+                return
+            except Transient as error:
+                log.warning("log_not_read", node=self._cluster.node, error=error_text(error))
+                await asyncio.sleep(_LOOK_AGAIN_S)
 
     # --- the log --------------------------------------------------------------------------------------------------
 

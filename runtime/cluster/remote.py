@@ -32,6 +32,7 @@ from actorium.store.raised import let_through
 PART_BEFORE_REPEAT = 1 / 3
 """The share of its time left after which a command without a reply is sent again."""
 _REPEAT_S_MIN = 0.5
+_MOVED_S = 0.5
 _LOOK_EVERY_S = 0.25
 _MESSAGE_BYTES = 4_096  # more than the ids, names and numbers of a message usually take
 
@@ -229,8 +230,16 @@ class RemoteCommands:
         members = self._directory.members
         for command in [one for one in self._open.values() if not one.peer or one.peer not in members]:
             self._send(command)
+        soon = self._loop.time() + _MOVED_S
+        for command in self._open.values():
+            if command.repeat_at > soon and self._has_moved(command):
+                command.repeat_at = soon
         for owner in [owner for owner, window in self._windows.items() if owner not in members and not window.asks]:
             del self._windows[owner]
+
+    def _has_moved(self, command: RemoteCommand) -> bool:
+        """Return whether the stream belongs to another node now: the former owner has answered, or will not."""
+        return self._directory.owner(command.envelope.stream_type, command.envelope.to) != command.peer
 
     async def run(self) -> None:
         """Repeat commands that have no reply, until cancelled."""

@@ -225,10 +225,11 @@ class Serving:
 
     def changed(self) -> None:
         """Look at what is held again, after the placement has changed or some time has passed."""
+        members = self._directory.members
         held, self._held = self._held, []
         for one in held:
-            self._carry_out(one.peer, one.ask, one.until)
-        members = self._directory.members
+            if one.peer in self._peers:
+                self._carry_out(one.peer, one.ask, one.until)
         for peer in [peer for peer, attempts in self._peers.items() if peer not in members and not attempts.pending]:
             del self._peers[peer]
 

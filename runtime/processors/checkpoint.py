@@ -14,6 +14,7 @@ from heapq import heapify, heappop, heappush
 import msgspec
 
 from actorium.runtime.processors.dead_letters import DeadLetters
+from actorium.runtime.waits import end
 from actorium.store.errors import CorruptRow
 from actorium.store.event_store import DeadLetter, EventStore, SaveCheckpoint, Statement
 from actorium.store.tables.own_rows import TableChange
@@ -67,6 +68,7 @@ class Checkpoint:
         self._moved: asyncio.Future[None] | None = None
         self.moves = 0  # how often the state at the position has changed
         self._closed: Exception | None = None
+        self._wanted: asyncio.Future[bool] | None = None
         self.ready = asyncio.Event()  # set while the processor's state may be queried
 
     async def load(self) -> int:
@@ -162,13 +164,26 @@ class Checkpoint:
                 self._waiters = [one for one in self._waiters if not one[2].done()]
                 heapify(self._waiters)
                 self._purge_at = max(_PURGE_AT_MIN, 2 * len(self._waiters))
+            end(self._wanted)
             self._count += 1
             heappush(self._waiters, (position, self._count, waiter))
         return waiter
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for a position, or for the next move."""
+        is_move_awaited = self._moved is not None and not self._moved.done()
+        return is_move_awaited or any(not waiter.done() for _, _, waiter in self._waiters)
+
+    def wanted(self) -> asyncio.Future[bool]:
+        """Return a future that ends when somebody begins to wait."""
+        self._wanted = asyncio.get_running_loop().create_future()
+        return self._wanted
+
     def moved(self) -> asyncio.Future[None]:
         """Return a future that ends at the next move, or when there will be no more."""
         if self._moved is None or self._moved.done():
+            end(self._wanted)
             self._moved = asyncio.get_running_loop().create_future()
             if self._closed is not None:
                 self._moved.set_result(None)

@@ -15,13 +15,13 @@ import msgspec
 
 from actorium.actors.errors import NotFound
 from actorium.runtime.environment import RuntimeEnvironment
-from actorium.runtime.errors import RuntimeClosed
+from actorium.runtime.errors import FollowerElsewhere, RuntimeClosed
 from actorium.runtime.log.log_reader import Delivered
 from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.processors.dead_letters import moved_to, require_reason
 from actorium.runtime.processors.delivery import Delivery
 from actorium.runtime.processors.event_reader import EventReader
-from actorium.runtime.processors.processor_statistics import ProcessorStatistics
+from actorium.runtime.processors.processor_statistics import ProcessorStatistics, lag_of
 from actorium.runtime.processors.recall_window import RecallWindow, recalled
 from actorium.runtime.processors.work import Work
 from actorium.runtime.retry import GoNoFurther, Retry, TryLater
@@ -70,8 +70,7 @@ class Processor:
         self._poll_s = environment.settings.poll_s
         self._lane = lane
         self._window = RecallWindow(hold_s, environment.source) if hold_s else None
-        self._state = "starting"
-        self._error = ""
+        self._state, self._error = "starting", ""
         self._handled = 0
         self._searched_us = 0  # when the last finished event was recorded, if it was seen
         self._parked_max = environment.settings.max_parked
@@ -179,27 +178,34 @@ class Processor:
 
     async def run(self) -> None:
         """Follow the log until cancelled."""
-        attempt = 0
-        tried_at = -1
         try:
-            while True:
-                try:
-                    if not self._is_prepared:
-                        await self.prepare()
-                    await self._step()
-                    attempt, self._error = 0, self._error if self._is_halted else ""
-                except GoNoFurther as halt:
-                    self._halt(halt)
-                except BaseException as raised:
-                    let_through(raised)
-                    attempt = attempt + 1 if self.checkpoint.position == tried_at else 1
-                    tried_at = self.checkpoint.position
-                    await self._recover(raised, attempt)
+            await self.follow()
         finally:
-            self._state = "stopped"
-            closed = RuntimeClosed(f"the processor {self.name} has stopped")
+            self._state, closed = "stopped", RuntimeClosed(f"the processor {self.name} has stopped")
             self.checkpoint.close(closed)
             self._refuse_errands(closed)
+
+    async def follow(self) -> None:
+        """Follow the log until cancelled; call `rest` afterwards, and `follow` again later."""
+        attempt, tried_at, self._state = 0, -1, "starting"
+        while True:
+            try:
+                if not self._is_prepared:
+                    await self.prepare()
+                await self._step()
+                attempt, self._error = 0, self._error if self._is_halted else ""
+            except GoNoFurther as halt:
+                self._halt(halt)
+            except BaseException as raised:
+                let_through(raised)
+                attempt = attempt + 1 if self.checkpoint.position == tried_at else 1
+                tried_at = self.checkpoint.position
+                await self._recover(raised, attempt)
+
+    def rest(self) -> None:
+        """Leave the log to another node, which runs this processor from now on."""
+        self._state, self._is_prepared = "elsewhere", False
+        self._refuse_errands(FollowerElsewhere.of(self.name))
 
     def _halt(self, halt: GoNoFurther) -> None:
         self._is_halted, self._state, self._error = True, "failed", str(halt)
@@ -224,16 +230,10 @@ class Processor:
 
     def _report_lag(self) -> None:
         if self._tell_lag is not None:
-            lag_events, lag_s = self._lag()
-            self._tell_lag(self.name, lag_events, lag_s)
+            self._tell_lag(self.name, *self._lag())
 
     def _lag(self) -> tuple[int, float]:
-        """Return how many events it is behind, and the age in seconds of the first unfinished event."""
-        position, log_tail = self.checkpoint.position, self._log_reader.log_tail
-        lag_events = max(0, log_tail.position - position)
-        since_us = (log_tail.recorded_us_after(position) or self._searched_us) if lag_events else 0
-        lag_us = self._source.now_us() - since_us if since_us else 0
-        return lag_events, max(0, lag_us) / 1_000_000
+        return lag_of(self.checkpoint.position, self._log_reader.log_tail, self._searched_us, self._source.now_us())
 
     def _refuse_errands(self, error: BaseException) -> None:
         while self._errands:
@@ -302,6 +302,8 @@ class Processor:
         """
         if self._state == "stopped":
             raise RuntimeClosed(f"the processor {self.name} has stopped")
+        if self._state == "elsewhere":
+            raise FollowerElsewhere.of(self.name)
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._errands.append((errand, answer))
         self._call()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from actorium.runtime.processors.event_reader import EndOfEvents
+
 
 class ProcessorStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """The state and progress of a processor.
@@ -28,3 +30,14 @@ class ProcessorStatistics(msgspec.Struct, frozen=True, kw_only=True):
     handled: int
     parked: int
     error: str
+
+
+def lag_of(position: int, log_tail: EndOfEvents, searched_us: int, now_us: int) -> tuple[int, float]:
+    """Return how many events a processor is behind, and the age in seconds of the first unfinished event.
+
+    searched_us: when the last finished event was recorded, if it was seen.
+    """
+    lag_events = max(0, log_tail.position - position)
+    since_us = (log_tail.recorded_us_after(position) or searched_us) if lag_events else 0
+    lag_us = now_us - since_us if since_us else 0
+    return lag_events, max(0, lag_us) / 1_000_000

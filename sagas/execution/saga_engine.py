@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,7 +22,7 @@ from actorium.runtime.commands.derived_ids import derived_id, known_command_id
 from actorium.runtime.component import Component
 from actorium.runtime.engine import Engine
 from actorium.runtime.environment import RuntimeEnvironment
-from actorium.runtime.errors import RuntimeClosed
+from actorium.runtime.errors import FollowerElsewhere, RuntimeClosed
 from actorium.runtime.processors.lagging_checkpoint import LaggingCheckpoint
 from actorium.runtime.processors.processor import Processor
 from actorium.runtime.processors.start_position import StartPosition
@@ -30,17 +31,12 @@ from actorium.runtime.services.link import ServiceLink
 from actorium.runtime.settings import Settings
 from actorium.sagas.errors import SagaTimeout
 from actorium.sagas.execution.agenda import Agenda
-from actorium.sagas.execution.agenda_tables import AgendaCheckpoint, AgendaTables
+from actorium.sagas.execution.agenda_run import AgendaFollower, AgendaRun, written_elsewhere
 from actorium.sagas.execution.end_waiters import EndWaiters
-from actorium.sagas.execution.intent_runner import IntentRunner, IntentRunners
 from actorium.sagas.execution.missing_classes import refuse_lost_sagas
-from actorium.sagas.execution.notices import SagaNotices
 from actorium.sagas.execution.router import Router
 from actorium.sagas.execution.services import Send, Services, commands_by_name
-from actorium.sagas.execution.step_runner import StepRunner
-from actorium.sagas.execution.submission_runner import SubmissionRunner
 from actorium.sagas.execution.submission_table import listed
-from actorium.sagas.model.definition import SagaDefinition
 from actorium.sagas.model.messages import Repair
 from actorium.sagas.model.progress import metadata_of
 from actorium.sagas.model.recording import issued_command
@@ -90,6 +86,7 @@ class SagaEngine(Component):
         self._store = store
         self._source = source
         self._timeout_s, self._unreadable_types = settings.default_timeout_s, settings.unreadable_types
+        self._poll_s = settings.poll_s
         self._dispatcher = engine.dispatcher
         self._reads = reads
         self._kinds = {saga: engine.kinds[stream] for saga, stream in streams.items()}
@@ -113,36 +110,38 @@ class SagaEngine(Component):
             link,
             settings.max_payload_bytes,
         )
-        definitions = {saga.__definition__.saga_type: saga.__definition__ for saga in streams}
-        self._runners = _runners(self._services, definitions, settings)
+        self._definitions = {saga.__definition__.saga_type: saga.__definition__ for saga in streams}
         self._end_waiters = EndWaiters()
-        checkpoint = AgendaCheckpoint("sagas agenda 2", store, engine.checkpoints.save)
-        self._agenda = Agenda(
-            checkpoint,
-            self._services,
-            self._runners,
-            AgendaTables(),
-            self._end_waiters,
-            SagaNotices(definitions, environment.instruments),
-            environment.instruments,
-            head=lambda: reads.log_reader.log_tail.position,
-            settings=settings,
-        )
-        self._follower = Processor(
-            self._agenda,
-            self._agenda,
-            checkpoint,
-            reads.log_reader,
-            environment,
-            plain_name="agenda",
-        )
+        self._current = self._made()
+        self._is_carried_out_here = not reads.is_on_nodes
         self._tasks: anyio.abc.TaskGroup | None = None
         self._is_following = False
-        self._routers = {saga: self._router(saga, engine, settings) for saga in streams}
+        self._routers = {saga: self._router(saga, settings) for saga in streams}
+        for saga, router in self._routers.items():
+            if reads.place(router):
+                reads.add(saga, router)
+        reads.place_follower(AgendaFollower(self._begin_here, self._end_here))
 
-    def _router(self, saga: type[Saga], engine: Engine, settings: Settings) -> Processor:
+    def _made(self) -> AgendaRun:
+        return AgendaRun(self._services, self._definitions, self._reads, self._environment, self._end_waiters)
+
+    def _begin_here(self) -> AgendaRun:
+        """Make a new run of the agenda, which this node has taken over."""
+        self._current = current = self._made()
+        self._reads.add(current.agenda, current.processor)
+        self._reads.log_reader.log_tail.follow(current.processor)
+        self._is_carried_out_here = True
+        return current
+
+    def _end_here(self, ended: AgendaRun) -> None:
+        self._is_carried_out_here = False
+        self._reads.remove(ended.agenda)
+        self._reads.log_reader.log_tail.unfollow(ended.processor)
+
+    def _router(self, saga: type[Saga], settings: Settings) -> Processor:
         definition = saga.__definition__
-        checkpoint = LaggingCheckpoint(f"saga {definition.saga_type}", self._store, engine.checkpoints.save)
+        name = f"saga {definition.saga_type}"
+        checkpoint = LaggingCheckpoint(name, self._store, self._reads.saving(name))
         # The end of the log at the start: later events must not be mistaken for earlier ones.
         new_after = self._reads.log_reader.log_tail.position if saga.begins_at == "now" else 0
         start_position = StartPosition(checkpoint, self._store, new_after)
@@ -161,13 +160,10 @@ class SagaEngine(Component):
 
     async def run(self) -> None:
         """Carry out due intents until cancelled."""
-        self._runners.open()
         try:
-            await self._agenda.run()
+            await self._current.carry_out()
         finally:
             self._end_waiters.close(RuntimeClosed("the runtime is stopping; the saga continues after the next start"))
-            with anyio.CancelScope(shield=True):
-                await self._runners.close()
 
     async def start(self, tasks: anyio.abc.TaskGroup) -> None:
         """Wait until all recorded events are known, then deliver events to their sagas.
@@ -175,10 +171,14 @@ class SagaEngine(Component):
         Raises ConfigurationError, before it changes anything, if sagas lack their class or are at a missing step.
         """
         self._tasks = tasks
+        if self._reads.is_on_nodes:
+            definitions = (saga.__definition__ for saga in self._streams)
+            await refuse_lost_sagas(self._store, definitions, self._unreadable_types)
+            return
         if not self._streams and not await self._has_history():
             return  # no sagas or submitted commands: the first submission starts the agenda
         await self._follow()
-        await self._agenda.save()
+        await self._current.agenda.save()
         await refuse_lost_sagas(self._store, (saga.__definition__ for saga in self._streams), self._unreadable_types)
         for saga, router in self._routers.items():
             self._reads.add(saga, router)
@@ -186,17 +186,20 @@ class SagaEngine(Component):
             tasks.start_soon(router.run)
 
     async def _has_history(self) -> bool:
-        names = {event_type_of(event_class) for event_class in self._agenda.event_classes}
+        names = {event_type_of(event_class) for event_class in Agenda.event_classes}
         return any(stored.type in names for stored in await self._store.event_types())
 
     async def _follow(self) -> None:
         """Let the agenda follow the log, and wait until it has read all recorded events."""
+        if self._reads.is_on_nodes:
+            return
+        current = self._current
         if not self._is_following and self._tasks is not None:
             self._is_following = True
-            self._reads.add(self._agenda, self._follower)
-            self._reads.log_reader.log_tail.follow(self._follower)
-            self._tasks.start_soon(self._follower.run)
-        await self._agenda.started.wait()
+            self._reads.add(current.agenda, current.processor)
+            self._reads.log_reader.log_tail.follow(current.processor)
+            self._tasks.start_soon(current.processor.run)
+        await current.agenda.started.wait()
 
     # --- submitted commands ---------------------------------------------------------------------------------------
 
@@ -279,9 +282,13 @@ class SagaEngine(Component):
             async with asyncio.timeout(within_s):
                 while True:
                     with self._end_waiters.awaited(StreamName(kind.type, id)) as end:
+                        position = self._reads.log_reader.log_tail.position
                         if await self._has_ended(kind, id):
                             break
-                        await end
+                        if self._is_carried_out_here:
+                            await end
+                        else:  # another node's agenda sees the end first
+                            await self._reads.log_reader.log_tail.beyond(position, self._poll_s)
         except TimeoutError:
             view = await self.view(saga, id)
             if view.status not in _ENDED:
@@ -355,9 +362,10 @@ class SagaEngine(Component):
         await self._ask(kind, repair)
         # Events that arrived while it was stuck are waiting: deliver them now.
         router = self._reads.processors[saga]
-        for letter in router.dead_letters():
-            if letter.stream == StreamName(kind.type, id):
-                await router.retry(letter.position)
+        with suppress(FollowerElsewhere):
+            for letter in router.dead_letters():
+                if letter.stream == StreamName(kind.type, id):
+                    await router.retry(letter.position)
 
     def _kind(self, saga: type[Saga]) -> ActorKind[Actor]:
         kind = self._kinds.get(saga)
@@ -375,21 +383,12 @@ class SagaEngine(Component):
     async def _written(self) -> None:
         """Wait until the list includes everything committed so far."""
         await self._follow()
-        await self._reads.processors[self._agenda].checkpoint.reached(self._reads.log_reader.log_tail.position)
-        await self._agenda.save()
-
-
-def _runners(services: Services, definitions: Mapping[str, SagaDefinition], settings: Settings) -> IntentRunners:
-    steps, submissions = (
-        IntentRunner(
-            policy,
-            services.source,
-            max_running=settings.max_running_intents,
-            max_waiting=settings.max_waiting_intents,
-        )
-        for policy in (StepRunner(definitions, services), SubmissionRunner(services))
-    )
-    return IntentRunners(steps, submissions)
+        position = self._reads.log_reader.log_tail.position
+        if self._is_carried_out_here:
+            await self._current.processor.checkpoint.reached(position)
+            await self._current.agenda.save()
+            return
+        await written_elsewhere(self._store, position, self._timeout_s)
 
 
 def _time(us: int) -> datetime:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from actorium.catalog import Catalog
 from actorium.corrections.cases.keeper import CaseKeeper
+from actorium.runtime.cluster.followers import Followers
 from actorium.runtime.cluster.node import ClusterNode
 from actorium.runtime.cluster.routed_dispatcher import RoutedDispatcher
 from actorium.runtime.component import BackgroundTask, Component
@@ -43,6 +44,7 @@ class Components(NamedTuple):
     watch: LogWatch | None
     services: Sequence[Component]
     node: ClusterNode | None
+    placed: Followers | None
     schedules: ScheduleRunner
 
     def in_order(self) -> Assembly:
@@ -55,9 +57,11 @@ class Components(NamedTuple):
         """
         if self.watch is not None:
             return Assembly(self.engine, followers=[BackgroundTask(self.watch.run), self.cases, self.reads], senders=[])
+        if self.node is not None and self.placed is not None:
+            followers = [self.node, self.cases, self.reads, self.sagas]
+            return Assembly(self.engine, followers=followers, senders=[self.placed])
         senders = [*self.services, *self.reads.reactions, BackgroundTask(self.sagas.run), self.schedules]
-        nodes = [] if self.node is None else [self.node]
-        return Assembly(self.engine, followers=[*nodes, self.cases, self.reads, self.sagas], senders=senders)
+        return Assembly(self.engine, followers=[self.cases, self.reads, self.sagas], senders=senders)
 
 
 def assembled(
@@ -91,7 +95,11 @@ def assembled(
     log_reader = LogReader(environment.store, catalog.codec, engine.log_tail)
     save = not_saved if environment.read_only else engine.checkpoints.save
     marks = SkipMarks()
-    reads = ReadSide(catalog.projections, catalog.reactions, catalog.outlets, environment, log_reader, save, marks)
+    placed = None
+    if node is not None:
+        placed = node.followers = Followers(node, save)
+    handlers = (catalog.projections, catalog.reactions, catalog.outlets)
+    reads = ReadSide(*handlers, environment, log_reader, save, marks, placed)
     sagas = SagaEngine(catalog.saga_streams, catalog.aggregates, engine, reads, environment, send, accepts, link)
     cases = CaseKeeper(environment.store, catalog.codec, stored, marks, reads.followers)
     watch = None
@@ -102,4 +110,4 @@ def assembled(
         feeds = ServiceFeeds(link.service, catalog.inbox_streams, engine.dispatcher, reads, environment, save)
         services = [link, feeds]
     schedules = ScheduleRunner(catalog.schedules, engine, sagas, environment)
-    return Components(engine, reads, sagas, cases, watch, services, node, schedules)
+    return Components(engine, reads, sagas, cases, watch, services, node, placed, schedules)

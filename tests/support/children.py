@@ -17,8 +17,8 @@ CHILD = Path(__file__).resolve().parent / "child.py"
 class Child:
     """A process under load, with what it has acknowledged so far: command number to version and position."""
 
-    def __init__(self, store: str, first: int) -> None:
-        command = [sys.executable, str(CHILD), store, str(first)]
+    def __init__(self, store: str, first: int, node: str = "") -> None:
+        command = [sys.executable, str(CHILD), store, str(first), *([node] if node else [])]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.stdout: IO[str] = self.process.stdout

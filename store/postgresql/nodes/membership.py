@@ -42,6 +42,8 @@ WITH renewed AS (
 SELECT id, name, code, expires > clock_timestamp(), {_HAS_SESSION}, is_leaving,
     (SELECT version FROM placement) AS version, (SELECT count(*) FROM renewed) AS renewed
 FROM nodes WHERE is_shared ORDER BY id"""
+_MEMBERS = f"""
+SELECT id, name, code, expires > clock_timestamp(), {_HAS_SESSION}, is_leaving FROM nodes WHERE is_shared ORDER BY id"""
 _HOLD = "SELECT writer FROM nodes WHERE id = $1 FOR KEY SHARE"
 _FENCE = f"""
 DELETE FROM nodes WHERE id = $1 AND is_shared AND (expires <= clock_timestamp() OR NOT {_HAS_SESSION})
@@ -111,7 +113,15 @@ async def fence(connection: Connection, owned: Ownership, node: int) -> bool:
     return True
 
 
-async def placement(connection: Connection, owned: Ownership) -> Placement:
+async def state(connection: Connection) -> tuple[Members, Placement]:
+    """Return the nodes and the placement."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        nodes = [Member(*row) for row in await connection.fetch(_MEMBERS)]
+        found = await placement(connection)
+    return Members(tuple(nodes), found.version), found
+
+
+async def placement(connection: Connection) -> Placement:
     """Return the current placement."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         row = await connection.fetchrow(_PLACEMENT)

@@ -94,8 +94,11 @@ class PostgreSQLNodeStore(PostgreSQLStore):
         return await self._as_node(self._placing, lambda c: membership.fence(c, owned, node))
 
     async def placement(self) -> Placement:
-        owned = self._require_lease().require()
-        return await self._as_node(self._placing, lambda c: membership.placement(c, owned))
+        self._require_lease().require()
+        return await self._as_node(self._placing, membership.placement)
+
+    async def cluster_state(self) -> tuple[Members, Placement]:
+        return await self._read(membership.state)
 
     async def place(self, after: Placement) -> bool:
         owned = self._require_lease().require()

@@ -3,10 +3,10 @@
 import asyncio
 from contextlib import suppress
 
-from simulation.mutants.domain import Account, Deposit, Open, Withdraw
+from simulation.mutants.domain import Account, Ask, Deposit, Desk, Open, Statement, Transfer, Withdraw
 
 from actorium import NotFound, Rejected
-from actorium.simulation import Faults, World, simulation
+from actorium.simulation import Faults, View, World, simulation
 
 NAMES = ("alice", "bob", "carol", "dave", "erin", "frank")
 
@@ -30,3 +30,27 @@ async def accounts(world: World) -> None:
                 await bank.get(Account, name)
 
     await asyncio.gather(*map(client, range(6)))
+
+
+def money(view: View) -> int:
+    """The sum of all balances."""
+    return sum(account.balance for account in view.all(Account))
+
+
+@simulation(seeds=200, faults=Faults.all(rate=0.05))
+async def transfers(world: World) -> None:
+    """Sagas move money between accounts of three nodes, and a table follows; each runs on one node at a time."""
+    bank = world.cluster([Account, Desk, Transfer, Statement], nodes=3)
+    world.conserved("no money appears or vanishes", money)
+    async with world.calm():
+        for name in (*NAMES[:3], "bank"):
+            await bank.send(Open(name, 100))
+
+    async def client(number: int) -> None:
+        for turn in range(2):
+            source, target = NAMES[(number + turn) % 3], NAMES[(number + turn + 1) % 3]
+            amount = 10 + world.choose(f"amount {number} {turn}", 60)
+            ack = await bank.send(Ask(f"desk-{number}", source, target, amount))
+            await bank.query(Statement.of, source, after=ack.position)
+
+    await asyncio.gather(*map(client, range(3)))

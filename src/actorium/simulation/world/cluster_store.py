@@ -32,7 +32,7 @@ class SimulatedClusterStore(SimulatedSharedStore):
             await self._hang()
         self._require_there()
         number = await self._cluster_log.join(name, code)
-        await self._wait(self._process.latency_s("failure"))
+        await self._wait(self._process.latency_s("commit"))
         await self._compare(self._witness.compare, 0)
         return number
 
@@ -44,6 +44,9 @@ class SimulatedClusterStore(SimulatedSharedStore):
 
     async def placement(self) -> Placement:
         return await self._read("of the placement", self._cluster_log.placement)
+
+    async def cluster_state(self) -> tuple[Members, Placement]:
+        return await self._read("of the cluster", self._cluster_log.cluster_state)
 
     async def place(self, after: Placement) -> bool:
         fault = await self._knock([("save", "the placement")], lambda: self._cluster_log.place(after))

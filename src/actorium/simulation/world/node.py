@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from actorium.actors.errors import Rejected
 from actorium.application import Runtime
+from actorium.runtime.errors import FollowerElsewhere
 from actorium.simulation.checks import Checks
 from actorium.simulation.record.history import History
 from actorium.simulation.record.trace import TraceMark
@@ -168,8 +169,7 @@ class Node:
         self._stopping = True
         if self.runtime is not None:
             await self.call(lambda runtime: runtime.stop())
-        life = self.life
-        if life is not None:
+        if (life := self.life) is not None:
             await asyncio.sleep(0.001)  # give tasks that were just cancelled time to end
             if [one for one in life.loop.unfinished() if one.get_name() == self._call_name]:
                 await asyncio.sleep(_LONGEST_READ_S)  # a caller may be waiting for the store itself
@@ -196,7 +196,8 @@ class Node:
                 with suppress(Rejected):  # the saga has ended or changed in the meantime
                     await runtime.sagas.retry(saga, summary.id, reason="the faults are over")
         for processor in runtime.processors.values():
-            await processor.retry()
+            with suppress(FollowerElsewhere):
+                await processor.retry()
 
     async def busy(self, until_s: float) -> str | None:
         """Describe the work still in progress; None if there is none but commands due after `until_s`."""

@@ -72,6 +72,10 @@ class ClusterModel(SharedModel):
         self._require_named(number)
         member = self._members[number]
         member.expires_s, member.is_leaving = self.now_s() + lease_s, is_leaving
+        return self.members()
+
+    def members(self) -> Members:
+        """Return the nodes."""
         nodes = [
             Member(one.number, one.name, one.code, one.expires_s > self.now_s(), one.has_session, one.is_leaving)
             for one in self._members.values()
@@ -177,6 +181,10 @@ class ClusterModelStore(SharedModelStore):
 
     async def placement(self) -> Placement:
         return self._fenced_or(lambda me: self._cluster.current)
+
+    async def cluster_state(self) -> tuple[Members, Placement]:
+        self._require_open()
+        return self._cluster.members(), self._cluster.current
 
     async def place(self, after: Placement) -> bool:
         return self._fenced_or(lambda me: self._cluster.place(me, after))

@@ -1,0 +1,222 @@
+"""`Followers`: runs each follower of the log on one node, and shows its progress on the others.
+
+A follower (a projection in tables, a reaction, an outlet, the router of a saga class, the agenda) belongs to the node
+that the placement names. Its checkpoints say whose they are, and the log refuses those of any other node. So two nodes
+never both move a checkpoint, whatever they believe.
+
+Invariants, true between any two awaits:
+- a follower runs here only while the placement names this node as its owner, as far as is known here;
+- it is released only after it has stopped and its last save has its outcome.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import anyio
+import anyio.abc
+import msgspec
+
+from actorium.runtime.cluster.directory import Directory
+from actorium.runtime.component import Component
+from actorium.runtime.log.log_tail import LogTail
+from actorium.runtime.processors.processor import Processor
+from actorium.runtime.waits import end, ended
+from actorium.store.event_store import SaveCheckpoint
+from actorium.store.log import logger
+from actorium.store.raised import error_text, let_through
+
+log = logger("actorium.runtime")
+
+Save = Callable[[SaveCheckpoint], "asyncio.Future[None]"]
+
+_LOOK_AGAIN_S = 0.1
+_MIRROR_S = (0.02, 0.5)
+
+
+class Follower(Protocol):
+    """A follower of the log that runs on one node at a time."""
+
+    name: str
+
+    async def run(self) -> None:
+        """Follow the log until cancelled; this node owns it."""
+
+    async def mirror(self) -> None:
+        """Keep its progress in memory up to date until cancelled; another node runs it, or none does yet."""
+
+
+class Placing(Protocol):
+    """What this needs from the node."""
+
+    directory: Directory
+    is_fenced: bool
+
+    async def release(self, follower: str) -> None:
+        """Give up a follower; return once the placement says so."""
+
+    def look(self) -> None:
+        """Take what this node should have soon."""
+
+    async def know_log(self) -> None:
+        """Learn the end of the log: nothing that the former owner of a follower has seen is beyond it."""
+
+    async def leave(self) -> None:
+        """Tell the other nodes that this one is stopping, so that they take what it gives up."""
+
+
+class Followers(Component):
+    """The followers of one runtime that run on one node at a time.
+
+    save: writes a checkpoint with the next save.
+    """
+
+    def __init__(self, node: Placing, save: Save) -> None:
+        self._node = node
+        self._directory = node.directory
+        self._save = save
+        self._followers: dict[str, Follower] = {}
+        self._running: dict[str, tuple[bool, anyio.CancelScope]] = {}  # whether it runs, or is mirrored
+        self._saving: dict[str, set[asyncio.Future[None]]] = {}
+        self._ended: dict[str, asyncio.Event] = {}
+        self._wake: asyncio.Future[bool] | None = None
+        self._is_open = self._is_stopping = False
+        self._stopped = asyncio.Event()
+        node.directory.listeners.append(self.look)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of those that this node can run now."""
+        return list(self._followers) if self._is_open and not self._is_stopping else []
+
+    def add(self, follower: Follower) -> None:
+        """Add a follower before the start."""
+        self._followers[follower.name] = follower
+
+    def saving(self, name: str) -> Save:
+        """Return a function that writes checkpoints of a follower, which the log refuses unless this node owns it."""
+        flying = self._saving.setdefault(name, set())
+
+        def save(checkpoint: SaveCheckpoint) -> asyncio.Future[None]:
+            saved = self._save(msgspec.structs.replace(checkpoint, follower=name))
+            flying.add(saved)
+            saved.add_done_callback(flying.discard)
+            # A caller that is cancelled cancels what it awaits, and the save goes on.
+            shielded = asyncio.shield(saved)
+            shielded.add_done_callback(lambda one: one.cancelled() or one.exception())
+            return shielded
+
+        return save
+
+    # --- phases ---------------------------------------------------------------------------------------------------
+
+    async def start(self, tasks: anyio.abc.TaskGroup) -> None:
+        """Begin to take followers, now that this node accepts commands."""
+        self._is_open = True
+        tasks.start_soon(self._run, tasks)
+        self._node.look()
+
+    async def stop(self) -> None:
+        """Stop and release all followers of this node."""
+        await self._node.leave()
+        self._is_stopping = True
+        self.look()
+        await self._stopped.wait()
+
+    def look(self) -> None:
+        """Look at the placement again."""
+        end(self._wake)
+
+    async def _run(self, tasks: anyio.abc.TaskGroup) -> None:
+        """Start and stop followers as the placement says, until cancelled."""
+        while True:
+            self._wake = asyncio.get_running_loop().create_future()
+            for name in self._followers:
+                await self._arrange(name, tasks)
+            if self._is_stopping and (self._node.is_fenced or not any(runs for runs, _ in self._running.values())):
+                self._stopped.set()
+            await ended(self._wake, _LOOK_AGAIN_S if self._is_stopping else 60.0)
+
+    async def _arrange(self, name: str, tasks: anyio.abc.TaskGroup) -> None:
+        directory = self._directory
+        is_mine = directory.follower_owner(name) == directory.me
+        should_run = is_mine and not self._is_stopping and directory.should_run(name)
+        runs = self._running.get(name, (False,))[0]
+        if should_run and not runs:
+            await self._switch(name, tasks, runs=True)
+        elif not should_run and (runs or name not in self._running):
+            await self._switch(name, tasks, runs=False)
+        if is_mine and not should_run:
+            await self._node.release(name)
+            log.info("follower_released", follower=name)
+
+    async def _switch(self, name: str, tasks: anyio.abc.TaskGroup, *, runs: bool) -> None:
+        """Run a follower instead of mirroring it, or the other way round."""
+        known = self._running.pop(name, None)
+        if known is not None:
+            known[1].cancel()
+            await self._ended[name].wait()
+            if known[0]:
+                while flying := self._saving.get(name):
+                    await asyncio.wait(set(flying))
+        scope = anyio.CancelScope()
+        self._running[name] = (runs, scope)
+        self._ended[name] = asyncio.Event()
+        follower = self._followers[name]
+        if runs:
+            await self._node.know_log()
+            log.info("follower_taken", follower=name)
+        tasks.start_soon(self._within, scope, follower.run if runs else follower.mirror, self._ended[name])
+
+    async def _within(self, scope: anyio.CancelScope, work: Callable[[], Any], has_ended: asyncio.Event) -> None:
+        try:
+            with scope:
+                await work()
+        finally:
+            has_ended.set()
+
+
+class ProcessorFollower:
+    """A processor that runs on one node at a time.
+
+    look: reads what its node has saved, if that is more than a position and dead letters.
+    """
+
+    def __init__(
+        self, processor: Processor, log_tail: LogTail, look: Callable[[], Any] | None = None, *, poll_s: float
+    ) -> None:
+        self.name = processor.name
+        self._processor = processor
+        self._log_tail = log_tail
+        self._look = look
+        self._poll_s = poll_s
+        processor.rest()
+
+    async def run(self) -> None:
+        """Follow the log until cancelled."""
+        self._log_tail.follow(self._processor)
+        try:
+            await self._processor.follow()
+        finally:
+            self._log_tail.unfollow(self._processor)
+            self._processor.rest()
+
+    async def mirror(self) -> None:
+        """Read the progress that another node saves: often while somebody waits for it, seldom otherwise."""
+        checkpoint = self._processor.checkpoint
+        pause_s, longest_s = _MIRROR_S
+        while True:
+            before = checkpoint.position
+            try:
+                await (checkpoint.refresh() if self._look is None else self._look())
+            except BaseException as raised:
+                let_through(raised)
+                log.info("follower_not_mirrored", follower=self.name, error=error_text(raised))
+            if checkpoint.is_awaited:
+                pause_s = _MIRROR_S[0] if checkpoint.position > before else min(2 * pause_s, longest_s)
+                await asyncio.sleep(pause_s)
+            else:
+                pause_s = _MIRROR_S[0]
+                await ended(checkpoint.wanted(), self._poll_s)

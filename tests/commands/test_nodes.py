@@ -1,0 +1,53 @@
+"""`actorium nodes` and `actorium shards`: what the log says about its cluster."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from support.bank import Tally
+from support.command_line import output
+from support.postgres import new_log
+from support.read_models import Totals
+
+from actorium import Runtime
+from actorium.cluster import Cluster
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """The URL of a new log in PostgreSQL."""
+    with new_log() as found:
+        yield found
+
+
+@pytest.mark.asyncio
+async def test_nodes_are_listed_with_what_they_own(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    async def listed(*arguments: str) -> str:
+        code, out, err = await asyncio.to_thread(output, capsys, *arguments)
+        assert code == 0, err
+        return out
+
+    async with Runtime([Tally, Totals], store=url, cluster=Cluster(node="a", code="1.2")) as runtime:
+        await runtime.query(Totals.of, "t")  # its follower runs
+        assert "a (number 1, code 1.2): serving, 1024 shards" in await listed("nodes", url)
+        assert "projection" in await listed("nodes", url)
+        assert await listed("shards", url) == "a: 1024 shards: 0-1023\n"
+        (node,) = msgspec.json.decode(await listed("nodes", url, "--json", "-"))
+        assert (node["name"], node["shards"], node["state"]) == ("a", 1024, "serving")
+    assert "no node has joined" in await listed("nodes", url)
+    assert await listed("shards", url) == "nobody: 1024 shards: 0-1023\n"
+
+
+@pytest.mark.parametrize("command", ["nodes", "shards"])
+def test_a_log_for_one_process_has_no_nodes(tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
+    code, _, err = output(capsys, command, f"sqlite:///{tmp_path}/log.db")
+    assert code == 1
+    assert "only a log in PostgreSQL has nodes" in err
+
+
+def test_a_log_that_is_not_there_is_not_created(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = output(capsys, "nodes", url)
+    assert code == 1
+    assert "there is no log yet" in err
