@@ -11,7 +11,7 @@ import anyio.abc
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import checked_id
 from actorium.runtime.arguments import checked_count, checked_event_classes, checked_timeout_s
-from actorium.runtime.cluster.followers import Follower, Followers, ProcessorFollower
+from actorium.runtime.cluster.followers import Followers, PlacedFollower, ProcessorFollower
 from actorium.runtime.commands.read_only import refuse_to_write
 from actorium.runtime.component import BackgroundTask, Component
 from actorium.runtime.environment import RuntimeEnvironment
@@ -137,7 +137,7 @@ class ReadSide(Component):
         """Whether this runtime is a node of a cluster."""
         return self._placed is not None
 
-    def place_follower(self, follower: Follower) -> None:
+    def place_follower(self, follower: PlacedFollower) -> None:
         """Have a follower run on one node at a time, if this runtime is a node of a cluster."""
         if self._placed is not None:
             self._placed.add(follower)

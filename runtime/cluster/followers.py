@@ -36,7 +36,7 @@ _LOOK_AGAIN_S = 0.1
 _MIRROR_S = (0.02, 0.5)
 
 
-class Follower(Protocol):
+class PlacedFollower(Protocol):
     """A follower of the log that runs on one node at a time."""
 
     name: str
@@ -77,7 +77,7 @@ class Followers(Component):
         self._node = node
         self._directory = node.directory
         self._save = save
-        self._followers: dict[str, Follower] = {}
+        self._followers: dict[str, PlacedFollower] = {}
         self._running: dict[str, tuple[bool, anyio.CancelScope]] = {}  # whether it runs, or is mirrored
         self._saving: dict[str, set[asyncio.Future[None]]] = {}
         self._ended: dict[str, asyncio.Event] = {}
@@ -91,7 +91,7 @@ class Followers(Component):
         """The names of those that this node can run now."""
         return list(self._followers) if self._is_open and not self._is_stopping else []
 
-    def add(self, follower: Follower) -> None:
+    def add(self, follower: PlacedFollower) -> None:
         """Add a follower before the start."""
         self._followers[follower.name] = follower
 

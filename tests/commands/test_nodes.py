@@ -23,7 +23,9 @@ def url() -> Iterator[str]:
 
 
 @pytest.mark.asyncio
-async def test_nodes_are_listed_with_what_they_own(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_nodes_are_listed_with_what_they_own(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     async def listed(*arguments: str) -> str:
         code, out, err = await asyncio.to_thread(output, capsys, *arguments)
         assert code == 0, err
@@ -31,23 +33,25 @@ async def test_nodes_are_listed_with_what_they_own(url: str, capsys: pytest.Capt
 
     async with Runtime([Tally, Totals], store=url, cluster=Cluster(node="a", code="1.2")) as runtime:
         await runtime.query(Totals.of, "t")  # its follower runs
-        assert "a (number 1, code 1.2): serving, 1024 shards" in await listed("nodes", url)
+        assert "a (number 1, code 1.2): serving, 1,024 shards" in await listed("nodes", url)
         assert "projection" in await listed("nodes", url)
-        assert await listed("shards", url) == "a: 1024 shards: 0-1023\n"
-        (node,) = msgspec.json.decode(await listed("nodes", url, "--json", "-"))
+        assert "a: 1,024 shards: 0-1023" in await listed("shards", url)
+        report = tmp_path / "nodes.json"
+        await listed("nodes", url, "--json", str(report))
+        (node,) = msgspec.json.decode(report.read_bytes())
         assert (node["name"], node["shards"], node["state"]) == ("a", 1024, "serving")
     assert "no node has joined" in await listed("nodes", url)
-    assert await listed("shards", url) == "nobody: 1024 shards: 0-1023\n"
+    assert "nobody: 1,024 shards: 0-1023" in await listed("shards", url)
 
 
 @pytest.mark.parametrize("command", ["nodes", "shards"])
 def test_a_log_for_one_process_has_no_nodes(tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
     code, _, err = output(capsys, command, f"sqlite:///{tmp_path}/log.db")
-    assert code == 1
+    assert code == 2
     assert "only a log in PostgreSQL has nodes" in err
 
 
 def test_a_log_that_is_not_there_is_not_created(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = output(capsys, "nodes", url)
-    assert code == 1
+    assert code == 2
     assert "there is no log yet" in err

@@ -69,7 +69,7 @@ async def test_ended_intents_leave_no_rows() -> None:
 async def test_ended_intents_leave_no_rows_if_the_agenda_reloaded_during_the_write() -> None:
     store = GatedStore()
     async with runtime_of(Patience, store=store) as runtime:
-        agenda = runtime._running_sagas()._agenda
+        agenda = runtime._running_sagas()._current.agenda
         await runtime.send(Tell("news", "p1"))
         await asyncio.sleep(0.1)
         runtime.processors[agenda].pause()
@@ -92,7 +92,7 @@ async def test_ended_intents_leave_no_rows_if_the_agenda_reloaded_during_the_wri
 async def test_open_intents_keep_their_rows_if_the_agenda_could_not_reload() -> None:
     store = Unread()
     async with runtime_of(Patience, store=store) as runtime:
-        agenda = runtime._running_sagas()._agenda
+        agenda = runtime._running_sagas()._current.agenda
         await runtime.send(Tell("news", "p1"))
         await asyncio.sleep(0.1)
         store.is_broken = True

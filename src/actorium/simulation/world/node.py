@@ -140,11 +140,8 @@ class Node:
         """Record that an incarnation ended without being killed, before or after it served requests."""
         if life is not self.life or self._stopping:
             return
-        if isinstance(error, Fenced) and isinstance(self.log, ClusterNodeLog):
-            self.crash("it was fenced, and its runtime ended")
-            return
-        if life.is_stopping:
-            self.crash("stopped by the scenario")
+        if life.is_stopping or (isinstance(error, Fenced) and isinstance(self.log, ClusterNodeLog)):
+            self.crash("stopped by the scenario" if life.is_stopping else "it was fenced, and its runtime ended")
             return
         if self.runtime is not None:
             self.world.violated(
@@ -302,11 +299,13 @@ class Life:
         except Exception as error:
             self.node.ended(self, error)
             return
-        self.node.runtime = runtime
-        self.node.serves.set()
-        self._world.note(f"{self.node.name} serves", TraceMark.SERVES, self.node.name)
-        self.node.checks.began(self.node.name, self.number, runtime, self.loop)
-        self.node.ended(self, await runtime.ended())
+        node = self.node
+        if node.life is self:  # it may have been frozen while it started, and replaced
+            node.runtime = runtime
+            node.serves.set()
+            self._world.note(f"{node.name} serves", TraceMark.SERVES, node.name)
+            node.checks.began(node.name, self.number, runtime, self.loop)
+        node.ended(self, await runtime.ended())
 
     def end(self) -> None:
         """Die: nothing of this incarnation runs any more."""
