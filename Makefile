@@ -1,6 +1,6 @@
 # Everything here sets itself up: a clean clone needs Python 3.11 or newer, pip and make.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench guard reference lock clean
+.PHONY: help demo docs test check format bench guard reference lock clean
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 
@@ -43,6 +43,10 @@ bench: $(READY) ## run the benchmark suite (ARGS="--quick" for a first look)
 
 guard: $(READY) ## compare the costs of commands with the stored run
 	@$(BIN)/python -m benchmarks --only cost --rounds 1 --compare benchmarks/stored
+
+docs: $(READY) ## build the documentation's site in build/docs
+	@$(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs
+	@echo "The site is in build/docs: open build/docs/index.html"
 
 reference: $(READY) ## write docs/reference.md from the public names and their docstrings
 	@cd tests && ../$(BIN)/python -m support.reference_page

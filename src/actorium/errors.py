@@ -1,20 +1,22 @@
 """Every error that Actorium raises on purpose, in a tree that says what the caller can do.
 
-ActoriumError
-├── ConfigurationError   fix the program          UnsupportedSchema
-├── InvalidCommand       fix the input            PositionBeyondLog
-├── Refused              the answer is no         Rejected, NotFound, AlreadyExists, CommandConflict, NotAllowed,
-│                                                 DuplicateCommand
-├── LostRace             read again, decide again WrongExpectedVersion, WrongSequence
-├── HandlerFailed        fix a handler            CommandFailed, QueryFailed, StatementFailed
-├── Transient            send again later, with the same command_id
-│   ├── Unavailable      nothing was done         Overloaded, StoreUnavailable, StoreInUse (Fenced), RuntimeClosed,
-│   │                                             ServiceUnavailable
-│   └── OutcomeUnknown   may have happened        CommandTimeout, CommitUnknown, StoreHangs, QueryTimeout,
-│                                                 EventParked, SagaTimeout
-└── DamagedLog           stop and look            UnreadableEvent (CorruptEvent, VersionGap, UnknownEventType,
-                                                  UpcastFailed), UnreadableTypes, CorruptRow, CorruptStore,
-                                                      HydrationFailed
+    ActoriumError
+    ├── ConfigurationError   fix the program          UnsupportedSchema
+    ├── InvalidCommand       fix the input            PositionBeyondLog
+    ├── Refused              the answer is no         Rejected, NotFound, AlreadyExists, CommandConflict, NotAllowed,
+    │                                                 DuplicateCommand
+    ├── LostRace             read again, decide again WrongExpectedVersion, WrongSequence
+    ├── HandlerFailed        fix a handler            CommandFailed, QueryFailed, StatementFailed
+    ├── Transient            send again later, with the same command_id
+    │   ├── Unavailable      nothing was done         Overloaded, StoreUnavailable, StoreInUse (Fenced), RuntimeClosed,
+    │   │                                             ServiceUnavailable
+    │   └── OutcomeUnknown   may have happened        CommandTimeout, CommitUnknown, StoreHangs, QueryTimeout,
+    │                                                 EventParked, SagaTimeout
+    └── DamagedLog           stop and look            UnreadableEvent (CorruptEvent, VersionGap, UnknownEventType,
+                                                      UpcastFailed), UnreadableTypes, CorruptRow, CorruptStore,
+                                                          HydrationFailed
+
+Each class has an `http_status`.
 """
 
 from actorium.actors.errors import (
