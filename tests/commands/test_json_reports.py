@@ -59,7 +59,11 @@ CALLS |= {
     "sagas list": (_DB, 0, {"sagas", "after_type", "after_id"}),
     "submissions list": (_DB, 0, {"submissions", "after"}),
 }
-NO_REPORT = {"copy", "demo", "console", "state", "sagas show"}
+CALLS["impact"] = (["shop_app:one", "--event", "Order/o-1/1"], 0, {"counts", "head", "events", "streams"})
+CALLS["what-if"] = (["shop_app:one"], 0, {"events", "commands", "differences", "counts"})
+# Proofs of this kind take minutes; their own tests call them.
+NO_REPORT = {"prove postgresql"}
+NO_REPORT |= {"copy", "demo", "console", "state", "sagas show"}
 NO_REPORT |= {f"sagas {action}" for action in ("retry", "skip", "complete", "compensate")}
 NO_REPORT |= {"submissions cancel", "submissions run-now"}
 NO_REPORT |= {f"processors {action}" for action in ("list", "pause", "resume", "reset", "rebuild")}

@@ -74,7 +74,7 @@ def causes(event_id: str, /, *, db: Db, json: JsonFile = None) -> None:
     Parameters
     ----------
     event_id
-        The id of the event: <stream type>/<stream id>/<version>.
+        The id of the event: `Order/o-1/3` names the third event of the stream `o-1` of the type `Order`.
     """
     screen = screen_beside(json)
     with reached(db, screen) as application:
