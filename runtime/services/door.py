@@ -39,6 +39,7 @@ from actorium.store.wording import counted
 log = logger("actorium.services")
 
 _ASKERS_MAX = 1_000
+_GUESTS_MAX = 1_000
 _BUSY_S = 0.1
 # The rest of a command's time is for the way of its reply.
 _PART_HERE = 0.9
@@ -112,10 +113,8 @@ class Door:
     # --- one command ----------------------------------------------------------------------------------------------
 
     def _take(self, name: str, ask: AskMessage, reply_to: str) -> None:
-        guest = self._guests.get(name)
-        if guest is None:
-            guest = self._guests[name] = _Guest(self._new_rate())
         try:
+            guest = self._guests.get(name) or self._new_guest(name)
             self._require_room(guest, name)
             envelope = self._void(name, ask) if ask.type == VOID else self._envelope(name, ask)
         except BaseException as raised:
@@ -139,6 +138,16 @@ class Door:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def _new_guest(self, name: str) -> _Guest:
+        """Note a service that asks for the first time; over the limit, forget those that have nothing under way."""
+        if len(self._guests) >= _GUESTS_MAX:
+            self._guests = {known: guest for known, guest in self._guests.items() if guest.in_flight}
+        if len(self._guests) >= _GUESTS_MAX:
+            raise Overloaded(f"{self._service.name} serves {_GUESTS_MAX} services already", retry_after_s=_BUSY_S)
+        rate = self._service.rate_limit
+        guest = self._guests[name] = _Guest(None if rate is None else RateLimit(rate, self._loop.time))
+        return guest
+
     def _require_room(self, guest: _Guest, name: str) -> None:
         if guest.in_flight >= self._service.max_in_flight:
             raise Overloaded(
@@ -153,10 +162,6 @@ class Door:
                 "limit rate_limit)",
                 retry_after_s=wait_s,
             )
-
-    def _new_rate(self) -> RateLimit | None:
-        limit = self._service.rate_limit
-        return None if limit is None else RateLimit(limit, self._loop.time)
 
     def _envelope(self, name: str, ask: AskMessage) -> Envelope:
         command_class = self._commands.get(ask.type)

@@ -11,7 +11,7 @@ from support.shop_parts import (
     customers,
 )
 from support.two_services import new_bus, shop
-from support.virtual_time import until, virtual
+from support.virtual_time import settled, until, virtual
 
 from actorium import Ack, Settings
 from actorium.errors import (
@@ -85,3 +85,25 @@ async def test_an_acknowledgement_larger_than_a_message_comes_without_its_events
         monkeypatch.setattr(MemoryBus, "largest_message", 1_040_100)  # the command fits, with its events it does not
         ack = await client.send(ReserveCredit("c-1", text, 1), command_id="large")
         assert (ack.version, ack.duplicate) == (2, True)
+
+
+@virtual
+async def test_so_many_services_are_served_at_once_and_idle_ones_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actorium.runtime.services.door._GUESTS_MAX", 2)
+    bus = new_bus()
+    async with shop(bus, settings=Settings(max_in_flight=1)) as (_, home):
+        for name in ("a", "b", "c"):
+            async with Client(bus, [customers()], name=name) as client:
+                await client.send(OpenCustomer(f"by {name}", 1))
+        home._engine.admission.in_flight += 1
+        async with (
+            Client(bus, [customers()], name="d") as one,
+            Client(bus, [customers()], name="e") as other,
+            Client(bus, [customers()], name="f") as third,
+        ):
+            waiting = [asyncio.create_task(client.send(OpenCustomer(f"{id(client)}", 1))) for client in (one, other)]
+            await settled()
+            with pytest.raises(Overloaded, match="serves 2 services already"):
+                await third.send(OpenCustomer("by f", 1))
+            home._engine.admission.answered(1)
+            await asyncio.gather(*waiting)
