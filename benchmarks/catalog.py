@@ -16,6 +16,7 @@ from actorium.benchmarks.scenarios import (
     open_loop,
     overload,
     recovery,
+    remote,
     replay,
     saga_timers,
     sagas,
@@ -26,6 +27,7 @@ from actorium.benchmarks.yardsticks import inserts, least, raw
 
 CATALOG: tuple[Scenario, ...] = (
     *callers.SCENARIOS,
+    remote.SCENARIO,
     open_loop.SCENARIO,
     overload.SCENARIO,
     *growth.SCENARIOS,

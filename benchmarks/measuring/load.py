@@ -12,6 +12,7 @@ from typing import Any
 from actorium import Runtime, Settings
 from actorium.benchmarks.account import Account, Deposit
 from actorium.benchmarks.scenario import Bench, Wrong
+from actorium.services import Client, Service
 
 _AT_ONCE = 1_000
 _CAPACITY_S_MIN = 0.2  # a shorter measurement depends on what else the machine does at that moment
@@ -54,10 +55,13 @@ class BenchmarkFollower:
 
 @asynccontextmanager
 async def running(
-    bench: Bench, parts: Sequence[Any] = (Account,), settings: Settings | None = None
+    bench: Bench,
+    parts: Sequence[Any] = (Account,),
+    settings: Settings | None = None,
+    service: Service | None = None,
 ) -> AsyncIterator[Runtime]:
     """Run a runtime on the run's store with a live subscription, which must have seen every event at the end."""
-    async with Runtime(list(parts), store=bench.store(), settings=settings) as runtime:
+    async with Runtime(list(parts), store=bench.store(), settings=settings, service=service) as runtime:
         await bench.ask_durability(runtime.store)
         follower = BenchmarkFollower(runtime)
         yield runtime
@@ -83,7 +87,7 @@ class Accounts:
 
 
 async def closed_loop(
-    runtime: Runtime, accounts: Accounts, *, callers: int, seconds: float, seed: int, own_ids: bool = False
+    runtime: Runtime | Client, accounts: Accounts, *, callers: int, seconds: float, seed: int, own_ids: bool = False
 ) -> list[float]:
     """Let each caller send its next command when its last one is acknowledged; return the durations, in seconds.
 
