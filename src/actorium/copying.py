@@ -10,11 +10,12 @@ A copy that was interrupted continues after the last event that the target holds
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from itertools import groupby
+from itertools import accumulate, groupby
+from typing import NamedTuple
 
 from actorium.store.codec import decode_metadata
 from actorium.store.errors import ConfigurationError
-from actorium.store.event_store import Append, AppendBatch, CommandMark, EventStore, SaveCheckpoint
+from actorium.store.event_store import PAGE_BYTES, Append, AppendBatch, CommandMark, EventStore, SaveCheckpoint
 from actorium.store.events import EncodedEvent, EncodedRecord
 from actorium.store.tables.own_rows import (
     AgendaRow,
@@ -32,6 +33,13 @@ _EVER_US = 2**63 - 1
 _OF_PROJECTIONS = "projection "  # how the names of their checkpoints begin
 
 
+class DatedAppend(NamedTuple):
+    """An append as the log holds it, and the time that its events carry."""
+
+    recorded_us: int
+    append: Append
+
+
 async def copy_events(source: EventStore, target: EventStore, told: Callable[[int], None]) -> int:
     """Copy the events that the target does not hold yet; call `told` with the position after each page.
 
@@ -44,42 +52,65 @@ async def copy_events(source: EventStore, target: EventStore, told: Callable[[in
             f"{target.describe()} holds a different log: its event at position {position} is not the one in "
             f"{source.describe()}; name an empty target"
         )
-    limit = _PAGE_EVENTS
-    while records := await source.read_log(position, limit):
-        appends = await _appends(source, records)
-        if not appends:
-            limit *= 2  # the page ends inside the events of one command
-            continue
-        limit = _PAGE_EVENTS
-        for recorded_us, at_once in groupby(appends, key=lambda one: one[0].recorded_us):
-            batch = [append for _, append in at_once]
-            outcomes = (await target.append(AppendBatch(recorded_us, batch))).outcomes
-            expected = [position + 1 + sum(len(one.events) for one in batch[:n]) for n in range(len(batch))]
-            if list(outcomes) != expected:
-                raise ConfigurationError(f"{target.describe()} was written to by another process during the copy")
-            position += sum(len(one.events) for one in batch)
+    async for appends in read_appends(source, position):
+        position = await write_appends(target, position, appends)
         told(position)
     return position
 
 
-async def _appends(source: EventStore, records: Sequence[EncodedRecord]) -> list[tuple[EncodedRecord, Append]]:
-    """Return the appends that wrote the records, each with its first one; an incomplete one at the end is left out."""
-    found: list[tuple[EncodedRecord, Append]] = []
+async def read_appends(source: EventStore, after: int, end: int | None = None) -> AsyncIterator[list[DatedAppend]]:
+    """Yield the appends that wrote the events after a position, a page at a time, up to a position or the end.
+
+    end: the end of the log as it is or as it was, so that it is not inside an append.
+    """
+    limit, max_bytes = _PAGE_EVENTS, PAGE_BYTES
+    while end is None or after < end:
+        records = await source.read_log(after, limit if end is None else min(limit, end - after), max_bytes)
+        if not records:
+            return
+        appends = await _appends(source, records)
+        if not appends:
+            limit, max_bytes = 2 * limit, 2 * max_bytes  # the page ends inside the events of one command
+            continue
+        limit, max_bytes = _PAGE_EVENTS, PAGE_BYTES
+        yield appends
+        after += sum(len(one.append.events) for one in appends)
+
+
+async def write_appends(target: EventStore, position: int, appends: Sequence[DatedAppend]) -> int:
+    """Append to a log that ends at `position` and that nobody else writes to; return where it ends then.
+
+    Raises ConfigurationError if somebody else wrote to it.
+    """
+    for recorded_us, at_once in groupby(appends, key=lambda one: one.recorded_us):
+        batch = [one.append for one in at_once]
+        outcomes = (await target.append(AppendBatch(recorded_us, batch))).outcomes
+        ends = [*accumulate((len(one.events) for one in batch), initial=position)]
+        if list(outcomes) != [1 + end for end in ends[:-1]]:
+            raise ConfigurationError(f"{target.describe()} was written to by another process at the same time")
+        position = ends[-1]
+    return position
+
+
+async def _appends(source: EventStore, records: Sequence[EncodedRecord]) -> list[DatedAppend]:
+    """Return the appends that wrote the records; an incomplete one at the end is left out."""
+    ids = [decode_metadata(record.metadata).command_id for record in records]
+    commands = await source.find_commands(sorted(set(filter(None, ids))))
+    found: list[DatedAppend] = []
     start = 0
     while start < len(records):
-        first = records[start]
-        command_id = decode_metadata(first.metadata).command_id
-        record = (await source.find_commands([command_id])).get(command_id) if command_id else None
+        first, command = records[start], commands.get(ids[start])
         mark, count = None, 1
-        if record is not None and record.stream == first.stream and record.first_version == first.version:
-            mark, count = CommandMark(command_id, record.fingerprint), record.version - record.first_version + 1
+        if command is not None and command.stream == first.stream and command.first_version == first.version:
+            mark = CommandMark(command.command_id, command.fingerprint)
+            count = command.version - command.first_version + 1
         if start + count > len(records):
             break
         events = tuple(
             EncodedEvent(one.type, one.schema_version, one.payload, one.metadata)
             for one in records[start : start + count]
         )
-        found.append((first, Append(first.stream, first.version - 1, events, mark)))
+        found.append(DatedAppend(first.recorded_us, Append(first.stream, first.version - 1, events, mark)))
         start += count
     return found
 
