@@ -27,6 +27,18 @@ COMMANDS: Mapping[str, CommandEntry | CommandGroup] = {
         "List the nodes of a cluster, with the shards and followers that each of them owns.",
     ),
     "shards": (f"{_COMMANDS}.nodes:shards", "List the shards of a log by their owners."),
+    "backup": (
+        f"{_COMMANDS}.backups.backup:backup",
+        "Bring the backup of a log up to date, while its application runs.",
+    ),
+    "restore": (
+        f"{_COMMANDS}.backups.restore:restore",
+        "Restore a log from a backup, whole or up to a position or a time.",
+    ),
+    "drill": (
+        f"{_COMMANDS}.backups.drill:drill",
+        "Restore a backup to a temporary place, and check the restored log.",
+    ),
     "dead-letters": (
         "List, retry or discard the events that projections and reactions have parked.",
         {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 
 from actorium.application import Runtime
+from actorium.catalog import Catalog
 from actorium.runtime.log.readability import unreadable_shapes
 from actorium.sagas.execution.missing_classes import lost_sagas
 from actorium.sagas.model.due_times import LATEST_US, recorded_due_us
@@ -25,21 +26,21 @@ async def require_log(runtime: Runtime) -> None:
         raise ConfigurationError(f"there is no log yet: {store.describe()}")
 
 
-async def unreadable(runtime: Runtime, *, deep: bool) -> AsyncIterator[str]:
-    """Open the log of a runtime that is not started, read-only, and yield a line for each thing it cannot read.
+async def unreadable(store: EventStore, catalog: Catalog, *, deep: bool) -> AsyncIterator[str]:
+    """Open a log read-only, and yield a line for each thing in it that an application cannot read.
 
     That is one line per type and version of event that no class reads in full, per missing class or step of sagas, and
     per intent whose due time is out of range. With `deep`, every event is read: one more line for each that is damaged
     or that an upcaster fails on, and for each problem that SQLite finds in its file.
     """
-    store, codec = runtime.store, runtime.catalog.codec
+    codec = catalog.codec
     # A damaged file would not open normally, but here the damage is to be reported.
     await (store.open(verified=not deep, read_only=True) if isinstance(store, Examinable) else store.open())
     try:
         found = await unreadable_shapes(store, codec)
         for one in found:
             yield str(one)
-        lost = await lost_sagas(store, [saga.__definition__ for saga in runtime.catalog.sagas])
+        lost = await lost_sagas(store, [saga.__definition__ for saga in catalog.sagas])
         for line in (*lost.live, *lost.over):
             yield line
         for row in await store.read_rows(ReadDue(LATEST_US, _PAGE_EVENTS, AgendaRow("", "", "", "", LATEST_US - 1))):

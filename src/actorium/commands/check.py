@@ -38,7 +38,7 @@ def check(app: Target, /, *, deep: bool = False, json: JsonFile = None) -> None:
 async def _unreadable(screen: Screen, runtime: Runtime, *, deep: bool) -> list[str]:
     found = []
     await require_log(runtime)
-    async for line in unreadable(runtime, deep=deep):
+    async for line in unreadable(runtime.store, runtime.catalog, deep=deep):
         screen.say(line)
         found.append(line)
     return found

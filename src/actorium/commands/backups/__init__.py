@@ -1,0 +1,1 @@
+"""The commands that take, restore and check backups."""

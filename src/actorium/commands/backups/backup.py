@@ -1,0 +1,64 @@
+"""`actorium backup`: what is new in a log, added to its backup."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from actorium.backup import BackupFolder, Manifest, back_up
+from actorium.commands.problem import Interrupted, Problem
+from actorium.commands.screen import Screen
+from actorium.store.errors import ActoriumError, ConfigurationError
+from actorium.store.event_store import EventStore, Examinable
+from actorium.store.urls import open_store
+from actorium.store.wording import counted
+
+
+def backup(source: str, directory: Path, /) -> None:
+    """Bring the backup of a log up to date, while its application runs.
+
+    The first backup holds the whole log up to the end that it has when the command starts. Each later one adds the
+    events that are new. The log is opened read-only. If the command is interrupted, the backup remains usable; run the
+    command again, and it continues.
+
+    Parameters
+    ----------
+    source
+        The URL of the log, such as sqlite:///bank.db.
+    directory
+        The directory of the backup. It is created if there is none.
+    """
+    screen, folder = Screen(), BackupFolder(directory)
+    store = open_store(source)
+    try:
+        before, manifest = asyncio.run(_back_up(screen, store, folder))
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted: {_what_is_there(folder)}; run the command again to continue") from None
+    except OSError as error:
+        raise Problem(f"cannot write to {directory}: {error.strerror or error}; {_what_is_there(folder)}") from None
+    screen.say(
+        f"{counted(manifest.end - before, 'new event')} of {store.describe()}; "
+        f"{directory} holds {counted(manifest.end, 'event')}"
+    )
+
+
+async def _back_up(screen: Screen, store: EventStore, folder: BackupFolder) -> tuple[int, Manifest]:
+    if not isinstance(store, Examinable):
+        raise ConfigurationError(f"no other process can read the log: {store.describe()}")
+    if not await store.exists():
+        raise ConfigurationError(f"there is no log: {store.describe()}")
+    manifest = folder.read_or_begin()
+    before = 0 if manifest is None else manifest.end
+    await store.open(read_only=True)
+    try:
+        with screen.progress("backing up", (await store.head()).position - before) as told:
+            return before, await back_up(store, folder, lambda position: told(position - before))
+    finally:
+        await store.close()
+
+
+def _what_is_there(folder: BackupFolder) -> str:
+    try:
+        return f"the backup holds {counted(folder.read().end, 'event')}"
+    except (ActoriumError, OSError):
+        return "there is no backup yet"
