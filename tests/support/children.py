@@ -1,8 +1,10 @@
 """Processes under load that are killed, and the check of the log that they leave behind."""
 
+import queue
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import IO
 
@@ -24,10 +26,18 @@ class Child:
         self.stdout: IO[str] = self.process.stdout
         self.acks: dict[int, tuple[int, int]] = {}
         self.lines: list[str] = []
+        # Read at once: a process whose pipe is full stands still, and others wait for its answers.
+        self._written: queue.SimpleQueue[str] = queue.SimpleQueue()
+        threading.Thread(target=self._pump, daemon=True).start()
+
+    def _pump(self) -> None:
+        while line := self.stdout.readline():
+            self._written.put(line)
+        self._written.put("")
 
     def read(self) -> bool:
         """Read one line; return False at the end."""
-        line = self.stdout.readline()
+        line = self._written.get()
         if not line.endswith("\n"):
             return False
         self.lines.append(line.strip())

@@ -1,7 +1,6 @@
 """Rules of routing, fencing and hand-over that are broken on purpose: the simulator finds each."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
 
 import msgspec
 import pytest
@@ -9,14 +8,11 @@ from simulation.cluster.scenarios import accounts, transfers
 
 from actorium.runtime.cluster.directory import Directory
 from actorium.runtime.cluster.handover import Handover
-from actorium.runtime.cluster.node import ClusterNode
 from actorium.runtime.cluster.remote import RemoteCommand, RemoteCommands
 from actorium.runtime.cluster.shards import shard_of
-from actorium.runtime.commands.live_actors import LiveActors
 from actorium.simulation import Simulation
 from actorium.simulation.world.cluster_store import SimulatedClusterStore
 from actorium.store.event_store import SaveCheckpoint, SaveFailure
-from actorium.store.shared import Placement
 from actorium.testing.models.cluster_model import ClusterModel
 
 SEEDS = 200
@@ -25,23 +21,11 @@ SEEDS = 200
 Plant = Callable[[pytest.MonkeyPatch], None]
 
 
-def a_node_that_joined_lately_is_taken_for_gone(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Directory, "knows_owners", property(lambda directory: True))
-
-
 def a_shard_is_handed_over_before_its_commands_are_written(patch: pytest.MonkeyPatch) -> None:
     async def drain_nothing(handover: Handover, shards: Collection[int]) -> None:
         handover._directory.end(shards)
 
     patch.setattr(Handover, "drain", drain_nothing)
-
-
-def actors_outlive_the_hand_over_of_their_shard(patch: pytest.MonkeyPatch) -> None:
-    def left_of(handover: Handover, actors: list[Any]) -> list[Any]:
-        return [actor for actor in actors if not actor.is_idle]
-
-    patch.setattr(Handover, "_left_of", left_of)
-    assert LiveActors.drop
 
 
 def memory_is_trusted_without_a_lease(patch: pytest.MonkeyPatch) -> None:
@@ -68,27 +52,11 @@ def a_repeated_command_counts_as_fresh(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(RemoteCommands, "_encoded", fresh)
 
 
-def a_shard_is_served_before_its_log_is_known(patch: pytest.MonkeyPatch) -> None:
-    async def serve(node: ClusterNode, shards: Any) -> None:
-        node.directory.begin([*shards])
-
-    patch.setattr(ClusterNode, "_serve", serve)
-
-
 def a_node_serves_what_it_should_own_and_does_not_yet(patch: pytest.MonkeyPatch) -> None:
     def serves(directory: Directory, stream_type: str, id: str) -> bool:
         return directory._wanted()[shard_of(stream_type, id)] == directory.me
 
     patch.setattr(Directory, "serves", serves)
-
-
-def the_last_placement_wins(patch: pytest.MonkeyPatch) -> None:
-    def place(model: ClusterModel, by: int, after: Placement) -> bool:
-        model._require_named(by)
-        model.current = msgspec.structs.replace(after, version=model.current.version + 1)
-        return True
-
-    patch.setattr(ClusterModel, "place", place)
 
 
 def every_node_runs_every_follower(patch: pytest.MonkeyPatch) -> None:
@@ -104,15 +72,11 @@ def every_node_runs_every_follower(patch: pytest.MonkeyPatch) -> None:
 
 
 BROKEN: list[tuple[Plant, Simulation]] = [
-    (a_node_that_joined_lately_is_taken_for_gone, accounts),
     (a_shard_is_handed_over_before_its_commands_are_written, accounts),
-    (actors_outlive_the_hand_over_of_their_shard, accounts),
     (memory_is_trusted_without_a_lease, accounts),
     (a_fenced_node_may_write, accounts),
     (a_repeated_command_counts_as_fresh, accounts),
-    (a_shard_is_served_before_its_log_is_known, accounts),
     (a_node_serves_what_it_should_own_and_does_not_yet, accounts),
-    (the_last_placement_wins, accounts),
     (every_node_runs_every_follower, transfers),
 ]
 
