@@ -23,7 +23,7 @@ from actorium.store.events import EncodedEvent, EncodedRecord
 from actorium.store.names import StreamName
 
 _READ_BYTES = 1_048_576
-_LEVEL = 6  # of gzip: higher levels take much longer for a few percent
+_LEVEL = 6  # the default of the program gzip
 
 
 class BackupLine(msgspec.Struct, frozen=True, omit_defaults=True):
