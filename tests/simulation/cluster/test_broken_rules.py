@@ -1,13 +1,12 @@
 """Rules of routing, fencing and hand-over that are broken on purpose: the simulator finds each."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 import pytest
 from simulation.cluster.scenarios import accounts, transfers
 
 from actorium.runtime.cluster.directory import Directory
-from actorium.runtime.cluster.handover import Handover
 from actorium.runtime.cluster.remote import RemoteCommand, RemoteCommands
 from actorium.runtime.cluster.shards import shard_of
 from actorium.simulation import Simulation
@@ -19,13 +18,6 @@ SEEDS = 200
 """A broken rule that survives so many seeds is not found."""
 
 Plant = Callable[[pytest.MonkeyPatch], None]
-
-
-def a_shard_is_handed_over_before_its_commands_are_written(patch: pytest.MonkeyPatch) -> None:
-    async def drain_nothing(handover: Handover, shards: Collection[int]) -> None:
-        handover._directory.end(shards)
-
-    patch.setattr(Handover, "drain", drain_nothing)
 
 
 def memory_is_trusted_without_a_lease(patch: pytest.MonkeyPatch) -> None:
@@ -72,7 +64,6 @@ def every_node_runs_every_follower(patch: pytest.MonkeyPatch) -> None:
 
 
 BROKEN: list[tuple[Plant, Simulation]] = [
-    (a_shard_is_handed_over_before_its_commands_are_written, accounts),
     (memory_is_trusted_without_a_lease, accounts),
     (a_fenced_node_may_write, accounts),
     (a_repeated_command_counts_as_fresh, accounts),
