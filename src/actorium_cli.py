@@ -19,6 +19,10 @@ CommandGroup = tuple[str, Mapping[str, CommandEntry]]
 
 _COMMANDS = "actorium.commands"
 COMMANDS: Mapping[str, CommandEntry | CommandGroup] = {
+    "new": (
+        f"{_COMMANDS}.new_project.project:new",
+        "Create a project that runs and tests at once, in a new folder of the current directory.",
+    ),
     "check": (f"{_COMMANDS}.check:check", "List everything in the log that the application cannot read."),
     "repair": (f"{_COMMANDS}.repair:repair", "Rebuild the indexes of a damaged log, and list the remaining damage."),
     "copy": (f"{_COMMANDS}.copy:copy", "Copy a log from one store to another, and compare the two."),
