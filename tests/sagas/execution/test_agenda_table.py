@@ -11,6 +11,7 @@ from actorium import Runtime, Saga, starts, step
 from actorium.errors import StoreUnavailable
 from actorium.store.event_store import PAGE_BYTES
 from actorium.store.events import EncodedRecord
+from actorium.store.tables.own_rows import ReadDue
 from actorium.types import DeadLetter
 
 
@@ -48,7 +49,8 @@ class Patience(Saga):
 
 async def rows(runtime: Runtime) -> list[tuple[object, ...]]:
     _ = [saga async for saga in runtime.sagas.list()]  # everything is written when they are listed
-    return await runtime.store.query("SELECT id, key, what FROM agenda ORDER BY id", ())
+    found = await runtime.store.read_rows(ReadDue(2**62, 10_000))
+    return sorted((row.id, row.key, row.what) for row in found)
 
 
 @virtual
