@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import httpx
@@ -284,12 +285,18 @@ def served() -> Iterator[str]:
     server.stop()
 
 
-async def test_no_generated_request_makes_the_example_fail(served: str) -> None:
+async def test_no_generated_request_makes_the_example_fail(served: str, tmp_path: Path) -> None:
     """Schemathesis makes requests from the OpenAPI document, valid and invalid ones."""
     program = [sys.executable, "-m", "schemathesis.cli", "run", f"{served}/openapi.json"]
     limits = ["--checks", "not_a_server_error", "--max-examples", "5", "--seed", "1", "--exclude-path", "/events"]
     done = await asyncio.to_thread(
-        subprocess.run, [*program, *limits], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=240
+        subprocess.run,
+        [*program, *limits],
+        cwd=tmp_path,  # it leaves a folder behind
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=240,
     )
     assert done.returncode == 0, done.stdout[-3000:]
     assert "5 selected" in done.stdout, done.stdout[-3000:]

@@ -1,4 +1,4 @@
-"""`TraceLine`: one line of a run's trace, for a person to read and for the timeline."""
+"""`TraceLine`: one line of a run's trace, for a person to read and for the timeline; `NotedLine`: before it is read."""
 
 from __future__ import annotations
 
@@ -28,10 +28,23 @@ class TraceMark(StrEnum):
 class TraceLine(msgspec.Struct, frozen=True):
     """What happened, when (in seconds of the run), and at which step.
 
-    words: the text, or a function that returns it: most lines are never read.
     who: the process, or the operation of a client.
     about: streams or sites.
     """
+
+    at_s: float
+    step: int
+    text: str
+    mark: TraceMark
+    who: str = ""
+    about: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.at_s:12.6f} {self.step:7} {self.text}"
+
+
+class NotedLine(msgspec.Struct, frozen=True):
+    """A line whose text may be a function that returns it: most lines are never read."""
 
     at_s: float
     step: int
@@ -41,9 +54,7 @@ class TraceLine(msgspec.Struct, frozen=True):
     about: tuple[str, ...] = ()
 
     @property
-    def text(self) -> str:
-        """What happened."""
-        return self.words if isinstance(self.words, str) else self.words()
-
-    def __str__(self) -> str:
-        return f"{self.at_s:12.6f} {self.step:7} {self.text}"
+    def line(self) -> TraceLine:
+        """The line, with its text."""
+        text = self.words if isinstance(self.words, str) else self.words()
+        return TraceLine(self.at_s, self.step, text, self.mark, self.who, self.about)

@@ -10,7 +10,7 @@ import msgspec
 
 from actorium.simulation.record.history import Operation
 from actorium.simulation.record.muted import muted
-from actorium.simulation.record.trace import TraceLine
+from actorium.simulation.record.trace import NotedLine, TraceLine
 from actorium.simulation.record.violation import Violation
 from actorium.simulation.world.faults import CrashAt, FaultId, Faults, Kind
 from actorium.simulation.world.logs import log_named
@@ -58,6 +58,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     faults: the faults that happened, in order.
     operations: the clients' operations.
     simulated_s: the duration of the run on its own clock.
+    noted: the lines of its trace, unread.
     events: the number of events in the logs at the end.
     occasions: family, site and occurrence number of every possible fault.
     marks: the steps of a life at which something visible from outside happened. A crash can make a difference at these
@@ -68,7 +69,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     violation: Violation | None
     faults: tuple[FaultId, ...]
     operations: tuple[Operation, ...]
-    trace: tuple[TraceLine, ...]
+    noted: tuple[NotedLine, ...]
     steps: int
     simulated_s: float
     events: int
@@ -80,6 +81,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     def by_kind(self) -> Counter[Kind]:
         """How many faults of each kind happened."""
         return Counter(fault.kind for fault in self.faults)
+
+    @property
+    def trace(self) -> tuple[TraceLine, ...]:
+        """The lines of its trace."""
+        return tuple(noted.line for noted in self.noted)
 
     def fingerprint(self) -> int:
         """Return a checksum of the whole trace: equal for equal runs, in any process."""
@@ -120,7 +126,7 @@ def run(
         violation=world.violation,
         faults=tuple(world.plan.happened),
         operations=tuple(operation for node in world.nodes for operation in node.history.operations),
-        trace=tuple(world.trace),
+        noted=tuple(world.noted),
         steps=world.machine.steps,
         simulated_s=world.machine.elapsed_s,
         events=sum(node.witness.position for node in world.nodes),

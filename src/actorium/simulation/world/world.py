@@ -21,7 +21,7 @@ from actorium.sagas.model.saga import Saga
 from actorium.simulation.chance import Chance
 from actorium.simulation.checks import Rule
 from actorium.simulation.checks.services import check_services, left_to_take_in
-from actorium.simulation.record.trace import TraceLine, TraceMark
+from actorium.simulation.record.trace import NotedLine, TraceLine, TraceMark
 from actorium.simulation.record.view import SagaSeen, View
 from actorium.simulation.record.violation import Violation
 from actorium.simulation.words import without_addresses
@@ -77,7 +77,7 @@ class World:
         self.remembers = remember
         self.machine = Machine(seed, reorder=faults.reorder if reorder else 0.0, steps_max=steps_max)
         self.loop: SimulatedLoop = ScenarioLoop(self.machine)
-        self.trace: list[TraceLine] = []
+        self.noted: list[NotedLine] = []
         self._on_trace_line = on_trace_line
         self.violation: Violation | None = None
         self.crash_at = crash_at
@@ -236,6 +236,11 @@ class World:
         return busy or left_to_take_in(self._hub.streams, self._nodes)
 
     @property
+    def trace(self) -> list[TraceLine]:
+        """The lines of the trace so far."""
+        return [noted.line for noted in self.noted]
+
+    @property
     def now_s(self) -> float:
         """The world's clock, in seconds."""
         return self.machine.now_s
@@ -245,10 +250,10 @@ class World:
     def note(self, text: str | Callable[[], str], mark: TraceMark, who: str = "", about: tuple[str, ...] = ()) -> None:
         """Write a line of the trace; `text` may be a function that returns it later."""
         if not self._is_buried:
-            line = TraceLine(self.machine.elapsed_s, self.machine.steps, text, mark, who, about)
-            self.trace.append(line)
+            noted = NotedLine(self.machine.elapsed_s, self.machine.steps, text, mark, who, about)
+            self.noted.append(noted)
             if self._on_trace_line is not None:
-                self._on_trace_line(line)
+                self._on_trace_line(noted.line)
 
     def note_fault(self, fault: FaultId, who: str = "") -> None:
         """Write a line of the trace for a fault that happens now."""
