@@ -26,6 +26,7 @@ html_theme = "furo"
 html_title = f"Actorium {release}"
 html_show_copyright = False
 html_copy_source = False
+html_extra_path = ["llms.txt"]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"

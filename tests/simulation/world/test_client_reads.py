@@ -217,7 +217,7 @@ def test_a_process_is_stopped_gracefully_and_started_again() -> None:
         await runtime.stop()  # there is none
 
     world = run(scenario, faults=Faults.none())
-    assert [line.text for line in world.trace if "crashes" in line.text] == [
+    assert [one.line.text for one in world.noted if "crashes" in one.line.text] == [
         "node1 crashes: stopped by the scenario",
         "node1 crashes: by the scenario",
     ]

@@ -142,7 +142,7 @@ def test_tasks_beside_one_with_a_left_out_command_continue() -> None:
 
     world = scenario_without(("Open a", "Open c"), goes_on=False, scenario=scenario)
     assert told == ["b", "d", "end"]
-    assert [line.text for line in world.trace if line.mark is TraceMark.LEFT_OUT] == [
+    assert [one.line.text for one in world.noted if one.mark is TraceMark.LEFT_OUT] == [
         "Open a: left out",
         "Open c: left out",
     ]

@@ -236,11 +236,6 @@ class World:
         return busy or left_to_take_in(self._hub.streams, self._nodes)
 
     @property
-    def trace(self) -> list[TraceLine]:
-        """The lines of the trace so far."""
-        return [noted.line for noted in self.noted]
-
-    @property
     def now_s(self) -> float:
         """The world's clock, in seconds."""
         return self.machine.now_s
