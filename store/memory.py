@@ -4,7 +4,8 @@ Invariants, true between any two awaits (no method here waits for anything):
 - `_log[p - 1]` is the event at position p; `_streams[s][v - 1]`, the same object, is at version v of stream s;
 - `_commands` holds every command id that took effect;
 - no snapshot is later than its stream;
-- the tables of projections live in an SQLite database in memory, with no transaction open.
+- checkpoints, dead letters, the runtime's own tables and those of projections live in an SQLite database in memory,
+  with no transaction open.
 """
 
 from __future__ import annotations
@@ -44,9 +45,9 @@ from actorium.store.event_store import (
 )
 from actorium.store.events import EncodedRecord
 from actorium.store.guard import StatementGuard
-from actorium.store.memory_tables import MemoryTables, require_writable
 from actorium.store.names import CommandRecord, StoredEventType, StreamName
-from actorium.store.sql import checkpoints as results
+from actorium.store.sql import checkpoints as saved_tables
+from actorium.store.sql.own_sql import OWN_TABLES_SCHEMA, read_rows
 from actorium.store.sqlite.connection import Connection, CopyConnection
 from actorium.store.sqlite.queries import QueryConnections
 from actorium.store.sqlite.schema import own_names
@@ -74,7 +75,10 @@ class MemoryStore:
         self._commands: dict[str, CommandRecord] = {}
         self._tables = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         weakref.finalize(self, self._tables.close)
-        self._own = MemoryTables()
+        self._tables.execute(saved_tables.CHECKPOINTS_SCHEMA)
+        self._tables.execute(saved_tables.DEAD_LETTERS_SCHEMA)
+        self._tables.executescript(saved_tables.CHECKSUMS_SCHEMA)
+        self._tables.executescript(OWN_TABLES_SCHEMA)
         self._guard = StatementGuard(own_names(), reads_only=False)
         self._query_guard = StatementGuard(own_names(), reads_only=True)
         self.dialect: Dialect = SQLiteDialect()
@@ -114,16 +118,11 @@ class MemoryStore:
         failed: dict[int, StatementFailed] = {}
         for index, checkpoint in enumerate(checkpoints):
             try:
-                require_writable(checkpoint.changes)
-                failure = results.write_results(self._tables, checkpoint, self._guard)
-            except StatementFailed as unwritable:
-                failure = unwritable
+                failure = saved_tables.save_checkpoint(self._tables, checkpoint, self._guard)
             except BaseException:
                 self._tables.rollback()
                 raise
-            if failure is None:
-                self._own.save(checkpoint)
-            else:
+            if failure is not None:
                 failed[index] = failure
         return failed
 
@@ -156,18 +155,18 @@ class MemoryStore:
 
     async def load_checkpoint(self, name: str) -> int:
         self._require_open()
-        return self._own.position(name)
+        return saved_tables.load_checkpoint(self._tables, name)
 
     async def dead_letters(self, processor: str | None) -> list[DeadLetter]:
         self._require_open()
-        return self._own.dead_letters(processor)
+        return saved_tables.dead_letters(self._tables, processor)
 
     async def read_rows(self, read: TableRead[Row]) -> list[Row]:
         self._require_open()
         if type(read) in _SEARCHES:
             found: list[Row] = _SEARCHES[type(read)](self, read)
             return found
-        return self._own.read(read)
+        return read_rows(self._tables, read)
 
     async def query(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         self._require_open()
@@ -182,7 +181,7 @@ class MemoryStore:
         if self._threads:
             self._tables.set_progress_handler(is_long, _STEPS_PER_CALL)
         try:
-            return results.query(self._tables, sql, parameters, self._query_guard)
+            return saved_tables.query(self._tables, sql, parameters, self._query_guard)
         except sqlite3.OperationalError as error:
             if calls <= _CALLS_MAX:
                 raise StoreUnavailable(f"the tables in memory cannot be read: {error}") from error
@@ -200,7 +199,7 @@ class MemoryStore:
         queries = QueryConnections(copied)
         self._long_queries.add(queries)
         try:
-            return await queries.run(lambda db, guard: results.query(db, sql, parameters, guard))
+            return await queries.run(lambda db, guard: saved_tables.query(db, sql, parameters, guard))
         except sqlite3.OperationalError as error:
             raise StoreUnavailable(f"the tables in memory cannot be read: {error}") from error
         finally:

@@ -26,7 +26,7 @@ from actorium.store.errors import ActoriumError
 from actorium.store.raised import let_through
 
 
-class ShardMoved(ActoriumError):
+class _ShardMoved(Exception):
     """A command was not delivered, because its shard is being handed over."""
 
 
@@ -64,7 +64,7 @@ class RoutedDispatcher(Dispatcher):
     async def _ask_when_there_is_room(self, kind: ActorKind[Actor], envelope: Envelope, answer: Answer) -> Any:
         try:
             return await super()._ask_when_there_is_room(kind, envelope, answer)
-        except ShardMoved:
+        except _ShardMoved:
             return await self._ask_elsewhere(msgspec.structs.replace(envelope, future=None))
 
     def ask_nowait(self, envelope: Envelope, take: Take, about: Any = None) -> Answer | None:
@@ -85,7 +85,7 @@ class RoutedDispatcher(Dispatcher):
             try:
                 await super().tell(envelope)
                 return
-            except ShardMoved:
+            except _ShardMoved:
                 pass
         check_headers(envelope.headers)
         envelope.deadline = self._time() + envelope.timeout_s
@@ -180,7 +180,7 @@ class RoutedDispatcher(Dispatcher):
     ) -> None:
         try:
             await self._deliver_in_turn(kind, envelope, envelope.deadline or self._time() + envelope.timeout_s)
-        except ShardMoved:
+        except _ShardMoved:
             moved()
             return
         except BaseException as raised:
@@ -219,7 +219,7 @@ class RoutedDispatcher(Dispatcher):
 
     def _require_served(self, envelope: Envelope) -> None:
         if not self.directory.serves(envelope.stream_type, envelope.to):
-            raise ShardMoved(f"{envelope.stream_type}<{envelope.to}> is being handed over to another node")
+            raise _ShardMoved(f"{envelope.stream_type}<{envelope.to}> is being handed over to another node")
 
 
 class ObservedRoutedDispatcher(ObservedDispatcher, RoutedDispatcher):

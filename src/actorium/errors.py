@@ -9,7 +9,7 @@
     ├── HandlerFailed        fix a handler            CommandFailed, QueryFailed, StatementFailed
     ├── Transient            send again later, with the same command_id
     │   ├── Unavailable      nothing was done         Overloaded, StoreUnavailable, StoreInUse (Fenced), RuntimeClosed,
-    │   │                                             ServiceUnavailable
+    │   │                                             ServiceUnavailable, FollowerElsewhere
     │   └── OutcomeUnknown   may have happened        CommandTimeout, CommitUnknown, StoreHangs, QueryTimeout,
     │                                                 EventParked, SagaTimeout
     └── DamagedLog           stop and look            UnreadableEvent (CorruptEvent, VersionGap, UnknownEventType,
@@ -31,6 +31,7 @@ from actorium.actors.errors import (
 from actorium.runtime.errors import (
     CommandTimeout,
     EventParked,
+    FollowerElsewhere,
     Overloaded,
     QueryFailed,
     QueryTimeout,
@@ -87,6 +88,7 @@ __all__ = [
     "ErrorWire",
     "EventParked",
     "Fenced",
+    "FollowerElsewhere",
     "HandlerFailed",
     "HydrationFailed",
     "InvalidCommand",

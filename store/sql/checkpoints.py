@@ -7,7 +7,7 @@ together or not at all, whatever one of its statements does.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
@@ -91,35 +91,16 @@ def save_checkpoint(
     if not (has_results or checkpoint.settled or checkpoint.parked):
         _save_position(db, checkpoint)  # nothing can fail separately: no savepoint needed
         return None
-
-    def write() -> None:
+    db.execute("SAVEPOINT checkpoint")
+    try:
         _write_changes(db, checkpoint.changes)
-        _write_results(db, checkpoint, guard)
+        run_statements(db, checkpoint.statements, guard)
+        change_rows(db, checkpoint.rows)
         if checkpoint.settled:
             db.executemany(_SETTLE, [(checkpoint.name, position) for position in checkpoint.settled])
         if checkpoint.parked:
             db.executemany(_PARK, [_parked_row(letter) for letter in checkpoint.parked])
         _save_position(db, checkpoint)
-
-    return _undone_if_failed(db, write)
-
-
-def write_results(db: sqlite3.Connection, checkpoint: SaveCheckpoint, guard: StatementGuard) -> StatementFailed | None:
-    """Write only the results of a projection that a checkpoint has, like `save_checkpoint`."""
-    if not (checkpoint.statements or checkpoint.rows):
-        return None
-    return _undone_if_failed(db, partial(_write_results, db, checkpoint, guard))
-
-
-def _write_results(db: sqlite3.Connection, checkpoint: SaveCheckpoint, guard: StatementGuard) -> None:
-    run_statements(db, checkpoint.statements, guard)
-    change_rows(db, checkpoint.rows)
-
-
-def _undone_if_failed(db: sqlite3.Connection, write: Callable[[], None]) -> StatementFailed | None:
-    db.execute("SAVEPOINT checkpoint")
-    try:
-        write()
     except StatementFailed as failure:
         db.execute("ROLLBACK TO checkpoint")
         db.execute("RELEASE checkpoint")

@@ -63,7 +63,9 @@ CALLS["impact"] = (["shop_app:one", "--event", "Order/o-1/1"], 0, {"counts", "he
 CALLS["what-if"] = (["shop_app:one"], 0, {"events", "commands", "differences", "counts"})
 # Proofs of this kind take minutes; their own tests call them.
 NO_REPORT = {"prove postgresql"}
-NO_REPORT |= {"copy", "demo", "console", "state", "sagas show"}
+NO_REPORT |= {"copy", "demo", "new", "console", "state", "sagas show"}
+# These need a backup or a PostgreSQL server; their own tests look at their reports.
+NO_REPORT |= {"backup", "restore", "drill", "nodes", "shards"}
 NO_REPORT |= {f"sagas {action}" for action in ("retry", "skip", "complete", "compensate")}
 NO_REPORT |= {"submissions cancel", "submissions run-now"}
 NO_REPORT |= {f"processors {action}" for action in ("list", "pause", "resume", "reset", "rebuild")}

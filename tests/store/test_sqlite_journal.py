@@ -10,7 +10,7 @@ from actorium.store.event_store import Append, AppendBatch, CommandMark
 from actorium.store.events import EncodedEvent, stream_checksum
 from actorium.store.names import StreamName
 from actorium.store.sql.stream_heads import OFFERS_MAX, StreamHead, StreamHeads
-from actorium.store.sqlite import journal, packed, reading
+from actorium.store.sqlite import marks, packed, reading
 from actorium.store.sqlite.journal import Journal
 from actorium.store.sqlite.packed import HeadQuery
 from actorium.store.sqlite.rows import RowStatement, rows_max
@@ -169,14 +169,13 @@ def test_statements_respect_the_limit_of_the_database(db: sqlite3.Connection) ->
     ("query", "columns"),
     [
         (packed._FIND_HEADS, 3),
-        (journal._SELECT_COMMANDS, 1),
+        (marks.FIND_COMMANDS, 1),
         (pages._READ_STREAMS, 5),
         (pages._READ_RECENT, 4),
         (pages._READ_SNAPSHOTS, 5),
         (stream_index._FIND_STALE, 2),
         (reading._READ_NAMES, 1),
         (reading._READ_LOG, 0),
-        (reading._FIND_COMMAND, 0),
     ],
 )
 def test_no_query_scans_a_table(db: sqlite3.Connection, query: str, columns: int) -> None:

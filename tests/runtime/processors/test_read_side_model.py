@@ -21,6 +21,7 @@ from actorium import ActoriumError, Runtime
 from actorium.store.event_store import AppendBatch, Appended, SaveCheckpoint, SaveFailure
 from actorium.store.memory import MemoryStore
 from actorium.store.source import SeededSource
+from actorium.store.sql import checkpoints
 from actorium.types import DeadLetter
 
 IDS = ["a", "b"]
@@ -50,12 +51,13 @@ class WatchedStore(FaultyStore):
             self.check()
 
     def check(self) -> None:
-        db, own = self.memory._tables, self.memory._own
-        checkpoint = own.position(NAME)
+        db = self.memory._tables
+        rows = db.execute("SELECT position FROM checkpoints WHERE name = ?", (NAME,)).fetchall()
+        checkpoint = rows[0][0] if rows else 0
         found: dict[str, Any] = {}
         with contextlib.suppress(Exception):
             found = {id: total for id, total in db.execute('SELECT id, total FROM "Totals__v1__totals"')}
-        letters = own.dead_letters(NAME)
+        letters = checkpoints.dead_letters(db, NAME)
         wanted = self.fold(checkpoint, letters)
         if found != wanted or checkpoint > len(self.memory._log):
             self.wrong = f"at checkpoint {checkpoint} with {letters}: {found}, not {wanted}"
