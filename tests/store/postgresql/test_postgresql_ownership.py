@@ -34,18 +34,24 @@ async def write(store: PostgreSQLStore, *versions: int) -> None:
 
 
 @asynccontextmanager
-async def frozen_holder(url: str) -> AsyncIterator[tuple[PostgreSQLStore, asyncio.Event]]:
-    """A store that holds the log, and whose lease is not renewed any more, as if its process were stopped."""
-    store = store_at(url, name="first", **LEASE)
-    await store.open()
-    await write(store, 0)
-    assert store._session is not None
-    assert store._session.lease is not None
-    renewing = store._session.lease._renewing
-    assert renewing is not None
-    renewing.cancel()
-    yield store, asyncio.Event()
-    await store.close()
+async def frozen_holder(url: str) -> AsyncIterator[tuple[PostgreSQLStore, PostgreSQLStore]]:
+    """A store that holds the log, and whose lease is not renewed any more, as if its process were stopped.
+
+    The second store is not open yet, and would stand by.
+    """
+    first, second = store_at(url, name="first", **LEASE), store_at(url, standby="wait")
+    try:
+        await first.open()
+        await write(first, 0)
+        assert first._session is not None
+        assert first._session.lease is not None
+        renewing = first._session.lease._renewing
+        assert renewing is not None
+        renewing.cancel()
+        yield first, second
+    finally:
+        await first.close()
+        await second.close()
 
 
 @pytest.mark.asyncio
@@ -132,8 +138,7 @@ async def test_who_stands_by_can_be_told_to_stop(url: str) -> None:
 
 @pytest.mark.asyncio
 async def test_a_lease_that_runs_out_is_taken_over_and_its_holder_writes_nothing(url: str) -> None:
-    async with frozen_holder(url) as (first, _):
-        second = store_at(url, standby="wait")
+    async with frozen_holder(url) as (first, second):
         await second.open()
         refusals: list[Fenced] = []
         for _ in range(2):
@@ -148,7 +153,6 @@ async def test_a_lease_that_runs_out_is_taken_over_and_its_holder_writes_nothing
         assert isinstance(await asyncio.wait_for(first_lost(first), 5), Fenced)
         assert (await second.append(AppendBatch(1, [append(ALICE, 1)]))).outcomes == [2]
         assert await second.load_checkpoint("p") == 0
-        await second.close()
 
 
 async def first_lost(store: PostgreSQLStore) -> Fenced:
@@ -159,30 +163,29 @@ async def first_lost(store: PostgreSQLStore) -> Fenced:
 
 @pytest.mark.asyncio
 async def test_a_checkpoint_of_a_fenced_holder_is_not_written(url: str) -> None:
-    async with frozen_holder(url) as (first, _):
-        second = store_at(url, standby="wait")
+    async with frozen_holder(url) as (first, second):
         await second.open()
         with pytest.raises(Fenced, match="no checkpoint was written"):
             await first.save([SaveCheckpoint("p", 9)])
         assert await second.load_checkpoint("p") == 0
-        await second.close()
 
 
 @pytest.mark.asyncio
 async def test_a_save_that_stands_still_does_not_keep_the_log(url: str) -> None:
-    async with frozen_holder(url) as (first, _):
+    async with frozen_holder(url) as (first, second):
         # As a frozen process holds it in the middle of a save, in a state for which the server has no time limit.
-        save = await asyncpg.connect(url.partition("?")[0])
-        await save.execute("BEGIN")
-        await save.execute(f'SELECT FROM "{schema_of(url)}".nodes FOR KEY SHARE')
-        second = store_at(url, standby="wait", patience_s="20")
-        await second.open()
-        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
-            await save.execute("COMMIT")
+        save, ended = await asyncpg.connect(url.partition("?")[0]), asyncio.Event()
+        save.add_termination_listener(lambda _: ended.set())
+        try:
+            await save.execute("BEGIN")
+            await save.execute(f'SELECT FROM "{schema_of(url)}".nodes FOR KEY SHARE')
+            await second.open()
+            await asyncio.wait_for(ended.wait(), 5)  # the server ended it, and told its client
+        finally:
+            save.terminate()
         with pytest.raises(Fenced):
             await first.save([SaveCheckpoint("p", 9)])
         await write(second, 1)
-        await second.close()
 
 
 @pytest.mark.asyncio
