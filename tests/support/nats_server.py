@@ -3,6 +3,7 @@
 The server ends with the process that started it, however that ends: the kernel sees to it.
 """
 
+import asyncio
 import ctypes
 import functools
 import json
@@ -13,12 +14,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 START_S = 30
+TEST_S = 120
 _PARENT_DEATH = 1  # PR_SET_PDEATHSIG
 
 
@@ -122,3 +126,15 @@ def shared_server_url() -> str:
     server = servers.__enter__()
     atexit.register(servers.__exit__, None, None, None)
     return server.url(fsync="yes")
+
+
+def over_nats(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    """Run a test on a real event loop; fail it if it takes longer than `TEST_S` seconds, so that none waits forever."""
+
+    @pytest.mark.asyncio
+    @functools.wraps(test)
+    async def limited(*arguments: Any, **named: Any) -> None:
+        async with asyncio.timeout(TEST_S):
+            await test(*arguments, **named)
+
+    return limited

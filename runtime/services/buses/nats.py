@@ -4,6 +4,9 @@ Invariants: each connection is a client of its own, made by one task, which make
 last longer than connections and are made again on each; what a connection had not sent when it broke is lost, and the
 watcher is told.
 
+The client reports the end of a connection only after it has closed it, which can take long or fail. So its state is
+checked from time to time, too.
+
 A slow receiver loses messages on the side of the client; the client says so only to its error callback, which passes it
 on to the watcher.
 """
@@ -42,6 +45,7 @@ T = TypeVar("T")
 _DEFAULT_LARGEST = 1_048_576
 _FIRST_CONNECT_S = 2.0
 _RECONNECT_S = 0.2
+_CHECK_S = 0.5
 _PING_S = 5
 _FLUSH_S = 2
 _REQUEST_S = 5.0
@@ -52,6 +56,15 @@ _OTHER_SETTINGS = 10058
 # The status of the message behind the last entry of a batch, and of one that found no entry.
 _END_OF_BATCH, _NO_ENTRY = "204", "404"
 _DENIED = ("authorization", "authentication", "permissions violation for connect")
+
+
+class _Connection(Client):
+    """A client that does not try to send over a connection that has ended: that fails, and leaves it half closed."""
+
+    def _process_disconnect(self) -> None:
+        super()._process_disconnect()
+        self._pending.clear()
+        self._pending_data_size = 0
 
 
 class NatsSubscription:
@@ -78,7 +91,7 @@ class NatsSubscription:
         self._bus.subscriptions.pop(self, None)
         try:
             await self._live.unsubscribe()
-        except (AttributeError, nats.errors.Error):  # not connected, so there is nothing to cancel
+        except (AttributeError, nats.errors.Error, OSError):  # not connected, so there is nothing to cancel
             pass
 
 
@@ -122,7 +135,7 @@ class NatsBus:
         """Send what was published, then disconnect."""
         if self._client is not None and self._client.is_connected:
             try:
-                await self._client.flush(_FLUSH_S)
+                await _sent(self._client)
             except (nats.errors.Error, OSError):
                 pass
         if self._keeper is not None:
@@ -143,7 +156,7 @@ class NatsBus:
         """Send a message."""
         try:
             await self._connected().publish(subject, data, reply)
-        except nats.errors.Error as error:
+        except (nats.errors.Error, OSError) as error:
             raise self._unavailable(error) from error
 
     async def subscribe(self, subject: str, take: Take, *, group: str = "") -> NatsSubscription:
@@ -154,8 +167,8 @@ class NatsBus:
             try:
                 client = self._connected()
                 await one.make(client)
-                await client.flush(_FLUSH_S)  # the server has it now: what others send from now on arrives
-            except (nats.errors.Error, TimeoutError):
+                await _sent(client)  # the server has it now: what others send from now on arrives
+            except (nats.errors.Error, OSError):
                 pass  # it is made again with the next connection
         return one
 
@@ -254,6 +267,7 @@ class NatsBus:
     async def _while_connected(self, request: Callable[[Client], Awaitable[T]]) -> T:
         """Return the answer to a request; raise ServiceUnavailable when its connection ends, or for no answer."""
         asking = asyncio.ensure_future(request(self._connected()))
+        asking.add_done_callback(lambda done: done.cancelled() or done.exception())
         assert self._broke is not None, "a connection ends sometime"
         try:
             await asyncio.wait((asking, self._broke), return_when=asyncio.FIRST_COMPLETED)
@@ -266,7 +280,7 @@ class NatsBus:
             return asking.result()
         except (nats.js.errors.NotFoundError, nats.js.errors.BadRequestError):
             raise
-        except (nats.errors.Error, TimeoutError) as error:
+        except (nats.errors.Error, OSError) as error:
             raise self._unavailable(error) from error
 
     def _unavailable(self, error: Exception) -> ServiceUnavailable:
@@ -276,19 +290,18 @@ class NatsBus:
         """Connect, and connect again whenever the connection has ended, until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
-            client = Client()
+            client = _Connection()
             self._broke = broke = loop.create_future()
             try:
                 await self._connect(client)
-                for one in [*self.subscriptions]:
-                    await one.make(client)
-                await client.flush(_FLUSH_S)
+                await self._subscribe_all(client)
                 self._client = client
                 log.info("bus_connected", bus=self.describe(), service=self._name)
                 end(self._tried)
                 assert self._watcher is not None, "a bus is opened with a watcher"
                 self._watcher.connected()
-                await broke
+                while client.is_connected:
+                    await asyncio.wait((broke,), timeout=_CHECK_S)
                 log.warning("bus_disconnected", bus=self.describe(), service=self._name)
             except BaseException as raised:
                 let_through(raised)
@@ -297,8 +310,18 @@ class NatsBus:
                     return
                 log.warning("bus_unavailable", bus=self.describe(), service=self._name, error=error_text(raised))
             finally:
-                await client.close()
+                end(broke)
+                await _leave(client)
             await asyncio.sleep(_RECONNECT_S)
+
+    async def _subscribe_all(self, client: Client) -> None:
+        """Make every subscription on a new connection, also those that are added meanwhile."""
+        made: set[NatsSubscription] = set()
+        while missing := [one for one in self.subscriptions if one not in made]:
+            for one in missing:
+                await one.make(client)
+            made.update(missing)
+            await _sent(client)
 
     async def _connect(self, client: Client) -> None:
         await client.connect(
@@ -336,6 +359,21 @@ class NatsBus:
             remedy="set `sync_interval: always` in the jetstream section of nats-server's configuration, then add "
             "?fsync=yes to the URL of the bus",
         )
+
+
+async def _sent(client: Client) -> None:
+    """Return when the server has taken what was sent: a first ping overtakes what the client has gathered."""
+    await client.flush(_FLUSH_S)
+    await client.flush(_FLUSH_S)
+
+
+async def _leave(client: Client) -> None:
+    """Close a connection; give up when what it has not sent cannot be sent."""
+    try:
+        async with asyncio.timeout(_FLUSH_S):
+            await client.close()
+    except (nats.errors.Error, OSError):
+        pass
 
 
 def _split(url: str) -> tuple[str, str, str]:

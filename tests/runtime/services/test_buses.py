@@ -8,7 +8,7 @@ from typing import Any
 import certifi
 import pytest
 from structlog.testing import capture_logs
-from support.nats_server import own_server, shared_server_url
+from support.nats_server import over_nats, own_server, shared_server_url
 
 from actorium.errors import ConfigurationError
 from actorium.runtime.errors import ServiceUnavailable
@@ -47,7 +47,7 @@ async def opened(url: str, watcher: BusLog | None = None) -> Bus:
     return bus
 
 
-@pytest.mark.asyncio
+@over_nats
 async def test_it_comes_back_with_its_subscriptions_when_the_server_does() -> None:
     with own_server() as server:
         watcher = BusLog()
@@ -71,7 +71,27 @@ async def test_it_comes_back_with_its_subscriptions_when_the_server_does() -> No
         await bus.close()
 
 
-@pytest.mark.asyncio
+@over_nats
+async def test_it_comes_back_when_a_connection_ends_with_messages_that_were_not_sent() -> None:
+    with own_server() as server:
+        watcher = BusLog()
+        bus = await opened(server.url(fsync="yes"), watcher)
+        received: list[BusMessage] = []
+        await bus.subscribe("here", received.append)
+        for restart in range(1, 6):
+            server.kill()
+            server.start()
+            while bus.is_connected and watcher.connections == restart:
+                await bus.publish("nobody", b"lost")
+                await asyncio.sleep(0)
+            await until(lambda: bus.is_connected)
+            assert watcher.connections == restart + 1
+            await bus.publish("here", b"arrives")
+            await until(lambda awaited=restart: len(received) == awaited)  # type: ignore[misc]
+        await bus.close()
+
+
+@over_nats
 async def test_it_opens_without_a_server_and_connects_when_there_is_one() -> None:
     with own_server() as server:
         server.stop()
@@ -86,7 +106,7 @@ async def test_it_opens_without_a_server_and_connects_when_there_is_one() -> Non
         await bus.close()
 
 
-@pytest.mark.asyncio
+@over_nats
 async def test_a_receiver_that_was_too_slow_is_told() -> None:
     watcher = BusLog()
     bus = await opened(shared_server_url(), watcher)
@@ -102,7 +122,7 @@ async def test_a_receiver_that_was_too_slow_is_told() -> None:
     await bus.close()
 
 
-@pytest.mark.asyncio
+@over_nats
 async def test_credentials_are_passed_on_and_a_refusal_is_an_error_of_the_program() -> None:
     with own_server(authorization={"user": "app", "password": "right"}) as server:
         bus = await opened(server.url("app:right"))
@@ -114,7 +134,7 @@ async def test_credentials_are_passed_on_and_a_refusal_is_an_error_of_the_progra
         assert "wrong" not in str(caught.value)
 
 
-@pytest.mark.asyncio
+@over_nats
 @pytest.mark.parametrize("declared", [True, False])
 async def test_a_bus_that_may_lose_events_is_warned_about_loudly(declared: bool) -> None:
     bus = await opened(shared_server_url() if declared else shared_server_url().partition("?")[0])
@@ -128,7 +148,7 @@ async def test_a_bus_that_may_lose_events_is_warned_about_loudly(declared: bool)
     await bus.close()
 
 
-@pytest.mark.asyncio
+@over_nats
 async def test_a_stream_that_may_not_be_read_directly_says_so() -> None:
     bus = await opened(shared_server_url())
     assert isinstance(bus, NatsBus)

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from structlog.testing import capture_logs
-from support.nats_server import own_server, shared_server_url
+from support.nats_server import over_nats, own_server, shared_server_url
 from support.shop_parts import (
     CreditReserved,
     Customer,
@@ -332,7 +332,7 @@ def test_a_wrong_declaration_says_what_is_wrong(make: Any, said: str) -> None:
         make()
 
 
-@pytest.mark.asyncio
+@over_nats
 async def test_over_nats_a_restart_of_the_server_costs_time_and_nothing_else() -> None:
     with own_server() as server:
         async with shop(server.url(fsync="yes")) as (orders, home):
@@ -357,7 +357,7 @@ async def test_over_nats_a_restart_of_the_server_costs_time_and_nothing_else() -
             assert len((await home.get(Customer, "c-1")).reserved) == 100
 
 
-@pytest.mark.asyncio
+@over_nats
 async def test_over_nats_a_service_without_a_process_is_unavailable_at_once() -> None:
     async with Client(shared_server_url(), [customers("nobody")]) as client:
         async with asyncio.timeout(5):

@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 from structlog.testing import capture_logs
-from support.nats_server import own_server
+from support.nats_server import over_nats, own_server
 from support.shop_parts import (
     CreditReserved,
     Customer,
@@ -296,7 +296,7 @@ def test_a_service_and_a_stream_cannot_have_one_name() -> None:
         orders("memory://x", Clash)
 
 
-@pytest.mark.asyncio
+@over_nats
 async def test_over_jetstream_each_event_is_published_and_taken_in_once() -> None:
     with own_server() as server:
         url = server.url(fsync="yes")
