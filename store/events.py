@@ -105,7 +105,12 @@ class RecordedEvent(msgspec.Struct, Generic[E_co], frozen=True, gc=False):
     @property
     def recorded_at(self) -> datetime:
         """When the event was accepted, as a UTC datetime."""
-        return datetime.fromtimestamp(self.recorded_us / 1_000_000, UTC)
+        return utc_of(self.recorded_us)
+
+
+def utc_of(us: int) -> datetime:
+    """Return a time in microseconds since the epoch as a UTC datetime."""
+    return datetime.fromtimestamp(us / 1_000_000, UTC)
 
 
 class EncodedEvent(msgspec.Struct, frozen=True, gc=False):

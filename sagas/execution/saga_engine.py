@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any
 
 import anyio.abc
@@ -47,7 +46,7 @@ from actorium.sagas.model.submissions import SUBMISSION, Cancel, Hasten, Submiss
 from actorium.sagas.model.views import SagaSummary, SagaView, lines_of
 from actorium.store.errors import ConfigurationError, InvalidCommand
 from actorium.store.event_store import StreamRead
-from actorium.store.events import Event, RecordedEvent, event_type_of
+from actorium.store.events import Event, RecordedEvent, event_type_of, utc_of
 from actorium.store.names import StreamName
 from actorium.store.tables.own_rows import ReadSagas
 
@@ -344,8 +343,8 @@ class SagaEngine(Component):
                     status=row.status,
                     step=row.step,
                     reason=row.reason,
-                    started_at=_time(row.started_us),
-                    updated_at=_time(row.updated_us),
+                    started_at=utc_of(row.started_us),
+                    updated_at=utc_of(row.updated_us),
                 )
             if len(rows) < _PAGE:
                 return
@@ -389,7 +388,3 @@ class SagaEngine(Component):
             await self._current.agenda.save()
             return
         await written_elsewhere(self._store, position, self._timeout_s)
-
-
-def _time(us: int) -> datetime:
-    return datetime.fromtimestamp(us / 1_000_000, UTC)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 
@@ -14,7 +14,7 @@ from actorium.sagas.model.submissions import (
     SubmissionConcluded,
     SubmissionHastened,
 )
-from actorium.store.events import Event, RecordedEvent
+from actorium.store.events import Event, RecordedEvent, utc_of
 
 WAITING, DONE, FAILED, CANCELLED = "waiting", "done", "failed", "cancelled"
 SUBMISSION_STATUSES = (WAITING, DONE, FAILED, CANCELLED)
@@ -51,7 +51,7 @@ def submission_view(
         status=status,
         reason=reason,
         due_at=_time(due_us),
-        submitted_at=datetime.fromtimestamp(submitted_us / 1_000_000, UTC),
+        submitted_at=utc_of(submitted_us),
         ended_at=_time(ended_us),
     )
 
@@ -81,4 +81,4 @@ def outcome_of(event: SubmissionCancelled | SubmissionConcluded) -> tuple[str, s
 
 
 def _time(us: int) -> datetime | None:
-    return datetime.fromtimestamp(us / 1_000_000, UTC) if us else None
+    return utc_of(us) if us else None

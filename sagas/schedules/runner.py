@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import anyio
@@ -35,6 +35,7 @@ from actorium.sagas.schedules.stream import (
     SkipTimes,
 )
 from actorium.store.errors import ActoriumError, Transient
+from actorium.store.events import utc_of
 from actorium.store.log import logger
 from actorium.store.raised import error_text, let_through
 
@@ -84,7 +85,7 @@ class ScheduleRunner(Component):
 
     async def submit(self, schedule: Schedule, due_us: int, command_id: str, at_us: int) -> Ack:
         """Submit the command of a schedule for a time."""
-        command = schedule.command(_moment(due_us).astimezone(schedule.zone))
+        command = schedule.command(utc_of(due_us).astimezone(schedule.zone))
         envelope = self._dispatcher.envelope(command, command_id, None, "", "", None, self._timeout_s)
         return await self._sagas.submit(envelope, at_us)
 
@@ -104,7 +105,7 @@ class ScheduleRunner(Component):
         await self._ask(BeginSchedule(schedule.name, self._source.now_us()))
         while True:
             state = await self.state(schedule)
-            due = None if state.paused else schedule.next_after(_moment(state.done_us))
+            due = None if state.paused else schedule.next_after(utc_of(state.done_us))
             now_us = self._source.now_us()
             if due is None or _us(due) > now_us:
                 wait_s = self._tick_s
@@ -118,7 +119,7 @@ class ScheduleRunner(Component):
         """FireSchedule or skip the times that are due."""
         missed = [_us(due)]
         skipped = 0
-        while (following := schedule.next_after(_moment(missed[-1]))) is not None and _us(following) <= now_us:
+        while (following := schedule.next_after(utc_of(missed[-1]))) is not None and _us(following) <= now_us:
             missed.append(_us(following))
             if len(missed) > MISSED_MAX:
                 del missed[0]
@@ -151,7 +152,7 @@ class ScheduleRunner(Component):
             let_through(raised)
             error = error_text(raised)
             bug = None if isinstance(raised, ActoriumError) else raised
-            log.error("schedule_failed", schedule=schedule.name, due=str(_moment(due_us)), error=error, traceback=bug)
+            log.error("schedule_failed", schedule=schedule.name, due=str(utc_of(due_us)), error=error, traceback=bug)
         await self._ask(FireSchedule(schedule.name, due_us, skipped, error))
 
     async def _wait(self, schedule: Schedule, wait_s: float) -> None:
@@ -164,10 +165,6 @@ class ScheduleRunner(Component):
         return await self._dispatcher.ask(
             Envelope(SCHEDULE, command.to, command, self._handlers[type(command)], **identity)
         )
-
-
-def _moment(us: int) -> datetime:
-    return datetime.fromtimestamp(us / 1_000_000, UTC)
 
 
 def _us(moment: datetime) -> int:

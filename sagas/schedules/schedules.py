@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 
@@ -12,6 +12,7 @@ from actorium.actors.errors import NotFound
 from actorium.runtime.commands.derived_ids import DerivedId, derived_id
 from actorium.sagas.schedules.runner import ScheduleRunner
 from actorium.sagas.schedules.schedule import Schedule
+from actorium.store.events import utc_of
 from actorium.store.source import Source
 
 
@@ -49,11 +50,11 @@ class Schedules:
         known = _known(runner, schedule)
         state = await runner.state(known)
         begin_us = state.done_us if state.begun else self._source.now_us()
-        due = None if state.paused else known.next_after(_moment(begin_us))
+        due = None if state.paused else known.next_after(utc_of(begin_us))
         return ScheduleView(
             name=known.name,
             next_due=due,
-            last_fired=_moment(state.fired_us).astimezone(known.zone) if state.fired_us else None,
+            last_fired=utc_of(state.fired_us).astimezone(known.zone) if state.fired_us else None,
             paused=state.paused,
             reason=state.reason,
             error=state.error,
@@ -98,7 +99,3 @@ def _known(runner: ScheduleRunner, schedule: Schedule | str) -> Schedule:
     if known is None:
         raise NotFound(f"this runtime has no schedule {name!r}: add it to Runtime([…])")
     return known
-
-
-def _moment(us: int) -> datetime:
-    return datetime.fromtimestamp(us / 1_000_000, UTC)

@@ -19,12 +19,13 @@ import msgspec
 from actorium.application import Runtime
 from actorium.console.api.queries import LiveQuery
 from actorium.console.api.views import EventView
-from actorium.console.log_view import LogView, time_of
+from actorium.console.log_view import LogView
 from actorium.console.meter import Meter
 from actorium.runtime.errors import Overloaded
 from actorium.runtime.statistics import RuntimeStatistics
 from actorium.store.errors import ActoriumError
 from actorium.store.event_store import EventStore
+from actorium.store.events import utc_of
 from actorium.store.source import Source
 
 SAMPLE_EVERY_S = 1.0
@@ -161,7 +162,7 @@ class LiveFeed:
         shown = records if filters else records[-EVENTS_SHOWN:]
         rates, gauges, processors = self._rates_since(since_s)
         return LiveSample(
-            at=time_of(self._source.now_us()),
+            at=utc_of(self._source.now_us()),
             position=head,
             rates={"events": (head - before) / since_s, **rates},
             gauges=gauges,

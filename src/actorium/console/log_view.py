@@ -6,7 +6,7 @@ Invariant: no method reads more than a page, or a fixed number of pages, however
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 
@@ -29,7 +29,7 @@ from actorium.operators import OPERATOR
 from actorium.store.codec import decode_metadata
 from actorium.store.errors import InvalidCommand
 from actorium.store.event_store import EventStore, StreamRead
-from actorium.store.events import EncodedRecord
+from actorium.store.events import EncodedRecord, utc_of
 from actorium.store.names import StreamName, event_id, stream_of_event
 from actorium.store.source import Source
 from actorium.store.tables.log_search import FindEvents, FindStreams, FindStreamTypes
@@ -74,7 +74,7 @@ class LogView:
             version=record.version,
             type=record.type,
             schema_version=record.schema_version,
-            recorded_at=time_of(record.recorded_us),
+            recorded_at=utc_of(record.recorded_us),
             command_id=metadata.command_id,
             correlation_id=metadata.correlation_id,
             causation_id=metadata.causation_id,
@@ -291,11 +291,6 @@ class LogView:
         return TimerPage(timers, msgspec.json.encode(rows[-1]).decode() if len(rows) == query.limit else "")
 
 
-def time_of(us: int) -> datetime:
-    """Return a time of the log, in microseconds since the epoch, as a datetime."""
-    return datetime.fromtimestamp(us / 1_000_000, UTC)
-
-
 def us_of(time: str) -> int:
     """Return a time as microseconds since the epoch; raise InvalidCommand unless it is ISO 8601 with a time zone."""
     try:
@@ -308,4 +303,4 @@ def us_of(time: str) -> int:
 
 
 def _known(us: int) -> datetime | None:
-    return time_of(us) if us else None
+    return utc_of(us) if us else None

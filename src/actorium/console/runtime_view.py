@@ -25,13 +25,14 @@ from actorium.console.api.views import (
     StreamHistory,
 )
 from actorium.console.diff import differences
-from actorium.console.log_view import LogView, time_of
+from actorium.console.log_view import LogView
 from actorium.console.masking import Masking
 from actorium.runtime.processors.outlet import Outlet
 from actorium.runtime.processors.processor import Processor
 from actorium.runtime.projections.projection import Projection
 from actorium.sagas.model.saga import Saga
 from actorium.store.event_store import DeadLetter, EventStore
+from actorium.store.events import utc_of
 from actorium.store.names import StreamName
 
 _NOT_RUNNING = "this needs the running application, and only its log is read here"
@@ -208,7 +209,7 @@ def _row(letter: DeadLetter) -> DeadLetterRow:
         letter.event_type,
         letter.attempts,
         letter.error,
-        time_of(letter.parked_us) if letter.parked_us else None,
+        utc_of(letter.parked_us) if letter.parked_us else None,
         letter.discarded,
     )
 
