@@ -10,11 +10,11 @@ import anyio
 
 from actorium.actors.commands import Ack, Command
 from actorium.runtime.arguments import checked_timeout_s
+from actorium.runtime.bus.bus import Bus
+from actorium.runtime.bus.urls import open_bus
 from actorium.runtime.errors import RuntimeClosed
-from actorium.runtime.services.bus import Bus
 from actorium.runtime.services.link import ServiceLink
 from actorium.runtime.services.service import RemoteService, checked_name
-from actorium.runtime.services.urls import open_bus
 from actorium.store.codec import EventCodec
 from actorium.store.errors import ConfigurationError
 from actorium.store.source import Source, SystemSource

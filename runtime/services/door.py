@@ -20,13 +20,13 @@ from actorium.actors.commands import Ack, Command, checked_id, command_type_of
 from actorium.actors.envelope import Envelope
 from actorium.actors.errors import CommandFailed, NotAllowed
 from actorium.actors.fingerprint import NOT_DONE
+from actorium.runtime.bus.bus import Bus, BusMessage
 from actorium.runtime.commands.answer_batch import Answer
 from actorium.runtime.commands.dispatcher import Dispatcher
 from actorium.runtime.errors import Overloaded
 from actorium.runtime.messages.answers import answer_of
 from actorium.runtime.messages.frames import AnswerMessage, AskMessage, decode_frame, encode_message
 from actorium.runtime.messages.gathering import FrameSender
-from actorium.runtime.services.bus import Bus, BusMessage
 from actorium.runtime.services.rate_limit import RateLimit
 from actorium.runtime.services.service import Service
 from actorium.runtime.services.subjects import VOID, event_id_of_elsewhere, id_of_elsewhere, sender_of

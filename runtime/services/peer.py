@@ -15,13 +15,13 @@ import msgspec
 from actorium.actors.commands import Ack, command_type_of
 from actorium.actors.envelope import Envelope
 from actorium.actors.errors import CommandConflict
+from actorium.runtime.bus.bus import Bus
 from actorium.runtime.errors import CommandTimeout, ServiceUnavailable
 from actorium.runtime.messages.answers import outcome_of
 from actorium.runtime.messages.asker import Asker
 from actorium.runtime.messages.frames import AskMessage, MovedMessage, Reply, decode_frame
 from actorium.runtime.messages.gathering import FrameSender
 from actorium.runtime.messages.window import Window
-from actorium.runtime.services.bus import Bus
 from actorium.runtime.services.circuit import Circuit
 from actorium.runtime.services.contracts import Misfit
 from actorium.runtime.services.service import RemoteService

@@ -8,8 +8,8 @@ from typing import Literal
 
 from actorium.actors.annotations import is_proper_subclass, shown
 from actorium.actors.commands import Command, command_type_of
-from actorium.runtime.services.bus import Bus
-from actorium.runtime.services.urls import open_bus
+from actorium.runtime.bus.bus import Bus
+from actorium.runtime.bus.urls import open_bus
 from actorium.store.errors import ConfigurationError
 from actorium.store.events import Event, event_type_of
 

@@ -21,8 +21,8 @@ from support.virtual_time import settled, virtual
 
 from actorium import RecordedEvent, Retry, Runtime, Saga, starts, step
 from actorium.errors import CommandConflict
+from actorium.runtime.bus.buses.memory import MemoryBus
 from actorium.runtime.commands.derived_ids import DerivedId
-from actorium.runtime.services.buses.memory import MemoryBus
 from actorium.services import Service
 from actorium.store.memory import MemoryStore
 from actorium.store.source import SystemSource

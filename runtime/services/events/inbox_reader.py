@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterable
 
 import msgspec
 
+from actorium.runtime.bus.bus import Bus, BusMessage, BusSubscription, Entry
 from actorium.runtime.log.log_reader import Delivered, Slice, Unread
-from actorium.runtime.services.bus import Bus, BusMessage, BusSubscription, Entry
 from actorium.runtime.services.events.batches import Batch, decode_batch, record_of
 from actorium.runtime.services.subjects import events_of
 from actorium.runtime.waits import end, ended

@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from actorium.runtime.bus.bus import Bus
 from actorium.runtime.errors import ServiceUnavailable, WrongSequence
 from actorium.runtime.log.log_reader import Delivered, LogReader, Unread
 from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.processors.dead_letters import dead_letter
 from actorium.runtime.retry import Retry, TryLater
-from actorium.runtime.services.bus import Bus
 from actorium.runtime.services.events.batches import batches_of, decode_batch
 from actorium.runtime.services.service import Service
 from actorium.runtime.services.subjects import events_of

@@ -18,8 +18,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import wraps
 
+from actorium.runtime.bus.bus import Bus, BusMessage, StreamEnds
 from actorium.runtime.errors import WrongSequence
-from actorium.runtime.services.bus import Bus, BusMessage, StreamEnds
 from actorium.store.source import SystemSource
 from actorium.testing.contract_words import expect, raises
 

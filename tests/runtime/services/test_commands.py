@@ -36,8 +36,8 @@ from actorium.errors import (
     ServiceUnavailable,
     WrongExpectedVersion,
 )
+from actorium.runtime.bus.buses.memory import MemoryBus
 from actorium.runtime.commands.derived_ids import DerivedId
-from actorium.runtime.services.buses.memory import MemoryBus
 from actorium.services import Client, RemoteService, Service
 from actorium.store.memory import MemoryStore
 from actorium.store.source import SystemSource

@@ -20,11 +20,11 @@ from support.virtual_time import settled, virtual
 
 from actorium import Aggregate, Event, EventStore, Projection, RecordedEvent, Runtime, Saga, on, query, react, starts
 from actorium.errors import ConfigurationError, ServiceUnavailable
-from actorium.runtime.services.bus import Bus
-from actorium.runtime.services.buses.memory import MemoryBus
+from actorium.runtime.bus.bus import Bus
+from actorium.runtime.bus.buses.memory import MemoryBus
+from actorium.runtime.bus.urls import open_bus
 from actorium.runtime.services.events.batches import batches_of, decode_batch
 from actorium.runtime.services.subjects import events_of
-from actorium.runtime.services.urls import open_bus
 from actorium.services import RemoteService, Service
 from actorium.store.memory import MemoryStore
 from actorium.store.source import SystemSource

@@ -18,7 +18,7 @@ from actorium.errors import (
     InvalidCommand,
     Overloaded,
 )
-from actorium.runtime.services.buses.memory import MemoryBus
+from actorium.runtime.bus.buses.memory import MemoryBus
 from actorium.services import Client
 
 

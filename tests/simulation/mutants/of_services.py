@@ -9,8 +9,8 @@ from simulation.mutants.mutant import mutant
 from simulation.services.scenarios import shop
 
 from actorium.errors import CommandConflict
+from actorium.runtime.bus.buses.memory import MemoryBus
 from actorium.runtime.messages.asker import Asker
-from actorium.runtime.services.buses.memory import MemoryBus
 from actorium.runtime.services.events.inbox import Inbox
 from actorium.runtime.services.events.inbox_reader import InboxReader, InboxTail
 from actorium.runtime.services.events.publisher import Publisher, _End

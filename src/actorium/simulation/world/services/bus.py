@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from actorium.runtime.bus.bus import ENTRIES_PER_READ, BusMessage, BusWatcher, Entry, StreamEnds
+from actorium.runtime.bus.buses.memory import MemoryBus, MemoryHub
 from actorium.runtime.errors import ServiceUnavailable
-from actorium.runtime.services.bus import ENTRIES_PER_READ, BusMessage, BusWatcher, Entry, StreamEnds
-from actorium.runtime.services.buses.memory import MemoryBus, MemoryHub
 from actorium.simulation.world.faults import FaultId, Kind
 from actorium.simulation.world.surroundings import Surroundings
 

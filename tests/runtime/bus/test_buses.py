@@ -11,11 +11,11 @@ from structlog.testing import capture_logs
 from support.nats_server import over_nats, own_server, shared_server_url
 
 from actorium.errors import ConfigurationError
+from actorium.runtime.bus.bus import Bus, BusMessage, StreamEnds
+from actorium.runtime.bus.buses.memory import MemoryBus
+from actorium.runtime.bus.buses.nats import NatsBus
+from actorium.runtime.bus.urls import open_bus
 from actorium.runtime.errors import ServiceUnavailable
-from actorium.runtime.services.bus import Bus, BusMessage, StreamEnds
-from actorium.runtime.services.buses.memory import MemoryBus
-from actorium.runtime.services.buses.nats import NatsBus
-from actorium.runtime.services.urls import open_bus
 from actorium.store.source import SystemSource
 from actorium.testing import BusContract
 from actorium.testing.contract_bus import BusLog

@@ -10,8 +10,7 @@ import asyncio
 from functools import partial
 from weakref import WeakValueDictionary
 
-from actorium.runtime.errors import WrongSequence
-from actorium.runtime.services.bus import (
+from actorium.runtime.bus.bus import (
     ENTRIES_PER_READ,
     BusMessage,
     BusSubscription,
@@ -20,6 +19,7 @@ from actorium.runtime.services.bus import (
     StreamEnds,
     Take,
 )
+from actorium.runtime.errors import WrongSequence
 
 _LARGEST_MESSAGE = 1_048_576
 

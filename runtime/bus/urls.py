@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from actorium.runtime.services.bus import Bus
-from actorium.runtime.services.buses.memory import MemoryBus
+from actorium.runtime.bus.bus import Bus
+from actorium.runtime.bus.buses.memory import MemoryBus
 from actorium.store.errors import ConfigurationError
 
 _SHAPES = "memory://NAME, nats://host:4222, tls://host:4222"
@@ -40,7 +40,7 @@ def open_bus(bus: str | Bus) -> Bus:
 
 def _nats(url: str, scheme: str, place: str, options: Mapping[str, str]) -> Bus:
     try:
-        from actorium.runtime.services.buses.nats import NatsBus
+        from actorium.runtime.bus.buses.nats import NatsBus
     except ModuleNotFoundError as missing:
         if (missing.name or "").partition(".")[0] != "nats":
             raise

@@ -24,8 +24,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import DiscardPolicy, Header, RetentionPolicy, StorageType, StreamConfig
 
-from actorium.runtime.errors import ServiceUnavailable, WrongSequence
-from actorium.runtime.services.bus import (
+from actorium.runtime.bus.bus import (
     ENTRIES_PER_READ,
     BusMessage,
     BusWatcher,
@@ -33,6 +32,7 @@ from actorium.runtime.services.bus import (
     StreamEnds,
     Take,
 )
+from actorium.runtime.errors import ServiceUnavailable, WrongSequence
 from actorium.runtime.waits import end
 from actorium.store.errors import ConfigurationError
 from actorium.store.log import logger

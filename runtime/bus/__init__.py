@@ -1,0 +1,1 @@
+"""The bus: messages and streams that connect processes, and its adapters."""
