@@ -23,11 +23,13 @@ from actorium.benchmarks.scenarios import (
     watched,
     written_bytes,
 )
+from actorium.benchmarks.services import scenarios as services
 from actorium.benchmarks.yardsticks import inserts, least, raw
 
 CATALOG: tuple[Scenario, ...] = (
     *callers.SCENARIOS,
     remote.SCENARIO,
+    *services.SCENARIOS,
     open_loop.SCENARIO,
     overload.SCENARIO,
     *growth.SCENARIOS,

@@ -213,7 +213,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     quick_stores: the stores used with `--quick` by default.
     subject: whose figures these are: ours, a peer's, or a yardstick's.
     beside: the scenarios that it is compared with.
-    needs: a module that must be installed.
+    needs: a module that must be installed, and `needs_from`, the distributions that bring it.
     label: its name beside our own scenarios.
     limit: how many times the earlier headline figure, which is a cost, it may be in a comparison; 0 for no limit.
     """
@@ -229,6 +229,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     subject: str = OURS
     beside: Sequence[str] = ()
     needs: str = ""
+    needs_from: str = "'actorium[bench-peers]'"
     also: str = ""
     label: str = ""
     limit: float = 0.0

@@ -179,7 +179,7 @@ class Suite:
             usual = scenario.quick_stores if self._plan.quick else IN_PROCESS
             for store in [store for store in scenario.stores if store in (self._plan.stores or usual)]:
                 if scenario.needs and importlib.util.find_spec(scenario.needs) is None:
-                    why = f"{scenario.needs} is not installed: pip install 'actorium[bench-peers]'"
+                    why = f"{scenario.needs} is not installed: pip install {scenario.needs_from}"
                     self._not_run.append(NotRun(scenario.name, store, why))
                 elif sizes is None:
                     self._not_run.append(NotRun(scenario.name, store, "not part of --quick"))

@@ -75,7 +75,7 @@ class Accounts:
         self.ids = [f"account-{number}" for number in range(count)]
         self.events = [events] * count
 
-    async def open(self, runtime: Runtime) -> None:
+    async def open(self, runtime: Runtime | Client) -> None:
         """Send each account its first command."""
         for first in range(0, len(self.ids), _AT_ONCE):
             await asyncio.gather(*(runtime.send(Deposit(id, AMOUNT)) for id in self.ids[first : first + _AT_ONCE]))

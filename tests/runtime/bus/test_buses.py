@@ -8,7 +8,7 @@ from typing import Any
 import certifi
 import pytest
 from structlog.testing import capture_logs
-from support.nats_server import over_nats, own_server, shared_server_url
+from support.nats_server import over_nats, shared_server_url
 
 from actorium.errors import ConfigurationError
 from actorium.runtime.bus.bus import Bus, BusMessage, StreamEnds
@@ -19,6 +19,7 @@ from actorium.runtime.errors import ServiceUnavailable
 from actorium.store.source import SystemSource
 from actorium.testing import BusContract
 from actorium.testing.contract_bus import BusLog
+from actorium.testing.nats_server import own_nats_server
 
 
 class TestMemoryBus(BusContract):
@@ -49,7 +50,7 @@ async def opened(url: str, watcher: BusLog | None = None) -> Bus:
 
 @over_nats
 async def test_it_comes_back_with_its_subscriptions_when_the_server_does() -> None:
-    with own_server() as server:
+    with own_nats_server() as server:
         watcher = BusLog()
         bus = await opened(server.url(fsync="yes"), watcher)
         received: list[BusMessage] = []
@@ -73,7 +74,7 @@ async def test_it_comes_back_with_its_subscriptions_when_the_server_does() -> No
 
 @over_nats
 async def test_it_comes_back_when_a_connection_ends_with_messages_that_were_not_sent() -> None:
-    with own_server() as server:
+    with own_nats_server() as server:
         watcher = BusLog()
         bus = await opened(server.url(fsync="yes"), watcher)
         received: list[BusMessage] = []
@@ -93,7 +94,7 @@ async def test_it_comes_back_when_a_connection_ends_with_messages_that_were_not_
 
 @over_nats
 async def test_it_opens_without_a_server_and_connects_when_there_is_one() -> None:
-    with own_server() as server:
+    with own_nats_server() as server:
         server.stop()
         bus = await opened(server.url())
         assert not bus.is_connected
@@ -124,7 +125,7 @@ async def test_a_receiver_that_was_too_slow_is_told() -> None:
 
 @over_nats
 async def test_credentials_are_passed_on_and_a_refusal_is_an_error_of_the_program() -> None:
-    with own_server(authorization={"user": "app", "password": "right"}) as server:
+    with own_nats_server(authorization={"user": "app", "password": "right"}) as server:
         bus = await opened(server.url("app:right"))
         assert bus.is_connected
         assert "right" not in bus.describe()

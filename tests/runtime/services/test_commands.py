@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from structlog.testing import capture_logs
-from support.nats_server import over_nats, own_server, shared_server_url
+from support.nats_server import over_nats, shared_server_url
 from support.shop_parts import (
     CreditReserved,
     Customer,
@@ -41,6 +41,7 @@ from actorium.runtime.commands.derived_ids import DerivedId
 from actorium.services import Client, RemoteService, Service
 from actorium.store.memory import MemoryStore
 from actorium.store.source import SystemSource
+from actorium.testing.nats_server import own_nats_server
 
 
 @virtual
@@ -334,7 +335,7 @@ def test_a_wrong_declaration_says_what_is_wrong(make: Any, said: str) -> None:
 
 @over_nats
 async def test_over_nats_a_restart_of_the_server_costs_time_and_nothing_else() -> None:
-    with own_server() as server:
+    with own_nats_server() as server:
         async with shop(server.url(fsync="yes")) as (orders, home):
             await orders.send(OpenCustomer("c-1", 1_000_000))
 

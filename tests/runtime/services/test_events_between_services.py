@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 from structlog.testing import capture_logs
-from support.nats_server import over_nats, own_server
+from support.nats_server import over_nats
 from support.shop_parts import (
     CreditReserved,
     Customer,
@@ -28,6 +28,7 @@ from actorium.runtime.services.subjects import events_of
 from actorium.services import RemoteService, Service
 from actorium.store.memory import MemoryStore
 from actorium.store.source import SystemSource
+from actorium.testing.nats_server import own_nats_server
 from actorium.types import Metadata
 
 PUBLISHED = [CustomerOpened, CreditReserved]
@@ -298,7 +299,7 @@ def test_a_service_and_a_stream_cannot_have_one_name() -> None:
 
 @over_nats
 async def test_over_jetstream_each_event_is_published_and_taken_in_once() -> None:
-    with own_server() as server:
+    with own_nats_server() as server:
         url = server.url(fsync="yes")
         async with home(url) as there, orders(url, Limits) as here:
             await there.send(OpenCustomer("c-0", 1_000_000))

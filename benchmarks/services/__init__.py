@@ -1,0 +1,1 @@
+"""Two services in two processes, connected by a NATS server."""
