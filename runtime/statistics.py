@@ -6,6 +6,7 @@ import msgspec
 
 from actorium.runtime.instrument import Instrument
 from actorium.runtime.processors.processor_statistics import ProcessorStatistics
+from actorium.runtime.services.statistics import ServiceStatistics
 from actorium.store.writers.group_commit_writer import WriterStatistics
 
 
@@ -28,6 +29,7 @@ class RuntimeStatistics(msgspec.Struct, frozen=True, kw_only=True):
     late_sagas: how often a saga ran longer than its class's `alarm_after_s`.
     position: the end of the log.
     processors: the state of each projection, reaction, outlet and saga class.
+    service: the connections with other services; None without any.
     """
 
     acknowledged: int
@@ -51,6 +53,7 @@ class RuntimeStatistics(msgspec.Struct, frozen=True, kw_only=True):
     position: int
     writer: WriterStatistics
     processors: tuple[ProcessorStatistics, ...] = ()
+    service: ServiceStatistics | None = None
 
 
 class Counters(Instrument):

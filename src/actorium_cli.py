@@ -26,11 +26,6 @@ COMMANDS: Mapping[str, CommandEntry | CommandGroup] = {
     "check": (f"{_COMMANDS}.check:check", "List everything in the log that the application cannot read."),
     "repair": (f"{_COMMANDS}.repair:repair", "Rebuild the indexes of a damaged log, and list the remaining damage."),
     "copy": (f"{_COMMANDS}.copy:copy", "Copy a log from one store to another, and compare the two."),
-    "nodes": (
-        f"{_COMMANDS}.nodes:nodes",
-        "List the nodes of a cluster, with the shards and followers that each of them owns.",
-    ),
-    "shards": (f"{_COMMANDS}.nodes:shards", "List the shards of a log by their owners."),
     "backup": (
         f"{_COMMANDS}.backups.backup:backup",
         "Bring the backup of a log up to date, while its application runs.",
@@ -46,13 +41,16 @@ COMMANDS: Mapping[str, CommandEntry | CommandGroup] = {
     "dead-letters": (
         "List, retry or discard the events that projections and reactions have parked.",
         {
-            "list": (f"{_COMMANDS}.dead_letters:list_letters", "List the dead letters in a log."),
+            "list": (
+                f"{_COMMANDS}.live.dead_letters:list_letters",
+                "List the dead letters of an application, or in the log of a stopped one.",
+            ),
             "retry": (
-                f"{_COMMANDS}.dead_letters:retry",
+                f"{_COMMANDS}.live.dead_letters:retry",
                 "Retry parked events, then handle the events waiting behind them.",
             ),
             "discard": (
-                f"{_COMMANDS}.dead_letters:discard",
+                f"{_COMMANDS}.live.dead_letters:discard",
                 "Skip a parked event, then handle the events waiting behind it.",
             ),
         },
@@ -140,9 +138,53 @@ COMMANDS: Mapping[str, CommandEntry | CommandGroup] = {
             ),
         },
     ),
+    "outlets": (
+        "List outlets and inboxes, and recall events that they hold.",
+        {
+            "list": (
+                f"{_COMMANDS}.live.outlets:list_outlets",
+                "List the outlets and inboxes of a running application, with how far they are behind.",
+            ),
+            "held": (
+                f"{_COMMANDS}.live.outlets:held",
+                "List the events that an outlet or reaction holds, so that they can be recalled.",
+            ),
+            "recall": (
+                f"{_COMMANDS}.live.outlets:recall",
+                "Take back events that an outlet or reaction holds: they are never handed out.",
+            ),
+        },
+    ),
+    "schedules": (
+        "List, pause, resume or run the schedules of a running application.",
+        {
+            "list": (
+                f"{_COMMANDS}.live.schedules:list_schedules",
+                "List the schedules of a running application, with the next time of each.",
+            ),
+            "pause": (
+                f"{_COMMANDS}.live.schedules:pause",
+                "Let schedules fire no more until they are resumed, also after a restart.",
+            ),
+            "resume": (f"{_COMMANDS}.live.schedules:resume", "Let paused schedules fire again."),
+            "run-now": (
+                f"{_COMMANDS}.live.schedules:run_now",
+                "Submit the commands of schedules once more, now.",
+            ),
+        },
+    ),
+    "services": (
+        f"{_COMMANDS}.live.nodes:services",
+        "Show the services around a running application: what it uses of them, and which of them use it.",
+    ),
+    "nodes": (
+        f"{_COMMANDS}.live.nodes:nodes",
+        "List the nodes of a cluster, with the shards and followers that each of them owns.",
+    ),
+    "shards": (f"{_COMMANDS}.live.nodes:shards", "List the shards of a log by their owners."),
     "console": (
         f"{_COMMANDS}.live.console:console",
-        "Serve a web page over a log's file to this machine, read-only, until Ctrl-C.",
+        "Serve a web page over a log to this machine, read-only, until Ctrl-C.",
     ),
     "impact": (
         f"{_COMMANDS}.corrections.impact:impact",

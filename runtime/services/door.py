@@ -105,6 +105,11 @@ class Door:
         for asker in self._askers.values():
             await asker.sender.sent()
 
+    @property
+    def in_flight(self) -> dict[str, int]:
+        """The number of commands that were let in and are not answered, by the service that sent them."""
+        return {name: guest.in_flight for name, guest in self._guests.items()}
+
     def end(self) -> None:
         """Stop the tasks."""
         for task in [*self._tasks, *(asker.task for asker in self._askers.values())]:

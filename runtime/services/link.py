@@ -26,6 +26,7 @@ from actorium.runtime.services.contracts import Contract, contract_of, problems_
 from actorium.runtime.services.door import Door
 from actorium.runtime.services.peer import Peer
 from actorium.runtime.services.service import RemoteService, Service
+from actorium.runtime.services.statistics import GuestStatistics, ServiceStatistics
 from actorium.runtime.services.subjects import HELLO, asks_to, replies_to
 from actorium.store.codec import EventCodec
 from actorium.store.errors import ConfigurationError
@@ -270,6 +271,23 @@ class ServiceLink(Component):
         if reasons and reasons != self._problems.get(user.service):
             log.error("contracts_differ", service=user.service, problems=reasons)
         self._problems[user.service] = reasons
+
+    def statistics(self) -> ServiceStatistics:
+        """Return the current state of the connections."""
+        in_flight = self._door.in_flight if self._door is not None else {}
+        guests = [
+            GuestStatistics(name=name, in_flight=in_flight.get(name, 0), problems=tuple(self._problems.get(name, ())))
+            for name in sorted(in_flight.keys() | self._problems.keys())
+        ]
+        return ServiceStatistics(
+            name=self._name,
+            bus=self._bus.describe(),
+            is_connected=self._bus.is_connected,
+            asked=self._door.asked if self._door is not None else 0,
+            refused=self._door.refused if self._door is not None else 0,
+            peers=tuple(peer.statistics() for peer in self._peers.values()),
+            guests=tuple(guests),
+        )
 
 
 def linked(

@@ -25,6 +25,7 @@ from actorium.runtime.messages.window import Window
 from actorium.runtime.services.circuit import Circuit
 from actorium.runtime.services.contracts import Misfit
 from actorium.runtime.services.service import RemoteService
+from actorium.runtime.services.statistics import PeerStatistics
 from actorium.runtime.services.subjects import VOID, asks_to, replies_to
 from actorium.store.codec import EventCodec
 from actorium.store.errors import ActoriumError, ConfigurationError
@@ -57,7 +58,9 @@ class Peer:
         self._frames: OrderedDict[int, bytes] = OrderedDict()
         self._sender = FrameSender(name, self._send_frame, max_bytes=bus.largest_message)
         self.circuit = Circuit(remote.name, loop.time)
-        self.asker = Asker(remote.name, Window(remote.name), self._sender.add, lambda: self._sender.largest_message)
+        self._window = Window(remote.name)
+        self.asker = Asker(remote.name, self._window, self._sender.add, lambda: self._sender.largest_message)
+        self._is_known = False
         self._problems: dict[str, str] = {}
 
     async def run(self) -> None:
@@ -157,3 +160,17 @@ class Peer:
         elif self._problems and not problems:
             log.info("contracts_fit", service=self.remote.name)
         self._problems = found
+        self._is_known = True
+
+    def statistics(self) -> PeerStatistics:
+        """Return its current state."""
+        window = self._window
+        return PeerStatistics(
+            name=self.remote.name,
+            is_known=self._is_known,
+            circuit="open" if self.circuit.is_open else "closed",
+            unanswered=window.asks,
+            waiting=window.waiting,
+            refused=window.refused,
+            problems=self._problems,
+        )

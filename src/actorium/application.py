@@ -227,6 +227,11 @@ class Runtime(RuntimeReading):
         return self._operators
 
     @property
+    def service(self) -> Service | None:
+        """What the runtime offers to other services; None if nothing."""
+        return self._service
+
+    @property
     def settings(self) -> Settings:
         """The limits and timeouts in force."""
         return self._environment.settings
@@ -361,4 +366,5 @@ class Runtime(RuntimeReading):
     def statistics(self) -> RuntimeStatistics:
         """Return the runtime's current counters; can be called from any thread."""
         self._lifecycle.require_accepting()
-        return msgspec.structs.replace(self._engine.statistics(), processors=self._reads.statistics())
+        service = self._link.statistics() if self._link is not None else None
+        return msgspec.structs.replace(self._engine.statistics(), processors=self._reads.statistics(), service=service)

@@ -16,10 +16,14 @@ from actorium_cli import COMMANDS
 CALLS: dict[str, tuple[list[str], int, set[str]]] = {
     "check": (["shop_app:one"], 0, {"log", "deep", "unreadable"}),
     "repair": (["orders.db"], 0, {"log", "damaged"}),
-    "dead-letters list": (["--db", "troubled.db"], 0, {"log", "dead_letters"}),
-    "dead-letters retry": (["troubled_app:runtime", "--processor", "Totals"], 1, {"processor", "handled", "parked"}),
+    "dead-letters list": (["--at", "troubled.db"], 0, {"log", "dead_letters"}),
+    "dead-letters retry": (
+        ["--at", "troubled_app:runtime", "--processor", "Totals", "--reason", "a test"],
+        1,
+        {"processor", "handled", "parked"},
+    ),
     "dead-letters discard": (
-        ["troubled_app:runtime", "--processor", "Totals", "--position", "2", "--reason", "a test"],
+        ["--at", "troubled_app:runtime", "--processor", "Totals", "--position", "2", "--reason", "a test"],
         0,
         {"processor", "discarded", "parked"},
     ),
@@ -44,7 +48,7 @@ CALLS: dict[str, tuple[list[str], int, set[str]]] = {
     ),
     "prove bit-rot": (["--flips", "2"], 0, {"flips", "seed", "took_s", "parts"}),
 }
-_DB = ["--db", "troubled.db"]
+_DB = ["--at", "troubled.db"]
 _ACT = [*_DB, "--reason", "a test"]
 # They report on the log of the stopped application, or on nothing: `commands/live` tests them while it runs.
 CALLS |= {
@@ -57,6 +61,8 @@ CALLS |= {
         {"stream_type", "stream_id", "version", "changes", "why_no_states"},
     ),
     "sagas list": (_DB, 0, {"sagas", "after_type", "after_id"}),
+    "nodes": (_DB, 0, {"nodes", "shards"}),
+    "shards": (_DB, 0, {"nodes", "shards"}),
     "submissions list": (_DB, 0, {"submissions", "after"}),
 }
 CALLS["impact"] = (["shop_app:one", "--event", "Order/o-1/1"], 0, {"counts", "head", "events", "streams"})
@@ -65,9 +71,11 @@ CALLS["what-if"] = (["shop_app:one"], 0, {"events", "commands", "differences", "
 NO_REPORT = {"prove postgresql"}
 NO_REPORT |= {"copy", "demo", "new", "console", "state", "sagas show"}
 # These need a backup or a PostgreSQL server; their own tests look at their reports.
-NO_REPORT |= {"backup", "restore", "drill", "nodes", "shards"}
+NO_REPORT |= {"backup", "restore", "drill"}
 NO_REPORT |= {f"sagas {action}" for action in ("retry", "skip", "complete", "compensate")}
 NO_REPORT |= {"submissions cancel", "submissions run-now"}
+NO_REPORT |= {f"schedules {action}" for action in ("list", "pause", "resume", "run-now")}
+NO_REPORT |= {f"outlets {action}" for action in ("list", "held", "recall")} | {"services"}
 NO_REPORT |= {f"processors {action}" for action in ("list", "pause", "resume", "reset", "rebuild")}
 
 

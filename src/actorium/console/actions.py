@@ -9,7 +9,9 @@ from actorium.console.access import Operator
 from actorium.console.api.queries import (
     DeadLetterAction,
     ProcessorAction,
+    RecallAction,
     SagaAction,
+    ScheduleAction,
     ShowEvent,
     ShowState,
     StateQuery,
@@ -112,8 +114,7 @@ class Actions:
             await act(name)
             return ""
 
-        targets = [(name, name) for name in wanted.names]
-        return await self._each(operator, f"processors.{action}", wanted.reason, targets, carry)
+        return await self._named(operator, f"processors.{action}", wanted, carry)
 
     async def pause_processors(self, operator: Operator, wanted: ProcessorAction) -> ActionReport:
         """Stop delivering events to processors until they are resumed, or the application restarts."""
@@ -163,6 +164,52 @@ class Actions:
     async def _letters(self, operator: Operator, action: str, wanted: DeadLetterAction, carry: Carry) -> ActionReport:
         targets = [(f"{one.processor} at {one.position}", one) for one in wanted.targets]
         return await self._each(operator, f"dead-letters.{action}", wanted.reason, targets, carry)
+
+    # --- outlets and schedules ------------------------------------------------------------------------------------
+
+    async def recall_events(self, operator: Operator, wanted: RecallAction) -> ActionReport:
+        """Take back events that outlets or reactions hold: they are never handed out."""
+
+        async def carry(target: Any) -> str:
+            await self._view.processor(target.processor).recall(target.position, f"{operator.name}: {wanted.reason}")
+            return ""
+
+        targets = [(f"{one.processor} at {one.position}", one) for one in wanted.targets]
+        return await self._each(operator, "outlets.recall", wanted.reason, targets, carry)
+
+    async def pause_schedules(self, operator: Operator, wanted: ScheduleAction) -> ActionReport:
+        """Let schedules fire no more until they are resumed, also after a restart."""
+        pause = self._view.running.schedules.pause
+
+        async def carry(name: str) -> str:
+            return "" if await pause(name, reason=f"{operator.name}: {wanted.reason}") else "it was paused before"
+
+        return await self._named(operator, "schedules.pause", wanted, carry)
+
+    async def resume_schedules(self, operator: Operator, wanted: ScheduleAction) -> ActionReport:
+        """Let paused schedules fire again."""
+        resume = self._view.running.schedules.resume
+
+        async def carry(name: str) -> str:
+            return "" if await resume(name, reason=f"{operator.name}: {wanted.reason}") else "it was not paused"
+
+        return await self._named(operator, "schedules.resume", wanted, carry)
+
+    async def run_schedules(self, operator: Operator, wanted: ScheduleAction) -> ActionReport:
+        """Submit the commands of schedules once more, now."""
+        run_now = self._view.running.schedules.run_now
+
+        async def carry(name: str) -> str:
+            await run_now(name)
+            return ""
+
+        return await self._named(operator, "schedules.run-now", wanted, carry)
+
+    async def _named(
+        self, operator: Operator, action: str, wanted: ScheduleAction | ProcessorAction, carry: Carry
+    ) -> ActionReport:
+        targets = [(name, name) for name in wanted.names]
+        return await self._each(operator, action, wanted.reason, targets, carry)
 
     # --- hidden values --------------------------------------------------------------------------------------------
 

@@ -10,9 +10,11 @@ import msgspec
 
 from actorium.console.access import Operator, Role
 from actorium.console.actions import Actions
+from actorium.console.api import deployment as api_deployment
 from actorium.console.api import queries, views
 from actorium.console.api.queries import NoQuery
 from actorium.console.app_map import app_map
+from actorium.console.deployment import Deployment
 from actorium.console.feed import LiveSample
 from actorium.console.log_view import LogView
 from actorium.console.runtime_view import RuntimeView
@@ -66,7 +68,8 @@ class Routes:
 
     def _reads(self) -> list[Route]:
         log, view = self._log, self._view
-        q, v = queries, views
+        q, v, d = queries, views, api_deployment
+        deployment = Deployment(self._store, view, log)
 
         def get(path: str, says: str, wanted: type[msgspec.Struct], answered: type, answer: Answer | None) -> Route:
             return Route("GET", path, says, "view", wanted, answered, answer)
@@ -110,6 +113,11 @@ class Routes:
                 v.DeadLetterDetail,
                 _reading(view.dead_letter),
             ),
+            get("/api/nodes", "Nodes and shards", NoQuery, d.NodesView, _asking(deployment.nodes)),
+            get("/api/services", "Other services", NoQuery, d.ServicesView, _asking(deployment.services)),
+            get("/api/outlets", "Ways of events out and in", NoQuery, d.ChannelsView, _asking(deployment.channels)),
+            get("/api/held", "Events that can be recalled", q.HeldQuery, v.EventPage, _reading(deployment.held)),
+            get("/api/schedules", "Schedules", NoQuery, d.SchedulesView, _asking(deployment.schedules)),
             get("/api/actions", "What operators did", q.EventsQuery, v.EventPage, self._actions),
         ]
 
@@ -166,6 +174,13 @@ def _reading(read: Callable[[Any], Awaitable[Any]]) -> Answer:
     return answer
 
 
+def _asking(read: Callable[[], Awaitable[Any]]) -> Answer:
+    async def answer(_: Operator, __: Any) -> Any:
+        return await read()
+
+    return answer
+
+
 def _acts(actions: Actions) -> list[Route]:
     q, v = queries, views
 
@@ -185,6 +200,10 @@ def _acts(actions: Actions) -> list[Route]:
         post("/api/processors/reset", q.ProcessorAction, actions.reset_processors),
         post("/api/dead-letters/retry", q.DeadLetterAction, actions.retry_letters),
         post("/api/dead-letters/discard", q.DeadLetterAction, actions.discard_letters),
+        post("/api/outlets/recall", q.RecallAction, actions.recall_events),
+        post("/api/schedules/pause", q.ScheduleAction, actions.pause_schedules),
+        post("/api/schedules/resume", q.ScheduleAction, actions.resume_schedules),
+        post("/api/schedules/run-now", q.ScheduleAction, actions.run_schedules),
         post("/api/values/event", q.ShowEvent, actions.show_event, v.EventView),
         post("/api/values/state", q.ShowState, actions.show_state, v.StateView),
     ]

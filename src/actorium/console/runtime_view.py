@@ -30,6 +30,7 @@ from actorium.console.masking import Masking
 from actorium.runtime.processors.outlet import Outlet
 from actorium.runtime.processors.processor import Processor
 from actorium.runtime.projections.projection import Projection
+from actorium.runtime.services.service import RemoteService, Service
 from actorium.sagas.model.saga import Saga
 from actorium.store.event_store import DeadLetter, EventStore
 from actorium.store.events import utc_of
@@ -136,7 +137,7 @@ class RuntimeView:
 
     def processors(self) -> list[ProcessorView]:
         """Return the processors."""
-        kinds = {processor.name: _kind(handler) for handler, processor in self.running.processors.items()}
+        kinds = {processor.name: kind_of(handler) for handler, processor in self.running.processors.items()}
         return [
             ProcessorView(
                 one.name,
@@ -214,11 +215,16 @@ def _row(letter: DeadLetter) -> DeadLetterRow:
     )
 
 
-def _kind(handler: object) -> str:
+def kind_of(handler: object) -> str:
+    """Return what a processor drives, by its handler."""
     if isinstance(handler, type) and issubclass(handler, Projection):
         return "projection"
     if isinstance(handler, type) and issubclass(handler, Saga):
         return "saga"
     if isinstance(handler, Outlet):
         return "outlet"
+    if isinstance(handler, Service):
+        return "publisher"
+    if isinstance(handler, RemoteService):
+        return "inbox"
     return "agenda" if not callable(handler) else "reaction"

@@ -19,7 +19,7 @@ def test_the_page_of_a_log_is_served_read_only_until_ctrl_c(tmp_path: Path) -> N
     with served_shop(db) as shop:
         shop.do(place(shop.runtime, "o-1"))
         shop.do(until(shop.runtime, "o-1", "failed"))
-        command = [sys.executable, "-m", "actorium", "console", "--db", str(db), "--port", "0"]
+        command = [sys.executable, "-m", "actorium", "console", "--at", str(db), "--port", "0"]
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, text=True, env={**os.environ, "NO_COLOR": "1"}
         ) as serving:

@@ -47,15 +47,15 @@ def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_stuck_saga_is_found_shown_and_retried_while_the_application_runs(
     shop: ServedShop, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, out, err = output(capsys, "sagas", "list", "--db", "shop.db", "--status", "failed", "--prefix", "o-1")
+    code, out, err = output(capsys, "sagas", "list", "--at", "shop.db", "--status", "failed", "--prefix", "o-1")
     assert (code, err) == (0, "")
     assert "o-1" in out
     assert "o-2" not in out
-    code, out, _ = output(capsys, "sagas", "show", "Checkout", "o-1", "--db", "shop.db")
+    code, out, _ = output(capsys, "sagas", "show", "Checkout", "o-1", "--at", "shop.db")
     assert code == 0
     assert "Checkout<o-1> is failed at ship" in out
     Faults.warehouse = False
-    code, out, _ = output(capsys, "sagas", "retry", "Checkout", "o-1", "--db", "shop.db", "--reason", "paper is back")
+    code, out, _ = output(capsys, "sagas", "retry", "Checkout", "o-1", "--at", "shop.db", "--reason", "paper is back")
     assert (code, out.splitlines()[-1]) == (0, "1 done")
     shop.do(until(shop.runtime, "o-1", "completed"))
 
@@ -63,57 +63,57 @@ def test_a_stuck_saga_is_found_shown_and_retried_while_the_application_runs(
 def test_all_stuck_sagas_are_acted_on_at_once_and_what_fails_is_listed(
     shop: ServedShop, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, out, _ = output(capsys, "sagas", "skip", "Checkout", "--all-stuck", "--db", "shop.db", "--reason", "by hand")
+    code, out, _ = output(capsys, "sagas", "skip", "Checkout", "--all-stuck", "--at", "shop.db", "--reason", "by hand")
     assert (code, out.splitlines()[-1]) == (0, "2 done")
-    words = ("sagas", "complete", "Checkout", "o-1", "nobody", "--db", "shop.db", "--reason", "by hand", "--json", "-")
+    words = ("sagas", "complete", "Checkout", "o-1", "nobody", "--at", "shop.db", "--reason", "by hand", "--json", "-")
     code, out, err = output(capsys, *words)
     assert code == 1
     assert "nobody: NotFound" in " ".join(err.split()).replace("Checkout<nobody>", "nobody")
     assert [bool(one["error"]) for one in json.loads(out)["outcomes"]] == [True, True]
-    assert output(capsys, "sagas", "skip", "Checkout", "--db", "shop.db", "--reason", "x")[0] == 2
+    assert output(capsys, "sagas", "skip", "Checkout", "--at", "shop.db", "--reason", "x")[0] == 2
 
 
 def test_submissions_are_listed_run_and_cancelled(shop: ServedShop, capsys: pytest.CaptureFixture[str]) -> None:
     for id in ("a", "b"):
         shop.do(shop.runtime.submit(PlaceOrder(f"p-{id}", "alice", 1), after_s=1_000, command_id=id))
     shop.do(submissions_written(shop.runtime))
-    code, out, _ = output(capsys, "submissions", "list", "--db", "shop.db", "--status", "waiting", "--limit", "1")
+    code, out, _ = output(capsys, "submissions", "list", "--at", "shop.db", "--status", "waiting", "--limit", "1")
     assert (code, out.splitlines()[-1]) == (0, "more: --after a")
-    assert output(capsys, "submissions", "run-now", "a", "--db", "shop.db", "--reason", "soon")[0] == 0
-    assert output(capsys, "submissions", "cancel", "b", "--db", "shop.db", "--reason", "no")[0] == 0
-    assert output(capsys, "submissions", "cancel", "b", "--db", "shop.db", "--reason", "no")[0] == 1
+    assert output(capsys, "submissions", "run-now", "a", "--at", "shop.db", "--reason", "soon")[0] == 0
+    assert output(capsys, "submissions", "cancel", "b", "--at", "shop.db", "--reason", "no")[0] == 0
+    assert output(capsys, "submissions", "cancel", "b", "--at", "shop.db", "--reason", "no")[0] == 1
 
 
 def test_processors_are_listed_paused_resumed_and_rebuilt(shop: ServedShop, capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = output(capsys, "processors", "list", "--db", "shop.db", "--json", "-")
+    code, out, _ = output(capsys, "processors", "list", "--at", "shop.db", "--json", "-")
     assert code == 0
     (income,) = (one["name"] for one in json.loads(out)["processors"] if one["kind"] == "projection")
     for action in ("pause", "resume", "reset"):
-        assert output(capsys, "processors", action, income, "--db", "shop.db", "--reason", "a test")[0] == 0
-    code, out, _ = output(capsys, "processors", "rebuild", income, "--db", "shop.db", "--reason", "a test")
+        assert output(capsys, "processors", action, income, "--at", "shop.db", "--reason", "a test")[0] == 0
+    code, out, _ = output(capsys, "processors", "rebuild", income, "--at", "shop.db", "--reason", "a test")
     assert (code, out.splitlines()[0]) == (0, "1 done")
-    code, _, err = output(capsys, "processors", "pause", "nobody", "--db", "shop.db", "--reason", "a test")
+    code, _, err = output(capsys, "processors", "pause", "nobody", "--at", "shop.db", "--reason", "a test")
     assert code == 1
     assert "no processor 'nobody'" in " ".join(err.split())
 
 
 def test_streams_states_events_and_causes_are_shown(shop: ServedShop, capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = output(capsys, "stream", "show", "Order", "o-1", "--db", "shop.db")
+    code, out, _ = output(capsys, "stream", "show", "Order", "o-1", "--at", "shop.db")
     assert code == 0
     assert 'customer: "" -> "alice"' in out
-    code, out, _ = output(capsys, "state", "Order", "o-1", "--db", "shop.db", "--json", "-")
+    code, out, _ = output(capsys, "state", "Order", "o-1", "--at", "shop.db", "--json", "-")
     assert json.loads(out)["state"]["amount"] == 30
-    code, out, _ = output(capsys, "events", "tail", "--db", "shop.db", "--type", "OrderPlaced")
+    code, out, _ = output(capsys, "events", "tail", "--at", "shop.db", "--type", "OrderPlaced")
     assert out.count("OrderPlaced") == 2
-    code, out, _ = output(capsys, "causes", "Order/o-1/1", "--db", "shop.db")
+    code, out, _ = output(capsys, "causes", "Order/o-1/1", "--at", "shop.db")
     assert code == 0
     assert out.splitlines()[0] == "OrderPlaced  Order/o-1/1  <- this event"
     assert "    Paid  Wallet/alice/1" in out
-    assert output(capsys, "causes", "Order/o-1/9", "--db", "shop.db")[0] == 1
+    assert output(capsys, "causes", "Order/o-1/9", "--at", "shop.db")[0] == 1
 
 
 def test_the_status_says_whether_it_runs_and_is_ready(shop: ServedShop, capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = output(capsys, "status", "--db", "shop.db")
+    code, out, _ = output(capsys, "status", "--at", "shop.db")
     assert code == 0
     assert out.startswith("running, the log ends at ")
     assert "2 failed" in out
@@ -131,11 +131,11 @@ def test_a_stopped_applications_log_is_read_and_the_command_says_so(
         ["causes", "Order/o-1/1"],
     ]
     for words in reads:
-        code, out, err = output(capsys, *words, "--db", str(stopped))
+        code, out, err = output(capsys, *words, "--at", str(stopped))
         assert code == 0, words
         assert "this is read from the log" in " ".join(err.split())
         assert out
-    assert "o-1" in output(capsys, "sagas", "list", "--db", str(stopped))[1]
+    assert "o-1" in output(capsys, "sagas", "list", "--at", str(stopped))[1]
 
 
 @pytest.mark.parametrize("words", ACTIONS, ids=lambda words: words[0])
@@ -143,7 +143,7 @@ def test_an_action_on_a_stopped_application_changes_nothing_and_says_what_to_do(
     stopped: Path, words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = stopped.read_bytes()
-    code, _, err = output(capsys, *words, "--db", str(stopped), "--reason", "a test")
+    code, _, err = output(capsys, *words, "--at", str(stopped), "--reason", "a test")
     assert code == 1
     assert "Start the application, with control_socket(runtime)" in " ".join(err.split())
     assert stopped.read_bytes() == before
@@ -155,7 +155,7 @@ def test_an_action_on_a_stopped_application_changes_nothing_and_says_what_to_do(
 def test_what_needs_the_code_of_a_stopped_application_says_so(
     stopped: Path, words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, _, err = output(capsys, *words, "--db", str(stopped))
+    code, _, err = output(capsys, *words, "--at", str(stopped))
     assert code == 1
     assert "needs the running application" in " ".join(err.split())
 
@@ -167,15 +167,16 @@ def test_a_dead_letter_of_a_running_application_is_retried_and_discarded_through
     (tmp_path / "served_app.py").write_text(app)
     monkeypatch.syspath_prepend(str(tmp_path))
     words = ("--processor", "mail", "--position", "1", "--reason", "no customer")
-    assert output(capsys, "dead-letters", "discard", "served_app:runtime", *words)[0] == 0
-    code, _, err = output(capsys, "dead-letters", "retry", "served_app:runtime", "--processor", "mail")
+    assert output(capsys, "dead-letters", "discard", "--at", "served_app:runtime", *words)[0] == 0
+    again = ("dead-letters", "retry", "--at", "served_app:runtime", "--processor", "mail", "--reason", "a test")
+    code, _, err = output(capsys, *again)
     assert code == 1
     assert "failed again" in err
     Faults.mail = False
-    assert output(capsys, "dead-letters", "retry", "served_app:runtime", "--processor", "mail")[0] == 0
-    code, out, _ = output(capsys, "dead-letters", "retry", "served_app:runtime", "--processor", "mail")
+    assert output(capsys, *again)[0] == 0
+    code, out, _ = output(capsys, *again)
     assert (code, out) == (0, "no dead letters\n")
 
 
 def test_a_missing_file_is_wrong_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert output(capsys, "status", "--db", str(tmp_path / "nothing.db"))[0] == 2
+    assert output(capsys, "status", "--at", str(tmp_path / "nothing.db"))[0] == 2

@@ -1,1 +1,1 @@
-"""Commands for an application while it runs, through its control socket, and for its log while it does not."""
+"""Commands for an application: through its control socket or its console while it runs, else about its log."""

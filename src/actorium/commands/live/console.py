@@ -1,24 +1,21 @@
-"""`actorium console`: the web page over a log's file, read-only."""
+"""`actorium console`: the web page over a log, read-only."""
 
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
-
-from actorium.commands.problem import Problem, require_file
+from actorium.commands.live.reach import LogPlace, log_at, opened
+from actorium.commands.problem import Problem
 from actorium.commands.screen import Screen
 from actorium.console import LogConsole
 from actorium.console.server import HEAD_BYTES_MAX, SmallServer
-from actorium.store.urls import file_store
+from actorium.store.event_store import Examinable
 
 _HOST = "127.0.0.1"
 
 
-def console(*, db: Annotated[Path, Parameter(help="The SQLite file of the log.")], port: int = 8700) -> None:
-    """Serve a web page over a log's file to this machine, read-only, until Ctrl-C.
+def console(*, at: LogPlace, port: int = 8700) -> None:
+    """Serve a web page over a log to this machine, read-only, until Ctrl-C.
 
     The log is opened read-only; the application may be running. States and actions need the console of the running
     application: see `actorium.console.Console`.
@@ -28,13 +25,11 @@ def console(*, db: Annotated[Path, Parameter(help="The SQLite file of the log.")
     port
         The port of 127.0.0.1; 0 for any that is free.
     """
-    require_file(db, "a log")
-    asyncio.run(_serve(db, port))
+    asyncio.run(_serve(log_at(at), port))
 
 
-async def _serve(db: Path, port: int) -> None:
-    store = file_store(db)
-    await store.open(verified=False, read_only=True)
+async def _serve(store: Examinable, port: int) -> None:
+    await opened(store)
     serving = SmallServer(LogConsole(store))
     try:
         try:

@@ -8,7 +8,7 @@ import msgspec
 
 from actorium.commands.json_report import JsonFile, screen_beside, write_json
 from actorium.commands.live.output import event_line
-from actorium.commands.live.reach import Application, Db, reached
+from actorium.commands.live.reach import Application, Where, reached
 from actorium.commands.screen import Screen
 from actorium.console.api.views import CauseTree, EventPage, EventView
 
@@ -18,7 +18,7 @@ _PAGE = 500
 
 def tail(
     *,
-    db: Db,
+    where: Where,
     type: list[str] | None = None,
     flow: str = "",
     count: int = 20,
@@ -39,11 +39,11 @@ def tail(
         Continue until Ctrl-C.
     """
     screen = screen_beside(json)
-    with reached(db, screen) as application:
+    with reached(where, screen) as application:
         page = application.get("events", EventPage, types=type, correlation_id=flow, limit=count)
         events = sorted(page.events, key=lambda one: one.position)
         if json is not None and not follow:
-            write_json({"log": str(db), "events": events}, json)
+            write_json({"log": where.at, "events": events}, json)
         for event in events:
             _print(screen, event)
         if follow:
@@ -68,7 +68,7 @@ def _print(screen: Screen, event: EventView) -> None:
     screen.say(f"          {msgspec.json.encode(event.payload).decode()}")
 
 
-def causes(event_id: str, /, *, db: Db, json: JsonFile = None) -> None:
+def causes(event_id: str, /, *, where: Where, json: JsonFile = None) -> None:
     """Show what led to an event, and everything that it caused.
 
     Parameters
@@ -77,7 +77,7 @@ def causes(event_id: str, /, *, db: Db, json: JsonFile = None) -> None:
         The id of the event: `Order/o-1/3` names the third event of the stream `o-1` of the type `Order`.
     """
     screen = screen_beside(json)
-    with reached(db, screen) as application:
+    with reached(where, screen) as application:
         tree = application.get("causes", CauseTree, event_id=event_id)
     if json is not None:
         write_json(tree, json)

@@ -6,17 +6,17 @@ import time
 
 from actorium.commands.json_report import JsonFile, screen_beside, write_json
 from actorium.commands.live.output import print_rows, report_action, report_outcomes
-from actorium.commands.live.reach import Application, Db, Reason, reached
+from actorium.commands.live.reach import Application, Reason, Where, reached
 from actorium.commands.problem import Problem
 from actorium.console.api.views import ProcessorsView, ProcessorView
 
 _POLL_S = 0.2
 
 
-def list_processors(*, db: Db, json: JsonFile = None) -> None:
+def list_processors(*, where: Where, json: JsonFile = None) -> None:
     """List the processors of a running application, with how far they are behind."""
     screen = screen_beside(json)
-    with reached(db, screen) as application:
+    with reached(where, screen) as application:
         view = application.get("processors", ProcessorsView)
     if json is not None:
         write_json(view, json)
@@ -27,7 +27,7 @@ def list_processors(*, db: Db, json: JsonFile = None) -> None:
     print_rows(screen, ("name", "kind", "state", "behind", "seconds", "parked", "error"), rows, "no processors")
 
 
-def pause(names: list[str], /, *, db: Db, reason: Reason, json: JsonFile = None) -> None:
+def pause(names: list[str], /, *, where: Where, reason: Reason, json: JsonFile = None) -> None:
     """Stop delivering events to processors until they are resumed, or the application restarts.
 
     Parameters
@@ -35,11 +35,11 @@ def pause(names: list[str], /, *, db: Db, reason: Reason, json: JsonFile = None)
     names
         The names of the processors, as `list` prints them.
     """
-    with reached(db, screen_beside(json)) as application:
+    with reached(where, screen_beside(json)) as application:
         report_action(application.act("processors/pause", names=names, reason=reason), json)
 
 
-def resume(names: list[str], /, *, db: Db, reason: Reason, json: JsonFile = None) -> None:
+def resume(names: list[str], /, *, where: Where, reason: Reason, json: JsonFile = None) -> None:
     """Continue processors that were paused, or that stopped at a failure.
 
     Parameters
@@ -47,11 +47,11 @@ def resume(names: list[str], /, *, db: Db, reason: Reason, json: JsonFile = None
     names
         The names of the processors, as `list` prints them.
     """
-    with reached(db, screen_beside(json)) as application:
+    with reached(where, screen_beside(json)) as application:
         report_action(application.act("processors/resume", names=names, reason=reason), json)
 
 
-def reset(names: list[str], /, *, db: Db, reason: Reason, json: JsonFile = None) -> None:
+def reset(names: list[str], /, *, where: Where, reason: Reason, json: JsonFile = None) -> None:
     """Start processors over from the first event, and return at once.
 
     Parameters
@@ -59,11 +59,11 @@ def reset(names: list[str], /, *, db: Db, reason: Reason, json: JsonFile = None)
     names
         The names of the processors, as `list` prints them.
     """
-    with reached(db, screen_beside(json)) as application:
+    with reached(where, screen_beside(json)) as application:
         report_action(application.act("processors/reset", names=names, reason=reason), json)
 
 
-def rebuild(name: str, /, *, db: Db, reason: Reason, json: JsonFile = None) -> None:
+def rebuild(name: str, /, *, where: Where, reason: Reason, json: JsonFile = None) -> None:
     """Start a processor over from the first event, and wait until it has caught up.
 
     Parameters
@@ -72,7 +72,7 @@ def rebuild(name: str, /, *, db: Db, reason: Reason, json: JsonFile = None) -> N
         The name of the processor, as `list` prints it.
     """
     screen = screen_beside(json)
-    with reached(db, screen) as application:
+    with reached(where, screen) as application:
         report_outcomes(application.act("processors/reset", names=[name], reason=reason).outcomes, screen)
         first = _processor(application, name)
         end = first.position + first.lag_events

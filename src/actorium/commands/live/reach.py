@@ -1,4 +1,4 @@
-"""`Application`: a running application, reached by the control socket beside its log, or the log of a stopped one."""
+"""`reached`: the application that a command is about: itself while it runs, or its log."""
 
 from __future__ import annotations
 
@@ -6,45 +6,69 @@ import asyncio
 import http.client
 import os
 import socket
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
 from cyclopts import Parameter
 
-from actorium.commands.problem import Problem, require_file
+from actorium.commands.problem import Problem, WrongUse, require_file
 from actorium.commands.screen import Screen
 from actorium.console import LogConsole
 from actorium.console.api.http import ProblemBody, Scope
 from actorium.console.api.views import ActionReport
 from actorium.console.control import PATH_BYTES_MAX, socket_path
 from actorium.health import Health
-from actorium.store.urls import file_store
+from actorium.store.event_store import EventStore, Examinable
+from actorium.store.sqlite.adapter import SQLiteStore
+from actorium.store.urls import file_store, open_store
 
 T = TypeVar("T")
 
 ANSWER_S = 60.0
 
-Db = Annotated[
-    Path,
-    Parameter(name="--db", help="The SQLite file of the application's log; the control socket is the file beside it."),
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Where:
+    """Where the application of a command is; the options `--at` and `--token-file`."""
+
+    at: Annotated[
+        str,
+        Parameter(
+            name="--at",
+            help="Where the application is: the SQLite file of its log, its control socket, the URL of its console "
+            "(https://host/actorium), or the URL of its log (postgresql://host/database).",
+        ),
+    ]
+    token_file: Annotated[
+        Path | None, Parameter(name="--token-file", help="The file that holds a token of the console at --at.")
+    ] = None
+
+
+LogPlace = Annotated[
+    str, Parameter(name="--at", help="Where the log is: its SQLite file, or its URL (postgresql://host/database).")
 ]
-"""The option that names the application of a command by its log."""
+"""The option of a command that reads a log, whether its application runs or not."""
 
 Reason = Annotated[str, Parameter(name="--reason", help="Why; it is recorded in the log, with your name.")]
 """The option that says why an operator acts."""
 
 
 class Application:
-    """Sends requests to an application's admin API; the subclasses say how."""
+    """Sends requests to an application's admin API; the subclasses say how.
+
+    name: the application in messages.
+    """
 
     is_running: bool
 
-    def __init__(self, db: Path) -> None:
-        self.db = db
+    def __init__(self, name: str) -> None:
+        self.name = name
 
     def get(self, path: str, answered: type[T], **query: Any) -> T:
         """Return the answer to a question; query values that are None, empty or 0 are left out."""
@@ -53,22 +77,27 @@ class Application:
 
     def ready(self) -> Health:
         """Return whether a running application is ready to work, and why not."""
-        return msgspec.json.decode(self._request("GET", "/api/health/ready", b"")[1], type=Health)
+        return self._decoded(*self._request("GET", "/api/health/ready", b""), Health)
+
+    def require_running(self) -> None:
+        """Raise Problem if only the log of the application can be reached."""
 
     def act(self, path: str, **body: Any) -> ActionReport:
         """Carry out an action on a running application; raise Problem if it does not run."""
-        if not self.is_running:
-            raise Problem(
-                f"the application of {self.db} cannot be reached: nobody serves {socket_path(self.db)}. Start the "
-                "application, with control_socket(runtime), and try again",
-            )
+        self.require_running()
         return self._answer("POST", f"/api/{path}", msgspec.json.encode(body), ActionReport)
 
     def _answer(self, method: str, target: str, body: bytes, answered: type[T]) -> T:
         status, content = self._request(method, target, body)
         if status != 200:
-            raise Problem(msgspec.json.decode(content, type=ProblemBody).message)
-        return msgspec.json.decode(content, type=answered)
+            raise Problem(self._decoded(status, content, ProblemBody).message)
+        return self._decoded(status, content, answered)
+
+    def _decoded(self, status: int, content: bytes, wanted: type[T]) -> T:
+        try:
+            return msgspec.json.decode(content, type=wanted)
+        except msgspec.DecodeError as error:
+            raise Problem(f"{self.name} answered {status}, but not as a console of this version does") from error
 
     def _request(self, method: str, target: str, body: bytes) -> tuple[int, bytes]:
         raise NotImplementedError
@@ -86,31 +115,54 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 class RunningApplication(Application):
-    """An application that serves its control socket."""
+    """An application that serves its console.
+
+    connection: makes a connection to it.
+    root: the path under which the console is mounted.
+    token: a token of the console; empty for the control socket, which needs none.
+    """
 
     is_running = True
 
+    def __init__(
+        self, name: str, connection: Callable[[], http.client.HTTPConnection], root: str = "", token: str = ""
+    ) -> None:
+        super().__init__(name)
+        self._connection = connection
+        self._root = root
+        self._headers = {"Content-Type": "application/json"}
+        if token:
+            self._headers["Authorization"] = f"Bearer {token}"
+
     def _request(self, method: str, target: str, body: bytes) -> tuple[int, bytes]:
-        connection = _UnixConnection(socket_path(self.db))
+        connection = self._connection()
         try:
-            connection.request(method, target, body, {"Content-Type": "application/json"})
+            connection.request(method, self._root + target, body, self._headers)
             answer = connection.getresponse()
             return answer.status, answer.read()
         except (OSError, http.client.HTTPException) as error:
-            raise Problem(f"the application of {self.db} did not answer: {error}") from error
+            raise Problem(f"{self.name} did not answer: {error}") from error
         finally:
             connection.close()
 
 
 class StoppedApplication(Application):
-    """The log of an application that cannot be reached."""
+    """The log of an application that cannot be reached.
+
+    remedy: how to reach the application itself, for messages.
+    """
 
     is_running = False
 
-    def __init__(self, db: Path, runner: asyncio.Runner, console: LogConsole) -> None:
-        super().__init__(db)
+    def __init__(self, name: str, remedy: str, runner: asyncio.Runner, console: LogConsole) -> None:
+        super().__init__(name)
+        self._remedy = remedy
         self._runner = runner
         self._console = console
+
+    def require_running(self) -> None:
+        """Raise Problem, with the remedy."""
+        raise Problem(f"the application of {self.name} cannot be reached: {self._remedy}")
 
     def _request(self, method: str, target: str, body: bytes) -> tuple[int, bytes]:
         path, _, query = target.partition("?")
@@ -133,6 +185,10 @@ class StoppedApplication(Application):
         return status, content
 
 
+def _of_socket(place: Path) -> RunningApplication:
+    return RunningApplication(f"the application at {place}", lambda: _UnixConnection(place))
+
+
 def is_served(db: Path) -> bool:
     """Return whether a running application serves the control socket of a log."""
     place = socket_path(db)
@@ -148,17 +204,73 @@ def is_served(db: Path) -> bool:
 
 
 @contextmanager
-def reached(db: Path, screen: Screen) -> Iterator[Application]:
-    """Reach the application of a log while the block runs: itself, or its log if it cannot be reached."""
-    require_file(db, "a log")
-    if is_served(db):
-        yield RunningApplication(db)
+def reached(where: Where, screen: Screen) -> Iterator[Application]:
+    """Reach an application while the block runs: itself, or its log if it cannot be reached."""
+    if where.at.partition("://")[0] in ("http", "https"):
+        yield _of_console(where)
         return
-    screen.note(f"nobody serves {socket_path(db)}, so this is read from the log: {db}")
-    store = file_store(db)
+    if where.token_file is not None:
+        raise WrongUse("--token-file is for the URL of a console: --at https://host/actorium --token-file FILE")
+    if Path(where.at).is_socket():
+        yield _of_socket(Path(where.at))
+        return
+    store = log_at(where.at)
+    if isinstance(store, SQLiteStore):
+        if is_served(Path(store.path)):
+            yield _of_socket(socket_path(store.path))
+            return
+        why = f"nobody serves {socket_path(store.path)}"
+        remedy = f"{why}. Start the application, with control_socket(runtime), and try again"
+    else:
+        why = "this is the URL of a log"
+        remedy = "this is only its log. Give the URL of its console: --at https://host/actorium --token-file FILE"
+    name = store.describe() if "://" in where.at else where.at  # a URL may hold a password
+    screen.note(f"{why}, so this is read from the log: {name}")
     with asyncio.Runner() as runner:
-        runner.run(store.open(verified=False, read_only=True))
+        runner.run(opened(store))
         try:
-            yield StoppedApplication(db, runner, LogConsole(store))
+            yield StoppedApplication(name, remedy, runner, LogConsole(store))
         finally:
             runner.run(store.close())
+
+
+def log_at(place: str) -> Examinable:
+    """Return the store of the log at a path or URL, not yet opened; raise WrongUse if there cannot be one."""
+    if "://" not in place:
+        require_file(Path(place), "a log")
+        return file_store(place)
+    store: EventStore = open_store(place)
+    if not isinstance(store, Examinable):
+        raise WrongUse(f"{store.describe()} belongs to one process: no other can read it")
+    if isinstance(store, SQLiteStore):
+        require_file(Path(store.path), "a log")
+    return store
+
+
+async def opened(store: Examinable) -> None:
+    """Open a log read-only; raise WrongUse if there is none."""
+    if not await store.exists():
+        raise WrongUse(f"there is no log yet: {store.describe()}")
+    await store.open(verified=False, read_only=True)
+
+
+def _of_console(where: Where) -> RunningApplication:
+    url = urlsplit(where.at)
+    if not url.hostname or url.query or url.fragment or url.username is not None:
+        raise WrongUse(f"--at {where.at!r}: write the URL of a console as https://host/actorium")
+    try:
+        host, port = url.hostname, url.port
+    except ValueError as error:
+        raise WrongUse(f"--at {where.at!r}: {error}") from error
+    kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
+    token = "" if where.token_file is None else _token_in(where.token_file)
+    name = f"the console at {where.at}"
+    return RunningApplication(name, lambda: kind(host, port, timeout=ANSWER_S), url.path.rstrip("/"), token)
+
+
+def _token_in(file: Path) -> str:
+    require_file(file, "a file with a token")
+    token = file.read_text(encoding="utf-8", errors="replace").strip()
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise WrongUse(f"{file} holds no token: write one token of the console into it, in one line")
+    return token

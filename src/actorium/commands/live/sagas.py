@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from actorium.commands.json_report import JsonFile, screen_beside, write_json
 from actorium.commands.live.output import print_rows, report_outcomes, when
-from actorium.commands.live.reach import Application, Db, Reason, reached
+from actorium.commands.live.reach import Application, Reason, Where, reached
 from actorium.commands.problem import WrongUse
 from actorium.console.api.queries import TARGETS_MAX
 from actorium.console.api.views import ActionOutcome, SagaPage, SagaTimeline
@@ -20,7 +21,7 @@ AllStuck = Annotated[bool, Parameter(name="--all-stuck", negative=(), help="All 
 
 def list_sagas(
     *,
-    db: Db,
+    where: Where,
     type: str = "",
     status: str = "",
     step: str = "",
@@ -52,7 +53,7 @@ def list_sagas(
     if after and not type:
         raise WrongUse("--after continues within one type: give --type too")
     screen = screen_beside(json)
-    with reached(db, screen) as application:
+    with reached(where, screen) as application:
         page = application.get(
             "sagas",
             SagaPage,
@@ -73,13 +74,13 @@ def list_sagas(
         screen.say(f"more: --type {page.after_type} --after {page.after_id}")
 
 
-def show(type: SagaType, id: str, /, *, db: Db, json: JsonFile = None) -> None:
+def show(type: SagaType, id: str, /, *, where: Where, json: JsonFile = None) -> None:
     """Show a saga: its status, its fields, and its history line by line.
 
     The application must run: its code reads the saga.
     """
     screen = screen_beside(json)
-    with reached(db, screen) as application:
+    with reached(where, screen) as application:
         saga = application.get("saga", SagaTimeline, type=type, id=id)
     if json is not None:
         write_json(saga, json)
@@ -92,68 +93,39 @@ def show(type: SagaType, id: str, /, *, db: Db, json: JsonFile = None) -> None:
         screen.say(f"  {when(line.at)}  {line.text}{took}")
 
 
-def retry(
-    type: SagaType,
-    ids: SagaIds = None,
-    /,
-    *,
-    db: Db,
-    reason: Reason,
-    all_stuck: AllStuck = False,
-    json: JsonFile = None,
+def _action(name: str, says: str) -> Callable[..., None]:
+    """Return the command that acts on stuck sagas; all of them have the same parameters."""
+
+    def act(
+        type: SagaType,
+        ids: SagaIds = None,
+        /,
+        *,
+        where: Where,
+        reason: Reason,
+        all_stuck: AllStuck = False,
+        json: JsonFile = None,
+    ) -> None:
+        _act(name, type, ids, where, reason, all_stuck, json)
+
+    act.__doc__ = says
+    return act
+
+
+retry = _action("retry", "Retry the current step or undo of stuck sagas.")
+skip = _action("skip", "Treat the current step or undo of stuck sagas as done.")
+complete = _action("complete", "End stuck sagas as completed, even if steps remain.")
+compensate = _action("compensate", "Have stuck sagas undo their steps.")
+
+
+def _act(
+    action: str, type: str, ids: list[str] | None, where: Where, reason: str, all_stuck: bool, json: JsonFile
 ) -> None:
-    """Retry the current step or undo of stuck sagas."""
-    _act("retry", type, ids, db, reason, all_stuck, json)
-
-
-def skip(
-    type: SagaType,
-    ids: SagaIds = None,
-    /,
-    *,
-    db: Db,
-    reason: Reason,
-    all_stuck: AllStuck = False,
-    json: JsonFile = None,
-) -> None:
-    """Treat the current step or undo of stuck sagas as done."""
-    _act("skip", type, ids, db, reason, all_stuck, json)
-
-
-def complete(
-    type: SagaType,
-    ids: SagaIds = None,
-    /,
-    *,
-    db: Db,
-    reason: Reason,
-    all_stuck: AllStuck = False,
-    json: JsonFile = None,
-) -> None:
-    """End stuck sagas as completed, even if steps remain."""
-    _act("complete", type, ids, db, reason, all_stuck, json)
-
-
-def compensate(
-    type: SagaType,
-    ids: SagaIds = None,
-    /,
-    *,
-    db: Db,
-    reason: Reason,
-    all_stuck: AllStuck = False,
-    json: JsonFile = None,
-) -> None:
-    """Have stuck sagas undo their steps."""
-    _act("compensate", type, ids, db, reason, all_stuck, json)
-
-
-def _act(action: str, type: str, ids: list[str] | None, db: Db, reason: str, all_stuck: bool, json: JsonFile) -> None:
     if bool(ids) == all_stuck:
         raise WrongUse("name the sagas by their ids, or give --all-stuck")
     screen = screen_beside(json)
     outcomes: list[ActionOutcome] = []
-    with reached(db, screen) as application:
+    with reached(where, screen) as application:
         wanted = _stuck(application, type) if all_stuck else ids or []
         with screen.progress(action, len(wanted)) as done:
             for start in range(0, len(wanted), TARGETS_MAX):

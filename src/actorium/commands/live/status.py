@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from actorium.commands.json_report import JsonFile, screen_beside, write_json
 from actorium.commands.live.output import print_rows
-from actorium.commands.live.reach import Db, reached
+from actorium.commands.live.reach import Where, reached
 from actorium.commands.problem import Problem
 from actorium.console.routes import Overview
 from actorium.health import Health
@@ -12,13 +12,13 @@ from actorium.health import Health
 _SHOWN = ("acknowledged", "rejected", "failed", "refused", "in_flight", "waiting_for_room", "live_actors")
 
 
-def status(*, db: Db, json: JsonFile = None) -> None:
+def status(*, where: Where, json: JsonFile = None) -> None:
     """Show the state of an application: its counters, its processors, its sagas and its dead letters.
 
     The exit code is 1 if the application runs but is not ready to work. If it does not run, the log is read.
     """
     screen = screen_beside(json)
-    with reached(db, screen) as application:
+    with reached(where, screen) as application:
         overview = application.get("overview", Overview)
         health = Health(True)
         if application.is_running:

@@ -6,11 +6,11 @@ import msgspec
 
 from actorium.commands.json_report import JsonFile, screen_beside, write_json
 from actorium.commands.live.output import event_line
-from actorium.commands.live.reach import Db, reached
+from actorium.commands.live.reach import Where, reached
 from actorium.console.api.views import DifferenceView, StateView, StreamHistory
 
 
-def show(type: str, id: str, /, *, db: Db, before: int = 0, limit: int = 20, json: JsonFile = None) -> None:
+def show(type: str, id: str, /, *, where: Where, before: int = 0, limit: int = 20, json: JsonFile = None) -> None:
     """Show the newest events of a stream, with what they changed in its state.
 
     The changes are shown if the application runs: its code computes them.
@@ -27,7 +27,7 @@ def show(type: str, id: str, /, *, db: Db, before: int = 0, limit: int = 20, jso
         How many events to show, at most 100.
     """
     screen = screen_beside(json)
-    with reached(db, screen) as application:
+    with reached(where, screen) as application:
         history = application.get("stream", StreamHistory, type=type, id=id, before_version=before, limit=limit)
     if json is not None:
         write_json(history, json)
@@ -41,7 +41,7 @@ def show(type: str, id: str, /, *, db: Db, before: int = 0, limit: int = 20, jso
         screen.say(f"older events: --before {first}")
 
 
-def state(type: str, id: str, /, *, db: Db, version: int = 0, json: JsonFile = None) -> None:
+def state(type: str, id: str, /, *, where: Where, version: int = 0, json: JsonFile = None) -> None:
     """Show the state of a stream, as it is now or as it was at a version.
 
     The application must run: its code computes the state.
@@ -56,7 +56,7 @@ def state(type: str, id: str, /, *, db: Db, version: int = 0, json: JsonFile = N
         The version of the event after which the state is shown; by default the newest one.
     """
     screen = screen_beside(json)
-    with reached(db, screen) as application:
+    with reached(where, screen) as application:
         version = version or application.get("stream", StreamHistory, type=type, id=id, limit=1).version
         found = application.get("state", StateView, type=type, id=id, version=version)
     if json is not None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from actorium.commands.json_report import JsonFile, screen_beside, write_json
 from actorium.commands.live.output import print_rows, report_action, when
-from actorium.commands.live.reach import Db, Reason, reached
+from actorium.commands.live.reach import Reason, Where, reached
 from actorium.console.api.views import SubmissionPage
 
 
 def list_submissions(
-    *, db: Db, type: str = "", status: str = "", after: str = "", limit: int = 50, json: JsonFile = None
+    *, where: Where, type: str = "", status: str = "", after: str = "", limit: int = 50, json: JsonFile = None
 ) -> None:
     """List submitted commands by type and status.
 
@@ -25,7 +25,7 @@ def list_submissions(
         How many to list, at most 500.
     """
     screen = screen_beside(json)
-    with reached(db, screen) as application:
+    with reached(where, screen) as application:
         page = application.get("submissions", SubmissionPage, type=type, status=status, after=after, limit=limit)
     if json is not None:
         write_json(page, json)
@@ -35,7 +35,7 @@ def list_submissions(
         screen.say(f"more: --after {page.after}")
 
 
-def cancel(ids: list[str], /, *, db: Db, reason: Reason, json: JsonFile = None) -> None:
+def cancel(ids: list[str], /, *, where: Where, reason: Reason, json: JsonFile = None) -> None:
     """Cancel submitted commands that wait.
 
     Parameters
@@ -43,11 +43,11 @@ def cancel(ids: list[str], /, *, db: Db, reason: Reason, json: JsonFile = None) 
     ids
         The ids of the commands.
     """
-    with reached(db, screen_beside(json)) as application:
+    with reached(where, screen_beside(json)) as application:
         report_action(application.act("submissions/cancel", ids=ids, reason=reason), json)
 
 
-def run_now(ids: list[str], /, *, db: Db, reason: Reason, json: JsonFile = None) -> None:
+def run_now(ids: list[str], /, *, where: Where, reason: Reason, json: JsonFile = None) -> None:
     """Make submitted commands due now.
 
     Parameters
@@ -55,5 +55,5 @@ def run_now(ids: list[str], /, *, db: Db, reason: Reason, json: JsonFile = None)
     ids
         The ids of the commands.
     """
-    with reached(db, screen_beside(json)) as application:
+    with reached(where, screen_beside(json)) as application:
         report_action(application.act("submissions/run-now", ids=ids, reason=reason), json)

@@ -138,6 +138,14 @@ class DeadLetterQuery(msgspec.Struct, frozen=True):
     position: Position
 
 
+class HeldQuery(msgspec.Struct, frozen=True):
+    """The events that a processor holds, after a position."""
+
+    processor: str
+    after: Position = 0
+    limit: Limit = 50
+
+
 class LiveQuery(msgspec.Struct, frozen=True):
     """The live values; the events among them may be limited to types or to a flow."""
 
@@ -184,6 +192,27 @@ class DeadLetterAction(msgspec.Struct, frozen=True):
     """Act on dead letters, for a reason."""
 
     targets: Annotated[list[DeadLetterTarget], msgspec.Meta(min_length=1, max_length=TARGETS_MAX)]
+    reason: Reason
+
+
+class RecallTarget(msgspec.Struct, frozen=True):
+    """An event that a processor holds."""
+
+    processor: str
+    position: Annotated[int, msgspec.Meta(ge=1)]
+
+
+class RecallAction(msgspec.Struct, frozen=True):
+    """Recall events, for a reason."""
+
+    targets: Annotated[list[RecallTarget], msgspec.Meta(min_length=1, max_length=TARGETS_MAX)]
+    reason: Reason
+
+
+class ScheduleAction(msgspec.Struct, frozen=True):
+    """Act on schedules, for a reason."""
+
+    names: Annotated[list[str], msgspec.Meta(min_length=1, max_length=TARGETS_MAX)]
     reason: Reason
 
 
