@@ -150,6 +150,8 @@ class CommandRunner(ABC):
         if error is None or isinstance(error, CommandConflict):
             ack, error = await self._attempt(key, intent, index)
         while error is not None and not self.is_final(key, intent, error):
+            # The traceback of a transient error names only functions of the runtime.
+            is_traced = not isinstance(error, Transient)
             if not self.counts(error):
                 uncounted += 1
                 wait_s = self.patience.wait_s(uncounted, self._source)
@@ -157,10 +159,10 @@ class CommandRunner(ABC):
                 wait_s = retry.wait_s(attempt, self._source)
                 attempt += 1
             else:
-                attempt_failed(key, error, attempt + uncounted, None)
+                attempt_failed(key, error, attempt + uncounted, None, is_traced=is_traced)
                 break
             if not isinstance(error, Overloaded):  # there would be a line for each, just when there are too many
-                attempt_failed(key, error, attempt + uncounted - 1, wait_s)
+                attempt_failed(key, error, attempt + uncounted - 1, wait_s, is_traced=is_traced)
             await asyncio.sleep(wait_s)
             ack, error = await self._attempt(key, intent, index)
         await self.report(key, intent, self.report_of(key, intent, index, ack, error, attempt + uncounted))
@@ -293,7 +295,7 @@ class CommandRunner(ABC):
                     raise
                 attempt += 1
                 wait_s = _VOID_RETRY.wait_s(attempt, self._source)
-                attempt_failed(key, trouble, attempt, wait_s)
+                attempt_failed(key, trouble, attempt, wait_s, is_traced=False)
             await asyncio.sleep(wait_s)
 
     async def _state(self, key: IntentKey) -> Any:
@@ -325,15 +327,18 @@ class CommandRunner(ABC):
         )
 
 
-def attempt_failed(key: IntentKey, error: BaseException, attempt: int, retry_after_s: float | None) -> None:
-    """Log a failed attempt with its traceback; without `retry_after_s`, it was the last one."""
+def attempt_failed(
+    key: IntentKey, error: BaseException, attempt: int, retry_after_s: float | None, *, is_traced: bool = True
+) -> None:
+    """Log a failed attempt; without `retry_after_s`, it was the last one. `is_traced` adds the traceback."""
+    fields: dict[str, Any] = {"traceback": error} if is_traced else {}
     log.warning(
         "attempt_failed",
         intent=str(key),
         attempt=attempt,
         error=error_text(error),
         retry_after_s=None if retry_after_s is None else round(retry_after_s, 3),
-        traceback=error,
+        **fields,
     )
 
 

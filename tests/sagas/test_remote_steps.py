@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from structlog.testing import capture_logs
 from support.shop_parts import (
     ApproveOrder,
     Customer,
@@ -181,8 +182,12 @@ async def test_a_service_that_is_away_costs_time_and_nothing_else() -> None:
     store = MemoryStore()
     service = Service("orders", bus=f"memory://{name}")
     async with Runtime([Order, FillOrder, customers()], store=store, service=service) as orders:
-        await orders.send(PlaceOrder("o-1", "c-1", 30))
-        await asyncio.sleep(10.0)
+        with capture_logs() as lines:
+            await orders.send(PlaceOrder("o-1", "c-1", 30))
+            await asyncio.sleep(10.0)
+        failed = [line for line in lines if line["event"] == "attempt_failed"]
+        assert failed, "each attempt is logged"
+        assert all("ServiceUnavailable" in line["error"] and "traceback" not in line for line in failed)
         home = Runtime(
             [Customer], store=MemoryStore(), service=Service("customers", bus=f"memory://{name}", accepts=ACCEPTED)
         )
