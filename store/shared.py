@@ -70,6 +70,7 @@ class Member(msgspec.Struct, frozen=True):
     number: identifies one run of the node.
     name: the name that its operator gave it.
     code: the version of its code.
+    about: what it tells the other nodes of itself; the store keeps it as it is.
     has_lease: its lease has not run out.
     has_session: its connection to the log is there. It ends with the process, so a killed node loses it at once.
     is_leaving: it is stopping, and passes on what it owns.
@@ -78,6 +79,7 @@ class Member(msgspec.Struct, frozen=True):
     number: int
     name: str
     code: str = ""
+    about: str = ""
     has_lease: bool = True
     has_session: bool = True
     is_leaving: bool = False
@@ -110,8 +112,10 @@ class ClusterStore(SharedStore, Protocol):
         """How long a node that shows no sign of life keeps what it owns, in seconds."""
         ...
 
-    async def join(self, name: str, code: str = "") -> int:
+    async def join(self, name: str, code: str = "", about: str = "") -> int:
         """Open the store as one of several nodes; return the node's number.
+
+        code, about: see `Member`.
 
         If another node has the name, it waits until that one is gone, for a little longer than a lease.
 

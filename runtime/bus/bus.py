@@ -54,6 +54,9 @@ class BusWatcher(Protocol):
     def connected(self) -> None:
         """The connection is back: what was published meanwhile may be lost."""
 
+    def disconnected(self) -> None:
+        """The connection has ended: what was on its way may be lost."""
+
     def lost(self, what: str) -> None:
         """Messages for this process were lost; `what` says which, for a log line."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from actorium.runtime.bus.bus import Bus
 from actorium.store.errors import ConfigurationError
 
 NAME_LENGTH_MAX = 100
@@ -15,12 +16,15 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
     node: the name of this node. No other node may have it at the same time; a node that starts again keeps it, and with
         it most of its shards.
     code: the version of this node's code, for people: `actorium nodes` shows it.
+    wire: the URL of a bus (`nats://host:4222`), or a Bus, that carries the commands between the nodes. Without it, and
+        while the bus is away, the database carries them.
 
     Raises ConfigurationError for an invalid name.
     """
 
     node: str
     code: str = ""
+    wire: str | Bus = ""
 
     def __post_init__(self) -> None:
         for name in ("node", "code"):

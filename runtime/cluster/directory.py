@@ -16,6 +16,7 @@ from zlib import crc32
 
 from msgspec.structs import replace
 
+from actorium.runtime.cluster.description import description
 from actorium.runtime.cluster.shards import dealt, node_for, shard_of, shards_of
 from actorium.store.shared import SHARDS, Member, Members, Placement
 
@@ -29,6 +30,7 @@ class Directory:
         self.me = 0
         self.members: Mapping[int, Member] = {}
         self.placement = Placement()
+        self._addresses: Mapping[int, str] = {}
         self._members_at = 0  # the version of the placement when the members were read
         self.listeners: list[Callable[[], None]] = []
         # For each shard that is served here, the version of the placement since which it is; 0 for all others.
@@ -42,6 +44,8 @@ class Directory:
         """Take the nodes from a renewal."""
         before, self.members = self.members.keys(), {one.number: one for one in members.nodes}
         self._members_at = members.placement_version
+        told = ((one.number, description(one.about).wire) for one in members.nodes if one.number != self.me)
+        self._addresses = {number: wire for number, wire in told if wire}
         if before != self.members.keys():
             self._tell()
 
@@ -50,6 +54,10 @@ class Directory:
         if placement.version >= self.placement.version:
             self.placement = placement
             self._tell()
+
+    def addresses(self) -> Mapping[int, str]:
+        """Return the addresses of the other nodes that are on a bus."""
+        return self._addresses
 
     @property
     def knows_owners(self) -> bool:

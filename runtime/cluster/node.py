@@ -20,10 +20,15 @@ import anyio.abc
 from actorium.actors.actor import Actor
 from actorium.actors.commands import Command
 from actorium.actors.kind import ActorKind
+from actorium.runtime.bus.bus import Bus
+from actorium.runtime.bus.urls import open_bus
+from actorium.runtime.cluster.bus_wire import BusWire
 from actorium.runtime.cluster.cluster import Cluster
 from actorium.runtime.cluster.command_wire import CommandForm, CommandWire
+from actorium.runtime.cluster.description import NodeDescription
 from actorium.runtime.cluster.directory import Directory
 from actorium.runtime.cluster.followers import Followers
+from actorium.runtime.cluster.frame_senders import FrameSenders
 from actorium.runtime.cluster.handover import SHARDS_AT_ONCE, Handover
 from actorium.runtime.cluster.remote import RemoteCommands
 from actorium.runtime.cluster.routed_dispatcher import RoutedDispatcher
@@ -35,7 +40,6 @@ from actorium.runtime.environment import RuntimeEnvironment
 from actorium.runtime.log.history import latest_state
 from actorium.runtime.log.log_tail import LogTail
 from actorium.runtime.messages.frames import MovedMessage, encode_message
-from actorium.runtime.messages.gathering import FrameSender
 from actorium.runtime.waits import end, ended
 from actorium.store.errors import ConfigurationError, Fenced, Transient
 from actorium.store.log import logger
@@ -74,13 +78,13 @@ class ClusterNode(Component):
         self._environment = environment
         self.directory = Directory()
         self._message_bytes_max = 2 * environment.settings.max_payload_bytes + _MESSAGE_OVERHEAD_BYTES
+        self._bus = _bus_of(cluster)
+        self._address = environment.source.new_id() if self._bus is not None else ""
         self._wire: Wire = StoreWire(store)
-        self._senders: dict[int, FrameSender] = {}
         self.followers: Followers | None = None
         self._is_leaving = self._must_renew = self.is_fenced = False
         self.looks_without_session: dict[int, int] = {}
         self._wake: asyncio.Future[bool] | None = None
-        self._sender_wanted: asyncio.Future[bool] | None = None
         self._has_work = False
         self._drained: set[int] = set()  # being handed over: not to be served
         self._handing_over = asyncio.Event()
@@ -88,8 +92,12 @@ class ClusterNode(Component):
 
     async def join(self) -> None:
         """Open the store as this node; raise the errors of `ClusterStore.join`."""
-        number = await self._store.join(self._cluster.node, self._cluster.code)
+        about = NodeDescription(self._address)
+        number = await self._store.join(self._cluster.node, self._cluster.code, about.encode())
         self.directory.joined(number)
+        if self._bus is not None:
+            name, addresses = self._cluster.node, self.directory.addresses
+            self._wire = BusWire(self._bus, name, self._address, addresses, self._wire)
 
     def attach(
         self,
@@ -101,6 +109,8 @@ class ClusterNode(Component):
     ) -> None:
         """Connect the parts of this runtime's engine, before it accepts commands."""
         self._dispatcher, self._log_tail = dispatcher, log_tail
+        frame_bytes_max = self._message_bytes_max + _MESSAGE_OVERHEAD_BYTES
+        self._senders = FrameSenders(self.directory, self._wire, frame_bytes_max=frame_bytes_max)
         codec, settings = self._environment.codec, self._environment.settings
         wire = CommandWire(kinds, forms)
         self._remote = RemoteCommands(
@@ -108,8 +118,9 @@ class ClusterNode(Component):
             wire,
             codec,
             dispatcher.come_home,
-            self._send,
+            self._senders.send,
             self.look,
+            self._wire.doubt,
             usual_s=settings.default_timeout_s,
             message_bytes_max=self._message_bytes_max,
         )
@@ -120,8 +131,9 @@ class ClusterNode(Component):
             dispatcher,
             self._remote,
             wire,
-            self._send,
+            self._senders.send,
             self.look,
+            self._wire.doubt,
             message_bytes_max=self._message_bytes_max,
         )
         self._handover = Handover(self.directory, live)
@@ -130,13 +142,20 @@ class ClusterNode(Component):
 
     async def start(self, tasks: anyio.abc.TaskGroup) -> None:
         """Take what this node should have, as far as it is free, and begin to serve."""
-        await self._wire.open(self.directory.me, self._serving.take)
+        tasks.start_soon(self._senders.close_at_end)
+        opening = asyncio.ensure_future(self._wire.open(self.directory.me, self._serving.take, self._remote.repeat))
+        try:
+            while not (await asyncio.wait((opening,), timeout=self._store.lease_s / _RENEWALS_PER_LEASE))[0]:
+                await self._renew()  # a bus that is away takes some seconds
+            await opening
+        finally:
+            opening.cancel()
         await self._renew()
         await self._arrange()
         self._hint()
         for run in (self._run, self._watch, self._hand_over_when_needed, self._remote.run, self._serving.run):
             tasks.start_soon(run)
-        tasks.start_soon(self._run_senders, tasks)
+        tasks.start_soon(self._senders.run, tasks)
         log.info("node_joined", node=self._cluster.node, number=self.directory.me, nodes=len(self.directory.members))
 
     async def stop(self) -> None:
@@ -148,7 +167,7 @@ class ClusterNode(Component):
             return
         # What nobody takes is free when this node has left.
         await self._handover.drain(self.directory.served)
-        await asyncio.gather(*(sender.sent() for sender in self._senders.values()))
+        await self._senders.sent()
         log.info("node_left", node=self._cluster.node, number=self.directory.me)
 
     async def leave(self) -> None:
@@ -195,7 +214,7 @@ class ClusterNode(Component):
         self.directory.saw(members)
         if await self._fence_gone(members):
             self.directory.saw(await self._store.renew(is_leaving=self._is_leaving))
-        self._end_senders()
+        self._senders.forget_gone()
 
     async def _fence_gone(self, members: Members) -> bool:
         """Fence the nodes that are gone; return whether there were any."""
@@ -329,48 +348,19 @@ class ClusterNode(Component):
                 log.warning("log_not_watched", node=self._cluster.node, error=error_text(error))
                 await asyncio.sleep(_LOOK_AGAIN_S)
 
-    # --- frames ---------------------------------------------------------------------------------------------------
-
-    def _send(self, node: int, message: bytes) -> None:
-        """Add an encoded message to the next frame for a node."""
-        sender = self._senders.get(node)
-        if sender is None:
-
-            async def send(frame: bytes) -> None:
-                await self._wire.send(node, frame)
-
-            frame_bytes_max = self._message_bytes_max + _MESSAGE_OVERHEAD_BYTES
-            sender = self._senders[node] = FrameSender(str(self.directory.me), send, max_bytes=frame_bytes_max)
-            end(self._sender_wanted)
-        sender.add(message)
-
-    async def _run_senders(self, tasks: anyio.abc.TaskGroup) -> None:
-        """Run a task for each node that is sent to, until cancelled."""
-        running: dict[int, anyio.CancelScope] = {}
-        while True:
-            for node in [*self._senders]:
-                if node not in running:
-                    running[node] = scope = anyio.CancelScope()
-                    tasks.start_soon(_run_in, scope, self._senders[node])
-            for node in [node for node in running if node not in self._senders]:
-                running.pop(node).cancel()
-            self._sender_wanted = asyncio.get_running_loop().create_future()
-            await self._sender_wanted
+    # --- the other nodes ----------------------------------------------------------------------------------------------
 
     def _hint(self) -> None:
         """Tell the other nodes that the placement has changed; they would find out at their next renewal."""
         hint = encode_message(MovedMessage(0))
         for node in self.directory.members:
             if node != self.directory.me:
-                self._send(node, hint)
-
-    def _end_senders(self) -> None:
-        """Send nothing to nodes that are gone."""
-        for node in [node for node in self._senders if node not in self.directory.members]:
-            del self._senders[node]
-            end(self._sender_wanted)
+                self._senders.send(node, hint)
 
 
-async def _run_in(scope: anyio.CancelScope, sender: FrameSender) -> None:
-    with scope:
-        await sender.run()
+def _bus_of(cluster: Cluster) -> Bus | None:
+    """Return the bus that carries the frames, not yet opened; None if the database does."""
+    try:
+        return open_bus(cluster.wire) if cluster.wire else None
+    except ConfigurationError as error:
+        raise ConfigurationError(f"Cluster(wire=…): {error}") from error

@@ -64,6 +64,7 @@ class RemoteCommands:
     message_bytes_max: the size that an encoded message may have.
     come_home: delivers a command whose stream belongs to this node now.
     look: asks for the placement to be read again soon, because it seems to be old.
+    doubt: told of a node that has not replied in time.
     usual_s: how long to wait for a reply to a command without a deadline, before it is repeated, in seconds.
     """
 
@@ -75,6 +76,7 @@ class RemoteCommands:
         come_home: Callable[[Envelope, Answer], None],
         send: Callable[[int, bytes], None],
         look: Callable[[], None],
+        doubt: Callable[[int], None],
         *,
         usual_s: float,
         message_bytes_max: int,
@@ -85,7 +87,7 @@ class RemoteCommands:
         self._codec = codec
         self._come_home = come_home
         self._usual_s = usual_s
-        self._send_to, self._look = send, look
+        self._send_to, self._look, self._doubt = send, look, doubt
         self.message_bytes_max = message_bytes_max
         self._numbers = 0
         self._open: dict[int, RemoteCommand] = {}
@@ -250,9 +252,16 @@ class RemoteCommands:
                 if command.answer.done():
                     self._leave(command)  # its caller has left
                 elif command.repeat_at <= now:
+                    if command.peer:
+                        self._doubt(command.peer)
                     self._send(command)
                 elif not command.peer:
                     self._look()
+
+    def repeat(self, peer: int) -> None:
+        """Send what a node has not answered again, because frames may be lost; 0: what any node has not answered."""
+        for command in [one for one in self._open.values() if one.peer and peer in (0, one.peer)]:
+            self._send(command)
 
     async def drained(self) -> None:
         """Return when every command has its reply."""

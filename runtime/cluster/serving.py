@@ -85,6 +85,7 @@ class Serving:
 
     send: adds an encoded message to the next frame for a node.
     look: asks for the placement to be read again soon.
+    doubt: told of a node that has sent a command again: its first attempt, or the reply, may be lost.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Serving:
         wire: CommandWire,
         send: Callable[[int, bytes], None],
         look: Callable[[], None],
+        doubt: Callable[[int], None],
         *,
         message_bytes_max: int,
     ) -> None:
@@ -105,6 +107,7 @@ class Serving:
         self._wire = wire
         self._send = send
         self._look = look
+        self._doubt = doubt
         self._message_bytes_max = message_bytes_max
         self._peers: dict[int, _Attempts] = {}
         self._held: list[_Held] = []
@@ -136,6 +139,7 @@ class Serving:
         if not attempts.is_new(ask.number):
             return
         if ask.repeats:
+            self._doubt(peer)
             attempts.is_new(ask.repeats)  # if it is still on its way, it comes too late
             self._held = [one for one in self._held if (one.peer, one.ask.number) != (peer, ask.repeats)]
             pending = attempts.pending.pop(ask.repeats, None)

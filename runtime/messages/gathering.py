@@ -1,8 +1,8 @@
 """`FrameSender`: gathers the messages for one peer, and sends them in frames.
 
 Invariants: one frame is on its way at a time, and what is added meanwhile goes into the next; messages keep their
-order; a frame is at most `max_bytes` long. The queue has no limit of its own: `Window` limits the commands in it, and
-there are no more replies than commands.
+order; a frame is at most `max_bytes` long, and `gathered_bytes` if it holds several messages. The queue has no limit of
+its own: `Window` limits the commands in it, and there are no more replies than commands.
 """
 
 from __future__ import annotations
@@ -26,14 +26,21 @@ class FrameSender:
     send: sends one frame, and returns when the next may be sent. If it raises, the frame counts as lost: its commands
         are sent again, and its replies are asked for again.
     max_bytes: the largest frame.
+    gathered_bytes: how large a frame becomes by gathering, at most; a larger message is a frame of its own.
     """
 
     def __init__(
-        self, sender: str, send: Callable[[bytes], Awaitable[None]], *, max_bytes: int = FRAME_BYTES_MAX
+        self,
+        sender: str,
+        send: Callable[[bytes], Awaitable[None]],
+        *,
+        max_bytes: int = FRAME_BYTES_MAX,
+        gathered_bytes: int | None = None,
     ) -> None:
         self._sender = sender
         self._send = send
         self._max_bytes = max_bytes
+        self._gathered_bytes = max_bytes if gathered_bytes is None else gathered_bytes
         self._empty_bytes = frame_bytes(sender, ())
         self._waiting: deque[bytes] = deque()
         self._wake: asyncio.Future[bool] | None = None
@@ -84,7 +91,7 @@ class FrameSender:
         waiting = self._waiting
         size = self._empty_bytes
         messages: list[bytes] = []
-        while waiting and size + len(waiting[0]) + 1 <= self._max_bytes + (not messages):
+        while waiting and (not messages or size + len(waiting[0]) + 1 <= self._gathered_bytes):
             message = waiting.popleft()
             size += len(message) + 1
             messages.append(message)

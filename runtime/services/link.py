@@ -233,6 +233,9 @@ class ServiceLink(Component):
         if self._is_open:
             self._greet(asks=True)
 
+    def disconnected(self) -> None:
+        """Do nothing: commands are refused while the bus is away, and repeated once it is back."""
+
     def lost(self, what: str) -> None:
         """Send every unanswered command again: its reply may be among what was lost."""
         log.error("bus_messages_lost", service=self._name, reason=what)

@@ -145,7 +145,9 @@ CREATE TABLE projection_states (
 INSERT INTO placement (shards) VALUES (array_fill(0::bigint, ARRAY[1024]));
 INSERT INTO log (schema_version) VALUES (0)"""
 
-MIGRATIONS = (_FIRST,)
+_WHAT_NODES_SAY = "ALTER TABLE nodes ADD COLUMN about text NOT NULL DEFAULT ''"
+
+MIGRATIONS = (_FIRST, _WHAT_NODES_SAY)
 
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('actorium ' || $1, 0))"
 _HAS_SCHEMA = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)"

@@ -303,6 +303,7 @@ class NatsBus:
                 while client.is_connected:
                     await asyncio.wait((broke,), timeout=_CHECK_S)
                 log.warning("bus_disconnected", bus=self.describe(), service=self._name)
+                self._watcher.disconnected()
             except BaseException as raised:
                 let_through(raised)
                 if _is_denied(raised) and self._tried is not None and not self._tried.done():

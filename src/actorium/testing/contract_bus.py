@@ -31,11 +31,14 @@ class BusLog:
     """A watcher that notes what it is told."""
 
     def __init__(self) -> None:
-        self.connections = 0
+        self.connections = self.disconnections = 0
         self.losses: list[str] = []
 
     def connected(self) -> None:
         self.connections += 1
+
+    def disconnected(self) -> None:
+        self.disconnections += 1
 
     def lost(self, what: str) -> None:
         self.losses.append(what)

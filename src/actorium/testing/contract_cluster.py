@@ -93,6 +93,17 @@ class ClusterStoreContract:
         expect([node.number for node in (await one.renew()).nodes], [first])
 
     @with_logs
+    async def test_a_node_tells_others_about_itself(self, logs: ClusterLogs) -> None:
+        one, two = logs.store(), logs.store()
+        await one.join("a", "1.0", '{"ä": "€"}')
+        await two.join("b")
+        for _ in range(2):
+            nodes = (await two.renew()).nodes
+            expect([(node.code, node.about) for node in nodes], [("1.0", '{"ä": "€"}'), ("", "")])
+        state, _ = await two.cluster_state()
+        expect([node.about for node in state.nodes], ['{"ä": "€"}', ""])
+
+    @with_logs
     async def test_a_name_is_used_once_at_a_time(self, logs: ClusterLogs) -> None:
         ((one, first),) = await _nodes(logs, "a")
         other = logs.store()

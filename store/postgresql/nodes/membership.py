@@ -9,6 +9,7 @@ A node that is not in `nodes` is gone for ever: its number is not used again.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from actorium.store.errors import StoreInUse
@@ -28,8 +29,8 @@ FROM nodes WHERE name = $1 OR NOT is_shared ORDER BY id"""
 _REMOVE = "DELETE FROM nodes WHERE id = ANY ($1::bigint[])"
 _COUNT = "SELECT count(*) FROM nodes"
 _ENTER = """
-INSERT INTO nodes (writer, name, code, is_shared, expires, session_pid, session_started)
-SELECT $1, $2, $3, true, clock_timestamp() + $4 * interval '1 second', pid, backend_start
+INSERT INTO nodes (writer, name, code, about, is_shared, expires, session_pid, session_started)
+SELECT $1, $2, $3, $5, true, clock_timestamp() + $4 * interval '1 second', pid, backend_start
 FROM pg_stat_activity WHERE pid = pg_backend_pid() RETURNING id"""
 _NAME_WRITERS = "UPDATE log SET writers = (SELECT coalesce(array_agg(writer ORDER BY id), '{}') FROM nodes)"
 # One statement, so that the members and the version of the placement belong together.
@@ -39,11 +40,12 @@ WITH renewed AS (
         session_started = backend_start, is_leaving = $3
     FROM pg_stat_activity WHERE id = $1 AND pid = pg_backend_pid() RETURNING id
 )
-SELECT id, name, code, expires > clock_timestamp(), {_HAS_SESSION}, is_leaving,
-    (SELECT version FROM placement) AS version, (SELECT count(*) FROM renewed) AS renewed
+SELECT id, name, code, CASE WHEN id <> ALL ($4::bigint[]) THEN about END, expires > clock_timestamp(), {_HAS_SESSION},
+    is_leaving, (SELECT version FROM placement) AS version, (SELECT count(*) FROM renewed) AS renewed
 FROM nodes WHERE is_shared ORDER BY id"""
 _MEMBERS = f"""
-SELECT id, name, code, expires > clock_timestamp(), {_HAS_SESSION}, is_leaving FROM nodes WHERE is_shared ORDER BY id"""
+SELECT id, name, code, about, expires > clock_timestamp(), {_HAS_SESSION}, is_leaving
+FROM nodes WHERE is_shared ORDER BY id"""
 _HOLD = "SELECT writer FROM nodes WHERE id = $1 FOR KEY SHARE"
 _FENCE = f"""
 DELETE FROM nodes WHERE id = $1 AND is_shared AND (expires <= clock_timestamp() OR NOT {_HAS_SESSION})
@@ -72,7 +74,9 @@ async def obstacles(connection: Connection, name: str) -> list[Obstacle]:
     return [Obstacle(*row) for row in await connection.fetch(_OBSTACLES, name)]
 
 
-async def enter(connection: Connection, name: str, code: str, lease_s: float, gone: list[Obstacle]) -> Ownership | None:
+async def enter(
+    connection: Connection, name: str, code: str, about: str, lease_s: float, gone: list[Obstacle]
+) -> Ownership | None:
     """Make a node a member and fence those that are gone; return None if somebody else joined meanwhile.
 
     Raises StoreInUse if there are too many nodes.
@@ -85,20 +89,26 @@ async def enter(connection: Connection, name: str, code: str, lease_s: float, go
         if await connection.fetchval(_COUNT) >= NODES_MAX:
             raise StoreInUse(f"the log has {NODES_MAX} nodes already: stop one of them first")
         writer = await connection.fetchval(NEXT_WRITER)
-        node = await connection.fetchval(_ENTER, writer, name, code, lease_s)
+        node = await connection.fetchval(_ENTER, writer, name, code, lease_s, about)
         await connection.execute(_NAME_WRITERS)
     return Ownership(node, writer)
 
 
-async def renew(connection: Connection, owned: Ownership, lease_s: float, *, is_leaving: bool) -> Members:
-    """Extend the lease of a node and return all nodes; raise Fenced if it is not a member."""
-    rows = await connection.fetch(_RENEW, owned.node, lease_s, is_leaving)
+async def renew(
+    connection: Connection, owned: Ownership, lease_s: float, known: Mapping[int, str], *, is_leaving: bool
+) -> Members:
+    """Extend the lease of a node and return all nodes; raise Fenced if it is not a member.
+
+    known: what nodes said of themselves when they joined; it is not read again.
+    """
+    rows = await connection.fetch(_RENEW, owned.node, lease_s, is_leaving, [*known])
     if not rows or not rows[0]["renewed"]:
         raise fenced(owned.writer)
     nodes: list[Member] = []
-    for id, name, code, has_lease, has_session, leaves, *_ in rows:
+    for id, name, code, about, has_lease, has_session, leaves, *_ in rows:
         is_me = id == owned.node  # the row as it was before this statement
-        nodes.append(Member(id, name, code, has_lease or is_me, has_session or is_me, is_leaving if is_me else leaves))
+        signs = (has_lease or is_me, has_session or is_me, is_leaving if is_me else leaves)
+        nodes.append(Member(id, name, code, known.get(id, about), *signs))
     return Members(tuple(nodes), rows[0]["version"])
 
 

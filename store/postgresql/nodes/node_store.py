@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from functools import partial
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
 from actorium.store.errors import ActoriumError, Fenced, StoreInUse
@@ -30,17 +29,18 @@ class PostgreSQLNodeStore(PostgreSQLStore):
 
     _placing: Session | None = None
     _messages: Messages | None = None
+    _about_nodes: Mapping[int, str] = {}
 
     @property
     def lease_s(self) -> float:
         """How long a node that shows no sign of life keeps what it owns, in seconds."""
         return self._options.lease_s
 
-    async def join(self, name: str, code: str = "") -> int:
+    async def join(self, name: str, code: str = "", about: str = "") -> int:
         """Open the log as one of several nodes, as `ClusterStore.join` does."""
 
         async def enter(session: Session) -> Ownership:
-            return await self._entered(session, name, code)
+            return await self._entered(session, name, code, about)
 
         await self._open_with(enter)
         connector, schema = self._connector, self._options.schema
@@ -49,7 +49,7 @@ class PostgreSQLNodeStore(PostgreSQLStore):
         self._messages = Messages(sending, hearing, schema=schema)
         return self._require_lease().require().node
 
-    async def _entered(self, session: Session, name: str, code: str) -> Ownership:
+    async def _entered(self, session: Session, name: str, code: str, about: str) -> Ownership:
         loop = asyncio.get_running_loop()
         until = loop.time() + _LEASES_TO_WAIT * self._options.lease_s
         looks: dict[int, int] = {}
@@ -57,8 +57,8 @@ class PostgreSQLNodeStore(PostgreSQLStore):
             found = await session.run(lambda c: membership.obstacles(c, name))
             looks = {one.id: looks.get(one.id, 0) + 1 for one in found if not one.has_session}
             if all(_is_gone(one, looks.get(one.id, 0)) for one in found):
-                enter = partial(membership.enter, name=name, code=code, lease_s=self._options.lease_s, gone=found)
-                owned = await session.run(enter)
+                node = (name, code, about, self._options.lease_s, found)
+                owned = await session.run(lambda c: membership.enter(c, *node))  # noqa: B023  (it runs at once)
                 if owned is not None:
                     return owned
             elif loop.time() > until:
@@ -83,9 +83,12 @@ class PostgreSQLNodeStore(PostgreSQLStore):
         owned, sent_s = lease.require(), asyncio.get_running_loop().time()
 
         async def renewed(connection: Connection) -> Members:
-            return await membership.renew(connection, owned, self._options.lease_s, is_leaving=is_leaving)
+            return await membership.renew(
+                connection, owned, self._options.lease_s, self._about_nodes, is_leaving=is_leaving
+            )
 
         members = await self._as_node(self._require_open().lease_session, renewed)
+        self._about_nodes = {one.number: one.about for one in members.nodes}
         lease.renewed(sent_s)
         return members
 

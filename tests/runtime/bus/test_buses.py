@@ -57,7 +57,7 @@ async def test_it_comes_back_with_its_subscriptions_when_the_server_does() -> No
         await bus.subscribe("here", received.append)
         assert await bus.append("stream", b"kept", after=0) == 1
         server.kill()
-        await until(lambda: not bus.is_connected)
+        await until(lambda: not bus.is_connected and watcher.disconnections == 1)
         with pytest.raises(ServiceUnavailable, match="is not connected"):
             await bus.publish("here", b"lost")
         with pytest.raises(ServiceUnavailable):

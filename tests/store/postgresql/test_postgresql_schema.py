@@ -44,7 +44,7 @@ async def test_a_newer_schema_is_refused_and_unchanged(url: str) -> None:
     await store.close()
     await run_sql(url, f'UPDATE "{schema_of(url)}".log SET schema_version = 99')
     for read_only in (False, True):
-        with pytest.raises(UnsupportedSchema, match="has version 99, and this Actorium reads versions up to 1: it was"):
+        with pytest.raises(UnsupportedSchema, match="has version 99, and this Actorium reads versions up to 2: it was"):
             await store.open(read_only=read_only)
     assert await run_sql(url, f'SELECT schema_version FROM "{schema_of(url)}".log') == [(99,)]
 

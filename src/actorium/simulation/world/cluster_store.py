@@ -27,11 +27,11 @@ class SimulatedClusterStore(SimulatedSharedStore):
     def lease_s(self) -> float:
         return self._cluster_log.lease_s
 
-    async def join(self, name: str, code: str = "") -> int:
+    async def join(self, name: str, code: str = "", about: str = "") -> int:
         if self._process.is_dead:
             await self._hang()
         self._require_there()
-        number = await self._cluster_log.join(name, code)
+        number = await self._cluster_log.join(name, code, about)
         await self._wait(self._process.latency_s("commit"))
         await self._compare(self._witness.compare, 0)
         return number

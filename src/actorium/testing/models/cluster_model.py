@@ -26,10 +26,11 @@ _LEASES_TO_WAIT = 2
 class _Enrolled:
     """A node, as the log knows it."""
 
-    def __init__(self, number: int, name: str, code: str, expires_s: float) -> None:
+    def __init__(self, number: int, name: str, code: str, about: str, expires_s: float) -> None:
         self.number = number
         self.name = name
         self.code = code
+        self.about = about
         self.expires_s = expires_s
         self.has_session = True
         self.is_leaving = False
@@ -48,7 +49,7 @@ class ClusterModel(SharedModel):
         live = next((one.name for one in self._members.values() if not self._is_gone(one)), None)
         return live or super().holder()
 
-    def enter(self, name: str, code: str, lease_s: float) -> int | None:
+    def enter(self, name: str, code: str, about: str, lease_s: float) -> int | None:
         """Make a node a member and return its number; return None while its name, or the whole log, is in use.
 
         A member with the same name that is gone is fenced. Raises StoreInUse if there are too many nodes.
@@ -63,7 +64,7 @@ class ClusterModel(SharedModel):
         if len(self._members) >= NODES_MAX:
             raise StoreInUse(f"the log has {NODES_MAX} nodes already: stop one of them first")
         number = next(self._numbers)
-        self._members[number] = _Enrolled(number, name, code, self.now_s() + lease_s)
+        self._members[number] = _Enrolled(number, name, code, about, self.now_s() + lease_s)
         self.writers = frozenset(self._members)
         return number
 
@@ -76,8 +77,9 @@ class ClusterModel(SharedModel):
 
     def members(self) -> Members:
         """Return the nodes."""
+        now_s = self.now_s()
         nodes = [
-            Member(one.number, one.name, one.code, one.expires_s > self.now_s(), one.has_session, one.is_leaving)
+            Member(one.number, one.name, one.code, one.about, one.expires_s > now_s, one.has_session, one.is_leaving)
             for one in self._members.values()
         ]
         return Members(tuple(nodes), self.current.version)
@@ -153,13 +155,13 @@ class ClusterModelStore(SharedModelStore):
     def lease_s(self) -> float:
         return self._lease_s
 
-    async def join(self, name: str, code: str = "") -> int:
+    async def join(self, name: str, code: str = "", about: str = "") -> int:
         if self.writer is not None:
             raise StoreInUse("the store is already open: call close() before join()", pid=os.getpid())
         await self._model.open()
         loop = asyncio.get_running_loop()
         until = loop.time() + _LEASES_TO_WAIT * self._lease_s
-        while (number := self._cluster.enter(name, code, self._lease_s)) is None:
+        while (number := self._cluster.enter(name, code, about, self._lease_s)) is None:
             if loop.time() > until:
                 raise StoreInUse(
                     f"the node {name} cannot join: its name, or the log, is in use: stop the other process"
