@@ -10,7 +10,7 @@ import pytest
 from support.command_line import TROUBLED, output, write_troubled_log
 from support.reports import report, result, save
 
-from actorium_cli import COMMANDS
+from actorium_cli_commands import COMMANDS
 
 # What each command is called with, its exit code there, and what its report holds at the top.
 CALLS: dict[str, tuple[list[str], int, set[str]]] = {
@@ -65,6 +65,7 @@ CALLS |= {
     "shards": (_DB, 0, {"nodes", "shards"}),
     "submissions list": (_DB, 0, {"submissions", "after"}),
 }
+CALLS["cases list"] = (_DB, 0, {"cases", "after"})
 CALLS["impact"] = (["shop_app:one", "--event", "Order/o-1/1"], 0, {"counts", "head", "events", "streams"})
 CALLS["what-if"] = (["shop_app:one"], 0, {"events", "commands", "differences", "counts"})
 # Proofs of this kind take minutes; their own tests call them.
@@ -76,6 +77,8 @@ NO_REPORT |= {f"sagas {action}" for action in ("retry", "skip", "complete", "com
 NO_REPORT |= {"submissions cancel", "submissions run-now"}
 NO_REPORT |= {f"schedules {action}" for action in ("list", "pause", "resume", "run-now")}
 NO_REPORT |= {f"outlets {action}" for action in ("list", "held", "recall")} | {"services"}
+NO_REPORT |= {f"cases {action}" for action in ("show", "impact", "report", "open", "plan", "dry-run", "approve")}
+NO_REPORT |= {f"cases {action}" for action in ("apply", "settle", "close", "cancel")}
 NO_REPORT |= {f"processors {action}" for action in ("list", "pause", "resume", "reset", "rebuild")}
 
 

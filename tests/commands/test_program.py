@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from support.command_line import output
 
-from actorium_cli import COMMANDS
+from actorium_cli_commands import COMMANDS
 
 HELP = """
 import sys

@@ -12,6 +12,8 @@ from actorium.console import Console, Operator
 TOKENS = {
     "viewer-token-of-16": Operator("vic", "view"),
     "operate-token-of-16": Operator("ann", "operate"),
+    "correct-token-of-16": Operator("cora", "correct"),
+    "another-token-of-16": Operator("dan", "correct"),
 }
 
 

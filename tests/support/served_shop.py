@@ -1,8 +1,8 @@
-"""The shop, running in a thread with its control socket, for commands that reach it from outside."""
+"""Applications that run in a thread with their control socket, for commands that reach them from outside."""
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,14 +17,13 @@ from actorium.console.server import HEAD_BYTES_MAX, SmallServer
 T = TypeVar("T")
 
 
-class ServedShop:
-    """The running shop, with its console at `url`; `do` runs a coroutine in it."""
+class Served:
+    """A running application, with its console at `url`; `do` runs a coroutine in it."""
 
-    def __init__(self, db: Path) -> None:
+    def __init__(self, db: Path, parts: Sequence[Any], settings: Settings | None = None) -> None:
         self.db = db
-        settings = Settings(handler_retry=Retry(attempts=1))
         self._meter = Meter()
-        self.runtime = Runtime(PARTS, store=f"sqlite:///{db}", settings=settings, instruments=[self._meter])
+        self.runtime = Runtime(parts, store=f"sqlite:///{db}", settings=settings, instruments=[self._meter])
         self.url = ""
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
@@ -48,7 +47,9 @@ class ServedShop:
         assert self._started.wait(30)
 
     def stop(self) -> None:
-        """Stop it, and wait until it has."""
+        """Stop it, and wait until it has; once is enough."""
+        if self._loop.is_closed():
+            return
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(30)
         self._loop.close()
@@ -56,6 +57,13 @@ class ServedShop:
     def do(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the application."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(120)
+
+
+class ServedShop(Served):
+    """The running shop."""
+
+    def __init__(self, db: Path) -> None:
+        super().__init__(db, PARTS, Settings(handler_retry=Retry(attempts=1)))
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 from rich.console import Console
 
-from actorium.commands.json_report import STANDARD_OUTPUT, JsonFile, write_text
+from actorium.commands.json_report import STANDARD_STREAM, JsonFile, write_text
 from actorium.commands.problem import INTERRUPTED, Problem, WrongUse, require_place_for_report
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def bench(
     else:
         report = _measure(_plan(quick, only, stores, postgresql, rounds, profile, folder))
     complaints = _write(report, json, html, markdown)
-    _end(report, [*complaints, *_tell(report, before, profile, aside=json == STANDARD_OUTPUT)])
+    _end(report, [*complaints, *_tell(report, before, profile, aside=json == STANDARD_STREAM)])
 
 
 def _plan(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from actorium.commands.json_report import STANDARD_OUTPUT, JsonFile, screen_beside, write_json
+from actorium.commands.json_report import STANDARD_STREAM, JsonFile, screen_beside, write_json
 from actorium.commands.target import Target
 from actorium.documents.graphs import diagrams, page
 from actorium.documents.schemas import asyncapi as asyncapi_of
@@ -14,9 +14,9 @@ from actorium.documents.schemas import json_schema as json_schema_of
 from actorium.user_code.targets import load_app
 
 
-def schema(app: Target, /, *, json: JsonFile = STANDARD_OUTPUT) -> None:
+def schema(app: Target, /, *, json: JsonFile = STANDARD_STREAM) -> None:
     """Print the JSON Schema of the application's commands and events."""
-    write_json(json_schema_of(load_app(app).catalog), json or STANDARD_OUTPUT)
+    write_json(json_schema_of(load_app(app).catalog), json or STANDARD_STREAM)
 
 
 def asyncapi(
@@ -25,7 +25,7 @@ def asyncapi(
     *,
     title: Annotated[str, Parameter(show_default=False)] = "",
     version: str = "1.0.0",
-    json: JsonFile = STANDARD_OUTPUT,
+    json: JsonFile = STANDARD_STREAM,
 ) -> None:
     """Print the AsyncAPI 3.0 document of the application.
 
@@ -40,7 +40,7 @@ def asyncapi(
     """
     runtime = load_app(app)
     document = asyncapi_of(runtime.catalog, title=title or app.partition(":")[0], version=version)
-    write_json(document, json or STANDARD_OUTPUT)
+    write_json(document, json or STANDARD_STREAM)
 
 
 def graph(app: Target, /, *, json: JsonFile = None) -> None:

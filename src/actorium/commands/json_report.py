@@ -15,11 +15,11 @@ from cyclopts import Parameter
 from actorium.commands.problem import require_place_for_report
 from actorium.commands.screen import Screen
 
-STANDARD_OUTPUT = Path("-")
+STANDARD_STREAM = Path("-")
 
 
 def _require_place(_: object, file: Path | None) -> None:
-    if file is not None and str(file).startswith("-") and file != STANDARD_OUTPUT:
+    if file is not None and str(file).startswith("-") and file != STANDARD_STREAM:
         raise ValueError("It is an option, not the name of a file.")
     require_place_for_report(file)
 
@@ -38,7 +38,7 @@ JsonFile = Annotated[
 
 def screen_beside(json: Path | None) -> Screen:
     """Return the screen for what people read beside a report, if one is asked for."""
-    return Screen(aside=json == STANDARD_OUTPUT)
+    return Screen(aside=json == STANDARD_STREAM)
 
 
 def write_json(report: Any, json: Path) -> None:
@@ -48,7 +48,7 @@ def write_json(report: Any, json: Path) -> None:
 
 def write_text(text: str, file: Path) -> None:
     """Write a text to a file, or to standard output where that is `-`."""
-    if file == STANDARD_OUTPUT:
+    if file == STANDARD_STREAM:
         sys.stdout.write(text)
     else:
         file.write_text(text, encoding="utf-8")

@@ -32,10 +32,12 @@ class Operator(msgspec.Struct, frozen=True):
 
     name: under which their actions are recorded.
     role: what they may do.
+    names_others: whether they may take a step of a correction case in the name of another person.
     """
 
     name: str
     role: Role = "view"
+    names_others: bool = False
 
     def may(self, role: Role) -> bool:
         """Return whether the role is the operator's own, or included in it."""

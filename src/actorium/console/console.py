@@ -25,6 +25,7 @@ from actorium.console.api.http import (
     respond_stream,
 )
 from actorium.console.api.queries import LiveQuery
+from actorium.console.cases.case_reader import CaseReader
 from actorium.console.feed import LiveFeed
 from actorium.console.log_view import LogView
 from actorium.console.masking import HIDE_ALL, SHOW_ALL, Masking
@@ -95,7 +96,8 @@ class Console:
         log_view = LogView(store, masking, source)
         view = RuntimeView(store, runtime, log_view, masking)
         actions = Actions(view, log_view)
-        self.routes = Routes(store, view, log_view, actions, is_running=runtime is not None, acts=access.actions)
+        cases = CaseReader(store, lambda: view.running, masking)
+        self.routes = Routes(store, view, log_view, actions, cases, is_running=runtime is not None, acts=access.actions)
         self._feed = LiveFeed(store, runtime, log_view, source, meter)
 
     @cached_property

@@ -108,4 +108,4 @@ def _operator_at(writer: asyncio.StreamWriter) -> Operator | None:
         name = pwd.getpwuid(user).pw_name
     except KeyError:
         name = f"user {user}"
-    return Operator(name, "correct")
+    return Operator(name, "correct", names_others=True)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from actorium.console.api.http import ProblemBody
-from actorium.console.routes import Route
+from actorium.console.api.route import Route
 from actorium.health import Health
 
 _REFERENCE = "#/components/schemas/{name}"

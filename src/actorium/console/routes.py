@@ -8,12 +8,16 @@ from typing import Any
 
 import msgspec
 
-from actorium.console.access import Operator, Role
+from actorium.console.access import Operator
 from actorium.console.actions import Actions
 from actorium.console.api import deployment as api_deployment
 from actorium.console.api import queries, views
 from actorium.console.api.queries import NoQuery
+from actorium.console.api.route import Answer, Route, reading
 from actorium.console.app_map import app_map
+from actorium.console.cases.case_actions import CaseActions
+from actorium.console.cases.case_reader import CaseReader
+from actorium.console.cases.case_routes import case_routes
 from actorium.console.deployment import Deployment
 from actorium.console.feed import LiveSample
 from actorium.console.log_view import LogView
@@ -21,25 +25,6 @@ from actorium.console.runtime_view import RuntimeView
 from actorium.operators import OperatorActed, OperatorActionEnded
 from actorium.store.event_store import EventStore
 from actorium.store.events import event_type_of
-
-Answer = Callable[[Operator, Any], Awaitable[Any]]
-
-
-class Route(msgspec.Struct, frozen=True):
-    """One path of the API.
-
-    wanted: the struct of its query if it is a GET, or of its JSON body.
-    answered: the type of its answer.
-    answer: computes it from the operator and the query or body; None for the stream of live values.
-    """
-
-    method: str
-    path: str
-    says: str
-    role: Role
-    wanted: type[msgspec.Struct]
-    answered: type
-    answer: Answer | None
 
 
 class Overview(msgspec.Struct, frozen=True):
@@ -56,14 +41,23 @@ class Routes:
     """The routes of one console, by method and path."""
 
     def __init__(
-        self, store: EventStore, view: RuntimeView, log: LogView, actions: Actions, *, is_running: bool, acts: bool
+        self,
+        store: EventStore,
+        view: RuntimeView,
+        log: LogView,
+        actions: Actions,
+        cases: CaseReader,
+        *,
+        is_running: bool,
+        acts: bool,
     ) -> None:
         self._store = store
         self._view = view
         self._log = log
         self._is_running = is_running
         self._acts = acts
-        routes = [*self._reads(), *_acts(actions)]
+        case_actions = CaseActions(lambda: view.running, view.saga, cases)
+        routes = [*self._reads(), *_acts(actions), *case_routes(cases, case_actions)]
         self.all = {(route.method, route.path): route for route in routes}
 
     def _reads(self) -> list[Route]:
@@ -82,41 +76,41 @@ class Routes:
             get("/api/map", "The parts of the application", NoQuery, v.MapView, self._map),
             get("/api/stream-types", "Types of streams", NoQuery, v.NamesView, self._stream_types),
             get("/api/event-types", "Types of events", NoQuery, v.NamesView, self._event_types),
-            get("/api/streams", "Streams", q.StreamsQuery, v.StreamPageView, _reading(log.streams)),
-            get("/api/stream", "The history of a stream", q.HistoryQuery, v.StreamHistory, _reading(view.history)),
-            get("/api/state", "The state of a stream at a version", q.StateQuery, v.StateView, _reading(view.state)),
-            get("/api/events", "Events", q.EventsQuery, v.EventPage, _reading(log.events)),
+            get("/api/streams", "Streams", q.StreamsQuery, v.StreamPageView, reading(log.streams)),
+            get("/api/stream", "The history of a stream", q.HistoryQuery, v.StreamHistory, reading(view.history)),
+            get("/api/state", "The state of a stream at a version", q.StateQuery, v.StateView, reading(view.state)),
+            get("/api/events", "Events", q.EventsQuery, v.EventPage, reading(log.events)),
             get("/api/event", "An event", q.EventQuery, v.EventView, self._event),
             get("/api/causes", "Causes and effects of an event", q.CausesQuery, v.CauseTree, self._causes),
-            get("/api/sagas", "Sagas", q.SagasQuery, v.SagaPage, _reading(log.sagas)),
-            get("/api/saga", "A saga and its history", q.SagaQuery, v.SagaTimeline, _reading(view.timeline)),
+            get("/api/sagas", "Sagas", q.SagasQuery, v.SagaPage, reading(log.sagas)),
+            get("/api/saga", "A saga and its history", q.SagaQuery, v.SagaTimeline, reading(view.timeline)),
             get(
                 "/api/submissions",
                 "Submitted commands",
                 q.SubmissionsQuery,
                 v.SubmissionPage,
-                _reading(log.submissions),
+                reading(log.submissions),
             ),
-            get("/api/timers", "What is due", q.TimersQuery, v.TimerPage, _reading(log.timers)),
+            get("/api/timers", "What is due", q.TimersQuery, v.TimerPage, reading(log.timers)),
             get("/api/processors", "Processors of the log", NoQuery, v.ProcessorsView, self._processors),
             get(
                 "/api/dead-letters",
                 "Events that handlers could not handle",
                 q.DeadLettersQuery,
                 v.DeadLetterPage,
-                _reading(view.dead_letters),
+                reading(view.dead_letters),
             ),
             get(
                 "/api/dead-letter",
                 "A dead letter with its traceback",
                 q.DeadLetterQuery,
                 v.DeadLetterDetail,
-                _reading(view.dead_letter),
+                reading(view.dead_letter),
             ),
             get("/api/nodes", "Nodes and shards", NoQuery, d.NodesView, _asking(deployment.nodes)),
             get("/api/services", "Other services", NoQuery, d.ServicesView, _asking(deployment.services)),
             get("/api/outlets", "Ways of events out and in", NoQuery, d.ChannelsView, _asking(deployment.channels)),
-            get("/api/held", "Events that can be recalled", q.HeldQuery, v.EventPage, _reading(deployment.held)),
+            get("/api/held", "Events that can be recalled", q.HeldQuery, v.EventPage, reading(deployment.held)),
             get("/api/schedules", "Schedules", NoQuery, d.SchedulesView, _asking(deployment.schedules)),
             get("/api/actions", "What operators did", q.EventsQuery, v.EventPage, self._actions),
         ]
@@ -165,13 +159,6 @@ class Routes:
     async def _actions(self, _: Operator, query: queries.EventsQuery) -> views.EventPage:
         types = (event_type_of(OperatorActed), event_type_of(OperatorActionEnded))
         return await self._log.events(msgspec.structs.replace(query, types=types))
-
-
-def _reading(read: Callable[[Any], Awaitable[Any]]) -> Answer:
-    async def answer(_: Operator, query: Any) -> Any:
-        return await read(query)
-
-    return answer
 
 
 def _asking(read: Callable[[], Awaitable[Any]]) -> Answer:

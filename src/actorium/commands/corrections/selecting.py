@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
+import msgspec
 from cyclopts import Parameter
 
+from actorium.commands.json_report import STANDARD_STREAM
 from actorium.commands.problem import WrongUse
+from actorium.console.cases.forms import SelectionQuery
 from actorium.corrections.impact.selection import Selection, Where
 from actorium.store.names import StreamName
 from actorium.user_code.imports import blamed, look_here
@@ -68,6 +73,49 @@ class SelectionOptions:
         )
 
 
+class _ImpactEvent(msgspec.Struct, frozen=True):
+    id: str
+    cause: str
+
+
+class _ImpactReport(msgspec.Struct, frozen=True):
+    events: list[_ImpactEvent]
+
+
+def chosen_events(options: SelectionOptions, events: Path | None) -> SelectionQuery:
+    """Return what the options and a file select, for the API of a running application.
+
+    events: a file with ids, one on each line, or with the JSON report of `actorium impact`; `-` is standard input.
+    """
+    if options.where is not None:
+        raise WrongUse(
+            "--where cannot be asked of a running application: write the ids with `actorium impact --json FILE`, and "
+            "give --events FILE"
+        )
+    stream = None if options.stream is None else _stream(options.stream)
+    return SelectionQuery(
+        events=(*options.event, *(() if events is None else _ids(events))),
+        stream_type=stream.type if stream is not None else "",
+        stream_id=stream.id if stream is not None else "",
+        types=tuple(options.type),
+        after=options.after,
+        until=options.until or 0,
+        since=options.since.isoformat() if options.since is not None else "",
+        before=options.before.isoformat() if options.before is not None else "",
+        headers=tuple(options.header),
+    )
+
+
+def _ids(file: Path) -> Sequence[str]:
+    try:
+        text = sys.stdin.read() if file == STANDARD_STREAM else file.read_text(encoding="utf-8")
+        if text.lstrip().startswith("{"):
+            return [one.id for one in msgspec.json.decode(text, type=_ImpactReport).events if not one.cause]
+        return [line for line in text.splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
+        raise WrongUse(f"--events {file}: {error}") from error
+
+
 def _stream(text: str) -> StreamName:
     type, slash, id = text.partition("/")
     if not (type and slash and id):
@@ -90,3 +138,12 @@ def _function(reference: str) -> Where:
     with blamed(f"--where {reference} cannot be imported"):
         function: Where = getattr(importlib.import_module(module), name)
     return function
+
+
+def with_object(option: str, text: str) -> tuple[str, dict[str, Any]]:
+    """Return the name and the JSON object of an option's value, `NAME={"field": value}`."""
+    name, _, fields = text.partition("=")
+    try:
+        return name, msgspec.json.decode(fields.encode(), type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        raise WrongUse(f'{option} {text}: write NAME={{"field": value}}: {error}') from error

@@ -7,19 +7,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 from cyclopts import Parameter
 
-from actorium.actors.commands import command_type_of
 from actorium.application import Runtime
 from actorium.commands.corrections.reading import opened
+from actorium.commands.corrections.selecting import with_object
 from actorium.commands.json_report import JsonFile, screen_beside, write_text
 from actorium.commands.problem import Problem, WrongUse, require_place_for_report
 from actorium.commands.target import Target
+from actorium.corrections.cases.correcting import command_of
 from actorium.corrections.what_if.differences import WhatIf
 from actorium.corrections.what_if.edits import Added, Edits
 from actorium.corrections.what_if.questions import what_if as ask
 from actorium.corrections.what_if.questions import with_code
+from actorium.store.errors import InvalidCommand
 from actorium.store.wording import counted
 from actorium.user_code.targets import load_app
 
@@ -89,30 +90,15 @@ async def _answer(runtime: Runtime, edits: Edits, other: Runtime | None, allowed
 
 
 def _changes(texts: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
-    return dict(_with_object("--change", text) for text in texts)
+    return dict(with_object("--change", text) for text in texts)
 
 
 def _added(runtime: Runtime, texts: Sequence[str]) -> Sequence[Added]:
-    known = {
-        command_type_of(command): command
-        for aggregate in runtime.catalog.aggregates
-        for command in aggregate.__definition__.handlers
-    }
     found = []
     for text in texts:
-        type, fields = _with_object("--add", text)
-        if type not in known:
-            raise WrongUse(f"--add {type}: the application has no such command")
+        type, fields = with_object("--add", text)
         try:
-            found.append(Added(msgspec.convert(fields, type=known[type])))
-        except msgspec.ValidationError as error:
+            found.append(Added(command_of(runtime.catalog, type, fields)))
+        except InvalidCommand as error:
             raise WrongUse(f"--add {text}: {error}") from error
     return found
-
-
-def _with_object(option: str, text: str) -> tuple[str, dict[str, Any]]:
-    name, _, fields = text.partition("=")
-    try:
-        return name, msgspec.json.decode(fields.encode(), type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeEncodeError) as error:
-        raise WrongUse(f'{option} {text}: write NAME={{"field": value}}: {error}') from error

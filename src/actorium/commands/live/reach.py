@@ -30,6 +30,7 @@ from actorium.store.urls import file_store, open_store
 T = TypeVar("T")
 
 ANSWER_S = 60.0
+_WORK_S = 3_600.0  # for what goes through the log, such as the dry run of a case
 
 
 @Parameter(name="*")
@@ -87,8 +88,13 @@ class Application:
         self.require_running()
         return self._answer("POST", f"/api/{path}", msgspec.json.encode(body), ActionReport)
 
-    def _answer(self, method: str, target: str, body: bytes, answered: type[T]) -> T:
-        status, content = self._request(method, target, body)
+    def carry_out(self, path: str, answered: type[T], **body: Any) -> T:
+        """Carry out an action that may take an hour; raise Problem if the application does not run."""
+        self.require_running()
+        return self._answer("POST", f"/api/{path}", msgspec.json.encode(body), answered, _WORK_S)
+
+    def _answer(self, method: str, target: str, body: bytes, answered: type[T], answer_s: float = ANSWER_S) -> T:
+        status, content = self._request(method, target, body, answer_s)
         if status != 200:
             raise Problem(self._decoded(status, content, ProblemBody).message)
         return self._decoded(status, content, answered)
@@ -99,7 +105,7 @@ class Application:
         except msgspec.DecodeError as error:
             raise Problem(f"{self.name} answered {status}, but not as a console of this version does") from error
 
-    def _request(self, method: str, target: str, body: bytes) -> tuple[int, bytes]:
+    def _request(self, method: str, target: str, body: bytes, answer_s: float = ANSWER_S) -> tuple[int, bytes]:
         raise NotImplementedError
 
 
@@ -134,8 +140,9 @@ class RunningApplication(Application):
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
 
-    def _request(self, method: str, target: str, body: bytes) -> tuple[int, bytes]:
+    def _request(self, method: str, target: str, body: bytes, answer_s: float = ANSWER_S) -> tuple[int, bytes]:
         connection = self._connection()
+        connection.timeout = answer_s
         try:
             connection.request(method, self._root + target, body, self._headers)
             answer = connection.getresponse()
@@ -164,7 +171,7 @@ class StoppedApplication(Application):
         """Raise Problem, with the remedy."""
         raise Problem(f"the application of {self.name} cannot be reached: {self._remedy}")
 
-    def _request(self, method: str, target: str, body: bytes) -> tuple[int, bytes]:
+    def _request(self, method: str, target: str, body: bytes, answer_s: float = ANSWER_S) -> tuple[int, bytes]:
         path, _, query = target.partition("?")
         scope: Scope = {"type": "http", "method": method, "path": path, "query_string": query.encode()}
         scope["headers"] = [(b"host", b"localhost")]

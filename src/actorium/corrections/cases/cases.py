@@ -117,7 +117,7 @@ class Cases:
         right: Mapping[str, Mapping[str, Any] | None] | None = None,
         commands: Mapping[str, Command] | None = None,
         skip: Collection[object] = (),
-        repair: Collection[type[Projection]] = (),
+        repair: Collection[type[Projection] | str] = (),
     ) -> CorrectionCase:
         """Plan what is done about the events of a case; a later plan replaces it.
 
@@ -126,8 +126,10 @@ class Cases:
             not have happened. The `@correct` method of the aggregate decides what corrects it.
         commands: for the ids of wrong events, a command that corrects them instead.
         skip: projections, outlets and `@react` functions that treat all events of the case as if they had not happened,
-            now and whenever they read the log again. The rows of projections are repaired.
-        repair: projections whose code was wrong and is right now: their rows are compared with the log.
+            now and whenever they read the log again. The rows of projections are repaired. Names such as "outlet bank",
+            "reaction thank" and "projection Balances" stand for them too.
+        repair: projections, or their names, whose code was wrong and is right now: their rows are compared with the
+            log.
 
         Raises InvalidCommand for an event that is not in the case or that nothing corrects, and ConfigurationError for
         a follower that is not in the runtime.
@@ -142,7 +144,8 @@ class Cases:
         positions = tuple(sorted(record.position for record in records.values()))
         followers = [self._follower(one) for one in skip]
         repairs = [name.removeprefix("projection ") for name in followers if name.startswith("projection ")]
-        repairs += [self._follower(one).removeprefix("projection ") for one in repair]
+        named = [self._follower(f"projection {one}" if isinstance(one, str) else one) for one in repair]
+        repairs += [name.removeprefix("projection ") for name in named]
         marks = tuple(SkipMark(name, positions) for name in followers)
         plan = PlanCase(id, _require_text(by, "by"), tuple(corrections), marks, tuple(dict.fromkeys(repairs)))
         await work.ask(plan)
@@ -253,7 +256,7 @@ class Cases:
         return (*outlets, *reactions)
 
     def _follower(self, handler: object) -> str:
-        name = ""
+        name = handler if isinstance(handler, str) else ""
         if isinstance(handler, Outlet):
             name = f"outlet {handler.name}"
         elif isinstance(handler, type) and issubclass(handler, Projection):

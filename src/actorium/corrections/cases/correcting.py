@@ -24,6 +24,21 @@ class CorrectEvent(Command):
     right: msgspec.Raw = msgspec.field(default_factory=lambda: NOTHING)
 
 
+def command_of(catalog: Catalog, type: str, fields: Mapping[str, Any]) -> Command:
+    """Return a command of the application by its stored name, with its fields as JSON values.
+
+    Raises InvalidCommand if the application has no such command, or if the fields do not fit.
+    """
+    for aggregate in catalog.aggregates:
+        for command in aggregate.__definition__.handlers:
+            if command_type_of(command) == type:
+                try:
+                    return msgspec.convert(dict(fields), type=command)
+                except msgspec.ValidationError as error:
+                    raise InvalidCommand(f"{type}: {error}") from error
+    raise InvalidCommand(f"no aggregate of this runtime handles {type}")
+
+
 class Correctable:
     """What the aggregates of a catalog say about correcting their events."""
 

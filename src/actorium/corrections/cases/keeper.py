@@ -71,9 +71,8 @@ class CaseKeeper(Component):
                 processor.resume()
 
 
-async def all_cases(store: EventStore, codec: EventCodec) -> AsyncIterator[CorrectionCase]:
-    """Yield the cases of a log by id; the store is open."""
-    after = ""
+async def all_cases(store: EventStore, codec: EventCodec, *, after: str = "") -> AsyncIterator[CorrectionCase]:
+    """Yield the cases of a log in order of their ids, from the one after an id on; the store is open."""
     while True:
         streams = await store.read_rows(FindStreams(CORRECTION, _PAGE, after=after))
         for stream in streams:

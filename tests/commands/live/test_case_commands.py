@@ -1,0 +1,131 @@
+"""`actorium cases`: a case of a running application from its command line, from the wrong events to the report."""
+
+import getpass
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.command_line import output
+from support.correcting import PARTS, Bookings, open_account
+from support.served_shop import Served
+
+from actorium.examples.bank.domain import Account
+
+WRONG = "bank.account/a/2"
+DB = ("--at", "bank.db")
+WHY = (*DB, "--reason", "a test")
+
+
+@pytest.fixture
+def bank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    """A running bank with two accounts."""
+    monkeypatch.chdir(tmp_path)
+    bank = Served(tmp_path / "bank.db", PARTS)
+    bank.start()
+    try:
+        for account in ("a", "b"):
+            bank.do(open_account(bank.runtime, account, 1_000))
+        yield bank
+    finally:
+        bank.stop()
+
+
+def test_a_wrong_amount_is_corrected_from_the_command_line(bank: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = output(capsys, "cases", "open", "c-1", "--event", WRONG, *DB, "--reason", "a typing error")
+    me = getpass.getuser()
+    assert (code, out) == (0, f"c-1 is open: 1 event, opened by {me}: a typing error\n")
+    assert "1  selected events" in output(capsys, "cases", "impact", "c-1", *DB)[1]
+    code, out, _ = output(capsys, "cases", "plan", "c-1", "--right", f'{WRONG}={{"amount": 900}}', *WHY)
+    assert (code, out.splitlines()[1]) == (0, "  1 correction planned")
+    code, out, _ = output(capsys, "cases", "dry-run", "c-1", *WHY)
+    assert code == 0
+    assert "state bank.account<a>" in out
+    code, _, err = output(capsys, "cases", "approve", "c-1", *WHY)
+    assert code == 1
+    assert "a second person must approve the case" in " ".join(err.split())
+    assert output(capsys, "cases", "apply", "c-1", *WHY)[0] == 1
+    assert output(capsys, "cases", "approve", "c-1", "--by", "bob", *WHY)[0] == 0
+    code, out, _ = output(capsys, "cases", "apply", "c-1", *WHY)
+    assert (code, out.splitlines()[-1]) == (0, "  1 corrected, 0 refused")
+    assert bank.do(bank.runtime.get(Account, "a")).balance == 900
+    assert output(capsys, "cases", "close", "c-1", *WHY)[0] == 0
+    code, out, _ = output(capsys, "cases", "report", "c-1", *DB, "--json", "-", "--html", "case.html")
+    found = json.loads(out)
+    assert (code, found["status"], found["approved_by"], found["outcomes"][0]["error"]) == (0, "closed", "bob", "")
+    assert "a typing error" in Path("case.html").read_text()
+    code, out, _ = output(capsys, "events", "tail", "--type", "operator.acted", "--count", "50", *DB)
+    assert "cases.apply" in out
+
+
+def test_many_events_come_from_files_and_a_plan_has_every_kind_of_entry(
+    bank: Served, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("ids").write_text(f"{WRONG}\nbank.account/b/2\n")
+    Path("impact.json").write_text(
+        json.dumps({"events": [{"id": WRONG, "cause": ""}, {"id": "bank.account/b/2", "cause": WRONG}]})
+    )
+    assert "1 event," in output(capsys, "cases", "open", "c-0", "--events", "impact.json", *WHY)[1]
+    assert "2 events," in output(capsys, "cases", "open", "c-1", "--events", "ids", "--hold", *WHY)[1]
+    command = {"type": "Credit", "to": "b", "amount": 5, "booked_on": "1993-01-01", "operation": "cash"}
+    plan = {"right": {WRONG: None}, "commands": {"bank.account/b/2": command}, "repair": ["Bookings"]}
+    Path("plan.json").write_text(json.dumps(plan))
+    code, out, _ = output(
+        capsys, "cases", "plan", "c-1", "--file", "plan.json", "--skip", "projection bank_balances", *WHY
+    )
+    assert code == 0
+    assert out.splitlines()[1:] == [
+        "  2 corrections planned",
+        "  projection bank_balances skips 2 events",
+        "  bank_balances will be repaired",
+        "  Bookings will be repaired",
+    ]
+    assert output(capsys, "cases", "approve", "c-1", "--by", "bob", *WHY)[0] == 0
+    assert output(capsys, "cases", "apply", "c-1", *WHY)[0] == 0
+    assert bank.do(bank.runtime.query(Bookings.of, "b")) == (2, 1_005)
+    assert "c-1  applied  2" in output(capsys, "cases", "list", "--status", "applied", *DB)[1]
+    assert output(capsys, "cases", "cancel", "c-0", *WHY)[0] == 0
+
+
+def test_a_refused_correction_is_an_exit_code(bank: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    assert output(capsys, "cases", "open", "c-1", "--event", WRONG, *WHY)[0] == 0
+    debit = json.dumps({"type": "Debit", "to": "a", "amount": 9_999, "booked_on": "1993-01-01", "operation": "cash"})
+    assert output(capsys, "cases", "plan", "c-1", "--command", f"{WRONG}={debit}", *WHY)[0] == 0
+    assert output(capsys, "cases", "approve", "c-1", "--by", "bob", *WHY)[0] == 0
+    code, _, err = output(capsys, "cases", "apply", "c-1", *WHY)
+    assert code == 1
+    assert "1 correction refused" in " ".join(err.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["plan", "c-1", "--right", WRONG], 'write NAME={"field": value}'),
+        (["plan", "c-1", "--command", f'{WRONG}={{"to": "a"}}'], "needs its stored name"),
+        (["plan", "c-1", "--file", "nothing.json"], "No such file"),
+        (["open", "c-1", "--events", "nothing.json"], "No such file"),
+        (["open", "c-1", "--where", "m:f"], "--where cannot be asked of a running application"),
+    ],
+)
+def test_a_wrong_option_is_wrong_use(
+    bank: Served, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    code, _, err = output(capsys, "cases", *words, *WHY)
+    assert code == 2
+    assert message in " ".join(err.split())
+
+
+def test_cases_of_a_stopped_application_are_listed_and_shown(
+    bank: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert output(capsys, "cases", "open", "c-1", "--event", WRONG, *WHY)[0] == 0
+    bank.stop()
+    code, out, _ = output(capsys, "cases", "list", *DB)
+    assert code == 0
+    assert "c-1  open    1" in out
+    assert "c-1 is open" in output(capsys, "cases", "show", "c-1", *DB)[1]
+    assert output(capsys, "cases", "show", "c-2", *DB)[0] == 1
+    assert output(capsys, "cases", "close", "c-1", *WHY)[0] == 1
+    code, _, err = output(capsys, "cases", "report", "c-1", *DB)
+    assert code == 1
+    assert "needs the running application" in " ".join(err.split())
