@@ -16,13 +16,15 @@ from actorium.store.names import StreamName
 from actorium.store.raised import error_text
 
 
-def answer_of(number: int, stream_type: str, outcome: Ack | BaseException) -> AnswerMessage | BusyMessage:
+def answer_of(
+    number: int, stream_type: str, outcome: Ack | BaseException, *, with_events: bool = True
+) -> AnswerMessage | BusyMessage:
     """Return the reply to a command, given its acknowledgement or its error.
 
     An error that is not one of Actorium's, such as one of middleware, becomes a CommandFailed with its text.
     """
     if isinstance(outcome, Ack):
-        return AnswerMessage(number, ack=ack_to_wire(outcome, stream_type))
+        return AnswerMessage(number, ack_to_wire(outcome, stream_type, with_events=with_events))
     if isinstance(outcome, Overloaded):
         return BusyMessage(number, outcome.message, outcome.retry_after_s)
     if not isinstance(outcome, ActoriumError):
@@ -30,17 +32,21 @@ def answer_of(number: int, stream_type: str, outcome: Ack | BaseException) -> An
     return AnswerMessage(number, error=error_to_wire(outcome))
 
 
-def ack_to_wire(ack: Ack, stream_type: str) -> AckWire:
-    """Encode an acknowledgement with its events."""
-    events = tuple(
-        EventWire(event_type_of(type(event)), type(event).schema_version, msgspec.Raw(as_json(event)))
-        for event in ack.events
-    )
+def ack_to_wire(ack: Ack, stream_type: str, *, with_events: bool = True) -> AckWire:
+    """Encode an acknowledgement, with its events or without."""
+    events: tuple[EventWire, ...] = ()
+    if with_events:
+        events = tuple(
+            EventWire(event_type_of(type(event)), type(event).schema_version, msgspec.Raw(as_json(event)))
+            for event in ack.events
+        )
     return AckWire(stream_type, ack.stream_id, ack.version, ack.position, ack.command_id, events, ack.duplicate)
 
 
 def ack_from_wire(wire: AckWire, codec: EventCodec) -> Ack:
     """Return the decoded acknowledgement; events that this process cannot read are left out."""
+    if not wire.events:  # the common case: nobody reads them
+        return Ack(wire.stream_id, wire.version, wire.position, (), wire.command_id, wire.duplicate)
     events: list[Event] = []
     version = wire.version - len(wire.events)
     stream = StreamName(wire.stream_type, wire.stream_id)

@@ -7,13 +7,15 @@ is answered, times out or is given up; a reply to a command that is no longer wa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import msgspec
 
+from actorium.runtime.commands.answer_batch import Answer, AnswerBatch
 from actorium.runtime.commands.deadlines import Deadlines
 from actorium.runtime.errors import CommandTimeout
 from actorium.runtime.messages.frames import AskMessage, Reply, encode_message
+from actorium.runtime.messages.gathering import FrameSender
 from actorium.runtime.messages.window import Window
 from actorium.store.errors import InvalidCommand
 
@@ -29,7 +31,7 @@ class _Asked(msgspec.Struct, eq=False):
     """
 
     ask: AskMessage
-    future: asyncio.Future[Reply]
+    future: Answer
     deadline: float
     until: float
     timeout_s: float
@@ -40,52 +42,58 @@ class Asker:
     """Asks one peer, and matches its replies.
 
     peer: its name, for messages.
-    add: sends an encoded message with the next frame.
-    largest_message: the number of bytes that an encoded message may have.
+    sender: sends the messages to it.
     """
 
-    def __init__(
-        self, peer: str, window: Window, add: Callable[[bytes], None], largest_message: Callable[[], int]
-    ) -> None:
-        self._loop = asyncio.get_running_loop()
+    def __init__(self, peer: str, window: Window, sender: FrameSender) -> None:
+        self._loop = loop = asyncio.get_running_loop()
         self._peer = peer
         self.window = window
-        self._add = add
-        self._largest_message = largest_message
+        self._sender = sender
         self._number = 0
         self._asked: dict[int, _Asked] = {}
-        self._deadlines: Deadlines[_Asked] = Deadlines(self._loop, self._due)
+        self._deadlines: Deadlines[_Asked] = Deadlines(loop, self._due)
+        self._answers = AnswerBatch(loop)
         self.repeated = 0
 
     def __len__(self) -> int:
         return len(self._asked)
 
+    def next_number(self) -> int:
+        """Return the number of the next command."""
+        self._number = number = self._number + 1
+        return number
+
     async def ask(self, ask: AskMessage) -> Reply:
-        """Send a command and return its reply; `time_left_s` says how long to wait, `number` is set here.
+        """Send a command with a number of `next_number`, and return its reply; `time_left_s` says how long to wait.
 
         Raises Overloaded if there is no room in the window, CommandTimeout if no reply comes in time, InvalidCommand
         if the command is too large for a frame, and the error of `undelivered` or `close`.
         """
         timeout_s = ask.time_left_s
-        until = self._loop.time() + timeout_s
-        self._number = number = self._number + 1
-        ask = msgspec.structs.replace(ask, number=number)
+        now = self._loop.time()
+        until = now + timeout_s
         encoded = encode_message(ask)
-        size_bytes, largest = len(encoded), self._largest_message()
-        if size_bytes > largest:
+        size_bytes = len(encoded)
+        if size_bytes > self._sender.largest_message:
             raise InvalidCommand(
                 f"{ask.type} was not sent to {self._peer}: with its metadata it takes {size_bytes} bytes, but a "
-                f"message to it may take {largest}"
+                f"message to it may take {self._sender.largest_message}"
             )
         if not self.window.try_enter(size_bytes):
             await self.window.enter(size_bytes, timeout_s)
-        future: asyncio.Future[Reply] = self._loop.create_future()
-        repeat_at = self._loop.time() + timeout_s * PART_BEFORE_REPEAT
-        one = self._asked[number] = _Asked(ask, future, min(repeat_at, until), until, timeout_s)
+            now = self._loop.time()
+        answer = Answer(loop=self._loop)
+        answer.take = answer.context = None
+        answer.batch = self._answers
+        number = ask.number
+        repeat_at = now + timeout_s * PART_BEFORE_REPEAT
+        one = self._asked[number] = _Asked(ask, answer, repeat_at if repeat_at < until else until, until, timeout_s)
         self._deadlines.add(one)
-        self._add(encoded)
+        self._sender.add(encoded)
         try:
-            return await future
+            reply: Reply = await answer
+            return reply
         finally:
             del self._asked[number]
             self.window.leave(size_bytes)
@@ -133,7 +141,9 @@ class Asker:
         self.repeated += 1
         one.is_repeated = True
         left_s = max(0.0, one.until - self._loop.time())
-        self._add(encode_message(msgspec.structs.replace(one.ask, fresh=False, time_left_s=left_s)))
+        encoded = encode_message(msgspec.structs.replace(one.ask, fresh=False, time_left_s=left_s))
+        if len(encoded) <= self._sender.largest_message:  # which may have become less
+            self._sender.add(encoded)
 
     def _timed_out(self, one: _Asked) -> CommandTimeout:
         command_id = one.ask.command_id

@@ -34,6 +34,7 @@ class AskMessage(Message, frozen=True, omit_defaults=True, tag="ask"):
     time_left_s: how long its sender still waits. Clocks may differ between machines, so this is not a time of day.
     fingerprint: the fingerprint of the command; 0 if the sender does not know its stream type.
     fresh: the id was created for this message, so it cannot be in the log already.
+    with_events: the acknowledgement is to hold the events, which its sender can read.
 
     Between the nodes of a cluster it also has:
 
@@ -55,6 +56,7 @@ class AskMessage(Message, frozen=True, omit_defaults=True, tag="ask"):
     stream_type: str = ""
     repeats: int = 0
     epoch: int = 0
+    with_events: bool = True
 
 
 class EventWire(msgspec.Struct, frozen=True):

@@ -39,25 +39,31 @@ class FrameSender:
     ) -> None:
         self._sender = sender
         self._send = send
-        self._max_bytes = max_bytes
-        self._gathered_bytes = max_bytes if gathered_bytes is None else gathered_bytes
+        self._gathered_bytes = gathered_bytes
         self._empty_bytes = frame_bytes(sender, ())
+        self.limit_frames(max_bytes)
         self._waiting: deque[bytes] = deque()
+        self._waiting_bytes = 0  # of these, with their separators
         self._wake: asyncio.Future[bool] | None = None
         self._empty: asyncio.Future[bool] | None = None
         self._is_sending = False
         self.frames = self.messages = self.lost = 0
 
-    @property
-    def largest_message(self) -> int:
+    def limit_frames(self, max_bytes: int) -> None:
+        """Set the size of the largest frame from now on."""
+        self._max_bytes = max_bytes
+        self.largest_message = max_bytes - self._empty_bytes
         """The number of bytes that one encoded message may have."""
-        return self._max_bytes - self._empty_bytes
 
     def add(self, message: bytes) -> None:
         """Send an encoded message with the next frame."""
         assert len(message) <= self.largest_message, "a message is larger than a frame"
         self._waiting.append(message)
-        end(self._wake)
+        self._waiting_bytes += len(message) + 1
+        wake = self._wake
+        if wake is not None:
+            self._wake = None
+            end(wake)
 
     async def sent(self) -> None:
         """Return when everything that was added is sent, while `run` runs."""
@@ -74,7 +80,6 @@ class FrameSender:
                 self._empty = None
                 self._wake = asyncio.get_running_loop().create_future()
                 await self._wake
-                self._wake = None
             messages = self._next()
             self._is_sending = True
             self.frames += 1
@@ -89,10 +94,15 @@ class FrameSender:
 
     def _next(self) -> list[bytes]:
         waiting = self._waiting
-        size = self._empty_bytes
-        messages: list[bytes] = []
-        while waiting and (not messages or size + len(waiting[0]) + 1 <= self._gathered_bytes):
-            message = waiting.popleft()
-            size += len(message) + 1
-            messages.append(message)
+        limit = self._max_bytes if self._gathered_bytes is None else self._gathered_bytes
+        if self._empty_bytes + self._waiting_bytes <= limit:
+            messages = list(waiting)
+            waiting.clear()
+        else:
+            # The first goes out even if the limit fell after it was added: `send` says why it cannot.
+            messages = [waiting.popleft()]
+            size = self._empty_bytes + len(messages[0])
+            while waiting and (size := size + len(waiting[0]) + 1) <= limit:
+                messages.append(waiting.popleft())
+        self._waiting_bytes -= sum(map(len, messages)) + len(messages)
         return messages

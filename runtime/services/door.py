@@ -97,6 +97,11 @@ class Door:
                 self.asked += 1
                 self._take(guest, ask, reply_to)
 
+    def connected(self) -> None:
+        """Send replies in messages that the bus takes."""
+        for asker in self._askers.values():
+            asker.sender.limit_frames(self._bus.largest_message)
+
     async def close(self) -> None:
         """Return when every command that was let in is answered."""
         while self._in_flight:
@@ -231,9 +236,9 @@ class Door:
     def _reply(self, ask: AskMessage, stream_type: str, outcome: Ack | BaseException, reply_to: str) -> None:
         if isinstance(outcome, asyncio.CancelledError) or not reply_to:
             return
-        if isinstance(outcome, Ack):
+        if isinstance(outcome, Ack) and outcome.command_id != ask.command_id:
             outcome = msgspec.structs.replace(outcome, command_id=ask.command_id)
-        reply = answer_of(ask.number, stream_type, outcome)
+        reply = answer_of(ask.number, stream_type, outcome, with_events=ask.with_events)
         sender = self._sender_to(reply_to)
         encoded = encode_message(reply)
         if len(encoded) > sender.largest_message:

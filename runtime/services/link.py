@@ -229,7 +229,9 @@ class ServiceLink(Component):
     def connected(self) -> None:
         """Send what may have been lost again, and tell others what this service offers and uses."""
         for peer in self._peers.values():
-            peer.asker.repeat_all()
+            peer.connected()
+        if self._door is not None:
+            self._door.connected()
         if self._is_open:
             self._greet(asks=True)
 
@@ -249,7 +251,17 @@ class ServiceLink(Component):
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     async def _publish_hello(self, hello: Hello) -> None:
-        await self._bus.publish(HELLO, as_json(hello))
+        data = as_json(hello)
+        largest = self._bus.largest_message
+        if len(data) > largest:
+            log.error(
+                "contract_not_sent",
+                service=self._name,
+                reason=f"it takes {len(data)} bytes, but a message on {self._bus.describe()} may take {largest}",
+                remedy="raise the limit of the bus; until then, contracts are not compared",
+            )
+            return
+        await self._bus.publish(HELLO, data)
 
     def _take_hello(self, message: BusMessage) -> None:
         try:

@@ -59,13 +59,19 @@ class Peer:
         self._sender = FrameSender(name, self._send_frame, max_bytes=bus.largest_message)
         self.circuit = Circuit(remote.name, loop.time)
         self._window = Window(remote.name)
-        self.asker = Asker(remote.name, self._window, self._sender.add, lambda: self._sender.largest_message)
+        self.asker = Asker(remote.name, self._window, self._sender)
         self._is_known = False
         self._problems: dict[str, str] = {}
+        self._reads_events = bool(remote.events)
 
     async def run(self) -> None:
         """Send frames until cancelled."""
         await self._sender.run()
+
+    def connected(self) -> None:
+        """Send what may have been lost again, in messages that the bus takes."""
+        self._sender.limit_frames(self._bus.largest_message)
+        self.asker.repeat_all()
 
     # --- commands -------------------------------------------------------------------------------------------------
 
@@ -80,7 +86,7 @@ class Peer:
             raise ConfigurationError(f"{name} was not sent to {self.remote.name}: {self._problems[name]}")
         return await self._ask(
             AskMessage(
-                0,
+                self.asker.next_number(),
                 name,
                 msgspec.Raw(as_json(envelope.command)),
                 envelope.command_id,
@@ -89,6 +95,7 @@ class Peer:
                 causation_id=envelope.causation_id,
                 headers=envelope.headers,
                 expected_version=envelope.expected_version,
+                with_events=self._reads_events,
             )
         )
 
@@ -98,7 +105,9 @@ class Peer:
         Raises the errors of `send`: then it is not known.
         """
         try:
-            await self._ask(AskMessage(0, VOID, _NOTHING, command_id, timeout_s, causation_id=causation_id))
+            await self._ask(
+                AskMessage(self.asker.next_number(), VOID, _NOTHING, command_id, timeout_s, causation_id=causation_id)
+            )
         except CommandConflict:
             return False
         return True

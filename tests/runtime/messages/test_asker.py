@@ -1,6 +1,7 @@
 """A command to a peer is gathered into frames, repeated under its id, and answered once."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -33,7 +34,7 @@ class Peer:
         self.fails = False
         self.sender = FrameSender("orders", self._send, max_bytes=max_bytes)
         self.window = Window("customers", max_asks=4)
-        self.asker = Asker("customers", self.window, self.sender.add, lambda: self.sender.largest_message)
+        self.asker = Asker("customers", self.window, self.sender)
 
     async def _send(self, frame: bytes) -> None:
         if self.fails:
@@ -58,8 +59,11 @@ async def peer(max_bytes: int = 1_000_000) -> AsyncIterator[Peer]:
         await asyncio.wait([running])
 
 
+NUMBERS = itertools.count(1)
+
+
 def reserve(id: str, timeout_s: float = 9.0, fields: str = "{}") -> AskMessage:
-    return AskMessage(0, "ReserveCredit", msgspec.Raw(fields), id, timeout_s, fresh=True)
+    return AskMessage(next(NUMBERS), "ReserveCredit", msgspec.Raw(fields), id, timeout_s, fresh=True)
 
 
 @virtual
@@ -107,6 +111,17 @@ async def test_a_command_larger_than_a_frame_is_refused() -> None:
         with pytest.raises(InvalidCommand, match="a message to it may take"):
             await it.asker.ask(reserve("c-1", fields='{"text":"%s"}' % ("x" * 400)))
         assert it.window.asks == 0
+
+
+@virtual
+async def test_a_command_that_no_longer_fits_into_a_frame_is_not_repeated() -> None:
+    async with peer() as it:
+        call = asyncio.create_task(it.asker.ask(reserve("c-1", fields='{"text":"%s"}' % ("x" * 400))))
+        await steps(5)
+        it.sender.limit_frames(400)
+        with pytest.raises(CommandTimeout):
+            await call
+        assert len(it.asks) == 1
 
 
 @virtual

@@ -364,3 +364,26 @@ async def test_over_nats_a_service_without_a_process_is_unavailable_at_once() ->
         async with asyncio.timeout(5):
             with pytest.raises(ServiceUnavailable, match="no process of nobody"):
                 await client.send(OpenCustomer("c-1", 1))
+
+
+@over_nats
+async def test_over_nats_frames_and_commands_keep_within_the_servers_limit() -> None:
+    with own_nats_server(max_payload=900) as server, capture_logs() as lines:
+        async with shop(server.url(fsync="yes")) as (orders, _):
+            await asyncio.gather(*(orders.send(OpenCustomer(f"c-{n}", 100)) for n in range(100)))
+            with pytest.raises(InvalidCommand, match="takes 3"):
+                await orders.send(ReserveCredit("c-1", "x" * 3_000, 1))
+    said = {line["event"]: line for line in lines}
+    assert "frame_lost" not in said
+    assert "may take 900" in said["contract_not_sent"]["reason"]
+
+
+@virtual
+async def test_an_acknowledgement_holds_the_events_only_if_its_sender_reads_some() -> None:
+    bus = new_bus()
+    async with (
+        shop(bus) as (orders, _),
+        Client(bus, [RemoteService("customers", commands=[OpenCustomer])]) as client,
+    ):
+        assert (await orders.send(OpenCustomer("c-1", 100))).events == (CustomerOpened(100),)
+        assert (await client.send(OpenCustomer("c-2", 100))).events == ()
