@@ -100,9 +100,14 @@ class RemoteService:
         return f"<RemoteService {self.name}>"
 
 
+def is_service_name(name: str) -> bool:
+    """Return whether a text can be the name of a service."""
+    return _NAME.fullmatch(name) is not None
+
+
 def checked_name(name: object, what: str) -> str:
     """Return a valid name of a service; raise ConfigurationError for anything else."""
-    if isinstance(name, str) and _NAME.fullmatch(name):
+    if isinstance(name, str) and is_service_name(name):
         return name
     raise ConfigurationError(f"{what}: a service's name has 1 to 64 letters, digits, - and _")
 

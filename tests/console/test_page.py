@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 from support.browser import Browser, browser, why_no_browser
-from support.served_shop import ServedShop, served_shop
+from support.console_page import OPERATE, VIEW, enter, fits, give_reason
+from support.served import Served, served_shop
 from support.shop import Faults, PlaceOrder, place, until
 
 from actorium import Runtime
 
 pytestmark = pytest.mark.skipif(bool(why_no_browser()), reason=f"no browser: {why_no_browser()}")
 
-OPERATE, VIEW = "operate-token-of-16", "viewer-token-of-16"
 SCRIPT = "<script>window.ran = true</script>"
 SAGAS = 10_000
 
@@ -32,7 +32,7 @@ async def many(runtime: Runtime, count: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedShop]:
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A running shop with 10,000 sagas, two of them stuck, and parked events."""
     with served_shop(tmp_path_factory.mktemp("shop") / "shop.db") as shop:
         Faults.warehouse = Faults.mail = False
@@ -45,25 +45,13 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedShop]:
 
 
 @pytest.fixture
-def page(shop: ServedShop) -> Iterator[Browser]:
+def page(shop: Served) -> Iterator[Browser]:
     """The console in a browser, before anybody has entered a token."""
     with browser() as opened:
         opened.open(f"{shop.url}/")
         opened.sees("Token")
         opened.errors()  # the first request has no token
         yield opened
-
-
-def enter(page: Browser, token: str) -> None:
-    page.type("input", token)
-    page.click("button", "Enter")
-    page.sees("Overview", "h1")
-
-
-def give_reason(page: Browser, action: str, reason: str) -> None:
-    page.type("dialog textarea", reason)
-    page.click("dialog button.main", action)
-    page.wait("the end of the dialog", lambda: page.run("return !document.querySelector('dialog')"))
 
 
 def test_a_stuck_saga_among_many_is_found_read_and_retried_and_seen_to_complete(page: Browser) -> None:
@@ -88,7 +76,7 @@ def test_a_stuck_saga_among_many_is_found_read_and_retried_and_seen_to_complete(
     Faults.warehouse = True
 
 
-def test_a_dead_letter_is_read_and_retried(page: Browser, shop: ServedShop) -> None:
+def test_a_dead_letter_is_read_and_retried(page: Browser, shop: Served) -> None:
     enter(page, OPERATE)
     page.click("nav a", "Dead letters")
     page.click("tbody tr", "stuck-1")
@@ -122,7 +110,7 @@ def test_a_causation_tree_is_followed_from_an_event_to_its_effects_and_back(page
     assert page.errors() == []
 
 
-def test_live_values_arrive_and_the_map_shows_what_flows(page: Browser, shop: ServedShop) -> None:
+def test_live_values_arrive_and_the_map_shows_what_flows(page: Browser, shop: Served) -> None:
     enter(page, VIEW)
     page.wait("a chart", lambda: page.run("return document.querySelectorAll('.chart canvas').length") == 4)
     page.click("nav a", "Map")
@@ -150,7 +138,7 @@ def test_the_keyboard_moves_between_pages_and_rows(page: Browser) -> None:
     page.sees("Keys", "dialog")
 
 
-def test_a_viewer_is_offered_no_action_and_may_take_none(page: Browser, shop: ServedShop) -> None:
+def test_a_viewer_is_offered_no_action_and_may_take_none(page: Browser, shop: Served) -> None:
     enter(page, VIEW)
     page.run("location.hash = arguments[0]", f"#/saga?type=Checkout&id={SCRIPT.replace('=', '%3D')}")
     page.sees("Timeline")
@@ -165,7 +153,7 @@ def test_a_viewer_is_offered_no_action_and_may_take_none(page: Browser, shop: Se
     assert shop.runtime.statistics().position == position
 
 
-def ask(shop: ServedShop, body: Any, token: str, origin: str = "") -> int:
+def ask(shop: Served, body: Any, token: str, origin: str = "") -> int:
     """Send an action with a token and an origin; return the status of the answer."""
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
     if origin:
@@ -190,7 +178,7 @@ def test_a_script_in_an_id_or_a_reason_is_text(page: Browser) -> None:
     assert page.errors() == []
 
 
-def test_a_page_of_another_site_reads_nothing(page: Browser, shop: ServedShop) -> None:
+def test_a_page_of_another_site_reads_nothing(page: Browser, shop: Served) -> None:
     other = shop.url.replace("127.0.0.1", "localhost")
     page.open("about:blank")
     script = (
@@ -208,9 +196,7 @@ def test_every_page_fits_its_window(page: Browser, width: int, theme: str, tmp_p
     assert page.run("return document.documentElement.dataset.theme") == theme
     names = page.run("return [...document.querySelectorAll('nav a.item')].map(one => one.hash)")
     for name in [*names, "#/saga?type=Checkout&id=stuck-1", "#/stream?type=Wallet&id=customer-1"]:
-        page.run("location.hash = arguments[0]", name)
-        page.wait(f"the page {name}", lambda: page.text("main") and "Loading" not in page.text("main"))
-        assert page.run("return document.documentElement.scrollWidth <= innerWidth"), name
+        fits(page, name)
     page.picture(tmp_path / "last.png")
     assert (tmp_path / "last.png").stat().st_size > 1_000
     assert page.errors() == []

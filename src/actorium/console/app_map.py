@@ -18,19 +18,21 @@ from actorium.store.events import Event, event_type_of
 def app_map(catalog: Catalog) -> MapView:
     """Return the parts of an application, and what flows between them.
 
-    Events flow from the aggregate that emits them to what follows them; commands flow from sagas to aggregates, as the
-    return annotations of their methods say.
+    Events flow from the aggregate or service that emits them to what follows them; commands flow from sagas to
+    aggregates and other services, as the return annotations of their methods say.
     """
-    emitted = {aggregate.__name__: list(aggregate.__definition__.evolvers) for aggregate in catalog.aggregates}
+    emitted = [(aggregate.__name__, [*aggregate.__definition__.evolvers]) for aggregate in catalog.aggregates]
+    emitted += [(remote.name, [*remote.events.values()]) for remote in catalog.remotes]
     handled = {
         command: aggregate.__name__ for aggregate in catalog.aggregates for command in aggregate.__definition__.handlers
     }
+    handled |= {command: remote.name for remote in catalog.remotes for command in remote.commands.values()}
     edges: list[MapEdge] = []
     for name, followed in _followers(catalog):
-        for aggregate, events in emitted.items():
+        for source, events in emitted:
             types = sorted(event_type_of(one) for one in events if any(issubclass(one, wanted) for wanted in followed))
             if types:
-                edges.append(MapEdge(aggregate, name, types, []))
+                edges.append(MapEdge(source, name, types, []))
     for saga in catalog.sagas:
         targets: dict[str, list[str]] = {}
         for command in _commands_of(saga, handled):
@@ -53,6 +55,9 @@ def _nodes(catalog: Catalog) -> Iterator[MapNode]:
         yield MapNode("reaction", reaction.name, "", [], [])
     for outlet in catalog.outlets:
         yield MapNode("outlet", outlet.name, "", [], [])
+    for remote in catalog.remotes:
+        # The streams that keep a service's events have its name as their type.
+        yield MapNode("service", remote.name, remote.name, sorted(remote.commands), [])
 
 
 def _followers(catalog: Catalog) -> Iterator[tuple[str, Iterable[type[Event]]]]:

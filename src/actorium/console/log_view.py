@@ -5,7 +5,7 @@ Invariant: no method reads more than a page, or a fixed number of pages, however
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from datetime import datetime
 
 import msgspec
@@ -14,6 +14,7 @@ from actorium.actors.errors import NotFound
 from actorium.console.api.queries import EventsQuery, SagasQuery, StreamsQuery, SubmissionsQuery, TimersQuery
 from actorium.console.api.views import (
     CauseTree,
+    EventElsewhere,
     EventPage,
     EventView,
     SagaPage,
@@ -26,6 +27,7 @@ from actorium.console.api.views import (
 )
 from actorium.console.masking import Masking
 from actorium.operators import OPERATOR
+from actorium.runtime.services.service import is_service_name
 from actorium.store.codec import decode_metadata
 from actorium.store.errors import InvalidCommand
 from actorium.store.event_store import EventStore, StreamRead
@@ -206,12 +208,27 @@ class LogView:
         while cause and len(causes) < _CAUSES_MAX and (found := await self._named(cause)) is not None:
             causes.insert(0, self.event(found))
             cause = causes[0].causation_id
+        origin = _elsewhere(cause) if len(causes) < _CAUSES_MAX else None
         effects: list[EventView] = []
+        is_complete = len(causes) < _CAUSES_MAX
         async for effect in self._effects(event):
             if len(effects) == limit:
-                return CauseTree(causes, event, effects, False)
+                is_complete = False
+                break
             effects.append(effect)
-        return CauseTree(causes, event, effects, len(causes) < _CAUSES_MAX)
+        known = {one.id for one in (*causes, event, *effects)}
+        return CauseTree(causes, event, effects, is_complete, origin, await self._from_services(event, known))
+
+    async def _from_services(self, event: EventView, known: Collection[str]) -> list[EventView]:
+        """Return the events of an event's flow that came from other services, without the known ones."""
+        flow = event.correlation_id or event.command_id
+        records = await self._store.read_linked("correlation_id", flow, 0, _CAUSES_MAX) if flow else []
+        found = [one for one in (self.event(record) for record in records) if one.id not in known]
+        return [
+            one
+            for one in found
+            if _elsewhere(one.causation_id) is not None and await self._named(one.causation_id) is None
+        ]
 
     async def _effects(self, event: EventView) -> AsyncIterator[EventView]:
         waiting, seen = [event.id], {event.id}
@@ -289,6 +306,12 @@ class LogView:
         rows = await self._store.read_rows(ReadDue(_LATEST_US, query.limit, after))
         timers = [TimerView(row.owner, row.id, row.key, row.what, _known(row.due_us)) for row in rows]
         return TimerPage(timers, msgspec.json.encode(rows[-1]).decode() if len(rows) == query.limit else "")
+
+
+def _elsewhere(id: str) -> EventElsewhere | None:
+    """Return the event of another service that an id names; None if it names one of this log, or none."""
+    service, colon, event = id.partition(":")
+    return EventElsewhere(service, event) if colon and is_service_name(service) and stream_of_event(event) else None
 
 
 def us_of(time: str) -> int:

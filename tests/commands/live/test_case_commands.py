@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from support.command_line import output
 from support.correcting import PARTS, Bookings, open_account
-from support.served_shop import Served
+from support.served import Served, served
 
+from actorium import Runtime
 from actorium.examples.bank.domain import Account
 
 WRONG = "bank.account/a/2"
@@ -21,14 +22,10 @@ WHY = (*DB, "--reason", "a test")
 def bank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     """A running bank with two accounts."""
     monkeypatch.chdir(tmp_path)
-    bank = Served(tmp_path / "bank.db", PARTS)
-    bank.start()
-    try:
+    with served(Runtime(PARTS, store=f"sqlite:///{tmp_path}/bank.db")) as bank:
         for account in ("a", "b"):
             bank.do(open_account(bank.runtime, account, 1_000))
         yield bank
-    finally:
-        bank.stop()
 
 
 def test_a_wrong_amount_is_corrected_from_the_command_line(bank: Served, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from support.served_shop import served_shop
+from support.served import served_shop
 from support.shop import place, until
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.command_line import output
-from support.served_shop import ServedShop, served_shop
+from support.served import Served, served_shop
 from support.shop import Faults, PlaceOrder, place, until
 
 from actorium import Runtime
@@ -24,7 +24,7 @@ async def submissions_written(runtime: Runtime) -> None:
 
 
 @pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedShop]:
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     """A running shop with two stuck sagas."""
     monkeypatch.chdir(tmp_path)
     with served_shop(tmp_path / "shop.db") as shop:
@@ -45,7 +45,7 @@ def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_stuck_saga_is_found_shown_and_retried_while_the_application_runs(
-    shop: ServedShop, capsys: pytest.CaptureFixture[str]
+    shop: Served, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, out, err = output(capsys, "sagas", "list", "--at", "shop.db", "--status", "failed", "--prefix", "o-1")
     assert (code, err) == (0, "")
@@ -61,7 +61,7 @@ def test_a_stuck_saga_is_found_shown_and_retried_while_the_application_runs(
 
 
 def test_all_stuck_sagas_are_acted_on_at_once_and_what_fails_is_listed(
-    shop: ServedShop, capsys: pytest.CaptureFixture[str]
+    shop: Served, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, out, _ = output(capsys, "sagas", "skip", "Checkout", "--all-stuck", "--at", "shop.db", "--reason", "by hand")
     assert (code, out.splitlines()[-1]) == (0, "2 done")
@@ -73,7 +73,7 @@ def test_all_stuck_sagas_are_acted_on_at_once_and_what_fails_is_listed(
     assert output(capsys, "sagas", "skip", "Checkout", "--at", "shop.db", "--reason", "x")[0] == 2
 
 
-def test_submissions_are_listed_run_and_cancelled(shop: ServedShop, capsys: pytest.CaptureFixture[str]) -> None:
+def test_submissions_are_listed_run_and_cancelled(shop: Served, capsys: pytest.CaptureFixture[str]) -> None:
     for id in ("a", "b"):
         shop.do(shop.runtime.submit(PlaceOrder(f"p-{id}", "alice", 1), after_s=1_000, command_id=id))
     shop.do(submissions_written(shop.runtime))
@@ -84,7 +84,7 @@ def test_submissions_are_listed_run_and_cancelled(shop: ServedShop, capsys: pyte
     assert output(capsys, "submissions", "cancel", "b", "--at", "shop.db", "--reason", "no")[0] == 1
 
 
-def test_processors_are_listed_paused_resumed_and_rebuilt(shop: ServedShop, capsys: pytest.CaptureFixture[str]) -> None:
+def test_processors_are_listed_paused_resumed_and_rebuilt(shop: Served, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = output(capsys, "processors", "list", "--at", "shop.db", "--json", "-")
     assert code == 0
     (income,) = (one["name"] for one in json.loads(out)["processors"] if one["kind"] == "projection")
@@ -97,7 +97,7 @@ def test_processors_are_listed_paused_resumed_and_rebuilt(shop: ServedShop, caps
     assert "no processor 'nobody'" in " ".join(err.split())
 
 
-def test_streams_states_events_and_causes_are_shown(shop: ServedShop, capsys: pytest.CaptureFixture[str]) -> None:
+def test_streams_states_events_and_causes_are_shown(shop: Served, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = output(capsys, "stream", "show", "Order", "o-1", "--at", "shop.db")
     assert code == 0
     assert 'customer: "" -> "alice"' in out
@@ -112,7 +112,7 @@ def test_streams_states_events_and_causes_are_shown(shop: ServedShop, capsys: py
     assert output(capsys, "causes", "Order/o-1/9", "--at", "shop.db")[0] == 1
 
 
-def test_the_status_says_whether_it_runs_and_is_ready(shop: ServedShop, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_status_says_whether_it_runs_and_is_ready(shop: Served, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = output(capsys, "status", "--at", "shop.db")
     assert code == 0
     assert out.startswith("running, the log ends at ")
@@ -161,7 +161,7 @@ def test_what_needs_the_code_of_a_stopped_application_says_so(
 
 
 def test_a_dead_letter_of_a_running_application_is_retried_and_discarded_through_its_socket(
-    shop: ServedShop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    shop: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     app = "from support.shop import PARTS\nfrom actorium import Runtime\nruntime = Runtime(PARTS, store='sqlite:///shop.db')\n"
     (tmp_path / "served_app.py").write_text(app)

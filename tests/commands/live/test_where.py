@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support.command_line import output
 from support.postgres import new_log
-from support.served_shop import ServedShop, served_shop
+from support.served import Served, served_shop
 from support.shop import PARTS, Faults, place, until
 
 from actorium import Runtime
@@ -17,7 +17,7 @@ from actorium.console import control_socket
 
 
 @pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedShop]:
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     """A running shop with a stuck saga, and the files of its tokens."""
     monkeypatch.chdir(tmp_path)
     Path("operator").write_text("operate-token-of-16\n", encoding="utf-8")
@@ -33,7 +33,7 @@ def said(text: str) -> str:
 
 
 def test_an_operator_acts_through_the_url_of_the_console_with_a_token(
-    shop: ServedShop, capsys: pytest.CaptureFixture[str]
+    shop: Served, capsys: pytest.CaptureFixture[str]
 ) -> None:
     where = ("--at", f"{shop.url}/", "--token-file", "operator")
     assert output(capsys, "status", *where)[0] == 0
@@ -56,7 +56,7 @@ def test_an_operator_acts_through_the_url_of_the_console_with_a_token(
     ids=["viewer", "no token", "wrong token"],
 )
 def test_without_the_role_nothing_is_done(
-    shop: ServedShop, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    shop: Served, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("wrong").write_text("another-token-of-16", encoding="utf-8")
     position = shop.runtime.statistics().position
@@ -83,7 +83,7 @@ def test_without_the_role_nothing_is_done(
     ],
 )
 def test_a_place_that_cannot_be_is_wrong_use(
-    shop: ServedShop, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    shop: Served, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("empty").write_text("two words", encoding="utf-8")
     code, _, err = output(capsys, "status", *words)

@@ -81,6 +81,8 @@ def causes(event_id: str, /, *, where: Where, json: JsonFile = None) -> None:
         tree = application.get("causes", CauseTree, event_id=event_id)
     if json is not None:
         write_json(tree, json)
+    if tree.origin is not None:
+        screen.say(f"caused by {tree.origin.id} of the service {tree.origin.service}")
     for depth, cause in enumerate(tree.causes):
         screen.say(f"{'  ' * depth}{_named(cause)}")
     depths = {tree.event.id: len(tree.causes)}
@@ -94,6 +96,10 @@ def causes(event_id: str, /, *, where: Where, json: JsonFile = None) -> None:
         depth = depths[effect.id] = depths.get(effect.causation_id, 0) + 1
         screen.say(f"{'  ' * depth}{_named(effect)}")
         waiting += reversed(children.get(effect.id, []))
+    if tree.from_services:
+        screen.say("taken in from other services, in the same flow:", style="bold")
+    for event in tree.from_services:
+        screen.say(f"  {_named(event)}  because of {event.causation_id}")
     if not tree.is_complete:
         screen.say(f"… more than {len(tree.effects)} effects")
 

@@ -98,6 +98,13 @@ class NamesView(msgspec.Struct, frozen=True):
     names: list[str]
 
 
+class EventElsewhere(msgspec.Struct, frozen=True):
+    """An event in the log of another service, by its id there."""
+
+    service: str
+    id: str
+
+
 class CauseTree(msgspec.Struct, frozen=True):
     """What led to an event, and what it caused.
 
@@ -105,12 +112,16 @@ class CauseTree(msgspec.Struct, frozen=True):
     event: the event itself.
     effects: the events that it caused, directly and indirectly; each names its cause.
     is_complete: there are no more than these.
+    origin: the event of another service that the first cause came from; None if it began here.
+    from_services: events of other services that were taken in as part of the same flow, and are not in this tree.
     """
 
     causes: list[EventView]
     event: EventView
     effects: list[EventView]
     is_complete: bool
+    origin: EventElsewhere | None
+    from_services: list[EventView]
 
 
 class SagaRowView(msgspec.Struct, frozen=True):

@@ -12,17 +12,23 @@ import { Submissions } from "./pages/submissions.js";
 import { Processors } from "./pages/processors.js";
 import { DeadLetters } from "./pages/dead_letters.js";
 import { Operators, SettingsInForce } from "./pages/others.js";
+import { Nodes } from "./pages/nodes.js";
+import { Outlets } from "./pages/outlets.js";
+import { Schedules } from "./pages/schedules.js";
+import { Services } from "./pages/services.js";
 
 const SAMPLES_KEPT = 300;
 const AGAIN_MS = 2000;
 const PAGES = {
   overview: ["Overview", Overview, "o"], map: ["Map", AppMap, "m"], sagas: ["Sagas", Sagas, "s"],
   "dead-letters": ["Dead letters", DeadLetters, "d"], processors: ["Processors", Processors, "p"],
-  submissions: ["Submissions", Submissions, "u"], events: ["Events", Events, "e"], streams: ["Streams", Streams, "t"],
+  submissions: ["Submissions", Submissions, "u"], schedules: ["Schedules", Schedules, "h"],
+  outlets: ["Outlets", Outlets, "l"], services: ["Services", Services, "v"], nodes: ["Nodes", Nodes, "n"],
+  events: ["Events", Events, "e"], streams: ["Streams", Streams, "t"],
   operators: ["Operators", Operators, "a"], settings: ["Settings", SettingsInForce, "c"],
 };
 const DETAILS = { saga: [Saga, "sagas"], stream: [Stream, "streams"], causes: [Causes, "events"] };
-const OF_THE_RUNTIME = new Set(["map", "processors", "settings"]);
+const OF_THE_RUNTIME = new Set(["map", "processors", "settings", "schedules", "outlets", "services"]);
 
 function place() {
   const [page, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
@@ -112,6 +118,9 @@ function Shell({ info, leave }) {
   const [theme, toggle] = useTheme();
   const { samples, lost } = useLive(true);
   const [help, closeHelp] = useKeys();
+  useEffect(() => {
+    document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  }, [page]);
   const detail = DETAILS[page];
   const name = detail ? detail[1] : page;
   const Page = detail ? detail[0] : (PAGES[page] || PAGES.overview)[1];

@@ -32,7 +32,7 @@ export function Time({ at, ago = false }) {
 
 const TONES = {
   failed: "bad", full: "bad", stopped: "bad", undoing: "warn", paused: "warn", waiting: "busy", running: "busy",
-  completed: "good", done: "good", undone: "", cancelled: "", starting: "busy",
+  completed: "good", done: "good", serving: "good", leaving: "warn", lost: "bad", expired: "bad", open: "bad", closed: "good", undone: "", cancelled: "", starting: "busy",
 };
 const WORDS = { failed: "failed (stuck)", undoing: "compensating" };
 export const Badge = ({ status, saga = false }) =>
@@ -100,13 +100,13 @@ export function Table({ columns, rows, keyOf, open, selected, select, empty = "N
   };
   return html`<div class="scroll"><table class="stacks">
     <thead><tr>
-      ${selected && html`<th><input type="checkbox" aria-label="all" checked=${all}
+      ${selected && html`<th class="pick"><input type="checkbox" aria-label="all" checked=${all}
         onChange=${() => select(all ? new Set() : new Set(rows.map(keyOf)))} /></th>`}
       ${columns.map((column) => html`<th class=${column.kind || ""}>${column.name}</th>`)}
     </tr></thead>
     <tbody ref=${body}>${rows.map((row) => html`<tr key=${keyOf(row)} tabindex=${open ? 0 : undefined}
       onKeyDown=${open && ((event) => onKey(event, row))} onClick=${open && (() => open(row))}>
-      ${selected && html`<td onClick=${(event) => event.stopPropagation()}><input type="checkbox"
+      ${selected && html`<td class="pick" onClick=${(event) => event.stopPropagation()}><input type="checkbox"
         aria-label="select ${keyOf(row)}" checked=${selected.has(keyOf(row))} onChange=${() => toggle(keyOf(row))} /></td>`}
       ${columns.map((column) => html`<td class=${column.kind || ""} data-name=${column.name}>${column.cell(row)}</td>`)}
     </tr>`)}</tbody>

@@ -21,6 +21,10 @@ export function Causes({ query, can }) {
   const tree = value.causes.reduceRight((inner, cause) => html`<li><${Line} event=${cause} /><ul>${inner}</ul></li>`, centre);
   return html`<h1>Causes and effects</h1>
     ${!value.is_complete && html`<${Note} tone="warn">Only the first ${value.effects.length} effects are shown.<//>`}
+    ${value.origin && html`<${Note}>The flow came from the service <b>${value.origin.service}</b>: its event <code>${value.origin.id}</code>.<//>`}
     <section class="panel"><ul class="tree">${tree}</ul></section>
+    ${value.from_services.length > 0 && html`<section class="panel"><h2>Taken in from other services, in the same flow</h2>
+      <ul class="tree">${value.from_services.map((one) => html`<li key=${one.id}><${Line} event=${one} />
+        <span class="soft"> because of <code>${one.causation_id}</code></span></li>`)}</ul></section>`}
     <section class="panel"><h2>${value.event.type}</h2><${EventDetail} key=${value.event.id} event=${value.event} can=${can} /></section>`;
 }

@@ -1,4 +1,5 @@
-// The map of the application: aggregates on the left, what follows their events on the right, and what flows now.
+// The map of the application: aggregates and other services on the left, what follows their events on the right, and what
+// flows now.
 import { html } from "../vendor/htm-preact.js";
 import { Waiting, go, number, useAnswer } from "../parts.js";
 
@@ -10,13 +11,14 @@ export function AppMap({ latest }) {
   const counts = [0, 0];
   const places = {};
   for (const node of value.nodes) {
-    const column = node.kind === "aggregate" ? 0 : 1;
+    const column = node.kind === "aggregate" || node.kind === "service" ? 0 : 1;
     places[node.name] = { node, x: 10 + column * COLUMN, y: 24 + counts[column]++ * (HEIGHT + GAP) };
   }
   const height = 40 + Math.max(...counts) * (HEIGHT + GAP);
   const flow = latest ? latest.flow : {};
   const rateOf = (edge) => edge.event_types.reduce((sum, type) => sum + (flow[`event ${type}`] || 0), 0);
-  const open = { aggregate: (node) => go("streams", { type: node.stream_type }), saga: (node) => go("sagas", { type: node.stream_type }) };
+  const open = { aggregate: (node) => go("streams", { type: node.stream_type }), saga: (node) => go("sagas", { type: node.stream_type }),
+    service: () => go("services"), outlet: () => go("outlets") };
   return html`<h1>Map</h1><p class="soft">Events flow along the solid lines, commands of sagas along the dashed ones.
     Numbers are events in the last second.</p>
     <section class="panel scroll"><svg class="map" width=${COLUMN + WIDTH + 20} height=${height} role="img" aria-label="Map">

@@ -1,9 +1,9 @@
-"""Applications that run in a thread with their control socket, for commands that reach them from outside."""
+"""Applications that run in a thread with their consoles, for commands and browsers that reach them from outside."""
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Coroutine, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,25 +13,33 @@ from support.shop import PARTS, Faults
 from actorium import Retry, Runtime, Settings
 from actorium.console import Console, Meter, control_socket
 from actorium.console.server import HEAD_BYTES_MAX, SmallServer
+from actorium.store.sqlite.adapter import SQLiteStore
 
 T = TypeVar("T")
 
 
 class Served:
-    """A running application, with its console at `url`; `do` runs a coroutine in it."""
+    """A running application, with its console at `url`; `do` runs a coroutine in it.
 
-    def __init__(self, db: Path, parts: Sequence[Any], settings: Settings | None = None) -> None:
-        self.db = db
-        self._meter = Meter()
-        self.runtime = Runtime(parts, store=f"sqlite:///{db}", settings=settings, instruments=[self._meter])
+    others: runtimes that start before it, in the same loop.
+    """
+
+    def __init__(self, runtime: Runtime, *others: Runtime, meter: Meter | None = None) -> None:
+        self.runtime = runtime
         self.url = ""
+        self._others = others
+        self._meter = meter
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._run(),))
 
     async def _run(self) -> None:
-        async with self.runtime, control_socket(self.runtime):
+        async with AsyncExitStack() as running:
+            for runtime in (*self._others, self.runtime):
+                await running.enter_async_context(runtime)
+            if isinstance(self.runtime.store, SQLiteStore):
+                await running.enter_async_context(control_socket(self.runtime))
             console = Console(self.runtime, actions=True, tokens=TOKENS, meter=self._meter)
             serving = SmallServer(console)
             server = await asyncio.start_server(serving.connected, "127.0.0.1", 0, limit=HEAD_BYTES_MAX)
@@ -47,9 +55,7 @@ class Served:
         assert self._started.wait(30)
 
     def stop(self) -> None:
-        """Stop it, and wait until it has; once is enough."""
-        if self._loop.is_closed():
-            return
+        """Stop it, and wait until it has."""
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(30)
         self._loop.close()
@@ -59,20 +65,22 @@ class Served:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(120)
 
 
-class ServedShop(Served):
-    """The running shop."""
-
-    def __init__(self, db: Path) -> None:
-        super().__init__(db, PARTS, Settings(handler_retry=Retry(attempts=1)))
+@contextmanager
+def served(runtime: Runtime, *others: Runtime, meter: Meter | None = None) -> Iterator[Served]:
+    """Run an application with its console in a thread."""
+    application = Served(runtime, *others, meter=meter)
+    application.start()
+    try:
+        yield application
+    finally:
+        application.stop()
 
 
 @contextmanager
-def served_shop(db: Path) -> Iterator[ServedShop]:
+def served_shop(db: Path) -> Iterator[Served]:
     """Run the shop on the log in a file, with a broken warehouse and no mail."""
     Faults.warehouse = Faults.mail = True
-    shop = ServedShop(db)
-    shop.start()
-    try:
+    meter, settings = Meter(), Settings(handler_retry=Retry(attempts=1))
+    runtime = Runtime(PARTS, store=f"sqlite:///{db}", settings=settings, instruments=[meter])
+    with served(runtime, meter=meter) as shop:
         yield shop
-    finally:
-        shop.stop()
