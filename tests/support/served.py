@@ -55,7 +55,9 @@ class Served:
         assert self._started.wait(30)
 
     def stop(self) -> None:
-        """Stop it, and wait until it has."""
+        """Stop it, and wait until it has; a second call does nothing."""
+        if self._loop.is_closed():
+            return
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(30)
         self._loop.close()
