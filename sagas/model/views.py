@@ -61,6 +61,16 @@ class SagaView(msgspec.Struct, frozen=True, kw_only=True):
     state: dict[str, Any]
     history: tuple[SagaLine, ...]
 
+    @property
+    def title(self) -> str:
+        """The saga, its status, and the reason for it, in one line."""
+        at = f" at {self.step}" if self.step else ""
+        because = f": {self.reason}" if self.reason else ""
+        return f"{self.type}<{self.id}> is {self.status}{at}{because}"
+
+    def __str__(self) -> str:
+        return "\n".join([self.title, *map(str, self.history)])
+
 
 class SagaSummary(msgspec.Struct, frozen=True, kw_only=True):
     """A saga as `runtime.sagas.list` returns it."""

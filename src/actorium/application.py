@@ -181,6 +181,11 @@ class Runtime(RuntimeReading):
         self._running()
         return self._schedule_runner
 
+    def __repr__(self) -> str:
+        parts = ", ".join(part.__name__ for part in (*self._catalog.aggregates, *self._catalog.projections))
+        state = f"at position {self._engine.log_tail.position}" if self._lifecycle.accepting else "not running"
+        return f"<Runtime of {parts} on {self._store.describe()}, {state}>"
+
     @property
     def catalog(self) -> Catalog:
         """The classes and functions that were passed to the runtime, by kind."""
