@@ -58,7 +58,7 @@ def test_an_operator_acts_through_the_url_of_the_console_with_a_token(
 def test_without_the_role_nothing_is_done(
     shop: Served, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Path("wrong").write_text("another-token-of-16", encoding="utf-8")
+    Path("wrong").write_text("unknown-token-of-16", encoding="utf-8")
     retry = ("sagas", "retry", "Checkout", "o-1", "--at", shop.url, *words, "--reason", "x")
     code, _, err = output(capsys, *retry)
     assert code == 1
