@@ -1,22 +1,25 @@
-"""How the commands of sagas travel between nodes: an event inside one takes its stored form along."""
+"""How commands that hold an event travel between nodes: the event takes its stored form along."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
 from actorium.actors.commands import Command
 from actorium.runtime.cluster.command_wire import CommandForm
+from actorium.runtime.services.events.inbox import TakeIn
 from actorium.sagas.model.messages import Happened
 from actorium.store.codec import EventCodec
-from actorium.store.events import EncodedRecord, Metadata, RecordedEvent, as_json
+from actorium.store.events import EncodedRecord, Event, Metadata, RecordedEvent, as_json
 from actorium.store.names import StreamName
 
 
-class _HappenedForm(msgspec.Struct, frozen=True, omit_defaults=True):
+class _EventForm(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A command for the stream `to`, with an event; `at_us` is the time in a `Happened`."""
+
     to: str
-    at_us: int
     stream_type: str
     stream_id: str
     version: int
@@ -27,19 +30,18 @@ class _HappenedForm(msgspec.Struct, frozen=True, omit_defaults=True):
     payload: msgspec.Raw
     metadata: Metadata
     part: int = 0
+    at_us: int = 0
 
 
 def command_forms(codec: EventCodec) -> Mapping[type[Command], CommandForm]:
-    """Return the forms of the sagas' commands that plain JSON cannot carry."""
-    decode = msgspec.json.Decoder(_HappenedForm).decode
+    """Return the forms of the runtime's own commands that plain JSON cannot carry."""
+    decode = msgspec.json.Decoder(_EventForm).decode
 
-    def encoded(command: Happened) -> bytes:
-        recorded = command.recorded
+    def encoded(to: str, recorded: RecordedEvent[Event], at_us: int) -> bytes:
         shape = codec.shape(type(recorded.event))
         return as_json(
-            _HappenedForm(
-                command.to,
-                command.at_us,
+            _EventForm(
+                to,
                 recorded.stream_type,
                 recorded.stream_id,
                 recorded.version,
@@ -50,11 +52,11 @@ def command_forms(codec: EventCodec) -> Mapping[type[Command], CommandForm]:
                 msgspec.Raw(as_json(recorded.event)),
                 recorded.metadata,
                 recorded.part,
+                at_us,
             )
         )
 
-    def decoded(fields: bytes) -> Happened:
-        form = decode(fields)
+    def recorded_in(form: _EventForm) -> RecordedEvent[Any]:
         stream = StreamName(form.stream_type, form.stream_id)
         payload = bytes(form.payload)
         record = EncodedRecord(
@@ -62,7 +64,17 @@ def command_forms(codec: EventCodec) -> Mapping[type[Command], CommandForm]:
         )
         (event,) = codec.decode(record)
         place = (stream.type, stream.id, form.version, form.position)
-        recorded = RecordedEvent(*place, event, form.metadata, form.recorded_us, form.part)
-        return Happened(form.to, recorded, form.at_us)
+        return RecordedEvent(*place, event, form.metadata, form.recorded_us, form.part)
 
-    return {Happened: CommandForm(encoded, decoded)}
+    def happened(fields: bytes) -> Happened:
+        form = decode(fields)
+        return Happened(form.to, recorded_in(form), form.at_us)
+
+    def take_in(fields: bytes) -> TakeIn:
+        form = decode(fields)
+        return TakeIn(form.to, recorded_in(form))
+
+    return {
+        Happened: CommandForm(lambda command: encoded(command.to, command.recorded, command.at_us), happened),
+        TakeIn: CommandForm(lambda command: encoded(command.to, command.recorded, 0), take_in),
+    }

@@ -181,11 +181,12 @@ class Followers(Component):
 class ProcessorFollower:
     """A processor that runs on one node at a time.
 
+    log_tail: the end of the log; None if it reads something else.
     look: reads what its node has saved, if that is more than a position and dead letters.
     """
 
     def __init__(
-        self, processor: Processor, log_tail: LogTail, look: Callable[[], Any] | None = None, *, poll_s: float
+        self, processor: Processor, log_tail: LogTail | None, look: Callable[[], Any] | None = None, *, poll_s: float
     ) -> None:
         self.name = processor.name
         self._processor = processor
@@ -196,11 +197,13 @@ class ProcessorFollower:
 
     async def run(self) -> None:
         """Follow the log until cancelled."""
-        self._log_tail.follow(self._processor)
+        if self._log_tail is not None:
+            self._log_tail.follow(self._processor)
         try:
             await self._processor.follow()
         finally:
-            self._log_tail.unfollow(self._processor)
+            if self._log_tail is not None:
+                self._log_tail.unfollow(self._processor)
             self._processor.rest()
 
     async def mirror(self) -> None:

@@ -71,6 +71,9 @@ class Checkpoint:
         self._wanted: asyncio.Future[bool] | None = None
         self.ready = asyncio.Event()  # set while the processor's state may be queried
 
+    def rest(self) -> None:
+        """Save nothing until `load`: another process moves this checkpoint from now on."""
+
     async def load(self) -> int:
         """Read the position and the dead letters; return the position, or raise CorruptRow."""
         self.letters = DeadLetters(await self._store.dead_letters(self.name), self._skipped)

@@ -205,6 +205,7 @@ class Processor:
     def rest(self) -> None:
         """Leave the log to another node, which runs this processor from now on."""
         self._state, self._is_prepared = "elsewhere", False
+        self.checkpoint.rest()
         self._refuse_errands(FollowerElsewhere.of(self.name))
 
     def _halt(self, halt: GoNoFurther) -> None:
@@ -218,8 +219,7 @@ class Processor:
         if is_awaited:
             log.warning("processor_waits", processor=self.name, error=self._error, attempt=attempt)
         else:
-            said = {"error": self._error, "traceback": error}
-            log.error("processor_failed", processor=self.name, attempt=attempt, **said)
+            log.error("processor_failed", processor=self.name, attempt=attempt, error=self._error, traceback=error)
         # The outcome of a failed commit is unknown: ask the store, so that nothing is done twice.
         self._is_prepared = self._is_prepared and isinstance(error, TryLater)
         if not self._is_prepared:

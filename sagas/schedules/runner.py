@@ -7,8 +7,9 @@ done. A crash in between repeats the submission, which has no effect the second 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import anyio
@@ -16,6 +17,7 @@ import anyio.abc
 
 from actorium.actors.commands import Ack, Command
 from actorium.actors.envelope import Envelope
+from actorium.runtime.cluster.followers import Followers
 from actorium.runtime.commands.derived_ids import DerivedId, derived_id
 from actorium.runtime.component import Component
 from actorium.runtime.engine import Engine
@@ -48,11 +50,31 @@ LATE_S = 60.0
 _RETRY = Retry(attempts=1, backoff_s=0.1, backoff_max_s=5.0)
 
 
+class _ScheduleFollower:
+    """A schedule that runs on one node at a time. Two would submit the same commands, under the same ids."""
+
+    def __init__(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self.name = f"schedule {name}"
+        self.run = run
+
+    async def mirror(self) -> None:
+        """Do nothing until cancelled: how far it has come is in its stream."""
+        await asyncio.Event().wait()
+
+
 class ScheduleRunner(Component):
-    """Runs the schedules of one runtime, each in a task of its own."""
+    """Runs the schedules of one runtime, each in a task of its own.
+
+    placed: runs each on one node at a time, if the runtime is a node of a cluster.
+    """
 
     def __init__(
-        self, schedules: Sequence[Schedule], engine: Engine, sagas: SagaEngine, environment: RuntimeEnvironment
+        self,
+        schedules: Sequence[Schedule],
+        engine: Engine,
+        sagas: SagaEngine,
+        environment: RuntimeEnvironment,
+        placed: Followers | None = None,
     ) -> None:
         self.schedules: Mapping[str, Schedule] = {schedule.name: schedule for schedule in schedules}
         self._dispatcher = engine.dispatcher
@@ -62,11 +84,16 @@ class ScheduleRunner(Component):
         self._timeout_s = environment.settings.default_timeout_s
         self._tick_s = environment.settings.poll_s  # the wall clock may jump, so it is read at least this often
         self._woken: dict[str, asyncio.Future[bool]] = {}
+        self._is_placed = placed is not None
+        if placed is not None:
+            for schedule in schedules:
+                placed.add(_ScheduleFollower(schedule.name, partial(self._run, schedule)))
 
     async def start(self, tasks: anyio.abc.TaskGroup) -> None:
         """Start following the schedules."""
-        for schedule in self.schedules.values():
-            tasks.start_soon(self._run, schedule)
+        if not self._is_placed:
+            for schedule in self.schedules.values():
+                tasks.start_soon(self._run, schedule)
 
     async def state(self, schedule: Schedule) -> ScheduleStream:
         """Return how far a schedule has come."""

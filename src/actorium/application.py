@@ -119,10 +119,6 @@ class Runtime(RuntimeReading):
         self._node = None if cluster is None else ClusterNode(cluster, self._environment)
         if cluster is not None and read_only:
             raise ConfigurationError("Runtime(cluster=…, read_only=True): a node writes; leave one of them out")
-        if cluster is not None and (service is not None or self._catalog.schedules):
-            raise ConfigurationError(
-                "Runtime(cluster=…): a node has neither a service nor schedules; run them elsewhere"
-            )
         open_log = self._open_store if self._node is None else self._node.join
         self._lifecycle = Lifecycle(self._environment, open_log, self._assemble)
         self._processors = Processors(self._running_processors)

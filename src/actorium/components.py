@@ -59,7 +59,7 @@ class Components(NamedTuple):
             return Assembly(self.engine, followers=[BackgroundTask(self.watch.run), self.cases, self.reads], senders=[])
         if self.node is not None and self.placed is not None:
             followers = [self.node, self.cases, self.reads, self.sagas]
-            return Assembly(self.engine, followers=followers, senders=[self.placed])
+            return Assembly(self.engine, followers=followers, senders=[*self.services, self.placed])
         senders = [*self.services, *self.reads.reactions, BackgroundTask(self.sagas.run), self.schedules]
         return Assembly(self.engine, followers=[self.cases, self.reads, self.sagas], senders=senders)
 
@@ -107,7 +107,7 @@ def assembled(
         watch = LogWatch(environment.store, engine.log_tail, environment.settings.poll_s)
     services: list[Component] = []
     if link is not None:
-        feeds = ServiceFeeds(link.service, catalog.inbox_streams, engine.dispatcher, reads, environment, save)
+        feeds = ServiceFeeds(link.service, catalog.inbox_streams, engine.dispatcher, reads, environment)
         services = [link, feeds]
-    schedules = ScheduleRunner(catalog.schedules, engine, sagas, environment)
+    schedules = ScheduleRunner(catalog.schedules, engine, sagas, environment, placed)
     return Components(engine, reads, sagas, cases, watch, services, node, placed, schedules)
