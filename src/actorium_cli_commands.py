@@ -264,6 +264,10 @@ COMMANDS: Mapping[str, CommandEntry | CommandGroup] = {
                 f"{_COMMANDS}.prove.postgresql:postgresql",
                 "Let processes, connections and a PostgreSQL server fail under load, and check that nothing is lost.",
             ),
+            "cluster": (
+                f"{_COMMANDS}.prove.cluster:cluster",
+                "Let nodes, connections and the server of a cluster fail under load, and check that nothing is lost.",
+            ),
         },
     ),
     "demo": (

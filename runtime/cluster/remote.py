@@ -30,8 +30,12 @@ from actorium.store.events import as_json
 from actorium.store.raised import let_through
 
 PART_BEFORE_REPEAT = 1 / 3
-"""The share of its time left after which a command without a reply is sent again."""
+"""The share of its time left after which a command without a reply is sent again at the latest."""
 _REPEAT_S_MIN = 0.5
+_REPEAT_S_USUAL = 0.75
+# A busy node replies late, and repeats would only make it busier.
+_REPLIES_BEFORE_REPEAT = 4
+_REPLIES_AVERAGED = 16
 _MOVED_S = 0.5
 _LOOK_EVERY_S = 0.25
 _MESSAGE_BYTES = 4_096  # more than the ids, names and numbers of a message usually take
@@ -54,6 +58,7 @@ class RemoteCommand(msgspec.Struct, eq=False):
     number: int = 0
     peer: int = 0
     epoch: int = 0
+    sent_at: float = 0.0
     repeat_at: float = 0.0
 
 
@@ -90,6 +95,7 @@ class RemoteCommands:
         self._send_to, self._look, self._doubt = send, look, doubt
         self.message_bytes_max = message_bytes_max
         self._numbers = 0
+        self._reply_s = 0.0  # how long replies took lately
         self._open: dict[int, RemoteCommand] = {}
         self._sent: dict[int, RemoteCommand] = {}
         self._windows: dict[int, Window] = {}
@@ -159,7 +165,9 @@ class RemoteCommands:
         now = self._loop.time()
         left_s = envelope.deadline - now if envelope.deadline else self._usual_s
         command.peer, command.epoch = owner, self._directory.placement.version
-        command.repeat_at = now + max(left_s * PART_BEFORE_REPEAT, _REPEAT_S_MIN)
+        patience_s = max(_REPEAT_S_USUAL, _REPLIES_BEFORE_REPEAT * self._reply_s)
+        command.sent_at = now
+        command.repeat_at = now + max(min(patience_s, left_s * PART_BEFORE_REPEAT), _REPEAT_S_MIN)
         if not owner:
             self._look()
             return
@@ -206,6 +214,7 @@ class RemoteCommands:
                 self._look()
             return
         self._leave(command)
+        self._reply_s += (self._loop.time() - command.sent_at - self._reply_s) / _REPLIES_AVERAGED
         if command.answer.done():
             return
         try:

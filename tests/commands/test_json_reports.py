@@ -69,7 +69,7 @@ CALLS["cases list"] = (_DB, 0, {"cases", "after"})
 CALLS["impact"] = (["shop_app:one", "--event", "Order/o-1/1"], 0, {"counts", "head", "events", "streams"})
 CALLS["what-if"] = (["shop_app:one"], 0, {"events", "commands", "differences", "counts"})
 # Proofs of this kind take minutes; their own tests call them.
-NO_REPORT = {"prove postgresql"}
+NO_REPORT = {"prove postgresql", "prove cluster"}
 NO_REPORT |= {"copy", "demo", "new", "console", "state", "sagas show"}
 # These need a backup or a PostgreSQL server; their own tests look at their reports.
 NO_REPORT |= {"backup", "restore", "drill"}

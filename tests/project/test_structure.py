@@ -24,6 +24,7 @@ DETERMINISTIC = ["store", "actors", "runtime", "sagas"]
 UPWARD = {
     "src/actorium/commands/bench.py": "`actorium bench` runs the suite",
     "src/actorium/commands/prove/crash.py": "`actorium prove crash` runs an example",
+    "src/actorium/commands/prove/cluster.py": "`actorium prove cluster` runs an example",
     "src/actorium/commands/prove/postgresql.py": "`actorium prove postgresql` runs an example",
 }
 

@@ -30,7 +30,7 @@ ACCOUNTS = 20
 CALLERS = 16
 PARTS = (Account, TransferOrder, Transfer, Balances)
 
-_DAY = date(1993, 1, 1)
+DAY = date(1993, 1, 1)
 _AMOUNTS = 1_000
 _LATER_S = 0.2
 _AGAIN_S = 0.05
@@ -62,14 +62,14 @@ async def work(runtime: Runtime, number: int) -> Ack:
     id, amount = f"w{number}", amount_of(number)
     match kind_of(number):
         case "transfer":
-            order = OrderTransfer(f"t{number}", account_of(number), target_of(number), amount, _DAY)
+            order = OrderTransfer(f"t{number}", account_of(number), target_of(number), amount, DAY)
             return await runtime.send(order, command_id=id)
         case "later":
             return await runtime.submit(
-                Credit(account_of(number), amount, _DAY, "cash"), after_s=_LATER_S, command_id=id
+                Credit(account_of(number), amount, DAY, "cash"), after_s=_LATER_S, command_id=id
             )
     booking = Credit if amount > 0 else Debit
-    return await runtime.send(booking(account_of(number), abs(amount), _DAY, "cash"), command_id=id)
+    return await runtime.send(booking(account_of(number), abs(amount), DAY, "cash"), command_id=id)
 
 
 async def answered(send: Callable[[], Awaitable[Ack]]) -> Ack:
@@ -88,12 +88,13 @@ async def open_account(runtime: Runtime, account: str) -> Ack:
     return await runtime.send(OpenAccount(account, overdraft_limit=None), command_id=f"open-{account}")
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """Write a line to standard output, unbuffered."""
     os.write(1, f"{line}\n".encode())
 
 
 def _tell(ack: Ack) -> None:
-    _say(f"ack {ack.command_id} {ack.position}")
+    say(f"ack {ack.command_id} {ack.position}")
 
 
 async def _call(runtime: Runtime, numbers: Iterator[int]) -> None:
@@ -105,7 +106,7 @@ async def _call(runtime: Runtime, numbers: Iterator[int]) -> None:
 async def _main(url: str) -> None:
     runtime = Runtime(PARTS, store=url)
     await runtime.start()
-    _say("serves")
+    say("serves")
     numbers = itertools.count(int(await asyncio.to_thread(sys.stdin.readline)))
     try:
         for account in map(str, range(ACCOUNTS)):
@@ -115,7 +116,7 @@ async def _main(url: str) -> None:
         reason = await runtime.ended()
         if not isinstance(reason, Fenced):
             raise
-        _say("fenced")
+        say("fenced")
 
 
 if __name__ == "__main__":

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 
 from actorium.testing.postgresql.proxy import Proxy, proxy_before
@@ -14,16 +13,26 @@ _ENDS_WITHIN_S = 60.0
 
 
 class Member:
-    """A process that waits for the log, then serves until it dies or is fenced.
+    """A process that joins or waits for the log, then serves until it dies or is fenced.
 
-    on_serving: called when it has taken the log; returns the number of the first piece of work for it.
-    on_ack: called with each acknowledged command id and its position.
+    name: its name, for messages.
+    program: returns the command that starts it, for a URL.
+    on_serving: called when it serves; returns the first line for its standard input.
+    on_ack: called with the words after `ack` of each line with an acknowledgement.
     """
 
-    def __init__(self, number: int, on_serving: Callable[[Member], int], on_ack: Callable[[str, int], None]) -> None:
-        self.number = number
+    def __init__(
+        self,
+        name: str,
+        program: Callable[[str], Sequence[str]],
+        on_serving: Callable[[Member], str],
+        on_ack: Callable[[Sequence[str]], None],
+    ) -> None:
+        self.name = name
+        self._program = program
         self.serves = asyncio.Event()
         self.was_fenced = False
+        self.wrong: list[str] = []
         self.last_words = ""
         self._on_serving = on_serving
         self._on_ack = on_ack
@@ -31,12 +40,13 @@ class Member:
         self._reading: asyncio.Task[None] | None = None
 
     async def start(self, url: str) -> None:
-        """Start the process; the URL says that it waits for the log."""
+        """Start the process, which reaches the server of a URL through the proxy."""
         self.proxy: Proxy
         self.proxy, through = await self._stack.enter_async_context(proxy_before(url))
-        command = [sys.executable, "-m", "actorium.examples.bank.faults.load", f"{through}&name=process{self.number}"]
         pipe = asyncio.subprocess.PIPE
-        self.process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe)
+        self.process = await asyncio.create_subprocess_exec(
+            *self._program(through), stdin=pipe, stdout=pipe, stderr=pipe
+        )
         self._reading = asyncio.create_task(self._read())
 
     @property
@@ -46,20 +56,28 @@ class Member:
 
     async def _read(self) -> None:
         assert self.process.stdout is not None
-        assert self.process.stdin is not None
         assert self.process.stderr is not None
         errors = asyncio.create_task(self.process.stderr.read())
         while (line := await self.process.stdout.readline()).endswith(b"\n"):
             word, *rest = line.decode().split()
-            if word == "ack":
-                self._on_ack(rest[0], int(rest[1]))
-            elif word == "serves":
-                self.serves.set()
-                self.process.stdin.write(f"{self._on_serving(self)}\n".encode())
-            else:
-                self.was_fenced = True
+            match word:
+                case "ack":
+                    self._on_ack(rest)
+                case "serves":
+                    self.serves.set()
+                    self.order(self._on_serving(self))
+                case "fenced":
+                    self.was_fenced = True
+                case _:
+                    self.wrong.append(" ".join(rest))
         await self.process.wait()
         self.last_words = (await errors).decode(errors="replace")[-2_000:]
+
+    def order(self, line: str) -> None:
+        """Write a line to its standard input."""
+        assert self.process.stdin is not None
+        if not self.process.stdin.is_closing():
+            self.process.stdin.write(f"{line}\n".encode())
 
     def send_signal(self, number: signal.Signals) -> None:
         """Send the process a signal, if it is still there."""
@@ -73,7 +91,7 @@ class Member:
         done, _ = await asyncio.wait([serving, self._reading], timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
         serving.cancel()
         if not done:
-            raise TimeoutError(f"process {self.number} did not serve within {within_s:.0f} s")
+            raise TimeoutError(f"{self.name} did not serve within {within_s:.0f} s")
 
     async def ended(self) -> None:
         """Return when the process is gone; raise TimeoutError if it does not end."""

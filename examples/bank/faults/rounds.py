@@ -10,8 +10,10 @@ import asyncio
 import os
 import random
 import signal
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal, get_args
 
 import asyncpg
@@ -87,7 +89,8 @@ class FaultRounds:
             if (member.serves.is_set() and member is not self._serving) or member.has_ended:
                 await self._see_off(member)
         while len(self._members) < 2:
-            member = Member(self.findings.takeovers + len(self._members), self._has_taken_over, self._take)
+            name = f"process{self.findings.takeovers + len(self._members)}"
+            member = Member(name, partial(_program, name), self._has_taken_over, self._take)
             await member.start(self._url)
             self._members.append(member)
             if len(self._members) == 1:
@@ -107,16 +110,17 @@ class FaultRounds:
 
     def _stray(self, member: Member, what: str) -> None:
         self.findings.strays += 1
-        self.findings.note(f"process {member.number} {what}")
+        self.findings.note(f"{member.name} {what}")
 
-    def _has_taken_over(self, member: Member) -> int:
+    def _has_taken_over(self, member: Member) -> str:
         if self._serving is not None:
             self.findings.takeovers += 1
         self._serving = member
         newest = max((int(id[1:]) for id in self._acknowledged if id.startswith("w")), default=0)
-        return max(0, newest - _SENT_AGAIN)  # some were acknowledged, some were in flight: each has one effect
+        return str(max(0, newest - _SENT_AGAIN))  # some were acknowledged, some were in flight: each has one effect
 
-    def _take(self, id: str, position: int) -> None:
+    def _take(self, words: Sequence[str]) -> None:
+        id, position = words[0], int(words[1])
         known = self._acknowledged.setdefault(id, position)
         if known != position:
             self.findings.moved += 1
@@ -206,3 +210,7 @@ class FaultRounds:
 
     async def _lasts(self, longest_s: float = _LASTS_S_MAX) -> None:
         await asyncio.sleep(self._chance.random() * longest_s)
+
+
+def _program(name: str, url: str) -> Sequence[str]:
+    return sys.executable, "-m", "actorium.examples.bank.faults.load", f"{url}&name={name}"

@@ -39,16 +39,19 @@ def money(view: View) -> int:
 
 @simulation(seeds=200, faults=Faults.all(rate=0.05))
 async def transfers(world: World) -> None:
-    """Sagas move money between accounts of three nodes, and a table follows; each runs on one node at a time."""
+    """Sagas move money between accounts of three nodes, and a table follows; each runs on one node at a time.
+
+    No account that receives money sends any: else it could be spent before a transfer is undone, and the saga be stuck.
+    """
     bank = world.cluster([Account, Desk, Transfer, Statement], nodes=3)
     world.conserved("no money appears or vanishes", money)
     async with world.calm():
-        for name in (*NAMES[:3], "bank"):
+        for name in (*NAMES, "bank"):
             await bank.send(Open(name, 100))
 
     async def client(number: int) -> None:
         for turn in range(2):
-            source, target = NAMES[(number + turn) % 3], NAMES[(number + turn + 1) % 3]
+            source, target = NAMES[(number + turn) % 3], NAMES[3 + (number + 2 * turn) % 3]
             amount = 10 + world.choose(f"amount {number} {turn}", 60)
             ack = await bank.send(Ask(f"desk-{number}", source, target, amount))
             await bank.query(Statement.of, source, after=ack.position)
