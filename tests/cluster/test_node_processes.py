@@ -34,9 +34,9 @@ def acknowledged(*children: Child) -> dict[int, tuple[int, int]]:
 
 def names_of_nodes(url: str) -> list[str]:
     """The names of the nodes that the log knows."""
-    listing = [sys.executable, "-m", "actorium", "nodes", url, "--json", "-"]
+    listing = [sys.executable, "-m", "actorium", "nodes", "--at", url, "--json", "-"]
     done = subprocess.run(listing, stdout=subprocess.PIPE, timeout=60, check=True)
-    return [node["name"] for node in msgspec.json.decode(done.stdout)]
+    return [node["name"] for node in msgspec.json.decode(done.stdout)["nodes"]]
 
 
 def stop(*children: Child) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 from support.bank import Add, Tally
-from support.nats_server import TEST_S, NatsServer, over_nats, own_server
+from support.nats_server import TEST_S, over_nats
 from support.postgres import new_log
 
 from actorium import Aggregate, Command, Event, Runtime, decide, evolve
@@ -16,6 +16,7 @@ from actorium.cluster import Cluster
 from actorium.errors import ConfigurationError
 from actorium.runtime.bus.buses.nats import NatsBus
 from actorium.runtime.cluster.bus_wire import BusWire
+from actorium.testing.nats_server import NatsServer, own_nats_server
 
 IDS = [f"t{n}" for n in range(24)]
 
@@ -50,7 +51,7 @@ def url() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def server() -> Iterator[NatsServer]:
     """A NATS server that the tests of this module kill and start again."""
-    with own_server() as started:
+    with own_nats_server() as started:
         yield started
 
 
@@ -130,7 +131,7 @@ async def test_large_commands_arrive_over_each_wire(url: str, wire: str) -> None
 
 @over_nats
 async def test_a_cluster_starts_and_works_while_nats_is_away(url: str) -> None:
-    with own_server() as server:
+    with own_nats_server() as server:
         server.stop()
         with capture_logs() as lines:
             async with two_nodes(url, server.url(), server.url()) as (a, b):
@@ -149,7 +150,7 @@ async def test_a_cluster_starts_and_works_while_nats_is_away(url: str) -> None:
 
 @over_nats
 async def test_a_server_that_is_killed_and_comes_back_fails_no_command(url: str) -> None:
-    with own_server() as server:
+    with own_nats_server() as server:
         async with two_nodes(url, server.url(), server.url()) as (a, b):
             stop = asyncio.Event()
             sent = [0, 0]
@@ -211,7 +212,7 @@ async def test_frames_that_vanish_are_repeated_through_the_database(url: str, se
 
 @over_nats
 async def test_a_server_with_small_messages_slows_large_commands_only(url: str) -> None:
-    with own_server(max_payload=20_000) as server:
+    with own_nats_server(max_payload=20_000) as server:
         async with two_nodes(url, server.url(), server.url()) as (a, _):
             for id in IDS:
                 await a.send(Write(id, "x" * 30_000))
@@ -223,7 +224,7 @@ async def test_a_server_with_small_messages_slows_large_commands_only(url: str) 
 
 @over_nats
 async def test_refused_credentials_are_an_error_of_the_program(url: str) -> None:
-    with own_server(authorization={"user": "app", "password": "right"}) as server:
+    with own_nats_server(authorization={"user": "app", "password": "right"}) as server:
         node = Runtime([Tally], store=url, cluster=Cluster(node="a", wire=server.url("app:wrong")))
         with pytest.raises(ConfigurationError, match="refused node a"):
             await node.start()

@@ -76,6 +76,7 @@ class ClusterRounds:
                 await self._stand_ready(has_room=kind == "node joins")
                 await self._round(kind)
                 on_round(number + 1)
+            await self._see_off_ended()
             for node in self._nodes.values():
                 self._leave(node)
             for node in [*self._nodes.values()]:
@@ -92,9 +93,7 @@ class ClusterRounds:
 
         has_room: whether there is to be room for one more.
         """
-        for node in [*self._nodes.values()]:
-            if node.has_ended or node.was_fenced:
-                await self._see_off(node)
+        await self._see_off_ended()
         if has_room and len(self._nodes) == len(_NAMES):
             node = self._chance.choice([*self._nodes.values()])
             self._leave(node)
@@ -115,6 +114,11 @@ class ClusterRounds:
         self._nodes[name] = node
         await node.served_or_ended(_RECOVERS_WITHIN_S)
         return node
+
+    async def _see_off_ended(self) -> None:
+        for node in [*self._nodes.values()]:
+            if node.has_ended or node.was_fenced:
+                await self._see_off(node)
 
     async def _see_off(self, node: NodeProcess) -> None:
         """Wait for the end of a node; send what it had under way once more, to another one."""

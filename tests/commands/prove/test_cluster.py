@@ -12,13 +12,12 @@ from actorium_cli import run
 
 def test_faults_of_nodes_lose_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report = tmp_path / "report.json"
-    assert run(["prove", "cluster", "--rounds", "2", "--json", str(report)]) == 0
+    assert run(["prove", "cluster", "--rounds", "1", "--seed", "1", "--json", str(report)]) == 0
     printed = capsys.readouterr()
     assert "acknowledged commands found, 0 lost, 0 duplicated, 0 gaps; every saga ended" in printed.out
     counts = json.loads(report.read_text())
-    assert len(counts["outages_s"]) == 2
-    assert counts["outages_s"].keys() <= set(CLUSTER_FAULTS)
-    assert counts["nodes"] >= 2
+    assert [*counts["outages_s"]] == ["node and server killed"]
+    assert counts["again"] > 0
     assert counts["sagas"] > 0
     assert counts["events"] > counts["acknowledged"] > 0
 
