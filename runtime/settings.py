@@ -41,6 +41,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     poll_s: how often a subscriber at the end of the log polls it, in case a notification was lost.
     tail_events, tail_bytes: how many committed events are kept in memory for subscribers that have not seen them yet.
     second_approver: a case that corrects wrong events needs the approval of a person who did not open it.
+    hash_chain: store a hash of the log for every 256 events, by which `actorium verify` finds where a log was changed.
     development: check every decision for changes to the state, and every snapshot value by value, instead of only the
         first ones of each class. Costs a copy of the state per command.
     """
@@ -69,6 +70,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tail_events: int = 4_096
     tail_bytes: int = 16_777_216
     second_approver: bool = True
+    hash_chain: bool = False
     development: bool = False
 
     def __post_init__(self) -> None:

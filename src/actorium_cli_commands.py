@@ -31,6 +31,18 @@ COMMANDS: Mapping[str, CommandEntry | CommandGroup] = {
         f"{_COMMANDS}.backups.drill:drill",
         "Restore a backup to a temporary place, and check the restored log.",
     ),
+    "head": (
+        f"{_COMMANDS}.verification.head:head",
+        "Print the head of a log: the hash of everything in it so far.",
+    ),
+    "verify": (
+        f"{_COMMANDS}.verification.verify:verify",
+        "Compare a log with heads that were kept elsewhere, and with its stored chain of hashes.",
+    ),
+    "keys": (
+        "Create keys for signing heads.",
+        {"new": (f"{_COMMANDS}.verification.keys:new", "Write a new ed25519 key for signing heads.")},
+    ),
     "dead-letters": (
         "List, retry or discard the events that projections and reactions have parked.",
         {
@@ -259,6 +271,10 @@ COMMANDS: Mapping[str, CommandEntry | CommandGroup] = {
             "bit-rot": (
                 f"{_COMMANDS}.prove.bit_rot:bit_rot",
                 "Flip single bits in a log file, and check that no read returns wrong data.",
+            ),
+            "tampering": (
+                f"{_COMMANDS}.prove.tampering:tampering",
+                "Change a log as somebody would who knows its format, and check that `verify` finds every change.",
             ),
             "postgresql": (
                 f"{_COMMANDS}.prove.postgresql:postgresql",

@@ -14,6 +14,7 @@ from actorium.runtime.component import BackgroundTask, Component
 from actorium.runtime.engine import Engine
 from actorium.runtime.environment import RuntimeEnvironment
 from actorium.runtime.lifecycle import Assembly
+from actorium.runtime.log.chain_keeper import ChainKeeper
 from actorium.runtime.log.log_reader import LogReader
 from actorium.runtime.log.log_watch import LogWatch
 from actorium.runtime.processors.checkpoint import not_saved
@@ -26,6 +27,7 @@ from actorium.sagas.execution.saga_engine import SagaEngine
 from actorium.sagas.execution.services import Send
 from actorium.sagas.message_forms import command_forms
 from actorium.sagas.schedules.runner import ScheduleRunner
+from actorium.store.chain import CHAIN
 from actorium.store.event_store import Head
 from actorium.store.names import StoredEventType
 
@@ -35,6 +37,7 @@ class Components(NamedTuple):
 
     watch: hears of the appends of other processes, in a runtime that only reads; the sagas do not run there.
     services: what leads to other services, and their events here.
+    chain: what keeps the hash chain, in a runtime that is not a node of a cluster.
     """
 
     engine: Engine
@@ -45,6 +48,7 @@ class Components(NamedTuple):
     services: Sequence[Component]
     node: ClusterNode | None
     placed: Followers | None
+    chain: Sequence[Component]
     schedules: ScheduleRunner
 
     def in_order(self) -> Assembly:
@@ -61,7 +65,8 @@ class Components(NamedTuple):
             followers = [self.node, self.cases, self.reads, self.sagas]
             return Assembly(self.engine, followers=followers, senders=[*self.services, self.placed])
         senders = [*self.services, *self.reads.reactions, BackgroundTask(self.sagas.run), self.schedules]
-        return Assembly(self.engine, followers=[self.cases, self.reads, self.sagas], senders=senders)
+        followers = [self.cases, self.reads, self.sagas, *self.chain]
+        return Assembly(self.engine, followers=followers, senders=senders)
 
 
 def assembled(
@@ -105,9 +110,14 @@ def assembled(
     watch = None
     if environment.read_only:
         watch = LogWatch(environment.store, engine.log_tail, environment.settings.poll_s)
+    chain: list[Component] = []
+    if environment.settings.hash_chain and not environment.read_only:
+        keeper = ChainKeeper(environment, reads.saving(CHAIN), lambda: engine.log_tail.position)
+        reads.place_follower(keeper)
+        chain = [] if reads.is_on_nodes else [BackgroundTask(keeper.run)]
     services: list[Component] = []
     if link is not None:
         feeds = ServiceFeeds(link.service, catalog.inbox_streams, engine.dispatcher, reads, environment)
         services = [link, feeds]
     schedules = ScheduleRunner(catalog.schedules, engine, sagas, environment, placed)
-    return Components(engine, reads, sagas, cases, watch, services, node, placed, schedules)
+    return Components(engine, reads, sagas, cases, watch, services, node, placed, chain, schedules)

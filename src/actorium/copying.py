@@ -1,8 +1,8 @@
 """Copies a log from one store to another, of the same kind or not.
 
 The events keep their positions, times, metadata and command ids, so everything that refers to them stays true. What the
-runtime keeps beside the log is copied too, except the tables and states of projections: the application rebuilds those
-from the log.
+runtime keeps beside the log is copied too, except the tables and states of projections and the hash chain: the
+application rebuilds those from the log.
 
 A copy that was interrupted continues after the last event that the target holds.
 """
@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import accumulate, groupby
 from typing import NamedTuple
 
+from actorium.store.chain import CHAIN
 from actorium.store.codec import decode_metadata
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import PAGE_BYTES, Append, AppendBatch, CommandMark, EventStore, SaveCheckpoint
@@ -30,7 +31,7 @@ from actorium.store.tables.own_rows import (
 _PAGE_EVENTS = 1_000
 _PAGE_ROWS = 1_000
 _EVER_US = 2**63 - 1
-_OF_PROJECTIONS = "projection "  # how the names of their checkpoints begin
+_REBUILT = ("projection ", CHAIN)  # how the names of their checkpoints begin
 
 
 class DatedAppend(NamedTuple):
@@ -118,7 +119,7 @@ async def _appends(source: EventStore, records: Sequence[EncodedRecord]) -> list
 async def copy_tables(source: EventStore, target: EventStore) -> None:
     """Copy what the runtime keeps beside the log, once all events are copied."""
     rows = await source.query("SELECT name, position FROM checkpoints ORDER BY name", ())
-    positions = {name: position for name, position in rows if not name.startswith(_OF_PROJECTIONS)}
+    positions = {name: position for name, position in rows if not name.startswith(_REBUILT)}
     if not positions:
         return
     holder = next(iter(positions))  # the rows belong to no checkpoint in particular

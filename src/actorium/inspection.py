@@ -9,11 +9,13 @@ from actorium.catalog import Catalog
 from actorium.runtime.log.readability import unreadable_shapes
 from actorium.sagas.execution.missing_classes import lost_sagas
 from actorium.sagas.model.due_times import LATEST_US, recorded_due_us
+from actorium.store.chain import CHAIN
 from actorium.store.codec import EventCodec
 from actorium.store.errors import ConfigurationError, CorruptEvent, UnreadableEvent, VersionGap
 from actorium.store.event_store import EventStore, Examinable
 from actorium.store.events import EncodedRecord
 from actorium.store.tables.own_rows import AgendaRow, ReadDue
+from actorium.verification import verify
 
 _PAGE_EVENTS = 1_000
 _NO_DATE = "it is due after the year 9999, that is, never: cancel the submission, or repair the saga"
@@ -51,8 +53,14 @@ async def unreadable(store: EventStore, catalog: Catalog, *, deep: bool) -> Asyn
             def error_of(record: EncodedRecord) -> UnreadableEvent | None:
                 return None if (record.type, record.schema_version) in known else _error_of(codec, record)
 
+            is_whole = True
             async for error in damaged_events(store, error_of):
+                is_whole = False
                 yield str(error)
+            if is_whole and await store.load_checkpoint(CHAIN):
+                verification = await verify(store)
+                if verification.problem:
+                    yield verification.describe()
             if isinstance(store, Examinable):
                 for line in await store.damage():
                     yield line

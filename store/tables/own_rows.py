@@ -97,7 +97,10 @@ class SubmissionEnd(TableChange, frozen=True, gc=False):
 
 
 class KeptState(TableChange, frozen=True, gc=False):
-    """The state of a projection as JSON after the event at `position`; one row per name."""
+    """A value as JSON that follows from the events up to `position`, such as the state of a projection.
+
+    There is one row per name.
+    """
 
     name: str
     version: int

@@ -14,7 +14,8 @@ from actorium import Runtime
 from actorium.examples.evolution import v1
 from actorium.sagas.model.recording import issued_command
 from actorium.sagas.model.submissions import SUBMISSION, CommandSubmitted
-from actorium.store.event_store import Append, AppendBatch
+from actorium.store.chain import CHAIN, SEGMENT_EVENTS
+from actorium.store.event_store import Append, AppendBatch, SaveCheckpoint
 from actorium.store.events import EncodedEvent, Metadata, as_json
 from actorium.store.names import StreamName
 from actorium.store.urls import open_store
@@ -230,3 +231,17 @@ def test_a_due_time_beyond_the_calendar_is_reported(shop: Path, capsys: pytest.C
     code, out, _ = output(capsys, "check", "timers_app:runtime")
     assert (code, len(out.splitlines())) == (1, 1)
     assert out.startswith("actorium.submission<far>")
+
+
+def test_a_deep_check_compares_the_events_with_the_stored_chain(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def end_the_chain_at(position: int) -> None:
+        store = open_store("sqlite:///orders.db")
+        await store.open()
+        await store.save([SaveCheckpoint(CHAIN, position)])
+        await store.close()
+
+    asyncio.run(end_the_chain_at(SEGMENT_EVENTS))
+    assert output(capsys, "check", "shop_app:one")[0] == 0
+    code, out, _ = output(capsys, "check", "shop_app:one", "--deep")
+    assert code == 1
+    assert "before the end of the stored chain: events were removed" in out

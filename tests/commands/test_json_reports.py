@@ -47,6 +47,7 @@ CALLS: dict[str, tuple[list[str], int, set[str]]] = {
         {"synchronous", "seed", "took_s", "states", "lossy", "wrong"},
     ),
     "prove bit-rot": (["--flips", "2"], 0, {"flips", "seed", "took_s", "parts"}),
+    "prove tampering": (["--changes", "2"], 0, {"changes", "seed", "took_s", "kinds"}),
 }
 _DB = ["--at", "troubled.db"]
 _ACT = [*_DB, "--reason", "a test"]
@@ -71,8 +72,8 @@ CALLS["what-if"] = (["shop_app:one"], 0, {"events", "commands", "differences", "
 # Proofs of this kind take minutes; their own tests call them.
 NO_REPORT = {"prove postgresql", "prove cluster"}
 NO_REPORT |= {"copy", "demo", "new", "console", "state", "sagas show"}
-# These need a backup or a PostgreSQL server; their own tests look at their reports.
-NO_REPORT |= {"backup", "restore", "drill"}
+# These need a backup, a head or a PostgreSQL server; their own tests look at their reports.
+NO_REPORT |= {"backup", "restore", "drill", "head", "verify", "keys new"}
 NO_REPORT |= {f"sagas {action}" for action in ("retry", "skip", "complete", "compensate")}
 NO_REPORT |= {"submissions cancel", "submissions run-now"}
 NO_REPORT |= {f"schedules {action}" for action in ("list", "pause", "resume", "run-now")}
@@ -142,5 +143,11 @@ def test_a_report_is_one_json_document_in_a_file_or_alone_on_standard_output(
     assert code == expected
     if command in ("schema", "asyncapi"):  # their output for people is the document itself
         assert json.loads(plain) == alone == in_file
-    elif command not in ("simulate", "prove crash", "prove power-loss", "prove bit-rot"):  # these print times
+    elif command not in (
+        "simulate",
+        "prove crash",
+        "prove power-loss",
+        "prove bit-rot",
+        "prove tampering",
+    ):  # they print times
         assert plain == text

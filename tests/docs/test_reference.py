@@ -7,7 +7,7 @@ import pytest
 from support.reference_page import COMMAND_LINE, PAGE, page, row
 
 import actorium
-from actorium import corrections, errors, instruments, services, simulation, testing, types
+from actorium import corrections, errors, instruments, services, simulation, testing, types, verification
 
 ROOT = Path(__file__).resolve().parents[2]
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
@@ -18,7 +18,9 @@ def test_the_page_is_up_to_date() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "run `make reference`"
 
 
-@pytest.mark.parametrize("module", [actorium, corrections, errors, instruments, services, simulation, testing, types])
+@pytest.mark.parametrize(
+    "module", [actorium, corrections, errors, instruments, services, simulation, testing, types, verification]
+)
 def test_every_public_name_has_its_row(module: object) -> None:
     rows = {name.rpartition(".")[2] for name in NAME.findall(page())}
     wire = {"ErrorWire", "error_from_wire", "error_to_wire"} & set(dir(errors))

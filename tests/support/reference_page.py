@@ -22,6 +22,7 @@ import actorium.services
 import actorium.simulation
 import actorium.testing
 import actorium.types
+import actorium.verification
 from actorium.errors import ActoriumError
 from actorium.types import Processor
 
@@ -157,6 +158,9 @@ def page() -> str:
     lines += ["## Services", "", "Import these names from `actorium.services`; "]
     lines[-1] += "see [how to use them](how-to/services.md)."
     lines += ["", *table(module_rows(actorium.services, "services."))]
+    lines += ["## Verification", "", "Import these names from `actorium.verification`; "]
+    lines[-1] += "see [how to use them](how-to/tamper-evidence.md)."
+    lines += ["", *table(module_rows(actorium.verification, "verification."))]
     lines += ["## The console", "", "Import these names from `actorium.console`; "]
     lines[-1] += "see [how to use them](how-to/operate.md)."
     lines += ["", *table(module_rows(actorium.console, "console."))]

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from actorium.backup.manifest import Manifest
+from actorium.store.chain import CHAIN
 from actorium.store.event_store import DeadLetter, EventStore, SaveCheckpoint
 
-_REBUILT = ("projection ", "sagas agenda ")  # how the names of their checkpoints begin
+_REBUILT = ("projection ", "sagas agenda ", CHAIN)  # how the names of their checkpoints begin
 _ROUTED = ("saga ", "inbox ")  # they write to this log, and take an event once, however often it is delivered
 # Numbers that are a position plus one, so that 0 means that there is none.
 _PLUS_ONE_ENDS = (" begins after", " derives ids after", " replays up to")

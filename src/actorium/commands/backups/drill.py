@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -16,6 +16,8 @@ from actorium.commands.json_report import JsonFile, screen_beside, write_json
 from actorium.commands.problem import Problem
 from actorium.commands.screen import Screen
 from actorium.commands.target import Target
+from actorium.commands.verification.reading import read_heads
+from actorium.commands.verification.verify import HeadFiles, PublicKey, require_trusted
 from actorium.copying import compare
 from actorium.inspection import damaged_events, unreadable
 from actorium.store.errors import ConfigurationError
@@ -23,6 +25,7 @@ from actorium.store.event_store import Examinable
 from actorium.store.urls import file_store, open_store
 from actorium.store.wording import counted
 from actorium.user_code.targets import load_app
+from actorium.verification import LogHead, verify
 
 
 def drill(
@@ -31,12 +34,14 @@ def drill(
     *,
     app: Annotated[Target | None, Parameter(name="--app")] = None,
     live: str | None = None,
+    heads: HeadFiles = (),
+    public_key: PublicKey = None,
     json: JsonFile = None,
 ) -> None:
     """Restore a backup to a temporary place, and check the restored log.
 
-    The drill verifies every file, restores all events to a temporary file, and reads every event there. The exit code
-    is 1 if anything is wrong.
+    The drill verifies every file, restores all events to a temporary file, and reads every event there. With `--head`,
+    the restored log must match that head. The exit code is 1 if anything is wrong.
 
     Parameters
     ----------
@@ -47,11 +52,14 @@ def drill(
     """
     screen = screen_beside(json)
     runtime = None if app is None else load_app(app)
+    trusted = require_trusted(read_heads(heads), public_key)
     folder = BackupFolder(directory)
     manifest = verified(folder)
     found: list[str] = []
     with TemporaryDirectory(prefix="actorium-drill-") as place:
-        ahead = asyncio.run(_drill(screen, folder, manifest, Path(place) / "restored.db", runtime, live, found))
+        ahead = asyncio.run(
+            _drill(screen, folder, manifest, Path(place) / "restored.db", runtime, live, found, trusted)
+        )
     for line in found:
         screen.say(line)
     if json is not None:
@@ -60,6 +68,8 @@ def drill(
     if found:
         raise Problem(f"{counted(len(found), 'problem')} in the restored log")
     screen.say(f"{directory}: {counted(manifest.end, 'event')} restored, and every one can be read")
+    if trusted:
+        screen.say(f"the restored log matches the head at position {max(one.position for one in trusted):,}")
     if ahead is not None:
         screen.say(f"the live log holds the same events, and {counted(ahead, 'more event')}")
 
@@ -72,6 +82,7 @@ async def _drill(
     runtime: Runtime | None,
     live: str | None,
     found: list[str],
+    heads: Sequence[LogHead],
 ) -> int | None:
     restored = file_store(file)
     await restored.open()
@@ -83,6 +94,12 @@ async def _drill(
     lines = _damage(restored) if runtime is None else unreadable(restored, runtime.catalog, deep=True)
     async for line in lines:
         found.append(line)
+    if heads:
+        await restored.open(verified=False, read_only=True)
+        try:
+            found += filter(None, [(await verify(restored, heads)).describe()])
+        finally:
+            await restored.close()
     return None if live is None else await _events_ahead(restored, live, end, found)
 
 

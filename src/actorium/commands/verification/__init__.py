@@ -1,0 +1,1 @@
+"""The commands that show whether a log was changed after the fact."""

@@ -1,0 +1,42 @@
+"""`actorium head`: the hash of a log, to be kept elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from actorium.commands.screen import Screen
+from actorium.commands.verification.reading import log_to_verify, read_heads, read_key
+from actorium.verification import LogHead, encode_head, head_of
+
+
+def head(source: str, /, *, sign: Path | None = None, after: Path | None = None) -> None:
+    """Print the head of a log: the hash of everything in it so far.
+
+    Keep it where nobody who can change the log can change it: on another machine, in a repository, on paper. `actorium
+    verify` compares the log with it later. The log is opened read-only, and its application may be running.
+
+    Parameters
+    ----------
+    source
+        The URL of the log, such as sqlite:///bank.db.
+    sign
+        Sign the head with the private key in this file, which `actorium keys new` wrote.
+    after
+        The file of an earlier head. If the log no longer matches it, the command fails and prints no head.
+    """
+    key = None if sign is None else read_key(sign)
+    earlier = None if after is None else read_heads([after])[0]
+    found = asyncio.run(_head(Screen(aside=True), source, earlier))
+    if key is not None:
+        from actorium.verification.signatures import signed
+
+        found = signed(found, key)
+    sys.stdout.write(encode_head(found).decode())
+
+
+async def _head(screen: Screen, source: str, earlier: LogHead | None) -> LogHead:
+    async with log_to_verify(source) as store:
+        with screen.progress("hashing", (await store.head()).position) as told:
+            return await head_of(store, told, after=earlier)

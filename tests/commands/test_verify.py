@@ -1,0 +1,154 @@
+"""`actorium keys`, `head` and `verify`: what they print, their exit codes, and what they refuse."""
+
+import asyncio
+import json
+import os
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+from support.backups import fill
+from support.command_line import output
+from support.verifying import change_file, forge, store_chain
+
+LOG = "sqlite:///log.db"
+EVENTS = 900
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current directory, with a log that has a chain."""
+    monkeypatch.chdir(tmp_path)
+    asyncio.run(fill(LOG, 0, EVENTS // 3))
+    asyncio.run(store_chain(LOG))
+    return tmp_path
+
+
+def head_file(capsys: pytest.CaptureFixture[str], name: str, *options: str) -> str:
+    code, out, err = output(capsys, "head", LOG, *options)
+    assert code == 0, err
+    Path(name).write_text(out, encoding="utf-8")
+    return name
+
+
+def test_a_log_is_verified_against_a_signed_head(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = output(capsys, "keys", "new", "key")
+    assert (code, err) == (0, "")
+    assert "the private key is in key, the public key in key.pub" in out
+    assert stat.S_IMODE(os.stat("key").st_mode) == 0o600
+    head = head_file(capsys, "head.json", "--sign", "key")
+    assert json.loads(Path(head).read_bytes())["key"] in out
+
+    asyncio.run(fill(LOG, EVENTS, 1))
+    code, out, err = output(capsys, "verify", LOG, "--head", head, "--public-key", "key.pub", "--json", "report.json")
+    assert (code, err) == (0, "")
+    assert "the log matches the head at position 900\n3 later events not covered by it\n" in out
+    assert "the log matches its stored chain up to position 768" in out
+    report = json.loads(Path("report.json").read_bytes())
+    assert report == {"log": LOG, "end": 903, "covered": 900, "linked": 768, "problem": "", "first": 0, "last": 0}
+    assert "was not checked" in output(capsys, "verify", LOG, "--head", head)[2]
+
+    forge(Path("log.db"), 300)
+    code, out, err = output(capsys, "verify", LOG, "--head", head, "--public-key", "key.pub")
+    assert code == 1
+    assert "the first difference is between the positions 257 and 512" in err
+
+
+def test_a_head_signed_with_another_key_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    for key in ("ours", "theirs"):
+        assert output(capsys, "keys", "new", key)[0] == 0
+    theirs = head_file(capsys, "theirs.json", "--sign", "theirs")
+    unsigned = head_file(capsys, "unsigned.json")
+    changed = json.loads(Path(head_file(capsys, "changed.json", "--sign", "ours")).read_bytes())
+    Path("changed.json").write_text(json.dumps({**changed, "position": 899}), encoding="utf-8")
+    for file, words in (
+        (theirs, "was not signed with the key"),
+        (unsigned, "is not signed"),
+        ("changed.json", "or it"),
+    ):
+        code, _, err = output(capsys, "verify", LOG, "--head", file, "--public-key", "ours.pub")
+        assert code == 1
+        assert words in err
+    assert output(capsys, "verify", LOG, "--head", theirs)[0] == 0
+
+
+def test_a_new_head_continues_an_earlier_one_or_is_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    first = head_file(capsys, "first.json")
+    asyncio.run(fill(LOG, EVENTS, 1))
+    second = head_file(capsys, "second.json", "--after", first)
+    forge(Path("log.db"), 902)
+    code, out, err = output(capsys, "head", LOG, "--after", second)
+    assert (code, out) == (1, "")
+    assert "does not match the earlier head at position 903" in err
+    code, _, err = output(capsys, "verify", LOG, "--head", second, "--head", first)
+    assert code == 1
+    assert "between the positions 901 and 903" in err
+
+
+def test_without_a_head_only_the_stored_chain_is_compared(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = output(capsys, "verify", LOG)
+    assert (code, out.splitlines()[-1]) == (0, "the log matches its stored chain up to position 768")
+    assert "whose chain was rewritten too looks the same" in err
+    change_file(Path("log.db"), "DELETE FROM checkpoints")
+    code, _, err = output(capsys, "verify", LOG)
+    assert code == 2
+    assert "nothing to compare with" in err
+
+
+def test_what_cannot_be_used_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    output(capsys, "keys", "new", "key")
+    Path("text").write_text("no", encoding="utf-8")
+    head = head_file(capsys, "head.json")
+    newer = {**json.loads(Path(head).read_bytes()), "actorium_head": 2}
+    Path("newer.json").write_text(json.dumps(newer), encoding="utf-8")
+    odd = {**json.loads(Path(head).read_bytes()), "position": 0}
+    Path("odd.json").write_text(json.dumps(odd), encoding="utf-8")
+    for command, words in (
+        (["head", "sqlite:///none.db"], "there is no log"),
+        (["head", "memory://"], "no other process can read the log"),
+        (["head", LOG, "--sign", "none"], "there is no file none"),
+        (["head", LOG, "--sign", "text"], "the private key cannot be read"),
+        (["head", LOG, "--sign", "key.pub"], "the private key cannot be read"),
+        (["head", LOG, "--after", "text"], "is not a head"),
+        (["verify", LOG, "--head", "none.json"], "there is no file none.json"),
+        (["verify", LOG, "--head", "newer.json"], "a newer version of Actorium wrote it"),
+        (["verify", LOG, "--head", "odd.json"], "its position or hash is impossible"),
+        (["verify", LOG, "--head", head, "--public-key", "key"], "the public key cannot be read"),
+        (["keys", "new", "key"], "exists: name another file"),
+    ):
+        code, out, err = output(capsys, *command)
+        assert (code, out) == (2, ""), command
+        assert words in err
+
+
+def test_a_missing_package_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "actorium.verification.signatures", raising=False)
+    monkeypatch.setitem(sys.modules, "cryptography.exceptions", None)
+    code, _, err = output(capsys, "keys", "new", "key")
+    assert code == 2
+    assert "pip install 'actorium[verify]'" in err
+    head = head_file(capsys, "head.json")
+    assert output(capsys, "verify", LOG, "--head", head)[0] == 0
+
+
+def test_a_drill_compares_the_restored_log_with_a_head(capsys: pytest.CaptureFixture[str]) -> None:
+    head = head_file(capsys, "head.json")
+    assert output(capsys, "backup", LOG, "backup")[0] == 0
+    code, out, err = output(capsys, "drill", "backup", "--head", head)
+    assert code == 0, err
+    assert "the restored log matches the head at position 900" in out
+    forge(Path("log.db"), 300)
+    assert output(capsys, "backup", LOG, "forged")[0] == 0
+    code, out, err = output(capsys, "drill", "forged", "--head", head)
+    assert code == 1
+    assert "does not match the head at position 900" in out
+
+
+def test_changes_are_made_and_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = output(capsys, "prove", "tampering", "--changes", "8", "--json", "report.json")
+    assert (code, err) == (0, "")
+    assert "8 changes of a log of" in out
+    assert "8 of 8 found" in out
+    kinds = json.loads(Path("report.json").read_bytes())["kinds"]
+    assert sum(kind["found"] for kind in kinds.values()) == 8
