@@ -50,9 +50,11 @@ class Command(msgspec.Struct, frozen=True, gc=False, metaclass=MessageMeta):
     """Base class for commands: an intent addressed to one aggregate; subclasses add fields.
 
     to: the id of the aggregate.
+    subject_field: the field, of type `str`, that names whom its `Personal` fields are about; `to` if it is not set.
     """
 
     command_type: ClassVar[str] = ""
+    subject_field: ClassVar[str] = ""
 
     to: str
 

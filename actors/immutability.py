@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import typing
 from typing import Any
 
 import msgspec.inspect
@@ -41,7 +42,8 @@ def _is_immutable(kind: Any, seen: frozenset[Any]) -> bool:
         if kind.cls in seen:
             return True
         inside = seen | {kind.cls}
-        return kind.cls.__struct_config__.frozen and all(_is_immutable(field.type, inside) for field in kind.fields)
+        is_frozen = (typing.get_origin(kind.cls) or kind.cls).__struct_config__.frozen  # it may be generic
+        return is_frozen and all(_is_immutable(field.type, inside) for field in kind.fields)
     if isinstance(kind, msgspec.inspect.UnionType):
         return all(_is_immutable(one, seen) for one in kind.types)
     if isinstance(kind, msgspec.inspect.TupleType):

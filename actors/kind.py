@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from actorium.actors.aggregate import Aggregate
+from actorium.actors.commands import Command, CommandHandler
 from actorium.actors.definition import AggregateDefinition
 from actorium.actors.envelope import Envelope
+from actorium.actors.handlers.encryption import encrypting
+from actorium.actors.handlers.purity import guarded
 from actorium.actors.immutability import is_immutable
 from actorium.actors.pending import PendingAppend
-from actorium.actors.purity import guarded
 from actorium.actors.snapshots import SnapshotKeeper
 from actorium.store.codec import EventCodec
 from actorium.store.event_store import Snapshot
 from actorium.store.events import Event, Metadata, as_json
 from actorium.store.names import CommandRecord
+from actorium.store.personal.fields import Encrypt
 from actorium.store.shapes.round_trip import Check
 
 A = TypeVar("A")
@@ -78,6 +81,7 @@ class ActorKind(Generic[A]):
 
     live: the actors in memory, by id.
     copied: the decoders of the event classes that are copied for each state and each reader.
+    encrypt: encrypts the personal data of its commands and events; None if the application has none.
     handlers: the command handlers, wrapped to check that decisions do not change the state: the first ones of each,
         or all with `development`.
     metadata_of: returns the metadata for a handler's events, from the state and the command's metadata, for handlers
@@ -109,11 +113,15 @@ class ActorKind(Generic[A]):
         *,
         max_payload_bytes: int,
         development: bool = False,
+        encrypt: Encrypt | None = None,
     ) -> None:
         self.definition = definition
         self.aggregate_class = definition.aggregate_class
         self.type = definition.stream_type
-        self.handlers = guarded(definition.handlers, always=development)
+        handlers: Mapping[type[Command], CommandHandler] = definition.handlers
+        if encrypt is not None:
+            handlers = encrypting(handlers, definition.stream_type, definition.evolvers, encrypt)
+        self.handlers = guarded(handlers, always=development)
         self.evolvers = definition.evolvers
         self.has_create = definition.has_create
         self.codec = codec

@@ -44,8 +44,9 @@ from actorium.store.errors import ActoriumError, CommitUnknown, ConfigurationErr
 from actorium.store.event_store import Head, Snapshot
 from actorium.store.log import logger
 from actorium.store.names import CommandRecord
+from actorium.store.personal.keyed_appends import KeyedAppends
 from actorium.store.writers.checkpoint_writer import CheckpointWriter
-from actorium.store.writers.group_commit_writer import GroupCommitWriter
+from actorium.store.writers.group_commit_writer import AppendsBatches, GroupCommitWriter
 
 log = logger("actorium.runtime")
 
@@ -90,6 +91,7 @@ class Engine(Component):
                 self,
                 max_payload_bytes=settings.max_payload_bytes,
                 development=settings.development,
+                encrypt=None if environment.keys is None else environment.keys.encrypt,
             )
             for aggregate in (*aggregates, *own_aggregates)
         }
@@ -110,8 +112,9 @@ class Engine(Component):
         observer = self._observer
         self.replies = Replies(*answered) if observer is None else ObservedReplies(*answered, observer=observer)
         committed = instruments.teller("batch_committed")
+        appends: AppendsBatches = store if environment.keys is None else KeyedAppends(store, environment.keys)
         self.writer: GroupCommitWriter[PendingAppend[Actor]] = GroupCommitWriter(
-            store if committed is None else ObservedStore(store, committed, loop),
+            appends if committed is None else ObservedStore(appends, committed, loop),
             source,
             self.replies.committed,
             self.dispatcher.answers.hand_over,

@@ -10,6 +10,7 @@ from actorium.runtime.instrument import Instruments
 from actorium.runtime.settings import Settings
 from actorium.store.codec import EventCodec
 from actorium.store.event_store import EventStore
+from actorium.store.personal.key_ring import KeyRing
 from actorium.store.source import Source
 
 
@@ -19,6 +20,7 @@ class RuntimeEnvironment(msgspec.Struct, frozen=True):
     is_stopping: whether the runtime no longer accepts commands. Only then does a RuntimeClosed raised by user code
         come from this runtime.
     read_only: the runtime only reads; other processes write the log.
+    keys: the keys of personal data; None if the application has none.
     """
 
     store: EventStore
@@ -28,3 +30,4 @@ class RuntimeEnvironment(msgspec.Struct, frozen=True):
     instruments: Instruments
     is_stopping: Callable[[], bool]
     read_only: bool = False
+    keys: KeyRing | None = None

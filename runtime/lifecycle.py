@@ -158,6 +158,8 @@ class Lifecycle:
             await self._open_store()
             settings = environment.settings
             stored = await require_readable(environment.store, environment.codec, settings.unreadable_types)
+            if environment.keys is not None:
+                environment.keys.require_keys_of(environment.codec.classes_of(one.type for one in stored))
             assembly = self._assembly = self._assemble(await environment.store.head(), stored)
             async with anyio.create_task_group() as tasks:
                 try:
@@ -180,6 +182,8 @@ class Lifecycle:
             if self._assembly is not None:
                 self._assembly.engine.fail_everything(closed)
             await self._shutdown.close(environment.store)
+            if environment.keys is not None:
+                environment.keys.close()
 
     async def _serve(
         self,

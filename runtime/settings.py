@@ -40,6 +40,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         time up to the maximum.
     poll_s: how often a subscriber at the end of the log polls it, in case a notification was lost.
     tail_events, tail_bytes: how many committed events are kept in memory for subscribers that have not seen them yet.
+    key_cache_s: how long the key of a subject stays in memory. After this time, a subject that another process forgot
+        is unreadable here.
+    key_cache_size: how many keys of subjects stay in memory.
     second_approver: a case that corrects wrong events needs the approval of a person who did not open it.
     hash_chain: store a hash of the log for every 256 events, by which `actorium verify` finds where a log was changed.
     development: check every decision for changes to the state, and every snapshot value by value, instead of only the
@@ -69,6 +72,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     poll_s: float = 1.0
     tail_events: int = 4_096
     tail_bytes: int = 16_777_216
+    key_cache_s: float = 60.0
+    key_cache_size: int = 10_000
     second_approver: bool = True
     hash_chain: bool = False
     development: bool = False

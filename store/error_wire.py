@@ -9,7 +9,7 @@ import msgspec
 
 from actorium.store.errors import ActoriumError
 from actorium.store.events import as_json
-from actorium.store.raised import let_through, repr_of, text_of
+from actorium.store.raised import let_through, masked, repr_of, text_of
 
 _DEPTH_MAX = 16
 
@@ -50,6 +50,8 @@ def plain(value: Any, depth: int = _DEPTH_MAX) -> Any:
     depth: the number of nested containers that are converted item by item.
     """
     try:
+        if isinstance(value, str):
+            value = masked(value)
         if depth and isinstance(value, dict):
             return {text_of(name): plain(one, depth - 1) for name, one in value.items()}
         if depth and isinstance(value, list | tuple):

@@ -22,6 +22,8 @@ class Event(msgspec.Struct, frozen=True, gc=False, metaclass=MessageMeta):
     """Base class for events: a fact about one aggregate, as a frozen struct whose fields are stored as JSON.
 
     event_type: the stored name; the name of the class if it is not set.
+    subject_field: the field, of type `str`, that names whom its `Personal` fields are about; the id of the aggregate if
+        it is not set.
     schema_version: the number of the current shape of the fields, from 1. Functions marked with `@upcast` convert the
         older shapes.
 
@@ -29,6 +31,7 @@ class Event(msgspec.Struct, frozen=True, gc=False, metaclass=MessageMeta):
     """
 
     event_type: ClassVar[str] = ""
+    subject_field: ClassVar[str] = ""
     schema_version: ClassVar[int] = 1
     __upcasters__: ClassVar[tuple[Upcaster, ...]] = ()
 

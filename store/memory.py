@@ -46,6 +46,7 @@ from actorium.store.event_store import (
 from actorium.store.events import EncodedRecord
 from actorium.store.guard import StatementGuard
 from actorium.store.names import CommandRecord, StoredEventType, StreamName
+from actorium.store.personal.keys import KeyStore, MemoryKeys
 from actorium.store.sql import checkpoints as saved_tables
 from actorium.store.sql.own_sql import OWN_TABLES_SCHEMA, read_rows
 from actorium.store.sqlite.connection import Connection, CopyConnection
@@ -85,6 +86,7 @@ class MemoryStore:
         self._snapshots: dict[tuple[StreamName, str], Snapshot] = {}
         self._recorded_us = 0
         self._is_open = False
+        self.personal_keys: KeyStore = MemoryKeys()
 
     async def open(self) -> None:
         if self._is_open:

@@ -9,10 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import traceback
+from collections import deque
+from collections.abc import Callable
 
 ERROR_MAX = 1_000
 TRACEBACK_MAX = 8_000
 _LINE_MAX = 1_000
+
+MASK = "[personal data]"
+MASKED_FROM = 3
+"""The length in characters of the shortest text that is masked."""
+_secrets_read: deque[Callable[[], str]] = deque(maxlen=128)
 
 
 def let_through(raised: BaseException) -> None:
@@ -55,17 +62,38 @@ def error_text(error: BaseException, limit: int = ERROR_MAX) -> str:
 def traceback_text(error: BaseException, limit: int = TRACEBACK_MAX) -> str:
     """Return the last `limit` characters of the traceback of an error and its causes; never raise."""
     try:
-        lines = [cut(line.rstrip("\n"), _LINE_MAX) for line in traceback.format_exception(error)]
+        lines = [cut(masked(line.rstrip("\n")), _LINE_MAX) for line in traceback.format_exception(error)]
     except BaseException as raised:
         let_through(raised)
         return f"{error_text(error)} (its traceback cannot be printed)"
     return "\n".join(lines)[-limit:]
 
 
+def mask_from_now_on(read: Callable[[], str]) -> None:
+    """Mask what a function returns in all texts of errors from now on, until 128 other functions were given.
+
+    Code that reads personal data may put it into an error message, which is logged and recorded. This is a second line
+    of defence: it does not find a text that was changed, or one shorter than MASKED_FROM characters.
+    """
+    _secrets_read.append(read)
+
+
+def masked(text: str) -> str:
+    """Return a text without the personal data that was read last."""
+    for read in tuple(_secrets_read):
+        try:
+            secret = read()
+        except Exception:  # its keys are closed
+            continue
+        if len(secret) >= MASKED_FROM:
+            text = text.replace(secret, MASK)
+    return text
+
+
 def text_of(value: object, limit: int = ERROR_MAX) -> str:
     """Return `str(value)`, of at most `limit` characters, in valid UTF-8; never raise."""
     try:
-        return cut(str(value), limit)
+        return cut(masked(str(value)), limit)
     except BaseException as raised:
         let_through(raised)
         return f"<{type(value).__name__} that cannot be printed>"
@@ -74,7 +102,7 @@ def text_of(value: object, limit: int = ERROR_MAX) -> str:
 def repr_of(value: object, limit: int = ERROR_MAX) -> str:
     """Return `repr(value)`, of at most `limit` characters, in valid UTF-8; never raise."""
     try:
-        return cut(repr(value), limit)
+        return cut(masked(repr(value)), limit)
     except BaseException as raised:
         let_through(raised)
         return f"<{type(value).__name__} that cannot be printed>"

@@ -17,6 +17,8 @@ from actorium.corrections.cases.keeper import CaseKeeper
 from actorium.corrections.cases.services import CaseServices
 from actorium.corrections.corrections import Corrections
 from actorium.operators import Operators
+from actorium.personal.forgetting import forget
+from actorium.personal.opening import key_ring_of, open_keys
 from actorium.reading import RuntimeReading
 from actorium.runtime.arguments import checked_timeout_s
 from actorium.runtime.cluster.cluster import Cluster
@@ -46,6 +48,7 @@ from actorium.sagas.submissions import Submissions
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import EventStore, Examinable, Head
 from actorium.store.names import StoredEventType
+from actorium.store.personal.keys import KeyStore
 from actorium.store.source import Source, SystemSource
 from actorium.store.urls import open_store
 
@@ -71,6 +74,7 @@ class Runtime(RuntimeReading):
         and sagas, reactions and outlets do not run. Projections in memory are built in this process; queries of tables
         wait for the process that fills them.
     cluster: makes this runtime one of several nodes on one log (`actorium.cluster`).
+    keys: where the keys of personal data are (`actorium.personal`); beside the log if it is left out.
 
     Raises ConfigurationError for an invalid part, URL or instrument. Every method except `start`, `stop`, `ended` and
     `lifespan` raises RuntimeClosed if the runtime is not running, and ConfigurationError if it is called from a
@@ -96,6 +100,7 @@ class Runtime(RuntimeReading):
         source: Source | None = None,
         read_only: bool = False,
         cluster: Cluster | None = None,
+        keys: KeyStore | None = None,
     ) -> None:
         self._catalog = Catalog(parts)
         self._store: EventStore = open_store(store)
@@ -108,8 +113,9 @@ class Runtime(RuntimeReading):
         self._counters = Counters()
         all_instruments = Instruments([self._counters, *instruments])
         codec, is_stopping = self._catalog.codec, lambda: self._lifecycle.is_stopping
+        ring = key_ring_of(self._catalog, self._store, keys, settings)
         self._environment = RuntimeEnvironment(
-            self._store, codec, settings, self._source, all_instruments, is_stopping, read_only
+            self._store, codec, settings, self._source, all_instruments, is_stopping, read_only, ring
         )
         self._service = service
         self._link = link = None if read_only else linked(service, self._catalog.remotes, codec, self._source)
@@ -119,8 +125,7 @@ class Runtime(RuntimeReading):
         self._node = None if cluster is None else ClusterNode(cluster, self._environment)
         if cluster is not None and read_only:
             raise ConfigurationError("Runtime(cluster=…, read_only=True): a node writes; leave one of them out")
-        open_log = self._open_store if self._node is None else self._node.join
-        self._lifecycle = Lifecycle(self._environment, open_log, self._assemble)
+        self._lifecycle = Lifecycle(self._environment, self._open_store, self._assemble)
         self._processors = Processors(self._running_processors)
         self._dead_letters = AllDeadLetters(self._processors)
         self._sagas = Sagas(self._running_sagas)
@@ -132,11 +137,15 @@ class Runtime(RuntimeReading):
         self._operators = Operators(self._running, self._source, self._default_timeout_s)
 
     async def _open_store(self) -> None:
-        if self._environment.read_only:
+        environment = self._environment
+        if self._node is not None:
+            await self._node.join()
+        elif environment.read_only:
             assert isinstance(self._store, Examinable), "it was checked when the runtime was created"
             await self._store.open(read_only=True)
         else:
             await self._store.open()
+        open_keys(environment, is_alone=self._node is None and self._link is None)
 
     def _assemble(self, head: Head, stored: Sequence[StoredEventType]) -> Assembly:
         accepts = None if self._has_middleware else lambda: self._lifecycle.accepting
@@ -363,6 +372,18 @@ class Runtime(RuntimeReading):
         place = self._link if self._link is not None and self._link.handles(command.__class__) else dispatcher
         envelope = place.envelope(command, command_id, None, *metadata, timeout_s)
         return await self._saga_engine.submit(envelope, due_at_us(self._source.now_us(), at, after_s))
+
+    async def forget(self, subject: str) -> Ack:
+        """Destroy the key of a subject: its personal data can no longer be read, here or in any copy of the log.
+
+        The key is gone before the event `SubjectForgotten` is recorded, which tells projections, reactions and sagas.
+        A subject without a key is recorded as well. If the call fails, call it again.
+
+        subject: whom to forget, as the messages name it.
+
+        Raises ConfigurationError if the application has no personal data, and the errors of `send`.
+        """
+        return await forget(self._running(), self._environment, subject, self._default_timeout_s)
 
     def statistics(self) -> RuntimeStatistics:
         """Return the runtime's current counters; can be called from any thread."""

@@ -9,6 +9,7 @@ from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Command, command_type_of
 from actorium.correction_case import CorrectionCase
 from actorium.operators import OperatorStream
+from actorium.personal.forgetting import ForgottenSubject
 from actorium.runtime.processors.outlet import Outlet
 from actorium.runtime.processors.reactions import Reaction, reaction_of
 from actorium.runtime.projections.projection import Projection
@@ -25,6 +26,7 @@ from actorium.store.codec import EventCodec
 from actorium.store.errors import ConfigurationError
 from actorium.store.events import Event, event_type_of
 from actorium.store.names import NAME_BYTES_MAX, is_storable_name
+from actorium.store.personal.fields import holds_personal, subject_reader
 
 Part = type[Aggregate] | type[Projection] | type[Saga] | Outlet | RemoteService | Schedule | Callable[..., Any]
 """A part of a runtime: a class of aggregates, projections or sagas, a `@react` function, an outlet, another
@@ -44,6 +46,8 @@ class Catalog:
     own_aggregates: the runtime's own classes of actors; users do not send their commands.
     events: the event classes that the parts decide or handle.
     codec: reads and writes these, and the runtime's own events.
+    personal: the event and command classes that hold personal data, each with the function that gives its subject;
+        None: the subject is the aggregate.
     """
 
     def __init__(self, parts: Sequence[Part]) -> None:
@@ -67,7 +71,14 @@ class Catalog:
         # The events of sagas' own streams are always included: without a registered saga, the agenda would skip them.
         events.update(dict.fromkeys(SAGA_EVENTS))
         self.inbox_streams = {remote: inbox_stream_of(remote) for remote in self.remotes if remote.events}
-        own: list[type[Aggregate]] = [Submission, OperatorStream, VoidedCommand, CorrectionCase, ScheduleStream]
+        own: list[type[Aggregate]] = [
+            Submission,
+            OperatorStream,
+            VoidedCommand,
+            CorrectionCase,
+            ScheduleStream,
+            ForgottenSubject,
+        ]
         self.own_aggregates = [*own, *self.inbox_streams.values(), *self.saga_streams.values()]
         for aggregate in self.own_aggregates:
             self._name("streams", aggregate.__definition__.stream_type, aggregate, "another name")
@@ -76,6 +87,8 @@ class Catalog:
             _require_storable(event_type_of(event), event)
         self._require_emitters()
         self.codec = EventCodec(events)
+        commands = (command for aggregate in self.aggregates for command in aggregate.__definition__.handlers)
+        self.personal = {one: subject_reader(one) for one in (*events, *commands) if holds_personal(one)}
 
     @property
     def sagas(self) -> tuple[type[Saga], ...]:

@@ -8,7 +8,7 @@ import pytest
 from support.virtual_time import virtual
 
 from actorium import Aggregate, Command, CommandFailed, Event, Rejected, Runtime, Settings, decide, evolve
-from actorium.actors.purity import FIRST_DECISIONS
+from actorium.actors.handlers.purity import FIRST_DECISIONS
 
 
 class Take(Command):

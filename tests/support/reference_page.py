@@ -18,6 +18,7 @@ import actorium.console
 import actorium.corrections
 import actorium.errors
 import actorium.instruments
+import actorium.personal
 import actorium.services
 import actorium.simulation
 import actorium.testing
@@ -161,6 +162,9 @@ def page() -> str:
     lines += ["## Verification", "", "Import these names from `actorium.verification`; "]
     lines[-1] += "see [how to use them](how-to/tamper-evidence.md)."
     lines += ["", *table(module_rows(actorium.verification, "verification."))]
+    lines += ["## Personal data", "", "Import these names from `actorium.personal`; "]
+    lines[-1] += "see [how to use them](how-to/personal-data.md)."
+    lines += ["", *table(module_rows(actorium.personal, "personal."))]
     lines += ["## The console", "", "Import these names from `actorium.console`; "]
     lines[-1] += "see [how to use them](how-to/operate.md)."
     lines += ["", *table(module_rows(actorium.console, "console."))]

@@ -1,0 +1,34 @@
+"""Makes the key ring of an application that has personal data."""
+
+from __future__ import annotations
+
+from asyncio import get_running_loop
+
+from actorium.catalog import Catalog
+from actorium.runtime.environment import RuntimeEnvironment
+from actorium.runtime.settings import Settings
+from actorium.store.event_store import EventStore
+from actorium.store.personal.beside import keys_beside
+from actorium.store.personal.key_ring import KeyRing
+from actorium.store.personal.keys import KeyStore
+
+
+def key_ring_of(catalog: Catalog, store: EventStore, keys: KeyStore | None, settings: Settings) -> KeyRing | None:
+    """Return the key ring of an application, not open; None if it has no personal data.
+
+    keys: where the keys are; None: beside the log.
+    """
+    if not catalog.personal:
+        return None
+    place = keys_beside(store) if keys is None else keys
+    return KeyRing(place, cache_s=settings.key_cache_s, cache_keys=settings.key_cache_size)
+
+
+def open_keys(environment: RuntimeEnvironment, *, is_alone: bool) -> None:
+    """Open the keys of a runtime, if it has any, so that values in this process can be read.
+
+    is_alone: no other process encrypts values for this log, or gets values before they are in it.
+    """
+    if environment.keys is not None:
+        time = get_running_loop().time
+        environment.keys.open(time, read_only=environment.read_only, writes_through=not is_alone)

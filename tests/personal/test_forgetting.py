@@ -1,0 +1,96 @@
+"""Personal data is stored encrypted, and is gone once its key is destroyed."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from support.backups import quiet, reader
+from support.customers import Careless, Customer, Letterbox, Names, Register, Rename, Welcome, newsletter
+
+from actorium import Retry, Runtime, Settings
+from actorium.backup import BackupFolder, back_up, restore, verified
+from actorium.personal import FORGOTTEN, SubjectForgotten, personal
+from actorium.store.urls import open_store
+
+SECRETS = ("Ada Lovelace", "ada@analytical.example", "Augusta King", "Dear Ada", "Countess")
+
+
+def application(folder: Path, log: str = "shop.db") -> Runtime:
+    """Return a shop that keeps everything in one folder."""
+    parts = [Customer, Letterbox, Welcome, Names, Careless, newsletter(folder / "published")]
+    settings = Settings(handler_retry=Retry(attempts=1))
+    return Runtime(parts, store=f"sqlite:///{folder / log}", settings=settings)
+
+
+def files_with(secrets: tuple[bytes, ...], folder: Path) -> list[tuple[str, bytes]]:
+    """Return which files of a folder hold which of the secrets."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [(path.name, secret) for path in files for secret in secrets if secret in path.read_bytes()]
+
+
+def key_of(subject: str, keys: Path) -> bytes:
+    """Return the bytes of a key, past the key store."""
+    with closing(sqlite3.connect(f"file:{keys}?mode=ro", uri=True)) as db:
+        (key,) = db.execute("SELECT key FROM keys WHERE subject = ?", (subject,)).fetchone()
+        assert isinstance(key, bytes)
+        return key
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what the runtime does in the background."""
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110  (what it waits for happens in the background)
+            await asyncio.sleep(0.01)
+
+
+async def back_up_and_restore(folder: Path, name: str) -> None:
+    """Back the log up, and restore it as another one, in which text can be searched: a backup is compressed."""
+    store = reader(f"sqlite:///{folder / 'shop.db'}")
+    await store.open(read_only=True)
+    try:
+        await back_up(store, BackupFolder(folder / name), quiet)
+    finally:
+        await store.close()
+    target = open_store(f"sqlite:///{folder / name}.db")
+    await target.open()
+    try:
+        await restore(BackupFolder(folder / name), verified(BackupFolder(folder / name)), target, quiet)
+    finally:
+        await target.close()
+
+
+@pytest.mark.asyncio
+async def test_no_file_holds_the_text_and_after_forgetting_none_holds_the_key(tmp_path: Path) -> None:
+    secrets = tuple(secret.encode() for secret in SECRETS)
+    published = tmp_path / "published"
+    async with application(tmp_path) as runtime:
+        await runtime.send(Register("ada", personal(SECRETS[0]), personal(SECRETS[1])), wait_for=[Names])
+        await runtime.send(Rename("ada", personal(f" {SECRETS[2]} ")))
+        await runtime.submit(Rename("ada", personal(SECRETS[4])))
+        await until(lambda: published.exists() and len(published.read_bytes().splitlines()) == 4)
+        assert await runtime.query(Names.all) == {"ada": SECRETS[0]}
+        ada = await runtime.get(Customer, "ada")
+        assert [name.value for name in ada.names] == [SECRETS[0], SECRETS[2], SECRETS[4]]
+        (letter,) = runtime.dead_letters.list()
+        assert "[personal data] is not welcome, nor is Personal(ada)" in letter.error
+        assert {path.name for path in tmp_path.iterdir()} >= {"shop.db", "shop.db-wal", "shop.db.keys", "published"}
+        assert files_with(secrets, tmp_path) == []
+    await back_up_and_restore(tmp_path, "before")
+    assert files_with(secrets, tmp_path) == []
+    key = key_of("ada", tmp_path / "shop.db.keys")
+    assert files_with((key,), tmp_path) == [("shop.db.keys", key)]
+
+    async with application(tmp_path) as runtime:
+        await runtime.forget("ada")
+        assert files_with((key, *secrets), tmp_path) == []
+        assert [name.value for name in ada.names] == [FORGOTTEN] * 3
+        assert await runtime.query(Names.all) == {"ada": FORGOTTEN}
+        async with asyncio.timeout(30):
+            async for recorded in runtime.events(after=0, types=[SubjectForgotten]):
+                assert recorded.event.subject == "ada"
+                break
+    await back_up_and_restore(tmp_path, "after")
+    assert files_with((key, *secrets), tmp_path) == []
