@@ -37,7 +37,6 @@ log = logger("actorium.actors")
 # A decision that keeps losing races means a second writer on the stream: report it instead of retrying without end.
 MAX_ATTEMPTS = 3
 
-
 # An Enum member lookup costs more than a global, and a turn does several.
 _READY = Status.READY
 _IDLE = Status.IDLE
@@ -117,8 +116,7 @@ class Actor:
         return True
 
     def _decide(self, envelope: Envelope, handler: CommandHandler) -> None:
-        kind = self.kind
-        version = self.version
+        kind, version = self.kind, self.version
         encoded: tuple[EncodedEvent, ...]
         events: tuple[Event, ...]
         try:
@@ -130,7 +128,8 @@ class Actor:
                 decided = handler.method(self.state, envelope.command, metadata)
                 metadata_json = as_json(metadata)
             else:
-                decided = handler.method(self.state, envelope.command)
+                method = handler.method
+                decided = method(self.state, envelope.command)
                 metadata_json = envelope.metadata_json()
             form = kind.forms.get(type(decided))
             if form is not None:
@@ -160,7 +159,7 @@ class Actor:
                 evolve(self.state, events[0])
             else:
                 for event in events:
-                    kind.forms[type(event)].evolve(self.state, event)
+                    kind.forms[type(event)][-1](self.state, event)
         except BaseException as raised:
             self._command_failed(envelope, "the @evolve method for its event", raised)
             self._begin_recovery(withdraw=False)
@@ -184,7 +183,8 @@ class Actor:
             self.pending = [request]
         else:
             pending.append(request)
-        kind.host.enqueue(request)
+        enqueue = kind.host.enqueue  # CPython 3.11 calls attributes that are not methods slowly
+        enqueue(request)
 
     def _require_version(self, envelope: Envelope, handler: CommandHandler) -> None:
         """Raise NotFound, AlreadyExists or WrongExpectedVersion if a command is not for the current version."""

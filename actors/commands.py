@@ -100,7 +100,8 @@ class CommandCodec:
                 encoded = encode_sorted(command)
             except TypeError:
                 encoded = encode_any_keys(command)
-            copy = self._check(command, encoded)
+            check = self._check  # first: a call of an attribute that is not a method is slow in CPython 3.11
+            copy = check(command, encoded)
         except BaseException as error:  # a field may hold any object, with its own `__eq__`
             let_through(error)
             said = text_of(error) if isinstance(error, InvalidMessage | TypeError | ValueError) else repr_of(error)
@@ -110,12 +111,14 @@ class CommandCodec:
                 f"{self._name} was not sent: it takes {len(encoded)} bytes, but the limit max_payload_bytes is "
                 f"{max_payload_bytes}"
             )
-        if not copy.to or len(copy.to) > MAX_ID_LENGTH or "\0" in copy.to:
+        to = copy.to
+        if not to or len(to) > MAX_ID_LENGTH or "\0" in to:
             raise InvalidCommand(
                 f"{self._name} was not sent: `to` must be the aggregate's id, 1 to {MAX_ID_LENGTH} characters, "
-                f"not {copy.to[:40]!r}"
+                f"not {to[:40]!r}"
             )
-        return copy, self._fingerprint(copy, encoded)
+        fingerprint = self._fingerprint
+        return copy, fingerprint(copy, encoded)
 
     def _first_fingerprint(self, command: Command, encoded: bytes) -> int:
         """Compute a fingerprint, and replace this method with the function of the class.

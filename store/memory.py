@@ -107,7 +107,9 @@ class MemoryStore:
         for append in batch.appends:
             outcome = self._append(append, recorded_us, refused)
             outcomes.append(outcome)
-            if type(outcome) is not int:
+            if type(outcome) is int:
+                self._recorded_us = recorded_us
+            else:
                 refused.add(append.stream)
         for snapshot in batch.snapshots:
             self._save_snapshot(snapshot)
@@ -247,7 +249,6 @@ class MemoryStore:
             events.append(record_of_event)
             log.append(record_of_event)
             position += 1
-        self._recorded_us = recorded_us
         if mark is not None:
             self._commands[mark.command_id] = CommandRecord(
                 mark.command_id,

@@ -1,14 +1,14 @@
 """`Deadlines`: the deadlines of waiters, in order, with one event loop timer for all of them.
 
-Most timeouts are equal, so most waiters arrive in the order of their deadlines and are in `_line`, a queue. The others
+Most timeouts are equal, so most waiters arrive in the order of their deadlines and are in `line`, a queue. The others
 are in `_early`, a heap. Code that answers waiters calls `sweep`, so that finished objects are freed early, which spares
 the garbage collector.
 
 Invariants:
-- `_line` is sorted by deadline; neither its last deadline nor the timer is later than `_last`;
+- `line` is sorted by deadline; neither its last deadline nor the timer is later than `last`;
 - while there are waiters, the timer is set for the first deadline or earlier; without a timer, `_armed_for` is
   infinite;
-- after `sweep`, the first waiter in `_line` is not done, and at most about half of `_line` is; the same holds for
+- after `sweep`, the first waiter in `line` is not done, and at most about half of `line` is; the same holds for
   `_early` after an `add`.
 """
 
@@ -44,8 +44,8 @@ class Deadlines(Generic[W]):
     def __init__(self, loop: asyncio.AbstractEventLoop, expire: Callable[[W], None]) -> None:
         self._loop = loop
         self._expire = expire
-        self._line: deque[W] = deque()
-        self._last = math.inf  # the smallest deadline that may be appended to the queue
+        self.line: deque[W] = deque()
+        self.last = math.inf  # the smallest deadline that may be appended to the queue
         self._prune_line_at = self._prune_early_at = _PRUNE_FROM
         self._early: list[tuple[float, int, W]] = []
         self._number = 0  # the number of the last early waiter, so that the heap does not compare waiters
@@ -53,44 +53,44 @@ class Deadlines(Generic[W]):
         self._armed_for = math.inf
 
     def __len__(self) -> int:
-        return len(self._line) + len(self._early)
+        return len(self.line) + len(self._early)
 
     def add(self, waiter: W) -> None:
         """Expire a waiter at its deadline."""
         deadline = waiter.deadline
-        if deadline >= self._last:
-            self._last = deadline
-            self._line.append(waiter)
+        if deadline >= self.last:
+            self.last = deadline
+            self.line.append(waiter)
         else:
             self._add_unusual(waiter, deadline)
 
     def sweep(self) -> None:
         """Forget the first waiters that are done, and all that are done if the first one blocks many of them."""
-        line = self._line
+        line = self.line
         while line:
             future = line[0].future
             if future is not None and not future.done():
                 break
             line.popleft()
         if not line:
-            self._last = self._armed_for
+            self.last = self._armed_for
         elif len(line) > self._prune_line_at:
-            self._line = line = deque(waiter for waiter in line if _waits(waiter))
+            self.line = line = deque(waiter for waiter in line if _waits(waiter))
             self._prune_line_at = max(_PRUNE_FROM, 2 * len(line))
 
     def close(self) -> None:
         """Forget everybody."""
-        self._line.clear()
+        self.line.clear()
         self._early.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._last = self._armed_for = math.inf
+        self.last = self._armed_for = math.inf
 
     def _add_unusual(self, waiter: W, deadline: float) -> None:
-        if not self._line:
+        if not self.line:
             self._arm(deadline)
-            self._line.append(waiter)
+            self.line.append(waiter)
             return
         self._number += 1
         early = self._early
@@ -107,18 +107,18 @@ class Deadlines(Generic[W]):
             self._timer.cancel()
         self._timer = self._loop.call_at(when, self._ring)
         self._armed_for = when
-        self._last = self._line[-1].deadline if self._line else when
+        self.last = self.line[-1].deadline if self.line else when
 
     def _ring(self) -> None:
         now = self._loop.time()
         due: list[W] = []
-        line, early = self._line, self._early
+        line, early = self.line, self._early
         while line and (line[0].deadline <= now or not _waits(line[0])):
             due.append(line.popleft())
         while early and (early[0][0] <= now or not _waits(early[0][2])):
             due.append(heappop(early)[2])
         self._timer = None
-        self._last = self._armed_for = math.inf
+        self.last = self._armed_for = math.inf
         first = min(line[0].deadline if line else math.inf, early[0][0] if early else math.inf)
         if first < math.inf:
             self._arm(first)

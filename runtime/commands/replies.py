@@ -21,6 +21,7 @@ from actorium.actors.envelope import Envelope
 from actorium.actors.errors import CommandConflict, Rejected
 from actorium.actors.fingerprint import NOT_DONE, is_narrow
 from actorium.actors.pending import PendingAppend
+from actorium.actors.status import Status
 from actorium.runtime.commands.admission import Admission
 from actorium.runtime.commands.answer_batch import AnswerBatch, set_result
 from actorium.runtime.commands.deadlines import Deadlines
@@ -41,6 +42,7 @@ log = logger("actorium.runtime")
 # Questions that are answered together: one read for the events of all first effects, and concurrent look-ups, which
 # share the store's reading thread.
 LOOK_UPS_AT_ONCE = 256
+_RECOVERING = Status.RECOVERING
 
 
 class _Question(msgspec.Struct):
@@ -107,9 +109,13 @@ class Replies:
         add_answer: Callable[[Any], None] = self._answers.adder()
         for request, position in zip(requests, outcomes, strict=True):
             actor = request.actor
-            if not actor.outcome_known(request, position):
+            pending = actor.pending
+            # `outcome_known` and `acknowledge`, inlined: hot path.
+            if type(position) is int and pending is not None and len(pending) == 1 and actor.status is not _RECOVERING:
+                assert pending[0] is request, "outcomes arrive in order"
+                actor.pending = None
+            elif not actor.outcome_known(request, position):
                 continue
-            # `acknowledge`, inlined: hot path.
             acknowledged += 1
             envelope = request.envelope
             future = envelope.future

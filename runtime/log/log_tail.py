@@ -74,18 +74,22 @@ class _Batch:
         for request, position in zip(self._requests, self._outcome.outcomes, strict=True):
             if type(position) is not int:
                 continue
-            copied = request.actor.kind.copied
-            kind, id = request.stream.type, request.stream.id
-            version = request.expected_version
+            stream, version = request.stream, request.expected_version
             metadata = request.metadata or request.envelope.metadata
-            for index, event in enumerate(request.decided):
-                decode = copied.get(type(event))
-                if decode is not None:
-                    self._own.append((len(made), decode, request.events[index].payload))
+            if request.actor.kind.copied:
+                self._note_mutable(request, len(made))
+            for event in request.decided:
                 version += 1
-                made.append(RecordedEvent(kind, id, version, position, event, metadata, recorded_us))
+                made.append(RecordedEvent(stream.type, stream.id, version, position, event, metadata, recorded_us))
                 position += 1
         return made
+
+    def _note_mutable(self, request: PendingAppend[Actor], first: int) -> None:
+        copied = request.actor.kind.copied
+        for index, event in enumerate(request.decided):
+            decode = copied.get(type(event))
+            if decode is not None:
+                self._own.append((first + index, decode, request.events[index].payload))
 
 
 class LogTail:

@@ -308,7 +308,8 @@ class Runtime(RuntimeReading):
         """
         timeout_s = self._default_timeout_s if timeout_s is None else checked_timeout_s(timeout_s)
         engine = self._running()
-        inherits = self._inherited()
+        inherited = self._inherited  # a call of an attribute that is not a method is slow in CPython 3.11: hot path
+        inherits = inherited()
         if self._link is not None and self._link.handles(command.__class__):
             self._link.refuse_waiting(command, wait_for)
             metadata = metadata_of(correlation_id, causation_id, headers, inherits)

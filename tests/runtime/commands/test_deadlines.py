@@ -90,6 +90,6 @@ async def test_a_long_timeout_does_not_make_the_later_ones_unusual() -> None:
     deadlines.sweep()
     for _ in range(2):
         deadlines.add(Caller(10))
-    assert len(deadlines._line) == 2
+    assert len(deadlines.line) == 2
     await asyncio.sleep(20)
     assert not deadlines
