@@ -29,6 +29,8 @@ from urllib.parse import quote
 
 import aiosqlite
 
+from actorium.store.writers.prompt_future import PromptFuture
+
 T = TypeVar("T")
 
 Work = Callable[[sqlite3.Connection], T]
@@ -117,7 +119,7 @@ class _WritingConnection:
     def run(self, work: Work[T], *, promptly: bool = False) -> asyncio.Future[T]:
         if self._is_closed:
             raise ValueError("Connection closed")
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[T] = PromptFuture(asyncio.get_running_loop())
         if promptly:
             begun = Lock()
             begun.acquire()

@@ -202,11 +202,18 @@ class GroupCommitWriter(Generic[R]):
     def _advance(self, landing: object = None) -> None:
         """Take the outcome of a commit that has landed, and begin the next one; called by the loop."""
         self._work()
+        rests = landing is not None and not self._is_busy
+        self._is_busy = self._is_busy or rests
         try:
             self._resume()
         finally:
             if self._expects:
                 self._loop.call_soon(self._advance, context=self._context)  # after the turns of resumed callers
+            elif rests:
+                has_mail = self._waiting or self._snapshots
+                self._work()  # what a lone caller decided when it was resumed is committed at once
+                if has_mail and not self._is_busy:
+                    self._loop.call_soon(self._resume, context=self._context)
 
     def _work(self) -> None:
         if self._expects:

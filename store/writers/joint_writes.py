@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from actorium.store.errors import CommitUnknown, StatementFailed
 from actorium.store.event_store import AppendBatch, Appended, SaveCheckpoint
+from actorium.store.writers.prompt_future import PromptFuture
 
 
 class Written(NamedTuple):
@@ -49,7 +50,7 @@ class JointWrites:
     def append(self, batch: AppendBatch) -> asyncio.Future[Appended]:
         """Write a batch, as `EventStore.append` does."""
         assert self._append is None or self._append[1].done(), "append has one caller at a time"
-        appended: asyncio.Future[Appended] = self._loop.create_future()
+        appended: asyncio.Future[Appended] = PromptFuture(self._loop)
         self._append = (batch, appended)
         if not self._is_busy:
             self._begin()
@@ -58,7 +59,7 @@ class JointWrites:
     def save(self, checkpoints: Sequence[SaveCheckpoint]) -> asyncio.Future[Mapping[int, StatementFailed]]:
         """Write checkpoints, as `EventStore.save` does."""
         assert self._save is None or self._save[1].done(), "save has one caller at a time"
-        saved: asyncio.Future[Mapping[int, StatementFailed]] = self._loop.create_future()
+        saved: asyncio.Future[Mapping[int, StatementFailed]] = PromptFuture(self._loop)
         self._save = (checkpoints, saved)
         if not self._is_busy:
             self._begin()
@@ -86,22 +87,25 @@ class JointWrites:
         written.add_done_callback(lambda written: self._ended(append, save, written))
 
     def _ended(self, append: _Append | None, save: _Save | None, written: asyncio.Future[Written]) -> None:
+        if (append is not None and save is not None) or self._append is not None or self._save is not None:
+            self._loop.call_soon(self._begin)  # after those who wait for this one
+        else:
+            self._is_busy = False
         error: BaseException | None
         if written.cancelled():
             error = CommitUnknown("the commit was cancelled: it may have been written")
         else:
             error = written.exception()
-        if append is not None and not append[1].done():
-            if error is not None:
-                append[1].set_exception(error)
-            else:
-                append[1].set_result(written.result().appended)
-        if save is not None and not save[1].done():
-            if error is not None:
-                save[1].set_exception(error)
-            else:
-                save[1].set_result(written.result().failed_checkpoints)
-        if (append is not None and save is not None) or self._append is not None or self._save is not None:
-            self._loop.call_soon(self._begin)  # after the callbacks of those who wait for this one
-        else:
-            self._is_busy = False
+        # Those who wait may append and save again within these calls.
+        try:
+            if append is not None and not append[1].done():
+                if error is not None:
+                    append[1].set_exception(error)
+                else:
+                    append[1].set_result(written.result().appended)
+        finally:
+            if save is not None and not save[1].done():
+                if error is not None:
+                    save[1].set_exception(error)
+                else:
+                    save[1].set_result(written.result().failed_checkpoints)
