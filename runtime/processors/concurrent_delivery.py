@@ -1,7 +1,8 @@
 """`ConcurrentDelivery`: delivers events to slow handlers, in concurrent lanes that each keep their order.
 
-Retries and parking follow `delivery.py`. Invariants: at most one event of a lane is being handled; the position never
-passes an unfinished event; when a page ends, for any reason, none of its tasks is left.
+Retries and parking follow `delivery.py`. Invariants: at most one event of a lane is being handled, unless the handler
+lets them overlap; after a failure, the rest of its lane in the page is handled one by one; the position never passes an
+unfinished event; when a page ends, for any reason, none of its tasks is left.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.processors.dead_letters import moved_to
 from actorium.runtime.processors.delivery import Attempts
 from actorium.runtime.retry import Retry
-from actorium.store.errors import Transient
+from actorium.store.errors import LostRace, Transient
 from actorium.store.event_store import DeadLetter
 from actorium.store.events import Event, RecordedEvent
 from actorium.store.names import StreamName
@@ -28,12 +29,14 @@ from actorium.store.raised import let_through
 from actorium.store.source import Source
 
 _SAVE_EVERY_S = 0.25  # how much work with external effects a crash may repeat
-Lane = deque[int]
 Ended = Callable[[asyncio.Future[Any]], None]
 
 
 class React(Protocol):
-    """A slow handler with external effects."""
+    """A slow handler with external effects.
+
+    concurrency: how many events may be under way at the same time.
+    """
 
     concurrency: int
 
@@ -43,8 +46,29 @@ class React(Protocol):
     def begin(self, recorded: RecordedEvent[Event], ended: Ended) -> bool:
         """Begin the effect of one event and report its end to `ended`; False if `react` must do it in a task."""
 
+    def may_overlap(self, delivered: Delivered) -> bool:
+        """Return whether to begin an event before those ahead of it in its lane have ended.
+
+        If one of them fails, all that were begun behind it must fail, too.
+        """
+
     async def react(self, recorded: RecordedEvent[Event]) -> None:
         """Carry out the effect of one event."""
+
+
+class _Lane:
+    """The events of one lane in a page, by their indexes.
+
+    waiting: those not begun; under_way: how many were begun and have not ended.
+    undone: those that failed, with their errors; the lane goes on with them when nothing is under way.
+    """
+
+    __slots__ = ("under_way", "undone", "waiting")
+
+    def __init__(self, first: int) -> None:
+        self.waiting: deque[int] = deque((first,))
+        self.under_way = 0
+        self.undone: dict[int, BaseException] = {}
 
 
 class ConcurrentDelivery:
@@ -147,9 +171,13 @@ class ConcurrentDelivery:
             if not await self._attempts.wait(delivered, attempt, error):
                 return self._attempts.letter(delivered, attempt, error, self._lane_of(delivered))
 
-    def lanes(self, events: Sequence[Delivered], page: _Page) -> list[Lane]:
+    def may_overlap(self, delivered: Delivered) -> bool:
+        """Return whether an event may begin before those ahead of it in its lane have ended."""
+        return self._handler.may_overlap(delivered)
+
+    def lanes(self, events: Sequence[Delivered], page: _Page) -> list[_Lane]:
         """Return the indexes of events by lane; note those that need no handling."""
-        lanes: dict[StreamName, Lane] = {}
+        lanes: dict[StreamName, _Lane] = {}
         letters = self._checkpoint.letters
         any_letters = bool(letters)
         for index, delivered in enumerate(events):
@@ -157,9 +185,9 @@ class ConcurrentDelivery:
             if lane is None or (any_letters and letters.hold_back(delivered, lane)):
                 page.over(index)
             elif (waiting := lanes.get(lane)) is None:
-                lanes[lane] = deque((index,))
+                lanes[lane] = _Lane(index)
             else:
-                waiting.append(index)
+                waiting.waiting.append(index)
         return list(lanes.values())
 
     def _lane_of(self, delivered: Delivered) -> StreamName | None:
@@ -183,8 +211,9 @@ class _Page:
         self._first_left = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
-        self._waiting: deque[Lane] = deque(delivery.lanes(events, self))
+        self._waiting: deque[_Lane] = deque(delivery.lanes(events, self))
         self.lanes_left = len(self._waiting)
+        self._room = 0  # how many more events may be under way
 
     @property
     def position(self) -> int:
@@ -197,11 +226,10 @@ class _Page:
         while self._first_left < len(self._is_over) and self._is_over[self._first_left]:
             self._first_left += 1
 
-    def begin(self, lanes: int) -> None:
-        """Start up to this many of the waiting lanes."""
-        while self._waiting and lanes:
-            lanes -= 1
-            self._go_on(self._waiting.popleft())
+    def begin(self, concurrency: int) -> None:
+        """Begin the first events, up to this many at the same time."""
+        self._room = concurrency
+        self._begin_lanes()
 
     async def close(self) -> None:
         """Accept nothing more, and end the running tasks."""
@@ -212,44 +240,77 @@ class _Page:
             with anyio.CancelScope(shield=True):
                 await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _go_on(self, lane: Lane) -> None:
-        if not self._delivery.begin(self._events[lane[0]], partial(self._begun_ended, lane)):
-            self._in_a_task(lane, None)
+    def _begin_lanes(self) -> None:
+        while self._waiting and self._room:
+            self._go_on(self._waiting.popleft())
 
-    def _begun_ended(self, lane: Lane, begun: asyncio.Future[Any]) -> None:
+    def _go_on(self, lane: _Lane) -> None:
+        """Begin the next events of a lane, as long as they may overlap and there is room."""
+        waiting, delivery = lane.waiting, self._delivery
+        while waiting and self._room:
+            index = waiting[0]
+            delivered = self._events[index]
+            if lane.under_way and not delivery.may_overlap(delivered):
+                return
+            if not delivery.begin(delivered, partial(self._begun_ended, lane, index)):
+                if not lane.under_way:
+                    self._in_a_task(lane, None)
+                return
+            waiting.popleft()
+            lane.under_way += 1
+            self._room -= 1
+
+    def _begun_ended(self, lane: _Lane, index: int, begun: asyncio.Future[Any]) -> None:
         failed = asyncio.CancelledError() if begun.cancelled() else begun.exception()
         if self._closed:
             return
-        if failed is not None:
-            # A transient error says nothing about the event and does not count as an attempt.
-            self._in_a_task(lane, None if isinstance(failed, Transient) else failed)
-            return
-        self.over(lane.popleft())
-        if lane:
-            self._go_on(lane)
+        self._room += 1
+        lane.under_way -= 1
+        if failed is None:
+            self.over(index)
         else:
+            lane.undone[index] = failed
+        if lane.undone:
+            if not lane.under_way:
+                self._try_again(lane)
+        elif lane.waiting:
+            self._go_on(lane)
+        elif not lane.under_way:
             self._lane_ended()
+            return
+        self._begin_lanes()
 
-    def _in_a_task(self, lane: Lane, failed: BaseException | None) -> None:
-        task = asyncio.get_running_loop().create_task(self._deliver(lane, failed))
+    def _try_again(self, lane: _Lane) -> None:
+        """Handle what failed, and what follows it, one by one."""
+        first, *others = sorted(lane.undone)
+        error = lane.undone[first]
+        lane.waiting.extendleft([*reversed(others), first])
+        lane.undone.clear()
+        # These say nothing about the event, and do not count as an attempt.
+        self._in_a_task(lane, None if isinstance(error, Transient | LostRace) else error)
+
+    def _in_a_task(self, lane: _Lane, failed: BaseException | None) -> None:
+        self._room -= 1
+        task = asyncio.get_running_loop().create_task(self._deliver(lane.waiting, failed))
         self._tasks.add(task)
         task.add_done_callback(self._task_ended)
 
-    async def _deliver(self, lane: Lane, failed: BaseException | None) -> None:
-        while lane:
-            letter = await self._delivery.deliver(self._events[lane[0]], failed)
+    async def _deliver(self, waiting: deque[int], failed: BaseException | None) -> None:
+        while waiting:
+            letter = await self._delivery.deliver(self._events[waiting[0]], failed)
             failed = None
             if letter is not None:
                 self.parked.append(letter)
-                while lane:
-                    self.over(lane.popleft())
+                while waiting:
+                    self.over(waiting.popleft())
                 return
-            self.over(lane.popleft())
+            self.over(waiting.popleft())
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if task.cancelled() or self._closed:
             return
+        self._room += 1
         error = task.exception()
         if error is None:
             self._lane_ended()
@@ -258,7 +319,6 @@ class _Page:
 
     def _lane_ended(self) -> None:
         self.lanes_left -= 1
-        if self._waiting:
-            self._go_on(self._waiting.popleft())
-        elif not self.lanes_left and not self.ended.done():
+        if not self.lanes_left and not self.ended.done():
             self.ended.set_result(None)
+        self._begin_lanes()

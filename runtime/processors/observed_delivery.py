@@ -68,6 +68,10 @@ class ObservedReact:
 
         return self._handler.begin(recorded, reported)
 
+    def may_overlap(self, delivered: Delivered) -> bool:
+        """Return whether an event may begin before those ahead of it have ended."""
+        return self._handler.may_overlap(delivered)
+
     async def react(self, recorded: RecordedEvent[Event]) -> None:
         """Carry out the effect of one event, then report it."""
         began = self._time()

@@ -122,6 +122,10 @@ class ReactionWork:
         """Leave every event to `react`: a user's function needs a task."""
         return False
 
+    def may_overlap(self, delivered: Delivered) -> bool:
+        """Return False: the events of a stream are handled one after the other."""
+        return False
+
     async def react(self, recorded: RecordedEvent[Event]) -> None:
         """Call the function with one event, unless it is a replay to skip."""
         if recorded.position <= self._replay_up_to and self._reaction.on_replay == "skip":

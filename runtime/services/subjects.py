@@ -29,6 +29,11 @@ def events_of(service: str) -> str:
     return f"actorium.events.{service}"
 
 
+def growth_of(service: str) -> str:
+    """Return where a service says how far its stream of events has grown."""
+    return f"actorium.grown.{service}"
+
+
 def id_of_elsewhere(service: str, command_id: str) -> str:
     """Return the id under which a command of another service is stored here.
 

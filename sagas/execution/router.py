@@ -91,6 +91,10 @@ class Router:
         known = self._definition.handler_of(type(recorded.event))
         return known is not None and known.is_start and known.correlate is None
 
+    def may_overlap(self, delivered: Delivered) -> bool:
+        """Return False: the events of a saga are delivered one after the other."""
+        return False
+
     async def react(self, recorded: RecordedEvent[Event]) -> None:
         """Deliver one event to its saga."""
         saga_id = self.saga_id(recorded)

@@ -7,7 +7,6 @@ run is deterministic. The streams last as long as something refers to the bus of
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from weakref import WeakValueDictionary
 
 from actorium.runtime.bus.bus import (
@@ -122,17 +121,12 @@ class MemoryBus:
         return one
 
     async def append(self, stream: str, data: bytes, *, after: int) -> int:
-        """Append an entry, and tell the subscribers of the stream's name."""
+        """Append an entry."""
         entries = self._hub.streams.setdefault(stream, [])
         if len(entries) != after:
             raise WrongSequence(f"the stream {stream} ends at {len(entries)}, not {after}: read its end again")
         entries.append(data)
-        asyncio.get_running_loop().call_soon(partial(self._tell, stream, data))
         return len(entries)
-
-    def _tell(self, stream: str, data: bytes) -> None:
-        for one in self._hub.receivers(stream):
-            one.deliver(BusMessage(stream, data))
 
     async def ends(self, stream: str) -> StreamEnds:
         """Return where a stream begins and ends."""

@@ -5,13 +5,14 @@ service's stream has forgotten them. They are kept in streams of the service's n
 come from, so `recorded.stream_id` is the id of the other service's aggregate.
 
 Invariants: an event is recorded under an id derived from its own, so it is recorded once; the events of one stream keep
-their order; the saved number never passes an event that is not recorded or parked.
+their order: several are under way at a time only if each names the version that the one before it leads to; the saved
+number never passes an event that is not recorded or parked.
 """
 
 from __future__ import annotations
 
 import asyncio
-from functools import reduce
+from functools import partial, reduce
 from operator import or_
 from types import new_class
 from typing import Any
@@ -21,7 +22,7 @@ from actorium.actors.aggregate import Aggregate, decide, evolve
 from actorium.actors.commands import Command
 from actorium.actors.envelope import Envelope
 from actorium.actors.snapshots import Snapshots
-from actorium.runtime.commands.answer_batch import Take
+from actorium.runtime.commands.answer_batch import Answer, Take
 from actorium.runtime.commands.derived_ids import MARK, derived_id
 from actorium.runtime.commands.dispatcher import Dispatcher
 from actorium.runtime.errors import RuntimeClosed
@@ -37,7 +38,9 @@ from actorium.store.events import Event, RecordedEvent
 from actorium.store.names import StreamName
 from actorium.store.source import Source
 
-_CONCURRENCY = 512
+_CONCURRENCY = 2_048
+# For more streams than these, the version that an event leads to is forgotten.
+_VERSIONS_MAX = 50_000
 _RETRY = Retry(attempts=1, backoff_s=0.05, backoff_max_s=5.0)
 # The actors of these streams have no state: a snapshot spares them the events.
 _SNAPSHOTS = Snapshots(every=500)
@@ -118,6 +121,7 @@ class Inbox:
         self._source = source
         self._timeout_s = timeout_s
         self._taken_to = 0  # events up to here may have been taken in before
+        self._versions: dict[StreamName, int] = {}  # where streams are when everything under way has ended
 
     def lane(self, delivered: Delivered) -> StreamName:
         """Return the stream under which an event is kept."""
@@ -126,10 +130,32 @@ class Inbox:
     def begin(self, recorded: RecordedEvent[Event], ended: Take) -> bool:
         """Record one event immediately, if there is room."""
         fresh = recorded.position > self._taken_to
-        return self._dispatcher.ask_nowait(self._envelope(recorded, fresh), ended) is not None
+        stream = recorded.stream
+        version = self._versions.get(stream)
+        envelope = self._envelope(recorded, fresh)
+        if version is None:
+            return self._dispatcher.ask_nowait(envelope, partial(self._first_ended, stream, ended)) is not None
+        envelope.expected_version = version
+        if self._dispatcher.ask_nowait(envelope, ended) is None:
+            return False
+        self._versions[stream] = version + 1
+        return True
+
+    def _first_ended(self, stream: StreamName, ended: Take, answer: Answer) -> None:
+        """Remember the version that a first event led to, unless it was recorded long ago."""
+        if not answer.cancelled() and answer.exception() is None and not answer.result().duplicate:
+            if len(self._versions) >= _VERSIONS_MAX:
+                self._versions.clear()
+            self._versions[stream] = answer.result().version
+        ended(answer)
+
+    def may_overlap(self, delivered: Delivered) -> bool:
+        """Return whether the version is known that the events ahead of this one lead to."""
+        return delivered.stream in self._versions
 
     async def react(self, recorded: RecordedEvent[Event]) -> None:
         """Record one event."""
+        self._versions.pop(recorded.stream, None)
         attempt = 0
         while True:
             try:
@@ -162,6 +188,7 @@ class Inbox:
         """Continue where the last run ended; a service that is new here begins where `start` says."""
         checkpoint = self._checkpoint
         await checkpoint.load()
+        self._versions.clear()
         self._taken_to = await self._reader.last_number()
         begun = f"{checkpoint.name} begins after"
         known = await self._store.load_checkpoint(begun)

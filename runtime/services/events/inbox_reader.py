@@ -14,14 +14,14 @@ import msgspec
 from actorium.runtime.bus.bus import Bus, BusMessage, BusSubscription, Entry
 from actorium.runtime.log.log_reader import Delivered, Slice, Unread
 from actorium.runtime.services.events.batches import Batch, decode_batch, record_of
-from actorium.runtime.services.subjects import events_of
+from actorium.runtime.services.subjects import events_of, growth_of
 from actorium.runtime.waits import end, ended
 from actorium.store.codec import EventCodec
 from actorium.store.errors import DamagedLog, UnreadableEvent
 from actorium.store.events import EncodedRecord, Event
 from actorium.store.raised import text_of
 
-_ENTRIES_PER_PAGE = 8
+_ENTRIES_PER_PAGE = 64  # and as many bytes as the bus gives at once
 
 
 class InboxTail:
@@ -66,13 +66,11 @@ class InboxReader:
 
     async def open(self) -> BusSubscription:
         """Listen for the growth of the stream."""
-        return await self._bus.subscribe(self._stream, self._grew)
+        return await self._bus.subscribe(growth_of(self._service), self._grew)
 
     def _grew(self, message: BusMessage) -> None:
-        try:
-            self.log_tail.grew_to(decode_batch(message.data).last)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            self.log_tail.grew_to(self.log_tail.position + 1)
+        if message.data.isdigit():
+            self.log_tail.grew_to(int(message.data))
 
     async def last_number(self) -> int:
         """Return the number of the last event in the stream; 0 if it never held one."""

@@ -21,7 +21,7 @@ from actorium.runtime.processors.dead_letters import dead_letter
 from actorium.runtime.retry import Retry, TryLater
 from actorium.runtime.services.events.batches import batches_of, decode_batch
 from actorium.runtime.services.service import Service
-from actorium.runtime.services.subjects import events_of
+from actorium.runtime.services.subjects import events_of, growth_of
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import DeadLetter
 from actorium.store.events import Event, RecordedEvent
@@ -107,7 +107,6 @@ class Publisher:
         if readable and readable[0].position <= self._published_to:
             log.error("published_events_lost", stream=self._stream, bus=self._bus.describe(), after=end.number)
             self._published_to = 0
-        number = end.number
         for data, batch in batches_of(readable, self._service.name, end.number + 1, largest):
             if len(data) > largest:
                 raise TryLater(
@@ -116,8 +115,15 @@ class Publisher:
                     _RETRY,
                 )
             sequence = await self._bus.append(self._stream, data, after=end.sequence)
-            number = batch.last
-            self._end = end = _End(sequence, number, batch.position)
+            self._end = end = _End(sequence, batch.last, batch.position)
+            await self._tell(batch.last)
+
+    async def _tell(self, number: int) -> None:
+        """Give those who follow the stream a hint; they find what is lost by themselves."""
+        try:
+            await self._bus.publish(growth_of(self._service.name), b"%d" % number)
+        except ServiceUnavailable:
+            pass
 
     async def _park(self, unread: Unread, error: Exception) -> None:
         """Park an event that cannot be read; it is not in the stream, and has no number."""

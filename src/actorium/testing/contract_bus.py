@@ -235,17 +235,6 @@ class BusContract:
             expect(sorted(map(str, map(type, outcomes))), sorted(map(str, (int, WrongSequence))))
             expect(await one.ends(stream), StreamEnds(1, 2))
 
-    @_in_a_loop
-    async def test_subscribers_of_a_streams_name_are_told_of_its_growth(self, new_bus: NewBus) -> None:
-        stream = self._subject()
-        async with _open(new_bus) as one, _open(new_bus) as other:
-            await one.append(stream, b"first", after=0)
-            told = _Received()
-            await other.subscribe(stream, told)
-            await self._settled(one, other)
-            await one.append(stream, b"second", after=1)
-            await told.count(1)
-
     async def _settled(self, *buses: Bus) -> None:
         """Wait until what these buses sent was received, by a message of each to itself."""
         for bus in buses:

@@ -1,7 +1,6 @@
 """Events between services: each published once, each taken in once, through restarts, rivals and losses."""
 
 import asyncio
-import itertools
 
 import pytest
 from structlog.testing import capture_logs
@@ -18,14 +17,29 @@ from support.shop_parts import (
 )
 from support.virtual_time import settled, virtual
 
-from actorium import Aggregate, Event, EventStore, Projection, RecordedEvent, Runtime, Saga, on, query, react, starts
-from actorium.errors import ConfigurationError, ServiceUnavailable
+from actorium import (
+    Aggregate,
+    Event,
+    EventStore,
+    Projection,
+    RecordedEvent,
+    Retry,
+    Runtime,
+    Saga,
+    Settings,
+    on,
+    query,
+    react,
+    starts,
+)
+from actorium.errors import ConfigurationError, ServiceUnavailable, StoreUnavailable
 from actorium.runtime.bus.bus import Bus
 from actorium.runtime.bus.buses.memory import MemoryBus
 from actorium.runtime.bus.urls import open_bus
-from actorium.runtime.services.events.batches import batches_of, decode_batch
+from actorium.runtime.services.events.batches import decode_batch
 from actorium.runtime.services.subjects import events_of
 from actorium.services import RemoteService, Service
+from actorium.store.event_store import AppendBatch, Appended
 from actorium.store.memory import MemoryStore
 from actorium.store.source import SystemSource
 from actorium.testing.nats_server import own_nats_server
@@ -257,6 +271,72 @@ async def test_an_event_that_does_not_fit_is_parked_alone() -> None:
             assert await taken_in(here) == [("c-1", CreditReserved("o-1", 5))]
 
 
+async def reserved(bus: MemoryBus, amounts: list[int]) -> None:
+    """Have a service publish one reservation of one customer for each amount."""
+    async with home(bus) as there:
+        await there.send(OpenCustomer("c-1", 1_000_000))
+        for amount in amounts:
+            await there.send(ReserveCredit("c-1", "o" * amount, amount))
+        await settled()
+
+
+@virtual
+async def test_many_events_of_one_stream_share_a_commit() -> None:
+    bus = new_bus()
+    await reserved(bus, [*range(1, 301)])
+    async with orders(another(bus)) as here:
+        await settled()
+        assert [len(event.order) for _, event in await taken_in(here) if isinstance(event, CreditReserved)] == [
+            *range(1, 301)
+        ]
+        assert here.statistics().writer.batches < 10
+
+
+@virtual
+async def test_an_event_that_cannot_be_recorded_holds_back_those_behind_it() -> None:
+    bus = new_bus()
+    await reserved(bus, [1, 2, 2_000, 3, 4])
+    settings = Settings(max_payload_bytes=1_500, handler_retry=Retry(attempts=1))
+    with capture_logs():
+        async with Runtime(
+            [Order, customers()], store=MemoryStore(), settings=settings, service=Service("orders", bus=another(bus))
+        ) as here:
+            await settled()
+            assert await taken_in(here) == [
+                ("c-1", CustomerOpened(1_000_000)),
+                ("c-1", CreditReserved("o", 1)),
+                ("c-1", CreditReserved("oo", 2)),
+            ]
+            (letter,) = here.dead_letters.list()
+            assert "max_payload_bytes" in letter.error
+            assert await here.dead_letters.discard(letter, reason="too large")
+            assert [event for _, event in await taken_in(here)][3:] == [
+                CreditReserved("ooo", 3),
+                CreditReserved("oooo", 4),
+            ]
+
+
+@virtual
+async def test_a_commit_that_fails_keeps_the_order_of_a_stream() -> None:
+    class Failing(MemoryStore):
+        left = 1
+
+        async def append(self, batch: AppendBatch) -> Appended:
+            if len(batch.appends) > 1 and Failing.left:
+                Failing.left -= 1
+                raise StoreUnavailable("the disk is away")
+            return await super().append(batch)
+
+    bus = new_bus()
+    await reserved(bus, [*range(1, 31)])
+    with capture_logs():
+        async with orders(another(bus), store=Failing()) as here:
+            await asyncio.sleep(30)
+            found = [event for _, event in await taken_in(here)]
+    assert found == [CustomerOpened(1_000_000), *(CreditReserved("o" * n, n) for n in range(1, 31))]
+    assert Failing.left == 0
+
+
 @virtual
 async def test_two_services_with_one_name_are_told_apart() -> None:
     bus = new_bus()
@@ -269,24 +349,6 @@ async def test_two_services_with_one_name_are_told_apart() -> None:
             await settled()
             statistics = other.processors[other._service].statistics()
             assert "another service has the name 'customers'" in statistics.error
-
-
-def test_a_batch_keeps_the_events_of_one_record_together_and_has_a_size() -> None:
-    recorded = [
-        RecordedEvent(
-            "Customer", "c", number // 2, number // 2 + 1, CustomerOpened(number), Metadata("c"), 0, number % 2
-        )
-        for number in range(20)
-    ]
-    batches = [*batches_of(recorded, "customers", 8, 700)]
-    assert [batch for _, batch in batches] == [decode_batch(data) for data, _ in batches]
-    assert len(batches) > 3
-    assert all(len(data) <= 700 and len(batch.events) % 2 == 0 for data, batch in batches)
-    assert [batch.first for _, batch in batches][:1] == [8]
-    assert sum(len(batch.events) for _, batch in batches) == 20
-    assert [batch.position for _, batch in batches][-1] == 10
-    for (_, before), (_, after) in itertools.pairwise(batches):
-        assert after.first == before.last + 1
 
 
 def test_a_service_and_a_stream_cannot_have_one_name() -> None:

@@ -118,6 +118,17 @@ def an_inbox_moves_on_before_the_event_is_recorded(patch: pytest.MonkeyPatch) ->
 
 
 @mutant(shop)
+def an_inbox_does_not_wait_for_the_event_before(patch: pytest.MonkeyPatch) -> None:
+    """An event is recorded behind the one before it or not at all; here wherever its stream is."""
+
+    def begin(inbox: Inbox, recorded: RecordedEvent[Event], ended: Any) -> bool:
+        return inbox._dispatcher.ask_nowait(inbox._envelope(recorded, fresh=False), ended) is not None
+
+    patch.setattr(Inbox, "begin", begin)
+    patch.setattr(Inbox, "may_overlap", lambda inbox, delivered: True)
+
+
+@mutant(shop)
 def an_inbox_records_an_event_again(patch: pytest.MonkeyPatch) -> None:
     """An event is recorded under an id that follows from its own; here under a new one each time."""
     envelope = Inbox._envelope

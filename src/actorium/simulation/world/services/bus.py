@@ -91,11 +91,6 @@ class SimulatedBus(MemoryBus):
             raise ServiceUnavailable("the confirmation of the bus was lost")
         return sequence
 
-    def _tell(self, stream: str, data: bytes) -> None:
-        fault = self._draw("bus", f"{self._name} about its stream")
-        if not self._simulated_hub.is_away and (fault is None or fault.kind is not Kind.FRAME_LOST):
-            super()._tell(stream, data)
-
     async def ends(self, stream: str) -> StreamEnds:
         """Return where a stream begins and ends."""
         self._require_there()
