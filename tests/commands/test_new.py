@@ -55,7 +55,6 @@ def test_a_new_project_passes_its_own_tests_and_is_typed(
     assert (code, err) == (0, "")
     assert out.splitlines()[1:] == [
         "  cd shop",
-        "  make install   # once, to install what its tests need",
         "  make test",
         "  make run",
     ]

@@ -44,6 +44,7 @@ def project_files(name: str, parts: frozenset[str], version: str) -> dict[str, s
         keep_trailing_newline=True,
     )
     values = {"name": name, "version": version, **{f"with_{part}": part in parts for part in PARTS}}
+    values["imports"] = ", ".join(["fastapi", "httpx"] * ("web" in parts) + ["pytest", "pytest_asyncio"])
     return {
         path.format(name=name): environment.get_template(f"{template}.jinja").render(values)
         for template, path, part in _FILES

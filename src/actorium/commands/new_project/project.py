@@ -43,7 +43,7 @@ def new(name: str, /, *, without: Annotated[str, Parameter(show_default=False)] 
         file.write_text(text, encoding="utf-8", newline="\n")
     screen = Screen()
     screen.say(f"Created {name}/ with {len(files)} files. Next:")
-    for line in (f"cd {name}", "make install   # once, to install what its tests need", "make test", "make run"):
+    for line in (f"cd {name}", "make test", "make run"):
         screen.say(f"  {line}")
 
 
