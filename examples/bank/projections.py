@@ -7,6 +7,7 @@ from datetime import date
 import msgspec
 
 from actorium import Event, Projection, Reader, RecordedEvent, Transaction, on, query
+from actorium.corrections import KeyColumn
 from actorium.examples.bank.domain import AccountOpened, BookingCorrected, Credited, Debited
 
 
@@ -16,6 +17,7 @@ class Balances(Projection):
     projection_name = "bank_balances"
     version = 2
     schema = "CREATE TABLE balances (account TEXT PRIMARY KEY, balance INTEGER NOT NULL)"
+    key = KeyColumn("account", of=lambda recorded: recorded.stream_id)
 
     @on
     def opened(self, event: AccountOpened, recorded: RecordedEvent[Event], tx: Transaction) -> None:
@@ -65,6 +67,7 @@ class Turnover(Projection):
             month TEXT, purpose TEXT, credits INTEGER NOT NULL, debits INTEGER NOT NULL, PRIMARY KEY (month, purpose)
         ) WITHOUT ROWID
     """
+    key = KeyColumn("month", of=lambda recorded: month_of(recorded.event.booked_on))
 
     @on
     def credited(self, event: Credited, recorded: RecordedEvent[Event], tx: Transaction) -> None:

@@ -104,6 +104,24 @@ async def corrected_booking(world: World) -> None:
     world.eventually("the balance is right", corrected, within_s=_SOON_S)
 
 
+@simulation(exhaustive=True)
+async def skipped_booking(world: World) -> None:
+    """One booking that a case takes out of the balances and leaves in the log."""
+    bank = world.runtime([Account, Balances])
+    async with world.calm():
+        await open_accounts(bank, _ACCOUNTS[:2])
+    cases = bank.corrections
+    await cases.open(Selection(events=[f"{Account.stream_type}/a-0/2"]), by="ann", reason="a test", id="c-0")
+    await cases.plan("c-0", by="ann", skip=[f"projection {Balances.projection_name}"])
+    await cases.approve("c-0", by="bob")
+    await cases.apply("c-0")
+    await cases.close("c-0", by="bob")
+    async with world.calm():
+        end = 2 * len(_ACCOUNTS[:2])  # an opening and a credit for each account
+        assert await bank.query(Balances.of, "a-0", after=end) == 0
+        assert await bank.query(Balances.of, "a-1", after=end) == _EACH_HAS
+
+
 def corrected_at_most_once(view: View) -> bool:
     """Return whether at most one event corrects the wrong booking."""
     return len(list(view.events(BookingCorrected))) <= 1

@@ -27,6 +27,7 @@ from actorium.runtime.processors.event_handlers import (
     nearest,
     read_handler,
 )
+from actorium.runtime.projections.key_column import KeyColumn
 from actorium.runtime.projections.row_fold import ADD, DELETE, PUT, Recorded
 from actorium.runtime.projections.table_names import TableNames
 from actorium.runtime.projections.tables import Table, definition_of
@@ -195,7 +196,17 @@ def query(method: Callable[..., Any]) -> Query[Any]:
 class ProjectionDefinition:
     """The declarations of a projection class, checked when the class is defined."""
 
-    __slots__ = ("_schema", "handlers", "has_schema", "has_tables", "name", "projection_class", "tables", "version")
+    __slots__ = (
+        "_schema",
+        "handlers",
+        "has_schema",
+        "has_tables",
+        "key",
+        "name",
+        "projection_class",
+        "tables",
+        "version",
+    )
 
     def __init__(self, projection_class: type[Projection], names: Mapping[str, Any]) -> None:
         self.projection_class = projection_class
@@ -206,6 +217,12 @@ class ProjectionDefinition:
         self.tables = _checked_tables(owner, projection_class.tables)
         self.has_schema = bool(self._schema)
         self.has_tables = bool(self._schema or self.tables)
+        self.key = projection_class.key
+        if self.key is not None and not (self.has_schema and isinstance(self.key, KeyColumn)):
+            raise ConfigurationError(
+                f"{owner}.key = {self.key!r}: must be KeyColumn(…), for a projection with a schema; rows of `tables` "
+                "have keys of their own"
+            )
         if not is_version(self.version):
             raise ConfigurationError(f"{owner}.version = {self.version!r}: version must be an integer, 1 or more")
         if not _NAME.fullmatch(self.name):
@@ -340,6 +357,8 @@ class Projection(msgspec.Struct, metaclass=HandlerMeta):
         `{"sqlite": …, "postgresql": …}`. A projection with neither `tables` nor `schema` keeps its state in its fields.
     snapshot_every: for a projection without tables, the number of events between saved states, so that a start does
         not read the whole log; 0 for never.
+    key: for a projection with a schema, the column that says which rows an event can change, so that a correction case
+        repairs only those: `key = KeyColumn("account", of=lambda recorded: recorded.stream_id)`.
     on_failure: what to do when every attempt of a handler has failed. "park" sets the event aside for an operator and
         continues with other streams; "stop" stops the projection, for a read model that must not skip an event.
     """
@@ -349,6 +368,7 @@ class Projection(msgspec.Struct, metaclass=HandlerMeta):
     schema: ClassVar[str | Mapping[str, str]] = ""
     projection_name: ClassVar[str] = ""
     snapshot_every: ClassVar[int] = 0
+    key: ClassVar[KeyColumn | None] = None
     on_failure: ClassVar[OnFailure] = "park"
     __definition__: ClassVar[ProjectionDefinition]
 

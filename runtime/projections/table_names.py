@@ -27,7 +27,10 @@ _CONFLICT_CLAUSES = frozenset({"ROLLBACK", "ABORT", "REPLACE", "FAIL", "IGNORE"}
 
 
 class TableNames:
-    """Rewrites one projection version's statements from plain names to its own tables' names."""
+    """Rewrites one projection version's statements from plain names to its own tables' names.
+
+    are_tied: the schema has a trigger, a view or a virtual table, so that a change of one table may change another.
+    """
 
     def __init__(self, prefix: str, schema: str, dialect: Dialect, tables: Sequence[type[Table]] = ()) -> None:
         self.prefix = prefix
@@ -45,7 +48,7 @@ class TableNames:
         self._tables = {self._own[name.lower()]: n for n, name in enumerate(self.plain, 1)}
         # With a trigger or a view, a statement on one table may depend on another.
         keywords = {token.keyword for statement in self.statements for token in sql_tokens(statement)}
-        self._are_tied = bool(keywords & {"TRIGGER", "VIEW", "VIRTUAL"})
+        self.are_tied = bool(keywords & {"TRIGGER", "VIEW", "VIRTUAL"})
         self._queries: dict[str, str] = {}
 
     def schema(self) -> list[str]:
@@ -87,7 +90,7 @@ class TableNames:
                 self._groups.clear()
             names = {token.name for token in sql_tokens(rewritten)}
             used = [number for name, number in self._tables.items() if name in names]
-            group = self._groups[rewritten] = used[0] if len(used) == 1 and not self._are_tied else 0
+            group = self._groups[rewritten] = used[0] if len(used) == 1 and not self.are_tied else 0
         return group
 
     def _keep(self, kept: dict[str, str], sql: str, begins: frozenset[str], what: str) -> str:

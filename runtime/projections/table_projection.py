@@ -280,8 +280,11 @@ def projection_prefix(name: str) -> str:
     return f"{name}__v"
 
 
-def names_of(projection: type[Projection], version: int, dialect: Dialect) -> TableNames:
-    """Return the table names of a version of a projection, as the current code names them."""
+def names_of(projection: type[Projection], version: int, dialect: Dialect, *, beside: bool = False) -> TableNames:
+    """Return the table names of a version of a projection, as the current code names them.
+
+    beside: those of tables beside its own, for a repair; a reset of the version drops what a killed repair left.
+    """
     definition = projection.__definition__
-    prefix = f"{projection_prefix(definition.name)}{version}__"
+    prefix = f"{projection_prefix(definition.name)}{version}__{'beside__' if beside else ''}"
     return TableNames(prefix, definition.schema_for(dialect.name), dialect, definition.tables)

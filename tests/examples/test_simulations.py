@@ -22,6 +22,7 @@ ENDS = {
     "refused_payment": "bank.transfer-returned",
     "recalled_payment": "bank.payment-recalled",
     "corrected_booking": "correction.closed",
+    "skipped_booking": "correction.projection_repaired",
     "orchestrated_order": "shop.order-confirmed",
     "orchestrated_order_undone": "shop.stock-released",
     "choreographed_order": "shop.order-confirmed",

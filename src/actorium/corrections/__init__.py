@@ -15,6 +15,7 @@ from actorium.corrections.impact.selection import Selection
 from actorium.corrections.what_if.differences import Difference, WhatIf
 from actorium.corrections.what_if.edits import Added, Edits
 from actorium.corrections.what_if.questions import what_if, with_code
+from actorium.runtime.projections.key_column import KeyColumn
 
 __all__ = [
     "Added",
@@ -26,6 +27,7 @@ __all__ = [
     "Difference",
     "Edits",
     "Impact",
+    "KeyColumn",
     "PlannedCorrection",
     "Selection",
     "SkipMark",

@@ -50,6 +50,8 @@ async def reproduce_case(world: World, catalog: Catalog, case: str) -> None:
         by=_OPENED_BY,
         right={one.event: _fields(one) for one in story.corrections if not one.command},
         commands={one.event: _command(one, known) for one in story.corrections if one.command},
+        skip=story.skip,
+        repair=story.repair,
     )
     await cases.approve(story.id, by=_APPROVED_BY)
     await cases.apply(story.id)

@@ -7,7 +7,6 @@ case are in force before a projection is repaired; what is recorded as applied o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 
 from actorium.actors.commands import Ack, Command
 from actorium.actors.envelope import Envelope
@@ -29,7 +28,7 @@ from actorium.runtime.commands.derived_ids import derived_id
 from actorium.runtime.environment import RuntimeEnvironment
 from actorium.runtime.processors.outlet import CORRECTS_HEADER
 from actorium.store.errors import Refused
-from actorium.store.events import EncodedRecord, Event, RecordedEvent
+from actorium.store.events import EncodedRecord
 from actorium.store.names import StreamName, event_id
 
 _AT_ONCE = 50
@@ -129,11 +128,12 @@ class CaseApplication:
         processor = self._services.keeper.followers.get(follower)
         if projection is None or processor is None:
             return  # the code has no such projection any more
-        is_marked = any(mark.follower == follower for mark in case.marks)
-        events: Sequence[RecordedEvent[Event]] | None = None
-        if is_marked:  # only these events differ, so only their rows do
-            events = [recorded for record in records.values() for recorded in self._catalog.codec.recorded(record)]
-        done = await repair(projection, processor, self._store, self._services.reads.log_reader, events)
+        events = [recorded for record in records.values() for recorded in self._catalog.codec.recorded(record)]
+        # If the projection skips the events, only their rows differ; if its code was wrong, any row may.
+        all_rows = not any(mark.follower == follower for mark in case.marks)
+        done = await repair(
+            projection, processor, self._store, self._services.reads.log_reader, events, all_rows=all_rows
+        )
         await self.ask(RecordRepair(case.id, name, done.rows, done.rebuilt))
 
 

@@ -1,4 +1,4 @@
-"""Repairs a projection: recomputes the rows that wrong events touched, and writes only those that differ."""
+"""Repairs a projection after wrong events: the rows that they touched where these are known, else all of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from actorium.corrections.impact.touched_rows import changed_row, recorder
+from actorium.corrections.cases.beside import BesideRepair
+from actorium.corrections.impact.touched_rows import HandlerFailed, changed_row, recorder
 from actorium.runtime.log.log_reader import LogReader, Unread
 from actorium.runtime.processors.processor import Processor
 from actorium.runtime.projections.projection import Projection
@@ -37,22 +38,37 @@ async def repair(
     processor: Processor,
     store: EventStore,
     log_reader: LogReader,
-    events: Collection[RecordedEvent[Event]] | None,
+    events: Collection[RecordedEvent[Event]],
+    *,
+    all_rows: bool,
 ) -> Repaired:
-    """Repair a projection that handled some events wrongly, or that should skip them; None stands for all events.
+    """Repair a projection that handled some events wrongly, or that should skip them.
 
-    A projection whose tables are all `Table` classes is recomputed from the log, row by row, while queries see the rows
-    as they were; the rows that differ are written in one commit. Any other projection is reset.
+    Queries see the rows as they were until one commit replaces them:
+
+    - A projection whose tables are all `Table` classes is recomputed from the log, row by row, and the rows that differ
+      are written: those that the events touch, or all with `all_rows`.
+    - A projection with a schema is rebuilt beside: the rows with the keys of the events if it declares `key`, else all.
+    - Any other projection is reset. So is one whose rows cannot be copied, and one with a handler that now fails on an
+      event, which a reset parks.
     """
     definition = projection.__definition__
     is_rows_only = bool(definition.tables) and len(definition.tables) == len(
         names_of(projection, definition.version, store.dialect).plain
     )
-    if not is_rows_only:
-        await processor.reset()
-        return Repaired(0, True)
-    rows = _RowRepair(projection, processor, store, log_reader)
-    return Repaired(await processor.between_pages(lambda: rows.repair(events)), False)
+    if is_rows_only:
+        rows = _RowRepair(projection, processor, store, log_reader)
+        written = await processor.between_pages(lambda: rows.repair(None if all_rows else events))
+        if written is not None:
+            return Repaired(written, False)
+    elif definition.has_tables:
+        beside = BesideRepair(projection, processor, store, log_reader)
+        keys = beside.keys_of(events)
+        written = await processor.between_pages(lambda: beside.repair(keys))
+        if written is not None:
+            return Repaired(written, keys is None)
+    await processor.reset()
+    return Repaired(0, True)
 
 
 class _RowRepair:
@@ -68,12 +84,15 @@ class _RowRepair:
         self._store = store
         self._log_reader = log_reader
         self._names: TableNames = names_of(projection, definition.version, store.dialect)
-        self._record = recorder(projection, store.dialect)
+        self._record = recorder(projection, self._names)
 
-    async def repair(self, events: Collection[RecordedEvent[Event]] | None) -> int:
-        """Write the rows that differ; return how many."""
+    async def repair(self, events: Collection[RecordedEvent[Event]] | None) -> int | None:
+        """Write the rows that differ; return how many, or None with nothing written if a handler fails."""
         keys = None if events is None else {row for event in events for row in self._rows_of(event)}
-        right = await self._recomputed(keys)
+        try:
+            right = await self._recomputed(keys)
+        except (StatementFailed, HandlerFailed):
+            return None
         stored = await self._stored(keys)
         put: dict[type[Table], list[tuple[Any, ...]]] = {}
         delete: dict[type[Table], list[tuple[Any, ...]]] = {}
@@ -136,9 +155,10 @@ class _RowRepair:
                 ]
             fold.take(changes)
         except StatementFailed:
-            return
+            raise
         except BaseException as raised:
             let_through(raised)
+            raise HandlerFailed from raised
 
     async def _stored(self, keys: Collection[RowKey] | None) -> Mapping[RowKey, tuple[Any, ...]]:
         found: dict[RowKey, tuple[Any, ...]] = {}

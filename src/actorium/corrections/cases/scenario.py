@@ -42,13 +42,15 @@ class SentCommand(msgspec.Struct, frozen=True):
 
 
 class CaseStory(msgspec.Struct, frozen=True):
-    """What a simulation needs to reproduce a case."""
+    """What a simulation needs to reproduce a case; of the followers that skip its events, only projections."""
 
     id: str
     events: tuple[str, ...]
     reason: str
     corrections: tuple[PlannedCorrection, ...]
     commands: Sequence[SentCommand]
+    skip: tuple[str, ...] = ()
+    repair: tuple[str, ...] = ()
 
 
 async def scenario_of(store: EventStore, catalog: Catalog, case: CorrectionCase, app: str) -> str:
@@ -71,6 +73,8 @@ async def scenario_of(store: EventStore, catalog: Catalog, case: CorrectionCase,
         case.reason,
         case.corrections,
         [SentCommand(command_type_of(type(command)), as_fields(command)) for _, command in sorted(sent.items())],
+        tuple(mark.follower for mark in case.marks if mark.follower.startswith("projection ")),
+        case.repairs,
     )
     text = msgspec.json.encode(story).decode()
     name = re.sub(r"\W", "_", case.id)

@@ -125,8 +125,16 @@ async def _touched_projection(
     # A projection without tables reads the log again at each start, so it has no position of its own.
     handled = sum(one.position <= position for one in events) if definition.has_tables else len(events)
     rows = touched_rows(projection, store.dialect, events)
+    keys = {key for one in events for key in definition.key.keys(one) or ()} if definition.key is not None else ()
     return TouchedProjection(
-        definition.name, definition.version, len(events), handled, rows.keys, rows.statements, rows.parked
+        definition.name,
+        definition.version,
+        len(events),
+        handled,
+        rows.keys,
+        rows.statements,
+        rows.parked,
+        sorted(keys, key=repr),
     )
 
 

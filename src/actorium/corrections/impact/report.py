@@ -57,7 +57,8 @@ class TouchedProjection(msgspec.Struct, frozen=True):
 
     events: the touched events that it handles; `handled` are those that it has handled.
     rows: for each `Table`, the keys of the rows that its handlers write for these events.
-    statements: how many SQL statements they record; which rows these change is not known.
+    statements: how many SQL statements they record.
+    keys: for a projection that declares `key`, the keys of the rows that these change; else this is not known.
     parked: touched events that its handlers fail on.
     """
 
@@ -68,6 +69,7 @@ class TouchedProjection(msgspec.Struct, frozen=True):
     rows: Mapping[str, Sequence[Sequence[Any]]] = {}
     statements: int = 0
     parked: int = 0
+    keys: Sequence[str | int | bytes] = ()
 
 
 class TouchedFollower(msgspec.Struct, frozen=True):

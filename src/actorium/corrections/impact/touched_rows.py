@@ -10,6 +10,7 @@ import msgspec
 from actorium.runtime.processors.event_handlers import arguments
 from actorium.runtime.projections.projection import Projection, Transaction
 from actorium.runtime.projections.row_fold import DELETE, Recorded
+from actorium.runtime.projections.table_names import TableNames
 from actorium.runtime.projections.table_projection import names_of
 from actorium.runtime.projections.tables import Table, definition_of
 from actorium.store.events import Event, RecordedEvent
@@ -20,6 +21,10 @@ Record = Callable[[RecordedEvent[Event]], Sequence[Recorded]]
 """Returns what the handler of an event records."""
 
 
+class HandlerFailed(Exception):
+    """A handler fails on an event that it has handled before: only a reset can park the event."""
+
+
 class TouchedRows(NamedTuple):
     """The keys of the rows by table, the number of SQL statements, and the number of events that a handler fails on."""
 
@@ -28,15 +33,17 @@ class TouchedRows(NamedTuple):
     parked: int
 
 
-def recorder(projection: type[Projection], dialect: Dialect) -> Record:
+def recorder(projection: type[Projection], names: TableNames) -> Record:
     """Return a function that runs the handlers of a projection with tables and returns what they record.
 
     Nothing is written: a handler with tables only records its changes.
+
+    names: the tables that its statements are about.
     """
     definition = projection.__definition__
     instance = projection()
     recorded: list[Recorded] = []
-    transaction = Transaction(recorded, names_of(projection, definition.version, dialect))
+    transaction = Transaction(recorded, names)
 
     def record(event: RecordedEvent[Event]) -> Sequence[Recorded]:
         recorded.clear()
@@ -64,7 +71,7 @@ def touched_rows(projection: type[Projection], dialect: Dialect, events: Iterabl
     """Return the rows that a projection's handlers write for some events."""
     if not projection.__definition__.has_tables:
         return TouchedRows({}, 0, 0)
-    record = recorder(projection, dialect)
+    record = recorder(projection, names_of(projection, projection.__definition__.version, dialect))
     keys: dict[str, dict[tuple[Any, ...], None]] = {}
     statements = parked = 0
     for event in events:

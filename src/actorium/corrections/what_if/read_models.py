@@ -66,7 +66,7 @@ async def _tables(projection: type[Projection], events: Sequence[RecordedEvent[E
     try:
         names = names_of(projection, projection.__definition__.version, store.dialect)
         await store.save([SaveCheckpoint("run", 0, [(statement, ()) for statement in names.schema()])])
-        record = recorder(projection, store.dialect)
+        record = recorder(projection, names)
         failed: dict[str, str] = {}
         batch: list[tuple[RecordedEvent[Event], Sequence[Recorded]]] = []
         for recorded in events:

@@ -260,7 +260,7 @@ class SimulatedCorrections:
         right: Mapping[str, Mapping[str, Any] | None] | None = None,
         commands: Mapping[str, Command] | None = None,
         skip: Collection[object] = (),
-        repair: Collection[type[Projection]] = (),
+        repair: Collection[type[Projection] | str] = (),
     ) -> CorrectionCase:
         """Plan what is done about the events of a case."""
         wanted: dict[str, Any] = {"by": by, "right": right, "commands": commands, "skip": skip, "repair": repair}
