@@ -43,6 +43,14 @@ COMMANDS: Mapping[str, CommandEntry | CommandGroup] = {
         "Create keys for signing heads.",
         {"new": (f"{_COMMANDS}.verification.keys:new", "Write a new ed25519 key for signing heads.")},
     ),
+    "export": (
+        f"{_COMMANDS}.backups.export:export",
+        "Write the events of a log as text, one on each line, while its application runs.",
+    ),
+    "import": (
+        f"{_COMMANDS}.backups.import_:import_",
+        "Write exported events to a log, which may be new or hold a part of them.",
+    ),
     "dead-letters": (
         "List, retry or discard the events that projections and reactions have parked.",
         {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from actorium.corrections.impact.touched_rows import HandlerFailed, recorder
+from actorium.corrections.impact.touched_rows import HandlerNowFails, recorder
 from actorium.runtime.log.log_reader import Delivered, LogReader, Unread
 from actorium.runtime.processors.processor import Processor
 from actorium.runtime.projections.key_column import KeyValue
@@ -78,7 +78,7 @@ class BesideRepair:
                     rows += number
             await self._write([*self._copies(tables, keys), *await self._drops()])
             return rows
-        except (StatementFailed, HandlerFailed):
+        except (StatementFailed, HandlerNowFails):
             await self._write(await self._drops())
             return None
 
@@ -109,7 +109,7 @@ class BesideRepair:
             return self._record(delivered)
         except BaseException as raised:
             let_through(raised)
-            raise HandlerFailed from raised
+            raise HandlerNowFails from raised
 
     def _copies(self, tables: Sequence[str], keys: frozenset[KeyValue] | None) -> Iterator[Statement]:
         for table in tables:

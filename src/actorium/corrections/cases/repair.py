@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from actorium.corrections.cases.beside import BesideRepair
-from actorium.corrections.impact.touched_rows import HandlerFailed, changed_row, recorder
+from actorium.corrections.impact.touched_rows import HandlerNowFails, changed_row, recorder
 from actorium.runtime.log.log_reader import LogReader, Unread
 from actorium.runtime.processors.processor import Processor
 from actorium.runtime.projections.projection import Projection
@@ -91,7 +91,7 @@ class _RowRepair:
         keys = None if events is None else {row for event in events for row in self._rows_of(event)}
         try:
             right = await self._recomputed(keys)
-        except (StatementFailed, HandlerFailed):
+        except (StatementFailed, HandlerNowFails):
             return None
         stored = await self._stored(keys)
         put: dict[type[Table], list[tuple[Any, ...]]] = {}
@@ -158,7 +158,7 @@ class _RowRepair:
             raise
         except BaseException as raised:
             let_through(raised)
-            raise HandlerFailed from raised
+            raise HandlerNowFails from raised
 
     async def _stored(self, keys: Collection[RowKey] | None) -> Mapping[RowKey, tuple[Any, ...]]:
         found: dict[RowKey, tuple[Any, ...]] = {}

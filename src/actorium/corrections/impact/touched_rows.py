@@ -21,7 +21,7 @@ Record = Callable[[RecordedEvent[Event]], Sequence[Recorded]]
 """Returns what the handler of an event records."""
 
 
-class HandlerFailed(Exception):
+class HandlerNowFails(Exception):
     """A handler fails on an event that it has handled before: only a reset can park the event."""
 
 

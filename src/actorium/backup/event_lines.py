@@ -1,0 +1,196 @@
+"""The forms in which events leave a log and come back: JSON lines, and CloudEvents 1.0.
+
+Payloads are JSON values in both, byte for byte as the log has them. A line says which command its event belongs to, so
+that an import writes the events of a command together, and finds the command again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+import msgspec
+
+from actorium.store.codec import decode_metadata
+from actorium.store.events import EncodedEvent, Metadata, as_json, utc_of
+from actorium.store.names import StreamName, event_id, stream_of_event
+
+Form = Literal["jsonl", "cloudevents", "cloudevents-batch"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class LogEvent(msgspec.Struct, frozen=True):
+    """An event of a log, on its way to a file or from it.
+
+    version: its version in its stream; 0 for an event of another system, which takes the next one.
+    fingerprint: that of its command, on the first of the command's events only; None for none.
+    events: the number of the command's events that begin with this one.
+    """
+
+    stream: StreamName
+    version: int
+    recorded_us: int
+    event: EncodedEvent
+    position: int = 0
+    fingerprint: int | None = None
+    events: int = 1
+
+
+class _Line(msgspec.Struct, frozen=True, omit_defaults=True):
+    stream_type: str
+    stream_id: str
+    version: int
+    time: datetime
+    type: str
+    payload: msgspec.Raw
+    metadata: msgspec.Raw
+    schema_version: int = 1
+    position: int = 0
+    fingerprint: int | None = None
+    events: int = 1
+
+
+class _CloudEventLine(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A CloudEvent; its id is that of the event in its log, `<stream type>/<stream id>/<version>`.
+
+    headers: the other headers of the event, as a JSON text; an extension must not be an object.
+    """
+
+    id: str
+    source: str
+    type: str
+    specversion: str = msgspec.field(default_factory=lambda: "1.0")
+    subject: str = ""
+    time: datetime | None = None
+    datacontenttype: str = msgspec.field(default_factory=lambda: "application/json")
+    data: msgspec.Raw = msgspec.field(default_factory=lambda: msgspec.Raw(b"null"))
+    schemaversion: int = 1
+    commandid: str = ""
+    correlationid: str = ""
+    causationid: str = ""
+    headers: str = ""
+    fingerprint: str = ""
+    commandevents: int = 1
+
+
+class WrongEvent(Exception):
+    """A text is not an event that can be imported; the message says why."""
+
+
+def encoded_line(event: LogEvent, form: Form, source: str) -> bytes:
+    """Return an event as one line of JSON, without its end.
+
+    source: the `source` of CloudEvents.
+    """
+    encoded = event.event
+    payload = msgspec.Raw(_on_one_line(encoded.payload))
+    time = utc_of(event.recorded_us)
+    if form == "jsonl":
+        return msgspec.json.encode(
+            _Line(
+                event.stream.type,
+                event.stream.id,
+                event.version,
+                time,
+                encoded.type,
+                payload,
+                msgspec.Raw(_on_one_line(encoded.metadata)),
+                encoded.schema_version,
+                event.position,
+                event.fingerprint,
+                event.events,
+            )
+        )
+    metadata = decode_metadata(encoded.metadata)
+    return msgspec.json.encode(
+        _CloudEventLine(
+            event_id(event.stream, event.version),
+            source,
+            encoded.type,
+            subject=event.stream.id,
+            time=time,
+            data=payload,
+            schemaversion=encoded.schema_version,
+            commandid=metadata.command_id,
+            correlationid=metadata.correlation_id,
+            causationid=metadata.causation_id,
+            headers=msgspec.json.encode(metadata.headers).decode() if metadata.headers else "",
+            fingerprint="" if event.fingerprint is None else str(event.fingerprint),
+            commandevents=event.events,
+        )
+    )
+
+
+def decoded_line(data: bytes | msgspec.Raw, stream_type: str) -> LogEvent:
+    """Return the event of one line.
+
+    stream_type: the type of the streams of CloudEvents from other systems; their `subject` is the id. Empty if there
+        should be none.
+
+    Raises WrongEvent if it is not such an event.
+    """
+    try:
+        fields = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+        if "specversion" in fields:
+            return _from_cloud_event(msgspec.json.decode(data, type=_CloudEventLine), stream_type)
+        line = msgspec.json.decode(data, type=_Line)
+        _require(isinstance(msgspec.json.decode(line.payload), dict), "its payload is not a JSON object")
+        metadata = bytes(line.metadata)
+        decode_metadata(metadata)
+    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
+        raise WrongEvent(str(error)) from error
+    _require(line.version > 0 and line.events > 0, "versions and numbers of events begin with 1")
+    event = EncodedEvent(line.type, line.schema_version, bytes(line.payload), metadata)
+    stream = StreamName(line.stream_type, line.stream_id)
+    _require(bool(stream.type and stream.id and line.type), "its stream or its type has no name")
+    return LogEvent(stream, line.version, _microseconds(line.time), event, line.position, line.fingerprint, line.events)
+
+
+def _from_cloud_event(line: _CloudEventLine, stream_type: str) -> LogEvent:
+    _require(line.specversion == "1.0", f"its specversion is {line.specversion!r}, not 1.0")
+    _require(line.time is not None, "it has no time")
+    _require(line.datacontenttype.partition(";")[0].endswith("json"), f"its data is {line.datacontenttype}, not JSON")
+    _require(isinstance(msgspec.json.decode(line.data), dict), "its data is not a JSON object")
+    assert line.time is not None
+    time = _microseconds(line.time)
+    stream, fingerprint = stream_of_event(line.id), int(line.fingerprint) if line.fingerprint else None
+    headers: Mapping[str, str] = msgspec.json.decode(line.headers, type=dict[str, str]) if line.headers else {}
+    if stream is not None and line.subject == stream.id:
+        version = int(line.id.rpartition("/")[2])
+        metadata = Metadata(line.commandid, line.correlationid, line.causationid, headers)
+    else:
+        _require(bool(stream_type), f"{line.id!r} is not the id of an event of a log: give --stream-type")
+        _require(bool(line.subject), "it has no subject, which would be the id of its stream")
+        # Its source and id name it everywhere: so it is imported once.
+        stream, version, fingerprint = StreamName(stream_type, line.subject), 0, 0
+        metadata = Metadata(f"{line.source}#{line.id}", line.correlationid, line.causationid, headers)
+    _require(bool(line.type), "its type has no name")
+    event = EncodedEvent(line.type, line.schemaversion, bytes(line.data), as_json(metadata))
+    return LogEvent(stream, version, time, event, 0, fingerprint, line.commandevents)
+
+
+def _require(holds: bool, why: str) -> None:
+    if not holds:
+        raise WrongEvent(why)
+
+
+def _on_one_line(json: bytes) -> bytes:
+    return json if b"\n" not in json else msgspec.json.encode(msgspec.json.decode(json))
+
+
+def _microseconds(time: datetime) -> int:
+    if time.tzinfo is None:
+        raise WrongEvent("its time has no time zone")
+    return (time - _EPOCH) // timedelta(microseconds=1)
+
+
+def same_event(one: EncodedEvent, other: EncodedEvent) -> bool:
+    """Return whether two events say the same, however their JSON is written."""
+    if (one.type, one.schema_version) != (other.type, other.schema_version):
+        return False
+    payloads: tuple[Any, Any] = (one.payload, other.payload)
+    return (
+        payloads[0] == payloads[1] or msgspec.json.decode(payloads[0]) == msgspec.json.decode(payloads[1])
+    ) and decode_metadata(one.metadata) == decode_metadata(other.metadata)
