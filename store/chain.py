@@ -14,7 +14,8 @@ from hashlib import sha256
 import msgspec
 
 from actorium.store.event_store import EventStore
-from actorium.store.events import EncodedRecord
+from actorium.store.events import EncodedEvent, EncodedRecord
+from actorium.store.names import StreamName
 from actorium.store.tables.own_rows import KeptState, ReadKeptState
 
 SEGMENT_EVENTS = 256
@@ -35,20 +36,21 @@ class ChainLink(msgspec.Struct, frozen=True):
     hash: str
 
 
-def event_bytes(record: EncodedRecord) -> bytes:
+def event_bytes(
+    event: EncodedEvent | EncodedRecord, stream: StreamName, version: int, position: int, recorded_us: int
+) -> bytes:
     """Return the bytes of an event that are hashed: a MessagePack array of everything that the log holds about it."""
-    stream = record.stream
     return _encode(
         (
-            record.position,
+            position,
             stream.type,
             stream.id,
-            record.version,
-            record.recorded_us,
-            record.type,
-            record.schema_version,
-            record.payload,
-            record.metadata,
+            version,
+            recorded_us,
+            event.type,
+            event.schema_version,
+            event.payload,
+            event.metadata,
         )
     )
 
@@ -71,13 +73,19 @@ class HashChain:
 
     def add(self, records: Sequence[EncodedRecord]) -> list[ChainLink]:
         """Add the events that follow the position; return the links that they complete."""
+        assert not records or records[0].position == self.position + 1, "events are added in the order of the log"
+        return self.add_bytes(
+            [event_bytes(one, one.stream, one.version, one.position, one.recorded_us) for one in records]
+        )
+
+    def add_bytes(self, events: Sequence[bytes]) -> list[ChainLink]:
+        """Add the events that follow the position, each as `event_bytes` returns it; return the completed links."""
         links: list[ChainLink] = []
         start = 0
-        while start < len(records):
+        while start < len(events):
             room = SEGMENT_EVENTS - self.position % SEGMENT_EVENTS
-            segment = records[start : start + room]
-            assert segment[0].position == self.position + 1, "events are added in the order of the log"
-            self._hash.update(b"".join(map(event_bytes, segment)))
+            segment = events[start : start + room]
+            self._hash.update(b"".join(segment))
             self.position += len(segment)
             start += len(segment)
             if self.position % SEGMENT_EVENTS == 0:

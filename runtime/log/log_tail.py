@@ -20,7 +20,7 @@ import msgspec
 from actorium.actors.actor import Actor
 from actorium.actors.pending import PendingAppend
 from actorium.runtime.waits import end, ended
-from actorium.store.event_store import Appended, Head
+from actorium.store.event_store import Append, Appended, Head
 from actorium.store.events import Event, RecordedEvent
 from actorium.store.shapes.storable import Decode
 
@@ -109,6 +109,8 @@ class LogTail:
         self._followers: set[ref[Follower]] = set()
         self._waiting: dict[int, asyncio.Future[bool]] = {}  # by identity: cheaper than the hash of a future
         self._closed = False
+        self.listener: Callable[[Sequence[Append], Appended], None] | None = None
+        """Called with each commit of this process, once the position has moved."""
 
     def open_at(self, head: Head) -> None:
         """Begin at the end of a log that was just opened."""
@@ -139,6 +141,8 @@ class LogTail:
             self._forget()
         if self._followers:
             self._keep(_Batch(first, self.position, requests, outcome))
+        if self.listener is not None:
+            self.listener(requests, outcome)
         if self._waiting:
             self._wake()
 

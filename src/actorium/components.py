@@ -112,7 +112,7 @@ def assembled(
         watch = LogWatch(environment.store, engine.log_tail, environment.settings.poll_s)
     chain: list[Component] = []
     if environment.settings.hash_chain and not environment.read_only:
-        keeper = ChainKeeper(environment, reads.saving(CHAIN), lambda: engine.log_tail.position)
+        keeper = ChainKeeper(environment, reads.saving(CHAIN), engine.log_tail)
         reads.place_follower(keeper)
         chain = [] if reads.is_on_nodes else [BackgroundTask(keeper.run)]
     services: list[Component] = []

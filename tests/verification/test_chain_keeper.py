@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
-from support.bank import Add, Tally
+from support.bank import Add, Added, Tally
 from support.postgres import new_log
-from support.stores import FaultyStore, cut_off, whole_log
+from support.stores import FaultyStore, append, cut_off, whole_log
 from support.verifying import ChainedStore, change_file
 from support.virtual_time import virtual
 
 from actorium import Runtime, Settings
 from actorium.cluster import Cluster
+from actorium.runtime.log import chain_keeper
 from actorium.store.chain import CHAIN, SEGMENT_EVENTS, ChainLink, HashChain, read_link
 from actorium.store.event_store import EventStore
 from actorium.store.memory import MemoryStore
@@ -52,6 +53,31 @@ async def test_links_follow_the_log() -> None:
         await require_whole_chain(store)
         await write(runtime, SEGMENT_EVENTS)
         await chained(store, 6 * SEGMENT_EVENTS)
+        await require_whole_chain(store)
+
+
+@virtual
+async def test_what_this_process_commits_is_not_read_again() -> None:
+    store = ChainedStore(MemoryStore())
+    async with Runtime([Tally], store=store, settings=CHAINED) as runtime:
+        await write(runtime, 4 * SEGMENT_EVENTS)
+        await store.chained(4 * SEGMENT_EVENTS)
+        assert store.read_events == 0
+        await append(store.inner, ("Tally", "another"), 0, Added(1))  # as another process would
+        await write(runtime, 2 * SEGMENT_EVENTS)
+        await store.chained(6 * SEGMENT_EVENTS)
+        assert store.read_events > 0
+        await require_whole_chain(store)
+
+
+@virtual
+async def test_links_that_wait_to_be_stored_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chain_keeper, "_LINKS_MAX", 2)
+    store = ChainedStore(MemoryStore())
+    async with Runtime([Tally], store=store, settings=CHAINED) as runtime:
+        await write(runtime, 5 * SEGMENT_EVENTS)
+        await store.chained(5 * SEGMENT_EVENTS)
+        assert store.read_events > 0
         await require_whole_chain(store)
 
 
