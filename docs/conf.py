@@ -27,6 +27,7 @@ html_title = f"Actorium {release}"
 html_show_copyright = False
 html_copy_source = False
 html_extra_path = ["llms.txt"]
+html_search_scorer = str(_ROOT / "docs" / "search_scorer.js")
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
