@@ -6,7 +6,7 @@ instrument that raises is logged once and never called again; an instrument cann
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -68,7 +68,14 @@ class Instrument:
     Callbacks that are not overridden cost nothing. Callbacks run on the event loop, inside the runtime: return quickly,
     and do not call the runtime from them. If a callback raises, its instrument is logged as `instrument_removed` and
     not called again.
+
+    header: only commands with this header are reported to `commands_received` and `commands_answered`, unless another
+        instrument observes all of them; empty for all. Other commands then cost nearly nothing.
+    ignores: names of callbacks that the instrument overrides and does not want; read when the runtime is created.
     """
+
+    header: str = ""
+    ignores: Collection[str] = ()
 
     def commands_received(self, commands: Sequence[ObservedCommand]) -> None:
         """Mailboxes accepted these commands, in this order, since the last call.
@@ -160,10 +167,17 @@ class Instruments:
             name: [
                 (instrument, getattr(instrument, name))
                 for instrument in instruments
-                if getattr(type(instrument), name) is not getattr(Instrument, name)
+                if getattr(type(instrument), name) is not getattr(Instrument, name) and name not in instrument.ignores
             ]
             for name in _CALLBACKS
         }
+
+    @property
+    def command_headers(self) -> frozenset[str] | None:
+        """The headers of which a command must have one to be reported; None if all commands are."""
+        observing = [*self._callbacks["commands_received"], *self._callbacks["commands_answered"]]
+        headers = frozenset(instrument.header for instrument, _ in observing)
+        return None if "" in headers else headers
 
     def teller(self, name: str) -> Tell | None:
         """Return a function that calls one callback on every instrument that overrides it; None if none does."""

@@ -28,9 +28,18 @@ class CommandObserver:
     """Collects commands and replies between two iterations of the event loop.
 
     Invariant: `_open` holds the commands that are received and not answered, so at most `Settings.max_in_flight`.
+
+    headers: only commands with one of these are observed; None for all.
     """
 
-    def __init__(self, received: Tell | None, answered: Tell | None, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        received: Tell | None,
+        answered: Tell | None,
+        headers: frozenset[str] | None,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._headers = headers
         self._tell_received = received
         self._tell_answered = answered
         self._loop = loop
@@ -45,11 +54,16 @@ class CommandObserver:
         received, answered = instruments.teller("commands_received"), instruments.teller("commands_answered")
         if received is None and answered is None:
             return None
-        return cls(received, answered, loop)
+        return cls(received, answered, instruments.command_headers, loop)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no observed command waits for its answer."""
+        return not self._open
 
     def received(self, envelope: Envelope) -> None:
         """Record an envelope that a mailbox accepted; a read of an actor's state is not a command."""
-        if envelope.command is None:
+        if envelope.command is None or (self._headers is not None and self._headers.isdisjoint(envelope.headers)):
             return
         command = ObservedCommand(
             envelope.command, envelope.command_id, envelope.correlation_id, envelope.causation_id, envelope.headers
@@ -129,7 +143,7 @@ class ObservedReplies(Replies):
     def committed(self, requests: Sequence[PendingAppend[Actor]], outcome: Appended | Transient) -> None:
         """Take the writer's report on one batch, and note its acknowledgements."""
         super().committed(requests, outcome)
-        if isinstance(outcome, Appended):
+        if isinstance(outcome, Appended) and not self._observer.is_idle:
             for request, position in zip(requests, outcome.outcomes, strict=True):
                 if type(position) is int and request.outcome is None:  # otherwise its actor recovers
                     self._observer.answered(request.envelope, request)

@@ -37,8 +37,8 @@ class Traces:
         self.provider.add_span_processor(SimpleSpanProcessor(self._exporter))
         self.tracer = self.provider.get_tracer("web")
 
-    def telemetry(self, sample_ratio: float = 1.0) -> OpenTelemetry:
-        return OpenTelemetry(tracer_provider=self.provider, sample_ratio=sample_ratio)
+    def telemetry(self, sample_ratio: float = 1.0, **options: bool) -> OpenTelemetry:
+        return OpenTelemetry(tracer_provider=self.provider, sample_ratio=sample_ratio, **options)
 
     @property
     def spans(self) -> tuple[ReadableSpan, ...]:
@@ -61,7 +61,7 @@ def traces() -> Traces:
 
 @virtual
 async def test_a_command_within_a_span_belongs_to_its_trace(traces: Traces) -> None:
-    telemetry = traces.telemetry(sample_ratio=0)
+    telemetry = traces.telemetry(sample_ratio=0, details=True)
     async with Runtime(
         [Tally], store="memory://", instruments=[telemetry], caller_headers=telemetry.caller_headers
     ) as runtime:
@@ -78,6 +78,42 @@ async def test_a_command_within_a_span_belongs_to_its_trace(traces: Traces) -> N
     assert commit.parent.span_id == send.context.span_id
     assert send.attributes is not None
     assert (send.attributes["messaging.message.id"], send.attributes["actorium.outcome"]) == ("c1", "acknowledged")
+
+
+@virtual
+async def test_without_details_and_metrics_only_traced_commands_are_observed(traces: Traces) -> None:
+    reader = InMemoryMetricReader()
+    meters = MeterProvider([reader])
+    quiet = OpenTelemetry(
+        tracer_provider=traces.provider, meter_provider=meters, sample_ratio=0, details=False, metrics=False
+    )
+    async with Runtime([Tally], store="memory://", instruments=[quiet], caller_headers=quiet.caller_headers) as runtime:
+        await runtime.send(Add("t"))
+        with traces.tracer.start_as_current_span("request"):
+            await runtime.send(Add("t"), command_id="c1")
+        await settled()
+    assert sorted(one.name for one in traces.spans) == ["request", "send Add"]
+    assert traces.named("send Add").attributes == {
+        "messaging.system": "actorium",
+        "messaging.message.id": "c1",
+        "actorium.stream.id": "t",
+        "actorium.outcome": "acknowledged",
+    }
+    assert reader.get_metrics_data() is None
+
+
+@virtual
+async def test_the_state_of_a_trace_travels_too(traces: Traces) -> None:
+    telemetry = traces.telemetry(sample_ratio=0)
+    remote = trace.SpanContext(1, 2, True, trace.TraceFlags(1), trace.TraceState([("vendor", "x")]))
+    async with Runtime(
+        [Tally], store="memory://", instruments=[telemetry], caller_headers=telemetry.caller_headers
+    ) as runtime:
+        with trace.use_span(trace.NonRecordingSpan(remote)):
+            await runtime.send(Add("t"))
+        recorded = await anext(runtime.events())
+    assert recorded.metadata.headers["tracestate"] == "vendor=x"
+    assert recorded.metadata.headers["traceparent"].startswith(f"00-{1:032x}-")
 
 
 @virtual
@@ -113,7 +149,7 @@ async def test_a_trace_that_its_sampler_refuses_leaves_nothing() -> None:
 @virtual
 async def test_a_rejection_is_an_outcome_and_a_failed_commit_an_error(traces: Traces) -> None:
     store = FaultyStore()
-    telemetry = traces.telemetry()
+    telemetry = traces.telemetry(details=True)
     async with Runtime(
         [Tally], store=store, instruments=[telemetry], caller_headers=telemetry.caller_headers
     ) as runtime:
@@ -154,9 +190,7 @@ async def test_processors_reactions_and_their_commands_go_on_with_the_trace(trac
         await settled()
         sums, reaction = (runtime.processors[one].name for one in (Sums, copy))
     assert traces.of(request.get_span_context().trace_id) == sorted(
-        ["request", "send Add", "process Add", "decide", "decide", "commit", "commit", "mail", "mail"]
-        + [f"handle {sums}"] * 2
-        + [f"handle {reaction}"] * 2
+        ["request", "send Add", "process Add", "mail", "mail"] + [f"handle {sums}"] * 2 + [f"handle {reaction}"] * 2
     )
 
 
@@ -174,7 +208,7 @@ async def test_one_trace_covers_a_request_its_saga_and_its_participants_over_a_k
     ) as runtime:
         await saga_in(runtime, Transfer, "Desk/desk/1", "completed")
     names = traces.of(trace_id)
-    for name in ("step Transfer.credit", "process Deposit", "commit"):
+    for name in ("step Transfer.credit", "process Deposit"):
         assert name in names, names
 
 

@@ -40,6 +40,7 @@ _PROPAGATOR = TraceContextTextMapPropagator()
 _HEADER = "traceparent"
 _NS = 1_000_000_000
 _SPANS_MAX = 10_000  # open spans of steps, and of commands that are on their way
+_OF_METRICS = ("actor_hydrated", "saga_ended")
 _OUTSIDE = Context()  # nothing of the caller's: a new trace
 
 
@@ -48,7 +49,6 @@ class _Process(msgspec.Struct):
 
     command: ObservedCommand
     span: Span
-    context: Context
     began_ns: int
 
 
@@ -57,6 +57,8 @@ class OpenTelemetry(Instrument):
 
     sample_ratio: the share, 0 to 1, of the flows that begin without a trace and start one. A flow that begins inside a
         trace belongs to it, and is recorded if that trace is sampled.
+    details: also record the decision and the commit of each traced command as spans of their own.
+    metrics: record metrics too; they measure every command, so each command costs more, traced or not.
     tracer_provider, meter_provider: by default the global ones.
 
     A sampler of the tracer provider applies too. Choosing here costs less: an unsampled command makes no span at all.
@@ -67,6 +69,8 @@ class OpenTelemetry(Instrument):
         self,
         *,
         sample_ratio: float = 1.0,
+        details: bool = False,
+        metrics: bool = True,
         tracer_provider: TracerProvider | None = None,
         meter_provider: MeterProvider | None = None,
     ) -> None:
@@ -75,6 +79,11 @@ class OpenTelemetry(Instrument):
         self._sample_ratio = sample_ratio
         self._tracer = (tracer_provider or get_tracer_provider()).get_tracer("actorium")
         self._meter = (meter_provider or get_meter_provider()).get_meter("actorium")
+        if not metrics:
+            self.header = _HEADER
+            self.ignores = _OF_METRICS if details else (*_OF_METRICS, "batch_committed")
+        self._details = details
+        self._metrics = metrics
         self._begun: dict[str, Span] = {}  # by traceparent: sent, and not yet in a mailbox
         self._processes: dict[str, _Process] = {}
         self._steps: dict[tuple[str, str, str], Span] = {}
@@ -125,53 +134,57 @@ class OpenTelemetry(Instrument):
             span = self._tracer.start_span("send", _OUTSIDE)
         else:
             return None
-        headers: dict[str, str] = {}
-        _PROPAGATOR.inject(headers, trace.set_span_in_context(span, _OUTSIDE))
-        if _HEADER not in headers or not span.is_recording():
+        context = span.get_span_context()
+        if not (context.is_valid and span.is_recording()):
             return None  # no tracer provider is installed, or its sampler has refused
+        # As the propagator writes it, in half the time.
+        header = f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
         if len(self._begun) >= _SPANS_MAX:  # the oldest was refused before it reached a mailbox
             self._begun.pop(next(iter(self._begun))).end()
-        self._begun[headers[_HEADER]] = span
-        return headers
+        self._begun[header] = span
+        if context.trace_state:
+            return {_HEADER: header, "tracestate": context.trace_state.to_header()}
+        return {_HEADER: header}
 
     def commands_received(self, commands: Sequence[ObservedCommand]) -> None:
-        """Name the spans that `send` has begun, and begin one for each other traced command."""
+        """Find the spans that `send` has begun, and begin one for each other traced command."""
         for command in commands:
-            if _HEADER not in command.headers or command.command_id in self._processes:
+            header = command.headers.get(_HEADER)
+            if header is None or command.command_id in self._processes:
                 continue
-            name = command_type_of(type(command.command))
-            attributes = {
-                "messaging.system": "actorium",
-                "messaging.message.id": command.command_id,
-                "actorium.stream.id": command.command.to,
-            }
-            span = self._begun.pop(command.headers[_HEADER], None)
-            if span is None:
+            span = self._begun.pop(header, None)
+            if span is not None:
+                span.update_name(f"send {command_type_of(type(command.command))}")
+            else:
                 parent = _context_of(command.headers)
                 if parent is None:
                     continue
-                span = self._tracer.start_span(f"process {name}", parent, kind=SpanKind.CONSUMER)
-            else:
-                span.update_name(f"send {name}")
-            span.set_attributes(attributes)
-            context = trace.set_span_in_context(span, _OUTSIDE)
-            self._processes[command.command_id] = _Process(command, span, context, time_ns())
+                name = f"process {command_type_of(type(command.command))}"
+                span = self._tracer.start_span(name, parent, kind=SpanKind.CONSUMER)
+            self._processes[command.command_id] = _Process(command, span, time_ns() if self._details else 0)
 
     def commands_answered(self, answers: Sequence[ObservedAnswer]) -> None:
         """End the spans of commands, and record their durations."""
         for answer in answers:
             command = answer.command
-            attributes = {"messaging.system": "actorium", "messaging.operation.name": answer.outcome}
-            self._commands.record(answer.took_s, attributes)
+            if self._metrics:
+                attributes = {"messaging.system": "actorium", "messaging.operation.name": answer.outcome}
+                self._commands.record(answer.took_s, attributes)
             process = self._processes.get(command.command_id)
             if process is None or process.command is not command:
                 continue
             del self._processes[command.command_id]
-            process.span.set_attribute("actorium.outcome", answer.outcome)
-            if answer.outcome == "failed":
-                _mark(process.span, answer.error)
-            elif answer.error is not None:
-                process.span.set_attribute("error.type", type(answer.error).__name__)
+            described = {
+                "messaging.system": "actorium",
+                "messaging.message.id": command.command_id,
+                "actorium.stream.id": command.command.to,
+                "actorium.outcome": answer.outcome,
+            }
+            if answer.error is not None:
+                described["error.type"] = type(answer.error).__name__
+            process.span.set_attributes(described)
+            if answer.outcome == "failed" and answer.error is not None:
+                process.span.set_status(Status(StatusCode.ERROR, str(answer.error)))
             process.span.end()
 
     def batch_committed(self, batch: ObservedBatch) -> None:
@@ -179,8 +192,9 @@ class OpenTelemetry(Instrument):
         attributes = {"db.operation.name": "append"}
         if batch.error is not None:
             attributes["error.type"] = type(batch.error).__name__
-        self._commits.record(batch.took_s, attributes)
-        if not self._processes:
+        if self._metrics:
+            self._commits.record(batch.took_s, attributes)
+        if not (self._details and self._processes):
             return
         ended_ns = time_ns()
         began_ns = ended_ns - round(batch.took_s * _NS)
@@ -188,11 +202,12 @@ class OpenTelemetry(Instrument):
             process = self._processes.get(command_id)
             if process is None:
                 continue
-            decide = self._tracer.start_span("decide", process.context, start_time=process.began_ns)
+            context = trace.set_span_in_context(process.span, _OUTSIDE)
+            decide = self._tracer.start_span("decide", context, start_time=process.began_ns)
             decide.end(max(began_ns, process.began_ns))
             commit = self._tracer.start_span(
                 "commit",
-                process.context,
+                context,
                 kind=SpanKind.CLIENT,
                 attributes={**attributes, "db.operation.batch.size": batch.appends, "actorium.events": batch.events},
                 start_time=max(began_ns, process.began_ns),
@@ -206,7 +221,8 @@ class OpenTelemetry(Instrument):
         self, processor: str, event: RecordedEvent[Event], took_s: float, error: BaseException | None
     ) -> None:
         """Record a handler's call as a span of the event's trace."""
-        self._handled.record(took_s, {"actorium.processor": processor})
+        if self._metrics:
+            self._handled.record(took_s, {"actorium.processor": processor})
         parent = _context_of(event.metadata.headers)
         if parent is None:
             return
