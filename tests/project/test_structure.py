@@ -36,6 +36,7 @@ THREADED_CALLS = {"to_thread", "run_in_executor"}
 ALLOWED = {
     "store/source.py": "the one injected source of time, ids and randomness",
     "store/sqlite/": "a store adapter: the database uses its own threads",
+    "store/postgresql/connections/keys.py": "a key store is synchronous, so its connection has a thread",
     "store/personal/": "keys are random, and a key store is waited for in a thread",
 }
 

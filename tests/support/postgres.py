@@ -18,7 +18,7 @@ def new_log(server: str | None = None, **options: str) -> Iterator[str]:
     schema = f"test_{uuid4().hex}"
     server = server or shared_server_url()
     yield with_options(server, schema=schema, **options)
-    asyncio.run(run_sql(server, f'DROP SCHEMA IF EXISTS "{schema}" CASCADE'))
+    asyncio.run(run_sql(server, f'DROP SCHEMA IF EXISTS "{schema}", "{schema}_keys" CASCADE'))
 
 
 def with_options(url: str, **options: str) -> str:

@@ -7,8 +7,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
 from actorium.store.errors import ActoriumError, Fenced, StoreInUse
+from actorium.store.personal.keys import KeyStore
 from actorium.store.postgresql.adapter import PostgreSQLStore
 from actorium.store.postgresql.connections.failures import unavailable
+from actorium.store.postgresql.connections.keys import PostgreSQLKeys
 from actorium.store.postgresql.connections.sessions import Connection, Session
 from actorium.store.postgresql.nodes import membership
 from actorium.store.postgresql.nodes.membership import Obstacle
@@ -30,6 +32,11 @@ class PostgreSQLNodeStore(PostgreSQLStore):
     _placing: Session | None = None
     _messages: Messages | None = None
     _about_nodes: Mapping[int, str] = {}
+
+    @property
+    def personal_keys(self) -> KeyStore:
+        """The keys of personal data: in the schema `<schema>_keys`."""
+        return PostgreSQLKeys(self._uri, schema=f"{self._options.schema}_keys")
 
     @property
     def lease_s(self) -> float:
