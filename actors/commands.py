@@ -7,9 +7,15 @@ from typing import Any, ClassVar, TypeGuard
 
 import msgspec
 
-from actorium.actors.fingerprint import encode_any_keys, encode_sorted, fingerprint_of
+from actorium.actors.fingerprint import (
+    encode_any_keys,
+    encode_sorted,
+    fingerprint_of,
+    fingerprint_without_texts,
+)
 from actorium.store.errors import InvalidCommand
 from actorium.store.events import Event, MessageMeta
+from actorium.store.personal.fields import holds_personal
 from actorium.store.raised import let_through, repr_of, text_of
 from actorium.store.shapes.round_trip import Check, InvalidMessage
 from actorium.store.shapes.storable import decoders_of
@@ -126,6 +132,8 @@ class CommandCodec:
         The function is built here and not with the codec: a struct knows its defaults only when its class is complete.
         """
         self._fingerprint = fingerprint_of(self._stream_type, self._name, self._command_class)
+        if holds_personal(self._command_class):
+            self._fingerprint = fingerprint_without_texts(self._fingerprint)
         return self._fingerprint(command, encoded)
 
 

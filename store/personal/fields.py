@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Callable, Iterator
+from operator import is_
 from typing import Any
 
 import msgspec
 import msgspec.inspect
 
 from actorium.store.errors import ConfigurationError
-from actorium.store.personal.values import Personal, is_new
+from actorium.store.personal.values import NO_KEY, Personal, is_new
 
 Encrypt = Callable[[str, str], Personal[str]]
 """Returns a value of a subject (the first argument) with a text (the second), encrypted."""
@@ -66,31 +67,35 @@ def subject_reader(message_class: type[msgspec.Struct]) -> Callable[[Any], str] 
     )
 
 
-def encrypted(value: Any, subject: str, encrypt: Encrypt) -> Any:
-    """Return a message, or any part of one, with its new `Personal` values encrypted.
+def encrypted(message: Any, subject: str, encrypt: Encrypt) -> Any:
+    """Return a message with its new `Personal` values encrypted.
 
     subject: that of the values that do not have one.
     """
+
+    def ready(value: Personal[Any]) -> Personal[Any]:
+        return encrypt(value.subject or subject, value.value) if is_new(value) else value
+
+    return _replaced(message, ready)
+
+
+def without_texts(message: Any) -> Any:
+    """Return a message whose `Personal` values name their subjects and nothing else."""
+    return _replaced(message, lambda value: Personal(value.subject, NO_KEY, b""))
+
+
+def _replaced(value: Any, replace: Callable[[Personal[Any]], Personal[Any]]) -> Any:
+    """Return a value, or any part of one, with its `Personal` values replaced; the value itself if none changes."""
     if isinstance(value, Personal):
-        if not is_new(value):
-            return value
-        return encrypt(value.subject or subject, value.value)
+        return replace(value)
     if isinstance(value, msgspec.Struct):
-        changed = {}
-        for name in value.__struct_fields__:
-            before = getattr(value, name)
-            after = encrypted(before, subject, encrypt)
-            if after is not before:
-                changed[name] = after
+        parts = {name: _replaced(getattr(value, name), replace) for name in value.__struct_fields__}
+        changed = {name: part for name, part in parts.items() if part is not getattr(value, name)}
         return msgspec.structs.replace(value, **changed) if changed else value
     if isinstance(value, list | tuple | set | frozenset):
-        parts = [encrypted(part, subject, encrypt) for part in value]
-        return value if all(map(_is_same, parts, value)) else type(value)(parts)
+        items = [_replaced(part, replace) for part in value]
+        return value if all(map(is_, items, value)) else type(value)(items)
     if isinstance(value, dict):
-        items = {key: encrypted(part, subject, encrypt) for key, part in value.items()}
-        return value if all(items[key] is part for key, part in value.items()) else items
+        kept = {key: _replaced(part, replace) for key, part in value.items()}
+        return value if all(kept[key] is part for key, part in value.items()) else kept
     return value
-
-
-def _is_same(one: object, other: object) -> bool:
-    return one is other
