@@ -86,7 +86,7 @@ class MemoryStore:
         self._snapshots: dict[tuple[StreamName, str], Snapshot] = {}
         self._recorded_us = 0
         self._is_open = False
-        self.personal_keys: KeyStore = MemoryKeys()
+        self.personal_keys: KeyStore = MemoryKeys(seed=None if threads else 0)  # a simulation repeats
 
     async def open(self) -> None:
         if self._is_open:

@@ -45,20 +45,35 @@ class KeyRing:
         self._gone: dict[str, None] = {}
         self._new: dict[str, SubjectKey] = {}
         self._time: Callable[[], float] = _not_open
+        self._is_over: Callable[[], bool] = _not_open
         self._writes_through = False
         self._lock = asyncio.Lock()  # a key that is being stored is not destroyed at the same time
 
-    def open(self, time: Callable[[], float], *, read_only: bool = False, writes_through: bool = False) -> None:
+    def open(
+        self,
+        time: Callable[[], float],
+        is_over: Callable[[], bool],
+        *,
+        read_only: bool = False,
+        writes_through: bool = False,
+    ) -> None:
         """Open the key store, and have the values in this process decrypted with its keys.
 
         time: returns the time in seconds.
+        is_over: returns whether the runtime is gone without having closed its keys.
         writes_through: store each new key at once, because values leave this process before the next append, or
             another process may encrypt values of the same subject.
         """
         self.keys.open(read_only=read_only)
         self._time = time
+        self._is_over = is_over
         self._writes_through = writes_through
         let_read(self)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the runtime still uses these keys."""
+        return not self._is_over()
 
     def require_keys_of(self, stored: Iterable[type[msgspec.Struct]]) -> None:
         """Raise ConfigurationError if the log holds personal data, in events of these classes, but no keys are there.
@@ -88,6 +103,11 @@ class KeyRing:
         """Return a text as a value of a subject; a new subject gets a key."""
         seal = self._known(subject) or self._begun(subject)
         return seal.encrypt(text)
+
+    def encrypt_as_known(self, subject: str, text: str) -> Personal[str] | None:
+        """Return a text as a value of a subject; None if the subject has no key."""
+        seal = self._known(subject)
+        return None if seal is None else seal.encrypt(text)
 
     def _begun(self, subject: str) -> Seal:
         key = self.keys.new(subject)
@@ -147,6 +167,7 @@ class KeyRing:
 
     def _keep(self, seal: Seal) -> Seal:
         self._cache.pop(seal.subject, None)
+        self._gone.pop(seal.id, None)
         if len(self._cache) >= self._cache_keys:
             del self._cache[next(iter(self._cache))]
         self._cache[seal.subject] = _Cached(seal, self._time() + self._cache_s)
@@ -168,5 +189,5 @@ class KeyRing:
         return await asyncio.to_thread(call, argument) if self.keys.waits else call(argument)
 
 
-def _not_open() -> float:
+def _not_open() -> Any:
     raise ConfigurationError("the keys of personal data are not open: start the runtime first")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from functools import partial
 from typing import Annotated, Any, Generic, Protocol, TypeVar, cast
+from weakref import ref
 
 import msgspec
 
@@ -20,6 +21,9 @@ from actorium.store.raised import mask_from_now_on
 
 FORGOTTEN = "[forgotten]"
 """What a value reads as once the key of its subject is destroyed."""
+
+NO_KEY = "none"
+"""Stands for the id of a key in a value that was never encrypted."""
 
 T = TypeVar("T", bound=str)
 
@@ -105,32 +109,59 @@ def is_new(value: Personal[Any]) -> bool:
 class KeyHolder(Protocol):
     """The open keys of a log."""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the keys can still be used."""
+        ...
+
     def text_of(self, value: Personal[Any]) -> str | None:
         """Return the text of an encrypted value; None if its key is not among these."""
         ...
 
+    def encrypt_as_known(self, subject: str, text: str) -> Personal[str] | None:
+        """Return a text encrypted with the key that a subject has; None if it has none."""
+        ...
+
 
 # The open key rings of this process. A value names its key, and ids of keys are unique, so any of them may be asked.
-_holders: tuple[KeyHolder, ...] = ()
+# The references are weak because a runtime whose event loop is gone cannot close its own.
+_holders: tuple[ref[KeyHolder], ...] = ()
 
 
 def let_read(holder: KeyHolder) -> None:
-    """Have values in this process decrypted with these keys, until `no_longer` is called with it."""
+    """Have values in this process decrypted with these keys, until `no_longer` is called with them."""
     global _holders
-    _holders = (*_holders, holder)
+    _holders = (*map(ref, _open_holders()), ref(holder))
 
 
 def no_longer(holder: KeyHolder) -> None:
     """End what `let_read` began."""
     global _holders
-    _holders = tuple(other for other in _holders if other is not holder)
+    _holders = tuple(ref(other) for other in _open_holders() if other is not holder)
+
+
+def _open_holders() -> list[KeyHolder]:
+    return [holder for other in _holders if (holder := other()) is not None and holder.is_open]
+
+
+def encrypt_as_known(subject: str, text: str) -> Personal[str]:
+    """Encrypt a text with the key that its subject has, or return a value that reads as FORGOTTEN if it has none.
+
+    This is for decisions that are not recorded: they make no key.
+    """
+    for holder in _open_holders():
+        value = holder.encrypt_as_known(subject, text)
+        if value is not None:
+            return value
+    return Personal(subject, NO_KEY, b"")
 
 
 def _text_of(value: Personal[Any]) -> str:
-    for holder in _holders:
+    holders = _open_holders()
+    for holder in holders:
         text = holder.text_of(value)
         if text is not None:
             return text
-    if not _holders:
+    if not holders:
         raise ConfigurationError(f"{value!r} cannot be decrypted: no runtime with its keys is running in this process")
     return FORGOTTEN

@@ -107,8 +107,8 @@ class Welcome(Saga):
     name: Personal[str] | None = None
 
     @starts
-    def begin(self, event: Registered) -> None:
-        self.customer, self.name = self.id, event.name
+    def begin(self, event: Registered, recorded: RecordedEvent[Event]) -> None:
+        self.customer, self.name = recorded.stream_id, event.name
 
     @step
     def write(self) -> WriteLetter:

@@ -11,6 +11,7 @@ from actorium.actors.errors import AlreadyExists, NotFound, Rejected
 from actorium.store.codec import EventCodec
 from actorium.store.errors import ConfigurationError, Refused
 from actorium.store.events import Event, Metadata, as_json
+from actorium.testing.personal_data import as_encrypted
 
 _MAX_PAYLOAD_BYTES = 1_048_576
 
@@ -46,7 +47,7 @@ class Given:
                 f"{type(command).__name__} is for {command.to!r}, but given(…) has "
                 f"{type(self._state).__name__}({self._state.id!r})"
             )
-        checked, _ = handler.codec.admit(command, _MAX_PAYLOAD_BYTES)
+        checked, _ = handler.codec.admit(as_encrypted(command, command.to), _MAX_PAYLOAD_BYTES)
         before = copy.deepcopy(self._state)
         refusal: Exception | None = None
         decided: Any = None
@@ -71,7 +72,8 @@ class Given:
         return When(self._state, events, None)
 
     def _stored(self, events: tuple[Event, ...]) -> tuple[Event, ...]:
-        return tuple(self._codec.encode(event, as_json(None))[1] for event in events)
+        ready = (as_encrypted(event, self._state.id) for event in events)
+        return tuple(self._codec.encode(event, as_json(None))[1] for event in ready)
 
 
 class When:
@@ -87,7 +89,7 @@ class When:
     def then(self, *events: Event) -> When:
         """Check that the command produced exactly these events, in this order."""
         self._accepted()
-        if self.events != events:
+        if self.events != tuple(as_encrypted(event, self.state.id) for event in events):
             raise AssertionError(f"expected {_listed(events)}, got {_listed(self.events)}")
         return self
 

@@ -22,6 +22,7 @@ from actorium.store.guard import StatementGuard
 from actorium.store.sql.checkpoints import change_rows, run_statements
 from actorium.store.sql.checkpoints import query as rows_of
 from actorium.store.tables.dialect import SQLiteDialect
+from actorium.testing.personal_data import as_encrypted
 
 T = TypeVar("T", bound=Table)
 
@@ -143,7 +144,7 @@ class GivenEvents:
         event_class = type(event)
         if not issubclass(event_class, tuple(definition.handlers)):
             raise ConfigurationError(f"{self._projection.__name__} does not handle {event_class.__name__}")
-        _, stored = EventCodec([event_class]).encode(event, as_json(metadata))
+        _, stored = EventCodec([event_class]).encode(as_encrypted(event, id), as_json(metadata))
         self._position += 1
         version = self._versions[id] = self._versions.get(id, 0) + 1
         recorded = RecordedEvent("Test", id, version, self._position, stored, metadata, self._now_us)

@@ -18,6 +18,7 @@ from actorium.sagas.model.saga import Saga
 from actorium.sagas.model.stream import SagaStream, saga_stream_of
 from actorium.store.errors import ConfigurationError
 from actorium.store.events import Event, Metadata, RecordedEvent
+from actorium.testing.personal_data import as_encrypted
 
 _ALL = -1  # the index of an answer for the whole step
 
@@ -73,7 +74,7 @@ class GivenSaga:
         self._position += 1
         metadata = Metadata(command_id=f"test/{self._position}")
         recorded: RecordedEvent[Event] = RecordedEvent(
-            "Test", "test", self._position, self._position, what, metadata, self._now_us
+            "Test", "test", self._position, self._position, as_encrypted(what, "test"), metadata, self._now_us
         )
         return self._decide(Happened(self._stream.id, recorded, self._now_us))
 
@@ -114,7 +115,7 @@ class GivenSaga:
 
     def then_sends(self, *commands: Command) -> GivenSaga:
         """Check that exactly these commands were sent, in this order."""
-        expected = [issued_command(command) for command in commands]
+        expected = [issued_command(as_encrypted(command, command.to)) for command in commands]
         if [_shown(one) for one in self._sent] != [_shown(one) for one in expected]:
             raise AssertionError(f"expected {_listed(expected)}, got {_listed(self._sent)} ({self._state_in_words()})")
         return self

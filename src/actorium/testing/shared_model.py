@@ -30,6 +30,7 @@ from actorium.store.event_store import (
 from actorium.store.events import EncodedRecord
 from actorium.store.memory import MemoryStore
 from actorium.store.names import CommandRecord, StoredEventType
+from actorium.store.personal.keys import KeyStore
 from actorium.store.tables.dialect import Dialect
 from actorium.store.tables.own_rows import Row, TableRead
 
@@ -149,6 +150,7 @@ class SharedModelStore:
         self._held_until_s = 0.0
         self._renewing: asyncio.Task[None] | None = None
         self.dialect: Dialect = model.log.dialect
+        self.personal_keys: KeyStore = model.log.personal_keys
 
     async def open(self) -> None:
         if self.writer is not None:

@@ -30,12 +30,14 @@ from actorium.actors.errors import AlreadyExists, CommandConflict, NotFound, Rej
 from actorium.simulation.checks.culprits import evolvers_of
 from actorium.simulation.checks.effects import Effect, Effects
 from actorium.simulation.checks.finding import DECIDED, Violated
+from actorium.simulation.checks.personal_data import PersonalDecisions
 from actorium.simulation.record.history import UNKNOWN, ClientDelivery, ClientRead, History, Operation
 from actorium.simulation.record.view import View
 from actorium.simulation.record.witness import Witness
 from actorium.store.errors import WrongExpectedVersion
 from actorium.store.events import Event
 from actorium.store.names import StreamName
+from actorium.store.personal.fields import without_texts
 from actorium.store.raised import let_through, repr_of
 
 _REFUSALS = (Rejected, NotFound, AlreadyExists, WrongExpectedVersion)
@@ -65,6 +67,7 @@ class Streams:
         self._effects = effects
         self._history = history
         self._violated = violated
+        self._personal = PersonalDecisions()
         self._positions: dict[StreamName, list[int]] = {}
         self._claims: dict[StreamName, list[Claim]] = {}
 
@@ -74,7 +77,7 @@ class Streams:
         for operation in self._history.operations:
             if operation.how == "send":
                 for delivery in operation.deliveries:
-                    if not delivery.is_of_old_release:
+                    if not delivery.is_of_old_release and self._personal.ready(operation.command) is not None:
                         self._take(operation, delivery)
         for reading in self._history.readings:
             self._take_reading(reading)
@@ -105,7 +108,7 @@ class Streams:
 
         def holds(state: Any, version: int) -> str | None:
             decided = self._redecided(operation, state, version)
-            return None if decided == written else repr_of(decided)
+            return None if without_texts(decided) == without_texts(written) else repr_of(decided)
 
         says = f"{operation.name} decided {written!r}"
         before = first - 1
@@ -247,7 +250,7 @@ class Streams:
     def _redecided(self, operation: Operation, state: Any, version: int) -> Any:
         """Return what the aggregate's code decides for a command now: its events, or the rejection it raises."""
         definition = self._view.definition_of(operation.command)
-        handler = definition.handlers[type(operation.command)]
+        handler = self._personal.handler_of(definition, operation.command)
         stream = self._view.stream_of(operation.command)
         if version == 0 and definition.has_create and not handler.creates:
             return NotFound(f"{stream} does not exist")
@@ -258,7 +261,7 @@ class Streams:
         own = copy.copy(state) if state is not None else self._view.empty(stream)
         more = (operation.metadata,) if handler.wants_metadata else ()
         try:
-            decided = handler.method(own, operation.command, *more)
+            decided = handler.method(own, self._personal.ready(operation.command), *more)
         except BaseException as raised:
             let_through(raised)
             return raised

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from actorium.simulation.disk.disk import SimulatedDisk
 from actorium.store.errors import ConfigurationError
+from actorium.store.personal.keys import KeyStore, MemoryKeys
 from actorium.store.sqlite.adapter import SQLiteLog
 from actorium.store.sqlite.settings import SQLiteSettings
 
@@ -34,6 +35,7 @@ class SimulatedSqliteStore(SQLiteLog):
         *,
         cache_mb: int = 8,
         wal_autocheckpoint_pages: int = _WAL_AUTOCHECKPOINT_PAGES,
+        keys: KeyStore | None = None,
     ) -> None:
         try:
             from actorium.simulation.disk.place import DiskPlace
@@ -45,3 +47,4 @@ class SimulatedSqliteStore(SQLiteLog):
             ) from missing
         settings = SQLiteSettings(synchronous, cache_mb, wal_autocheckpoint_pages, busy_timeout_s=0, verify_mb=0)
         super().__init__(DiskPlace(disk, name), settings, run_events=_RUN_EVENTS)
+        self.personal_keys: KeyStore = keys or MemoryKeys(seed=0)

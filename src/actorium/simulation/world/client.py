@@ -157,6 +157,11 @@ class SimulatedRuntime(ReadFace):
         operation.answered, operation.known = self._world.machine.steps, self.node.witness.position
         self._world.note(f"{what}: delivered", TraceMark.ANSWERED, what, (command.to,))
 
+    async def forget(self, subject: str) -> Ack:
+        """Destroy the key of a subject, as `Runtime.forget` does; repeated until it is answered."""
+        ack: Ack = await self._answered(f"forget {subject}", lambda runtime: runtime.forget(subject))
+        return ack
+
     def _begin(self, command: Command, command_id: str | None, **more: Any) -> Operation:
         return self.node.history.begin(
             command,

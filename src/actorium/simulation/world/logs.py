@@ -15,6 +15,7 @@ from actorium.simulation.world.surroundings import Surroundings
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import AppendBatch, Appended, EventStore, SaveCheckpoint, SaveFailure
 from actorium.store.memory import MemoryStore
+from actorium.store.personal.keys import MemoryKeys
 from actorium.testing.models.cluster_model import ClusterModel, ClusterModelStore
 from actorium.testing.shared_model import SharedModel, SharedModelStore
 
@@ -197,10 +198,11 @@ class DiskLog:
         self._node = node
         self._synchronous = synchronous
         self._cuts = 0
+        self._keys = MemoryKeys(seed=0)  # on another disk, which is not cut off
         self._disk = SimulatedDisk(before_write=self._before_write, before_sync=self._before_sync)
 
     def connect(self) -> EventStore:
-        return SimulatedSqliteStore(self._disk, synchronous=self._synchronous)
+        return SimulatedSqliteStore(self._disk, synchronous=self._synchronous, keys=self._keys)
 
     def killed(self) -> None:
         self._replace(self._disk.after_kill())

@@ -196,6 +196,9 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         """Stop like a killed process: nothing of it runs any more, no `finally`, no callback."""
         self.is_dead = self.is_apart = True
 
+    def is_closed(self) -> bool:
+        return self.is_dead
+
     def dispose(self) -> None:
         """Close everything that was left hanging, once it can do no more harm: the run is over."""
         self.die()

@@ -43,6 +43,8 @@ from actorium.store.event_store import (
 )
 from actorium.store.events import EncodedEvent, EncodedRecord, event_type_of
 from actorium.store.names import CommandRecord, StoredEventType
+from actorium.store.personal.beside import keys_beside
+from actorium.store.personal.keys import KeyStore
 from actorium.store.shared import SharedStore
 from actorium.store.tables.dialect import Dialect
 from actorium.store.tables.own_rows import Row, TableRead
@@ -108,6 +110,10 @@ class SimulatedStore:
         self._witness = witness
         self._process = process
         self._trouble = trouble
+
+    @property
+    def personal_keys(self) -> KeyStore:
+        return keys_beside(self._log)
 
     async def open(self) -> None:
         if self._process.is_dead:
