@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 
 from actorium.application import Runtime
 from actorium.catalog import Catalog
+from actorium.personal.proof import keys_left
 from actorium.runtime.log.readability import unreadable_shapes
 from actorium.sagas.execution.missing_classes import lost_sagas
 from actorium.sagas.model.due_times import LATEST_US, recorded_due_us
@@ -26,6 +27,21 @@ async def require_log(runtime: Runtime) -> None:
     store = runtime.store
     if isinstance(store, Examinable) and not await store.exists():
         raise ConfigurationError(f"there is no log yet: {store.describe()}")
+
+
+async def still_known(runtime: Runtime) -> AsyncIterator[str]:
+    """Open a log and its keys read-only, and yield a line for each forgotten subject whose key still exists."""
+    ring, store = runtime.key_ring, runtime.store
+    if ring is None:
+        return
+    await (store.open(read_only=True) if isinstance(store, Examinable) else store.open())
+    ring.keys.open(read_only=True)
+    try:
+        async for line in keys_left(store, runtime.catalog.codec, ring.keys):
+            yield line
+    finally:
+        ring.keys.close()
+        await store.close()
 
 
 async def unreadable(store: EventStore, catalog: Catalog, *, deep: bool) -> AsyncIterator[str]:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, overload
 from actorium.actors.aggregate import Aggregate
 from actorium.runtime.arguments import checked_timeout_s
 from actorium.runtime.engine import Engine
+from actorium.runtime.environment import RuntimeEnvironment
 from actorium.runtime.log.durable_subscription import DurableSubscription
 from actorium.runtime.log.history import Change, Moment, changes, state_at
 from actorium.runtime.log.subscriptions import Subscription
@@ -17,6 +18,7 @@ from actorium.runtime.projections.queries import Watch
 from actorium.runtime.read_side import ReadSide
 from actorium.store.event_store import EventStore
 from actorium.store.events import Event, RecordedEvent
+from actorium.store.personal.key_ring import KeyRing
 
 A = TypeVar("A", bound=Aggregate)
 E = TypeVar("E", bound=Event)
@@ -27,11 +29,17 @@ class RuntimeReading:
     """The methods of `Runtime` that read; each raises RuntimeClosed if the runtime is not running."""
 
     _store: EventStore
+    _environment: RuntimeEnvironment
     _default_timeout_s: float
     _reads: ReadSide
 
     def _running(self) -> Engine:
         raise NotImplementedError
+
+    @property
+    def key_ring(self) -> KeyRing | None:
+        """The keys of personal data; None if the application has no personal data."""
+        return self._environment.keys
 
     async def get(
         self,

@@ -9,12 +9,13 @@ from actorium.commands.json_report import JsonFile, screen_beside, write_json
 from actorium.commands.problem import Problem
 from actorium.commands.screen import Screen
 from actorium.commands.target import Target
-from actorium.inspection import require_log, unreadable
+from actorium.inspection import require_log, still_known, unreadable
+from actorium.store.wording import counted
 from actorium.user_code.targets import load_app
 
 
 def check(app: Target, /, *, deep: bool = False, json: JsonFile = None) -> None:
-    """List everything in the log that the application cannot read.
+    """List everything in the log that the application cannot read, and forgotten subjects whose key still exists.
 
     The log is opened read-only and does not change. So the application may be running, and the log may be a copy on a
     read-only disk. The exit code is 1 if anything cannot be read.
@@ -28,10 +29,13 @@ def check(app: Target, /, *, deep: bool = False, json: JsonFile = None) -> None:
     screen = screen_beside(json)
     found = asyncio.run(_unreadable(screen, runtime, deep=deep))
     log = runtime.store.describe()
+    left = asyncio.run(_left(screen, runtime))
     if json is not None:
-        write_json({"log": log, "deep": deep, "unreadable": found}, json)
+        write_json({"log": log, "deep": deep, "unreadable": found, "not_forgotten": left}, json)
     if found:
-        raise Problem(f"{len(found)} {'item' if len(found) == 1 else 'items'} in the log cannot be read")
+        raise Problem(f"{counted(len(found), 'item')} in the log cannot be read")
+    if left:
+        raise Problem(f"{counted(len(left), 'forgotten subject')} can still be read")
     screen.say(f"{log}: every {'event' if deep else 'event type'} can be read")
 
 
@@ -42,3 +46,11 @@ async def _unreadable(screen: Screen, runtime: Runtime, *, deep: bool) -> list[s
         screen.say(line)
         found.append(line)
     return found
+
+
+async def _left(screen: Screen, runtime: Runtime) -> list[str]:
+    left = []
+    async for line in still_known(runtime):
+        screen.say(line)
+        left.append(line)
+    return left

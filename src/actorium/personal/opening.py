@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from asyncio import get_running_loop
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from actorium.catalog import Catalog
 from actorium.runtime.environment import RuntimeEnvironment
@@ -30,5 +32,19 @@ def open_keys(environment: RuntimeEnvironment, *, is_alone: bool) -> None:
     is_alone: no other process encrypts values for this log, or gets values before they are in it.
     """
     if environment.keys is not None:
-        time = get_running_loop().time
-        environment.keys.open(time, read_only=environment.read_only, writes_through=not is_alone)
+        loop = get_running_loop()
+        environment.keys.open(loop.time, loop.is_closed, read_only=environment.read_only, writes_through=not is_alone)
+
+
+@contextmanager
+def readable_keys(ring: KeyRing | None) -> Iterator[None]:
+    """Have the values of a log that is only read decrypted with its keys, if it has any."""
+    if ring is None:
+        yield
+        return
+    loop = get_running_loop()
+    ring.open(loop.time, loop.is_closed, read_only=True)
+    try:
+        yield
+    finally:
+        ring.close()

@@ -11,11 +11,13 @@ from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Command, CommandHandler, command_type_of
 from actorium.actors.definition import AggregateDefinition
 from actorium.actors.errors import AlreadyExists, NotFound
+from actorium.actors.handlers.encryption import encrypting
 from actorium.catalog import Catalog
 from actorium.sagas.execution.command_runner import said
 from actorium.store.errors import ConfigurationError, Refused
 from actorium.store.events import Event, Metadata, RecordedEvent, event_type_of
 from actorium.store.names import StreamName
+from actorium.store.personal.values import encrypt_as_known
 from actorium.store.raised import error_text, let_through
 
 Outcome = Literal["accepted", "refused", "failed", "not sent", "left out"]
@@ -66,9 +68,9 @@ class States:
             one.__definition__.stream_type: one.__definition__ for one in catalog.aggregates
         }
         self._handlers: dict[type[Command], tuple[str, CommandHandler]] = {
-            command: (definition.stream_type, handler)
-            for definition in self._definitions.values()
-            for command, handler in definition.handlers.items()
+            command: (type, handler)
+            for type, one in self._definitions.items()
+            for command, handler in encrypting(one.handlers, type, one.evolvers, encrypt_as_known).items()
         }
         self.commands = {command_type_of(command): command for command in self._handlers}
         self.by_stream: dict[StreamName, Aggregate] = {}
