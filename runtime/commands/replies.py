@@ -151,9 +151,11 @@ class Replies:
             self.dropped += 1
         elif isinstance(outcome, Rejected):
             self.rejected += 1
+        elif envelope.handler is None:
+            pass  # a read is not counted, even if there is nothing to read
         elif isinstance(outcome, BaseException):
             self.failed += 1
-        elif envelope.handler is not None:
+        else:
             self.acknowledged += 1
         self._admission.answered(1)
         if future is None:
