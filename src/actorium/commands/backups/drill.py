@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -12,6 +13,8 @@ from cyclopts import Parameter
 
 from actorium.application import Runtime
 from actorium.backup import BackupFolder, Manifest, restore, verified
+from actorium.backup.replaying import Replayed, replay_projections
+from actorium.catalog import Catalog
 from actorium.commands.json_report import JsonFile, screen_beside, write_json
 from actorium.commands.problem import Problem
 from actorium.commands.screen import Screen
@@ -21,7 +24,7 @@ from actorium.commands.verification.verify import HeadFiles, PublicKey, require_
 from actorium.copying import compare
 from actorium.inspection import damaged_events, unreadable
 from actorium.store.errors import ConfigurationError
-from actorium.store.event_store import Examinable
+from actorium.store.event_store import EventStore, Examinable
 from actorium.store.urls import file_store, open_store
 from actorium.store.wording import counted
 from actorium.user_code.targets import load_app
@@ -41,14 +44,17 @@ def drill(
     """Restore a backup to a temporary place, and check the restored log.
 
     The drill verifies every file, restores all events to a temporary file, and reads every event there. With `--head`,
-    the restored log must match that head. The exit code is 1 if anything is wrong.
+    the restored log must match that head. With `--app`, the projections are replayed. The exit code is 1 if anything is
+    wrong.
 
     Parameters
     ----------
     app
-        Check that this application can read every event, as `actorium check --deep` does.
+        Check that this application can read every event, as `actorium check --deep` does, and replay its projections.
+        Reactions, outlets and sagas do not run.
     live
-        The URL of the log. Check that it holds the events of the backup. The application may be running.
+        The URL of the log. Check that it holds the events of the backup and, with --app, that the replayed projections
+        have the same rows. The application may be running.
     """
     screen = screen_beside(json)
     runtime = None if app is None else load_app(app)
@@ -56,20 +62,25 @@ def drill(
     folder = BackupFolder(directory)
     manifest = verified(folder)
     found: list[str] = []
+    replays: list[Replayed] = []
     with TemporaryDirectory(prefix="actorium-drill-") as place:
         ahead = asyncio.run(
-            _drill(screen, folder, manifest, Path(place) / "restored.db", runtime, live, found, trusted)
+            _drill(screen, folder, manifest, Path(place) / "restored.db", runtime, live, found, trusted, replays)
         )
     for line in found:
         screen.say(line)
     if json is not None:
         report = {"backup": str(directory), "events": manifest.end, "chain": manifest.chain, "problems": found}
+        report["projections"] = replays
         write_json(report if ahead is None else {**report, "live_log_ahead": ahead}, json)
     if found:
         raise Problem(f"{counted(len(found), 'problem')} in the restored log")
     screen.say(f"{directory}: {counted(manifest.end, 'event')} restored, and every one can be read")
     if trusted:
         screen.say(f"the restored log matches the head at position {max(one.position for one in trusted):,}")
+    for one in replays:
+        compared = ", and its rows are those of the live log" if one.is_compared else ""
+        screen.say(f"{one.projection} was replayed to position {one.position:,}{compared}")
     if ahead is not None:
         screen.say(f"the live log holds the same events, and {counted(ahead, 'more event')}")
 
@@ -83,6 +94,7 @@ async def _drill(
     live: str | None,
     found: list[str],
     heads: Sequence[LogHead],
+    replays: list[Replayed],
 ) -> int | None:
     restored = file_store(file)
     await restored.open()
@@ -100,7 +112,23 @@ async def _drill(
             found += filter(None, [(await verify(restored, heads)).describe()])
         finally:
             await restored.close()
-    return None if live is None else await _events_ahead(restored, live, end, found)
+    ahead = None if live is None else await _events_ahead(restored, live, end, found)
+    if runtime is not None and not found:
+        await _replay(restored, runtime.catalog, live, replays)
+        found += [problem for one in replays for problem in one.problems]
+    return ahead
+
+
+async def _replay(restored: EventStore, catalog: Catalog, live: str | None, replays: list[Replayed]) -> None:
+    await restored.open()
+    try:
+        if live is None:
+            replays += [one async for one in replay_projections(restored, catalog)]
+            return
+        async with _opened(live) as log:
+            replays += [one async for one in replay_projections(restored, catalog, log)]
+    finally:
+        await restored.close()
 
 
 async def _damage(restored: Examinable) -> AsyncIterator[str]:
@@ -116,20 +144,26 @@ async def _damage(restored: Examinable) -> AsyncIterator[str]:
 
 async def _events_ahead(restored: Examinable, live: str, end: int, found: list[str]) -> int:
     """Return how many events a live log holds after those that are restored; add a line if the others differ."""
-    log = open_store(live)
-    if not isinstance(log, Examinable) or not await log.exists():
-        raise ConfigurationError(f"there is no log: {log.describe()}")
     await restored.open(read_only=True)
     try:
-        await log.open(read_only=True)
-        try:
+        async with _opened(live) as log:
             ahead = (await log.head()).position - end
             try:
                 await compare(restored, log, end)
             except ConfigurationError as error:
                 found.append(str(error))
             return ahead
-        finally:
-            await log.close()
     finally:
         await restored.close()
+
+
+@asynccontextmanager
+async def _opened(live: str) -> AsyncIterator[EventStore]:
+    log = open_store(live)
+    if not isinstance(log, Examinable) or not await log.exists():
+        raise ConfigurationError(f"there is no log: {log.describe()}")
+    await log.open(read_only=True)
+    try:
+        yield log
+    finally:
+        await log.close()
